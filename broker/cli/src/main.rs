@@ -1,0 +1,3 @@
+//! The `lotmq` binary.
+
+fn main() {}
