@@ -1,1 +1,231 @@
-//! See ARCHITECTURE.md.
+//! What the LoT compiler knows about a program, for the broker: the fact record of LoT reference §17.
+//!
+//! The compiler writes one [`Facts`] per entity, as JSON, into the custom section [`SECTION`] of the component. The broker reads it
+//! to arm triggers, to decide which topics need a last value, and to choose how a guest is scheduled.
+//!
+//! Invariants: facts steer the broker only when its own compiler made them; in an uploaded component they are hints, and every
+//! capability is checked at the host call. Not here: how facts are found (`lot-to-wasm`) and what is done with them.
+
+mod topic;
+mod trigger;
+
+use serde::{Deserialize, Serialize};
+
+pub use topic::TopicFact;
+pub use trigger::{CalendarDate, Days, Interval, OnceAt, TimeOfDay, Trigger};
+
+/// Name of the component's custom section that holds the facts as JSON.
+pub const SECTION: &str = "lotmq:facts";
+
+/// Version of this record. A reader refuses a higher one.
+pub const VERSION: u32 = 1;
+
+/// What kind of entity the facts describe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `DEFINE ACTION`.
+    Action,
+    /// `DEFINE MODEL`.
+    Model,
+    /// `DEFINE RULE`.
+    Rule,
+    /// `DEFINE ROUTE`.
+    Route,
+    /// `DEFINE PANEL`, also written `DEFINE VISU`.
+    Panel,
+    /// `DEFINE THEME`.
+    Theme,
+}
+
+impl Kind {
+    /// All kinds in the order in which a bundle is loaded, LoT reference §1.6.
+    pub const LOAD_ORDER: [Kind; 6] =
+        [Kind::Model, Kind::Action, Kind::Route, Kind::Rule, Kind::Theme, Kind::Panel];
+
+    /// The kind as the replies of the broker spell it: `Action`, `Model`, …
+    pub fn title(self) -> &'static str {
+        match self {
+            Kind::Action => "Action",
+            Kind::Model => "Model",
+            Kind::Rule => "Rule",
+            Kind::Route => "Route",
+            Kind::Panel => "Panel",
+            Kind::Theme => "Theme",
+        }
+    }
+}
+
+/// Everything the compiler found out about one entity without running it.
+///
+/// ```
+/// use lot_facts::{Facts, Kind, TopicFact, Trigger};
+/// let mut facts = Facts::new(Kind::Action, "Hot");
+/// facts.trigger = Some(Trigger::Topic { filters: vec!["s/+/t".into()] });
+/// facts.writes.push(TopicFact::Pattern("alarm/+".into()));
+/// let text = serde_json::to_string(&facts).unwrap();
+/// assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// [`VERSION`] of the record's writer.
+    pub version: u32,
+    /// Kind of the entity.
+    pub kind: Kind,
+    /// Name of the entity, case-sensitive; one name space per kind.
+    pub name: String,
+    /// Text of `DESCRIPTION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What starts a run; `None` for a callable Action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+    /// Inputs and outputs of a callable Action; `None` when a trigger starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callable: Option<Signature>,
+    /// Whether a run looks at the triggering message's payload.
+    #[serde(default)]
+    pub needs_payload: bool,
+    /// Whether a run looks at the triggering message's topic.
+    #[serde(default)]
+    pub needs_topic: bool,
+    /// Constant segment numbers of `TOPIC POSITION`, ascending, from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topic_positions: Vec<u32>,
+    /// Literal paths of `GET JSON` over the payload, in order of appearance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payload_paths: Vec<String>,
+    /// Topics whose last value a run may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<TopicFact>,
+    /// Topics that `TOPIC EXISTS` asks about: retained messages only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained_reads: Vec<TopicFact>,
+    /// Topics a run may publish to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<TopicFact>,
+    /// Topics whose kept value a run may set or remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keeps: Vec<TopicFact>,
+    /// Environment values read, set or removed, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Secrets read, set or removed, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// Actions called by name, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
+    /// What a run touches beside topics.
+    #[serde(default)]
+    pub effects: Effects,
+    /// No `LOOP` and no `CALL ACTION`: the number of steps has a static bound.
+    #[serde(default)]
+    pub bounded: bool,
+    /// Definitions that must be there before this one is armed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+}
+
+impl Facts {
+    /// The facts of an entity that does nothing.
+    pub fn new(kind: Kind, name: impl Into<String>) -> Facts {
+        Facts {
+            version: VERSION,
+            kind,
+            name: name.into(),
+            description: None,
+            trigger: None,
+            callable: None,
+            needs_payload: false,
+            needs_topic: false,
+            topic_positions: Vec::new(),
+            payload_paths: Vec::new(),
+            reads: Vec::new(),
+            retained_reads: Vec::new(),
+            writes: Vec::new(),
+            keeps: Vec::new(),
+            env: Vec::new(),
+            secrets: Vec::new(),
+            calls: Vec::new(),
+            effects: Effects::default(),
+            bounded: false,
+            depends_on: Vec::new(),
+        }
+    }
+
+    /// Whether equal payloads and equal read values always give equal outputs.
+    pub fn is_deterministic(&self) -> bool {
+        let Effects { clock, random, env, secret, call, suspend, route, python } = self.effects;
+        !(clock || random || env || secret || call || suspend || route || python)
+    }
+}
+
+/// What a run touches beside topics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Effects {
+    /// Reads the wall clock.
+    pub clock: bool,
+    /// Draws random numbers.
+    pub random: bool,
+    /// Reads or writes environment values.
+    pub env: bool,
+    /// Reads or writes secrets.
+    pub secret: bool,
+    /// Calls other Actions.
+    pub call: bool,
+    /// May be suspended while it waits; gets instances of its own (§7.8).
+    pub suspend: bool,
+    /// Triggers or calls routes.
+    pub route: bool,
+    /// Calls Python.
+    pub python: bool,
+}
+
+/// Inputs and outputs of a callable Action.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Inputs in order of declaration.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
+    /// Names of the outputs in order of declaration; callers receive them in this order.
+    #[serde(default)]
+    pub outputs: Vec<String>,
+}
+
+/// One `INPUT` line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Name, unique within the Action, case-sensitive.
+    pub name: String,
+    /// Type to which an argument is cast; `None` leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<InputKind>,
+}
+
+/// Declared type of an input, LoT reference §3 `inType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputKind {
+    /// `AS STRING`.
+    String,
+    /// `AS INT`, 64-bit signed.
+    Int,
+    /// `AS DOUBLE`, binary64.
+    Double,
+    /// `AS BOOL`.
+    Bool,
+    /// `AS JSON`: text is parsed.
+    Json,
+}
+
+/// Another definition without which this one is pending (§1.6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dependency {
+    /// Kind of the definition that must be there.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}

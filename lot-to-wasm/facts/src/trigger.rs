@@ -1,0 +1,135 @@
+//! Trigger facts: what starts a run, as a static record.
+//!
+//! All clock times are local times of the broker process unless an offset is given (LoT reference §7.4). Not here: the calendar
+//! arithmetic, which is the broker's.
+
+use serde::{Deserialize, Serialize};
+
+/// What starts a run of an Action, LoT reference §7.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "on", rename_all = "lowercase")]
+pub enum Trigger {
+    /// `ON TOPIC`: each message accepted on a topic that one of the filters matches.
+    Topic {
+        /// Valid Topic Filters in source order, at least one.
+        filters: Vec<String>,
+    },
+    /// `ON CHANGE`: as `Topic`, but only when the payload's bytes differ from that topic's previous message.
+    Change {
+        /// Valid Topic Filters in source order, at least one.
+        filters: Vec<String>,
+    },
+    /// `ON EVERY n UNIT`: at a fixed rate from the arming instant, first after one interval.
+    Every {
+        /// Time between two runs.
+        interval: Interval,
+    },
+    /// `ON EVERY <day> [AT …]` and `ON TIMESTAMP "HH:mm[:ss]"`: on these days at this local time.
+    Calendar {
+        /// Days of the week.
+        days: Days,
+        /// Local time of day.
+        at: TimeOfDay,
+    },
+    /// `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"` and ISO date-times: once; never when it is past.
+    Once(OnceAt),
+    /// `ON START`: after start-up and at deploy.
+    Start,
+    /// `ON CONNECT`.
+    Connect,
+    /// `ON DISCONNECT`.
+    Disconnect,
+    /// `ON SUBSCRIBE ["pattern"]`.
+    Subscribe {
+        /// Matched against the requested filter as if that were a topic; `None` = every subscription.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pattern: Option<String>,
+    },
+}
+
+impl Trigger {
+    /// Whether a run has a message: a payload and a topic.
+    pub fn has_message(&self) -> bool {
+        matches!(self, Trigger::Topic { .. } | Trigger::Change { .. })
+    }
+
+    /// The Topic Filters that fire it; empty for triggers without a message.
+    pub fn filters(&self) -> &[String] {
+        match self {
+            Trigger::Topic { filters } | Trigger::Change { filters } => filters,
+            Trigger::Every { .. }
+            | Trigger::Calendar { .. }
+            | Trigger::Once(_)
+            | Trigger::Start
+            | Trigger::Connect
+            | Trigger::Disconnect
+            | Trigger::Subscribe { .. } => &[],
+        }
+    }
+}
+
+/// Time between two runs of `ON EVERY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interval {
+    /// Fixed length in milliseconds, at least 10. Days and weeks are 24 and 168 hours.
+    Milliseconds(u64),
+    /// Calendar months added to the arming date-time, clamped to the month's end; at least 1. A year is 12.
+    Months(u32),
+}
+
+/// Days of the week, Monday first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Days(pub [bool; 7]);
+
+impl Days {
+    /// Every day.
+    pub const DAILY: Days = Days([true; 7]);
+    /// Monday to Friday.
+    pub const WEEKDAY: Days = Days([true, true, true, true, true, false, false]);
+    /// Saturday and Sunday.
+    pub const WEEKEND: Days = Days([false, false, false, false, false, true, true]);
+
+    /// A single day, 0 = Monday to 6 = Sunday; other numbers give no day at all.
+    pub fn only(day: usize) -> Days {
+        let mut days = [false; 7];
+        if let Some(slot) = days.get_mut(day) {
+            *slot = true;
+        }
+        Days(days)
+    }
+}
+
+/// A local time of day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeOfDay {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59.
+    pub second: u8,
+}
+
+/// A calendar date, valid in the Gregorian calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CalendarDate {
+    /// 1 to 9999.
+    pub year: u16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+}
+
+/// A single instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnceAt {
+    /// The date.
+    pub date: CalendarDate,
+    /// The time of day.
+    pub time: TimeOfDay,
+    /// Offset from UTC in minutes where the text gave one (`Z` = 0); `None` = local time of the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_minutes: Option<i16>,
+}
