@@ -1,3 +1,81 @@
-//! Repository tasks.
+//! Repository tasks, run as `cargo xtask <task>`.
+//!
+//! The only task today is the WebAssembly guests: rebuilding the core modules that are checked in beside their source,
+//! with whatever toolchain the machine has. Nothing here is needed to build or test the broker.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+
+mod guest;
+mod manifest;
+mod rebuild;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const HELP: &str = "\
+Repository tasks
+
+usage: cargo xtask guests [NAME…]           rebuild the guests whose sources changed (or the named ones)
+       cargo xtask guests --all             rebuild every guest
+       cargo xtask guests --check           compare sources and modules with guests/manifest.json; needs no toolchain
+       cargo xtask guests --reproduce       rebuild every guest aside and compare byte by byte
+       cargo xtask guests --install-toolchain   get what is missing to build guests
+       cargo xtask guests --toolchain       say which toolchain would be used
+       cargo xtask component CORE OUT       wrap a guest's core module as a component
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = repository_root()?;
+    match words.as_slice() {
+        ["guests", "--check"] => manifest::check(&root),
+        ["guests", "--install-toolchain"] => toolchain::install(&root),
+        ["guests", "--toolchain"] => {
+            println!("{}", toolchain::find(&root)?.description);
+            Ok(())
+        }
+        ["guests", "--reproduce"] => rebuild::reproduce(&root),
+        ["guests", "--all"] => rebuild::rebuild(&root, rebuild::Which::All),
+        ["guests"] => rebuild::rebuild(&root, rebuild::Which::Changed),
+        ["guests", names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
+            rebuild::rebuild(&root, rebuild::Which::Named(names))
+        }
+        ["component", core, out] => wrap_component(Path::new(core), Path::new(out)),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("unknown task `{}`\n\n{HELP}", words.join(" ")),
+    }
+}
+
+/// The folder of the workspace's `Cargo.toml`: the parent of this crate's.
+fn repository_root() -> Result<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(own.parent().context("xtask has no parent folder")?.to_path_buf())
+}
+
+/// Wraps a core module that carries its world (as `wit-bindgen` embeds it) as a component.
+fn wrap_component(core: &Path, out: &Path) -> Result<()> {
+    let module = std::fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
+    let component = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| encoder.encode())
+        .with_context(|| format!("{} is not the core module of a component", core.display()))?;
+    std::fs::write(out, component).with_context(|| format!("cannot write {}", out.display()))
+}

@@ -1,0 +1,9 @@
+//! Link settings of the wasm module.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+        // The deepest call chain is bounded by the JSON nesting limit; 64 KiB leave ample room and keep an instance small.
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size=65536");
+    }
+}

@@ -1,0 +1,151 @@
+//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+/// Folders below which every folder with a `Cargo.toml` is a guest.
+const PLACES: [&str; 2] = ["guests", "sdk/examples"];
+
+/// Folders inside a crate that are results, not sources.
+const RESULTS: [&str; 2] = ["target", "prebuilt"];
+
+/// One guest crate of the repository.
+pub(crate) struct Guest {
+    /// Name of the folder; also the name of the crate and of the module.
+    pub(crate) name: String,
+    /// Folder of the crate.
+    pub(crate) folder: PathBuf,
+}
+
+impl Guest {
+    /// Where the checked-in core module is.
+    pub(crate) fn module(&self) -> PathBuf {
+        self.folder.join("prebuilt").join(format!("{}.wasm", self.name))
+    }
+
+    /// SHA-256, in hexadecimal, over the paths and the contents of everything the module is made of: the crate, the
+    /// crates it depends on by path, and the folders its `[package.metadata.guest] inputs` names.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read or a named input that does not exist.
+    pub(crate) fn source_hash(&self, root: &Path) -> Result<String> {
+        let mut files = BTreeMap::new();
+        for folder in self.input_folders()? {
+            collect_files(&folder, &mut files)?;
+        }
+        let mut hash = Sha256::new();
+        for (path, content) in files {
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            hash.update(relative.to_string_lossy().as_bytes());
+            hash.update([0]);
+            hash.update((content.len() as u64).to_le_bytes());
+            hash.update(content);
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    fn input_folders(&self) -> Result<BTreeSet<PathBuf>> {
+        let mut found = BTreeSet::new();
+        let mut waiting = vec![self.folder.clone()];
+        while let Some(folder) = waiting.pop() {
+            if !found.insert(folder.clone()) {
+                continue;
+            }
+            waiting.extend(referenced_folders(&folder)?);
+        }
+        Ok(found)
+    }
+}
+
+/// Every guest, by name.
+///
+/// # Errors
+/// A place that cannot be listed, or two guests of one name.
+pub(crate) fn all(root: &Path) -> Result<Vec<Guest>> {
+    let mut guests: Vec<Guest> = Vec::new();
+    for place in PLACES.map(|place| root.join(place)) {
+        let Ok(entries) = std::fs::read_dir(&place) else { continue };
+        for entry in entries {
+            let folder = entry.with_context(|| format!("cannot list {}", place.display()))?.path();
+            if !folder.join("Cargo.toml").is_file() {
+                continue;
+            }
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if guests.iter().any(|guest| guest.name == name) {
+                bail!("two guests are called `{name}`");
+            }
+            guests.push(Guest { name, folder });
+        }
+    }
+    guests.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(guests)
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Folders that a crate's manifest points to: path dependencies and declared inputs. Files below `folder` come by themselves.
+fn referenced_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let manifest = folder.join("Cargo.toml");
+    let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };
+    let table: toml::Table = text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
+    let mut named: Vec<&str> = ["dependencies", "build-dependencies"]
+        .iter()
+        .filter_map(|section| table.get(*section)?.as_table())
+        .flat_map(|dependencies| dependencies.values())
+        .filter_map(|dependency| dependency.get("path")?.as_str())
+        .collect();
+    let declared = table
+        .get("package")
+        .and_then(|package| package.get("metadata")?.get("guest")?.get("inputs")?.as_array());
+    named.extend(declared.into_iter().flatten().filter_map(toml::Value::as_str));
+    named.into_iter().map(|path| existing(&normalised(&folder.join(path)), &manifest)).collect()
+}
+
+fn existing(path: &Path, manifest: &Path) -> Result<PathBuf> {
+    if path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    bail!("{} names {}, which is no folder", manifest.display(), path.display())
+}
+
+/// Removes `..` without asking the file system, so that hashes do not depend on symbolic links.
+fn normalised(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                result.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => result.push(part),
+        }
+    }
+    result
+}
+
+fn collect_files(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !RESULTS.contains(&name.as_str()) {
+                collect_files(&path, files)?;
+            }
+        } else if !name.starts_with('.') {
+            let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.insert(path, content);
+        }
+    }
+    Ok(())
+}

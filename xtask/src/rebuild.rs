@@ -1,0 +1,144 @@
+//! Building guests: cargo with the found toolchain and flags that make the result the same everywhere.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::guest::{self, Guest};
+use crate::manifest::{self, Entry, Manifest};
+use crate::toolchain::{self, Toolchain};
+
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Which guests to rebuild.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// Those whose sources are not those of their module.
+    Changed,
+    /// Every one.
+    All,
+    /// Those named.
+    Named(&'a [&'a str]),
+}
+
+/// Rebuilds guests and writes modules and manifest.
+///
+/// # Errors
+/// No toolchain, an unknown name, or a guest that does not build.
+pub(crate) fn rebuild(root: &Path, which: Which<'_>) -> Result<()> {
+    let mut manifest = Manifest::read(root)?;
+    let guests = guest::all(root)?;
+    if let Which::Named(names) = which
+        && let Some(unknown) = names.iter().find(|name| guests.iter().all(|guest| guest.name != **name))
+    {
+        bail!("there is no guest `{unknown}`");
+    }
+    manifest.guests.retain(|name, _| guests.iter().any(|guest| guest.name == *name));
+    let mut toolchain = None;
+    for guest in &guests {
+        let wanted = match which {
+            Which::All => true,
+            Which::Named(names) => names.contains(&guest.name.as_str()),
+            Which::Changed => manifest::staleness(root, guest, &manifest)?.is_some(),
+        };
+        if !wanted {
+            continue;
+        }
+        let toolchain = match &toolchain {
+            Some(found) => found,
+            None => toolchain.insert(toolchain::find(root)?),
+        };
+        let entry = rebuild_one(root, guest, toolchain)?;
+        manifest.guests.insert(guest.name.clone(), entry);
+        manifest.write(root)?;
+    }
+    manifest.write(root)
+}
+
+fn rebuild_one(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Entry> {
+    println!("{}: building with {}", guest.name, toolchain.description);
+    let module = build(root, guest, toolchain)?;
+    let path = guest.module();
+    std::fs::create_dir_all(path.parent().unwrap_or(root))?;
+    std::fs::write(&path, &module).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}: {} bytes", guest.name, module.len());
+    Ok(Entry {
+        // After the build: it may have completed the guest's lock file.
+        sources: guest.source_hash(root)?,
+        module: guest::sha256(&module),
+        toolchain: toolchain.description.clone(),
+    })
+}
+
+/// Builds every guest aside and compares it with what is checked in.
+///
+/// # Errors
+/// Names the guests that differ although the toolchain is the one of the manifest.
+pub(crate) fn reproduce(root: &Path) -> Result<()> {
+    let manifest = Manifest::read(root)?;
+    let toolchain = toolchain::find(root)?;
+    let mut different = Vec::new();
+    for guest in guest::all(root)? {
+        let entry =
+            manifest.guests.get(&guest.name).with_context(|| format!("`{}` was never built", guest.name))?;
+        if entry.toolchain != toolchain.description {
+            println!("{}: skipped, it was built with {}", guest.name, entry.toolchain);
+        } else if guest::sha256(&build(root, &guest, &toolchain)?) == entry.module {
+            println!("{}: the same", guest.name);
+        } else {
+            different.push(guest.name);
+        }
+    }
+    if different.is_empty() {
+        return Ok(());
+    }
+    bail!("built differently from guests/manifest.json: {}", different.join(", "))
+}
+
+/// Builds one guest and returns its core module. Its lock file decides the dependencies.
+fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
+    let target_folder = root.join("target/guests/build");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&guest.folder).args(["build", "--quiet", "--release", "--lib", "--target", TARGET]);
+    command.env("CARGO_TARGET_DIR", &target_folder);
+    command.env("CARGO_PROFILE_RELEASE_LTO", "true");
+    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    command.env("CARGO_PROFILE_RELEASE_PANIC", "abort");
+    command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?.join("\u{1f}"));
+    command.env_remove("RUSTFLAGS");
+    toolchain.configure(&mut command);
+    let status = command.status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("guest `{}` does not build", guest.name);
+    }
+    let crate_file = format!("{}.wasm", guest.name.replace('-', "_"));
+    let path = target_folder.join(TARGET).join("release").join(crate_file);
+    std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))
+}
+
+/// Flags that keep this machine's paths out of the module.
+fn flags(root: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec![remap(root, "/lotmq")];
+    let registry = cargo_home()?.join("registry/src");
+    if let Ok(indexes) = std::fs::read_dir(&registry) {
+        let mut indexes: Vec<PathBuf> = indexes.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        indexes.sort();
+        flags.extend(indexes.iter().map(|index| remap(index, "/registry")));
+    }
+    if let Some(source) = toolchain.std_source() {
+        flags.push(remap(source, "/rustc/library"));
+    }
+    Ok(flags)
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    let home = std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?;
+    Ok(Path::new(&home).join(".cargo"))
+}

@@ -1,0 +1,226 @@
+//! Finding, and where possible getting, a Rust that can build for `wasm32-unknown-unknown`.
+//!
+//! Two ways work. Where the compiler's own standard library for the target is installed (`rustup target add`), it is
+//! used as it is. Elsewhere the standard library is built from a `rust-src` of exactly the compiler's version: the one
+//! in the sysroot (`rustup component add rust-src`), or the distribution's package of that name unpacked under
+//! `target/guests/toolchain`, for which no root is needed. The compiler ships the linker.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::rebuild::TARGET;
+
+/// How guests are built on this machine.
+pub(crate) struct Toolchain {
+    /// Compiler and source of the standard library, as the manifest records them.
+    pub(crate) description: String,
+    standard_library: StandardLibrary,
+}
+
+enum StandardLibrary {
+    /// Installed for the target.
+    Installed,
+    /// Built from the `library` folder of the compiler's own source.
+    Source(PathBuf),
+}
+
+impl Toolchain {
+    /// Sets what cargo needs to build with this toolchain.
+    pub(crate) fn configure(&self, command: &mut Command) {
+        if let StandardLibrary::Source(library) = &self.standard_library {
+            command.arg("-Zbuild-std=std,panic_abort");
+            command.env("RUSTC_BOOTSTRAP", "1");
+            command.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+        }
+    }
+
+    /// Where the standard library's source is, when it is built.
+    pub(crate) fn std_source(&self) -> Option<&Path> {
+        match &self.standard_library {
+            StandardLibrary::Source(library) => Some(library),
+            StandardLibrary::Installed => None,
+        }
+    }
+}
+
+/// Finds a toolchain.
+///
+/// # Errors
+/// There is none; the message says what to install.
+pub(crate) fn find(root: &Path) -> Result<Toolchain> {
+    let compiler = Compiler::ask()?;
+    if compiler.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+        return Ok(Toolchain {
+            description: format!("rustc {}, installed {TARGET}", compiler.version),
+            standard_library: StandardLibrary::Installed,
+        });
+    }
+    for library in source_places(root, &compiler) {
+        if is_complete_source(&library) {
+            return Ok(Toolchain {
+                description: format!("rustc {}, std built from source", compiler.version),
+                standard_library: StandardLibrary::Source(library),
+            });
+        }
+    }
+    bail!(
+        "rustc {version} cannot build for {TARGET} here: neither its standard library nor its source is installed\n\
+         one of these helps:\n  rustup target add {TARGET}\n  rustup component add rust-src\n  \
+         cargo xtask guests --install-toolchain   (tries the above, then unpacks the distribution's package rust-src \
+         {version} under target/)",
+        version = compiler.version,
+    )
+}
+
+/// Gets what is missing: rustup's target, rustup's source, or the distribution's source package, in this order.
+///
+/// # Errors
+/// None of them can be had; says what each answered.
+pub(crate) fn install(root: &Path) -> Result<()> {
+    if let Ok(found) = find(root) {
+        println!("nothing to install: {}", found.description);
+        return Ok(());
+    }
+    let compiler = Compiler::ask()?;
+    let mut refusals = Vec::new();
+    for arguments in [["target", "add", TARGET], ["component", "add", "rust-src"]] {
+        match run_quietly("rustup", &arguments) {
+            Ok(()) => break,
+            Err(error) => refusals.push(format!("{error:#}")),
+        }
+    }
+    if find(root).is_err()
+        && let Err(error) = unpack_distribution_source(root, &compiler)
+    {
+        bail!("no wasm toolchain could be installed\n  {}\n  {error:#}", refusals.join("\n  "));
+    }
+    println!("installed: {}", find(root)?.description);
+    Ok(())
+}
+
+struct Compiler {
+    /// As `1.95.0`.
+    version: String,
+    sysroot: PathBuf,
+}
+
+impl Compiler {
+    fn ask() -> Result<Self> {
+        let version = output_of("rustc", &["--version"])?;
+        let version = version.split_whitespace().nth(1).context("rustc names no version")?.to_owned();
+        let sysroot = PathBuf::from(output_of("rustc", &["--print", "sysroot"])?.trim());
+        Ok(Self { version, sysroot })
+    }
+}
+
+fn unpacked_source(root: &Path, compiler: &Compiler) -> PathBuf {
+    root.join("target/guests/toolchain").join(format!("rust-src-{}", compiler.version))
+}
+
+fn source_places(root: &Path, compiler: &Compiler) -> [PathBuf; 3] {
+    let packaged = format!("usr/src/rustc-{}/library", compiler.version);
+    [
+        compiler.sysroot.join("lib/rustlib/src/rust/library"),
+        unpacked_source(root, compiler).join(&packaged),
+        Path::new("/").join(&packaged),
+    ]
+}
+
+/// Whether the folder has the standard library with its lock file, which cargo requires.
+fn is_complete_source(library: &Path) -> bool {
+    library.join("std/Cargo.toml").is_file() && library.join("Cargo.lock").is_file()
+}
+
+/// Gets the distribution's `rust-src` of the compiler's version with apt, in an apt state of its own under `target/`, and unpacks it.
+///
+/// The mirror is the one that the machine's own apt sources name. Backports and the
+/// development release are asked, because a compiler is newer than the packages of a stable release.
+fn unpack_distribution_source(root: &Path, compiler: &Compiler) -> Result<()> {
+    let folder = root.join("target/guests/toolchain/apt");
+    let lists = folder.join("lists/partial");
+    std::fs::create_dir_all(&lists).with_context(|| format!("cannot create {}", lists.display()))?;
+    std::fs::create_dir_all(folder.join("cache/archives/partial"))?;
+    let sources = folder.join("sources.list");
+    std::fs::write(&sources, distribution_sources()?)?;
+    let options = [
+        format!("-oDir::Etc::sourcelist={}", sources.display()),
+        "-oDir::Etc::sourceparts=-".to_owned(),
+        format!("-oDir::State::lists={}", folder.join("lists").display()),
+        format!("-oDir::Cache={}", folder.join("cache").display()),
+        // The unprivileged user that root's apt downloads as may not write here.
+        "-oAPT::Sandbox::User=".to_owned(),
+    ];
+    apt(&folder, &options, "apt-get", &["-qq", "update"])?;
+    let versions = apt(&folder, &options, "apt-cache", &["madison", "rust-src"])?;
+    let wanted = versions
+        .lines()
+        .filter_map(|line| line.split('|').nth(1).map(str::trim))
+        .find(|version| version.split(['+', '-', '~']).next() == Some(compiler.version.as_str()))
+        .with_context(|| format!("the distribution has no rust-src {}", compiler.version))?;
+    apt(&folder, &options, "apt-get", &["-qq", "download", &format!("rust-src={wanted}")])?;
+    let package = downloaded_package(&folder)?;
+    let target = unpacked_source(root, compiler);
+    std::fs::create_dir_all(&target)?;
+    run_quietly("dpkg", &["-x", &package.to_string_lossy(), &target.to_string_lossy()])?;
+    std::fs::remove_file(&package)?;
+    Ok(())
+}
+
+fn downloaded_package(folder: &Path) -> Result<PathBuf> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            return Ok(path);
+        }
+    }
+    bail!("apt downloaded no package into {}", folder.display())
+}
+
+/// One `deb` line per release whose backports may carry a current `rust-src`, with the mirror of the machine's own sources.
+fn distribution_sources() -> Result<String> {
+    let indexes = output_of("apt-get", &["indextargets", "--format", "$(REPO_URI) $(SIGNED_BY) $(ORIGIN)"])?;
+    let mut lines = indexes.lines().map(|line| line.splitn(3, ' ').collect::<Vec<_>>());
+    let main = lines
+        .find_map(|fields| match fields.as_slice() {
+            [uri, key, "Debian"] if uri.trim_end_matches('/').ends_with("/debian") => Some((*uri, *key)),
+            _ => None,
+        })
+        .context("apt knows no mirror of the distribution (run `apt-get update` first)")?;
+    let (uri, key) = main;
+    let options =
+        if key.is_empty() || key.starts_with("$(") { String::new() } else { format!("[signed-by={key}] ") };
+    Ok(["trixie-backports", "sid"]
+        .iter()
+        .map(|release| format!("deb {options}{uri} {release} main\n"))
+        .collect())
+}
+
+fn apt(folder: &Path, options: &[String], program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .current_dir(folder)
+        .args(options)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        bail!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn run_quietly(program: &str, arguments: &[&str]) -> Result<()> {
+    output_of(program, arguments).map(|_| ())
+}
+
+fn output_of(program: &str, arguments: &[&str]) -> Result<String> {
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let reason = said.lines().find(|line| line.contains("error")).unwrap_or(said.trim());
+        bail!("{program} {}: {reason}", arguments.join(" "));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
