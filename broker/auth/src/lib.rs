@@ -1,1 +1,46 @@
-//! See ARCHITECTURE.md.
+//! Who a Client is and what it may do: accounts, passwords, the login decision and the permission decision.
+//!
+//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`PendingLogin::verify`] →
+//! [`Directory::finish_login`] → an [`Identity`]. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
+//! that identity is put to whoever implements [`Decide`]; until rules exist that is the [`PermissionTable`].
+//!
+//! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only its Argon2id hash and,
+//! in memory, a keyed hash of what was verified; `root` always exists once it was created. Not here: storing accounts
+//! (the caller persists the [`Account`] that each change returns), closing the sessions of removed users (the caller
+//! sweeps with [`Directory::is_current`]), Reason Codes (`codec`).
+
+mod account;
+mod decide;
+mod directory;
+pub mod limits;
+mod login;
+mod name;
+mod password;
+mod pattern;
+mod privilege;
+mod remembered;
+mod scope;
+mod table;
+
+pub use account::{Account, Flag, Flags, UserError};
+pub use decide::{Decide, Question, Verdict};
+pub use directory::{Directory, DirectoryOptions};
+pub use login::{
+    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, Peer, PendingLogin, VerifiedLogin,
+};
+pub use name::{NameError, check_group_name, check_user_name};
+pub use password::{Credential, PasswordCost, PasswordError};
+pub use pattern::covers;
+pub use privilege::{UserChange, UserChangeRefusal, check_user_change};
+pub use scope::{Scope, UnknownScope};
+pub use table::PermissionTable;
+
+/// Name of the account that always exists, cannot be removed and bypasses all rules, commands reference §7.1.
+pub const ROOT: &str = "root";
+
+/// Password of [`ROOT`] on a fresh data directory, commands reference §9.1. While it is set, `root` logs in from
+/// loopback only.
+pub const DEFAULT_ROOT_PASSWORD: &str = "coreflux";
+
+/// Members of this group count as admins, commands reference §7.2.
+pub const ADMIN_GROUP: &str = "admin";

@@ -1,0 +1,292 @@
+//! The users of one tenant and the decision who may log in.
+//!
+//! Shared by all threads; readers take a short read lock, changes a write lock. Hashing happens outside, on the caller's
+//! thread. Every change returns the record that the caller persists; nothing is durable here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::account::{Account, UserError};
+use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX};
+use crate::login::{Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin};
+use crate::password::{Credential, PasswordCost, PasswordError};
+use crate::remembered::Remembered;
+use crate::{ROOT, check_user_name};
+
+/// Settings of a [`Directory`].
+#[derive(Debug, Clone, Copy)]
+pub struct DirectoryOptions {
+    /// Cost of new hashes.
+    pub cost: PasswordCost,
+    /// Most remembered verifications, at least 2. Default [`REMEMBERED_MAX`].
+    pub remembered_max: usize,
+}
+
+impl Default for DirectoryOptions {
+    fn default() -> DirectoryOptions {
+        DirectoryOptions { cost: PasswordCost::default(), remembered_max: REMEMBERED_MAX }
+    }
+}
+
+/// The accounts of one tenant, with what was verified before.
+///
+/// ```
+/// use lotmq_auth::{Directory, DirectoryOptions, PasswordCost};
+/// let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+/// let directory = Directory::new(options)?;
+/// let root = directory.create_root(directory.hash("coreflux")?)?; // to be persisted
+/// assert!(root.credential.is_default());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Directory {
+    cost: PasswordCost,
+    /// Verified in place of the hash of a user who does not exist.
+    decoy: Credential,
+    accounts: RwLock<Accounts>,
+    remembered: Mutex<Remembered>,
+    generation: AtomicU64,
+}
+
+struct Accounts {
+    by_name: HashMap<Arc<str>, Arc<Account>>,
+    next_credential_version: u64,
+}
+
+impl Directory {
+    /// An empty directory. Hashes one decoy, so it takes as long as one login.
+    ///
+    /// # Errors
+    /// When the cost is invalid or the system gives no random numbers.
+    pub fn new(options: DirectoryOptions) -> Result<Directory, PasswordError> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|_| PasswordError::HashFailed)?;
+        Ok(Directory {
+            cost: options.cost,
+            decoy: Credential::hash(&key, options.cost)?,
+            accounts: RwLock::new(Accounts { by_name: HashMap::new(), next_credential_version: 1 }),
+            remembered: Mutex::new(Remembered::new(key, options.remembered_max)),
+            generation: AtomicU64::new(1),
+        })
+    }
+
+    /// Puts recovered accounts in, at start, without checks: they were checked when they were made.
+    pub fn restore(&self, accounts: impl IntoIterator<Item = Account>) {
+        let mut table = self.accounts.write();
+        for account in accounts {
+            table.next_credential_version = table.next_credential_version.max(account.credential_version + 1);
+            table.by_name.insert(Arc::clone(&account.name), Arc::new(account));
+        }
+        self.changed();
+    }
+
+    /// Hashes a password at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
+    pub fn hash(&self, password: &str) -> Result<Credential, PasswordError> {
+        Credential::hash(password.as_bytes(), self.cost)
+    }
+
+    /// Creates `root`.
+    ///
+    /// # Errors
+    /// [`UserError::Exists`] when it is there.
+    pub fn create_root(&self, credential: Credential) -> Result<Account, UserError> {
+        self.add_user(ROOT, credential)
+    }
+
+    /// Adds a user without any permission.
+    ///
+    /// # Errors
+    /// [`UserError::NameInvalid`], [`UserError::Exists`], [`UserError::TooManyUsers`].
+    pub fn add_user(&self, name: &str, credential: Credential) -> Result<Account, UserError> {
+        check_user_name(name).map_err(|reason| UserError::NameInvalid { user: name.to_owned(), reason })?;
+        let mut table = self.accounts.write();
+        if table.by_name.contains_key(name) {
+            return Err(UserError::Exists { user: name.to_owned() });
+        }
+        if table.by_name.len() >= ACCOUNTS_MAX {
+            return Err(UserError::TooManyUsers);
+        }
+        let account = Account::new(name, credential, table.take_credential_version());
+        table.by_name.insert(Arc::clone(&account.name), Arc::new(account.clone()));
+        self.changed();
+        Ok(account)
+    }
+
+    /// Removes a user and returns the record that was. The user's sessions are no longer [current](Directory::is_current).
+    ///
+    /// # Errors
+    /// [`UserError::RootProtected`], [`UserError::NotFound`].
+    pub fn remove_user(&self, name: &str) -> Result<Arc<Account>, UserError> {
+        if name == ROOT {
+            return Err(UserError::RootProtected);
+        }
+        let removed = self.accounts.write().by_name.remove(name);
+        let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?;
+        self.remembered.lock().forget(name);
+        self.changed();
+        Ok(account)
+    }
+
+    /// Sets a new password. The user's sessions are no longer [current](Directory::is_current).
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`].
+    pub fn change_password(&self, name: &str, credential: Credential) -> Result<Account, UserError> {
+        let mut table = self.accounts.write();
+        let version = table.take_credential_version();
+        let account = table.edit(name, |account| {
+            account.credential = credential;
+            account.credential_version = version;
+            Ok(())
+        })?;
+        self.remembered.lock().forget(name);
+        self.changed();
+        Ok(account)
+    }
+
+    /// `-changeUserSettings`: one of the four flags (name in any case, value `true` or `false`), else a free property.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`] and those about settings.
+    pub fn change_setting(&self, name: &str, setting: &str, value: &str) -> Result<Account, UserError> {
+        self.edit(name, |account| account.set(setting, value))
+    }
+
+    /// `-addUserToGroup`; a group exists by being named.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::GroupNameInvalid`], [`UserError::TooManyGroups`].
+    pub fn add_to_group(&self, name: &str, group: &str) -> Result<Account, UserError> {
+        self.edit(name, |account| account.join(group))
+    }
+
+    /// `-removeUserFromGroup`.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::NotInGroup`].
+    pub fn remove_from_group(&self, name: &str, group: &str) -> Result<Account, UserError> {
+        self.edit(name, |account| account.leave(group))
+    }
+
+    /// The account of this name.
+    pub fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.read().by_name.get(name).cloned()
+    }
+
+    /// All accounts, ordered by name.
+    pub fn accounts(&self) -> Vec<Arc<Account>> {
+        let mut all: Vec<_> = self.accounts.read().by_name.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Whether `root` still has the password of a fresh installation: a reason to warn.
+    pub fn root_has_default_password(&self) -> bool {
+        self.account(ROOT).is_some_and(|root| root.credential.is_default())
+    }
+
+    /// Changes with every change of a user; verdicts that were cached under another number are void.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the session may live on: its user exists and has the credential with which it logged in.
+    ///
+    /// Anonymous sessions are always current; whether they may still come is the listener's setting.
+    pub fn is_current(&self, identity: &Identity) -> bool {
+        let Some(user) = &identity.user else { return true };
+        self.accounts
+            .read()
+            .by_name
+            .get(user)
+            .is_some_and(|account| account.credential_version == identity.credential_version)
+    }
+
+    /// First step of a login: decides all that needs no hashing.
+    pub fn begin_login(&self, request: &LoginRequest<'_>) -> LoginStep {
+        let Some(user_name) = request.user_name.filter(|name| !name.is_empty()) else {
+            return self.begin_anonymous(request);
+        };
+        let password = request.password.unwrap_or_default();
+        let Some(account) = self.account(user_name) else {
+            return LoginStep::Verify(PendingLogin::of_nobody(&self.decoy, request, password));
+        };
+        if account.is_root() && account.credential.is_default() && !request.peer.is_loopback() {
+            return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
+        }
+        let pending = PendingLogin::of(&account, request, password);
+        if self.remembered.lock().knows(user_name, account.credential_version, password) {
+            return LoginStep::Admitted(pending.identity);
+        }
+        LoginStep::Verify(pending)
+    }
+
+    /// Last step of a login whose password was compared.
+    ///
+    /// # Errors
+    /// [`LoginRefusal::BadCredentials`], also when the account was changed or removed meanwhile.
+    pub fn finish_login(&self, verified: VerifiedLogin) -> Result<Identity, LoginRefusal> {
+        let PendingLogin { identity, password, .. } = verified.pending;
+        let Some(user) = identity.user.as_ref().filter(|_| verified.is_right) else {
+            return Err(LoginRefusal::BadCredentials);
+        };
+        // Remembered under the accounts' lock, so that a change of the password that comes now also forgets.
+        let table = self.accounts.read();
+        let current = table.by_name.get(user).map(|account| account.credential_version);
+        if current != Some(identity.credential_version) {
+            return Err(LoginRefusal::BadCredentials);
+        }
+        self.remembered.lock().remember(user, identity.credential_version, &password);
+        drop(table);
+        Ok(identity)
+    }
+
+    fn begin_anonymous(&self, request: &LoginRequest<'_>) -> LoginStep {
+        if request.anonymous.admits(request.peer) {
+            return LoginStep::Admitted(Identity::anonymous(Arc::clone(&request.client_id), request.peer));
+        }
+        LoginStep::Refused(LoginRefusal::AnonymousNotAllowed)
+    }
+
+    fn edit(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut Account) -> Result<(), UserError>,
+    ) -> Result<Account, UserError> {
+        let account = self.accounts.write().edit(name, change)?;
+        self.changed();
+        Ok(account)
+    }
+
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Accounts {
+    fn take_credential_version(&mut self) -> u64 {
+        let version = self.next_credential_version;
+        self.next_credential_version += 1;
+        version
+    }
+
+    /// Applies a change to a copy and keeps it only when the change succeeds.
+    fn edit(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Account) -> Result<(), UserError>,
+    ) -> Result<Account, UserError> {
+        let Some(slot) = self.by_name.get_mut(name) else {
+            return Err(UserError::NotFound { user: name.to_owned() });
+        };
+        let mut account = Account::clone(slot);
+        change(&mut account)?;
+        *slot = Arc::new(account.clone());
+        Ok(account)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Accounts change as the commands reference §7 says; a login is decided as §7.1 and §9.1 say.
+
+use super::*;
+use crate::AnonymousLogin;
+use crate::login::Peer;
+use crate::password::tests::cheap_credential;
+
+const LOCAL: &str = "127.0.0.1";
+const REMOTE: &str = "192.168.1.9";
+
+fn directory() -> Directory {
+    let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+    let directory = Directory::new(options).unwrap();
+    directory.create_root(cheap_credential("coreflux")).unwrap();
+    directory.add_user("bob", cheap_credential("pw")).unwrap();
+    directory
+}
+
+fn request<'a>(user: Option<&'a str>, password: Option<&'a str>, address: &str) -> LoginRequest<'a> {
+    LoginRequest {
+        user_name: user,
+        password: password.map(str::as_bytes),
+        client_id: "c1".into(),
+        peer: Peer::Tcp(address.parse().unwrap()),
+        anonymous: AnonymousLogin::default(),
+    }
+}
+
+/// Runs all steps of a login; says too whether hashing was needed.
+fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity, LoginRefusal>, bool) {
+    match directory.begin_login(request) {
+        LoginStep::Admitted(identity) => (Ok(identity), false),
+        LoginStep::Refused(refusal) => (Err(refusal), false),
+        LoginStep::Verify(pending) => (directory.finish_login(pending.verify()), true),
+    }
+}
+
+#[test]
+fn login_is_decided_by_name_password_and_peer() {
+    let directory = directory();
+    let bad = Err(LoginRefusal::BadCredentials);
+    for (user, password, address, expected) in [
+        (Some("bob"), Some("pw"), LOCAL, Ok(Some("bob"))),
+        (Some("bob"), Some("pw"), REMOTE, Ok(Some("bob"))),
+        (Some("bob"), Some("PW"), LOCAL, bad),
+        (Some("bob"), Some(""), LOCAL, bad),
+        (Some("bob"), None, LOCAL, bad),
+        (Some("Bob"), Some("pw"), LOCAL, bad), // names are case-sensitive
+        (Some("nobody"), Some("pw"), LOCAL, bad),
+        (Some("root"), Some("coreflux"), LOCAL, Ok(Some("root"))),
+        (Some("root"), Some("coreflux"), REMOTE, Err(LoginRefusal::DefaultPasswordFromElsewhere)),
+        (Some("root"), Some("guess"), REMOTE, Err(LoginRefusal::DefaultPasswordFromElsewhere)),
+        (Some("root"), Some("guess"), LOCAL, bad),
+        (None, None, LOCAL, Ok(None)),
+        (Some(""), Some(""), LOCAL, Ok(None)),
+        (None, None, REMOTE, Err(LoginRefusal::AnonymousNotAllowed)),
+        (Some(""), None, REMOTE, Err(LoginRefusal::AnonymousNotAllowed)),
+    ] {
+        let (result, _) = login(&directory, &request(user, password, address));
+        let result = result.map(|identity| identity.user.map(|name| name.to_string()));
+        assert_eq!(result, expected.map(|name| name.map(str::to_owned)), "{user:?} {password:?} {address}");
+    }
+}
+
+#[test]
+fn anonymous_login_follows_its_setting() {
+    let directory = directory();
+    for (anonymous, address, expected) in [
+        (AnonymousLogin::FromLoopback, LOCAL, true),
+        (AnonymousLogin::FromLoopback, REMOTE, false),
+        (AnonymousLogin::FromEverywhere, REMOTE, true),
+        (AnonymousLogin::Refused, LOCAL, false),
+    ] {
+        let request = LoginRequest { anonymous, ..request(None, None, address) };
+        assert_eq!(login(&directory, &request).0.is_ok(), expected, "{anonymous:?} from {address}");
+    }
+    let proxied = LoginRequest { peer: Peer::Proxied(LOCAL.parse().unwrap()), ..request(None, None, LOCAL) };
+    assert_eq!(login(&directory, &proxied).0, Err(LoginRefusal::AnonymousNotAllowed));
+}
+
+#[test]
+fn root_with_a_password_of_its_own_comes_from_everywhere() {
+    let directory = directory();
+    assert!(directory.root_has_default_password());
+    directory.change_password("root", cheap_credential("better")).unwrap();
+    assert!(!directory.root_has_default_password());
+    assert!(login(&directory, &request(Some("root"), Some("better"), REMOTE)).0.is_ok());
+    directory.change_password("root", cheap_credential("coreflux")).unwrap();
+    assert!(directory.root_has_default_password(), "set back by hand it is the default again");
+}
+
+#[test]
+fn only_the_first_login_hashes_until_the_password_changes() {
+    let directory = directory();
+    let right = request(Some("bob"), Some("pw"), REMOTE);
+    let steps = |request: &LoginRequest<'_>| {
+        let (result, hashed) = login(&directory, request);
+        (result.is_ok(), hashed)
+    };
+    assert_eq!(steps(&right), (true, true));
+    assert_eq!(steps(&right), (true, false));
+    assert_eq!(steps(&request(Some("bob"), Some("wrong"), REMOTE)), (false, true));
+    assert_eq!(steps(&right), (true, false), "a failed login forgets nothing");
+    directory.change_password("bob", cheap_credential("new")).unwrap();
+    assert_eq!(steps(&right), (false, true));
+    assert_eq!(steps(&request(Some("bob"), Some("new"), REMOTE)), (true, true));
+    directory.remove_user("bob").unwrap();
+    assert_eq!(steps(&request(Some("bob"), Some("new"), REMOTE)), (false, true));
+}
+
+#[test]
+fn change_between_begin_and_finish_refuses_the_login() {
+    let directory = directory();
+    let begin = || match directory.begin_login(&request(Some("bob"), Some("pw"), LOCAL)) {
+        LoginStep::Verify(pending) => pending.verify(),
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+    };
+    let verified = begin();
+    directory.change_password("bob", cheap_credential("pw")).unwrap();
+    assert_eq!(directory.finish_login(verified), Err(LoginRefusal::BadCredentials));
+    let verified = begin();
+    directory.remove_user("bob").unwrap();
+    directory.add_user("bob", cheap_credential("pw")).unwrap();
+    assert_eq!(directory.finish_login(verified), Err(LoginRefusal::BadCredentials));
+}
+
+#[test]
+fn sessions_of_changed_and_removed_users_are_no_longer_current() {
+    let directory = directory();
+    let bob = login(&directory, &request(Some("bob"), Some("pw"), LOCAL)).0.unwrap();
+    let nobody = login(&directory, &request(None, None, LOCAL)).0.unwrap();
+    assert!(directory.is_current(&bob));
+    directory.change_setting("bob", "AllowedUserManagement", "true").unwrap();
+    assert!(directory.is_current(&bob), "a setting closes nothing");
+    directory.change_password("bob", cheap_credential("pw")).unwrap();
+    assert!(!directory.is_current(&bob));
+    let bob = login(&directory, &request(Some("bob"), Some("pw"), LOCAL)).0.unwrap();
+    directory.remove_user("bob").unwrap();
+    assert!(!directory.is_current(&bob));
+    directory.add_user("bob", cheap_credential("pw")).unwrap();
+    assert!(!directory.is_current(&bob), "another user of the same name is another user");
+    assert!(directory.is_current(&nobody));
+}
+
+#[test]
+fn refusals_are_worded_as_the_reference_says() {
+    let directory = directory();
+    for (result, text) in [
+        (directory.add_user("bob", cheap_credential("x")).map(drop), "User bob already exists."),
+        (directory.create_root(cheap_credential("x")).map(drop), "User root already exists."),
+        (directory.remove_user("root").map(drop), "User root cannot be removed."),
+        (directory.remove_user("eve").map(drop), "User eve not found."),
+        (directory.change_password("eve", cheap_credential("x")).map(drop), "User eve not found."),
+        (directory.change_setting("eve", "x", "1").map(drop), "User eve not found."),
+        (directory.add_to_group("eve", "g").map(drop), "User eve not found."),
+        (directory.remove_from_group("bob", "g").map(drop), "User bob is not in group g."),
+        (
+            directory.add_user("a/b", cheap_credential("x")).map(drop),
+            "User name 'a/b' is invalid: the name contains '/'; control characters and / + # are not allowed.",
+        ),
+    ] {
+        assert_eq!(result.map_err(|error| error.to_string()), Err(text.to_owned()));
+    }
+}
+
+#[test]
+fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
+    let directory = directory();
+    let mut before = directory.generation();
+    let mut moved = |what: &str| {
+        let now = directory.generation();
+        assert_ne!(now, before, "{what}");
+        before = now;
+    };
+    directory.add_to_group("bob", "g").unwrap();
+    moved("join");
+    directory.remove_from_group("bob", "g").unwrap();
+    moved("leave");
+    directory.change_setting("bob", "x", "1").unwrap();
+    moved("setting");
+    directory.change_password("bob", cheap_credential("x")).unwrap();
+    moved("password");
+    directory.remove_user("bob").unwrap();
+    moved("remove");
+
+    let again = Directory::new(DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 4 }).unwrap();
+    let bob = Account { credential_version: 41, ..Account::new("bob", cheap_credential("pw"), 0) };
+    again.restore([bob]);
+    assert_eq!(again.add_user("eve", cheap_credential("x")).unwrap().credential_version, 42);
+    assert_eq!(again.accounts().iter().map(|a| a.name.to_string()).collect::<Vec<_>>(), ["bob", "eve"]);
+}

@@ -1,0 +1,30 @@
+//! Bounds of this crate: name, unit, default and why this number.
+
+/// Longest user or group name, in characters. Commands reference §7.1.
+pub const NAME_CHARS_MAX: usize = 64;
+
+/// Most accounts in one tenant. At about 500 bytes each that is some 50 MB; a directory beyond this size belongs into
+/// an auth guest.
+pub const ACCOUNTS_MAX: usize = 100_000;
+
+/// Most groups of one account.
+pub const GROUPS_PER_ACCOUNT_MAX: usize = 256;
+
+/// Most free properties of one account, beside the four flags.
+pub const PROPERTIES_PER_ACCOUNT_MAX: usize = 256;
+
+/// Longest name of a setting, in bytes.
+pub const SETTING_NAME_BYTES_MAX: usize = 128;
+
+/// Longest value of a setting, in bytes.
+pub const SETTING_VALUE_BYTES_MAX: usize = 4096;
+
+/// Most remembered verifications of one tenant; about 120 bytes each. Beyond it the ones longest unused are forgotten,
+/// which costs their users one Argon2id at the next login.
+pub const REMEMBERED_MAX: usize = 65_536;
+
+/// Argon2id memory in KiB: OWASP's first recommendation (19 MiB, 2 passes, 1 lane), about 20 ms on one core.
+pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
+
+/// Argon2id passes, with [`ARGON2_MEMORY_KIB`].
+pub const ARGON2_PASSES: u32 = 2;

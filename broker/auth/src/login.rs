@@ -1,0 +1,200 @@
+//! Values of the login decision: what a CONNECT says, and what may come of it. The decision itself is in `directory`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::account::Account;
+use crate::password::Credential;
+
+/// From where a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// The address of the TCP connection itself.
+    Tcp(IpAddr),
+    /// A unix socket.
+    Unix,
+    /// The address that the PROXY protocol or a forwarding header gives.
+    Proxied(IpAddr),
+}
+
+impl Peer {
+    /// Whether the peer is on this machine, commands reference §9.1: a loopback address of the TCP connection or a unix
+    /// socket; an address that was only told never is.
+    pub fn is_loopback(self) -> bool {
+        match self {
+            Peer::Tcp(address) => address.to_canonical().is_loopback(),
+            Peer::Unix => true,
+            Peer::Proxied(_) => false,
+        }
+    }
+}
+
+/// Who a session is. Kept with the session and put into every [`Question`](crate::Question).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Name of the user; `None` = anonymous, who has no name that a rule could match.
+    pub user: Option<Arc<str>>,
+    /// [`Account::credential_version`] at login; 0 for an anonymous session.
+    pub credential_version: u64,
+    /// The Client Identifier.
+    pub client_id: Arc<str>,
+    /// From where it came.
+    pub peer: Peer,
+}
+
+impl Identity {
+    /// A session without a user.
+    pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
+        Identity { user: None, credential_version: 0, client_id, peer }
+    }
+
+    /// Whether this is `root`.
+    pub fn is_root(&self) -> bool {
+        self.user.as_deref() == Some(crate::ROOT)
+    }
+}
+
+/// Who may come without a user name: `AnonymousLogin`, commands reference §9.1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnonymousLogin {
+    /// Not set explicitly: allowed, but from loopback only.
+    #[default]
+    FromLoopback,
+    /// Explicitly `true`: allowed from everywhere.
+    FromEverywhere,
+    /// Explicitly `false`.
+    Refused,
+}
+
+impl AnonymousLogin {
+    /// Whether an anonymous peer is let in.
+    pub fn admits(self, peer: Peer) -> bool {
+        match self {
+            AnonymousLogin::FromLoopback => peer.is_loopback(),
+            AnonymousLogin::FromEverywhere => true,
+            AnonymousLogin::Refused => false,
+        }
+    }
+}
+
+/// The facts of a CONNECT on which the login is decided.
+#[derive(Debug, Clone)]
+pub struct LoginRequest<'a> {
+    /// User Name, without a tenant part. An empty one counts as none: web clients send it when the field is left blank.
+    pub user_name: Option<&'a str>,
+    /// Password.
+    pub password: Option<&'a [u8]>,
+    /// Client Identifier, or the one that the broker assigned.
+    pub client_id: Arc<str>,
+    /// From where it came.
+    pub peer: Peer,
+    /// Who may come without a user name, on this listener.
+    pub anonymous: AnonymousLogin,
+}
+
+/// First result of a login.
+#[derive(Debug)]
+pub enum LoginStep {
+    /// Let in without hashing: anonymous, or the password is remembered.
+    Admitted(Identity),
+    /// Not let in.
+    Refused(LoginRefusal),
+    /// The password must be hashed: run [`PendingLogin::verify`] on a thread where 20 ms hurt nobody.
+    Verify(PendingLogin),
+}
+
+/// Why a login is refused. All but one are told to the peer without detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginRefusal {
+    /// No such user, or another password; never told apart. Bad User Name or Password.
+    #[error("bad user name or password")]
+    BadCredentials,
+    /// No user name, where that is not allowed. Not authorized.
+    #[error("anonymous login is not allowed here")]
+    AnonymousNotAllowed,
+    /// `root` still has the password of a fresh installation and the peer is not on this machine. Not authorized.
+    #[error(
+        "root still has the default password and may log in from this machine only; set one with \
+         -changeUserPassword root <password> or LOTMQ_ROOT_PASSWORD at first start"
+    )]
+    DefaultPasswordFromElsewhere,
+}
+
+/// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
+pub struct PendingLogin {
+    pub(crate) identity: Identity,
+    pub(crate) credential: Credential,
+    pub(crate) is_known: bool,
+    pub(crate) password: Zeroizing<Vec<u8>>,
+}
+
+impl PendingLogin {
+    /// For a user that exists.
+    pub(crate) fn of(account: &Account, request: &LoginRequest<'_>, password: &[u8]) -> PendingLogin {
+        PendingLogin {
+            identity: Identity {
+                user: Some(Arc::clone(&account.name)),
+                credential_version: account.credential_version,
+                client_id: Arc::clone(&request.client_id),
+                peer: request.peer,
+            },
+            credential: account.credential.clone(),
+            is_known: true,
+            password: Zeroizing::new(password.to_vec()),
+        }
+    }
+
+    /// For a user that does not exist: takes as long, so that time does not tell.
+    pub(crate) fn of_nobody(decoy: &Credential, request: &LoginRequest<'_>, password: &[u8]) -> PendingLogin {
+        PendingLogin {
+            identity: Identity::anonymous(Arc::clone(&request.client_id), request.peer),
+            credential: decoy.clone(),
+            is_known: false,
+            password: Zeroizing::new(password.to_vec()),
+        }
+    }
+
+    /// Hashes and compares. About 20 ms of one core and 19 MiB at the default cost.
+    pub fn verify(self) -> VerifiedLogin {
+        let is_right = self.credential.verify(&self.password);
+        VerifiedLogin { is_right: is_right && self.is_known, pending: self }
+    }
+}
+
+impl std::fmt::Debug for PendingLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingLogin").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// A login whose password was compared; give it to [`Directory::finish_login`](crate::Directory::finish_login).
+#[derive(Debug)]
+pub struct VerifiedLogin {
+    pub(crate) pending: PendingLogin,
+    pub(crate) is_right: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_a_fact_of_the_connection_itself() {
+        for (peer, expected) in [
+            (Peer::Tcp("127.0.0.1".parse().unwrap()), true),
+            (Peer::Tcp("127.9.9.9".parse().unwrap()), true),
+            (Peer::Tcp("::1".parse().unwrap()), true),
+            (Peer::Tcp("::ffff:127.0.0.1".parse().unwrap()), true),
+            (Peer::Tcp("192.168.1.2".parse().unwrap()), false),
+            (Peer::Tcp("::ffff:10.0.0.1".parse().unwrap()), false),
+            (Peer::Tcp("0.0.0.0".parse().unwrap()), false),
+            (Peer::Unix, true),
+            (Peer::Proxied("127.0.0.1".parse().unwrap()), false),
+        ] {
+            assert_eq!(peer.is_loopback(), expected, "{peer:?}");
+        }
+    }
+}
