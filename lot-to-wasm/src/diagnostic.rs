@@ -1,0 +1,92 @@
+//! Diagnostics: errors and warnings as values, rendered only at the edge.
+//!
+//! Every phase collects them in a [`Sink`]; none stops at the first. [`render`] shows them in a terminal, [`json`] in the shape of LoT
+//! reference §14. What a code means is in [`codes`].
+
+pub mod codes;
+pub mod json;
+pub mod render;
+mod sink;
+pub(crate) mod suggest;
+
+pub use codes::Code;
+pub(crate) use sink::{Draft, Sink};
+
+use crate::source::Position;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The entity is refused.
+    Error,
+    /// The entity is accepted.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// A range of a text by lines and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TextSpan {
+    /// First character.
+    pub start: Position,
+    /// First character after it.
+    pub end: Position,
+}
+
+/// Another place that explains the primary one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub span: TextSpan,
+    /// What is there.
+    pub text: String,
+}
+
+/// One thing that is wrong, or may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Stable code.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence, lower case, no full stop.
+    pub message: String,
+    /// Where, in lines and columns of the entity's own text.
+    pub span: TextSpan,
+    /// What to write beside the place; empty when the message says it all.
+    pub label: String,
+    /// Text of the line where the span starts.
+    pub source_line: String,
+    /// What the grammar allows at this place, for syntax errors.
+    pub expected: Vec<String>,
+    /// Other places that matter.
+    pub labels: Vec<Label>,
+    /// More to know.
+    pub notes: Vec<String>,
+    /// What to do, best first.
+    pub suggestions: Vec<String>,
+}
+
+impl Diagnostic {
+    /// The same diagnostic, `lines` further down: for texts with several entities.
+    pub fn moved_down(mut self, lines: u32) -> Diagnostic {
+        let shift = |span: &mut TextSpan| {
+            span.start.line = span.start.line.saturating_add(lines);
+            span.end.line = span.end.line.saturating_add(lines);
+        };
+        shift(&mut self.span);
+        for label in &mut self.labels {
+            shift(&mut label.span);
+        }
+        self
+    }
+}

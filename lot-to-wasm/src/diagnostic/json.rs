@@ -1,0 +1,66 @@
+//! Diagnostics as JSON, in the shape of LoT reference §14.
+
+use serde::Serialize;
+
+use super::Diagnostic;
+
+/// One entry of `errors[]` or `warnings[]` of a reply. `message`, `line`, `column`, `sourceLines` and `suggestions` are the public
+/// contract of the original; the others are ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// `LOTnnn`.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// Line from 1.
+    pub line: u32,
+    /// Column from 1, in Unicode scalar values.
+    pub column: u32,
+    /// Line of the first character after the place.
+    pub end_line: u32,
+    /// Column of the first character after the place.
+    pub end_column: u32,
+    /// The line where the place begins.
+    pub source_lines: Vec<String>,
+    /// What to do, best first.
+    pub suggestions: Vec<String>,
+    /// What the grammar allows here; left out when unknown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<String>,
+    /// More to know; left out when there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl From<&Diagnostic> for Entry {
+    fn from(diagnostic: &Diagnostic) -> Entry {
+        Entry {
+            severity: diagnostic.severity.as_str(),
+            code: diagnostic.code.to_string(),
+            message: diagnostic.message.clone(),
+            line: diagnostic.span.start.line,
+            column: diagnostic.span.start.column,
+            end_line: diagnostic.span.end.line,
+            end_column: diagnostic.span.end.column,
+            source_lines: vec![diagnostic.source_line.clone()],
+            suggestions: diagnostic.suggestions.clone(),
+            expected: diagnostic.expected.clone(),
+            notes: diagnostic.notes.clone(),
+        }
+    }
+}
+
+/// The plain text form that older clients parse: `Parsing error: <text> (<line>,<column>)`, then a line `Suggestions: …` when there
+/// are any.
+pub fn reply_message(first_error: &Diagnostic) -> String {
+    let start = first_error.span.start;
+    let mut text = format!("Parsing error: {} ({},{})", first_error.message, start.line, start.column);
+    if !first_error.suggestions.is_empty() {
+        text.push_str("\nSuggestions: ");
+        text.push_str(&first_error.suggestions.join("; "));
+    }
+    text
+}

@@ -1,0 +1,82 @@
+//! Diagnostics for terminals.
+
+use std::fmt::Write as _;
+
+use super::{Diagnostic, Label, TextSpan};
+
+/// Shows one diagnostic with its source line, as `lotmq check` prints it; ends with a line break.
+///
+/// ```text
+/// error[LOT302]: unknown variable `{tmp}`
+///   --> heater.lot:7:30
+///    |
+///  7 |     PUBLISH TOPIC "a/b" WITH {tmp}
+///    |                              ^^^^^ not set on any path before this line
+///    = help: did you mean `{temp}`?
+/// ```
+pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
+    let Diagnostic { code, severity, message, span, source_line, .. } = diagnostic;
+    let width = span.start.line.to_string().len();
+    let gutter = " ".repeat(width);
+    let mut text = String::new();
+    let mut line = |content: String| {
+        text.push_str(content.trim_end());
+        text.push('\n');
+    };
+    line(format!("{}[{code}]: {message}", severity.as_str()));
+    line(format!("{gutter}--> {file}:{}:{}", span.start.line, span.start.column));
+    line(format!("{gutter} |"));
+    line(format!("{} | {}", span.start.line, source_line.replace('\t', " ")));
+    line(format!("{gutter} | {}{} {}", pad(span), marks(span, source_line), diagnostic.label));
+    for Label { span, text } in &diagnostic.labels {
+        line(format!("{gutter} = {}:{}: {text}", span.start.line, span.start.column));
+    }
+    if !diagnostic.expected.is_empty() {
+        line(format!("{gutter} = expected: {}", diagnostic.expected.join(", ")));
+    }
+    for note in &diagnostic.notes {
+        line(format!("{gutter} = note: {note}"));
+    }
+    for suggestion in &diagnostic.suggestions {
+        line(format!("{gutter} = help: {suggestion}"));
+    }
+    text
+}
+
+/// Shows several, with a blank line between them and a line of counts at the end; empty for none.
+pub fn all_to_text(file: &str, diagnostics: &[Diagnostic]) -> String {
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        let _ = writeln!(text, "{}", to_text(file, diagnostic));
+    }
+    let errors = diagnostics.iter().filter(|found| found.severity == super::Severity::Error).count();
+    let warnings = diagnostics.len() - errors;
+    match (errors, warnings) {
+        (0, 0) => {}
+        (0, warnings) => {
+            let _ = writeln!(text, "{file}: {}", plural(warnings, "warning"));
+        }
+        (errors, 0) => {
+            let _ = writeln!(text, "{file}: {}", plural(errors, "error"));
+        }
+        (errors, warnings) => {
+            let _ = writeln!(text, "{file}: {}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        }
+    }
+    text
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn pad(span: &TextSpan) -> String {
+    " ".repeat(span.start.column.saturating_sub(1) as usize)
+}
+
+/// Carets under the span; to the end of the line when it goes on below.
+fn marks(span: &TextSpan, source_line: &str) -> String {
+    let line_end = u32::try_from(source_line.chars().count()).unwrap_or(u32::MAX).saturating_add(1);
+    let end = if span.end.line == span.start.line { span.end.column } else { line_end };
+    "^".repeat(end.saturating_sub(span.start.column).clamp(1, 200) as usize)
+}

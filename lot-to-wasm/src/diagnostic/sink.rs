@@ -1,0 +1,169 @@
+//! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
+
+use super::{Code, Diagnostic, Label, Severity, TextSpan};
+use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
+use crate::source::{Source, Span};
+
+/// Collects the diagnostics of one entity.
+///
+/// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per start of a span, because a second one
+/// there is a consequence of the first.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    source: &'a Source<'a>,
+    found: Vec<(u32, Diagnostic)>,
+    errors: usize,
+    warnings: usize,
+}
+
+/// A diagnostic under construction; [`Sink::push`] takes it.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    code: Code,
+    severity: Severity,
+    span: Span,
+    message: String,
+    label: String,
+    expected: Vec<String>,
+    labels: Vec<(Span, String)>,
+    notes: Vec<String>,
+    suggestions: Vec<String>,
+}
+
+impl Draft {
+    fn new(severity: Severity, code: Code, span: Span, message: impl Into<String>) -> Draft {
+        Draft {
+            code,
+            severity,
+            span,
+            message: message.into(),
+            label: String::new(),
+            expected: Vec::new(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            suggestions: Vec::new(),
+        }
+    }
+
+    /// An error: the entity is refused.
+    pub(crate) fn error(code: Code, span: Span, message: impl Into<String>) -> Draft {
+        Draft::new(Severity::Error, code, span, message)
+    }
+
+    /// A warning: the entity is accepted.
+    pub(crate) fn warning(code: Code, span: Span, message: impl Into<String>) -> Draft {
+        Draft::new(Severity::Warning, code, span, message)
+    }
+
+    /// What to write beside the place.
+    pub(crate) fn label(mut self, text: impl Into<String>) -> Draft {
+        self.label = text.into();
+        self
+    }
+
+    /// What the grammar allows here.
+    pub(crate) fn expected(mut self, what: &[&str]) -> Draft {
+        self.expected = what.iter().map(|text| (*text).to_owned()).collect();
+        self
+    }
+
+    /// Another place that explains this one.
+    pub(crate) fn at(mut self, span: Span, text: impl Into<String>) -> Draft {
+        self.labels.push((span, text.into()));
+        self
+    }
+
+    /// More to know.
+    pub(crate) fn note(mut self, text: impl Into<String>) -> Draft {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// What to do.
+    pub(crate) fn suggest(mut self, text: impl Into<String>) -> Draft {
+        self.suggestions.push(text.into());
+        self
+    }
+
+    /// What to do, where something is known.
+    pub(crate) fn suggest_if(self, text: Option<String>) -> Draft {
+        match text {
+            Some(text) => self.suggest(text),
+            None => self,
+        }
+    }
+}
+
+impl<'a> Sink<'a> {
+    /// An empty collection for the entity with this text.
+    pub(crate) fn new(source: &'a Source<'a>) -> Sink<'a> {
+        Sink { source, found: Vec::new(), errors: 0, warnings: 0 }
+    }
+
+    /// The text that the spans point into.
+    pub(crate) fn source(&self) -> &'a Source<'a> {
+        self.source
+    }
+
+    /// Whether the entity is to be refused.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Whether no further error would be kept: phases may stop.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors >= ERRORS_MAX
+    }
+
+    /// Takes a diagnostic; drops it beyond the bounds and when it is a follow-up of one at the same place.
+    pub(crate) fn push(&mut self, draft: Draft) {
+        let is_error = draft.severity == Severity::Error;
+        let full = if is_error { self.errors >= ERRORS_MAX } else { self.warnings >= WARNINGS_MAX };
+        let repeated = self.found.iter().any(|(start, known)| {
+            *start == draft.span.start
+                && known.severity == draft.severity
+                && (is_error || (known.code == draft.code && known.message == draft.message))
+        });
+        if full || repeated {
+            return;
+        }
+        if is_error {
+            self.errors += 1;
+        } else {
+            self.warnings += 1;
+        }
+        let start = draft.span.start;
+        let diagnostic = self.resolve(draft);
+        self.found.push((start, diagnostic));
+    }
+
+    /// All of them in source order, errors before warnings at one place.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|(start, diagnostic)| (*start, diagnostic.severity));
+        self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+    }
+
+    fn resolve(&self, draft: Draft) -> Diagnostic {
+        let span = self.text_span(draft.span);
+        Diagnostic {
+            code: draft.code,
+            severity: draft.severity,
+            message: draft.message,
+            span,
+            label: draft.label,
+            source_line: self.source.line(span.start.line).to_owned(),
+            expected: draft.expected,
+            labels: draft
+                .labels
+                .into_iter()
+                .map(|(span, text)| Label { span: self.text_span(span), text })
+                .collect(),
+            notes: draft.notes,
+            suggestions: draft.suggestions,
+        }
+    }
+
+    fn text_span(&self, span: Span) -> TextSpan {
+        TextSpan { start: self.source.position(span.start), end: self.source.position(span.end) }
+    }
+}

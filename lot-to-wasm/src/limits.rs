@@ -1,0 +1,29 @@
+//! Bounds of the compiler, so that no text can cost more than it should.
+
+/// Longest text that is compiled, in bytes. A LoT program of this size would have about 25,000 lines; the largest public one has 600.
+pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most errors that are reported for one entity, LoT reference §14.
+pub const ERRORS_MAX: usize = 20;
+
+/// Most warnings that are reported for one entity.
+pub const WARNINGS_MAX: usize = 50;
+
+/// Deepest nesting of parentheses, brackets, inline IFs and operators' operands that recurse in the parser. Each level costs it under
+/// 6 KiB of stack in a debug build.
+pub const EXPRESSION_DEPTH_MAX: usize = 48;
+
+/// Deepest tree that a chain of operators may build (`a + b + c …` nests to the left). Later phases recurse this deep.
+pub const TREE_DEPTH_MAX: usize = 200;
+
+/// Deepest nesting of blocks: IF, SWITCH, LOOP.
+pub const BLOCK_DEPTH_MAX: usize = 32;
+
+/// Most variables in one Action.
+pub const VARIABLES_MAX: usize = 1000;
+
+/// Longest topic in bytes, as in MQTT.
+pub const TOPIC_BYTES_MAX: usize = 65_535;
+
+/// Shortest interval of `ON EVERY` in milliseconds (OD-34).
+pub const INTERVAL_MS_MIN: u64 = 10;

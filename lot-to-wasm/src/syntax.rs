@@ -1,0 +1,79 @@
+//! The syntax tree: what a text says, with the place of everything, before names and types are looked at.
+//!
+//! Made by the parser in [`parse`], one tree per entity, also for texts with errors: a construct that could not be read is
+//! [`ExpressionKind::Invalid`] or missing. Statements live with their parsers in [`statement`](crate::statement).
+
+pub mod action;
+pub mod expression;
+pub mod model;
+pub mod panel;
+pub(crate) mod parse;
+pub mod route;
+pub mod rule;
+pub mod sexpr;
+
+pub use action::{Action, ActionBody, InputLine, OutputLine};
+pub use expression::{
+    BinaryOperator, CastType, Expression, ExpressionKind, Member, ModelQuery, Path, PathStep, Random,
+    RandomKind, Text, TopicOperand, Transform,
+};
+pub use model::Model;
+pub use panel::{Panel, Theme};
+pub use route::Route;
+pub use rule::Rule;
+
+pub use crate::source::{Position, Span};
+
+/// A name as written, bare or quoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The name without quotes.
+    pub text: String,
+    /// Where it stands, with its quotes.
+    pub span: Span,
+    /// Whether it was quoted.
+    pub quoted: bool,
+}
+
+/// One entity of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entity {
+    /// `DEFINE ACTION`.
+    Action(Action),
+    /// `DEFINE MODEL`.
+    Model(Model),
+    /// `DEFINE RULE`.
+    Rule(Rule),
+    /// `DEFINE ROUTE`.
+    Route(Route),
+    /// `DEFINE PANEL`, `DEFINE VISU`.
+    Panel(Panel),
+    /// `DEFINE THEME`.
+    Theme(Theme),
+}
+
+impl Entity {
+    /// Its kind.
+    pub fn kind(&self) -> lot_facts::Kind {
+        match self {
+            Entity::Action(_) => lot_facts::Kind::Action,
+            Entity::Model(_) => lot_facts::Kind::Model,
+            Entity::Rule(_) => lot_facts::Kind::Rule,
+            Entity::Route(_) => lot_facts::Kind::Route,
+            Entity::Panel(_) => lot_facts::Kind::Panel,
+            Entity::Theme(_) => lot_facts::Kind::Theme,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        match self {
+            Entity::Action(action) => &action.name,
+            Entity::Model(model) => &model.name,
+            Entity::Rule(rule) => &rule.name,
+            Entity::Route(route) => &route.name,
+            Entity::Panel(panel) => &panel.name,
+            Entity::Theme(theme) => &theme.name,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Rules in the syntax tree (LoT reference §3, §10).
+
+use super::expression::{BinaryOperator, Expression, Text, TopicOperand};
+use super::{Name, Span};
+
+/// `DEFINE RULE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Its name.
+    pub name: Name,
+    /// `WITH PRIORITY n`, lowest first.
+    pub priority: i64,
+    /// `FOR scope`, as written.
+    pub scope: Name,
+    /// `TO TOPIC "pattern"`.
+    pub topic: Option<Text>,
+    /// What it decides; `None` only after an error.
+    pub body: Option<RuleBody>,
+}
+
+/// What a rule decides.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleBody {
+    /// `ALLOW` or `DENY`.
+    Verdict(Verdict),
+    /// `IF … THEN …`; no branch and no ELSE = nothing is decided.
+    If {
+        /// At least one.
+        branches: Vec<(RuleCondition, RuleBody)>,
+        /// `ELSE`.
+        otherwise: Option<Box<RuleBody>>,
+    },
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// `ALLOW`.
+    Allow,
+    /// `DENY`.
+    Deny,
+}
+
+/// A condition of a rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleCondition {
+    /// What it asks.
+    pub kind: RuleConditionKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a condition of a rule asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleConditionKind {
+    /// Could not be read.
+    Invalid,
+    /// `a OR b`.
+    Or(Box<RuleCondition>, Box<RuleCondition>),
+    /// `a AND b`.
+    And(Box<RuleCondition>, Box<RuleCondition>),
+    /// `NOT a`.
+    Not(Box<RuleCondition>),
+    /// `USER IS [NOT] "n"`.
+    UserIs {
+        /// `IS NOT`.
+        negated: bool,
+        /// The name.
+        name: Text,
+    },
+    /// `USER HAS [NOT] p [cmp v]`.
+    UserHas {
+        /// `HAS NOT`.
+        negated: bool,
+        /// The property.
+        property: Name,
+        /// Comparison of its value; `None` = its truth.
+        compare: Option<(BinaryOperator, Expression)>,
+    },
+    /// `USER [NOT] IN GROUP "g"`.
+    InGroup {
+        /// `NOT IN`.
+        negated: bool,
+        /// The group.
+        group: Text,
+    },
+    /// `TOPIC EXISTS t`.
+    TopicExists(TopicOperand),
+    /// `CLIENTID`, `ENDPOINT`, `TOPIC [POSITION n]`, `PAYLOAD` or `GET TOPIC t [AS T]`, compared.
+    Compare {
+        /// Left side.
+        subject: Expression,
+        /// The operator.
+        operator: BinaryOperator,
+        /// Right side.
+        value: Expression,
+    },
+}
