@@ -1,1 +1,36 @@
-//! See ARCHITECTURE.md.
+//! Topic Names and Filters, the subscription index and the retained index of one tenant, without I/O.
+//!
+//! A PUBLISH comes here after it was decoded and authorised: [`SubscriptionIndex`] says who gets it, [`RetainedIndex`]
+//! keeps it for those who subscribe later. Both are plain values; the server puts a lock round them and a route cache
+//! in front.
+//!
+//! Invariants: nothing here recurses, so that a topic of 65,535 slashes costs no stack; no operation reads a clock, a
+//! file or a socket; a Topic Name that starts with `$` is never reached by a filter that starts with a wildcard
+//! \[MQTT-4.7.2-1\].
+//! Not here: access rules, sessions, merging of overlapping subscriptions, expiry of retained messages.
+//!
+//! ```
+//! use lotmq_router::{Match, SubscriptionIndex};
+//!
+//! let mut index = SubscriptionIndex::new();
+//! index.insert("sport/+/score", 7_u64, "QoS 1");
+//! let mut receivers = Vec::new();
+//! index.visit("sport/tennis/score", |found| {
+//!     if let Match::Subscriber(id, options) = found {
+//!         receivers.push((*id, *options));
+//!     }
+//! });
+//! assert_eq!(receivers, [(7, "QoS 1")]);
+//! ```
+
+pub mod limits;
+mod retained;
+mod subscription;
+mod topic;
+
+pub use retained::{RetainedIndex, RetainedSlice};
+pub use subscription::{GroupId, Match, SharedGroup, SubscriptionIndex};
+pub use topic::{
+    SharedFilter, TopicError, filter_has_wildcard, filter_matches, parse_shared, topic_filter_valid,
+    topic_name_valid,
+};

@@ -1,0 +1,187 @@
+//! Rules for Topic Names and Topic Filters: which are valid, and which filter matches which name.
+//!
+//! Asked at SUBSCRIBE, UNSUBSCRIBE and PUBLISH before anything reaches an index. Comparison is byte for byte: no
+//! normalisation, no case folding, no trimming \[MQTT-4.7.3-4\].
+//! Not here: the index that answers for 100,000 filters at once (`subscription`).
+
+use crate::limits::{FILTER_LEVELS_MAX, TOPIC_BYTES_MAX};
+
+/// Separates the levels of a topic.
+pub(crate) const SEPARATOR: char = '/';
+/// As a whole level of a filter: any one level \[MQTT-4.7.1-2\].
+pub(crate) const SINGLE_LEVEL: &str = "+";
+/// As the last whole level of a filter: the parent and everything below it \[MQTT-4.7.1-1\].
+pub(crate) const MULTI_LEVEL: &str = "#";
+/// What the filter of a shared subscription starts with \[MQTT-4.8.2-1\].
+const SHARE_PREFIX: &str = "$share/";
+
+/// Why a Topic Name or Topic Filter is not one. Always the peer's fault.
+///
+/// In a name the peer is told 0x90, in a filter 0x8F (3.1.1: 0x80 in SUBACK).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// A name or filter has at least one character \[MQTT-4.7.3-1\].
+    #[error("topic is empty")]
+    Empty,
+    /// Longer than the wire can carry \[MQTT-4.7.3-3\]; possible only for topics that no packet brought.
+    #[error("topic of {bytes} bytes is longer than {TOPIC_BYTES_MAX}")]
+    TooLong {
+        /// Length of the topic in bytes.
+        bytes: usize,
+    },
+    /// U+0000 is in no topic \[MQTT-4.7.3-2\].
+    #[error("topic contains U+0000")]
+    ContainsNul,
+    /// A Topic Name has no wildcards \[MQTT-3.3.2-2\].
+    #[error("topic name contains the wildcard `{wildcard}`")]
+    WildcardInName {
+        /// The first of `+` and `#` that is there.
+        wildcard: char,
+    },
+    /// `#` stands alone or as the last whole level \[MQTT-4.7.1-1\].
+    #[error("`#` is not the last whole level of the topic filter")]
+    MultiLevelWildcardMisplaced,
+    /// `+` is a whole level \[MQTT-4.7.1-2\].
+    #[error("`+` is not a whole level of the topic filter")]
+    SingleLevelWildcardMisplaced,
+    /// Deeper than we index; see [`FILTER_LEVELS_MAX`].
+    #[error("topic filter has {levels} levels, more than {FILTER_LEVELS_MAX}")]
+    TooManyLevels {
+        /// Number of levels of the filter.
+        levels: usize,
+    },
+    /// `$share/` is followed by at least one character of a Share Name \[MQTT-4.8.2-1\].
+    #[error("share name is empty")]
+    ShareNameEmpty,
+    /// A Share Name has no `+` and `#` \[MQTT-4.8.2-2\].
+    #[error("share name contains the wildcard `{wildcard}`")]
+    WildcardInShareName {
+        /// The first of `+` and `#` that is there.
+        wildcard: char,
+    },
+    /// After the Share Name come a `/` and a Topic Filter \[MQTT-4.8.2-2\].
+    #[error("shared subscription has no topic filter after its share name")]
+    SharedFilterMissing,
+}
+
+/// Says whether `topic` may be published to.
+///
+/// # Errors
+/// [`TopicError`]; the codec has already refused what cannot be in a PUBLISH, so this is for topics of other origin:
+/// wills, commands, guests. Cost: one pass over the bytes.
+pub fn topic_name_valid(topic: &str) -> Result<(), TopicError> {
+    characters_valid(topic)?;
+    match first_wildcard(topic) {
+        Some(wildcard) => Err(TopicError::WildcardInName { wildcard }),
+        None => Ok(()),
+    }
+}
+
+/// Says whether `filter` may be subscribed to; shared filters (`$share/…`) are checked by their own rules too.
+///
+/// # Errors
+/// [`TopicError`], one per broken rule, the first that is found.
+pub fn topic_filter_valid(filter: &str) -> Result<(), TopicError> {
+    match parse_shared(filter)? {
+        Some(_) => Ok(()),
+        None => plain_filter_valid(filter),
+    }
+}
+
+/// Says whether the filter has a `+` or `#` level. Expects a valid filter without `$share/` prefix.
+pub fn filter_has_wildcard(filter: &str) -> bool {
+    filter.split(SEPARATOR).any(|level| level == SINGLE_LEVEL || level == MULTI_LEVEL)
+}
+
+/// Says whether the valid `filter` matches the valid Topic Name `topic` (§4.7).
+///
+/// `#` includes the parent level, `+` an empty level, and a filter that starts with a wildcard never matches a name
+/// that starts with `$` \[MQTT-4.7.2-1\]. A `$share/` prefix has no meaning here: pass [`SharedFilter::filter`].
+pub fn filter_matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut topic_levels = topic.split(SEPARATOR);
+    for level in filter.split(SEPARATOR) {
+        if level == MULTI_LEVEL {
+            return true;
+        }
+        match topic_levels.next() {
+            Some(of_topic) if level == SINGLE_LEVEL || level == of_topic => {}
+            Some(_) | None => return false,
+        }
+    }
+    topic_levels.next().is_none()
+}
+
+/// The two parts of the Topic Filter of a shared subscription. A group is both together (§4.8.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SharedFilter<'a> {
+    /// Between `$share/` and the next `/`; never empty, without `/`, `+` and `#`.
+    pub share_name: &'a str,
+    /// What the group subscribes to: a valid Topic Filter. Access rules decide by this part alone.
+    pub filter: &'a str,
+}
+
+/// Takes a shared filter apart; `None` if `filter` does not start with `$share/` and so is an ordinary one.
+///
+/// # Errors
+/// `$share//x`, `$share/g`, `$share/+/x` and the like are neither shared nor ordinary \[MQTT-4.8.2-1, -2\]: 0x8F.
+/// An ordinary filter is not looked at any further.
+pub fn parse_shared(filter: &str) -> Result<Option<SharedFilter<'_>>, TopicError> {
+    let Some(rest) = filter.strip_prefix(SHARE_PREFIX) else { return Ok(None) };
+    let (share_name, filter) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));
+    if share_name.is_empty() {
+        return Err(TopicError::ShareNameEmpty);
+    }
+    if let Some(wildcard) = first_wildcard(share_name) {
+        return Err(TopicError::WildcardInShareName { wildcard });
+    }
+    if filter.is_empty() {
+        return Err(TopicError::SharedFilterMissing);
+    }
+    characters_valid(share_name)?;
+    plain_filter_valid(filter)?;
+    Ok(Some(SharedFilter { share_name, filter }))
+}
+
+fn plain_filter_valid(filter: &str) -> Result<(), TopicError> {
+    characters_valid(filter)?;
+    let mut levels = 0;
+    let mut ended = false;
+    for level in filter.split(SEPARATOR) {
+        if ended || (level != MULTI_LEVEL && level.contains('#')) {
+            return Err(TopicError::MultiLevelWildcardMisplaced);
+        }
+        if level != SINGLE_LEVEL && level.contains('+') {
+            return Err(TopicError::SingleLevelWildcardMisplaced);
+        }
+        ended = level == MULTI_LEVEL;
+        levels += 1;
+    }
+    if levels > FILTER_LEVELS_MAX {
+        return Err(TopicError::TooManyLevels { levels });
+    }
+    Ok(())
+}
+
+fn characters_valid(topic: &str) -> Result<(), TopicError> {
+    if topic.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    if topic.len() > TOPIC_BYTES_MAX {
+        return Err(TopicError::TooLong { bytes: topic.len() });
+    }
+    if topic.contains('\0') {
+        return Err(TopicError::ContainsNul);
+    }
+    Ok(())
+}
+
+fn first_wildcard(topic: &str) -> Option<char> {
+    topic.chars().find(|&c| c == '+' || c == '#')
+}
+
+#[cfg(test)]
+mod tests;
