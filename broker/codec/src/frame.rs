@@ -1,0 +1,131 @@
+//! The fixed header: where a packet ends, judged before its body has arrived (§2.1).
+//!
+//! First step for every byte that a peer sends. What cannot become a legal packet is refused here, so that nothing is buffered
+//! for it: an illegal type or flags on the first byte, a fifth length byte, a packet above the announced maximum.
+//! Not here: whether this peer may send the type now; [`FixedHeader::check_from_client`] answers what depends on the version
+//! alone, the session the rest.
+
+use crate::error::FrameError;
+use crate::limits::VAR_INT_BYTES_MAX;
+use crate::{PacketType, ProtocolVersion};
+
+/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are legal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FixedHeader {
+    /// The first byte: type in the upper half, flags in the lower.
+    pub first_byte: u8,
+    /// Bytes of the fixed header itself, 2 to 5.
+    pub header_len: u8,
+    /// Bytes that follow the fixed header, 0 to 268 435 455.
+    pub remaining_len: u32,
+    packet_type: PacketType,
+}
+
+impl FixedHeader {
+    /// The Control Packet type.
+    #[must_use]
+    #[inline]
+    pub const fn packet_type(&self) -> PacketType {
+        self.packet_type
+    }
+
+    /// Bytes of the whole packet, fixed header included; what Maximum Packet Size limits \[MQTT-3.1.2-24\].
+    #[must_use]
+    #[inline]
+    pub const fn packet_len(&self) -> usize {
+        self.header_len as usize + self.remaining_len as usize
+    }
+
+    /// Whether the Remaining Length took the fewest bytes possible \[MQTT-1.5.5-1\].
+    ///
+    /// If not, the received header must not be sent on in place: the server has to encode its own.
+    #[must_use]
+    #[inline]
+    pub const fn length_is_shortest(&self) -> bool {
+        self.header_len as usize == 1 + var_int_len(self.remaining_len)
+    }
+
+    /// Refuses what no Client of this version may send, whatever its body.
+    ///
+    /// # Errors
+    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0;
+    /// [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no rule forbids a longer form.
+    #[inline]
+    pub const fn check_from_client(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
+        if !self.packet_type.from_client(version) {
+            return Err(FrameError::NotFromClient { packet_type: self.packet_type });
+        }
+        if version.has_properties() && !self.length_is_shortest() {
+            return Err(FrameError::LengthNotShortest);
+        }
+        Ok(self.packet_type)
+    }
+
+    /// Refuses what no server of this version may send, whatever its body.
+    ///
+    /// # Errors
+    /// [`FrameError::NotFromServer`] for the Client's own types and for DISCONNECT and AUTH before 5.0;
+    /// [`FrameError::LengthNotShortest`] as for Clients.
+    pub const fn check_from_server(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
+        if !self.packet_type.from_server(version) {
+            return Err(FrameError::NotFromServer { packet_type: self.packet_type });
+        }
+        if version.has_properties() && !self.length_is_shortest() {
+            return Err(FrameError::LengthNotShortest);
+        }
+        Ok(self.packet_type)
+    }
+}
+
+/// Reads the fixed header at the start of `bytes`; `Ok(None)` when more bytes are needed.
+///
+/// Looks at 5 bytes at most. `max_packet_size` limits the whole packet in bytes, fixed header included.
+///
+/// # Errors
+/// [`FrameError::TypeIllegal`] and [`FrameError::FlagsInvalid`] as soon as the first byte is there,
+/// [`FrameError::LengthMalformed`] as soon as the fourth length byte announces a fifth,
+/// [`FrameError::TooLarge`] before any byte of the body has arrived.
+#[inline]
+pub fn fixed_header(bytes: &[u8], max_packet_size: u32) -> Result<Option<FixedHeader>, FrameError> {
+    let Some((&first_byte, rest)) = bytes.split_first() else { return Ok(None) };
+    let Some(packet_type) = PacketType::from_bits(first_byte >> 4) else {
+        return Err(FrameError::TypeIllegal { first_byte });
+    };
+    if !packet_type.flags_valid(first_byte & 0x0F) {
+        return Err(FrameError::FlagsInvalid { packet_type, flags: first_byte & 0x0F });
+    }
+    let Some((remaining_len, length_bytes)) = remaining_length(rest)? else { return Ok(None) };
+    let header_len = 1 + length_bytes;
+    let len = u32::from(header_len) + remaining_len;
+    if len > max_packet_size {
+        return Err(FrameError::TooLarge { len, limit: max_packet_size });
+    }
+    Ok(Some(FixedHeader { first_byte, header_len, remaining_len, packet_type }))
+}
+
+/// Bytes that the variable byte integer `value` takes in its shortest form, 1 to 4 (§1.5.5, Table 1-1).
+#[must_use]
+#[inline]
+pub(crate) const fn var_int_len(value: u32) -> usize {
+    match value {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    }
+}
+
+#[inline]
+fn remaining_length(bytes: &[u8]) -> Result<Option<(u32, u8)>, FrameError> {
+    let mut value = 0u32;
+    let mut length_bytes = 0u8;
+    for &byte in bytes.iter().take(VAR_INT_BYTES_MAX) {
+        value |= u32::from(byte & 0x7F) << (7 * length_bytes);
+        length_bytes += 1;
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, length_bytes)));
+        }
+    }
+    if usize::from(length_bytes) == VAR_INT_BYTES_MAX { Err(FrameError::LengthMalformed) } else { Ok(None) }
+}

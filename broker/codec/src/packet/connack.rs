@@ -1,0 +1,97 @@
+//! CONNACK: the server's answer to CONNECT, and to one that could not even be read (§3.2).
+
+use crate::error::{DecodeError, EncodeError};
+use crate::packet::Connect;
+use crate::read::Reader;
+use crate::write::{frame, put_properties};
+use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
+
+/// A CONNACK packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connack<'a> {
+    /// Whether stored session state was resumed; false with every refusal \[MQTT-3.2.2-6\]. 3.1 cannot say it.
+    pub session_present: bool,
+    /// The outcome.
+    pub reason: ReasonCode,
+    /// What the server announces; empty before 5.0.
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Connack<'a> {
+    /// A refusal without properties.
+    #[must_use]
+    pub const fn refusal(reason: ReasonCode) -> Self {
+        Self { session_present: false, reason, properties: Properties::EMPTY }
+    }
+
+    /// Reads the body of a CONNACK. Return codes of older versions come out as the reason codes that they stand for.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as its variants say.
+    pub fn decode(body: &'a [u8], version: ProtocolVersion) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body);
+        let flags = reader.u8()?;
+        let reason = reason(&mut reader, version)?;
+        // In 3.1 the byte is reserved and says nothing.
+        let session_present = flags == 1 && version != ProtocolVersion::V3_1;
+        if flags > 1 || (session_present && reason != ReasonCode::Success) {
+            return Err(DecodeError::ConnackFlagsInvalid { flags });
+        }
+        let properties = if version.has_properties() {
+            Properties::parse(&mut reader, PropertyPlace::Connack)?
+        } else {
+            Properties::EMPTY
+        };
+        reader.finish()?;
+        Ok(Self { session_present, reason, properties })
+    }
+}
+
+/// Appends a CONNACK. Before 5.0 the reason becomes a return code and properties are left out.
+///
+/// # Errors
+/// [`EncodeError::NotInVersion`] when the version has no code for the reason: then the server just closes
+/// \[3.1.1: MQTT-3.2.2-6\]. [`EncodeError::PropertyNotAllowed`].
+pub fn encode_connack(
+    out: &mut Vec<u8>,
+    version: ProtocolVersion,
+    connack: &Connack<'_>,
+) -> Result<(), EncodeError> {
+    let packet_type = PacketType::Connack;
+    let session_present = connack.session_present && connack.reason == ReasonCode::Success;
+    let code = match version {
+        ProtocolVersion::V5 => connack.reason.allowed_in(packet_type).then_some(connack.reason.byte()),
+        ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => connack.reason.connect_return_code(),
+    }
+    .ok_or(EncodeError::NotInVersion { packet_type })?;
+    frame(out, packet_type.first_byte(), |out| {
+        out.push(u8::from(session_present && version != ProtocolVersion::V3_1));
+        out.push(code);
+        put_properties(out, version, connack.properties, PropertyPlace::Connack)
+    })
+}
+
+/// Appends the CONNACK that answers a CONNECT which could not be decoded; `false` and nothing when it must not be answered.
+///
+/// `body` is the CONNECT's and decides about the version of the answer. A level that we do not speak gets the 3.1.1 form with
+/// return code 0x01, which 3.1.1 demands \[3.1.1: MQTT-3.1.2-2\] and 5.0 leaves open; a stranger to MQTT gets nothing.
+pub fn encode_connect_refusal(out: &mut Vec<u8>, body: &[u8], error: DecodeError) -> bool {
+    if error == DecodeError::ProtocolNameInvalid {
+        return false;
+    }
+    let version = if matches!(error, DecodeError::ProtocolLevelUnsupported { .. }) {
+        Some(ProtocolVersion::V3_1_1)
+    } else {
+        Connect::peek_version(body)
+    };
+    version.is_some_and(|version| encode_connack(out, version, &Connack::refusal(error.into())).is_ok())
+}
+
+fn reason(reader: &mut Reader<'_>, version: ProtocolVersion) -> Result<ReasonCode, DecodeError> {
+    if version.has_properties() {
+        return reader.reason_code(PacketType::Connack);
+    }
+    let code = reader.u8()?;
+    ReasonCode::from_connect_return_code(code)
+        .ok_or(DecodeError::ReasonCodeInvalid { code, packet_type: PacketType::Connack })
+}

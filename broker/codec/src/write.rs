@@ -1,0 +1,126 @@
+//! The small writers that every encoder is made of. All append to the caller's `Vec`; on an error nothing stays appended.
+
+use crate::ProtocolVersion;
+use crate::error::EncodeError;
+use crate::frame::var_int_len;
+use crate::limits::{FIELD_BYTES_MAX, VAR_INT_MAX};
+use crate::property::{Properties, PropertyBuf, PropertyId, PropertyPlace};
+
+/// Appends one packet: `first_byte`, the length of what `body` appends, and that.
+///
+/// The length byte is a placeholder while the body is written; a body above 127 bytes is moved once to make room.
+pub(crate) fn frame(
+    out: &mut Vec<u8>,
+    first_byte: u8,
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.extend_from_slice(&[first_byte, 0]);
+    let body_start = out.len();
+    let written = body(out).and_then(|()| var_int_bytes(out.len() - body_start));
+    match written {
+        Ok((bytes, count)) => {
+            out.splice(start + 1..body_start, bytes.into_iter().take(count));
+            Ok(())
+        }
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+/// The shortest form of `value` and its length in bytes \[MQTT-1.5.5-1\].
+fn var_int_bytes(value: usize) -> Result<([u8; 4], usize), EncodeError> {
+    let len = checked_len(value)?;
+    let mut rest = len;
+    let bytes = [(); 4].map(|()| {
+        let low = rest.to_le_bytes().first().map_or(0, |byte| byte & 0x7F);
+        rest >>= 7;
+        if rest > 0 { low | 0x80 } else { low }
+    });
+    Ok((bytes, var_int_len(len)))
+}
+
+/// Appends a variable byte integer in its shortest form \[MQTT-1.5.5-1\].
+#[inline]
+pub(crate) fn put_var_int(out: &mut Vec<u8>, value: usize) -> Result<(), EncodeError> {
+    let (bytes, count) = var_int_bytes(value)?;
+    out.extend(bytes.into_iter().take(count));
+    Ok(())
+}
+
+/// `value` as a length of the wire, at most 268 435 455.
+#[inline]
+pub(crate) fn checked_len(value: usize) -> Result<u32, EncodeError> {
+    match u32::try_from(value) {
+        Ok(len) if len <= VAR_INT_MAX => Ok(len),
+        Ok(_) | Err(_) => Err(EncodeError::PacketTooLarge { len: value }),
+    }
+}
+
+/// Appends binary data: two length bytes, then the bytes (§1.5.6).
+#[inline]
+pub(crate) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EncodeError> {
+    let Ok(len) = u16::try_from(bytes.len()) else {
+        return Err(EncodeError::FieldTooLong { len: bytes.len(), limit: FIELD_BYTES_MAX });
+    };
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Appends a UTF-8 encoded string; one with U+0000 is refused, since the receiver would close \[MQTT-1.5.4-2\].
+#[inline]
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
+    if text.as_bytes().contains(&0) {
+        return Err(EncodeError::StringContainsNul);
+    }
+    put_binary(out, text.as_bytes())
+}
+
+/// Appends Property Length and properties in 5.0, nothing before it.
+pub(crate) fn put_properties(
+    out: &mut Vec<u8>,
+    version: ProtocolVersion,
+    properties: Properties<'_>,
+    place: PropertyPlace,
+) -> Result<(), EncodeError> {
+    if version.has_properties() {
+        properties.check(place)?;
+        put_var_int(out, properties.raw().len())?;
+        out.extend_from_slice(properties.raw());
+    }
+    Ok(())
+}
+
+/// Appends a packet that must not be larger than `limit` bytes, the receiver's Maximum Packet Size.
+///
+/// `encode` is called with `properties`, and once more without Reason String and User Properties if the packet came out too large:
+/// those are what an acknowledgement has to drop first \[MQTT-3.2.2-19\], \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
+///
+/// # Errors
+/// Those of `encode`; [`EncodeError::PacketTooLarge`] when the smaller packet is too large as well. Nothing is appended then.
+pub fn encode_within(
+    out: &mut Vec<u8>,
+    limit: u32,
+    properties: Properties<'_>,
+    mut encode: impl FnMut(&mut Vec<u8>, Properties<'_>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    encode(out, properties)?;
+    if out.len() - start <= limit {
+        return Ok(());
+    }
+    out.truncate(start);
+    let mut smaller = PropertyBuf::new();
+    smaller.extend(properties, |id| id != PropertyId::ReasonString && id != PropertyId::UserProperty);
+    encode(out, smaller.properties())?;
+    let len = out.len() - start;
+    if len <= limit {
+        return Ok(());
+    }
+    out.truncate(start);
+    Err(EncodeError::PacketTooLarge { len })
+}
