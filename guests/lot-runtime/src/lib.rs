@@ -1,3 +1,34 @@
-//! The LoT runtime.
-#[unsafe(no_mangle)]
-pub extern "C" fn probe(n: f64) -> usize { regex_lite::Regex::new("a+").unwrap().find(&format!("{n}")).map_or(0, |m| m.len()) }
+//! The LoT runtime: what compiled LoT programs share.
+//!
+//! A compiled Action is a small core module that imports this one's memory and functions. It keeps the variables of the
+//! program as *cells* (16 bytes in this memory, [`cell`]) or, where it knows their kind, as machine numbers, and calls in
+//! here for everything that depends on the kinds of its operands: arithmetic, comparison, text, JSON, topics, time.
+//!
+//! Invariants: no imports, so that the broker compiles it once and shares its code among all Actions; memory of a run is
+//! given back at once when the run ends ([`memory`]); nothing here fails: what cannot be done has the value that the
+//! language prescribes and raises a bit in [`pending`], which the program reports with its line.
+//!
+//! Not here: clock, chance, topics, publishing. Those are imports of the compiled program.
+
+#[cfg(target_arch = "wasm32")]
+mod abi;
+pub mod arithmetic;
+pub mod cast;
+#[cfg(target_arch = "wasm32")]
+mod cell;
+pub mod compare;
+pub mod function;
+pub mod json;
+pub mod limits;
+#[cfg(target_arch = "wasm32")]
+mod memory;
+pub mod number;
+pub mod pattern;
+pub mod pending;
+pub mod random;
+pub mod text;
+pub mod time;
+pub mod topic;
+pub mod value;
+
+pub use value::{Origin, Value};
