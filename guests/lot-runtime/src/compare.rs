@@ -1,0 +1,231 @@
+//! Comparisons and truth (§4).
+
+use std::cmp::Ordering;
+
+use crate::number::{self, Number};
+use crate::pending;
+use crate::value::{Origin, Value};
+
+/// `a == b`: as texts when either is a literal text (OD-18); else as numbers, as truth values, as texts.
+pub fn equals(a: Value, b: Value) -> bool {
+    if is_literal(a) || is_literal(b) {
+        return a.text() == b.text();
+    }
+    if let (Value::Int(a), Value::Int(b)) = (a, b) {
+        return a == b;
+    }
+    if let (Some(a), Some(b)) = (numeric(a), numeric(b)) {
+        return order_numbers(a, b) == Some(Ordering::Equal);
+    }
+    if let Some((a, b)) = truths(a, b) {
+        return a == b;
+    }
+    a.text() == b.text()
+}
+
+/// How `a` stands to `b` for `< > <= >=`: as numbers when both look numeric, literals included; else as truth values, as
+/// texts. `None` only for NaN.
+pub fn order(a: Value, b: Value) -> Option<Ordering> {
+    let (left, right) = (numeric(a), numeric(b));
+    if let (Some(a), Some(b)) = (left, right) {
+        return order_numbers(a, b);
+    }
+    if let Some((a, b)) = truths(a, b) {
+        return Some(a.cmp(&b));
+    }
+    if left.is_some() || right.is_some() {
+        pending::raise(pending::COMPARED_AS_TEXT);
+    }
+    Some(a.text().cmp(b.text()))
+}
+
+/// Whether a bare condition holds.
+pub fn truth(value: Value) -> bool {
+    match value {
+        Value::Bool(truth) => truth,
+        Value::Int(number) => number != 0,
+        Value::Double(number) => number != 0.0,
+        Value::Text(text, _) => truth_of_text(text),
+        Value::Bytes(bytes) => truth_of_text(crate::value::text_of(bytes)),
+        Value::Empty | Value::Null => false,
+        Value::Json(_) | Value::Time(_) => true,
+    }
+}
+
+/// The BOOL cast of a text: a number other than 0, or `true`, `on`, `yes` in any case.
+pub fn truth_of_text(text: &str) -> bool {
+    match number::parse(text) {
+        Some(number) => number.as_f64() != 0.0,
+        None => recognised_truth(text).unwrap_or(false),
+    }
+}
+
+/// `a CONTAINS b`, on texts.
+pub fn contains(a: Value, b: Value) -> bool {
+    a.text().contains(b.text())
+}
+
+/// `a STARTS_WITH b`, on texts.
+pub fn starts_with(a: Value, b: Value) -> bool {
+    a.text().starts_with(b.text())
+}
+
+/// `a ENDS_WITH b`, on texts.
+pub fn ends_with(a: Value, b: Value) -> bool {
+    a.text().ends_with(b.text())
+}
+
+/// `a IN b`: equality with a member when `b` is a JSON array (also as text), else whether the text of `b` contains that of `a`.
+pub fn is_in(a: Value, b: Value) -> bool {
+    let text = match b {
+        Value::Json(text) => text,
+        Value::Text(text, _) if text.trim_start().starts_with('[') => text,
+        Value::Text(..)
+        | Value::Empty
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Double(_)
+        | Value::Bytes(_)
+        | Value::Time(_) => return contains(b, a),
+    };
+    match crate::json::members(text) {
+        Some(members) => members.into_iter().any(|member| equals(a, member)),
+        None => contains(b, a),
+    }
+}
+
+fn is_literal(value: Value) -> bool {
+    matches!(value, Value::Text(_, Origin::Literal))
+}
+
+fn numeric(value: Value) -> Option<Number> {
+    match value {
+        Value::Int(number) => Some(Number::Int(number)),
+        Value::Double(number) => Some(Number::Double(number)),
+        Value::Text(text, _) => number::parse(text),
+        Value::Bytes(bytes) => number::parse(crate::value::text_of(bytes)),
+        Value::Empty | Value::Null | Value::Bool(_) | Value::Json(_) | Value::Time(_) => None,
+    }
+}
+
+fn order_numbers(a: Number, b: Number) -> Option<Ordering> {
+    match (a, b) {
+        (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
+        (Number::Int(_) | Number::Double(_), Number::Int(_) | Number::Double(_)) => {
+            a.as_f64().partial_cmp(&b.as_f64())
+        }
+    }
+}
+
+/// Both as truth values, when one is and the other can be told.
+fn truths(a: Value, b: Value) -> Option<(bool, bool)> {
+    match (a, b) {
+        (Value::Bool(a), b) => Some((a, tellable(b)?)),
+        (a, Value::Bool(b)) => Some((tellable(a)?, b)),
+        _ => None,
+    }
+}
+
+fn tellable(value: Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(truth),
+        Value::Int(0) => Some(false),
+        Value::Int(1) => Some(true),
+        Value::Text(text, _) => recognised_truth(text),
+        Value::Int(_)
+        | Value::Double(_)
+        | Value::Empty
+        | Value::Null
+        | Value::Json(_)
+        | Value::Bytes(_)
+        | Value::Time(_) => None,
+    }
+}
+
+fn recognised_truth(text: &str) -> Option<bool> {
+    let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
+    if is("true") || is("on") || is("yes") || is("1") {
+        Some(true)
+    } else if is("false") || is("off") || is("no") || is("0") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(text: &str) -> Value {
+        Value::data(text)
+    }
+    fn literal(text: &str) -> Value {
+        Value::literal(text)
+    }
+
+    #[test]
+    fn equality_follows_the_provenance_of_texts() {
+        for (a, b, expected) in [
+            (data("true"), literal("True"), false),
+            (data("True"), Value::Bool(true), true),
+            (data("5.0"), literal("5"), false),
+            (data("5.0"), Value::Int(5), true),
+            (data("1.0"), literal("1"), false),
+            (Value::Int(7), literal("7"), true),
+            (data("abc"), data("abc"), true),
+            (data("abc"), data("ABC"), false),
+            (data("null"), Value::Null, true),
+            (Value::Empty, Value::Null, false),
+            (Value::Bool(true), Value::Int(1), true),
+            (Value::Bool(true), data("maybe"), false),
+            (data(" 5 "), Value::Int(5), true),
+        ] {
+            assert_eq!(equals(a, b), expected, "{a:?} == {b:?}");
+        }
+    }
+
+    #[test]
+    fn order_is_numeric_where_both_look_numeric() {
+        for (a, b, expected) in [
+            (data("5.0"), literal("4"), Ordering::Greater),
+            (data("30"), Value::Int(30), Ordering::Equal),
+            (data("9"), data("10"), Ordering::Less),
+            (data("abc"), Value::Int(80), Ordering::Greater),
+            (literal("a"), literal("b"), Ordering::Less),
+            (Value::Bool(false), data("on"), Ordering::Less),
+        ] {
+            assert_eq!(order(a, b), Some(expected), "{a:?} against {b:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_have_a_truth() {
+        for (value, expected) in [
+            (data("ON"), true),
+            (data("yes"), true),
+            (data("0"), false),
+            (data("2"), true),
+            (data("abc"), false),
+            (Value::Empty, false),
+            (Value::Null, false),
+            (Value::Double(0.0), false),
+        ] {
+            assert_eq!(truth(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn membership_is_equality_with_a_member() {
+        for (a, b, expected) in [
+            (data("b"), Value::Json("[\"a\",\"b\"]"), true),
+            (Value::Int(2), Value::Json("[1,2]"), true),
+            (data("c"), Value::Json("[\"a\",\"b\"]"), false),
+            (data("x"), data("axb"), true),
+            (data("y"), data("axb"), false),
+        ] {
+            assert_eq!(is_in(a, b), expected, "{a:?} in {b:?}");
+        }
+    }
+}

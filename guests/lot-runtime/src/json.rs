@@ -1,0 +1,122 @@
+//! JSON: reading members out of texts and building texts.
+//!
+//! Nothing is ever parsed into a tree. A scanner walks over the text once, checks all of it, and remembers where the wanted
+//! member was; structured values stay what they are, a piece of text. That keeps the kinds and the spelling of numbers, and
+//! one walk over a payload of a few hundred bytes costs less than the allocations of a tree.
+
+mod build;
+mod path;
+mod scan;
+
+pub use build::{append_quoted, append_value, fill};
+pub use path::get;
+
+use crate::Value;
+use crate::number;
+use crate::value::{Origin, keep};
+use scan::Scanner;
+
+/// The value of a whole JSON text: a scalar in its kind, or compact text. `None` when it is not valid.
+pub fn read(text: &str) -> Option<Value> {
+    let mut scanner = Scanner::new(text);
+    let (start, end) = scanner.document()?;
+    Some(value_of(text.get(start..end)?))
+}
+
+/// The members of a JSON array; `None` when the text is no array.
+pub fn members(text: &str) -> Option<Vec<Value>> {
+    let mut members = Vec::new();
+    let mut scanner = Scanner::new(text);
+    scanner.array(|range| members.push(range))?;
+    Some(members.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
+}
+
+/// Members of an array or object; 0 for anything else.
+pub fn count(text: &str) -> usize {
+    let mut count = 0;
+    if Scanner::new(text).array(|_| count += 1).is_none() {
+        count = 0;
+        if Scanner::new(text).object(|_, _| count += 1).is_none() {
+            count = 0;
+        }
+    }
+    count
+}
+
+/// The value of a text that the scanner accepted, without surrounding space.
+fn value_of(text: &str) -> Value {
+    match text.as_bytes().first() {
+        Some(b'"') => Value::Text(unquoted(text), Origin::Data),
+        Some(b'{' | b'[') => Value::Json(compacted(text)),
+        Some(b't') => Value::Bool(true),
+        Some(b'f') => Value::Bool(false),
+        Some(b'n') | None => Value::Null,
+        Some(_) => number::parse(text).map_or(Value::Null, Value::from),
+    }
+}
+
+/// The text of a JSON string with its quotes.
+fn unquoted(quoted: &str) -> &'static str {
+    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    keep(scan::unescape(inner))
+}
+
+/// Removes the white space between the tokens of a valid JSON text.
+fn compacted(text: &str) -> &'static str {
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut start = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte.is_ascii_whitespace() {
+            out.push_str(&text[start..at]);
+            start = at + 1;
+        } else {
+            in_string = byte == b'"';
+        }
+    }
+    out.push_str(&text[start..]);
+    keep(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_texts_are_read_in_their_kind() {
+        for (text, expected) in [
+            ("5", Some(Value::Int(5))),
+            (" 2.50 ", Some(Value::Double(2.5))),
+            ("\"a\\u00e9\\n\"", Some(Value::data("aé\n"))),
+            ("\"\\ud83d\\ude00\"", Some(Value::data("😀"))),
+            ("true", Some(Value::Bool(true))),
+            ("null", Some(Value::Null)),
+            ("[ 1 , \"a b\" , {\"x y\" : [ ] } ]", Some(Value::Json("[1,\"a b\",{\"x y\":[]}]"))),
+            ("{\"q\":\"\\\" ,\"}", Some(Value::Json("{\"q\":\"\\\" ,\"}"))),
+            ("", None),
+            ("{", None),
+            ("[1,]", None),
+            ("{\"a\":1,}", None),
+            ("01", None),
+            ("1 2", None),
+            ("'a'", None),
+            ("\"a\nb\"", None),
+            ("nul", None),
+            ("\"\\x\"", None),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_beyond_the_bound_is_unparsable() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(&nested(crate::limits::JSON_DEPTH_MAX as usize)).is_some());
+        assert!(read(&nested(crate::limits::JSON_DEPTH_MAX as usize + 1)).is_none());
+        assert!(read(&nested(1_000_000)).is_none());
+    }
+}
