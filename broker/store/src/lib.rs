@@ -1,1 +1,56 @@
-//! See ARCHITECTURE.md.
+//! The durable store: everything that must outlive the process, in one redb file with group commit.
+//!
+//! A shard collects what a turn must make durable in a [`Batch`], [`append`](Store::append)s it and gets a [`Ticket`].
+//! One thread commits batches in groups and reports each group to `on_commit`; acknowledgements wait for that report.
+//! [`Store::open`] returns what was stored before as [`Recovered`].
+//!
+//! ```text
+//! shards, commands --append--> queue --groups--> writer thread --one transaction--> log chunks + rows
+//!        ^                                            |
+//!        +------------ Committed(ticket) -------------+
+//! ```
+//!
+//! Messages, acknowledgements and Packet Identifiers go to a log inside the file (`log`), everything else to a table
+//! each (`table`). The log is kept within about twice what is alive in it.
+//!
+//! Invariants: batches are committed in the order of their tickets, each whole or not at all; what was reported as
+//! [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`], after a power loss; after an error
+//! the file is opened and checked again before anything is written.
+//! Not here: what a message means, when it expires, who may read it.
+
+mod backend;
+mod batch;
+mod directory;
+mod encoding;
+mod error;
+mod group;
+mod ids;
+mod limits;
+mod load;
+mod log;
+mod metrics;
+mod queue;
+mod recent;
+mod recovered;
+mod secret;
+mod store;
+mod table;
+mod writer;
+
+pub use backend::{BackendFactory, Durability};
+pub use batch::{Batch, Op};
+pub use directory::free_bytes;
+pub use error::{CommitError, CommitErrorKind, Corruption, OpenError, SecretKeyError, StoreError};
+pub use ids::{MessageId, SessionId, TenantId, Ticket};
+pub use limits::Limits;
+pub use log::record::{Delivery, MessageRef};
+pub use metrics::Metrics;
+pub use recovered::{Recovered, RecoveredDelivery, RecoveredSecret, RecoveredSession, StoredMessage};
+pub use redb::{BackendError, StorageBackend};
+pub use secret::KeySource;
+pub use store::{Store, StoreOptions};
+pub use table::{
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, SCHEMA_VERSION,
+    SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo, TenantRow, UserRow, WillRow,
+};
+pub use writer::{Committed, OnCommit};

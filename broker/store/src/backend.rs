@@ -1,0 +1,122 @@
+//! Where redb's pages go: a file that is synced, a file that is not, or memory.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{BackendError, StorageBackend};
+
+/// Makes the storage under the database; called again after an error, when the file is opened anew.
+pub type BackendFactory = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
+
+/// What an acknowledgement is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every group is synced to the disk: survives `kill -9` and power loss. The default.
+    #[default]
+    Fsync,
+    /// Groups are written and left to the system to sync: survives `kill -9` and a crash of this process only.
+    ///
+    /// **After a power loss or a crash of the system the whole file may be unusable**, not just its newest part: pages
+    /// reach the disk in any order, and the next start then ends with [`OpenError::Corrupted`](crate::OpenError).
+    /// A clean close syncs.
+    Os,
+    /// Everything is in memory: nothing survives the process, no file is read or written.
+    None,
+}
+
+/// The storage for a mode.
+pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
+    match durability {
+        Durability::Fsync => Box::new(move || Ok(Box::new(file_backend(&path)?))),
+        Durability::Os => Box::new(move || Ok(Box::new(Unsynced(file_backend(&path)?)))),
+        Durability::None => {
+            let memory = Arc::new(InMemoryBackend::new());
+            Box::new(move || Ok(Box::new(Memory(Arc::clone(&memory)))))
+        }
+    }
+}
+
+fn file_backend(path: &Path) -> io::Result<FileBackend> {
+    let file: File = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// Delegates everything that a wrapper does not change. The locks too: without them two processes could open one file.
+macro_rules! delegate {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(fn $method(&self, $($argument: $type),*) -> $result {
+            self.0.$method($($argument),*)
+        })*
+    };
+}
+
+macro_rules! delegate_locks {
+    () => {
+        delegate! {
+            try_lock_range(start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError>;
+            try_lock_shared_range(start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError>;
+            lock_range(start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError>;
+            lock_shared_range(start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError>;
+            unlock_range(start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError>;
+            query_lock_range(start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError>;
+        }
+    };
+}
+
+/// Whatever the factory made.
+#[derive(Debug)]
+pub(crate) struct AnyBackend(pub(crate) Box<dyn StorageBackend>);
+
+impl StorageBackend for AnyBackend {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        set_len(len: u64) -> io::Result<()>;
+        sync_data() -> io::Result<()>;
+        write(offset: u64, data: &[u8]) -> io::Result<()>;
+        close() -> io::Result<()>;
+    }
+    delegate_locks!();
+}
+
+/// A file that is synced only when it is closed.
+#[derive(Debug)]
+struct Unsynced(FileBackend);
+
+impl StorageBackend for Unsynced {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        set_len(len: u64) -> io::Result<()>;
+        write(offset: u64, data: &[u8]) -> io::Result<()>;
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        let synced = self.0.sync_data();
+        self.0.close().and(synced)
+    }
+
+    delegate_locks!();
+}
+
+/// Memory that is still there when the database is opened again.
+#[derive(Debug)]
+struct Memory(Arc<InMemoryBackend>);
+
+impl StorageBackend for Memory {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        set_len(len: u64) -> io::Result<()>;
+        sync_data() -> io::Result<()>;
+        write(offset: u64, data: &[u8]) -> io::Result<()>;
+    }
+}

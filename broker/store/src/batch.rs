@@ -1,0 +1,349 @@
+//! A batch: what one turn of a shard, or one command, makes durable as a whole.
+//!
+//! Operations are encoded when they are pushed, on the caller's thread; the writer thread only copies. A batch is
+//! committed whole or not at all, and batches are committed in the order in which they were appended.
+
+use std::num::NonZeroU16;
+
+use zeroize::Zeroizing;
+
+use crate::limits::BODY_INLINE_BYTES_MAX;
+use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
+use crate::table::{
+    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, Row, SessionRow, SettingRow,
+    SubscriptionRow, Table, TenantRow, UserRow, definition_key, named_key, seal, subscription_key,
+};
+use crate::{MessageId, SessionId, TenantId};
+
+/// One thing to make durable.
+///
+/// The life of an outgoing QoS 1 message in a session: [`Enqueue`](Op::Enqueue), [`Inflight`](Op::Inflight) when it is
+/// sent (or at once, in [`Delivery::packet_id`]), [`Dequeue`](Op::Dequeue) at PUBACK. QoS 2: `Dequeue` is replaced by
+/// [`PubrecReceived`](Op::PubrecReceived) and then [`PubcompReceived`](Op::PubcompReceived). An incoming QoS 2 message:
+/// `Enqueue` and [`Qos2Received`](Op::Qos2Received) in one batch, [`Qos2Released`](Op::Qos2Released) at PUBREL.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Op<'a> {
+    /// A message enters the queues of sessions. Without deliveries it is nothing.
+    Enqueue {
+        /// The message; a number that has been used names the same message.
+        message: MessageRef<'a>,
+        /// Who must get it.
+        deliveries: &'a [Delivery<'a>],
+    },
+    /// A session is done with a message: acknowledged, expired, dropped. Unknown pairs are ignored.
+    Dequeue {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+    },
+    /// A queued message has been sent with this Packet Identifier; it will be sent again with it.
+    Inflight {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// The identifier.
+        packet_id: NonZeroU16,
+    },
+    /// PUBREC came for an outgoing message: it is not sent again, a PUBREL is.
+    PubrecReceived {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// Its identifier.
+        packet_id: NonZeroU16,
+    },
+    /// PUBCOMP came: the identifier of an outgoing QoS 2 message is free.
+    PubcompReceived {
+        /// The session.
+        session: SessionId,
+        /// The identifier.
+        packet_id: NonZeroU16,
+    },
+    /// An incoming QoS 2 PUBLISH was taken over; a repetition must not be forwarded.
+    Qos2Received {
+        /// The session.
+        session: SessionId,
+        /// The identifier that the Client chose.
+        packet_id: NonZeroU16,
+    },
+    /// PUBREL came for an incoming QoS 2 message.
+    Qos2Released {
+        /// The session.
+        session: SessionId,
+        /// The identifier.
+        packet_id: NonZeroU16,
+    },
+    /// Creates or replaces a session; appended before anything that names it.
+    PutSession(&'a SessionRow),
+    /// Removes a session with its subscriptions, queue and identifiers.
+    DeleteSession {
+        /// Its tenant.
+        tenant: TenantId,
+        /// The session.
+        session: SessionId,
+    },
+    /// Creates or replaces a subscription.
+    PutSubscription(&'a SubscriptionRow),
+    /// Removes a subscription.
+    DeleteSubscription {
+        /// The tenant.
+        tenant: TenantId,
+        /// The session.
+        session: SessionId,
+        /// The Topic Filter.
+        filter: &'a str,
+    },
+    /// Stores a retained message unless a newer version is there or was deleted.
+    PutRetained(&'a RetainedRow),
+    /// Removes a retained message unless a newer version is there.
+    DeleteRetained {
+        /// The tenant.
+        tenant: TenantId,
+        /// Topic Name.
+        topic: &'a str,
+        /// Place of the deletion in the order of writers.
+        version: MessageId,
+    },
+    /// Creates or replaces a kept value.
+    PutKeep(&'a KeepRow),
+    /// Removes a kept value.
+    DeleteKeep {
+        /// The tenant.
+        tenant: TenantId,
+        /// The topic.
+        topic: &'a str,
+    },
+    /// Creates or replaces a definition.
+    PutDefinition(&'a DefinitionRow),
+    /// Removes a definition.
+    DeleteDefinition {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its kind.
+        kind: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Creates or replaces a module.
+    PutModule(&'a ModuleRow),
+    /// Removes a module.
+    DeleteModule {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Creates or replaces an account.
+    PutUser(&'a UserRow),
+    /// Removes an account.
+    DeleteUser {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Stores a setting.
+    PutSetting(&'a SettingRow),
+    /// Removes a setting.
+    DeleteSetting {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Stores an environment variable.
+    PutEnv(&'a EnvironmentRow),
+    /// Removes an environment variable.
+    DeleteEnv {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Encrypts and stores a secret. The plain text is wiped from memory after the commit.
+    PutSecret {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+        /// Its value.
+        value: &'a [u8],
+    },
+    /// Removes a secret.
+    DeleteSecret {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Creates or renames a tenant.
+    PutTenant(&'a TenantRow),
+    /// Removes a tenant's name. What belongs to it is removed by its own operations.
+    DeleteTenant(TenantId),
+    /// Stores a fact about the whole broker. Names that start with `store.` are ignored.
+    PutMeta(&'a MetaRow),
+}
+
+/// A change of a table other than the log.
+#[derive(Debug)]
+pub(crate) enum RowChange {
+    Put { table: Table, key: Vec<u8>, value: Vec<u8> },
+    Delete { table: Table, key: Vec<u8> },
+    PutSession { session: SessionId, key: Vec<u8>, value: Vec<u8> },
+    DeleteSession { session: SessionId, key: Vec<u8> },
+    PutRetained { key: Vec<u8>, value: Vec<u8>, version: u64 },
+    DeleteRetained { key: Vec<u8>, version: u64 },
+    PutSecret { tenant: TenantId, name: String, value: Zeroizing<Vec<u8>> },
+    PutPayload { message: MessageId, body: Vec<u8> },
+}
+
+/// Operations that are committed together.
+///
+/// ```
+/// use lotmq_store::{Batch, EnvironmentRow, Op, TenantId};
+///
+/// let mut batch = Batch::new();
+/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: "north".into() };
+/// batch.push(Op::PutEnv(&row));
+/// assert!(!batch.is_empty());
+/// ```
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) records: Records,
+    /// Each with the number of records that were pushed before it.
+    pub(crate) rows: Vec<(usize, RowChange)>,
+    row_bytes: usize,
+    /// Kept for its memory only.
+    scratch: Vec<u8>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it holds nothing; appending it is then a waste.
+    pub fn is_empty(&self) -> bool {
+        self.records.len() == 0 && self.rows.is_empty()
+    }
+
+    /// Bytes that it takes while it waits, about those that it will take on disk.
+    pub fn bytes(&self) -> usize {
+        self.records.bytes().len() + self.row_bytes
+    }
+
+    /// Operations in it, as the bounds of a group count them.
+    pub fn len(&self) -> usize {
+        self.records.len() + self.rows.len()
+    }
+
+    /// Adds an operation; the payload is copied.
+    pub fn push(&mut self, op: Op<'_>) {
+        match op {
+            Op::Enqueue { message, deliveries } => self.enqueue(&message, deliveries),
+            Op::Dequeue { session, message } => self.records.dequeue(session, message),
+            Op::Inflight { session, message, packet_id } => {
+                self.records.inflight(session, message, packet_id)
+            }
+            Op::PubrecReceived { session, message, packet_id } => {
+                self.records.pubrec(session, message, packet_id);
+            }
+            Op::PubcompReceived { session, packet_id } => self.records.pubcomp(session, packet_id),
+            Op::Qos2Received { session, packet_id } => self.records.qos2_received(session, packet_id),
+            Op::Qos2Released { session, packet_id } => self.records.qos2_released(session, packet_id),
+            Op::PutSession(row) => self.put_session(row),
+            Op::DeleteSession { tenant, session } => {
+                let key = crate::table::session_key(tenant, session);
+                self.change(key.len(), RowChange::DeleteSession { session, key });
+            }
+            Op::PutSubscription(row) => self.put(row),
+            Op::DeleteSubscription { tenant, session, filter } => {
+                self.delete(Table::Subscriptions, subscription_key(tenant, session, filter));
+            }
+            Op::PutRetained(row) => self.put_retained(row),
+            Op::DeleteRetained { tenant, topic, version } => {
+                let key = named_key(tenant, topic);
+                self.change(key.len(), RowChange::DeleteRetained { key, version: version.0 });
+            }
+            Op::PutKeep(row) => self.put(row),
+            Op::DeleteKeep { tenant, topic } => self.delete(Table::Keeps, named_key(tenant, topic)),
+            Op::PutDefinition(row) => self.put(row),
+            Op::DeleteDefinition { tenant, kind, name } => {
+                self.delete(Table::Definitions, definition_key(tenant, kind, name));
+            }
+            Op::PutModule(row) => self.put(row),
+            Op::DeleteModule { tenant, name } => self.delete(Table::Modules, named_key(tenant, name)),
+            Op::PutUser(row) => self.put(row),
+            Op::DeleteUser { tenant, name } => self.delete(Table::Users, named_key(tenant, name)),
+            Op::PutSetting(row) => self.put(row),
+            Op::DeleteSetting { tenant, name } => self.delete(Table::Settings, named_key(tenant, name)),
+            Op::PutEnv(row) => self.put(row),
+            Op::DeleteEnv { tenant, name } => self.delete(Table::Environment, named_key(tenant, name)),
+            Op::PutSecret { tenant, name, value } => self.put_secret(tenant, name, value),
+            Op::DeleteSecret { tenant, name } => self.delete(Table::Secrets, named_key(tenant, name)),
+            Op::PutTenant(row) => self.put(row),
+            Op::DeleteTenant(id) => self.delete(Table::Tenants, id.0.to_be_bytes().to_vec()),
+            Op::PutMeta(row) => {
+                if !row.name.starts_with("store.") {
+                    self.put(row);
+                }
+            }
+        }
+    }
+
+    fn enqueue(&mut self, message: &MessageRef<'_>, deliveries: &[Delivery<'_>]) {
+        if deliveries.is_empty() {
+            return;
+        }
+        let deliveries = deliveries.iter().copied();
+        self.scratch.clear();
+        encode_body(message, &mut self.scratch);
+        if self.scratch.len() <= BODY_INLINE_BYTES_MAX {
+            self.records.message(message.id, Body::Inline(&self.scratch), deliveries);
+            return;
+        }
+        let body = std::mem::take(&mut self.scratch);
+        let external = Body::External { len: body.len() as u64, crc: crc32c::crc32c(&body) };
+        // In front of the record, so that a message that dies within its group finds its rows to delete.
+        self.change(body.len(), RowChange::PutPayload { message: message.id, body });
+        self.records.message(message.id, external, deliveries);
+    }
+
+    fn put_session(&mut self, row: &SessionRow) {
+        let key = row.key();
+        let value = seal(&key, row);
+        self.change(key.len() + value.len(), RowChange::PutSession { session: row.id, key, value });
+    }
+
+    fn put_retained(&mut self, row: &RetainedRow) {
+        let key = row.key();
+        let value = seal(&key, row);
+        let version = row.version.0;
+        self.change(key.len() + value.len(), RowChange::PutRetained { key, value, version });
+    }
+
+    fn put_secret(&mut self, tenant: TenantId, name: &str, value: &[u8]) {
+        let value = Zeroizing::new(value.to_vec());
+        self.change(value.len() + name.len(), RowChange::PutSecret { tenant, name: name.to_owned(), value });
+    }
+
+    fn put<R: Row>(&mut self, row: &R) {
+        let key = row.key();
+        let value = seal(&key, row);
+        self.change(key.len() + value.len(), RowChange::Put { table: R::TABLE, key, value });
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.change(key.len(), RowChange::Delete { table, key });
+    }
+
+    fn change(&mut self, bytes: usize, change: RowChange) {
+        self.row_bytes += bytes + 32;
+        self.rows.push((self.records.len(), change));
+    }
+}

@@ -1,0 +1,70 @@
+//! The data directory: free space, write permission and the lock that keeps a second process out.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+use crate::limits::FREE_BYTES_AT_START_MIN;
+
+/// Name of the lock file. It stays when the process ends; only the lock on it counts.
+const LOCK_FILE: &str = "lotmq.lock";
+
+/// The lock on a data directory, held until this is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+/// Checks for space, makes the directory and locks it. Changes nothing when the disk is full.
+pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
+    check_space(dir)?;
+    let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(|error| not_writable(dir, error))?;
+    let path = dir.join(LOCK_FILE);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| not_writable(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::InUse { dir: dir.to_owned(), pid: read_pid(&mut file) });
+        }
+        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+    }
+    write_pid(&mut file).map_err(|error| not_writable(&path, error))?;
+    Ok(DirectoryLock { _file: file })
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn write_pid(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn check_space(dir: &Path) -> Result<(), OpenError> {
+    let Some(free_bytes) = free_bytes(dir) else { return Ok(()) };
+    if free_bytes < FREE_BYTES_AT_START_MIN {
+        let needed_bytes = FREE_BYTES_AT_START_MIN;
+        return Err(OpenError::NoSpace { path: dir.to_owned(), free_bytes, needed_bytes });
+    }
+    Ok(())
+}
+
+/// Bytes free for an ordinary user on the file system where `path` is or will be; `None` if the system does not say.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from("/"));
+    let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?;
+    let stat = rustix::fs::statvfs(existing).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,203 @@
+//! Why the store could not be opened, and why something was not made durable.
+//!
+//! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Ticket;
+
+/// Why [`Store::open`](crate::Store::open) refused. No file has been harmed in any of these cases.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process holds the lock of the directory. `pid` is `None` when the lock file does not tell.
+    #[error("data directory '{}' is in use by process {}", dir.display(), pid_text(*pid))]
+    InUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process that holds it.
+        pid: Option<u32>,
+    },
+    /// Too little free space to work with; nothing was created or changed.
+    #[error("no space left for '{}': {free_bytes} bytes free, {needed_bytes} needed", path.display())]
+    NoSpace {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes free for an ordinary user on its file system.
+        free_bytes: u64,
+        /// Bytes that must be free.
+        needed_bytes: u64,
+    },
+    /// The directory cannot be created, or a file in it cannot be created or written.
+    #[error("'{}' is not writable: {source}", path.display())]
+    NotWritable {
+        /// What could not be written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file was written by a newer version of this program.
+    #[error("'{}' has schema version {found}, this program knows versions up to {known}", path.display())]
+    SchemaTooNew {
+        /// The database file.
+        path: PathBuf,
+        /// The version in the file.
+        found: u64,
+        /// The newest version that this program reads.
+        known: u64,
+    },
+    /// The file is not one of ours or has been damaged.
+    #[error("'{}' is corrupted: {detail}", path.display())]
+    Corrupted {
+        /// The database file.
+        path: PathBuf,
+        /// What does not fit.
+        detail: Corruption,
+    },
+    /// The key for secrets cannot be had.
+    #[error("no key for secrets: {0}")]
+    SecretKey(#[from] SecretKeyError),
+    /// Another failure of the file system.
+    #[error("'{}' cannot be opened: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The writer thread could not be started.
+    #[error("store thread cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+fn pid_text(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
+}
+
+/// What is wrong with a damaged file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// redb found its own structure damaged.
+    #[error("{0}")]
+    Structure(String),
+    /// redb met bytes that it did not expect at all; the panic was contained.
+    #[error("damaged beyond what the database can describe: {0}")]
+    Unreadable(String),
+    /// The file is a redb file of another program, or its table types differ.
+    #[error("table '{table}' does not belong to this program: {reason}")]
+    ForeignTable {
+        /// The table.
+        table: &'static str,
+        /// What redb said.
+        reason: String,
+    },
+    /// A row's checksum is wrong, or it does not decode.
+    #[error("row of table '{table}' with key {key}: {reason}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The key, in hexadecimal, at most 64 bytes of it.
+        key: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A chunk of the log has a wrong checksum or does not decode.
+    #[error("log chunk {lsn}: {reason}")]
+    Chunk {
+        /// Number of its first record.
+        lsn: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Part of the log is missing.
+    #[error("log continues at record {found} where record {expected} should be")]
+    LogGap {
+        /// The record that should come.
+        expected: u64,
+        /// The record that came.
+        found: u64,
+    },
+    /// A message is referred to and is not there.
+    #[error("message {message} is queued but its content is missing")]
+    MessageMissing {
+        /// The message.
+        message: u64,
+    },
+    /// The table of the schema version is empty in a file that has others.
+    #[error("schema version missing")]
+    SchemaMissing,
+}
+
+/// Why there is no key for secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretKeyError {
+    /// `LOTMQ_SECRET_KEY` is not a key.
+    #[error("environment variable LOTMQ_SECRET_KEY must be 64 hexadecimal digits")]
+    EnvironmentMalformed,
+    /// The key file is not a key.
+    #[error("'{}' must hold 64 hexadecimal digits", .0.display())]
+    FileMalformed(PathBuf),
+    /// The key file cannot be read or created.
+    #[error("'{}': {}", .0.display(), .1)]
+    Io(PathBuf, io::Error),
+    /// The system gave no random numbers.
+    #[error("no random numbers from the system: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Why something is not, or not known to be, durable.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Too many bytes wait for the disk. Stop reading from those who publish durably, try again later.
+    #[error("{waiting_bytes} bytes wait for the disk, limit {limit_bytes}")]
+    Full {
+        /// Bytes that wait already.
+        waiting_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// The store has been closed.
+    #[error("store is closed")]
+    Closed,
+    /// The commit of the group that held the batch failed.
+    #[error("not stored: {0}")]
+    CommitFailed(CommitError),
+    /// The ticket is so old that its failure is no longer remembered.
+    #[error("outcome of ticket {} is no longer known", .0.number())]
+    OutcomeForgotten(Ticket),
+    /// No random numbers for a nonce; nothing was appended.
+    #[error("no random numbers from the system")]
+    Random,
+}
+
+/// Why a group was not committed.
+///
+/// The batches of the group are not promised to be there after a restart. They may be there all the same: when the
+/// sync itself failed, nobody can tell.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub struct CommitError {
+    /// What kind of failure it was.
+    pub kind: CommitErrorKind,
+    /// The database's own words.
+    pub detail: Arc<str>,
+}
+
+/// The kinds of [`CommitError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommitErrorKind {
+    /// The disk is full (0x97 to a 5.0 Client).
+    NoSpace,
+    /// Reading, writing or syncing failed.
+    Io,
+    /// The file is damaged.
+    Corrupted,
+    /// The file failed before and could not be opened again yet.
+    Unavailable,
+}

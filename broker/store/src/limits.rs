@@ -1,0 +1,84 @@
+//! The bounds of the store. Figures come from the measurements in `docs/decisions.md` and the store's prototype.
+
+use std::time::Duration;
+
+/// Largest value of one log chunk, in bytes: sixteen redb pages less the row's own overhead.
+///
+/// redb rounds a value beyond one page up to a power of two pages and writes all of it; fitted chunks cost 1.6 bytes
+/// per payload byte instead of 2.
+pub(crate) const CHUNK_BYTES_MAX: usize = chunk_class(4);
+
+/// Chunk sizes are `4096 * 2^k - 16` bytes; this is the class `k`.
+pub(crate) const fn chunk_class(k: u32) -> usize {
+    (4096 << k) - 16
+}
+
+/// Largest message body (topic, properties, payload) that is kept inside a log record, in bytes.
+///
+/// Longer ones go to table `payloads` in parts: a record never spans chunks, and moving it never copies the payload.
+pub(crate) const BODY_INLINE_BYTES_MAX: usize = 32 * 1024;
+
+/// Most bytes of the deliveries of one record; a longer list is continued in the next record.
+pub(crate) const DELIVERIES_BYTES_MAX: usize = 16 * 1024;
+
+/// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes longer).
+pub(crate) const PAYLOAD_PART_BYTES_MAX: usize = 16 * 4096 - 24;
+
+/// Least free space at start, in bytes. Below it [`Store::open`](crate::Store::open) refuses before it touches a file.
+pub(crate) const FREE_BYTES_AT_START_MIN: u64 = 16 * 1024 * 1024;
+
+/// Files up to this size, in bytes, are checked page by page at every open; larger ones only after a crash.
+///
+/// redb verifies its checksums only in such a check (0.7 s per GiB), not when it reads.
+pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Session numbers are reserved on disk in steps of this many, so that giving one out costs no write.
+pub(crate) const SESSION_IDS_RESERVED: u64 = 1024;
+
+/// Names remembered of what was just deleted, so that a late write cannot bring it back.
+pub(crate) const RECENTLY_DELETED_MAX: usize = 65_536;
+
+/// Failed ticket ranges remembered for [`Store::wait`](crate::Store::wait); older tickets count as failed.
+pub(crate) const FAILED_RANGES_MAX: usize = 1024;
+
+/// Dead chunks dropped per group at most.
+pub(crate) const CHUNKS_DROPPED_PER_GROUP_MAX: usize = 4096;
+
+/// A commit faster than this is not waited for: there is no half group worth joining.
+pub(crate) const LINGER_COMMIT_MIN: Duration = Duration::from_micros(800);
+
+/// Range of the pause after a slow commit, a quarter of the mean commit time.
+pub(crate) const LINGER_RANGE: (Duration, Duration) =
+    (Duration::from_micros(200), Duration::from_micros(500));
+
+/// Pause between attempts to reopen a failed store while nobody appends.
+pub(crate) const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+
+/// The tunable bounds of a store. The defaults suit every machine; tests use small ones.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most log records in one commit. Default 8,192; at least 1 batch is always taken.
+    pub group_records_max: usize,
+    /// Most bytes in one commit. Default 1 MiB: its sync still takes 0.3 ms; 32,000 records took 15-42 ms.
+    pub group_bytes_max: usize,
+    /// Most bytes appended and not yet committed. Default 64 MiB; beyond it [`append`](crate::Store::append) refuses.
+    /// One batch larger than this is accepted when nothing else waits.
+    pub waiting_bytes_max: usize,
+    /// The log is compacted when it holds more than twice its living bytes and this many more. Default 1 MiB.
+    pub log_slack_bytes: u64,
+    /// Least bytes of old log that a group may look through for living records. Default 256 KiB; a larger group may
+    /// look through twice its own size, so that the log cannot outgrow the cleaning.
+    pub relocate_bytes_per_group: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            group_records_max: 8192,
+            group_bytes_max: 1024 * 1024,
+            waiting_bytes_max: 64 * 1024 * 1024,
+            log_slack_bytes: 1024 * 1024,
+            relocate_bytes_per_group: 256 * 1024,
+        }
+    }
+}

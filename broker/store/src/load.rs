@@ -1,0 +1,287 @@
+//! Opening the database file: creating the schema, checking it, reading every table.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
+    TableError,
+};
+
+use crate::backend::{AnyBackend, BackendFactory};
+use crate::error::{Corruption, OpenError};
+use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
+use crate::log::index::LogIndex;
+use crate::log::replay;
+use crate::recovered::{Recovered, RecoveredSecret, RecoveredSession};
+use crate::secret::SecretCipher;
+use crate::table::{
+    LOG, MetaRow, PAYLOADS, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table, TenantRow,
+    meta, read, seal,
+};
+use crate::{MessageId, SessionId, TenantId};
+
+/// Why a database could not be loaded, before the path is known.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    Corrupted(Corruption),
+    SchemaTooNew(u64),
+    InUse,
+    Io(std::io::Error),
+}
+
+impl LoadError {
+    /// An error on opening a table that must be there.
+    pub(crate) fn table(table: &'static str, error: TableError) -> Self {
+        if let TableError::Storage(error) = error {
+            return error.into();
+        }
+        Self::Corrupted(Corruption::ForeignTable { table, reason: error.to_string() })
+    }
+
+    pub(crate) fn at(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Corrupted(detail) => OpenError::Corrupted { path, detail },
+            Self::SchemaTooNew(found) => OpenError::SchemaTooNew { path, found, known: SCHEMA_VERSION },
+            Self::InUse => OpenError::InUse { dir: path, pid: None },
+            Self::Io(source) => OpenError::Io { path, source },
+        }
+    }
+}
+
+impl From<Corruption> for LoadError {
+    fn from(corruption: Corruption) -> Self {
+        Self::Corrupted(corruption)
+    }
+}
+
+impl From<StorageError> for LoadError {
+    fn from(error: StorageError) -> Self {
+        from_redb(error)
+    }
+}
+
+/// redb reports a file that is none of its own, or that ends early, as an input/output error of these kinds.
+fn is_format_error(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+}
+
+impl From<DatabaseError> for LoadError {
+    fn from(error: DatabaseError) -> Self {
+        if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
+            return Self::InUse;
+        }
+        from_redb(error)
+    }
+}
+
+fn from_redb(error: impl Into<redb::Error>) -> LoadError {
+    let error = error.into();
+    let text = error.to_string();
+    if let redb::Error::Io(error) = error
+        && !is_format_error(&error)
+    {
+        return LoadError::Io(error);
+    }
+    LoadError::Corrupted(Corruption::Structure(text))
+}
+
+/// An open database and what the writer must know of it.
+pub(crate) struct Loaded {
+    pub(crate) database: Database,
+    pub(crate) index: LogIndex,
+    pub(crate) orphaned_payloads: Vec<MessageId>,
+    /// Sessions numbered below this may exist.
+    pub(crate) sessions_reserved: u64,
+}
+
+/// Runs what touches a file that may be damaged.
+///
+/// redb checks its pages only in a repair or an explicit check; on damaged ones it can panic (2 of 3,000 flipped bits in
+/// the prototype), which must not end the process. Nothing that was borrowed is used again after a panic.
+pub(crate) fn contained<T>(run: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic_text(&*panic);
+        Err(LoadError::Corrupted(Corruption::Unreadable(text)))
+    })
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_owned()
+}
+
+/// Opens the file, makes the schema if it is empty, and checks what is needed before going on.
+pub(crate) fn open_database(
+    factory: &BackendFactory,
+    cache_bytes: usize,
+) -> Result<(Database, bool), LoadError> {
+    let backend = AnyBackend(factory().map_err(LoadError::Io)?);
+    let file_bytes = redb::StorageBackend::len(&backend).map_err(LoadError::Io)?;
+    let mut database = Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?;
+    if file_bytes > 0 && file_bytes <= CHECK_AT_OPEN_BYTES_MAX {
+        database.check_integrity()?;
+    }
+    let transaction = database.begin_read().map_err(from_redb)?;
+    let is_new = transaction.list_tables()?.next().is_none();
+    transaction.close().map_err(from_redb)?;
+    if is_new {
+        create_schema(&database)?;
+    }
+    check_schema(&database)?;
+    Ok((database, is_new))
+}
+
+fn create_schema(database: &Database) -> Result<(), LoadError> {
+    let transaction = database.begin_write().map_err(from_redb)?;
+    for table in Table::ALL {
+        transaction.open_table(table.definition()).map_err(from_redb)?;
+    }
+    transaction.open_table(LOG).map_err(from_redb)?;
+    transaction.open_table(PAYLOADS).map_err(from_redb)?;
+    let default = TenantRow { id: TenantId::DEFAULT, name: "default".to_owned() };
+    put(&transaction, &default)?;
+    put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
+    put(&transaction, &MetaRow::number(meta::NODE, 0))?;
+    transaction.commit().map_err(from_redb)
+}
+
+fn put<R: Row>(transaction: &redb::WriteTransaction, row: &R) -> Result<(), LoadError> {
+    let key = row.key();
+    let mut table = transaction.open_table(R::TABLE.definition()).map_err(from_redb)?;
+    table.insert(key.as_slice(), seal(&key, row).as_slice()).map_err(from_redb)?;
+    Ok(())
+}
+
+fn check_schema(database: &Database) -> Result<(), LoadError> {
+    let transaction = database.begin_read().map_err(from_redb)?;
+    match number(&transaction, meta::SCHEMA)? {
+        Some(found) if found > SCHEMA_VERSION => Err(LoadError::SchemaTooNew(found)),
+        Some(1..=SCHEMA_VERSION) => Ok(()),
+        _ => Err(Corruption::SchemaMissing.into()),
+    }
+}
+
+fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, LoadError> {
+    let table = open(transaction, Table::Meta)?;
+    let Some(value) = table.get(name.as_bytes())? else { return Ok(None) };
+    Ok(read::<MetaRow>(name.as_bytes(), value.value())?.as_number())
+}
+
+type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
+    transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
+}
+
+fn rows<R: Row>(transaction: &ReadTransaction) -> Result<Vec<R>, LoadError> {
+    let mut rows = Vec::new();
+    for row in open(transaction, R::TABLE)?.iter()? {
+        let (key, value) = row?;
+        rows.push(read(key.value(), value.value())?);
+    }
+    Ok(rows)
+}
+
+/// Reads what the writer needs, without contents.
+pub(crate) fn load(database: Database) -> Result<Loaded, LoadError> {
+    let transaction = database.begin_read().map_err(from_redb)?;
+    let sessions: Vec<SessionRow> = rows(&transaction)?;
+    let (index, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let sessions_reserved = sessions_reserved(&transaction, &sessions)?;
+    drop(transaction);
+    Ok(Loaded { database, index, orphaned_payloads, sessions_reserved })
+}
+
+fn load_log(
+    transaction: &ReadTransaction,
+    sessions: &[SessionRow],
+) -> Result<(LogIndex, Vec<MessageId>), LoadError> {
+    let mut index = replay::index(transaction, sessions.iter().map(|session| session.id))?;
+    index.go_live();
+    let orphans = replay::orphaned_payloads(transaction, &index)?;
+    Ok((index, orphans))
+}
+
+fn sessions_reserved(transaction: &ReadTransaction, sessions: &[SessionRow]) -> Result<u64, LoadError> {
+    let node = number(transaction, meta::NODE)?.unwrap_or(0) & 0xffff;
+    let first = (node << 48) + 1;
+    let reserved = number(transaction, meta::SESSIONS_RESERVED)?.unwrap_or(first);
+    let used = sessions.iter().map(|session| session.id.0.saturating_add(1)).max().unwrap_or(first);
+    Ok(reserved.max(used).max(first))
+}
+
+/// Reads everything.
+pub(crate) fn load_all(
+    database: Database,
+    is_new: bool,
+    cipher: &SecretCipher,
+) -> Result<(Loaded, Recovered), LoadError> {
+    let transaction = database.begin_read().map_err(from_redb)?;
+    let sessions: Vec<SessionRow> = rows(&transaction)?;
+    let sessions_reserved = sessions_reserved(&transaction, &sessions)?;
+    let (mut index, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let mut recovered = Recovered {
+        tenants: rows(&transaction)?,
+        retained: rows(&transaction)?,
+        keeps: rows(&transaction)?,
+        definitions: rows(&transaction)?,
+        modules: rows(&transaction)?,
+        users: rows(&transaction)?,
+        settings: rows(&transaction)?,
+        environment: rows(&transaction)?,
+        secrets: rows(&transaction)?.into_iter().map(|row| open_secret(cipher, row)).collect(),
+        meta: rows(&transaction)?,
+        sessions: join_sessions(&transaction, &index, sessions)?,
+        is_new,
+    };
+    recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
+    recovered.modules.sort_by_key(|row| (row.tenant, row.order));
+    recovered.meta.retain(|row| !row.name.starts_with("store."));
+    let newest = recovered.retained.iter().map(|row| row.version.0.saturating_add(1)).max().unwrap_or(1);
+    index.next_message_id = index.next_message_id.max(newest);
+    drop(transaction);
+    Ok((Loaded { database, index, orphaned_payloads, sessions_reserved }, recovered))
+}
+
+fn open_secret(cipher: &SecretCipher, row: SecretRow) -> RecoveredSecret {
+    let value = cipher.open_row(&row);
+    RecoveredSecret { tenant: row.tenant, name: row.name, value }
+}
+
+fn join_sessions(
+    transaction: &ReadTransaction,
+    index: &LogIndex,
+    sessions: Vec<SessionRow>,
+) -> Result<Vec<RecoveredSession>, LoadError> {
+    let mut queues = replay::queues(transaction, index)?;
+    let mut subscriptions: HashMap<SessionId, Vec<SubscriptionRow>> = HashMap::new();
+    for row in rows::<SubscriptionRow>(transaction)? {
+        subscriptions.entry(row.session).or_default().push(row);
+    }
+    let join = |session: SessionRow| {
+        let live = index.session(session.id);
+        let mut pubrel: Vec<_> = live
+            .map(|live| live.pubrel.iter().map(|(packet_id, (message, _))| (*packet_id, *message)).collect())
+            .unwrap_or_default();
+        pubrel.sort_by_key(|(_, message)| *message);
+        RecoveredSession {
+            subscriptions: subscriptions.remove(&session.id).unwrap_or_default(),
+            queue: queues.remove(&session.id).unwrap_or_default(),
+            pubrel,
+            qos2_received: live.map(|live| live.received.keys().copied().collect()).unwrap_or_default(),
+            session,
+        }
+    };
+    Ok(sessions.into_iter().map(join).collect())
+}
+
+/// Makes the file as small as it can be.
+pub(crate) fn compact(factory: &BackendFactory) -> Result<(), LoadError> {
+    let (mut database, _) = open_database(factory, 32 * 1024 * 1024)?;
+    // Each pass frees what the one before had to keep.
+    while database.compact().map_err(from_redb)? {}
+    Ok(())
+}

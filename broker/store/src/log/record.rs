@@ -1,0 +1,434 @@
+//! Log records: their bytes, written by [`Records`] and read back as [`Record`].
+//!
+//! A record is `length u16, kind u8, fields`. A message is written once with the list of the sessions that must get it;
+//! a list that is too long is continued in `deliveries` records right behind it.
+//!
+//! Not here: which records are still alive (`index`).
+
+use std::iter::Peekable;
+use std::num::NonZeroU16;
+
+use crate::encoding::{Decoder, Malformed, Put};
+use crate::limits::{BODY_INLINE_BYTES_MAX, DELIVERIES_BYTES_MAX};
+use crate::{MessageId, SessionId, TenantId};
+
+const MESSAGE: u8 = 1;
+const DELIVERIES: u8 = 2;
+const DEQUEUE: u8 = 3;
+const INFLIGHT: u8 = 4;
+const PUBREC: u8 = 5;
+const PUBCOMP: u8 = 6;
+const QOS2_RECEIVED: u8 = 7;
+const QOS2_RELEASED: u8 = 8;
+
+/// More deliveries of the same message follow in the next record.
+const FLAG_MORE: u8 = 1;
+/// The body is in table `payloads`.
+const FLAG_EXTERNAL: u8 = 2;
+
+const DELIVERY_QOS: u8 = 0b11;
+const DELIVERY_RETAIN: u8 = 0b100;
+const DELIVERY_PACKET_ID: u8 = 0b1000;
+const DELIVERY_SUBSCRIPTION_IDS: u8 = 0b1_0000;
+
+/// Most Subscription Identifiers kept with one delivery; those beyond are dropped.
+const SUBSCRIPTION_IDS_MAX: usize = 1024;
+
+/// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageRef<'a> {
+    /// Its number, from [`Store::next_message_id`](crate::Store::next_message_id).
+    pub id: MessageId,
+    /// The tenant that it belongs to.
+    pub tenant: TenantId,
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Properties of the PUBLISH as received, without topic alias and Subscription Identifiers; empty before 5.0.
+    pub properties: &'a [u8],
+    /// Payload.
+    pub payload: &'a [u8],
+    /// QoS of the PUBLISH, 0 to 2.
+    pub qos: u8,
+    /// When it was received, in milliseconds since 1970.
+    pub published_at_ms: u64,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// One session that must get a message, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// The session; it must outlive its connection and have been put before.
+    pub session: SessionId,
+    /// QoS of the delivery, 1 or 2.
+    pub qos: u8,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// The Packet Identifier, if the message has been sent already.
+    pub packet_id: Option<NonZeroU16>,
+    /// Subscription Identifiers to send along, at most 1,024.
+    pub subscription_ids: &'a [u32],
+}
+
+/// The body of a message as a record holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body<'a> {
+    /// In the record.
+    Inline(&'a [u8]),
+    /// In table `payloads`.
+    External { len: u64, crc: u32 },
+}
+
+/// A record, read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Record<'a> {
+    Message { id: MessageId, body: Body<'a>, deliveries: Deliveries<'a>, more: bool },
+    Deliveries { id: MessageId, deliveries: Deliveries<'a>, more: bool },
+    Dequeue { session: SessionId, message: MessageId },
+    Inflight { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
+    Pubrec { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
+    Pubcomp { session: SessionId, packet_id: NonZeroU16 },
+    Qos2Received { session: SessionId, packet_id: NonZeroU16 },
+    Qos2Released { session: SessionId, packet_id: NonZeroU16 },
+}
+
+/// A delivery as stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredDelivery<'a> {
+    pub(crate) session: SessionId,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+    pub(crate) packet_id: Option<NonZeroU16>,
+    /// Raw varints.
+    pub(crate) subscription_ids: Decoder<'a>,
+    /// What it takes in the record.
+    pub(crate) bytes: u32,
+}
+
+impl StoredDelivery<'_> {
+    pub(crate) fn subscription_ids(&self) -> Result<Vec<u32>, Malformed> {
+        let mut ids = Vec::new();
+        let mut decoder = self.subscription_ids;
+        while !decoder.is_empty() {
+            ids.push(decoder.varint_u32()?);
+        }
+        Ok(ids)
+    }
+}
+
+/// The deliveries of a record, decoded one by one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deliveries<'a> {
+    decoder: Decoder<'a>,
+    left: u16,
+    previous: u64,
+}
+
+impl<'a> Deliveries<'a> {
+    fn next_checked(&mut self) -> Result<StoredDelivery<'a>, Malformed> {
+        let decoder = &mut self.decoder;
+        let before = decoder.remaining();
+        self.previous = self.previous.wrapping_add(unzigzag(decoder.varint()?));
+        let flags = decoder.u8()?;
+        let packet_id = if flags & DELIVERY_PACKET_ID != 0 { Some(packet_id(decoder)?) } else { None };
+        let subscription_ids = if flags & DELIVERY_SUBSCRIPTION_IDS != 0 { decoder.bytes()? } else { &[] };
+        Ok(StoredDelivery {
+            session: SessionId(self.previous),
+            qos: flags & DELIVERY_QOS,
+            retain: flags & DELIVERY_RETAIN != 0,
+            packet_id,
+            subscription_ids: Decoder::new(subscription_ids, "subscription identifiers"),
+            bytes: u32::try_from(before - decoder.remaining()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl<'a> Iterator for Deliveries<'a> {
+    type Item = Result<StoredDelivery<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let item = self.next_checked();
+        if item.is_err() {
+            self.left = 0;
+        }
+        Some(item)
+    }
+}
+
+fn zigzag(value: u64) -> u64 {
+    (value << 1) ^ if value >> 63 == 1 { u64::MAX } else { 0 }
+}
+
+fn unzigzag(value: u64) -> u64 {
+    (value >> 1) ^ if value & 1 == 1 { u64::MAX } else { 0 }
+}
+
+fn packet_id(decoder: &mut Decoder<'_>) -> Result<NonZeroU16, Malformed> {
+    NonZeroU16::new(decoder.u16()?).ok_or(decoder.malformed())
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record without its length.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, "record");
+        let d = &mut decoder;
+        let record = match d.u8()? {
+            MESSAGE => return Self::decode_message(decoder),
+            DELIVERIES => {
+                let id = MessageId(d.varint()?);
+                let more = d.flag()?;
+                return Ok(Self::Deliveries { id, deliveries: deliveries(decoder)?, more });
+            }
+            DEQUEUE => Self::Dequeue { session: session(d)?, message: MessageId(d.varint()?) },
+            INFLIGHT => Self::Inflight {
+                session: session(d)?,
+                message: MessageId(d.varint()?),
+                packet_id: packet_id(d)?,
+            },
+            PUBREC => Self::Pubrec {
+                session: session(d)?,
+                message: MessageId(d.varint()?),
+                packet_id: packet_id(d)?,
+            },
+            PUBCOMP => Self::Pubcomp { session: session(d)?, packet_id: packet_id(d)? },
+            QOS2_RECEIVED => Self::Qos2Received { session: session(d)?, packet_id: packet_id(d)? },
+            QOS2_RELEASED => Self::Qos2Released { session: session(d)?, packet_id: packet_id(d)? },
+            _ => return Err(d.malformed()),
+        };
+        d.end()?;
+        Ok(record)
+    }
+
+    fn decode_message(mut decoder: Decoder<'a>) -> Result<Self, Malformed> {
+        let d = &mut decoder;
+        let id = MessageId(d.varint()?);
+        let flags = d.u8()?;
+        let body = if flags & FLAG_EXTERNAL != 0 {
+            Body::External { len: d.varint()?, crc: d.u32()? }
+        } else {
+            Body::Inline(d.bytes()?)
+        };
+        let more = flags & FLAG_MORE != 0;
+        Ok(Self::Message { id, body, deliveries: deliveries(decoder)?, more })
+    }
+}
+
+fn session(decoder: &mut Decoder<'_>) -> Result<SessionId, Malformed> {
+    decoder.varint().map(SessionId)
+}
+
+fn deliveries(mut decoder: Decoder<'_>) -> Result<Deliveries<'_>, Malformed> {
+    let left = decoder.u16()?;
+    Ok(Deliveries { decoder, left, previous: 0 })
+}
+
+/// Records in their stored form, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Records {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn frames(&self) -> Frames<'_> {
+        frames(&self.bytes)
+    }
+
+    /// Appends one record; `write` gets the buffer behind the length.
+    fn record(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0, 0, kind]);
+        write(&mut self.bytes);
+        let len = self.bytes.len() - start - 2;
+        debug_assert!(len <= usize::from(u16::MAX), "bodies and delivery lists are bounded");
+        self.bytes[start..start + 2].copy_from_slice(&(len as u16).to_be_bytes());
+        self.count += 1;
+    }
+
+    /// Appends a message and its deliveries, in as many records as it takes.
+    pub(crate) fn message<'d>(
+        &mut self,
+        id: MessageId,
+        body: Body<'_>,
+        deliveries: impl Iterator<Item = Delivery<'d>>,
+    ) {
+        let mut deliveries = deliveries.peekable();
+        self.record(MESSAGE, |out| {
+            out.put_varint(id.0);
+            let flags_at = out.len();
+            match body {
+                Body::Inline(bytes) => {
+                    debug_assert!(bytes.len() <= BODY_INLINE_BYTES_MAX);
+                    out.push(0);
+                    out.put_bytes(bytes);
+                }
+                Body::External { len, crc } => {
+                    out.push(FLAG_EXTERNAL);
+                    out.put_varint(len);
+                    out.put_u32(crc);
+                }
+            }
+            put_deliveries(out, &mut deliveries);
+            if deliveries.peek().is_some() {
+                out[flags_at] |= FLAG_MORE;
+            }
+        });
+        self.deliveries(id, deliveries);
+    }
+
+    /// Appends deliveries of a message that is in the log already; nothing if there are none.
+    pub(crate) fn deliveries<'d>(&mut self, id: MessageId, deliveries: impl Iterator<Item = Delivery<'d>>) {
+        let mut deliveries = deliveries.peekable();
+        while deliveries.peek().is_some() {
+            self.record(DELIVERIES, |out| {
+                out.put_varint(id.0);
+                let more_at = out.len();
+                out.push(0);
+                put_deliveries(out, &mut deliveries);
+                out[more_at] = u8::from(deliveries.peek().is_some());
+            });
+        }
+    }
+
+    pub(crate) fn dequeue(&mut self, session: SessionId, message: MessageId) {
+        self.record(DEQUEUE, |out| {
+            out.put_varint(session.0);
+            out.put_varint(message.0);
+        });
+    }
+
+    pub(crate) fn inflight(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
+        self.record(INFLIGHT, |out| {
+            out.put_varint(session.0);
+            out.put_varint(message.0);
+            out.put_u16(packet_id.get());
+        });
+    }
+
+    pub(crate) fn pubrec(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
+        self.record(PUBREC, |out| {
+            out.put_varint(session.0);
+            out.put_varint(message.0);
+            out.put_u16(packet_id.get());
+        });
+    }
+
+    pub(crate) fn pubcomp(&mut self, session: SessionId, packet_id: NonZeroU16) {
+        self.packet(PUBCOMP, session, packet_id);
+    }
+
+    pub(crate) fn qos2_received(&mut self, session: SessionId, packet_id: NonZeroU16) {
+        self.packet(QOS2_RECEIVED, session, packet_id);
+    }
+
+    pub(crate) fn qos2_released(&mut self, session: SessionId, packet_id: NonZeroU16) {
+        self.packet(QOS2_RELEASED, session, packet_id);
+    }
+
+    fn packet(&mut self, kind: u8, session: SessionId, packet_id: NonZeroU16) {
+        self.record(kind, |out| {
+            out.put_varint(session.0);
+            out.put_u16(packet_id.get());
+        });
+    }
+}
+
+/// Writes as many deliveries as one record may hold.
+fn put_deliveries<'d>(out: &mut Vec<u8>, deliveries: &mut Peekable<impl Iterator<Item = Delivery<'d>>>) {
+    let count_at = out.len();
+    out.put_u16(0);
+    let mut count = 0u16;
+    let mut previous = 0u64;
+    while out.len() - count_at < DELIVERIES_BYTES_MAX {
+        let Some(delivery) = deliveries.next() else { break };
+        out.put_varint(zigzag(delivery.session.0.wrapping_sub(previous)));
+        previous = delivery.session.0;
+        put_delivery(out, &delivery);
+        count += 1;
+    }
+    out[count_at..count_at + 2].copy_from_slice(&count.to_be_bytes());
+}
+
+fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>) {
+    let mut flags = delivery.qos & DELIVERY_QOS;
+    if delivery.retain {
+        flags |= DELIVERY_RETAIN;
+    }
+    if delivery.packet_id.is_some() {
+        flags |= DELIVERY_PACKET_ID;
+    }
+    if !delivery.subscription_ids.is_empty() {
+        flags |= DELIVERY_SUBSCRIPTION_IDS;
+    }
+    out.push(flags);
+    if let Some(packet_id) = delivery.packet_id {
+        out.put_u16(packet_id.get());
+    }
+    if !delivery.subscription_ids.is_empty() {
+        let mut ids = Vec::new();
+        for id in delivery.subscription_ids.iter().take(SUBSCRIPTION_IDS_MAX) {
+            ids.put_varint(u64::from(*id));
+        }
+        out.put_bytes(&ids);
+    }
+}
+
+/// The records of a byte string, without their lengths.
+#[derive(Debug, Clone)]
+pub(crate) struct Frames<'a> {
+    decoder: Decoder<'a>,
+}
+
+/// Splits what [`Records`] wrote.
+pub(crate) fn frames(bytes: &[u8]) -> Frames<'_> {
+    Frames { decoder: Decoder::new(bytes, "record length") }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Result<&'a [u8], Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.decoder.is_empty() {
+            return None;
+        }
+        let len = self.decoder.u16();
+        Some(len.and_then(|len| self.decoder.take(usize::from(len))).inspect_err(|_| {
+            self.decoder.rest();
+        }))
+    }
+}
+
+/// Writes a message's body: everything but its number and its deliveries.
+pub(crate) fn encode_body(message: &MessageRef<'_>, out: &mut Vec<u8>) {
+    out.put_varint(u64::from(message.tenant.0));
+    out.push(message.qos);
+    out.put_varint(message.published_at_ms);
+    out.put_option(message.expires_at_ms);
+    out.put_text(message.topic);
+    out.put_bytes(message.properties);
+    out.extend_from_slice(message.payload);
+}
+
+/// Reads what [`encode_body`] wrote.
+pub(crate) fn decode_body(id: MessageId, bytes: &[u8]) -> Result<MessageRef<'_>, Malformed> {
+    let mut body = Decoder::new(bytes, "message");
+    Ok(MessageRef {
+        id,
+        tenant: TenantId(body.varint_u32()?),
+        qos: body.u8()?,
+        published_at_ms: body.varint()?,
+        expires_at_ms: body.option()?,
+        topic: body.text()?,
+        properties: body.bytes()?,
+        payload: body.rest(),
+    })
+}

@@ -1,0 +1,89 @@
+//! Counters of the store, read by `/metrics` and `$SYS`.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A reading of all counters. Totals count from the start of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Groups committed.
+    pub commits: u64,
+    /// Groups that failed.
+    pub commit_failures: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Log records committed, those that were moved not counted.
+    pub records: u64,
+    /// Row changes committed.
+    pub rows: u64,
+    /// Bytes of batches committed.
+    pub bytes: u64,
+    /// Records and rows of the last group.
+    pub group_last: u64,
+    /// Records and rows of the largest group.
+    pub group_max: u64,
+    /// Mean time of a commit, in microseconds, over about the last ten.
+    pub commit_us: u64,
+    /// Bytes appended and not committed.
+    pub waiting_bytes: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Bytes of what is alive in the log.
+    pub log_live_bytes: u64,
+    /// Chunks of the log.
+    pub log_chunks: u64,
+    /// Messages that some session must still get.
+    pub messages: u64,
+    /// Bytes of the log read to move what is alive in them.
+    pub relocated_bytes: u64,
+    /// Chunks that could not be read when they were to be moved.
+    pub damaged_chunks: u64,
+    /// How often the file was opened again after a failure.
+    pub reopens: u64,
+}
+
+macro_rules! counters {
+    ($($name:ident),*) => {
+        /// The counters as the writer thread keeps them.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> Metrics {
+                Metrics { $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters!(
+    commits,
+    commit_failures,
+    batches,
+    records,
+    rows,
+    bytes,
+    group_last,
+    group_max,
+    commit_us,
+    waiting_bytes,
+    log_bytes,
+    log_live_bytes,
+    log_chunks,
+    messages,
+    relocated_bytes,
+    damaged_chunks,
+    reopens
+);
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Relaxed);
+}
+
+/// Sets a gauge.
+pub(crate) fn set(gauge: &AtomicU64, value: u64) {
+    gauge.store(value, Relaxed);
+}

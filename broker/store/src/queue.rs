@@ -1,0 +1,214 @@
+//! Batches on their way to the writer thread, and the news of what became of them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::Ticket;
+use crate::batch::Batch;
+use crate::error::{CommitError, StoreError};
+use crate::limits::{FAILED_RANGES_MAX, LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
+
+/// The waiting batches, oldest first.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    limits: Limits,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Batch>,
+    /// Ticket of the batch appended last.
+    last_ticket: u64,
+    /// Operations of the waiting batches.
+    waiting_ops: usize,
+    /// Bytes of the waiting batches and of the group being committed.
+    unsettled_bytes: usize,
+    is_closed: bool,
+}
+
+/// Batches to be committed together.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) batches: Vec<Batch>,
+    /// Ticket of the last one.
+    pub(crate) through: Ticket,
+    pub(crate) bytes: usize,
+    pub(crate) ops: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { state: Mutex::default(), arrived: Condvar::new(), limits }
+    }
+
+    pub(crate) fn push(&self, batch: Batch) -> Result<Ticket, StoreError> {
+        let bytes = batch.bytes();
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(StoreError::Closed);
+        }
+        let limit_bytes = self.limits.waiting_bytes_max;
+        if state.unsettled_bytes > 0 && state.unsettled_bytes.saturating_add(bytes) > limit_bytes {
+            return Err(StoreError::Full { waiting_bytes: state.unsettled_bytes, limit_bytes });
+        }
+        state.unsettled_bytes += bytes;
+        state.waiting_ops += batch.len();
+        state.waiting.push_back(batch);
+        state.last_ticket += 1;
+        let ticket = Ticket(state.last_ticket);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(ticket)
+    }
+
+    /// Lets the writer end when the queue is empty; refuses what comes from now on.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn unsettled_bytes(&self) -> usize {
+        self.state.lock().unsettled_bytes
+    }
+
+    /// The group's batches are committed, or have failed.
+    pub(crate) fn settled(&self, group: &Group) {
+        self.state.lock().unsettled_bytes -= group.bytes;
+    }
+
+    /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty.
+    pub(crate) fn take(&self, pace: &Pace) -> Option<Group> {
+        let mut state = self.state.lock();
+        self.linger(&mut state, pace);
+        while state.waiting.is_empty() {
+            if state.is_closed {
+                return None;
+            }
+            self.arrived.wait(&mut state);
+        }
+        let mut group = Group { batches: Vec::new(), through: Ticket(0), bytes: 0, ops: 0 };
+        while let Some(batch) = state.waiting.pop_front() {
+            let ops = group.ops + batch.len();
+            let bytes = group.bytes + batch.bytes();
+            let is_full = ops > self.limits.group_records_max || bytes > self.limits.group_bytes_max;
+            if is_full && !group.batches.is_empty() {
+                state.waiting.push_front(batch);
+                break;
+            }
+            state.waiting_ops -= batch.len();
+            group.ops = ops;
+            group.bytes = bytes;
+            group.batches.push(batch);
+        }
+        group.through = Ticket(state.last_ticket - state.waiting.len() as u64);
+        Some(group)
+    }
+
+    /// Right after a slow commit, gives those whose batches it acknowledged the time to send again.
+    ///
+    /// Without it two half groups alternate, each waiting for the other's sync: half the rate, twice the latency.
+    fn linger(&self, state: &mut parking_lot::MutexGuard<'_, State>, pace: &Pace) {
+        let Some(deadline) = pace.linger_until() else { return };
+        let enough = pace.last_ops.saturating_add(state.waiting_ops).min(self.limits.group_records_max);
+        while state.waiting_ops < enough && !state.is_closed {
+            if self.arrived.wait_until(state, deadline).timed_out() {
+                break;
+            }
+        }
+    }
+}
+
+/// How long commits take lately.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    mean: Duration,
+    last_end: Instant,
+    last_ops: usize,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { mean: Duration::ZERO, last_end: Instant::now(), last_ops: 0 }
+    }
+
+    /// A commit of this many operations has just ended.
+    pub(crate) fn committed(&mut self, ops: usize, took: Duration) {
+        self.mean = if self.mean.is_zero() { took } else { (self.mean * 9 + took) / 10 };
+        self.last_end = Instant::now();
+        self.last_ops = ops;
+    }
+
+    pub(crate) fn mean(&self) -> Duration {
+        self.mean
+    }
+
+    fn linger_until(&self) -> Option<Instant> {
+        (self.mean >= LINGER_COMMIT_MIN)
+            .then(|| self.last_end + (self.mean / 4).clamp(LINGER_RANGE.0, LINGER_RANGE.1))
+    }
+}
+
+/// Which tickets are settled, and how.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    state: Mutex<Settled>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Settled {
+    /// Tickets up to here are settled.
+    through: u64,
+    /// Ranges of failed tickets, first and last, ascending.
+    failed: VecDeque<(u64, u64, CommitError)>,
+    /// Tickets up to here are too old to tell.
+    forgotten: u64,
+    is_ended: bool,
+}
+
+impl Outcomes {
+    pub(crate) fn committed(&self, through: Ticket) {
+        self.state.lock().through = through.0;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
+        let mut state = self.state.lock();
+        let first = state.through + 1;
+        state.failed.push_back((first, through.0, error));
+        if state.failed.len() > FAILED_RANGES_MAX
+            && let Some((_, last, _)) = state.failed.pop_front()
+        {
+            state.forgotten = last;
+        }
+        state.through = through.0;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing will be settled any more.
+    pub(crate) fn end(&self) {
+        self.state.lock().is_ended = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while state.through < ticket.0 {
+            if state.is_ended {
+                return Err(StoreError::Closed);
+            }
+            self.changed.wait(&mut state);
+        }
+        let failed = state.failed.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.0));
+        match failed {
+            Some((_, _, error)) => Err(StoreError::CommitFailed(error.clone())),
+            None if ticket.0 <= state.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
+            None => Ok(()),
+        }
+    }
+}

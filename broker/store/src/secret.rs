@@ -1,0 +1,189 @@
+//! Encryption of secrets: AES-256-GCM, a random nonce per value, tenant and name as associated data.
+//!
+//! The key comes from the environment or from a file of mode 0600 beside the data; it is made at the first start. A
+//! value that the key does not open (another key, another name, a changed byte) is reported as locked, never as garbage.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use zeroize::Zeroizing;
+
+use crate::TenantId;
+use crate::error::SecretKeyError;
+use crate::table::{SecretRow, named_key};
+
+/// Name of the key file within the data directory.
+const KEY_FILE: &str = "secret.key";
+/// Environment variable that takes precedence over the file.
+const KEY_VARIABLE: &str = "LOTMQ_SECRET_KEY";
+
+/// Where the key for secrets comes from.
+#[derive(Clone, Default)]
+pub enum KeySource {
+    /// Environment variable `LOTMQ_SECRET_KEY` (64 hexadecimal digits) if it is set, else [`KeySource::File`].
+    #[default]
+    EnvironmentOrFile,
+    /// File `secret.key` in the data directory, made with mode 0600 if it is not there.
+    File,
+    /// This key, for tests.
+    Key([u8; 32]),
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EnvironmentOrFile => "EnvironmentOrFile",
+            Self::File => "File",
+            Self::Key(_) => "Key(..)",
+        })
+    }
+}
+
+type KeyBytes = Zeroizing<[u8; 32]>;
+
+/// Seals and opens secrets.
+pub(crate) struct SecretCipher {
+    cipher: Aes256Gcm,
+}
+
+impl SecretCipher {
+    /// Finds or makes the key.
+    pub(crate) fn open(source: &KeySource, directory: &Path) -> Result<Self, SecretKeyError> {
+        let key = match source {
+            KeySource::EnvironmentOrFile => match std::env::var_os(KEY_VARIABLE) {
+                Some(text) => {
+                    let text = Zeroizing::new(text.into_encoded_bytes());
+                    parse_key(&text).ok_or(SecretKeyError::EnvironmentMalformed)?
+                }
+                None => file_key(&directory.join(KEY_FILE))?,
+            },
+            KeySource::File => file_key(&directory.join(KEY_FILE))?,
+            KeySource::Key(key) => Zeroizing::new(*key),
+        };
+        Ok(Self::with_key(&key))
+    }
+
+    /// A key that is nowhere else: for a store that does not outlive the process.
+    pub(crate) fn ephemeral() -> Result<Self, SecretKeyError> {
+        random_key().map(|key| Self::with_key(&key))
+    }
+
+    fn with_key(key: &KeyBytes) -> Self {
+        Self { cipher: Aes256Gcm::new((&**key).into()) }
+    }
+
+    /// Encrypts a value; `None` when the system gives no random numbers.
+    pub(crate) fn seal(&self, tenant: TenantId, name: &str, value: &[u8]) -> Option<SecretRow> {
+        let mut nonce = [0; 12];
+        getrandom::fill(&mut nonce).ok()?;
+        let aad = named_key(tenant, name);
+        let payload = Payload { msg: value, aad: &aad };
+        let ciphertext = self.cipher.encrypt(&Nonce::from(nonce), payload).ok()?;
+        Some(SecretRow { tenant, name: name.to_owned(), nonce, ciphertext })
+    }
+
+    /// Decrypts a value; `None` when this key is not the one, or the row was changed.
+    pub(crate) fn open_row(&self, row: &SecretRow) -> Option<Zeroizing<Vec<u8>>> {
+        let aad = named_key(row.tenant, &row.name);
+        let payload = Payload { msg: &row.ciphertext, aad: &aad };
+        self.cipher.decrypt(&Nonce::from(row.nonce), payload).ok().map(Zeroizing::new)
+    }
+}
+
+fn random_key() -> Result<KeyBytes, SecretKeyError> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key).map_err(SecretKeyError::Random)?;
+    Ok(key)
+}
+
+fn file_key(path: &Path) -> Result<KeyBytes, SecretKeyError> {
+    match std::fs::read(path) {
+        Ok(text) => {
+            parse_key(&Zeroizing::new(text)).ok_or_else(|| SecretKeyError::FileMalformed(path.to_owned()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = random_key()?;
+            write_key(path, &key).map_err(|error| SecretKeyError::Io(path.to_owned(), error))?;
+            Ok(key)
+        }
+        Err(error) => Err(SecretKeyError::Io(path.to_owned(), error)),
+    }
+}
+
+/// Written under another name first, so that a crash leaves no half key.
+fn write_key(path: &Path, key: &KeyBytes) -> io::Result<()> {
+    let mut text = Zeroizing::new(String::with_capacity(65));
+    for byte in key.iter() {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text.push('\n');
+    let temporary = path.with_extension("key.new");
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
+}
+
+fn parse_key(text: &[u8]) -> Option<KeyBytes> {
+    let digits = text.trim_ascii();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = (hex(pair[0])? << 4) | hex(pair[1])?;
+    }
+    Some(key)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_key_file_is_made_once_with_mode_0600() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = SecretCipher::open(&KeySource::File, directory.path()).unwrap();
+        let row = first.seal(TenantId(1), "N", b"value").unwrap();
+        let metadata = std::fs::metadata(directory.path().join(KEY_FILE)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+        let second = SecretCipher::open(&KeySource::File, directory.path()).unwrap();
+        assert_eq!(second.open_row(&row).unwrap().as_slice(), b"value");
+    }
+
+    #[test]
+    fn a_value_opens_only_under_its_own_tenant_and_name() {
+        let cipher = SecretCipher::ephemeral().unwrap();
+        let row = cipher.seal(TenantId(1), "N", b"value").unwrap();
+        assert!(cipher.open_row(&SecretRow { tenant: TenantId(2), ..row.clone() }).is_none());
+        assert!(cipher.open_row(&SecretRow { name: "M".into(), ..row.clone() }).is_none());
+        assert!(SecretCipher::ephemeral().unwrap().open_row(&row).is_none());
+        assert_ne!(cipher.seal(TenantId(1), "N", b"value").unwrap().ciphertext, row.ciphertext);
+    }
+
+    #[test]
+    fn only_64_hexadecimal_digits_are_a_key() {
+        for (text, is_key) in [
+            ("00".repeat(32), true),
+            (format!("{}\n", "aF".repeat(32)), true),
+            ("0".repeat(63), false),
+            ("g0".repeat(32), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(parse_key(text.as_bytes()).is_some(), is_key, "{text}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The handle of an open store.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use crate::backend::{self, BackendFactory, Durability};
+use crate::batch::Batch;
+use crate::directory::{self, DirectoryLock};
+use crate::error::{OpenError, StoreError};
+use crate::group::Committer;
+use crate::limits::Limits;
+use crate::load;
+use crate::metrics::{Counters, Metrics};
+use crate::queue::{Outcomes, Queue};
+use crate::recovered::Recovered;
+use crate::secret::{KeySource, SecretCipher};
+use crate::writer::{OnCommit, Shared, Writer};
+use crate::{MessageId, SessionId, Ticket};
+
+/// Name of the database file within the data directory.
+const DATABASE_FILE: &str = "lotmq.redb";
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The data directory; made if it is not there. Not touched with [`Durability::None`].
+    pub path: PathBuf,
+    /// What an acknowledgement is worth. Default [`Durability::Fsync`].
+    pub durability: Durability,
+    /// Memory for redb's page cache, in bytes. Default 32 MiB; 8 MiB are enough for small machines.
+    pub cache_bytes: usize,
+    /// Where the key for secrets comes from.
+    pub secret_key: KeySource,
+    /// Tunable bounds.
+    pub limits: Limits,
+}
+
+impl StoreOptions {
+    /// The defaults for a data directory.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            durability: Durability::default(),
+            cache_bytes: 32 * 1024 * 1024,
+            secret_key: KeySource::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// An open store: batches in, news of their commits out.
+///
+/// One thread owns the file. Dropping the store closes it like [`Store::close`].
+///
+/// ```
+/// use lotmq_store::{Batch, Durability, EnvironmentRow, Op, Store, StoreOptions, TenantId};
+///
+/// let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
+/// let (store, recovered) = Store::open(options, Box::new(|_committed| {}))?;
+/// assert!(recovered.is_new);
+///
+/// let mut batch = Batch::new();
+/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: "north".into() };
+/// batch.push(Op::PutEnv(&row));
+/// let ticket = store.append(batch)?;
+/// store.wait(ticket)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Store {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+    next_message_id: AtomicU64,
+    next_session_id: AtomicU64,
+}
+
+/// What ends with the writer thread.
+struct Running {
+    thread: JoinHandle<()>,
+    /// Released only when the thread has closed the file.
+    _lock: Option<DirectoryLock>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("metrics", &self.metrics()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in a data directory, or makes it, and reads everything that is in it.
+    ///
+    /// `on_commit` is told, on the writer thread, what became of the batches; it must not block.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. The directory and its files are as they were, except that the directory and an empty lock file
+    /// may have been made.
+    pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<(Self, Recovered), OpenError> {
+        let path = options.path.join(DATABASE_FILE);
+        if options.durability == Durability::None {
+            let cipher = SecretCipher::ephemeral()?;
+            let factory = backend::factory(Durability::None, path);
+            return Self::start(&options, factory, cipher, None, on_commit);
+        }
+        let lock = directory::enter(&options.path)?;
+        let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
+        let factory = backend::factory(options.durability, path);
+        Self::start(&options, factory, cipher, Some(lock), on_commit)
+    }
+
+    /// Opens a store on storage of the caller's own, for simulated disks and injected errors.
+    ///
+    /// The directory in `options` is used for the key file only, and not at all with [`KeySource::Key`].
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_on(
+        options: StoreOptions,
+        factory: BackendFactory,
+        on_commit: OnCommit,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
+        Self::start(&options, factory, cipher, None, on_commit)
+    }
+
+    fn start(
+        options: &StoreOptions,
+        factory: BackendFactory,
+        cipher: SecretCipher,
+        lock: Option<DirectoryLock>,
+        on_commit: OnCommit,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let path = options.path.join(DATABASE_FILE);
+        let loaded = load::contained(|| {
+            let (database, is_new) = load::open_database(&factory, options.cache_bytes)?;
+            load::load_all(database, is_new, &cipher)
+        });
+        let (loaded, recovered) = loaded.map_err(|error| error.at(&path))?;
+        let next_session_id = loaded.sessions_reserved;
+        let (committer, database) = Committer::new(loaded, cipher, options.limits.clone());
+        let next_message_id = committer.index().next_message_id;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.limits.clone()),
+            outcomes: Outcomes::default(),
+            counters: Counters::default(),
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            committer,
+            database: Some(database),
+            factory,
+            cache_bytes: options.cache_bytes,
+            on_commit,
+            last_attempt: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("lotmq-store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(OpenError::Thread)?;
+        let store = Self {
+            shared,
+            running: Mutex::new(Some(Running { thread, _lock: lock })),
+            next_message_id: AtomicU64::new(next_message_id),
+            next_session_id: AtomicU64::new(next_session_id),
+        };
+        Ok((store, recovered))
+    }
+
+    /// Hands a batch over and returns its ticket; never waits for the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when too much waits already, [`StoreError::Closed`] after [`Store::close`]. The batch is lost
+    /// then: nothing of it will be stored.
+    pub fn append(&self, batch: Batch) -> Result<Ticket, StoreError> {
+        self.shared.queue.push(batch)
+    }
+
+    /// Blocks until the ticket is settled; for commands and tests, not for shards.
+    ///
+    /// # Errors
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::Closed`] when the writer thread ended first.
+    pub fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
+        self.shared.outcomes.wait(ticket)
+    }
+
+    /// Appends a batch and waits for it.
+    ///
+    /// # Errors
+    /// Those of [`Store::append`] and [`Store::wait`].
+    pub fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.wait(self.append(batch)?)
+    }
+
+    /// A message number, higher than all before.
+    pub fn next_message_id(&self) -> MessageId {
+        MessageId(self.next_message_id.fetch_add(1, Relaxed))
+    }
+
+    /// A session number that was never used.
+    pub fn next_session_id(&self) -> SessionId {
+        SessionId(self.next_session_id.fetch_add(1, Relaxed))
+    }
+
+    /// The counters as they are now.
+    pub fn metrics(&self) -> Metrics {
+        let waiting_bytes = self.shared.queue.unsettled_bytes() as u64;
+        Metrics { waiting_bytes, ..self.shared.counters.read() }
+    }
+
+    /// Commits what waits and closes the file; returns when that is done. Further calls do nothing.
+    ///
+    /// Not to be called from `on_commit`.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        let mut running = self.running.lock();
+        if running.take().is_some_and(|running| running.thread.join().is_err()) {
+            tracing::error!("store thread panicked");
+        }
+    }
+
+    /// Rewrites the file of a closed store as small as it can be; takes seconds per GiB.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn compact(path: &Path) -> Result<(), OpenError> {
+        let _lock = directory::enter(path)?;
+        let file = path.join(DATABASE_FILE);
+        let factory = backend::factory(Durability::Fsync, file.clone());
+        let compacted = load::contained(|| load::compact(&factory));
+        compacted.map_err(|error| error.at(&file))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,42 @@
+//! Table `keeps`: values written by `KEEP TOPIC` in LoT. Key: tenant, topic.
+
+use bytes::Bytes;
+
+use super::{Row, Table, named_key};
+use crate::TenantId;
+use crate::encoding::{Decoder, Malformed, Put};
+
+/// A kept value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The topic under which it is kept.
+    pub topic: String,
+    /// The value's bytes.
+    pub payload: Bytes,
+    /// When it was kept, in milliseconds since 1970.
+    pub kept_at_ms: u64,
+}
+
+impl Row for KeepRow {
+    const TABLE: Table = Table::Keeps;
+
+    fn key(&self) -> Vec<u8> {
+        named_key(self.tenant, &self.topic)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_varint(self.kept_at_ms);
+        out.put_bytes(&self.payload);
+    }
+
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            tenant: TenantId(key.u32()?),
+            topic: key.rest_string()?,
+            kept_at_ms: body.varint()?,
+            payload: Bytes::copy_from_slice(body.bytes()?),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Table `sessions`: the sessions that outlive their connection. Key: tenant, session number.
+//!
+//! All of them are read at start (about 100 bytes each), so there is no index by Client Identifier in the file.
+
+use bytes::Bytes;
+
+use super::{Row, Table, session_key};
+use crate::encoding::{Decoder, Malformed, Put};
+use crate::{SessionId, TenantId};
+
+/// A session that outlives its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its number, from [`Store::next_session_id`](crate::Store::next_session_id).
+    pub id: SessionId,
+    /// The Client's identifier; unique within the tenant among living sessions.
+    pub client_id: String,
+    /// The name that the Client authenticated with; `None` for an anonymous one.
+    pub user: Option<String>,
+    /// Protocol level of its last connection: 3, 4 or 5.
+    pub protocol_level: u8,
+    /// Session Expiry Interval in seconds; `None` never expires (0xFFFFFFFF in 5.0, and `clean_session = 0` in 3.1.1).
+    pub expiry_interval_s: Option<u32>,
+    /// When the connection ended, in milliseconds since 1970; `None` while it is connected.
+    ///
+    /// After a crash a connected session has none: it is taken as disconnected at the time of the start.
+    pub disconnected_at_ms: Option<u64>,
+    /// The Will that is still to be published.
+    pub will: Option<WillRow>,
+}
+
+/// The Will Message of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WillRow {
+    /// Topic Name.
+    pub topic: String,
+    /// Its PUBLISH properties as received, without the Will Delay Interval.
+    pub properties: Bytes,
+    /// Payload.
+    pub payload: Bytes,
+    /// QoS, 0 to 2.
+    pub qos: u8,
+    /// RETAIN flag.
+    pub retain: bool,
+    /// Will Delay Interval in seconds.
+    pub delay_interval_s: u32,
+}
+
+impl Row for SessionRow {
+    const TABLE: Table = Table::Sessions;
+
+    fn key(&self) -> Vec<u8> {
+        session_key(self.tenant, self.id)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_text(&self.client_id);
+        out.push(u8::from(self.user.is_some()));
+        if let Some(user) = &self.user {
+            out.put_text(user);
+        }
+        out.push(self.protocol_level);
+        out.put_option(self.expiry_interval_s.map(u64::from));
+        out.put_option(self.disconnected_at_ms);
+        out.push(u8::from(self.will.is_some()));
+        if let Some(will) = &self.will {
+            will.encode(out);
+        }
+    }
+
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            tenant: TenantId(key.u32()?),
+            id: SessionId(key.u64()?),
+            client_id: body.string()?,
+            user: if body.flag()? { Some(body.string()?) } else { None },
+            protocol_level: body.u8()?,
+            expiry_interval_s: match body.option()? {
+                None => None,
+                Some(seconds) => Some(u32::try_from(seconds).map_err(|_| body.malformed())?),
+            },
+            disconnected_at_ms: body.option()?,
+            will: if body.flag()? { Some(WillRow::decode(body)?) } else { None },
+        })
+    }
+}
+
+impl WillRow {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_text(&self.topic);
+        out.put_bytes(&self.properties);
+        out.put_bytes(&self.payload);
+        out.push(self.qos);
+        out.push(u8::from(self.retain));
+        out.put_varint(u64::from(self.delay_interval_s));
+    }
+
+    fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            topic: body.string()?,
+            properties: Bytes::copy_from_slice(body.bytes()?),
+            payload: Bytes::copy_from_slice(body.bytes()?),
+            qos: body.u8()?,
+            retain: body.flag()?,
+            delay_interval_s: body.varint_u32()?,
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! The writer thread: takes groups, commits them, says what became of them, and opens the file again after a failure.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use redb::Database;
+
+use crate::Ticket;
+use crate::backend::BackendFactory;
+use crate::error::{CommitError, CommitErrorKind};
+use crate::group::Committer;
+use crate::limits::REOPEN_PAUSE;
+use crate::load::{self, panic_text};
+use crate::metrics::{self, Counters};
+use crate::queue::{Group, Outcomes, Pace, Queue};
+
+/// What became of the batches up to a ticket, told on the writer thread once per group.
+#[derive(Debug, Clone)]
+pub enum Committed {
+    /// All batches up to this ticket that have not failed are durable.
+    Through(Ticket),
+    /// The batches after the last report and up to this ticket are not promised; see [`CommitError`].
+    Failed {
+        /// The last of them.
+        through: Ticket,
+        /// Why.
+        error: CommitError,
+    },
+}
+
+/// Called on the writer thread after every group; it must not block. It may append.
+pub type OnCommit = Box<dyn Fn(Committed) + Send>;
+
+/// What the writer shares with [`Store`](crate::Store).
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) counters: Counters,
+}
+
+/// The state of the writer thread.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) committer: Committer,
+    /// `None` after a failure until the file could be opened again.
+    pub(crate) database: Option<Database>,
+    pub(crate) factory: BackendFactory,
+    pub(crate) cache_bytes: usize,
+    pub(crate) on_commit: OnCommit,
+    pub(crate) last_attempt: Option<Instant>,
+}
+
+/// Wakes those who wait, however the thread ends.
+struct EndGuard(Arc<Shared>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.queue.close();
+        self.0.outcomes.end();
+    }
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty, then closes the file.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _end = EndGuard(Arc::clone(&shared));
+        let mut pace = Pace::new();
+        while let Some(group) = shared.queue.take(&pace) {
+            let start = Instant::now();
+            let result = self.commit(&group);
+            pace.committed(group.ops, start.elapsed());
+            self.count(&group, &pace, result.is_ok());
+            let report = match result {
+                Ok(()) => {
+                    shared.outcomes.committed(group.through);
+                    Committed::Through(group.through)
+                }
+                Err(error) => {
+                    tracing::error!(%error, batches = group.batches.len(), "group not stored");
+                    shared.outcomes.failed(group.through, error.clone());
+                    Committed::Failed { through: group.through, error }
+                }
+            };
+            shared.queue.settled(&group);
+            drop(group);
+            (self.on_commit)(report);
+        }
+        self.close();
+    }
+
+    fn commit(&mut self, group: &Group) -> Result<(), CommitError> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
+        let counters = &self.shared.counters;
+        let batches = group.batches.iter();
+        // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
+        // anew before it is used again.
+        let committed = catch_unwind(AssertUnwindSafe(|| self.committer.commit(database, batches, counters)));
+        let result = committed.unwrap_or_else(|panic| {
+            Err(CommitError { kind: CommitErrorKind::Corrupted, detail: panic_text(&*panic).into() })
+        });
+        if result.is_err() {
+            self.close();
+            self.last_attempt = None;
+            if let Err(error) = self.reopen() {
+                tracing::error!(%error, "store cannot be opened again");
+            }
+        }
+        result
+    }
+
+    /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
+    fn reopen(&mut self) -> Result<(), CommitError> {
+        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_PAUSE) {
+            return Err(unavailable("store failed and could not be opened again yet"));
+        }
+        self.last_attempt = Some(Instant::now());
+        metrics::add(&self.shared.counters.reopens, 1);
+        let loaded = load::contained(|| {
+            let (database, _) = load::open_database(&self.factory, self.cache_bytes)?;
+            load::load(database)
+        });
+        let loaded = loaded.map_err(|error| unavailable(&format!("{error:?}")))?;
+        self.database = Some(self.committer.reload(loaded));
+        Ok(())
+    }
+
+    /// Closing a file that has failed may panic inside redb.
+    fn close(&mut self) {
+        let database = self.database.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::error!("database panicked while it was closed");
+        }
+    }
+
+    fn count(&self, group: &Group, pace: &Pace, is_committed: bool) {
+        let counters = &self.shared.counters;
+        metrics::set(&counters.commit_us, u64::try_from(pace.mean().as_micros()).unwrap_or(u64::MAX));
+        if !is_committed {
+            metrics::add(&counters.commit_failures, 1);
+            return;
+        }
+        metrics::add(&counters.commits, 1);
+        metrics::add(&counters.batches, group.batches.len() as u64);
+        metrics::add(&counters.bytes, group.bytes as u64);
+        for batch in &group.batches {
+            metrics::add(&counters.records, batch.records.len() as u64);
+            metrics::add(&counters.rows, batch.rows.len() as u64);
+        }
+        let ops = group.ops as u64;
+        metrics::set(&counters.group_last, ops);
+        counters.group_max.fetch_max(ops, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+fn unavailable(detail: &str) -> CommitError {
+    CommitError { kind: CommitErrorKind::Unavailable, detail: detail.into() }
+}
