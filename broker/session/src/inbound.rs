@@ -1,0 +1,161 @@
+//! Messages from the Client that are not finished: the QoS 2 exchanges between PUBLISH and PUBREL.
+//!
+//! Asked before a PUBLISH is routed; told when it is acknowledged. The identifiers are session state: they survive a
+//! reconnect, what they count against the Receive Maximum does not.
+//!
+//! Invariants: an identifier is open at most once; a repeated PUBLISH of an open exchange is never delivered again
+//! \[MQTT-4.3.3-10\] and counts once.
+
+use lotmq_codec::{PacketId, QoS};
+
+/// What to do with a PUBLISH that is in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InboundPublish {
+    /// New: deliver it, then acknowledge as its QoS asks.
+    Deliver,
+    /// A repeated QoS 2 PUBLISH whose exchange is open: answer PUBREC again and deliver nothing \[MQTT-4.3.3-10\].
+    ///
+    /// That PUBREC promises as much as the first, so it waits for the same commit to the store.
+    Duplicate,
+}
+
+/// Why a PUBLISH from the Client was refused. All are the peer's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishRefusal {
+    /// More unacknowledged QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\]. Closes with 0x93.
+    #[error("{inflight} messages in flight reach receive maximum {receive_maximum}")]
+    ReceiveMaximumExceeded {
+        /// Messages in flight before this one.
+        inflight: usize,
+        /// What we announced.
+        receive_maximum: u16,
+    },
+    /// A QoS 1 PUBLISH with the identifier of an open QoS 2 exchange \[MQTT-2.2.1-3\]. 0x91 in PUBACK; 3.1.1: close.
+    #[error("packet identifier {packet_id} is in use by a QoS 2 exchange")]
+    PacketIdInUse {
+        /// The identifier of both.
+        packet_id: PacketId,
+    },
+    /// QoS 1 or 2 without an identifier \[MQTT-2.2.1-3\]; the codec lets none through. Closes with 0x81.
+    #[error("publish at QoS 1 or 2 has no packet identifier")]
+    PacketIdMissing,
+}
+
+/// What a PUBREL met. The Client gets PUBCOMP either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PubrelOutcome {
+    /// The exchange is over; the identifier may be used anew. A durable session's store hears of it before PUBCOMP.
+    Released,
+    /// No such exchange: PUBCOMP with 0x92 (5.0), and the connection stays.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OpenExchange {
+    packet_id: PacketId,
+    /// Whether its PUBLISH came on this connection and so counts against the Receive Maximum.
+    is_counted: bool,
+}
+
+/// The open QoS 2 exchanges, sorted by identifier. Clients count upwards, so they come at the end and go at the front.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inbound {
+    open: Vec<OpenExchange>,
+    counted: usize,
+}
+
+impl Inbound {
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Exchanges that count against the Receive Maximum of this connection.
+    pub(crate) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    pub(crate) fn contains(&self, packet_id: PacketId) -> bool {
+        self.find(packet_id).is_ok()
+    }
+
+    /// Opens an exchange, or counts a repeated one; `room` says how many more may count.
+    pub(crate) fn receive(&mut self, packet_id: PacketId, room: usize) -> Option<InboundPublish> {
+        let at = self.find(packet_id);
+        if let Ok(at) = at
+            && self.open[at].is_counted
+        {
+            return Some(InboundPublish::Duplicate);
+        }
+        if room == 0 {
+            return None;
+        }
+        self.counted += 1;
+        match at {
+            Ok(at) => {
+                self.open[at].is_counted = true;
+                Some(InboundPublish::Duplicate)
+            }
+            Err(at) => {
+                self.open.insert(at, OpenExchange { packet_id, is_counted: true });
+                Some(InboundPublish::Deliver)
+            }
+        }
+    }
+
+    /// Ends an exchange; says whether there was one.
+    pub(crate) fn release(&mut self, packet_id: PacketId) -> bool {
+        let Ok(at) = self.find(packet_id) else { return false };
+        self.counted -= usize::from(self.open.remove(at).is_counted);
+        true
+    }
+
+    /// The connection is gone: what is open stays open and counts no more.
+    pub(crate) fn disconnect(&mut self) {
+        self.open.iter_mut().for_each(|exchange| exchange.is_counted = false);
+        self.counted = 0;
+        self.open.shrink_to_fit();
+    }
+
+    pub(crate) fn packet_ids(&self) -> impl Iterator<Item = PacketId> {
+        self.open.iter().map(|exchange| exchange.packet_id)
+    }
+
+    /// The exchanges that a store kept; repeats count once.
+    pub(crate) fn restore(mut packet_ids: Vec<PacketId>) -> Self {
+        packet_ids.sort_unstable();
+        packet_ids.dedup();
+        let open = packet_ids.into_iter().map(|packet_id| OpenExchange { packet_id, is_counted: false });
+        Self { open: open.collect(), counted: 0 }
+    }
+
+    pub(crate) fn check_invariants(&self) -> Result<(), &'static str> {
+        if !self.open.is_sorted_by(|a, b| a.packet_id < b.packet_id) {
+            return Err("an inbound identifier is open at most once");
+        }
+        let counted = self.open.iter().filter(|exchange| exchange.is_counted).count();
+        if counted == self.counted { Ok(()) } else { Err("counted exchanges are those of this connection") }
+    }
+
+    fn find(&self, packet_id: PacketId) -> Result<usize, usize> {
+        self.open.binary_search_by_key(&packet_id, |exchange| exchange.packet_id)
+    }
+}
+
+/// Refuses or admits a QoS 1 message, which leaves no state but its number.
+pub(crate) fn admit(inflight: usize, receive_maximum: Option<u16>) -> Result<usize, PublishRefusal> {
+    let Some(receive_maximum) = receive_maximum else { return Ok(usize::MAX) };
+    match usize::from(receive_maximum.max(1)).saturating_sub(inflight) {
+        0 => Err(PublishRefusal::ReceiveMaximumExceeded { inflight, receive_maximum }),
+        room => Ok(room),
+    }
+}
+
+/// The identifier of a QoS 1 or 2 PUBLISH.
+pub(crate) fn require(qos: QoS, packet_id: Option<PacketId>) -> Result<Option<PacketId>, PublishRefusal> {
+    match (qos, packet_id) {
+        (QoS::AtMostOnce, _) => Ok(None),
+        (QoS::AtLeastOnce | QoS::ExactlyOnce, None) => Err(PublishRefusal::PacketIdMissing),
+        (QoS::AtLeastOnce | QoS::ExactlyOnce, packet_id) => Ok(packet_id),
+    }
+}

@@ -1,0 +1,407 @@
+//! The session of one Client: what is on its way in, what is on its way out, and what waits.
+//!
+//! One value per session, behind one short lock of the caller. The small part is inline; messages in flight and
+//! waiting live behind one pointer that an idle session does not have.
+//!
+//! Invariants: messages leave in the order in which they were offered, whether sent at once, queued or sent again
+//! \[MQTT-4.6.0-5\]; nothing new overtakes what waits.
+
+use crate::durable_state::{DurableState, ImportError, QueuedMessage};
+use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
+use crate::options::SessionOptions;
+use crate::queue::{Queue, QueueFull, Queued};
+use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
+use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
+
+/// The protocol state of one session; `M` is a handle of a message, cheap to clone.
+///
+/// A session is connected from [`new`](Self::new) or [`resume`](Self::resume) to [`disconnect`](Self::disconnect).
+/// - In, from the Client: [`handle_publish`](Self::handle_publish), [`handle_pubrel`](Self::handle_pubrel),
+///   [`handle_puback`](Self::handle_puback), [`handle_pubrec`](Self::handle_pubrec),
+///   [`handle_pubcomp`](Self::handle_pubcomp).
+/// - In, from the broker: [`inbound_acknowledged`](Self::inbound_acknowledged), [`offer`](Self::offer).
+/// - Out: [`next_outbound`](Self::next_outbound), to be asked until it has no more after every `resume` and every
+///   acknowledgement from the Client.
+#[derive(Debug, Clone)]
+pub struct Session<M> {
+    options: SessionOptions,
+    is_connected: bool,
+    /// Kept here while there is no window.
+    next_packet_id: PacketId,
+    /// QoS 1 messages from the Client that are not acknowledged yet.
+    unacknowledged: u32,
+    queue_full_dropped: u32,
+    flows: Option<Box<Flows<M>>>,
+}
+
+/// The part that a session without QoS 1 and 2 traffic does not have.
+#[derive(Debug, Clone)]
+struct Flows<M> {
+    inbound: Inbound,
+    window: Window<M>,
+    queue: Queue<M>,
+}
+
+/// What becomes of a message for the Client; see [`Session::offer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Send it now with this identifier; it is in flight.
+    Send(PacketId),
+    /// QoS 0 and connected: send it now, nothing is kept.
+    SendUnacknowledged,
+    /// It waits; [`Session::next_outbound`] brings it.
+    Queued,
+    /// QoS 0 and not connected: it is lost, as QoS 0 may be.
+    Offline,
+    /// The queue is full: it is not kept for this session, and counted.
+    Refused(QueueFull),
+}
+
+/// A packet that the session has for its Client; see [`Session::next_outbound`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outbound<M> {
+    /// Send this PUBLISH.
+    Publish {
+        /// Its identifier, the same as the first time if `dup`.
+        packet_id: PacketId,
+        /// 1 or 2.
+        qos: QoS,
+        /// What to send.
+        message: M,
+        /// Whether it may have been sent before, on an earlier connection \[MQTT-3.3.1-1\].
+        dup: bool,
+    },
+    /// Send this PUBREL again.
+    Pubrel {
+        /// The identifier of its exchange.
+        packet_id: PacketId,
+    },
+}
+
+/// How much a session holds; for `$SYS`, quotas and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionCounts {
+    /// QoS 1 and 2 messages sent to the Client and not finished.
+    pub inflight: usize,
+    /// Messages that wait.
+    pub queued: usize,
+    /// Their bytes.
+    pub queued_bytes: u64,
+    /// QoS 2 exchanges from the Client between PUBLISH and PUBREL.
+    pub received: usize,
+    /// Messages that found the queue full, since the session began in this process.
+    pub queue_full_dropped: u32,
+}
+
+impl<M: Clone> Session<M> {
+    /// A new session whose Client is connected.
+    #[must_use]
+    pub const fn new(options: SessionOptions) -> Self {
+        Self {
+            options,
+            is_connected: true,
+            next_packet_id: PacketId::MIN,
+            unacknowledged: 0,
+            queue_full_dropped: 0,
+            flows: None,
+        }
+    }
+
+    /// Whether the session has a connection.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// What the Client speaks, or spoke when it was last here.
+    #[must_use]
+    pub const fn version(&self) -> ProtocolVersion {
+        self.options.version
+    }
+
+    /// What [`new`](Self::new) or the last [`resume`](Self::resume) was told.
+    #[must_use]
+    pub const fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// Judges a PUBLISH from the Client before it is routed. DUP makes no difference \[MQTT-4.3.3-10\].
+    ///
+    /// # Errors
+    /// [`PublishRefusal`]; nothing has changed.
+    pub fn handle_publish(
+        &mut self,
+        qos: QoS,
+        packet_id: Option<PacketId>,
+    ) -> Result<InboundPublish, PublishRefusal> {
+        let Some(packet_id) = inbound::require(qos, packet_id)? else { return Ok(InboundPublish::Deliver) };
+        match qos {
+            QoS::ExactlyOnce => self.receive_exactly_once(packet_id),
+            QoS::AtMostOnce | QoS::AtLeastOnce => self.receive_at_least_once(packet_id),
+        }
+    }
+
+    /// Says that a PUBLISH of this connection was answered by PUBACK, or by a PUBREC that refuses it.
+    ///
+    /// Frees its place in our Receive Maximum; a refused QoS 2 exchange is over \[MQTT-4.3.3-9\]. Not for a PUBREC
+    /// that accepts: such an exchange is open until PUBREL.
+    pub fn inbound_acknowledged(&mut self, packet_id: PacketId) {
+        let was_open = self.flows.as_mut().is_some_and(|flows| flows.inbound.release(packet_id));
+        if !was_open {
+            self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        }
+    }
+
+    /// Ends a QoS 2 exchange from the Client, which gets PUBCOMP whatever this returns.
+    pub fn handle_pubrel(&mut self, packet_id: PacketId) -> PubrelOutcome {
+        match self.flows.as_mut().is_some_and(|flows| flows.inbound.release(packet_id)) {
+            true => PubrelOutcome::Released,
+            false => PubrelOutcome::Unknown,
+        }
+    }
+
+    /// Takes a message for the Client, with the QoS to deliver it at and its size as the queue counts it.
+    ///
+    /// Called once per delivery in the order of delivery. `keep` makes the handle to keep and is called only if the
+    /// message waits, or is in flight in a session that keeps such (`keep_inflight`).
+    pub fn offer(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
+        if qos == QoS::AtMostOnce {
+            return if self.is_connected { Offer::SendUnacknowledged } else { Offer::Offline };
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let options = self.options;
+        if self.has_room() {
+            let message = options.keep_inflight.then(keep);
+            return Offer::Send(self.flows().window.add(qos, message, bytes));
+        }
+        if !self.queue_has_room(bytes) {
+            return self.refuse();
+        }
+        self.flows().queue.push(Queued { message: keep(), bytes, qos });
+        Offer::Queued
+    }
+
+    /// The next packet for the Client, while it is connected and its window has room.
+    ///
+    /// First what must be sent again, PUBREL and then PUBLISH in the original order with DUP and the same identifiers
+    /// \[MQTT-4.4.0-1\], then what waits. If a PUBLISH turns out to be expired or too large, pass its identifier to
+    /// [`drop_outbound`](Self::drop_outbound) and go on.
+    pub fn next_outbound(&mut self) -> Option<Outbound<M>> {
+        if !self.is_connected {
+            return None;
+        }
+        let (maximum, keep_inflight) = (self.options.window_maximum(), self.options.keep_inflight);
+        let flows = self.flows.as_mut()?;
+        if let Some(again) = flows.window.next_resend(maximum) {
+            return Some(again);
+        }
+        if !flows.window.has_room(maximum) {
+            return None;
+        }
+        let Queued { message, bytes, qos } = flows.queue.pop()?;
+        let packet_id = flows.window.add(qos, keep_inflight.then(|| message.clone()), bytes);
+        Some(Outbound::Publish { packet_id, qos, message, dup: false })
+    }
+
+    /// The Client has, or refuses, a QoS 1 message: its reason code makes no difference \[MQTT-4.4.0-2\].
+    ///
+    /// # Errors
+    /// [`AckRefusal`]; nothing has changed.
+    pub fn handle_puback(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        self.window(packet_id)?.handle_puback(packet_id)
+    }
+
+    /// The Client has a QoS 2 message, or refuses it with a `reason` of 0x80 and above.
+    ///
+    /// # Errors
+    /// [`AckRefusal`]; nothing has changed.
+    pub fn handle_pubrec(
+        &mut self,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) -> Result<PubrecOutcome<M>, AckRefusal> {
+        self.window(packet_id)?.handle_pubrec(packet_id, reason)
+    }
+
+    /// The Client has forgotten the identifier of a QoS 2 message: the exchange is over.
+    ///
+    /// # Errors
+    /// [`AckRefusal`]; nothing has changed.
+    pub fn handle_pubcomp(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        self.window(packet_id)?.handle_pubcomp(packet_id)
+    }
+
+    /// Gives up a PUBLISH in flight as if it had been delivered: too large for the Client \[MQTT-3.1.2-25\], or expired
+    /// before it was sent. Frees its identifier and its place.
+    ///
+    /// # Errors
+    /// [`AckRefusal::PacketIdNotFound`].
+    pub fn drop_outbound(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        self.window(packet_id)?.finish(packet_id)
+    }
+
+    /// Throws out every waiting message that `is_unwanted` names, because it is expired \[MQTT-3.3.2-5\] or will never
+    /// fit the Client; returns how many. What is in flight stays \[MQTT-4.3.3-7\]. Cost: O(waiting).
+    pub fn discard_queued(&mut self, is_unwanted: impl FnMut(&M) -> bool) -> usize {
+        self.flows.as_mut().map_or(0, |flows| flows.queue.discard(is_unwanted))
+    }
+
+    /// The connection is gone; the session waits for its Client.
+    pub fn disconnect(&mut self) {
+        self.is_connected = false;
+        self.unacknowledged = 0;
+        if let Some(flows) = &mut self.flows {
+            flows.inbound.disconnect();
+            flows.window.disconnect();
+        }
+        self.release_idle();
+    }
+
+    /// The Client is back on a new connection, possibly while the old one was still there, possibly with another
+    /// version. All bounds are those of the new connection, for what is sent again too \[MQTT-4.9.0-2\].
+    pub fn resume(&mut self, options: SessionOptions) {
+        self.disconnect();
+        self.options = options;
+        self.is_connected = true;
+    }
+
+    /// Gives back the memory for messages if there are none. `disconnect` does so too.
+    pub fn release_idle(&mut self) {
+        if self.flows.as_ref().is_some_and(|flows| flows.is_idle()) {
+            self.next_packet_id =
+                self.flows.take().map_or(self.next_packet_id, |f| f.window.next_packet_id());
+        }
+    }
+
+    /// How much the session holds.
+    #[must_use]
+    pub fn counts(&self) -> SessionCounts {
+        let counts =
+            SessionCounts { queue_full_dropped: self.queue_full_dropped, ..SessionCounts::default() };
+        let Some(flows) = &self.flows else { return counts };
+        SessionCounts {
+            inflight: flows.window.len(),
+            queued: flows.queue.len(),
+            queued_bytes: flows.queue.bytes(),
+            received: flows.inbound.len(),
+            ..counts
+        }
+    }
+
+    /// Everything that a durable session keeps. Cost: O(messages).
+    #[must_use]
+    pub fn export(&self) -> DurableState<M> {
+        let Some(flows) = &self.flows else {
+            return DurableState { next_packet_id: self.next_packet_id, ..DurableState::default() };
+        };
+        let queued = |q: &Queued<M>| QueuedMessage { message: q.message.clone(), qos: q.qos, bytes: q.bytes };
+        DurableState {
+            inflight: flows.window.export(),
+            queue: flows.queue.iter().map(queued).collect(),
+            received: flows.inbound.packet_ids().collect(),
+            next_packet_id: flows.window.next_packet_id(),
+        }
+    }
+
+    /// A session as a store kept it, whose Client is not connected. Bounds of the queue do not apply to what it held.
+    ///
+    /// # Errors
+    /// [`ImportError`], if the state cannot be one.
+    pub fn import(options: SessionOptions, state: DurableState<M>) -> Result<Self, ImportError> {
+        let DurableState { inflight, queue, received, next_packet_id } = state;
+        let mut flows = Flows {
+            inbound: Inbound::restore(received),
+            window: Window::restore(inflight, next_packet_id)?,
+            queue: Queue::new(),
+        };
+        for QueuedMessage { message, qos, bytes } in queue {
+            flows.queue.push(Queued { message, qos, bytes });
+        }
+        let flows = Some(Box::new(flows));
+        let mut session = Self { is_connected: false, next_packet_id, flows, ..Self::new(options) };
+        session.release_idle();
+        Ok(session)
+    }
+
+    /// Checks every relation between the parts of the session. For tests and simulations; cost O(messages²) at worst.
+    ///
+    /// # Errors
+    /// The sentence that does not hold.
+    pub fn check_invariants(&self) -> Result<(), &'static str> {
+        let Some(flows) = &self.flows else { return Ok(()) };
+        flows.inbound.check_invariants()?;
+        flows.window.check_invariants()?;
+        flows.queue.check_invariants()
+    }
+
+    fn receive_at_least_once(&mut self, packet_id: PacketId) -> Result<InboundPublish, PublishRefusal> {
+        if self.flows.as_ref().is_some_and(|flows| flows.inbound.contains(packet_id)) {
+            return Err(PublishRefusal::PacketIdInUse { packet_id });
+        }
+        inbound::admit(self.inbound_counted(), self.receive_maximum())?;
+        self.unacknowledged = self.unacknowledged.saturating_add(1);
+        Ok(InboundPublish::Deliver)
+    }
+
+    fn receive_exactly_once(&mut self, packet_id: PacketId) -> Result<InboundPublish, PublishRefusal> {
+        let admitted = inbound::admit(self.inbound_counted(), self.receive_maximum());
+        let room = *admitted.as_ref().unwrap_or(&0);
+        match self.flows().inbound.receive(packet_id, room) {
+            Some(outcome) => Ok(outcome),
+            None => admitted.map(|_| InboundPublish::Deliver),
+        }
+    }
+
+    fn inbound_counted(&self) -> usize {
+        self.unacknowledged as usize + self.flows.as_ref().map_or(0, |flows| flows.inbound.counted())
+    }
+
+    fn receive_maximum(&self) -> Option<u16> {
+        self.options.version.has_properties().then_some(self.options.receive_maximum)
+    }
+
+    /// Whether a new message may be sent at once: nothing waits before it.
+    fn has_room(&self) -> bool {
+        let maximum = self.options.window_maximum();
+        let is_next = |flows: &Flows<M>| flows.queue.is_empty() && flows.window.has_room(maximum);
+        self.is_connected && self.flows.as_ref().is_none_or(|flows| is_next(flows))
+    }
+
+    fn queue_has_room(&self, bytes: u32) -> bool {
+        let SessionOptions { queue_messages_max, queue_bytes_max, .. } = self.options;
+        match &self.flows {
+            Some(flows) => flows.queue.has_room(bytes, queue_messages_max, queue_bytes_max),
+            None => Queue::<M>::new().has_room(bytes, queue_messages_max, queue_bytes_max),
+        }
+    }
+
+    fn refuse(&mut self) -> Offer {
+        self.queue_full_dropped = self.queue_full_dropped.saturating_add(1);
+        let SessionCounts { queued, queued_bytes, .. } = self.counts();
+        let messages = u32::try_from(queued).unwrap_or(u32::MAX);
+        Offer::Refused(QueueFull { messages, bytes: queued_bytes, on_full: self.options.on_full })
+    }
+
+    fn flows(&mut self) -> &mut Flows<M> {
+        let next_packet_id = self.next_packet_id;
+        self.flows.get_or_insert_with(|| Box::new(Flows::new(next_packet_id)))
+    }
+
+    fn window(&mut self, packet_id: PacketId) -> Result<&mut Window<M>, AckRefusal> {
+        let flows = self.flows.as_mut().ok_or(AckRefusal::PacketIdNotFound { packet_id })?;
+        Ok(&mut flows.window)
+    }
+}
+
+impl<M: Clone> Flows<M> {
+    fn new(next_packet_id: PacketId) -> Self {
+        Self { inbound: Inbound::default(), window: Window::new(next_packet_id), queue: Queue::new() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.inbound.len() == 0 && self.window.len() == 0 && self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! The inflight window: QoS 1 and 2 messages sent to one Client and not yet finished.
+//!
+//! Fed by [`Session`](crate::Session) when a message gets its Packet Identifier; drained by acknowledgements.
+//!
+//! A message lies in the slot that the low bits of its identifier name, so an acknowledgement finds it without a search.
+//! Identifiers go up; one whose slot is taken, by itself or by an older one, is passed over. At most half of the slots
+//! are in use, so passing over costs less than one step per message on average.
+//!
+//! Invariants: an identifier is in use at most once \[MQTT-2.2.1-4\]; a QoS 2 message holds its place until PUBCOMP, not
+//! PUBREC \[MQTT-3.3.4-9\]; after PUBREC its PUBLISH is never sent again \[MQTT-4.3.3-6\]; what is sent again keeps its
+//! identifier and its order \[MQTT-4.4.0-1\].
+//! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
+
+use crate::durable_state::{ImportError, InflightMessage, InflightStep};
+use crate::session::Outbound;
+use lotmq_codec::{PacketId, QoS, ReasonCode};
+use std::collections::VecDeque;
+
+/// Slots of a window that has messages: at least this many.
+const SLOTS_MIN: usize = 8;
+/// Slots at most: one for each identifier.
+const SLOTS_MAX: usize = 65_536;
+
+/// Why an acknowledgement was not accepted. Nothing has changed; none of these needs a close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AckRefusal {
+    /// No message in flight has it. PUBREC is answered by PUBREL with 0x92 (5.0), the others by nothing.
+    #[error("packet identifier {packet_id} is not in use")]
+    PacketIdNotFound {
+        /// What the acknowledgement named.
+        packet_id: PacketId,
+    },
+    /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2.
+    #[error("acknowledgement does not fit the state of packet identifier {packet_id}")]
+    Unexpected {
+        /// What the acknowledgement named.
+        packet_id: PacketId,
+    },
+}
+
+/// A message that is finished. Its identifier and its place in the window are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked<M> {
+    /// The message, if the window kept it: not after PUBREC, and not with `keep_inflight: false`.
+    pub message: Option<M>,
+    /// The QoS that it was sent with.
+    pub qos: QoS,
+}
+
+/// What follows a PUBREC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PubrecOutcome<M> {
+    /// Send PUBREL. `message` is what the window need not keep any more, `None` if this PUBREC is a repeat.
+    SendPubrel {
+        /// As in [`Acked::message`].
+        message: Option<M>,
+    },
+    /// The Client refused the message: the exchange is over, no PUBREL follows \[MQTT-4.3.3-4\].
+    Finished(Acked<M>),
+}
+
+#[derive(Debug, Clone)]
+struct Entry<M> {
+    message: Option<M>,
+    /// Place in the order of first sending.
+    sequence: u64,
+    bytes: u32,
+    packet_id: PacketId,
+    step: InflightStep,
+    /// Whether its PUBLISH or PUBREL went out on this connection.
+    is_sent: bool,
+}
+
+/// See the module's description.
+#[derive(Debug, Clone)]
+pub(crate) struct Window<M> {
+    /// A power of two, or none. The message with identifier `p` lies at `p` modulo their number.
+    slots: Vec<Option<Entry<M>>>,
+    len: usize,
+    /// PUBLISH packets that wait to be sent again.
+    unsent: usize,
+    next_packet_id: PacketId,
+    next_sequence: u64,
+    /// To be sent again on this connection, in order. May name what is finished meanwhile.
+    pubrels: VecDeque<PacketId>,
+    publishes: VecDeque<PacketId>,
+}
+
+impl<M: Clone> Window<M> {
+    pub(crate) fn new(next_packet_id: PacketId) -> Self {
+        Self {
+            slots: Vec::new(),
+            len: 0,
+            unsent: 0,
+            next_packet_id,
+            next_sequence: 0,
+            pubrels: VecDeque::new(),
+            publishes: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn next_packet_id(&self) -> PacketId {
+        self.next_packet_id
+    }
+
+    /// Whether a new message may follow: all that must be sent again was, and the window is not full.
+    pub(crate) fn has_room(&self, maximum: usize) -> bool {
+        self.unsent == 0 && self.len < maximum
+    }
+
+    /// Takes a new message in, which is about to be sent. Only if the window [has room](Self::has_room).
+    pub(crate) fn add(&mut self, qos: QoS, message: Option<M>, bytes: u32) -> PacketId {
+        let packet_id = self.free_packet_id();
+        let step = InflightStep::after_publish(qos);
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true });
+        packet_id
+    }
+
+    pub(crate) fn handle_puback(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        match self.entry(packet_id)?.step {
+            InflightStep::AwaitsPuback => self.finish(packet_id),
+            InflightStep::AwaitsPubrec | InflightStep::AwaitsPubcomp => {
+                Err(AckRefusal::Unexpected { packet_id })
+            }
+        }
+    }
+
+    pub(crate) fn handle_pubrec(
+        &mut self,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) -> Result<PubrecOutcome<M>, AckRefusal> {
+        let entry = self.entry(packet_id)?;
+        match entry.step {
+            InflightStep::AwaitsPuback => Err(AckRefusal::Unexpected { packet_id }),
+            InflightStep::AwaitsPubrec | InflightStep::AwaitsPubcomp if reason.is_failure() => {
+                self.finish(packet_id).map(PubrecOutcome::Finished)
+            }
+            InflightStep::AwaitsPubcomp => {
+                entry.is_sent = true;
+                Ok(PubrecOutcome::SendPubrel { message: None })
+            }
+            InflightStep::AwaitsPubrec => {
+                let was_unsent = !std::mem::replace(&mut entry.is_sent, true);
+                entry.step = InflightStep::AwaitsPubcomp;
+                let message = entry.message.take();
+                self.unsent -= usize::from(was_unsent);
+                Ok(PubrecOutcome::SendPubrel { message })
+            }
+        }
+    }
+
+    pub(crate) fn handle_pubcomp(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        match self.entry(packet_id)?.step {
+            InflightStep::AwaitsPubcomp => self.finish(packet_id),
+            InflightStep::AwaitsPuback | InflightStep::AwaitsPubrec => {
+                Err(AckRefusal::Unexpected { packet_id })
+            }
+        }
+    }
+
+    /// Takes a message out as if it had been delivered.
+    pub(crate) fn finish(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
+        self.entry(packet_id)?;
+        let at = self.position(packet_id);
+        let Some(entry) = self.slots[at].take() else {
+            return Err(AckRefusal::PacketIdNotFound { packet_id });
+        };
+        self.len -= 1;
+        self.unsent -= usize::from(entry.is_unsent_publish());
+        Ok(Acked { message: entry.message, qos: entry.step.qos() })
+    }
+
+    /// The connection is gone: all that is in flight will be sent again, what was not kept is forgotten.
+    pub(crate) fn disconnect(&mut self) {
+        for slot in &mut self.slots {
+            if slot.as_ref().is_some_and(Entry::is_lost) {
+                *slot = None;
+                self.len -= 1;
+            }
+        }
+        self.slots.iter_mut().flatten().for_each(|entry| entry.is_sent = false);
+        self.unsent = self.entries().filter(|entry| entry.is_unsent_publish()).count();
+        let in_order = self.in_order();
+        let ids = |is_publish: bool| {
+            let same = in_order.iter().filter(move |entry| entry.step.is_before_pubrec() == is_publish);
+            same.map(|entry| entry.packet_id).collect()
+        };
+        (self.pubrels, self.publishes) = (ids(false), ids(true));
+    }
+
+    /// What is to be sent again next on this connection; PUBREL first, because it needs no place that is not held already.
+    pub(crate) fn next_resend(&mut self, maximum: usize) -> Option<Outbound<M>> {
+        while let Some(packet_id) = self.pubrels.pop_front() {
+            if let Ok(entry) = self.entry(packet_id)
+                && entry.step == InflightStep::AwaitsPubcomp
+                && !std::mem::replace(&mut entry.is_sent, true)
+            {
+                return Some(Outbound::Pubrel { packet_id });
+            }
+        }
+        while self.unsent > 0 && self.len - self.unsent < maximum {
+            let packet_id = self.publishes.pop_front()?;
+            if let Ok(entry) = self.entry(packet_id)
+                && entry.is_unsent_publish()
+                && let Some(message) = entry.message.clone()
+            {
+                entry.is_sent = true;
+                let qos = entry.step.qos();
+                self.unsent -= 1;
+                return Some(Outbound::Publish { packet_id, qos, message, dup: true });
+            }
+        }
+        None
+    }
+
+    /// All messages in flight, in the order of first sending.
+    pub(crate) fn export(&self) -> Vec<InflightMessage<M>> {
+        let record = |entry: &Entry<M>| InflightMessage {
+            packet_id: entry.packet_id,
+            step: entry.step,
+            bytes: entry.bytes,
+            message: entry.message.clone(),
+        };
+        self.in_order().into_iter().map(record).collect()
+    }
+
+    /// A window as a store kept it, before its Client is back.
+    pub(crate) fn restore(records: Vec<InflightMessage<M>>, next: PacketId) -> Result<Self, ImportError> {
+        let mut window = Self::new(next);
+        for InflightMessage { packet_id, step, bytes, message } in records {
+            if window.entry(packet_id).is_ok() {
+                return Err(ImportError::PacketIdRepeated { packet_id });
+            }
+            if step.is_before_pubrec() && message.is_none() {
+                return Err(ImportError::MessageMissing { packet_id });
+            }
+            let sequence = window.next_sequence;
+            window.next_sequence += 1;
+            window.make_slot_for(packet_id);
+            window.put(Entry { message, sequence, bytes, packet_id, step, is_sent: true });
+        }
+        window.disconnect();
+        Ok(window)
+    }
+
+    pub(crate) fn check_invariants(&self) -> Result<(), &'static str> {
+        if self.entries().count() != self.len {
+            return Err("len of the window is the number of its messages");
+        }
+        let misplaced = |(at, slot): (usize, &Option<Entry<M>>)| {
+            slot.as_ref().is_some_and(|entry| self.position(entry.packet_id) != at)
+        };
+        if self.slots.iter().enumerate().any(misplaced) {
+            return Err("a message lies where its identifier says");
+        }
+        if self.entries().filter(|entry| entry.is_unsent_publish()).count() != self.unsent {
+            return Err("unsent is the number of PUBLISH packets that wait to be sent again");
+        }
+        if self.entries().any(|entry| entry.is_unsent_publish() && !self.publishes.contains(&entry.packet_id))
+        {
+            return Err("what waits to be sent again is in the list");
+        }
+        if self.entries().any(|entry| entry.step == InflightStep::AwaitsPubcomp && entry.message.is_some()) {
+            return Err("after PUBREC the message is not kept");
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry<M>> {
+        self.slots.iter().flatten()
+    }
+
+    fn in_order(&self) -> Vec<&Entry<M>> {
+        let mut entries: Vec<_> = self.entries().collect();
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        entries
+    }
+
+    fn position(&self, packet_id: PacketId) -> usize {
+        usize::from(packet_id.get()) & self.slots.len().saturating_sub(1)
+    }
+
+    fn entry(&mut self, packet_id: PacketId) -> Result<&mut Entry<M>, AckRefusal> {
+        let at = self.position(packet_id);
+        let entry = self.slots.get_mut(at).and_then(Option::as_mut);
+        entry.filter(|entry| entry.packet_id == packet_id).ok_or(AckRefusal::PacketIdNotFound { packet_id })
+    }
+
+    fn put(&mut self, entry: Entry<M>) {
+        let at = self.position(entry.packet_id);
+        debug_assert!(self.slots[at].is_none(), "a slot holds one message");
+        self.slots[at] = Some(entry);
+        self.len += 1;
+    }
+
+    fn free_packet_id(&mut self) -> PacketId {
+        if self.len * 2 >= self.slots.len() {
+            self.grow();
+        }
+        loop {
+            let packet_id = self.next_packet_id;
+            self.next_packet_id = packet_id.next();
+            if self.slots[self.position(packet_id)].is_none() {
+                return packet_id;
+            }
+        }
+    }
+
+    fn make_slot_for(&mut self, packet_id: PacketId) {
+        while self.slots.get(self.position(packet_id)).is_none_or(Option::is_some) {
+            self.grow();
+        }
+    }
+
+    /// Doubles the slots. Two messages that do not share a slot of the smaller number do not share one of the greater.
+    fn grow(&mut self) {
+        let slots = (self.slots.len() * 2).clamp(SLOTS_MIN, SLOTS_MAX);
+        let old = std::mem::replace(&mut self.slots, std::iter::repeat_with(|| None).take(slots).collect());
+        self.len = 0;
+        old.into_iter().flatten().for_each(|entry| self.put(entry));
+    }
+}
+
+impl<M> Entry<M> {
+    fn is_unsent_publish(&self) -> bool {
+        !self.is_sent && self.step.is_before_pubrec()
+    }
+
+    /// Whether there is nothing left that could be sent again.
+    fn is_lost(&self) -> bool {
+        self.step.is_before_pubrec() && self.message.is_none()
+    }
+}
