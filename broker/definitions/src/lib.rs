@@ -1,1 +1,41 @@
-//! See ARCHITECTURE.md.
+//! The definitions of a tenant: what is deployed, what starts it, what it may wait for, and the last values it reads.
+//!
+//! On the path of a message: the server asks the [`Registry`] once per new topic which definitions
+//! [match](Registry::matches) and whether the topic is [cached](Registry::caching), and keeps both until the
+//! [generation](Registry::generation) changes. Per message it asks [`Definition::fires`] and writes [`LastValues`].
+//! Timers come out of [`Registry::due`], hooks out of [`Registry::hooks`].
+//!
+//! One [`Registry`] per tenant, behind the caller's lock; [`Definition`] and [`LastValues`] are shared and need none.
+//! Invariants: no I/O, no clock, no threads: time comes in as [`Now`], the time zone with the options. Not here:
+//! compiling, running and restarting guests (`host`), storing definitions (`store`), replies of commands (`server`).
+
+mod activity;
+mod calendar;
+mod change;
+mod cycle;
+mod definition;
+mod fact_index;
+mod hooks;
+mod last_values;
+mod levels;
+pub mod limits;
+mod linked_slab;
+mod now;
+mod record;
+mod registry;
+mod report;
+mod schedule;
+mod trace;
+
+pub use activity::Activity;
+pub use definition::{Definition, DefinitionId, DefinitionKind, NewDefinition, Origin};
+pub use hooks::Hooks;
+pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};
+pub use now::Now;
+pub use record::{ErrorRecord, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger, utc_text};
+pub use registry::{
+    CacheMode, Caching, Changed, DefinitionRef, InstallError, Installed, NotFound, OnExisting, Registry,
+    RegistryOptions, Removed, State, Warning,
+};
+pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};
+pub use trace::TraceStatus;

@@ -1,0 +1,153 @@
+//! What happened to a definition since it was deployed: runs, the last error, whether it is traced.
+//!
+//! Written from executor threads, read by commands. Everything is atomic or behind a lock that is held for a moment.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use crate::change::ChangeMemory;
+use crate::record::{ErrorRecord, RunError};
+
+/// Counters, error record, trace and `ON CHANGE` memory of one version of a definition.
+#[derive(Debug, Default)]
+pub struct Activity {
+    runs: AtomicU64,
+    /// Milliseconds since 1970; 0 = never.
+    last_run_ms: AtomicI64,
+    /// Milliseconds since 1970 until which runs are traced; 0 = not traced.
+    traced_until_ms: AtomicI64,
+    has_started: AtomicBool,
+    tick_is_waiting: AtomicBool,
+    error: Mutex<Option<Box<ErrorRecord>>>,
+    change: Option<Mutex<ChangeMemory>>,
+}
+
+impl Activity {
+    /// Nothing happened yet; `change_topics_max` is there for `ON CHANGE`.
+    pub(crate) fn new(change_topics_max: Option<usize>) -> Activity {
+        Activity {
+            change: change_topics_max.map(|max| Mutex::new(ChangeMemory::new(max))),
+            ..Activity::default()
+        }
+    }
+
+    /// Counts a run that ended at `at`, however it ended.
+    pub fn run_ended(&self, at: Timestamp) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.last_run_ms.store(at.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Runs that ended since the deploy.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// When the last run ended.
+    pub fn last_run(&self) -> Option<Timestamp> {
+        from_ms(self.last_run_ms.load(Ordering::Relaxed))
+    }
+
+    /// Keeps an error as the last one and counts it. Returns how many there were since the deploy.
+    pub fn record_error(&self, action: &str, error: &RunError<'_>, at: Timestamp) -> u64 {
+        let mut last = self.error.lock();
+        let count = last.as_ref().map_or(0, |before| before.count).saturating_add(1);
+        *last = Some(Box::new(ErrorRecord::new(action, error, at, count)));
+        count
+    }
+
+    /// The last error.
+    pub fn last_error(&self) -> Option<ErrorRecord> {
+        self.error.lock().as_deref().cloned()
+    }
+
+    /// Whether this run is to be traced. One load while nothing is traced, so it may stand on the data path.
+    pub fn is_traced(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        let until = self.traced_until_ms.load(Ordering::Relaxed);
+        until != 0 && now().as_millisecond() < until
+    }
+
+    /// Until when runs are traced, if they are.
+    pub(crate) fn traced_until(&self, now: Timestamp) -> Option<Timestamp> {
+        from_ms(self.traced_until_ms.load(Ordering::Relaxed)).filter(|until| *until > now)
+    }
+
+    /// Traces runs until then; `None` ends it.
+    pub(crate) fn trace_until(&self, until: Option<Timestamp>) {
+        self.traced_until_ms.store(until.map_or(0, Timestamp::as_millisecond), Ordering::Relaxed);
+    }
+
+    /// Claims the one place for a timer run that has not ended. `false`: the run before still waits or runs, and this
+    /// tick is skipped, because runs of one Action never overlap (LoT reference §7.3).
+    pub fn claim_tick(&self) -> bool {
+        !self.tick_is_waiting.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the place back when the timer run has ended.
+    pub fn release_tick(&self) {
+        self.tick_is_waiting.store(false, Ordering::Release);
+    }
+
+    /// Whether the `ON START` run of this version is still to come; true once.
+    pub(crate) fn claim_start(&self) -> bool {
+        !self.has_started.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn differs(&self, topic: &str, payload: &[u8]) -> bool {
+        self.change.as_ref().is_none_or(|memory| memory.lock().differs(topic, payload))
+    }
+}
+
+fn from_ms(ms: i64) -> Option<Timestamp> {
+    if ms == 0 { None } else { Timestamp::from_millisecond(ms).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn errors_are_counted_and_the_last_one_is_kept() {
+        let activity = Activity::default();
+        assert_eq!(activity.last_error(), None);
+        for n in 1..=3 {
+            let error = RunError { code: "LOT501", message: "too long", line: n, ..RunError::default() };
+            assert_eq!(activity.record_error("Hot", &error, at(100)), u64::from(n));
+        }
+        let last = activity.last_error().unwrap();
+        assert_eq!((last.line, last.count), (3, 3));
+    }
+
+    #[test]
+    fn runs_are_counted_with_the_time_of_the_last() {
+        let activity = Activity::default();
+        assert_eq!((activity.runs(), activity.last_run()), (0, None));
+        activity.run_ended(at(7));
+        activity.run_ended(at(9));
+        assert_eq!((activity.runs(), activity.last_run()), (2, Some(at(9))));
+    }
+
+    #[test]
+    fn trace_expires_by_itself_and_costs_no_clock_while_off() {
+        let activity = Activity::default();
+        assert!(!activity.is_traced(|| panic!("no clock while nothing is traced")));
+        activity.trace_until(Some(at(300)));
+        assert!(activity.is_traced(|| at(299)) && !activity.is_traced(|| at(300)));
+        assert_eq!(activity.traced_until(at(1)), Some(at(300)));
+        activity.trace_until(None);
+        assert!(!activity.is_traced(|| at(1)));
+    }
+
+    #[test]
+    fn a_tick_waits_for_the_run_before() {
+        let activity = Activity::default();
+        assert!(activity.claim_tick() && !activity.claim_tick());
+        activity.release_tick();
+        assert!(activity.claim_tick());
+    }
+}

@@ -1,0 +1,88 @@
+//! Calendar arithmetic: when a local time comes next. LoT reference §7.3 and §7.4.
+//!
+//! A local time that does not exist, because the clock jumps over it, means the instant of the jump; one that exists
+//! twice means the first. Pure functions; the zone is an argument.
+
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{Span, Timestamp, Zoned};
+use lot_facts::{CalendarDate, Days, OnceAt, TimeOfDay};
+
+/// The instant of a local date-time.
+///
+/// `None` beyond the years that can be represented.
+fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    let ambiguous = zone.to_ambiguous_zoned(local);
+    let is_skipped = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+    let at = ambiguous.compatible().ok()?.timestamp();
+    if is_skipped {
+        // `compatible` moves the time by the length of the gap, so the jump is the last one before it.
+        return zone.preceding(at).next().map(|jump| jump.timestamp());
+    }
+    Some(at)
+}
+
+/// The first instant after `after` on one of the days at the local time; `None` when there is no such day.
+pub(crate) fn next_on(days: Days, at: TimeOfDay, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let time = local_time(at)?;
+    // The day before may still have its instant ahead, if its time was skipped; 7 days on, every weekday was seen.
+    let mut date = zone.to_datetime(after).date().yesterday().ok()?;
+    for _ in 0..10 {
+        let weekday = usize::try_from(date.weekday().to_monday_zero_offset()).ok()?;
+        if days.0.get(weekday).copied().unwrap_or(false) {
+            let found = instant(date.to_datetime(time), zone)?;
+            if found > after {
+                return Some(found);
+            }
+        }
+        date = date.tomorrow().ok()?;
+    }
+    None
+}
+
+/// The instant of `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"`, whether it is past or not.
+pub(crate) fn once(at: OnceAt, zone: &TimeZone) -> Option<Timestamp> {
+    let local = local_date(at.date)?.to_datetime(local_time(at.time)?);
+    match at.offset_minutes {
+        None => instant(local, zone),
+        Some(minutes) => {
+            let offset = jiff::tz::Offset::from_seconds(i32::from(minutes) * 60).ok()?;
+            offset.to_timestamp(local).ok()
+        }
+    }
+}
+
+/// The first instant after `after` that is a multiple of `months` after `armed`, counted from its local date-time.
+///
+/// Every multiple is counted from the arming date itself, so the 31st comes back after a shorter month.
+pub(crate) fn next_months(armed: &Zoned, months: u32, after: Timestamp) -> Option<Timestamp> {
+    let months = i64::from(months.max(1));
+    let zone = armed.time_zone();
+    let passed = months_between(armed.date(), zone.to_datetime(after).date());
+    let mut count = (passed / months).max(1);
+    loop {
+        let span = Span::new().try_months(count.checked_mul(months)?).ok()?;
+        let found = instant(armed.datetime().checked_add(span).ok()?, zone)?;
+        if found > after {
+            return Some(found);
+        }
+        count += 1;
+    }
+}
+
+fn months_between(from: Date, to: Date) -> i64 {
+    (i64::from(to.year()) - i64::from(from.year())) * 12 + i64::from(to.month()) - i64::from(from.month())
+}
+
+fn local_time(at: TimeOfDay) -> Option<Time> {
+    Time::new(i8::try_from(at.hour).ok()?, i8::try_from(at.minute).ok()?, i8::try_from(at.second).ok()?, 0)
+        .ok()
+}
+
+fn local_date(date: CalendarDate) -> Option<Date> {
+    let year = i16::try_from(date.year).ok()?;
+    Date::new(year, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! One definition: an Action, Model, Rule, Route or module as it was deployed.
+//!
+//! A value of this type is one *version*: replacing makes a new one under the same [`DefinitionId`]. It is shared by the
+//! registry, the server's route caches and the executors, so that a run needs no look-up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lot_facts::{Facts, Trigger};
+use serde::{Deserialize, Serialize};
+
+use crate::activity::Activity;
+
+/// Names a definition for as long as something of its kind and name exists; replacing keeps it, removing and adding
+/// again gives another. Ascends in the order of deployment and is not kept across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DefinitionId(pub u64);
+
+/// What a definition is. Each kind has its own name space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefinitionKind {
+    /// `DEFINE MODEL`.
+    Model,
+    /// `DEFINE ACTION`.
+    Action,
+    /// `DEFINE ROUTE`.
+    Route,
+    /// `DEFINE RULE`.
+    Rule,
+    /// An uploaded component, `-addModule`.
+    Module,
+    /// `DEFINE THEME`.
+    Theme,
+    /// `DEFINE PANEL`.
+    Panel,
+}
+
+impl DefinitionKind {
+    /// All kinds in the order in which they are loaded, LoT reference §1.6.
+    pub const ALL: [DefinitionKind; 7] = [
+        DefinitionKind::Model,
+        DefinitionKind::Action,
+        DefinitionKind::Route,
+        DefinitionKind::Rule,
+        DefinitionKind::Module,
+        DefinitionKind::Theme,
+        DefinitionKind::Panel,
+    ];
+
+    /// The kind as replies spell it: `Action`.
+    pub fn title(self) -> &'static str {
+        match self {
+            DefinitionKind::Model => "Model",
+            DefinitionKind::Action => "Action",
+            DefinitionKind::Route => "Route",
+            DefinitionKind::Rule => "Rule",
+            DefinitionKind::Module => "Module",
+            DefinitionKind::Theme => "Theme",
+            DefinitionKind::Panel => "Panel",
+        }
+    }
+
+    /// The level below `$SYS/Coreflux` where definitions of this kind are published, commands reference §5.
+    pub fn sys_level(self) -> &'static str {
+        match self {
+            DefinitionKind::Model => "Models",
+            DefinitionKind::Action => "Actions",
+            DefinitionKind::Route => "Routes",
+            DefinitionKind::Rule => "Rules",
+            DefinitionKind::Module => "Modules",
+            DefinitionKind::Theme => "VoT/Themes",
+            DefinitionKind::Panel => "VoT/Panels",
+        }
+    }
+
+    /// The kind of this name, in any case: `action`, `Model`.
+    pub fn by_name(name: &str) -> Option<DefinitionKind> {
+        DefinitionKind::ALL.into_iter().find(|kind| kind.title().eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl From<lot_facts::Kind> for DefinitionKind {
+    fn from(kind: lot_facts::Kind) -> DefinitionKind {
+        match kind {
+            lot_facts::Kind::Action => DefinitionKind::Action,
+            lot_facts::Kind::Model => DefinitionKind::Model,
+            lot_facts::Kind::Rule => DefinitionKind::Rule,
+            lot_facts::Kind::Route => DefinitionKind::Route,
+            lot_facts::Kind::Panel => DefinitionKind::Panel,
+            lot_facts::Kind::Theme => DefinitionKind::Theme,
+        }
+    }
+}
+
+/// From where a definition came. Serialises as the object of `Entities/ownership`; `Display` gives the text of
+/// `-listEntities`: `adhoc` or `project/file/cell`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// Part of a project.
+    Project {
+        /// Name of the project.
+        project: Arc<str>,
+        /// File inside it.
+        file: Arc<str>,
+        /// Number of the notebook's cell, from 1; `None` for a plain file.
+        #[serde(default)]
+        cell: Option<u32>,
+    },
+    /// Added by a command.
+    #[default]
+    AdHoc,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::AdHoc => f.write_str("adhoc"),
+            Origin::Project { project, file, cell: None } => write!(f, "{project}/{file}"),
+            Origin::Project { project, file, cell: Some(cell) } => write!(f, "{project}/{file}/{cell}"),
+        }
+    }
+}
+
+/// What is to be deployed. Kind and name of LoT definitions are those of the facts.
+#[derive(Debug, Clone)]
+pub struct NewDefinition {
+    /// Kind.
+    pub kind: DefinitionKind,
+    /// Name, case-sensitive, unique within the kind.
+    pub name: Arc<str>,
+    /// The text as submitted, published byte for byte; empty for a module.
+    pub source: Arc<str>,
+    /// From where it came.
+    pub origin: Origin,
+    /// The user who deployed it, on whose behalf it may publish commands; `None` = an anonymous one.
+    pub owner: Option<Arc<str>>,
+    /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and keeps the topics that it
+    /// was granted, because the broker does not trust what an upload says about itself.
+    pub facts: Arc<Facts>,
+    /// When it was deployed first in this version; a recovered one keeps its time.
+    pub installed_at: Timestamp,
+}
+
+/// One version of a definition. Immutable but for its [`Activity`].
+#[derive(Debug)]
+pub struct Definition {
+    /// Names it across versions.
+    pub id: DefinitionId,
+    /// 1 for the first version under this id, then counting up.
+    pub version: u64,
+    /// What was deployed.
+    pub deployed: NewDefinition,
+    /// What happened since.
+    pub activity: Activity,
+}
+
+impl Definition {
+    /// Kind.
+    pub fn kind(&self) -> DefinitionKind {
+        self.deployed.kind
+    }
+
+    /// Name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.deployed.name
+    }
+
+    /// What the compiler knows.
+    pub fn facts(&self) -> &Facts {
+        &self.deployed.facts
+    }
+
+    /// What starts a run; `None` for callable Actions and for kinds without a trigger.
+    pub fn trigger(&self) -> Option<&Trigger> {
+        self.deployed.facts.trigger.as_ref()
+    }
+
+    /// Text of `DESCRIPTION`, else `Action <N>`, commands reference §5.
+    pub fn description(&self) -> String {
+        match &self.facts().description {
+            Some(text) => text.clone(),
+            None => format!("{} {}", self.kind().title(), self.name()),
+        }
+    }
+
+    /// Whether a message that matches the trigger starts a run: always for `ON TOPIC`; for `ON CHANGE` when the bytes
+    /// differ from the topic's message before. Notes the message, so call it once per message.
+    pub fn fires(&self, topic: &str, payload: &[u8]) -> bool {
+        self.activity.differs(topic, payload)
+    }
+
+    /// The topic below which everything about this definition is published: `$SYS/Coreflux/Actions/<N>`.
+    pub fn sys_topic(&self) -> String {
+        format!("$SYS/Coreflux/{}/{}", self.kind().sys_level(), self.name())
+    }
+}

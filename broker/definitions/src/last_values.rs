@@ -1,0 +1,291 @@
+//! Last values: the newest payload of each cached topic, and the values that `KEEP` wrote. LoT reference §6.
+//!
+//! Written by whoever accepts a message (the server knows from [`Registry::caching`](crate::Registry::caching) whether a
+//! topic is cached) and by `KEEP`; read by running guests. Shared by all threads: 32 shards, each behind a short lock.
+//!
+//! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call; the entry that was
+//! written longest ago goes first; kept values are never evicted and have bounds of their own. Not here: retained
+//! messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::limits::{CACHE_BYTES_MAX, CACHE_SHARDS, CACHE_TOPICS_MAX, KEEP_BYTES_MAX, KEEP_TOPICS_MAX};
+
+mod shard;
+
+use shard::{Change, Shard};
+
+/// Bounds of a [`LastValues`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Most live topics; `[lot] cache_topics`. Default [`CACHE_TOPICS_MAX`].
+    pub topics_max: usize,
+    /// Most bytes of live entries; `[lot] cache_bytes`. Default [`CACHE_BYTES_MAX`].
+    pub bytes_max: u64,
+    /// Most kept topics. Default [`KEEP_TOPICS_MAX`].
+    pub keep_topics_max: usize,
+    /// Most bytes of kept values. Default [`KEEP_BYTES_MAX`].
+    pub keep_bytes_max: u64,
+}
+
+impl Default for CacheLimits {
+    fn default() -> CacheLimits {
+        CacheLimits {
+            topics_max: CACHE_TOPICS_MAX,
+            bytes_max: CACHE_BYTES_MAX,
+            keep_topics_max: KEEP_TOPICS_MAX,
+            keep_bytes_max: KEEP_BYTES_MAX,
+        }
+    }
+}
+
+/// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("kept values are full: {topics} topics and {bytes} bytes")]
+pub struct KeepRefused {
+    /// Topics with a kept value.
+    pub topics: u64,
+    /// Bytes of kept values.
+    pub bytes: u64,
+}
+
+/// Figures for `/metrics` and `Stats`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheFigures {
+    /// Live entries.
+    pub topics: u64,
+    /// Bytes of live entries.
+    pub bytes: u64,
+    /// Live entries that gave way to newer ones since the start.
+    pub evictions: u64,
+    /// Kept values.
+    pub keep_topics: u64,
+    /// Bytes of kept values.
+    pub keep_bytes: u64,
+}
+
+/// The last values of one tenant.
+///
+/// ```
+/// use lotmq_definitions::{CacheLimits, LastValues};
+/// let values = LastValues::new(CacheLimits::default());
+/// values.publish("s/k1/h", b"40");
+/// assert_eq!(values.read("s/k1/h", |value| value.map(<[u8]>::len)), Some(2));
+/// values.keep("s/k1/h", b"41")?; // the last write wins
+/// assert_eq!(values.get("s/k1/h").as_deref(), Some(&b"41"[..]));
+/// # Ok::<(), lotmq_definitions::KeepRefused>(())
+/// ```
+pub struct LastValues {
+    limits: CacheLimits,
+    hasher: RandomState,
+    shards: Vec<Mutex<Shard>>,
+    /// Per shard the write number of its oldest live entry, `u64::MAX` for none: eviction finds the oldest of all
+    /// without locking them all.
+    oldest: Vec<AtomicU64>,
+    next_write: AtomicU64,
+    topics: AtomicU64,
+    bytes: AtomicU64,
+    evictions: AtomicU64,
+    keep_topics: AtomicU64,
+    keep_bytes: AtomicU64,
+    unsaved: Mutex<HashSet<Arc<str>>>,
+}
+
+impl LastValues {
+    /// Empty, with these bounds.
+    pub fn new(limits: CacheLimits) -> LastValues {
+        LastValues {
+            limits,
+            hasher: RandomState::new(),
+            shards: (0..CACHE_SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            oldest: (0..CACHE_SHARDS).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            next_write: AtomicU64::new(0),
+            topics: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+            keep_topics: AtomicU64::new(0),
+            keep_bytes: AtomicU64::new(0),
+            unsaved: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// An accepted message on a cached topic becomes the topic's last value, in place of a kept one too.
+    ///
+    /// No allocation when the topic is there already and the payload is not longer than before. A message that is larger
+    /// than the whole cache only removes what was there.
+    pub fn publish(&self, topic: &str, payload: &[u8]) {
+        if Shard::cost(topic, payload.len()) > self.limits.bytes_max {
+            self.evictions.fetch_add(1, Ordering::Relaxed);
+            return self.clear(topic);
+        }
+        let write = self.next_write.fetch_add(1, Ordering::Relaxed);
+        self.change(topic, |shard, hash| shard.put_live(hash, topic, payload, write));
+        self.evict();
+    }
+
+    /// A retained delete, or any message on a topic that is not cached but may have a kept value: removes the entry.
+    pub fn clear(&self, topic: &str) {
+        self.change(topic, |shard, hash| shard.remove(hash, topic));
+    }
+
+    /// `KEEP TOPIC`: replaces the last value by one that survives a restart. The caller saves it with
+    /// [`take_unsaved`](LastValues::take_unsaved).
+    ///
+    /// # Errors
+    /// [`KeepRefused`] when it is new or longer and there is no room.
+    pub fn keep(&self, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
+        self.put_kept(topic, payload, true)
+    }
+
+    /// Removes a kept value; a live one stays.
+    pub fn forget(&self, topic: &str) {
+        self.change(topic, |shard, hash| shard.remove_kept(hash, topic));
+    }
+
+    /// Puts back a kept value that was recovered from the store.
+    ///
+    /// # Errors
+    /// [`KeepRefused`] when there is no room.
+    pub fn restore_kept(&self, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
+        self.put_kept(topic, payload, false)
+    }
+
+    /// Lets `use_value` look at the last value, live or kept, under the shard's lock: copy and return.
+    pub fn read<R>(&self, topic: &str, use_value: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let (hash, shard) = self.place(topic);
+        use_value(self.shards[shard].lock().get(hash, topic))
+    }
+
+    /// A copy of the last value.
+    pub fn get(&self, topic: &str) -> Option<Vec<u8>> {
+        self.read(topic, |value| value.map(<[u8]>::to_vec))
+    }
+
+    /// Whether the last value was written by `KEEP`.
+    pub fn is_kept(&self, topic: &str) -> bool {
+        if self.keep_topics.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let (hash, shard) = self.place(topic);
+        self.shards[shard].lock().is_kept(hash, topic)
+    }
+
+    /// Whether kept values changed since they were taken for saving.
+    pub fn has_unsaved(&self) -> bool {
+        !self.unsaved.lock().is_empty()
+    }
+
+    /// Hands out at most `topics_max` topics whose kept value changed, with the present value: `Some` is to be stored,
+    /// `None` to be deleted. Only the last value of a topic comes. One caller at a time, or an older value may be stored
+    /// after a newer one.
+    pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<&[u8]>)) {
+        let topics: Vec<Arc<str>> = {
+            let mut unsaved = self.unsaved.lock();
+            let topics: Vec<Arc<str>> = unsaved.iter().take(topics_max).cloned().collect();
+            for topic in &topics {
+                unsaved.remove(topic);
+            }
+            topics
+        };
+        for topic in topics {
+            let (hash, shard) = self.place(&topic);
+            save(&topic, self.shards[shard].lock().get_kept(hash, &topic));
+        }
+    }
+
+    /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries), one shard at a time.
+    pub(crate) fn retain(&self, is_cached: impl Fn(&str) -> bool) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            let mut shard = shard.lock();
+            let change = shard.retain_live(&is_cached);
+            self.account(number, &shard, &change);
+        }
+    }
+
+    /// Sizes and counters.
+    pub fn figures(&self) -> CacheFigures {
+        CacheFigures {
+            topics: self.topics.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+            keep_topics: self.keep_topics.load(Ordering::Relaxed),
+            keep_bytes: self.keep_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    fn put_kept(&self, topic: &str, payload: &[u8], is_new: bool) -> Result<(), KeepRefused> {
+        let (hash, number) = self.place(topic);
+        let mut shard = self.shards[number].lock();
+        let before = shard.get_kept(hash, topic).map(|value| Shard::cost(topic, value.len()));
+        let figures = self.figures();
+        let bytes = figures.keep_bytes - before.unwrap_or(0) + Shard::cost(topic, payload.len());
+        let topics = figures.keep_topics + u64::from(before.is_none());
+        let grows = before.is_none_or(|before| before < Shard::cost(topic, payload.len()));
+        if grows && (bytes > self.limits.keep_bytes_max || topics > self.limits.keep_topics_max as u64) {
+            return Err(KeepRefused { topics: figures.keep_topics, bytes: figures.keep_bytes });
+        }
+        let change = shard.put_kept(hash, topic, payload);
+        self.account(number, &shard, &change);
+        if is_new {
+            self.note_unsaved(topic);
+        }
+        Ok(())
+    }
+
+    /// Changes one shard and keeps the sums; a kept value that goes must be deleted from the store.
+    fn change(&self, topic: &str, change: impl FnOnce(&mut Shard, u64) -> Change) {
+        let (hash, number) = self.place(topic);
+        let mut shard = self.shards[number].lock();
+        let change = change(&mut shard, hash);
+        self.account(number, &shard, &change);
+        if change.keep_topics < 0 {
+            self.note_unsaved(topic);
+        }
+    }
+
+    fn account(&self, number: usize, shard: &Shard, change: &Change) {
+        self.oldest[number].store(shard.oldest_write(), Ordering::Relaxed);
+        self.topics.fetch_add(change.topics as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(change.bytes as u64, Ordering::Relaxed);
+        self.keep_topics.fetch_add(change.keep_topics as u64, Ordering::Relaxed);
+        self.keep_bytes.fetch_add(change.keep_bytes as u64, Ordering::Relaxed);
+    }
+
+    fn note_unsaved(&self, topic: &str) {
+        let mut unsaved = self.unsaved.lock();
+        if !unsaved.contains(topic) {
+            unsaved.insert(topic.into());
+        }
+    }
+
+    fn evict(&self) {
+        while self.topics.load(Ordering::Relaxed) > self.limits.topics_max as u64
+            || self.bytes.load(Ordering::Relaxed) > self.limits.bytes_max
+        {
+            let oldest = self.oldest.iter().map(|write| write.load(Ordering::Relaxed)).enumerate();
+            let Some((number, _)) = oldest.filter(|(_, w)| *w != u64::MAX).min_by_key(|(_, w)| *w) else {
+                return;
+            };
+            let mut shard = self.shards[number].lock();
+            let change = shard.evict_oldest();
+            self.account(number, &shard, &change);
+            if change.topics < 0 {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn place(&self, topic: &str) -> (u64, usize) {
+        let hash = self.hasher.hash_one(topic);
+        // The table inside a shard uses the low and the top bits.
+        (hash, (hash >> 32) as usize % CACHE_SHARDS)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Bounds of this crate: name, unit, default and why this number.
+
+use std::time::Duration;
+
+/// Most definitions of one tenant. The reference gives an added tenant 1,000 (quota `Definitions`); this is the broker's
+/// own bound, at about 2 KB each without their guests.
+pub const DEFINITIONS_MAX: usize = 100_000;
+
+/// Most topics whose payload an `ON CHANGE` remembers per Action; the longest unused goes first. LoT reference §7.2.
+/// 48 bytes each.
+pub const CHANGE_TOPICS_MAX: usize = 100_000;
+
+/// Most topics in the last-value cache of a tenant, KEEP entries not counted. LoT reference §6.
+pub const CACHE_TOPICS_MAX: usize = 1_000_000;
+
+/// Most bytes in the last-value cache of a tenant: topics, payloads and [`CACHE_ENTRY_BYTES`] each, KEEP entries not
+/// counted. LoT reference §6.
+pub const CACHE_BYTES_MAX: u64 = 256 << 20;
+
+/// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table, allocator.
+pub const CACHE_ENTRY_BYTES: u64 = 96;
+
+/// Most topics with a kept value in a tenant. Kept values are never evicted, so a guest that keeps without end is
+/// refused here.
+pub const KEEP_TOPICS_MAX: usize = 1_000_000;
+
+/// Most bytes of kept values in a tenant, counted as for [`CACHE_BYTES_MAX`].
+pub const KEEP_BYTES_MAX: u64 = 256 << 20;
+
+/// Shards of the last-value cache, each with its own lock. More than the cores of the machines we measure on.
+pub(crate) const CACHE_SHARDS: usize = 32;
+
+/// Shortest interval of `ON EVERY`. LoT reference §7.3.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
+
+/// A calendar run that is later than this is skipped: the clock was set or the machine slept, and what was missed is
+/// not run later (LoT reference §7.4).
+pub const CALENDAR_LATE_MAX: Duration = Duration::from_secs(120);
+
+/// Longest wait while a calendar timer is armed, so that a clock that was set is noticed.
+pub const CALENDAR_CHECK: Duration = Duration::from_secs(60);
+
+/// How long `-actionTrace` arms a trace. Commands reference §4.
+pub const TRACE_ARMED: Duration = Duration::from_secs(300);
+
+/// Definitions visited in the search for a cycle of triggers and writes; the loop guard stops a message after as many
+/// hops (LoT reference §7.8).
+pub(crate) const CYCLE_VISITED_MAX: usize = 64;
+
+/// Longest payload text in an error record or trace, in bytes; the rest is cut.
+pub(crate) const RECORD_PAYLOAD_BYTES_MAX: usize = 4096;
+
+/// Longest message text in an error record, in bytes; the rest is cut.
+pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1024;

@@ -1,0 +1,230 @@
+//! What commands tell about definitions: `-lotDiagnostic`, `-listEntities`, `-getPendingStatus`, the bare listing topics.
+//!
+//! Data with the keys of the commands reference §4 and §5; the envelope round it is the server's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lot_facts::{Days, Interval, OnceAt, TimeOfDay, Trigger};
+use serde::Serialize;
+
+use crate::definition::{Definition, DefinitionKind, Origin};
+use crate::record::{ErrorRecord, rfc3339_option};
+use crate::registry::{DefinitionRef, Entry, Hold, Registry, State};
+
+/// Data of `-lotDiagnostic`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `action`, `model`, …
+    pub kind: DefinitionKind,
+    /// Name.
+    pub name: Arc<str>,
+    /// `adhoc` or `project/file/cell`.
+    pub origin: String,
+    /// Life-cycle state.
+    pub state: State,
+    /// The trigger as LoT writes it; empty for what is only called.
+    pub triggers: Vec<String>,
+    /// What it needs, and whether that is there.
+    pub dependencies: Vec<DependencyReport>,
+    /// When the last run ended.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub last_run: Option<Timestamp>,
+    /// The last error.
+    pub last_error: Option<ErrorRecord>,
+    /// Runs since the deploy.
+    pub runs: u64,
+    /// Warnings of the deploy that still hold, and why it is in state `error`.
+    pub warnings: Vec<String>,
+}
+
+/// One dependency of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DependencyReport {
+    /// `action`, `model`, …
+    pub kind: DefinitionKind,
+    /// Name.
+    pub name: Arc<str>,
+    /// Whether it is deployed.
+    pub present: bool,
+}
+
+/// One row of `-listEntities`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EntityRow {
+    /// `Action`, `Model`, …
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Name.
+    pub name: Arc<str>,
+    /// `adhoc` or `project/file/cell`.
+    pub origin: String,
+}
+
+/// One row of the bare topics `Actions`, `Models`, ….
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListingRow {
+    /// Name.
+    pub name: Arc<str>,
+    /// Life-cycle state.
+    pub state: State,
+    /// `adhoc` or `project/file/cell`.
+    pub origin: String,
+}
+
+/// One row of `-getPendingStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PendingRow {
+    /// `action`, `model`, …
+    pub kind: DefinitionKind,
+    /// Name.
+    pub name: Arc<str>,
+    /// `Model X`, in the order of the source.
+    pub missing: Vec<String>,
+}
+
+impl Registry {
+    /// Data of `-lotDiagnostic kind name`.
+    pub fn diagnose(&self, kind: DefinitionKind, name: &str) -> Option<Report> {
+        let id = self.id_of(kind, name).ok()?;
+        self.entries.get(&id).map(|entry| self.report(entry))
+    }
+
+    /// Data of `-lotDiagnostic name`: the definitions of that name of all kinds.
+    pub fn diagnose_any(&self, name: &str) -> Vec<Report> {
+        DefinitionKind::ALL.into_iter().filter_map(|kind| self.diagnose(kind, name)).collect()
+    }
+
+    /// Data of `-listEntities`: by kind in load order, then in the order of deployment.
+    pub fn list_entities(&self) -> Vec<EntityRow> {
+        let of_kind = |kind| {
+            self.list(kind).map(move |definition| EntityRow {
+                kind: definition.kind().title(),
+                name: Arc::clone(definition.name()),
+                origin: definition.deployed.origin.to_string(),
+            })
+        };
+        DefinitionKind::ALL.into_iter().flat_map(of_kind).collect()
+    }
+
+    /// Payload of a bare topic such as `Actions`, at most `rows_max` rows, in the order of deployment.
+    pub fn listing(&self, kind: DefinitionKind, rows_max: usize) -> Vec<ListingRow> {
+        let entries = self.entries.values().filter(|entry| entry.definition.kind() == kind);
+        let row = |entry: &Entry| ListingRow {
+            name: Arc::clone(entry.definition.name()),
+            state: entry.state(),
+            origin: entry.definition.deployed.origin.to_string(),
+        };
+        entries.take(rows_max).map(row).collect()
+    }
+
+    /// Data of `-getPendingStatus`.
+    pub fn pending_status(&self) -> Vec<PendingRow> {
+        let pending = self.entries.values().filter(|entry| entry.state() == State::Pending);
+        let row = |entry: &Entry| PendingRow {
+            kind: entry.definition.kind(),
+            name: Arc::clone(entry.definition.name()),
+            missing: entry.missing.iter().map(DefinitionRef::to_string).collect(),
+        };
+        pending.map(row).collect()
+    }
+
+    /// Payload of `Entities/ownership`: `action:N` and its place in a project; what was added by hand is left out.
+    pub fn ownership(&self) -> BTreeMap<String, Origin> {
+        let definitions = self.entries.values().map(|entry| &entry.definition);
+        let owned = definitions.filter(|definition| definition.deployed.origin != Origin::AdHoc);
+        let key = |d: &Definition| format!("{}:{}", d.kind().title().to_lowercase(), d.name());
+        owned.map(|definition| (key(definition), definition.deployed.origin.clone())).collect()
+    }
+
+    fn report(&self, entry: &Entry) -> Report {
+        let Entry { definition, hold, warnings, .. } = entry;
+        let depends_on = definition.facts().depends_on.iter().map(DefinitionRef::from);
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        if let Some(Hold::Failed(reason)) = hold {
+            warnings.insert(0, reason.clone());
+        }
+        Report {
+            kind: definition.kind(),
+            name: Arc::clone(definition.name()),
+            origin: definition.deployed.origin.to_string(),
+            state: entry.state(),
+            triggers: definition.trigger().map(trigger_texts).unwrap_or_default(),
+            dependencies: depends_on
+                .map(|wanted| DependencyReport {
+                    present: self.has(&wanted),
+                    kind: wanted.kind,
+                    name: wanted.name,
+                })
+                .collect(),
+            last_run: definition.activity.last_run(),
+            last_error: definition.activity.last_error(),
+            runs: definition.activity.runs(),
+            warnings,
+        }
+    }
+}
+
+/// The trigger as LoT writes it, one text per filter.
+fn trigger_texts(trigger: &Trigger) -> Vec<String> {
+    let text = match trigger {
+        Trigger::Topic { filters } => return filters.iter().map(|f| format!("ON TOPIC \"{f}\"")).collect(),
+        Trigger::Change { filters } => return filters.iter().map(|f| format!("ON CHANGE \"{f}\"")).collect(),
+        Trigger::Every { interval } => format!("ON EVERY {}", interval_text(*interval)),
+        Trigger::Calendar { days, at } => format!("ON EVERY {} AT \"{}\"", days_text(*days), time_text(*at)),
+        Trigger::Once(at) => format!("ON TIMESTAMP \"{}\"", once_text(*at)),
+        Trigger::Start => "ON START".to_owned(),
+        Trigger::Connect => "ON CONNECT".to_owned(),
+        Trigger::Disconnect => "ON DISCONNECT".to_owned(),
+        Trigger::Subscribe { pattern: None } => "ON SUBSCRIBE".to_owned(),
+        Trigger::Subscribe { pattern: Some(pattern) } => format!("ON SUBSCRIBE \"{pattern}\""),
+    };
+    vec![text]
+}
+
+fn interval_text(interval: Interval) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(86_400_000, "DAY"), (3_600_000, "HOUR"), (60_000, "MINUTE"), (1000, "SECOND")];
+    let (count, unit) = match interval {
+        Interval::Months(months) if months % 12 == 0 => (u64::from(months / 12), "YEAR"),
+        Interval::Months(months) => (u64::from(months), "MONTH"),
+        Interval::Milliseconds(ms) => {
+            let largest = UNITS.into_iter().find(|(length, _)| ms % length == 0);
+            largest.map_or((ms, "MILLISECOND"), |(length, unit)| (ms / length, unit))
+        }
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "S" })
+}
+
+fn days_text(days: Days) -> String {
+    const NAMES: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+    match days {
+        Days::DAILY => "DAY".to_owned(),
+        Days::WEEKDAY => "WEEKDAY".to_owned(),
+        Days::WEEKEND => "WEEKEND".to_owned(),
+        Days(set) => {
+            let named = NAMES.iter().zip(set).filter(|(_, is_set)| *is_set).map(|(name, _)| *name);
+            named.collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+fn time_text(at: TimeOfDay) -> String {
+    format!("{:02}:{:02}:{:02}", at.hour, at.minute, at.second)
+}
+
+fn once_text(at: OnceAt) -> String {
+    let OnceAt { date, time, offset_minutes } = at;
+    let text = format!("{:02}-{:02}-{:04} {}", date.day, date.month, date.year, time_text(time));
+    match offset_minutes {
+        None => text,
+        Some(0) => text + "Z",
+        Some(minutes) => {
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let minutes = minutes.unsigned_abs();
+            format!("{text}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `-actionTrace`: which Actions are traced, and until when. Commands reference §4.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::definition::DefinitionKind;
+use crate::limits::TRACE_ARMED;
+use crate::now::Now;
+use crate::record::utc_text;
+use crate::registry::{NotFound, Registry};
+
+/// One row of `-actionTrace status`, and the data of `-actionTrace <name>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraceStatus {
+    /// Name of the Action.
+    pub action: Arc<str>,
+    /// Until when its runs are traced, as RFC 3339 text in UTC.
+    pub expires_utc: String,
+}
+
+impl Registry {
+    /// Traces an Action for [`TRACE_ARMED`] from now; a replacement of it goes on being traced.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub fn trace(&mut self, name: &str, now: Now) -> Result<TraceStatus, NotFound> {
+        let id = self.id_of(DefinitionKind::Action, name)?;
+        let until = expiry(now);
+        let definition = &self.entries[&id].definition;
+        definition.activity.trace_until(Some(until));
+        Ok(TraceStatus { action: Arc::clone(definition.name()), expires_utc: utc_text(until) })
+    }
+
+    /// Traces every Action for [`TRACE_ARMED`] from now, those deployed meanwhile too.
+    pub fn trace_all(&mut self, now: Now) -> Vec<TraceStatus> {
+        let until = expiry(now);
+        self.trace_all_until = Some(until);
+        for definition in self.list(DefinitionKind::Action) {
+            definition.activity.trace_until(Some(until));
+        }
+        self.trace_status(now)
+    }
+
+    /// Ends all traces.
+    pub fn trace_off(&mut self) {
+        self.trace_all_until = None;
+        for definition in self.list(DefinitionKind::Action) {
+            definition.activity.trace_until(None);
+        }
+    }
+
+    /// Ends the trace of one Action.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub fn trace_remove(&mut self, name: &str) -> Result<(), NotFound> {
+        let id = self.id_of(DefinitionKind::Action, name)?;
+        self.entries[&id].definition.activity.trace_until(None);
+        Ok(())
+    }
+
+    /// The Actions that are traced now.
+    pub fn trace_status(&self, now: Now) -> Vec<TraceStatus> {
+        let armed = self.list(DefinitionKind::Action).filter_map(|definition| {
+            let until = definition.activity.traced_until(now.wall)?;
+            Some(TraceStatus { action: Arc::clone(definition.name()), expires_utc: utc_text(until) })
+        });
+        armed.collect()
+    }
+}
+
+fn expiry(now: Now) -> Timestamp {
+    let span = SignedDuration::try_from(TRACE_ARMED).unwrap_or(SignedDuration::ZERO);
+    now.wall.checked_add(span).unwrap_or(Timestamp::MAX)
+}
