@@ -1,1 +1,52 @@
-//! See ARCHITECTURE.md.
+//! Runs guests: WebAssembly components of the package `lotmq:guest`, each in its own sandbox with its own limits.
+//!
+//! ```text
+//! bytes --Engine::compile--> Guest --Executor::add--> Definition --post / run_inline--> ActionInstance::run
+//!                                                                        effects + outcome --> Sink
+//! ```
+//!
+//! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what it wrote is in [`RunOutput`].
+//!
+//! Invariants: a guest is never entered again after a trap; runs of one definition never overlap and keep the order of its mailbox; every
+//! bound is in [`limits`]; `unsafe` is only in `cache::native` and in generated bindings.
+//! Not here: triggers, last values, who may deploy what (`definitions`, `server`).
+
+mod bindings;
+mod cache;
+mod engine;
+mod executor;
+mod functions;
+mod grants;
+mod guest;
+mod instance;
+pub mod limits;
+mod outcome;
+mod output;
+mod services;
+mod stack;
+mod state;
+mod ticker;
+mod topic;
+mod trap;
+mod types;
+mod validate;
+
+pub use cache::CACHE_KEY_FILE;
+pub use engine::{Engine, EngineError, EngineOptions, Pool, PoolKind};
+pub use executor::{
+    AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
+    FinishedRun, Inline, MailboxOptions, PostError, Sink, WhenFull,
+};
+pub use grants::{Grants, NameGrant, TopicGrant};
+pub use guest::{Guest, LoadError};
+pub use instance::ActionInstance;
+pub use limits::GuestLimits;
+pub use outcome::{RunOutcome, Trap, TrapKind};
+pub use output::{DefinitionId, Effect, RunOutput, Severity};
+pub use services::{NestedCall, RunContext, Services};
+pub use stack::register_stack;
+pub use types::{
+    Argument, Client, Departure, Event, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,
+    Subscription, Value,
+};
+pub use validate::{Origin, World};

@@ -1,0 +1,24 @@
+//! Typed bindings of what guests export, generated from `wit/guest`.
+//!
+//! Only exports and the types that they use: the host functions are linked by hand in [`functions`](crate::functions), because
+//! generated import traits copy every string and list out of the guest before the function sees it.
+#![allow(
+    unsafe_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; its `unsafe` re-types functions whose types were checked when the instance was made"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit/guest",
+    inline: "
+        package lotmq:host;
+        world action-exports {
+            export lotmq:guest/action-handler@0.1.0;
+        }
+    ",
+    world: "lotmq:host/action-exports",
+    ownership: Borrowing { duplicate_if_necessary: true },
+    additional_derives: [Clone, PartialEq],
+});

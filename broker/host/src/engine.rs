@@ -1,0 +1,213 @@
+//! The one engine of a process: configuration, instance pool, ticker, core modules, cache.
+//!
+//! Invariants: epochs are on and move while guests run, fuel is off; the component model's own concurrency is off (it triples the cost of
+//! a call); native code comes from this machine's compiler or its authenticated cache, never from an upload.
+//! Not here: what a component must look like (`validate`), and running one (`instance`).
+
+mod pool;
+
+pub(crate) use crate::ticker::Ticker;
+pub use pool::{Pool, PoolKind};
+
+use crate::{
+    Guest, LoadError, World,
+    cache::CodeCache,
+    functions, limits,
+    state::RunState,
+    validate::{self, Origin},
+};
+use std::{fmt, path::PathBuf, sync::Arc};
+use wasmtime::{
+    Config, InstanceAllocationStrategy, Module,
+    component::{Component, Linker},
+};
+
+/// How an [`Engine`] is made.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Directory for compiled code, made when missing; `None` compiles anew in each process. It holds a key that must not be copied
+    /// into backups, see [`CACHE_KEY_FILE`](crate::CACHE_KEY_FILE).
+    pub cache_dir: Option<PathBuf>,
+    /// Component instances alive at once; fewer when the address space is small. Default [`limits::INSTANCES_MAX`].
+    pub instances_max: u32,
+    /// Largest linear memory of one instance in bytes; smaller when the address space is small. Default 64 MiB, at most 4 GiB.
+    pub memory_bytes_max: usize,
+    /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
+    pub address_space_bytes: Option<u64>,
+    /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
+    pub core_modules: Vec<(String, std::borrow::Cow<'static, [u8]>)>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions {
+            cache_dir: None,
+            instances_max: limits::INSTANCES_MAX,
+            memory_bytes_max: limits::ACTION_MEMORY_BYTES,
+            address_space_bytes: None,
+            core_modules: Vec::new(),
+        }
+    }
+}
+
+/// Why an [`Engine`] could not be made. All are of the environment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Not even the smallest pool fits.
+    #[error(
+        "no room for guests: the process may use {address_space_bytes} bytes of address space, {needed_bytes} are needed"
+    )]
+    AddressSpace {
+        /// What the process may use.
+        address_space_bytes: u64,
+        /// What the smallest pool needs.
+        needed_bytes: u64,
+    },
+    /// The engine refused its configuration, or could not reserve memory.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// A core module is not valid.
+    #[error("core module '{name}' does not compile: {reason}")]
+    CoreModule {
+        /// Its import name.
+        name: String,
+        /// The compiler's text.
+        reason: String,
+    },
+    /// The cache directory or its key cannot be used.
+    #[error("code cache {path}: {source}")]
+    Cache {
+        /// The directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The ticker thread could not be started.
+    #[error("the ticker thread does not start: {0}")]
+    Ticker(std::io::Error),
+}
+
+/// The engine. One per process: it reserves address space for all guests. Clones share it.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    engine: wasmtime::Engine,
+    /// Host functions, and the core modules that our own components may import.
+    linker: Linker<RunState>,
+    ticker: Ticker,
+    cache: Option<CodeCache>,
+    pool: Pool,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("pool", &self.0.pool).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the engine: reserves the pool, compiles (or fetches) the core modules, starts the ticker thread.
+    pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
+        let (engine, pool) = pool::reserve(options, config)?;
+        let cache = options.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose()?;
+        let mut linker = Linker::new(&engine);
+        functions::link(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
+        for (name, bytes) in &options.core_modules {
+            let module = core_module(&engine, cache.as_ref(), bytes)
+                .and_then(|module| linker.root().module(name, &module))
+                .map_err(|error| EngineError::CoreModule {
+                    name: name.clone(),
+                    reason: format!("{error:#}"),
+                });
+            module?;
+        }
+        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
+        Ok(Engine(Arc::new(Shared { engine, linker, ticker, cache, pool })))
+    }
+
+    /// Checks and compiles a component. Takes 1 to 4 ms for a usual Action, seconds for megabytes of code: never call it on a thread that
+    /// serves clients. With a cache, code that was compiled before takes some 0.1 ms.
+    pub fn compile(&self, component: &[u8], world: World, origin: Origin) -> Result<Guest, LoadError> {
+        let summary = validate::check(component, world, origin)?;
+        let compiled = self.native(component)?;
+        Guest::new(self, compiled, world, summary)
+    }
+
+    /// What was reserved for instances.
+    pub fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// Largest linear memory that one instance can have, in bytes, whatever its own limit says.
+    pub fn memory_bytes_max(&self) -> usize {
+        self.0.pool.memory_bytes_max
+    }
+
+    /// How often compiled code was found in the cache, and how often not, since the start.
+    pub fn cache_counts(&self) -> (u64, u64) {
+        self.0.cache.as_ref().map_or((0, 0), CodeCache::counts)
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<RunState> {
+        &self.0.linker
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.0.ticker
+    }
+
+    fn native(&self, component: &[u8]) -> Result<Component, LoadError> {
+        let engine = &self.0.engine;
+        if let Some(found) = self.0.cache.as_ref().and_then(|cache| cache.component(engine, component)) {
+            return Ok(found);
+        }
+        let compiled = Component::from_binary(engine, component)
+            .map_err(|error| LoadError::compile_failed(&format!("{error:#}")))?;
+        if let Some(cache) = &self.0.cache
+            && let Ok(native) = compiled.serialize()
+        {
+            cache.store(component, &native);
+        }
+        Ok(compiled)
+    }
+}
+
+fn core_module(
+    engine: &wasmtime::Engine,
+    cache: Option<&CodeCache>,
+    bytes: &[u8],
+) -> wasmtime::Result<Module> {
+    if let Some(found) = cache.and_then(|cache| cache.module(engine, bytes)) {
+        return Ok(found);
+    }
+    let module = Module::from_binary(engine, bytes)?;
+    if let Some(cache) = cache {
+        cache.store(bytes, &module.serialize()?);
+    }
+    Ok(module)
+}
+
+/// Everything but the pool.
+fn config(strategy: InstanceAllocationStrategy) -> Config {
+    let mut config = Config::new();
+    config
+        .allocation_strategy(strategy)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(limits::GUEST_STACK_BYTES)
+        .async_stack_size(limits::FIBER_STACK_BYTES)
+        // Compiling must not take the cores that serve clients; an upload compiles on one background thread.
+        .parallel_compilation(false)
+        // Traps name functions, not offsets: nobody but the engine reads the tables, and they cost memory per definition.
+        .generate_address_map(false)
+        .native_unwind_info(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false);
+    config
+}

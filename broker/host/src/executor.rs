@@ -1,0 +1,153 @@
+//! Runs definitions on threads of their own, each definition in the order of its mailbox.
+//!
+//! A [`Definition`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
+//!
+//! Invariants: runs of one definition never overlap and keep the mailbox's order; a definition is in the run queue at most once; a guest
+//! that traps delays only itself; tenants take turns.
+//! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
+
+mod backoff;
+mod definition;
+mod mailbox;
+mod queue;
+mod worker;
+
+pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Inline};
+pub use mailbox::{AfterTraps, MailboxOptions, PostError, WhenFull};
+
+use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, limits};
+use parking_lot::Mutex;
+use queue::RunQueue;
+use std::{
+    io,
+    sync::{Arc, Weak},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// How an [`Executor`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutorOptions {
+    /// Number of threads. Default: one per core.
+    pub threads: usize,
+    /// Time after which the instance of a definition that has nothing to do is dropped. Default [`limits::INSTANCE_IDLE`].
+    pub instance_idle: Duration,
+}
+
+impl Default for ExecutorOptions {
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, |cores| cores.get());
+        ExecutorOptions { threads, instance_idle: limits::INSTANCE_IDLE }
+    }
+}
+
+/// A run that has ended on an executor thread.
+#[derive(Debug)]
+pub struct FinishedRun<'a> {
+    /// What ran.
+    pub definition: &'a Arc<Definition>,
+    /// What it ran for.
+    pub event: &'a OwnedEvent,
+    /// Hops of the message that started it; what it published has one more.
+    pub hops: u8,
+    /// What the poster gave along with the event.
+    pub tag: u64,
+    /// How it ended; never [`RunOutcome::SliceExpired`].
+    pub outcome: RunOutcome,
+    /// When it began and how long it took. Measured while the definition [is traced](Definition::set_traced) and for one run in eight;
+    /// `None` for the others.
+    pub timing: Option<(Instant, Duration)>,
+}
+
+/// Takes the results of one executor thread; the server routes effects from here. It runs on that thread, between two runs.
+pub trait Sink: Send {
+    /// A run has ended. Its effects are in `output`, also when it failed or was stopped.
+    fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput);
+
+    /// No instance could be made: the definition's start code trapped. Its messages wait while it backs off.
+    fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap);
+
+    /// A turn is over: what was collected over several runs should go out now.
+    fn turn_finished(&mut self);
+}
+
+/// Threads that run definitions. Dropping it lets the runs that are under way end and forgets what waits.
+pub struct Executor {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What workers and definitions share.
+pub(crate) struct Shared {
+    pub(crate) queue: RunQueue,
+    /// Definitions that may have an instance.
+    warm: Mutex<Vec<Weak<Definition>>>,
+    options: ExecutorOptions,
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// Starts the threads; `sink` is called once per thread with its number, from 0.
+    pub fn start(options: ExecutorOptions, sink: impl Fn(usize) -> Box<dyn Sink>) -> io::Result<Executor> {
+        let shared = Arc::new(Shared { queue: RunQueue::default(), warm: Mutex::default(), options });
+        let mut executor = Executor { shared, threads: Vec::new() };
+        for number in 0..options.threads.max(1) {
+            let (shared, sink) = (executor.shared.clone(), sink(number));
+            let thread = thread::Builder::new()
+                .name(format!("lotmq-guest-{number}"))
+                .stack_size(limits::EXECUTOR_STACK_BYTES)
+                .spawn(move || worker::work(&shared, sink))?;
+            executor.threads.push(thread);
+        }
+        Ok(executor)
+    }
+
+    /// Takes a definition in. It runs when something is posted to it, until it is [closed](Definition::close).
+    pub fn add(&self, spec: DefinitionSpec) -> Arc<Definition> {
+        Definition::new(spec, self.shared.clone())
+    }
+
+    /// Definitions that have an instance right now; the others cost only their compiled code.
+    pub fn warm_definitions(&self) -> usize {
+        let warm = self.shared.warm.lock().clone();
+        warm.iter().filter_map(Weak::upgrade).filter(|definition| definition.is_warm()).count()
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("an executor thread had ended by a panic");
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// A definition has got an instance.
+    pub(crate) fn warmed(&self, definition: Weak<Definition>) {
+        self.warm.lock().push(definition);
+    }
+
+    /// How often idle definitions are looked for.
+    fn sweep_period(&self) -> Duration {
+        (self.options.instance_idle / 2).max(Duration::from_millis(1))
+    }
+
+    /// Drops instances that were not used since the sweep before the last one; with `all`, every one that is not running.
+    pub(crate) fn sweep(&self, all: bool) {
+        let warm = std::mem::take(&mut *self.warm.lock());
+        let kept: Vec<_> = warm
+            .into_iter()
+            .filter(|weak| weak.upgrade().is_some_and(|definition| definition.cool_down(all)))
+            .collect();
+        self.warm.lock().extend(kept);
+    }
+}

@@ -1,0 +1,482 @@
+//! A definition that is loaded: its guest, its mailbox, its instance, its figures.
+//!
+//! Invariants: whoever sets [`Activity::Running`] owns the instance until it sets something else; the run queue is never locked while the
+//! mailbox is; an old version's instance never runs after [`Definition::replace`] has returned, but for the run under way.
+
+use super::{
+    Shared,
+    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError},
+};
+use crate::{
+    ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
+    RunContext, RunError, RunOutcome, RunOutput, Services, Trap, TrapKind, Value,
+    limits::{HOPS_MAX, SPARE_INSTANCES_MAX},
+};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What an executor needs to know of a definition.
+#[derive(Clone)]
+pub struct DefinitionSpec {
+    /// Names it to the server.
+    pub id: DefinitionId,
+    /// Tenants take turns on the executor.
+    pub tenant: u32,
+    /// Its code.
+    pub guest: Guest,
+    /// What the broker does for it.
+    pub services: Arc<dyn Services>,
+    /// What it may do.
+    pub grants: Arc<Grants>,
+    /// What a run may use.
+    pub limits: GuestLimits,
+    /// Bounds of its mailbox.
+    pub mailbox: MailboxOptions,
+    /// What happens when it traps again and again.
+    pub after_traps: AfterTraps,
+}
+
+/// How an inline run went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inline {
+    /// It ran to an end; the effects are in the output.
+    Finished(RunOutcome),
+    /// It did not run, or was given up without a trace: post the event instead. The definition is busy, has mail, pauses or is
+    /// closed, or the run took longer than its slice.
+    Post,
+}
+
+/// What a definition is doing, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefinitionState {
+    /// Ready for events, or running.
+    Enabled,
+    /// Pausing after a trap, for so long.
+    Pausing(Duration),
+    /// Stopped after too many traps.
+    Failed,
+    /// Removed.
+    Closed,
+}
+
+/// Figures of a definition since it was added.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DefinitionMetrics {
+    /// Runs, nested ones included.
+    pub runs: u64,
+    /// Runs that ended with an error of the guest's own.
+    pub errors: u64,
+    /// Runs that were stopped by force.
+    pub traps: u64,
+    /// Inline runs that took longer than their slice and were posted instead.
+    pub slices_expired: u64,
+    /// Events that were refused or dropped because the mailbox was full, or with the mailbox.
+    pub dropped: u64,
+    /// Events that wait.
+    pub waiting: usize,
+    /// Mean time of the runs that were measured; one in eight is. `None` before the first.
+    pub mean_run_time: Option<Duration>,
+}
+
+/// A loaded definition.
+pub struct Definition {
+    id: DefinitionId,
+    tenant: u32,
+    code: Mutex<Code>,
+    limits: GuestLimits,
+    mailbox_options: MailboxOptions,
+    after_traps: AfterTraps,
+    mailbox: Mutex<Mailbox>,
+    /// Instances for nested calls, which may overlap with runs and with one another.
+    spare: Mutex<Vec<ActionInstance>>,
+    executor: Arc<Shared>,
+    figures: Figures,
+    is_traced: AtomicBool,
+    /// Sweeps since it last ran.
+    idle_sweeps: AtomicU8,
+    me: Weak<Definition>,
+}
+
+struct Code {
+    guest: Guest,
+    services: Arc<dyn Services>,
+    grants: Arc<Grants>,
+}
+
+#[derive(Default)]
+struct Figures {
+    runs: AtomicU64,
+    errors: AtomicU64,
+    traps: AtomicU64,
+    slices_expired: AtomicU64,
+    measured_runs: AtomicU64,
+    measured_ns: AtomicU64,
+}
+
+impl fmt::Debug for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Definition")
+            .field("id", &self.id)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Definition {
+    pub(super) fn new(spec: DefinitionSpec, executor: Arc<Shared>) -> Arc<Definition> {
+        Arc::new_cyclic(|me| Definition {
+            id: spec.id,
+            tenant: spec.tenant,
+            code: Mutex::new(Code { guest: spec.guest, services: spec.services, grants: spec.grants }),
+            limits: spec.limits,
+            mailbox_options: spec.mailbox,
+            after_traps: spec.after_traps,
+            mailbox: Mutex::new(Mailbox::new()),
+            spare: Mutex::default(),
+            executor,
+            figures: Figures::default(),
+            is_traced: AtomicBool::new(false),
+            idle_sweeps: AtomicU8::new(0),
+            me: me.clone(),
+        })
+    }
+
+    /// The server's name for it.
+    pub fn id(&self) -> DefinitionId {
+        self.id
+    }
+
+    /// Its tenant.
+    pub fn tenant(&self) -> u32 {
+        self.tenant
+    }
+
+    /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).
+    pub fn post(&self, event: OwnedEvent, hops: u8, tag: u64) -> Result<(), PostError> {
+        if hops > HOPS_MAX {
+            return Err(PostError::TooManyHops { hops });
+        }
+        let mut mailbox = self.mailbox.lock();
+        if matches!(mailbox.activity, Activity::Closed | Activity::Stopped) {
+            return Err(PostError::Stopped);
+        }
+        mailbox.push(Job { event, hops, tag }, &self.mailbox_options)?;
+        if mailbox.activity == Activity::Idle {
+            mailbox.activity = Activity::Ready;
+            drop(mailbox);
+            self.enqueue();
+        }
+        Ok(())
+    }
+
+    /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
+    /// which definitions it asks for this: bounded ones with a mean run time far below the slice. The thread should have
+    /// [registered its stack](crate::register_stack).
+    pub fn run_inline(&self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
+        if hops > HOPS_MAX {
+            return Inline::Post;
+        }
+        let Some((instance, version)) = self.begin_inline() else { return Inline::Post };
+        let mut instance = match instance.map_or_else(|| self.instance(), Ok) {
+            Ok(instance) => instance,
+            Err(_) => {
+                self.end_turn(None, version);
+                return Inline::Post;
+            }
+        };
+        let measured = self.is_measured().then(Instant::now);
+        let run = RunContext { hops, ..RunContext::new(self.id) };
+        let outcome = instance.run_sliced(event, run, output);
+        self.account(&outcome, measured);
+        match outcome {
+            RunOutcome::SliceExpired => {
+                self.end_turn(None, version);
+                Inline::Post
+            }
+            RunOutcome::Trapped(_) => {
+                self.end_trapped();
+                Inline::Finished(outcome)
+            }
+            RunOutcome::Done(_) | RunOutcome::Failed(_) => {
+                self.end_turn(Some(instance), version);
+                Inline::Finished(outcome)
+            }
+        }
+    }
+
+    /// Runs it as the callee of another definition, on the thread and with the remaining time of the caller. Calls may overlap with
+    /// runs of the mailbox and with one another: each has an instance of its own.
+    pub fn call_nested(&self, call: NestedCall<'_>, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
+        let spare = self.spare.lock().pop();
+        let mut instance = spare.map_or_else(|| self.instance(), Ok).map_err(RunError::from)?;
+        self.idle_sweeps.store(0, Ordering::Relaxed);
+        let event = Event::Call { inputs, trigger: call.trigger.clone() };
+        let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
+        let outcome = instance.run_nested(&event, call);
+        let figure = if instance.is_poisoned() {
+            Some(&self.figures.traps)
+        } else {
+            outcome.is_err().then_some(&self.figures.errors)
+        };
+        self.figures.runs.fetch_add(1, Ordering::Relaxed);
+        if let Some(figure) = figure {
+            figure.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut spare = self.spare.lock();
+        if !instance.is_poisoned() && spare.len() < SPARE_INSTANCES_MAX {
+            spare.push(instance);
+        }
+        outcome
+    }
+
+    /// Puts other code in its place, between two events; what waits stays. Clears its pauses.
+    pub fn replace(&self, guest: Guest, services: Arc<dyn Services>, grants: Arc<Grants>) {
+        *self.code.lock() = Code { guest, services, grants };
+        self.spare.lock().clear();
+        let mut mailbox = self.mailbox.lock();
+        mailbox.version += 1;
+        mailbox.instance = None;
+        mailbox.backoff = super::backoff::Backoff::default();
+        self.wake(mailbox);
+    }
+
+    /// Lets it run again at once after it was stopped by too many traps, or while it pauses.
+    pub fn enable(&self) {
+        let mailbox = self.mailbox.lock();
+        self.wake(mailbox);
+    }
+
+    /// Removes it: what waits is dropped and counted, a run under way ends normally, further events are refused.
+    pub fn close(&self) {
+        let mut mailbox = self.mailbox.lock();
+        mailbox.activity = Activity::Closed;
+        mailbox.instance = None;
+        mailbox.clear();
+        drop(mailbox);
+        self.spare.lock().clear();
+    }
+
+    /// Whether it is ready, pauses, or was stopped.
+    pub fn state(&self) -> DefinitionState {
+        match self.mailbox.lock().activity {
+            Activity::Idle | Activity::Ready | Activity::Running => DefinitionState::Enabled,
+            Activity::Pausing(until) => {
+                DefinitionState::Pausing(until.saturating_duration_since(Instant::now()))
+            }
+            Activity::Stopped => DefinitionState::Failed,
+            Activity::Closed => DefinitionState::Closed,
+        }
+    }
+
+    /// Its figures.
+    pub fn metrics(&self) -> DefinitionMetrics {
+        let (dropped, waiting) = {
+            let mailbox = self.mailbox.lock();
+            (mailbox.dropped, mailbox.len())
+        };
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let measured = load(&self.figures.measured_runs);
+        DefinitionMetrics {
+            runs: load(&self.figures.runs),
+            errors: load(&self.figures.errors),
+            traps: load(&self.figures.traps),
+            slices_expired: load(&self.figures.slices_expired),
+            dropped,
+            waiting,
+            mean_run_time: load(&self.figures.measured_ns).checked_div(measured).map(Duration::from_nanos),
+        }
+    }
+
+    /// Measures every run from now on, for `-actionTrace`, or no longer.
+    pub fn set_traced(&self, traced: bool) {
+        self.is_traced.store(traced, Ordering::Relaxed);
+    }
+
+    /// Whether it has an instance.
+    pub(super) fn is_warm(&self) -> bool {
+        let mailbox = self.mailbox.lock();
+        let running = mailbox.activity == Activity::Running;
+        running || mailbox.instance.is_some() || !self.spare.lock().is_empty()
+    }
+
+    /// Counts a sweep, and drops the instances when it has not run for two of them. Whether one is left.
+    pub(super) fn cool_down(&self, at_once: bool) -> bool {
+        const IDLE_SWEEPS: u8 = 2;
+        let sweeps = self.idle_sweeps.load(Ordering::Relaxed).saturating_add(1);
+        self.idle_sweeps.store(sweeps, Ordering::Relaxed);
+        if !at_once && sweeps <= IDLE_SWEEPS {
+            return true;
+        }
+        self.spare.lock().clear();
+        let mut mailbox = self.mailbox.lock();
+        let instance = mailbox.instance.take();
+        let running = mailbox.activity == Activity::Running;
+        drop(mailbox);
+        drop(instance);
+        running
+    }
+
+    /// Its pause is over: whether it has anything to do.
+    pub(super) fn resume(&self, now: Instant) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        if !matches!(mailbox.activity, Activity::Pausing(until) if until <= now) {
+            return false;
+        }
+        let has_mail = mailbox.len() > 0;
+        mailbox.activity = if has_mail { Activity::Ready } else { Activity::Idle };
+        has_mail
+    }
+
+    /// A worker takes it over: gives the instance, if there is one. `None` when it was closed meanwhile.
+    pub(super) fn begin_turn(&self) -> Option<(Option<ActionInstance>, u64)> {
+        let mut mailbox = self.mailbox.lock();
+        (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))
+    }
+
+    fn begin_inline(&self) -> Option<(Option<ActionInstance>, u64)> {
+        let mut mailbox = self.mailbox.lock();
+        (mailbox.activity == Activity::Idle).then(|| Self::begin(&mut mailbox))
+    }
+
+    fn begin(mailbox: &mut Mailbox) -> (Option<ActionInstance>, u64) {
+        mailbox.activity = Activity::Running;
+        (mailbox.instance.take(), mailbox.version)
+    }
+
+    /// The next event of the turn; `None` when there is none, or when other code was put in place.
+    pub(super) fn next_job(&self, version: u64) -> Option<Job> {
+        let mut mailbox = self.mailbox.lock();
+        if mailbox.version != version || mailbox.activity != Activity::Running {
+            return None;
+        }
+        mailbox.pop()
+    }
+
+    /// The turn is over: puts the instance back, and the definition into the run queue when there is more to do.
+    pub(super) fn end_turn(&self, instance: Option<ActionInstance>, version: u64) {
+        let mut mailbox = self.mailbox.lock();
+        if mailbox.activity != Activity::Running {
+            return;
+        }
+        if mailbox.version == version {
+            mailbox.instance = instance;
+        }
+        self.idle_sweeps.store(0, Ordering::Relaxed);
+        if mailbox.len() == 0 {
+            mailbox.activity = Activity::Idle;
+            return;
+        }
+        mailbox.activity = Activity::Ready;
+        drop(mailbox);
+        self.enqueue();
+    }
+
+    /// The turn ended with a trap: the definition pauses, its events wait.
+    pub(super) fn end_trapped(&self) {
+        let now = Instant::now();
+        let mut mailbox = self.mailbox.lock();
+        if mailbox.activity != Activity::Running {
+            return;
+        }
+        mailbox.activity = mailbox.trapped(now, self.after_traps);
+        let activity = mailbox.activity;
+        drop(mailbox);
+        if let Activity::Pausing(until) = activity {
+            self.pause(until);
+        }
+    }
+
+    /// No instance was to be had, through no fault of the definition: tries again a little later.
+    pub(super) fn end_without_instance(&self) {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let until = Instant::now() + PAUSE;
+        let mut mailbox = self.mailbox.lock();
+        if mailbox.activity != Activity::Running {
+            return;
+        }
+        mailbox.activity = Activity::Pausing(until);
+        drop(mailbox);
+        self.pause(until);
+    }
+
+    /// A new instance. When the pool is exhausted, those of idle definitions are dropped first.
+    pub(super) fn instance(&self) -> Result<ActionInstance, Trap> {
+        let (guest, services, grants) = {
+            let code = self.code.lock();
+            (code.guest.clone(), code.services.clone(), code.grants.clone())
+        };
+        self.executor.warmed(self.me.clone());
+        let made = guest.instance(services.clone(), grants.clone(), self.limits);
+        match made {
+            Err(Trap { kind: TrapKind::Pool, .. }) => {
+                self.executor.sweep(true);
+                guest.instance(services, grants, self.limits)
+            }
+            Ok(_) | Err(_) => made,
+        }
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.is_traced.load(Ordering::Relaxed) || self.figures.runs.load(Ordering::Relaxed).is_multiple_of(8)
+    }
+
+    /// Counts a run; gives its time when it was measured.
+    pub(super) fn account(
+        &self,
+        outcome: &RunOutcome,
+        began: Option<Instant>,
+    ) -> Option<(Instant, Duration)> {
+        let figures = &self.figures;
+        let figure = match outcome {
+            RunOutcome::SliceExpired => {
+                figures.slices_expired.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            RunOutcome::Done(_) => None,
+            RunOutcome::Failed(_) => Some(&figures.errors),
+            RunOutcome::Trapped(_) => Some(&figures.traps),
+        };
+        figures.runs.fetch_add(1, Ordering::Relaxed);
+        if let Some(figure) = figure {
+            figure.fetch_add(1, Ordering::Relaxed);
+        }
+        let began = began?;
+        let elapsed = began.elapsed();
+        let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        figures.measured_ns.fetch_add(ns, Ordering::Relaxed);
+        figures.measured_runs.fetch_add(1, Ordering::Relaxed);
+        Some((began, elapsed))
+    }
+
+    /// Ends a pause or a stop.
+    fn wake(&self, mut mailbox: parking_lot::MutexGuard<'_, Mailbox>) {
+        if !matches!(mailbox.activity, Activity::Pausing(_) | Activity::Stopped) {
+            return;
+        }
+        let has_mail = mailbox.len() > 0;
+        mailbox.activity = if has_mail { Activity::Ready } else { Activity::Idle };
+        drop(mailbox);
+        if has_mail {
+            self.enqueue();
+        }
+    }
+
+    fn enqueue(&self) {
+        if let Some(me) = self.me.upgrade() {
+            self.executor.queue.push(me);
+        }
+    }
+
+    fn pause(&self, until: Instant) {
+        if let Some(me) = self.me.upgrade() {
+            self.executor.queue.push_pausing(me, until);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What waits for one definition, and what the definition is doing.
+//!
+//! Invariants: never more messages or bytes than the bounds say; events leave in the order in which they came.
+
+use super::backoff::Backoff;
+use crate::{ActionInstance, OwnedEvent, limits};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// What happens to an event that finds the mailbox full. Both are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The new event is refused.
+    #[default]
+    Refuse,
+    /// The events that wait longest make room.
+    DropOldest,
+}
+
+/// Bounds of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxOptions {
+    /// Events that may wait; at least 1. Default [`limits::MAILBOX_MESSAGES_MAX`].
+    pub messages_max: usize,
+    /// Bytes that may wait: topics, payloads, and 64 bytes per event. Default [`limits::MAILBOX_BYTES_MAX`].
+    pub bytes_max: usize,
+    /// What happens at the bound.
+    pub when_full: WhenFull,
+}
+
+impl Default for MailboxOptions {
+    fn default() -> Self {
+        MailboxOptions {
+            messages_max: limits::MAILBOX_MESSAGES_MAX,
+            bytes_max: limits::MAILBOX_BYTES_MAX,
+            when_full: WhenFull::default(),
+        }
+    }
+}
+
+/// What happens to a definition that traps again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterTraps {
+    /// It always starts again, after a pause. For definitions in LoT.
+    #[default]
+    Restart,
+    /// After so many traps within so long it stays stopped until it is [enabled](crate::Definition::enable). For uploaded modules:
+    /// 5 within 60 s (commands reference §14.4).
+    Stop {
+        /// How many.
+        traps: u32,
+        /// Within how long.
+        within: Duration,
+    },
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostError {
+    /// The mailbox is full.
+    #[error("the mailbox is full: {messages} events wait")]
+    Full {
+        /// How many events wait.
+        messages: usize,
+    },
+    /// The message has gone through too many definitions already (loop guard).
+    #[error("the message made {hops} hops, limit {limit}", limit = limits::HOPS_MAX)]
+    TooManyHops {
+        /// How many.
+        hops: u8,
+    },
+    /// The definition was closed, or stopped after too many traps.
+    #[error("the definition is stopped")]
+    Stopped,
+}
+
+/// An event with what belongs to it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) event: OwnedEvent,
+    pub(crate) hops: u8,
+    pub(crate) tag: u64,
+}
+
+/// What a definition is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// Nothing; nothing waits.
+    Idle,
+    /// Waiting in the run queue.
+    Ready,
+    /// Running, on whatever thread.
+    Running,
+    /// Pausing until then, in the run queue's list of those that wait.
+    Pausing(Instant),
+    /// Stopped after too many traps.
+    Stopped,
+    /// Removed.
+    Closed,
+}
+
+/// The part of a definition that changes, behind its one lock.
+pub(crate) struct Mailbox {
+    pub(crate) activity: Activity,
+    /// The instance; taken out while it runs.
+    pub(crate) instance: Option<ActionInstance>,
+    /// Counts the versions of the guest: an instance of an older one is not put back.
+    pub(crate) version: u64,
+    pub(crate) backoff: Backoff,
+    pub(crate) dropped: u64,
+    traps: VecDeque<Instant>,
+    queue: VecDeque<Job>,
+    bytes: usize,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Mailbox {
+            activity: Activity::Idle,
+            instance: None,
+            version: 0,
+            backoff: Backoff::default(),
+            dropped: 0,
+            traps: VecDeque::new(),
+            queue: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn push(&mut self, job: Job, options: &MailboxOptions) -> Result<(), PostError> {
+        let bytes = job.event.bytes();
+        let fits = |mailbox: &Mailbox| {
+            mailbox.queue.len() < options.messages_max
+                && (mailbox.queue.is_empty() || mailbox.bytes + bytes <= options.bytes_max)
+        };
+        if options.when_full == WhenFull::DropOldest {
+            while !fits(self) && self.pop().is_some() {
+                self.dropped += 1;
+            }
+        }
+        if !fits(self) {
+            self.dropped += 1;
+            return Err(PostError::Full { messages: self.queue.len() });
+        }
+        self.bytes += bytes;
+        self.queue.push_back(job);
+        Ok(())
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Job> {
+        let job = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(job.event.bytes());
+        if self.queue.is_empty() {
+            self.queue.shrink_to(64);
+        }
+        Some(job)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.dropped += self.queue.len() as u64;
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+    }
+
+    /// It trapped: what it is doing from now on.
+    pub(crate) fn trapped(&mut self, now: Instant, after: AfterTraps) -> Activity {
+        self.instance = None;
+        if let AfterTraps::Stop { traps, within } = after {
+            self.traps.push_back(now);
+            while self.traps.front().is_some_and(|first| now.saturating_duration_since(*first) > within) {
+                self.traps.pop_front();
+            }
+            if self.traps.len() >= traps as usize {
+                self.clear();
+                self.traps.clear();
+                return Activity::Stopped;
+            }
+        }
+        Activity::Pausing(self.backoff.trapped(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(tag: u64) -> Job {
+        Job { event: OwnedEvent::Timer, hops: 0, tag }
+    }
+
+    fn tags(mailbox: &mut Mailbox) -> Vec<u64> {
+        std::iter::from_fn(|| mailbox.pop()).map(|job| job.tag).collect()
+    }
+
+    #[test]
+    fn a_full_mailbox_refuses_or_drops_the_oldest() {
+        let bytes = OwnedEvent::Timer.bytes();
+        for (options, expected, dropped) in [
+            (MailboxOptions { messages_max: 2, ..MailboxOptions::default() }, vec![0, 1], 2),
+            (MailboxOptions { bytes_max: 2 * bytes, ..MailboxOptions::default() }, vec![0, 1], 2),
+            (
+                MailboxOptions {
+                    messages_max: 2,
+                    when_full: WhenFull::DropOldest,
+                    ..MailboxOptions::default()
+                },
+                vec![2, 3],
+                2,
+            ),
+        ] {
+            let mut mailbox = Mailbox::new();
+            for tag in 0..4 {
+                let pushed = mailbox.push(job(tag), &options);
+                assert_eq!(
+                    pushed.is_ok(),
+                    expected.contains(&tag) || options.when_full == WhenFull::DropOldest
+                );
+            }
+            assert_eq!(mailbox.dropped, dropped);
+            assert_eq!(tags(&mut mailbox), expected);
+            assert_eq!(mailbox.bytes, 0);
+        }
+    }
+
+    #[test]
+    fn one_event_always_fits_an_empty_mailbox() {
+        let mut mailbox = Mailbox::new();
+        assert_eq!(
+            mailbox.push(job(1), &MailboxOptions { bytes_max: 1, ..MailboxOptions::default() }),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn the_fifth_trap_within_a_minute_stops_a_module() {
+        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+        let start = Instant::now();
+        let mut mailbox = Mailbox::new();
+        for second in [0, 20, 40, 59, 61, 62] {
+            let activity = mailbox.trapped(start + Duration::from_secs(second), after);
+            assert_eq!(activity == Activity::Stopped, second == 62, "{second}");
+        }
+    }
+}

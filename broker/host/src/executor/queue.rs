@@ -1,0 +1,148 @@
+//! The run queue: definitions that have something to do, and those that pause.
+//!
+//! Tenants take turns, and definitions within a tenant do; so one tenant with a thousand busy definitions gets no more than another with one.
+
+use super::Definition;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+/// What a worker found.
+pub(crate) enum Next {
+    /// Something to run.
+    Run(Arc<Definition>),
+    /// Nothing until the time that was given.
+    Nothing,
+    /// The executor ends.
+    Closed,
+}
+
+#[derive(Default)]
+pub(crate) struct RunQueue {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Tenants that have something to run, each once, the next one first.
+    turns: VecDeque<u32>,
+    ready: HashMap<u32, VecDeque<Arc<Definition>>>,
+    pausing: BinaryHeap<Reverse<Pausing>>,
+    sleeping: usize,
+    is_closed: bool,
+}
+
+/// Ordered by time only.
+struct Pausing(Instant, Arc<Definition>);
+
+impl RunQueue {
+    /// Adds a definition that has become ready.
+    pub(crate) fn push(&self, definition: Arc<Definition>) {
+        let mut inner = self.inner.lock();
+        inner.push(definition);
+        if inner.sleeping > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Adds a definition that pauses until then.
+    pub(crate) fn push_pausing(&self, definition: Arc<Definition>, until: Instant) {
+        let mut inner = self.inner.lock();
+        inner.pausing.push(Reverse(Pausing(until, definition)));
+        if inner.sleeping > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next one to run; waits for it until `deadline`.
+    pub(crate) fn next(&self, deadline: Instant) -> Next {
+        let mut inner = self.inner.lock();
+        loop {
+            if inner.is_closed {
+                return Next::Closed;
+            }
+            if !inner.pausing.is_empty() {
+                inner.resume(Instant::now());
+            }
+            if let Some(definition) = inner.pop() {
+                return Next::Run(definition);
+            }
+            if Instant::now() >= deadline {
+                return Next::Nothing;
+            }
+            let until = inner.pausing.peek().map_or(deadline, |Reverse(first)| first.0.min(deadline));
+            inner.sleeping += 1;
+            self.changed.wait_until(&mut inner, until);
+            inner.sleeping -= 1;
+        }
+    }
+
+    /// Wakes all workers for good.
+    pub(crate) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_closed = true;
+        inner.ready.clear();
+        inner.turns.clear();
+        inner.pausing.clear();
+        self.changed.notify_all();
+    }
+}
+
+impl Inner {
+    fn push(&mut self, definition: Arc<Definition>) {
+        let tenant = definition.tenant();
+        let queue = self.ready.entry(tenant).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(tenant);
+        }
+        queue.push_back(definition);
+    }
+
+    fn pop(&mut self) -> Option<Arc<Definition>> {
+        let tenant = self.turns.pop_front()?;
+        let queue = self.ready.get_mut(&tenant)?;
+        let definition = queue.pop_front();
+        if queue.is_empty() {
+            self.ready.remove(&tenant);
+        } else {
+            self.turns.push_back(tenant);
+        }
+        definition
+    }
+
+    /// Moves the definitions whose pause is over to the ready ones.
+    fn resume(&mut self, now: Instant) {
+        while self.pausing.peek().is_some_and(|Reverse(first)| first.0 <= now)
+            && let Some(Reverse(Pausing(_, definition))) = self.pausing.pop()
+        {
+            if definition.resume(now) {
+                self.push(definition);
+            }
+        }
+    }
+}
+
+impl PartialEq for Pausing {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Pausing {}
+
+impl PartialOrd for Pausing {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pausing {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}

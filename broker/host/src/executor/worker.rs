@@ -1,0 +1,89 @@
+//! One thread of the executor: takes definitions from the run queue and runs bounded turns.
+
+use super::{Definition, FinishedRun, Shared, Sink, queue::Next};
+use crate::{
+    ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
+    limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
+    stack::register_stack,
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+/// Works until the executor is dropped.
+pub(super) fn work(shared: &Shared, mut sink: Box<dyn Sink>) {
+    register_stack(EXECUTOR_STACK_BYTES);
+    let mut output = RunOutput::new();
+    let mut next_sweep = Instant::now() + shared.sweep_period();
+    loop {
+        match shared.queue.next(next_sweep) {
+            Next::Closed => return,
+            Next::Run(definition) => contained_turn(&definition, sink.as_mut(), &mut output),
+            Next::Nothing => {}
+        }
+        if Instant::now() >= next_sweep {
+            shared.sweep(false);
+            next_sweep = Instant::now() + shared.sweep_period();
+        }
+    }
+}
+
+/// A panic of the broker's own code within a turn costs that turn, not the thread.
+fn contained_turn(definition: &Arc<Definition>, sink: &mut dyn Sink, output: &mut RunOutput) {
+    if catch_unwind(AssertUnwindSafe(|| turn(definition, sink, output))).is_err() {
+        tracing::error!(definition = definition.id().0, "a host function or sink panicked");
+        definition.end_trapped();
+    }
+}
+
+fn turn(definition: &Arc<Definition>, sink: &mut dyn Sink, output: &mut RunOutput) {
+    let Some((instance, version)) = definition.begin_turn() else { return };
+    let mut instance = match instance.map_or_else(|| definition.instance(), Ok) {
+        Ok(instance) => instance,
+        Err(trap) if trap.kind == TrapKind::Pool => return definition.end_without_instance(),
+        Err(trap) => {
+            sink.start_failed(definition, &trap);
+            sink.turn_finished();
+            return definition.end_trapped();
+        }
+    };
+    let is_alive = run_jobs(definition, version, &mut instance, sink, output);
+    sink.turn_finished();
+    if is_alive {
+        definition.end_turn(Some(instance), version);
+    } else {
+        drop(instance);
+        definition.end_trapped();
+    }
+}
+
+/// Runs events until there are none, the turn is long enough, or one traps. Whether the instance is still good.
+fn run_jobs(
+    definition: &Arc<Definition>,
+    version: u64,
+    instance: &mut ActionInstance,
+    sink: &mut dyn Sink,
+    output: &mut RunOutput,
+) -> bool {
+    let began = Instant::now();
+    for number in 1..=RUNS_PER_TURN_MAX {
+        let Some(job) = definition.next_job(version) else { break };
+        let measured = definition.is_measured().then(Instant::now);
+        let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
+        let outcome = instance.run(&job.event.as_event(), run, output);
+        let timing = definition.account(&outcome, measured);
+        let is_trap = matches!(outcome, RunOutcome::Trapped(_));
+        let finished =
+            FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
+        sink.run_finished(finished, output);
+        if is_trap {
+            return false;
+        }
+        if number.is_multiple_of(8) && began.elapsed() > TURN_TIME_MAX {
+            break;
+        }
+    }
+    true
+}

@@ -1,0 +1,38 @@
+//! `actions`: calling other definitions. Capability: [`Grants::calls`](crate::Grants). Bounds: depth, stack, and the caller's time.
+
+use crate::{
+    Argument, NestedCall, RunContext, RunError, Value,
+    limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
+    output::cut,
+    stack,
+    state::RunState,
+};
+use wasmtime::component::{Linker, WasmStr};
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/actions@0.1.0")?;
+    interface.func_wrap("call", |store, (name, inputs): (WasmStr, Vec<Argument>)| {
+        let name = name.to_str(&store)?;
+        Ok((call(store.data(), &name, &inputs),))
+    })
+}
+
+fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
+    if name.len() > NAME_BYTES_MAX || !state.grants.calls.covers(name) {
+        let message = format!("this definition may not call '{}'", cut(name, NAME_BYTES_MAX));
+        return Err(RunError::new("CALL_NOT_ALLOWED", message));
+    }
+    let depth = state.run.depth + 1;
+    if depth > CALL_DEPTH_MAX || !stack::has_room() {
+        let message = format!("calls are nested deeper than {CALL_DEPTH_MAX}: '{name}' was not called");
+        return Err(RunError::new("CALL_DEPTH", message));
+    }
+    state.act();
+    let call = NestedCall {
+        run: RunContext { depth, ..state.run },
+        trigger: state.trigger(),
+        output: &mut state.output.borrow_mut(),
+        deadline: state.deadline,
+    };
+    state.services.call_action(call, name, inputs)
+}

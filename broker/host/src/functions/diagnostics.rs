@@ -1,0 +1,33 @@
+//! `diagnostics`: telling people what happened. No capability needed. Bounds: reports per run, length of texts.
+
+use crate::{Severity, state::RunState};
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
+
+#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
+enum ReportSeverity {
+    #[component(name = "warning")]
+    Warning,
+    #[component(name = "error")]
+    Error,
+}
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/diagnostics@0.1.0")?;
+    interface.func_wrap(
+        "report",
+        |store, (severity, code, message, line, column): (ReportSeverity, WasmStr, WasmStr, u32, u32)| {
+            let (code, message) = (code.to_str(&store)?, message.to_str(&store)?);
+            let state = store.data();
+            let severity = match severity {
+                ReportSeverity::Warning => Severity::Warning,
+                ReportSeverity::Error => Severity::Error,
+            };
+            let mut output = state.output.borrow_mut();
+            output.report(state.run.definition, severity, &code, &message, (line, column));
+            Ok(())
+        },
+    )
+}

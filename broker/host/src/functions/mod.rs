@@ -1,0 +1,35 @@
+//! Host functions of the world `action`: one file per WIT interface that we provide, linked by hand.
+//!
+//! By hand, because generated bindings copy each string and list out of the guest first; here they are borrowed from its memory.
+
+mod actions;
+mod ambient;
+mod backtracking;
+mod diagnostics;
+mod environment;
+mod messages;
+mod topic_store;
+
+pub(crate) use ambient::random;
+pub(crate) use backtracking::Patterns;
+
+use crate::state::RunState;
+use wasmtime::component::Linker;
+
+type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
+
+/// All interfaces of the world `action`.
+const INTERFACES: [Link; 7] = [
+    messages::link,
+    topic_store::link,
+    environment::link,
+    ambient::link,
+    actions::link,
+    backtracking::link,
+    diagnostics::link,
+];
+
+/// Links everything that an Action may import of ours.
+pub(crate) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    INTERFACES.iter().try_for_each(|link| link(linker))
+}

@@ -1,0 +1,39 @@
+//! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
+
+use crate::state::RunState;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, WasmStr},
+};
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/topic-store@0.1.0")?;
+    interface.func_wrap("get", |store: StoreContextMut<'_, RunState>, (topic,): (WasmStr,)| {
+        let topic = topic.to_str(&store)?;
+        let state = store.data();
+        if !state.grants.read.covers(&topic) {
+            return Ok((None,));
+        }
+        Ok((state.share_value(|value| last_value(state, &topic, value)),))
+    })?;
+    interface.func_wrap("retained-exists", |store, (topic,): (WasmStr,)| {
+        let topic = topic.to_str(&store)?;
+        let state = store.data();
+        Ok((state.grants.read.covers(&topic) && state.services.retained_exists(&state.run, &topic),))
+    })
+}
+
+/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the broker has.
+fn last_value(state: &RunState, topic: &str, value: &mut Vec<u8>) -> bool {
+    if let Some(written) = state.output.borrow().last_written(topic) {
+        value.extend_from_slice(written.unwrap_or_default());
+        return written.is_some();
+    }
+    if let Some(trigger) = state.trigger()
+        && trigger.topic == topic
+    {
+        value.extend_from_slice(trigger.payload);
+        return true;
+    }
+    state.services.topic_value(&state.run, topic, value)
+}

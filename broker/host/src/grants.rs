@@ -1,0 +1,111 @@
+//! What a definition may do: checked at every host call, whatever its facts or its custom sections say.
+
+use crate::topic::filter_matches;
+
+/// Topics that a definition was granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TopicGrant {
+    /// None at all.
+    #[default]
+    None,
+    /// Every topic that does not begin with `$SYS/`; the default of Actions.
+    NotSystem,
+    /// The topics that match one of these Topic Filters.
+    Filters(Box<[Box<str>]>),
+}
+
+impl TopicGrant {
+    /// Whether the grant covers a Topic Name.
+    pub fn covers(&self, topic: &str) -> bool {
+        match self {
+            TopicGrant::None => false,
+            TopicGrant::NotSystem => !is_system(topic),
+            TopicGrant::Filters(filters) => filters.iter().any(|filter| filter_matches(filter, topic)),
+        }
+    }
+}
+
+/// Names of environment values, secrets or definitions that a definition was granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NameGrant {
+    /// None at all.
+    #[default]
+    None,
+    /// Every name.
+    All,
+    /// These names.
+    Names(Box<[Box<str>]>),
+}
+
+impl NameGrant {
+    /// Whether the grant covers a name.
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            NameGrant::None => false,
+            NameGrant::All => true,
+            NameGrant::Names(names) => names.iter().any(|granted| **granted == *name),
+        }
+    }
+}
+
+/// All grants of one definition. The default grants nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Topics that it may publish to, keep and forget. With [`TopicGrant::NotSystem`] the server is asked about `$SYS/`
+    /// ([`Services::may_publish_system`](crate::Services::may_publish_system)).
+    pub write: TopicGrant,
+    /// Topics whose last values it may read.
+    pub read: TopicGrant,
+    /// Environment values that it may read, set and remove.
+    pub environment: NameGrant,
+    /// Secrets that it may read, set and remove.
+    pub secrets: NameGrant,
+    /// Definitions that it may call.
+    pub calls: NameGrant,
+}
+
+impl Grants {
+    /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to write, all to read, all values.
+    pub fn action() -> Self {
+        Grants {
+            write: TopicGrant::NotSystem,
+            read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])),
+            environment: NameGrant::All,
+            secrets: NameGrant::All,
+            calls: NameGrant::All,
+        }
+    }
+}
+
+pub(crate) fn is_system(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_grants_cover_what_they_say() {
+        let filters = TopicGrant::Filters(Box::new(["a/#".into(), "b/+".into()]));
+        for (grant, topic, expected) in [
+            (&TopicGrant::None, "a", false),
+            (&TopicGrant::NotSystem, "a", true),
+            (&TopicGrant::NotSystem, "$SYS/x", false),
+            (&TopicGrant::NotSystem, "$SYSTEM/x", true),
+            (&filters, "a", true),
+            (&filters, "a/b/c", true),
+            (&filters, "b/c", true),
+            (&filters, "b/c/d", false),
+        ] {
+            assert_eq!(grant.covers(topic), expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_granted_by_default() {
+        let grants = Grants::default();
+        assert!(!grants.write.covers("a") && !grants.read.covers("a"));
+        assert!(!grants.environment.covers("A") && !grants.secrets.covers("A") && !grants.calls.covers("A"));
+    }
+}

@@ -1,0 +1,159 @@
+//! A compiled component that fits its world, ready to be instantiated.
+
+use crate::{
+    ActionInstance, Grants, GuestLimits, Services, Trap, World,
+    bindings::ActionExportsPre,
+    engine::Engine,
+    state::RunState,
+    validate::{Summary, is_ours},
+};
+use std::sync::Arc;
+use wasmtime::component::Component;
+
+/// Why a binary was not taken. All but the last two are the sender's fault; [`LoadError::code`] is what a reply says.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It is a core module.
+    #[error("The binary is a core module, a component is required.")]
+    NotAComponent,
+    /// It is larger than [`COMPONENT_BYTES_MAX`](crate::limits::COMPONENT_BYTES_MAX).
+    #[error("Module has {bytes} bytes, limit {limit}.")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// It does not have the exports of its world, or one of another type, or imports one of another type.
+    #[error("Module does not fit world '{world}': {reason}.")]
+    WorldMismatch {
+        /// The world that was asked for.
+        world: &'static str,
+        /// What is missing or different.
+        reason: String,
+    },
+    /// The world exists, but guests of it cannot be loaded.
+    #[error("Module does not fit world '{world}': {reason}.")]
+    WorldUnavailable {
+        /// The world that was asked for.
+        world: &'static str,
+        /// Why, and what to use instead.
+        reason: String,
+    },
+    /// It imports something that neither its world nor the inert WASI set has.
+    #[error("Import '{import}' is not allowed in world '{world}'.")]
+    ImportForbidden {
+        /// The import.
+        import: String,
+        /// The world that was asked for.
+        world: &'static str,
+    },
+    /// It is in our compiler's cache format, which is not self-contained.
+    #[error("The component needs core module '{module}'. Compile it without --linked.")]
+    Linked {
+        /// The core module that it imports.
+        module: String,
+    },
+    /// It is not valid, or the compiler refused it.
+    #[error("{message}")]
+    CompileFailed {
+        /// The compiler's text, at most 1 KiB.
+        message: String,
+    },
+    /// It was stopped while it was instantiated for the first time.
+    #[error("The module does not start: {0}.")]
+    StartFailed(Trap),
+}
+
+impl LoadError {
+    pub(crate) fn compile_failed(text: &str) -> Self {
+        LoadError::CompileFailed { message: crate::output::cut(text, 1024).to_owned() }
+    }
+
+    /// The code of the commands reference §14.6.
+    pub fn code(&self) -> &'static str {
+        match self {
+            LoadError::NotAComponent => "NOT_A_COMPONENT",
+            LoadError::TooLarge { .. } => "TOO_LARGE",
+            LoadError::WorldMismatch { .. } => "WORLD_MISMATCH",
+            LoadError::WorldUnavailable { .. } => "WORLD_UNKNOWN",
+            LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",
+            LoadError::Linked { .. } => "LINKED_COMPONENT",
+            LoadError::CompileFailed { .. } | LoadError::StartFailed(_) => "COMPILE_FAILED",
+        }
+    }
+}
+
+/// A compiled component. Clones share the code.
+#[derive(Clone)]
+pub struct Guest(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    pre: ActionExportsPre<RunState>,
+    world: World,
+    summary: Summary,
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").field("world", &self.0.world).field("summary", &self.0.summary).finish()
+    }
+}
+
+impl Guest {
+    pub(crate) fn new(
+        engine: &Engine,
+        component: Component,
+        world: World,
+        summary: Summary,
+    ) -> Result<Guest, LoadError> {
+        if world != World::Action {
+            let reason = "only guests of world 'action' can be loaded so far".to_owned();
+            return Err(LoadError::WorldUnavailable { world: world.name(), reason });
+        }
+        let mismatch =
+            |error: wasmtime::Error| LoadError::WorldMismatch { world: world.name(), reason: short(&error) };
+        let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
+        let pre = ActionExportsPre::new(pre).map_err(mismatch)?;
+        Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary })))
+    }
+
+    /// The world that it fits.
+    pub fn world(&self) -> World {
+        self.0.world
+    }
+
+    /// Names of its imports, with versions.
+    pub fn imports(&self) -> &[String] {
+        &self.0.summary.imports
+    }
+
+    /// Makes an instance: some 10 µs. A [`Trap`] of kind [`Start`](crate::TrapKind::Start) when the pool is exhausted or its start code fails.
+    pub fn instance(
+        &self,
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        limits: GuestLimits,
+    ) -> Result<ActionInstance, Trap> {
+        ActionInstance::new(self, services, grants, limits)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn pre(&self) -> &ActionExportsPre<RunState> {
+        &self.0.pre
+    }
+
+    /// Whether it can ask for the message that started its run: by a topic read, or by handing it to a callee.
+    pub(crate) fn reads_topics(&self) -> bool {
+        self.0.summary.imports.iter().any(|import| is_ours(import, &["topic-store", "actions"]))
+    }
+}
+
+fn short(error: &wasmtime::Error) -> String {
+    crate::output::cut(&format!("{error:#}"), 500).to_owned()
+}

@@ -1,0 +1,249 @@
+//! One live instance of an Action, and what a run on it means.
+//!
+//! Invariants: an instance that was stopped by force is never entered again; the effects of a run belong to the caller's
+//! [`RunOutput`] when the run has ended, however it ended.
+//! Not here: queues, order and back-off (`executor`).
+
+use crate::{
+    Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services, Trap,
+    TrapKind, Value,
+    bindings::ActionExports,
+    engine::Ticker,
+    guest::Guest,
+    limits::INLINE_SLICE,
+    state::RunState,
+    ticker::Pace,
+    types::{LifeEvent, as_params},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+
+/// How long a run may take. It is measured from the first tick that the run lives to see, so that a usual run reads no clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    pub(crate) budget: Duration,
+    pub(crate) first_tick: Option<Instant>,
+    /// Whether the run may be given up and started anew elsewhere when it takes longer than [`INLINE_SLICE`].
+    pub(crate) slice: bool,
+}
+
+/// What to do at a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtTick {
+    GoOn,
+    SliceExpired,
+    TimeExpired,
+}
+
+impl Deadline {
+    pub(crate) fn new(budget: Duration) -> Self {
+        Deadline { budget, first_tick: None, slice: false }
+    }
+
+    fn at_tick(&mut self, now: Instant) -> AtTick {
+        let Some(first_tick) = self.first_tick else {
+            self.first_tick = Some(now);
+            return AtTick::GoOn;
+        };
+        let elapsed = now.saturating_duration_since(first_tick);
+        if elapsed >= self.budget {
+            AtTick::TimeExpired
+        } else if self.slice && elapsed >= INLINE_SLICE / 2 {
+            AtTick::SliceExpired
+        } else {
+            AtTick::GoOn
+        }
+    }
+}
+
+/// Ended by the host because the time was over.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error("the run took longer than {} ms", .0.as_millis())]
+    Time(Duration),
+    #[error("the inline slice is over")]
+    Slice,
+}
+
+/// One instance of a [`Guest`] of the world `action`. Made by [`Guest::instance`]; runs on one thread at a time.
+pub struct ActionInstance {
+    store: Store<RunState>,
+    exports: ActionExports,
+    ticker: Ticker,
+    limits: GuestLimits,
+    is_poisoned: bool,
+}
+
+impl std::fmt::Debug for ActionInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActionInstance").field("is_poisoned", &self.is_poisoned).finish_non_exhaustive()
+    }
+}
+
+impl ActionInstance {
+    pub(crate) fn new(
+        guest: &Guest,
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        limits: GuestLimits,
+    ) -> Result<Self, Trap> {
+        let engine = guest.engine();
+        let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
+        let state = RunState::new(services, grants, memory_bytes, guest.reads_topics());
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(RunState::limiter);
+        let ticker = engine.ticker().clone();
+        store.epoch_deadline_callback(at_tick(ticker.clone()));
+        ticker.run_begins(Pace::Coarse);
+        store.data_mut().deadline = Deadline::new(limits.time);
+        store.set_epoch_deadline(1);
+        match guest.pre().instantiate(&mut store) {
+            Ok(exports) => Ok(ActionInstance { store, exports, ticker, limits, is_poisoned: false }),
+            Err(error) => Err(start_failed(&error, &store, &limits)),
+        }
+    }
+
+    /// Whether a trap has ended its life. Running it again gives a [`TrapKind::Start`] trap.
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+
+    /// Runs the guest for one event. `output` is cleared first and then holds what the run wrote.
+    pub fn run(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
+        output.begin(&self.limits);
+        self.enter(event, run, Deadline::new(self.limits.time), Pace::Coarse, output)
+    }
+
+    /// Like [`run`](Self::run), but given up with [`RunOutcome::SliceExpired`] when it takes longer than a slice, so that the thread
+    /// can do something else. A run that has already changed something at once (a value, a call) is not given up.
+    pub fn run_sliced(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
+        output.begin(&self.limits);
+        let deadline = Deadline { slice: true, ..Deadline::new(self.limits.time) };
+        let outcome = self.enter(event, run, deadline, Pace::Fine, output);
+        if outcome == RunOutcome::SliceExpired {
+            output.clear();
+        }
+        outcome
+    }
+
+    /// Runs the guest as the callee of another one; its effects go behind those of the caller.
+    pub(crate) fn run_nested(
+        &mut self,
+        event: &Event<'_>,
+        call: NestedCall<'_>,
+    ) -> Result<Vec<Value>, RunError> {
+        match self.enter(event, call.run, call.deadline, Pace::Coarse, call.output) {
+            RunOutcome::Done(outputs) => Ok(outputs),
+            RunOutcome::Failed(error) => Err(error),
+            RunOutcome::Trapped(trap) => Err(trap.into()),
+            RunOutcome::SliceExpired => unreachable!("nested runs have no slice"),
+        }
+    }
+
+    fn enter(
+        &mut self,
+        event: &Event<'_>,
+        run: RunContext,
+        deadline: Deadline,
+        pace: Pace,
+        output: &mut RunOutput,
+    ) -> RunOutcome {
+        if self.is_poisoned {
+            return RunOutcome::Trapped(Trap {
+                kind: TrapKind::Start,
+                message: "the instance was stopped before".to_owned(),
+                function: None,
+            });
+        }
+        self.ticker.run_begins(pace);
+        self.store.data_mut().begin(run, deadline, event, output);
+        self.store.set_epoch_deadline(1);
+        let result = self.call(event);
+        self.store.data_mut().end(output);
+        match result {
+            Ok(Ok(outputs)) => RunOutcome::Done(outputs),
+            Ok(Err(error)) => RunOutcome::Failed(error),
+            Err(error) => self.stopped(&error),
+        }
+    }
+
+    fn call(&mut self, event: &Event<'_>) -> wasmtime::Result<Result<Vec<Value>, RunError>> {
+        let handler = self.exports.lotmq_guest_action_handler();
+        let store = &mut self.store;
+        let done = match event {
+            Event::Message(message) => handler.call_on_message(store, message.clone())?,
+            Event::Start => handler.call_on_event(store, LifeEvent::Start)?,
+            Event::Timer => handler.call_on_event(store, LifeEvent::Timer)?,
+            Event::Connected(client) => handler.call_on_event(store, LifeEvent::Connected(client.clone()))?,
+            Event::Disconnected(departure) => {
+                handler.call_on_event(store, LifeEvent::Disconnected(departure.clone()))?
+            }
+            Event::Subscribed(subscription) => {
+                handler.call_on_event(store, LifeEvent::Subscribed(subscription.clone()))?
+            }
+            Event::Call { inputs, trigger } => {
+                let outputs = handler.call_call(store, &as_params(inputs), trigger.clone())?;
+                return Ok(outputs
+                    .map(|values| values.into_iter().map(Value::from).collect())
+                    .map_err(RunError::from));
+            }
+        };
+        Ok(done.map(|()| Vec::new()).map_err(RunError::from))
+    }
+
+    fn stopped(&mut self, error: &wasmtime::Error) -> RunOutcome {
+        self.is_poisoned = true;
+        if matches!(error.downcast_ref::<Stopped>(), Some(Stopped::Slice)) {
+            return RunOutcome::SliceExpired;
+        }
+        let refused = self.store.data().memory_refused();
+        RunOutcome::Trapped(crate::trap::explain(error, refused, self.limits.memory_bytes))
+    }
+}
+
+fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, limits: &GuestLimits) -> Trap {
+    let trap = crate::trap::explain(error, store.data().memory_refused(), limits.memory_bytes);
+    if matches!(trap.kind, TrapKind::HostCall | TrapKind::Other) {
+        return Trap { kind: TrapKind::Start, ..trap };
+    }
+    trap
+}
+
+/// Decides at every tick that a run lives to see whether it may go on.
+fn at_tick(
+    ticker: Ticker,
+) -> impl FnMut(StoreContextMut<'_, RunState>) -> wasmtime::Result<UpdateDeadline> + Send + Sync {
+    move |mut store| {
+        let state = store.data_mut();
+        match state.deadline.at_tick(Instant::now()) {
+            AtTick::TimeExpired => Err(Stopped::Time(state.deadline.budget).into()),
+            AtTick::SliceExpired if !state.has_acted() => Err(Stopped::Slice.into()),
+            AtTick::SliceExpired | AtTick::GoOn => {
+                ticker.run_begins(if state.deadline.slice { Pace::Fine } else { Pace::Coarse });
+                Ok(UpdateDeadline::Continue(1))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_stopped_by_the_time_since_its_first_tick() {
+        let start = Instant::now();
+        let at = |micros| start + Duration::from_micros(micros);
+        let mut run = Deadline::new(Duration::from_millis(1));
+        assert_eq!(run.at_tick(at(0)), AtTick::GoOn);
+        assert_eq!(run.at_tick(at(999)), AtTick::GoOn);
+        assert_eq!(run.at_tick(at(1000)), AtTick::TimeExpired);
+        let mut sliced = Deadline { slice: true, ..Deadline::new(Duration::from_millis(1)) };
+        assert_eq!(sliced.at_tick(at(0)), AtTick::GoOn);
+        assert_eq!(sliced.at_tick(at(200)), AtTick::SliceExpired);
+        assert_eq!(sliced.at_tick(at(1000)), AtTick::TimeExpired);
+    }
+}

@@ -1,0 +1,134 @@
+//! Every bound of the host: name, unit, default, allowed range, and why this number.
+//!
+//! Defaults follow the language reference §7.8 and the commands reference §14.4. What a definition may have less or more of is in
+//! [`GuestLimits`]; the constants are the same for all.
+
+use std::time::Duration;
+
+/// Writes (PUBLISH, KEEP, forget) of one run, a callee's included. From the language reference §7.8.
+pub const WRITES_PER_RUN_MAX: u32 = 10_000;
+
+/// Bytes of topics and payloads that one run may write. 16 MiB: 10,000 writes of 1.6 KiB; a run may not fill the memory of the
+/// broker with what the sandbox forbids it to hold itself.
+pub const WRITE_BYTES_PER_RUN_MAX: usize = 16 * 1024 * 1024;
+
+/// Reports of one run that are kept; further ones are counted only. Enough to find the first faults, small enough for one topic.
+pub const REPORTS_PER_RUN_MAX: u32 = 100;
+
+/// Bytes of a report's or an error's message; longer ones are cut at a character.
+pub const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// Bytes of an environment value or a secret that a guest may set.
+pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the name of an environment value, a secret, or a called definition.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// How deep calls between definitions may nest. From the language reference §7.7.
+pub const CALL_DEPTH_MAX: u8 = 16;
+
+/// Hops after which a message triggers nothing any more (loop guard, language reference §7.8).
+pub const HOPS_MAX: u8 = 64;
+
+/// CPU time of one run of an Action, its callees included. From the language reference §7.8.
+pub const ACTION_TIME: Duration = Duration::from_secs(1);
+
+/// Linear memory of one instance of an Action, in bytes. From the language reference §7.8.
+pub const ACTION_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Elements of all tables of one instance. Rust and C guests need some hundreds, JavaScript engines some thousands.
+pub const TABLE_ELEMENTS_MAX: usize = 20_000;
+
+/// Time that an inline run may take on the thread that received the message (design.md §5, scheduling).
+pub const INLINE_SLICE: Duration = Duration::from_micros(200);
+
+/// Length of an epoch while an inline run was seen lately. As long as the slice: a run is stopped after one to two slices.
+pub const TICK_FINE: Duration = Duration::from_micros(200);
+
+/// Length of an epoch while only executors run guests. Their budgets are tens of milliseconds and more.
+pub const TICK_COARSE: Duration = Duration::from_millis(5);
+
+/// Without a run for so long the ticker sleeps until the next one; an idle broker has no wake-ups from guests.
+pub const TICKER_IDLE: Duration = Duration::from_millis(100);
+
+/// Native stack that one entry into a guest may use. A guest that recurses further traps.
+pub const GUEST_STACK_BYTES: usize = 256 * 1024;
+
+/// Native stack kept for host functions above a guest's own.
+pub const HOST_STACK_BYTES: usize = 256 * 1024;
+
+/// Stack of an executor thread: a full nesting of calls whose guests each use little, or several that use all they may. Only touched
+/// pages cost memory. [`crate::stack`] refuses the call that would not fit.
+pub const EXECUTOR_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Stack that is assumed of a thread that did not say: what Rust gives a spawned thread.
+pub const THREAD_STACK_BYTES_ASSUMED: usize = 2 * 1024 * 1024;
+
+/// Stack of a fiber, on which guests that suspend run.
+pub const FIBER_STACK_BYTES: usize = GUEST_STACK_BYTES + HOST_STACK_BYTES;
+
+/// Component instances alive at once. Idle ones are dropped, so loaded definitions may be far more.
+pub const INSTANCES_MAX: u32 = 4_000;
+
+/// Messages that may wait in one definition's mailbox. Policy when full: [`WhenFull`](crate::WhenFull).
+pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
+
+/// Bytes of topics and payloads that may wait in one definition's mailbox.
+pub const MAILBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Runs of one definition before the executor turns to the next one that waits.
+pub const RUNS_PER_TURN_MAX: usize = 64;
+
+/// Time after which the executor turns to the next definition that waits, even before [`RUNS_PER_TURN_MAX`].
+pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+
+/// First pause after a trap; doubles with each further one. From the language reference §7.8.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// Longest pause after a trap; also how long a definition must run without one for the pauses to start anew.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Instances that have not run for so long are dropped. Making one anew costs some 20 µs, keeping one 28 KiB.
+pub const INSTANCE_IDLE: Duration = Duration::from_secs(3);
+
+/// Idle instances per definition that wait for nested calls. More are dropped at once.
+pub const SPARE_INSTANCES_MAX: usize = 2;
+
+/// Compiled patterns that one definition keeps for `backtracking`; the oldest goes first.
+pub const PATTERNS_MAX: usize = 32;
+
+/// Bytes of a pattern for `backtracking`.
+pub const PATTERN_BYTES_MAX: usize = 4096;
+
+/// Steps of one search with backtracking, as the WIT promises. Some tens of milliseconds.
+pub const BACKTRACK_STEPS_MAX: usize = 1_000_000;
+
+/// Bytes of a component. From the commands reference §14.4.
+pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that the directory of compiled components may hold; the ones used longest ago go first when it is opened.
+pub const CACHE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// What one definition may use. The engine's own bounds hold as well: see [`Engine::memory_bytes_max`](crate::Engine::memory_bytes_max).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestLimits {
+    /// Linear memory of one instance in bytes, all its memories together. Default [`ACTION_MEMORY_BYTES`].
+    pub memory_bytes: usize,
+    /// Time of one run, its callees included. Default [`ACTION_TIME`]. Kept to one epoch, at most 5 ms more.
+    pub time: Duration,
+    /// Writes of one run. Default [`WRITES_PER_RUN_MAX`].
+    pub writes: u32,
+    /// Bytes that one run may write. Default [`WRITE_BYTES_PER_RUN_MAX`].
+    pub write_bytes: usize,
+}
+
+impl Default for GuestLimits {
+    fn default() -> Self {
+        GuestLimits {
+            memory_bytes: ACTION_MEMORY_BYTES,
+            time: ACTION_TIME,
+            writes: WRITES_PER_RUN_MAX,
+            write_bytes: WRITE_BYTES_PER_RUN_MAX,
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What one run wrote, in program order, in one reusable buffer.
+//!
+//! Filled by the host functions while the guest runs; read by the server when the run has ended, also when it ended with an error.
+//!
+//! Invariants: effects come out in the order in which they went in, those of nested calls at the place of the call; topics are valid
+//! Topic Names; the bounds of the run that was started from outside hold for all of it.
+//! Not here: carrying the effects out, and whether the definition may write at all (`functions::messages`).
+
+use crate::{GuestLimits, Qos, limits};
+
+/// Names a definition to the server: chosen by it, never interpreted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DefinitionId(pub u64);
+
+/// How bad a report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Something was done in another way than the author may have wanted.
+    Warning,
+    /// A statement had no effect, or a wrong one; it belongs on the definition's `Error` topic.
+    Error,
+}
+
+/// One thing that a run wants done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Effect<'a> {
+    /// Publish a message: deliver it, let it trigger, make it the topic's last value.
+    Publish {
+        /// A valid Topic Name.
+        topic: &'a str,
+        /// Payload, possibly empty.
+        payload: &'a [u8],
+        /// Quality of service.
+        qos: Qos,
+        /// RETAIN flag.
+        retain: bool,
+    },
+    /// Make this the topic's last value, durably, and tell nobody.
+    Keep {
+        /// A valid Topic Name.
+        topic: &'a str,
+        /// The value.
+        payload: &'a [u8],
+    },
+    /// Remove the topic's kept value.
+    Forget {
+        /// A valid Topic Name.
+        topic: &'a str,
+    },
+    /// Tell people that something went wrong at a place of the source.
+    Report {
+        /// How bad it is.
+        severity: Severity,
+        /// Stable code.
+        code: &'a str,
+        /// One sentence.
+        message: &'a str,
+        /// Line from 1; 0 when unknown.
+        line: u32,
+        /// Column from 1; 0 when unknown.
+        column: u32,
+    },
+}
+
+/// Why a write was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitReached;
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Publish { qos: Qos, retain: bool },
+    Keep,
+    Forget,
+    Report { severity: Severity, line: u32, column: u32 },
+}
+
+/// An effect by offsets: `head` is a topic or a code in `text`, `body` a payload in `data` or a message in `text`.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    kind: Kind,
+    definition: DefinitionId,
+    head: (u32, u32),
+    body: (u32, u32),
+}
+
+/// The effects of one run.
+///
+/// One per thread is enough: [`clear`](RunOutput::clear) keeps the memory, and adding an effect allocates only while the buffer grows.
+///
+/// ```
+/// let output = lotmq_host::RunOutput::new();
+/// assert_eq!(output.effects().count(), 0);
+/// ```
+#[derive(Debug, Default)]
+pub struct RunOutput {
+    text: String,
+    data: Vec<u8>,
+    records: Vec<Record>,
+    writes: u32,
+    reports: u32,
+    reports_dropped: u32,
+    writes_refused: u32,
+    writes_max: u32,
+    bytes_max: usize,
+}
+
+impl RunOutput {
+    /// An empty output; it allocates nothing yet.
+    pub fn new() -> Self {
+        RunOutput::default()
+    }
+
+    /// Forgets all effects and keeps the memory, unless one huge run made it larger than a usual run needs.
+    pub fn clear(&mut self) {
+        const KEPT_BYTES: usize = 1024 * 1024;
+        self.text.clear();
+        self.data.clear();
+        self.records.clear();
+        self.text.shrink_to(KEPT_BYTES);
+        self.data.shrink_to(KEPT_BYTES);
+        self.records.shrink_to(KEPT_BYTES / size_of::<Record>());
+        (self.writes, self.reports, self.reports_dropped, self.writes_refused) = (0, 0, 0, 0);
+    }
+
+    /// The effects in program order, each with the definition that caused it: the one that was started, or one that it called.
+    pub fn effects(&self) -> impl Iterator<Item = (DefinitionId, Effect<'_>)> {
+        self.records.iter().map(|record| (record.definition, self.effect(record)))
+    }
+
+    /// Whether there is no effect.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// How many writes (publish, keep, forget) there are.
+    pub fn writes(&self) -> u32 {
+        self.writes
+    }
+
+    /// How many writes were refused because the run had reached a bound.
+    pub fn writes_refused(&self) -> u32 {
+        self.writes_refused
+    }
+
+    /// How many reports were dropped because the run had reached their bound.
+    pub fn reports_dropped(&self) -> u32 {
+        self.reports_dropped
+    }
+
+    /// Adds a report of the host's own, such as a suppressed write, at the end.
+    pub fn report(
+        &mut self,
+        definition: DefinitionId,
+        severity: Severity,
+        code: &str,
+        message: &str,
+        (line, column): (u32, u32),
+    ) {
+        if self.reports >= limits::REPORTS_PER_RUN_MAX {
+            self.reports_dropped += 1;
+            return;
+        }
+        self.reports += 1;
+        let head = self.push_text(cut(code, limits::NAME_BYTES_MAX));
+        let body = self.push_text(cut(message, limits::MESSAGE_BYTES_MAX));
+        self.records.push(Record { kind: Kind::Report { severity, line, column }, definition, head, body });
+    }
+
+    pub(crate) fn begin(&mut self, limits: &GuestLimits) {
+        self.clear();
+        (self.writes_max, self.bytes_max) = (limits.writes, limits.write_bytes);
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        definition: DefinitionId,
+        topic: &str,
+        payload: &[u8],
+        (qos, retain): (Qos, bool),
+    ) -> Result<(), LimitReached> {
+        self.write(Kind::Publish { qos, retain }, definition, topic, payload)
+    }
+
+    pub(crate) fn keep(
+        &mut self,
+        definition: DefinitionId,
+        topic: &str,
+        payload: &[u8],
+    ) -> Result<(), LimitReached> {
+        self.write(Kind::Keep, definition, topic, payload)
+    }
+
+    pub(crate) fn forget(&mut self, definition: DefinitionId, topic: &str) -> Result<(), LimitReached> {
+        self.write(Kind::Forget, definition, topic, &[])
+    }
+
+    /// What this run wrote last to a topic: `None` when nothing, `Some(None)` when it forgot it.
+    pub(crate) fn last_written(&self, topic: &str) -> Option<Option<&[u8]>> {
+        let topic = topic.as_bytes();
+        let record = self.records.iter().rev().find(|record| {
+            let head = self.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
+            !matches!(record.kind, Kind::Report { .. }) && head == Some(topic)
+        })?;
+        Some(match record.kind {
+            Kind::Forget => None,
+            Kind::Publish { .. } | Kind::Keep | Kind::Report { .. } => Some(self.payload(record.body)),
+        })
+    }
+
+    fn write(
+        &mut self,
+        kind: Kind,
+        definition: DefinitionId,
+        topic: &str,
+        payload: &[u8],
+    ) -> Result<(), LimitReached> {
+        let bytes = self.text.len() + self.data.len() + topic.len() + payload.len();
+        if self.writes >= self.writes_max || bytes > self.bytes_max {
+            self.writes_refused = self.writes_refused.saturating_add(1);
+            return Err(LimitReached);
+        }
+        self.writes += 1;
+        let head = self.push_text(topic);
+        let start = offset(self.data.len());
+        self.data.extend_from_slice(payload);
+        let body = (start, offset(self.data.len()));
+        self.records.push(Record { kind, definition, head, body });
+        Ok(())
+    }
+
+    fn push_text(&mut self, text: &str) -> (u32, u32) {
+        let start = offset(self.text.len());
+        self.text.push_str(text);
+        (start, offset(self.text.len()))
+    }
+
+    fn effect(&self, record: &Record) -> Effect<'_> {
+        let head = self.text(record.head);
+        match record.kind {
+            Kind::Publish { qos, retain } => {
+                Effect::Publish { topic: head, payload: self.payload(record.body), qos, retain }
+            }
+            Kind::Keep => Effect::Keep { topic: head, payload: self.payload(record.body) },
+            Kind::Forget => Effect::Forget { topic: head },
+            Kind::Report { severity, line, column } => {
+                Effect::Report { severity, code: head, message: self.text(record.body), line, column }
+            }
+        }
+    }
+
+    fn text(&self, (start, end): (u32, u32)) -> &str {
+        self.text.get(start as usize..end as usize).expect("ranges are made by push_text")
+    }
+
+    fn payload(&self, (start, end): (u32, u32)) -> &[u8] {
+        self.data.get(start as usize..end as usize).expect("ranges are made by write")
+    }
+}
+
+/// Buffers stay far below 4 GiB: `write` bounds them by `bytes_max`, `report` by count and length.
+fn offset(len: usize) -> u32 {
+    u32::try_from(len).expect("bounded by the limits of a run")
+}
+
+/// The longest part of a text that has at most `bytes_max` bytes and ends at a character.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: DefinitionId = DefinitionId(7);
+
+    fn output(writes: u32, write_bytes: usize) -> RunOutput {
+        let mut output = RunOutput::new();
+        output.begin(&GuestLimits { writes, write_bytes, ..GuestLimits::default() });
+        output
+    }
+
+    #[test]
+    fn effects_come_out_in_program_order() {
+        let mut output = output(10, 1000);
+        output.publish(ID, "a/b", b"1", (Qos::AtLeastOnce, true)).unwrap();
+        output.report(DefinitionId(8), Severity::Error, "LOT501", "went wrong", (3, 4));
+        output.keep(ID, "k", b"2").unwrap();
+        output.forget(ID, "k").unwrap();
+        let effects: Vec<_> = output.effects().collect();
+        assert_eq!(
+            effects,
+            [
+                (ID, Effect::Publish { topic: "a/b", payload: b"1", qos: Qos::AtLeastOnce, retain: true }),
+                (
+                    DefinitionId(8),
+                    Effect::Report {
+                        severity: Severity::Error,
+                        code: "LOT501",
+                        message: "went wrong",
+                        line: 3,
+                        column: 4
+                    }
+                ),
+                (ID, Effect::Keep { topic: "k", payload: b"2" }),
+                (ID, Effect::Forget { topic: "k" }),
+            ]
+        );
+    }
+
+    #[test]
+    fn writes_beyond_a_bound_are_refused_and_counted() {
+        let mut by_count = output(2, 1000);
+        for expected in [Ok(()), Ok(()), Err(LimitReached)] {
+            assert_eq!(by_count.keep(ID, "t", b"x"), expected);
+        }
+        assert_eq!((by_count.writes(), by_count.writes_refused()), (2, 1));
+        let mut by_bytes = output(100, 10);
+        assert_eq!(by_bytes.keep(ID, "topic", b"12345"), Ok(()));
+        assert_eq!(by_bytes.keep(ID, "t", b""), Err(LimitReached));
+    }
+
+    #[test]
+    fn last_written_sees_the_latest_write_of_a_topic() {
+        let mut output = output(10, 1000);
+        assert_eq!(output.last_written("t"), None);
+        output.report(ID, Severity::Warning, "t", "not a topic", (0, 0));
+        assert_eq!(output.last_written("t"), None);
+        output.keep(ID, "t", b"1").unwrap();
+        output.publish(ID, "t", b"2", (Qos::AtMostOnce, false)).unwrap();
+        assert_eq!(output.last_written("t"), Some(Some(&b"2"[..])));
+        output.forget(ID, "t").unwrap();
+        assert_eq!(output.last_written("t"), Some(None));
+    }
+
+    #[test]
+    fn reports_are_bounded_and_cut_at_a_character() {
+        let mut output = output(1, 1);
+        let long = "ä".repeat(limits::MESSAGE_BYTES_MAX);
+        for _ in 0..=limits::REPORTS_PER_RUN_MAX {
+            output.report(ID, Severity::Error, "C", &long, (0, 0));
+        }
+        assert_eq!(output.reports_dropped(), 1);
+        assert_eq!(output.effects().count(), limits::REPORTS_PER_RUN_MAX as usize);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the broker does for guests while they run.
+//!
+//! The server implements [`Services`], one per tenant or definition; host functions call it on the thread that runs the guest. Nothing here
+//! may wait: host time does not count against a guest's limit.
+//! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
+
+use crate::{Argument, DefinitionId, Message, RunError, RunOutput, Value, instance::Deadline};
+
+/// Which run a service is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunContext {
+    /// The definition that runs: the callee's within a nested call.
+    pub definition: DefinitionId,
+    /// Hops of the message that started the outermost run; what it publishes has one more.
+    pub hops: u8,
+    /// 0 for a run that was started from outside, one more per nested call.
+    pub depth: u8,
+}
+
+impl RunContext {
+    /// A run that is started from outside, by something that is not itself the work of a guest.
+    pub fn new(definition: DefinitionId) -> Self {
+        RunContext { definition, hops: 0, depth: 0 }
+    }
+}
+
+/// A call of one definition by another, on its way to the callee.
+///
+/// The server finds the callee and passes this on to [`Definition::call_nested`](crate::Definition::call_nested).
+pub struct NestedCall<'a> {
+    /// The caller's run, with the depth of the callee.
+    pub run: RunContext,
+    /// Message that the outermost run was started by, if any.
+    pub trigger: Option<Message<'a>>,
+    /// Where the callee's effects go: behind those that the caller already had.
+    pub output: &'a mut RunOutput,
+    pub(crate) deadline: Deadline,
+}
+
+/// What guests may ask of the broker. Grants were checked before unless said otherwise.
+pub trait Services: Send + Sync {
+    /// Appends the last value of a topic to `value`: the live value, else the retained message. False when there is neither.
+    ///
+    /// Writes of the same run and the triggering message were looked at before (language reference §6).
+    fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool;
+
+    /// Whether a topic has a retained message. Kept values do not count.
+    fn retained_exists(&self, run: &RunContext, topic: &str) -> bool;
+
+    /// An environment value; `None` when it is not set.
+    fn environment(&self, run: &RunContext, name: &str) -> Option<String>;
+
+    /// Sets (`Some`) or removes (`None`) an environment value, at once. False when it was refused.
+    fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool;
+
+    /// A secret; `None` when it is not set.
+    fn secret(&self, run: &RunContext, name: &str) -> Option<String>;
+
+    /// Sets (`Some`) or removes (`None`) a secret, at once. False when it was refused.
+    fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool;
+
+    /// Whether a definition may publish to a topic under `$SYS/`, which no static grant of an Action covers. Asked at each such write,
+    /// because the deploying user may have lost the right meanwhile (language reference §6).
+    fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
+        let _ = (run, topic);
+        false
+    }
+
+    /// Runs a callable definition. [`RunError`] when it is unknown or not callable.
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError>;
+
+    /// The wall clock in milliseconds since 1970-01-01 UTC.
+    fn now_ms(&self) -> i64;
+
+    /// 64 random bits, not predictable from outside.
+    fn random(&self) -> u64 {
+        crate::functions::random()
+    }
+}

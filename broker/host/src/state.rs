@@ -1,0 +1,183 @@
+//! What the host keeps beside each instance: the store's data.
+//!
+//! Invariant: between two runs nothing of a run is left but memory for reuse.
+
+use crate::{
+    DefinitionId, Event, Grants, Message, Qos, RunContext, RunOutput, Services, functions::Patterns,
+    instance::Deadline, limits::TABLE_ELEMENTS_MAX,
+};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
+use wasmtime::ResourceLimiter;
+
+/// Host state of one instance. What host functions change is in cells, because they hold the guest's memory borrowed meanwhile.
+pub(crate) struct RunState {
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) run: RunContext,
+    pub(crate) deadline: Deadline,
+    pub(crate) output: RefCell<RunOutput>,
+    pub(crate) patterns: Patterns,
+    trigger: Trigger,
+    /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
+    value: RefCell<Arc<Vec<u8>>>,
+    memory: Memory,
+    has_acted: Cell<bool>,
+    keeps_trigger: bool,
+}
+
+/// Copy of the message that started the run, for guests that may ask for it later.
+struct Trigger {
+    is_set: bool,
+    topic: String,
+    payload: Vec<u8>,
+    qos: Qos,
+    retain: bool,
+    client_id: String,
+}
+
+/// Bounds memory and tables of one store.
+struct Memory {
+    used: usize,
+    max: usize,
+    refused: bool,
+}
+
+impl RunState {
+    pub(crate) fn new(
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        memory_bytes: usize,
+        keeps_trigger: bool,
+    ) -> Self {
+        RunState {
+            services,
+            grants,
+            run: RunContext::new(DefinitionId(0)),
+            deadline: Deadline::new(Duration::ZERO),
+            output: RefCell::default(),
+            patterns: Patterns::default(),
+            trigger: Trigger {
+                is_set: false,
+                topic: String::new(),
+                payload: Vec::new(),
+                qos: Qos::AtMostOnce,
+                retain: false,
+                client_id: String::new(),
+            },
+            value: RefCell::default(),
+            memory: Memory { used: 0, max: memory_bytes, refused: false },
+            has_acted: Cell::new(false),
+            keeps_trigger,
+        }
+    }
+
+    pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
+        &mut self.memory
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        run: RunContext,
+        deadline: Deadline,
+        event: &Event<'_>,
+        output: &mut RunOutput,
+    ) {
+        self.run = run;
+        self.deadline = deadline;
+        self.has_acted.set(false);
+        self.memory.refused = false;
+        std::mem::swap(self.output.get_mut(), output);
+        if self.keeps_trigger {
+            self.trigger.set(event.trigger());
+        }
+    }
+
+    pub(crate) fn end(&mut self, output: &mut RunOutput) {
+        std::mem::swap(self.output.get_mut(), output);
+    }
+
+    /// The message that started the run; `None` when none did, or when the guest has no way to ask for it.
+    pub(crate) fn trigger(&self) -> Option<Message<'_>> {
+        self.trigger.is_set.then_some(Message {
+            topic: &self.trigger.topic,
+            payload: &self.trigger.payload,
+            qos: self.trigger.qos,
+            retain: self.trigger.retain,
+            client_id: &self.trigger.client_id,
+        })
+    }
+
+    /// Fills the reused buffer and shares it for as long as it takes to copy it into the guest.
+    pub(crate) fn share_value(&self, fill: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<Arc<Vec<u8>>> {
+        const KEPT_BYTES: usize = 64 * 1024;
+        let mut value = self.value.borrow_mut();
+        let buffer = Arc::make_mut(&mut value);
+        buffer.clear();
+        buffer.shrink_to(KEPT_BYTES);
+        fill(buffer).then(|| value.clone())
+    }
+
+    /// The run has changed something that discarding its output would not undo.
+    pub(crate) fn act(&self) {
+        self.has_acted.set(true);
+    }
+
+    pub(crate) fn has_acted(&self) -> bool {
+        self.has_acted.get()
+    }
+
+    pub(crate) fn memory_refused(&self) -> bool {
+        self.memory.refused
+    }
+}
+
+impl Trigger {
+    fn set(&mut self, message: Option<&Message<'_>>) {
+        self.topic.clear();
+        self.payload.clear();
+        self.client_id.clear();
+        self.is_set = message.is_some();
+        if let Some(message) = message {
+            self.topic.push_str(message.topic);
+            self.payload.extend_from_slice(message.payload);
+            self.client_id.push_str(message.client_id);
+            (self.qos, self.retain) = (message.qos, message.retain);
+        }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let granted = used <= self.max;
+        if granted {
+            self.used = used;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+}

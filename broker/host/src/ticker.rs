@@ -1,0 +1,97 @@
+//! The clock of running guests: one thread that moves the engine's epoch forward.
+//!
+//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone.
+
+use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+use wasmtime::EngineWeak;
+
+const PARKED: u8 = 0;
+const QUIET: u8 = 1;
+const COARSE: u8 = 2;
+const FINE: u8 = 3;
+
+/// How finely a run needs its time measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// A budget of many milliseconds.
+    Coarse,
+    /// An inline slice.
+    Fine,
+}
+
+/// Told of every run; cheap unless the ticker sleeps.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// What was asked for since the last tick, or [`PARKED`].
+    asked: AtomicU8,
+    thread: OnceLock<Thread>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: EngineWeak) -> std::io::Result<Ticker> {
+        let shared = Arc::new(Shared { asked: AtomicU8::new(COARSE), thread: OnceLock::new() });
+        let weak = Arc::downgrade(&shared);
+        let handle = thread::Builder::new().name("lotmq-ticker".into()).spawn(move || {
+            let mut fine_until = Instant::now();
+            let mut idle_since = Instant::now();
+            while let (Some(shared), Some(engine)) = (weak.upgrade(), engine.upgrade()) {
+                engine.increment_epoch();
+                drop(engine);
+                let pause = shared.next_pause(&mut fine_until, &mut idle_since);
+                drop(shared);
+                match pause {
+                    Some(pause) => thread::sleep(pause),
+                    None => thread::park_timeout(Duration::from_secs(1)),
+                }
+            }
+        })?;
+        shared.thread.set(handle.thread().clone()).ok();
+        Ok(Ticker(shared))
+    }
+
+    /// A run begins, or goes on after a tick.
+    pub(crate) fn run_begins(&self, pace: Pace) {
+        let ask = match pace {
+            Pace::Coarse => COARSE,
+            Pace::Fine => FINE,
+        };
+        if self.0.asked.load(Ordering::Relaxed) >= ask {
+            return;
+        }
+        if self.0.asked.swap(ask, Ordering::AcqRel) == PARKED
+            && let Some(thread) = self.0.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+impl Shared {
+    /// How long until the next tick; `None` to sleep until a run begins.
+    fn next_pause(&self, fine_until: &mut Instant, idle_since: &mut Instant) -> Option<Duration> {
+        let now = Instant::now();
+        let asked = self.asked.swap(QUIET, Ordering::AcqRel);
+        if asked >= COARSE {
+            *idle_since = now;
+        }
+        if asked == FINE {
+            *fine_until = now + TICKER_IDLE;
+        }
+        let idle = now.saturating_duration_since(*idle_since) > TICKER_IDLE;
+        if idle && self.asked.compare_exchange(QUIET, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return None;
+        }
+        Some(if now < *fine_until { TICK_FINE } else { TICK_COARSE })
+    }
+}

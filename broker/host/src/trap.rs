@@ -1,0 +1,64 @@
+//! From the engine's errors to [`Trap`]s that people understand.
+
+use crate::{Trap, TrapKind, instance::Stopped, output::cut};
+use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
+
+/// Longest text of an engine error that is passed on.
+const TEXT_BYTES_MAX: usize = 500;
+
+/// Says why a guest was stopped. `memory_refused`: it was refused memory within this run.
+pub(crate) fn explain(error: &wasmtime::Error, memory_refused: bool, memory_bytes_max: usize) -> Trap {
+    let function = error.downcast_ref::<WasmBacktrace>().and_then(|trace| {
+        trace.frames().iter().find_map(|frame| frame.func_name()).map(|name| cut(name, 200).to_owned())
+    });
+    let (kind, message) = kind_and_message(error);
+    if memory_refused && matches!(kind, TrapKind::Unreachable | TrapKind::OutOfBounds) {
+        let message = format!("the guest needs more than its {} KiB of memory", memory_bytes_max / 1024);
+        return Trap { kind: TrapKind::Memory, message, function };
+    }
+    Trap { kind, message, function }
+}
+
+fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        return (TrapKind::Time, stopped.to_string());
+    }
+    if let Some(limit) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        return (TrapKind::Pool, format!("no instance is free: {limit}"));
+    }
+    let Some(trap) = error.downcast_ref::<WasmTrap>() else {
+        let text = format!("{:#}", error);
+        return (TrapKind::HostCall, cut(&text, TEXT_BYTES_MAX).to_owned());
+    };
+    let kind = kind_of(*trap);
+    let message = match kind {
+        TrapKind::Stack => "the guest recursed too deep".to_owned(),
+        TrapKind::Unreachable => "the guest gave up (panic or abort)".to_owned(),
+        TrapKind::Time => "the run was interrupted".to_owned(),
+        TrapKind::Memory
+        | TrapKind::OutOfBounds
+        | TrapKind::Arithmetic
+        | TrapKind::HostCall
+        | TrapKind::Start
+        | TrapKind::Pool
+        | TrapKind::Other => trap.to_string(),
+    };
+    (kind, message)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the engine's list grows; what is new is `Other`")]
+fn kind_of(trap: WasmTrap) -> TrapKind {
+    match trap {
+        WasmTrap::StackOverflow => TrapKind::Stack,
+        WasmTrap::Interrupt => TrapKind::Time,
+        WasmTrap::UnreachableCodeReached => TrapKind::Unreachable,
+        WasmTrap::MemoryOutOfBounds
+        | WasmTrap::TableOutOfBounds
+        | WasmTrap::IndirectCallToNull
+        | WasmTrap::BadSignature => TrapKind::OutOfBounds,
+        WasmTrap::IntegerOverflow | WasmTrap::IntegerDivisionByZero | WasmTrap::BadConversionToInteger => {
+            TrapKind::Arithmetic
+        }
+        _ => TrapKind::Other,
+    }
+}

@@ -1,0 +1,311 @@
+//! The values that cross between guests and the broker, as `wit/guest/types.wit` defines them.
+//!
+//! What is handed to a guest is borrowed (`Message`, `Client` …: generated from the WIT); what goes both ways is owned and defined here.
+
+use crate::bindings::{
+    exports::lotmq::guest::action_handler as handler,
+    lotmq::guest::types::{self as generated, ValueParam, ValueResult},
+};
+pub use crate::bindings::{
+    exports::lotmq::guest::action_handler::{Client, Departure, Subscription},
+    lotmq::guest::types::{Message, Qos},
+};
+use std::sync::Arc;
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+/// A value that crosses between guests, with the kinds of the Language of Things.
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower)]
+#[component(variant)]
+pub enum Value {
+    /// Nothing was ever written, or an operand was missing.
+    #[component(name = "empty")]
+    Empty,
+    /// An explicit null.
+    #[component(name = "null")]
+    Null,
+    /// A truth value.
+    #[component(name = "boolean")]
+    Boolean(bool),
+    /// A whole number.
+    #[component(name = "integer")]
+    Integer(i64),
+    /// A floating-point number.
+    #[component(name = "double")]
+    Double(f64),
+    /// UTF-8 text.
+    #[component(name = "text")]
+    Text(String),
+    /// A JSON object or array as compact text, keys in insertion order.
+    #[component(name = "json")]
+    Json(String),
+    /// Raw bytes.
+    #[component(name = "bytes")]
+    Bytes(Vec<u8>),
+    /// A UTC instant in milliseconds since 1970-01-01.
+    #[component(name = "time")]
+    Time(i64),
+}
+
+/// A named value: an input of a callable definition.
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Argument {
+    /// Name as written in the definition; compared byte by byte.
+    #[component(name = "name")]
+    pub name: String,
+    /// Its value.
+    #[component(name = "value")]
+    pub value: Value,
+}
+
+/// Why a run ended before its end.
+#[derive(Clone, Debug, PartialEq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct RunError {
+    /// Stable code: `LOTnnn` for compiled LoT, else upper-case words.
+    #[component(name = "code")]
+    pub code: String,
+    /// One sentence for people.
+    #[component(name = "message")]
+    pub message: String,
+    /// Line in the definition's source, from 1; 0 when unknown.
+    #[component(name = "line")]
+    pub line: u32,
+    /// Column in the definition's source, from 1; 0 when unknown.
+    #[component(name = "column")]
+    pub column: u32,
+}
+
+impl RunError {
+    /// An error without a place in the source.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
+    }
+}
+
+/// What starts a run, borrowed from whoever has it.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A message matched the trigger.
+    Message(Message<'a>),
+    /// The broker started, or the definition was deployed.
+    Start,
+    /// The definition's timer or clock time.
+    Timer,
+    /// A client was accepted.
+    Connected(Client<'a>),
+    /// A client went away.
+    Disconnected(Departure<'a>),
+    /// A subscription was granted.
+    Subscribed(Subscription<'a>),
+    /// The definition was called by name.
+    Call {
+        /// Inputs by name.
+        inputs: &'a [Argument],
+        /// Message that the caller's run was started by, if any.
+        trigger: Option<Message<'a>>,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// The message that started the run, or its caller's.
+    pub fn trigger(&self) -> Option<&Message<'a>> {
+        match self {
+            Event::Message(message) => Some(message),
+            Event::Call { trigger, .. } => trigger.as_ref(),
+            Event::Start
+            | Event::Timer
+            | Event::Connected(_)
+            | Event::Disconnected(_)
+            | Event::Subscribed(_) => None,
+        }
+    }
+}
+
+/// A message that waits in mailboxes; all of them share one copy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedMessage {
+    /// Topic Name.
+    pub topic: Box<str>,
+    /// Payload as it arrived.
+    pub payload: bytes::Bytes,
+    /// Quality of service with which it arrived.
+    pub qos: Qos,
+    /// RETAIN flag with which it arrived.
+    pub retain: bool,
+    /// Client Identifier of the publisher; empty for guests and the broker itself.
+    pub client_id: Box<str>,
+}
+
+impl OwnedMessage {
+    /// The message as guests see it.
+    pub fn as_message(&self) -> Message<'_> {
+        Message {
+            topic: &self.topic,
+            payload: &self.payload,
+            qos: self.qos,
+            retain: self.retain,
+            client_id: &self.client_id,
+        }
+    }
+}
+
+/// A client whose life cycle triggers definitions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedClient {
+    /// Client Identifier.
+    pub client_id: Box<str>,
+    /// User name; `None` for an anonymous client.
+    pub user: Option<Box<str>>,
+    /// Remote address, `ip:port`.
+    pub endpoint: Box<str>,
+    /// Clean Session (3.1.1) or Clean Start (5.0) of its CONNECT.
+    pub clean_start: bool,
+}
+
+impl OwnedClient {
+    fn as_client(&self) -> Client<'_> {
+        Client {
+            client_id: &self.client_id,
+            user: self.user.as_deref(),
+            endpoint: &self.endpoint,
+            clean_start: self.clean_start,
+        }
+    }
+}
+
+/// What starts a run, as it waits in a mailbox.
+#[derive(Clone, Debug)]
+pub enum OwnedEvent {
+    /// See [`Event::Message`].
+    Message(Arc<OwnedMessage>),
+    /// See [`Event::Start`].
+    Start,
+    /// See [`Event::Timer`].
+    Timer,
+    /// See [`Event::Connected`].
+    Connected(Arc<OwnedClient>),
+    /// See [`Event::Disconnected`].
+    Disconnected {
+        /// The client that went.
+        client: Arc<OwnedClient>,
+        /// How: `normal`, `session-taken-over`, …
+        reason: Box<str>,
+    },
+    /// See [`Event::Subscribed`].
+    Subscribed {
+        /// The client that subscribed.
+        client: Arc<OwnedClient>,
+        /// Topic Filter as it was asked for.
+        filter: Box<str>,
+        /// Granted quality of service, 0 to 2.
+        qos: u8,
+    },
+    /// See [`Event::Call`].
+    Call {
+        /// Inputs by name.
+        inputs: Vec<Argument>,
+        /// A message to simulate as the caller's trigger.
+        trigger: Option<Arc<OwnedMessage>>,
+    },
+}
+
+impl OwnedEvent {
+    /// The event as a run gets it.
+    pub fn as_event(&self) -> Event<'_> {
+        match self {
+            OwnedEvent::Message(message) => Event::Message(message.as_message()),
+            OwnedEvent::Start => Event::Start,
+            OwnedEvent::Timer => Event::Timer,
+            OwnedEvent::Connected(client) => Event::Connected(client.as_client()),
+            OwnedEvent::Disconnected { client, reason } => {
+                Event::Disconnected(Departure { client: client.as_client(), reason })
+            }
+            OwnedEvent::Subscribed { client, filter, qos } => {
+                Event::Subscribed(Subscription { client: client.as_client(), filter, qos: *qos })
+            }
+            OwnedEvent::Call { inputs, trigger } => {
+                Event::Call { inputs, trigger: trigger.as_deref().map(OwnedMessage::as_message) }
+            }
+        }
+    }
+
+    /// Bytes that count against the bound of a mailbox: what grows with the sender's data, and a fixed part per event.
+    pub(crate) fn bytes(&self) -> usize {
+        const FIXED: usize = 64;
+        FIXED
+            + match self {
+                OwnedEvent::Message(message) => message.topic.len() + message.payload.len(),
+                OwnedEvent::Start | OwnedEvent::Timer => 0,
+                OwnedEvent::Connected(client) | OwnedEvent::Disconnected { client, .. } => {
+                    client.client_id.len()
+                }
+                OwnedEvent::Subscribed { client, filter, .. } => client.client_id.len() + filter.len(),
+                OwnedEvent::Call { inputs, trigger } => {
+                    let inputs: usize =
+                        inputs.iter().map(|input| input.name.len() + input.value.bytes()).sum();
+                    inputs + trigger.as_ref().map_or(0, |message| message.topic.len() + message.payload.len())
+                }
+            }
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Value::Text(text) | Value::Json(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Empty
+            | Value::Null
+            | Value::Boolean(_)
+            | Value::Integer(_)
+            | Value::Double(_)
+            | Value::Time(_) => size_of::<Value>(),
+        }
+    }
+
+    fn as_param(&self) -> ValueParam<'_> {
+        match self {
+            Value::Empty => ValueParam::Empty,
+            Value::Null => ValueParam::Null,
+            Value::Boolean(value) => ValueParam::Boolean(*value),
+            Value::Integer(value) => ValueParam::Integer(*value),
+            Value::Double(value) => ValueParam::Double(*value),
+            Value::Text(text) => ValueParam::Text(text),
+            Value::Json(text) => ValueParam::Json(text),
+            Value::Bytes(bytes) => ValueParam::Bytes(bytes),
+            Value::Time(value) => ValueParam::Time(*value),
+        }
+    }
+}
+
+impl From<ValueResult> for Value {
+    fn from(value: ValueResult) -> Self {
+        match value {
+            ValueResult::Empty => Value::Empty,
+            ValueResult::Null => Value::Null,
+            ValueResult::Boolean(value) => Value::Boolean(value),
+            ValueResult::Integer(value) => Value::Integer(value),
+            ValueResult::Double(value) => Value::Double(value),
+            ValueResult::Text(text) => Value::Text(text),
+            ValueResult::Json(text) => Value::Json(text),
+            ValueResult::Bytes(bytes) => Value::Bytes(bytes),
+            ValueResult::Time(value) => Value::Time(value),
+        }
+    }
+}
+
+impl From<generated::RunError> for RunError {
+    fn from(error: generated::RunError) -> Self {
+        RunError { code: error.code, message: error.message, line: error.line, column: error.column }
+    }
+}
+
+pub(crate) fn as_params(inputs: &[Argument]) -> Vec<generated::Argument<'_>> {
+    inputs
+        .iter()
+        .map(|input| generated::Argument { name: &input.name, value: input.value.as_param() })
+        .collect()
+}
+
+pub(crate) type LifeEvent<'a> = handler::Event<'a>;

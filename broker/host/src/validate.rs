@@ -1,0 +1,223 @@
+//! What a binary must be before it is compiled: a component that fits its world and imports only what is allowed.
+//!
+//! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each capability is checked again at the call.
+
+use crate::{LoadError, limits::COMPONENT_BYTES_MAX};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload};
+
+/// A world of the package `lotmq:guest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum World {
+    /// Runs when something happens.
+    Action,
+    /// Gives data a structure. Only from the LoT compiler.
+    Model,
+    /// Decides what a client may do.
+    Rule,
+    /// Connects the broker with another system.
+    Route,
+    /// Decides who a client is.
+    Auth,
+}
+
+impl World {
+    /// The world of that name.
+    pub fn from_name(name: &str) -> Option<World> {
+        [World::Action, World::Model, World::Rule, World::Route, World::Auth]
+            .into_iter()
+            .find(|world| world.name() == name)
+    }
+
+    /// Its name in `wit/`.
+    pub fn name(self) -> &'static str {
+        match self {
+            World::Action => "action",
+            World::Model => "model",
+            World::Rule => "rule",
+            World::Route => "route",
+            World::Auth => "auth",
+        }
+    }
+
+    /// Interfaces of `lotmq:guest` that its components may import.
+    fn imports(self) -> &'static [&'static str] {
+        match self {
+            World::Action => &[
+                "types",
+                "action-handler",
+                "messages",
+                "topic-store",
+                "environment",
+                "ambient",
+                "actions",
+                "backtracking",
+                "diagnostics",
+            ],
+            World::Model | World::Rule | World::Route | World::Auth => &["types"],
+        }
+    }
+
+    /// Interfaces of `lotmq:guest` that its components must export.
+    fn exports(self) -> &'static [&'static str] {
+        match self {
+            World::Action => &["action-handler"],
+            World::Model => &["model-handler"],
+            World::Rule => &["rule-handler"],
+            World::Route => &["route-handler"],
+            World::Auth => &["auth-handler"],
+        }
+    }
+}
+
+/// Where a component comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// Our own LoT compiler, in this process: it may import core modules of the engine.
+    Compiler,
+    /// Anybody: it must be self-contained.
+    Upload,
+}
+
+/// What was seen on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+}
+
+/// The inert WASI set, listed in `wit/`.
+const INERT_WASI: &str = include_str!("../../../wit/inert-wasi.txt");
+
+/// Checks everything that can be known without compiling.
+pub(crate) fn check(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+    if bytes.len() > COMPONENT_BYTES_MAX {
+        return Err(LoadError::TooLarge { bytes: bytes.len(), limit: COMPONENT_BYTES_MAX });
+    }
+    let summary = outline(bytes, world, origin)?;
+    for name in world.exports() {
+        if !summary.exports.iter().any(|export| is_ours(export, &[name])) {
+            let missing = format!("lotmq:guest/{name}@0.1.0");
+            return Err(LoadError::WorldMismatch {
+                world: world.name(),
+                reason: format!("export '{missing}' is missing"),
+            });
+        }
+    }
+    Ok(summary)
+}
+
+/// Reads the outermost imports and exports.
+fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+    let mut summary = Summary::default();
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all other sections are the compiler's business")]
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(LoadError::NotAComponent);
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let import = import.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
+                    let name = import.name.name;
+                    allowed(name, &import.ty, world, origin)?;
+                    summary.imports.push(name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let export = export.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
+                    if export.kind == ComponentExternalKind::Instance {
+                        summary.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(summary)
+}
+
+fn allowed(name: &str, ty: &ComponentTypeRef, world: World, origin: Origin) -> Result<(), LoadError> {
+    let forbidden = || LoadError::ImportForbidden { import: name.to_owned(), world: world.name() };
+    match ty {
+        ComponentTypeRef::Module(_) if origin == Origin::Compiler => Ok(()),
+        ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
+        ComponentTypeRef::Instance(_) if is_ours(name, world.imports()) || is_inert(name) => Ok(()),
+        ComponentTypeRef::Instance(_)
+        | ComponentTypeRef::Func(_)
+        | ComponentTypeRef::Value(_)
+        | ComponentTypeRef::Type(_)
+        | ComponentTypeRef::Component(_) => Err(forbidden()),
+    }
+}
+
+/// Whether a name is `lotmq:guest/<one of these>@0.1.<anything>`.
+pub(crate) fn is_ours(name: &str, interfaces: &[&str]) -> bool {
+    let Some((interface, version)) = name.strip_prefix("lotmq:guest/").and_then(|rest| rest.split_once('@'))
+    else {
+        return false;
+    };
+    interfaces.contains(&interface) && is_compatible(version, "0.1")
+}
+
+/// Whether a name is one of the inert WASI set, at any 0.2 version.
+pub(crate) fn is_inert(name: &str) -> bool {
+    let Some((interface, version)) = name.split_once('@') else { return false };
+    is_compatible(version, "0.2") && inert_interfaces().any(|inert| inert == interface)
+}
+
+/// The interfaces of the inert WASI set, without versions.
+pub(crate) fn inert_interfaces() -> impl Iterator<Item = &'static str> {
+    INERT_WASI
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.split_once('@').map(|(interface, _)| interface))
+}
+
+/// Whether a version is `<track>.<patch>`; a pre-release is a version of its own and never fits.
+fn is_compatible(version: &str, track: &str) -> bool {
+    version
+        .strip_prefix(track)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_by_interface_and_version_track() {
+        for (name, expected) in [
+            ("lotmq:guest/messages@0.1.0", true),
+            ("lotmq:guest/messages@0.1.7", true),
+            ("lotmq:guest/messages@0.2.0", false),
+            ("lotmq:guest/messages@0.1.0-rc1", false),
+            ("lotmq:guest/messages", false),
+            ("lotmq:guest/net@0.1.0", false),
+            ("other:guest/messages@0.1.0", false),
+        ] {
+            assert_eq!(is_ours(name, World::Action.imports()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_inert_set_has_no_sockets_and_no_http() {
+        for (name, expected) in [
+            ("wasi:cli/environment@0.2.3", true),
+            ("wasi:io/streams@0.2.0", true),
+            ("wasi:filesystem/preopens@0.2.6", true),
+            ("wasi:sockets/tcp@0.2.0", false),
+            ("wasi:http/outgoing-handler@0.2.0", false),
+            ("wasi:cli/environment@0.3.0", false),
+            ("wasi:cli/command@0.2.0", false),
+        ] {
+            assert_eq!(is_inert(name), expected, "{name}");
+        }
+    }
+}

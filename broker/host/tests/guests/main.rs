@@ -1,0 +1,4 @@
+//! The host with real WebAssembly: hand-made components for every way in which a guest can behave.
+
+mod containment;
+mod support;

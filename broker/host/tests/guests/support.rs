@@ -1,0 +1,267 @@
+//! Makes components from WebAssembly text, and a broker's side for them to talk to.
+
+use lotmq_host::{
+    Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Event, FinishedRun,
+    Grants, Guest, GuestLimits, MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos,
+    RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc, LazyLock,
+        mpsc::{self, Receiver, Sender},
+    },
+};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+/// What every hand-made guest has: memory, a bump allocator that grows, its imports, and handlers that do nothing unless `on_message`,
+/// `on_event` or `call` say otherwise. A handler returns a pointer to its result; the one at 16 is `ok`.
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub(crate) more: &'a str,
+    pub(crate) on_message: &'a str,
+    pub(crate) on_event: &'a str,
+    pub(crate) call: &'a str,
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Text { more: "", on_message: "", on_event: "", call: "" }
+    }
+}
+
+/// Publishes the payload to the topic given at 64 (length at 60).
+pub(crate) const PUBLISH_PAYLOAD: &str = r#"
+    (call $publish (i32.const 64) (i32.load (i32.const 60)) (local.get $payload) (local.get $payload_len)
+        (i32.const 0) (i32.const 0) (i32.const 32))"#;
+
+impl Text<'_> {
+    pub(crate) fn core(&self) -> String {
+        let Text { more, on_message, on_event, call } = self;
+        format!(
+            r#"(module
+  (import "lotmq:guest/messages@0.1.0" "publish" (func $publish (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/topic-store@0.1.0" "get" (func $get (param i32 i32 i32)))
+  (import "lotmq:guest/environment@0.1.0" "get" (func $env (param i32 i32 i32)))
+  (import "lotmq:guest/environment@0.1.0" "get-secret" (func $secret (param i32 i32 i32)))
+  (import "lotmq:guest/actions@0.1.0" "call" (func $call_action (param i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/diagnostics@0.1.0" "report" (func $report (param i32 i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 8192))
+  (data (i32.const 60) "\03\00\00\00out")
+  (data (i32.const 80) "callee")
+  (data (i32.const 96) "$SYS/x")
+  (data (i32.const 112) "a/+/b")
+  (func $realloc (export "cabi_realloc") (param $old i32) (param $old_len i32) (param $align i32) (param $len i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (i32.add (local.get $at) (local.get $len)))
+    (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536)))
+      (then (if (i32.eq (memory.grow (i32.add (i32.div_u (local.get $len) (i32.const 65536)) (i32.const 1))) (i32.const -1))
+        (then unreachable))))
+    (local.get $at))
+  {more}
+  (func (export "lotmq:guest/action-handler@0.1.0#on-message")
+    (param $topic i32) (param $topic_len i32) (param $payload i32) (param $payload_len i32)
+    (param $qos i32) (param $retain i32) (param $client i32) (param $client_len i32) (result i32)
+    (local $i i32)
+    {on_message}
+    (global.set $heap (i32.const 8192))
+    (i32.const 16))
+  (func (export "lotmq:guest/action-handler@0.1.0#on-event")
+    (param $kind i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    {on_event}
+    (global.set $heap (i32.const 8192))
+    (i32.const 16))
+  (func (export "lotmq:guest/action-handler@0.1.0#call")
+    (param $inputs i32) (param $inputs_len i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    {call}
+    (i32.const 16))
+)"#
+        )
+    }
+
+    pub(crate) fn component(&self) -> Vec<u8> {
+        component(&self.core(), "action")
+    }
+
+    pub(crate) fn guest(&self) -> Guest {
+        engine().compile(&self.component(), World::Action, Origin::Upload).unwrap()
+    }
+}
+
+/// Wraps a core module (text or binary) as a component of a world.
+pub(crate) fn component(core: &str, world: &str) -> Vec<u8> {
+    wrap(wat::parse_str(core).unwrap(), world)
+}
+
+pub(crate) fn wrap(mut core: Vec<u8>, world: &str) -> Vec<u8> {
+    let mut resolve = wit_parser::Resolve { all_features: true, ..wit_parser::Resolve::default() };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/guest");
+    let (package, _) = resolve.push_dir(&folder).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
+}
+
+/// One engine for the whole test binary, as in the broker.
+pub(crate) fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+        Engine::new(&EngineOptions { instances_max: 256, ..EngineOptions::default() }).unwrap()
+    });
+    &ENGINE
+}
+
+/// The broker's side.
+#[derive(Default)]
+pub(crate) struct Broker {
+    pub(crate) topics: Mutex<HashMap<String, Vec<u8>>>,
+    pub(crate) callees: Mutex<HashMap<String, Arc<Definition>>>,
+    pub(crate) deepest: Mutex<u8>,
+}
+
+impl Services for Broker {
+    fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+        self.topics.lock().get(topic).is_some_and(|found| {
+            value.extend_from_slice(found);
+            true
+        })
+    }
+    fn retained_exists(&self, _run: &RunContext, _topic: &str) -> bool {
+        false
+    }
+    fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+        Some(format!("value of {name}"))
+    }
+    fn set_environment(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
+        true
+    }
+    fn secret(&self, _run: &RunContext, name: &str) -> Option<String> {
+        Some(format!("secret {name}"))
+    }
+    fn set_secret(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
+        true
+    }
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let mut deepest = self.deepest.lock();
+        *deepest = call.run.depth.max(*deepest);
+        drop(deepest);
+        let callee = self.callees.lock().get(name).cloned();
+        let callee = callee.ok_or_else(|| RunError::new("CALL_UNKNOWN", format!("no action '{name}'")))?;
+        callee.call_nested(call, inputs)
+    }
+    fn now_ms(&self) -> i64 {
+        1_000
+    }
+}
+
+/// What a sink saw of one run.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) definition: DefinitionId,
+    pub(crate) tag: u64,
+    pub(crate) outcome: RunOutcome,
+    pub(crate) published: Vec<(String, Vec<u8>)>,
+    pub(crate) reports: Vec<String>,
+    pub(crate) writes_refused: u32,
+}
+
+pub(crate) struct Collector(pub(crate) Sender<Seen>);
+
+impl Sink for Collector {
+    fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
+        let seen = Seen {
+            definition: run.definition.id(),
+            tag: run.tag,
+            outcome: run.outcome,
+            published: published(output),
+            reports: reports(output),
+            writes_refused: output.writes_refused(),
+        };
+        self.0.send(seen).ok();
+    }
+    fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap) {
+        let seen = Seen {
+            definition: definition.id(),
+            tag: u64::MAX,
+            outcome: RunOutcome::Trapped(trap.clone()),
+            published: Vec::new(),
+            reports: Vec::new(),
+            writes_refused: 0,
+        };
+        self.0.send(seen).ok();
+    }
+    fn turn_finished(&mut self) {}
+}
+
+pub(crate) fn published(output: &RunOutput) -> Vec<(String, Vec<u8>)> {
+    output
+        .effects()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Publish { topic, payload, .. } => Some((topic.to_owned(), payload.to_vec())),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn reports(output: &RunOutput) -> Vec<String> {
+    output
+        .effects()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Report { code, message, .. } => Some(format!("{code}: {message}")),
+            _ => None,
+        })
+        .collect()
+}
+
+/// An executor with so many threads, and what its sinks saw.
+pub(crate) fn executor(threads: usize) -> (lotmq_host::Executor, Receiver<Seen>) {
+    let (sender, receiver) = mpsc::channel();
+    let options = lotmq_host::ExecutorOptions { threads, ..lotmq_host::ExecutorOptions::default() };
+    let executor = lotmq_host::Executor::start(options, |_| Box::new(Collector(sender.clone()))).unwrap();
+    (executor, receiver)
+}
+
+pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
+    DefinitionSpec {
+        id: DefinitionId(id),
+        tenant: 0,
+        guest,
+        services: Arc::new(Broker::default()),
+        grants: Arc::new(Grants::action()),
+        limits: GuestLimits::default(),
+        mailbox: MailboxOptions::default(),
+        after_traps: lotmq_host::AfterTraps::Restart,
+    }
+}
+
+pub(crate) fn message<'a>(topic: &'a str, payload: &'a [u8]) -> Event<'a> {
+    Event::Message(Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c1" })
+}
+
+pub(crate) fn owned(topic: &str, payload: &[u8]) -> OwnedEvent {
+    OwnedEvent::Message(Arc::new(OwnedMessage {
+        topic: topic.into(),
+        payload: payload.to_vec().into(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        client_id: "c1".into(),
+    }))
+}
+
+/// Runs a guest once with all grants of an Action.
+pub(crate) fn run_once(text: Text<'_>, event: &Event<'_>) -> (RunOutcome, RunOutput) {
+    let mut output = RunOutput::new();
+    let services: Arc<dyn Services> = Arc::new(Broker::default());
+    let mut instance =
+        text.guest().instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
+    let outcome = instance.run(event, RunContext::new(DefinitionId(1)), &mut output);
+    (outcome, output)
+}
