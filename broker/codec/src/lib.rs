@@ -22,6 +22,7 @@
 
 mod error;
 mod frame;
+mod fuzz;
 pub mod limits;
 mod packet;
 mod packet_id;
@@ -36,6 +37,7 @@ mod write;
 
 pub use error::{DecodeError, EncodeError, FrameError};
 pub use frame::{FixedHeader, fixed_header};
+pub use fuzz::fuzz_packet;
 pub use packet::{
     Ack, AckType, Auth, ClientPacket, Connack, Connect, Disconnect, ForwardProperties, HeadLayout, Publish,
     PublishHead, RetainHandling, ServerPacket, Suback, Subscribe, SubscribeFilter, SubscribeFilters,

@@ -96,8 +96,8 @@ reason_codes! {
     Banned = 0x8A, "banned", Some(5), [Connack];
     /// The server shuts down.
     ServerShuttingDown = 0x8B, "server shutting down", None, [Disconnect];
-    /// The authentication method is not supported or not the current one.
-    BadAuthenticationMethod = 0x8C, "bad authentication method", None, [Connack Disconnect];
+    /// The authentication method is not supported. Table 2-6 names DISCONNECT too, the table that binds it (§3.14.2.1) does not.
+    BadAuthenticationMethod = 0x8C, "bad authentication method", None, [Connack];
     /// Nothing came for 1.5 times the Keep Alive \[MQTT-3.1.2-22\].
     KeepAliveTimeout = 0x8D, "keep alive timeout", None, [Disconnect];
     /// Another connection with the same Client Identifier took over \[MQTT-3.1.4-3\].
@@ -245,6 +245,14 @@ mod tests {
         assert_eq!(carried_by(PacketType::Pubrel), [0, 0x92]); // §3.6.2.1
         assert_eq!(carried_by(PacketType::Pubcomp), [0, 0x92]); // §3.7.2.1
         assert_eq!(carried_by(PacketType::Auth), [0, 0x18, 0x19]); // §3.15.2.1
+        let disconnect: Vec<u8> = [0x00, 0x04]
+            .into_iter()
+            .chain(0x80..=0x83)
+            .chain([0x87, 0x89, 0x8B])
+            .chain(0x8D..=0x90)
+            .chain(0x93..=0xA2)
+            .collect();
+        assert_eq!(carried_by(PacketType::Disconnect), disconnect); // [MQTT-3.14.2-1], §3.14.2.1
     }
 
     #[test]
