@@ -1,0 +1,239 @@
+//! The configuration: every key once, five sources with one precedence, and where each value came from.
+//!
+//! Read by `lotmq serve` before anything starts ([`Config::load`]) and by the server again once the store is open
+//! ([`Config::with_stored`]), because what `Config/New` wrote lies there. Keys live in one file per section; parsing, the
+//! `Config` topic, `lotmq config show` and `docs/configuration.md` all derive from those tables.
+//!
+//! Invariants: flag > environment > stored > file > default, key by key; a value is inside its range or loading fails; an
+//! unknown key is an error that names the nearest one. Not here: applying a change to what runs.
+
+mod admin;
+mod auth;
+mod broker;
+mod compat;
+mod data_directory;
+mod environment;
+mod error;
+mod file;
+mod key;
+mod limits;
+mod listener;
+mod log;
+mod lot;
+mod nearest;
+mod not_yet;
+mod origin;
+mod overlay;
+mod reference;
+mod setting;
+mod store;
+mod sys;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+pub use admin::Admin;
+pub use auth::{AnonymousLogin, Auth};
+pub use broker::Broker;
+pub use compat::Compat;
+pub use data_directory::{DataDirectory, Surroundings};
+pub use error::{ConfigError, ValueError};
+pub use file::{ConfigFile, default_path};
+pub use key::{KEYS, Key};
+pub use limits::{Limits, OnFull, SessionExpiryMax};
+pub use listener::{Listener, MqttListener};
+pub use log::Log;
+pub use lot::{Lot, LotCache};
+pub use origin::Origin;
+pub use overlay::Overlay;
+pub use reference::markdown;
+pub use setting::{BindAddresses, Secret};
+pub use store::{Durability, Store};
+pub use sys::Sys;
+
+use origin::Assignment;
+
+/// Everything that can be set, checked and complete.
+///
+/// ```
+/// use lotmq_server::config::{Config, Sources};
+///
+/// let config = Config::load(Sources {
+///     environment: vec![("LOTMQ_LISTENER_MQTT_PORT".into(), "2883".into())],
+///     ..Sources::default()
+/// })?;
+/// assert_eq!(config.listener.mqtt.port, 2883);
+/// assert_eq!(config.origin("listener.mqtt.port").to_string(), "environment LOTMQ_LISTENER_MQTT_PORT");
+/// # Ok::<(), lotmq_server::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Section `[broker]`.
+    pub broker: Broker,
+    /// Sections `[listener.<name>]`.
+    pub listener: Listener,
+    /// Section `[auth]`.
+    pub auth: Auth,
+    /// Section `[log]`.
+    pub log: Log,
+    /// Section `[admin]`.
+    pub admin: Admin,
+    /// Section `[limits]`.
+    pub limits: Limits,
+    /// Section `[store]`.
+    pub store: Store,
+    /// Section `[lot]`.
+    pub lot: Lot,
+    /// Section `[lot.compat]`.
+    pub compat: Compat,
+    /// Section `[sys]`.
+    pub sys: Sys,
+    /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.
+    pub data: DataDirectory,
+    /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`; `None` is the documented default.
+    pub initial_root_password: Option<Secret>,
+    assignments: Vec<Assignment>,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// What [`Config::load`] reads; nothing is taken from the process behind the caller's back.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Values from the command line: flag as written, path of the key, value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+    /// Environment variables; those that do not begin with `LOTMQ_` are ignored, but for `BROKER_ROOT_PASSWORD`.
+    pub environment: Vec<(String, String)>,
+    /// What `Config/New` stored; empty until the store is open.
+    pub stored: Overlay,
+    /// The file, already read.
+    pub file: Option<ConfigFile>,
+    /// The data directory.
+    pub data: DataDirectory,
+}
+
+impl Config {
+    /// Merges the sources over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first unknown key, value of the wrong type or value outside its range, with its origin.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let mut assignments = Vec::new();
+        if let Some(file) = &sources.file {
+            assignments.extend(file.assignments()?);
+        }
+        assignments.extend(sources.stored.assignments()?);
+        assignments.extend(environment::assignments(&sources.environment)?);
+        for (flag, path, value) in sources.flags {
+            let key = Key::find(path).ok_or_else(|| nearest::unknown_key(path, &Origin::Flag(flag)))?;
+            assignments.push(Assignment { key, value: Value::String(value), origin: Origin::Flag(flag) });
+        }
+        let start = Self {
+            data: sources.data,
+            initial_root_password: environment::root_password(&sources.environment),
+            ..Self::default()
+        };
+        start.resolve(assignments)
+    }
+
+    /// The same with `stored` in place of what was stored before; all other sources keep their values.
+    ///
+    /// # Errors
+    /// [`ConfigError`] as [`Config::load`]; `self` still holds then.
+    pub fn with_stored(&self, stored: &Overlay) -> Result<Self, ConfigError> {
+        let mut assignments: Vec<Assignment> = self
+            .assignments
+            .iter()
+            .filter(|assignment| assignment.origin != Origin::Stored)
+            .cloned()
+            .collect();
+        assignments.extend(stored.assignments()?);
+        let start = Self {
+            data: self.data.clone(),
+            initial_root_password: self.initial_root_password.clone(),
+            ..Self::default()
+        };
+        start.resolve(assignments)
+    }
+
+    fn resolve(mut self, mut assignments: Vec<Assignment>) -> Result<Self, ConfigError> {
+        assignments.sort_by_key(|assignment| assignment.origin.rank());
+        for Assignment { key, value, origin } in &assignments {
+            key.set(&mut self, value).map_err(|reason| ConfigError::ValueInvalid {
+                key: key.path,
+                value: value.to_string(),
+                origin: origin.clone(),
+                reason,
+            })?;
+            self.origins.insert(key.path, origin.clone());
+        }
+        self.assignments = assignments;
+        Ok(self)
+    }
+
+    /// Where the value of the key with this path came from; [`Origin::Default`] also for a path that is none.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> &Origin {
+        self.origins.get(path).unwrap_or(&Origin::Default)
+    }
+
+    /// The keys of `stored` that do not hold, because a flag or the environment sets them too; with what overrides them.
+    #[must_use]
+    pub fn overrides(&self, stored: &Overlay) -> Vec<(&'static Key, &Origin)> {
+        let strong = |key: &Key| self.origin(key.path).rank() > Origin::Stored.rank();
+        KEYS.iter()
+            .filter(|key| stored.contains(key) && strong(key))
+            .map(|key| (*key, self.origin(key.path)))
+            .collect()
+    }
+
+    /// Every key in the order of the reference, with its value and origin.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Value, &Origin)> {
+        KEYS.iter().map(|key| (*key, key.get(self), self.origin(key.path)))
+    }
+
+    /// The keys with JSON names, as the topic `$SYS/Coreflux/Config` shows them.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        KEYS.iter().filter_map(|key| Some((key.json?.to_owned(), key.get(self)))).collect()
+    }
+
+    /// Whom a connection without user name may come from. Until the key is set explicitly: loopback only.
+    #[must_use]
+    pub fn anonymous_login(&self) -> AnonymousLogin {
+        match (self.auth.anonymous, self.origin("auth.anonymous")) {
+            (false, _) => AnonymousLogin::Off,
+            (true, Origin::Default) => AnonymousLogin::LoopbackOnly,
+            (true, _) => AnonymousLogin::Everywhere,
+        }
+    }
+
+    /// Addresses of the MQTT listener. Port 0 lets the system choose.
+    #[must_use]
+    pub fn mqtt_addresses(&self) -> Vec<SocketAddr> {
+        self.listener.mqtt.bind.with_port(self.listener.mqtt.port)
+    }
+
+    /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is set.
+    #[must_use]
+    pub fn health_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.bind.as_ref().unwrap_or(&self.listener.mqtt.bind).with_port(self.admin.health_port)
+    }
+
+    /// The file of the embedded store.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.data.path.join("lotmq.redb")
+    }
+}
+
+/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that does; for a warning at start.
+#[must_use]
+pub fn unknown_variables(environment: &[(String, String)]) -> Vec<(String, String)> {
+    environment::unknown(environment)
+}
+
+#[cfg(test)]
+mod tests;

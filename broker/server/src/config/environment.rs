@@ -1,0 +1,54 @@
+//! The environment: `LOTMQ_` and a key's path in upper case.
+
+use serde_json::Value;
+
+use super::nearest::nearest;
+use super::origin::Assignment;
+use super::{ConfigError, KEYS, Key, Origin, Secret};
+
+const PREFIX: &str = "LOTMQ_";
+
+/// Variables with our prefix that are not keys of the configuration.
+const OTHERS: [&str; 3] = ["LOTMQ_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG"];
+
+pub(in crate::config) fn assignments(
+    environment: &[(String, String)],
+) -> Result<Vec<Assignment>, ConfigError> {
+    Ok(environment
+        .iter()
+        .filter_map(|(name, value)| {
+            let key = key(name)?;
+            Some(Assignment {
+                key,
+                value: Value::String(value.clone()),
+                origin: Origin::Environment(name.clone()),
+            })
+        })
+        .collect())
+}
+
+fn key(variable: &str) -> Option<&'static Key> {
+    if !variable.starts_with(PREFIX) {
+        return None;
+    }
+    KEYS.iter().find(|key| key.short_variable == Some(variable) || key.variable() == variable).copied()
+}
+
+/// Password for `root` when it is created. The older name counts only without the newer.
+pub(in crate::config) fn root_password(environment: &[(String, String)]) -> Option<Secret> {
+    ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"].iter().find_map(|wanted| {
+        let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
+        Some(Secret::new(value.clone()))
+    })
+}
+
+pub(in crate::config) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)> {
+    let known = || KEYS.iter().map(|key| key.variable()).chain(OTHERS.map(str::to_owned));
+    environment
+        .iter()
+        .filter(|(name, _)| {
+            name.starts_with(PREFIX) && key(name).is_none() && !OTHERS.contains(&name.as_str())
+        })
+        .map(|(name, _)| (name.clone(), nearest(name, known()).unwrap_or_default()))
+        .collect()
+}

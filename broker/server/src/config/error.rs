@@ -1,0 +1,87 @@
+//! What can be wrong with a configuration. All of it is the operator's to fix, so every text names the place and the way out.
+
+use std::path::PathBuf;
+
+use super::Origin;
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No key has this name.
+    #[error("unknown key `{name}` ({origin}){}", hint(nearest.as_deref()))]
+    KeyUnknown {
+        /// The name as written.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The key with the most similar name, unless none is similar.
+        nearest: Option<String>,
+    },
+    /// The key belongs to a part of the broker that this version does not have.
+    #[error("key `{name}` ({origin}) is not available in this version")]
+    KeyNotYet {
+        /// The name as written.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// The value is not one that the key can have.
+    #[error("`{key}` cannot be {value} ({origin}): {reason}")]
+    ValueInvalid {
+        /// Path of the key.
+        key: &'static str,
+        /// The value as written, in JSON.
+        value: String,
+        /// Where it stands.
+        origin: Origin,
+        /// What is wrong with it.
+        reason: ValueError,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML: {reason}", path.display())]
+    FileMalformed {
+        /// The file.
+        path: PathBuf,
+        /// The parser's text, with line and column.
+        reason: String,
+    },
+    /// The file could not be read.
+    #[error("cannot read configuration file {}: {reason}", path.display())]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        reason: std::io::Error,
+    },
+    /// What was written to `Config/New` is not a JSON object.
+    #[error("configuration is not a JSON object: {reason}")]
+    JsonMalformed {
+        /// The parser's text.
+        reason: String,
+    },
+}
+
+/// Why a value does not fit its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// Another kind of value is wanted.
+    #[error("expected {expected}")]
+    WrongType {
+        /// What the key takes.
+        expected: &'static str,
+    },
+    /// A number outside the range of the key.
+    #[error("allowed are {low} to {high}")]
+    OutOfRange {
+        /// Smallest allowed.
+        low: u64,
+        /// Largest allowed.
+        high: u64,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}

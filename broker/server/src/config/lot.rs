@@ -1,0 +1,26 @@
+//! Section `[lot]`: how LoT programs see topics.
+
+use super::key::section;
+use super::setting::words;
+
+section! {
+    /// How LoT programs see topics.
+    Lot at "lot", |config| config.lot => {
+        /// Which topics keep their last value for `GET TOPIC`: those that a definition reads, or every topic.
+        cache: LotCache = LotCache::ReadTopics, json "LotCache";
+        /// Most topics with a last value, for each tenant; the one written longest ago goes first.
+        cache_topics: u64 = 1_000_000, json "LotCacheTopics", range 1..=1_000_000_000;
+        /// Most bytes of last values, for each tenant; the one written longest ago goes first.
+        cache_bytes: u64 = 268_435_456, json "LotCacheBytes", range 65_536..=1_099_511_627_776;
+    }
+}
+
+words! {
+    /// Which topics keep their last value.
+    LotCache {
+        /// Topics that a loaded definition reads.
+        ReadTopics = "read-topics",
+        /// Every topic.
+        All = "all",
+    }
+}

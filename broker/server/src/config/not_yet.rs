@@ -1,0 +1,36 @@
+//! Keys of the commands reference (§9.2) whose part of the broker does not exist yet: refused by name, never ignored.
+
+/// Whether `name`, a path or a JSON name, is such a key.
+pub(in crate::config) fn is_not_yet(name: &str) -> bool {
+    let first = |section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+    SECTIONS.iter().any(|section| name == *section || first(section)) || NAMES.contains(&name)
+}
+
+const SECTIONS: [&str; 7] =
+    ["listener.mqtts", "listener.ws", "listener.wss", "tls", "modules", "routes", "tenant"];
+
+const NAMES: [&str; 23] = [
+    "auth.module",
+    "lot.durable_triggers",
+    "lot.compat.rule_trailing_plus",
+    "lot.compat.model_publish_rules",
+    "lot.compat.model_output",
+    "lot.compat.empty_as_zero_value",
+    "listener.mqtt.tenant",
+    "listener.mqtt.tenant_from",
+    "TlsPort",
+    "BindIPForMQTTwithTls",
+    "WebsocketPort",
+    "BindIpForWebSockets",
+    "WebsocketPortTls",
+    "BindIpForWebSocketsTls",
+    "CertificatePath",
+    "CertificatePassword",
+    "AuthModule",
+    "DurableTriggers",
+    "RequireSignedModules",
+    "AllowedFileRoots",
+    "modules.require_signature",
+    "routes.file_roots",
+    "tls.certificate",
+];

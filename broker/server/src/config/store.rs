@@ -1,0 +1,24 @@
+//! Section `[store]`: what an acknowledgement promises.
+
+use super::key::section;
+use super::setting::words;
+
+section! {
+    /// What an acknowledgement promises.
+    Store at "store", |config| config.store => {
+        /// What survives: `fsync` a loss of power, `os` a killed process, `none` nothing (for tests and caches).
+        durability: Durability = Durability::Fsync, json "Durability";
+    }
+}
+
+words! {
+    /// What acknowledged data survives.
+    Durability {
+        /// A loss of power: every group of changes is synced to the disk before it is acknowledged.
+        Fsync = "fsync",
+        /// A killed process: changes are with the operating system before they are acknowledged.
+        Os = "os",
+        /// Nothing.
+        None = "none",
+    }
+}

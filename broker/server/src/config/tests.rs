@@ -1,0 +1,188 @@
+use serde_json::json;
+
+use super::*;
+
+fn file(text: &str) -> Option<ConfigFile> {
+    Some(ConfigFile { path: PathBuf::from("lotmq.toml"), text: text.to_owned() })
+}
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn stored(text: &str) -> Overlay {
+    Overlay::parse(text.as_bytes()).unwrap()
+}
+
+/// Commands reference §15 test 22: the stronger source wins, for one key, through all five.
+#[test]
+fn precedence_of_the_five_sources() {
+    let mut sources = Sources::default();
+    let port = |sources: &Sources| {
+        let config = Config::load(sources.clone()).unwrap();
+        (config.listener.mqtt.port, config.origin("listener.mqtt.port").to_string())
+    };
+    assert_eq!(port(&sources), (1883, "default".to_owned()));
+    sources.file = file("[listener.mqtt]\nport = 1");
+    assert_eq!(port(&sources), (1, "file lotmq.toml".to_owned()));
+    sources.stored = stored(r#"{"Port":2}"#);
+    assert_eq!(port(&sources), (2, "Config/New".to_owned()));
+    sources.environment = environment(&[("LOTMQ_LISTENER_MQTT_PORT", "3")]);
+    assert_eq!(port(&sources), (3, "environment LOTMQ_LISTENER_MQTT_PORT".to_owned()));
+    sources.flags = vec![("--listen", "listener.mqtt.port", "4".to_owned())];
+    assert_eq!(port(&sources), (4, "flag --listen".to_owned()));
+}
+
+#[test]
+fn stored_configuration_can_be_exchanged_later() {
+    let sources = Sources {
+        file: file("[listener.mqtt]\nport = 1\n[log]\ndebug = true"),
+        environment: environment(&[("LOTMQ_SYS_INTERVAL_SEC", "5")]),
+        ..Sources::default()
+    };
+    let config = Config::load(sources).unwrap();
+    let overlay = stored(r#"{"Port":2,"SysIntervalSec":7}"#);
+    let changed = config.with_stored(&overlay).unwrap();
+    assert_eq!((changed.listener.mqtt.port, changed.sys.interval_sec), (2, 5));
+    let overridden: Vec<String> =
+        changed.overrides(&overlay).iter().map(|(key, origin)| format!("{} {origin}", key.path)).collect();
+    assert_eq!(overridden, ["sys.interval_sec environment LOTMQ_SYS_INTERVAL_SEC"]);
+
+    let back = overlay.merged(stored(r#"{"Port":null}"#));
+    assert_eq!(changed.with_stored(&back).unwrap().listener.mqtt.port, 1);
+    assert_eq!(config.with_stored(&Overlay::default()).unwrap(), config);
+}
+
+#[test]
+fn whole_config_topic_can_be_written_back() {
+    let config = Config::load(Sources { file: file("[log]\ndebug = true"), ..Sources::default() }).unwrap();
+    let text = Value::Object(config.to_json()).to_string();
+    let overlay = stored(&text).without_unchanged(&config);
+    assert_eq!(overlay, Overlay::default());
+    assert_eq!(config.to_json()["AnonymousLogin"], json!(true));
+    assert_eq!(config.to_json()["BindIPForMQTT"], json!(["127.0.0.1", "::1"]));
+}
+
+#[test]
+fn mistakes_are_refused_with_place_and_way_out() {
+    for (text, expected) in [
+        (
+            "[listener.mqtt]\nprot = 1",
+            "unknown key `listener.mqtt.prot` (file lotmq.toml); did you mean `listener.mqtt.port`?",
+        ),
+        (
+            "[listner]\n[listner.mqtt]\nport = 1",
+            "unknown key `listner.mqtt.port` (file lotmq.toml); did you mean `listener.mqtt.port`?",
+        ),
+        ("colour = 'red'", "unknown key `colour` (file lotmq.toml)"),
+        (
+            "[listener.mqtt]\nport = 70000",
+            "`listener.mqtt.port` cannot be 70000 (file lotmq.toml): allowed are 0 to 65535",
+        ),
+        (
+            "[limits]\nmax_packet_size = 5",
+            "`limits.max_packet_size` cannot be 5 (file lotmq.toml): allowed are 1024 to 268435460",
+        ),
+        (
+            "[store]\ndurability = 'maybe'",
+            "`store.durability` cannot be \"maybe\" (file lotmq.toml): expected `fsync` or `os` or `none`",
+        ),
+        ("[tls]\ncertificate = 'x'", "key `tls` (file lotmq.toml) is not available in this version"),
+        (
+            "[lot]\ndurable_triggers = true",
+            "key `lot.durable_triggers` (file lotmq.toml) is not available in this version",
+        ),
+    ] {
+        let error = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    let malformed = Config::load(Sources { file: file("port = = 1"), ..Sources::default() }).unwrap_err();
+    assert!(malformed.to_string().starts_with("lotmq.toml is not valid TOML: "), "{malformed}");
+    assert!(malformed.to_string().contains("line 1"), "{malformed}");
+}
+
+#[test]
+fn config_new_refuses_what_it_does_not_know() {
+    for (text, expected) in [
+        (r#"{"Prot":1}"#, "unknown key `Prot` (Config/New); did you mean `Port`?"),
+        (r#"{"TlsPort":1}"#, "key `TlsPort` (Config/New) is not available in this version"),
+    ] {
+        assert_eq!(Overlay::parse(text.as_bytes()).unwrap_err().to_string(), expected);
+    }
+    assert!(matches!(Overlay::parse(b"[1]"), Err(ConfigError::JsonMalformed { .. })));
+    let error = Config::default().with_stored(&stored(r#"{"Port":"many"}"#)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`listener.mqtt.port` cannot be \"many\" (Config/New): expected whole number"
+    );
+}
+
+#[test]
+fn environment_has_short_names_and_warns_of_typos() {
+    let variables = environment(&[
+        ("LOTMQ_ANONYMOUS", "false"),
+        ("LOTMQ_LISTENER_MQTT_PROT", "1"),
+        ("LOTMQ_SECRET_KEY", "x"),
+        ("PATH", "/bin"),
+    ]);
+    let config = Config::load(Sources { environment: variables.clone(), ..Sources::default() }).unwrap();
+    assert_eq!(config.anonymous_login(), AnonymousLogin::Off);
+    let typo = ("LOTMQ_LISTENER_MQTT_PROT".to_owned(), "LOTMQ_LISTENER_MQTT_PORT".to_owned());
+    assert_eq!(unknown_variables(&variables), [typo]);
+}
+
+#[test]
+fn anonymous_login_is_for_loopback_until_it_is_set() {
+    let login =
+        |text| Config::load(Sources { file: file(text), ..Sources::default() }).unwrap().anonymous_login();
+    assert_eq!(login(""), AnonymousLogin::LoopbackOnly);
+    assert_eq!(login("[auth]\nanonymous = true"), AnonymousLogin::Everywhere);
+    assert_eq!(login("[auth]\nanonymous = false"), AnonymousLogin::Off);
+}
+
+#[test]
+fn health_port_is_bound_as_the_mqtt_listener_until_it_is_set() {
+    let addresses = |text| -> Vec<String> {
+        let config = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap();
+        config.health_addresses().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(addresses(""), ["127.0.0.1:9100", "[::1]:9100"]);
+    assert_eq!(addresses("[listener.mqtt]\nbind = '0.0.0.0'"), ["0.0.0.0:9100"]);
+    assert_eq!(addresses("[admin]\nbind = '127.0.0.1'\nhealth_port = 1"), ["127.0.0.1:1"]);
+}
+
+#[test]
+fn root_password_comes_from_either_variable_and_is_never_shown() {
+    for (variables, expected) in [
+        (environment(&[("BROKER_ROOT_PASSWORD", "old")]), Some("old")),
+        (environment(&[("BROKER_ROOT_PASSWORD", "old"), ("LOTMQ_ROOT_PASSWORD", "new")]), Some("new")),
+        (environment(&[("LOTMQ_ROOT_PASSWORD", "")]), None),
+    ] {
+        let config = Config::load(Sources { environment: variables, ..Sources::default() }).unwrap();
+        assert_eq!(config.initial_root_password.as_ref().map(Secret::reveal), expected);
+        assert!(!format!("{config:?}").contains("\"new\""));
+    }
+}
+
+#[test]
+fn names_are_unique_and_every_default_reads_back() {
+    let defaults = Config::default();
+    for (index, key) in KEYS.iter().enumerate() {
+        for other in &KEYS[index + 1..] {
+            assert!(key.path != other.path && key.variable() != other.variable());
+            assert!(key.json.is_none() || key.json != other.json, "{}", key.path);
+        }
+        assert!(!key.doc.is_empty() && !not_yet::is_not_yet(key.path));
+        let mut copy = Config::default();
+        key.set(&mut copy, &key.get(&defaults)).unwrap();
+        assert_eq!(copy, defaults, "{}", key.path);
+    }
+}
+
+#[test]
+fn reference_names_every_key() {
+    let page = markdown();
+    for key in KEYS.iter() {
+        assert!(page.contains(&key.variable()), "{}", key.path);
+    }
+}
