@@ -5,7 +5,7 @@
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{Span, Timestamp, Zoned};
+use jiff::{SignedDuration, Span, Timestamp, Zoned};
 use lot_facts::{CalendarDate, Days, OnceAt, TimeOfDay};
 
 /// The instant of a local date-time.
@@ -16,8 +16,9 @@ fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let is_skipped = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
     let at = ambiguous.compatible().ok()?.timestamp();
     if is_skipped {
-        // `compatible` moves the time by the length of the gap, so the jump is the last one before it.
-        return zone.preceding(at).next().map(|jump| jump.timestamp());
+        // `compatible` moves the time by the length of the gap, so the jump is the last one up to there.
+        let just_after = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
+        return zone.preceding(just_after).next().map(|jump| jump.timestamp());
     }
     Some(at)
 }

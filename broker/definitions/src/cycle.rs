@@ -73,3 +73,72 @@ fn way_back(
     let names = ids.iter().rev().filter_map(|id| registry.by_id(*id));
     names.map(|definition| Arc::clone(definition.name())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use lot_facts::{Facts, Trigger};
+
+    use crate::fixture::{World, action, on_topic, topic_facts};
+    use crate::registry::Warning;
+
+    fn writes(facts: Facts, topics: &[&str]) -> Facts {
+        Facts { writes: topic_facts(topics), ..facts }
+    }
+
+    /// The cycle of which the last of these definitions is warned.
+    fn cycle(definitions: &[(&str, &str, &[&str])]) -> Option<String> {
+        let mut world = World::new();
+        let mut last = None;
+        for (name, filter, topics) in definitions {
+            let installed = world.add(writes(on_topic(name, &[filter]), topics));
+            last = installed
+                .warnings
+                .iter()
+                .find(|w| matches!(w, Warning::Cycle { .. }))
+                .map(ToString::to_string);
+        }
+        last
+    }
+
+    #[test]
+    fn cycles_are_found_at_deploy() {
+        for (definitions, expected) in [
+            ([("A", "a", ["b"].as_slice())].as_slice(), None),
+            (&[("A", "a", &["a"])], Some("may trigger itself: A -> A")),
+            (&[("A", "a/#", &["a/out"])], Some("may trigger itself: A -> A")),
+            (&[("A", "a/+", &["a/x/y"])], None),
+            (&[("A", "a", &["b"]), ("B", "b", &["a"])], Some("may trigger itself: B -> A -> B")),
+            (
+                &[("A", "a", &["b"]), ("B", "b", &["c"]), ("C", "c", &["+"])],
+                Some("may trigger itself: C -> C"),
+            ),
+            (
+                &[("A", "a", &["b/1"]), ("B", "b/+", &["c/1"]), ("C", "c/#", &["x", "a"])],
+                Some("may trigger itself: C -> A -> B -> C"),
+            ),
+            // A cycle further on is not this definition's.
+            (&[("A", "a", &["b"]), ("B", "b", &["a"]), ("C", "c", &["a"])], None),
+            (&[("A", "a", &["ANY"])], None),
+        ] {
+            assert_eq!(cycle(definitions).as_deref(), expected, "{definitions:?}");
+        }
+    }
+
+    #[test]
+    fn timers_and_keeps_close_no_cycle() {
+        let mut world = World::new();
+        world.add(writes(action("Start", Trigger::Start), &["a"]));
+        let keeper = Facts { keeps: topic_facts(&["a"]), ..on_topic("K", &["a"]) };
+        assert!(world.add(keeper).warnings.is_empty());
+    }
+
+    #[test]
+    fn long_chains_end_the_search() {
+        let mut world = World::new();
+        for n in 0..200 {
+            world.add(writes(on_topic(&format!("A{n}"), &[&format!("t/{n}")]), &[&format!("t/{}", n + 1)]));
+        }
+        let closing = world.add(writes(on_topic("End", &["t/200"]), &["t/0"]));
+        assert!(closing.warnings.is_empty(), "more than 64 hops: the loop guard stops such a message before");
+    }
+}

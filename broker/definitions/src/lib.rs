@@ -15,6 +15,8 @@ mod change;
 mod cycle;
 mod definition;
 mod fact_index;
+#[cfg(test)]
+mod fixture;
 mod hooks;
 mod last_values;
 mod levels;

@@ -40,6 +40,10 @@ pub const CALENDAR_LATE_MAX: Duration = Duration::from_secs(120);
 /// Longest wait while a calendar timer is armed, so that a clock that was set is noticed.
 pub const CALENDAR_CHECK: Duration = Duration::from_secs(60);
 
+/// A wall clock that fell behind the monotonic one by more than this was set back; less is slewing, at most 0.5 ms per
+/// second.
+pub(crate) const CLOCK_STEP_MIN: Duration = Duration::from_secs(1);
+
 /// How long `-actionTrace` arms a trace. Commands reference §4.
 pub const TRACE_ARMED: Duration = Duration::from_secs(300);
 

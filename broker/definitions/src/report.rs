@@ -228,3 +228,120 @@ fn once_text(at: OnceAt) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lot_facts::{CalendarDate, Facts, Kind};
+
+    use super::*;
+    use crate::fixture::{World, action, definition, needs, on_topic};
+    use crate::record::RunError;
+    use crate::registry::OnExisting;
+
+    fn json<T: Serialize>(value: &T) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+
+    #[test]
+    fn diagnostic_has_the_fields_of_the_reference_in_order() {
+        let mut world = World::new();
+        let hot = world.add(needs(on_topic("Hot", &["s/+/t", "x"]), Kind::Model, "R")).definition;
+        assert_eq!(
+            json(&world.registry.diagnose(DefinitionKind::Action, "Hot")),
+            r#"{"kind":"action","name":"Hot","origin":"adhoc","state":"pending","#.to_owned()
+                + r#""triggers":["ON TOPIC \"s/+/t\"","ON TOPIC \"x\""],"#
+                + r#""dependencies":[{"kind":"model","name":"R","present":false}],"lastRun":null,"lastError":null,"#
+                + r#""runs":0,"warnings":["pending until these are added: Model R"]}"#
+        );
+        let model = definition(Facts::new(Kind::Model, "R"));
+        world.registry.install(model, OnExisting::Replace, world.now).unwrap();
+        hot.activity.run_ended(world.now.wall);
+        hot.activity.record_error("Hot", &RunError { code: "LOT501", ..RunError::default() }, world.now.wall);
+        let text = json(&world.registry.diagnose_any("Hot"));
+        for part in [
+            r#""state":"running""#,
+            r#""present":true"#,
+            r#""lastRun":"2026-11-20T09:00:00.000Z""#,
+            r#""lastError":{"action":"Hot","code":"LOT501""#,
+            r#""runs":1,"warnings":[]"#,
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(world.registry.diagnose(DefinitionKind::Rule, "Hot"), None);
+        world.registry.set_failed(hot.id, "component does not load", world.now);
+        let report = world.registry.diagnose(DefinitionKind::Action, "Hot").unwrap();
+        assert_eq!((report.state, report.warnings), (State::Error, vec!["component does not load".into()]));
+    }
+
+    #[test]
+    fn lists_have_the_rows_of_the_reference() {
+        let mut world = World::new();
+        world.add(needs(on_topic("A", &["a"]), Kind::Action, "B"));
+        let project = Origin::Project { project: "plant".into(), file: "main.lotnb".into(), cell: Some(3) };
+        let model = definition(Facts::new(Kind::Model, "M"));
+        let model = crate::NewDefinition { origin: project, ..model };
+        world.registry.install(model, OnExisting::Replace, world.now).unwrap();
+        assert_eq!(
+            json(&world.registry.list_entities()),
+            r#"[{"type":"Model","name":"M","origin":"plant/main.lotnb/3"},{"type":"Action","name":"A","origin":"adhoc"}]"#
+        );
+        assert_eq!(
+            json(&world.registry.listing(DefinitionKind::Action, 10)),
+            r#"[{"name":"A","state":"pending","origin":"adhoc"}]"#
+        );
+        assert!(world.registry.listing(DefinitionKind::Action, 0).is_empty());
+        assert_eq!(
+            json(&world.registry.pending_status()),
+            r#"[{"kind":"action","name":"A","missing":["Action B"]}]"#
+        );
+        assert_eq!(
+            json(&world.registry.ownership()),
+            r#"{"model:M":{"project":"plant","file":"main.lotnb","cell":3}}"#
+        );
+    }
+
+    #[test]
+    fn origin_survives_being_stored() {
+        let project = Origin::Project { project: "p".into(), file: "f".into(), cell: None };
+        for origin in [Origin::AdHoc, project] {
+            assert_eq!(serde_json::from_str::<Origin>(&json(&origin)).unwrap(), origin);
+        }
+    }
+
+    #[test]
+    fn triggers_are_shown_as_they_are_written() {
+        let at = TimeOfDay { hour: 18, minute: 0, second: 5 };
+        let date = CalendarDate { year: 2026, month: 12, day: 24 };
+        let every = |interval| Trigger::Every { interval };
+        for (trigger, expected) in [
+            (Trigger::Change { filters: vec!["a".into()] }, "ON CHANGE \"a\""),
+            (every(Interval::Milliseconds(10_000)), "ON EVERY 10 SECONDS"),
+            (every(Interval::Milliseconds(1)), "ON EVERY 1 MILLISECOND"),
+            (every(Interval::Milliseconds(1500)), "ON EVERY 1500 MILLISECONDS"),
+            (every(Interval::Milliseconds(7_200_000)), "ON EVERY 2 HOURS"),
+            (every(Interval::Milliseconds(604_800_000)), "ON EVERY 7 DAYS"),
+            (every(Interval::Months(1)), "ON EVERY 1 MONTH"),
+            (every(Interval::Months(24)), "ON EVERY 2 YEARS"),
+            (Trigger::Calendar { days: Days::WEEKDAY, at }, "ON EVERY WEEKDAY AT \"18:00:05\""),
+            (Trigger::Calendar { days: Days::only(6), at }, "ON EVERY SUNDAY AT \"18:00:05\""),
+            (
+                Trigger::Once(OnceAt { date, time: at, offset_minutes: None }),
+                "ON TIMESTAMP \"24-12-2026 18:00:05\"",
+            ),
+            (
+                Trigger::Once(OnceAt { date, time: at, offset_minutes: Some(-90) }),
+                "ON TIMESTAMP \"24-12-2026 18:00:05-01:30\"",
+            ),
+            (Trigger::Start, "ON START"),
+            (Trigger::Connect, "ON CONNECT"),
+            (Trigger::Disconnect, "ON DISCONNECT"),
+            (Trigger::Subscribe { pattern: None }, "ON SUBSCRIBE"),
+            (Trigger::Subscribe { pattern: Some("a/#".into()) }, "ON SUBSCRIBE \"a/#\""),
+        ] {
+            let mut world = World::new();
+            world.add(action("A", trigger));
+            let report = world.registry.diagnose(DefinitionKind::Action, "A").unwrap();
+            assert_eq!(report.triggers, [expected]);
+        }
+    }
+}

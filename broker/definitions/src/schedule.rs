@@ -16,7 +16,7 @@ use lot_facts::{Days, Interval, TimeOfDay, Trigger};
 
 use crate::calendar;
 use crate::definition::DefinitionId;
-use crate::limits::{CALENDAR_CHECK, CALENDAR_LATE_MAX, INTERVAL_MIN};
+use crate::limits::{CALENDAR_CHECK, CALENDAR_LATE_MAX, CLOCK_STEP_MIN, INTERVAL_MIN};
 use crate::now::Now;
 
 /// All timers of one tenant.
@@ -26,8 +26,8 @@ pub(crate) struct Schedule {
     timers: HashMap<DefinitionId, Timer>,
     by_elapsed: BTreeSet<(Duration, DefinitionId)>,
     by_wall: BTreeSet<(Timestamp, DefinitionId)>,
-    /// The latest reading of the wall clock; a smaller one means that the clock was set back.
-    last_wall: Timestamp,
+    /// The latest reading of both clocks; the wall clock was set when it did not go on as the other did.
+    last: Option<Now>,
 }
 
 #[derive(Debug)]
@@ -62,14 +62,14 @@ impl Schedule {
             timers: HashMap::new(),
             by_elapsed: BTreeSet::new(),
             by_wall: BTreeSet::new(),
-            last_wall: Timestamp::MIN,
+            last: None,
         }
     }
 
     /// Arms the timer of a definition, in place of one it may have.
     pub(crate) fn arm(&mut self, id: DefinitionId, trigger: &Trigger, now: Now) -> Arming {
         self.disarm(id);
-        self.last_wall = self.last_wall.max(now.wall);
+        self.observe(now);
         let rule = match trigger {
             Trigger::Every { interval: Interval::Milliseconds(ms) } => return self.arm_every(id, *ms, now),
             Trigger::Every { interval: Interval::Months(months) } => {
@@ -114,10 +114,7 @@ impl Schedule {
 
     /// Says which definitions are to run now, each at most once, intervals before calendars, each in order of time.
     pub(crate) fn due(&mut self, now: Now, mut run: impl FnMut(DefinitionId)) {
-        if now.wall < self.last_wall {
-            self.clock_set_back(now.wall);
-        }
-        self.last_wall = now.wall;
+        self.observe(now);
         while let Some((next, id)) = self.by_elapsed.first().copied().filter(|(next, _)| *next <= now.elapsed)
         {
             self.by_elapsed.remove(&(next, id));
@@ -173,6 +170,17 @@ impl Schedule {
                 self.by_wall.insert((later, id));
             }
             None => drop(self.timers.remove(&id)),
+        }
+    }
+
+    /// Notices when the wall clock was set back. What the new clock would have read at the last call counts, so that an
+    /// instant between that call and this one is not lost.
+    fn observe(&mut self, now: Now) {
+        let Some(last) = self.last.replace(now) else { return };
+        let passed = signed(now.elapsed.saturating_sub(last.elapsed));
+        let would_have_read = now.wall.checked_sub(passed).unwrap_or(Timestamp::MIN);
+        if last.wall.duration_since(would_have_read) > signed(CLOCK_STEP_MIN) {
+            self.clock_set_back(would_have_read);
         }
     }
 

@@ -76,3 +76,48 @@ fn expiry(now: Now) -> Timestamp {
     let span = SignedDuration::try_from(TRACE_ARMED).unwrap_or(SignedDuration::ZERO);
     now.wall.checked_add(span).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{World, on_topic};
+
+    fn traced(world: &World) -> Vec<String> {
+        world.registry.trace_status(world.now).iter().map(|status| status.action.to_string()).collect()
+    }
+
+    #[test]
+    fn traces_expire_survive_replacement_and_end_on_demand() {
+        let mut world = World::new();
+        for name in ["A", "B"] {
+            world.add(on_topic(name, &["a"]));
+        }
+        let status = world.registry.trace("A", world.now).unwrap();
+        assert_eq!(
+            serde_json::to_string(&status).unwrap(),
+            r#"{"action":"A","expiresUtc":"2026-11-20T09:05:00.000Z"}"#
+        );
+        world.add(on_topic("A", &["b"]));
+        assert_eq!(traced(&world), ["A"], "one traces while one edits");
+        world.pass(300);
+        assert!(traced(&world).is_empty());
+        assert_eq!(
+            world.registry.trace("Nope", world.now).unwrap_err().to_string(),
+            "Action 'Nope' not found."
+        );
+        assert!(world.registry.trace_remove("Nope").is_err());
+    }
+
+    #[test]
+    fn all_covers_what_is_deployed_meanwhile() {
+        let mut world = World::new();
+        world.add(on_topic("A", &["a"]));
+        assert_eq!(world.registry.trace_all(world.now).len(), 1);
+        world.add(on_topic("B", &["a"]));
+        assert_eq!(traced(&world), ["A", "B"]);
+        world.registry.trace_remove("A").unwrap();
+        assert_eq!(traced(&world), ["B"]);
+        world.registry.trace_off();
+        world.add(on_topic("C", &["a"]));
+        assert!(traced(&world).is_empty());
+    }
+}
