@@ -32,6 +32,7 @@ mod protocol_version;
 mod qos;
 mod read;
 mod reason_code;
+mod scan;
 mod topic_name;
 mod write;
 

@@ -81,7 +81,8 @@ impl PacketType {
 
     /// Whether the lower four bits of a first byte are legal for this type \[MQTT-2.1.3-1\].
     ///
-    /// For PUBLISH: QoS is not 3 \[MQTT-3.3.1-4\] and DUP is 0 at QoS 0 \[MQTT-3.3.1-2\].
+    /// For PUBLISH: QoS is not 3 \[MQTT-3.3.1-4\] and DUP is 0 at QoS 0 \[MQTT-3.3.1-2\]. 3.1 allowed DUP in repeated PUBREL,
+    /// SUBSCRIBE and UNSUBSCRIBE; since a header does not know its version, they are refused as 3.1.1 demands.
     #[must_use]
     #[inline]
     pub(crate) const fn flags_valid(self, flags: u8) -> bool {

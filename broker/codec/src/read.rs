@@ -3,6 +3,7 @@
 use crate::error::DecodeError;
 use crate::frame::var_int_len;
 use crate::limits::VAR_INT_BYTES_MAX;
+use crate::scan::has_any;
 use crate::{PacketId, PacketType, ReasonCode};
 
 /// A position in a packet's body. Reads advance it; a failed read leaves it where it was or the decode ends there.
@@ -99,9 +100,23 @@ impl<'a> Reader<'a> {
     /// A UTF-8 encoded string: well-formed \[MQTT-1.5.4-1\] and without U+0000 \[MQTT-1.5.4-2\]. A byte order mark stays \[MQTT-1.5.4-3\].
     #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
-        let bytes = self.binary()?;
-        let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::StringNotUtf8)?;
-        if bytes.contains(&0) { Err(DecodeError::StringContainsNul) } else { Ok(text) }
+        let text = self.utf8()?;
+        if has_any(text.as_bytes(), [0]) { Err(DecodeError::StringContainsNul) } else { Ok(text) }
+    }
+
+    /// A string without wildcards; it may be empty. One pass over the bytes looks for all that is forbidden.
+    #[inline]
+    pub(crate) fn string_without_wildcards(&mut self) -> Result<&'a str, DecodeError> {
+        let text = self.utf8()?;
+        if !has_any(text.as_bytes(), [0, b'+', b'#']) {
+            return Ok(text);
+        }
+        Err(if text.contains('\0') { DecodeError::StringContainsNul } else { DecodeError::TopicNameInvalid })
+    }
+
+    #[inline]
+    fn utf8(&mut self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.binary()?).map_err(|_| DecodeError::StringNotUtf8)
     }
 
     /// A reason code that packets of this type can carry (§2.4).

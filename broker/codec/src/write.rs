@@ -5,6 +5,7 @@ use crate::error::EncodeError;
 use crate::frame::var_int_len;
 use crate::limits::{FIELD_BYTES_MAX, VAR_INT_MAX};
 use crate::property::{Properties, PropertyBuf, PropertyId, PropertyPlace};
+use crate::scan::has_any;
 
 /// Appends one packet: `first_byte`, the length of what `body` appends, and that.
 ///
@@ -35,9 +36,9 @@ fn var_int_bytes(value: usize) -> Result<([u8; 4], usize), EncodeError> {
     let len = checked_len(value)?;
     let mut rest = len;
     let bytes = [(); 4].map(|()| {
-        let low = rest.to_le_bytes().first().map_or(0, |byte| byte & 0x7F);
+        let [low, ..] = rest.to_le_bytes();
         rest >>= 7;
-        if rest > 0 { low | 0x80 } else { low }
+        if rest > 0 { low | 0x80 } else { low & 0x7F }
     });
     Ok((bytes, var_int_len(len)))
 }
@@ -45,8 +46,14 @@ fn var_int_bytes(value: usize) -> Result<([u8; 4], usize), EncodeError> {
 /// Appends a variable byte integer in its shortest form \[MQTT-1.5.5-1\].
 #[inline]
 pub(crate) fn put_var_int(out: &mut Vec<u8>, value: usize) -> Result<(), EncodeError> {
-    let (bytes, count) = var_int_bytes(value)?;
-    out.extend(bytes.into_iter().take(count));
+    let mut rest = checked_len(value)?;
+    while rest > 0x7F {
+        let [low, ..] = rest.to_le_bytes();
+        out.push(low | 0x80);
+        rest >>= 7;
+    }
+    let [low, ..] = rest.to_le_bytes();
+    out.push(low);
     Ok(())
 }
 
@@ -73,7 +80,7 @@ pub(crate) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EncodeEr
 /// Appends a UTF-8 encoded string; one with U+0000 is refused, since the receiver would close \[MQTT-1.5.4-2\].
 #[inline]
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
-    if text.as_bytes().contains(&0) {
+    if has_any(text.as_bytes(), [0]) {
         return Err(EncodeError::StringContainsNul);
     }
     put_binary(out, text.as_bytes())

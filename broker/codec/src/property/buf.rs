@@ -70,6 +70,13 @@ impl PropertyBuf {
     }
 }
 
+impl From<Properties<'_>> for PropertyBuf {
+    /// Copies a list out of its packet, so that it may outlive it.
+    fn from(list: Properties<'_>) -> Self {
+        Self { raw: list.raw().to_vec(), present: list.present() }
+    }
+}
+
 impl Properties<'_> {
     /// Refuses a property that `place` does not allow, or a repeat that it does not.
     pub(crate) fn check(self, place: PropertyPlace) -> Result<(), EncodeError> {

@@ -31,6 +31,19 @@ impl<'a> Properties<'a> {
         if raw.is_empty() { Ok(Self::EMPTY) } else { Self::validate(raw, place) }
     }
 
+    /// Judges a list without its Property Length, for example one that was stored with a message.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as when the list stands in a packet. A list that [`Properties::raw`] returned passes in the same place.
+    pub fn from_raw(raw: &'a [u8], place: PropertyPlace) -> Result<Self, DecodeError> {
+        Self::validate(raw, place)
+    }
+
+    /// Whether it has no properties but those in the set.
+    pub(crate) const fn only(self, set: u64) -> bool {
+        self.present & !set == 0
+    }
+
     /// Where this list lies in `body`, a packet's body whose unread rest behind the list is `rest`.
     pub(crate) const fn range(self, body: &[u8], rest: &[u8]) -> Range<usize> {
         let end = body.len() - rest.len();
@@ -39,6 +52,10 @@ impl<'a> Properties<'a> {
 
     pub(super) const fn from_parts(raw: &'a [u8], present: u64) -> Self {
         Self { raw, present }
+    }
+
+    pub(super) const fn present(self) -> u64 {
+        self.present
     }
 
     fn validate(raw: &'a [u8], place: PropertyPlace) -> Result<Self, DecodeError> {

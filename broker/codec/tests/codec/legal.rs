@@ -208,6 +208,28 @@ fn head_strips_what_belongs_to_another_hop() {
 }
 
 #[test]
+fn will_delay_does_not_go_into_the_publish() {
+    let bytes =
+        hex::packet(0x10, "0004 'MQTT' 05 06 0000 00 0001 'c' 09 18 00000005 03 0001 'x' 0001 't' 0002 'hi'");
+    let ClientPacket::Connect(connect) = from_client(&bytes, V5).unwrap() else { panic!() };
+    let will = connect.will.unwrap();
+    let stored = PropertyBuf::from(will.properties);
+    assert_eq!(Properties::from_raw(will.properties.raw(), PropertyPlace::Will), Ok(stored.properties()));
+    let head = PublishHead {
+        dup: false,
+        qos: will.qos,
+        retain: will.retain,
+        topic: will.topic,
+        packet_id: None,
+        properties: ForwardProperties::unaltered(stored.properties()),
+        payload_len: 0,
+    };
+    let mut out = Vec::new();
+    encode_publish(&mut out, V5, &head, will.payload).unwrap();
+    assert_eq!(out, hex::packet(0x30, "0001 't' 04 03 0001 'x' 'hi'"));
+}
+
+#[test]
 fn too_large_acknowledgements_lose_their_diagnostics() {
     let mut list = PropertyBuf::new();
     list.push(PropertyId::ReasonString, PropertyValue::Utf8("because")).unwrap();
