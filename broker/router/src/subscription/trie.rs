@@ -1,4 +1,4 @@
-//! The trie over topic levels: from filters to the numbers of their lists of subscribers, and back from topics.
+//! Filters with wildcards: a trie over topic levels.
 //!
 //! Nodes are 24 bytes in one list. A node's literal children are found in one hash table for the whole trie, keyed by
 //! parent and level; its `+` child has a field; `#` is no node but a second slot of its parent, because `a/#` matches
@@ -44,7 +44,7 @@ impl Node {
 
 /// Where a filter ends: its node, and whether it ends in a `#` below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+struct Place {
     node: NodeId,
     is_multi: bool,
 }
@@ -68,51 +68,28 @@ impl Trie {
         Self { nodes, edges: HashTable::new(), levels: Levels::new(), hasher: DefaultHashBuilder::default() }
     }
 
-    /// The place of `filter`, if there is a node for it.
-    pub(crate) fn find(&self, filter: &str) -> Option<Place> {
-        let (levels, is_multi) = split_filter(filter);
-        let mut node = ROOT;
-        for level in levels.into_iter().flat_map(|levels| levels.split(SEPARATOR)) {
-            node = if level == SINGLE_LEVEL {
-                self.node(node).plus?
-            } else {
-                self.child(node, self.levels.find(level)?)?
-            };
-        }
-        Some(Place { node, is_multi })
+    /// The subscribers of exactly this filter.
+    pub(crate) fn find(&self, filter: &str) -> Option<SlotId> {
+        self.slot(self.place(filter)?)
     }
 
-    /// The place of `filter`, made if need be. The caller gives it a slot or prunes it.
-    pub(crate) fn make(&mut self, filter: &str) -> Place {
+    /// Adds a filter that is not there yet.
+    pub(crate) fn insert(&mut self, filter: &str, subscribers: SlotId) {
         let (levels, is_multi) = split_filter(filter);
         let mut node = ROOT;
         for level in levels.into_iter().flat_map(|levels| levels.split(SEPARATOR)) {
             node = if level == SINGLE_LEVEL { self.make_plus(node) } else { self.make_child(node, level) };
         }
-        Place { node, is_multi }
+        let place = Place { node, is_multi };
+        debug_assert!(self.slot(place).is_none(), "a filter is there once");
+        self.set_slot(place, Some(subscribers));
     }
 
-    pub(crate) fn slot(&self, place: Place) -> Option<SlotId> {
-        let node = self.node(place.node);
-        if place.is_multi { node.multi } else { node.exact }
-    }
-
-    pub(crate) fn set_slot(&mut self, place: Place, slot: Option<SlotId>) {
-        let node = self.nodes.get_mut(place.node);
-        *(if place.is_multi { &mut node.multi } else { &mut node.exact }) = slot;
-    }
-
-    /// Frees the nodes of `place` that nothing needs any more, upwards.
-    pub(crate) fn prune(&mut self, place: Place) {
-        let mut id = place.node;
-        while id != ROOT && self.node(id).is_unused() {
-            let Node { parent, level, .. } = *self.node(id);
-            match level {
-                Some(level) => self.unlink_child(id, parent, level),
-                None => self.nodes.get_mut(parent).plus = None,
-            }
-            self.nodes.remove(id);
-            id = parent;
+    /// Forgets a filter and the nodes that only it needed.
+    pub(crate) fn remove(&mut self, filter: &str) {
+        if let Some(place) = self.place(filter) {
+            self.set_slot(place, None);
+            self.prune(place.node);
         }
     }
 
@@ -140,7 +117,7 @@ impl Trie {
         }
     }
 
-    pub(crate) fn slots_in_use(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes
             .iter()
             .map(|node| usize::from(node.exact.is_some()) + usize::from(node.multi.is_some()))
@@ -168,6 +145,42 @@ impl Trie {
             Ok(())
         } else {
             Err("a level is kept for as long as a node bears it")
+        }
+    }
+
+    fn place(&self, filter: &str) -> Option<Place> {
+        let (levels, is_multi) = split_filter(filter);
+        let mut node = ROOT;
+        for level in levels.into_iter().flat_map(|levels| levels.split(SEPARATOR)) {
+            node = if level == SINGLE_LEVEL {
+                self.node(node).plus?
+            } else {
+                self.child(node, self.levels.find(level)?)?
+            };
+        }
+        Some(Place { node, is_multi })
+    }
+
+    fn slot(&self, place: Place) -> Option<SlotId> {
+        let node = self.node(place.node);
+        if place.is_multi { node.multi } else { node.exact }
+    }
+
+    fn set_slot(&mut self, place: Place, slot: Option<SlotId>) {
+        let node = self.nodes.get_mut(place.node);
+        *(if place.is_multi { &mut node.multi } else { &mut node.exact }) = slot;
+    }
+
+    /// Frees `id` if nothing needs it any more, and then those above it.
+    fn prune(&mut self, mut id: NodeId) {
+        while id != ROOT && self.node(id).is_unused() {
+            let Node { parent, level, .. } = *self.node(id);
+            match level {
+                Some(level) => self.unlink_child(id, parent, level),
+                None => self.nodes.get_mut(parent).plus = None,
+            }
+            self.nodes.remove(id);
+            id = parent;
         }
     }
 

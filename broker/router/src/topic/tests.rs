@@ -1,6 +1,8 @@
 //! Tables for the rules of topics; each row cites the clause it comes from.
 
 use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 #[test]
 fn filter_matches_by_levels() {
@@ -130,5 +132,43 @@ fn shared_filter_is_taken_apart() {
 fn wildcards_are_found_as_whole_levels() {
     for (filter, expected) in [("a/b", false), ("a/+", true), ("#", true), ("/", false)] {
         assert_eq!(filter_has_wildcard(filter), expected, "{filter}");
+    }
+}
+
+/// §4.7 word for word, on lists of levels.
+fn matches_by_definition(filter: &[&str], topic: &[&str]) -> bool {
+    match (filter, topic) {
+        (["#"], _) => true,
+        ([], []) => true,
+        ([first, filter @ ..], [level, topic @ ..]) => {
+            (*first == "+" || first == level) && matches_by_definition(filter, topic)
+        }
+        ([], [_, ..]) | ([_, ..], []) => false,
+    }
+}
+
+proptest! {
+    #[test]
+    fn filter_matches_as_defined(
+        filter in vec(prop::sample::select(&["", "a", "b", "+", "#", "$x"][..]), 1..5),
+        topic in vec(prop::sample::select(&["", "a", "b", "$x"][..]), 1..5),
+    ) {
+        let (filter_text, topic_text) = (filter.join("/"), topic.join("/"));
+        prop_assume!(topic_filter_valid(&filter_text).is_ok() && topic_name_valid(&topic_text).is_ok());
+        let is_hidden = topic_text.starts_with('$') && ["+", "#"].contains(&filter[0]);
+        let expected = !is_hidden && matches_by_definition(&filter, &topic);
+        prop_assert_eq!(filter_matches(&filter_text, &topic_text), expected);
+    }
+
+    #[test]
+    fn no_text_makes_the_checks_panic(text in "[a+#/$\\x00]{0,12}|\\$share/[a+#/]{0,6}") {
+        let shared = parse_shared(&text);
+        if topic_filter_valid(&text).is_ok() {
+            let shared = shared.expect("a valid filter is shared or ordinary");
+            let plain = shared.map_or(text.as_str(), |shared| shared.filter);
+            prop_assert!(!plain.is_empty() && plain.split('/').all(|level| level.len() == 1 || !level.contains(['+', '#'])));
+        }
+        let is_name = topic_name_valid(&text).is_ok();
+        prop_assert_eq!(is_name, !text.is_empty() && !text.contains(['+', '#', '\0']));
     }
 }
