@@ -43,6 +43,7 @@ struct Flows<M> {
 }
 
 /// What becomes of a message for the Client; see [`Session::offer`].
+#[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// Send it now with this identifier; it is in flight.
@@ -58,6 +59,7 @@ pub enum Offer {
 }
 
 /// A packet that the session has for its Client; see [`Session::next_outbound`].
+#[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outbound<M> {
     /// Send this PUBLISH.

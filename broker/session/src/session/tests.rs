@@ -138,8 +138,8 @@ fn window_is_never_larger_than_the_receive_maximum() {
 #[test]
 fn nothing_new_overtakes_what_waits() {
     let mut session = session(1);
-    session.offer(AtLeastOnce, 1, || 1);
-    session.offer(AtLeastOnce, 1, || 2);
+    let _ = session.offer(AtLeastOnce, 1, || 1);
+    let _ = session.offer(AtLeastOnce, 1, || 2);
     session.handle_puback(pid(1)).unwrap();
     assert_eq!(session.offer(AtLeastOnce, 1, || 3), Offer::Queued); // [MQTT-4.6.0-5]
     assert_eq!(drain(&mut session), [publish(2, AtLeastOnce, 2, false)]);
@@ -150,8 +150,8 @@ fn nothing_new_overtakes_what_waits() {
 #[test]
 fn acknowledgements_that_do_not_fit_change_nothing() {
     let mut session = session(9);
-    session.offer(AtLeastOnce, 1, || 1);
-    session.offer(ExactlyOnce, 1, || 2);
+    let _ = session.offer(AtLeastOnce, 1, || 1);
+    let _ = session.offer(ExactlyOnce, 1, || 2);
     let before = session.counts();
     let unexpected = |id| AckRefusal::Unexpected { packet_id: pid(id) };
     let not_found = |id| AckRefusal::PacketIdNotFound { packet_id: pid(id) };
@@ -168,7 +168,7 @@ fn acknowledgements_that_do_not_fit_change_nothing() {
 #[test]
 fn repeated_pubrec_gets_pubrel_again() {
     let mut session = session(9);
-    session.offer(ExactlyOnce, 1, || 1);
+    let _ = session.offer(ExactlyOnce, 1, || 1);
     session.handle_pubrec(pid(1), ReasonCode::Success).unwrap();
     let again = session.handle_pubrec(pid(1), ReasonCode::Success);
     assert_eq!(again, Ok(PubrecOutcome::SendPubrel { message: None }));
@@ -177,7 +177,7 @@ fn repeated_pubrec_gets_pubrel_again() {
 #[test]
 fn pubrec_that_refuses_ends_the_exchange() {
     let mut session = session(1);
-    session.offer(ExactlyOnce, 1, || 1);
+    let _ = session.offer(ExactlyOnce, 1, || 1);
     let refused = session.handle_pubrec(pid(1), ReasonCode::NotAuthorized); // [MQTT-4.3.3-4]
     assert_eq!(refused, Ok(PubrecOutcome::Finished(Acked { message: Some(1), qos: ExactlyOnce })));
     assert_eq!(session.counts().inflight, 0);
@@ -191,7 +191,7 @@ fn resuming_sends_again_with_the_same_identifiers_in_order() {
     for (message, qos) in
         [(1, AtLeastOnce), (2, ExactlyOnce), (3, ExactlyOnce), (4, AtLeastOnce), (5, AtLeastOnce)]
     {
-        session.offer(qos, 1, || message);
+        let _ = session.offer(qos, 1, || message);
     }
     session.handle_puback(pid(4)).unwrap();
     session.handle_pubrec(pid(2), ReasonCode::Success).unwrap();
@@ -216,7 +216,7 @@ fn resuming_sends_again_with_the_same_identifiers_in_order() {
 fn smaller_receive_maximum_holds_for_what_is_sent_again() {
     let mut session = session(9);
     (1..=3).for_each(|message| {
-        session.offer(AtLeastOnce, 1, || message);
+        let _ = session.offer(AtLeastOnce, 1, || message);
     });
     session.resume(options(1)); // [MQTT-4.9.0-2]
     assert_eq!(drain(&mut session), [publish(1, AtLeastOnce, 1, true)]);
@@ -232,8 +232,8 @@ fn smaller_receive_maximum_holds_for_what_is_sent_again() {
 #[test]
 fn early_acknowledgement_is_not_answered_by_sending_again() {
     let mut session = session(9);
-    session.offer(ExactlyOnce, 1, || 1);
-    session.offer(AtLeastOnce, 1, || 2);
+    let _ = session.offer(ExactlyOnce, 1, || 1);
+    let _ = session.offer(AtLeastOnce, 1, || 2);
     session.resume(options(9));
     session.handle_pubrec(pid(1), ReasonCode::Success).unwrap();
     session.handle_puback(pid(2)).unwrap();
@@ -262,7 +262,7 @@ fn full_queue_refuses_and_counts() {
 fn expired_messages_do_not_block_the_queue() {
     let mut session = session(1);
     (1..=5).for_each(|message| {
-        session.offer(AtLeastOnce, 1, || message);
+        let _ = session.offer(AtLeastOnce, 1, || message);
     });
     assert_eq!(session.discard_queued(|message| message % 2 == 0), 2); // [MQTT-3.3.2-5]
     session.handle_puback(pid(1)).unwrap();
@@ -275,7 +275,7 @@ fn expired_messages_do_not_block_the_queue() {
 fn dropping_a_message_that_waits_to_be_sent_again_frees_its_place() {
     let mut session = session(9);
     (1..=2).for_each(|message| {
-        session.offer(ExactlyOnce, 1, || message);
+        let _ = session.offer(ExactlyOnce, 1, || message);
     });
     session.resume(options(1));
     session.drop_outbound(pid(1)).unwrap();
@@ -328,7 +328,7 @@ fn largest_window_is_used_and_acknowledged_backwards() {
 fn state_survives_export_and_import() {
     let mut session = session(3);
     (1..=5).for_each(|message| {
-        session.offer(ExactlyOnce, message as usize, || message);
+        let _ = session.offer(ExactlyOnce, message as usize, || message);
     });
     session.handle_pubrec(pid(2), ReasonCode::Success).unwrap();
     session.handle_publish(ExactlyOnce, Some(pid(9))).unwrap();
@@ -374,7 +374,7 @@ fn damaged_state_is_refused() {
 #[test]
 fn idle_session_gives_its_memory_back_and_goes_on_counting() {
     let mut session = session(1);
-    session.offer(AtLeastOnce, 1, || 1);
+    let _ = session.offer(AtLeastOnce, 1, || 1);
     session.handle_puback(pid(1)).unwrap();
     session.release_idle();
     assert!(session.flows.is_none());
