@@ -1,0 +1,175 @@
+//! A socket that speaks in packets: any bytes out, whole packets in. No flows, no answers by itself.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use lotmq_codec::{ProtocolVersion, fixed_header, limits::PACKET_BYTES_MAX};
+
+use crate::error::is_end;
+use crate::limits::READ_BYTES;
+use crate::{ClientError, Packet};
+
+/// A TCP connection to a broker. For tests that must say what a well-behaved client cannot.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// Bytes received; those before `taken` were given out.
+    received: Vec<u8>,
+    taken: usize,
+    version: ProtocolVersion,
+    max_packet_size: u32,
+    last_sent: Instant,
+}
+
+impl Connection {
+    /// Opens a TCP connection and sends nothing.
+    ///
+    /// `version` is the one that packets from the server are read in; it is told to nobody.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when none of the addresses answers within `timeout` each.
+    pub fn open(
+        address: impl ToSocketAddrs + std::fmt::Display,
+        version: ProtocolVersion,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
+        let stream = open_stream(&address, timeout)
+            .map_err(|source| ClientError::Unreachable { address: address.to_string(), source })?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(timeout))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+            taken: 0,
+            version,
+            max_packet_size: PACKET_BYTES_MAX,
+            last_sent: Instant::now(),
+        })
+    }
+
+    /// Refuses larger packets of the server; in bytes, fixed header included.
+    pub fn limit_packets(&mut self, max_packet_size: u32) {
+        self.max_packet_size = max_packet_size;
+    }
+
+    /// Sends these bytes, whatever they are.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`] when the server is gone, [`ClientError::Io`]; the latter also when it did not take the bytes within
+    /// the timeout of [`Connection::open`].
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.last_sent = Instant::now();
+        self.stream.write_all(bytes).map_err(|error| match is_end(&error) {
+            true => ClientError::Closed,
+            false => ClientError::Io(error),
+        })
+    }
+
+    /// Waits for a packet; `None` when none came in time.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`] at the end of the connection, [`ClientError::Malformed`] for what cannot be a packet,
+    /// [`ClientError::Io`].
+    pub fn receive(&mut self, timeout: Duration) -> Result<Option<Packet>, ClientError> {
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            if let Some(packet) = self.take_packet()? {
+                return Ok(Some(packet));
+            }
+            let left =
+                deadline.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+            if !self.read_more(left)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until the server closes; packets that come before are thrown away. Whether it did in time.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] for a failure on this side.
+    pub fn wait_closed(&mut self, timeout: Duration) -> Result<bool, ClientError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.taken = self.received.len();
+            match self.read_more(deadline.saturating_duration_since(Instant::now())) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) if error.is_closed() => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Our own address.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`].
+    pub fn local_address(&self) -> Result<SocketAddr, ClientError> {
+        Ok(self.stream.local_addr()?)
+    }
+
+    /// The socket itself, to set options or to be slow on purpose.
+    #[must_use]
+    pub const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Closes both directions without another packet; the server sees a broken connection.
+    pub fn close(self) {
+        // Already closed by the other side is closed all the same.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    pub(crate) const fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    pub(crate) const fn last_sent(&self) -> Instant {
+        self.last_sent
+    }
+
+    fn take_packet(&mut self) -> Result<Option<Packet>, ClientError> {
+        let waiting = self.received.get(self.taken..).unwrap_or_default();
+        let Some(header) = fixed_header(waiting, self.max_packet_size)? else { return Ok(None) };
+        let Some(bytes) = waiting.get(..header.packet_len()) else { return Ok(None) };
+        let packet = Packet::new(header, bytes.to_vec(), self.version);
+        self.taken += header.packet_len();
+        Ok(Some(packet))
+    }
+
+    /// Reads once; `false` when nothing came in time.
+    fn read_more(&mut self, timeout: Duration) -> Result<bool, ClientError> {
+        // A timeout of zero would mean for ever.
+        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+        self.received.drain(..std::mem::take(&mut self.taken));
+        let start = self.received.len();
+        self.received.resize(start + READ_BYTES, 0);
+        let outcome = self.stream.read(self.received.get_mut(start..).unwrap_or_default());
+        self.received.truncate(start + outcome.as_ref().map_or(0, |count| *count));
+        match outcome {
+            Ok(0) => Err(ClientError::Closed),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) if is_timeout(&error) => Ok(false),
+            Err(error) if is_end(&error) => Err(ClientError::Closed),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
+}
+
+fn open_stream(address: &impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for candidate in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&candidate, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,107 @@
+//! What can go wrong between the client and the server.
+
+use std::io;
+use std::time::Duration;
+
+use lotmq_codec::{DecodeError, EncodeError, FrameError, PacketType, ReasonCode};
+
+/// Why a call failed. After any but [`Encode`](ClientError::Encode), [`Timeout`](ClientError::Timeout) and
+/// [`PacketIdsUsedUp`](ClientError::PacketIdsUsedUp) the connection is of no more use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No TCP connection came about.
+    #[error("cannot connect to {address}: {source}")]
+    Unreachable {
+        /// The address as given.
+        address: String,
+        /// The system's error of the last address tried.
+        source: io::Error,
+    },
+    /// CONNACK said no.
+    #[error("the server refused the connection: {reason}{}", suffix(text))]
+    Refused {
+        /// Why. Return codes of older versions appear as the reason codes that they stand for.
+        reason: ReasonCode,
+        /// Its Reason String; empty without.
+        text: String,
+    },
+    /// The server sent DISCONNECT; 5.0 only.
+    #[error("the server ended the connection: {reason}{}", suffix(text))]
+    Disconnected {
+        /// Why.
+        reason: ReasonCode,
+        /// Its Reason String; empty without.
+        text: String,
+    },
+    /// The server closed the connection without a word.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The answer did not come in time.
+    #[error("no {wanted} within {} s", after.as_secs_f32())]
+    Timeout {
+        /// What was waited for.
+        wanted: &'static str,
+        /// How long.
+        after: Duration,
+    },
+    /// The socket failed.
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// The server sent what is not MQTT.
+    #[error("the server sent a malformed packet: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The server sent a packet that does not belong here.
+    #[error("unexpected {packet_type} from the server")]
+    Unexpected {
+        /// The type of the packet.
+        packet_type: PacketType,
+    },
+    /// The request cannot be said in this version, or breaks a rule of the protocol.
+    #[error("cannot send this: {0}")]
+    Encode(#[from] EncodeError),
+    /// All 65 535 Packet Identifiers wait for an acknowledgement.
+    #[error("all 65535 packet identifiers are in use")]
+    PacketIdsUsedUp,
+    /// Messages came faster than they were received.
+    #[error("{limit} messages wait to be received")]
+    InboxFull {
+        /// The limit, in messages.
+        limit: usize,
+    },
+}
+
+impl ClientError {
+    /// Whether the connection is at its end, whoever ended it and however.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Disconnected { .. } | Self::Closed => true,
+            Self::Io(error) => is_end(error),
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Timeout { .. }
+            | Self::Malformed(_)
+            | Self::Unexpected { .. }
+            | Self::Encode(_)
+            | Self::PacketIdsUsedUp
+            | Self::InboxFull { .. } => false,
+        }
+    }
+}
+
+impl From<FrameError> for ClientError {
+    fn from(error: FrameError) -> Self {
+        Self::Malformed(error.into())
+    }
+}
+
+/// Whether the peer is gone, as opposed to a failure on this side.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected].contains(&error.kind())
+}
+
+fn suffix(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}

@@ -1,0 +1,39 @@
+//! A small blocking MQTT 3.1, 3.1.1 and 5.0 client on `std::net`, for the command line, the demo and tests.
+//!
+//! [`Client`] connects, publishes and subscribes with full QoS 1 and 2 handshakes; [`Connection`] below it sends and receives
+//! single packets, or any bytes at all, for tests of conformance. One thread, one socket, no reconnecting.
+//!
+//! Invariants: no call waits longer than its timeout; a message is given out once, repeats of QoS 2 included; what waits to be
+//! taken is bounded ([`limits::INBOX_MESSAGES_MAX`]). Not here: TLS, WebSocket, storage of a session beyond the [`Client`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+//!
+//! let mut client = Client::connect("127.0.0.1:1883", &ConnectOptions::new("reader"))?;
+//! client.subscribe_to("plant/#", QoS::AtLeastOnce)?;
+//! client.publish(&Publication::new("plant/line1", "21.5").qos(QoS::ExactlyOnce))?;
+//! let message = client.receive(Duration::from_secs(5))?.expect("our own message comes back");
+//! assert_eq!(message.payload, b"21.5");
+//! # Ok::<(), lotmq_client::ClientError>(())
+//! ```
+
+mod client;
+mod connection;
+mod error;
+pub mod limits;
+mod message;
+mod options;
+mod outbound;
+mod packet;
+
+pub use client::Client;
+pub use connection::Connection;
+pub use error::ClientError;
+pub use lotmq_codec::{
+    PacketId, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS, ReasonCode, RetainHandling,
+    SubscriptionOptions,
+};
+pub use message::{Message, Publication};
+pub use options::{AckMode, ConnectOptions, Will};
+pub use packet::Packet;

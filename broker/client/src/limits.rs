@@ -1,0 +1,16 @@
+//! Bounds of the client.
+
+use std::time::Duration;
+
+/// Most messages that wait in a [`Client`](crate::Client) to be received while it waits for something else. Beyond it the call
+/// fails: a program that does not read has lost its purpose, and dropping would hide that.
+pub const INBOX_MESSAGES_MAX: usize = 1_000_000;
+
+/// Time for the TCP connection and CONNACK unless the options say otherwise.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for every other answer of the server unless the options say otherwise.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes asked of the socket at once.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
