@@ -37,8 +37,9 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account without flags, properties and groups.
-    pub(crate) fn new(name: &str, credential: Credential, credential_version: u64) -> Account {
+    /// An account without flags, properties and groups. Unchecked: to add a user, use
+    /// [`Directory::add_user`](crate::Directory::add_user); this is for putting back what was stored.
+    pub fn new(name: &str, credential: Credential, credential_version: u64) -> Account {
         Account {
             name: name.into(),
             credential,
@@ -46,6 +47,22 @@ impl Account {
             flags: Flags::default(),
             properties: BTreeMap::new(),
             groups: BTreeSet::new(),
+        }
+    }
+
+    /// Flags that are set and free properties, as names and values: what is stored, and what
+    /// [`restore_setting`](Account::restore_setting) takes back.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let flags = Flag::ALL.into_iter().filter(|flag| self.flags.contains(*flag));
+        let flags = flags.map(|flag| (flag.name().to_owned(), "true".to_owned()));
+        flags.chain(self.properties.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+    }
+
+    /// Puts back a stored setting, without the bounds that held when it was made.
+    pub fn restore_setting(&mut self, name: String, value: String) {
+        match Flag::by_name(&name) {
+            Some(flag) => self.flags.set(flag, value == "true"),
+            None => drop(self.properties.insert(name, value)),
         }
     }
 
@@ -311,6 +328,22 @@ mod tests {
             bob.leave("one more"),
             Err(UserError::NotInGroup { user: "bob".into(), group: "one more".into() })
         );
+    }
+
+    #[test]
+    fn settings_come_back_as_they_were_stored() {
+        let mut bob = account("bob");
+        bob.set("AllowedLogManagement", "true").unwrap();
+        bob.set("AllowedUserManagement", "true").unwrap();
+        bob.set("AllowedUserManagement", "false").unwrap();
+        bob.set("Line", "7").unwrap();
+        let stored = bob.settings();
+        assert_eq!(stored, [("AllowedLogManagement".into(), "true".into()), ("Line".into(), "7".to_owned())]);
+        let mut restored = Account { flags: Flags::default(), properties: BTreeMap::new(), ..bob.clone() };
+        for (name, value) in stored {
+            restored.restore_setting(name, value);
+        }
+        assert_eq!(restored, bob);
     }
 
     #[test]

@@ -39,6 +39,13 @@ impl Credential {
         }
     }
 
+    /// Puts back what was stored: the PHC string and [`is_default`](Credential::is_default).
+    ///
+    /// Not checked again: a damaged string verifies nothing.
+    pub fn restore(phc: String, is_default: bool) -> Credential {
+        Credential { phc, is_default }
+    }
+
     /// The PHC string.
     pub fn phc(&self) -> &str {
         &self.phc
@@ -151,6 +158,9 @@ pub(crate) mod tests {
             assert_eq!(Credential::from_phc(text.into()), Err(PasswordError::NotArgon2id), "{text}");
         }
         let own = cheap_credential("pw").phc().to_owned();
-        assert!(Credential::from_phc(own).unwrap().verify(b"pw"));
+        assert!(Credential::from_phc(own.clone()).unwrap().verify(b"pw"));
+        let restored = Credential::restore(own, true);
+        assert!(restored.verify(b"pw") && restored.is_default());
+        assert!(!Credential::restore("damaged".into(), false).verify(b"pw"));
     }
 }
