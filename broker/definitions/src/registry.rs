@@ -5,24 +5,27 @@
 //! takes effect in one call, so that no message sees both versions or neither; a refused change changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use lot_facts::{TopicFact, Trigger};
-use lotmq_router::{SubscriptionIndex, TopicError, topic_filter_valid};
-use serde::Serialize;
+use lotmq_router::SubscriptionIndex;
 
-use crate::activity::Activity;
-use crate::cycle::find_cycle;
 use crate::definition::{Definition, DefinitionId, DefinitionKind, NewDefinition};
 use crate::fact_index::FactIndex;
 use crate::hooks::Hooks;
 use crate::last_values::{CacheLimits, LastValues};
 use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX};
 use crate::now::Now;
-use crate::schedule::{Arming, Schedule};
+use crate::schedule::Schedule;
+
+mod life_cycle;
+mod outcome;
+
+use life_cycle::starts;
+pub use outcome::{
+    Caching, Changed, DefinitionRef, InstallError, Installed, NotFound, OnExisting, Removed, State, Warning,
+};
 
 /// Settings of a [`Registry`].
 #[derive(Debug, Clone)]
@@ -60,179 +63,6 @@ pub enum CacheMode {
     ReadTopics,
     /// `all`.
     All,
-}
-
-/// What an accepted message does to the last values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Caching {
-    /// Nothing: nobody reads this topic.
-    Skip,
-    /// Nobody reads this topic, but a `KEEP` may have written it: [`LastValues::clear`], because the last write wins.
-    Clear,
-    /// [`LastValues::publish`], or [`LastValues::clear`] for a retained delete.
-    Store,
-}
-
-/// What to do when the name is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnExisting {
-    /// Replace atomically: Models, Actions, Routes; Rules and modules with `-replace`.
-    Replace,
-    /// Refuse: Rules and modules.
-    Refuse,
-}
-
-/// Life-cycle state of a definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Armed.
-    Running,
-    /// Waits for a dependency.
-    Pending,
-    /// Cannot run; the reason is in its report.
-    Error,
-    /// A module that was switched off.
-    Disabled,
-}
-
-/// Names a definition by kind and name. `Display` gives `Model X`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DefinitionRef {
-    /// Kind.
-    pub kind: DefinitionKind,
-    /// Name.
-    pub name: Arc<str>,
-}
-
-impl fmt::Display for DefinitionRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind.title(), self.name)
-    }
-}
-
-impl From<&lot_facts::Dependency> for DefinitionRef {
-    fn from(dependency: &lot_facts::Dependency) -> DefinitionRef {
-        DefinitionRef { kind: dependency.kind.into(), name: dependency.name.as_str().into() }
-    }
-}
-
-/// What the author should know about a definition that was accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// It waits for these.
-    Pending {
-        /// What is missing, in the order of the source.
-        missing: Vec<DefinitionRef>,
-    },
-    /// Its timer never fires: the instant is past.
-    NeverRuns,
-    /// What it writes triggers itself again.
-    Cycle {
-        /// Names from this definition back to itself.
-        path: Vec<Arc<str>>,
-    },
-}
-
-impl Warning {
-    /// Stable code, upper-case words.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Warning::Pending { .. } => "PENDING",
-            Warning::NeverRuns => "NEVER_RUNS",
-            Warning::Cycle { .. } => "TRIGGER_CYCLE",
-        }
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::Pending { missing } => {
-                f.write_str("pending until these are added: ")?;
-                join(f, missing, ", ")
-            }
-            Warning::NeverRuns => f.write_str("the time of the trigger is past; the action never runs"),
-            Warning::Cycle { path } => {
-                f.write_str("may trigger itself: ")?;
-                join(f, path, " -> ")
-            }
-        }
-    }
-}
-
-/// Which definitions started or stopped to be armed by a change, in the order of deployment.
-#[derive(Debug, Default)]
-pub struct Changed {
-    /// Newly armed versions: their guests are to be ready.
-    pub armed: Vec<Arc<Definition>>,
-    /// No longer armed: removed or replaced versions, and those whose dependency went.
-    pub disarmed: Vec<Arc<Definition>>,
-    /// Newly armed with `ON START`, to be run once now. Empty while loading.
-    pub starts: Vec<Arc<Definition>>,
-}
-
-/// A definition was installed.
-#[derive(Debug)]
-pub struct Installed {
-    /// The new version.
-    pub definition: Arc<Definition>,
-    /// The version that it replaced.
-    pub replaced: Option<Arc<Definition>>,
-    /// Whether it runs.
-    pub state: State,
-    /// What the author should know.
-    pub warnings: Vec<Warning>,
-    /// Consequences, for this definition and for those that waited for it.
-    pub changed: Changed,
-}
-
-/// A definition was removed.
-#[derive(Debug)]
-pub struct Removed {
-    /// What was removed.
-    pub definition: Arc<Definition>,
-    /// Consequences.
-    pub changed: Changed,
-}
-
-/// Why a definition was not installed. Nothing changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InstallError {
-    /// The name is taken, and replacing was not asked for.
-    #[error("A {} with the name '{name}' already exists", kind.title().to_lowercase())]
-    Exists {
-        /// Kind.
-        kind: DefinitionKind,
-        /// Name.
-        name: Arc<str>,
-    },
-    /// The tenant's bound.
-    #[error("there are already {limit} definitions")]
-    TooMany {
-        /// The bound.
-        limit: usize,
-    },
-    /// A topic in its facts is no valid Topic Filter. The compiler never does this; an upload may.
-    #[error("topic '{filter}' is invalid: {reason}")]
-    FilterInvalid {
-        /// The text.
-        filter: String,
-        /// What is wrong with it.
-        reason: TopicError,
-    },
-}
-
-/// No definition has this kind and name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} '{name}' not found.", kind.title())]
-pub struct NotFound {
-    /// Kind.
-    pub kind: DefinitionKind,
-    /// Name.
-    pub name: Arc<str>,
 }
 
 /// All definitions of a tenant.
@@ -482,196 +312,6 @@ impl Registry {
     pub(crate) fn has(&self, wanted: &DefinitionRef) -> bool {
         self.names[wanted.kind.index()].contains_key(&wanted.name)
     }
-
-    /// Everything that can refuse an installation; gives the id to install under.
-    fn check(&self, new: &NewDefinition, existing: OnExisting) -> Result<DefinitionId, InstallError> {
-        check_filters(new)?;
-        match (self.names[new.kind.index()].get(&new.name), existing) {
-            (Some(id), OnExisting::Replace) => Ok(*id),
-            (Some(_), OnExisting::Refuse) => {
-                Err(InstallError::Exists { kind: new.kind, name: Arc::clone(&new.name) })
-            }
-            (None, _) if self.entries.len() >= self.definitions_max => {
-                Err(InstallError::TooMany { limit: self.definitions_max })
-            }
-            (None, _) => Ok(DefinitionId(self.next_id)),
-        }
-    }
-
-    fn new_version(
-        &self,
-        id: DefinitionId,
-        deployed: NewDefinition,
-        before: Option<&Definition>,
-        now: Now,
-    ) -> Definition {
-        let is_change = matches!(deployed.facts.trigger, Some(Trigger::Change { .. }));
-        let activity = Activity::new(is_change.then_some(self.change_topics_max));
-        if deployed.kind == DefinitionKind::Action {
-            let of_before = before.and_then(|before| before.activity.traced_until(now.wall));
-            activity.trace_until(of_before.max(self.trace_all_until.filter(|until| *until > now.wall)));
-        }
-        Definition { id, version: before.map_or(0, |before| before.version) + 1, deployed, activity }
-    }
-
-    /// Adds a version that is in no index yet, not armed.
-    fn put_in(&mut self, definition: &Arc<Definition>) {
-        let id = definition.id;
-        self.next_id = self.next_id.max(id.0 + 1);
-        self.names[definition.kind().index()].insert(Arc::clone(definition.name()), id);
-        self.reads.add(id, &definition.facts().reads);
-        self.keeps.add(id, &definition.facts().keeps);
-        for dependency in &definition.facts().depends_on {
-            self.dependents.entry(dependency.into()).or_default().insert(id);
-        }
-        let entry = Entry {
-            definition: Arc::clone(definition),
-            hold: None,
-            missing: Vec::new(),
-            warnings: Vec::new(),
-            is_armed: false,
-        };
-        self.entries.insert(id, entry);
-    }
-
-    /// Takes a version out of every index but the names.
-    fn take_out(&mut self, id: DefinitionId, changed: &mut Changed) -> Option<Arc<Definition>> {
-        self.disarm(id, changed);
-        let definition = self.entries.remove(&id)?.definition;
-        self.reads.remove(id, &definition.facts().reads);
-        self.keeps.remove(id, &definition.facts().keeps);
-        for dependency in &definition.facts().depends_on {
-            let wanted = DefinitionRef::from(dependency);
-            if let Some(ids) = self.dependents.get_mut(&wanted) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    self.dependents.remove(&wanted);
-                }
-            }
-        }
-        Some(definition)
-    }
-
-    /// Finds out what is missing and arms or disarms accordingly.
-    fn settle(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
-        let Some(entry) = self.entries.get(&id) else { return };
-        let wanted = entry.definition.facts().depends_on.iter().map(DefinitionRef::from);
-        let missing: Vec<DefinitionRef> = wanted.filter(|wanted| !self.has(wanted)).collect();
-        let entry = self.entries.get_mut(&id).expect("it was there");
-        entry.warnings.retain(|warning| !matches!(warning, Warning::Pending { .. }));
-        if !missing.is_empty() {
-            entry.warnings.push(Warning::Pending { missing: missing.clone() });
-        }
-        entry.missing = missing;
-        match (entry.state(), entry.is_armed) {
-            (State::Running, false) => self.arm(id, now, changed),
-            (State::Running, true) => {}
-            (State::Pending | State::Error | State::Disabled, _) => self.disarm(id, changed),
-        }
-    }
-
-    fn settle_dependents(&mut self, arrived_or_gone: &Definition, now: Now, changed: &mut Changed) {
-        let name = Arc::clone(arrived_or_gone.name());
-        let waiting = self.dependents.get(&DefinitionRef { kind: arrived_or_gone.kind(), name });
-        for id in waiting.cloned().unwrap_or_default() {
-            if id != arrived_or_gone.id {
-                self.settle(id, now, changed);
-            }
-        }
-    }
-
-    fn set_hold(&mut self, id: DefinitionId, hold: Option<Hold>, now: Now) -> Changed {
-        let mut changed = Changed::default();
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.hold = hold;
-            self.settle(id, now, &mut changed);
-            self.generation += 1;
-        }
-        changed
-    }
-
-    fn arm(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.is_armed = true;
-        let definition = Arc::clone(&entry.definition);
-        if let Some(trigger) = definition.trigger() {
-            for filter in trigger.filters() {
-                self.triggers.insert(filter, id, Arc::clone(&definition));
-            }
-            self.hooks.arm(&definition);
-            entry.warnings.retain(|warning| *warning != Warning::NeverRuns);
-            if self.schedule.arm(id, trigger, now) == Arming::Never {
-                entry.warnings.push(Warning::NeverRuns);
-            }
-        }
-        if !self.is_loading && starts(&definition) {
-            changed.starts.push(Arc::clone(&definition));
-        }
-        changed.armed.push(definition);
-    }
-
-    fn disarm(&mut self, id: DefinitionId, changed: &mut Changed) {
-        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_armed) else { return };
-        entry.is_armed = false;
-        let definition = Arc::clone(&entry.definition);
-        for filter in definition.trigger().map(Trigger::filters).unwrap_or_default() {
-            self.triggers.remove(filter, &id);
-        }
-        self.hooks.disarm(id);
-        self.schedule.disarm(id);
-        changed.disarmed.push(definition);
-    }
-
-    /// Drops what is no longer cached, if the reads became others.
-    fn prune_cache(&self, before: Option<&Definition>, after: Option<&Definition>) {
-        let reads = |definition: Option<&Definition>| -> Vec<TopicFact> {
-            definition.map(|definition| definition.facts().reads.clone()).unwrap_or_default()
-        };
-        let before = reads(before);
-        if self.cache == CacheMode::All || before.is_empty() || before == reads(after) {
-            return;
-        }
-        self.values.retain(|topic| self.reads.covers(topic));
-    }
-
-    /// Looks for a cycle through a new definition; not while loading, when nobody reads the warning.
-    fn warn_of_cycle(&mut self, id: DefinitionId) {
-        if self.is_loading {
-            return;
-        }
-        let path = find_cycle(id, self);
-        if let (Some(path), Some(entry)) = (path, self.entries.get_mut(&id)) {
-            entry.warnings.push(Warning::Cycle { path });
-        }
-    }
-}
-
-/// Whether this version has an `ON START` run to come; says so once.
-fn starts(definition: &Definition) -> bool {
-    matches!(definition.trigger(), Some(Trigger::Start)) && definition.activity.claim_start()
-}
-
-fn check_filters(new: &NewDefinition) -> Result<(), InstallError> {
-    let of_trigger = new.facts.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
-    let of_facts = new.facts.reads.iter().chain(&new.facts.keeps).filter_map(|fact| match fact {
-        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter),
-        TopicFact::Any => None,
-    });
-    for filter in of_trigger.iter().chain(of_facts) {
-        topic_filter_valid(filter)
-            .map_err(|reason| InstallError::FilterInvalid { filter: filter.clone(), reason })?;
-    }
-    Ok(())
-}
-
-fn join<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T], separator: &str) -> fmt::Result {
-    for (at, item) in items.iter().enumerate() {
-        if at > 0 {
-            f.write_str(separator)?;
-        }
-        item.fmt(f)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

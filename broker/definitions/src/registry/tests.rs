@@ -1,6 +1,6 @@
 //! Life cycle, triggers and caching of definitions, LoT reference §1, §6, §7.
 
-use lot_facts::{Facts, Interval, Kind};
+use lot_facts::{Facts, Interval, Kind, Trigger};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,208 @@
+//! The steps of a change: checking, taking versions in and out of the indexes, arming what can run.
+//!
+//! Invariant: after [`Registry::settle`] a definition is armed exactly when nothing is missing and nothing holds it.
+
+use std::sync::Arc;
+
+use lot_facts::{TopicFact, Trigger};
+use lotmq_router::topic_filter_valid;
+
+use super::{
+    CacheMode, Changed, DefinitionRef, Entry, Hold, InstallError, OnExisting, Registry, State, Warning,
+};
+use crate::activity::Activity;
+use crate::cycle::find_cycle;
+use crate::definition::{Definition, DefinitionId, DefinitionKind, NewDefinition};
+use crate::now::Now;
+use crate::schedule::Arming;
+
+impl Registry {
+    /// Everything that can refuse an installation; gives the id to install under.
+    pub(super) fn check(
+        &self,
+        new: &NewDefinition,
+        existing: OnExisting,
+    ) -> Result<DefinitionId, InstallError> {
+        check_filters(new)?;
+        match (self.names[new.kind.index()].get(&new.name), existing) {
+            (Some(id), OnExisting::Replace) => Ok(*id),
+            (Some(_), OnExisting::Refuse) => {
+                Err(InstallError::Exists { kind: new.kind, name: Arc::clone(&new.name) })
+            }
+            (None, _) if self.entries.len() >= self.definitions_max => {
+                Err(InstallError::TooMany { limit: self.definitions_max })
+            }
+            (None, _) => Ok(DefinitionId(self.next_id)),
+        }
+    }
+
+    pub(super) fn new_version(
+        &self,
+        id: DefinitionId,
+        deployed: NewDefinition,
+        before: Option<&Definition>,
+        now: Now,
+    ) -> Definition {
+        let is_change = matches!(deployed.facts.trigger, Some(Trigger::Change { .. }));
+        let activity = Activity::new(is_change.then_some(self.change_topics_max));
+        if deployed.kind == DefinitionKind::Action {
+            let of_before = before.and_then(|before| before.activity.traced_until(now.wall));
+            activity.trace_until(of_before.max(self.trace_all_until.filter(|until| *until > now.wall)));
+        }
+        Definition { id, version: before.map_or(0, |before| before.version) + 1, deployed, activity }
+    }
+
+    /// Adds a version that is in no index yet, not armed.
+    pub(super) fn put_in(&mut self, definition: &Arc<Definition>) {
+        let id = definition.id;
+        self.next_id = self.next_id.max(id.0 + 1);
+        self.names[definition.kind().index()].insert(Arc::clone(definition.name()), id);
+        self.reads.add(id, &definition.facts().reads);
+        self.keeps.add(id, &definition.facts().keeps);
+        for dependency in &definition.facts().depends_on {
+            self.dependents.entry(dependency.into()).or_default().insert(id);
+        }
+        let entry = Entry {
+            definition: Arc::clone(definition),
+            hold: None,
+            missing: Vec::new(),
+            warnings: Vec::new(),
+            is_armed: false,
+        };
+        self.entries.insert(id, entry);
+    }
+
+    /// Takes a version out of every index but the names.
+    pub(super) fn take_out(&mut self, id: DefinitionId, changed: &mut Changed) -> Option<Arc<Definition>> {
+        self.disarm(id, changed);
+        let definition = self.entries.remove(&id)?.definition;
+        self.reads.remove(id, &definition.facts().reads);
+        self.keeps.remove(id, &definition.facts().keeps);
+        for dependency in &definition.facts().depends_on {
+            let wanted = DefinitionRef::from(dependency);
+            if let Some(ids) = self.dependents.get_mut(&wanted) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.dependents.remove(&wanted);
+                }
+            }
+        }
+        Some(definition)
+    }
+
+    /// Finds out what is missing and arms or disarms accordingly.
+    pub(super) fn settle(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let wanted = entry.definition.facts().depends_on.iter().map(DefinitionRef::from);
+        let missing: Vec<DefinitionRef> = wanted.filter(|wanted| !self.has(wanted)).collect();
+        let entry = self.entries.get_mut(&id).expect("it was there");
+        entry.warnings.retain(|warning| !matches!(warning, Warning::Pending { .. }));
+        if !missing.is_empty() {
+            entry.warnings.push(Warning::Pending { missing: missing.clone() });
+        }
+        entry.missing = missing;
+        match (entry.state(), entry.is_armed) {
+            (State::Running, false) => self.arm(id, now, changed),
+            (State::Running, true) => {}
+            (State::Pending | State::Error | State::Disabled, _) => self.disarm(id, changed),
+        }
+    }
+
+    pub(super) fn settle_dependents(
+        &mut self,
+        arrived_or_gone: &Definition,
+        now: Now,
+        changed: &mut Changed,
+    ) {
+        let name = Arc::clone(arrived_or_gone.name());
+        let waiting = self.dependents.get(&DefinitionRef { kind: arrived_or_gone.kind(), name });
+        for id in waiting.cloned().unwrap_or_default() {
+            if id != arrived_or_gone.id {
+                self.settle(id, now, changed);
+            }
+        }
+    }
+
+    pub(super) fn set_hold(&mut self, id: DefinitionId, hold: Option<Hold>, now: Now) -> Changed {
+        let mut changed = Changed::default();
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.hold = hold;
+            self.settle(id, now, &mut changed);
+            self.generation += 1;
+        }
+        changed
+    }
+
+    fn arm(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.is_armed = true;
+        let definition = Arc::clone(&entry.definition);
+        if let Some(trigger) = definition.trigger() {
+            for filter in trigger.filters() {
+                self.triggers.insert(filter, id, Arc::clone(&definition));
+            }
+            self.hooks.arm(&definition);
+            entry.warnings.retain(|warning| *warning != Warning::NeverRuns);
+            if self.schedule.arm(id, trigger, now) == Arming::Never {
+                entry.warnings.push(Warning::NeverRuns);
+            }
+        }
+        if !self.is_loading && starts(&definition) {
+            changed.starts.push(Arc::clone(&definition));
+        }
+        changed.armed.push(definition);
+    }
+
+    fn disarm(&mut self, id: DefinitionId, changed: &mut Changed) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_armed) else { return };
+        entry.is_armed = false;
+        let definition = Arc::clone(&entry.definition);
+        for filter in definition.trigger().map(Trigger::filters).unwrap_or_default() {
+            self.triggers.remove(filter, &id);
+        }
+        self.hooks.disarm(id);
+        self.schedule.disarm(id);
+        changed.disarmed.push(definition);
+    }
+
+    /// Drops what is no longer cached, if the reads became others.
+    pub(super) fn prune_cache(&self, before: Option<&Definition>, after: Option<&Definition>) {
+        let reads = |definition: Option<&Definition>| -> Vec<TopicFact> {
+            definition.map(|definition| definition.facts().reads.clone()).unwrap_or_default()
+        };
+        let before = reads(before);
+        if self.cache == CacheMode::All || before.is_empty() || before == reads(after) {
+            return;
+        }
+        self.values.retain(|topic| self.reads.covers(topic));
+    }
+
+    /// Looks for a cycle through a new definition; not while loading, when nobody reads the warning.
+    pub(super) fn warn_of_cycle(&mut self, id: DefinitionId) {
+        if self.is_loading {
+            return;
+        }
+        let path = find_cycle(id, self);
+        if let (Some(path), Some(entry)) = (path, self.entries.get_mut(&id)) {
+            entry.warnings.push(Warning::Cycle { path });
+        }
+    }
+}
+
+/// Whether this version has an `ON START` run to come; says so once.
+pub(super) fn starts(definition: &Definition) -> bool {
+    matches!(definition.trigger(), Some(Trigger::Start)) && definition.activity.claim_start()
+}
+
+fn check_filters(new: &NewDefinition) -> Result<(), InstallError> {
+    let of_trigger = new.facts.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
+    let of_facts = new.facts.reads.iter().chain(&new.facts.keeps).filter_map(|fact| match fact {
+        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter),
+        TopicFact::Any => None,
+    });
+    for filter in of_trigger.iter().chain(of_facts) {
+        topic_filter_valid(filter)
+            .map_err(|reason| InstallError::FilterInvalid { filter: filter.clone(), reason })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! What changes of the registry lead to: states, warnings, refusals.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lotmq_router::TopicError;
+use serde::Serialize;
+
+use crate::definition::{Definition, DefinitionKind};
+
+/// What an accepted message does to the last values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Nothing: nobody reads this topic.
+    Skip,
+    /// Nobody reads this topic, but a `KEEP` may have written it: [`LastValues::clear`], because the last write wins.
+    Clear,
+    /// [`LastValues::publish`], or [`LastValues::clear`] for a retained delete.
+    Store,
+}
+
+/// What to do when the name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExisting {
+    /// Replace atomically: Models, Actions, Routes; Rules and modules with `-replace`.
+    Replace,
+    /// Refuse: Rules and modules.
+    Refuse,
+}
+
+/// Life-cycle state of a definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Armed.
+    Running,
+    /// Waits for a dependency.
+    Pending,
+    /// Cannot run; the reason is in its report.
+    Error,
+    /// A module that was switched off.
+    Disabled,
+}
+
+/// Names a definition by kind and name. `Display` gives `Model X`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DefinitionRef {
+    /// Kind.
+    pub kind: DefinitionKind,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for DefinitionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.title(), self.name)
+    }
+}
+
+impl From<&lot_facts::Dependency> for DefinitionRef {
+    fn from(dependency: &lot_facts::Dependency) -> DefinitionRef {
+        DefinitionRef { kind: dependency.kind.into(), name: dependency.name.as_str().into() }
+    }
+}
+
+/// What the author should know about a definition that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// It waits for these.
+    Pending {
+        /// What is missing, in the order of the source.
+        missing: Vec<DefinitionRef>,
+    },
+    /// Its timer never fires: the instant is past.
+    NeverRuns,
+    /// What it writes triggers itself again.
+    Cycle {
+        /// Names from this definition back to itself.
+        path: Vec<Arc<str>>,
+    },
+}
+
+impl Warning {
+    /// Stable code, upper-case words.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Warning::Pending { .. } => "PENDING",
+            Warning::NeverRuns => "NEVER_RUNS",
+            Warning::Cycle { .. } => "TRIGGER_CYCLE",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Pending { missing } => {
+                f.write_str("pending until these are added: ")?;
+                join(f, missing, ", ")
+            }
+            Warning::NeverRuns => f.write_str("the time of the trigger is past; the action never runs"),
+            Warning::Cycle { path } => {
+                f.write_str("may trigger itself: ")?;
+                join(f, path, " -> ")
+            }
+        }
+    }
+}
+
+/// Which definitions started or stopped to be armed by a change, in the order of deployment.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Newly armed versions: their guests are to be ready.
+    pub armed: Vec<Arc<Definition>>,
+    /// No longer armed: removed or replaced versions, and those whose dependency went.
+    pub disarmed: Vec<Arc<Definition>>,
+    /// Newly armed with `ON START`, to be run once now. Empty while loading.
+    pub starts: Vec<Arc<Definition>>,
+}
+
+/// A definition was installed.
+#[derive(Debug)]
+pub struct Installed {
+    /// The new version.
+    pub definition: Arc<Definition>,
+    /// The version that it replaced.
+    pub replaced: Option<Arc<Definition>>,
+    /// Whether it runs.
+    pub state: State,
+    /// What the author should know.
+    pub warnings: Vec<Warning>,
+    /// Consequences, for this definition and for those that waited for it.
+    pub changed: Changed,
+}
+
+/// A definition was removed.
+#[derive(Debug)]
+pub struct Removed {
+    /// What was removed.
+    pub definition: Arc<Definition>,
+    /// Consequences.
+    pub changed: Changed,
+}
+
+/// Why a definition was not installed. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// The name is taken, and replacing was not asked for.
+    #[error("A {} with the name '{name}' already exists", kind.title().to_lowercase())]
+    Exists {
+        /// Kind.
+        kind: DefinitionKind,
+        /// Name.
+        name: Arc<str>,
+    },
+    /// The tenant's bound.
+    #[error("there are already {limit} definitions")]
+    TooMany {
+        /// The bound.
+        limit: usize,
+    },
+    /// A topic in its facts is no valid Topic Filter. The compiler never does this; an upload may.
+    #[error("topic '{filter}' is invalid: {reason}")]
+    FilterInvalid {
+        /// The text.
+        filter: String,
+        /// What is wrong with it.
+        reason: TopicError,
+    },
+}
+
+/// No definition has this kind and name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} '{name}' not found.", kind.title())]
+pub struct NotFound {
+    /// Kind.
+    pub kind: DefinitionKind,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+fn join<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T], separator: &str) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(separator)?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
