@@ -129,6 +129,12 @@ pub struct SharedFilter<'a> {
 /// # Errors
 /// `$share//x`, `$share/g`, `$share/+/x` and the like are neither shared nor ordinary \[MQTT-4.8.2-1, -2\]: 0x8F.
 /// An ordinary filter is not looked at any further.
+///
+/// ```
+/// let shared = lotmq_router::parse_shared("$share/workers/jobs/+")?.expect("it is a shared filter");
+/// assert_eq!((shared.share_name, shared.filter), ("workers", "jobs/+"));
+/// # Ok::<(), lotmq_router::TopicError>(())
+/// ```
 pub fn parse_shared(filter: &str) -> Result<Option<SharedFilter<'_>>, TopicError> {
     let Some(rest) = filter.strip_prefix(SHARE_PREFIX) else { return Ok(None) };
     let (share_name, filter) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));

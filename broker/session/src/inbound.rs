@@ -79,26 +79,23 @@ impl Inbound {
         self.find(packet_id).is_ok()
     }
 
-    /// Opens an exchange, or counts a repeated one; `room` says how many more may count.
-    pub(crate) fn receive(&mut self, packet_id: PacketId, room: usize) -> Option<InboundPublish> {
-        let at = self.find(packet_id);
-        if let Ok(at) = at
-            && self.open[at].is_counted
-        {
-            return Some(InboundPublish::Duplicate);
-        }
-        if room == 0 {
-            return None;
-        }
-        self.counted += 1;
-        match at {
+    /// Whether the exchange is open and its PUBLISH came on this connection already.
+    pub(crate) fn is_counted(&self, packet_id: PacketId) -> bool {
+        self.find(packet_id).is_ok_and(|at| self.open[at].is_counted)
+    }
+
+    /// Opens an exchange, or meets an open one; either way it counts from now on.
+    pub(crate) fn receive(&mut self, packet_id: PacketId) -> InboundPublish {
+        match self.find(packet_id) {
             Ok(at) => {
-                self.open[at].is_counted = true;
-                Some(InboundPublish::Duplicate)
+                let was_counted = std::mem::replace(&mut self.open[at].is_counted, true);
+                self.counted += usize::from(!was_counted);
+                InboundPublish::Duplicate
             }
             Err(at) => {
                 self.open.insert(at, OpenExchange { packet_id, is_counted: true });
-                Some(InboundPublish::Deliver)
+                self.counted += 1;
+                InboundPublish::Deliver
             }
         }
     }
@@ -142,12 +139,13 @@ impl Inbound {
     }
 }
 
-/// Refuses or admits a QoS 1 message, which leaves no state but its number.
-pub(crate) fn admit(inflight: usize, receive_maximum: Option<u16>) -> Result<usize, PublishRefusal> {
-    let Some(receive_maximum) = receive_maximum else { return Ok(usize::MAX) };
-    match usize::from(receive_maximum.max(1)).saturating_sub(inflight) {
-        0 => Err(PublishRefusal::ReceiveMaximumExceeded { inflight, receive_maximum }),
-        room => Ok(room),
+/// Whether one more message may be in flight from the Client; always without a Receive Maximum (3.1.1).
+pub(crate) fn admit(inflight: usize, receive_maximum: Option<u16>) -> Result<(), PublishRefusal> {
+    match receive_maximum.map(|maximum| maximum.max(1)) {
+        Some(receive_maximum) if inflight >= usize::from(receive_maximum) => {
+            Err(PublishRefusal::ReceiveMaximumExceeded { inflight, receive_maximum })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

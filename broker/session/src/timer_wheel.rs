@@ -30,6 +30,21 @@ pub struct TimerHandle {
 }
 
 /// Timers by deadline; `K` says what is due.
+///
+/// ```
+/// use lotmq_session::{Time, TimerWheel};
+/// use std::time::Duration;
+///
+/// let mut wheel = TimerWheel::new(Duration::from_millis(100), Time::from_millis(0));
+/// wheel.insert(Time::from_millis(1_500), "keep alive of client 7");
+/// let cancelled = wheel.insert(Time::from_millis(1_500), "keep alive of client 8");
+/// wheel.cancel(cancelled);
+/// let mut due = Vec::new();
+/// wheel.advance(Time::from_millis(1_499), |key| due.push(key));
+/// assert!(due.is_empty());
+/// wheel.advance(Time::from_millis(1_500), |key| due.push(key));
+/// assert_eq!(due, ["keep alive of client 7"]);
+/// ```
 #[derive(Debug)]
 pub struct TimerWheel<K> {
     tick_millis: u64,

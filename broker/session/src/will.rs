@@ -10,6 +10,21 @@ use crate::{SessionExpiry, Time};
 use std::time::Duration;
 
 /// The Will of one session; `W` is a handle of the message.
+///
+/// ```
+/// use lotmq_session::{SessionExpiry, Time, WillDecision, WillState};
+/// use std::time::Duration;
+///
+/// let mut will = WillState::default();
+/// will.handle_connect(Some(("gone", Duration::from_secs(30))));
+/// let lost_at = Time::from_millis(0);
+/// let due = match will.handle_connection_lost(lost_at, SessionExpiry::from_seconds(10)) {
+///     WillDecision::Later(due) => due,
+///     decision => panic!("{decision:?}"),
+/// };
+/// assert_eq!(due, Time::from_millis(10_000)); // the session ends before the delay does
+/// assert_eq!(will.handle_timeout(due), Some("gone"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WillState<W> {
     /// There is none, or it is over.

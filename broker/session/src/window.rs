@@ -18,6 +18,8 @@ use std::collections::VecDeque;
 
 /// Slots of a window that has messages: at least this many.
 const SLOTS_MIN: usize = 8;
+/// An empty window keeps at most this many slots (1.5 KiB); what a burst needed is given back when it is over.
+const SLOTS_KEPT: usize = 64;
 /// Slots at most: one for each identifier.
 const SLOTS_MAX: usize = 65_536;
 
@@ -175,6 +177,9 @@ impl<M: Clone> Window<M> {
         };
         self.len -= 1;
         self.unsent -= usize::from(entry.is_unsent_publish());
+        if self.len == 0 && self.slots.len() > SLOTS_KEPT {
+            self.slots = Vec::new();
+        }
         Ok(Acked { message: entry.message, qos: entry.step.qos() })
     }
 

@@ -73,7 +73,8 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
     /// Chooses the next member in turn that `accepts` takes; `None` if it takes nobody.
     ///
     /// Those it rejects are passed over and lose their turn. To prefer connected members, ask a first time for those,
-    /// and only then for any. Called from several threads at once, a turn may go to the same member twice.
+    /// and only then for any. Called from several threads at once, a turn may go to the same member twice. Cost: O(rejected
+    /// members).
     pub fn choose(&self, mut accepts: impl FnMut(&K, &O) -> bool) -> Option<(&K, &O)> {
         let members = self.members.len();
         let first = self.turn.load(Ordering::Relaxed) as usize;
