@@ -33,10 +33,16 @@ pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
     match durability {
         Durability::Fsync => Box::new(move || Ok(Box::new(file_backend(&path)?))),
         Durability::Os => Box::new(move || Ok(Box::new(Unsynced(file_backend(&path)?)))),
-        Durability::None => {
-            let memory = Arc::new(InMemoryBackend::new());
-            Box::new(move || Ok(Box::new(Memory(Arc::clone(&memory)))))
-        }
+        Durability::None => shared_memory()(),
+    }
+}
+
+/// Makes factories that all open the same memory.
+pub(crate) fn shared_memory() -> impl Fn() -> BackendFactory {
+    let memory = Arc::new(InMemoryBackend::new());
+    move || {
+        let memory = Arc::clone(&memory);
+        Box::new(move || Ok(Box::new(Memory(Arc::clone(&memory)))))
     }
 }
 

@@ -66,5 +66,11 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from("/"));
     let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?;
     let stat = rustix::fs::statvfs(existing).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    // File systems without storage of their own report no blocks at all.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Makes what was created or renamed in a directory durable.
+pub(crate) fn sync(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
 }

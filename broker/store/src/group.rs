@@ -32,6 +32,8 @@ pub(crate) struct Committer {
     deleted_retained: Recent<Vec<u8>, u64>,
     /// Messages whose rows in table `payloads` are to be removed.
     dead_payloads: Vec<MessageId>,
+    /// An old chunk cannot be read: the log is no longer cleaned, because only a prefix may go.
+    is_damaged: bool,
 }
 
 type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
@@ -48,6 +50,7 @@ impl Committer {
             sessions_reserved: loaded.sessions_reserved,
             deleted_retained: Recent::default(),
             dead_payloads: loaded.orphaned_payloads,
+            is_damaged: false,
         };
         (committer, loaded.database)
     }
@@ -59,6 +62,7 @@ impl Committer {
         self.index.next_message_id = self.index.next_message_id.max(next_message_id);
         self.sessions_reserved = loaded.sessions_reserved;
         self.dead_payloads = loaded.orphaned_payloads;
+        self.is_damaged = false;
         loaded.database
     }
 
@@ -202,11 +206,15 @@ impl Committer {
             before_lsn,
         };
         let mut living = Records::default();
+        if self.is_damaged {
+            return Ok(());
+        }
         for lsn in relocate::choose(&self.index, budget) {
             let Some(value) = tables.log.get(lsn)? else { continue };
             metrics::add(&counters.relocated_bytes, value.value().len() as u64);
             if let Err(reason) = relocate::living(&self.index, lsn, value.value(), &mut living) {
                 // Kept as it is: what is in it is reported as damaged at the next start, not thrown away.
+                self.is_damaged = true;
                 metrics::add(&counters.damaged_chunks, 1);
                 tracing::error!(lsn, reason, "log chunk cannot be read");
                 break;

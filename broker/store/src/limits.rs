@@ -51,9 +51,6 @@ pub(crate) const LINGER_COMMIT_MIN: Duration = Duration::from_micros(800);
 pub(crate) const LINGER_RANGE: (Duration, Duration) =
     (Duration::from_micros(200), Duration::from_micros(500));
 
-/// Pause between attempts to reopen a failed store while nobody appends.
-pub(crate) const REOPEN_PAUSE: Duration = Duration::from_millis(500);
-
 /// The tunable bounds of a store. The defaults suit every machine; tests use small ones.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -69,6 +66,8 @@ pub struct Limits {
     /// Least bytes of old log that a group may look through for living records. Default 256 KiB; a larger group may
     /// look through twice its own size, so that the log cannot outgrow the cleaning.
     pub relocate_bytes_per_group: u64,
+    /// After a failed attempt to open the file again, groups fail at once for this long. Default 500 ms.
+    pub reopen_pause: Duration,
 }
 
 impl Default for Limits {
@@ -79,6 +78,7 @@ impl Default for Limits {
             waiting_bytes_max: 64 * 1024 * 1024,
             log_slack_bytes: 1024 * 1024,
             relocate_bytes_per_group: 256 * 1024,
+            reopen_pause: Duration::from_millis(500),
         }
     }
 }

@@ -11,3 +11,6 @@ pub(crate) mod index;
 pub(crate) mod record;
 pub(crate) mod relocate;
 pub(crate) mod replay;
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ fn write_key(path: &Path, key: &KeyBytes) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
+    path.parent().map_or(Ok(()), crate::directory::sync)
 }
 
 fn parse_key(text: &[u8]) -> Option<KeyBytes> {

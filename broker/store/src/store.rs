@@ -108,8 +108,11 @@ impl Store {
         }
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
+        let is_new = create_if_missing(&path)?;
         let factory = backend::factory(options.durability, path);
-        Self::start(&options, factory, cipher, Some(lock), on_commit)
+        let (store, mut recovered) = Self::start(&options, factory, cipher, Some(lock), on_commit)?;
+        recovered.is_new |= is_new;
+        Ok((store, recovered))
     }
 
     /// Opens a store on storage of the caller's own, for simulated disks and injected errors.
@@ -155,6 +158,7 @@ impl Store {
             factory,
             cache_bytes: options.cache_bytes,
             on_commit,
+            reopen_pause: options.limits.reopen_pause,
             last_attempt: None,
         };
         let thread = std::thread::Builder::new()
@@ -233,6 +237,24 @@ impl Store {
         let compacted = load::contained(|| load::compact(&factory));
         compacted.map_err(|error| error.at(&file))
     }
+}
+
+/// Makes a new file under another name first: a crash or a full disk leaves no half database behind.
+fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
+    if path.exists() {
+        return Ok(false);
+    }
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let new = path.with_extension("redb.new");
+    if new.exists() {
+        std::fs::remove_file(&new).map_err(io)?;
+    }
+    let factory = backend::factory(Durability::Fsync, new.clone());
+    let created = load::contained(|| load::open_database(&factory, 1024 * 1024).map(drop));
+    created.map_err(|error| error.at(&new))?;
+    std::fs::rename(&new, path).map_err(io)?;
+    path.parent().map_or(Ok(()), directory::sync).map_err(io)?;
+    Ok(true)
 }
 
 impl Drop for Store {

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redb::Database;
 
@@ -10,7 +10,6 @@ use crate::Ticket;
 use crate::backend::BackendFactory;
 use crate::error::{CommitError, CommitErrorKind};
 use crate::group::Committer;
-use crate::limits::REOPEN_PAUSE;
 use crate::load::{self, panic_text};
 use crate::metrics::{self, Counters};
 use crate::queue::{Group, Outcomes, Pace, Queue};
@@ -49,6 +48,7 @@ pub(crate) struct Writer {
     pub(crate) factory: BackendFactory,
     pub(crate) cache_bytes: usize,
     pub(crate) on_commit: OnCommit,
+    pub(crate) reopen_pause: Duration,
     pub(crate) last_attempt: Option<Instant>,
 }
 
@@ -73,6 +73,8 @@ impl Writer {
             let result = self.commit(&group);
             pace.committed(group.ops, start.elapsed());
             self.count(&group, &pace, result.is_ok());
+            // Before anybody is told, so that who was told finds room.
+            shared.queue.settled(&group);
             let report = match result {
                 Ok(()) => {
                     shared.outcomes.committed(group.through);
@@ -84,7 +86,6 @@ impl Writer {
                     Committed::Failed { through: group.through, error }
                 }
             };
-            shared.queue.settled(&group);
             drop(group);
             (self.on_commit)(report);
         }
@@ -116,7 +117,7 @@ impl Writer {
 
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
-        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < REOPEN_PAUSE) {
+        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < self.reopen_pause) {
             return Err(unavailable("store failed and could not be opened again yet"));
         }
         self.last_attempt = Some(Instant::now());

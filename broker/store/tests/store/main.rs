@@ -1,5 +1,14 @@
 //! Tests of the store through its public face, on real redb files.
+
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod damage;
+mod faults;
+mod fixture;
+mod group_commit;
+mod kill;
+mod modes;
+mod open_errors;
 mod round_trip;
+mod secrets;
 mod support;

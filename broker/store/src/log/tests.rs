@@ -1,0 +1,294 @@
+//! The log against a naive model: random operations, reopened at random points, with cleaning after every group.
+//!
+//! The books of the index are checked after every commit (`Committer::commit`).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use proptest::prelude::*;
+
+use crate::backend::shared_memory;
+use crate::log::record::{Delivery, MessageRef};
+use crate::{
+    Batch, KeySource, Limits, MessageId, Op, Recovered, SessionId, SessionRow, Store, StoreOptions, TenantId,
+};
+
+#[derive(Debug, Clone)]
+enum Step {
+    PutSession,
+    DeleteSession(usize),
+    Enqueue { payload: usize, sessions: u8, sent: bool },
+    Dequeue { session: usize, message: usize },
+    Inflight { session: usize, message: usize },
+    Pubrec { session: usize, message: usize },
+    Pubcomp { session: usize },
+    Received { session: usize, packet_id: u16 },
+    Released { session: usize, packet_id: u16 },
+    Commit,
+    Reopen,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let payload = prop_oneof![8 => 0..200usize, 4 => 1_000..9_000usize, 1 => 32_000..200_000usize];
+    let message = 0..1_000usize;
+    prop_oneof![
+        1 => Just(Step::PutSession),
+        1 => (0..8usize).prop_map(Step::DeleteSession),
+        20 => (payload, any::<u8>(), any::<bool>())
+            .prop_map(|(payload, sessions, sent)| Step::Enqueue { payload, sessions, sent }),
+        20 => (0..8usize, message.clone()).prop_map(|(session, message)| Step::Dequeue { session, message }),
+        8 => (0..8usize, message.clone()).prop_map(|(session, message)| Step::Inflight { session, message }),
+        6 => (0..8usize, message).prop_map(|(session, message)| Step::Pubrec { session, message }),
+        4 => (0..8usize).prop_map(|session| Step::Pubcomp { session }),
+        6 => (0..8usize, 1..20u16).prop_map(|(session, packet_id)| Step::Received { session, packet_id }),
+        6 => (0..8usize, 1..20u16).prop_map(|(session, packet_id)| Step::Released { session, packet_id }),
+        10 => Just(Step::Commit),
+        2 => Just(Step::Reopen),
+    ]
+}
+
+/// What a session must have.
+#[derive(Debug, Default, PartialEq, Eq, Clone)]
+struct SessionModel {
+    queue: BTreeMap<u64, (usize, Option<u16>)>,
+    pubrel: BTreeMap<u16, u64>,
+    received: BTreeMap<u16, ()>,
+}
+
+/// The simplest thing that could be right.
+#[derive(Debug, Default)]
+struct Model {
+    sessions: BTreeMap<SessionId, SessionModel>,
+    next_packet_id: u16,
+}
+
+impl Model {
+    fn pick(&self, number: usize) -> Option<SessionId> {
+        let count = self.sessions.len().max(1);
+        self.sessions.keys().nth(number % count).copied()
+    }
+
+    fn pick_message(&self, session: SessionId, number: usize) -> Option<u64> {
+        let queue = &self.sessions[&session].queue;
+        queue.keys().nth(number % queue.len().max(1)).copied()
+    }
+
+    fn packet_id(&mut self) -> NonZeroU16 {
+        self.next_packet_id = self.next_packet_id % 60_000 + 1;
+        NonZeroU16::new(self.next_packet_id).unwrap()
+    }
+}
+
+fn limits() -> Limits {
+    Limits { log_slack_bytes: 8 * 1024, relocate_bytes_per_group: 64 * 1024, ..Limits::default() }
+}
+
+fn options() -> StoreOptions {
+    StoreOptions {
+        secret_key: KeySource::Key([1; 32]),
+        limits: limits(),
+        ..StoreOptions::new("/nonexistent")
+    }
+}
+
+fn apply(store: &Store, model: &mut Model, batch: &mut Batch, step: &Step) -> Option<()> {
+    match *step {
+        Step::PutSession => put_session(store, model, batch),
+        Step::DeleteSession(session) => {
+            let session = model.pick(session)?;
+            model.sessions.remove(&session);
+            batch.push(Op::DeleteSession { tenant: TenantId::DEFAULT, session });
+        }
+        Step::Enqueue { payload, sessions, sent } => enqueue(store, model, batch, payload, sessions, sent),
+        Step::Dequeue { session, message } => {
+            let session = model.pick(session)?;
+            let message = model.pick_message(session, message)?;
+            model.sessions.get_mut(&session)?.queue.remove(&message);
+            batch.push(Op::Dequeue { session, message: MessageId(message) });
+        }
+        Step::Inflight { session, message } => {
+            let session = model.pick(session)?;
+            let message = model.pick_message(session, message)?;
+            let packet_id = model.packet_id();
+            model.sessions.get_mut(&session)?.queue.get_mut(&message)?.1 = Some(packet_id.get());
+            batch.push(Op::Inflight { session, message: MessageId(message), packet_id });
+        }
+        Step::Pubrec { session, message } => {
+            let session = model.pick(session)?;
+            let message = model.pick_message(session, message)?;
+            let packet_id = model.packet_id();
+            let state = model.sessions.get_mut(&session)?;
+            state.queue.remove(&message);
+            state.pubrel.insert(packet_id.get(), message);
+            batch.push(Op::PubrecReceived { session, message: MessageId(message), packet_id });
+        }
+        Step::Pubcomp { session } => {
+            let session = model.pick(session)?;
+            let (packet_id, _) = model.sessions.get_mut(&session)?.pubrel.pop_first()?;
+            batch.push(Op::PubcompReceived { session, packet_id: NonZeroU16::new(packet_id)? });
+        }
+        Step::Received { session, packet_id } => {
+            let session = model.pick(session)?;
+            model.sessions.get_mut(&session)?.received.insert(packet_id, ());
+            batch.push(Op::Qos2Received { session, packet_id: NonZeroU16::new(packet_id)? });
+        }
+        Step::Released { session, packet_id } => {
+            let session = model.pick(session)?;
+            model.sessions.get_mut(&session)?.received.remove(&packet_id);
+            batch.push(Op::Qos2Released { session, packet_id: NonZeroU16::new(packet_id)? });
+        }
+        Step::Commit | Step::Reopen => {}
+    }
+    Some(())
+}
+
+fn put_session(store: &Store, model: &mut Model, batch: &mut Batch) {
+    let id = store.next_session_id();
+    model.sessions.insert(id, SessionModel::default());
+    batch.push(Op::PutSession(&SessionRow {
+        tenant: TenantId::DEFAULT,
+        id,
+        client_id: id.0.to_string(),
+        user: None,
+        protocol_level: 4,
+        expiry_interval_s: None,
+        disconnected_at_ms: None,
+        will: None,
+    }));
+}
+
+fn enqueue(store: &Store, model: &mut Model, batch: &mut Batch, payload: usize, sessions: u8, sent: bool) {
+    let id = store.next_message_id();
+    let chosen: Vec<_> = model
+        .sessions
+        .keys()
+        .copied()
+        .enumerate()
+        .filter(|(place, _)| sessions >> (place % 8) & 1 == 1)
+        .map(|(_, id)| id)
+        .collect();
+    let deliveries: Vec<_> = chosen
+        .iter()
+        .map(|session| Delivery {
+            session: *session,
+            qos: 1,
+            retain: false,
+            packet_id: sent.then(|| model.packet_id()),
+            subscription_ids: if payload.is_multiple_of(2) { &[] } else { &[3, 300] },
+        })
+        .collect();
+    for delivery in &deliveries {
+        let state = model.sessions.get_mut(&delivery.session).unwrap();
+        state.queue.insert(id.0, (payload, delivery.packet_id.map(NonZeroU16::get)));
+    }
+    let message = MessageRef {
+        id,
+        tenant: TenantId::DEFAULT,
+        topic: "t",
+        properties: &[],
+        payload: &vec![id.0 as u8; payload],
+        qos: 1,
+        published_at_ms: 0,
+        expires_at_ms: None,
+    };
+    batch.push(Op::Enqueue { message, deliveries: &deliveries });
+}
+
+fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
+    let session = |found: &crate::RecoveredSession| {
+        let mut model = SessionModel::default();
+        assert!(found.queue.is_sorted_by_key(|delivery| delivery.message.id));
+        for delivery in &found.queue {
+            let message = &delivery.message;
+            assert!(message.payload.iter().all(|byte| *byte == message.id.0 as u8));
+            assert_eq!(delivery.subscription_ids.is_empty(), message.payload.len().is_multiple_of(2));
+            model
+                .queue
+                .insert(message.id.0, (message.payload.len(), delivery.packet_id.map(NonZeroU16::get)));
+        }
+        model.pubrel = found.pubrel.iter().map(|(id, message)| (id.get(), message.0)).collect();
+        model.received = found.qos2_received.iter().map(|id| (id.get(), ())).collect();
+        (found.session.id, model)
+    };
+    recovered.sessions.iter().map(session).collect()
+}
+
+fn run(steps: &[Step]) {
+    let memory = shared_memory();
+    let open = || Store::open_on(options(), memory(), Box::new(|_| {})).unwrap();
+    let (mut store, _) = open();
+    let mut model = Model::default();
+    let mut batch = Batch::new();
+    put_session(&store, &mut model, &mut batch);
+    for step in steps {
+        apply(&store, &mut model, &mut batch, step);
+        if matches!(step, Step::Commit | Step::Reopen) {
+            store.commit(std::mem::take(&mut batch)).unwrap();
+        }
+        if matches!(step, Step::Reopen) {
+            let next = store.next_message_id();
+            drop(store);
+            let recovered;
+            (store, recovered) = open();
+            assert_eq!(found(&recovered), model.sessions);
+            let has_messages = model.sessions.values().any(|session| !session.queue.is_empty());
+            assert!(!has_messages || store.next_message_id() <= next);
+        }
+    }
+    store.commit(std::mem::take(&mut batch)).unwrap();
+    // The bound of one group's cleaning may have been reached; a few more groups finish it.
+    for _ in 0..100 {
+        store.commit(Batch::new()).unwrap();
+    }
+    let metrics = store.metrics();
+    let newest_chunk = 65_536;
+    assert!(
+        metrics.log_bytes <= 2 * metrics.log_live_bytes + limits().log_slack_bytes + newest_chunk,
+        "{metrics:?}"
+    );
+    drop(store);
+    let (_store, recovered) = open();
+    assert_eq!(found(&recovered), model.sessions);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_log_keeps_exactly_what_is_alive(steps in prop::collection::vec(step(), 1..300)) {
+        run(&steps);
+    }
+}
+
+#[test]
+fn a_cold_session_does_not_keep_the_log_growing() {
+    let memory = shared_memory();
+    let (store, _) = Store::open_on(options(), memory(), Box::new(|_| {})).unwrap();
+    let (cold, hot) = (store.next_session_id(), store.next_session_id());
+    let delivery =
+        |session| Delivery { session, qos: 1, retain: false, packet_id: None, subscription_ids: &[] };
+    let mut largest = 0;
+    for round in 0..3_000u32 {
+        let mut batch = Batch::new();
+        let id = store.next_message_id();
+        let message = MessageRef {
+            id,
+            tenant: TenantId::DEFAULT,
+            topic: "t",
+            properties: &[],
+            payload: &[1; 1_000],
+            qos: 1,
+            published_at_ms: 0,
+            expires_at_ms: None,
+        };
+        let session = if round % 300 == 0 { cold } else { hot };
+        batch.push(Op::Enqueue { message, deliveries: &[delivery(session)] });
+        if session == hot {
+            batch.push(Op::Dequeue { session, message: id });
+        }
+        store.commit(batch).unwrap();
+        largest = largest.max(store.metrics().log_bytes);
+    }
+    assert!(largest < 64 * 1024, "the log grew to {largest} bytes for 10 living messages of 1,000 bytes");
+    assert!(store.metrics().relocated_bytes > 0);
+}

@@ -1,0 +1,173 @@
+//! Storage that fails at every N-th call: what was acknowledged is there, what follows is stored again.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use lotmq_store::*;
+use redb::backends::InMemoryBackend;
+
+use crate::support::*;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Read,
+    Write,
+    SetLen,
+    Sync,
+}
+
+/// Which call fails, and for how long.
+#[derive(Debug)]
+struct Plan {
+    call: Call,
+    made: AtomicU64,
+    /// First and last call, counted from 1, that fails.
+    first: AtomicU64,
+    last: AtomicU64,
+    kind: io::ErrorKind,
+}
+
+impl Plan {
+    fn new(call: Call, first: u64, last: u64, kind: io::ErrorKind) -> Arc<Self> {
+        let (first, last) = (AtomicU64::new(first), AtomicU64::new(last));
+        Arc::new(Self { call, made: AtomicU64::new(0), first, last, kind })
+    }
+
+    fn check(&self, call: Call) -> io::Result<()> {
+        if call != self.call {
+            return Ok(());
+        }
+        let number = self.made.fetch_add(1, SeqCst) + 1;
+        if (self.first.load(SeqCst)..=self.last.load(SeqCst)).contains(&number) {
+            return Err(io::Error::new(self.kind, "injected"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Faulty(Arc<InMemoryBackend>, Arc<Plan>);
+
+impl StorageBackend for Faulty {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.1.check(Call::Read)?;
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.1.check(Call::SetLen)?;
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.1.check(Call::Sync)?;
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.1.check(Call::Write)?;
+        self.0.write(offset, data)
+    }
+}
+
+fn open_on(memory: &Arc<InMemoryBackend>, plan: &Arc<Plan>) -> Result<(Store, Recovered), OpenError> {
+    let (memory, plan) = (Arc::clone(memory), Arc::clone(plan));
+    let factory: BackendFactory =
+        Box::new(move || Ok(Box::new(Faulty(Arc::clone(&memory), Arc::clone(&plan)))));
+    let limits = Limits { log_slack_bytes: 0, reopen_pause: Duration::ZERO, ..Limits::default() };
+    // A small cache, so that reads reach the storage.
+    let options = StoreOptions { cache_bytes: 64 * 1024, limits, ..options("unused".as_ref()) };
+    Store::open_on(options, factory, Box::new(|_| {}))
+}
+
+const ROUNDS: usize = 14;
+
+/// Commits a message and a setting per round; says which rounds were acknowledged.
+fn work(store: &Store) -> Vec<(u64, Result<(), StoreError>)> {
+    let session = SessionId(1);
+    let round = |round: usize| {
+        let id = store.next_message_id();
+        let mut batch = Batch::new();
+        batch.push(Op::PutSession(&self::session(0, session, "c")));
+        let payload = vec![id.0 as u8; if round.is_multiple_of(5) { 50_000 } else { 3_000 }];
+        batch.push(Op::Enqueue { message: message(id, "t", &payload), deliveries: &[delivery(session)] });
+        if id.0.is_multiple_of(2) {
+            batch.push(Op::Dequeue { session, message: id });
+        }
+        let value = id.0.to_string();
+        let row = SettingRow { tenant: TenantId::DEFAULT, name: value.clone(), value };
+        batch.push(Op::PutSetting(&row));
+        (id.0, store.commit(batch))
+    };
+    (0..ROUNDS).map(round).collect()
+}
+
+fn check(recovered: &Recovered, results: &[(u64, Result<(), StoreError>)], context: &str) {
+    let queue = if recovered.sessions.is_empty() { Vec::new() } else { queue(recovered, SessionId(1)) };
+    for (id, result) in results {
+        let has_setting = recovered.settings.iter().any(|row| row.value == id.to_string());
+        assert!(result.is_err() || has_setting, "{context}: acknowledged batch {id} is lost");
+        // Whole or not at all.
+        assert_eq!(queue.contains(id), has_setting && id % 2 == 1, "{context}: batch {id}");
+    }
+}
+
+#[test]
+fn one_failing_call_costs_at_most_the_group_that_met_it() {
+    let never = Plan::new(Call::Read, u64::MAX, 0, io::ErrorKind::Other);
+    for call in [Call::Write, Call::Sync, Call::SetLen, Call::Read] {
+        for number in 1.. {
+            let context = format!("{call:?} {number}");
+            let memory = Arc::new(InMemoryBackend::new());
+            let plan = Plan::new(call, number, number, io::ErrorKind::Other);
+            let results = match open_on(&memory, &plan) {
+                Ok((store, _)) => work(&store),
+                // The database was never made: `Store::open` would have made it under another name.
+                Err(OpenError::Io { .. }) => continue,
+                Err(other) => panic!("{context}: {other}"),
+            };
+            let failures = results.iter().filter(|(_, result)| result.is_err()).count();
+            assert!(failures <= 1, "{context}: {failures} failures");
+            let (store, recovered) = open_on(&memory, &never).unwrap();
+            check(&recovered, &results, &context);
+            assert!(work(&store).iter().all(|(_, result)| result.is_ok()), "{context}");
+            if plan.made.load(SeqCst) < number {
+                assert!(call == Call::SetLen || number > 5, "{context}: too few calls to prove anything");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_passes_when_there_is_space_again() {
+    for first in [1, 2, 3, 5, 8, 13, 21] {
+        let memory = Arc::new(InMemoryBackend::new());
+        let plan = Plan::new(Call::Write, u64::MAX, 0, io::ErrorKind::StorageFull);
+        let (store, _) = open_on(&memory, &plan).unwrap();
+        let mut results = work(&store);
+        plan.first.store(plan.made.load(SeqCst) + first, SeqCst);
+        plan.last.store(u64::MAX, SeqCst);
+        let full = work(&store);
+        let errors: Vec<_> = full.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
+        assert!(!errors.is_empty());
+        for error in &errors {
+            let StoreError::CommitFailed(error) = error else { panic!("{error}") };
+            let expected = [CommitErrorKind::NoSpace, CommitErrorKind::Unavailable];
+            assert!(expected.contains(&error.kind), "{error}");
+        }
+        assert!(
+            matches!(errors[0], StoreError::CommitFailed(error) if error.kind == CommitErrorKind::NoSpace)
+        );
+        plan.first.store(u64::MAX, SeqCst);
+        let after = work(&store);
+        assert!(after.iter().all(|(_, result)| result.is_ok()), "{after:?}");
+        results.extend(full);
+        results.extend(after);
+        drop(store);
+        let (_store, recovered) = open_on(&memory, &plan).unwrap();
+        check(&recovered, &results, &format!("full from write {first}"));
+    }
+}

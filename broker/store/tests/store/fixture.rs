@@ -1,0 +1,151 @@
+//! Databases of every schema version, committed on the day the version was complete.
+//!
+//! To make the file of a new version: raise `SCHEMA_VERSION`, let [`fill`] write what the version can hold, then run
+//! `UPDATE_FIXTURE=1 cargo test -p lotmq-store fixture`. Files of older versions are never written again.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use lotmq_store::*;
+
+use crate::support::*;
+
+fn path(version: u64) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{version}.redb"))
+}
+
+/// Something in every table.
+pub(crate) fn fill(store: &Store) {
+    let tenant = TenantId(1);
+    commit_with(store, |batch| {
+        batch.push(Op::PutTenant(&TenantRow { id: tenant, name: "plant".into() }));
+        fill_rows(batch, TenantId::DEFAULT);
+        fill_rows(batch, tenant);
+        batch.push(Op::PutMeta(&MetaRow { name: "project".into(), value: b"demo".to_vec() }));
+    });
+    fill_sessions(store);
+}
+
+fn fill_rows(batch: &mut Batch, tenant: TenantId) {
+    batch.push(Op::PutRetained(&RetainedRow {
+        tenant,
+        topic: "site/temperature".into(),
+        version: MessageId(40),
+        qos: 1,
+        properties: Bytes::from_static(b"\x01\x01"),
+        payload: Bytes::from_static(b"21.5"),
+        published_at_ms: 1_790_000_000_000,
+        expires_at_ms: Some(1_990_000_000_000),
+    }));
+    let kept = Bytes::from_static(b"3");
+    batch.push(Op::PutKeep(&KeepRow { tenant, topic: "counter".into(), payload: kept, kept_at_ms: 1 }));
+    batch.push(Op::PutDefinition(&DefinitionRow {
+        tenant,
+        kind: "action".into(),
+        name: "Heater".into(),
+        source: "DEFINE ACTION Heater\nON TOPIC \"a\" DO\n".into(),
+        owner: "root".into(),
+        origin: "command".into(),
+        order: 1,
+        changed_at_ms: 1_790_000_000_000,
+        state: vec![],
+    }));
+    batch.push(Op::PutModule(&ModuleRow {
+        tenant,
+        name: "Filter".into(),
+        world: "action".into(),
+        options: "{}".into(),
+        hash: [3; 32],
+        bytes: Bytes::from_static(b"\0asm"),
+        owner: "root".into(),
+        origin: "command".into(),
+        order: 2,
+        changed_at_ms: 1_790_000_000_000,
+    }));
+    batch.push(Op::PutUser(&UserRow {
+        tenant,
+        name: "root".into(),
+        credential: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".into(),
+        credential_version: 1,
+        is_default_credential: true,
+        groups: vec!["admin".into()],
+        settings: vec![("AllowedUserManagement".into(), "true".into())],
+        created_at_ms: 1_790_000_000_000,
+    }));
+    batch.push(Op::PutSetting(&SettingRow { tenant, name: "Port".into(), value: "1883".into() }));
+    batch.push(Op::PutEnv(&EnvironmentRow { tenant, name: "SITE".into(), value: "north".into() }));
+    batch.push(Op::PutSecret { tenant, name: "TOKEN", value: b"hidden" });
+}
+
+fn fill_sessions(store: &Store) {
+    let will = WillRow {
+        topic: "gone".into(),
+        properties: Bytes::new(),
+        payload: Bytes::from_static(b"bye"),
+        qos: 1,
+        retain: false,
+        delay_interval_s: 5,
+    };
+    let (a, b) = (store.next_session_id(), store.next_session_id());
+    let subscription = SubscriptionRow {
+        tenant: TenantId::DEFAULT,
+        session: a,
+        filter: "site/#".into(),
+        qos: 2,
+        no_local: false,
+        retain_as_published: true,
+        retain_handling: 1,
+        subscription_id: Some(7),
+    };
+    let ids: Vec<_> = (0..3).map(|_| store.next_message_id()).collect();
+    let large = vec![9; 40_000];
+    commit_with(store, |batch| {
+        batch.push(Op::PutSession(&SessionRow { will: Some(will), ..session(0, a, "sensor") }));
+        batch.push(Op::PutSession(&session(1, b, "sensor")));
+        batch.push(Op::PutSubscription(&subscription));
+        let both =
+            [Delivery { packet_id: Some(packet_id(9)), subscription_ids: &[7], ..delivery(a) }, delivery(b)];
+        batch.push(Op::Enqueue { message: message(ids[0], "site/a", b"1"), deliveries: &both });
+        batch.push(Op::Enqueue { message: message(ids[1], "site/b", &large), deliveries: &[delivery(a)] });
+        batch.push(Op::Enqueue { message: message(ids[2], "site/c", b"3"), deliveries: &both });
+        batch.push(Op::Dequeue { session: b, message: ids[0] });
+        batch.push(Op::Inflight { session: a, message: ids[1], packet_id: packet_id(10) });
+        batch.push(Op::PubrecReceived { session: a, message: ids[2], packet_id: packet_id(9) });
+        batch.push(Op::Qos2Received { session: b, packet_id: packet_id(300) });
+    });
+}
+
+/// Everything that was found, as text.
+pub(crate) fn describe(recovered: &Recovered) -> String {
+    let secrets: Vec<_> =
+        recovered.secrets.iter().map(|secret| secret.value.as_ref().map(|value| value.to_vec())).collect();
+    let users: Vec<_> =
+        recovered.users.iter().map(|user| (&user.credential, &user.groups, &user.settings)).collect();
+    format!("{recovered:?}\n{secrets:?}\n{users:?}")
+}
+
+#[test]
+fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    drop(store);
+    let (store, recovered) = open(directory.path());
+    let expected = describe(&recovered);
+    drop(store);
+    if std::env::var_os("UPDATE_FIXTURE").is_some() {
+        Store::compact(directory.path()).unwrap();
+        std::fs::copy(directory.path().join("lotmq.redb"), path(SCHEMA_VERSION)).unwrap();
+    }
+    for version in 1..=SCHEMA_VERSION {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::copy(path(version), directory.path().join("lotmq.redb")).unwrap();
+        let (store, recovered) = open(directory.path());
+        assert_eq!(describe(&recovered), expected, "schema {version}");
+        assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));
+        assert_eq!(recovered.sessions[0].queue[1].message.payload.len(), 40_000);
+        assert_eq!(recovered.sessions[0].pubrel[0].0, packet_id(9));
+        assert_eq!(recovered.sessions[1].qos2_received, [packet_id(300)]);
+        put_session(&store, 0, "it can be written");
+    }
+}
