@@ -2,7 +2,8 @@
 //!
 //! Accepted disagreements, all of them the oracle's leniency or a rule that we leave to another layer:
 //! - it leaves bytes behind the last field unread, takes a field that overruns the packet for a shorter one, and checks neither U+0000, nor identifier 0, nor the reserved bits of a filter's
-//!   QoS, nor that CONNECT's flags agree with each other, nor an empty Client Identifier; we refuse all that (checklist §1, §2, §6);
+//!   QoS, nor that CONNECT's flags agree with each other, nor an empty Client Identifier, nor CONNACK's
+//!   flags and reserved return codes; we refuse all that (checklist §1, §2, §6);
 //! - it refuses an invalid Topic Filter as a whole packet; ours goes on to SUBACK 0x80 for that filter alone [3.1.1: MQTT-3.8.4-5];
 //! - it wants the password to be UTF-8; the standard says binary (§3.1.3.5);
 //! - it speaks 5.0 levels under 3.1.1 layouts; ours dispatches by level.
@@ -25,11 +26,21 @@ fn oracle(bytes: &[u8]) -> Option<VariablePacket> {
     catch_unwind(AssertUnwindSafe(|| VariablePacket::decode(&mut Cursor::new(bytes)).ok())).ok().flatten()
 }
 
-fn ours(bytes: &[u8]) -> Result<ClientPacket<'_>, DecodeError> {
+fn split(bytes: &[u8]) -> Result<(FixedHeader, &[u8]), DecodeError> {
     let header = fixed_header(bytes, PACKET_BYTES_MAX)?.ok_or(DecodeError::Truncated)?;
     let body =
         bytes.get(usize::from(header.header_len)..header.packet_len()).ok_or(DecodeError::Truncated)?;
+    Ok((header, body))
+}
+
+fn ours(bytes: &[u8]) -> Result<ClientPacket<'_>, DecodeError> {
+    let (header, body) = split(bytes)?;
     ClientPacket::decode(&header, body, VERSION)
+}
+
+fn ours_from_server(bytes: &[u8]) -> Result<ServerPacket<'_>, DecodeError> {
+    let (header, body) = split(bytes)?;
+    ServerPacket::decode(&header, body, VERSION)
 }
 
 fn level(qos: QoS, packet_id: PacketId) -> QoSWithPacketIdentifier {
@@ -85,7 +96,13 @@ fn stricter(error: DecodeError) -> bool {
             | DecodeError::ClientIdEmpty
             | DecodeError::ProtocolNameInvalid
             | DecodeError::ProtocolLevelUnsupported { .. }
-            | DecodeError::Frame(FrameError::NotFromClient { .. } | FrameError::FlagsInvalid { .. })
+            | DecodeError::ConnackFlagsInvalid { .. }
+            | DecodeError::ReasonCodeInvalid { packet_type: PacketType::Connack, .. }
+            | DecodeError::Frame(
+                FrameError::NotFromClient { .. }
+                    | FrameError::NotFromServer { .. }
+                    | FrameError::FlagsInvalid { .. }
+            )
     )
 }
 
@@ -146,6 +163,15 @@ proptest! {
     fn verdicts_agree_on_damaged_packets(packet in damaged(client_packet(VERSION))) {
         match (ours(&packet), oracle(&packet)) {
             (Ok(ours), None) => prop_assert!(excused(&ours), "only we accept {ours:?}"),
+            (Err(error), Some(theirs)) => prop_assert!(stricter(error), "only we refuse, {error}: {theirs:?}"),
+            (Ok(_), Some(_)) | (Err(_), None) => {}
+        }
+    }
+
+    #[test]
+    fn verdicts_agree_on_damaged_packets_of_a_server(packet in damaged(server_packet(VERSION))) {
+        match (ours_from_server(&packet), oracle(&packet)) {
+            (Ok(ours), None) => prop_assert!(false, "only we accept {ours:?}"),
             (Err(error), Some(theirs)) => prop_assert!(stricter(error), "only we refuse, {error}: {theirs:?}"),
             (Ok(_), Some(_)) | (Err(_), None) => {}
         }

@@ -5,7 +5,7 @@
 //! - it checks neither U+0000, nor identifier 0 everywhere, nor wildcards in Topic Names, Will Topic and Response Topic, nor the
 //!   reserved and Will bits of CONNECT's flags, nor data without method, nor shortest lengths; it allows a PUBLISH without Property
 //!   Length, an empty Topic Name without alias, an AUTH with reason only, Subscription Identifiers from a Client and No Local on
-//!   shared subscriptions; it does not tell directions apart in DISCONNECT; we refuse all that (checklist §1, §2, §5, §6);
+//!   shared subscriptions; it does not tell directions apart in DISCONNECT and ignores CONNACK's reserved flags; we refuse all that (checklist §1, §2, §5, §6);
 //! - it refuses a password without user name, which is the rule of 3.1.1 and not of 5.0 (§3.1.2.9);
 //! - it refuses a bad share name as a whole packet; ours goes on to SUBACK 0x8F for that filter alone (checklist §10);
 //! - it speaks 5.0 only; ours accepts 3.1 and 3.1.1 by their level.
@@ -112,13 +112,21 @@ fn stricter(header: &FixedHeader, body: &[u8], error: DecodeError) -> bool {
             | DecodeError::TopicNameMissing
             | DecodeError::NoLocalOnSharedSubscription
             | DecodeError::VarIntMalformed
-            | DecodeError::Frame(FrameError::NotFromClient { .. } | FrameError::LengthNotShortest)
+            | DecodeError::ConnackFlagsInvalid { .. }
+            | DecodeError::Frame(
+                FrameError::NotFromClient { .. }
+                    | FrameError::NotFromServer { .. }
+                    | FrameError::LengthNotShortest
+            )
             | DecodeError::PropertyValueInvalid { id: PropertyId::ResponseTopic }
             | DecodeError::PropertyNotAllowed {
                 id: PropertyId::SubscriptionIdentifier,
                 place: PropertyPlace::PublishFromClient,
             }
-            | DecodeError::PropertyNotAllowed { place: PropertyPlace::DisconnectFromClient, .. }
+            | DecodeError::PropertyNotAllowed {
+                place: PropertyPlace::DisconnectFromClient | PropertyPlace::DisconnectFromServer,
+                ..
+            }
     )
 }
 
@@ -195,6 +203,18 @@ proptest! {
             (Ok(ours), None) => prop_assert!(excused(&ours), "only we accept {ours:?}"),
             (Err(error), Some(_)) => {
                 let (header, body) = split(&packet).expect("the oracle had a whole packet");
+                prop_assert!(stricter(&header, body, error), "only we refuse, {error}: {packet:02X?}");
+            }
+            (Ok(_), Some(_)) | (Err(_), None) => {}
+        }
+    }
+
+    #[test]
+    fn verdicts_agree_on_damaged_packets_of_a_server(packet in damaged(server_packet(VERSION))) {
+        let Ok((header, body)) = split(&packet) else { return Ok(()) };
+        match (ServerPacket::decode(&header, body, VERSION), oracle(&packet)) {
+            (Ok(ours), None) => prop_assert!(false, "only we accept {ours:?}"),
+            (Err(error), Some(_)) => {
                 prop_assert!(stricter(&header, body, error), "only we refuse, {error}: {packet:02X?}");
             }
             (Ok(_), Some(_)) | (Err(_), None) => {}
