@@ -7,7 +7,12 @@ use std::ops::Range;
 use lot_facts::{Facts, Kind};
 
 use crate::check::Known;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
+use crate::limits::SOURCE_BYTES_MAX;
+use crate::source::{Source, Span};
+use crate::split::{Slices, split};
+use crate::syntax;
 
 /// How to compile.
 pub struct CompileOptions<'a> {
@@ -88,6 +93,88 @@ pub struct Output {
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
+}
+
+/// A parsed entity.
+#[derive(Debug)]
+pub struct ParsedEntity {
+    /// Bytes of its slice of the text.
+    pub range: Range<usize>,
+    /// Lines of the text before the slice.
+    pub lines_before: u32,
+    /// The tree; `None` when not even kind and name could be read.
+    pub tree: Option<syntax::Entity>,
+    /// What the parser found; lines count from the start of the slice.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses every entity of a text. The diagnostics beside them are about text outside of entities.
+pub fn parse(text: &str) -> (Vec<ParsedEntity>, Vec<Diagnostic>) {
+    let (slices, diagnostics) = slices(text);
+    let entities = slices.entities.into_iter().map(|range| parse_entity(text, range)).collect();
+    (entities, diagnostics)
+}
+
+fn parse_entity(text: &str, range: Range<usize>) -> ParsedEntity {
+    let source = Source::new(text.get(range.clone()).unwrap_or(""));
+    let mut sink = Sink::new(&source);
+    let tree = tree(&mut sink);
+    let lines_before = lines_before(text, range.start);
+    ParsedEntity { range, lines_before, tree, diagnostics: sink.finish() }
+}
+
+/// Tokens and syntax tree of the sink's source.
+fn tree(sink: &mut Sink<'_>) -> Option<syntax::Entity> {
+    let joins_lines = matches!(kind_in(sink.source().text()), Some(Kind::Action | Kind::Model));
+    let tokens = crate::token::tokenize(sink, joins_lines);
+    syntax::parse::entity(tokens, sink)
+}
+
+/// The kind that the first line beginning with DEFINE names.
+fn kind_in(text: &str) -> Option<Kind> {
+    let is_define = |line: &&str| line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("DEFINE"));
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = text.split(['\n', '\r']).find(is_define)?;
+    line.split_whitespace().nth(1).and_then(syntax::parse::kind_of)
+}
+
+fn lines_before(text: &str, start: usize) -> u32 {
+    Source::new(text.get(..start).unwrap_or("")).lines().saturating_sub(1)
+}
+
+/// The slices of a text that is not too long, and what is wrong outside of them.
+fn slices(text: &str) -> (Slices, Vec<Diagnostic>) {
+    let source = Source::new(if text.len() > SOURCE_BYTES_MAX { "" } else { text });
+    let mut sink = Sink::new(&source);
+    let mut slices = split(source.text());
+    if text.len() > SOURCE_BYTES_MAX {
+        let message = format!("the text has {} bytes, more than {SOURCE_BYTES_MAX}", text.len());
+        sink.push(Draft::error(codes::TEXT_TOO_LONG, Span::default(), message));
+    } else if !slices.outside.is_empty() {
+        report_outside(&mut sink, &slices);
+    } else if slices.entities.is_empty() {
+        let draft = Draft::error(codes::OUTSIDE_ENTITY, Span::default(), "there is no entity in the text");
+        sink.push(draft.suggest("begin with DEFINE ACTION name in column 1"));
+    }
+    slices.entities.retain(|range| !range.is_empty());
+    (slices, sink.finish())
+}
+
+/// Names the first word outside of an entity.
+fn report_outside(sink: &mut Sink<'_>, slices: &Slices) {
+    let mut quiet = Sink::new(sink.source());
+    let tokens = crate::token::tokenize(&mut quiet, false);
+    let Some(token) = tokens.first().filter(|token| (token.span.start as usize) < slices.outside.end) else {
+        return;
+    };
+    let word = sink.source().slice(token.span).to_owned();
+    let hint = nearest(&word, ["DEFINE"]).map(|_| "did you mean DEFINE?".to_owned());
+    let indented = word.eq_ignore_ascii_case("DEFINE").then(|| "move DEFINE to column 1".to_owned());
+    let fallback = "begin with DEFINE ACTION name in column 1".to_owned();
+    let shown: String = word.chars().take(40).collect();
+    let message = format!("expected DEFINE, found {shown}");
+    let draft = Draft::error(codes::OUTSIDE_ENTITY, token.span, message).expected(&["DEFINE"]);
+    sink.push(draft.suggest(indented.or(hint).unwrap_or(fallback)));
 }
 
 pub(crate) fn has_errors(diagnostics: &[Diagnostic]) -> bool {

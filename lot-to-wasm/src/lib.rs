@@ -9,11 +9,15 @@
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+pub mod function;
 pub mod limits;
 pub mod source;
+mod split;
 pub mod statement;
 pub mod syntax;
+pub(crate) mod token;
+mod topic;
 pub mod trigger;
 
-pub use compile::{Compilation, CompileOptions, Entity, Form, Output};
+pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, parse};
 pub use diagnostic::{Code, Diagnostic, Severity};

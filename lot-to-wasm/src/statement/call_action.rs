@@ -11,7 +11,9 @@
 //! ```
 
 use super::Assignment;
+use super::StatementKind;
 use crate::syntax::Name;
+use crate::syntax::parse::{Parsed, Parser};
 
 /// `CALL ACTION name WITH … RETURN …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,4 +24,12 @@ pub struct CallAction {
     pub arguments: Vec<Assignment>,
     /// Variables that receive the outputs; none without `RETURN`.
     pub returns: Vec<Name>,
+}
+
+/// Reads what follows `CALL ACTION`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let name = parser.expect_name("CALL ACTION")?;
+    let arguments = parser.arguments()?;
+    let returns = parser.return_variables()?;
+    Ok(StatementKind::CallAction(CallAction { name, arguments, returns }))
 }

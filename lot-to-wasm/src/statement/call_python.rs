@@ -6,7 +6,10 @@
 //! CALL PYTHON "Stat.avg" WITH (1, 4) RETURN AS {r}
 //! ```
 
+use super::StatementKind;
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Text};
+use crate::token::Sign;
 
 /// `CALL PYTHON "Script.function" WITH (…) RETURN AS r`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,4 +20,25 @@ pub struct CallPython {
     pub arguments: Vec<Expression>,
     /// Variable that receives the result.
     pub returns: Option<Name>,
+}
+
+/// Reads what follows `CALL PYTHON`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let function = parser.expect_text("CALL PYTHON")?;
+    let mut arguments = Vec::new();
+    if parser.eat_word("WITH") {
+        parser.expect_sign(Sign::OpenParen, "WITH")?;
+        parser.enclosed(|parser| {
+            while !parser.is_sign(Sign::CloseParen) {
+                arguments.push(parser.value()?);
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        parser.expect_sign(Sign::CloseParen, "the arguments")?;
+    }
+    let returns = parser.return_variable()?;
+    Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))
 }

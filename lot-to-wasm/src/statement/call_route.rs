@@ -9,6 +9,9 @@
 //! ```
 
 use super::Assignment;
+use super::StatementKind;
+use crate::diagnostic::{Draft, codes};
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Name, Text};
 
 /// What kind of route is called.
@@ -46,4 +49,45 @@ pub struct CallRoute {
     pub arguments: Vec<Assignment>,
     /// Variable that receives the answer.
     pub returns: Option<Name>,
+}
+
+/// Reads what follows `CALL MCP`.
+pub(super) fn parse_mcp(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let target = parser.expect_text("CALL MCP")?;
+    if parser.is_word("TOOL") {
+        let tool = match &parser.peek_at(1).kind {
+            crate::token::TokenKind::Text(tool) => tool.clone(),
+            _ => "tool".to_owned(),
+        };
+        let draft = Draft::error(codes::MCP_TOOL, parser.span(), "CALL MCP names the tool after the route");
+        return parser.fail(draft.suggest(format!("write CALL MCP \"{}.{tool}\"", target.value)));
+    }
+    finish(parser, Service::Mcp, target, None)
+}
+
+/// Reads what follows `CALL LLM`.
+pub(super) fn parse_llm(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    with_method(parser, Service::Llm)
+}
+
+/// Reads what follows `CALL AGENT`.
+pub(super) fn parse_agent(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    with_method(parser, Service::Agent)
+}
+
+fn with_method(parser: &mut Parser<'_, '_>, service: Service) -> Parsed<StatementKind> {
+    let target = parser.expect_text(&format!("CALL {}", service.keyword()))?;
+    let method = if parser.eat_word("METHOD") { Some(parser.expect_text("METHOD")?) } else { None };
+    finish(parser, service, target, method)
+}
+
+fn finish(
+    parser: &mut Parser<'_, '_>,
+    service: Service,
+    target: Text,
+    method: Option<Text>,
+) -> Parsed<StatementKind> {
+    let arguments = parser.arguments()?;
+    let returns = parser.return_variable()?;
+    Ok(StatementKind::CallRoute(CallRoute { service, target, method, arguments, returns }))
 }

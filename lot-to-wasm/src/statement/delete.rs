@@ -6,7 +6,10 @@
 //! DELETE ENV "RUNS"
 //! ```
 
+use super::StatementKind;
 use crate::check::tree::SettingStore;
+use crate::diagnostic::codes;
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Text, TopicOperand};
 
 /// `DELETE target`.
@@ -23,4 +26,15 @@ pub enum DeleteTarget {
     Topic(TopicOperand),
     /// An environment value or a secret.
     Setting(SettingStore, Text),
+}
+
+/// Reads what follows `DELETE`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let target = match parser.eat_any(&["TOPIC", "ENV", "SECRET"]) {
+        Some("TOPIC") => DeleteTarget::Topic(parser.chained_topic("DELETE TOPIC")?),
+        Some("ENV") => DeleteTarget::Setting(SettingStore::Environment, parser.expect_text("DELETE ENV")?),
+        Some(_) => DeleteTarget::Setting(SettingStore::Secret, parser.expect_text("DELETE SECRET")?),
+        None => return parser.expected(codes::UNEXPECTED_TOKEN, &["TOPIC", "ENV", "SECRET"], "DELETE"),
+    };
+    Ok(StatementKind::Delete(Delete { target }))
 }

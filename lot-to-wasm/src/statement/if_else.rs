@@ -12,7 +12,10 @@
 //! ```
 
 use super::Statement;
+use super::StatementKind;
 use crate::syntax::Expression;
+use crate::syntax::parse::Reported;
+use crate::syntax::parse::{Parsed, Parser};
 
 /// `IF` with all its branches.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +33,57 @@ pub struct IfBranch {
     pub condition: Expression,
     /// The statements; empty only after an error.
     pub body: Vec<Statement>,
+}
+
+/// Reads what follows `IF`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let column = parser.column(parser.previous());
+    let mut branches = Vec::new();
+    let mut otherwise = None;
+    loop {
+        let condition = parser.condition()?;
+        // Without THEN the block can be read all the same, when the line ends here.
+        if let Err(Reported) =
+            parser.expect_then(if branches.is_empty() { "IF condition" } else { "ELSE IF condition" })
+            && !parser.is_line_end()
+        {
+            return Err(Reported);
+        }
+        let body = branch_body(parser, "THEN")?;
+        branches.push(IfBranch { condition, body });
+        if !else_follows(parser, column) {
+            break;
+        }
+        parser.advance();
+        if parser.eat_word("IF") {
+            continue;
+        }
+        otherwise = Some(branch_body(parser, "ELSE")?);
+        break;
+    }
+    Ok(StatementKind::IfElse(IfElse { branches, otherwise }))
+}
+
+/// An indented block, or a single statement on the line.
+fn branch_body(parser: &mut Parser<'_, '_>, opener: &str) -> Parsed<Vec<Statement>> {
+    if parser.is_line_end() {
+        return parser.block(opener);
+    }
+    parser.nested_statement().map(|statement| vec![statement])
+}
+
+/// Whether ELSE comes next, on this line or the next one. One that stands left of its IF belongs to an outer one.
+fn else_follows(parser: &mut Parser<'_, '_>, column: u32) -> bool {
+    let ahead = parser.newlines_ahead();
+    if parser.word_at(ahead) != "ELSE" {
+        return false;
+    }
+    let stands = parser.column(parser.peek_at(ahead).span);
+    if ahead > 0 && stands < column {
+        return false;
+    }
+    for _ in 0..ahead {
+        parser.advance();
+    }
+    true
 }

@@ -6,7 +6,11 @@
 //! KEEP TOPIC "state/mode" WITH PAYLOAD
 //! ```
 
+use super::StatementKind;
+use super::publish_topic::with_value;
 use crate::check::tree::SettingStore;
+use crate::diagnostic::codes;
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Text, TopicOperand};
 
 /// `KEEP target WITH value`.
@@ -25,4 +29,17 @@ pub enum KeepTarget {
     Topic(TopicOperand),
     /// An environment value or a secret.
     Setting(SettingStore, Text),
+}
+
+/// Reads what follows `KEEP`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let target = match parser.eat_any(&["TOPIC", "ENV", "SECRET"]) {
+        Some("TOPIC") => KeepTarget::Topic(parser.chained_topic("KEEP TOPIC")?),
+        Some("ENV") => KeepTarget::Setting(SettingStore::Environment, parser.expect_text("KEEP ENV")?),
+        Some(_) => KeepTarget::Setting(SettingStore::Secret, parser.expect_text("KEEP SECRET")?),
+        None => return parser.expected(codes::UNEXPECTED_TOKEN, &["TOPIC", "ENV", "SECRET"], "KEEP"),
+    };
+    with_value(parser, "what is kept")?;
+    let value = parser.value()?;
+    Ok(StatementKind::Keep(Keep { target, value }))
 }

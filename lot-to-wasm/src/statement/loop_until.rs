@@ -9,8 +9,11 @@
 //! ```
 
 use super::Statement;
+use super::StatementKind;
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Expression;
+use crate::syntax::parse::{Parsed, Parser};
 
 /// `LOOP body UNTIL condition`.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,4 +24,18 @@ pub struct LoopUntil {
     pub until: Expression,
     /// The word `UNTIL`.
     pub until_span: Span,
+}
+
+/// Reads what follows `LOOP`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let body = parser.block("LOOP")?;
+    parser.skip_newlines();
+    let until_span = parser.span();
+    if !parser.eat_keyword("UNTIL") {
+        let message = format!("expected UNTIL after the block of LOOP, found {}", parser.found());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["UNTIL"]);
+        return parser.fail(draft.suggest("write UNTIL condition in the column of LOOP"));
+    }
+    let until = parser.condition()?;
+    Ok(StatementKind::LoopUntil(LoopUntil { body, until, until_span }))
 }

@@ -17,7 +17,10 @@ pub mod set;
 pub mod switch;
 pub mod trigger_event;
 
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
 
 pub use call_action::CallAction;
 pub use call_python::CallPython;
@@ -71,4 +74,118 @@ pub enum StatementKind {
     TriggerEvent(TriggerEvent),
     /// `NAVIGATE`, only in a panel.
     Navigate(Navigate),
+}
+
+/// A statement as the parser finds it.
+struct Row {
+    /// Its first words.
+    words: &'static [&'static str],
+    /// Reads what follows them.
+    parse: fn(&mut Parser<'_, '_>) -> Parsed<StatementKind>,
+}
+
+/// All statements, one line each.
+#[rustfmt::skip]
+const STATEMENTS: &[Row] = &[
+    Row { words: &["SET"], parse: set::parse },
+    Row { words: &["PUBLISH", "TOPIC"], parse: publish_topic::parse },
+    Row { words: &["PUBLISH", "MODEL"], parse: publish_model::parse },
+    Row { words: &["KEEP"], parse: keep::parse },
+    Row { words: &["DELETE"], parse: delete::parse },
+    Row { words: &["IF"], parse: if_else::parse },
+    Row { words: &["SWITCH"], parse: switch::parse },
+    Row { words: &["LOOP"], parse: loop_until::parse },
+    Row { words: &["CALL", "ACTION"], parse: call_action::parse },
+    Row { words: &["CALL", "PYTHON"], parse: call_python::parse },
+    Row { words: &["CALL", "MCP"], parse: call_route::parse_mcp },
+    Row { words: &["CALL", "LLM"], parse: call_route::parse_llm },
+    Row { words: &["CALL", "AGENT"], parse: call_route::parse_agent },
+    Row { words: &["TRIGGER"], parse: trigger_event::parse },
+    Row { words: &["NAVIGATE"], parse: navigate::parse },
+];
+
+/// Whether a statement begins with this word, in any case.
+pub(crate) fn is_first_word(word: &str) -> bool {
+    STATEMENTS.iter().any(|row| row.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
+}
+
+/// Reads a statement up to the end of its last line, which is left unless a block ended it.
+pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let word = parser.word();
+    let rows: Vec<&Row> = STATEMENTS
+        .iter()
+        .filter(|row| row.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
+        .collect();
+    let Some(first) = rows.first() else { return unknown(parser) };
+    let keyword = first.words.first().copied().unwrap_or_default();
+    if keyword == "NAVIGATE" && !parser.in_panel {
+        let draft = Draft::error(codes::MISPLACED_CLAUSE, parser.span(), "NAVIGATE outside of a panel");
+        return parser.fail(draft);
+    }
+    parser.eat_keyword(keyword);
+    if first.words.len() == 1 {
+        return (first.parse)(parser);
+    }
+    let second = parser.word();
+    let found =
+        rows.iter().find(|row| row.words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(second)));
+    if let Some(row) = found {
+        parser.eat_keyword(row.words.get(1).copied().unwrap_or_default());
+        return (row.parse)(parser);
+    }
+    let seconds: Vec<&str> = rows.iter().filter_map(|row| row.words.get(1).copied()).collect();
+    missing_second(parser, keyword, &seconds)
+}
+
+fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str]) -> Parsed<T> {
+    if keyword == "CALL"
+        && !parser.word().is_empty()
+        && nearest(parser.word(), seconds.iter().copied()).is_none()
+    {
+        let draft = Draft::error(codes::NOT_LOT, parser.span(), "CALL needs the kind of what is called");
+        return parser.fail(
+            draft.suggest("write CALL ACTION name WITH …, or CALL PYTHON \"Script.function\" WITH (…)"),
+        );
+    }
+    if keyword == "PUBLISH" && parser.is_text() {
+        let draft = Draft::error(
+            codes::UNEXPECTED_TOKEN,
+            parser.span(),
+            "expected TOPIC or MODEL after PUBLISH, found STRING",
+        );
+        return parser.fail(draft.expected(seconds).suggest("write PUBLISH TOPIC before the topic"));
+    }
+    parser.expected(codes::UNEXPECTED_TOKEN, seconds, keyword)
+}
+
+/// A line that begins with none of the statements' words.
+fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    let span = parser.here();
+    let word = parser.word();
+    let draft = match word.to_ascii_uppercase().as_str() {
+        "END" | "ENDIF" | "END_IF" => {
+            let message = format!("{word}: blocks are closed by indentation");
+            Draft::error(codes::END_IF, span, message).suggest("remove the line")
+        }
+        "WHILE" | "FOR" | "FOREACH" | "REPEAT" => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NO_SUCH_LOOP, span, message).suggest("write LOOP … UNTIL condition")
+        }
+        "ELSE" => Draft::error(codes::STRAY_ELSE, span, "ELSE without its IF")
+            .suggest("put ELSE into the column of its IF, directly after the IF's block"),
+        "VALIDATE" => Draft::error(codes::NOT_LOT, span, "VALIDATE is not part of the language")
+            .suggest("check values with IF"),
+        "STORE" | "FETCH" | "ADD" | "CASE" | "DEFAULT" | "OUTPUT" | "INPUT" | "UNTIL" | "THEN" => {
+            let message = format!("{word} is not allowed here");
+            Draft::error(codes::MISPLACED_CLAUSE, span, message)
+        }
+        _ => {
+            let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
+            let hint = nearest(word, words).map(|word| format!("did you mean {word}?"));
+            let message = format!("expected a statement, found {}", parser.found());
+            let first_words = ["SET", "PUBLISH", "KEEP", "DELETE", "IF", "SWITCH", "LOOP", "CALL", "TRIGGER"];
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message).expected(&first_words).suggest_if(hint)
+        }
+    };
+    parser.fail(draft)
 }

@@ -10,7 +10,11 @@
 //!     value = PAYLOAD AS DOUBLE
 //! ```
 
+use super::StatementKind;
+use crate::diagnostic::{Draft, codes};
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Path, TopicOperand};
+use crate::token::{Sign, TokenKind};
 
 /// `PUBLISH MODEL model TO topic WITH assignments`.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,4 +34,101 @@ pub struct Assignment {
     pub target: Path,
     /// Its value.
     pub value: Expression,
+}
+
+/// Reads what follows `PUBLISH MODEL`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let model = parser.expect_name("PUBLISH MODEL")?;
+    parser.expect_word("TO", "the model")?;
+    let topic = parser.chained_topic("TO")?;
+    if !parser.eat_keyword("WITH") {
+        return parser.expected(codes::EXPECTED_WITH, &["WITH"], "the topic");
+    }
+    let mut assignments = Vec::new();
+    if !parser.is_line_end() {
+        assignment_list(parser, &mut assignments)?;
+        return Ok(StatementKind::PublishModel(PublishModel { model, topic, assignments }));
+    }
+    parser.skip_newlines();
+    if parser.peek().kind != TokenKind::Indent {
+        let draft = Draft::error(codes::EXPECTED_WITH, parser.previous(), "WITH without assignments");
+        return parser
+            .fail(draft.suggest("write field = value on the next lines, indented by 4 more spaces"));
+    }
+    parser.lines(|parser| {
+        assignment_list(parser, &mut assignments)?;
+        parser.expect_line_end("the assignment")
+    });
+    Ok(StatementKind::PublishModel(PublishModel { model, topic, assignments }))
+}
+
+/// Assignments separated by commas; one at the end is ignored.
+fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec<Assignment>) -> Parsed<()> {
+    loop {
+        assignments.push(parser.assignment()?);
+        if !parser.eat_sign(Sign::Comma) || parser.is_line_end() {
+            return Ok(());
+        }
+    }
+}
+
+impl Parser<'_, '_> {
+    /// `target = value`.
+    pub(crate) fn assignment(&mut self) -> Parsed<Assignment> {
+        let target = if self.is_text() {
+            let text = self.expect_text("WITH")?;
+            Path { name: text.value, steps: Vec::new(), span: text.span }
+        } else {
+            self.path("WITH")?
+        };
+        self.expect_sign(Sign::Equal, "the name")?;
+        let value = self.value()?;
+        Ok(Assignment { target, value })
+    }
+
+    /// `WITH a = 1, b = 2`, with or without parentheses; nothing when there is no `WITH`.
+    pub(crate) fn arguments(&mut self) -> Parsed<Vec<Assignment>> {
+        let mut assignments = Vec::new();
+        if !self.eat_word("WITH") {
+            return Ok(assignments);
+        }
+        if !self.eat_sign(Sign::OpenParen) {
+            assignment_list(self, &mut assignments)?;
+            return Ok(assignments);
+        }
+        self.enclosed(|parser| {
+            while !parser.is_sign(Sign::CloseParen) {
+                assignments.push(parser.assignment()?);
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        self.expect_sign(Sign::CloseParen, "the arguments")?;
+        Ok(assignments)
+    }
+
+    /// `RETURN [AS] a, b`; nothing when there is no `RETURN`.
+    pub(crate) fn return_variables(&mut self) -> Parsed<Vec<Name>> {
+        let mut names = Vec::new();
+        if self.eat_word("RETURN") {
+            self.eat_word("AS");
+            names.push(self.expect_variable("RETURN")?);
+            while self.eat_sign(Sign::Comma) {
+                names.push(self.expect_variable("`,`")?);
+            }
+        }
+        Ok(names)
+    }
+
+    /// `RETURN AS {r}`; nothing when there is no `RETURN`.
+    pub(crate) fn return_variable(&mut self) -> Parsed<Option<Name>> {
+        let mut names = self.return_variables()?;
+        if let Some(second) = names.get(1) {
+            let draft = Draft::error(codes::RETURN_COUNT, second.span, "this call returns one value");
+            return self.fail(draft);
+        }
+        Ok(names.pop())
+    }
 }

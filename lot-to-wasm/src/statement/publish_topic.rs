@@ -7,8 +7,13 @@
 //! PUBLISH TOPIC "alarm/" + {id} WITH "hot" AND RETAIN
 //! ```
 
+use super::StatementKind;
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
+use crate::syntax::parse::is_option;
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, TopicOperand};
+use crate::token::{Sign, TokenKind};
 
 /// `PUBLISH TOPIC topic WITH value …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,4 +28,90 @@ pub struct PublishTopic {
     pub retain: bool,
     /// Where the options stand, if there are any: they are not portable (OD-11).
     pub options: Option<Span>,
+}
+
+/// Reads what follows `PUBLISH TOPIC`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let topic = parser.chained_topic("PUBLISH TOPIC")?;
+    with_value(parser, "the topic")?;
+    let outer = std::mem::replace(&mut parser.options_follow, true);
+    let value = parser.value();
+    parser.options_follow = outer;
+    let mut publish = PublishTopic { topic, value: value?, qos: 0, retain: false, options: None };
+    options(parser, &mut publish)?;
+    Ok(StatementKind::PublishTopic(publish))
+}
+
+/// `WITH` before a value that must be there.
+pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()> {
+    if parser.is_word("MESSAGE") {
+        let draft =
+            Draft::error(codes::PUBLISH_MESSAGE, parser.span(), "MESSAGE is not part of the language");
+        return parser.fail(draft.suggest("write WITH before the value: PUBLISH TOPIC \"t\" WITH value"));
+    }
+    if !parser.eat_keyword("WITH") {
+        let message = format!("expected WITH after {after}, found {}", parser.found());
+        let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);
+        return parser.fail(draft.suggest("write WITH and the value after it"));
+    }
+    if parser.is_line_end() {
+        let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "WITH without a value");
+        return parser.fail(draft.suggest("write the value after WITH, for instance WITH PAYLOAD"));
+    }
+    Ok(())
+}
+
+fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()> {
+    let start = parser.span();
+    loop {
+        let joined = matches!(parser.word(), "WITH" | "AND") && is_option(parser.word_at(1));
+        if joined {
+            parser.advance();
+        }
+        match parser.word() {
+            "RETAIN" => {
+                parser.advance();
+                publish.retain = true;
+            }
+            word if is_option(word) => publish.qos = parser.qos_option()?,
+            _ => break,
+        }
+        publish.options = Some(parser.span_from(start));
+    }
+    if let Some(span) = publish.options {
+        parser.non_portable(span, "an option of PUBLISH TOPIC");
+    }
+    Ok(())
+}
+
+impl Parser<'_, '_> {
+    /// `QOS0`, `QOS 1`, `QOS = 2`, `QOS(1)`.
+    pub(crate) fn qos_option(&mut self) -> Parsed<u8> {
+        let start = self.span();
+        let word = self.word();
+        self.advance();
+        let number = match word {
+            "QOS0" => 0,
+            "QOS1" => 1,
+            "QOS2" => 2,
+            "QOS" => {
+                self.eat_sign(Sign::Equal);
+                match self.peek().kind {
+                    TokenKind::Int(number) => {
+                        self.advance();
+                        number
+                    }
+                    _ => return self.expected(codes::BAD_QOS, &["0", "1", "2"], "QOS"),
+                }
+            }
+            _ => -1,
+        };
+        match u8::try_from(number) {
+            Ok(qos @ 0..=2) => Ok(qos),
+            _ => {
+                let span = self.span_from(start);
+                self.fail(Draft::error(codes::BAD_QOS, span, "QoS is 0, 1 or 2"))
+            }
+        }
+    }
 }

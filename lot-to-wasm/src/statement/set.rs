@@ -6,7 +6,11 @@
 //! SET "total" WITH {total} + PAYLOAD
 //! ```
 
+use super::StatementKind;
+use crate::diagnostic::{Draft, codes};
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
+use crate::token::{Sign, TokenKind};
 
 /// `SET name WITH value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,4 +19,24 @@ pub struct Set {
     pub name: Name,
     /// Its new value.
     pub value: Expression,
+}
+
+/// Reads what follows `SET`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let name = parser.expect_variable("SET")?;
+    let separated = parser.eat_any(&["WITH", "TO", "AS"]).is_some()
+        || parser.eat_sign(Sign::Equal)
+        || (parser.is_word("USING") && !parser.is_line_end());
+    if !separated {
+        let message = format!("expected WITH after the variable `{}`, found {}", name.text, parser.found());
+        let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
+        let hint = format!("write: SET \"{}\" WITH value", name.text);
+        return parser.fail(draft.expected(&["WITH", "TO", "AS", "="]).suggest(hint));
+    }
+    if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {
+        let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "SET without a value");
+        return parser.fail(draft.suggest("write the value after WITH"));
+    }
+    let value = parser.value()?;
+    Ok(StatementKind::Set(Set { name, value }))
 }

@@ -7,7 +7,10 @@
 //! TRIGGER "Save" TO PlantDb WITH PAYLOAD
 //! ```
 
+use super::StatementKind;
+use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
+use crate::token::TokenKind;
 
 /// `TRIGGER event TO route WITH value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,4 +21,21 @@ pub struct TriggerEvent {
     pub route: Name,
     /// What the event gets as payload.
     pub value: Option<Expression>,
+}
+
+/// Reads what follows `TRIGGER`.
+pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let first = parser.expect_name("TRIGGER")?;
+    parser.expect_word("TO", "the event")?;
+    let names_route = matches!(parser.peek().kind, TokenKind::Word | TokenKind::Text(_))
+        && (parser.word_at(1) == "WITH" || parser.ends_after_next());
+    if names_route {
+        let route = parser.expect_name("TO")?;
+        let value = if parser.eat_word("WITH") { Some(parser.value()?) } else { None };
+        return Ok(StatementKind::TriggerEvent(TriggerEvent { event: first, route, value }));
+    }
+    let value = parser.value()?;
+    parser.expect_word("FOR", "the value")?;
+    let event = parser.expect_name("FOR")?;
+    Ok(StatementKind::TriggerEvent(TriggerEvent { event, route: first, value: Some(value) }))
 }

@@ -323,3 +323,55 @@ pub enum Transform {
         at: Option<(u32, Span)>,
     },
 }
+
+impl ExpressionKind {
+    /// Height of the highest tree directly below; 0 for a leaf.
+    pub(crate) fn children_depth(&self) -> u16 {
+        use ExpressionKind as Kind;
+        let all = |parts: &[Expression]| parts.iter().map(|part| part.depth).max().unwrap_or(0);
+        match self {
+            Kind::Invalid
+            | Kind::Int(_)
+            | Kind::Double(_)
+            | Kind::Text(_)
+            | Kind::Bool(_)
+            | Kind::Null
+            | Kind::Empty
+            | Kind::Variable(_)
+            | Kind::Name(_)
+            | Kind::Payload
+            | Kind::Topic
+            | Kind::Result
+            | Kind::Session(_)
+            | Kind::LiveTopic(_)
+            | Kind::GetSetting(..)
+            | Kind::Timestamp(_) => 0,
+            Kind::TopicPosition(value) | Kind::Negate(value) | Kind::Not(value) => value.depth,
+            Kind::Cast { value, .. } => value.depth,
+            Kind::TopicExists(topic) | Kind::GetTopic(topic) => all(&topic.parts),
+            Kind::GetJson { path, source } => path.depth.max(source.as_ref().map_or(0, |s| s.depth)),
+            Kind::GetModel(query) => query.filter.as_ref().map_or(0, |filter| filter.depth),
+            Kind::Random(random) => random.bounds.as_ref().map_or(0, |(low, high)| low.depth.max(high.depth)),
+            Kind::Binary { left, right, .. } => left.depth.max(right.depth),
+            Kind::If { condition, then, otherwise } => {
+                condition.depth.max(then.depth).max(otherwise.as_ref().map_or(0, |value| value.depth))
+            }
+            Kind::Object(members) => members.iter().map(|member| member.value.depth).max().unwrap_or(0),
+            Kind::Array(elements) => all(elements),
+            Kind::Apply { transform, value } => value.depth.max(transform.depth()),
+            Kind::Call { arguments, .. } => all(arguments),
+        }
+    }
+}
+
+impl Transform {
+    fn depth(&self) -> u16 {
+        match self {
+            Transform::Replace { search, replacement } => search.depth.max(replacement.depth),
+            Transform::FilterRegex(_)
+            | Transform::FilterCsv(_)
+            | Transform::Trim
+            | Transform::Split { .. } => 0,
+        }
+    }
+}

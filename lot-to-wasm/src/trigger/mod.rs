@@ -1,6 +1,20 @@
 //! Triggers: one file per word after `ON`, each with its grammar and the facts it emits (LoT reference §7).
+//!
+//! This file is the registry: [`TRIGGERS`] lists the words for the parser and for "did you mean".
 
+mod at_time;
+mod change;
+mod connect;
+mod disconnect;
+pub(crate) mod every;
+mod start;
+mod subscribe;
+mod topic;
+
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
 
 /// `ON …` of an Action.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,4 +23,60 @@ pub struct Trigger {
     pub fact: lot_facts::Trigger,
     /// From `ON` to the last word before `DO`.
     pub span: Span,
+}
+
+/// A word after `ON`.
+pub(crate) struct Row {
+    /// The word.
+    pub(crate) keyword: &'static str,
+    /// Reads what follows the word.
+    pub(crate) parse: fn(&mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger>,
+}
+
+/// All triggers, one line each.
+const TRIGGERS: &[Row] = &[
+    topic::ROW,
+    change::ROW,
+    every::ROW,
+    at_time::ROW,
+    at_time::OLD_ROW,
+    start::ROW,
+    connect::ROW,
+    disconnect::ROW,
+    subscribe::ROW,
+];
+
+/// Reads `ON …` up to `DO`.
+pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
+    let start = parser.span();
+    parser.eat_keyword("ON");
+    let word = parser.word();
+    let row = TRIGGERS.iter().find(|row| row.keyword.eq_ignore_ascii_case(word));
+    let Some(row) = row else { return unknown(parser) };
+    parser.eat_keyword(row.keyword);
+    let fact = (row.parse)(parser)?;
+    Ok(Trigger { fact, span: parser.span_from(start) })
+}
+
+fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    let word = parser.word();
+    if word == "VALIDATION_FAILURE" {
+        let draft = Draft::error(codes::NOT_LOT, parser.span(), "ON VALIDATION_FAILURE is not LoT");
+        return parser.fail(draft.suggest("check the value with IF in the action that receives it"));
+    }
+    let names: Vec<&str> = TRIGGERS.iter().map(|row| row.keyword).collect();
+    let hint = nearest(word, names.iter().copied());
+    let message = format!("expected a trigger after ON, found {}", parser.found());
+    let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&names);
+    parser.fail(draft.suggest_if(hint.map(|word| format!("did you mean ON {word}?"))))
+}
+
+/// A Topic Filter in a string, checked.
+fn filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
+    let text = parser.expect_text(after)?;
+    if let Some(problem) = crate::topic::filter_problem(&text.value) {
+        let message = format!("invalid topic filter \"{}\": {problem}", text.value.escape_debug());
+        return parser.fail(Draft::error(codes::TOPIC_FILTER, text.span, message));
+    }
+    Ok(text.value)
 }

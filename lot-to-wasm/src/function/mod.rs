@@ -1,0 +1,73 @@
+//! Functions and text transforms: one file per transform; the call forms are rows of [`CALLS`].
+//!
+//! This file is the registry: the parser finds a transform by its first word in [`TRANSFORMS`] and a call form by its name.
+
+mod filter;
+mod replace;
+mod split;
+mod trim;
+
+use std::ops::RangeInclusive;
+
+use crate::check::kind::KindSet;
+use crate::check::tree::Function;
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::{Expression, ExpressionKind, Transform};
+
+/// A text transform (§5.3).
+pub(crate) struct TransformRow {
+    /// Its first word.
+    pub(crate) keyword: &'static str,
+    /// The prefix form after the word: with the value.
+    pub(crate) prefix: fn(&mut Parser<'_, '_>, Span) -> Parsed<Expression>,
+    /// The form after `AND_THEN`, after the word: without the value.
+    pub(crate) chained: fn(&mut Parser<'_, '_>) -> Parsed<Transform>,
+}
+
+/// Text transforms, one line each.
+pub(crate) const TRANSFORMS: &[TransformRow] = &[filter::ROW, replace::ROW, split::ROW, trim::ROW];
+
+/// A function in call form (OD-12).
+pub struct CallRow {
+    /// Its name.
+    pub keyword: &'static str,
+    /// What it is in the checked tree.
+    pub function: Function,
+    /// How many arguments it takes.
+    pub arguments: RangeInclusive<usize>,
+    /// What it can give, for arguments that are not Empty.
+    pub result: KindSet,
+    /// An expression and its canonical text; run as a test.
+    pub example: (&'static str, &'static str),
+}
+
+/// Functions in call form, one line each.
+#[rustfmt::skip]
+pub const CALLS: &[CallRow] = &[
+    CallRow { keyword: "UPPER", function: Function::Upper, arguments: 1..=1, result: KindSet::TEXT_DATA, example: ("UPPER(\"añ1\")", "AÑ1") },
+    CallRow { keyword: "LOWER", function: Function::Lower, arguments: 1..=1, result: KindSet::TEXT_DATA, example: ("LOWER(\"AÑ1\")", "añ1") },
+    CallRow { keyword: "LENGTH", function: Function::Length, arguments: 1..=1, result: KindSet::INT, example: ("LENGTH(\"añ\")", "2") },
+    CallRow { keyword: "ABS", function: Function::Abs, arguments: 1..=1, result: KindSet::NUMBER, example: ("ABS(-2.5)", "2.5") },
+    CallRow { keyword: "ROUND", function: Function::Round, arguments: 1..=2, result: KindSet::NUMBER, example: ("ROUND(2.345, 1)", "2.3") },
+    CallRow { keyword: "FLOOR", function: Function::Floor, arguments: 1..=1, result: KindSet::NUMBER, example: ("FLOOR(-2.5)", "-3") },
+    CallRow { keyword: "CEIL", function: Function::Ceil, arguments: 1..=1, result: KindSet::NUMBER, example: ("CEIL(-2.5)", "-2") },
+    CallRow { keyword: "SQRT", function: Function::Sqrt, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("SQRT(9)", "3") },
+    CallRow { keyword: "MIN", function: Function::Min, arguments: 1..=16, result: KindSet::NUMBER, example: ("MIN(3, 1, 2)", "1") },
+    CallRow { keyword: "MAX", function: Function::Max, arguments: 1..=16, result: KindSet::NUMBER, example: ("MAX(3, 1, 2)", "3") },
+];
+
+/// The row of a call form.
+pub(crate) fn call(keyword: &str) -> Option<&'static CallRow> {
+    CALLS.iter().find(|row| row.keyword == keyword)
+}
+
+/// A transform applied to a value, from `start` to here.
+pub(crate) fn apply(
+    parser: &mut Parser<'_, '_>,
+    start: Span,
+    transform: Transform,
+    value: Expression,
+) -> Parsed<Expression> {
+    parser.node(start, ExpressionKind::Apply { transform: Box::new(transform), value: Box::new(value) })
+}

@@ -1,0 +1,276 @@
+//! `DEFINE ACTION`: trigger or inputs, `DO`, statements, outputs, description (LoT reference §3, §7).
+
+use lot_facts::InputKind;
+
+use super::{Parsed, Parser, Reported};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::statement::Statement;
+use crate::syntax::{Action, ActionBody, InputLine, Name, OutputLine, Text};
+use crate::token::{Sign, TokenKind};
+use crate::trigger::{self, Trigger};
+
+const INPUT_KINDS: [(&str, InputKind); 5] = [
+    ("STRING", InputKind::String),
+    ("INT", InputKind::Int),
+    ("DOUBLE", InputKind::Double),
+    ("BOOL", InputKind::Bool),
+    ("JSON", InputKind::Json),
+];
+
+/// Parts of an Action while they are read.
+#[derive(Default)]
+struct Draught {
+    trigger: Option<Trigger>,
+    inputs: Vec<InputLine>,
+    outputs: Vec<OutputLine>,
+    body: Vec<Statement>,
+    description: Option<Text>,
+    /// `DO` was seen, or its absence reported.
+    begun: bool,
+}
+
+impl Parser<'_, '_> {
+    /// The Action after its name. Errors are reported; what could be read is returned.
+    pub(crate) fn action(&mut self, name: Name) -> Action {
+        let mut draught = Draught::default();
+        loop {
+            self.skip_newlines();
+            if self.is_end() {
+                break;
+            }
+            let before = self.span();
+            if self.action_part(&mut draught).is_err() {
+                self.recover();
+            }
+            if self.span() == before && !self.is_end() {
+                self.advance();
+            }
+        }
+        if !draught.begun {
+            self.missing_start(&draught, &name);
+        }
+        let entry = match draught.trigger {
+            Some(trigger) => ActionBody::Triggered(trigger),
+            None => ActionBody::Callable { inputs: draught.inputs, outputs: draught.outputs },
+        };
+        Action { name, entry, body: draught.body, description: draught.description }
+    }
+
+    fn action_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        match self.peek().kind {
+            TokenKind::Indent => return self.indented_part(draught),
+            TokenKind::Dedent => {
+                self.advance();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let word = self.word();
+        match word.to_ascii_uppercase().as_str() {
+            "ON" if !draught.begun && draught.trigger.is_none() => self.trigger_part(draught),
+            "INPUT" if !draught.begun => self.input_line(draught),
+            "DO" if !draught.begun => self.do_part(draught),
+            "RETURN" if draught.begun => self.return_part(draught),
+            "DESCRIPTION" => {
+                self.eat_keyword("DESCRIPTION");
+                draught.description = Some(self.expect_text("DESCRIPTION")?);
+                self.expect_line_end("the description")
+            }
+            _ if draught.begun => self.after_body(draught),
+            _ => self.before_body(draught),
+        }
+    }
+
+    /// An indented line where ON, INPUT or DO should stand in column 1.
+    fn indented_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        let indent = self.advance();
+        if matches!(self.word(), "ON" | "INPUT" | "DO" | "RETURN" | "DESCRIPTION") {
+            let word = self.word();
+            let span = indent.span.to(self.span());
+            let message = format!("unexpected INDENT: {word} must stand in column 1");
+            let draft = Draft::error(codes::INDENTED_TRIGGER, span, message);
+            self.sink.push(
+                draft.suggest(format!("move the {word} line to column 1 and indent the body by 4 spaces")),
+            );
+            return Ok(());
+        }
+        if draught.begun {
+            let draft = Draft::error(codes::UNEXPECTED_INDENT, indent.span, "unexpected INDENT");
+            self.sink.push(draft);
+            self.skip_block();
+            return Ok(());
+        }
+        self.missing_do(draught);
+        draught.body = self.statements();
+        Ok(())
+    }
+
+    fn trigger_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        let parsed = trigger::parse(self);
+        if let Ok(trigger) = parsed {
+            draught.trigger = Some(trigger);
+        } else {
+            // The body can be read all the same.
+            while !self.is_line_end() && !self.is_word("DO") {
+                self.advance();
+            }
+            draught.trigger = Some(Trigger { fact: lot_facts::Trigger::Start, span: Span::default() });
+        }
+        self.skip_newlines();
+        if self.is_word("DO") {
+            return self.do_part(draught);
+        }
+        Ok(())
+    }
+
+    fn do_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        self.eat_keyword("DO");
+        draught.begun = true;
+        if self.is_sign(Sign::OpenBrace) {
+            let draft = Draft::error(codes::NOT_LOT, self.span(), "blocks are not written in braces");
+            return self.fail(draft.suggest("end the line after DO and indent the statements by 4 spaces"));
+        }
+        if !self.is_line_end() {
+            let draft = Draft::error(codes::BLOCK_ON_LINE, self.span(), "statement on the line of DO");
+            self.sink.push(draft.suggest("write the statements on the next lines, indented by 4 spaces"));
+            draught.body = self.flat_statements();
+            return Ok(());
+        }
+        match self.block("DO") {
+            Ok(body) => draught.body = body,
+            Err(Reported) => draught.body = self.flat_statements(),
+        }
+        Ok(())
+    }
+
+    /// Statements that stand in column 1 by mistake, which has been reported.
+    fn flat_statements(&mut self) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        loop {
+            self.skip_newlines();
+            if self.is_end() || matches!(self.word(), "RETURN" | "DESCRIPTION") {
+                return statements;
+            }
+            let before = self.span();
+            if matches!(self.peek().kind, TokenKind::Indent) {
+                self.advance();
+                statements.extend(self.statements());
+            } else if let Ok(statement) = self.statement() {
+                statements.push(statement);
+            } else {
+                self.recover();
+            }
+            if self.span() == before {
+                self.advance();
+            }
+        }
+    }
+
+    fn input_line(&mut self, draught: &mut Draught) -> Parsed<()> {
+        let start = self.span();
+        self.eat_keyword("INPUT");
+        let name = self.expect_name("INPUT")?;
+        let mut kind = None;
+        if self.eat_word("AS") {
+            let word = self.word();
+            let Some((_, found)) = INPUT_KINDS.iter().find(|(text, _)| *text == word) else {
+                return self.expected(codes::UNKNOWN_TYPE, &INPUT_KINDS.map(|(text, _)| text), "AS");
+            };
+            kind = Some(*found);
+            self.advance();
+        }
+        let span = self.span_from(start);
+        draught.inputs.push(InputLine { name, kind, span });
+        if self.is_word("DO") { Ok(()) } else { self.expect_line_end("the input") }
+    }
+
+    fn return_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        self.eat_keyword("RETURN");
+        if !self.is_line_end() {
+            let draft = Draft::error(codes::RETURN_ON_LINE, self.span(), "RETURN stands alone on its line");
+            return self.fail(draft.suggest("write each OUTPUT on an indented line of its own below RETURN"));
+        }
+        self.skip_newlines();
+        if self.peek().kind != TokenKind::Indent {
+            let span = self.previous();
+            let draft = Draft::error(codes::EMPTY_BLOCK, span, "empty block after RETURN");
+            return self.fail(draft.suggest("write OUTPUT name below, indented by 4 spaces"));
+        }
+        let mut outputs = Vec::new();
+        self.lines(|parser| {
+            parser.expect_word("OUTPUT", "RETURN")?;
+            let name = parser.expect_name("OUTPUT")?;
+            if parser.is_sign(Sign::Comma) {
+                let draft = Draft::error(codes::RETURN_ON_LINE, parser.span(), "one name per OUTPUT line");
+                return parser.fail(draft.suggest("write a second OUTPUT line"));
+            }
+            outputs.push(OutputLine { name });
+            parser.expect_line_end("the output")
+        });
+        draught.outputs.extend(outputs);
+        Ok(())
+    }
+
+    /// Something else before `DO`.
+    fn before_body(&mut self, draught: &mut Draught) -> Parsed<()> {
+        if draught.trigger.is_some() || !draught.inputs.is_empty() {
+            self.missing_do(draught);
+            draught.body = self.flat_statements();
+            return Ok(());
+        }
+        draught.begun = true;
+        if self.word().eq_ignore_ascii_case("ON") || crate::statement::is_first_word(self.word()) {
+            let draft = Draft::error(codes::NO_TRIGGER, self.here(), "action without a trigger");
+            self.sink.push(
+                draft.suggest("write ON TOPIC \"…\" DO below the name, or DO alone to call it by name"),
+            );
+            draught.body = self.flat_statements();
+            return Ok(());
+        }
+        self.expected(codes::NO_TRIGGER, &["ON", "INPUT", "DO"], "the name of the action")
+    }
+
+    fn missing_do(&mut self, draught: &mut Draught) {
+        draught.begun = true;
+        let (code, message) = if draught.trigger.is_some() || !draught.inputs.is_empty() {
+            let after = if draught.trigger.is_some() { "the trigger" } else { "the inputs" };
+            (codes::EXPECTED_DO, format!("expected DO after {after}, found {}", self.found()))
+        } else {
+            (codes::NO_TRIGGER, "action without a trigger".to_owned())
+        };
+        let hint = if code == codes::EXPECTED_DO {
+            "write DO at the end of the trigger's line"
+        } else {
+            "write ON TOPIC \"…\" DO below the name, or DO alone to call it by name"
+        };
+        let draft = Draft::error(code, self.here(), message).expected(&["DO"]);
+        self.sink.push(draft.suggest(hint));
+    }
+
+    fn missing_start(&mut self, draught: &Draught, name: &Name) {
+        let (code, message) = if draught.trigger.is_some() || !draught.inputs.is_empty() {
+            (codes::EXPECTED_DO, "expected DO, found end of text".to_owned())
+        } else {
+            (codes::NO_TRIGGER, format!("action `{}` has no trigger and no DO", name.text))
+        };
+        let span = if code == codes::NO_TRIGGER { name.span } else { self.previous().after() };
+        let draft = Draft::error(code, span, message);
+        self.sink.push(draft.suggest("write ON TOPIC \"…\" DO, then the statements, indented by 4 spaces"));
+    }
+
+    /// Something else after the body.
+    fn after_body(&mut self, draught: &Draught) -> Parsed<()> {
+        let hint = match self.word() {
+            "ON" => "an action has one trigger; define a second action, or write ON TOPIC \"a\" OR \"b\"",
+            "END" => "remove it: blocks are closed by indentation",
+            word if crate::statement::is_first_word(word) => "indent the statement by 4 spaces",
+            _ => "after the statements come only RETURN and DESCRIPTION",
+        };
+        let place = if draught.outputs.is_empty() { "the statements" } else { "the outputs" };
+        let message = format!("unexpected {} in column 1 after {place}", self.found());
+        let code = if self.word() == "END" { codes::END_IF } else { codes::UNEXPECTED_TOKEN };
+        let draft = Draft::error(code, self.span(), message);
+        self.fail(draft.suggest(hint))
+    }
+}

@@ -1,0 +1,184 @@
+//! Blocks of statements and recovery between them.
+
+use super::{Parsed, Parser, Reported};
+use crate::diagnostic::{Draft, codes};
+use crate::limits::BLOCK_DEPTH_MAX;
+use crate::source::Span;
+use crate::statement::{self, Statement};
+use crate::token::TokenKind;
+
+impl Parser<'_, '_> {
+    /// An indented block of statements after `opener`, from the end of the opener's line. Errors inside are reported and skipped; an
+    /// empty result means that the block itself is missing, which has been reported.
+    pub(crate) fn block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {
+        if !self.is_line_end() {
+            self.expected::<()>(codes::UNEXPECTED_TOKEN, &["NEWLINE"], opener).ok();
+            self.skip_line();
+        }
+        self.skip_newlines();
+        if self.peek().kind != TokenKind::Indent {
+            return self.empty_block(opener);
+        }
+        self.advance();
+        if self.blocks >= BLOCK_DEPTH_MAX {
+            let result = self.too_deep(self.span(), BLOCK_DEPTH_MAX);
+            self.skip_block();
+            return result;
+        }
+        self.blocks += 1;
+        let statements = self.statements();
+        self.blocks -= 1;
+        if self.peek().kind == TokenKind::Dedent {
+            self.advance();
+        }
+        Ok(statements)
+    }
+
+    fn empty_block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {
+        let span = self.previous();
+        let at = Span { start: span.end, end: span.end.saturating_add(1) };
+        let draft = Draft::error(codes::EMPTY_BLOCK, at, format!("empty block after {opener}"));
+        self.fail(draft.suggest("write at least one statement below, indented by 4 more spaces"))
+    }
+
+    /// Statements until the block ends; its `Dedent` is left.
+    pub(crate) fn statements(&mut self) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        loop {
+            self.skip_newlines();
+            match self.peek().kind {
+                TokenKind::Dedent | TokenKind::End => return statements,
+                TokenKind::Indent => self.stray_indent(&mut statements),
+                _ => {
+                    if self.sink.is_full() {
+                        self.skip_block();
+                        return statements;
+                    }
+                    match self.statement() {
+                        Ok(statement) => statements.push(statement),
+                        Err(Reported) => self.recover(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One statement with the end of its line.
+    pub(crate) fn statement(&mut self) -> Parsed<Statement> {
+        let start = self.span();
+        let before = self.at;
+        let kind = statement::parse(self)?;
+        debug_assert!(self.at > before, "a statement consumes a token");
+        let span = self.span_from(start);
+        // A statement that ends with a block has already taken its line's end.
+        let ended_block =
+            self.tokens.get(self.at.wrapping_sub(1)).is_some_and(|t| t.kind == TokenKind::Dedent);
+        if !ended_block {
+            if self.is_word("ELSE") {
+                let draft = Draft::error(codes::STRAY_ELSE, self.span(), "ELSE without its IF");
+                return self.fail(draft.suggest("put ELSE into the column of its IF, after the IF's block"));
+            }
+            self.expect_line_end("the statement")?;
+        }
+        Ok(Statement { kind, span })
+    }
+
+    /// A statement on the line of THEN or ELSE; its line's end is left.
+    pub(crate) fn nested_statement(&mut self) -> Parsed<Statement> {
+        if self.blocks >= BLOCK_DEPTH_MAX {
+            return self.too_deep(self.span(), BLOCK_DEPTH_MAX);
+        }
+        self.blocks += 1;
+        let start = self.span();
+        let kind = statement::parse(self);
+        self.blocks -= 1;
+        let span = self.span_from(start);
+        Ok(Statement { kind: kind?, span })
+    }
+
+    /// A deeper line that nothing opened: reported once, its statements are read as if they stood in the block.
+    fn stray_indent(&mut self, statements: &mut Vec<Statement>) {
+        let indent = self.advance();
+        let draft = Draft::error(codes::UNEXPECTED_INDENT, indent.span, "unexpected INDENT");
+        self.sink.push(draft.suggest("indent the line like the one before"));
+        if self.blocks >= BLOCK_DEPTH_MAX {
+            self.skip_block();
+            return;
+        }
+        self.blocks += 1;
+        statements.extend(self.statements());
+        self.blocks -= 1;
+        if self.peek().kind == TokenKind::Dedent {
+            self.advance();
+        }
+    }
+
+    /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`, `UNTIL`).
+    pub(crate) fn recover(&mut self) {
+        loop {
+            self.skip_line();
+            self.skip_newlines();
+            if self.peek().kind == TokenKind::Indent {
+                self.advance();
+                self.skip_block();
+            }
+            if !matches!(self.word(), "ELSE" | "UNTIL") {
+                return;
+            }
+            self.advance();
+        }
+    }
+
+    /// Skips the rest of the line; its end is left.
+    pub(crate) fn skip_line(&mut self) {
+        while !matches!(
+            self.peek().kind,
+            TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent | TokenKind::End
+        ) {
+            self.advance();
+        }
+    }
+
+    /// Skips to the end of a block whose `Indent` was taken, with its `Dedent`.
+    pub(crate) fn skip_block(&mut self) {
+        let mut open = 1usize;
+        while open > 0 && !self.is_end() {
+            match self.advance().kind {
+                TokenKind::Indent => open += 1,
+                TokenKind::Dedent => open -= 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads lines of an indented block with `line` until it ends, with recovery; without a block nothing happens.
+    pub(crate) fn lines(&mut self, mut line: impl FnMut(&mut Self) -> Parsed<()>) {
+        self.skip_newlines();
+        if self.peek().kind != TokenKind::Indent {
+            return;
+        }
+        self.advance();
+        loop {
+            self.skip_newlines();
+            match self.peek().kind {
+                TokenKind::Dedent => {
+                    self.advance();
+                    return;
+                }
+                TokenKind::End => return,
+                TokenKind::Indent => {
+                    let indent = self.advance();
+                    let draft = Draft::error(codes::UNEXPECTED_INDENT, indent.span, "unexpected INDENT");
+                    self.sink.push(draft.suggest("indent the line like the one before"));
+                    self.skip_block();
+                }
+                _ => {
+                    let before = self.at;
+                    if line(self).is_err() || self.at == before {
+                        self.recover();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Expressions with operators, by precedence (LoT reference §3, §5.1).
+//!
+//! ```text
+//! value   = ( inlineIf | expr ) { "AND_THEN" transform } ;
+//! expr    = OR < AND < NOT < comparison (does not chain) < + - < * / % < AS < unary - ;
+//! ```
+
+use super::{Parsed, Parser};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
+use crate::function;
+use crate::limits::TREE_DEPTH_MAX;
+use crate::source::Span;
+use crate::syntax::{BinaryOperator, CastType, Expression, ExpressionKind};
+use crate::token::{Sign, TokenKind};
+
+/// How tightly an operator binds; a higher one binds more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Or,
+    And,
+    Not,
+    Comparison,
+    Sum,
+    Product,
+    Cast,
+}
+
+impl Level {
+    /// The level of the right operand of a left-associative operator.
+    fn tighter(self) -> Level {
+        match self {
+            Level::Or => Level::And,
+            Level::And => Level::Not,
+            Level::Not => Level::Comparison,
+            Level::Comparison => Level::Sum,
+            Level::Sum => Level::Product,
+            Level::Product | Level::Cast => Level::Cast,
+        }
+    }
+}
+
+const CAST_TYPES: [(&str, CastType); 10] = [
+    ("INT", CastType::Int),
+    ("DOUBLE", CastType::Double),
+    ("FLOAT", CastType::Double),
+    ("BOOL", CastType::Bool),
+    ("STRING", CastType::String),
+    ("TIMESTAMP", CastType::Timestamp),
+    ("ARRAY", CastType::Array),
+    ("OBJECT", CastType::Object),
+    ("JSON", CastType::Json),
+    ("BYTES", CastType::Bytes),
+];
+
+impl Parser<'_, '_> {
+    /// A value: an expression or an inline IF, and transforms after it.
+    pub(crate) fn value(&mut self) -> Parsed<Expression> {
+        self.deeper(|parser| {
+            let mut value =
+                if parser.is_word("IF") { parser.inline_if()? } else { parser.binary(Level::Or)? };
+            while parser.eat_word("AND_THEN") {
+                value = parser.chained_transform(value)?;
+            }
+            Ok(value)
+        })
+    }
+
+    /// A condition.
+    pub(crate) fn condition(&mut self) -> Parsed<Expression> {
+        self.deeper(|parser| parser.binary(Level::Or))
+    }
+
+    /// An operand that ends before comparisons: the right side in rules and queries.
+    pub(crate) fn sum(&mut self) -> Parsed<Expression> {
+        self.deeper(|parser| parser.binary(Level::Sum))
+    }
+
+    /// An operand that ends before arithmetic: arguments of REPLACE, bounds of BETWEEN.
+    pub(crate) fn cast(&mut self) -> Parsed<Expression> {
+        self.deeper(|parser| {
+            let start = parser.span();
+            let mut value = parser.unary()?;
+            while parser.is_word("AS") && parser.word_at(1) != "TRIGGER" {
+                parser.advance();
+                let to = parser.cast_type()?;
+                value = parser.node(start, ExpressionKind::Cast { value: Box::new(value), to })?;
+            }
+            Ok(value)
+        })
+    }
+
+    /// The type after `AS`.
+    pub(crate) fn cast_type(&mut self) -> Parsed<CastType> {
+        let word = self.word();
+        if let Some((_, to)) = CAST_TYPES.iter().find(|(name, _)| *name == word) {
+            self.advance();
+            return Ok(*to);
+        }
+        let hint = nearest(word, CAST_TYPES.iter().map(|(name, _)| *name));
+        let message = format!("expected a type after AS, found {}", self.found());
+        let draft = Draft::error(codes::UNKNOWN_TYPE, self.here(), message)
+            .expected(&CAST_TYPES.map(|(name, _)| name))
+            .suggest_if(hint.map(|word| format!("did you mean {word}?")));
+        self.fail(draft)
+    }
+
+    /// The transform after `AND_THEN`.
+    fn chained_transform(&mut self, value: Expression) -> Parsed<Expression> {
+        let start = value.span;
+        let word = self.word();
+        if let Some(row) = function::TRANSFORMS.iter().find(|row| row.keyword == word) {
+            self.advance();
+            let transform = (row.chained)(self)?;
+            return function::apply(self, start, transform, value);
+        }
+        if let Some(row) = function::call(word).filter(|row| matches!(row.keyword, "UPPER" | "LOWER")) {
+            self.non_portable(self.span(), row.keyword);
+            self.advance();
+            return self.node(start, ExpressionKind::Call { function: row.function, arguments: vec![value] });
+        }
+        let what = ["FILTER", "REPLACE", "TRIM", "SPLIT", "UPPER", "LOWER"];
+        self.expected(codes::UNEXPECTED_TOKEN, &what, "AND_THEN")
+    }
+
+    fn inline_if(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        let condition = Box::new(self.condition()?);
+        self.expect_then("the condition of the inline IF")?;
+        let then = Box::new(self.value()?);
+        let otherwise = if self.eat_word("ELSE") { Some(Box::new(self.value()?)) } else { None };
+        self.node(start, ExpressionKind::If { condition, then, otherwise })
+    }
+
+    /// THEN after a condition.
+    pub(crate) fn expect_then(&mut self, after: &str) -> Parsed<()> {
+        if self.eat_keyword("THEN") {
+            return Ok(());
+        }
+        if self.is_word("BETWEEN") {
+            return self.between_condition();
+        }
+        let line = self.sink.source().position(self.previous().start).line;
+        let text = self.sink.source().line(line).trim();
+        let message = format!("expected THEN after {after}, found {}", self.found());
+        let mut draft = Draft::error(codes::EXPECTED_THEN, self.here(), message).expected(&["THEN"]);
+        if self.is_line_end() && text.len() < 200 {
+            draft = draft.suggest(format!("write: {text} THEN"));
+        } else {
+            draft = draft.suggest("write THEN after the condition");
+        }
+        self.fail(draft)
+    }
+
+    fn between_condition<T>(&mut self) -> Parsed<T> {
+        let message = "BETWEEN is no comparison";
+        let draft = Draft::error(codes::NOT_LOT, self.span(), message);
+        self.fail(draft.suggest("write: x >= low AND x <= high"))
+    }
+
+    fn binary(&mut self, least: Level) -> Parsed<Expression> {
+        let start = self.span();
+        let mut left = if least <= Level::Not && self.is_word("NOT") {
+            self.advance();
+            let operand = self.deeper(|parser| parser.binary(Level::Not))?;
+            self.node(start, ExpressionKind::Not(Box::new(operand)))?
+        } else {
+            self.cast()?
+        };
+        let mut compared = false;
+        while let Some((operator, level, words)) = self.operator() {
+            if level < least {
+                break;
+            }
+            if level == Level::Comparison && compared {
+                return self.chained_comparison();
+            }
+            compared = level == Level::Comparison;
+            for _ in 0..words {
+                self.advance();
+            }
+            let right = match level {
+                Level::Product | Level::Cast => self.cast()?,
+                Level::Or | Level::And | Level::Not | Level::Comparison | Level::Sum => {
+                    self.deeper(|parser| parser.binary(level.tighter()))?
+                }
+            };
+            let kind = ExpressionKind::Binary { operator, left: Box::new(left), right: Box::new(right) };
+            left = self.node(start, kind)?;
+        }
+        if least <= Level::Comparison && self.is_word("BETWEEN") {
+            return self.between_condition();
+        }
+        Ok(left)
+    }
+
+    fn chained_comparison<T>(&mut self) -> Parsed<T> {
+        let draft = Draft::error(codes::CHAINED_COMPARISON, self.span(), "comparisons do not chain");
+        self.fail(draft.suggest("join two comparisons with AND"))
+    }
+
+    /// The operator here: what it is, how it binds, and how many tokens it takes.
+    pub(crate) fn operator(&self) -> Option<(BinaryOperator, Level, usize)> {
+        match &self.peek().kind {
+            TokenKind::Sign(sign) => sign_operator(*sign).map(|(operator, level)| (operator, level, 1)),
+            TokenKind::Word => self.word_operator(),
+            _ => None,
+        }
+    }
+
+    fn word_operator(&self) -> Option<(BinaryOperator, Level, usize)> {
+        use BinaryOperator as Op;
+        Some(match (self.word(), self.word_at(1)) {
+            ("AND", next) if self.options_follow && is_option(next) => return None,
+            ("AND", _) => (Op::And, Level::And, 1),
+            ("OR", _) => (Op::Or, Level::Or, 1),
+            ("IS", "NOT") => (Op::NotEqual, Level::Comparison, 2),
+            ("EQUALS" | "EQUAL" | "IS", _) => (Op::Equal, Level::Comparison, 1),
+            ("NOT", "EQUALS" | "EQUAL") => (Op::NotEqual, Level::Comparison, 2),
+            ("NOT", "CONTAINS") => (Op::NotContains, Level::Comparison, 2),
+            ("CONTAINS", _) => (Op::Contains, Level::Comparison, 1),
+            ("STARTS_WITH", _) => (Op::StartsWith, Level::Comparison, 1),
+            ("ENDS_WITH", _) => (Op::EndsWith, Level::Comparison, 1),
+            ("MATCHES", "REGEX") => (Op::MatchesRegex, Level::Comparison, 2),
+            ("MATCHES", _) => (Op::Matches, Level::Comparison, 1),
+            ("IN", _) => (Op::In, Level::Comparison, 1),
+            _ => return None,
+        })
+    }
+
+    fn unary(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        if self.eat_sign(Sign::Minus) {
+            let operand = self.deeper(Self::unary)?;
+            return self.node(start, ExpressionKind::Negate(Box::new(operand)));
+        }
+        if self.eat_sign(Sign::Plus) {
+            return self.deeper(Self::unary);
+        }
+        self.primary()
+    }
+
+    /// A node from `start` to here; refused when its tree would be too high.
+    pub(crate) fn node(&mut self, start: Span, kind: ExpressionKind) -> Parsed<Expression> {
+        let depth = 1 + kind.children_depth();
+        let span = self.span_from(start);
+        if usize::from(depth) > TREE_DEPTH_MAX {
+            return self.too_deep(span, TREE_DEPTH_MAX);
+        }
+        Ok(Expression { kind, span, depth })
+    }
+}
+
+/// Whether a word begins an option of PUBLISH TOPIC.
+pub(crate) fn is_option(word: &str) -> bool {
+    matches!(word, "RETAIN" | "QOS" | "QOS0" | "QOS1" | "QOS2")
+}
+
+fn sign_operator(sign: Sign) -> Option<(BinaryOperator, Level)> {
+    use BinaryOperator as Op;
+    Some(match sign {
+        Sign::Plus => (Op::Add, Level::Sum),
+        Sign::Minus => (Op::Subtract, Level::Sum),
+        Sign::Star => (Op::Multiply, Level::Product),
+        Sign::Slash => (Op::Divide, Level::Product),
+        Sign::Percent => (Op::Remainder, Level::Product),
+        Sign::EqualEqual | Sign::Equal => (Op::Equal, Level::Comparison),
+        Sign::NotEqual => (Op::NotEqual, Level::Comparison),
+        Sign::Less => (Op::Less, Level::Comparison),
+        Sign::LessEqual => (Op::LessOrEqual, Level::Comparison),
+        Sign::Greater => (Op::Greater, Level::Comparison),
+        Sign::GreaterEqual => (Op::GreaterOrEqual, Level::Comparison),
+        Sign::OpenParen
+        | Sign::CloseParen
+        | Sign::OpenBracket
+        | Sign::CloseBracket
+        | Sign::OpenBrace
+        | Sign::CloseBrace
+        | Sign::Comma
+        | Sign::Colon
+        | Sign::Dot => return None,
+    })
+}

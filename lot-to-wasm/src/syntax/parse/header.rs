@@ -1,0 +1,118 @@
+//! `DEFINE KIND name`: which entity a text holds (LoT reference §1).
+
+use lot_facts::Kind;
+
+use super::{Parsed, Parser};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::{Entity, Name};
+use crate::token::{Sign, TokenKind};
+
+/// Words after `DEFINE`.
+const KINDS: [(&str, Kind); 7] = [
+    ("ACTION", Kind::Action),
+    ("MODEL", Kind::Model),
+    ("RULE", Kind::Rule),
+    ("ROUTE", Kind::Route),
+    ("PANEL", Kind::Panel),
+    ("VISU", Kind::Panel),
+    ("THEME", Kind::Theme),
+];
+
+/// The kind that a word after `DEFINE` names, in any case.
+pub(crate) fn kind_of(word: &str) -> Option<Kind> {
+    KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
+}
+
+impl Parser<'_, '_> {
+    /// The whole entity.
+    pub(crate) fn entity(&mut self) -> Parsed<Entity> {
+        self.skip_newlines();
+        self.expect_word("DEFINE", "the start of the text")?;
+        let kind = self.entity_kind()?;
+        let name = self.entity_name(kind)?;
+        Ok(match kind {
+            Kind::Action => Entity::Action(self.action(name)),
+            Kind::Model => Entity::Model(self.model(name)),
+            Kind::Rule => Entity::Rule(self.rule(name)),
+            Kind::Route => Entity::Route(self.route(name)),
+            Kind::Panel => Entity::Panel(self.panel(name)),
+            Kind::Theme => Entity::Theme(self.theme(name)),
+        })
+    }
+
+    fn entity_kind(&mut self) -> Parsed<Kind> {
+        let word = self.word();
+        if let Some(kind) = kind_of(word) {
+            let upper = word.to_ascii_uppercase();
+            if word != upper {
+                self.report_case(&upper);
+            }
+            self.advance();
+            return Ok(kind);
+        }
+        let names = KINDS.map(|(name, _)| name);
+        if word == "THING" {
+            let draft = Draft::error(codes::THING_UNSUPPORTED, self.span(), "DEFINE THING is not supported");
+            return self.fail(draft.suggest("define a MODEL for data and ACTIONs for behaviour"));
+        }
+        let hint = nearest(word, names);
+        let message = format!("expected a kind of entity after DEFINE, found {}", self.found());
+        let draft = Draft::error(codes::UNKNOWN_ENTITY, self.here(), message).expected(&names);
+        self.fail(draft.suggest_if(hint.map(|word| format!("did you mean {word}?"))))
+    }
+
+    fn entity_name(&mut self, kind: Kind) -> Parsed<Name> {
+        let may_be_quoted = matches!(kind, Kind::Panel | Kind::Theme);
+        let start = self.span();
+        if let TokenKind::Text(text) = &self.peek().kind {
+            let name = Name { text: text.clone(), span: start, quoted: true };
+            if !may_be_quoted {
+                let message = "STRING found where IDENTIFIER was expected";
+                let draft = Draft::error(codes::QUOTED_NAME, start, message);
+                self.sink.push(draft.suggest(format!("write the name without quotes: {}", name.text)));
+            }
+            self.advance();
+            return Ok(name);
+        }
+        if self.peek().kind != TokenKind::Word {
+            return self.expected(codes::UNEXPECTED_TOKEN, &["name"], "the kind of entity");
+        }
+        self.advance();
+        // Names may contain `-` and `.`, so tokens that touch belong together.
+        while self.peek().span.start == self.previous().end && self.continues_name() {
+            self.advance();
+        }
+        let span = self.span_from(start);
+        let text = self.slice(span).to_owned();
+        if text.contains(['-', '.']) {
+            let message = format!("name `{text}` has a character that other brokers may refuse");
+            self.sink.push(Draft::warning(codes::ENTITY_NAME, span, message));
+        }
+        Ok(Name { text, span, quoted: false })
+    }
+
+    fn continues_name(&self) -> bool {
+        matches!(
+            self.peek().kind,
+            TokenKind::Word
+                | TokenKind::Int(_)
+                | TokenKind::Double(_)
+                | TokenKind::Sign(Sign::Minus | Sign::Dot)
+        )
+    }
+
+    /// Reports what stands after an entity is complete.
+    pub(crate) fn expect_entity_end(&mut self, what: &str) {
+        while self.peek().kind == TokenKind::Newline || self.peek().kind == TokenKind::Dedent {
+            self.advance();
+        }
+        if !self.is_end() {
+            let found = self.found();
+            let span: Span = self.span();
+            let message = format!("unexpected {found} after {what}");
+            self.sink.push(Draft::error(codes::UNEXPECTED_TOKEN, span, message));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `DEFINE MODEL`: header options, fields, STORE IN, FETCH FROM (LoT reference §3, §9).
+
+use super::{Parsed, Parser};
+use crate::diagnostic::{Draft, codes};
+use crate::syntax::model::{Fetch, Field, FieldSource, FieldType, Model, ModelFormat, ModelOptions, Store};
+use crate::syntax::{CastType, Name};
+use crate::token::{Sign, TokenKind};
+
+const FIELD_TYPES: [(&str, CastType); 8] = [
+    ("STRING", CastType::String),
+    ("INT", CastType::Int),
+    ("DOUBLE", CastType::Double),
+    ("FLOAT", CastType::Double),
+    ("BOOL", CastType::Bool),
+    ("ARRAY", CastType::Array),
+    ("OBJECT", CastType::Object),
+    ("TIMESTAMP", CastType::Timestamp),
+];
+
+impl Parser<'_, '_> {
+    /// The Model after its name. Errors are reported; what could be read is returned.
+    pub(crate) fn model(&mut self, name: Name) -> Model {
+        self.in_model = true;
+        let mut options = ModelOptions::default();
+        while !self.is_line_end() {
+            if self.model_option(&mut options).is_err() {
+                self.skip_line();
+            }
+        }
+        let mut model = Model { name, options, fields: Vec::new(), stores: Vec::new(), fetches: Vec::new() };
+        let mut fields = Vec::new();
+        let (mut stores, mut fetches) = (Vec::new(), Vec::new());
+        self.lines(|parser| match parser.word() {
+            "STORE" => parser.store_line().map(|store| stores.push(store)),
+            "FETCH" => parser.fetch_line().map(|fetch| fetches.push(fetch)),
+            _ => parser.field().map(|field| fields.push(field)),
+        });
+        (model.fields, model.stores, model.fetches) = (fields, stores, fetches);
+        self.expect_entity_end("the model");
+        model
+    }
+
+    fn model_option(&mut self, options: &mut ModelOptions) -> Parsed<()> {
+        let joiner = self.eat_any(&["WITH", "AND"]);
+        let span = self.span();
+        match self.word() {
+            "COLLAPSED" if joiner == Some("WITH") => {
+                let draft = Draft::error(codes::WITH_COLLAPSED, span, "COLLAPSED is written without WITH");
+                self.fail(draft.suggest("write DEFINE MODEL name COLLAPSED"))
+            }
+            "FORMATS" => {
+                let draft = Draft::error(codes::WITH_FORMATS, span, "the option is called FORMAT");
+                self.fail(draft.suggest("write WITH FORMAT JSON, PROTOBUF or BOTH"))
+            }
+            "COLLAPSED" => self.flag(&mut options.collapsed),
+            "KEEP" => self.flag(&mut options.keep),
+            "RETAIN" => self.flag(&mut options.retain),
+            "FROM" => {
+                self.advance();
+                let parent = self.expect_name("FROM")?;
+                if parent.quoted {
+                    let message = "STRING found where IDENTIFIER was expected";
+                    let draft = Draft::error(codes::QUOTED_PARENT, parent.span, message);
+                    let hint = format!("write the parent without quotes: FROM {}", parent.text);
+                    self.sink.push(draft.suggest(hint));
+                }
+                options.parent = Some(parent);
+                Ok(())
+            }
+            "TOPIC" => {
+                self.advance();
+                options.topic = Some(self.expect_text("TOPIC")?);
+                Ok(())
+            }
+            "FORMAT" => {
+                self.advance();
+                let format = self.eat_any(&["JSON", "PROTOBUF", "BOTH"]);
+                options.format = Some(match format {
+                    Some("JSON") => ModelFormat::Json,
+                    Some("PROTOBUF") => ModelFormat::Protobuf,
+                    Some(_) => ModelFormat::Both,
+                    None => {
+                        let what = ["JSON", "PROTOBUF", "BOTH"];
+                        return self.expected(codes::UNEXPECTED_TOKEN, &what, "FORMAT");
+                    }
+                });
+                Ok(())
+            }
+            word if word.starts_with("QOS") => {
+                options.qos = Some(self.qos_option()?);
+                Ok(())
+            }
+            _ => {
+                let what = ["COLLAPSED", "FROM", "WITH TOPIC", "RETAIN", "KEEP", "QOS", "FORMAT", "NEWLINE"];
+                self.expected(codes::UNEXPECTED_TOKEN, &what, "the name of the model")
+            }
+        }
+    }
+
+    fn flag(&mut self, flag: &mut bool) -> Parsed<()> {
+        self.advance();
+        *flag = true;
+        Ok(())
+    }
+
+    fn field(&mut self) -> Parsed<Field> {
+        let start = self.span();
+        self.expect_word("ADD", "the line before")?;
+        if self.eat_word("COLLECTION") {
+            let name = self.expect_text("COLLECTION")?;
+            self.expect_word("OF", "the collection's name")?;
+            let kind = Some(FieldType::Collection(self.expect_name("OF")?));
+            self.eat_sign(Sign::Comma);
+            let span = self.span_from(start);
+            self.expect_line_end("the field")?;
+            return Ok(Field { kind, name, source: None, is_trigger: false, children: Vec::new(), span });
+        }
+        let word = self.word();
+        let mut kind = None;
+        if let Some((_, found)) = FIELD_TYPES.iter().find(|(text, _)| *text == word) {
+            kind = Some(FieldType::Cast(*found));
+            self.advance();
+        } else if !word.is_empty() {
+            return self.expected(codes::UNKNOWN_TYPE, &FIELD_TYPES.map(|(text, _)| text), "ADD");
+        }
+        let name = self.expect_text("ADD")?;
+        let source = if self.eat_word("WITH") { Some(self.field_source()?) } else { None };
+        let is_trigger = self.is_word("AS") && self.word_at(1) == "TRIGGER";
+        if is_trigger {
+            self.advance();
+            self.advance();
+        }
+        self.eat_sign(Sign::Comma);
+        let span = self.span_from(start);
+        self.expect_line_end("the field")?;
+        let children = self.child_fields()?;
+        Ok(Field { kind, name, source, is_trigger, children, span })
+    }
+
+    fn child_fields(&mut self) -> Parsed<Vec<Field>> {
+        let mut children = Vec::new();
+        if self.peek().kind == TokenKind::Indent {
+            self.deeper(|parser| {
+                parser.lines(|parser| {
+                    let child = parser.field()?;
+                    children.push(child);
+                    Ok(())
+                });
+                Ok(())
+            })?;
+        }
+        Ok(children)
+    }
+
+    fn field_source(&mut self) -> Parsed<FieldSource> {
+        if self.is_word("VALUE") && !self.is_name_alone() {
+            let draft =
+                Draft::error(codes::WITH_VALUE, self.span(), "WITH VALUE is not part of the language");
+            return self.fail(draft.suggest("write the value directly after WITH"));
+        }
+        if self.is_word("TOPIC") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
+            self.advance();
+            let topic = self.expect_text("TOPIC")?;
+            let mut cast = None;
+            if self.is_word("AS") && self.word_at(1) != "TRIGGER" {
+                self.advance();
+                cast = Some(self.cast_type()?);
+            }
+            return Ok(FieldSource::Topic(topic, cast));
+        }
+        Ok(FieldSource::Value(self.value()?))
+    }
+
+    /// Whether the word here is a whole value: a field that is called like a keyword.
+    fn is_name_alone(&self) -> bool {
+        matches!(
+            self.peek_at(1).kind,
+            TokenKind::Newline | TokenKind::Dedent | TokenKind::End | TokenKind::Sign(_)
+        )
+    }
+
+    fn store_line(&mut self) -> Parsed<Store> {
+        self.advance();
+        self.expect_word("IN", "STORE")?;
+        let route = self.expect_name("IN")?;
+        let table = self.table_clause()?;
+        let when = if self.eat_word("WHEN") { Some(self.condition()?) } else { None };
+        self.expect_line_end("STORE IN")?;
+        Ok(Store { route, table, when })
+    }
+
+    fn fetch_line(&mut self) -> Parsed<Fetch> {
+        self.advance();
+        self.expect_word("FROM", "FETCH")?;
+        let route = self.expect_name("FROM")?;
+        let table = self.table_clause()?;
+        let when = if self.eat_word("WHEN") { Some(self.query_filter()?) } else { None };
+        let limit = if self.eat_word("LIMIT") { Some(self.count("LIMIT")?) } else { None };
+        self.expect_line_end("FETCH FROM")?;
+        Ok(Fetch { route, table, when, limit })
+    }
+
+    fn table_clause(&mut self) -> Parsed<Option<crate::syntax::Text>> {
+        if !self.eat_word("WITH") {
+            return Ok(None);
+        }
+        self.expect_word("TABLE", "WITH")?;
+        self.expect_text("TABLE").map(Some)
+    }
+}

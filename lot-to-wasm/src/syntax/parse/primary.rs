@@ -1,0 +1,425 @@
+//! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
+
+use super::{Parsed, Parser};
+use crate::check::tree::{SessionWord, SettingStore};
+use crate::diagnostic::{Draft, codes};
+use crate::function;
+use crate::source::Span;
+use crate::syntax::{Expression, ExpressionKind, Member, Path, PathStep, Random, RandomKind};
+use crate::token::{Sign, TokenKind};
+
+/// Words about the client of the trigger, §7.6.
+pub(crate) const SESSION_WORDS: [(&str, SessionWord); 7] = [
+    ("CLIENTID", SessionWord::ClientId),
+    ("USER", SessionWord::User),
+    ("ENDPOINT", SessionWord::Endpoint),
+    ("CLEANSESSION", SessionWord::CleanSession),
+    ("DISCONNECTREASON", SessionWord::DisconnectReason),
+    ("SUBSCRIBETOPIC", SessionWord::SubscribeTopic),
+    ("SUBSCRIBEQOS", SessionWord::SubscribeQos),
+];
+
+/// Names of invented functions with what to write instead, §15.
+const INVENTED: [(&str, &str); 3] = [
+    ("CONCATENATE", "join texts with +"),
+    ("EXTRACT_FROM_TOPIC", "write TOPIC POSITION n"),
+    ("GET_TIME_HOUR", "write TIMESTAMP \"HOUR\""),
+];
+
+/// The session word that a keyword is.
+pub(crate) fn session_word(keyword: &str) -> Option<SessionWord> {
+    SESSION_WORDS.iter().find(|(word, _)| *word == keyword).map(|(_, session)| *session)
+}
+
+/// The keyword of a session word.
+pub(crate) fn session_name(word: SessionWord) -> &'static str {
+    SESSION_WORDS.iter().find(|(_, session)| *session == word).map_or("", |(name, _)| name)
+}
+
+impl Parser<'_, '_> {
+    /// An operand without operators around it.
+    pub(crate) fn primary(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        match self.peek().kind.clone() {
+            TokenKind::Int(number) => self.leaf(ExpressionKind::Int(number)),
+            TokenKind::Double(number) => self.leaf(ExpressionKind::Double(number)),
+            TokenKind::Text(text) => self.leaf(ExpressionKind::Text(text)),
+            TokenKind::Sign(Sign::OpenParen) => self.parenthesised(),
+            TokenKind::Sign(Sign::OpenBracket) => self.array(),
+            TokenKind::Sign(Sign::OpenBrace) => self.brace(),
+            TokenKind::Word => self.word_primary(start),
+            _ => self.no_expression(),
+        }
+    }
+
+    fn leaf(&mut self, kind: ExpressionKind) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        self.node(start, kind)
+    }
+
+    fn no_expression<T>(&mut self) -> Parsed<T> {
+        let message = format!("expected a value, found {}", self.found());
+        let draft = Draft::error(codes::EXPECTED_EXPRESSION, self.here(), message);
+        self.fail(draft.expected(&["number", "STRING", "{variable}", "PAYLOAD", "TOPIC", "GET", "`(`"]))
+    }
+
+    fn word_primary(&mut self, start: Span) -> Parsed<Expression> {
+        let word = self.word();
+        if let Some(literal) = literal(word) {
+            return self.leaf(literal);
+        }
+        if let Some(row) = function::TRANSFORMS.iter().find(|row| row.keyword == word) {
+            self.advance();
+            return self.deeper(|parser| (row.prefix)(parser, start));
+        }
+        if let Some(session) = session_word(word) {
+            return self.leaf(ExpressionKind::Session(session));
+        }
+        match word {
+            "PAYLOAD" => self.payload(start),
+            "TOPIC" => self.topic_word(start),
+            "GET" => self.get(start),
+            "TIMESTAMP" => self.timestamp(start),
+            "RANDOM" => self.random(start),
+            "RESULT" => self.leaf(ExpressionKind::Result),
+            "USING" if function::TRANSFORMS.iter().any(|row| row.keyword == self.word_at(1)) => {
+                self.advance();
+                self.primary()
+            }
+            "MESSAGE" => self.message_word(),
+            _ if self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen) => self.call(start),
+            _ if is_clause(word) => self.no_expression(),
+            _ => {
+                let path = self.path("the name")?;
+                self.node(start, ExpressionKind::Name(path))
+            }
+        }
+    }
+
+    /// `PAYLOAD` or `PAYLOAD JSON path`.
+    fn payload(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        let payload = self.node(start, ExpressionKind::Payload)?;
+        if !self.is_word("JSON") {
+            return Ok(payload);
+        }
+        self.advance();
+        let path = self.json_path_operand(true)?;
+        let kind = ExpressionKind::GetJson { path: Box::new(path), source: Some(Box::new(payload)) };
+        self.node(start, kind)
+    }
+
+    /// `TOPIC`, `TOPIC POSITION n` or `TOPIC EXISTS t`.
+    fn topic_word(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        if self.eat_word("POSITION") {
+            let position = self.position_operand()?;
+            return self.node(start, ExpressionKind::TopicPosition(Box::new(position)));
+        }
+        if self.eat_word("EXISTS") {
+            let topic = self.chained_topic("EXISTS")?;
+            return self.node(start, ExpressionKind::TopicExists(Box::new(topic)));
+        }
+        if self.in_model && self.is_text() {
+            let text = self.expect_text("TOPIC")?;
+            return self.node(start, ExpressionKind::LiveTopic(Box::new(text)));
+        }
+        self.node(start, ExpressionKind::Topic)
+    }
+
+    /// A number, a variable or a parenthesised expression: what stands after it is not part of the position.
+    fn position_operand(&mut self) -> Parsed<Expression> {
+        let is_operand = match self.peek().kind {
+            TokenKind::Int(_) | TokenKind::Sign(Sign::OpenParen | Sign::OpenBrace) => true,
+            // A negative number is refused with a better message than a missing one.
+            TokenKind::Sign(Sign::Minus) => return self.cast(),
+            _ => false,
+        };
+        if is_operand {
+            return self.primary();
+        }
+        self.expected(codes::UNEXPECTED_TOKEN, &["whole number", "{variable}", "`(`"], "TOPIC POSITION")
+    }
+
+    fn get(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        let kind = match self.word() {
+            "TOPIC" => {
+                self.advance();
+                if self.is_word("VALUE") {
+                    let draft = Draft::error(codes::NOT_LOT, self.span(), "GET TOPIC VALUE is not LoT");
+                    return self.fail(draft.suggest("write GET TOPIC \"topic\""));
+                }
+                ExpressionKind::GetTopic(Box::new(self.read_topic()?))
+            }
+            "JSON" => {
+                self.advance();
+                let path = Box::new(self.json_path_operand(false)?);
+                let source = if self.eat_word("IN") { Some(Box::new(self.primary()?)) } else { None };
+                ExpressionKind::GetJson { path, source }
+            }
+            "ENV" => {
+                self.advance();
+                ExpressionKind::GetSetting(SettingStore::Environment, Box::new(self.expect_text("ENV")?))
+            }
+            "SECRET" => {
+                self.advance();
+                ExpressionKind::GetSetting(SettingStore::Secret, Box::new(self.expect_text("SECRET")?))
+            }
+            "MODEL" => {
+                self.advance();
+                ExpressionKind::GetModel(Box::new(self.model_query()?))
+            }
+            _ => {
+                let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
+                return self.expected(codes::UNEXPECTED_TOKEN, &what, "GET");
+            }
+        };
+        self.node(start, kind)
+    }
+
+    /// The path of GET JSON: a string or a variable; after `PAYLOAD JSON` also a bare path.
+    fn json_path_operand(&mut self, bare: bool) -> Parsed<Expression> {
+        let start = self.span();
+        match &self.peek().kind {
+            TokenKind::Text(_) | TokenKind::Sign(Sign::OpenBrace) => self.primary(),
+            TokenKind::Word if bare => {
+                let path = self.path("JSON")?;
+                self.node(start, ExpressionKind::Text(path.to_string()))
+            }
+            _ => self.expected(codes::UNEXPECTED_TOKEN, &["STRING", "{variable}"], "JSON"),
+        }
+    }
+
+    fn timestamp(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        if self.is_word("WITH") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
+            self.advance();
+        }
+        let format = if self.is_text() { Some(Box::new(self.expect_text("TIMESTAMP")?)) } else { None };
+        self.node(start, ExpressionKind::Timestamp(format))
+    }
+
+    fn random(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        let kind = match self.eat_any(&["UUID", "INT", "DOUBLE"]) {
+            Some("UUID") => RandomKind::Uuid,
+            Some("INT") => RandomKind::Int,
+            Some(_) => RandomKind::Double,
+            None => RandomKind::Untyped,
+        };
+        let mut bounds = None;
+        if kind != RandomKind::Uuid {
+            if !self.eat_keyword("BETWEEN") {
+                let what: &[&str] = if kind == RandomKind::Untyped {
+                    &["UUID", "INT", "DOUBLE", "BETWEEN"]
+                } else {
+                    &["BETWEEN"]
+                };
+                return self.expected(codes::UNEXPECTED_TOKEN, what, "RANDOM");
+            }
+            let low = self.cast()?;
+            self.expect_word("AND", "the lower bound")?;
+            bounds = Some((low, self.cast()?));
+        }
+        self.node(start, ExpressionKind::Random(Box::new(Random { kind, bounds })))
+    }
+
+    fn message_word<T>(&mut self) -> Parsed<T> {
+        let draft = Draft::error(codes::PUBLISH_MESSAGE, self.span(), "MESSAGE is not part of the language");
+        self.fail(draft.suggest("write the value after WITH: PUBLISH TOPIC \"t\" WITH value"))
+    }
+
+    fn call(&mut self, start: Span) -> Parsed<Expression> {
+        let word = self.word();
+        let Some(row) = function::call(word) else {
+            let hint = INVENTED.iter().find(|(name, _)| *name == word).map(|(_, hint)| (*hint).to_owned());
+            let code = if hint.is_some() { codes::NOT_LOT } else { codes::UNKNOWN_IDENTIFIER };
+            let names = function::CALLS.iter().map(|row| row.keyword);
+            let near =
+                crate::diagnostic::suggest::nearest(word, names).map(|name| format!("did you mean {name}?"));
+            let draft = Draft::error(code, start, format!("there is no function {word}"));
+            return self.fail(draft.suggest_if(hint.or(near)));
+        };
+        self.non_portable(start, row.keyword);
+        self.advance();
+        self.advance();
+        let mut arguments = Vec::new();
+        self.enclosed(|parser| {
+            while !parser.is_sign(Sign::CloseParen) {
+                arguments.push(parser.value()?);
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        self.expect_sign(Sign::CloseParen, "the arguments")?;
+        self.node(start, ExpressionKind::Call { function: row.function, arguments })
+    }
+
+    fn parenthesised(&mut self) -> Parsed<Expression> {
+        self.advance();
+        let mut value = self.enclosed(Self::value)?;
+        let inner = value.span;
+        self.expect_sign(Sign::CloseParen, "the expression")?;
+        value.span = inner;
+        Ok(value)
+    }
+
+    fn array(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        let mut elements = Vec::new();
+        self.enclosed(|parser| {
+            while !parser.is_sign(Sign::CloseBracket) {
+                elements.push(parser.value()?);
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        self.expect_sign(Sign::CloseBracket, "the elements of the array")?;
+        self.node(start, ExpressionKind::Array(elements))
+    }
+
+    /// `{name}`, `{name.path}` or a JSON object.
+    fn brace(&mut self) -> Parsed<Expression> {
+        match (&self.peek_at(1).kind, &self.peek_at(2).kind) {
+            (TokenKind::Word, _) => self.variable(),
+            (TokenKind::Sign(Sign::CloseBrace), _) | (TokenKind::Text(_), TokenKind::Sign(Sign::Colon)) => {
+                self.object()
+            }
+            (TokenKind::Text(_), TokenKind::Sign(Sign::CloseBrace)) => {
+                let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "variable name in quotes");
+                self.fail(draft.suggest("read a variable as {name}, without quotes"))
+            }
+            _ => {
+                self.advance();
+                self.expected(codes::UNEXPECTED_TOKEN, &["variable name", "\"key\":", "`}`"], "`{`")
+            }
+        }
+    }
+
+    fn variable(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        let path = self.path("`{`")?;
+        self.expect_sign(Sign::CloseBrace, "the variable's name")?;
+        if !path.steps.is_empty() {
+            self.non_portable(start, "a path inside a variable");
+        }
+        self.node(start, ExpressionKind::Variable(path))
+    }
+
+    /// `a.b[0]`.
+    pub(crate) fn path(&mut self, after: &str) -> Parsed<Path> {
+        let start = self.span();
+        let name = self.path_word(after)?;
+        let mut steps = Vec::new();
+        loop {
+            if self.eat_sign(Sign::Dot) {
+                steps.push(match self.peek().kind {
+                    TokenKind::Int(index) => {
+                        self.advance();
+                        PathStep::Key(index.to_string())
+                    }
+                    _ => PathStep::Key(self.path_word("`.`")?),
+                });
+            } else if self.is_sign(Sign::OpenBracket) {
+                self.advance();
+                let index = self.expect_int("`[`")?;
+                steps.push(PathStep::Index(u32::try_from(index).unwrap_or(u32::MAX)));
+                self.expect_sign(Sign::CloseBracket, "the index")?;
+            } else {
+                return Ok(Path { name, steps, span: self.span_from(start) });
+            }
+        }
+    }
+
+    fn path_word(&mut self, after: &str) -> Parsed<String> {
+        if self.peek().kind != TokenKind::Word {
+            return self.expected(codes::UNEXPECTED_TOKEN, &["name"], after);
+        }
+        let word = self.word().to_owned();
+        self.advance();
+        Ok(word)
+    }
+
+    fn object(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        let mut members = Vec::new();
+        self.enclosed(|parser| {
+            while !parser.is_sign(Sign::CloseBrace) {
+                let key = parser.expect_text("`{` or `,`")?;
+                parser.expect_sign(Sign::Colon, "the key")?;
+                members.push(Member { key, value: parser.value()? });
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        self.expect_sign(Sign::CloseBrace, "the members of the object")?;
+        self.node(start, ExpressionKind::Object(members))
+    }
+
+    /// Whether a comma stands directly inside the parentheses that open here.
+    pub(crate) fn comma_follows_in_parens(&self) -> bool {
+        let mut open = 0usize;
+        for ahead in 0.. {
+            match &self.peek_at(ahead).kind {
+                TokenKind::Sign(Sign::Comma) if open == 1 => return true,
+                TokenKind::Sign(sign) if sign.closing().is_some() => open += 1,
+                TokenKind::Sign(sign) if sign.closes() => open = open.saturating_sub(1),
+                TokenKind::Newline | TokenKind::End => return false,
+                _ => {}
+            }
+            if open == 0 {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// Literals that are words.
+fn literal(word: &str) -> Option<ExpressionKind> {
+    Some(match word {
+        "TRUE" | "true" | "True" => ExpressionKind::Bool(true),
+        "FALSE" | "false" | "False" => ExpressionKind::Bool(false),
+        "NULL" | "null" | "Null" => ExpressionKind::Null,
+        "EMPTY" | "empty" | "Empty" => ExpressionKind::Empty,
+        _ => return None,
+    })
+}
+
+/// Keywords that never begin a value: what stands before them is missing its value.
+fn is_clause(word: &str) -> bool {
+    matches!(
+        word,
+        "WITH"
+            | "THEN"
+            | "ELSE"
+            | "AND"
+            | "OR"
+            | "AND_THEN"
+            | "IN"
+            | "TO"
+            | "AS"
+            | "DO"
+            | "RETURN"
+            | "UNTIL"
+            | "EQUALS"
+            | "IS"
+            | "CONTAINS"
+            | "NOT"
+            | "SET"
+            | "PUBLISH"
+            | "KEEP"
+            | "IF"
+    )
+}

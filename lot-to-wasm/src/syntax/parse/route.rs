@@ -1,0 +1,103 @@
+//! `DEFINE ROUTE`: blocks of settings (LoT reference §3, §11). Keys and sections are checked by whoever knows the route's type.
+
+use super::{Parsed, Parser};
+use crate::diagnostic::{Draft, codes};
+use crate::syntax::Name;
+use crate::syntax::route::{Route, RouteBlock, RouteItem, Setting};
+use crate::token::TokenKind;
+
+impl Parser<'_, '_> {
+    /// The Route after its name. Errors are reported; what could be read is returned.
+    pub(crate) fn route(&mut self, name: Name) -> Route {
+        let mut route = Route { name, kind: None, items: Vec::new() };
+        route.kind = self.route_type().ok();
+        if route.kind.is_none() {
+            self.skip_line();
+        }
+        route.items = self.route_items(None);
+        self.expect_entity_end("the route");
+        route
+    }
+
+    fn route_type(&mut self) -> Parsed<Name> {
+        if !(self.eat_keyword("WITH") && self.eat_keyword("TYPE")) {
+            let message = format!("expected WITH TYPE after the name of the route, found {}", self.found());
+            let draft = Draft::error(codes::ROUTE_TYPE, self.here(), message).expected(&["WITH TYPE"]);
+            return self.fail(draft.suggest("write DEFINE ROUTE name WITH TYPE MQTT_BRIDGE"));
+        }
+        if self.peek().kind != TokenKind::Word {
+            let message = format!("expected a type after WITH TYPE, found {}", self.found());
+            return self.fail(Draft::error(codes::ROUTE_TYPE, self.here(), message));
+        }
+        let kind = self.expect_name("TYPE")?;
+        self.expect_line_end("the type of the route")?;
+        Ok(kind)
+    }
+
+    fn route_items(&mut self, inside: Option<&str>) -> Vec<RouteItem> {
+        let mut items = Vec::new();
+        self.lines(|parser| {
+            let item = match parser.word() {
+                "ADD" => RouteItem::Block(parser.deeper(|parser| parser.route_block(inside))?),
+                "STORE" if inside.is_none() => parser.route_store()?,
+                "WITH" if parser.word_at(1).eq_ignore_ascii_case("EVERY") => parser.route_every()?,
+                "WITH" => parser.setting()?,
+                _ => return parser.expected(codes::UNEXPECTED_TOKEN, &["ADD", "WITH"], "the line before"),
+            };
+            items.push(item);
+            Ok(())
+        });
+        items
+    }
+
+    fn route_block(&mut self, inside: Option<&str>) -> Parsed<RouteBlock> {
+        self.advance();
+        let kind = self.expect_name("ADD")?;
+        match kind.text.to_ascii_uppercase().as_str() {
+            "METADATA" => {
+                let draft =
+                    Draft::error(codes::ADD_METADATA, kind.span, "METADATA belongs to templates only");
+                return self.fail(draft.suggest("remove the block"));
+            }
+            "TAG" if inside != Some("MAPPING") => {
+                let draft = Draft::error(codes::TAG_OUTSIDE_MAPPING, kind.span, "TAG outside of a MAPPING");
+                return self.fail(draft.suggest("indent ADD TAG below ADD MAPPING"));
+            }
+            _ => {}
+        }
+        let name = if self.is_line_end() { None } else { Some(self.expect_name("the kind of block")?) };
+        self.expect_line_end("ADD")?;
+        let items = self.route_items(Some(&kind.text.to_ascii_uppercase()));
+        Ok(RouteBlock { kind, name, items })
+    }
+
+    fn route_store(&mut self) -> Parsed<RouteItem> {
+        let start = self.span();
+        self.advance();
+        let route = self.expect_name("STORE")?;
+        self.expect_word("WITH", "the storage route")?;
+        let key = self.expect_name("WITH")?;
+        let target = self.expect_text("the key")?;
+        self.non_portable(start, "STORE in a route");
+        self.expect_line_end("STORE")?;
+        Ok(RouteItem::Store { route, key, target })
+    }
+
+    fn route_every(&mut self) -> Parsed<RouteItem> {
+        let start = self.span();
+        self.advance();
+        self.advance();
+        let interval = crate::trigger::every::fixed_interval(self)?;
+        let span = self.span_from(start);
+        self.expect_line_end("the interval")?;
+        Ok(RouteItem::Every(interval, span))
+    }
+
+    fn setting(&mut self) -> Parsed<RouteItem> {
+        self.advance();
+        let key = self.expect_name("WITH")?;
+        let value = if self.is_line_end() { None } else { Some(self.value()?) };
+        self.expect_line_end("the value")?;
+        Ok(RouteItem::Setting(Setting { key, value }))
+    }
+}

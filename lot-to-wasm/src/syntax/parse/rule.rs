@@ -1,0 +1,231 @@
+//! `DEFINE RULE`: header, conditions, verdicts (LoT reference §3, §10).
+
+use super::expression::Level;
+use super::{Parsed, Parser};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
+use crate::syntax::{BinaryOperator, ExpressionKind, Name};
+use crate::token::{Sign, TokenKind};
+
+impl Parser<'_, '_> {
+    /// The Rule after its name. Errors are reported; what could be read is returned.
+    pub(crate) fn rule(&mut self, name: Name) -> Rule {
+        let scope = Name { text: String::new(), span: name.span, quoted: false };
+        let mut rule = Rule { name, priority: 0, scope, topic: None, body: None };
+        if self.rule_header(&mut rule).is_err() {
+            return rule;
+        }
+        self.skip_newlines();
+        if self.peek().kind == TokenKind::Indent {
+            self.advance();
+        }
+        self.skip_newlines();
+        if let Ok(body) = self.rule_body() {
+            rule.body = Some(body);
+            self.expect_entity_end("the rule");
+        }
+        rule
+    }
+
+    fn rule_header(&mut self, rule: &mut Rule) -> Parsed<()> {
+        if !(self.eat_keyword("WITH") && self.eat_keyword("PRIORITY")) {
+            return self.header_error(&["WITH PRIORITY"], "the name of the rule");
+        }
+        rule.priority = match self.peek().kind {
+            TokenKind::Int(number) => number,
+            _ => return self.header_error(&["whole number"], "PRIORITY"),
+        };
+        self.advance();
+        if !self.eat_keyword("FOR") {
+            return self.header_error(&["FOR"], "the priority");
+        }
+        if self.is_word("TOPIC") || self.peek().kind != TokenKind::Word {
+            return self.header_error(&["scope such as Publish"], "FOR");
+        }
+        rule.scope = self.expect_name("FOR")?;
+        if self.eat_word("TO") {
+            self.expect_word("TOPIC", "TO")?;
+            rule.topic = Some(self.expect_text("TOPIC")?);
+        }
+        Ok(())
+    }
+
+    fn header_error<T>(&mut self, what: &[&str], after: &str) -> Parsed<T> {
+        let message = format!("expected {} after {after}, found {}", what.join(" or "), self.found());
+        let draft = Draft::error(codes::RULE_HEADER, self.here(), message).expected(what);
+        self.fail(draft.suggest("write DEFINE RULE name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\""))
+    }
+
+    fn rule_body(&mut self) -> Parsed<RuleBody> {
+        self.deeper(|parser| if parser.is_word("IF") { parser.rule_if() } else { parser.verdict() })
+    }
+
+    fn verdict(&mut self) -> Parsed<RuleBody> {
+        let verdict = match self.eat_any(&["ALLOW", "DENY"]) {
+            Some("ALLOW") => Verdict::Allow,
+            Some(_) => Verdict::Deny,
+            None => {
+                return self.expected(codes::UNEXPECTED_TOKEN, &["ALLOW", "DENY", "IF"], "the line before");
+            }
+        };
+        if !self.is_line_end() {
+            let message = format!("a verdict stands alone, found {}", self.found());
+            let draft = Draft::error(codes::NOT_LOT, self.span(), message);
+            return self.fail(draft.suggest("write ALLOW or DENY alone; the header says what it is about"));
+        }
+        Ok(RuleBody::Verdict(verdict))
+    }
+
+    fn rule_if(&mut self) -> Parsed<RuleBody> {
+        let mut branches = Vec::new();
+        let mut otherwise = None;
+        self.advance();
+        loop {
+            let condition = self.rule_condition()?;
+            self.expect_then("the condition")?;
+            branches.push((condition, self.verdict_block("THEN")?));
+            self.skip_newlines();
+            if !self.eat_word("ELSE") {
+                break;
+            }
+            if self.eat_word("IF") {
+                continue;
+            }
+            otherwise = Some(Box::new(self.verdict_block("ELSE")?));
+            break;
+        }
+        Ok(RuleBody::If { branches, otherwise })
+    }
+
+    fn verdict_block(&mut self, opener: &str) -> Parsed<RuleBody> {
+        if !self.is_line_end() {
+            return self.rule_body();
+        }
+        self.skip_newlines();
+        if self.peek().kind != TokenKind::Indent {
+            let span = self.previous();
+            let draft = Draft::error(codes::EMPTY_BLOCK, span, format!("empty block after {opener}"));
+            return self.fail(draft.suggest("write ALLOW or DENY below, indented by 4 more spaces"));
+        }
+        self.advance();
+        let body = self.rule_body()?;
+        self.skip_newlines();
+        if self.peek().kind == TokenKind::Dedent {
+            self.advance();
+            return Ok(body);
+        }
+        self.expected(codes::UNEXPECTED_TOKEN, &["end of the block"], "the verdict")
+    }
+
+    fn rule_condition(&mut self) -> Parsed<RuleCondition> {
+        self.deeper(|parser| {
+            let start = parser.span();
+            let mut left = parser.rule_and()?;
+            while parser.eat_word("OR") {
+                let right = parser.rule_and()?;
+                let kind = RuleConditionKind::Or(Box::new(left), Box::new(right));
+                left = parser.rule_node(start, kind);
+            }
+            Ok(left)
+        })
+    }
+
+    fn rule_and(&mut self) -> Parsed<RuleCondition> {
+        let start = self.span();
+        let mut left = self.rule_not()?;
+        while self.eat_word("AND") {
+            let right = self.rule_not()?;
+            left = self.rule_node(start, RuleConditionKind::And(Box::new(left), Box::new(right)));
+        }
+        Ok(left)
+    }
+
+    fn rule_not(&mut self) -> Parsed<RuleCondition> {
+        let start = self.span();
+        if self.eat_word("NOT") {
+            let inner = self.deeper(Self::rule_not)?;
+            return Ok(self.rule_node(start, RuleConditionKind::Not(Box::new(inner))));
+        }
+        self.rule_atom()
+    }
+
+    fn rule_node(&self, start: Span, kind: RuleConditionKind) -> RuleCondition {
+        RuleCondition { kind, span: self.span_from(start) }
+    }
+
+    fn rule_atom(&mut self) -> Parsed<RuleCondition> {
+        let start = self.span();
+        if self.eat_sign(Sign::OpenParen) {
+            let inner = self.rule_condition()?;
+            self.expect_sign(Sign::CloseParen, "the condition")?;
+            return Ok(inner);
+        }
+        let kind = match self.word() {
+            "USER" => self.user_atom()?,
+            "TOPIC" if self.word_at(1) == "EXISTS" => {
+                self.advance();
+                self.advance();
+                RuleConditionKind::TopicExists(self.chained_topic("EXISTS")?)
+            }
+            "CLIENTID" | "ENDPOINT" | "TOPIC" | "PAYLOAD" | "GET" => self.compare_atom()?,
+            _ => {
+                let message = format!("expected a condition of a rule, found {}", self.found());
+                let draft = Draft::error(codes::RULE_CONDITION, self.here(), message);
+                let what = ["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "GET TOPIC", "NOT", "`(`"];
+                return self.fail(draft.expected(&what));
+            }
+        };
+        Ok(self.rule_node(start, kind))
+    }
+
+    fn user_atom(&mut self) -> Parsed<RuleConditionKind> {
+        self.advance();
+        if self.eat_word("IS") {
+            let negated = self.eat_word("NOT");
+            return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
+        }
+        if self.eat_word("HAS") {
+            let negated = self.eat_word("NOT");
+            let property = self.expect_name("USER HAS")?;
+            let mut compare = None;
+            if matches!(self.operator(), Some((_, Level::Comparison, _))) {
+                self.non_portable(property.span, "comparing a user property");
+                compare = Some(self.comparison("the property")?);
+            }
+            return Ok(RuleConditionKind::UserHas { negated, property, compare });
+        }
+        let negated = self.eat_word("NOT");
+        if self.eat_word("IN") {
+            self.expect_word("GROUP", "IN")?;
+            return Ok(RuleConditionKind::InGroup { negated, group: self.expect_text("GROUP")? });
+        }
+        self.expected(codes::RULE_CONDITION, &["IS", "HAS", "IN GROUP"], "USER")
+    }
+
+    fn compare_atom(&mut self) -> Parsed<RuleConditionKind> {
+        let subject = self.cast()?;
+        let allowed = match &subject.kind {
+            ExpressionKind::Cast { value, .. } => matches!(value.kind, ExpressionKind::GetTopic(_)),
+            kind => matches!(
+                kind,
+                ExpressionKind::GetTopic(_)
+                    | ExpressionKind::Session(_)
+                    | ExpressionKind::Topic
+                    | ExpressionKind::TopicPosition(_)
+                    | ExpressionKind::Payload
+            ),
+        };
+        if !allowed {
+            let draft = Draft::error(codes::RULE_CONDITION, subject.span, "a rule cannot ask about this");
+            return self.fail(draft);
+        }
+        let (operator, value) = self.comparison("the subject of the condition")?;
+        let is_literal = matches!(value.kind, ExpressionKind::Text(_));
+        if operator == BinaryOperator::MatchesRegex && !is_literal {
+            let draft = Draft::error(codes::BAD_REGEX, value.span, "MATCHES REGEX needs a string");
+            return self.fail(draft);
+        }
+        Ok(RuleConditionKind::Compare { subject, operator, value })
+    }
+}

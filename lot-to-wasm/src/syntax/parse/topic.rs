@@ -1,0 +1,138 @@
+//! Topic operands: how far they extend (LoT reference §5.4, OD-26).
+
+use super::primary::session_word;
+use super::{Parsed, Parser};
+use crate::source::Span;
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind, TopicOperand};
+use crate::token::{Sign, TokenKind};
+
+impl Parser<'_, '_> {
+    /// The topic of PUBLISH, KEEP, EXISTS: a chain of parts joined by `+`.
+    pub(crate) fn chained_topic(&mut self, after: &str) -> Parsed<TopicOperand> {
+        let start = self.span();
+        if self.is_line_end() {
+            return self.expected(crate::diagnostic::codes::UNEXPECTED_TOKEN, &["topic"], after);
+        }
+        let mut parts = vec![self.cast()?];
+        while self.eat_sign(Sign::Plus) {
+            parts.push(self.cast()?);
+        }
+        Ok(self.topic(start, parts))
+    }
+
+    /// The topic of GET TOPIC inside an expression: after the first part, a `+` belongs to the topic only when what follows it
+    /// is evidently a piece of one.
+    pub(crate) fn read_topic(&mut self) -> Parsed<TopicOperand> {
+        let start = self.span();
+        let is_whole = matches!(self.peek().kind, TokenKind::Sign(Sign::OpenParen))
+            || crate::function::TRANSFORMS.iter().any(|row| self.is_word(row.keyword));
+        let mut parts = vec![self.primary()?];
+        while !is_whole && self.is_sign(Sign::Plus) && self.absorbs(&parts) {
+            self.advance();
+            parts.push(self.primary()?);
+        }
+        Ok(self.topic(start, parts))
+    }
+
+    /// Whether the operand after the `+` here is part of the topic.
+    fn absorbs(&self, parts: &[Expression]) -> bool {
+        if matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
+            return true;
+        }
+        let Some(length) = self.topic_part_length(1) else { return false };
+        let ends_open = parts.last().is_some_and(|part| match &part.kind {
+            ExpressionKind::Text(text) => text.ends_with(['/', '-', '_', '.', ':']),
+            _ => false,
+        });
+        let after = 1 + length;
+        let slash_follows = self.peek_at(after).kind == TokenKind::Sign(Sign::Plus)
+            && matches!(&self.peek_at(after + 1).kind, TokenKind::Text(text) if text.starts_with('/'));
+        ends_open || slash_follows
+    }
+
+    /// Tokens of a variable, `TOPIC POSITION n`, `PAYLOAD` or session word that begins `ahead` places further.
+    fn topic_part_length(&self, ahead: usize) -> Option<usize> {
+        if self.peek_at(ahead).kind == TokenKind::Sign(Sign::OpenBrace) {
+            return self.bracket_length(ahead);
+        }
+        match (self.word_at(ahead), self.word_at(ahead + 1)) {
+            ("PAYLOAD", "JSON") => None,
+            ("PAYLOAD", _) => Some(1),
+            ("TOPIC", "POSITION") => match self.peek_at(ahead + 2).kind {
+                TokenKind::Int(_) => Some(3),
+                _ => self.bracket_length(ahead + 2).map(|length| length + 2),
+            },
+            (word, _) => session_word(word).map(|_| 1),
+        }
+    }
+
+    /// Tokens from an opening bracket to its end.
+    fn bracket_length(&self, ahead: usize) -> Option<usize> {
+        let mut open = 0usize;
+        for length in 0..64 {
+            match &self.peek_at(ahead + length).kind {
+                TokenKind::Sign(sign) if sign.closing().is_some() => open += 1,
+                TokenKind::Sign(sign) if sign.closes() => open = open.saturating_sub(1),
+                TokenKind::Newline | TokenKind::End => return None,
+                _ => {}
+            }
+            if open == 0 {
+                return (length > 0).then_some(length + 1);
+            }
+        }
+        None
+    }
+
+    fn topic(&self, start: Span, mut parts: Vec<Expression>) -> TopicOperand {
+        if parts.len() == 1
+            && let Some(part) = parts.pop()
+        {
+            parts = joined_parts(part);
+        }
+        TopicOperand { parts, span: self.span_from(start) }
+    }
+}
+
+/// A parenthesised `"a/" + {b} + "/c"` as its parts: a chain of `+` that begins with a literal in one of its first two places joins texts.
+fn joined_parts(part: Expression) -> Vec<Expression> {
+    let mut parts = Vec::new();
+    let mut rest = part;
+    loop {
+        match rest {
+            Expression {
+                kind: ExpressionKind::Binary { operator: BinaryOperator::Add, left, right },
+                ..
+            } => {
+                parts.push(*right);
+                rest = *left;
+            }
+            first => {
+                parts.push(first);
+                break;
+            }
+        }
+    }
+    parts.reverse();
+    let is_text = |part: &Expression| matches!(part.kind, ExpressionKind::Text(_));
+    if parts.len() == 1 || parts.iter().take(2).any(is_text) {
+        return parts;
+    }
+    vec![sum(parts)]
+}
+
+/// The sum that [`joined_parts`] took apart.
+fn sum(parts: Vec<Expression>) -> Expression {
+    let mut parts = parts.into_iter();
+    let first =
+        parts.next().unwrap_or(Expression { kind: ExpressionKind::Invalid, span: Span::default(), depth: 1 });
+    parts.fold(first, |left, right| {
+        let span = left.span.to(right.span);
+        let depth = 1 + left.depth.max(right.depth);
+        let kind = ExpressionKind::Binary {
+            operator: BinaryOperator::Add,
+            left: Box::new(left),
+            right: Box::new(right),
+        };
+        Expression { kind, span, depth }
+    })
+}

@@ -1,0 +1,120 @@
+//! Tokens: words, literals and signs, and the line ends and indentation that mean something.
+//!
+//! [`lexer`] finds the tokens of an entity's text, [`layout`] turns line starts into `Newline`, `Indent` and `Dedent`. Keywords are
+//! words: they are reserved only where the grammar expects them, so the parser decides.
+//!
+//! Invariants: spans ascend and lie on character boundaries; the stream ends with `Newline`, one `Dedent` per open `Indent`, `End`.
+
+mod layout;
+mod lexer;
+
+use crate::diagnostic::Sink;
+use crate::source::Span;
+
+/// A token with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Token {
+    pub(crate) kind: TokenKind,
+    pub(crate) span: Span,
+}
+
+/// What a token is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TokenKind {
+    /// A keyword or an identifier; its text is that of the span.
+    Word,
+    /// A string with its escapes resolved.
+    Text(String),
+    /// A whole number that fits 64 bits.
+    Int(i64),
+    /// Any other number, finite.
+    Double(f64),
+    /// An operator or punctuation.
+    Sign(Sign),
+    /// Something that is no token; an error was reported.
+    Unknown,
+    /// End of a logical line.
+    Newline,
+    /// The next line is deeper.
+    Indent,
+    /// The next line is less deep; one per closed level.
+    Dedent,
+    /// End of the text.
+    End,
+}
+
+/// Operators and punctuation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
+    Star,
+    Slash,
+    Percent,
+    EqualEqual,
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    OpenParen,
+    CloseParen,
+    OpenBracket,
+    CloseBracket,
+    OpenBrace,
+    CloseBrace,
+    Comma,
+    Colon,
+    Dot,
+}
+
+impl Sign {
+    /// As written.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Sign::Plus => "+",
+            Sign::Minus => "-",
+            Sign::Star => "*",
+            Sign::Slash => "/",
+            Sign::Percent => "%",
+            Sign::EqualEqual => "==",
+            Sign::Equal => "=",
+            Sign::NotEqual => "!=",
+            Sign::Less => "<",
+            Sign::LessEqual => "<=",
+            Sign::Greater => ">",
+            Sign::GreaterEqual => ">=",
+            Sign::OpenParen => "(",
+            Sign::CloseParen => ")",
+            Sign::OpenBracket => "[",
+            Sign::CloseBracket => "]",
+            Sign::OpenBrace => "{",
+            Sign::CloseBrace => "}",
+            Sign::Comma => ",",
+            Sign::Colon => ":",
+            Sign::Dot => ".",
+        }
+    }
+
+    /// The bracket that closes this one, when it opens.
+    pub(crate) fn closing(self) -> Option<Sign> {
+        match self {
+            Sign::OpenParen => Some(Sign::CloseParen),
+            Sign::OpenBracket => Some(Sign::CloseBracket),
+            Sign::OpenBrace => Some(Sign::CloseBrace),
+            _ => None,
+        }
+    }
+
+    /// Whether it closes a bracket.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Sign::CloseParen | Sign::CloseBracket | Sign::CloseBrace)
+    }
+}
+
+/// The tokens of an entity's text. `joins_lines` turns the continuation rule of §2 on: in Actions and Models.
+pub(crate) fn tokenize(sink: &mut Sink<'_>, joins_lines: bool) -> Vec<Token> {
+    let raw = lexer::scan(sink);
+    layout::arrange(raw, joins_lines, sink)
+}

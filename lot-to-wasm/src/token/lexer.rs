@@ -1,0 +1,329 @@
+//! The scanner: characters to tokens, without regard to lines.
+//!
+//! Every byte is looked at a bounded number of times. What is no token is reported once per run of characters and left out as
+//! [`TokenKind::Unknown`].
+
+use super::{Sign, Token, TokenKind};
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::source::Span;
+
+/// A token as the scanner finds it.
+#[derive(Debug)]
+pub(super) struct RawToken {
+    pub(super) token: Token,
+    /// For the first token on a line: width of the white space before it, a tab counting 4.
+    pub(super) indent: Option<Indentation>,
+}
+
+/// White space at the start of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Indentation {
+    pub(super) width: u32,
+    pub(super) has_tab: bool,
+    /// The white space itself.
+    pub(super) span: Span,
+}
+
+/// Words after which a string may span lines (OD-7).
+const LONG_TEXT_KEYS: [&str; 4] = ["QUERY", "BODY", "ARGS", "DESCRIPTION"];
+
+/// Scans the sink's whole source.
+pub(super) fn scan(sink: &mut Sink<'_>) -> Vec<RawToken> {
+    let text = sink.source().text();
+    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut scanner = Scanner { text, at: start, tokens: Vec::new(), line: None, sink };
+    scanner.start_line();
+    scanner.run();
+    scanner.tokens
+}
+
+struct Scanner<'a, 's, 'k> {
+    text: &'a str,
+    at: usize,
+    tokens: Vec<RawToken>,
+    /// Indentation of the current line until its first token takes it.
+    line: Option<Indentation>,
+    sink: &'s mut Sink<'k>,
+}
+
+impl Scanner<'_, '_, '_> {
+    fn run(&mut self) {
+        while let Some(character) = self.peek() {
+            let start = self.at;
+            match character {
+                ' ' | '\t' => self.at += 1,
+                '\n' | '\r' => self.line_end(),
+                '"' | '\'' => self.string(character),
+                '-' if self.rest().starts_with("--") => self.skip_line(),
+                '/' if self.rest().starts_with("//") => self.skip_line(),
+                '/' if self.rest().starts_with("/*") => self.block_comment(),
+                '0'..='9' => self.number(),
+                'A'..='Z' | 'a'..='z' | '_' => {
+                    self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
+                    self.push(TokenKind::Word, start);
+                }
+                _ => self.sign(start),
+            }
+        }
+    }
+
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_while(&mut self, accept: impl Fn(char) -> bool) {
+        let rest = self.rest();
+        self.at += rest.find(|c| !accept(c)).unwrap_or(rest.len());
+    }
+
+    fn skip_line(&mut self) {
+        self.skip_while(|c| c != '\n' && c != '\r');
+    }
+
+    fn push(&mut self, kind: TokenKind, start: usize) {
+        let token = Token { kind, span: Span::new(start, self.at) };
+        self.tokens.push(RawToken { token, indent: self.line.take() });
+    }
+
+    fn line_end(&mut self) {
+        self.at += if self.rest().starts_with("\r\n") { 2 } else { 1 };
+        self.start_line();
+    }
+
+    /// Measures the indentation of the line that begins here.
+    fn start_line(&mut self) {
+        let start = self.at;
+        self.skip_while(|c| c == ' ' || c == '\t');
+        let blanks = self.text.get(start..self.at).unwrap_or("");
+        let tabs = blanks.bytes().filter(|byte| *byte == b'\t').count();
+        let width = u32::try_from(blanks.len() + 3 * tabs).unwrap_or(u32::MAX);
+        self.line = Some(Indentation { width, has_tab: tabs > 0, span: Span::new(start, self.at) });
+    }
+
+    fn block_comment(&mut self) {
+        let start = self.at;
+        let Some(length) = self.rest().get(2..).and_then(|rest| rest.find("*/")) else {
+            let span = Span::new(start, start + 2);
+            self.sink.push(
+                Draft::error(codes::UNCLOSED_COMMENT, span, "comment is not closed")
+                    .label("it begins here")
+                    .suggest("write */ where the comment ends"),
+            );
+            self.at = self.text.len();
+            return;
+        };
+        let end = start + 2 + length + 2;
+        let spans_lines = self.text.get(start..end).is_some_and(|text| text.contains(['\n', '\r']));
+        if spans_lines && self.line.is_none() {
+            // Code after the comment is on another line than the code before it.
+            let last_line = self.text.get(..end).and_then(|text| text.rfind(['\n', '\r']));
+            self.at = last_line.map_or(end, |index| index + 1);
+            self.start_line();
+        }
+        self.at = end;
+    }
+
+    fn number(&mut self) {
+        let start = self.at;
+        self.skip_while(|c| c.is_ascii_digit());
+        let mut is_whole = true;
+        let fraction = self.rest().strip_prefix('.').and_then(|rest| rest.chars().next());
+        if fraction.is_some_and(|c| c.is_ascii_digit()) {
+            is_whole = false;
+            self.at += 1;
+            self.skip_while(|c| c.is_ascii_digit());
+        }
+        if let Some(length) = exponent_length(self.rest()) {
+            is_whole = false;
+            self.at += length;
+        }
+        let text = self.text.get(start..self.at).unwrap_or("");
+        let kind = match text.parse::<i64>() {
+            Ok(number) if is_whole => TokenKind::Int(number),
+            _ => TokenKind::Double(text.parse::<f64>().ok().filter(|n| n.is_finite()).unwrap_or(f64::MAX)),
+        };
+        self.push(kind, start);
+    }
+
+    fn string(&mut self, quote: char) {
+        let start = self.at;
+        let may_span_lines = self.tokens.last().is_some_and(|last| {
+            last.token.kind == TokenKind::Word
+                && LONG_TEXT_KEYS.contains(&self.sink.source().slice(last.token.span))
+        });
+        self.at += 1;
+        let mut value = String::new();
+        loop {
+            match self.peek() {
+                Some(character) if character == quote => {
+                    self.at += 1;
+                    break;
+                }
+                Some('\\') => self.escape(&mut value),
+                Some('\n' | '\r') | None if !may_span_lines || self.peek().is_none() => {
+                    self.unclosed_string(start, quote);
+                    break;
+                }
+                Some(character) => {
+                    self.at += character.len_utf8();
+                    value.push(character);
+                }
+                None => break,
+            }
+        }
+        self.push(TokenKind::Text(value), start);
+    }
+
+    fn unclosed_string(&mut self, start: usize, quote: char) {
+        let span = Span::new(start, self.at);
+        self.sink.push(
+            Draft::error(codes::UNCLOSED_STRING, span, "string is not closed on its line")
+                .suggest(format!("close it with {quote}")),
+        );
+    }
+
+    /// One escape; unknown ones are kept with their backslash (OD-6).
+    fn escape(&mut self, value: &mut String) {
+        let start = self.at;
+        self.at += 1;
+        let Some(character) = self.peek() else {
+            value.push('\\');
+            return;
+        };
+        let resolved = match character {
+            '"' | '\'' | '\\' | '/' => character,
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => {
+                self.at += 1;
+                self.unicode_escape(start, value);
+                return;
+            }
+            _ => {
+                value.push('\\');
+                return;
+            }
+        };
+        self.at += 1;
+        value.push(resolved);
+    }
+
+    /// The four digits after `\u`, or eight with a second `\u` for characters beyond 16 bits.
+    fn unicode_escape(&mut self, start: usize, value: &mut String) {
+        let mut units = Vec::new();
+        while let Some(unit) = hex4(self.rest()) {
+            units.push(unit);
+            self.at += 4;
+            let is_first_half = (0xD800..0xDC00).contains(&unit) && units.len() == 1;
+            if !(is_first_half && self.rest().starts_with("\\u")) {
+                break;
+            }
+            self.at += 2;
+        }
+        match String::from_utf16(&units) {
+            Ok(text) if !text.is_empty() => value.push_str(&text),
+            _ => {
+                let span = Span::new(start, self.at);
+                self.sink.push(
+                    Draft::error(codes::BAD_ESCAPE, span, "\\u is not followed by four hexadecimal digits")
+                        .suggest("write for instance \\u00e9, or \\\\u for a backslash and a u"),
+                );
+            }
+        }
+    }
+
+    fn sign(&mut self, start: usize) {
+        let rest = self.rest();
+        let (sign, length) = match rest.get(..2) {
+            Some("==") => (Sign::EqualEqual, 2),
+            Some("!=") | Some("<>") => (Sign::NotEqual, 2),
+            Some("<=") => (Sign::LessEqual, 2),
+            Some(">=") => (Sign::GreaterEqual, 2),
+            _ => match rest.chars().next().and_then(single_sign) {
+                Some(sign) => (sign, 1),
+                None => return self.unknown(start),
+            },
+        };
+        self.at += length;
+        self.push(TokenKind::Sign(sign), start);
+    }
+
+    /// A run of characters that begin no token.
+    fn unknown(&mut self, start: usize) {
+        let first = self.peek().unwrap_or(' ');
+        self.skip_while(|c| !c.is_ascii_alphanumeric() && !c.is_ascii_whitespace() && !is_known(c));
+        if self.at == start {
+            self.at += first.len_utf8();
+        }
+        let run = self.text.get(start..self.at).unwrap_or("").to_owned();
+        let suggestion = match first {
+            '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' => {
+                Some("write strings in straight quotes: \"text\"")
+            }
+            '\u{a0}' | '\u{2003}' | '\u{200b}' => Some("replace it by a plain space"),
+            '\u{2013}' | '\u{2014}' => Some("write - for minus and -- for a comment"),
+            '&' => Some("write AND"),
+            '|' => Some("write OR"),
+            '!' => Some("write NOT, or != for unequal"),
+            ';' => Some("leave it out: a statement ends with its line"),
+            '#' => Some("begin a comment with -- or //"),
+            '$' | '@' => Some("read a variable as {name}"),
+            _ => None,
+        };
+        let shown: String = run.chars().take(10).flat_map(char::escape_debug).collect();
+        let message = format!("unexpected character `{shown}`");
+        self.sink.push(
+            Draft::error(codes::UNEXPECTED_CHARACTER, Span::new(start, self.at), message)
+                .suggest_if(suggestion.map(str::to_owned)),
+        );
+        self.push(TokenKind::Unknown, start);
+    }
+}
+
+fn is_known(character: char) -> bool {
+    character == '_' || character == '"' || character == '\'' || single_sign(character).is_some()
+}
+
+fn single_sign(character: char) -> Option<Sign> {
+    Some(match character {
+        '+' => Sign::Plus,
+        '-' => Sign::Minus,
+        '*' => Sign::Star,
+        '/' => Sign::Slash,
+        '%' => Sign::Percent,
+        '=' => Sign::Equal,
+        '<' => Sign::Less,
+        '>' => Sign::Greater,
+        '(' => Sign::OpenParen,
+        ')' => Sign::CloseParen,
+        '[' => Sign::OpenBracket,
+        ']' => Sign::CloseBracket,
+        '{' => Sign::OpenBrace,
+        '}' => Sign::CloseBrace,
+        ',' => Sign::Comma,
+        ':' => Sign::Colon,
+        '.' => Sign::Dot,
+        _ => return None,
+    })
+}
+
+/// Length of `e12`, `E-3`, … at the start of `rest`.
+fn exponent_length(rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix(['e', 'E'])?;
+    let digits = after.strip_prefix(['+', '-']).unwrap_or(after);
+    let count = digits.bytes().take_while(u8::is_ascii_digit).count();
+    (count > 0).then(|| rest.len() - digits.len() + count)
+}
+
+fn hex4(text: &str) -> Option<u16> {
+    let digits = text.get(..4)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u16::from_str_radix(digits, 16).ok()
+}

@@ -1,0 +1,62 @@
+//! The rules of MQTT for Topic Names and Topic Filters, as far as a compiler needs them.
+
+use crate::limits::TOPIC_BYTES_MAX;
+
+/// What is wrong with a Topic Filter \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\], \[MQTT-4.7.3-1\].
+pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
+    if let Some(problem) = common_problem(filter) {
+        return Some(problem);
+    }
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level.contains('#') && (level != "#" || levels.peek().is_some()) {
+            return Some("`#` must be the whole last level");
+        }
+        if level.contains('+') && level != "+" {
+            return Some("`+` must be a whole level");
+        }
+    }
+    None
+}
+
+/// What is wrong with a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
+pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
+    if name.contains(['+', '#']) {
+        return Some("a topic that is written to has no wildcards");
+    }
+    common_problem(name)
+}
+
+fn common_problem(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        return Some("it is empty");
+    }
+    if text.contains('\0') {
+        return Some("it contains NUL");
+    }
+    (text.len() > TOPIC_BYTES_MAX).then_some("it is longer than 65,535 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_judged_as_mqtt_does() {
+        for (filter, valid) in [
+            ("a/+/b", true),
+            ("#", true),
+            ("+", true),
+            ("a/#", true),
+            ("/", true),
+            ("", false),
+            ("a/#/b", false),
+            ("a+/b", false),
+            ("a#", false),
+            ("a\0", false),
+        ] {
+            assert_eq!(filter_problem(filter).is_none(), valid, "{filter}");
+        }
+        assert!(name_problem("a/+").is_some() && name_problem("a/b").is_none());
+    }
+}

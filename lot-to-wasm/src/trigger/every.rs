@@ -1,0 +1,146 @@
+//! `ON EVERY n UNIT` and `ON EVERY <day> [AT "HH:mm[:ss]"]` (LoT reference §7.3, §7.4).
+//!
+//! ```text
+//! every = "EVERY" ( number unit | day [ "AT" string ] ) ;
+//! ```
+
+use lot_facts::{Days, Interval, TimeOfDay, Trigger};
+
+use super::{Row, at_time};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
+use crate::limits::INTERVAL_MS_MIN;
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::token::TokenKind;
+
+pub(super) const ROW: Row = Row { keyword: "EVERY", parse };
+
+/// Length of a unit.
+#[derive(Clone, Copy)]
+enum Unit {
+    /// Milliseconds, with fractions of the number allowed or not.
+    Fixed(u64, bool),
+    /// Calendar months.
+    Months(u32),
+}
+
+const UNITS: [(&str, Unit); 16] = [
+    ("MILLISECOND", Unit::Fixed(1, true)),
+    ("MILLISECONDS", Unit::Fixed(1, true)),
+    ("SECOND", Unit::Fixed(1_000, true)),
+    ("SECONDS", Unit::Fixed(1_000, true)),
+    ("MINUTE", Unit::Fixed(60_000, true)),
+    ("MINUTES", Unit::Fixed(60_000, true)),
+    ("HOUR", Unit::Fixed(3_600_000, true)),
+    ("HOURS", Unit::Fixed(3_600_000, true)),
+    ("DAY", Unit::Fixed(86_400_000, false)),
+    ("DAYS", Unit::Fixed(86_400_000, false)),
+    ("WEEK", Unit::Fixed(604_800_000, false)),
+    ("WEEKS", Unit::Fixed(604_800_000, false)),
+    ("MONTH", Unit::Months(1)),
+    ("MONTHS", Unit::Months(1)),
+    ("YEAR", Unit::Months(12)),
+    ("YEARS", Unit::Months(12)),
+];
+
+const WEEKDAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
+    if matches!(parser.peek().kind, TokenKind::Int(_) | TokenKind::Double(_)) {
+        return Ok(Trigger::Every { interval: interval(parser)? });
+    }
+    let word = parser.word();
+    let days = match word {
+        "WEEKDAY" => Days::WEEKDAY,
+        "WEEKEND" => Days::WEEKEND,
+        "DAY" => Days::DAILY,
+        _ => match WEEKDAYS.iter().position(|name| *name == word) {
+            Some(day) => Days::only(day),
+            None => return no_interval(parser),
+        },
+    };
+    parser.advance();
+    let mut at = TimeOfDay::default();
+    if parser.eat_word("AT") {
+        let text = parser.expect_text("AT")?;
+        let Some(time) = at_time::time_of_day(&text.value) else {
+            let message = format!("\"{}\" is no time of day", text.value);
+            let draft = Draft::error(codes::BAD_TIME, text.span, message);
+            return parser.fail(draft.suggest("write AT \"18:00\" or AT \"18:00:30\""));
+        };
+        at = time;
+    }
+    Ok(Trigger::Calendar { days, at })
+}
+
+fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    let names = WEEKDAYS.iter().copied().chain(["WEEKDAY", "WEEKEND", "DAY"]);
+    let hint = nearest(parser.word(), names);
+    let message = format!("expected a number and a unit, or a day, after EVERY, found {}", parser.found());
+    let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message);
+    let suggestion =
+        hint.map_or("write ON EVERY 5 SECONDS".to_owned(), |word| format!("did you mean {word}?"));
+    parser.fail(draft.suggest(suggestion))
+}
+
+fn interval(parser: &mut Parser<'_, '_>) -> Parsed<Interval> {
+    let start = parser.span();
+    let (number, is_whole) = match parser.peek().kind {
+        TokenKind::Int(number) => (number as f64, true),
+        TokenKind::Double(number) => (number, false),
+        _ => return no_interval(parser),
+    };
+    parser.advance();
+    let word = parser.word();
+    let unit = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).copied();
+    let Some((name, unit)) = unit else { return missing_unit(parser) };
+    parser.eat_keyword(name);
+    let span = parser.span_from(start);
+    if number <= 0.0 {
+        return bad_interval(parser, span, "the interval must be longer than zero");
+    }
+    match unit {
+        Unit::Fixed(_, false) | Unit::Months(_) if !is_whole => {
+            bad_interval(parser, span, "fractions are allowed up to HOURS only")
+        }
+        Unit::Fixed(length, _) => milliseconds(parser, span, number * length as f64),
+        Unit::Months(length) if number <= 12_000.0 => Ok(Interval::Months(number as u32 * length)),
+        Unit::Months(_) => bad_interval(parser, span, "the interval is longer than 1,000 years"),
+    }
+}
+
+fn milliseconds(parser: &mut Parser<'_, '_>, span: Span, length: f64) -> Parsed<Interval> {
+    const LONGEST: f64 = 1000.0 * 366.0 * 86_400_000.0;
+    if length > LONGEST {
+        return bad_interval(parser, span, "the interval is longer than 1,000 years");
+    }
+    let length = length.round() as u64;
+    if length < INTERVAL_MS_MIN {
+        let message = format!("the shortest interval is {INTERVAL_MS_MIN} milliseconds");
+        parser.sink.push(Draft::warning(codes::BAD_INTERVAL, span, message));
+    }
+    Ok(Interval::Milliseconds(length.max(INTERVAL_MS_MIN)))
+}
+
+fn missing_unit<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    let hint = nearest(parser.word(), UNITS.iter().map(|(name, _)| *name));
+    let message = format!("expected a unit after the number, found {}", parser.found());
+    let names = ["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"];
+    let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message).expected(&names);
+    let suggestion =
+        hint.map_or("write for instance SECONDS".to_owned(), |word| format!("did you mean {word}?"));
+    parser.fail(draft.suggest(suggestion))
+}
+
+fn bad_interval<T>(parser: &mut Parser<'_, '_>, span: Span, message: &str) -> Parsed<T> {
+    parser.fail(Draft::error(codes::BAD_INTERVAL, span, message))
+}
+
+/// A number and a unit of fixed length, in milliseconds; for `WITH EVERY` of routes, where a month counts 30 days.
+pub(crate) fn fixed_interval(parser: &mut Parser<'_, '_>) -> Parsed<u64> {
+    Ok(match interval(parser)? {
+        Interval::Milliseconds(length) => length,
+        Interval::Months(months) => u64::from(months) * 30 * 86_400_000,
+    })
+}

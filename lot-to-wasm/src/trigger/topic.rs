@@ -1,0 +1,28 @@
+//! `ON TOPIC "pattern"`: each message accepted on a matching topic (LoT reference §7.1).
+//!
+//! ```text
+//! topicTrig = "TOPIC" string { ( "OR" | "," ) [ "TOPIC" ] string } ;      -- the list form is not portable (OD-10)
+//! ```
+
+use super::{Row, filter};
+use crate::syntax::parse::{Parsed, Parser};
+use crate::token::Sign;
+
+pub(super) const ROW: Row = Row { keyword: "TOPIC", parse };
+
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
+    let mut filters = vec![filter(parser, "ON TOPIC")?];
+    while parser.is_word("OR") || parser.is_sign(Sign::Comma) {
+        let span = parser.span();
+        if filters.len() == 1 {
+            parser.non_portable(span, "a list of topics");
+        }
+        parser.advance();
+        parser.eat_word("TOPIC");
+        let next = filter(parser, "OR")?;
+        if !filters.contains(&next) {
+            filters.push(next);
+        }
+    }
+    Ok(lot_facts::Trigger::Topic { filters })
+}

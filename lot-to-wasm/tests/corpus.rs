@@ -1,0 +1,52 @@
+//! Every `.lot` file below `tests/corpus/` with its tree and its diagnostics as a snapshot beside it.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn corpus_files_give_their_snapshots() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    assert!(files.len() > 60, "the corpus is there");
+    for file in files {
+        let name = file.file_stem().and_then(|stem| stem.to_str()).expect("UTF-8 name").to_owned();
+        let text = std::fs::read_to_string(&file).expect("readable file");
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(file.parent().expect("a folder"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(name.as_str(), describe(&format!("{name}.lot"), &text)));
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "lot") {
+            files.push(path);
+        }
+    }
+}
+
+fn describe(file: &str, text: &str) -> String {
+    let (entities, outside) = lot_to_wasm::parse(text);
+    let mut out = String::new();
+    for entity in &entities {
+        match &entity.tree {
+            Some(tree) => out.push_str(&lot_to_wasm::syntax::sexpr::entity(tree)),
+            None => out.push_str("(nothing)\n"),
+        }
+    }
+    let mut all = outside;
+    for entity in entities {
+        all.extend(entity.diagnostics.into_iter().map(|found| found.moved_down(entity.lines_before)));
+    }
+    if !all.is_empty() {
+        let _ = write!(out, "\n{}", lot_to_wasm::diagnostic::render::all_to_text(file, &all));
+    }
+    out
+}
