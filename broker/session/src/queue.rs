@@ -61,6 +61,7 @@ impl<M> Queue<M> {
     }
 
     pub(crate) fn push(&mut self, queued: Queued<M>) {
+        debug_assert!(queued.qos != QoS::AtMostOnce, "QoS 0 does not wait");
         self.bytes += u64::from(queued.bytes);
         self.waiting.push_back(queued);
     }

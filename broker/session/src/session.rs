@@ -176,11 +176,25 @@ impl<M: Clone> Session<M> {
             let message = options.keep_inflight.then(keep);
             return Offer::Send(self.flows().window.add(qos, message, bytes));
         }
+        self.enqueue(qos, bytes as usize, keep)
+    }
+
+    /// Takes a QoS 1 or 2 message for the Client that is not to be sent now, though there may be room: it waits behind the others.
+    ///
+    /// For a Client that is away or whose connection takes no more bytes. Otherwise as [`offer`](Self::offer).
+    pub fn enqueue(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if !self.queue_has_room(bytes) {
             return self.refuse();
         }
         self.flows().queue.push(Queued { message: keep(), bytes, qos });
         Offer::Queued
+    }
+
+    /// Whether a new message would be sent at once.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.has_room()
     }
 
     /// The next packet for the Client, while it is connected and its window has room.

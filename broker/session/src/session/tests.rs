@@ -148,6 +148,19 @@ fn nothing_new_overtakes_what_waits() {
 }
 
 #[test]
+fn message_for_a_blocked_connection_waits_although_the_window_has_room() {
+    let mut session = session(9);
+    assert!(session.can_send());
+    assert_eq!(session.enqueue(AtLeastOnce, 1, || 1), Offer::Queued);
+    assert!(!session.can_send(), "the next one would overtake it, [MQTT-4.6.0-5]");
+    assert_eq!(session.offer(AtLeastOnce, 1, || 2), Offer::Queued);
+    assert_eq!(drain(&mut session), [publish(1, AtLeastOnce, 1, false), publish(2, AtLeastOnce, 2, false)]);
+    assert!(session.can_send());
+    session.disconnect();
+    assert!(!session.can_send());
+}
+
+#[test]
 fn acknowledgements_that_do_not_fit_change_nothing() {
     let mut session = session(9);
     let _ = session.offer(AtLeastOnce, 1, || 1);

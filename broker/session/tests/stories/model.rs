@@ -14,6 +14,7 @@ const QUEUE_BYTES_MAX: u64 = 40;
 #[derive(Debug, Clone)]
 enum Step {
     Offer(QoS, usize),
+    Enqueue(usize),
     /// An acknowledgement for the n-th message in flight, or for an identifier that may not be in use.
     Puback(usize),
     Pubrec(usize, bool),
@@ -40,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     let which = 0_usize..8;
     prop_oneof![
         12 => (qos(), 0_usize..20).prop_map(|(qos, bytes)| Step::Offer(qos, bytes)),
+        1 => (0_usize..20).prop_map(Step::Enqueue),
         6 => which.clone().prop_map(Step::Puback),
         6 => (which.clone(), prop::bool::weighted(0.2)).prop_map(|(n, fails)| Step::Pubrec(n, fails)),
         4 => which.clone().prop_map(Step::Pubcomp),
@@ -144,21 +146,41 @@ impl Model {
         let message = self.next_message;
         self.next_message += 1;
         let offer = session.offer(qos, bytes, || message);
-        let waiting: u64 = self.queue.iter().map(|(_, _, bytes)| bytes).sum();
-        let is_full =
-            self.queue.len() == QUEUE_MESSAGES_MAX as usize || waiting + bytes as u64 > QUEUE_BYTES_MAX;
-        let may_send = self.is_connected && self.queue.is_empty() && self.unsent() == 0;
         if qos == QoS::AtMostOnce {
             prop_assert_eq!(
                 offer,
                 if self.is_connected { Offer::SendUnacknowledged } else { Offer::Offline }
             );
-        } else if may_send && self.inflight.len() < self.maximum() {
+        } else if self.may_send() {
             let Offer::Send(packet_id) = offer else {
                 return Err(TestCaseError::fail(format!("not sent: {offer:?}")));
             };
             self.launch(packet_id, message, qos)?;
-        } else if is_full {
+        } else {
+            self.wait(offer, message, qos, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, session: &mut Session<u32>, bytes: usize) -> Checked {
+        let message = self.next_message;
+        self.next_message += 1;
+        let offer = session.enqueue(QoS::AtLeastOnce, bytes, || message);
+        self.wait(offer, message, QoS::AtLeastOnce, bytes)
+    }
+
+    fn may_send(&self) -> bool {
+        self.is_connected
+            && self.queue.is_empty()
+            && self.unsent() == 0
+            && self.inflight.len() < self.maximum()
+    }
+
+    fn wait(&mut self, offer: Offer, message: u32, qos: QoS, bytes: usize) -> Checked {
+        let waiting: u64 = self.queue.iter().map(|(_, _, bytes)| bytes).sum();
+        let is_full =
+            self.queue.len() == QUEUE_MESSAGES_MAX as usize || waiting + bytes as u64 > QUEUE_BYTES_MAX;
+        if is_full {
             prop_assert!(matches!(offer, Offer::Refused(_)), "{:?}", offer);
         } else {
             prop_assert_eq!(offer, Offer::Queued);
@@ -271,6 +293,7 @@ impl Model {
         use InflightStep::{AwaitsPuback, AwaitsPubcomp, AwaitsPubrec};
         match step {
             Step::Offer(qos, bytes) => self.offer(session, qos, bytes)?,
+            Step::Enqueue(bytes) => self.enqueue(session, bytes)?,
             Step::Puback(n) => {
                 let (packet_id, at) = self.nth(n);
                 let got = session.handle_puback(packet_id).ok().map(|acked| acked.message);
@@ -327,6 +350,7 @@ impl Model {
     fn compare(&self, session: &Session<u32>) -> Checked {
         session.check_invariants().map_err(TestCaseError::fail)?;
         let counts = session.counts();
+        prop_assert_eq!(session.can_send(), self.may_send());
         prop_assert_eq!(counts.inflight, self.inflight.len());
         prop_assert_eq!(counts.queued, self.queue.len());
         prop_assert_eq!(counts.queued_bytes, self.queue.iter().map(|(_, _, bytes)| bytes).sum::<u64>());
