@@ -181,7 +181,8 @@ impl LastValues {
     }
 
     /// Hands out at most `topics_max` topics whose kept value changed, with the present value: `Some` is to be stored,
-    /// `None` to be deleted. Only the last value of a topic comes. One caller at a time, or an older value may be stored
+    /// `None` to be deleted. Only the last value of a topic comes. `save` is called under the lock of the topic's shard and
+    /// must not call back into this. One caller at a time, or an older value may be stored
     /// after a newer one.
     pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<&[u8]>)) {
         let topics: Vec<Arc<str>> = {
@@ -250,10 +251,18 @@ impl LastValues {
 
     fn account(&self, number: usize, shard: &Shard, change: &Change) {
         self.oldest[number].store(shard.oldest_write(), Ordering::Relaxed);
-        self.topics.fetch_add(change.topics as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(change.bytes as u64, Ordering::Relaxed);
-        self.keep_topics.fetch_add(change.keep_topics as u64, Ordering::Relaxed);
-        self.keep_bytes.fetch_add(change.keep_bytes as u64, Ordering::Relaxed);
+        // Most writes replace a value by one of the same length; they leave the shared sums alone.
+        for (sum, by) in [
+            (&self.topics, change.topics),
+            (&self.bytes, change.bytes),
+            (&self.keep_topics, change.keep_topics),
+            (&self.keep_bytes, change.keep_bytes),
+        ] {
+            if by != 0 {
+                // Two's complement: adding a negative number wraps to the right sum.
+                sum.fetch_add(by as u64, Ordering::Relaxed);
+            }
+        }
     }
 
     fn note_unsaved(&self, topic: &str) {

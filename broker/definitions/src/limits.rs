@@ -17,8 +17,9 @@ pub const CACHE_TOPICS_MAX: usize = 1_000_000;
 /// counted. LoT reference §6.
 pub const CACHE_BYTES_MAX: u64 = 256 << 20;
 
-/// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table, allocator.
-pub const CACHE_ENTRY_BYTES: u64 = 96;
+/// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table, allocator. Measured with
+/// a million entries of 31 bytes, which took 170 each.
+pub const CACHE_ENTRY_BYTES: u64 = 136;
 
 /// Most topics with a kept value in a tenant. Kept values are never evicted, so a guest that keeps without end is
 /// refused here.

@@ -297,7 +297,7 @@ impl Registry {
     }
 
     /// Appends the definitions whose timer has fired, each at most once. A tick that comes while the run before has not
-    /// ended is skipped: ask [`Activity::claim_tick`] for each.
+    /// ended is skipped: ask [`claim_tick`](crate::Activity::claim_tick) for each.
     pub fn due(&mut self, now: Now, found: &mut Vec<Arc<Definition>>) {
         let entries = &self.entries;
         self.schedule

@@ -146,6 +146,58 @@ fn pruning_drops_live_entries_only() {
     assert_eq!(values.figures().bytes, Shard::cost("a/1", 1));
 }
 
+/// Four threads write, read, keep and save at once; afterwards the sums are those of what is there.
+#[test]
+fn threads_leave_bounds_and_sums_intact() {
+    let values = LastValues::new(limits(50, 20_000));
+    let stored = Mutex::new(HashMap::new());
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let values = &values;
+            scope.spawn(move || {
+                for n in 0..5000_usize {
+                    let topic = format!("t{}", (n * 7 + thread * 13) % 200);
+                    match n % 8 {
+                        0 => values.keep(&topic, &vec![1; n % 40]).unwrap(),
+                        1 => values.forget(&topic),
+                        2 => values.clear(&topic),
+                        3 => values.read(&topic, |value| assert!(value.is_none_or(|v| v.len() < 400))),
+                        _ => values.publish(&topic, &vec![2; n % 400]),
+                    }
+                }
+            });
+        }
+        for _ in 0..200 {
+            save(&values, &stored, 7);
+        }
+    });
+    while values.has_unsaved() {
+        save(&values, &stored, usize::MAX);
+    }
+    let figures = values.figures();
+    assert!(figures.topics <= 50 && figures.bytes <= 20_000, "{figures:?}");
+    let topics: Vec<String> = (0..200).map(|n| format!("t{n}")).collect();
+    let (kept, live): (Vec<&String>, Vec<&String>) =
+        topics.iter().filter(|topic| values.get(topic).is_some()).partition(|topic| values.is_kept(topic));
+    let bytes = |topics: &[&String]| -> u64 {
+        topics.iter().map(|topic| Shard::cost(topic, values.get(topic).unwrap().len())).sum()
+    };
+    assert_eq!((figures.topics, figures.bytes), (live.len() as u64, bytes(&live)));
+    assert_eq!((figures.keep_topics, figures.keep_bytes), (kept.len() as u64, bytes(&kept)));
+    let kept_values: HashMap<String, Vec<u8>> =
+        kept.into_iter().map(|topic| (topic.clone(), values.get(topic).unwrap())).collect();
+    assert_eq!(*stored.lock(), kept_values, "the store ends with what is kept");
+}
+
+fn save(values: &LastValues, stored: &Mutex<HashMap<String, Vec<u8>>>, topics_max: usize) {
+    values.take_unsaved(topics_max, |topic, value| {
+        match value {
+            Some(value) => stored.lock().insert(topic.to_owned(), value.to_vec()),
+            None => stored.lock().remove(topic),
+        };
+    });
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Publish(u8, usize),

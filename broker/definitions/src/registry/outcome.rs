@@ -13,9 +13,9 @@ use crate::definition::{Definition, DefinitionKind};
 pub enum Caching {
     /// Nothing: nobody reads this topic.
     Skip,
-    /// Nobody reads this topic, but a `KEEP` may have written it: [`LastValues::clear`], because the last write wins.
+    /// Nobody reads this topic, but a `KEEP` may have written it: [`clear`](crate::LastValues::clear), because the last write wins.
     Clear,
-    /// [`LastValues::publish`], or [`LastValues::clear`] for a retained delete.
+    /// [`publish`](crate::LastValues::publish), or [`clear`](crate::LastValues::clear) for a retained delete.
     Store,
 }
 
