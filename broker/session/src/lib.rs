@@ -4,8 +4,8 @@
 //! message for the Client passes [`Session::offer`] before it is encoded. The caller owns sockets, locks, storage and
 //! time; time comes in as [`Time`], a count of milliseconds that the caller starts.
 //!
-//! Invariants: a session without messages in flight or waiting is 64 bytes; every queue has a bound; no operation reads a
-//! clock, a file or a socket.
+//! Invariants: a session without messages in flight or waiting is at most 64 bytes, with nothing on the heap; every
+//! queue has a bound; no operation reads a clock, a file or a socket.
 //! Not here: subscriptions (`router` and the server), durability (`store`), topic aliases and packet sizes (the
 //! connection's).
 //!
