@@ -1,6 +1,6 @@
 //! The LoT compiler: text in the Language of Things to a WebAssembly component.
 //!
-//! `text → tokens → syntax tree → checked tree → component`, phase by phase: [`token`], [`syntax`], [`check`], `lower`; all report
+//! `text → tokens → syntax tree → checked tree → component`, phase by phase: [`token`], [`syntax`], [`check`], [`lower`]; all report
 //! into [`diagnostic`]. The language is that of the LoT reference; `§` in this crate names its sections, OD-n its decisions.
 //!
 //! Invariants: no input text makes it panic, overflow the stack or run longer than a small multiple of its length; equal texts give
@@ -11,6 +11,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod function;
 pub mod limits;
+pub mod lower;
 pub mod source;
 mod split;
 pub mod statement;

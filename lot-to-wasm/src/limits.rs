@@ -27,3 +27,6 @@ pub const TOPIC_BYTES_MAX: usize = 65_535;
 
 /// Shortest interval of `ON EVERY` in milliseconds (OD-34).
 pub const INTERVAL_MS_MIN: u64 = 10;
+
+/// Most loop passes of one run, over all its loops (LoT reference §7.8); one more ends the run with an error.
+pub const LOOP_PASSES_MAX: u32 = 100_000;

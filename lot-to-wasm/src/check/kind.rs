@@ -66,6 +66,11 @@ impl KindSet {
         (Self::TIME, "time"),
     ];
 
+    /// This set and the kinds of `other`; as `|`, for constants.
+    pub const fn with(self, other: KindSet) -> KindSet {
+        KindSet(self.0 | other.0)
+    }
+
     /// Whether every kind of `other` is in this set.
     pub fn contains(self, other: KindSet) -> bool {
         self.0 & other.0 == other.0

@@ -1,0 +1,127 @@
+//! CALL ACTION.
+
+use wasm_encoder::{Instruction, ValType};
+
+use super::code::{Callee, memory};
+use super::constants::{ANSWER, CELL_BYTES};
+use super::entry::Generator;
+use super::expression::Representation;
+use super::host::Host;
+use super::runtime::Runtime;
+use crate::check::tree::{Argument, Constant, VariableId};
+use crate::diagnostic::codes;
+use crate::syntax::Position;
+
+/// Bytes of the WIT record `argument`: name, then value.
+const ARGUMENT_BYTES: u32 = 24;
+
+impl Generator<'_> {
+    pub(super) fn call_action(
+        &mut self,
+        name: &str,
+        arguments: &[Argument],
+        returns: &[VariableId],
+        result: Option<VariableId>,
+        at: Position,
+    ) {
+        let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+        let list = self.code.local(ValType::I32);
+        self.code.u32(count * ARGUMENT_BYTES);
+        self.runtime(Runtime::Allocate);
+        self.code.set(list);
+        for (argument, offset) in arguments.iter().zip((0..).step_by(ARGUMENT_BYTES as usize)) {
+            let place = self.constants.text(&argument.name);
+            self.code.get(list);
+            self.push_constant_address(place.offset);
+            self.code.push(Instruction::I32Store(memory(offset, 2)));
+            self.code.get(list);
+            self.code.u32(place.length);
+            self.code.push(Instruction::I32Store(memory(offset + 4, 2)));
+            self.argument_cell(argument);
+            self.copy_cell(list, offset + 8);
+        }
+        self.flush_notes(at);
+        self.push_text(name);
+        self.code.get(list);
+        self.code.u32(count);
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::CallAction));
+        self.code.release(list);
+        self.pass_on_error(name, at);
+        self.take_outputs(name, returns, result, at);
+    }
+
+    /// Pushes the cell of an argument. Text crosses to the callee checked for UTF-8, which makes the runtime look at it.
+    fn argument_cell(&mut self, argument: &Argument) {
+        let cell = self.code.local(ValType::I32);
+        self.cell(&argument.value);
+        self.code.tee(cell);
+        self.runtime(Runtime::IsEmpty);
+        self.code.push(Instruction::Drop);
+        self.code.get(cell);
+        self.code.release(cell);
+    }
+
+    /// Ends the run when the callee ended with an error.
+    fn pass_on_error(&mut self, name: &str, at: Position) {
+        self.push_answer_present();
+        self.code.open_if();
+        let message = self.code.local(ValType::I64);
+        self.push_text(&codes::RUN_CALL_FAILED.to_string());
+        self.push_constant(&Constant::Text(format!("called action `{name}` failed: ")));
+        for offset in [12, 16] {
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I32Load(memory(offset, 2)));
+        }
+        self.runtime(Runtime::Data);
+        self.runtime(Runtime::Concat2);
+        self.runtime(Runtime::Text);
+        self.code.set(message);
+        self.push_pair(message);
+        self.finish_failing(at);
+        self.code.release(message);
+        self.code.end();
+    }
+
+    /// Assigns the outputs, which the host put at the address in its area.
+    fn take_outputs(&mut self, name: &str, returns: &[VariableId], result: Option<VariableId>, at: Position) {
+        if !returns.is_empty() {
+            self.push_output_count();
+            self.code.u32(u32::try_from(returns.len()).unwrap_or(u32::MAX));
+            self.code.push(Instruction::I32Ne);
+            self.code.open_if();
+            let message = format!("action `{name}` did not return {} values, as RETURN names", returns.len());
+            self.fail(codes::RUN_RETURN_COUNT, &message, at);
+            self.code.end();
+        }
+        for (variable, offset) in returns.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+            self.push_output(offset);
+            self.assign(*variable, Representation::Cell);
+        }
+        if let Some(variable) = result {
+            self.push_output_count();
+            self.code.open_if_value(ValType::I32);
+            self.push_output(0);
+            self.code.or_else();
+            self.push_constant(&Constant::Empty);
+            self.code.end();
+            self.assign(variable, Representation::Cell);
+        }
+    }
+
+    fn push_output_count(&mut self) {
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load(memory(8, 2)));
+    }
+
+    /// Pushes a copy of an output; the list ends with the next call.
+    fn push_output(&mut self, offset: u32) {
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load(memory(4, 2)));
+        if offset > 0 {
+            self.code.u32(offset);
+            self.code.push(Instruction::I32Add);
+        }
+        self.runtime(Runtime::Adopt);
+    }
+}

@@ -1,0 +1,158 @@
+//! The instructions of one function while it is written: locals, labels, calls by name.
+//!
+//! Calls stay symbolic until the module is complete, because the index of a function follows from which imports are used.
+
+use wasm_encoder::{BlockType, Instruction, MemArg, MemArgTarget, ValType};
+
+use super::host::Host;
+use super::module::Helper;
+use super::runtime::Runtime;
+
+/// Whom to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Callee {
+    Runtime(Runtime),
+    Host(Host),
+    Helper(Helper),
+}
+
+/// An instruction, or a call by name.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Plain(Instruction<'static>),
+    Call(Callee),
+}
+
+/// A local variable of the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) index: u32,
+    pub(super) ty: ValType,
+}
+
+/// A place that can be branched to: the end of a block, or the start of a loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Label(u32);
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) operations: Vec<Operation>,
+    /// Types of the locals after the parameters.
+    pub(super) locals: Vec<ValType>,
+    parameters: u32,
+    free: Vec<Local>,
+    depth: u32,
+}
+
+impl Code {
+    pub(super) fn new(parameters: usize) -> Self {
+        let parameters = u32::try_from(parameters).unwrap_or(u32::MAX);
+        Code { operations: Vec::new(), locals: Vec::new(), parameters, free: Vec::new(), depth: 0 }
+    }
+
+    /// A local for a while; [`Code::release`] gives it back. Its value is undefined.
+    pub(super) fn local(&mut self, ty: ValType) -> Local {
+        if let Some(position) = self.free.iter().rposition(|local| local.ty == ty) {
+            return self.free.swap_remove(position);
+        }
+        self.new_local(ty)
+    }
+
+    /// A local of its own, zero at first.
+    pub(super) fn new_local(&mut self, ty: ValType) -> Local {
+        let index = self.parameters + u32::try_from(self.locals.len()).unwrap_or(u32::MAX);
+        self.locals.push(ty);
+        Local { index, ty }
+    }
+
+    pub(super) fn release(&mut self, local: Local) {
+        self.free.push(local);
+    }
+
+    pub(super) fn push(&mut self, instruction: Instruction<'static>) {
+        self.operations.push(Operation::Plain(instruction));
+    }
+
+    pub(super) fn call(&mut self, callee: Callee) {
+        self.operations.push(Operation::Call(callee));
+    }
+
+    pub(super) fn get(&mut self, local: Local) {
+        self.parameter(local.index);
+    }
+
+    /// Pushes a parameter, which is a local with a known index.
+    pub(super) fn parameter(&mut self, index: u32) {
+        self.push(Instruction::LocalGet(index));
+    }
+
+    pub(super) fn set(&mut self, local: Local) {
+        self.push(Instruction::LocalSet(local.index));
+    }
+
+    pub(super) fn tee(&mut self, local: Local) {
+        self.push(Instruction::LocalTee(local.index));
+    }
+
+    pub(super) fn i32(&mut self, number: i32) {
+        self.push(Instruction::I32Const(number));
+    }
+
+    /// Pushes an unsigned number or address offset.
+    pub(super) fn u32(&mut self, number: u32) {
+        self.push(Instruction::I32Const(number.cast_signed()));
+    }
+
+    pub(super) fn i64(&mut self, number: i64) {
+        self.push(Instruction::I64Const(number));
+    }
+
+    /// Opens a block; the label is its end.
+    pub(super) fn block(&mut self) -> Label {
+        self.open(Instruction::Block(BlockType::Empty))
+    }
+
+    /// Opens a loop; the label is its start.
+    pub(super) fn open_loop(&mut self) -> Label {
+        self.open(Instruction::Loop(BlockType::Empty))
+    }
+
+    /// Opens an `if` on the `i32` on the stack; the label is its end.
+    pub(super) fn open_if(&mut self) -> Label {
+        self.open(Instruction::If(BlockType::Empty))
+    }
+
+    /// Opens an `if` that leaves a value.
+    pub(super) fn open_if_value(&mut self, ty: ValType) -> Label {
+        self.open(Instruction::If(BlockType::Result(ty)))
+    }
+
+    fn open(&mut self, instruction: Instruction<'static>) -> Label {
+        self.push(instruction);
+        self.depth += 1;
+        Label(self.depth)
+    }
+
+    pub(super) fn or_else(&mut self) {
+        self.push(Instruction::Else);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.depth -= 1;
+        self.push(Instruction::End);
+    }
+
+    pub(super) fn branch(&mut self, label: Label) {
+        self.push(Instruction::Br(self.depth - label.0));
+    }
+
+    pub(super) fn branch_if(&mut self, label: Label) {
+        self.push(Instruction::BrIf(self.depth - label.0));
+    }
+}
+
+/// The memory operand of an access at `offset` bytes of at most 2^`align` bytes.
+pub(super) fn memory(offset: u64, align: u32) -> MemArg {
+    MemArg { offset, align, target: MemArgTarget::Memory(0), ordering: None }
+}

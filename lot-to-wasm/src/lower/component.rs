@@ -1,0 +1,353 @@
+//! The component around the core module: imports, lowered host functions, lifted exports, facts.
+//!
+//! `wit-component` cannot write it, because WIT has no words for the import of a core module, on which the linked form rests.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use lot_facts::Facts;
+use wasm_encoder::{
+    CanonicalOption, ComponentBuilder, ComponentExportKind, ComponentTypeRef, ComponentValType,
+    CustomSection, EntityType, ExportKind, MemoryType, ModuleArg, ModuleType, TypeBounds,
+};
+
+use super::RUNTIME;
+use super::RUNTIME_IMPORT;
+use super::host::Host;
+use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
+use super::module::Module;
+use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
+use crate::compile::Form;
+
+/// Makes a component of the world `action` of a core module.
+pub(super) fn wrap(module: &Module, facts: &Facts, form: Form) -> Vec<u8> {
+    let mut writer = Writer { builder: ComponentBuilder::default() };
+    let runtime = writer.runtime(module, form);
+    let types = writer.shared_types();
+    let memory = writer.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
+    let realloc = writer.builder.core_alias_export(None, runtime, REALLOC, ExportKind::Func);
+    let host = writer.host_functions(module, &types.1, memory, realloc);
+    let main = writer.builder.core_module_raw(None, module.bytes());
+    let main = writer.builder.core_instantiate(
+        None,
+        main,
+        [("rt", ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
+    );
+    let reset = writer.builder.core_alias_export(None, runtime, Runtime::Reset.name(), ExportKind::Func);
+    let options = [
+        CanonicalOption::UTF8,
+        CanonicalOption::Memory(memory),
+        CanonicalOption::Realloc(realloc),
+        CanonicalOption::PostReturn(reset),
+    ];
+    writer.handler(main, types, options);
+    writer.facts(facts);
+    writer.builder.finish()
+}
+
+struct Writer {
+    builder: ComponentBuilder,
+}
+
+/// Component functions of the interface `action-handler`, and the types of its own that they use.
+struct Handler {
+    on_message: u32,
+    on_event: u32,
+    call: u32,
+    client: u32,
+    departure: u32,
+    subscription: u32,
+    event: u32,
+}
+
+impl Writer {
+    /// Imports or embeds the runtime and instantiates it; returns the core instance.
+    fn runtime(&mut self, module: &Module, form: Form) -> u32 {
+        let runtime = match form {
+            Form::Linked => {
+                let (index, encoder) = self.builder.core_type(None);
+                encoder.module(&runtime_type(module));
+                self.builder.import(RUNTIME_IMPORT, ComponentTypeRef::Module(index))
+            }
+            Form::Standalone => self.builder.core_module_raw(None, RUNTIME),
+        };
+        self.builder.core_instantiate(
+            None,
+            runtime,
+            std::iter::empty::<(&str, ModuleArg)>().collect::<Vec<_>>(),
+        )
+    }
+
+    /// Imports the interface `types`; returns its instance and the indices of its types.
+    fn shared_types(&mut self) -> (u32, SharedTypes) {
+        let index = self.builder.type_instance(None, &interface::types_instance());
+        let instance = self.builder.import(&interface::qualified("types"), ComponentTypeRef::Instance(index));
+        let mut alias = |name| self.builder.alias_export(instance, name, ComponentExportKind::Type);
+        let types = SharedTypes {
+            qos: alias("qos"),
+            value: alias("value"),
+            argument: alias("argument"),
+            run_error: alias("run-error"),
+            message: alias("message"),
+        };
+        (instance, types)
+    }
+
+    /// Imports the interfaces that are used, lowers the functions that are used, and returns a core instance of them.
+    fn host_functions(&mut self, module: &Module, types: &SharedTypes, memory: u32, realloc: u32) -> u32 {
+        let mut interfaces: BTreeMap<&str, Vec<Host>> = BTreeMap::new();
+        for function in module.host_functions() {
+            interfaces.entry(function.declaration().interface).or_default().push(*function);
+        }
+        let mut exports = Vec::new();
+        for (name, functions) in interfaces {
+            let index = self.builder.type_instance(None, &interface::interface_instance(&functions, types));
+            let instance =
+                self.builder.import(&interface::qualified(name), ComponentTypeRef::Instance(index));
+            for function in functions {
+                let declaration = function.declaration();
+                let component =
+                    self.builder.alias_export(instance, declaration.name, ComponentExportKind::Func);
+                let mut options = vec![CanonicalOption::UTF8, CanonicalOption::Memory(memory)];
+                if declaration.needs_realloc() {
+                    options.push(CanonicalOption::Realloc(realloc));
+                }
+                exports.push((function.import_name(), self.builder.lower_func(None, component, options)));
+            }
+        }
+        let exports: Vec<(&str, ExportKind, u32)> =
+            exports.iter().map(|(name, index)| (name.as_str(), ExportKind::Func, *index)).collect();
+        self.builder.core_instantiate_exports(None, exports)
+    }
+
+    /// Lifts the functions of the core instance and exports them as the interface `action-handler`.
+    fn handler(&mut self, main: u32, (instance, types): (u32, SharedTypes), options: [CanonicalOption; 4]) {
+        let _ = instance;
+        let own = OwnTypes::define(&mut self.builder);
+        let signatures = Signatures {
+            message: types.message,
+            argument: types.argument,
+            value: types.value,
+            run_error: types.run_error,
+            event: own.event,
+        };
+        let functions = signatures.define(&mut self.builder);
+        let mut lift = |name, index| {
+            let core = self.builder.core_alias_export(None, main, name, ExportKind::Func);
+            self.builder.lift_func(None, core, index, options)
+        };
+        let handler = Handler {
+            on_message: lift("on-message", functions.on_message),
+            on_event: lift("on-event", functions.on_event),
+            call: lift("call", functions.call),
+            client: own.client,
+            departure: own.departure,
+            subscription: own.subscription,
+            event: own.event,
+        };
+        self.export(&handler, &types);
+    }
+
+    /// An exported instance names its types, so the functions go through a component that gives the types their names.
+    fn export(&mut self, handler: &Handler, types: &SharedTypes) {
+        let naming = self.builder.component(None, naming_component());
+        let function = |name, index| (name, ComponentExportKind::Func, index);
+        let kind = |name, index| (name, ComponentExportKind::Type, index);
+        let instance = self.builder.instantiate(
+            None,
+            naming,
+            [
+                kind("qos", types.qos),
+                kind("message", types.message),
+                kind("value", types.value),
+                kind("argument", types.argument),
+                kind("run-error", types.run_error),
+                kind("client", handler.client),
+                kind("departure", handler.departure),
+                kind("subscription", handler.subscription),
+                kind("event", handler.event),
+                function("on-message", handler.on_message),
+                function("on-event", handler.on_event),
+                function("call", handler.call),
+            ]
+            .map(|(name, kind, index)| (format!("import-{name}"), kind, index)),
+        );
+        let name = interface::qualified("action-handler");
+        self.builder.export(&name, ComponentExportKind::Instance, instance, None);
+    }
+
+    fn facts(&mut self, facts: &Facts) {
+        // Facts have string keys and finite numbers only, so this cannot fail; without the section they would be read as absent.
+        let data = serde_json::to_vec(facts).unwrap_or_default();
+        self.builder
+            .custom_section(&CustomSection { name: lot_facts::SECTION.into(), data: Cow::Owned(data) });
+    }
+}
+
+/// What the linked form asks of the module it imports: the exports that it uses.
+fn runtime_type(module: &Module) -> ModuleType {
+    let mut runtime = ModuleType::new();
+    let memory =
+        MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
+    runtime.export("memory", EntityType::Memory(memory));
+    let mut function = |name: &str, parameters: &[_], results: &[_]| {
+        let index = runtime.type_count();
+        runtime.ty().function(parameters.iter().copied(), results.iter().copied());
+        runtime.export(name, EntityType::Function(index));
+    };
+    function(REALLOC, &REALLOC_PARAMETERS, &[wasm_encoder::ValType::I32]);
+    function(Runtime::Reset.name(), Runtime::Reset.parameters(), Runtime::Reset.results());
+    for used in module.runtime_functions().iter().filter(|used| **used != Runtime::Reset) {
+        function(used.name(), used.parameters(), used.results());
+    }
+    runtime
+}
+
+/// The types that `action-handler` declares itself.
+struct OwnTypes {
+    client: u32,
+    departure: u32,
+    subscription: u32,
+    event: u32,
+}
+
+impl OwnTypes {
+    fn define(place: &mut ComponentBuilder) -> Self {
+        let client = define_client(place);
+        let departure = define_departure(place, client);
+        let subscription = define_subscription(place, client);
+        let event = define_event(place, client, departure, subscription);
+        OwnTypes { client, departure, subscription, event }
+    }
+}
+
+fn define_client(place: &mut dyn interface::Define) -> u32 {
+    let user = place.define(&mut |encoder| encoder.option(TEXT));
+    place.define(&mut |encoder| {
+        encoder.record([
+            ("client-id", TEXT),
+            ("user", ComponentValType::Type(user)),
+            ("endpoint", TEXT),
+            ("clean-start", BOOL),
+        ]);
+    })
+}
+
+fn define_departure(place: &mut dyn interface::Define, client: u32) -> u32 {
+    place
+        .define(&mut |encoder| encoder.record([("client", ComponentValType::Type(client)), ("reason", TEXT)]))
+}
+
+fn define_subscription(place: &mut dyn interface::Define, client: u32) -> u32 {
+    place.define(&mut |encoder| {
+        encoder.record([("client", ComponentValType::Type(client)), ("filter", TEXT), ("qos", U8)]);
+    })
+}
+
+fn define_event(place: &mut dyn interface::Define, client: u32, departure: u32, subscription: u32) -> u32 {
+    place.define(&mut |encoder| {
+        encoder.variant([
+            ("start", None),
+            ("timer", None),
+            ("connected", Some(ComponentValType::Type(client))),
+            ("disconnected", Some(ComponentValType::Type(departure))),
+            ("subscribed", Some(ComponentValType::Type(subscription))),
+        ]);
+    })
+}
+
+/// Indices of the types that the handler's functions mention.
+struct Signatures {
+    message: u32,
+    argument: u32,
+    value: u32,
+    run_error: u32,
+    event: u32,
+}
+
+/// Indices of the handler's function types.
+struct FunctionTypes {
+    on_message: u32,
+    on_event: u32,
+    call: u32,
+}
+
+impl Signatures {
+    fn define(&self, place: &mut ComponentBuilder) -> FunctionTypes {
+        let ty = ComponentValType::Type;
+        let mut defined = |write: &mut dyn FnMut(wasm_encoder::ComponentDefinedTypeEncoder<'_>)| {
+            interface::Define::define(place, write)
+        };
+        let done = defined(&mut |encoder| encoder.result(None, Some(ty(self.run_error))));
+        let inputs = defined(&mut |encoder| encoder.list(ty(self.argument)));
+        let trigger = defined(&mut |encoder| encoder.option(ty(self.message)));
+        let values = defined(&mut |encoder| encoder.list(ty(self.value)));
+        let outputs = defined(&mut |encoder| encoder.result(Some(ty(values)), Some(ty(self.run_error))));
+        let mut function = |parameters: &[(&str, u32)], result: u32| {
+            let (index, mut encoder) = place.type_function(None);
+            let parameters: Vec<_> = parameters.iter().map(|(name, index)| (*name, ty(*index))).collect();
+            encoder.params(parameters).result(Some(ty(result)));
+            index
+        };
+        FunctionTypes {
+            on_message: function(&[("message", self.message)], done),
+            on_event: function(&[("event", self.event)], done),
+            call: function(&[("inputs", inputs), ("trigger", trigger)], outputs),
+        }
+    }
+}
+
+/// A component that takes the handler's types and functions and exports them with the types named.
+fn naming_component() -> ComponentBuilder {
+    let mut place = ComponentBuilder::default();
+    let import_type = |place: &mut ComponentBuilder, name: &str, index: u32| {
+        place.import(&format!("import-{name}"), ComponentTypeRef::Type(TypeBounds::Eq(index)))
+    };
+    let defined = interface::define_qos(&mut place);
+    let qos = import_type(&mut place, "qos", defined);
+    let bytes = interface::define_bytes(&mut place);
+    let defined = interface::define_message(&mut place, bytes, qos);
+    let message = import_type(&mut place, "message", defined);
+    let defined = interface::define_value(&mut place, bytes);
+    let value = import_type(&mut place, "value", defined);
+    let defined = interface::define_argument(&mut place, value);
+    let argument = import_type(&mut place, "argument", defined);
+    let defined = interface::define_run_error(&mut place);
+    let run_error = import_type(&mut place, "run-error", defined);
+    let defined = define_client(&mut place);
+    let client = import_type(&mut place, "client", defined);
+    let defined = define_departure(&mut place, client);
+    let departure = import_type(&mut place, "departure", defined);
+    let defined = define_subscription(&mut place, client);
+    let subscription = import_type(&mut place, "subscription", defined);
+    let defined = define_event(&mut place, client, departure, subscription);
+    let event = import_type(&mut place, "event", defined);
+    let functions = Signatures { message, argument, value, run_error, event }.define(&mut place);
+    let mut import =
+        |name: &str, index| place.import(&format!("import-{name}"), ComponentTypeRef::Func(index));
+    let on_message = import("on-message", functions.on_message);
+    let on_event = import("on-event", functions.on_event);
+    let call = import("call", functions.call);
+
+    let mut export_type = |name: &str, index| place.export(name, ComponentExportKind::Type, index, None);
+    let message = export_type("message", message);
+    let argument = export_type("argument", argument);
+    let value = export_type("value", value);
+    let run_error = export_type("run-error", run_error);
+    let defined = define_client(&mut place);
+    let client = place.export("client", ComponentExportKind::Type, defined, None);
+    let defined = define_subscription(&mut place, client);
+    let subscription = place.export("subscription", ComponentExportKind::Type, defined, None);
+    let defined = define_departure(&mut place, client);
+    let departure = place.export("departure", ComponentExportKind::Type, defined, None);
+    let defined = define_event(&mut place, client, departure, subscription);
+    let event = place.export("event", ComponentExportKind::Type, defined, None);
+    let named = Signatures { message, argument, value, run_error, event }.define(&mut place);
+    let mut export = |name: &str, function, index| {
+        place.export(name, ComponentExportKind::Func, function, Some(ComponentTypeRef::Func(index)));
+    };
+    export("on-message", on_message, named.on_message);
+    export("on-event", on_event, named.on_event);
+    export("call", call, named.call);
+    place
+}

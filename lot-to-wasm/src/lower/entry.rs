@@ -1,0 +1,388 @@
+//! The functions around the statements: the exports, their parameters, and the start function.
+
+use std::collections::BTreeSet;
+
+use lot_facts::{InputKind, Trigger};
+use wasm_encoder::{Instruction, ValType};
+
+use super::code::{Callee, Code, Local, memory};
+use super::constants::{CELL_BYTES, Constants, RESULT};
+use super::expression::Representation;
+use super::module::{CELLS_BASE, CONSTANTS_BASE, Helper, Module, PENDING};
+use super::runtime::Runtime;
+use crate::check::tree::{
+    Action, CastKind, Constant, Entry, Input, JsonShape, Output, RegexEngine, RegexId, VariableId,
+};
+use crate::diagnostic::codes;
+use crate::syntax::Position;
+
+/// A run-time error that belongs to the whole Action.
+const WHOLE: Position = Position { line: 1, column: 1 };
+
+/// Generates the core module of an Action.
+pub(super) fn module(action: &Action) -> Module {
+    let mut generator = Generator::new(action);
+    let mut functions = Vec::new();
+    for export in [Helper::OnMessage, Helper::OnEvent, Helper::Call] {
+        functions.push((export, generator.export(export)));
+    }
+    for helper in [Helper::Flush, Helper::CheckWrite, Helper::Fail] {
+        if generator.needed.contains(&helper) {
+            functions.push((helper, generator.helper(helper)));
+        }
+    }
+    // Last, because it copies the constants of all others.
+    generator.write_start();
+    functions.push((Helper::Start, generator.code));
+    Module::new(&functions, &generator.constants)
+}
+
+/// Where the triggering message is among the parameters of the export.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message {
+    /// Parameter that says whether there is one; `None` when there always is.
+    pub(super) present: Option<u32>,
+    /// Address of the topic; its length follows.
+    pub(super) topic: u32,
+    /// Address of the payload; its length follows.
+    pub(super) payload: u32,
+}
+
+/// State of the generation of one Action.
+pub(super) struct Generator<'a> {
+    pub(super) action: &'a Action,
+    /// The function that is being written.
+    pub(super) code: Code,
+    pub(super) constants: Constants,
+    /// The Action's variables by [`VariableId`].
+    pub(super) variables: Vec<(Local, Representation)>,
+    /// The triggering message, where the export has one.
+    pub(super) message: Option<Message>,
+    /// Local with the cell of the payload; 0 until it is made.
+    pub(super) payload_cell: Option<Local>,
+    /// Local with the number of loop passes of the run.
+    pub(super) passes: Option<Local>,
+    /// Local that becomes 1 when a topic has a wildcard that the trigger did not match.
+    pub(super) missing: Option<Local>,
+    /// Whether the code since the last look may have made the runtime note something.
+    pub(super) raises: bool,
+    needed: BTreeSet<Helper>,
+}
+
+impl<'a> Generator<'a> {
+    fn new(action: &'a Action) -> Self {
+        Generator {
+            action,
+            code: Code::new(0),
+            constants: Constants::new(),
+            variables: Vec::new(),
+            message: None,
+            payload_cell: None,
+            passes: None,
+            missing: None,
+            raises: false,
+            needed: BTreeSet::new(),
+        }
+    }
+
+    /// Says that a helper is called.
+    pub(super) fn needs(&mut self, helper: Helper) {
+        self.needed.insert(helper);
+    }
+
+    /// Calls the runtime.
+    pub(super) fn runtime(&mut self, function: Runtime) {
+        self.raises |= function.raises();
+        self.code.call(Callee::Runtime(function));
+    }
+
+    /// Pushes the address of something among the constants.
+    pub(super) fn push_constant_address(&mut self, offset: u32) {
+        self.code.push(Instruction::GlobalGet(CONSTANTS_BASE));
+        if offset > 0 {
+            self.code.u32(offset);
+            self.code.push(Instruction::I32Add);
+        }
+    }
+
+    /// Pushes address and length of a constant text.
+    pub(super) fn push_text(&mut self, text: &str) {
+        let place = self.constants.text(text);
+        self.push_constant_address(place.offset);
+        self.code.u32(place.length);
+    }
+
+    /// Pushes the address of a constant's cell.
+    pub(super) fn push_constant(&mut self, constant: &Constant) {
+        let offset = self.constants.cell(constant);
+        self.code.push(Instruction::GlobalGet(CELLS_BASE));
+        if offset > 0 {
+            self.code.u32(offset);
+            self.code.push(Instruction::I32Add);
+        }
+    }
+
+    /// The position of a pattern among those that the runtime has; `None` when the host has to search.
+    pub(super) fn linear_pattern(&self, regex: RegexId) -> Option<u32> {
+        let index = regex.0 as usize;
+        let is_linear = |regex: &&crate::check::tree::Regex| regex.engine == RegexEngine::Linear;
+        self.action.regexes.get(index).filter(is_linear)?;
+        let before = self.action.regexes.iter().take(index).filter(is_linear).count();
+        u32::try_from(before).ok()
+    }
+
+    /// Writes one of the three exports: the run in the one that belongs to the Action's trigger, a refusal in the others.
+    fn export(&mut self, export: Helper) -> Code {
+        self.code = Code::new(export.parameters());
+        let action = self.action;
+        match (export, &action.entry) {
+            (Helper::OnMessage, Entry::Triggered(trigger)) if trigger.has_message() => {
+                self.begin(Some(Message { present: None, topic: 0, payload: 2 }));
+                self.block(&action.body);
+                self.succeed();
+            }
+            (Helper::OnEvent, Entry::Triggered(trigger)) if !trigger.has_message() => {
+                self.refuse_other_events(trigger);
+                self.begin(None);
+                self.block(&action.body);
+                self.succeed();
+            }
+            (Helper::Call, Entry::Callable { inputs, outputs }) => {
+                self.begin(Some(Message { present: Some(2), topic: 3, payload: 5 }));
+                self.read_inputs(inputs);
+                self.block(&action.body);
+                self.return_outputs(outputs);
+            }
+            _ => self.fail(codes::RUN_CALL_FAILED, refusal(&action.entry), WHOLE),
+        }
+        std::mem::replace(&mut self.code, Code::new(0))
+    }
+
+    /// Writes a function that the exports call.
+    fn helper(&mut self, helper: Helper) -> Code {
+        self.code = Code::new(helper.parameters());
+        match helper {
+            Helper::Flush => self.write_flush(),
+            Helper::CheckWrite => self.write_check_write(),
+            Helper::Fail => self.write_fail(),
+            Helper::Start | Helper::OnMessage | Helper::OnEvent | Helper::Call => {}
+        }
+        std::mem::replace(&mut self.code, Code::new(0))
+    }
+
+    /// Makes the locals of a run. Variables start Empty.
+    fn begin(&mut self, message: Option<Message>) {
+        self.message = message;
+        for variable in &self.action.variables {
+            let representation = Representation::of_variable(variable.kinds);
+            let local = self.code.new_local(representation.ty());
+            self.variables.push((local, representation));
+            if representation == Representation::Cell {
+                self.push_constant(&Constant::Empty);
+                self.code.set(local);
+            }
+        }
+    }
+
+    /// Ends the run without an error.
+    fn succeed(&mut self) {
+        self.push_constant_address(RESULT);
+        self.code.i32(0);
+        self.code.push(Instruction::I32Store8(memory(0, 0)));
+        self.push_constant_address(RESULT);
+    }
+
+    fn refuse_other_events(&mut self, trigger: &Trigger) {
+        self.code.parameter(0);
+        self.code.i32(event_case(trigger));
+        self.code.push(Instruction::I32Ne);
+        self.code.open_if();
+        self.fail(codes::RUN_CALL_FAILED, refusal(&self.action.entry), WHOLE);
+        self.code.end();
+    }
+
+    /// Parameters 0 and 1 of `call` are the list of arguments.
+    fn read_inputs(&mut self, inputs: &[Input]) {
+        self.refuse_unknown_inputs(inputs);
+        let found = self.code.local(ValType::I32);
+        for input in inputs {
+            self.code.parameter(0);
+            self.code.parameter(1);
+            self.push_text(&input.name);
+            self.runtime(Runtime::Input);
+            self.code.tee(found);
+            self.code.open_if();
+            self.code.get(found);
+            self.runtime(Runtime::Adopt);
+            if let Some(kind) = input.kind {
+                self.runtime(cast_function(input_cast(kind)));
+            }
+            self.assign(input.variable, Representation::Cell);
+            self.code.end();
+        }
+        self.code.release(found);
+        self.flush_notes(WHOLE);
+    }
+
+    fn refuse_unknown_inputs(&mut self, inputs: &[Input]) {
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        let name = self.code.local(ValType::I64);
+        self.code.parameter(0);
+        self.code.parameter(1);
+        // No name is empty, so that with no inputs every argument is unknown.
+        self.push_text(&names.join("\0"));
+        self.runtime(Runtime::UnknownInput);
+        self.code.tee(name);
+        self.code.push(Instruction::I64Eqz);
+        self.code.push(Instruction::I32Eqz);
+        self.code.open_if();
+        self.push_text(&codes::RUN_UNKNOWN_INPUT.to_string());
+        self.push_constant(&Constant::Text(format!("action `{}` has no input ", self.action.name)));
+        self.push_pair(name);
+        self.runtime(Runtime::Data);
+        self.runtime(Runtime::Concat2);
+        self.runtime(Runtime::Text);
+        self.code.set(name);
+        self.push_pair(name);
+        self.finish_failing(WHOLE);
+        self.code.end();
+        self.code.release(name);
+    }
+
+    /// Pushes address and length of bytes that the runtime returned as one number.
+    pub(super) fn push_pair(&mut self, pair: Local) {
+        self.code.get(pair);
+        self.code.push(Instruction::I32WrapI64);
+        self.code.get(pair);
+        self.code.i64(32);
+        self.code.push(Instruction::I64ShrU);
+        self.code.push(Instruction::I32WrapI64);
+    }
+
+    /// Stores the result `ok(list<value>)`.
+    fn return_outputs(&mut self, outputs: &[Output]) {
+        let list = self.code.local(ValType::I32);
+        let count = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
+        self.code.u32(count * CELL_BYTES);
+        self.runtime(Runtime::Allocate);
+        self.code.set(list);
+        for (output, offset) in outputs.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+            self.variable_cell(output.variable);
+            self.copy_cell(list, offset);
+        }
+        for (offset, value) in [(4, None), (8, Some(count))] {
+            self.push_constant_address(RESULT);
+            match value {
+                Some(number) => self.code.u32(number),
+                None => self.code.get(list),
+            }
+            self.code.push(Instruction::I32Store(memory(offset, 2)));
+        }
+        self.code.release(list);
+        self.succeed();
+    }
+
+    fn variable_cell(&mut self, variable: VariableId) {
+        let representation = self.push_variable(variable);
+        self.convert(representation, Representation::Cell);
+    }
+
+    /// Copies the cell on the stack to an offset from an address.
+    pub(super) fn copy_cell(&mut self, target: Local, offset: u64) {
+        let source = self.code.local(ValType::I32);
+        self.code.set(source);
+        for half in [0, 8] {
+            self.code.get(target);
+            self.code.get(source);
+            self.code.push(Instruction::I64Load(memory(half, 3)));
+            self.code.push(Instruction::I64Store(memory(offset + half, 3)));
+        }
+        self.code.release(source);
+    }
+
+    /// The body of [`Helper::Start`].
+    fn write_start(&mut self) {
+        self.code = Code::new(0);
+        let patterns: Vec<String> = self
+            .action
+            .regexes
+            .iter()
+            .filter(|regex| regex.engine == RegexEngine::Linear)
+            .map(|regex| regex.pattern.clone())
+            .collect();
+        for pattern in &patterns {
+            self.constants.text(pattern);
+        }
+        let size = u32::try_from(self.constants.data().len()).unwrap_or(u32::MAX);
+        self.code.u32(size);
+        self.runtime(Runtime::Reserve);
+        self.code.push(Instruction::GlobalSet(CONSTANTS_BASE));
+        self.push_constant_address(self.constants.cells_offset());
+        self.code.push(Instruction::GlobalSet(CELLS_BASE));
+        self.push_constant_address(0);
+        self.code.i32(0);
+        self.code.u32(size);
+        self.code.push(Instruction::MemoryInit { mem: 0, data_index: 0 });
+        if self.constants.cell_count() > 0 {
+            self.code.push(Instruction::GlobalGet(CELLS_BASE));
+            self.code.u32(self.constants.cell_count());
+            self.push_constant_address(0);
+            self.runtime(Runtime::Relocate);
+        }
+        for pattern in &patterns {
+            self.push_text(pattern);
+            self.runtime(Runtime::Regex);
+        }
+        self.runtime(Runtime::Seal);
+        self.code.push(Instruction::GlobalSet(PENDING));
+    }
+}
+
+/// What an export says that does not belong to the Action's trigger.
+fn refusal(entry: &Entry) -> &'static str {
+    match entry {
+        Entry::Callable { .. } => "the action is called by name, nothing triggers it",
+        Entry::Triggered(trigger) if trigger.has_message() => "the action is triggered by messages only",
+        Entry::Triggered(_) => "the action is triggered by another event",
+    }
+}
+
+/// Case numbers of the WIT variant `event`.
+fn event_case(trigger: &Trigger) -> i32 {
+    match trigger {
+        Trigger::Start => 0,
+        Trigger::Connect => 2,
+        Trigger::Disconnect => 3,
+        Trigger::Subscribe { .. } => 4,
+        Trigger::Every { .. }
+        | Trigger::Calendar { .. }
+        | Trigger::Once(_)
+        | Trigger::Topic { .. }
+        | Trigger::Change { .. } => 1,
+    }
+}
+
+fn input_cast(kind: InputKind) -> CastKind {
+    match kind {
+        InputKind::String => CastKind::String,
+        InputKind::Int => CastKind::Int,
+        InputKind::Double => CastKind::Double,
+        InputKind::Bool => CastKind::Bool,
+        InputKind::Json => CastKind::Json(JsonShape::Any),
+    }
+}
+
+/// The function of the runtime that casts a cell.
+pub(super) fn cast_function(to: CastKind) -> Runtime {
+    match to {
+        CastKind::Int => Runtime::ToInt,
+        CastKind::Double => Runtime::ToDouble,
+        CastKind::Bool => Runtime::ToBool,
+        CastKind::String => Runtime::ToString,
+        CastKind::Timestamp => Runtime::ToTimestamp,
+        CastKind::Bytes => Runtime::ToBytes,
+        CastKind::Json(JsonShape::Any) => Runtime::ToJson,
+        CastKind::Json(JsonShape::Array) => Runtime::ToArray,
+        CastKind::Json(JsonShape::Object) => Runtime::ToObject,
+    }
+}

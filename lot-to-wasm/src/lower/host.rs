@@ -1,0 +1,208 @@
+//! The functions of the host that compiled Actions import, as `wit/guest/host.wit` declares them.
+
+use wasm_encoder::ValType;
+
+use super::interface::Shape;
+
+const I32: ValType = ValType::I32;
+const I64: ValType = ValType::I64;
+
+/// A function of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Host {
+    Publish,
+    Keep,
+    Forget,
+    GetTopic,
+    RetainedExists,
+    GetEnvironment,
+    SetEnvironment,
+    RemoveEnvironment,
+    GetSecret,
+    SetSecret,
+    RemoveSecret,
+    NowMs,
+    Random,
+    CallAction,
+    Find,
+    Report,
+}
+
+/// How a function is declared in WIT and what it is lowered to by the canonical ABI.
+#[derive(Debug)]
+pub(super) struct Declaration {
+    /// Interface of the package `lotmq:guest`.
+    pub(super) interface: &'static str,
+    /// Name in the interface.
+    pub(super) name: &'static str,
+    /// Names and shapes of the parameters.
+    pub(super) parameters: &'static [(&'static str, Shape)],
+    /// Shape of the result.
+    pub(super) result: Option<Shape>,
+    /// Core parameters, with the address for the result where it does not fit one value.
+    pub(super) core_parameters: &'static [ValType],
+    /// Core results.
+    pub(super) core_results: &'static [ValType],
+}
+
+impl Host {
+    /// The declaration.
+    pub(super) fn declaration(self) -> &'static Declaration {
+        match self {
+            Host::Publish => &PUBLISH,
+            Host::Keep => &KEEP,
+            Host::Forget => &FORGET,
+            Host::GetTopic => &GET_TOPIC,
+            Host::RetainedExists => &RETAINED_EXISTS,
+            Host::GetEnvironment => &GET_ENVIRONMENT,
+            Host::SetEnvironment => &SET_ENVIRONMENT,
+            Host::RemoveEnvironment => &REMOVE_ENVIRONMENT,
+            Host::GetSecret => &GET_SECRET,
+            Host::SetSecret => &SET_SECRET,
+            Host::RemoveSecret => &REMOVE_SECRET,
+            Host::NowMs => &NOW_MS,
+            Host::Random => &RANDOM,
+            Host::CallAction => &CALL_ACTION,
+            Host::Find => &FIND,
+            Host::Report => &REPORT,
+        }
+    }
+}
+
+impl Declaration {
+    /// Whether the host takes memory of the guest for the result.
+    pub(super) fn needs_realloc(&self) -> bool {
+        matches!(self.result, Some(Shape::OptionBytes | Shape::OptionText | Shape::CallResult))
+    }
+}
+
+const PUBLISH: Declaration = Declaration {
+    interface: "messages",
+    name: "publish",
+    parameters: &[
+        ("topic", Shape::Text),
+        ("payload", Shape::Bytes),
+        ("qos", Shape::Qos),
+        ("retain", Shape::Bool),
+    ],
+    result: Some(Shape::WriteResult),
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const KEEP: Declaration = Declaration {
+    interface: "messages",
+    name: "keep",
+    parameters: &[("topic", Shape::Text), ("payload", Shape::Bytes)],
+    result: Some(Shape::WriteResult),
+    core_parameters: &[I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const FORGET: Declaration = Declaration {
+    interface: "messages",
+    name: "forget",
+    parameters: &[("topic", Shape::Text)],
+    result: Some(Shape::WriteResult),
+    core_parameters: &[I32, I32, I32],
+    core_results: &[],
+};
+const GET_TOPIC: Declaration = Declaration {
+    interface: "topic-store",
+    name: "get",
+    parameters: &[("topic", Shape::Text)],
+    result: Some(Shape::OptionBytes),
+    core_parameters: &[I32, I32, I32],
+    core_results: &[],
+};
+const RETAINED_EXISTS: Declaration = Declaration {
+    interface: "topic-store",
+    name: "retained-exists",
+    parameters: &[("topic", Shape::Text)],
+    result: Some(Shape::Bool),
+    core_parameters: &[I32, I32],
+    core_results: &[I32],
+};
+const GET_ENVIRONMENT: Declaration = getter("get");
+const GET_SECRET: Declaration = getter("get-secret");
+const SET_ENVIRONMENT: Declaration = setter("set");
+const SET_SECRET: Declaration = setter("set-secret");
+const REMOVE_ENVIRONMENT: Declaration = remover("remove");
+const REMOVE_SECRET: Declaration = remover("remove-secret");
+const NOW_MS: Declaration = Declaration {
+    interface: "ambient",
+    name: "now-ms",
+    parameters: &[],
+    result: Some(Shape::S64),
+    core_parameters: &[],
+    core_results: &[I64],
+};
+const RANDOM: Declaration = Declaration {
+    interface: "ambient",
+    name: "random",
+    parameters: &[],
+    result: Some(Shape::U64),
+    core_parameters: &[],
+    core_results: &[I64],
+};
+const CALL_ACTION: Declaration = Declaration {
+    interface: "actions",
+    name: "call",
+    parameters: &[("name", Shape::Text), ("inputs", Shape::Arguments)],
+    result: Some(Shape::CallResult),
+    core_parameters: &[I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const FIND: Declaration = Declaration {
+    interface: "backtracking",
+    name: "find",
+    parameters: &[("pattern", Shape::Text), ("text", Shape::Text)],
+    result: Some(Shape::OptionSpan),
+    core_parameters: &[I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const REPORT: Declaration = Declaration {
+    interface: "diagnostics",
+    name: "report",
+    parameters: &[
+        ("severity", Shape::Severity),
+        ("code", Shape::Text),
+        ("message", Shape::Text),
+        ("line", Shape::U32),
+        ("column", Shape::U32),
+    ],
+    result: None,
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+
+const fn getter(name: &'static str) -> Declaration {
+    Declaration {
+        interface: "environment",
+        name,
+        parameters: &[("name", Shape::Text)],
+        result: Some(Shape::OptionText),
+        core_parameters: &[I32, I32, I32],
+        core_results: &[],
+    }
+}
+
+const fn setter(name: &'static str) -> Declaration {
+    Declaration {
+        interface: "environment",
+        name,
+        parameters: &[("name", Shape::Text), ("value", Shape::Text)],
+        result: Some(Shape::Bool),
+        core_parameters: &[I32, I32, I32, I32],
+        core_results: &[I32],
+    }
+}
+
+const fn remover(name: &'static str) -> Declaration {
+    Declaration {
+        interface: "environment",
+        name,
+        parameters: &[("name", Shape::Text)],
+        result: Some(Shape::Bool),
+        core_parameters: &[I32, I32],
+        core_results: &[I32],
+    }
+}

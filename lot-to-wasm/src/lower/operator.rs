@@ -1,0 +1,232 @@
+//! Operators: arithmetic, concatenation, comparison, logic. Where both kinds are known they are machine instructions.
+
+use wasm_encoder::{Instruction, ValType};
+
+use super::entry::Generator;
+use super::expression::Representation;
+use super::runtime::Runtime;
+use crate::check::kind::KindSet;
+use crate::check::tree::{Arithmetic, Comparison, Constant, Expression, ExpressionKind};
+
+/// What Empty counts as beside a number.
+const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
+
+impl Generator<'_> {
+    /// Whether the result is certainly a Double: one side is, and the other counts as a number.
+    pub(super) fn is_double_arithmetic(
+        &self,
+        operator: Arithmetic,
+        left: &Expression,
+        right: &Expression,
+    ) -> bool {
+        let left_double = self.representation(left) == Representation::Double;
+        let right_double = self.representation(right) == Representation::Double;
+        match operator {
+            Arithmetic::Add => {
+                (left_double && right.kinds.is(NUMBER_OR_EMPTY))
+                    || (right_double && left.kinds.is(NUMBER_OR_EMPTY))
+            }
+            Arithmetic::Subtract | Arithmetic::Multiply => left_double || right_double,
+            // A divisor of zero gives Null.
+            Arithmetic::Divide => (left_double || right_double) && is_nonzero_constant(right),
+            Arithmetic::Remainder => false,
+        }
+    }
+
+    pub(super) fn arithmetic(&mut self, operator: Arithmetic, left: &Expression, right: &Expression) {
+        if self.is_double_arithmetic(operator, left, right) {
+            self.double_operand(left);
+            self.double_operand(right);
+            self.code.push(match operator {
+                Arithmetic::Add => Instruction::F64Add,
+                Arithmetic::Subtract => Instruction::F64Sub,
+                Arithmetic::Multiply => Instruction::F64Mul,
+                Arithmetic::Divide | Arithmetic::Remainder => Instruction::F64Div,
+            });
+            return;
+        }
+        self.cell(left);
+        self.cell(right);
+        self.runtime(match operator {
+            Arithmetic::Add => Runtime::Add,
+            Arithmetic::Subtract => Runtime::Subtract,
+            Arithmetic::Multiply => Runtime::Multiply,
+            Arithmetic::Divide => Runtime::Divide,
+            Arithmetic::Remainder => Runtime::Remainder,
+        });
+    }
+
+    /// Pushes what a value counts as in arithmetic of Doubles.
+    fn double_operand(&mut self, expression: &Expression) {
+        match self.value(expression) {
+            Representation::Double => {}
+            Representation::Int => self.code.push(Instruction::F64ConvertI64S),
+            Representation::Bool => self.code.push(Instruction::F64ConvertI32U),
+            Representation::Cell => self.runtime(Runtime::Operand),
+        }
+    }
+
+    pub(super) fn negate(&mut self, operand: &Expression) {
+        if self.representation(operand) == Representation::Double {
+            self.value(operand);
+            self.code.push(Instruction::F64Neg);
+        } else {
+            self.cell(operand);
+            self.runtime(Runtime::Negate);
+        }
+    }
+
+    /// Pushes the concatenation of the texts of some values.
+    pub(super) fn concat(&mut self, parts: &[&Expression]) {
+        match parts {
+            [a, b] => {
+                self.cell(a);
+                self.cell(b);
+                self.runtime(Runtime::Concat2);
+            }
+            [a, b, c] => {
+                self.cell(a);
+                self.cell(b);
+                self.cell(c);
+                self.runtime(Runtime::Concat3);
+            }
+            _ => {
+                self.list(parts.len(), |generator, index| {
+                    if let Some(part) = parts.get(index) {
+                        generator.cell(part);
+                    }
+                });
+                self.runtime(Runtime::Concat);
+            }
+        }
+    }
+
+    /// Stores the cells that `push` makes in a row and pushes the address of the row and their number.
+    pub(super) fn list(&mut self, count: usize, mut push: impl FnMut(&mut Self, usize)) {
+        let list = self.code.local(ValType::I32);
+        let length = u32::try_from(count).unwrap_or(u32::MAX);
+        self.code.u32(length * 4);
+        self.runtime(Runtime::Allocate);
+        self.code.set(list);
+        for (index, offset) in (0..count).zip((0..).step_by(4)) {
+            self.code.get(list);
+            push(self, index);
+            self.code.push(Instruction::I32Store(super::code::memory(offset, 2)));
+        }
+        self.code.get(list);
+        self.code.u32(length);
+        self.code.release(list);
+    }
+
+    pub(super) fn compare(&mut self, operator: Comparison, left: &Expression, right: &Expression) {
+        match (self.representation(left), self.representation(right)) {
+            (Representation::Int, Representation::Int) if int_instruction(operator).is_some() => {
+                self.value(left);
+                self.value(right);
+                self.code.operations.extend(int_instruction(operator).map(super::code::Operation::Plain));
+            }
+            (Representation::Int | Representation::Double, Representation::Int | Representation::Double)
+                if double_instruction(operator).is_some() =>
+            {
+                self.value_as(left, Representation::Double);
+                self.value_as(right, Representation::Double);
+                self.code.operations.extend(double_instruction(operator).map(super::code::Operation::Plain));
+            }
+            _ => self.compare_cells(operator, left, right),
+        }
+    }
+
+    fn compare_cells(&mut self, operator: Comparison, left: &Expression, right: &Expression) {
+        self.cell(left);
+        self.cell(right);
+        let (function, test): (Runtime, &[Instruction<'static>]) = match operator {
+            Comparison::Equal => (Runtime::Equals, &[]),
+            Comparison::NotEqual => (Runtime::Equals, &[Instruction::I32Eqz]),
+            // The order is -1, 0, 1, or 2 for no order.
+            Comparison::Less => (Runtime::Order, &[Instruction::I32Const(-1), Instruction::I32Eq]),
+            Comparison::LessOrEqual => (Runtime::Order, &[Instruction::I32Const(0), Instruction::I32LeS]),
+            Comparison::Greater => (Runtime::Order, &[Instruction::I32Const(1), Instruction::I32Eq]),
+            Comparison::GreaterOrEqual => (Runtime::Order, &[Instruction::I32Const(2), Instruction::I32LtU]),
+            Comparison::Contains => (Runtime::Contains, &[]),
+            Comparison::StartsWith => (Runtime::StartsWith, &[]),
+            Comparison::EndsWith => (Runtime::EndsWith, &[]),
+            Comparison::In => (Runtime::In, &[]),
+        };
+        self.runtime(function);
+        for instruction in test {
+            self.code.push(instruction.clone());
+        }
+    }
+
+    /// Whether a value equals one of several; compared in order until one is equal.
+    pub(super) fn one_of(&mut self, value: &Expression, candidates: &[Expression]) {
+        let (subject, result) = (self.code.local(ValType::I32), self.code.local(ValType::I32));
+        self.cell(value);
+        self.code.set(subject);
+        self.code.i32(1);
+        self.code.set(result);
+        let found = self.code.block();
+        for candidate in candidates {
+            self.code.get(subject);
+            self.cell(candidate);
+            self.runtime(Runtime::Equals);
+            self.code.branch_if(found);
+        }
+        self.code.i32(0);
+        self.code.set(result);
+        self.code.end();
+        self.code.get(result);
+        self.code.release(subject);
+        self.code.release(result);
+    }
+
+    pub(super) fn and(&mut self, left: &Expression, right: &Expression) {
+        self.truth(left);
+        self.code.open_if_value(ValType::I32);
+        self.truth(right);
+        self.code.or_else();
+        self.code.i32(0);
+        self.code.end();
+    }
+
+    pub(super) fn or(&mut self, left: &Expression, right: &Expression) {
+        self.truth(left);
+        self.code.open_if_value(ValType::I32);
+        self.code.i32(1);
+        self.code.or_else();
+        self.truth(right);
+        self.code.end();
+    }
+}
+
+fn is_nonzero_constant(expression: &Expression) -> bool {
+    match expression.kind {
+        ExpressionKind::Constant(Constant::Int(number)) => number != 0,
+        ExpressionKind::Constant(Constant::Double(number)) => number != 0.0,
+        _ => false,
+    }
+}
+
+fn int_instruction(operator: Comparison) -> Option<Instruction<'static>> {
+    match operator {
+        Comparison::Equal => Some(Instruction::I64Eq),
+        Comparison::NotEqual => Some(Instruction::I64Ne),
+        Comparison::Less => Some(Instruction::I64LtS),
+        Comparison::LessOrEqual => Some(Instruction::I64LeS),
+        Comparison::Greater => Some(Instruction::I64GtS),
+        Comparison::GreaterOrEqual => Some(Instruction::I64GeS),
+        Comparison::Contains | Comparison::StartsWith | Comparison::EndsWith | Comparison::In => None,
+    }
+}
+
+fn double_instruction(operator: Comparison) -> Option<Instruction<'static>> {
+    match operator {
+        Comparison::Equal => Some(Instruction::F64Eq),
+        Comparison::NotEqual => Some(Instruction::F64Ne),
+        Comparison::Less => Some(Instruction::F64Lt),
+        Comparison::LessOrEqual => Some(Instruction::F64Le),
+        Comparison::Greater => Some(Instruction::F64Gt),
+        Comparison::GreaterOrEqual => Some(Instruction::F64Ge),
+        Comparison::Contains | Comparison::StartsWith | Comparison::EndsWith | Comparison::In => None,
+    }
+}

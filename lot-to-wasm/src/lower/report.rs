@@ -1,0 +1,158 @@
+//! What a program says while it runs: reports of the runtime's notes and of refused writes, and run errors.
+
+use wasm_encoder::{Instruction, ValType};
+
+use super::code::{Callee, memory};
+use super::constants::{ANSWER, RESULT};
+use super::entry::Generator;
+use super::host::Host;
+use super::module::{Helper, PENDING};
+use super::runtime::pending;
+use crate::diagnostic::codes::{self, Code};
+use crate::syntax::Position;
+
+/// Severities of the WIT enum.
+const WARNING: i32 = 0;
+const ERROR: i32 = 1;
+
+/// Notes of the runtime: bit, severity, code, message.
+const NOTES: [(i32, i32, Code, &str); 4] = [
+    (pending::NOT_NUMERIC, WARNING, codes::RUN_NOT_A_NUMBER, "an operand is no number and counted as 0"),
+    (pending::DIVISION_BY_ZERO, ERROR, codes::RUN_DIVISION_BY_ZERO, "division by zero; the result is Null"),
+    (pending::CAST_FAILED, WARNING, codes::RUN_FAILED_CAST, "a value could not be cast and counted as zero"),
+    (
+        pending::COMPARED_AS_TEXT,
+        WARNING,
+        codes::RUN_NOT_A_NUMBER,
+        "a number was compared with something else as text",
+    ),
+];
+
+/// Refusals of a write by the case number of the WIT enum `write-error`.
+const REFUSALS: [(Code, &str); 3] = [
+    (
+        codes::RUN_INVALID_TOPIC,
+        "the topic is empty, too long, or has a wildcard or NUL in it; nothing was written",
+    ),
+    (codes::RUN_NOT_ALLOWED, "the definition was not granted this topic; nothing was written"),
+    (codes::RUN_WRITES, "the run has reached its bound of writes; nothing was written"),
+];
+
+impl Generator<'_> {
+    /// Reports a warning at a place.
+    pub(super) fn warn(&mut self, code: Code, message: &str, at: Position) {
+        self.report(WARNING, code, message, at);
+    }
+
+    /// Reports an error at a place; the run goes on.
+    pub(super) fn error(&mut self, code: Code, message: &str, at: Position) {
+        self.report(ERROR, code, message, at);
+    }
+
+    fn report(&mut self, severity: i32, code: Code, message: &str, at: Position) {
+        self.code.i32(severity);
+        self.push_text(&code.to_string());
+        self.push_text(message);
+        self.push_position(at);
+        self.code.call(Callee::Host(Host::Report));
+    }
+
+    /// Reports what the runtime noted since the last time, if the code since then could make it note anything.
+    pub(super) fn flush_notes(&mut self, at: Position) {
+        if !std::mem::take(&mut self.raises) {
+            return;
+        }
+        self.needs(Helper::Flush);
+        self.code.push(Instruction::GlobalGet(PENDING));
+        self.code.push(Instruction::I32Load(memory(0, 2)));
+        self.code.open_if();
+        self.push_position(at);
+        self.code.call(Callee::Helper(Helper::Flush));
+        self.code.end();
+    }
+
+    /// Reports the host's refusal of the write whose answer is in its area, if it refused.
+    pub(super) fn check_write(&mut self, at: Position) {
+        self.needs(Helper::CheckWrite);
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load8U(memory(0, 0)));
+        self.code.open_if();
+        self.push_position(at);
+        self.code.call(Callee::Helper(Helper::CheckWrite));
+        self.code.end();
+    }
+
+    /// Ends the run with an error whose message is constant.
+    pub(super) fn fail(&mut self, code: Code, message: &str, at: Position) {
+        self.push_text(&code.to_string());
+        self.push_text(message);
+        self.finish_failing(at);
+    }
+
+    /// Ends the run with an error; code and message are on the stack.
+    pub(super) fn finish_failing(&mut self, at: Position) {
+        self.needs(Helper::Fail);
+        self.push_position(at);
+        self.code.call(Callee::Helper(Helper::Fail));
+        self.code.push(Instruction::Return);
+    }
+
+    fn push_position(&mut self, at: Position) {
+        self.code.u32(at.line);
+        self.code.u32(at.column);
+    }
+
+    /// The body of [`Helper::Flush`]: parameters line, column.
+    pub(super) fn write_flush(&mut self) {
+        let bits = self.code.local(ValType::I32);
+        self.code.push(Instruction::GlobalGet(PENDING));
+        self.code.push(Instruction::I32Load(memory(0, 2)));
+        self.code.set(bits);
+        self.code.push(Instruction::GlobalGet(PENDING));
+        self.code.i32(0);
+        self.code.push(Instruction::I32Store(memory(0, 2)));
+        for (bit, severity, code, message) in NOTES {
+            self.code.get(bits);
+            self.code.i32(bit);
+            self.code.push(Instruction::I32And);
+            self.code.open_if();
+            self.report_at_parameters(severity, code, message);
+            self.code.end();
+        }
+    }
+
+    /// The body of [`Helper::CheckWrite`]: parameters line, column.
+    pub(super) fn write_check_write(&mut self) {
+        for (case, (code, message)) in (0..).zip(REFUSALS) {
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I32Load8U(memory(1, 0)));
+            self.code.i32(case);
+            self.code.push(Instruction::I32Eq);
+            self.code.open_if();
+            self.report_at_parameters(ERROR, code, message);
+            self.code.end();
+        }
+    }
+
+    fn report_at_parameters(&mut self, severity: i32, code: Code, message: &str) {
+        self.code.i32(severity);
+        self.push_text(&code.to_string());
+        self.push_text(message);
+        self.code.parameter(0);
+        self.code.parameter(1);
+        self.code.call(Callee::Host(Host::Report));
+    }
+
+    /// The body of [`Helper::Fail`]: parameters code, message (address and length each), line, column.
+    pub(super) fn write_fail(&mut self) {
+        self.push_constant_address(RESULT);
+        self.code.i32(1);
+        self.code.push(Instruction::I32Store8(memory(0, 0)));
+        for (parameter, offset) in (0..6).zip((4..).step_by(4)) {
+            self.push_constant_address(RESULT);
+            self.code.parameter(parameter);
+            self.code.push(Instruction::I32Store(memory(offset, 2)));
+        }
+        self.push_constant_address(RESULT);
+    }
+}

@@ -1,0 +1,124 @@
+//! Statements.
+
+use wasm_encoder::{Instruction, ValType};
+
+use super::entry::Generator;
+use super::runtime::Runtime;
+use super::write::Write;
+use crate::check::tree::{Branch, Case, Expression, Statement, StatementKind};
+use crate::diagnostic::codes;
+use crate::limits::LOOP_PASSES_MAX;
+use crate::syntax::Position;
+
+impl Generator<'_> {
+    /// Writes some statements.
+    pub(super) fn block(&mut self, statements: &[Statement]) {
+        for statement in statements {
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        let at = statement.at;
+        match &statement.kind {
+            StatementKind::Set { variable, value } => {
+                let representation =
+                    self.variables.get(variable.0 as usize).map(|(_, representation)| *representation);
+                match representation {
+                    Some(representation) => {
+                        self.value_as(value, representation);
+                        self.assign(*variable, representation);
+                    }
+                    None => {
+                        self.value(value);
+                        self.code.push(Instruction::Drop);
+                    }
+                }
+                self.flush_notes(at);
+            }
+            StatementKind::PublishTopic { topic, value, qos, retain, when_empty } => {
+                let write = Write::Publish { qos: *qos, retain: *retain };
+                self.write_topic(write, topic, value, *when_empty, at);
+            }
+            StatementKind::KeepTopic { topic, value, when_empty } => {
+                self.write_topic(Write::Keep, topic, value, *when_empty, at);
+            }
+            StatementKind::DeleteTopic { topic } => self.delete_topic(topic, at),
+            StatementKind::KeepSetting { store, name, value, when_empty } => {
+                self.keep_setting((*store, name), value, *when_empty, at);
+            }
+            StatementKind::DeleteSetting { store, name } => self.delete_setting((*store, name), at),
+            StatementKind::If { branches, otherwise } => self.if_else(branches, otherwise, at),
+            StatementKind::Switch { subject, cases, otherwise } => self.switch(subject, cases, otherwise, at),
+            StatementKind::Loop { body, until, until_at } => self.loop_until(body, until, *until_at),
+            StatementKind::CallAction { name, arguments, returns, result } => {
+                self.call_action(name, arguments, returns, *result, at);
+            }
+        }
+    }
+
+    fn if_else(&mut self, branches: &[Branch], otherwise: &[Statement], at: Position) {
+        let end = self.code.block();
+        for branch in branches {
+            self.truth(&branch.condition);
+            self.flush_notes(at);
+            self.code.open_if();
+            self.block(&branch.body);
+            self.code.branch(end);
+            self.code.end();
+        }
+        self.block(otherwise);
+        self.code.end();
+    }
+
+    fn switch(&mut self, subject: &Expression, cases: &[Case], otherwise: &[Statement], at: Position) {
+        let value = self.code.local(ValType::I32);
+        self.cell(subject);
+        self.flush_notes(at);
+        self.code.set(value);
+        let end = self.code.block();
+        for case in cases {
+            let next = self.code.block();
+            let equal = self.code.block();
+            for candidate in &case.values {
+                self.code.get(value);
+                self.cell(candidate);
+                self.runtime(Runtime::Equals);
+                self.flush_notes(at);
+                self.code.branch_if(equal);
+            }
+            self.code.branch(next);
+            self.code.end();
+            self.block(&case.body);
+            self.code.branch(end);
+            self.code.end();
+        }
+        self.block(otherwise);
+        self.code.end();
+        self.code.release(value);
+    }
+
+    fn loop_until(&mut self, body: &[Statement], until: &Expression, until_at: Position) {
+        let passes = match self.passes {
+            Some(local) => local,
+            None => *self.passes.insert(self.code.new_local(ValType::I32)),
+        };
+        let start = self.code.open_loop();
+        self.code.get(passes);
+        self.code.i32(1);
+        self.code.push(Instruction::I32Add);
+        self.code.tee(passes);
+        self.code.u32(LOOP_PASSES_MAX);
+        self.code.push(Instruction::I32GtU);
+        self.code.open_if();
+        let message = format!("the run exceeded {LOOP_PASSES_MAX} loop passes");
+        self.fail(codes::RUN_ITERATIONS, &message, until_at);
+        self.code.end();
+        self.block(body);
+        self.truth(until);
+        self.flush_notes(until_at);
+        self.code.push(Instruction::I32Eqz);
+        self.code.branch_if(start);
+        self.code.end();
+    }
+}

@@ -1,0 +1,315 @@
+//! What is generated is a valid component that fits the WIT files. What it does is tested where it can run: in the host.
+
+use lot_facts::{Facts, Kind, TopicFact, Trigger};
+use wasmparser::{Validator, WasmFeatures};
+
+use super::*;
+use crate::check::kind::KindSet;
+use crate::check::tree::*;
+use crate::compile::Form;
+use crate::syntax::Position;
+
+const AT: Position = Position { line: 3, column: 5 };
+
+fn expression(kinds: KindSet, kind: ExpressionKind) -> Expression {
+    Expression { at: AT, kinds, kind }
+}
+
+fn constant(constant: Constant) -> Expression {
+    let kinds = match constant {
+        Constant::Empty => KindSet::EMPTY,
+        Constant::Null => KindSet::NULL,
+        Constant::Bool(_) => KindSet::BOOL,
+        Constant::Int(_) => KindSet::INT,
+        Constant::Double(_) => KindSet::DOUBLE,
+        Constant::Text(_) => KindSet::TEXT_LITERAL,
+        Constant::Json(_) => KindSet::JSON,
+    };
+    expression(kinds, ExpressionKind::Constant(constant))
+}
+
+fn text(content: &str) -> Expression {
+    constant(Constant::Text(content.to_owned()))
+}
+
+fn payload() -> Expression {
+    expression(KindSet::TEXT_DATA, ExpressionKind::Payload)
+}
+
+fn topic(name: &str) -> Topic {
+    Topic { parts: vec![TopicPart::Text(name.to_owned())], fact: TopicFact::Exact(name.to_owned()), at: AT }
+}
+
+fn statement(kind: StatementKind) -> Statement {
+    Statement { at: AT, kind }
+}
+
+fn publish(value: Expression) -> Statement {
+    let topic = topic("o");
+    statement(StatementKind::PublishTopic {
+        topic,
+        value,
+        qos: 0,
+        retain: false,
+        when_empty: WhenEmpty::Report,
+    })
+}
+
+fn set(variable: u32, value: Expression) -> Statement {
+    statement(StatementKind::Set { variable: VariableId(variable), value })
+}
+
+/// An Action with the variables `a` (Int), `d` (Double), `b` (Bool) and `x` (anything), and one pattern for each engine.
+fn action(entry: Entry, body: Vec<Statement>) -> Action {
+    let variables = [("a", KindSet::INT), ("d", KindSet::DOUBLE), ("b", KindSet::BOOL), ("x", KindSet::ANY)]
+        .map(|(name, kinds)| Variable { name: name.to_owned(), kinds });
+    let regex = |pattern: &str, engine| Regex { pattern: pattern.to_owned(), engine, has_value_group: false };
+    Action {
+        name: "Test".to_owned(),
+        entry,
+        variables: variables.into(),
+        regexes: vec![regex("(?<=a)b", RegexEngine::Backtracking), regex("[0-9]+", RegexEngine::Linear)],
+        body,
+        facts: Facts::new(Kind::Action, "Test"),
+    }
+}
+
+fn on_topic(filters: &[&str]) -> Entry {
+    Entry::Triggered(Trigger::Topic { filters: filters.iter().map(|filter| (*filter).to_owned()).collect() })
+}
+
+/// Checks that both forms are valid, and that the standalone one fits the world `action` of the WIT files.
+fn check(action: &Action) {
+    for form in [Form::Linked, Form::Standalone] {
+        let component = super::action(action, form);
+        if let Err(error) = Validator::new_with_features(WasmFeatures::all()).validate_all(&component) {
+            panic!("{form:?}: {error}\n{component:?}");
+        }
+        assert_eq!(super::action(action, form), component, "the same bytes again");
+        if form == Form::Standalone {
+            fits_the_world(&component);
+        }
+    }
+}
+
+fn fits_the_world(component: &[u8]) {
+    let mut resolve = wit_parser::Resolve::default();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/guest");
+    let (package, _) = resolve.push_path(folder).unwrap();
+    let world = resolve.select_world(&[package], Some("action")).unwrap();
+    wit_component::targets(&resolve, world, component, false).unwrap();
+}
+
+fn boxed(expression: Expression) -> Box<Expression> {
+    Box::new(expression)
+}
+
+#[test]
+fn a_small_action_is_small() {
+    let action = action(on_topic(&["in"]), vec![publish(payload())]);
+    check(&action);
+    let size = super::action(&action, Form::Linked).len();
+    assert!(size < 4500, "{size} bytes");
+}
+
+#[test]
+fn every_trigger_has_its_export() {
+    for trigger in [
+        Trigger::Start,
+        Trigger::Connect,
+        Trigger::Disconnect,
+        Trigger::Subscribe { pattern: None },
+        Trigger::Topic { filters: vec!["a/+".into(), "b".into()] },
+        Trigger::Change { filters: vec!["a".into()] },
+    ] {
+        check(&action(Entry::Triggered(trigger), vec![publish(text("x"))]));
+    }
+}
+
+#[test]
+fn every_session_word_is_read() {
+    use SessionWord::*;
+    let words = [
+        (ClientId, KindSet::TEXT_DATA),
+        (User, KindSet::TEXT_DATA | KindSet::EMPTY),
+        (Endpoint, KindSet::TEXT_DATA),
+        (CleanSession, KindSet::BOOL),
+        (DisconnectReason, KindSet::TEXT_DATA),
+        (SubscribeTopic, KindSet::TEXT_DATA),
+        (SubscribeQos, KindSet::INT),
+    ];
+    let body = words
+        .into_iter()
+        .map(|(word, kinds)| publish(expression(kinds, ExpressionKind::Session(word))))
+        .collect();
+    check(&action(Entry::Triggered(Trigger::Connect), body));
+}
+
+#[test]
+fn every_statement_is_written() {
+    let level = |parts| Topic { parts, fact: TopicFact::Any, at: AT };
+    let by_filter = TopicPart::ByFilter(vec![TopicPart::Level(2), TopicPart::Missing]);
+    let kept = |topic| StatementKind::KeepTopic { topic, value: payload(), when_empty: WhenEmpty::Report };
+    let setting = |store, value| StatementKind::KeepSetting {
+        store,
+        name: "N".into(),
+        value,
+        when_empty: WhenEmpty::Report,
+    };
+    let variable = |index, kinds| expression(kinds, ExpressionKind::Variable(VariableId(index)));
+    check(&action(
+        on_topic(&["a/+", "b/#"]),
+        vec![
+            statement(kept(topic("k"))),
+            statement(kept(level(vec![TopicPart::Text("k/".into()), by_filter]))),
+            statement(kept(level(vec![TopicPart::Missing]))),
+            statement(kept(level(vec![
+                TopicPart::Text("k".into()),
+                TopicPart::Rest { from: 2, slash: true },
+                TopicPart::Text("/x/".into()),
+                TopicPart::Value(payload()),
+            ]))),
+            statement(StatementKind::DeleteTopic { topic: topic("k") }),
+            statement(setting(SettingStore::Environment, payload())),
+            statement(setting(SettingStore::Secret, variable(3, KindSet::ANY))),
+            statement(StatementKind::DeleteSetting { store: SettingStore::Environment, name: "N".into() }),
+            statement(StatementKind::DeleteSetting { store: SettingStore::Secret, name: "N".into() }),
+            set(0, constant(Constant::Int(4))),
+            set(1, constant(Constant::Double(0.5))),
+            set(2, constant(Constant::Bool(true))),
+            set(3, variable(0, KindSet::INT)),
+            statement(StatementKind::Switch {
+                subject: payload(),
+                cases: vec![Case { values: vec![text("on"), text("1")], body: vec![publish(text("1"))] }],
+                otherwise: vec![publish(constant(Constant::Empty))],
+            }),
+            statement(StatementKind::Loop {
+                body: vec![publish(variable(3, KindSet::ANY))],
+                until: variable(2, KindSet::BOOL),
+                until_at: AT,
+            }),
+            statement(StatementKind::If {
+                branches: vec![Branch {
+                    condition: variable(1, KindSet::DOUBLE),
+                    body: vec![publish(payload())],
+                }],
+                otherwise: vec![],
+            }),
+            statement(StatementKind::CallAction {
+                name: "Other".into(),
+                arguments: vec![Argument { name: "n".into(), value: payload() }],
+                returns: vec![VariableId(3)],
+                result: Some(VariableId(3)),
+            }),
+        ],
+    ));
+}
+
+#[test]
+fn callables_take_inputs_and_return_outputs() {
+    let inputs = [Some(lot_facts::InputKind::Double), Some(lot_facts::InputKind::Json), None]
+        .map(|kind| Input { name: "x".into(), variable: VariableId(3), kind });
+    let outputs = [0, 1, 2, 3].map(|index| Output { name: "o".into(), variable: VariableId(index) });
+    let entry = Entry::Callable { inputs: inputs.into(), outputs: outputs.into() };
+    let topic_name = expression(KindSet::TEXT_DATA | KindSet::EMPTY, ExpressionKind::TopicName);
+    check(&action(entry, vec![publish(payload()), publish(topic_name)]));
+}
+
+#[test]
+fn every_expression_is_written() {
+    use ExpressionKind as E;
+    let any = || expression(KindSet::ANY, E::Variable(VariableId(3)));
+    let int = || expression(KindSet::INT, E::Variable(VariableId(0)));
+    let double = || expression(KindSet::DOUBLE, E::Variable(VariableId(1)));
+    let truth = || expression(KindSet::BOOL, E::Variable(VariableId(2)));
+    let operands = [any, int, double, truth];
+    let mut kinds = vec![
+        E::PayloadBytes,
+        E::TopicName,
+        E::TopicLevel(2),
+        E::TopicLevelAt(boxed(int())),
+        E::TopicExists(topic("t")),
+        E::GetTopic(topic("t")),
+        E::GetJson {
+            path: JsonPath::Literal { text: "a.b".into(), steps: vec![] },
+            source: boxed(payload()),
+        },
+        E::GetJson { path: JsonPath::Computed(boxed(any())), source: boxed(any()) },
+        E::GetEnv("E".into()),
+        E::GetSecret("S".into()),
+        E::Timestamp(TimestampFormat::Iso),
+        E::Timestamp(TimestampFormat::Unix),
+        E::Timestamp(TimestampFormat::UnixMs),
+        E::Timestamp(TimestampFormat::Pattern("yyyy".into())),
+        E::Timestamp(TimestampFormat::Part(DatePart::Hour)),
+        E::RandomUuid,
+        E::RandomInt { low: boxed(int()), high: boxed(any()) },
+        E::RandomDouble { low: boxed(int()), high: boxed(any()) },
+        E::Concat(vec![text("a"), any()]),
+        E::Concat(vec![text("a"), any(), int()]),
+        E::Concat(vec![text("a"), any(), int(), truth()]),
+        E::OneOf { value: boxed(any()), candidates: vec![text("a"), int()] },
+        E::And(boxed(any()), boxed(int())),
+        E::Or(boxed(double()), boxed(truth())),
+        E::Object(vec![
+            ("k\"".into(), any()),
+            ("l".into(), expression(KindSet::JSON, E::Array(vec![int(), text("x")]))),
+        ]),
+        E::CsvField { value: boxed(any()), field: 2 },
+        E::Replace { search: boxed(text("a")), replacement: boxed(any()), value: boxed(payload()) },
+        E::Trim(boxed(any())),
+        E::Split { value: boxed(any()), separator: ";".into(), at: None },
+        E::Split { value: boxed(any()), separator: ";".into(), at: Some(2) },
+    ];
+    for regex in [RegexId(0), RegexId(1)] {
+        kinds.push(E::MatchesRegex { value: boxed(any()), regex });
+        kinds.push(E::FilterRegex { value: boxed(any()), regex });
+    }
+    for operand in operands {
+        kinds.extend([E::Negate(boxed(operand())), E::Not(boxed(operand())), E::IsEmpty(boxed(operand()))]);
+        for to in [
+            CastKind::Int,
+            CastKind::Double,
+            CastKind::Bool,
+            CastKind::String,
+            CastKind::Timestamp,
+            CastKind::Bytes,
+        ] {
+            kinds.push(E::Cast { to, value: boxed(operand()) });
+        }
+        for shape in [JsonShape::Any, JsonShape::Array, JsonShape::Object] {
+            kinds.push(E::Cast { to: CastKind::Json(shape), value: boxed(operand()) });
+        }
+        for other in operands {
+            pairs(&mut kinds, operand, other);
+        }
+    }
+    use Function::*;
+    for function in [Upper, Lower, Length, Abs, Round, Floor, Ceil, Sqrt, Min, Max] {
+        kinds.push(E::Function { function, arguments: vec![any()] });
+    }
+    for function in [Round, Min, Max] {
+        kinds.push(E::Function { function, arguments: vec![any(), int()] });
+    }
+    let body = kinds.into_iter().map(|kind| publish(expression(KindSet::ANY, kind))).collect();
+    check(&action(on_topic(&["a/+"]), body));
+}
+
+/// Every operator between two operands.
+fn pairs(kinds: &mut Vec<ExpressionKind>, left: impl Fn() -> Expression, right: impl Fn() -> Expression) {
+    use Arithmetic::*;
+    use Comparison::*;
+    for operator in [Add, Subtract, Multiply, Divide, Remainder] {
+        kinds.push(ExpressionKind::Arithmetic { operator, left: boxed(left()), right: boxed(right()) });
+    }
+    for operator in
+        [Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual, Contains, StartsWith, EndsWith, In]
+    {
+        kinds.push(ExpressionKind::Compare { operator, left: boxed(left()), right: boxed(right()) });
+    }
+    kinds.push(ExpressionKind::If {
+        condition: boxed(left()),
+        then: boxed(left()),
+        otherwise: boxed(right()),
+    });
+}
