@@ -81,7 +81,7 @@ impl Writer {
     /// Imports the interface `types`; returns its instance and the indices of its types.
     fn shared_types(&mut self) -> (u32, SharedTypes) {
         let index = self.builder.type_instance(None, &interface::types_instance());
-        let instance = self.builder.import(&interface::qualified("types"), ComponentTypeRef::Instance(index));
+        let instance = self.builder.import(interface::qualified("types"), ComponentTypeRef::Instance(index));
         let mut alias = |name| self.builder.alias_export(instance, name, ComponentExportKind::Type);
         let types = SharedTypes {
             qos: alias("qos"),
@@ -102,8 +102,7 @@ impl Writer {
         let mut exports = Vec::new();
         for (name, functions) in interfaces {
             let index = self.builder.type_instance(None, &interface::interface_instance(&functions, types));
-            let instance =
-                self.builder.import(&interface::qualified(name), ComponentTypeRef::Instance(index));
+            let instance = self.builder.import(interface::qualified(name), ComponentTypeRef::Instance(index));
             for function in functions {
                 let declaration = function.declaration();
                 let component =
@@ -301,7 +300,7 @@ impl Signatures {
 fn naming_component() -> ComponentBuilder {
     let mut place = ComponentBuilder::default();
     let import_type = |place: &mut ComponentBuilder, name: &str, index: u32| {
-        place.import(&format!("import-{name}"), ComponentTypeRef::Type(TypeBounds::Eq(index)))
+        place.import(format!("import-{name}"), ComponentTypeRef::Type(TypeBounds::Eq(index)))
     };
     let defined = interface::define_qos(&mut place);
     let qos = import_type(&mut place, "qos", defined);
@@ -324,7 +323,7 @@ fn naming_component() -> ComponentBuilder {
     let event = import_type(&mut place, "event", defined);
     let functions = Signatures { message, argument, value, run_error, event }.define(&mut place);
     let mut import =
-        |name: &str, index| place.import(&format!("import-{name}"), ComponentTypeRef::Func(index));
+        |name: &str, index| place.import(format!("import-{name}"), ComponentTypeRef::Func(index));
     let on_message = import("on-message", functions.on_message);
     let on_event = import("on-event", functions.on_event);
     let call = import("call", functions.call);

@@ -56,6 +56,7 @@ const CELL_NUMBER: u64 = 8;
 
 impl Generator<'_> {
     /// The representation in which [`Generator::value`] leaves an expression.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here is a cell")]
     pub(super) fn representation(&self, expression: &Expression) -> Representation {
         use ExpressionKind as Kind;
         match &expression.kind {

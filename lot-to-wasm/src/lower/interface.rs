@@ -197,6 +197,7 @@ impl InstanceWriter<'_> {
         self.instance.export(declaration.name, ComponentTypeRef::Func(index));
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "primitive types are named, all others are defined")]
     fn shape(&mut self, shape: Shape) -> ComponentValType {
         match shape {
             Shape::Bool => BOOL,

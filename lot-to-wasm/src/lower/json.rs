@@ -29,6 +29,7 @@ struct Literal<'a> {
 }
 
 impl<'a> Literal<'a> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not constant is a hole")]
     fn append(&mut self, expression: &'a Expression) {
         match &expression.kind {
             ExpressionKind::Object(members) => {

@@ -200,11 +200,10 @@ impl Generator<'_> {
 }
 
 fn is_nonzero_constant(expression: &Expression) -> bool {
-    match expression.kind {
-        ExpressionKind::Constant(Constant::Int(number)) => number != 0,
-        ExpressionKind::Constant(Constant::Double(number)) => number != 0.0,
-        _ => false,
+    if let ExpressionKind::Constant(Constant::Int(number)) = expression.kind {
+        return number != 0;
     }
+    matches!(expression.kind, ExpressionKind::Constant(Constant::Double(number)) if number != 0.0)
 }
 
 fn int_instruction(operator: Comparison) -> Option<Instruction<'static>> {

@@ -169,6 +169,7 @@ mod tests {
         assert_eq!(exports.get(REALLOC).map(String::as_str), Some("[i32, i32, i32, i32] -> [i32]"));
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "other sections do not matter")]
     /// Name and type of every exported function; checks on the way that the module imports nothing.
     fn exported_functions(module: &[u8]) -> BTreeMap<String, String> {
         let mut types = Vec::new();

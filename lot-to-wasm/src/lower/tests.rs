@@ -3,7 +3,6 @@
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use wasmparser::{Validator, WasmFeatures};
 
-use super::*;
 use crate::check::kind::KindSet;
 use crate::check::tree::*;
 use crate::compile::Form;

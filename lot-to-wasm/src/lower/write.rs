@@ -85,6 +85,7 @@ impl Generator<'_> {
         Some((end, ready))
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here is computed")]
     /// Computes the bytes to write. For a value that must not be written it branches to `end`; `None` when it never is.
     pub(super) fn content(
         &mut self,
