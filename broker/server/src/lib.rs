@@ -1,1 +1,39 @@
-//! See ARCHITECTURE.md.
+//! The broker itself: listeners, shards, sessions, commands and the `$SYS` tree.
+//!
+//! On the path of a message: [`net`] reads it into a turn, `protocol` decides what it means, `fan_out` routes it by the `route` of its topic, `net`
+//! writes it to its receivers. Start with [`Server`].
+//!
+//! Invariants: nothing here allocates or copies per message and receiver on the way from socket to socket; no lock is held across an await;
+//! tasks are spawned here and in `host` only. Not here: what bytes mean (`codec`), flows of a session (`session`), matching (`router`),
+//! permanence (`store`), sandboxes (`host`).
+
+mod absences;
+mod attach;
+mod broker;
+mod client;
+mod clock;
+mod close;
+mod commits;
+mod counters;
+mod fan_out;
+mod guests;
+mod limits;
+mod logins;
+mod message;
+mod net;
+mod numbers;
+mod outgoing;
+mod protocol;
+mod recover;
+mod release;
+mod retain;
+mod route;
+mod server;
+mod session_end;
+mod subscription;
+mod sys;
+mod tenant;
+mod topic_alias;
+mod will;
+
+pub use server::{Boot, Server, StartError};

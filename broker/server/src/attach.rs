@@ -1,0 +1,200 @@
+//! How a connection gets its session: a new one, the stored one, or that of a connection which it takes over.
+//!
+//! Everything about one Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::Identity;
+use lotmq_codec::ProtocolVersion;
+use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
+use lotmq_store::{Op, SessionRow, WillRow};
+
+use crate::client::{Client, ClientState};
+use crate::close::CloseReason;
+use crate::limits::SEND_WINDOW_3_1_1;
+use crate::net::connection::Connection;
+use crate::net::outbound::Link;
+use crate::net::turn::Turn;
+use crate::protocol::connect::Request;
+use crate::tenant::Tenant;
+use crate::will::WillMessage;
+
+/// The session of a new connection.
+pub(crate) struct Attachment {
+    pub(crate) client: Arc<Client>,
+    pub(crate) session_present: bool,
+    /// Whether the turn's batch holds something that CONNACK must wait for.
+    pub(crate) is_durable: bool,
+}
+
+/// Attaches `connection` to the session that its CONNECT asks for.
+pub(crate) fn attach(
+    tenant: &Arc<Tenant>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    turn: &mut Turn,
+) -> Attachment {
+    // What this turn still holds for the session's former connection belongs to that.
+    turn.flush();
+    let mut ended = None;
+    let mut will = None;
+    let attachment = {
+        let mut sessions = tenant.sessions.lock();
+        let known = sessions.get(&request.client_id).cloned();
+        if let Some(client) = &known {
+            will = take_over(client, request).map(|will| (will, Arc::clone(client)));
+        }
+        match known {
+            Some(client) if !request.clean_start && client.is_durable() => {
+                resume(&client, connection, request, identity, turn)
+            }
+            other => {
+                if let Some(client) = other {
+                    sessions.remove(&request.client_id);
+                    ended = Some(client);
+                }
+                let client = create(tenant, connection, request, identity, turn);
+                sessions.insert(Arc::clone(&request.client_id), Arc::clone(&client));
+                Attachment { is_durable: client.is_durable(), client, session_present: false }
+            }
+        }
+    };
+    let old_is_durable = ended.is_some_and(|client| crate::session_end::end(&client, turn));
+    if let Some((will, client)) = will {
+        will.publish(tenant, Some(&client), turn);
+    }
+    Attachment { is_durable: attachment.is_durable || old_is_durable, ..attachment }
+}
+
+/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.
+fn take_over(client: &Client, request: &Request) -> Option<Box<WillMessage>> {
+    let mut state = client.state.lock();
+    if let Some(old) = state.link.take() {
+        client.set_wire(None);
+        old.tell(&CloseReason::TakenOver);
+        old.connection.request_close(CloseReason::TakenOver);
+        state.session.disconnect();
+    }
+    let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
+    state.will.handle_takeover(is_resumed)
+}
+
+fn resume(
+    client: &Arc<Client>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    turn: &mut Turn,
+) -> Attachment {
+    let mut state = client.state.lock();
+    let was_durable = client.is_durable();
+    state.session.resume(session_options(request, turn));
+    fill(&mut state, request, identity, turn);
+    let link = Link::new(Arc::clone(connection), request.version, request.packet_bytes_max);
+    client.set_wire(Some(&link));
+    state.link = Some(link);
+    client.set_durable(!request.expiry.ends_with_connection());
+    let row = row(client, &state);
+    drop(state);
+    let is_durable = was_durable || client.is_durable();
+    if client.is_durable() {
+        turn.batch.push(Op::PutSession(&row));
+    } else if was_durable {
+        // From now on it ends with its connection.
+        turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
+    }
+    client.tenant.routes_changed();
+    Attachment { client: Arc::clone(client), session_present: true, is_durable }
+}
+
+fn create(
+    tenant: &Arc<Tenant>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    turn: &mut Turn,
+) -> Arc<Client> {
+    let mut state = ClientState {
+        link: None,
+        session: Session::new(session_options(request, turn)),
+        subscriptions: BTreeMap::new(),
+        identity: Arc::clone(identity),
+        will: WillState::None,
+        expiry: request.expiry,
+        clean_start: request.clean_start,
+        connected_at_ms: 0,
+        disconnected_at: None,
+        replays: Vec::new(),
+        is_over: false,
+    };
+    fill(&mut state, request, identity, turn);
+    let link = Link::new(Arc::clone(connection), request.version, request.packet_bytes_max);
+    let session_id = turn.broker.store.next_session_id().0;
+    let number = turn.broker.numbers.take();
+    let client = Arc::new(Client::new(tenant, &request.client_id, session_id, number, state));
+    client.set_wire(Some(&link));
+    {
+        let mut state = client.state.lock();
+        state.link = Some(link);
+        if client.is_durable() {
+            turn.batch.push(Op::PutSession(&row(&client, &state)));
+        }
+    }
+    client
+}
+
+fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, turn: &Turn) {
+    state.identity = Arc::clone(identity);
+    let will = request.will.clone();
+    state.will.handle_connect(will.map(|will| {
+        let delay = Duration::from_secs(will.delay_seconds.into());
+        (will, delay)
+    }));
+    state.expiry = request.expiry;
+    state.clean_start = request.clean_start;
+    state.connected_at_ms = turn.wall_ms();
+    state.disconnected_at = None;
+}
+
+fn session_options(request: &Request, turn: &Turn) -> SessionOptions {
+    SessionOptions {
+        send_maximum: match request.version {
+            ProtocolVersion::V5 => request.receive_maximum,
+            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => SEND_WINDOW_3_1_1,
+        },
+        keep_inflight: !request.expiry.ends_with_connection(),
+        ..turn.broker.session_options(request.version)
+    }
+}
+
+/// The stored form of a session.
+pub(crate) fn row(client: &Client, state: &ClientState) -> SessionRow {
+    let will = match &state.will {
+        WillState::None => None,
+        WillState::Armed { will, .. } | WillState::Delayed { will, .. } => Some(will_row(will)),
+    };
+    SessionRow {
+        tenant: client.tenant.id,
+        id: client.stored_id(),
+        client_id: client.client_id.as_ref().into(),
+        user: state.identity.user.as_deref().map(Into::into),
+        protocol_level: state.session.version().level(),
+        expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
+        disconnected_at_ms: state.disconnected_at.map(Time::as_millis),
+        will,
+    }
+}
+
+fn will_row(will: &WillMessage) -> WillRow {
+    WillRow {
+        topic: will.topic.as_ref().into(),
+        properties: bytes::Bytes::copy_from_slice(&will.properties),
+        payload: bytes::Bytes::copy_from_slice(&will.payload),
+        qos: will.qos.bits(),
+        retain: will.retain,
+        delay_interval_s: will.delay_seconds,
+    }
+}

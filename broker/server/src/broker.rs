@@ -1,0 +1,118 @@
+//! What all threads of the broker share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lotmq_auth::LoginRefusal;
+use lotmq_codec::ProtocolVersion;
+use lotmq_session::{SessionExpiry, SessionOptions};
+use lotmq_store::Store;
+use parking_lot::RwLock;
+use tracing::{info, warn};
+
+use crate::absences::Absences;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::commits::Commits;
+use crate::counters::Counters;
+use crate::limits::RECEIVE_MAXIMUM;
+use crate::logins::Logins;
+use crate::net::connection::Connection;
+use crate::net::shard::Shard;
+use crate::numbers::Numbers;
+use crate::tenant::Tenant;
+
+/// See the module's documentation.
+pub(crate) struct Broker {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) commits: Arc<Commits>,
+    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) tenants: Tenants,
+    pub(crate) counters: Counters,
+    pub(crate) numbers: Numbers,
+    pub(crate) absences: Absences,
+    pub(crate) logins: Logins,
+    /// Connections that are open now.
+    pub(crate) connections: AtomicUsize,
+}
+
+/// What the data path needs of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) session_expiry_max: SessionExpiry,
+    pub(crate) queue_messages_max: u32,
+    pub(crate) queue_bytes_max: u64,
+    pub(crate) on_full: lotmq_session::OnFull,
+}
+
+impl Broker {
+    /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
+    pub(crate) fn assigned_client_id(&self) -> String {
+        let mut random = [0_u8; 16];
+        if getrandom::fill(&mut random).is_err() {
+            // Without entropy the session numbers still make it unique in this store.
+            let number = self.store.next_session_id().0;
+            random[..8].copy_from_slice(&number.to_be_bytes());
+        }
+        let mut id = String::from("auto-");
+        for byte in random {
+            id.push_str(&format!("{byte:02x}"));
+        }
+        id
+    }
+
+    /// Notes a refused CONNECT.
+    pub(crate) fn login_refused(&self, connection: &Connection, client_id: &str, refusal: &LoginRefusal) {
+        warn!(target: "client", peer = %connection.peer, client_id, reason = %refusal, "login refused");
+    }
+
+    /// Notes an accepted CONNECT.
+    pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
+        info!(target: "client", peer = %connection.peer, client_id = &*client.client_id, "client connected");
+    }
+
+    /// What holds for every session, whatever its CONNECT says.
+    pub(crate) fn session_options(&self, version: ProtocolVersion) -> SessionOptions {
+        SessionOptions {
+            receive_maximum: RECEIVE_MAXIMUM,
+            queue_messages_max: self.settings.queue_messages_max,
+            queue_bytes_max: self.settings.queue_bytes_max,
+            on_full: self.settings.on_full,
+            ..SessionOptions::new(version)
+        }
+    }
+
+    /// Wakes the shards that wait for the store.
+    pub(crate) fn committed(&self) {
+        for shard in &self.shards {
+            shard.committed();
+        }
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// The tenants of the broker. There are few, and they change rarely.
+#[derive(Default)]
+pub(crate) struct Tenants(RwLock<Arc<[Arc<Tenant>]>>);
+
+impl Tenants {
+    pub(crate) fn new(tenants: Vec<Arc<Tenant>>) -> Self {
+        Self(RwLock::new(tenants.into()))
+    }
+
+    /// All of them, by number.
+    pub(crate) fn all(&self) -> Arc<[Arc<Tenant>]> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// The tenant that a broker with one user has.
+    pub(crate) fn default_tenant(&self) -> Arc<Tenant> {
+        let tenants = self.0.read();
+        Arc::clone(tenants.first().expect("the tenant `default` always exists"))
+    }
+}

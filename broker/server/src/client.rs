@@ -1,0 +1,276 @@
+//! A Client's session as the broker holds it: its state behind one short lock, and what other threads may read without it.
+//!
+//! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a Client locks its state once per turn.
+//!
+//! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
+//! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`net::outbound`).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Context;
+
+use lotmq_auth::Identity;
+use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
+use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
+use lotmq_store::{Batch, MessageId, Op, SessionId, SubscriptionRow};
+use parking_lot::Mutex;
+
+use crate::close::CloseReason;
+use crate::message::Message;
+use crate::net::connection::Connection;
+use crate::net::outbound::{Link, Surroundings};
+use crate::net::turn::Turn;
+use crate::retain::Replay;
+use crate::subscription::{Identifiers, Options};
+use crate::tenant::Tenant;
+use crate::will::WillMessage;
+
+/// See the module's documentation.
+pub(crate) struct Client {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) client_id: Arc<str>,
+    /// Number of the session, never used again.
+    pub(crate) session_id: u64,
+    /// Position in the threads' tables; given back when the session ends.
+    pub(crate) number: u32,
+    /// Version and packet limit of the live connection.
+    wire: AtomicU64,
+    is_durable: AtomicBool,
+    pub(crate) state: Mutex<ClientState>,
+}
+
+/// What the lock guards.
+pub(crate) struct ClientState {
+    pub(crate) link: Option<Link>,
+    pub(crate) session: Session<Queued>,
+    pub(crate) subscriptions: BTreeMap<Box<str>, Options>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) will: WillState<Box<WillMessage>>,
+    /// How long the session outlives its connection.
+    pub(crate) expiry: SessionExpiry,
+    pub(crate) clean_start: bool,
+    pub(crate) connected_at_ms: u64,
+    /// When the last connection ended, since 1970; `None` while connected.
+    pub(crate) disconnected_at: Option<Time>,
+    /// Retained messages that are still to be sent for new subscriptions.
+    pub(crate) replays: Vec<Replay>,
+    /// The session has ended; nothing is delivered to it any more.
+    pub(crate) is_over: bool,
+}
+
+/// A message in a session's queue or window.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued {
+    pub(crate) message: Arc<Message>,
+    /// RETAIN as sent to this Client.
+    pub(crate) retain: bool,
+    pub(crate) identifiers: Identifiers,
+}
+
+impl Queued {
+    pub(crate) fn new(message: &Arc<Message>, retain: bool, identifiers: &Identifiers) -> Self {
+        Self { message: Arc::clone(message), retain, identifiers: identifiers.clone() }
+    }
+
+    pub(crate) fn stored_id(&self) -> Option<MessageId> {
+        (self.message.id != 0).then_some(MessageId(self.message.id))
+    }
+}
+
+impl Client {
+    pub(crate) fn new(
+        tenant: &Arc<Tenant>,
+        client_id: &Arc<str>,
+        session_id: u64,
+        number: u32,
+        state: ClientState,
+    ) -> Self {
+        Self {
+            tenant: Arc::clone(tenant),
+            client_id: Arc::clone(client_id),
+            session_id,
+            number,
+            wire: AtomicU64::new(0),
+            is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Whether the session outlives its connection, so that what it must get is stored.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_durable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_durable(&self, is_durable: bool) {
+        self.is_durable.store(is_durable, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stored_id(&self) -> SessionId {
+        SessionId(self.session_id)
+    }
+
+    /// Version of the live connection and the largest packet that it takes; no version while the Client is away.
+    pub(crate) fn wire(&self) -> (Option<ProtocolVersion>, u32) {
+        let wire = self.wire.load(Ordering::Acquire);
+        let version = match wire >> 32 {
+            3 => Some(ProtocolVersion::V3_1),
+            4 => Some(ProtocolVersion::V3_1_1),
+            5 => Some(ProtocolVersion::V5),
+            _ => None,
+        };
+        (version, u32::try_from(wire & u64::from(u32::MAX)).expect("masked to 32 bits"))
+    }
+
+    /// Version of the live connection; `None` while the Client is away.
+    pub(crate) fn wire_version(&self) -> Option<ProtocolVersion> {
+        self.wire().0
+    }
+
+    /// Publishes what `link` is. Call with the state locked.
+    pub(crate) fn set_wire(&self, link: Option<&Link>) {
+        let wire =
+            link.map_or(0, |link| u64::from(link.version.level()) << 32 | u64::from(link.packet_bytes_max));
+        self.wire.store(wire, Ordering::Release);
+    }
+
+    /// Version of this very connection; `None` when the Client is not on it any more.
+    pub(crate) fn version_on(&self, connection: &Connection) -> Option<ProtocolVersion> {
+        self.on(connection, |link, _| link.version)
+    }
+
+    /// Lets `work` use the link when it is that of `connection`.
+    fn on<R>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&mut Link, &mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        let mut state = self.state.lock();
+        let ClientState { link, session, .. } = &mut *state;
+        let link = link.as_mut().filter(|link| std::ptr::eq(&*link.connection, connection))?;
+        Some(work(link, session))
+    }
+
+    pub(crate) fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.state.lock().identity)
+    }
+
+    /// Keeps everything back that is for `connection` until [`Client::release_output`].
+    pub(crate) fn hold_output(&self, connection: &Connection) {
+        self.on(connection, |link, _| link.hold());
+    }
+
+    pub(crate) fn release_output(&self, connection: &Connection) {
+        self.on(connection, |link, _| link.release());
+    }
+
+    /// Tells the Client why this connection ends.
+    pub(crate) fn tell(&self, connection: &Connection, reason: &CloseReason) {
+        self.on(connection, |link, _| link.tell(reason));
+    }
+
+    /// Sends what waits in the session, as far as there is room.
+    pub(crate) fn send_waiting(self: &Arc<Self>, turn: &mut Turn) {
+        turn.entry(self).items.drain();
+    }
+
+    /// Begins to send the retained messages of new subscriptions.
+    pub(crate) fn replay(self: &Arc<Self>, replays: Vec<Replay>, turn: &mut Turn) {
+        if !replays.is_empty() {
+            self.state.lock().replays.extend(replays);
+            self.send_waiting(turn);
+        }
+    }
+
+    /// Sets the Session Expiry Interval that a DISCONNECT gave.
+    ///
+    /// # Errors
+    /// When the session ends with its connection and was to live longer.
+    pub(crate) fn change_expiry(
+        &self,
+        seconds: Option<u32>,
+        maximum: SessionExpiry,
+    ) -> Result<(), ExpiryRaised> {
+        let mut state = self.state.lock();
+        state.expiry = state.expiry.after_disconnect(seconds, maximum)?;
+        Ok(())
+    }
+
+    /// As the owner: writes what waits for the socket, then goes on with what waited for room.
+    pub(crate) fn drain_output(
+        self: &Arc<Self>,
+        connection: &Connection,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        let drained = self.on(connection, |link, _| link.drain(cx)).transpose()?;
+        if drained.is_some_and(|drained| drained.is_ready()) {
+            self.send_waiting(turn);
+        }
+        Ok(())
+    }
+
+    /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store.
+    pub(crate) fn queue_full(&self, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
+        turn.broker.counters.queue_full_dropped.add(1);
+        if self.is_durable()
+            && let Some(message) = message
+        {
+            turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
+        }
+    }
+
+    /// The Client is done with a message of its queue.
+    pub(crate) fn message_done(&self, queued: Option<&Queued>, turn: &mut Turn) {
+        if let Some(message) = queued.and_then(Queued::stored_id) {
+            turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
+            turn.call_flusher();
+        }
+    }
+
+    /// Stores with which identifier a message was sent, so that it is sent again with the same \[MQTT-4.4.0-1\].
+    pub(crate) fn store_inflight(&self, message: Option<MessageId>, packet_id: PacketId, batch: &mut Batch) {
+        if self.is_durable()
+            && let Some(message) = message
+        {
+            let packet_id = stored_packet_id(packet_id);
+            batch.push(Op::Inflight { session: self.stored_id(), message, packet_id });
+        }
+    }
+
+    /// Appends an acknowledgement of its own for this Client.
+    pub(crate) fn acknowledge(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        version: ProtocolVersion,
+        ack_type: AckType,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
+        let ack = Ack { ack_type, packet_id, reason, properties: Properties::EMPTY };
+        turn.control(self, |out| {
+            encode_ack(out, version, &ack)
+                .expect("every reason that the broker chooses is one that the packet can carry");
+        });
+    }
+
+    /// The stored form of a subscription.
+    pub(crate) fn subscription_row(&self, filter: &str, options: Options) -> SubscriptionRow {
+        SubscriptionRow {
+            tenant: self.tenant.id,
+            session: self.stored_id(),
+            filter: filter.into(),
+            qos: options.qos.bits(),
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            retain_handling: options.retain_handling as u8,
+            subscription_id: options.identifier.map(std::num::NonZeroU32::get),
+        }
+    }
+}
+
+/// A Packet Identifier as the store writes it.
+pub(crate) fn stored_packet_id(packet_id: PacketId) -> NonZeroU16 {
+    NonZeroU16::new(packet_id.get()).expect("a Packet Identifier is not zero")
+}

@@ -1,0 +1,119 @@
+//! How connections end: the reasons, what the peer is told, and what becomes of its session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_codec::{DecodeError, Disconnect, FrameError, ProtocolVersion, ReasonCode, encode_disconnect};
+use tracing::debug;
+
+use crate::net::connection::{Connection, Phase};
+use crate::net::turn::Turn;
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// The Client sent DISCONNECT with this reason; only 0x00 discards its Will \[MQTT-3.14.4-3\].
+    Disconnected(ReasonCode),
+    /// The peer closed the connection without DISCONNECT.
+    PeerClosed,
+    /// Reading or writing failed.
+    NetworkError,
+    /// No CONNECT in time.
+    ConnectTimeout,
+    /// CONNECT was refused; the answer has been written.
+    Refused,
+    /// Silent for 1.5 times its Keep Alive.
+    KeepAliveTimeout,
+    /// The same Client Identifier connected again \[MQTT-3.1.4-3\].
+    TakenOver,
+    /// The peer broke a rule of the standard.
+    Protocol(ReasonCode),
+    /// An administrator or a changed account.
+    Administrative,
+    /// Something could not be made durable, and the Client's version has no way to say so.
+    StoreFailed,
+    /// The broker stops.
+    ServerShutdown,
+}
+
+impl CloseReason {
+    /// What a 5.0 Client is told in DISCONNECT; `None` where nothing can or need be told.
+    fn reason_code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
+            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
+            Self::Protocol(reason) => Some(*reason),
+            Self::Administrative => Some(ReasonCode::AdministrativeAction),
+            Self::StoreFailed => Some(ReasonCode::ImplementationSpecificError),
+            Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Refused => None,
+        }
+    }
+
+    /// Sends DISCONNECT \[MQTT-4.13.1-1\] to a 5.0 Client; nobody else has one from a server.
+    pub(crate) fn tell(&self, connection: &Connection) {
+        let Some(code) = self.reason_code() else { return };
+        let mut packet = Vec::new();
+        if encode_disconnect(&mut packet, ProtocolVersion::V5, &Disconnect::with_reason(code)).is_ok() {
+            connection.write_directly(&packet);
+        }
+    }
+
+    /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Disconnected(ReasonCode::Success) => "normal",
+            Self::Disconnected(reason) => reason.text(),
+            Self::PeerClosed | Self::NetworkError => "network-error",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Refused => "refused",
+            Self::KeepAliveTimeout => "keepalive-timeout",
+            Self::TakenOver => "session-taken-over",
+            Self::Protocol(_) => "protocol-error",
+            Self::Administrative => "administrative",
+            Self::StoreFailed => "store-failed",
+            Self::ServerShutdown => "server-shutdown",
+        }
+    }
+
+    /// Whether the Will is discarded \[MQTT-3.1.2-8\].
+    pub(crate) fn discards_will(&self) -> bool {
+        matches!(self, Self::Disconnected(ReasonCode::Success))
+    }
+}
+
+impl From<FrameError> for CloseReason {
+    fn from(error: FrameError) -> Self {
+        Self::Protocol(ReasonCode::from(error))
+    }
+}
+
+impl From<DecodeError> for CloseReason {
+    fn from(error: DecodeError) -> Self {
+        Self::Protocol(ReasonCode::from(error))
+    }
+}
+
+/// The owner's last act for a connection: tells the peer, detaches the Client, closes the socket.
+pub(crate) fn connection_closed(
+    connection: &Arc<Connection>,
+    phase: Phase,
+    reason: CloseReason,
+    turn: &mut Turn,
+) {
+    turn.broker.counters.closed(&reason);
+    debug!(peer = %connection.peer, reason = reason.word(), "connection closed");
+    if let Phase::Open(open) = phase {
+        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
+        turn.flush();
+        open.client.tell(connection, &reason);
+        crate::session_end::detach(&open.client, connection, &reason, turn);
+    }
+    // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.
+    let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
+    turn.broker.connections.fetch_sub(1, Ordering::Relaxed);
+}

@@ -1,0 +1,97 @@
+//! The broker's counters: one table of names from which `/metrics` and `$SYS` are written.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::close::CloseReason;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $name:ident;)*) => {
+        /// All counters of the broker.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $($(#[doc = $help])+ pub(crate) $name: Counter,)* }
+
+        impl Counters {
+            /// Name, help text and value of each.
+            pub(crate) fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), concat!($($help),+), self.$name.get()),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted.
+    connections_opened;
+    /// Connections that ended.
+    connections_closed;
+    /// Connections closed because the peer broke a rule of the standard.
+    protocol_errors;
+    /// Connections closed because no CONNECT came in time.
+    connect_timeouts;
+    /// CONNECT packets refused.
+    connects_refused;
+    /// Bytes read from Clients.
+    bytes_received;
+    /// Bytes handed to Clients.
+    bytes_sent;
+    /// Application Messages received from Clients.
+    publish_received;
+    /// Payload bytes of messages received from Clients.
+    publish_bytes_received;
+    /// Application Messages sent to Clients.
+    publish_sent;
+    /// Application Messages that guests and the broker itself published.
+    publish_internal;
+    /// Messages of QoS 0 dropped because a Client did not read.
+    publish_dropped;
+    /// Messages not sent because they exceed a Client's Maximum Packet Size.
+    publish_too_large;
+    /// Publishes refused for lack of permission.
+    publish_refused;
+    /// Filters refused for lack of permission.
+    subscribe_refused;
+    /// Messages of QoS 1 or 2 dropped because a session's queue was full.
+    queue_full_dropped;
+    /// Messages that expired before they were delivered.
+    messages_expired;
+    /// Will Messages published.
+    wills_published;
+    /// Sessions that ended because they had expired.
+    sessions_expired;
+    /// Triggers suppressed because guests had triggered each other too often in a row.
+    hops_exceeded;
+}
+
+impl Counters {
+    /// Counts the end of a connection.
+    pub(crate) fn closed(&self, reason: &CloseReason) {
+        self.connections_closed.add(1);
+        match reason {
+            CloseReason::Protocol(_) => self.protocol_errors.add(1),
+            CloseReason::ConnectTimeout => self.connect_timeouts.add(1),
+            CloseReason::Refused => self.connects_refused.add(1),
+            CloseReason::Disconnected(_)
+            | CloseReason::PeerClosed
+            | CloseReason::NetworkError
+            | CloseReason::KeepAliveTimeout
+            | CloseReason::TakenOver
+            | CloseReason::Administrative
+            | CloseReason::StoreFailed
+            | CloseReason::ServerShutdown => {}
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Fan-out: one message to everybody who gets it, within a turn.
+//!
+//! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
+//! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
+
+use std::sync::Arc;
+
+use lotmq_codec::{
+    ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
+    encode_publish_head,
+};
+use lotmq_store::{Delivery, MessageRef, Op, SessionId};
+use smallvec::SmallVec;
+
+use crate::client::Client;
+use crate::message::{Message, MessageParts};
+use crate::net::arena::{Arena, Span};
+use crate::net::piece::Piece;
+use crate::net::turn::{Turn, TurnMessage};
+use crate::route::{Route, Target};
+use crate::subscription::{Identifiers, choose};
+use crate::tenant::Tenant;
+
+/// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
+const COPIED_PAYLOAD_BYTES: usize = 1024;
+
+/// A message on its way to its receivers, as ranges of the turn's arena.
+pub(crate) struct Publication<'a> {
+    pub(crate) topic: Span,
+    /// Encoded 5.0 properties as they came; empty from a 3.1.1 Client.
+    pub(crate) properties: Span,
+    pub(crate) payload: Span,
+    pub(crate) qos: QoS,
+    /// RETAIN as it came.
+    pub(crate) retain: bool,
+    pub(crate) expires_at_ms: Option<u64>,
+    /// The packet itself where it can be sent on as it is.
+    pub(crate) in_place: Option<InPlace>,
+    /// Who published it; `None` for guests and the broker.
+    pub(crate) source: Option<&'a Arc<Client>>,
+    /// How many runs of guests led to it.
+    pub(crate) hops: u8,
+}
+
+/// A packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
+#[derive(Clone, Copy)]
+pub(crate) struct InPlace {
+    pub(crate) packet: Span,
+    pub(crate) has_properties: bool,
+    pub(crate) packet_id_at: Option<u32>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FanOut {
+    /// Clients that it was routed to.
+    pub(crate) receivers: usize,
+    /// Whether the turn's batch now holds something that its acknowledgement must wait for.
+    pub(crate) is_durable: bool,
+}
+
+impl Turn {
+    /// Routes a message. Its topic has been checked, and its publisher may publish there.
+    pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
+        let topic = self.arena.text(publication.topic);
+        let route = self.routes.take(tenant, topic);
+        let mut fan_out =
+            FanOutOf { publication, variants: Variants::default(), message: None, durable: SmallVec::new() };
+        let mut receivers = 0;
+        for target in &route.targets {
+            receivers += usize::from(fan_out.send(self, target));
+        }
+        for group in &route.groups {
+            let chosen = choose(group);
+            receivers += chosen.map_or(0, |target| usize::from(fan_out.send(self, &target)));
+        }
+        let mut is_durable = fan_out.keep(self, tenant);
+        is_durable |= fan_out.retain(self, tenant);
+        fan_out.tell_guests(self, tenant, &route);
+        self.routes.put_back(tenant, route);
+        self.broker.counters.publish_received.add(1);
+        self.relieve();
+        FanOut { receivers, is_durable }
+    }
+}
+
+/// The work on one message.
+struct FanOutOf<'a> {
+    publication: &'a Publication<'a>,
+    variants: Variants,
+    /// Its place among the turn's messages, once somebody may keep it.
+    message: Option<u32>,
+    /// Sessions that outlive their connection and must get it.
+    durable: SmallVec<[Keeping; 4]>,
+}
+
+impl FanOutOf<'_> {
+    /// Adds the message to a receiver's items. False where it does not get it.
+    fn send(&mut self, turn: &mut Turn, target: &Target) -> bool {
+        let publication = self.publication;
+        if target.no_local && publication.source.is_some_and(|source| Arc::ptr_eq(source, &target.client)) {
+            return false;
+        }
+        let qos = publication.qos.min(target.qos);
+        let retain = publication.retain && target.retain_as_published;
+        let entry = turn.entry(&target.client);
+        let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
+        if version.is_none() && qos == QoS::AtMostOnce {
+            return false;
+        }
+        let has_properties = version.is_some_and(ProtocolVersion::has_properties);
+        let piece = self.variants.piece(
+            &mut turn.arena,
+            publication,
+            has_properties,
+            qos,
+            retain,
+            &target.identifiers,
+        );
+        if piece.len() > packet_bytes_max as usize {
+            turn.broker.counters.publish_too_large.add(1);
+            return false;
+        }
+        if qos == QoS::AtMostOnce {
+            turn.entry(&target.client).items.plain(&piece);
+            return true;
+        }
+        let message = self.message(turn);
+        if target.client.is_durable() {
+            let identifiers = target.identifiers.clone();
+            self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
+        }
+        turn.entry(&target.client).items.tracked(piece, qos, message, (retain, target.identifiers.clone()));
+        true
+    }
+
+    fn message(&mut self, turn: &mut Turn) -> u32 {
+        let publication = self.publication;
+        *self.message.get_or_insert_with(|| {
+            turn.messages.push(TurnMessage {
+                topic: publication.topic,
+                properties: publication.properties,
+                payload: publication.payload,
+                qos: publication.qos,
+                retain: publication.retain,
+                expires_at_ms: publication.expires_at_ms,
+                shared: None,
+            })
+        })
+    }
+
+    /// Puts the message into the turn's batch for the sessions that outlive their connection.
+    fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
+        if self.durable.is_empty() {
+            return false;
+        }
+        let index = self.message(turn);
+        let id = turn.broker.store.next_message_id();
+        let parts = self.parts(&turn.arena);
+        let message = MessageRef {
+            id,
+            tenant: tenant.id,
+            topic: parts.topic,
+            properties: parts.properties,
+            payload: parts.payload,
+            qos: parts.qos.bits(),
+            published_at_ms: turn.wall_ms(),
+            expires_at_ms: parts.expires_at_ms,
+        };
+        let identifiers: Vec<Vec<u32>> = self.durable.iter().map(Keeping::stored_identifiers).collect();
+        let deliveries: SmallVec<[Delivery<'_>; 4]> = self
+            .durable
+            .iter()
+            .zip(&identifiers)
+            .map(|(keeping, identifiers)| keeping.delivery(identifiers))
+            .collect();
+        turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
+        let shared = Arc::new(Message::new(id.0, parts));
+        turn.messages.set_shared(index, shared);
+        true
+    }
+
+    /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
+    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
+        if !self.publication.retain {
+            return false;
+        }
+        let index = self.message(turn);
+        let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+        tenant.retain(&message, turn);
+        self.publication.qos != QoS::AtMostOnce
+    }
+
+    /// Wakes the guests that the message triggers, and remembers it where one reads its topic.
+    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) {
+        if route.triggers.is_empty() && !route.is_read {
+            return;
+        }
+        let index = self.message(turn);
+        let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+        if route.is_read {
+            tenant.guests.remember(&message);
+        }
+        for trigger in &route.triggers {
+            turn.guest_events.push(trigger, &message, self.publication.source, self.publication.hops);
+        }
+    }
+
+    fn parts<'b>(&self, arena: &'b Arena) -> MessageParts<'b> {
+        MessageParts {
+            topic: arena.text(self.publication.topic),
+            properties: arena.get(self.publication.properties),
+            payload: arena.get(self.publication.payload),
+            qos: self.publication.qos,
+            retain: self.publication.retain,
+            expires_at_ms: self.publication.expires_at_ms,
+        }
+    }
+}
+
+/// A session that must get a message whatever happens, and how.
+struct Keeping {
+    session: SessionId,
+    qos: QoS,
+    retain: bool,
+    identifiers: Identifiers,
+}
+
+impl Keeping {
+    fn stored_identifiers(&self) -> Vec<u32> {
+        self.identifiers.as_slice().iter().map(|identifier| identifier.get()).collect()
+    }
+
+    fn delivery<'a>(&self, identifiers: &'a [u32]) -> Delivery<'a> {
+        Delivery {
+            session: self.session,
+            qos: self.qos.bits(),
+            retain: self.retain,
+            packet_id: None,
+            subscription_ids: identifiers,
+        }
+    }
+}
+
+/// The encodings of a message that this fan-out has made so far: version, QoS, RETAIN.
+#[derive(Default)]
+struct Variants([Option<Piece>; 12]);
+
+impl Variants {
+    fn piece(
+        &mut self,
+        arena: &mut Arena,
+        publication: &Publication<'_>,
+        has_properties: bool,
+        qos: QoS,
+        retain: bool,
+        identifiers: &Identifiers,
+    ) -> Piece {
+        if has_properties && !identifiers.is_empty() {
+            return encode(arena, publication, has_properties, qos, retain, identifiers);
+        }
+        let index = usize::from(has_properties) * 6 + qos as usize * 2 + usize::from(retain);
+        *self.0[index].get_or_insert_with(|| match publication.in_place {
+            Some(packet) if packet.has_properties == has_properties && publication.qos == qos && !retain => {
+                Piece { head: packet.packet, packet_id_at: packet.packet_id_at, payload: Span::EMPTY }
+            }
+            _ => encode(arena, publication, has_properties, qos, retain, identifiers),
+        })
+    }
+}
+
+fn encode(
+    arena: &mut Arena,
+    publication: &Publication<'_>,
+    has_properties: bool,
+    qos: QoS,
+    retain: bool,
+    identifiers: &Identifiers,
+) -> Piece {
+    let copies_payload = publication.payload.len() <= COPIED_PAYLOAD_BYTES;
+    let tail = if copies_payload { publication.payload } else { Span::EMPTY };
+    let version = if has_properties { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
+    let sources = [publication.topic, publication.properties, tail];
+    let payload_len = publication.payload.len();
+    let (head, layout) = arena.encode_from(sources, |[topic, properties, tail], out| {
+        let head = PublishHead {
+            dup: false,
+            qos,
+            retain,
+            topic: std::str::from_utf8(topic).expect("topics are UTF-8 since they were decoded"),
+            // A placeholder: each receiver's own is set just before the packet leaves.
+            packet_id: (qos != QoS::AtMostOnce).then_some(PacketId::MIN),
+            properties: ForwardProperties {
+                subscription_ids: identifiers.as_slice(),
+                ..ForwardProperties::unaltered(received(properties))
+            },
+            payload_len,
+        };
+        let layout = encode_publish_head(out, version, &head).expect("what came in a packet fits one");
+        out.extend_from_slice(tail);
+        layout
+    });
+    let packet_id_at =
+        layout.packet_id_offset.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB"));
+    Piece { head, packet_id_at, payload: if copies_payload { Span::EMPTY } else { publication.payload } }
+}
+
+fn received(properties: &[u8]) -> Properties<'_> {
+    Properties::from_raw(properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came")
+}

@@ -1,0 +1,48 @@
+//! Bounds of the server: name, unit, default, and why this number.
+
+/// Bytes of one thread's area for received data in a turn. Sixteen reads; only as much of it is ever touched as is used.
+pub(crate) const READ_AREA_BYTES: usize = 1 << 20;
+
+/// Most bytes that one connection reads before others have their turn. More than a default socket buffer gives at once, and
+/// 200 packets of 300 bytes already make the system call's share negligible.
+pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
+
+/// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
+pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes that wait for a Client whose socket is full, before QoS 0 messages for it are dropped and QoS 1 and 2 messages wait in its
+/// session's queue instead.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 1 << 20;
+
+/// Messages of QoS 1 and 2 on their way to a 3.1.1 Client, which has no Receive Maximum of its own to announce.
+pub(crate) const SEND_WINDOW_3_1_1: u16 = 1000;
+
+/// Receive Maximum that we announce: QoS 1 and 2 messages a Client may send before we acknowledge.
+pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
+
+/// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
+pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
+
+/// Levels of a Topic Name or Filter. The standard asks for no bound; rivals use 128 to 200.
+pub(crate) const TOPIC_LEVELS_MAX: usize = 200;
+
+/// Topics whose routes one thread remembers.
+pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
+
+/// Runs that publishes of runs may trigger in a row before the next is suppressed (language reference OD-39).
+pub(crate) const HOPS_MAX: u8 = 64;
+
+/// Time from accept to CONNECT, handshakes included.
+pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
+pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
+
+/// Bytes of retained messages that one turn sends to a new subscription.
+pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
+
+/// Topic Aliases that a Client may set.
+pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
+
+/// Subscriptions of one session.
+pub(crate) const SUBSCRIPTIONS_PER_CLIENT: usize = 10_000;

@@ -1,0 +1,108 @@
+//! A message that outlives the turn it arrived in: queued, inflight, retained, a Will, or on its way to a guest.
+//!
+//! It is copied once out of the turn's memory and shared from then on.
+
+use bytes::Bytes;
+use lotmq_codec::QoS;
+
+/// One Application Message, owned.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// Identity in the store; 0 for a message that is not stored.
+    pub(crate) id: u64,
+    pub(crate) qos: QoS,
+    /// RETAIN as published.
+    pub(crate) retain: bool,
+    /// When it expires, in milliseconds since 1970; `None` when it never does \[MQTT-3.3.2-5\].
+    pub(crate) expires_at_ms: Option<u64>,
+    /// Topic Name, forwarded properties and payload, in this order.
+    bytes: Bytes,
+    topic_len: u32,
+    properties_len: u32,
+}
+
+/// What [`Message::new`] is made of, still borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MessageParts<'a> {
+    pub(crate) topic: &'a str,
+    /// The encoded properties that are forwarded unaltered: everything but Topic Alias, Subscription Identifier and
+    /// Message Expiry Interval.
+    pub(crate) properties: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) expires_at_ms: Option<u64>,
+}
+
+impl Message {
+    pub(crate) fn new(id: u64, parts: MessageParts<'_>) -> Self {
+        let mut bytes = Vec::with_capacity(parts.topic.len() + parts.properties.len() + parts.payload.len());
+        bytes.extend_from_slice(parts.topic.as_bytes());
+        bytes.extend_from_slice(parts.properties);
+        bytes.extend_from_slice(parts.payload);
+        Self {
+            id,
+            qos: parts.qos,
+            retain: parts.retain,
+            expires_at_ms: parts.expires_at_ms,
+            bytes: Bytes::from(bytes),
+            topic_len: len(parts.topic.len()),
+            properties_len: len(parts.properties.len()),
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.topic_len as usize])
+            .expect("the topic was UTF-8 when the message was made")
+    }
+
+    pub(crate) fn properties(&self) -> &[u8] {
+        &self.bytes[self.topic_len as usize..(self.topic_len + self.properties_len) as usize]
+    }
+
+    pub(crate) fn payload_len(&self) -> usize {
+        self.bytes.len() - (self.topic_len + self.properties_len) as usize
+    }
+
+    /// The properties, sharing the message's memory.
+    pub(crate) fn properties_bytes(&self) -> Bytes {
+        self.bytes.slice(self.topic_len as usize..(self.topic_len + self.properties_len) as usize)
+    }
+
+    /// The payload, sharing the message's memory.
+    pub(crate) fn payload(&self) -> Bytes {
+        self.bytes.slice((self.topic_len + self.properties_len) as usize..)
+    }
+
+    /// Bytes that it counts for in bounds of queues.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// Seconds left to live, never more than there are \[MQTT-3.3.2-6\].
+    pub(crate) fn expiry_left(&self, now_ms: u64) -> Option<u32> {
+        let left = self.expires_at_ms?.saturating_sub(now_ms) / 1000;
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn parts(&self) -> MessageParts<'_> {
+        let body = self.topic_len as usize + self.properties_len as usize;
+        MessageParts {
+            topic: self.topic(),
+            properties: self.properties(),
+            payload: &self.bytes[body..],
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms: self.expires_at_ms,
+        }
+    }
+}
+
+/// MQTT packets are at most 256 MiB, so every part of one fits 32 bits.
+fn len(value: usize) -> u32 {
+    u32::try_from(value).expect("parts of an MQTT packet are shorter than 256 MiB")
+}

@@ -1,0 +1,330 @@
+//! One network connection: the future that reads it, and what its owner thread alone knows about it.
+//!
+//! A connection stays on the shard that it was given to. Its task is a single [`Arc`], it owns no buffer while idle, and it reads at
+//! most once per poll, into the thread's [`Turn`]. Foreign threads touch only the socket's write side (through the Client's
+//! [`Link`](crate::net::outbound::Link)) and the request to close.
+//!
+//! Invariants: `input` is locked by the owner's task only, always before a Client's state and never after; the socket is open for as long as an
+//! `Arc` of the connection lives, so a descriptor is never used for another peer's bytes.
+//! Not here: what packets mean (`protocol`), who gets a message (`turn`).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use lotmq_codec::{FixedHeader, fixed_header};
+use lotmq_session::{KeepAliveVerdict, Time};
+use parking_lot::Mutex;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::close::CloseReason;
+use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::net::arena::Span;
+use crate::net::listener::Listener;
+use crate::net::turn::Turn;
+use crate::protocol::{self, Login, Open};
+
+/// See the module's documentation.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: Arc<Listener>,
+    /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
+    pub(crate) unacknowledged: AtomicU16,
+    /// The socket was full: bytes for the Client wait for its owner.
+    pub(crate) output_waits: AtomicBool,
+    input: Mutex<Input>,
+    attention: Attention,
+}
+
+/// What other threads ask of the owner.
+#[derive(Default)]
+struct Attention {
+    waker: Mutex<Option<Waker>>,
+    close: Mutex<Option<CloseReason>>,
+    wanted: AtomicBool,
+}
+
+/// What only the owner's task uses.
+struct Input {
+    /// Bytes of an incomplete packet.
+    partial: Vec<u8>,
+    phase: Phase,
+}
+
+/// How far the connection has come.
+pub(crate) enum Phase {
+    /// Nothing or a part of CONNECT has come.
+    New,
+    /// CONNECT was read; its password is being checked. Nothing is read meanwhile.
+    LoggingIn(Login),
+    /// CONNECT was accepted.
+    Open(Open),
+    /// Nothing is read any more.
+    Closed,
+}
+
+/// The task of a connection.
+pub(crate) struct Drive(pub(crate) Arc<Connection>);
+
+impl Future for Drive {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Turn::with(|turn| self.0.drive(turn, cx))
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) -> Self {
+        Self {
+            stream,
+            peer,
+            listener,
+            unacknowledged: AtomicU16::new(0),
+            output_waits: AtomicBool::new(false),
+            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
+            attention: Attention::default(),
+        }
+    }
+
+    /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
+    pub(crate) fn request_close(&self, reason: CloseReason) {
+        self.attention.close.lock().get_or_insert(reason);
+        self.call_owner();
+    }
+
+    /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
+    pub(crate) fn call_owner(&self) {
+        self.attention.wanted.store(true, Ordering::Release);
+        let waker = self.attention.waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Judges the Client's silence when its deadline has passed.
+    ///
+    /// # Errors
+    /// When there has been no CONNECT at all.
+    pub(crate) fn check_alive(&self, now: Time) -> Result<KeepAliveVerdict, CloseReason> {
+        let input = &mut *self.input.lock();
+        let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
+        match &mut input.phase {
+            Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now, partial)),
+            Phase::Closed => Ok(KeepAliveVerdict::Off),
+            Phase::New | Phase::LoggingIn(_) => Err(CloseReason::ConnectTimeout),
+        }
+    }
+
+    /// Writes a short packet past everything else: an answer before there is a Client, or the last word. Lost when the socket is full.
+    pub(crate) fn write_directly(&self, packet: &[u8]) {
+        let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+        let _ = rustix::net::send(&self.stream, packet, flags);
+    }
+
+    fn drive(self: &Arc<Self>, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let mut input = self.input.lock();
+        match self.step(&mut input, turn, cx) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => {
+                let phase = std::mem::replace(&mut input.phase, Phase::Closed);
+                drop(input);
+                crate::close::connection_closed(self, phase, reason, turn);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn step(
+        self: &Arc<Self>,
+        input: &mut Input,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        self.answer_attention(input, turn, cx)?;
+        if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
+            return Ok(());
+        }
+        match self.stream.poll_read_ready(cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(ready) => ready.map_err(|_| CloseReason::NetworkError)?,
+        }
+        let more = self.read(input, turn)?;
+        // Give others their turn after one read; readiness that is still there must not be waited for.
+        if more || self.stream.poll_read_ready(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Registers the task for calls of other threads, and does what they asked for.
+    fn answer_attention(
+        &self,
+        input: &Input,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        {
+            let mut waker = self.attention.waker.lock();
+            if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        if !self.attention.wanted.swap(false, Ordering::AcqRel) && !self.output_waits.load(Ordering::Acquire)
+        {
+            return Ok(());
+        }
+        if let Some(reason) = self.attention.close.lock().take() {
+            return Err(reason);
+        }
+        if let Phase::Open(open) = &input.phase {
+            open.client.drain_output(self, turn, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with a CONNECT whose password has been checked. False while that is not so.
+    fn finish_login(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        let Phase::LoggingIn(login) = &input.phase else { return Ok(true) };
+        if !login.is_decided() {
+            return Ok(false);
+        }
+        input.phase = Phase::Open(protocol::connect::finish(self, login, turn)?);
+        let waiting = std::mem::take(&mut input.partial);
+        if !waiting.is_empty() {
+            let span = turn.arena.adopt(waiting);
+            self.consume(input, turn, span)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads once. True when more may be waiting in the socket.
+    fn read(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        if let Some(missing) = self.missing(input)? {
+            return self.read_large(input, turn, missing);
+        }
+        let carried = input.partial.len();
+        if !turn.arena.has_room_to_read(carried) {
+            turn.flush();
+        }
+        let kept = turn.arena.carry(&input.partial);
+        let target = turn.arena.read_target();
+        let room = target.len();
+        let len = receive(&self.stream, target)?;
+        let Some(len) = len else { return Ok(false) };
+        let fresh = turn.arena.read_done(len);
+        input.partial.clear();
+        let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
+        self.consume(input, turn, all)?;
+        Ok(len == room)
+    }
+
+    /// How many bytes a packet still lacks that is too large for the shared read area.
+    fn missing(&self, input: &Input) -> Result<Option<usize>, CloseReason> {
+        let Some(header) = fixed_header(&input.partial, self.packet_limit(input))? else { return Ok(None) };
+        let len = header.packet_len();
+        Ok((len > READ_BYTES_MAX).then(|| len - input.partial.len()))
+    }
+
+    /// Reads into the connection's own buffer, which grows only with the bytes that have come.
+    fn read_large(
+        self: &Arc<Self>,
+        input: &mut Input,
+        turn: &mut Turn,
+        missing: usize,
+    ) -> Result<bool, CloseReason> {
+        let have = input.partial.len();
+        let room = missing.min(READ_BYTES_MAX);
+        input.partial.resize(have + room, 0);
+        let target = &mut input.partial[have..];
+        let received = receive(&self.stream, target);
+        let len = match received {
+            Ok(len) => len.unwrap_or(0),
+            Err(reason) => return Err(reason),
+        };
+        input.partial.truncate(have + len);
+        if len == missing {
+            let span = turn.arena.adopt(std::mem::take(&mut input.partial));
+            self.consume(input, turn, span)?;
+        }
+        Ok(len == room)
+    }
+
+    /// Handles every whole packet in `rest` and keeps what is left for the next read.
+    fn consume(
+        self: &Arc<Self>,
+        input: &mut Input,
+        turn: &mut Turn,
+        mut rest: Span,
+    ) -> Result<(), CloseReason> {
+        while rest.len() > 0 {
+            let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
+            let whole = header.filter(|header| header.packet_len() <= rest.len());
+            let Some(header) = whole else { break };
+            if matches!(input.phase, Phase::LoggingIn(_)) {
+                break;
+            }
+            let len = header.packet_len();
+            self.handle(input, turn, header, rest.slice(0, len))?;
+            rest = rest.slice(len, rest.len() - len);
+        }
+        if rest.len() > 0 {
+            input.partial.extend_from_slice(turn.arena.get(rest));
+        } else if input.partial.capacity() > 0 {
+            input.partial = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn handle(
+        self: &Arc<Self>,
+        input: &mut Input,
+        turn: &mut Turn,
+        header: FixedHeader,
+        packet: Span,
+    ) -> Result<(), CloseReason> {
+        match &mut input.phase {
+            Phase::Open(open) => {
+                open.keep_alive.handle_packet(turn.now());
+                protocol::handle(self, open, turn, header, packet)
+            }
+            Phase::New => {
+                input.phase = protocol::connect::begin(self, turn, header, packet)?;
+                Ok(())
+            }
+            Phase::LoggingIn(_) | Phase::Closed => Ok(()),
+        }
+    }
+
+    fn packet_limit(&self, input: &Input) -> u32 {
+        match input.phase {
+            Phase::New => CONNECT_BYTES_MAX,
+            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.packet_bytes_max,
+        }
+    }
+}
+
+/// One `recv` through tokio's readiness. `None` when there was nothing to read.
+///
+/// A short read empties the socket, so readiness is cleared at once instead of by a second call that fails: 4 % with one packet per write.
+fn receive(stream: &TcpStream, target: &mut [u8]) -> Result<Option<usize>, CloseReason> {
+    let room = target.len();
+    let mut received = None;
+    let result = stream.try_io(Interest::READABLE, || {
+        let (len, _) = rustix::net::recv(stream, target, rustix::net::RecvFlags::empty())?;
+        received = Some(len);
+        if len < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match (received, result) {
+        (Some(0), _) => Err(CloseReason::PeerClosed),
+        (Some(len), _) => Ok(Some(len)),
+        (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        (None, _) => Err(CloseReason::NetworkError),
+    }
+}

@@ -1,0 +1,301 @@
+//! Writing to a Client: the end of a turn for one receiver.
+//!
+//! Whatever thread routed the messages writes the receiver's socket itself, under the lock of the Client's state. Only when the socket is full are
+//! bytes copied, into the Client's own bounded buffer; from then on everything goes through that buffer until its owner has emptied it.
+//!
+//! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that find no place are kept by the session, QoS 0
+//! messages are dropped and counted; packet identifiers are set in the arena just before the bytes leave, so receivers can share them.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use lotmq_codec::{PacketId, ProtocolVersion};
+use lotmq_session::Offer;
+use lotmq_store::Batch;
+use smallvec::SmallVec;
+use tokio::io::Interest;
+
+use super::arena::{Arena, Span};
+use super::connection::Connection;
+use super::piece::{Item, Items, Piece};
+use super::turn::{Messages, TouchedClient};
+use crate::broker::Broker;
+use crate::client::{Client, ClientState, Queued};
+use crate::close::CloseReason;
+use crate::limits::OUTPUT_BYTES_MAX;
+use crate::outgoing::drain;
+
+/// Most ranges in one system call; the kernel takes 1024.
+const RANGES_MAX: usize = 256;
+
+/// A Client's live connection, as its state knows it.
+pub(crate) struct Link {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) version: ProtocolVersion,
+    /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
+    pub(crate) packet_bytes_max: u32,
+    /// Bytes that the socket did not take.
+    waiting: Vec<u8>,
+    /// How many of them have been written.
+    written: usize,
+    /// CONNACK waits for the store: nothing leaves before it.
+    is_held: bool,
+}
+
+impl Link {
+    pub(crate) fn new(connection: Arc<Connection>, version: ProtocolVersion, packet_bytes_max: u32) -> Self {
+        Self { connection, version, packet_bytes_max, waiting: Vec::new(), written: 0, is_held: false }
+    }
+
+    /// Keeps everything back until [`Link::release`].
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Lets the owner write what was kept back.
+    pub(crate) fn release(&mut self) {
+        self.is_held = false;
+        self.call_owner();
+    }
+
+    /// Whether bytes must be appended to the buffer instead of written.
+    fn is_blocked(&self) -> bool {
+        self.is_held || !self.waiting.is_empty()
+    }
+
+    /// Bytes that wait for the socket.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.len() - self.written
+    }
+
+    /// Whether a message of `len` bytes may be appended.
+    fn has_room(&self, len: usize) -> bool {
+        self.waiting_bytes() + len <= OUTPUT_BYTES_MAX
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Tells a 5.0 Client why its connection ends, if that can be said at once.
+    pub(crate) fn tell(&self, reason: &CloseReason) {
+        if self.version.has_properties() && !self.is_blocked() {
+            reason.tell(&self.connection);
+        }
+    }
+
+    fn call_owner(&self) {
+        self.connection.output_waits.store(true, Ordering::Release);
+        self.connection.call_owner();
+    }
+
+    /// Writes ranges to the socket; what it does not take goes to the buffer.
+    fn write(&mut self, ranges: &[Span], arena: &Arena) {
+        let mut rest = ranges;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(RANGES_MAX));
+            let len: usize = now.iter().map(|span| span.len()).sum();
+            let written = send(&self.connection, now, arena).unwrap_or(0);
+            if written < len {
+                self.keep(now, written, arena);
+                self.keep(later, 0, arena);
+                self.call_owner();
+                return;
+            }
+            rest = later;
+        }
+    }
+
+    /// Appends `ranges` without their first `skip` bytes.
+    fn keep(&mut self, ranges: &[Span], mut skip: usize, arena: &Arena) {
+        for &span in ranges {
+            let bytes = arena.get(span);
+            let done = skip.min(bytes.len());
+            self.append(&bytes[done..]);
+            skip -= done;
+        }
+    }
+
+    /// Writes the buffer, as its owner. Ready when it is empty.
+    pub(crate) fn drain(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason> {
+        if self.is_held {
+            return Ok(Poll::Pending);
+        }
+        let connection = Arc::clone(&self.connection);
+        let stream = &connection.stream;
+        while self.written < self.waiting.len() {
+            let bytes = &self.waiting[self.written..];
+            let result = stream.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(stream, bytes, rustix::net::SendFlags::NOSIGNAL)?)
+            });
+            match result {
+                Ok(len) => self.written += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Readiness is cleared now: this registers the task for the next edge.
+                    match stream.poll_write_ready(cx) {
+                        Poll::Pending => return Ok(Poll::Pending),
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(_)) => return Err(CloseReason::NetworkError),
+                    }
+                }
+                Err(_) => return Err(CloseReason::NetworkError),
+            }
+        }
+        self.waiting = Vec::new();
+        self.written = 0;
+        connection.output_waits.store(false, Ordering::Release);
+        Ok(Poll::Ready(()))
+    }
+}
+
+/// One `send` or `sendmsg`; how many bytes the socket took. A dead peer is noticed by the owner's read.
+fn send(connection: &Connection, ranges: &[Span], arena: &Arena) -> io::Result<usize> {
+    let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+    if let [only] = ranges {
+        return Ok(rustix::net::send(&connection.stream, arena.get(*only), flags)?);
+    }
+    let slices: SmallVec<[IoSlice<'_>; 16]> =
+        ranges.iter().map(|&span| IoSlice::new(arena.get(span))).collect();
+    let mut control = rustix::net::SendAncillaryBuffer::default();
+    Ok(rustix::net::sendmsg(&connection.stream, &slices, &mut control, flags)?)
+}
+
+/// Delivers a turn's items; keeps its buffer of ranges from one receiver to the next.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    ranges: Vec<Span>,
+}
+
+/// What a delivery needs of the turn besides the receiver.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) arena: &'a mut Arena,
+    pub(crate) messages: &'a mut Messages,
+    pub(crate) batch: &'a mut Batch,
+    pub(crate) broker: &'a Arc<Broker>,
+    /// Milliseconds since 1970.
+    pub(crate) wall_ms: u64,
+}
+
+impl Delivery {
+    /// Writes one receiver's items, or leaves them to its session.
+    pub(crate) fn deliver(&mut self, entry: &TouchedClient, turn: &mut Surroundings<'_>) {
+        let Some(client) = &entry.client else { return };
+        let mut state = client.state.lock();
+        let state = &mut *state;
+        let fits = state.link.as_ref().is_some_and(|link| Some(link.version) == entry.version);
+        if !fits {
+            // Away, or back with another version since the items were encoded: only what the session keeps is delivered.
+            self.leave(client, state, &entry.items, turn);
+            if let Some(link) = &state.link {
+                // It came while this turn was under way: its owner sends what its session has got.
+                link.call_owner();
+            }
+            return;
+        }
+        self.ranges.clear();
+        let goes_on = self.collect(client, state, &entry.items, turn);
+        let Some(link) = &mut state.link else { return };
+        if link.is_blocked() {
+            link.keep(&self.ranges, 0, turn.arena);
+        } else {
+            link.write(&self.ranges, turn.arena);
+            if goes_on {
+                link.call_owner();
+            }
+        }
+    }
+
+    /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that could leave as well.
+    fn collect(
+        &mut self,
+        client: &Client,
+        state: &mut ClientState,
+        items: &Items,
+        turn: &mut Surroundings<'_>,
+    ) -> bool {
+        let Some(link) = &state.link else { return false };
+        let is_blocked = link.is_blocked();
+        let mut room = OUTPUT_BYTES_MAX.saturating_sub(link.waiting_bytes());
+        let mut plain_passes = true;
+        let mut goes_on = false;
+        for item in items.iter() {
+            match item {
+                &Item::Control(span) => self.push(span),
+                Item::Drain => {
+                    let drain_room = if is_blocked { 0 } else { room };
+                    goes_on = drain(client, state, drain_room, turn, &mut |span| self.push(span));
+                }
+                &Item::Plain { span, messages } => {
+                    if messages > 0 {
+                        plain_passes = !is_blocked || span.len() <= room;
+                    }
+                    if plain_passes {
+                        room = room.saturating_sub(span.len());
+                        self.push(span);
+                    } else {
+                        turn.broker.counters.publish_dropped.add(u64::from(messages));
+                    }
+                }
+                Item::Tracked { piece, qos, message, retain, identifiers } => {
+                    let has_room = !is_blocked || piece.len() <= room;
+                    let queued =
+                        || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
+                    let offer = if has_room {
+                        state.session.offer(*qos, piece.len(), queued)
+                    } else {
+                        state.session.enqueue(*qos, piece.len(), queued)
+                    };
+                    match offer {
+                        Offer::Send(packet_id) => {
+                            room = room.saturating_sub(piece.len());
+                            set_packet_id(turn.arena, piece, packet_id);
+                            client.store_inflight(turn.messages.stored_id(*message), packet_id, turn.batch);
+                            self.push(piece.head);
+                            self.push(piece.payload);
+                        }
+                        Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => {}
+                        Offer::Refused(_) => client.queue_full(turn.messages.stored_id(*message), turn),
+                    }
+                }
+            }
+        }
+        goes_on
+    }
+
+    /// Offers QoS 1 and 2 messages to the session of a Client that is away.
+    fn leave(
+        &mut self,
+        client: &Client,
+        state: &mut ClientState,
+        items: &Items,
+        turn: &mut Surroundings<'_>,
+    ) {
+        for item in items.iter() {
+            if let Item::Tracked { piece, qos, message, retain, identifiers } = item {
+                let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
+                if let Offer::Refused(_) = state.session.enqueue(*qos, piece.len(), queued) {
+                    client.queue_full(turn.messages.stored_id(*message), turn);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, span: Span) {
+        if span.len() == 0 {
+            return;
+        }
+        match self.ranges.last_mut() {
+            Some(last) if last.touches(span) => *last = last.joined(span),
+            _ => self.ranges.push(span),
+        }
+    }
+}
+
+fn set_packet_id(arena: &mut Arena, piece: &Piece, packet_id: PacketId) {
+    if let Some(at) = piece.packet_id_at {
+        let target = arena.get_mut(piece.head.slice(at as usize, 2));
+        target.copy_from_slice(&packet_id.get().to_be_bytes());
+    }
+}

@@ -1,0 +1,104 @@
+//! What a receiver gets in a turn: ranges of the arena, in order.
+
+use lotmq_codec::QoS;
+
+use super::arena::Span;
+use crate::subscription::Identifiers;
+
+/// One encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    /// Fixed header to properties; the whole packet when `payload` is empty.
+    pub(crate) head: Span,
+    /// Where the Packet Identifier lies in `head`; only QoS 1 and 2 have one.
+    pub(crate) packet_id_at: Option<u32>,
+    /// The payload where it was not copied behind the head.
+    pub(crate) payload: Span,
+}
+
+impl Piece {
+    /// Bytes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+}
+
+/// One step of what is written to a receiver.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// An acknowledgement or another packet that is never dropped.
+    Control(Span),
+    /// QoS 0 messages, neighbours in the arena. None are counted in the second part of a message that lies apart from its head.
+    Plain {
+        /// Their bytes.
+        span: Span,
+        /// How many begin in them.
+        messages: u32,
+    },
+    /// What waits in the session, as far as there is room.
+    Drain,
+    /// A message that needs a Packet Identifier of the receiver's session.
+    Tracked {
+        /// Its bytes.
+        piece: Piece,
+        /// Its QoS for this receiver, 1 or 2.
+        qos: QoS,
+        /// Which of the turn's messages it is.
+        message: u32,
+        /// RETAIN as sent to this receiver.
+        retain: bool,
+        /// Subscription Identifiers as sent to this receiver.
+        identifiers: Identifiers,
+    },
+}
+
+/// The items for one receiver; neighbours merge as they are added.
+#[derive(Default)]
+pub(crate) struct Items(Vec<Item>);
+
+impl Items {
+    pub(crate) fn control(&mut self, span: Span) {
+        if let Some(Item::Control(last)) = self.0.last_mut()
+            && last.touches(span)
+        {
+            *last = last.joined(span);
+            return;
+        }
+        self.0.push(Item::Control(span));
+    }
+
+    pub(crate) fn plain(&mut self, piece: &Piece) {
+        if let Some(Item::Plain { span, messages }) = self.0.last_mut()
+            && *messages > 0
+            && span.touches(piece.head)
+        {
+            *span = span.joined(piece.head);
+            *messages += 1;
+        } else {
+            self.0.push(Item::Plain { span: piece.head, messages: 1 });
+        }
+        if piece.payload.len() > 0 {
+            self.0.push(Item::Plain { span: piece.payload, messages: 0 });
+        }
+    }
+
+    pub(crate) fn tracked(&mut self, piece: Piece, qos: QoS, message: u32, flags: (bool, Identifiers)) {
+        let (retain, identifiers) = flags;
+        self.0.push(Item::Tracked { piece, qos, message, retain, identifiers });
+    }
+
+    /// Sends what waits in the session.
+    pub(crate) fn drain(&mut self) {
+        if !matches!(self.0.last(), Some(Item::Drain)) {
+            self.0.push(Item::Drain);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Item> {
+        self.0.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

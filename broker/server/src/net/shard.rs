@@ -1,0 +1,313 @@
+//! A shard: one thread with a single-threaded runtime that reads the connections it was given.
+//!
+//! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends the turn), the committer (releases what
+//! waited for the store) and the ticker (keep alive, load, stale routes).
+//!
+//! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs.
+
+use std::future::poll_fn;
+use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lotmq_session::KeepAliveVerdict;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tracing::warn;
+
+use super::connection::{Connection, Drive};
+use super::listener::{self, Listener};
+use super::turn::Turn;
+use crate::broker::Broker;
+use crate::close::CloseReason;
+use crate::limits::{CONNECT_TIMEOUT, SHARD_BUSY_PERMILLE};
+
+/// How often a shard looks after its timers.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+/// Ticks between two sweeps of the list of open connections.
+const SWEEP_TICKS: u64 = 40;
+
+/// The face of a shard for other threads.
+pub(crate) struct Shard {
+    inbox: mpsc::UnboundedSender<Order>,
+    pub(crate) connections: AtomicUsize,
+    /// Thousandths of the last second that the thread spent working.
+    busy_permille: AtomicU32,
+    committed: Committed,
+    stop: Notify,
+}
+
+/// What the store's thread tells a shard.
+#[derive(Default)]
+struct Committed {
+    /// Whether anything of this shard waits for a commit.
+    waits: AtomicBool,
+    notify: Notify,
+}
+
+/// What other threads ask of a shard.
+enum Order {
+    Serve(Arrival),
+    Listen(Arc<Listener>, TcpListener),
+}
+
+/// An accepted socket on its way to its shard.
+pub(crate) struct Arrival {
+    pub(crate) stream: StdStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: Arc<Listener>,
+}
+
+/// The threads of all shards.
+pub(crate) struct ShardThreads(Vec<JoinHandle<()>>);
+
+impl Shard {
+    /// Hands a connection over. False when the shard has stopped.
+    pub(crate) fn give(&self, arrival: Arrival) -> bool {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.inbox.send(Order::Serve(arrival)).is_ok()
+    }
+
+    /// Lets the shard accept the connections of a listener.
+    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: TcpListener) {
+        // A shard that has stopped accepts nothing, as it should.
+        let _ = self.inbox.send(Order::Listen(listener, socket));
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
+    }
+
+    /// Tells the shard that a group was committed, if it waits for one.
+    pub(crate) fn committed(&self) {
+        if self.committed.waits.load(Ordering::Acquire) {
+            self.committed.notify.notify_one();
+        }
+    }
+
+    /// Says whether the shard wants to hear of commits.
+    pub(crate) fn wait_for_commit(&self, waits: bool) {
+        self.committed.waits.store(waits, Ordering::Release);
+    }
+
+    /// Closes every connection of the shard and ends its thread.
+    pub(crate) fn stop(&self) {
+        self.stop.notify_one();
+    }
+}
+
+/// Picks the shard for a new connection.
+pub(crate) fn place(shards: &[Arc<Shard>]) -> &Arc<Shard> {
+    let idle_enough = shards.iter().find(|shard| !shard.is_busy());
+    idle_enough.unwrap_or_else(|| {
+        shards
+            .iter()
+            .min_by_key(|shard| shard.connections.load(Ordering::Relaxed))
+            .expect("a broker has at least one shard")
+    })
+}
+
+/// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
+pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
+    let (shards, seats) = (0..count)
+        .map(|_| {
+            let (inbox, orders) = mpsc::unbounded_channel();
+            let shard = Arc::new(Shard {
+                inbox,
+                connections: AtomicUsize::new(0),
+                busy_permille: AtomicU32::new(0),
+                committed: Committed::default(),
+                stop: Notify::new(),
+            });
+            (Arc::clone(&shard), (shard, orders))
+        })
+        .unzip();
+    (shards, Seats(seats))
+}
+
+/// Shards whose threads have not started.
+pub(crate) struct Seats(Vec<(Arc<Shard>, mpsc::UnboundedReceiver<Order>)>);
+
+impl Seats {
+    pub(crate) fn start(self, broker: &Arc<Broker>) -> std::io::Result<ShardThreads> {
+        let mut threads = Vec::new();
+        for (number, (shard, orders)) in self.0.into_iter().enumerate() {
+            let broker = Arc::clone(broker);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+                Turn::install(Arc::clone(&broker), Some(Arc::clone(&shard)));
+                runtime.block_on(run(&shard, &broker, orders));
+                Turn::uninstall();
+            })?;
+            threads.push(thread);
+        }
+        Ok(ShardThreads(threads))
+    }
+}
+
+impl ShardThreads {
+    /// Waits until all shards have ended.
+    pub(crate) fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                warn!("a shard ended by a panic");
+            }
+        }
+    }
+}
+
+/// Per-shard state that its tasks share; all of them run on one thread, the lock is never contended.
+struct Local {
+    shard: Arc<Shard>,
+    broker: Arc<Broker>,
+    open: Mutex<Vec<Weak<Connection>>>,
+}
+
+async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedReceiver<Order>) {
+    let local = Arc::new(Local {
+        shard: Arc::clone(shard),
+        broker: Arc::clone(broker),
+        open: Mutex::new(Vec::new()),
+    });
+    let flusher = tokio::spawn(flush_turns());
+    let committer = tokio::spawn(release_commits(Arc::clone(&local)));
+    let ticker = tokio::spawn(tick(Arc::clone(&local)));
+    let inbox = tokio::spawn(receive(Arc::clone(&local), orders));
+    shard.stop.notified().await;
+    inbox.abort();
+    close_all(&local).await;
+    for task in [ticker, committer, flusher] {
+        task.abort();
+    }
+    Turn::with(Turn::flush);
+}
+
+/// Starts the task of every connection that arrives.
+async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        let Arrival { stream, peer, listener } = match order {
+            Order::Serve(arrival) => arrival,
+            Order::Listen(listener, socket) => {
+                tokio::spawn(listener::serve(listener, socket));
+                continue;
+            }
+        };
+        match TcpStream::from_std(stream) {
+            Ok(stream) => start(&local, Connection::new(stream, peer, listener)),
+            Err(error) => {
+                local.shard.connections.fetch_sub(1, Ordering::Relaxed);
+                warn!(%peer, %error, "connection refused");
+            }
+        }
+    }
+}
+
+fn start(local: &Arc<Local>, connection: Connection) {
+    let connection = Arc::new(connection);
+    Turn::with(|turn| turn.watch(&connection, local.broker.clock.now().plus(CONNECT_TIMEOUT)));
+    local.open.lock().push(Arc::downgrade(&connection));
+    local.broker.counters.connections_opened.add(1);
+    local.broker.connections.fetch_add(1, Ordering::Relaxed);
+    tokio::spawn(Drive(connection));
+}
+
+/// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
+async fn flush_turns() {
+    poll_fn(|cx| {
+        Turn::with(|turn| {
+            turn.flush();
+            turn.await_work(cx.waker());
+        });
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// Releases what waited for a commit.
+async fn release_commits(local: Arc<Local>) {
+    loop {
+        local.shard.committed.notify.notified().await;
+        Turn::with(|turn| {
+            turn.tick();
+            turn.commits_settled();
+        });
+    }
+}
+
+async fn tick(local: Arc<Local>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut load = Load::start();
+    let mut ticks = 0_u64;
+    loop {
+        interval.tick().await;
+        let tenants = local.broker.tenants.all();
+        Turn::with(|turn| {
+            turn.tick();
+            expire(turn);
+            turn.routes.drop_stale(&tenants);
+        });
+        local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
+        ticks += 1;
+        if ticks % SWEEP_TICKS == 0 {
+            local.open.lock().retain(|connection| connection.strong_count() > 0);
+        }
+    }
+}
+
+/// Closes connections that sent no CONNECT in time, or nothing for 1.5 times their Keep Alive.
+fn expire(turn: &mut Turn) {
+    for connection in turn.overdue() {
+        match connection.check_alive(turn.now()) {
+            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.watch(&connection, deadline),
+            Ok(KeepAliveVerdict::Off) => {}
+            Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
+            Err(reason) => connection.request_close(reason),
+        }
+    }
+}
+
+async fn close_all(local: &Local) {
+    let open = std::mem::take(&mut *local.open.lock());
+    for connection in open.iter().filter_map(Weak::upgrade) {
+        connection.request_close(CloseReason::ServerShutdown);
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
+    while open.iter().any(|connection| connection.strong_count() > 0)
+        && tokio::time::Instant::now() < deadline
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The thread's share of work, by its CPU clock.
+struct Load {
+    cpu: Duration,
+    wall: std::time::Instant,
+}
+
+impl Load {
+    fn start() -> Self {
+        Self { cpu: thread_cpu(), wall: std::time::Instant::now() }
+    }
+
+    fn permille(&mut self) -> u32 {
+        let (cpu, wall) = (thread_cpu(), std::time::Instant::now());
+        let worked = cpu.saturating_sub(self.cpu).as_micros();
+        let passed = wall.duration_since(self.wall).as_micros().max(1);
+        (self.cpu, self.wall) = (cpu, wall);
+        u32::try_from(worked * 1000 / passed).unwrap_or(u32::MAX)
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}

@@ -1,0 +1,369 @@
+//! A thread's turn: what it has read, what goes to whom, and the moment when everything leaves.
+//!
+//! A turn begins with the first read after the last flush and ends when the thread's other ready connections have been read too (the flusher
+//! task stands behind them in the run queue), or when its memory is full. At its end, in this order: durable changes go to the store as one
+//! batch, each touched receiver is written once, triggered guests get their events, the arena is reset.
+//!
+//! The same type serves threads without connections (guest executors, command workers): they route what they publish and flush when done.
+//!
+//! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
+//! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
+
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use lotmq_codec::{ProtocolVersion, QoS};
+use lotmq_session::{Time, TimerWheel};
+use lotmq_store::{Batch, MessageId, Ticket};
+
+use super::arena::{Arena, Span};
+use super::connection::Connection;
+use super::outbound::{Delivery, Surroundings};
+use super::piece::Items;
+use super::shard::{Shard, TICK};
+use tracing::warn;
+
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::guests::GuestEvents;
+use crate::limits::TURN_ENCODED_BYTES_MAX;
+use crate::message::{Message, MessageParts};
+use crate::release::{Release, Releases};
+use crate::route::RouteCache;
+
+thread_local! {
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+/// See the module's documentation.
+pub(crate) struct Turn {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) arena: Arena,
+    pub(crate) routes: RouteCache,
+    pub(crate) messages: Messages,
+    pub(crate) touched: Touched,
+    /// Durable changes of this turn.
+    pub(crate) batch: Batch,
+    /// Acknowledgements that wait for this turn's batch.
+    pub(crate) on_commit: Vec<Release>,
+    pub(crate) releases: Releases,
+    pub(crate) guest_events: GuestEvents,
+    delivery: Delivery,
+    deadlines: TimerWheel<Weak<Connection>>,
+    flusher: Option<Waker>,
+    /// The shard of this thread; `None` for threads without connections.
+    shard: Option<Arc<Shard>>,
+    now: Time,
+    wall_ms: u64,
+}
+
+impl Turn {
+    /// Gives the calling thread a turn. Call once per thread, before [`Turn::with`].
+    pub(crate) fn install(broker: Arc<Broker>, shard: Option<Arc<Shard>>) {
+        let turn = Self {
+            arena: Arena::new(),
+            routes: RouteCache::default(),
+            messages: Messages::default(),
+            touched: Touched::default(),
+            batch: Batch::default(),
+            on_commit: Vec::new(),
+            releases: Releases::default(),
+            guest_events: GuestEvents::default(),
+            delivery: Delivery::default(),
+            deadlines: TimerWheel::new(TICK, broker.clock.now()),
+            flusher: None,
+            shard,
+            now: broker.clock.now(),
+            wall_ms: broker.clock.wall_ms(),
+            broker,
+        };
+        TURN.with(|cell| *cell.borrow_mut() = Some(turn));
+    }
+
+    /// Lets `work` use the thread's turn.
+    ///
+    /// # Panics
+    /// When the thread has none, or inside another call: turns are handed down as arguments.
+    pub(crate) fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
+        TURN.with(|cell| {
+            let mut turn = cell.borrow_mut();
+            work(turn.as_mut().expect("every thread that routes has installed a turn"))
+        })
+    }
+
+    /// Takes the thread's turn away at its end, so that it does not keep the broker alive.
+    pub(crate) fn uninstall() {
+        TURN.with(|cell| cell.borrow_mut().take());
+    }
+
+    /// The broker's clock, read when the thread woke up.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Milliseconds since 1970 with the same freshness.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
+    /// Reads the clocks anew. Called when a thread wakes up.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.broker.clock.now();
+        self.wall_ms = self.broker.clock.wall_ms();
+    }
+
+    /// Looks after `connection` at a time of the broker's clock: it comes out of [`Turn::overdue`] then.
+    pub(crate) fn watch(&mut self, connection: &Arc<Connection>, at: Time) {
+        self.deadlines.insert(at, Arc::downgrade(connection));
+    }
+
+    /// The connections whose watch has ended.
+    pub(crate) fn overdue(&mut self) -> Vec<Arc<Connection>> {
+        let mut due = Vec::new();
+        self.deadlines.advance(self.now, |connection| due.extend(connection.upgrade()));
+        due
+    }
+
+    /// What a receiver gets in this turn.
+    pub(crate) fn entry(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
+        if self.touched.is_empty() {
+            self.call_flusher();
+        }
+        self.touched.of(client)
+    }
+
+    /// Appends an acknowledgement or another control packet for `client`.
+    pub(crate) fn control(&mut self, client: &Arc<Client>, encode: impl FnOnce(&mut Vec<u8>)) {
+        let (span, ()) = self.arena.encode(encode);
+        self.entry(client).items.control(span);
+    }
+
+    /// Sends `release` when this turn's batch is committed, or at once when there is nothing to commit.
+    pub(crate) fn when_committed(&mut self, release: Release) {
+        self.call_flusher();
+        self.on_commit.push(release);
+    }
+
+    /// Makes sure that the flusher runs although no receiver was touched.
+    pub(crate) fn call_flusher(&mut self) {
+        if let Some(waker) = self.flusher.take() {
+            waker.wake();
+        }
+    }
+
+    /// Where the flusher task waits for the next turn.
+    pub(crate) fn await_work(&mut self, waker: &Waker) {
+        self.flusher = Some(waker.clone());
+    }
+
+    /// Writes everything out and starts a new turn.
+    pub(crate) fn flush(&mut self) {
+        self.write_out();
+        self.arena.reset();
+    }
+
+    /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid.
+    pub(crate) fn relieve(&mut self) {
+        if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX {
+            self.write_out();
+            self.arena.reset_scratch();
+        }
+    }
+
+    fn write_out(&mut self) {
+        // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
+        while !self.touched.is_empty() || !self.batch.is_empty() || !self.on_commit.is_empty() {
+            self.deliver();
+            self.submit();
+        }
+        self.guest_events.submit();
+        self.messages.clear();
+    }
+
+    fn deliver(&mut self) {
+        let Self { arena, touched, messages, batch, delivery, broker, wall_ms, .. } = self;
+        let mut surroundings = Surroundings { arena, messages, batch, broker, wall_ms: *wall_ms };
+        for entry in touched.drain() {
+            delivery.deliver(entry, &mut surroundings);
+        }
+        touched.finish();
+    }
+
+    fn submit(&mut self) {
+        if self.batch.is_empty() {
+            for release in std::mem::take(&mut self.on_commit) {
+                release.granted(self);
+            }
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        match self.broker.store.append(batch) {
+            Ok(ticket) => self.hold(ticket),
+            Err(error) => {
+                warn!(%error, "store refused a batch");
+                for release in std::mem::take(&mut self.on_commit) {
+                    release.refused(self);
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, ticket: Ticket) {
+        if self.on_commit.is_empty() {
+            return;
+        }
+        self.releases.hold(ticket, self.on_commit.drain(..));
+        if let Some(shard) = &self.shard {
+            shard.wait_for_commit(true);
+        }
+        // The commit may have been faster than the shard's wish to hear of it.
+        self.release_committed();
+    }
+
+    /// Does what waits for commits that are settled, and says whether more is waiting.
+    pub(crate) fn commits_settled(&mut self) {
+        self.release_committed();
+        if self.releases.is_empty()
+            && let Some(shard) = &self.shard
+        {
+            shard.wait_for_commit(false);
+        }
+    }
+}
+
+/// The messages of this turn that someone may have to keep.
+#[derive(Default)]
+pub(crate) struct Messages(Vec<TurnMessage>);
+
+/// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
+pub(crate) struct TurnMessage {
+    pub(crate) topic: Span,
+    pub(crate) properties: Span,
+    pub(crate) payload: Span,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) expires_at_ms: Option<u64>,
+    pub(crate) shared: Option<Arc<Message>>,
+}
+
+impl Messages {
+    pub(crate) fn push(&mut self, message: TurnMessage) -> u32 {
+        self.0.push(message);
+        u32::try_from(self.0.len() - 1).expect("a turn has fewer messages than bytes")
+    }
+
+    /// The owned form of a message, copied out of the arena the first time.
+    pub(crate) fn shared(&mut self, index: u32, arena: &Arena) -> &Arc<Message> {
+        let message = &mut self.0[index as usize];
+        message.shared.get_or_insert_with(|| {
+            let parts = MessageParts {
+                topic: std::str::from_utf8(arena.get(message.topic))
+                    .expect("topics are UTF-8 since they were decoded"),
+                properties: arena.get(message.properties),
+                payload: arena.get(message.payload),
+                qos: message.qos,
+                retain: message.retain,
+                expires_at_ms: message.expires_at_ms,
+            };
+            Arc::new(Message::new(0, parts))
+        })
+    }
+
+    /// The number in the store, for a message that is stored.
+    pub(crate) fn stored_id(&self, index: u32) -> Option<MessageId> {
+        let shared = self.0[index as usize].shared.as_ref()?;
+        (shared.id != 0).then_some(MessageId(shared.id))
+    }
+
+    /// Sets the owned form of a message that was made before, as for a durable one.
+    pub(crate) fn set_shared(&mut self, index: u32, shared: Arc<Message>) {
+        self.0[index as usize].shared = Some(shared);
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The receivers of a turn. Finding one again costs one look into a table by the Client's number.
+#[derive(Default)]
+pub(crate) struct Touched {
+    entries: Vec<TouchedClient>,
+    live: usize,
+    marks: Vec<Mark>,
+    serial: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    serial: u32,
+    slot: u32,
+}
+
+/// What one receiver gets in this turn.
+#[derive(Default)]
+pub(crate) struct TouchedClient {
+    pub(crate) client: Option<Arc<Client>>,
+    /// For which version its items are encoded; `None` while it is away, when only what its session keeps matters.
+    pub(crate) version: Option<ProtocolVersion>,
+    /// Largest packet that it takes.
+    pub(crate) packet_bytes_max: u32,
+    pub(crate) items: Items,
+}
+
+impl Touched {
+    fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// The entry of a Client, a new one at its first mention in the turn.
+    pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
+        let number = client.number as usize;
+        if number >= self.marks.len() {
+            self.marks.resize(number + 1, Mark::default());
+        }
+        let mark = self.marks[number];
+        let slot = mark.slot as usize;
+        // A number may belong to another Client since: compare the Client too.
+        let known = mark.serial == self.serial
+            && slot < self.live
+            && self.entries[slot].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
+        if known {
+            return &mut self.entries[slot];
+        }
+        self.add(client, number)
+    }
+
+    fn add(&mut self, client: &Arc<Client>, number: usize) -> &mut TouchedClient {
+        let slot = self.live;
+        if slot == self.entries.len() {
+            self.entries.push(TouchedClient::default());
+        }
+        self.live += 1;
+        self.marks[number] =
+            Mark { serial: self.serial, slot: u32::try_from(slot).expect("fewer Clients than 4 G") };
+        let entry = &mut self.entries[slot];
+        entry.client = Some(Arc::clone(client));
+        (entry.version, entry.packet_bytes_max) = client.wire();
+        entry
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = &mut TouchedClient> {
+        self.entries[..self.live].iter_mut()
+    }
+
+    fn finish(&mut self) {
+        for entry in &mut self.entries[..self.live] {
+            entry.client = None;
+            entry.items.clear();
+        }
+        self.live = 0;
+        self.serial = self.serial.wrapping_add(1);
+        if self.serial == 0 {
+            // Marks of four billion turns ago must not look like this turn's.
+            self.marks.fill(Mark::default());
+            self.serial = 1;
+        }
+    }
+}

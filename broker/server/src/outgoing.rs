@@ -1,0 +1,181 @@
+//! What a Client gets that was waiting for it: unfinished messages after a reconnect, its queue, retained messages of new subscriptions.
+//!
+//! All of it leaves at the end of a turn, between the items before and behind it, under the lock of the Client's state; so it neither overtakes
+//! nor is overtaken by what is published meanwhile.
+
+use lotmq_codec::{
+    Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
+    ReasonCode, encode_ack, encode_publish,
+};
+use lotmq_session::{Offer, Outbound};
+use lotmq_store::Op;
+
+use crate::client::{Client, ClientState, Queued};
+use crate::limits::REPLAY_BYTES_MAX;
+use crate::message::Message;
+use crate::net::arena::{Arena, Span};
+use crate::net::outbound::Surroundings;
+use crate::subscription::Identifiers;
+
+/// How one waiting message is sent.
+struct Sending<'a> {
+    message: &'a Message,
+    qos: QoS,
+    retain: bool,
+    dup: bool,
+    packet_id: Option<PacketId>,
+    identifiers: &'a Identifiers,
+}
+
+/// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
+pub(crate) fn drain(
+    client: &Client,
+    state: &mut ClientState,
+    mut room: usize,
+    turn: &mut Surroundings<'_>,
+    push: &mut impl FnMut(Span),
+) -> bool {
+    let Some(link) = &state.link else { return false };
+    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    while room > 0 {
+        let Some(outbound) = state.session.next_outbound() else { break };
+        let span = match outbound {
+            Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
+            Outbound::Publish { packet_id, qos, message: queued, dup } => {
+                // Once a QoS 2 message was sent it is finished, expired or not [MQTT-4.3.3-7].
+                if !dup && queued.message.is_expired(turn.wall_ms) {
+                    turn.broker.counters.messages_expired.add(1);
+                    give_up(client, state, packet_id, &queued, turn);
+                    continue;
+                }
+                let (message, identifiers) = (&queued.message, &queued.identifiers);
+                let retain = queued.retain;
+                let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
+                let span = encode(turn.arena, version, &sending, turn.wall_ms);
+                if span.len() > packet_max {
+                    turn.broker.counters.publish_too_large.add(1);
+                    give_up(client, state, packet_id, &queued, turn);
+                    continue;
+                }
+                if !dup {
+                    client.store_inflight(queued.stored_id(), packet_id, turn.batch);
+                }
+                span
+            }
+        };
+        room = room.saturating_sub(span.len());
+        push(span);
+    }
+    replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push)
+}
+
+fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> Span {
+    let ack = Ack {
+        ack_type: AckType::Pubrel,
+        packet_id,
+        reason: ReasonCode::Success,
+        properties: Properties::EMPTY,
+    };
+    let (span, result) = arena.encode(|out| encode_ack(out, version, &ack));
+    result.expect("PUBREL with success is legal in every version");
+    span
+}
+
+/// Ends the exchange of a message that is not sent after all; its slot is free again.
+fn give_up(
+    client: &Client,
+    state: &mut ClientState,
+    packet_id: PacketId,
+    queued: &Queued,
+    turn: &mut Surroundings<'_>,
+) {
+    if state.session.drop_outbound(packet_id).is_ok()
+        && client.is_durable()
+        && let Some(message) = queued.stored_id()
+    {
+        turn.batch.push(Op::Dequeue { session: client.stored_id(), message });
+    }
+}
+
+/// Sends retained messages for new subscriptions; pauses when the window or the room is used up. True when it could go on at once.
+fn replay(
+    client: &Client,
+    state: &mut ClientState,
+    mut room: usize,
+    turn: &mut Surroundings<'_>,
+    push: &mut impl FnMut(Span),
+) -> bool {
+    let Some(link) = &state.link else { return false };
+    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    let mut replays = std::mem::take(&mut state.replays);
+    while let Some(replay) = replays.first_mut() {
+        if room == 0 || !state.session.can_send() {
+            break;
+        }
+        let Some(message) = replay.next(&client.tenant, turn.wall_ms) else {
+            replays.remove(0);
+            continue;
+        };
+        let qos = message.qos.min(replay.options.qos);
+        let identifiers = replay.options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+        let packet_id = if qos == QoS::AtMostOnce {
+            None
+        } else {
+            // Retained messages are stored in their own place: this copy is not of any queue.
+            let copy = || Queued::new(&message, true, &identifiers);
+            match state.session.offer(qos, message.size(), copy) {
+                Offer::Send(packet_id) => Some(packet_id),
+                Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => continue,
+                Offer::Refused(_) => {
+                    turn.broker.counters.queue_full_dropped.add(1);
+                    continue;
+                }
+            }
+        };
+        let sending = Sending {
+            message: &message,
+            qos,
+            retain: true,
+            dup: false,
+            packet_id,
+            identifiers: &identifiers,
+        };
+        let span = encode(turn.arena, version, &sending, turn.wall_ms);
+        if span.len() > packet_max {
+            turn.broker.counters.publish_too_large.add(1);
+            if let Some(packet_id) = packet_id {
+                // It was in flight for a moment only; whether its identifier is found makes no difference.
+                let _ = state.session.drop_outbound(packet_id);
+            }
+            continue;
+        }
+        room = room.saturating_sub(span.len());
+        push(span);
+    }
+    let goes_on = !replays.is_empty() && state.session.can_send();
+    state.replays = replays;
+    goes_on
+}
+
+fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, wall_ms: u64) -> Span {
+    let parts = sending.message.parts();
+    let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    let head = PublishHead {
+        dup: sending.dup,
+        qos: sending.qos,
+        retain: sending.retain,
+        topic: parts.topic,
+        packet_id: sending.packet_id,
+        properties: ForwardProperties {
+            received,
+            message_expiry: sending.message.expiry_left(wall_ms),
+            subscription_ids: sending.identifiers.as_slice(),
+            topic_alias: None,
+        },
+        payload_len: parts.payload.len(),
+    };
+    let (span, result) = arena.encode(|out| encode_publish(out, version, &head, parts.payload));
+    result.expect("a message that came in a packet fits one");
+    span
+}

@@ -1,0 +1,120 @@
+//! What each packet of a Client does.
+//!
+//! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena. An `Err` closes the connection.
+
+pub(crate) mod acknowledge;
+pub(crate) mod connect;
+pub(crate) mod publish;
+pub(crate) mod subscribe;
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use lotmq_codec::{
+    AckType, Disconnect, FixedHeader, PacketId, PacketType, ProtocolVersion, ReasonCode, decode_ping,
+    encode_pingresp,
+};
+use lotmq_session::KeepAlive;
+
+use crate::client::Client;
+use crate::close::CloseReason;
+use crate::net::arena::Span;
+use crate::net::connection::Connection;
+use crate::net::turn::Turn;
+use crate::topic_alias::TopicAliases;
+
+pub(crate) use connect::Login;
+
+/// A connection whose CONNECT was accepted, as its owner sees it.
+pub(crate) struct Open {
+    pub(crate) client: Arc<Client>,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) keep_alive: KeepAlive,
+    /// Whether acknowledgements may carry Reason Strings \[MQTT-3.1.2-29\].
+    pub(crate) wants_problem_information: bool,
+    /// The topic for which a publish was allowed last, and under which generation of permissions.
+    pub(crate) allowed: Option<(Box<str>, u64)>,
+    /// Topic Aliases of the Client, once it used one.
+    pub(crate) aliases: Option<Box<TopicAliases>>,
+}
+
+impl Open {
+    /// Answers at once.
+    pub(crate) fn acknowledge(
+        &self,
+        turn: &mut Turn,
+        ack_type: AckType,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
+        self.client.acknowledge(turn, self.version, ack_type, packet_id, reason);
+    }
+}
+
+/// Handles one packet.
+pub(crate) fn handle(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+) -> Result<(), CloseReason> {
+    let body = packet.slice(usize::from(header.header_len), header.remaining_len as usize);
+    match header.check_from_client(open.version)? {
+        PacketType::Publish => publish::handle(connection, open, turn, header, packet, body),
+        PacketType::Puback => acknowledge::handle(connection, open, turn, AckType::Puback, body),
+        PacketType::Pubrec => acknowledge::handle(connection, open, turn, AckType::Pubrec, body),
+        PacketType::Pubrel => acknowledge::handle(connection, open, turn, AckType::Pubrel, body),
+        PacketType::Pubcomp => acknowledge::handle(connection, open, turn, AckType::Pubcomp, body),
+        PacketType::Subscribe => subscribe::subscribe(connection, open, turn, body),
+        PacketType::Unsubscribe => subscribe::unsubscribe(connection, open, turn, body),
+        PacketType::Pingreq => {
+            decode_ping(turn.arena.get(body))?;
+            turn.control(&open.client, encode_pingresp);
+            Ok(())
+        }
+        PacketType::Disconnect => Err(disconnect(open, turn, body)),
+        // A second CONNECT [MQTT-3.1.0-2], AUTH without a method in CONNECT [MQTT-4.12.0-7], packets only a server sends.
+        PacketType::Connect
+        | PacketType::Auth
+        | PacketType::Connack
+        | PacketType::Suback
+        | PacketType::Unsuback
+        | PacketType::Pingresp => Err(CloseReason::Protocol(ReasonCode::ProtocolError)),
+    }
+}
+
+fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
+    let disconnect = match Disconnect::decode(turn.arena.get(body), open.version) {
+        Ok(disconnect) => disconnect,
+        Err(error) => return error.into(),
+    };
+    let maximum = turn.broker.settings.session_expiry_max;
+    let interval = disconnect.properties.session_expiry_interval();
+    match open.client.change_expiry(interval, maximum) {
+        Ok(()) => CloseReason::Disconnected(disconnect.reason),
+        Err(_) => CloseReason::Protocol(ReasonCode::ProtocolError),
+    }
+}
+
+/// The alias of a PUBLISH, resolved before anything else looks at its topic.
+pub(crate) fn resolve_alias(
+    open: &mut Open,
+    turn: &mut Turn,
+    topic: Span,
+    alias: Option<NonZeroU16>,
+) -> Result<Span, CloseReason> {
+    let Some(alias) = alias else { return Ok(topic) };
+    let aliases =
+        open.aliases.get_or_insert_with(|| Box::new(TopicAliases::new(crate::limits::TOPIC_ALIAS_MAXIMUM)));
+    if topic.len() > 0 {
+        aliases
+            .set(alias, turn.arena.text(topic))
+            .map_err(|_| CloseReason::Protocol(ReasonCode::TopicAliasInvalid))?;
+        return Ok(topic);
+    }
+    let known = aliases.get(alias).map_err(|_| CloseReason::Protocol(ReasonCode::TopicAliasInvalid))?;
+    let Some(known) = known else { return Err(CloseReason::Protocol(ReasonCode::ProtocolError)) };
+    let (topic, ()) = turn.arena.encode(|out| out.extend_from_slice(known.as_bytes()));
+    Ok(topic)
+}

@@ -1,0 +1,253 @@
+//! CONNECT: who comes, whether he may, and which session he gets.
+//!
+//! A password that is not remembered is checked on a thread of its own; the connection reads nothing meanwhile.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Peer, Question, Scope};
+use lotmq_codec::{
+    Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
+    ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
+};
+use lotmq_session::{KeepAlive, SessionExpiry};
+use parking_lot::Mutex;
+
+use super::Open;
+use crate::attach::Attachment;
+use crate::client::Client;
+use crate::close::CloseReason;
+use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
+use crate::net::arena::Span;
+use crate::net::connection::{Connection, Phase};
+use crate::net::turn::Turn;
+use crate::will::WillMessage;
+
+/// What a CONNECT asks for, owned.
+pub(crate) struct Request {
+    pub(crate) version: ProtocolVersion,
+    pub(crate) client_id: Arc<str>,
+    /// Whether we chose the identifier \[MQTT-3.1.3-6\].
+    is_assigned: bool,
+    pub(crate) clean_start: bool,
+    pub(crate) keep_alive: u16,
+    /// How long the session outlives the connection, as we grant it.
+    pub(crate) expiry: SessionExpiry,
+    pub(crate) receive_maximum: u16,
+    pub(crate) packet_bytes_max: u32,
+    wants_problem_information: bool,
+    pub(crate) will: Option<Box<WillMessage>>,
+}
+
+/// A login that waits for its password to be checked.
+pub(crate) struct Login {
+    request: Box<Request>,
+    outcome: Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>,
+}
+
+impl Login {
+    pub(crate) fn is_decided(&self) -> bool {
+        self.outcome.lock().is_some()
+    }
+}
+
+/// Handles the first packet of a connection.
+pub(crate) fn begin(
+    connection: &Arc<Connection>,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+) -> Result<Phase, CloseReason> {
+    if header.packet_type() != PacketType::Connect {
+        // Closed without an answer [MQTT-3.1.0-1].
+        return Err(CloseReason::Protocol(ReasonCode::ProtocolError));
+    }
+    let body = packet.slice(usize::from(header.header_len), header.remaining_len as usize);
+    let body = turn.arena.get(body);
+    let connect = match Connect::decode(body) {
+        Ok(connect) => connect,
+        Err(error) => {
+            let mut answer = Vec::new();
+            if encode_connect_refusal(&mut answer, body, error) {
+                connection.write_directly(&answer);
+            }
+            return Err(CloseReason::Refused);
+        }
+    };
+    let request = match read(turn, &connect) {
+        Ok(request) => request,
+        Err(reason) => return Err(refuse(connection, connect.version, reason, None)),
+    };
+    let login = LoginRequest {
+        user_name: connect.user_name,
+        password: connect.password,
+        client_id: Arc::clone(&request.client_id),
+        peer: Peer::Tcp(connection.peer.ip()),
+        anonymous: connection.listener.anonymous,
+    };
+    match connection.listener.tenant.users.begin_login(&login) {
+        LoginStep::Admitted(identity) => accept(connection, &request, Ok(identity), turn).map(Phase::Open),
+        LoginStep::Refused(refusal) => accept(connection, &request, Err(refusal), turn).map(Phase::Open),
+        LoginStep::Verify(pending) => {
+            let outcome = Arc::new(Mutex::new(None));
+            let login = Login { request: Box::new(request), outcome: Arc::clone(&outcome) };
+            let connection = Arc::clone(connection);
+            let broker = Arc::clone(&turn.broker);
+            broker.logins.spawn(move || {
+                let verified = pending.verify();
+                *outcome.lock() = Some(connection.listener.tenant.users.finish_login(verified));
+                connection.call_owner();
+            });
+            Ok(Phase::LoggingIn(login))
+        }
+    }
+}
+
+/// Goes on with a login whose password was checked.
+pub(crate) fn finish(
+    connection: &Arc<Connection>,
+    login: &Login,
+    turn: &mut Turn,
+) -> Result<Open, CloseReason> {
+    let outcome = login.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials));
+    accept(connection, &login.request, outcome, turn)
+}
+
+fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
+    let version = connect.version;
+    let properties = &connect.properties;
+    if properties.authentication_method().is_some() {
+        return Err(ReasonCode::BadAuthenticationMethod);
+    }
+    let is_assigned = connect.client_id.is_empty();
+    if is_assigned && !version.has_properties() && !connect.clean_start {
+        return Err(ReasonCode::ClientIdentifierNotValid);
+    }
+    let client_id: Arc<str> =
+        if is_assigned { turn.broker.assigned_client_id().into() } else { connect.client_id.into() };
+    let will = connect.will.as_ref().map(WillMessage::new).transpose()?;
+    let maximum = turn.broker.settings.session_expiry_max;
+    let wanted = properties.session_expiry_interval();
+    Ok(Request {
+        version,
+        client_id,
+        is_assigned,
+        clean_start: connect.clean_start,
+        keep_alive: connect.keep_alive,
+        expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
+        receive_maximum: properties.receive_maximum().get(),
+        packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
+        wants_problem_information: properties.request_problem_information(),
+        will: will.map(Box::new),
+    })
+}
+
+/// Attaches the connection to its session and answers.
+fn accept(
+    connection: &Arc<Connection>,
+    request: &Request,
+    login: Result<Identity, LoginRefusal>,
+    turn: &mut Turn,
+) -> Result<Open, CloseReason> {
+    let tenant = Arc::clone(&connection.listener.tenant);
+    let identity = match login {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            turn.broker.login_refused(connection, &request.client_id, &refusal);
+            let reason = match refusal {
+                LoginRefusal::BadCredentials => ReasonCode::BadUserNameOrPassword,
+                _ => ReasonCode::NotAuthorized,
+            };
+            return Err(refuse(connection, request.version, reason, Some(&refusal.to_string())));
+        }
+    };
+    if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
+        return Err(refuse(connection, request.version, ReasonCode::NotAuthorized, None));
+    }
+    let identity = Arc::new(identity);
+    let Attachment { client, session_present, is_durable } =
+        crate::attach::attach(&tenant, connection, request, &identity, turn);
+    let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
+    if let Some(deadline) = keep_alive.deadline() {
+        turn.watch(connection, deadline);
+    }
+    answer(connection, request, session_present, turn, &client);
+    if is_durable {
+        client.hold_output(connection);
+        turn.when_committed(crate::release::Release::Connect {
+            client: Arc::clone(&client),
+            connection: Arc::clone(connection),
+        });
+    }
+    client.send_waiting(turn);
+    tenant.guests.connected(&client, turn);
+    turn.broker.logged_in(connection, &client);
+    Ok(Open {
+        client,
+        version: request.version,
+        keep_alive,
+        wants_problem_information: request.wants_problem_information,
+        allowed: None,
+        aliases: None,
+    })
+}
+
+/// CONNACK, with what differs from the standard's defaults.
+fn answer(
+    connection: &Connection,
+    request: &Request,
+    session_present: bool,
+    turn: &mut Turn,
+    client: &Arc<Client>,
+) {
+    let mut announced = PropertyBuf::new();
+    if request.version.has_properties() {
+        announce(&mut announced, connection, request).expect(
+            "the broker's own properties have legal values: the identifier came in a packet or was made here",
+        );
+    }
+    let connack =
+        Connack { session_present, reason: ReasonCode::Success, properties: announced.properties() };
+    turn.control(client, |out| {
+        encode_connack(out, request.version, &connack).expect("an acceptance is legal in every version");
+    });
+}
+
+fn announce(
+    announced: &mut PropertyBuf,
+    connection: &Connection,
+    request: &Request,
+) -> Result<(), EncodeError> {
+    use PropertyId as Id;
+    use PropertyValue as Value;
+    announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
+    announced.push(Id::ReceiveMaximum, Value::TwoByte(RECEIVE_MAXIMUM))?;
+    announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.packet_bytes_max))?;
+    announced.push(Id::TopicAliasMaximum, Value::TwoByte(TOPIC_ALIAS_MAXIMUM))?;
+    if request.is_assigned {
+        announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
+    }
+    Ok(())
+}
+
+/// Answers with a refusal; 5.0 Clients get a sentence with it.
+fn refuse(
+    connection: &Connection,
+    version: ProtocolVersion,
+    reason: ReasonCode,
+    sentence: Option<&str>,
+) -> CloseReason {
+    let mut properties = PropertyBuf::new();
+    if let Some(sentence) = sentence.filter(|_| version.has_properties()) {
+        properties
+            .push(PropertyId::ReasonString, PropertyValue::Utf8(sentence))
+            .expect("our sentences are short and without NUL");
+    }
+    let connack = Connack { properties: properties.properties(), ..Connack::refusal(reason) };
+    let mut answer = Vec::new();
+    // Where the version has no code for the reason, closing is the answer [3.1.1: MQTT-3.2.2-6].
+    if encode_connack(&mut answer, version, &connack).is_ok() {
+        connection.write_directly(&answer);
+    }
+    CloseReason::Refused
+}

@@ -1,0 +1,205 @@
+//! PUBLISH from a Client.
+//!
+//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, de-duplicate QoS 2, retain, route, acknowledge. What was
+//! acknowledged has been taken over; what must survive is acknowledged when it is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_auth::{Question, Verdict};
+use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
+use lotmq_session::InboundPublish;
+use lotmq_store::Op;
+
+use super::{Open, resolve_alias};
+use crate::client::stored_packet_id;
+use crate::close::CloseReason;
+use crate::fan_out::{FanOut, InPlace, Publication};
+use crate::limits::{RECEIVE_MAXIMUM, TOPIC_LEVELS_MAX};
+use crate::net::arena::Span;
+use crate::net::connection::Connection;
+use crate::net::turn::Turn;
+use crate::release::Release;
+
+/// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
+const DUP_AND_RETAIN: u8 = 0b1001;
+
+/// Where the Topic Name starts in the body: behind its length.
+const TOPIC_OFFSET: usize = 2;
+
+/// A decoded PUBLISH as ranges, free of the arena's borrow.
+struct Received {
+    topic: Span,
+    properties: Span,
+    payload: Span,
+    qos: QoS,
+    retain: bool,
+    packet_id: Option<PacketId>,
+    expires_at_ms: Option<u64>,
+    in_place: Option<InPlace>,
+}
+
+pub(super) fn handle(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+    body: Span,
+) -> Result<(), CloseReason> {
+    let received = receive(open, turn, header, packet, body)?;
+    let topic = turn.arena.text(received.topic);
+    if topic.starts_with("$SYS/") {
+        answer(connection, open, turn, &received, FanOut::default(), ReasonCode::NotAuthorized);
+        return Ok(());
+    }
+    if !is_allowed(open, topic) {
+        turn.broker.counters.publish_refused.add(1);
+        answer(connection, open, turn, &received, FanOut::default(), ReasonCode::NotAuthorized);
+        return Ok(());
+    }
+    if let Some(packet_id) = received.packet_id
+        && !take_over(connection, open, turn, &received, packet_id)?
+    {
+        return Ok(());
+    }
+    let fan_out = route(open, turn, &received);
+    let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+    answer(connection, open, turn, &received, fan_out, reason);
+    Ok(())
+}
+
+/// Decodes the packet and prepares it for being sent on as it is.
+fn receive(
+    open: &mut Open,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+    body: Span,
+) -> Result<Received, CloseReason> {
+    let publish = Publish::decode(header.first_byte, turn.arena.get(body), open.version)?;
+    let topic = body.slice(TOPIC_OFFSET, publish.topic.len());
+    let properties = body.slice(publish.properties_range.start, publish.properties_range.len());
+    let payload = body.slice(publish.payload_offset, publish.payload.len());
+    let alias = publish.properties.topic_alias();
+    let lifetime = publish.properties.message_expiry_interval();
+    let expires_at_ms = lifetime.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
+    let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
+    let is_reusable = alias.is_none() && header.length_is_shortest();
+    let mut received = Received {
+        topic,
+        properties,
+        payload,
+        qos: publish.qos,
+        retain: publish.retain,
+        packet_id: publish.packet_id,
+        expires_at_ms,
+        in_place: is_reusable.then(|| InPlace {
+            packet,
+            has_properties: open.version.has_properties(),
+            packet_id_at: packet_id_at
+                .map(|at| u32::try_from(at).expect("an identifier follows a topic of at most 64 KiB")),
+        }),
+    };
+    if received.in_place.is_some() {
+        turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
+    }
+    received.topic = resolve_alias(open, turn, topic, alias)?;
+    let topic = turn.arena.get(received.topic);
+    if topic.iter().filter(|&&byte| byte == b'/').count() >= TOPIC_LEVELS_MAX {
+        return Err(CloseReason::Protocol(ReasonCode::TopicNameInvalid));
+    }
+    Ok(received)
+}
+
+/// Asks for permission once per topic and generation of the permissions.
+fn is_allowed(open: &mut Open, topic: &str) -> bool {
+    let decide = &open.client.tenant.permissions;
+    let generation = decide.generation();
+    if let Some((known, at)) = &open.allowed
+        && *at == generation
+        && **known == *topic
+    {
+        return true;
+    }
+    let identity = &open.client.identity();
+    let is_allowed = decide.decide(&Question::publish(identity, topic)) == Verdict::Allow;
+    if is_allowed {
+        open.allowed = Some((topic.into(), generation));
+    }
+    is_allowed
+}
+
+/// Accepts responsibility for a QoS 1 or 2 message. False for a repeated one, which has been answered again.
+fn take_over(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    packet_id: PacketId,
+) -> Result<bool, CloseReason> {
+    let waiting = connection.unacknowledged.load(Ordering::Relaxed);
+    if received.qos == QoS::AtLeastOnce {
+        if waiting >= RECEIVE_MAXIMUM {
+            return Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded));
+        }
+        return Ok(true);
+    }
+    let inbound = open.client.state.lock().session.handle_publish(received.qos, Some(packet_id));
+    match inbound.map_err(|_| CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded))? {
+        InboundPublish::Deliver => {
+            if open.client.is_durable() {
+                let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
+                turn.batch.push(Op::Qos2Received { session, packet_id });
+            }
+            Ok(true)
+        }
+        InboundPublish::Duplicate => {
+            open.acknowledge(turn, AckType::Pubrec, packet_id, ReasonCode::Success);
+            Ok(false)
+        }
+    }
+}
+
+fn route(open: &Open, turn: &mut Turn, received: &Received) -> FanOut {
+    let publication = Publication {
+        topic: received.topic,
+        properties: received.properties,
+        payload: received.payload,
+        qos: received.qos,
+        retain: received.retain,
+        expires_at_ms: received.expires_at_ms,
+        in_place: received.in_place,
+        source: Some(&open.client),
+        hops: 0,
+    };
+    turn.publish(&open.client.tenant, &publication)
+}
+
+/// Acknowledges as the QoS asks for, at once or when the turn's batch is committed.
+fn answer(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    fan_out: FanOut,
+    reason: ReasonCode,
+) {
+    let Some(packet_id) = received.packet_id else { return };
+    let ack_type = if received.qos == QoS::AtLeastOnce { AckType::Puback } else { AckType::Pubrec };
+    let remembers = ack_type == AckType::Pubrec && open.client.is_durable() && !reason.is_failure();
+    if !fan_out.is_durable && !remembers {
+        open.acknowledge(turn, ack_type, packet_id, reason);
+        return;
+    }
+    if ack_type == AckType::Puback {
+        connection.unacknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    turn.when_committed(Release::Acknowledge {
+        client: Arc::clone(&open.client),
+        connection: Arc::clone(connection),
+        ack_type,
+        packet_id,
+        reason,
+    });
+}

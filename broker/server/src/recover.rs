@@ -1,0 +1,196 @@
+//! From what the store found to living tenants: sessions with their queues and subscriptions, retained messages, accounts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{Identity, Peer};
+use lotmq_codec::{PacketId, ProtocolVersion, QoS, RetainHandling};
+use lotmq_session::{
+    DurableState, InflightMessage, InflightStep, QueuedMessage, Session, SessionExpiry, SessionOptions, Time,
+    WillState,
+};
+use lotmq_store::{
+    MessageId, RecoveredDelivery, RecoveredSession, RetainedRow, StoredMessage, SubscriptionRow, WillRow,
+};
+use tracing::warn;
+
+use crate::broker::Broker;
+use crate::client::{Client, ClientState, Queued};
+use crate::message::{Message, MessageParts};
+use crate::subscription::{Identifiers, Options};
+use crate::tenant::Tenant;
+use crate::will::WillMessage;
+
+/// Puts the sessions back; their Clients are away. Deadlines of absence start where they stopped.
+pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {
+    let tenants: HashMap<_, _> =
+        broker.tenants.all().iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
+    let mut messages = Messages::default();
+    for recovered in sessions {
+        let Some(tenant) = tenants.get(&recovered.session.tenant) else {
+            warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
+            continue;
+        };
+        restore(broker, tenant, recovered, &mut messages);
+    }
+}
+
+/// Messages that several sessions share are made once.
+#[derive(Default)]
+struct Messages(HashMap<MessageId, Arc<Message>>);
+
+impl Messages {
+    fn get(&mut self, stored: &StoredMessage) -> Arc<Message> {
+        Arc::clone(self.0.entry(stored.id).or_insert_with(|| Arc::new(message(stored))))
+    }
+}
+
+fn message(stored: &StoredMessage) -> Message {
+    Message::new(
+        stored.id.0,
+        MessageParts {
+            topic: &stored.topic,
+            properties: &stored.properties,
+            payload: &stored.payload,
+            qos: qos(stored.qos),
+            retain: false,
+            expires_at_ms: stored.expires_at_ms,
+        },
+    )
+}
+
+fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, messages: &mut Messages) {
+    let row = &recovered.session;
+    let client_id: Arc<str> = row.client_id.as_str().into();
+    let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
+    let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| broker.clock.wall_ms()));
+    let mut identity = Identity::anonymous(Arc::clone(&client_id), Peer::Unix);
+    identity.user = row.user.as_deref().map(Into::into);
+    let state = ClientState {
+        link: None,
+        session: session(broker, &recovered, messages),
+        subscriptions: BTreeMap::new(),
+        identity: Arc::new(identity),
+        will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at)),
+        expiry,
+        clean_start: false,
+        connected_at_ms: 0,
+        disconnected_at: Some(left_at),
+        replays: Vec::new(),
+        is_over: false,
+    };
+    let deadlines: Vec<Time> =
+        state.will.next_timeout().into_iter().chain(expiry.deadline(left_at)).collect();
+    let client = Arc::new(Client::new(tenant, &client_id, row.id.0, broker.numbers.take(), state));
+    for subscription in &recovered.subscriptions {
+        let options = options(subscription);
+        tenant.subscribe(&client, &subscription.filter, options);
+        client.state.lock().subscriptions.insert(subscription.filter.as_str().into(), options);
+    }
+    tenant.sessions.lock().insert(client_id, Arc::clone(&client));
+    broker.absences.add(&client, deadlines);
+}
+
+fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Messages) -> Session<Queued> {
+    let version = match recovered.session.protocol_level {
+        3 => ProtocolVersion::V3_1,
+        5 => ProtocolVersion::V5,
+        _ => ProtocolVersion::V3_1_1,
+    };
+    let mut state = DurableState::default();
+    for (packet_id, _) in &recovered.pubrel {
+        let (packet_id, step) = (PacketId(*packet_id), InflightStep::AwaitsPubcomp);
+        state.inflight.push(InflightMessage { packet_id, step, bytes: 0, message: None });
+    }
+    for delivery in &recovered.queue {
+        let queued = queued(delivery, messages);
+        let bytes = u32::try_from(queued.message.size()).unwrap_or(u32::MAX);
+        let qos = qos(delivery.qos);
+        match delivery.packet_id {
+            Some(packet_id) => {
+                let step = if qos == QoS::ExactlyOnce {
+                    InflightStep::AwaitsPubrec
+                } else {
+                    InflightStep::AwaitsPuback
+                };
+                let packet_id = PacketId(packet_id);
+                state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
+            }
+            None => state.queue.push(QueuedMessage { message: queued, qos, bytes }),
+        }
+    }
+    let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
+    state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);
+    state.received = recovered.qos2_received.iter().copied().map(PacketId).collect();
+    let options = SessionOptions { keep_inflight: true, ..broker.session_options(version) };
+    match Session::import(options, state) {
+        Ok(session) => session,
+        Err(error) => {
+            warn!(client_id = recovered.session.client_id, %error, "flows of a session could not be restored");
+            let mut session = Session::new(options);
+            session.disconnect();
+            session
+        }
+    }
+}
+
+fn queued(delivery: &RecoveredDelivery, messages: &mut Messages) -> Queued {
+    let identifiers =
+        delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
+    Queued::new(&messages.get(&delivery.message), delivery.retain, &Identifiers::from(identifiers))
+}
+
+fn delayed_will(row: &WillRow, left_at: Time) -> WillState<Box<WillMessage>> {
+    let will = WillMessage {
+        topic: row.topic.as_str().into(),
+        properties: row.properties.as_ref().into(),
+        payload: row.payload.as_ref().into(),
+        qos: qos(row.qos),
+        retain: row.retain,
+        delay_seconds: row.delay_interval_s,
+        expiry_seconds: None,
+    };
+    let due = left_at.plus(Duration::from_secs(row.delay_interval_s.into()));
+    WillState::Delayed { will: Box::new(will), due }
+}
+
+fn options(row: &SubscriptionRow) -> Options {
+    Options {
+        qos: qos(row.qos),
+        no_local: row.no_local,
+        retain_as_published: row.retain_as_published,
+        retain_handling: match row.retain_handling {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            _ => RetainHandling::DoNotSend,
+        },
+        identifier: row.subscription_id.and_then(NonZeroU32::new),
+        sys_broker_only: false,
+    }
+}
+
+/// The store keeps only legal values; a damaged one counts as the strongest promise.
+fn qos(bits: u8) -> QoS {
+    QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
+}
+
+/// Puts the retained messages back.
+pub(crate) fn retained(tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
+    for row in rows {
+        let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        let message = Message::new(
+            0,
+            MessageParts {
+                topic: &row.topic,
+                properties: &row.properties,
+                payload: &row.payload,
+                qos: qos(row.qos),
+                retain: true,
+                expires_at_ms: row.expires_at_ms,
+            },
+        );
+        tenant.retained.write().insert(row.topic.as_str(), Arc::new(message));
+    }
+}

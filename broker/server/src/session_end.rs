@@ -1,0 +1,138 @@
+//! What becomes of a session when its connection ends, when it expires, and when it ends for good.
+
+use std::sync::Arc;
+
+use lotmq_session::{Time, WillDecision};
+use lotmq_store::Op;
+
+use crate::client::Client;
+use crate::close::CloseReason;
+use crate::net::connection::Connection;
+use crate::net::turn::Turn;
+use crate::will::WillMessage;
+
+/// What the end of a connection leaves to be done.
+struct Left {
+    will: Option<Box<WillMessage>>,
+    session_ends: bool,
+    deadlines: Vec<Time>,
+}
+
+/// The connection of a Client has ended. Another connection may have taken the session over meanwhile; then nothing of it changes.
+pub(crate) fn detach(
+    client: &Arc<Client>,
+    connection: &Arc<Connection>,
+    reason: &CloseReason,
+    turn: &mut Turn,
+) {
+    if let Some(left) = leave(client, connection, reason, turn) {
+        if let Some(will) = &left.will {
+            publish_will(client, will, turn);
+        }
+        if left.session_ends {
+            end(client, turn);
+        } else {
+            store(client, turn);
+            turn.broker.absences.add(client, left.deadlines);
+        }
+    }
+    Arc::clone(&client.tenant.guests).disconnected(client, connection, reason, turn);
+}
+
+fn leave(
+    client: &Arc<Client>,
+    connection: &Arc<Connection>,
+    reason: &CloseReason,
+    turn: &Turn,
+) -> Option<Left> {
+    let now = Time::from_millis(turn.wall_ms());
+    let mut sessions = client.tenant.sessions.lock();
+    let mut state = client.state.lock();
+    state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
+    state.link = None;
+    client.set_wire(None);
+    state.session.disconnect();
+    state.replays.clear();
+    state.disconnected_at = Some(now);
+    if reason.discards_will() {
+        state.will.handle_normal_disconnect();
+    }
+    let expiry = state.expiry;
+    let will = match state.will.handle_connection_lost(now, expiry) {
+        WillDecision::Publish(will) => Some(will),
+        WillDecision::Nothing | WillDecision::Later(_) => None,
+    };
+    let session_ends = expiry.ends_with_connection();
+    if session_ends {
+        sessions.remove(&client.client_id);
+    }
+    let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
+    Some(Left { will, session_ends, deadlines })
+}
+
+fn publish_will(client: &Arc<Client>, will: &WillMessage, turn: &mut Turn) {
+    turn.broker.counters.wills_published.add(1);
+    will.publish(&client.tenant, Some(client), turn);
+}
+
+/// Stores that and when the session was left.
+fn store(client: &Arc<Client>, turn: &mut Turn) {
+    let row = crate::attach::row(client, &client.state.lock());
+    turn.batch.push(Op::PutSession(&row));
+    turn.call_flusher();
+}
+
+/// Ends a session for good: its subscriptions, its queue and what is stored of it. True when the turn's batch holds that.
+pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) -> bool {
+    let (subscriptions, will) = {
+        let mut state = client.state.lock();
+        if state.is_over {
+            return false;
+        }
+        state.is_over = true;
+        let options = *state.session.options();
+        state.session = lotmq_session::Session::new(options);
+        state.session.disconnect();
+        (std::mem::take(&mut state.subscriptions), state.will.handle_session_end())
+    };
+    for filter in subscriptions.keys() {
+        client.tenant.unsubscribe(client, filter);
+    }
+    turn.broker.numbers.give_back(client.number);
+    if let Some(will) = will {
+        publish_will(client, &will, turn);
+    }
+    let was_durable = client.is_durable();
+    client.set_durable(false);
+    if was_durable {
+        turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
+        turn.call_flusher();
+    }
+    was_durable
+}
+
+/// A Client's absence has reached its delayed Will or the end of its session.
+pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
+    let now = Time::from_millis(turn.wall_ms());
+    let (will, ends) = {
+        let mut sessions = client.tenant.sessions.lock();
+        let mut state = client.state.lock();
+        let Some(left_at) = state.disconnected_at.filter(|_| !state.is_over) else { return };
+        let will = state.will.handle_timeout(now);
+        let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
+        if ends {
+            sessions.remove(&client.client_id);
+        }
+        (will, ends)
+    };
+    if let Some(will) = will {
+        publish_will(client, &will, turn);
+        if !ends {
+            store(client, turn);
+        }
+    }
+    if ends {
+        turn.broker.counters.sessions_expired.add(1);
+        end(client, turn);
+    }
+}

@@ -1,0 +1,104 @@
+//! What the subscription index keeps with each subscription, and what is merged from it for a topic.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use lotmq_codec::{QoS, RetainHandling};
+
+use crate::client::Client;
+use crate::route::Target;
+
+/// Subscriptions of one tenant, by session number.
+pub(crate) type Index = lotmq_router::SubscriptionIndex<u64, Subscriber>;
+
+/// A group of a shared subscription.
+pub(crate) type SharedGroup = lotmq_router::SharedGroup<u64, Subscriber>;
+
+/// A subscriber and the options of one of its subscriptions.
+#[derive(Clone)]
+pub(crate) struct Subscriber {
+    pub(crate) client: Arc<Client>,
+    pub(crate) options: Options,
+}
+
+/// Subscription options as granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    pub(crate) retain_handling: RetainHandling,
+    pub(crate) identifier: Option<NonZeroU32>,
+    /// Granted for `$SYS/broker/#` only, though the filter asked for more.
+    pub(crate) sys_broker_only: bool,
+}
+
+/// The Subscription Identifiers that a message carries to one Client; nearly always none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identifiers(Option<Arc<[NonZeroU32]>>);
+
+impl Identifiers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(crate) fn as_slice(&self) -> &[NonZeroU32] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+
+    pub(crate) fn one(identifier: NonZeroU32) -> Self {
+        Self(Some([identifier].into()))
+    }
+
+    fn add(&mut self, identifier: NonZeroU32) {
+        let mut all = self.as_slice().to_vec();
+        all.push(identifier);
+        self.0 = Some(all.into());
+    }
+}
+
+impl From<Vec<NonZeroU32>> for Identifiers {
+    fn from(identifiers: Vec<NonZeroU32>) -> Self {
+        Self((!identifiers.is_empty()).then(|| identifiers.into()))
+    }
+}
+
+impl Options {
+    /// Whether these options deliver messages of `topic`, which the filter matches.
+    pub(crate) fn cover(self, topic: &str) -> bool {
+        !self.sys_broker_only || topic.starts_with("$SYS/broker/")
+    }
+}
+
+impl Subscriber {
+    /// This subscription as a receiver of its own.
+    pub(crate) fn target(&self) -> Target {
+        let identifiers = self.options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+        Target {
+            client: Arc::clone(&self.client),
+            qos: self.options.qos,
+            no_local: self.options.no_local,
+            retain_as_published: self.options.retain_as_published,
+            identifiers,
+        }
+    }
+}
+
+impl Target {
+    /// Merges another subscription of the same Client: one copy at the highest QoS with all identifiers \[MQTT-3.3.4-2, -3\].
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.qos = self.qos.max(other.qos);
+        self.no_local &= other.no_local;
+        self.retain_as_published |= other.retain_as_published;
+        for identifier in other.identifiers.as_slice() {
+            self.identifiers.add(*identifier);
+        }
+    }
+}
+
+/// Chooses the member that gets a message: connected ones first, each in turn \[MQTT-4.8.2-3\].
+pub(crate) fn choose(group: &SharedGroup) -> Option<Target> {
+    let connected = group.choose(|_, member| member.client.wire_version().is_some());
+    let (_, member) = connected.or_else(|| group.choose(|_, member| member.client.is_durable()))?;
+    Some(member.target())
+}

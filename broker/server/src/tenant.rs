@@ -1,0 +1,131 @@
+//! A tenant: a closed world of topics, sessions, retained messages and definitions.
+//!
+//! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none is held while a message is written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use lotmq_auth::{Decide, Directory};
+use lotmq_router::{Match, RetainedIndex};
+use lotmq_store::TenantId;
+use parking_lot::{Mutex, RwLock};
+
+use crate::client::Client;
+use crate::guests::Guests;
+use crate::message::Message;
+use crate::route::{Route, Target};
+use crate::subscription::{Index, Options, SharedGroup, Subscriber};
+
+/// See the module's documentation.
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    /// Position among the tenants of this process; threads index their caches with it.
+    pub(crate) number: u32,
+    pub(crate) name: Box<str>,
+    index: RwLock<Index>,
+    /// Changes whenever a route may have changed.
+    pub(crate) generation: AtomicU64,
+    pub(crate) retained: RwLock<RetainedIndex<Arc<Message>>>,
+    pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
+    pub(crate) users: Arc<Directory>,
+    pub(crate) permissions: Arc<dyn Decide>,
+    pub(crate) guests: Arc<Guests>,
+}
+
+impl Tenant {
+    pub(crate) fn new(
+        id: TenantId,
+        number: u32,
+        name: &str,
+        users: Arc<Directory>,
+        permissions: Arc<dyn Decide>,
+        guests: Guests,
+    ) -> Self {
+        Self {
+            id,
+            number,
+            name: name.into(),
+            index: RwLock::new(Index::new()),
+            // Zero means "nothing known" in the threads' caches.
+            generation: AtomicU64::new(1),
+            retained: RwLock::new(RetainedIndex::new()),
+            sessions: Mutex::new(HashMap::new()),
+            users,
+            permissions,
+            guests: Arc::new(guests),
+        }
+    }
+
+    /// Who gets the messages of `topic` now.
+    pub(crate) fn route(&self, topic: &str) -> Route {
+        let mut found: Vec<(u64, Target)> = Vec::new();
+        let mut groups: Vec<Arc<SharedGroup>> = Vec::new();
+        self.index.read().visit(topic, |matched| match matched {
+            Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
+                found.push((*session, subscriber.target()));
+            }
+            Match::Subscriber(..) => {}
+            Match::Group(group) => groups.push(Arc::clone(group)),
+        });
+        Route {
+            topic: topic.into(),
+            targets: merged(found),
+            groups: groups.into(),
+            triggers: self.guests.triggers(topic),
+            is_read: self.guests.reads(topic),
+        }
+    }
+
+    /// Makes every thread compute its routes anew.
+    pub(crate) fn routes_changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Adds or replaces a subscription; the options that were there before.
+    pub(crate) fn subscribe(&self, client: &Arc<Client>, filter: &str, options: Options) -> Option<Options> {
+        let subscriber = Subscriber { client: Arc::clone(client), options };
+        let mut index = self.index.write();
+        let replaced = match lotmq_router::parse_shared(filter) {
+            Ok(Some(shared)) => {
+                index.insert_shared(shared.share_name, shared.filter, client.session_id, subscriber)
+            }
+            _ => index.insert(filter, client.session_id, subscriber),
+        };
+        drop(index);
+        self.routes_changed();
+        replaced.map(|subscriber| subscriber.options)
+    }
+
+    /// Ends a subscription. False when there was none.
+    pub(crate) fn unsubscribe(&self, client: &Client, filter: &str) -> bool {
+        let mut index = self.index.write();
+        let removed = match lotmq_router::parse_shared(filter) {
+            Ok(Some(shared)) => index.remove_shared(shared.share_name, shared.filter, &client.session_id),
+            _ => index.remove(filter, &client.session_id),
+        };
+        drop(index);
+        if removed.is_some() {
+            self.routes_changed();
+        }
+        removed.is_some()
+    }
+
+    /// Number of subscriptions.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.index.read().len()
+    }
+}
+
+/// One target per Client.
+fn merged(mut found: Vec<(u64, Target)>) -> Box<[Target]> {
+    found.sort_by_key(|(session, _)| *session);
+    let mut targets: Vec<Target> = Vec::with_capacity(found.len());
+    for (_, target) in found {
+        match targets.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(&target),
+            _ => targets.push(target),
+        }
+    }
+    targets.into()
+}

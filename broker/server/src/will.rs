@@ -1,0 +1,73 @@
+//! Will Messages: kept with the session, published when the connection ends without a proper DISCONNECT.
+
+use std::sync::Arc;
+
+use lotmq_codec::{PropertyBuf, PropertyId, QoS, ReasonCode, Will};
+
+use crate::client::Client;
+use crate::fan_out::Publication;
+use crate::net::arena::Span;
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// The Will of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct WillMessage {
+    pub(crate) topic: Box<str>,
+    /// Its properties as they are published: without the delay.
+    pub(crate) properties: Box<[u8]>,
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    /// Seconds between the end of the connection and the message \[MQTT-3.1.3-9\].
+    pub(crate) delay_seconds: u32,
+    /// Seconds that the message lives once published.
+    pub(crate) expiry_seconds: Option<u32>,
+}
+
+impl WillMessage {
+    /// Takes the Will out of a CONNECT.
+    ///
+    /// # Errors
+    /// 0x90 for a topic that cannot be published to, and for one of the broker's own.
+    pub(crate) fn new(will: &Will<'_>) -> Result<Self, ReasonCode> {
+        if lotmq_router::topic_name_valid(will.topic).is_err() || will.topic.starts_with("$SYS/") {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        let mut properties = PropertyBuf::new();
+        properties.extend(will.properties, |id| id != PropertyId::WillDelayInterval);
+        Ok(Self {
+            topic: will.topic.into(),
+            properties: properties.properties().raw().into(),
+            payload: will.payload.into(),
+            qos: will.qos,
+            retain: will.retain,
+            delay_seconds: will.properties.will_delay_interval(),
+            expiry_seconds: will.properties.message_expiry_interval(),
+        })
+    }
+
+    /// Publishes it like a message of its Client.
+    pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>, turn: &mut Turn) {
+        let (all, ()) = turn.arena.encode(|out| {
+            out.extend_from_slice(self.topic.as_bytes());
+            out.extend_from_slice(&self.properties);
+            out.extend_from_slice(&self.payload);
+        });
+        let (topic, properties) = (self.topic.len(), self.properties.len());
+        let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
+        let expires_at_ms = self.expiry_seconds.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
+        let publication = Publication {
+            topic: part(0, topic),
+            properties: part(topic, properties),
+            payload: part(topic + properties, self.payload.len()),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms,
+            in_place: None,
+            source,
+            hops: 0,
+        };
+        turn.publish(tenant, &publication);
+    }
+}
