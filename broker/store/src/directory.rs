@@ -13,7 +13,14 @@ const LOCK_FILE: &str = "lotmq.lock";
 /// The lock on a data directory, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is being started shares the descriptor until it runs its program.
+        let _ = self.file.unlock();
+    }
 }
 
 /// Checks for space, makes the directory and locks it. Changes nothing when the disk is full.
@@ -37,7 +44,7 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
         Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
     }
     write_pid(&mut file).map_err(|error| not_writable(&path, error))?;
-    Ok(DirectoryLock { _file: file })
+    Ok(DirectoryLock { file })
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {

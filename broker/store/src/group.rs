@@ -3,23 +3,26 @@
 //!
 //! Invariant: after an error the [`Committer`]'s index may be ahead of the file; it must be loaded anew.
 
-use std::collections::BTreeMap;
+mod packer;
+mod tables;
 
 use redb::{Database, ReadableTable, WriteTransaction};
 
+use crate::MessageId;
+use crate::SessionId;
 use crate::batch::{Batch, RowChange};
 use crate::error::{CommitError, CommitErrorKind};
-use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAYLOAD_PART_BYTES_MAX, SESSION_IDS_RESERVED};
+use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
-use crate::log::chunk::ChunkBuilder;
 use crate::log::index::LogIndex;
-use crate::log::record::{Frames, Records};
+use crate::log::record::Records;
 use crate::log::relocate::{self, Budget};
 use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
-use crate::table::{LOG, MetaRow, PAYLOADS, Row, Table, meta, retained, seal, unseal};
-use crate::{MessageId, SessionId};
+use crate::table::{MetaRow, Row, Table, meta, seal};
+use packer::Packer;
+use tables::{LogTable, Tables};
 
 /// What the writer must know to commit a group.
 pub(crate) struct Committer {
@@ -35,10 +38,6 @@ pub(crate) struct Committer {
     /// An old chunk cannot be read: the log is no longer cleaned, because only a prefix may go.
     is_damaged: bool,
 }
-
-type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
-type LogTable<'t> = redb::Table<'t, u64, &'static [u8]>;
-type PayloadTable<'t> = redb::Table<'t, (u64, u64), &'static [u8]>;
 
 impl Committer {
     /// Takes over what was loaded; the database itself stays with the caller.
@@ -98,14 +97,14 @@ impl Committer {
         let before_lsn = self.index.next_lsn;
         let bytes: usize = batches.clone().map(|batch| batch.records.bytes().len()).sum();
         let mut tables = Tables::new(transaction)?;
-        let mut packer = Packer { chunk: None, remaining: bytes };
+        let mut packer = Packer::new(bytes);
         for batch in batches {
             self.write_batch(batch, &mut packer, &mut tables)?;
         }
         packer.finish(&mut self.index, &mut tables.log)?;
         self.relocate(before_lsn, bytes as u64, &mut tables, counters)?;
         self.drop_dead_chunks(&mut tables.log)?;
-        self.drop_dead_payloads(&mut tables.payloads)
+        self.drop_dead_payloads(&mut tables)
     }
 
     /// Records and row changes in the order in which they were pushed.
@@ -148,7 +147,7 @@ impl Committer {
                 let key = row.key();
                 tables.put(Table::Secrets, &key, &seal(&key, &row))
             }
-            RowChange::PutPayload { message, body } => put_payload(*message, body, &mut tables.payloads),
+            RowChange::PutPayload { message, body } => tables.put_payload(*message, body),
         }
     }
 
@@ -220,7 +219,7 @@ impl Committer {
                 break;
             }
         }
-        let mut packer = Packer { chunk: None, remaining: living.bytes().len() };
+        let mut packer = Packer::new(living.bytes().len());
         packer.write(living.frames(), &mut self.index, &mut tables.log)?;
         packer.finish(&mut self.index, &mut tables.log)
     }
@@ -239,131 +238,18 @@ impl Committer {
         Ok(())
     }
 
-    fn drop_dead_payloads(&mut self, payloads: &mut PayloadTable<'_>) -> Result<(), redb::Error> {
+    fn drop_dead_payloads(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
         self.dead_payloads.extend(self.index.take_dead_payloads());
         for id in std::mem::take(&mut self.dead_payloads) {
-            payloads.retain_in((id.0, 0)..=(id.0, u64::MAX), |_, _| false)?;
-        }
-        Ok(())
-    }
-}
-
-fn put_payload(id: MessageId, body: &[u8], payloads: &mut PayloadTable<'_>) -> Result<(), redb::Error> {
-    for (part, bytes) in body.chunks(PAYLOAD_PART_BYTES_MAX - 1).enumerate() {
-        let mut value = payloads.insert_reserve((id.0, part as u64), bytes.len() + 1)?;
-        if let Some((version, rest)) = value.as_mut().split_first_mut() {
-            *version = 1;
-            rest.copy_from_slice(bytes);
-        }
-    }
-    Ok(())
-}
-
-/// Packs records into chunks and tells the index.
-struct Packer {
-    chunk: Option<ChunkBuilder>,
-    /// Bytes of records still to come, to choose chunk sizes by.
-    remaining: usize,
-}
-
-impl Packer {
-    fn write<'a>(
-        &mut self,
-        frames: impl Iterator<Item = <Frames<'a> as Iterator>::Item>,
-        index: &mut LogIndex,
-        log: &mut LogTable<'_>,
-    ) -> Result<(), redb::Error> {
-        for frame in frames {
-            let frame = frame.map_err(own_bytes)?;
-            if self.chunk.as_ref().is_some_and(|chunk| !chunk.fits(frame.len())) {
-                self.finish(index, log)?;
+            if self.index.message(id).is_none() {
+                tables.delete_payload(id)?;
             }
-            if self.chunk.is_none() {
-                index.begin_chunk();
-            }
-            let chunk = self.chunk.get_or_insert_with(|| {
-                ChunkBuilder::new(index.next_lsn, frame.len() + 2, self.remaining.max(frame.len() + 2))
-            });
-            chunk.push(frame);
-            index.apply(frame).map_err(own_bytes)?;
-            self.remaining = self.remaining.saturating_sub(frame.len() + 2);
         }
         Ok(())
     }
-
-    fn finish(&mut self, index: &mut LogIndex, log: &mut LogTable<'_>) -> Result<(), redb::Error> {
-        let Some(chunk) = self.chunk.take() else { return Ok(()) };
-        let lsn = chunk.lsn;
-        let value = chunk.finish(index.next_message_id);
-        log.insert(lsn, value.as_slice())?;
-        index.end_chunk(value.len());
-        Ok(())
-    }
 }
 
-/// Records that we encoded ourselves a moment ago do not decode: memory is damaged, nothing must be written.
-fn own_bytes(error: crate::encoding::Malformed) -> redb::Error {
-    redb::Error::Corrupted(error.to_string())
-}
-
-/// The tables of one transaction; row tables are opened when they are needed.
-struct Tables<'t> {
-    transaction: &'t WriteTransaction,
-    log: LogTable<'t>,
-    payloads: PayloadTable<'t>,
-    rows: BTreeMap<Table, RowTable<'t>>,
-}
-
-impl<'t> Tables<'t> {
-    fn new(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        let log = transaction.open_table(LOG)?;
-        let payloads = transaction.open_table(PAYLOADS)?;
-        Ok(Self { transaction, log, payloads, rows: BTreeMap::new() })
-    }
-
-    fn table(&mut self, table: Table) -> Result<&mut RowTable<'t>, redb::Error> {
-        use std::collections::btree_map::Entry;
-        match self.rows.entry(table) {
-            Entry::Occupied(open) => Ok(open.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(self.transaction.open_table(table.definition())?)),
-        }
-    }
-
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
-        self.table(table)?.insert(key, value)?;
-        Ok(())
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), redb::Error> {
-        self.table(table)?.remove(key)?;
-        Ok(())
-    }
-
-    fn delete_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<(), redb::Error> {
-        let table = self.table(table)?;
-        match after_prefix(prefix) {
-            Some(end) => table.retain_in(prefix..end.as_slice(), |_, _| false)?,
-            None => table.retain_in(prefix.., |_, _| false)?,
-        }
-        Ok(())
-    }
-
-    fn retained_version(&mut self, key: &[u8]) -> Result<Option<u64>, redb::Error> {
-        let stored = self.table(Table::Retained)?.get(key)?;
-        Ok(stored.and_then(|value| {
-            unseal(key, value.value()).ok().and_then(|(_, body)| retained::version_of(body))
-        }))
-    }
-}
-
-/// The first key that does not start with the prefix; `None` if there is none.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
-    let mut end = prefix.get(..=last)?.to_vec();
-    *end.last_mut()? += 1;
-    Some(end)
-}
-
+/// What a failed call of redb means to those who wait.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
     let error = error.into();
     let kind = if matches!(&error, redb::Error::Io(io) if is_full(io)) {
@@ -378,18 +264,4 @@ pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_the_next_key_that_lacks_it() {
-        for (prefix, expected) in
-            [(&[1, 2][..], Some(vec![1, 3])), (&[1, 0xff][..], Some(vec![2])), (&[0xff, 0xff][..], None)]
-        {
-            assert_eq!(after_prefix(prefix), expected);
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! Opening the database file: creating the schema, checking it, reading every table.
 
 use std::collections::HashMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
@@ -10,8 +11,9 @@ use redb::{
 };
 
 use crate::backend::{AnyBackend, BackendFactory};
+use crate::directory;
 use crate::error::{Corruption, OpenError};
-use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
+use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_AT_START_MIN};
 use crate::log::index::LogIndex;
 use crate::log::replay;
 use crate::recovered::{Recovered, RecoveredSecret, RecoveredSession};
@@ -23,12 +25,16 @@ use crate::table::{
 use crate::{MessageId, SessionId, TenantId};
 
 /// Why a database could not be loaded, before the path is known.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    Corrupted(Corruption),
+    #[error("{0}")]
+    Corrupted(#[from] Corruption),
+    #[error("schema version {0} is newer than {SCHEMA_VERSION}")]
     SchemaTooNew(u64),
+    #[error("in use by another process")]
     InUse,
-    Io(std::io::Error),
+    #[error("{0}")]
+    Io(io::Error),
 }
 
 impl LoadError {
@@ -46,15 +52,21 @@ impl LoadError {
             Self::Corrupted(detail) => OpenError::Corrupted { path, detail },
             Self::SchemaTooNew(found) => OpenError::SchemaTooNew { path, found, known: SCHEMA_VERSION },
             Self::InUse => OpenError::InUse { dir: path, pid: None },
-            Self::Io(source) => OpenError::Io { path, source },
+            Self::Io(source) => io_error(path, source),
         }
     }
 }
 
-impl From<Corruption> for LoadError {
-    fn from(corruption: Corruption) -> Self {
-        Self::Corrupted(corruption)
+fn io_error(path: PathBuf, source: io::Error) -> OpenError {
+    use io::ErrorKind::{IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    if matches!(source.kind(), StorageFull | QuotaExceeded) {
+        let free_bytes = directory::free_bytes(&path).unwrap_or(0);
+        return OpenError::NoSpace { path, free_bytes, needed_bytes: FREE_BYTES_AT_START_MIN };
     }
+    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | IsADirectory) {
+        return OpenError::NotWritable { path, source };
+    }
+    OpenError::Io { path, source }
 }
 
 impl From<StorageError> for LoadError {
@@ -64,8 +76,8 @@ impl From<StorageError> for LoadError {
 }
 
 /// redb reports a file that is none of its own, or that ends early, as an input/output error of these kinds.
-fn is_format_error(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof)
+fn is_format_error(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
 
 impl From<DatabaseError> for LoadError {
@@ -136,7 +148,7 @@ pub(crate) fn open_database(
 
 fn create_schema(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_write().map_err(from_redb)?;
-    for table in Table::ALL {
+    for &table in Table::ALL {
         transaction.open_table(table.definition()).map_err(from_redb)?;
     }
     transaction.open_table(LOG).map_err(from_redb)?;

@@ -75,6 +75,10 @@ impl Queue {
         self.state.lock().unsettled_bytes
     }
 
+    pub(crate) fn is_congested(&self) -> bool {
+        self.unsettled_bytes() > self.limits.waiting_bytes_max / 2
+    }
+
     /// The group's batches are committed, or have failed.
     pub(crate) fn settled(&self, group: &Group) {
         self.state.lock().unsettled_bytes -= group.bytes;
@@ -210,5 +214,52 @@ impl Outcomes {
             None if ticket.0 <= state.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CommitErrorKind;
+
+    fn error() -> CommitError {
+        CommitError { kind: CommitErrorKind::Io, detail: "injected".into() }
+    }
+
+    #[test]
+    fn a_pause_follows_slow_commits_only_and_is_bounded() {
+        for (commit_us, expected_us) in
+            [(100, None), (799, None), (800, Some(200)), (1_200, Some(300)), (50_000, Some(500))]
+        {
+            let mut pace = Pace::new();
+            pace.committed(10, Duration::from_micros(commit_us));
+            let pause = pace.linger_until().map(|until| (until - pace.last_end).as_micros());
+            assert_eq!(pause, expected_us, "commit of {commit_us} us");
+        }
+    }
+
+    #[test]
+    fn exactly_the_tickets_of_a_failed_group_fail() {
+        let outcomes = Outcomes::default();
+        outcomes.committed(Ticket(3));
+        outcomes.failed(Ticket(5), error());
+        outcomes.committed(Ticket(9));
+        for (ticket, is_ok) in [(1, true), (3, true), (4, false), (5, false), (6, true), (9, true)] {
+            assert_eq!(outcomes.wait(Ticket(ticket)).is_ok(), is_ok, "ticket {ticket}");
+        }
+        outcomes.end();
+        assert!(matches!(outcomes.wait(Ticket(10)), Err(StoreError::Closed)));
+    }
+
+    #[test]
+    fn a_failure_that_is_no_longer_remembered_is_never_called_a_success() {
+        let outcomes = Outcomes::default();
+        for number in 1..=FAILED_RANGES_MAX as u64 + 1 {
+            outcomes.failed(Ticket(number * 2 - 1), error());
+            outcomes.committed(Ticket(number * 2));
+        }
+        assert!(matches!(outcomes.wait(Ticket(1)), Err(StoreError::OutcomeForgotten(Ticket(1)))));
+        assert!(matches!(outcomes.wait(Ticket(3)), Err(StoreError::CommitFailed(_))));
+        assert!(outcomes.wait(Ticket(4)).is_ok());
     }
 }

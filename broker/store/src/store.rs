@@ -199,6 +199,14 @@ impl Store {
         self.wait(self.append(batch)?)
     }
 
+    /// Whether more than half of [`Limits::waiting_bytes_max`] waits for the disk.
+    ///
+    /// A shard that stops reading from durable publishers while this is so never meets [`StoreError::Full`] with the
+    /// batch of its turn.
+    pub fn is_congested(&self) -> bool {
+        self.shared.queue.is_congested()
+    }
+
     /// A message number, higher than all before.
     pub fn next_message_id(&self) -> MessageId {
         MessageId(self.next_message_id.fetch_add(1, Relaxed))

@@ -126,7 +126,7 @@ impl Writer {
             let (database, _) = load::open_database(&self.factory, self.cache_bytes)?;
             load::load(database)
         });
-        let loaded = loaded.map_err(|error| unavailable(&format!("{error:?}")))?;
+        let loaded = loaded.map_err(|error| unavailable(&error.to_string()))?;
         self.database = Some(self.committer.reload(loaded));
         Ok(())
     }

@@ -11,6 +11,8 @@ use lotmq_store::*;
 use crate::support::*;
 
 const DIRECTORY: &str = "LOTMQ_STORE_KILL_DIRECTORY";
+/// Set for mode `os`.
+const MODE_OS: &str = "LOTMQ_STORE_KILL_OS";
 /// Messages that stay in the queue.
 const QUEUED: u64 = 10;
 
@@ -19,7 +21,9 @@ const QUEUED: u64 = 10;
 fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let limits = Limits { log_slack_bytes: 16 * 1024, ..Limits::default() };
-    let options = StoreOptions { limits, ..options(directory.as_ref()) };
+    let is_os = std::env::var_os(MODE_OS).is_some();
+    let durability = if is_os { Durability::Os } else { Durability::Fsync };
+    let options = StoreOptions { limits, durability, ..options(directory.as_ref()) };
     let base = std::sync::Arc::new(std::sync::OnceLock::new());
     let told = std::sync::Arc::clone(&base);
     let on_commit: OnCommit = Box::new(move |report| match report {
@@ -75,6 +79,15 @@ fn push_round(batch: &mut Batch, round: u64) {
 
 #[test]
 fn what_was_reported_is_there_after_kill_9() {
+    kill_at_random(Durability::Fsync);
+}
+
+#[test]
+fn mode_os_survives_kill_9_too() {
+    kill_at_random(Durability::Os);
+}
+
+fn kill_at_random(durability: Durability) {
     let directory = tempfile::tempdir().unwrap();
     let mut seed = std::process::id() as u64 * 2_654_435_761 + 1;
     println!("seed {seed}");
@@ -82,7 +95,7 @@ fn what_was_reported_is_there_after_kill_9() {
     for _ in 0..12 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let after = reported + 1 + (seed >> 33) % 400;
-        reported = run_and_kill(directory.path(), after).max(reported);
+        reported = run_and_kill(directory.path(), durability, after).max(reported);
         let (_store, recovered) = open(directory.path());
         check(&recovered, reported);
     }
@@ -90,8 +103,12 @@ fn what_was_reported_is_there_after_kill_9() {
 }
 
 /// Runs a child until it has reported a round, kills it, and returns the last round that it reported.
-fn run_and_kill(directory: &std::path::Path, after: u64) -> u64 {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+fn run_and_kill(directory: &std::path::Path, durability: Durability, after: u64) -> u64 {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if durability == Durability::Os {
+        command.env(MODE_OS, "1");
+    }
+    let mut child = command
         .args(["--exact", "kill::child", "--nocapture"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! Tests of the store through its public face, on real redb files.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod damage;
 mod faults;

@@ -49,3 +49,39 @@ fn a_malformed_key_file_is_refused_and_not_replaced() {
     assert!(matches!(error, OpenError::SecretKey(SecretKeyError::FileMalformed(_))), "{error}");
     assert_eq!(std::fs::read(directory.path().join("secret.key")).unwrap(), b"not a key");
 }
+
+const DIRECTORY: &str = "LOTMQ_STORE_SECRETS_DIRECTORY";
+
+/// Run by the test below in a process with its own environment; says what the secret is.
+#[test]
+fn child() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let options = StoreOptions { secret_key: KeySource::EnvironmentOrFile, ..options(directory.as_ref()) };
+    match Store::open(options, Box::new(|_| {})) {
+        Err(error) => println!("secret {error}"),
+        Ok((store, recovered)) if recovered.is_new => {
+            commit(&store, [Op::PutSecret { tenant: TenantId::DEFAULT, name: "S", value: b"v" }]);
+        }
+        Ok((_store, recovered)) => println!("secret {:?}", recovered.secrets[0].value.is_some()),
+    }
+}
+
+#[test]
+fn the_key_from_the_environment_comes_before_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |key: Option<&str>| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "secrets::child", "--nocapture"]).env(DIRECTORY, directory.path());
+        command.env_remove("LOTMQ_SECRET_KEY");
+        if let Some(key) = key {
+            command.env("LOTMQ_SECRET_KEY", key);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let key = "0f".repeat(32);
+    run(Some(&key));
+    assert!(!directory.path().join("secret.key").exists());
+    assert!(run(Some(&key)).contains("secret true"));
+    assert!(run(Some("0f")).contains("LOTMQ_SECRET_KEY must be 64 hexadecimal digits"));
+    assert!(run(None).contains("secret false"), "the file's key is another one");
+}

@@ -1,0 +1,103 @@
+//! The tables of a write transaction and what a group does to them.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::MessageId;
+use crate::limits::PAYLOAD_PART_BYTES_MAX;
+use crate::table::{LOG, PAYLOADS, Table, retained, unseal};
+
+pub(super) type LogTable<'t> = redb::Table<'t, u64, &'static [u8]>;
+type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
+type PayloadTable<'t> = redb::Table<'t, (u64, u64), &'static [u8]>;
+
+/// The tables of one transaction; row tables are opened when they are needed.
+pub(super) struct Tables<'t> {
+    transaction: &'t WriteTransaction,
+    pub(super) log: LogTable<'t>,
+    pub(super) payloads: PayloadTable<'t>,
+    rows: BTreeMap<Table, RowTable<'t>>,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn new(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        let log = transaction.open_table(LOG)?;
+        let payloads = transaction.open_table(PAYLOADS)?;
+        Ok(Self { transaction, log, payloads, rows: BTreeMap::new() })
+    }
+
+    fn table(&mut self, table: Table) -> Result<&mut RowTable<'t>, redb::Error> {
+        use std::collections::btree_map::Entry;
+        match self.rows.entry(table) {
+            Entry::Occupied(open) => Ok(open.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(self.transaction.open_table(table.definition())?)),
+        }
+    }
+
+    pub(super) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
+        self.table(table)?.insert(key, value)?;
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), redb::Error> {
+        self.table(table)?.remove(key)?;
+        Ok(())
+    }
+
+    pub(super) fn delete_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<(), redb::Error> {
+        let table = self.table(table)?;
+        match after_prefix(prefix) {
+            Some(end) => table.retain_in(prefix..end.as_slice(), |_, _| false)?,
+            None => table.retain_in(prefix.., |_, _| false)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn retained_version(&mut self, key: &[u8]) -> Result<Option<u64>, redb::Error> {
+        let stored = self.table(Table::Retained)?.get(key)?;
+        Ok(stored.and_then(|value| {
+            unseal(key, value.value()).ok().and_then(|(_, body)| retained::version_of(body))
+        }))
+    }
+
+    /// Stores a large body in parts.
+    pub(super) fn put_payload(&mut self, id: MessageId, body: &[u8]) -> Result<(), redb::Error> {
+        for (part, bytes) in body.chunks(PAYLOAD_PART_BYTES_MAX - 1).enumerate() {
+            let mut value = self.payloads.insert_reserve((id.0, part as u64), bytes.len() + 1)?;
+            if let Some((version, rest)) = value.as_mut().split_first_mut() {
+                *version = 1;
+                rest.copy_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a large body.
+    pub(super) fn delete_payload(&mut self, id: MessageId) -> Result<(), redb::Error> {
+        self.payloads.retain_in((id.0, 0)..=(id.0, u64::MAX), |_, _| false)?;
+        Ok(())
+    }
+}
+
+/// The first key that does not start with the prefix; `None` if there is none.
+fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    *end.last_mut()? += 1;
+    Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_key_that_lacks_it() {
+        for (prefix, expected) in
+            [(&[1, 2][..], Some(vec![1, 3])), (&[1, 0xff][..], Some(vec![2])), (&[0xff, 0xff][..], None)]
+        {
+            assert_eq!(after_prefix(prefix), expected);
+        }
+    }
+}
