@@ -211,8 +211,7 @@ fn load_log(
     transaction: &ReadTransaction,
     sessions: &[SessionRow],
 ) -> Result<(LogIndex, Vec<MessageId>), LoadError> {
-    let mut index = replay::index(transaction, sessions.iter().map(|session| session.id))?;
-    index.go_live();
+    let index = replay::index(transaction, sessions.iter().map(|session| session.id))?;
     let orphans = replay::orphaned_payloads(transaction, &index)?;
     Ok((index, orphans))
 }

@@ -81,8 +81,9 @@ pub(crate) struct LogIndex {
     live_bytes: u64,
     messages: HashMap<MessageId, LiveMessage>,
     sessions: HashMap<SessionId, LiveSession>,
-    /// Whether a session that was never put is taken in; not at replay, where all rows are known.
-    admits_unknown: bool,
+    /// Not at replay. There all sessions are known, and a message without deliveries may get some by a later record:
+    /// what was moved keeps the order of its moves, not that of its first writing.
+    is_live: bool,
     gone: Recent<SessionId>,
     /// Messages that died since the last [`LogIndex::take_dead_payloads`] and have rows in table `payloads`.
     dead_payloads: Vec<MessageId>,
@@ -99,15 +100,21 @@ impl LogIndex {
             live_bytes: 0,
             messages: HashMap::new(),
             sessions: sessions.map(|id| (id, LiveSession::default())).collect(),
-            admits_unknown: false,
+            is_live: false,
             gone: Recent::default(),
             dead_payloads: Vec::new(),
         }
     }
 
-    /// Ends the replay.
+    /// Ends the replay: messages that nobody must get any more are dead.
     pub(crate) fn go_live(&mut self) {
-        self.admits_unknown = true;
+        self.is_live = true;
+        let dead: Vec<_> =
+            self.messages.iter().filter(|(_, message)| message.left == 0).map(|(id, _)| *id).collect();
+        for id in dead {
+            self.bury(id);
+        }
+        // Their rows went when they died.
         self.dead_payloads.clear();
     }
 
@@ -134,7 +141,7 @@ impl LogIndex {
         self.sessions.get(&id)
     }
 
-    /// A message whose content was not found, if there is one.
+    /// A living message whose content was not found, if there is one.
     pub(crate) fn message_without_body(&self) -> Option<MessageId> {
         self.messages.iter().filter(|(_, message)| message.body.is_none()).map(|(id, _)| *id).min()
     }
@@ -181,11 +188,15 @@ impl LogIndex {
                 };
                 self.set_body(id, Place { lsn, bytes }, matches!(body, Body::External { .. }));
                 self.deliver(id, lsn, deliveries)?;
-                self.bury_unless(more, id);
+                if !more {
+                    self.bury_if_done(id);
+                }
             }
             Record::Deliveries { id, deliveries, more } => {
                 self.deliver(id, lsn, deliveries)?;
-                self.bury_unless(more, id);
+                if !more {
+                    self.bury_if_done(id);
+                }
             }
             Record::Dequeue { session, message } => self.finish(session, message),
             Record::Inflight { session, message, packet_id } => {
@@ -227,14 +238,14 @@ impl LogIndex {
 
     /// The session, if it may have records.
     fn admit(&mut self, id: SessionId) -> Option<&mut LiveSession> {
-        if self.admits_unknown && !self.gone.contains(&id) {
+        if self.is_live && !self.gone.contains(&id) {
             return Some(self.sessions.entry(id).or_default());
         }
         self.sessions.get_mut(&id)
     }
 
-    fn bury_unless(&mut self, more: bool, id: MessageId) {
-        if !more && self.messages.get(&id).is_some_and(|message| message.left == 0) {
+    fn bury_if_done(&mut self, id: MessageId) {
+        if self.is_live && self.messages.get(&id).is_some_and(|message| message.left == 0) {
             self.bury(id);
         }
     }
@@ -260,9 +271,7 @@ impl LogIndex {
     fn finish_one(&mut self, id: MessageId) {
         let Some(message) = self.messages.get_mut(&id) else { return };
         message.left = message.left.saturating_sub(1);
-        if message.left == 0 {
-            self.bury(id);
-        }
+        self.bury_if_done(id);
     }
 
     fn set_packet_id(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {

@@ -16,7 +16,7 @@ use crate::recovered::{RecoveredDelivery, StoredMessage};
 use crate::table::{LOG, PAYLOADS};
 use crate::{MessageId, SessionId};
 
-/// Feeds the whole log to a new index in which these sessions exist.
+/// Feeds the whole log to a new index in which these sessions exist; it is live then.
 pub(crate) fn index(
     transaction: &ReadTransaction,
     sessions: impl Iterator<Item = SessionId>,
@@ -44,6 +44,7 @@ pub(crate) fn index(
         expected = Some(next);
         Ok(())
     })?;
+    index.go_live();
     if let Some(message) = index.message_without_body() {
         return Err(LoadError::Corrupted(Corruption::MessageMissing { message: message.0 }));
     }
