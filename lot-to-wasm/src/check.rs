@@ -1,14 +1,45 @@
 //! Checking: from the syntax tree to the [checked tree](tree), with names, topics, kinds and constants settled.
+//!
+//! One pass in source order builds the checked tree and reports what is wrong; [`infer`] then finds the kinds of variables, and
+//! [`facts`] collects what the broker is told. Nothing of the checked tree is returned when there is an error.
 
+mod action;
+mod expression;
+mod facts;
+mod fold;
+mod infer;
+mod json_path;
 pub mod kind;
+mod operand;
+mod regex;
+mod scope;
+mod timestamp;
+mod topic;
 pub mod tree;
 
 use lot_facts::Signature;
 
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::source::Span;
+use crate::syntax::Position;
+pub(crate) use action::action;
+use scope::Scope;
+
 /// What is known about other definitions while one is checked.
 pub trait Known {
-    /// Inputs and outputs of a callable Action; `None` when there is no such Action yet or a trigger starts it.
-    fn action(&self, name: &str) -> Option<Signature>;
+    /// What is known about the Action of this name.
+    fn action(&self, name: &str) -> Callee;
+}
+
+/// An Action as a caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    /// There is none yet: the caller is pending until it arrives (§1.6).
+    Unknown,
+    /// A trigger starts it; it cannot be called.
+    Triggered,
+    /// It can be called.
+    Callable(Signature),
 }
 
 /// Knows nothing: every callee is pending.
@@ -16,7 +47,43 @@ pub trait Known {
 pub struct KnownNothing;
 
 impl Known for KnownNothing {
-    fn action(&self, _name: &str) -> Option<Signature> {
-        None
+    fn action(&self, _name: &str) -> Callee {
+        Callee::Unknown
+    }
+}
+
+/// What starts the run of the Action that is checked.
+#[derive(Debug, Clone)]
+pub(crate) enum Start {
+    /// A trigger; one entry per filter with its levels.
+    Triggered(lot_facts::Trigger),
+    /// A caller.
+    Callable,
+}
+
+/// An Action while it is checked.
+pub(crate) struct Checker<'s, 'k, 'n> {
+    pub(crate) sink: &'s mut Sink<'k>,
+    pub(crate) known: &'n dyn Known,
+    pub(crate) start: Start,
+    pub(crate) scope: Scope,
+    regexes: Vec<tree::Regex>,
+}
+
+impl Checker<'_, '_, '_> {
+    /// Line and column of a span's first character, for run-time reports.
+    pub(crate) fn at(&self, span: Span) -> Position {
+        self.sink.source().position(span.start)
+    }
+
+    /// Reports an error.
+    pub(crate) fn error(&mut self, draft: Draft) {
+        self.sink.push(draft);
+    }
+
+    /// Reports a construct that this build understands but does not compile.
+    pub(crate) fn not_yet(&mut self, span: Span, construct: &str) {
+        let message = format!("this build does not compile {construct} yet");
+        self.sink.push(Draft::error(codes::NOT_YET_COMPILED, span, message));
     }
 }

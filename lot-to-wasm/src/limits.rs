@@ -30,3 +30,9 @@ pub const INTERVAL_MS_MIN: u64 = 10;
 
 /// Most loop passes of one run, over all its loops (LoT reference §7.8); one more ends the run with an error.
 pub const LOOP_PASSES_MAX: u32 = 100_000;
+
+/// Longest regular expression in bytes; the longest public one has 180.
+pub const PATTERN_BYTES_MAX: usize = 4096;
+
+/// Passes over an Action to find the kinds of its variables; beyond it they are taken to be anything. Real programs need three.
+pub const INFERENCE_PASSES_MAX: usize = 20;

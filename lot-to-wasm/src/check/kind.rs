@@ -50,6 +50,8 @@ impl KindSet {
     /// What a JSON scalar, array, object or a missing member can be.
     pub const FROM_JSON: KindSet =
         KindSet(Self::NULL.0 | Self::BOOL.0 | Self::NUMBER.0 | Self::TEXT_DATA.0 | Self::JSON.0);
+    /// What a called Action can return: every kind, text always as data.
+    pub const RETURNED: KindSet = KindSet(Self::ANY.0 & !Self::TEXT_LITERAL.0);
     /// Every kind.
     pub const ANY: KindSet = KindSet((1 << 10) - 1);
 

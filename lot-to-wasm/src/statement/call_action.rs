@@ -12,8 +12,14 @@
 
 use super::Assignment;
 use super::StatementKind;
+use crate::check::kind::KindSet;
+use crate::check::tree::{self, RESULT};
+use crate::check::{Callee, Checker};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
 use crate::syntax::Name;
 use crate::syntax::parse::{Parsed, Parser};
+use lot_facts::Signature;
 
 /// `CALL ACTION name WITH … RETURN …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,4 +38,65 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let arguments = parser.arguments()?;
     let returns = parser.return_variables()?;
     Ok(StatementKind::CallAction(CallAction { name, arguments, returns }))
+}
+
+impl CallAction {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        match checker.known.action(&self.name.text) {
+            Callee::Unknown => {}
+            Callee::Triggered => {
+                let message =
+                    format!("action `{}` is started by a trigger and cannot be called", self.name.text);
+                checker.error(Draft::error(codes::CALLEE_TRIGGERED, self.name.span, message));
+            }
+            Callee::Callable(signature) => self.check_signature(&signature, checker),
+        }
+        let mut arguments: Vec<tree::Argument> = Vec::new();
+        for argument in &self.arguments {
+            let name = argument.target.to_string();
+            if arguments.iter().any(|other| other.name == name) {
+                let message = format!("input `{name}` is given twice");
+                checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
+            }
+            arguments.push(tree::Argument { name, value: checker.value(&argument.value) });
+        }
+        let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
+        let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
+        tree::StatementKind::CallAction { name: self.name.text.clone(), arguments, returns, result }
+    }
+
+    fn check_signature(&self, signature: &Signature, checker: &mut Checker<'_, '_, '_>) {
+        for argument in &self.arguments {
+            let name = argument.target.to_string();
+            let inputs = signature.inputs.iter().map(|input| input.name.as_str());
+            if !inputs.clone().any(|input| input == name) {
+                let hint = nearest(&name, inputs.clone()).map(|near| format!("did you mean {near}?"));
+                let known: Vec<&str> = inputs.collect();
+                let message = format!("action `{}` has no input `{name}`", self.name.text);
+                let draft = Draft::error(codes::UNKNOWN_INPUT, argument.target.span, message);
+                let note = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
+                checker.error(draft.note(format!("its inputs: {note}")).suggest_if(hint));
+            }
+        }
+        let (wanted, found) = (signature.outputs.len(), self.returns.len());
+        if let (Some(first), Some(last)) = (self.returns.first(), self.returns.last())
+            && wanted != found
+        {
+            let values = if wanted == 1 { "value" } else { "values" };
+            let message = format!("callee returns {wanted} {values}, RETURN names {found}");
+            let draft = Draft::error(codes::RETURN_COUNT, first.span.to(last.span), message);
+            let hint = match wanted {
+                0 => "leave out RETURN".to_owned(),
+                _ => format!("its outputs: {}", signature.outputs.join(", ")),
+            };
+            checker.error(draft.suggest(hint));
+        }
+    }
+}
+
+/// Notes that a variable receives an output; the hidden one only when somebody may read it.
+fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<tree::VariableId> {
+    let id = checker.scope.find(name)?;
+    checker.scope.set(id, KindSet::RETURNED);
+    Some(id)
 }

@@ -7,6 +7,10 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::kind::KindSet;
+use crate::check::tree;
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Text};
 use crate::token::Sign;
@@ -41,4 +45,19 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let returns = parser.return_variable()?;
     Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))
+}
+
+impl CallPython {
+    /// Checks the operands; the statement itself is not compiled yet.
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+        checker.not_yet(span, "CALL PYTHON");
+        for argument in &self.arguments {
+            checker.value(argument);
+        }
+        let returned = self.returns.as_ref().map_or(tree::RESULT, |name| name.text.as_str());
+        if let Some(id) = checker.scope.find(returned) {
+            checker.scope.set(id, KindSet::RETURNED);
+        }
+        None
+    }
 }

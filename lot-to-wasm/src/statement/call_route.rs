@@ -10,7 +10,11 @@
 
 use super::Assignment;
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::kind::KindSet;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Name, Text};
 
@@ -90,4 +94,19 @@ fn finish(
     let arguments = parser.arguments()?;
     let returns = parser.return_variable()?;
     Ok(StatementKind::CallRoute(CallRoute { service, target, method, arguments, returns }))
+}
+
+impl CallRoute {
+    /// Checks the operands; the statement itself is not compiled yet.
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+        checker.not_yet(span, &format!("CALL {}", self.service.keyword()));
+        for argument in &self.arguments {
+            checker.value(&argument.value);
+        }
+        let returned = self.returns.as_ref().map_or(tree::RESULT, |name| name.text.as_str());
+        if let Some(id) = checker.scope.find(returned) {
+            checker.scope.set(id, KindSet::RETURNED);
+        }
+        None
+    }
 }

@@ -7,6 +7,8 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::check::tree::SettingStore;
 use crate::diagnostic::codes;
 use crate::syntax::parse::{Parsed, Parser};
@@ -37,4 +39,18 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         None => return parser.expected(codes::UNEXPECTED_TOKEN, &["TOPIC", "ENV", "SECRET"], "DELETE"),
     };
     Ok(StatementKind::Delete(Delete { target }))
+}
+
+impl Delete {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        match &self.target {
+            DeleteTarget::Topic(topic) => {
+                tree::StatementKind::DeleteTopic { topic: checker.topic(topic, true) }
+            }
+            DeleteTarget::Setting(store, name) => {
+                checker.setting_name(name);
+                tree::StatementKind::DeleteSetting { store: *store, name: name.value.clone() }
+            }
+        }
+    }
 }

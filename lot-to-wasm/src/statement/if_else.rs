@@ -13,6 +13,8 @@
 
 use super::Statement;
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::syntax::Expression;
 use crate::syntax::parse::Reported;
 use crate::syntax::parse::{Parsed, Parser};
@@ -86,4 +88,23 @@ fn else_follows(parser: &mut Parser<'_, '_>, column: u32) -> bool {
         parser.advance();
     }
     true
+}
+
+impl IfElse {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        let mut ends = Vec::new();
+        let mut branches = Vec::new();
+        for branch in &self.branches {
+            let condition = checker.operand(&branch.condition);
+            let start = checker.scope.save();
+            let body = checker.statements(&branch.body);
+            ends.push(checker.scope.save());
+            checker.scope.restore(start);
+            branches.push(tree::Branch { condition, body });
+        }
+        let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
+        ends.push(checker.scope.save());
+        checker.scope.join(ends);
+        tree::StatementKind::If { branches, otherwise }
+    }
 }

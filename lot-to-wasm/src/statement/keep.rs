@@ -7,7 +7,10 @@
 //! ```
 
 use super::StatementKind;
+use super::publish_topic::when_empty;
 use super::publish_topic::with_value;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::check::tree::SettingStore;
 use crate::diagnostic::codes;
 use crate::syntax::parse::{Parsed, Parser};
@@ -42,4 +45,28 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     with_value(parser, "what is kept")?;
     let value = parser.value()?;
     Ok(StatementKind::Keep(Keep { target, value }))
+}
+
+impl Keep {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        match &self.target {
+            KeepTarget::Topic(topic) => {
+                let topic = checker.topic(topic, true);
+                let value = checker.value(&self.value);
+                let when_empty = when_empty(&self.value, &value);
+                tree::StatementKind::KeepTopic { topic, value, when_empty }
+            }
+            KeepTarget::Setting(store, name) => {
+                checker.setting_name(name);
+                let value = checker.operand(&self.value);
+                let when_empty = when_empty(&self.value, &value);
+                tree::StatementKind::KeepSetting {
+                    store: *store,
+                    name: name.value.clone(),
+                    value,
+                    when_empty,
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,8 @@
 
 use super::Statement;
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Expression;
@@ -38,4 +40,14 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let until = parser.condition()?;
     Ok(StatementKind::LoopUntil(LoopUntil { body, until, until_span }))
+}
+
+impl LoopUntil {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        checker.scope.enter_loop(&self.body);
+        let body = checker.statements(&self.body);
+        let until = checker.operand(&self.until);
+        let until_at = checker.at(self.until_span);
+        tree::StatementKind::Loop { body, until, until_at }
+    }
 }

@@ -11,7 +11,10 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Path, TopicOperand};
 use crate::token::{Sign, TokenKind};
@@ -130,5 +133,17 @@ impl Parser<'_, '_> {
             return self.fail(draft);
         }
         Ok(names.pop())
+    }
+}
+
+impl PublishModel {
+    /// Checks the operands; the statement itself is not compiled yet.
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+        checker.not_yet(span, "PUBLISH MODEL");
+        checker.topic(&self.topic, true);
+        for assignment in &self.assignments {
+            checker.value(&assignment.value);
+        }
+        None
     }
 }

@@ -8,11 +8,14 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::kind::KindSet;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::is_option;
 use crate::syntax::parse::{Parsed, Parser};
-use crate::syntax::{Expression, TopicOperand};
+use crate::syntax::{Expression, ExpressionKind, TopicOperand, Transform};
 use crate::token::{Sign, TokenKind};
 
 /// `PUBLISH TOPIC topic WITH value …`.
@@ -113,5 +116,33 @@ impl Parser<'_, '_> {
                 self.fail(Draft::error(codes::BAD_QOS, span, "QoS is 0, 1 or 2"))
             }
         }
+    }
+}
+
+impl PublishTopic {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        let topic = checker.topic(&self.topic, true);
+        let value = checker.value(&self.value);
+        let when_empty = when_empty(&self.value, &value);
+        tree::StatementKind::PublishTopic { topic, value, qos: self.qos, retain: self.retain, when_empty }
+    }
+}
+
+/// What a write does with an Empty value: a FILTER without a match (OD-24) and bytes are skipped in silence.
+pub(super) fn when_empty(source: &Expression, value: &tree::Expression) -> tree::WhenEmpty {
+    if value.kinds.is(KindSet::BYTES) || ends_in_filter(source) {
+        return tree::WhenEmpty::Silent;
+    }
+    tree::WhenEmpty::Report
+}
+
+fn ends_in_filter(source: &Expression) -> bool {
+    match &source.kind {
+        ExpressionKind::Apply { transform, value } => {
+            matches!(**transform, Transform::FilterRegex(_) | Transform::FilterCsv(_))
+                || ends_in_filter(value)
+        }
+        ExpressionKind::Cast { value, .. } => ends_in_filter(value),
+        _ => false,
     }
 }

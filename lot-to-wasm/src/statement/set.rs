@@ -7,6 +7,8 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
@@ -39,4 +41,13 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let value = parser.value()?;
     Ok(StatementKind::Set(Set { name, value }))
+}
+
+impl Set {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> Option<tree::StatementKind> {
+        let value = checker.value(&self.value);
+        let variable = checker.scope.find(&self.name.text)?;
+        checker.scope.set(variable, value.kinds);
+        Some(tree::StatementKind::Set { variable, value })
+    }
 }

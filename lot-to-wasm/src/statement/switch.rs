@@ -13,6 +13,8 @@
 
 use super::Statement;
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
@@ -67,4 +69,35 @@ fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
     parser.eat_word("THEN");
     let body = parser.block("CASE")?;
     Ok(SwitchCase { values, body })
+}
+
+impl Switch {
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        let subject = checker.operand(&self.subject);
+        let mut ends = Vec::new();
+        let mut cases = Vec::new();
+        let mut constants: Vec<tree::Constant> = Vec::new();
+        for case in &self.cases {
+            let values: Vec<tree::Expression> =
+                case.values.iter().map(|value| checker.operand(value)).collect();
+            for (source, value) in case.values.iter().zip(&values) {
+                if let tree::ExpressionKind::Constant(constant) = &value.kind {
+                    if constants.contains(constant) {
+                        let message = "case can never be reached: an earlier one has the same value";
+                        checker.error(Draft::warning(codes::UNREACHABLE_CASE, source.span, message));
+                    }
+                    constants.push(constant.clone());
+                }
+            }
+            let start = checker.scope.save();
+            let body = checker.statements(&case.body);
+            ends.push(checker.scope.save());
+            checker.scope.restore(start);
+            cases.push(tree::Case { values, body });
+        }
+        let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
+        ends.push(checker.scope.save());
+        checker.scope.join(ends);
+        tree::StatementKind::Switch { subject, cases, otherwise }
+    }
 }

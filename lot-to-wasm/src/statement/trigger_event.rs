@@ -8,6 +8,9 @@
 //! ```
 
 use super::StatementKind;
+use crate::check::Checker;
+use crate::check::tree;
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
 use crate::token::TokenKind;
@@ -38,4 +41,15 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     parser.expect_word("FOR", "the value")?;
     let event = parser.expect_name("FOR")?;
     Ok(StatementKind::TriggerEvent(TriggerEvent { event, route: first, value: Some(value) }))
+}
+
+impl TriggerEvent {
+    /// Checks the operands; the statement itself is not compiled yet.
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+        checker.not_yet(span, "TRIGGER");
+        if let Some(value) = &self.value {
+            checker.value(value);
+        }
+        None
+    }
 }

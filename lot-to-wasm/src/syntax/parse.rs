@@ -20,7 +20,7 @@ mod topic;
 
 pub(crate) use expression::is_option;
 pub(crate) use header::kind_of;
-pub(crate) use primary::{SESSION_WORDS, session_name};
+pub(crate) use primary::session_name;
 
 use super::{Entity, Name, Text};
 use crate::diagnostic::suggest::nearest;

@@ -1,0 +1,197 @@
+//! Checking a whole Action.
+
+use lot_facts::Trigger;
+
+use super::kind::KindSet;
+use super::scope::Scope;
+use super::tree::{self, Entry};
+use super::{Checker, Known, Start, facts, infer};
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::limits::VARIABLES_MAX;
+use crate::statement::{Statement, StatementKind};
+use crate::syntax::{Action, ActionBody, InputLine, OutputLine};
+use lot_facts::InputKind;
+
+/// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+pub(crate) fn action(action: &Action, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
+    let start = match &action.entry {
+        ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),
+        ActionBody::Callable { .. } => Start::Callable,
+    };
+    let mut checker = Checker { sink, known, start, scope: Scope::new(action), regexes: Vec::new() };
+    checker.report_overflow();
+    if let ActionBody::Callable { inputs, .. } = &action.entry {
+        checker.inputs(inputs);
+    }
+    let body = checker.statements(&action.body);
+    let entry = checker.entry(&action.entry);
+    checker.report_unused();
+    let Checker { sink, scope, regexes, .. } = checker;
+    if sink.has_errors() {
+        return None;
+    }
+    let name = action.name.text.clone();
+    let variables = scope.entries.into_iter().map(variable).collect();
+    let facts = lot_facts::Facts::new(lot_facts::Kind::Action, name.clone());
+    let mut checked = tree::Action { name, entry, variables, regexes, body, facts };
+    checked.facts.description = action.description.as_ref().map(|text| text.value.clone());
+    infer::kinds(&mut checked);
+    facts::collect(&mut checked);
+    Some(checked)
+}
+
+fn variable(entry: super::scope::Entry) -> tree::Variable {
+    let unset = if entry.may_be_unset { KindSet::EMPTY } else { KindSet::NONE };
+    let given = if entry.is_given { entry.kinds } else { KindSet::NONE };
+    tree::Variable { name: entry.name, kinds: given | unset }
+}
+
+/// What an input holds after the cast of its argument; a missing one is Empty.
+fn input_kinds(kind: Option<InputKind>) -> KindSet {
+    let kinds = match kind {
+        None => KindSet::ANY,
+        Some(InputKind::String) => KindSet::TEXT_LITERAL,
+        Some(InputKind::Int) => KindSet::INT,
+        Some(InputKind::Double) => KindSet::DOUBLE,
+        Some(InputKind::Bool) => KindSet::BOOL,
+        Some(InputKind::Json) => KindSet::FROM_JSON,
+    };
+    kinds | KindSet::EMPTY
+}
+
+impl Checker<'_, '_, '_> {
+    /// Statements in order.
+    pub(crate) fn statements(&mut self, statements: &[Statement]) -> Vec<tree::Statement> {
+        statements.iter().filter_map(|statement| self.statement(statement)).collect()
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Option<tree::Statement> {
+        let span = statement.span;
+        let kind = match &statement.kind {
+            StatementKind::Set(node) => node.check(self),
+            StatementKind::PublishTopic(node) => Some(node.check(self)),
+            StatementKind::Keep(node) => Some(node.check(self)),
+            StatementKind::Delete(node) => Some(node.check(self)),
+            StatementKind::IfElse(node) => Some(node.check(self)),
+            StatementKind::Switch(node) => Some(node.check(self)),
+            StatementKind::LoopUntil(node) => Some(node.check(self)),
+            StatementKind::CallAction(node) => Some(node.check(self)),
+            StatementKind::PublishModel(node) => node.check(self, span),
+            StatementKind::CallPython(node) => node.check(self, span),
+            StatementKind::CallRoute(node) => node.check(self, span),
+            StatementKind::TriggerEvent(node) => node.check(self, span),
+            StatementKind::Navigate(_) => None,
+        };
+        Some(tree::Statement { at: self.at(span), kind: kind? })
+    }
+
+    fn report_overflow(&mut self) {
+        if let Some(span) = self.scope.overflow {
+            let message = format!("more than {VARIABLES_MAX} variables");
+            self.error(Draft::error(codes::TOO_MANY_VARIABLES, span, message));
+        }
+    }
+
+    fn inputs(&mut self, inputs: &[InputLine]) {
+        for (index, input) in inputs.iter().enumerate() {
+            let earlier = inputs.iter().take(index).find(|other| other.name.text == input.name.text);
+            if let Some(first) = earlier {
+                let message = format!("input `{}` is declared twice", input.name.text);
+                let draft = Draft::error(codes::DUPLICATE_NAME, input.name.span, message);
+                self.error(draft.at(first.name.span, "declared here first"));
+            } else if let Some(id) = self.scope.find(&input.name.text) {
+                self.scope.set(id, input_kinds(input.kind));
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &ActionBody) -> Entry {
+        match entry {
+            ActionBody::Triggered(trigger) => Entry::Triggered(trigger.fact.clone()),
+            ActionBody::Callable { inputs, outputs } => Entry::Callable {
+                inputs: inputs
+                    .iter()
+                    .filter_map(|input| {
+                        let variable = self.scope.find(&input.name.text)?;
+                        Some(tree::Input { name: input.name.text.clone(), variable, kind: input.kind })
+                    })
+                    .collect(),
+                outputs: self.outputs(outputs),
+            },
+        }
+    }
+
+    fn outputs(&mut self, outputs: &[OutputLine]) -> Vec<tree::Output> {
+        let mut checked: Vec<tree::Output> = Vec::new();
+        for OutputLine { name } in outputs {
+            if checked.iter().any(|output| output.name == name.text) {
+                let message = format!("output `{}` is declared twice", name.text);
+                self.error(Draft::error(codes::DUPLICATE_NAME, name.span, message));
+                continue;
+            }
+            let Some(variable) = self.scope.find(&name.text) else {
+                self.report_never_set(name);
+                continue;
+            };
+            self.scope.read(variable);
+            checked.push(tree::Output { name: name.text.clone(), variable });
+        }
+        checked
+    }
+
+    /// An output that no statement sets is Empty at each call (§7.7), which cannot be meant.
+    fn report_never_set(&mut self, name: &crate::syntax::Name) {
+        let hint = crate::diagnostic::suggest::nearest(&name.text, self.scope.names());
+        let hint = hint.map(|near| format!("did you mean {near}?"));
+        let message = format!("output `{}` is never set", name.text);
+        let draft = Draft::error(codes::UNKNOWN_IDENTIFIER, name.span, message);
+        self.error(draft.suggest(hint.unwrap_or_else(|| format!("write SET \"{}\" WITH value", name.text))));
+    }
+
+    fn report_unused(&mut self) {
+        let unused: Vec<Draft> = self
+            .scope
+            .entries
+            .iter()
+            .filter(|entry| !entry.is_read && !entry.is_given)
+            .map(|entry| {
+                let message = format!("variable `{}` is never read", entry.name);
+                Draft::warning(codes::UNUSED_VARIABLE, entry.span, message)
+            })
+            .collect();
+        unused.into_iter().for_each(|draft| self.sink.push(draft));
+    }
+
+    /// The filters of the trigger when it has a message.
+    pub(crate) fn filters(&self) -> &[String] {
+        match &self.start {
+            Start::Triggered(trigger) => trigger.filters(),
+            Start::Callable => &[],
+        }
+    }
+
+    /// Whether a run can have a message.
+    pub(crate) fn has_message(&self) -> bool {
+        match &self.start {
+            Start::Triggered(trigger) => trigger.has_message(),
+            Start::Callable => true,
+        }
+    }
+
+    /// The trigger as its first words, for messages.
+    pub(crate) fn trigger_name(&self) -> &'static str {
+        match &self.start {
+            Start::Callable => "a callable action",
+            Start::Triggered(trigger) => match trigger {
+                Trigger::Topic { .. } => "ON TOPIC",
+                Trigger::Change { .. } => "ON CHANGE",
+                Trigger::Every { .. } => "ON EVERY",
+                Trigger::Calendar { .. } | Trigger::Once(_) => "a clock trigger",
+                Trigger::Start => "ON START",
+                Trigger::Connect => "ON CONNECT",
+                Trigger::Disconnect => "ON DISCONNECT",
+                Trigger::Subscribe { .. } => "ON SUBSCRIBE",
+            },
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Facts: what the broker is told about an Action (LoT reference §17), read off the checked tree.
+
+use std::collections::BTreeSet;
+
+use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact};
+
+use super::infer;
+use super::topic;
+use super::tree::{
+    Action, Entry, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind, Topic,
+    TopicPart,
+};
+
+/// Fills in the facts of an Action and of every topic in it.
+pub(super) fn collect(action: &mut Action) {
+    let mut collector = Collector { facts: action.facts.clone(), ..Collector::default() };
+    collector.facts.bounded = true;
+    match &action.entry {
+        Entry::Triggered(trigger) => collector.facts.trigger = Some(trigger.clone()),
+        Entry::Callable { inputs, outputs } => {
+            let inputs =
+                inputs.iter().map(|input| Input { name: input.name.clone(), kind: input.kind }).collect();
+            let outputs = outputs.iter().map(|output| output.name.clone()).collect();
+            collector.facts.callable = Some(Signature { inputs, outputs });
+        }
+    }
+    collector.statements(&mut action.body);
+    action.facts = collector.finish();
+}
+
+struct Collector {
+    facts: Facts,
+    reads: BTreeSet<TopicFact>,
+    retained_reads: BTreeSet<TopicFact>,
+    writes: BTreeSet<TopicFact>,
+    keeps: BTreeSet<TopicFact>,
+    positions: BTreeSet<u32>,
+    env: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+    calls: BTreeSet<String>,
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Collector {
+            facts: Facts::new(Kind::Action, ""),
+            reads: BTreeSet::new(),
+            retained_reads: BTreeSet::new(),
+            writes: BTreeSet::new(),
+            keeps: BTreeSet::new(),
+            positions: BTreeSet::new(),
+            env: BTreeSet::new(),
+            secrets: BTreeSet::new(),
+            calls: BTreeSet::new(),
+        }
+    }
+}
+
+impl Collector {
+    fn finish(self) -> Facts {
+        let mut facts = self.facts;
+        facts.reads = settled(self.reads);
+        facts.retained_reads = settled(self.retained_reads);
+        facts.writes = settled(self.writes);
+        facts.keeps = settled(self.keeps);
+        facts.topic_positions = self.positions.into_iter().collect();
+        facts.effects.env = !self.env.is_empty();
+        facts.effects.secret = !self.secrets.is_empty();
+        facts.effects.call = !self.calls.is_empty();
+        facts.env = self.env.into_iter().collect();
+        facts.secrets = self.secrets.into_iter().collect();
+        facts.depends_on =
+            self.calls.iter().map(|name| Dependency { kind: Kind::Action, name: name.clone() }).collect();
+        facts.calls = self.calls.into_iter().collect();
+        facts
+    }
+
+    fn statements(&mut self, body: &mut [Statement]) {
+        for statement in body {
+            self.statement(&mut statement.kind);
+        }
+    }
+
+    fn statement(&mut self, kind: &mut StatementKind) {
+        match kind {
+            StatementKind::Set { value, .. } => self.expression(value),
+            StatementKind::PublishTopic { topic, value, .. } => {
+                let fact = self.topic(topic);
+                self.writes.extend(fact);
+                self.expression(value);
+            }
+            StatementKind::KeepTopic { topic, value, .. } => {
+                let fact = self.topic(topic);
+                self.keeps.extend(fact);
+                self.expression(value);
+            }
+            StatementKind::DeleteTopic { topic } => {
+                let fact = self.topic(topic);
+                self.keeps.extend(fact);
+            }
+            StatementKind::KeepSetting { store, name, value, .. } => {
+                self.setting(*store, name);
+                self.expression(value);
+            }
+            StatementKind::DeleteSetting { store, name } => self.setting(*store, name),
+            StatementKind::If { branches, otherwise } => {
+                for branch in branches {
+                    self.expression(&mut branch.condition);
+                    self.statements(&mut branch.body);
+                }
+                self.statements(otherwise);
+            }
+            StatementKind::Switch { subject, cases, otherwise } => {
+                self.expression(subject);
+                for case in cases {
+                    case.values.iter_mut().for_each(|value| self.expression(value));
+                    self.statements(&mut case.body);
+                }
+                self.statements(otherwise);
+            }
+            StatementKind::Loop { body, until, .. } => {
+                self.facts.bounded = false;
+                self.statements(body);
+                self.expression(until);
+            }
+            StatementKind::CallAction { name, arguments, .. } => {
+                self.facts.bounded = false;
+                self.calls.insert(name.clone());
+                arguments.iter_mut().for_each(|argument| self.expression(&mut argument.value));
+            }
+        }
+    }
+
+    fn setting(&mut self, store: SettingStore, name: &str) {
+        let names = match store {
+            SettingStore::Environment => &mut self.env,
+            SettingStore::Secret => &mut self.secrets,
+        };
+        names.insert(name.to_owned());
+    }
+
+    /// Fills in a topic's fact and tells it, when it can be used at all.
+    fn topic(&mut self, topic: &mut Topic) -> Option<TopicFact> {
+        for part in &mut topic.parts {
+            match part {
+                TopicPart::Level(level) => {
+                    self.facts.needs_topic = true;
+                    self.positions.insert(*level);
+                }
+                TopicPart::Rest { .. } | TopicPart::ByFilter(_) => self.facts.needs_topic = true,
+                TopicPart::Value(value) => self.expression(value),
+                TopicPart::Text(_) | TopicPart::Missing => {}
+            }
+        }
+        let fact = topic::fact(topic);
+        topic.fact = fact.clone().unwrap_or(TopicFact::Any);
+        fact
+    }
+
+    fn expression(&mut self, node: &mut Expression) {
+        match &mut node.kind {
+            ExpressionKind::Payload | ExpressionKind::PayloadBytes => self.facts.needs_payload = true,
+            ExpressionKind::TopicName | ExpressionKind::TopicLevelAt(_) => self.facts.needs_topic = true,
+            ExpressionKind::TopicLevel(level) => {
+                self.facts.needs_topic = true;
+                self.positions.insert(*level);
+            }
+            ExpressionKind::GetTopic(topic) => {
+                let fact = self.topic(topic);
+                self.reads.extend(fact);
+                return;
+            }
+            ExpressionKind::TopicExists(topic) => {
+                let fact = self.topic(topic);
+                self.retained_reads.extend(fact);
+                return;
+            }
+            ExpressionKind::GetEnv(name) => self.setting(SettingStore::Environment, name),
+            ExpressionKind::GetSecret(name) => self.setting(SettingStore::Secret, name),
+            ExpressionKind::Timestamp(_) => self.facts.effects.clock = true,
+            ExpressionKind::RandomUuid
+            | ExpressionKind::RandomInt { .. }
+            | ExpressionKind::RandomDouble { .. } => {
+                self.facts.effects.random = true;
+            }
+            ExpressionKind::GetJson { path: JsonPath::Literal { text, .. }, source } => {
+                let is_new = !self.facts.payload_paths.contains(text);
+                if is_new && matches!(source.kind, ExpressionKind::Payload) {
+                    self.facts.payload_paths.push(text.clone());
+                }
+            }
+            _ => {}
+        }
+        infer::each_child(&mut node.kind, &mut |child| self.expression(child));
+    }
+}
+
+/// The facts in order; `Any` makes the others superfluous.
+fn settled(facts: BTreeSet<TopicFact>) -> Vec<TopicFact> {
+    if facts.contains(&TopicFact::Any) {
+        return vec![TopicFact::Any];
+    }
+    facts.into_iter().collect()
+}

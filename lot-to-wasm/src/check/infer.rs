@@ -1,0 +1,291 @@
+//! Inference: what every expression and every variable can be.
+//!
+//! Kinds flow forward through the assignments of variables until nothing changes; sets only grow, so this ends. Variables are taken over
+//! the whole Action, reads that may come before any assignment add Empty.
+
+use super::fold;
+use super::kind::KindSet;
+use super::tree::{
+    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonPath, JsonShape, SessionWord, Statement,
+    StatementKind, TimestampFormat, Topic, TopicPart, Variable,
+};
+use crate::function;
+use crate::limits::INFERENCE_PASSES_MAX;
+
+/// Fills in the kinds of an Action.
+pub(super) fn kinds(action: &mut Action) {
+    let mut variables = std::mem::take(&mut action.variables);
+    for pass in 0.. {
+        if pass >= INFERENCE_PASSES_MAX {
+            variables.iter_mut().for_each(|variable| variable.kinds = KindSet::ANY);
+        }
+        let before: Vec<KindSet> = variables.iter().map(|variable| variable.kinds).collect();
+        statements(&mut action.body, &mut variables);
+        if variables.iter().map(|variable| variable.kinds).eq(before) {
+            break;
+        }
+    }
+    action.variables = variables;
+}
+
+fn assign(variables: &mut [Variable], id: super::tree::VariableId, kinds: KindSet) {
+    if let Some(variable) = variables.get_mut(id.0 as usize) {
+        variable.kinds |= kinds;
+    }
+}
+
+fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
+    for statement in body {
+        match &mut statement.kind {
+            StatementKind::Set { variable, value } => {
+                expression(value, variables);
+                assign(variables, *variable, value.kinds);
+            }
+            StatementKind::PublishTopic { topic, value, .. }
+            | StatementKind::KeepTopic { topic, value, .. } => {
+                self::topic(topic, variables);
+                expression(value, variables);
+            }
+            StatementKind::DeleteTopic { topic } => self::topic(topic, variables),
+            StatementKind::KeepSetting { value, .. } => expression(value, variables),
+            StatementKind::DeleteSetting { .. } => {}
+            StatementKind::If { branches, otherwise } => {
+                for branch in branches {
+                    expression(&mut branch.condition, variables);
+                    statements(&mut branch.body, variables);
+                }
+                statements(otherwise, variables);
+            }
+            StatementKind::Switch { subject, cases, otherwise } => {
+                expression(subject, variables);
+                for case in cases {
+                    case.values.iter_mut().for_each(|value| expression(value, variables));
+                    statements(&mut case.body, variables);
+                }
+                statements(otherwise, variables);
+            }
+            StatementKind::Loop { body, until, .. } => {
+                statements(body, variables);
+                expression(until, variables);
+            }
+            StatementKind::CallAction { arguments, returns, result, .. } => {
+                arguments.iter_mut().for_each(|argument| expression(&mut argument.value, variables));
+                for id in returns.iter().chain(result.iter()) {
+                    assign(variables, *id, KindSet::RETURNED);
+                }
+            }
+        }
+    }
+}
+
+fn topic(topic: &mut Topic, variables: &[Variable]) {
+    for part in &mut topic.parts {
+        if let TopicPart::Value(value) = part {
+            expression(value, variables);
+        }
+    }
+}
+
+/// Kinds of an expression and everything below it, bottom up.
+fn expression(node: &mut Expression, variables: &[Variable]) {
+    each_child(&mut node.kind, &mut |child| expression(child, variables));
+    if let ExpressionKind::Variable(id) = node.kind {
+        // What a read adds (Empty) was found while checking and stays.
+        let assigned = variables.get(id.0 as usize).map_or(KindSet::ANY, |variable| variable.kinds);
+        node.kinds |= assigned;
+        return;
+    }
+    match node.kind {
+        // These depend on the trigger and were settled while checking.
+        ExpressionKind::Payload | ExpressionKind::PayloadBytes | ExpressionKind::TopicName => {}
+        _ => node.kinds |= kinds_of(&node.kind),
+    }
+}
+
+/// Calls `visit` for each direct child, those inside topics too.
+pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut Expression)) {
+    use ExpressionKind as Kind;
+    match kind {
+        Kind::Constant(_)
+        | Kind::Variable(_)
+        | Kind::Payload
+        | Kind::PayloadBytes
+        | Kind::TopicName
+        | Kind::TopicLevel(_)
+        | Kind::GetEnv(_)
+        | Kind::GetSecret(_)
+        | Kind::Timestamp(_)
+        | Kind::RandomUuid
+        | Kind::Session(_) => {}
+        Kind::TopicLevelAt(value)
+        | Kind::Negate(value)
+        | Kind::Not(value)
+        | Kind::IsEmpty(value)
+        | Kind::Trim(value)
+        | Kind::MatchesRegex { value, .. }
+        | Kind::FilterRegex { value, .. }
+        | Kind::CsvField { value, .. }
+        | Kind::Split { value, .. }
+        | Kind::Cast { value, .. } => visit(value),
+        Kind::TopicExists(topic) | Kind::GetTopic(topic) => {
+            for part in &mut topic.parts {
+                if let TopicPart::Value(value) = part {
+                    visit(value);
+                }
+            }
+        }
+        Kind::GetJson { path, source } => {
+            if let JsonPath::Computed(path) = path {
+                visit(path);
+            }
+            visit(source);
+        }
+        Kind::RandomInt { low, high } | Kind::RandomDouble { low, high } => {
+            visit(low);
+            visit(high);
+        }
+        Kind::Arithmetic { left, right, .. } | Kind::Compare { left, right, .. } => {
+            visit(left);
+            visit(right);
+        }
+        Kind::And(left, right) | Kind::Or(left, right) => {
+            visit(left);
+            visit(right);
+        }
+        Kind::Concat(parts) | Kind::Array(parts) => parts.iter_mut().for_each(visit),
+        Kind::Function { arguments, .. } => arguments.iter_mut().for_each(visit),
+        Kind::OneOf { value, candidates } => {
+            visit(value);
+            candidates.iter_mut().for_each(visit);
+        }
+        Kind::If { condition, then, otherwise } => {
+            visit(condition);
+            visit(then);
+            visit(otherwise);
+        }
+        Kind::Object(members) => members.iter_mut().for_each(|(_, value)| visit(value)),
+        Kind::Replace { search, replacement, value } => {
+            visit(search);
+            visit(replacement);
+            visit(value);
+        }
+    }
+}
+
+/// What an expression gives, from the kinds of its children.
+pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
+    use ExpressionKind as Kind;
+    match kind {
+        Kind::Constant(constant) => fold::kinds(constant),
+        Kind::Variable(_) => KindSet::NONE,
+        Kind::Payload | Kind::TopicName | Kind::RandomUuid => KindSet::TEXT_DATA,
+        Kind::PayloadBytes => KindSet::BYTES,
+        Kind::TopicLevel(_)
+        | Kind::TopicLevelAt(_)
+        | Kind::GetTopic(_)
+        | Kind::GetEnv(_)
+        | Kind::GetSecret(_)
+        | Kind::FilterRegex { .. }
+        | Kind::CsvField { .. }
+        | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
+        Kind::GetJson { .. } => KindSet::FROM_JSON,
+        Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_)) => {
+            KindSet::INT
+        }
+        Kind::Timestamp(_) => KindSet::TEXT_DATA,
+        Kind::RandomInt { .. } => KindSet::INT,
+        Kind::RandomDouble { .. } => KindSet::DOUBLE,
+        Kind::Session(word) => session(*word),
+        Kind::TopicExists(_)
+        | Kind::Not(_)
+        | Kind::Compare { .. }
+        | Kind::IsEmpty(_)
+        | Kind::MatchesRegex { .. }
+        | Kind::OneOf { .. }
+        | Kind::And(..)
+        | Kind::Or(..) => KindSet::BOOL,
+        Kind::Negate(value) if value.kinds.is(KindSet::DOUBLE) => KindSet::DOUBLE,
+        Kind::Negate(_) => KindSet::NUMBER,
+        Kind::Arithmetic { operator: Arithmetic::Add, left, right } => sum(left.kinds, right.kinds),
+        Kind::Arithmetic { operator, left, right } => numbers(*operator, left, right),
+        Kind::Concat(_) => KindSet::TEXT_LITERAL,
+        Kind::Cast { to, value } => cast(*to, value.kinds),
+        Kind::If { then, otherwise, .. } => then.kinds | otherwise.kinds,
+        Kind::Object(_) | Kind::Array(_) => KindSet::JSON,
+        Kind::Replace { value, .. } | Kind::Trim(value) => KindSet::TEXT_DATA | empty_of(value.kinds),
+        Kind::Split { at: None, value, .. } => KindSet::JSON | empty_of(value.kinds),
+        Kind::Function { function, arguments } => {
+            let row = function::CALLS.iter().find(|row| row.function == *function);
+            let result = row.map_or(KindSet::ANY, |row| row.result);
+            let keeps_empty = result.is(KindSet::TEXT);
+            let empty = arguments
+                .first()
+                .filter(|_| keeps_empty)
+                .map_or(KindSet::NONE, |value| empty_of(value.kinds));
+            result | empty
+        }
+    }
+}
+
+fn session(word: SessionWord) -> KindSet {
+    match word {
+        SessionWord::User => KindSet::TEXT_DATA | KindSet::EMPTY,
+        SessionWord::CleanSession => KindSet::BOOL,
+        SessionWord::SubscribeQos => KindSet::INT,
+        SessionWord::ClientId
+        | SessionWord::Endpoint
+        | SessionWord::DisconnectReason
+        | SessionWord::SubscribeTopic => KindSet::TEXT_DATA,
+    }
+}
+
+/// `EMPTY` if it is among the kinds.
+fn empty_of(kinds: KindSet) -> KindSet {
+    if kinds.contains(KindSet::EMPTY) { KindSet::EMPTY } else { KindSet::NONE }
+}
+
+/// `- * / %`: numbers; Null after a division by zero, unless the divisor is a number literal other than zero.
+fn numbers(operator: Arithmetic, left: &Expression, right: &Expression) -> KindSet {
+    let is_double = left.kinds.is(KindSet::DOUBLE) || right.kinds.is(KindSet::DOUBLE);
+    let numbers = if is_double { KindSet::DOUBLE } else { KindSet::NUMBER };
+    let divides = matches!(operator, Arithmetic::Divide | Arithmetic::Remainder);
+    let is_safe = fold::constant(right)
+        .is_some_and(|constant| fold::kinds(constant).is(KindSet::NUMBER) && !fold::is_zero(constant));
+    if divides && !is_safe { numbers | KindSet::NULL } else { numbers }
+}
+
+/// `+`: a number when both sides can be one, text unless both must be.
+fn sum(left: KindSet, right: KindSet) -> KindSet {
+    let numeric = KindSet::NUMBER | KindSet::TEXT_DATA | KindSet::EMPTY;
+    let mut result = KindSet::NONE;
+    if left.intersects(numeric) && right.intersects(numeric) {
+        let is_double = left.is(KindSet::DOUBLE) || right.is(KindSet::DOUBLE);
+        result |= if is_double { KindSet::DOUBLE } else { KindSet::NUMBER };
+    }
+    let sure = |this: KindSet, other: KindSet| {
+        this.is(KindSet::NUMBER | KindSet::EMPTY) && other.is(KindSet::NUMBER)
+    };
+    if !(sure(left, right) || sure(right, left)) {
+        result |= KindSet::TEXT_LITERAL;
+    }
+    result
+}
+
+fn cast(to: CastKind, from: KindSet) -> KindSet {
+    let target = match to {
+        CastKind::Int => KindSet::INT,
+        CastKind::Double => KindSet::DOUBLE,
+        CastKind::Bool => KindSet::BOOL,
+        CastKind::String => KindSet::TEXT_LITERAL,
+        CastKind::Timestamp => KindSet::TIME | KindSet::NULL,
+        CastKind::Json(JsonShape::Any) => KindSet::FROM_JSON,
+        CastKind::Json(JsonShape::Array | JsonShape::Object) => KindSet::JSON | KindSet::NULL,
+        CastKind::Bytes => KindSet::BYTES,
+    };
+    target | empty_of(from)
+}
+
+/// Whether it is RANDOM UUID, whose text has no `/`.
+pub(super) fn is_uuid(kind: &ExpressionKind) -> bool {
+    matches!(kind, ExpressionKind::RandomUuid)
+}

@@ -1,0 +1,168 @@
+//! What several expressions share: operands that must not be bytes, names and variables, words that need a message.
+
+use super::kind::KindSet;
+use super::tree::{Constant, Expression, ExpressionKind, JsonPath, SessionWord, VariableId};
+use super::{Checker, Start, json_path};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::parse::session_name;
+use crate::syntax::{self, Path};
+use lot_facts::Trigger;
+
+/// Words that begin values, for "did you mean".
+const VALUE_WORDS: [&str; 13] = [
+    "PAYLOAD",
+    "TOPIC",
+    "TIMESTAMP",
+    "RANDOM",
+    "RESULT",
+    "EMPTY",
+    "NULL",
+    "TRUE",
+    "FALSE",
+    "CLIENTID",
+    "USER",
+    "GET",
+    "FILTER",
+];
+
+impl Checker<'_, '_, '_> {
+    /// An operand of anything that transforms its value: bytes are refused.
+    pub(crate) fn operand(&mut self, source: &syntax::Expression) -> Expression {
+        let expression = self.value(source);
+        if expression.kinds.is(KindSet::BYTES) {
+            let draft = Draft::error(codes::AFTER_BYTES, source.span, "bytes cannot be transformed");
+            self.error(draft.suggest("leave out AS BYTES to work with text"));
+        }
+        expression
+    }
+
+    /// A boxed [`operand`](Self::operand).
+    pub(super) fn boxed(&mut self, source: &syntax::Expression) -> Box<Expression> {
+        Box::new(self.operand(source))
+    }
+
+    /// An expression of known kinds.
+    pub(super) fn node(&self, span: Span, kinds: KindSet, kind: ExpressionKind) -> Expression {
+        Expression { at: self.at(span), kinds, kind }
+    }
+
+    /// A constant.
+    pub(super) fn constant(&self, span: Span, constant: Constant) -> Expression {
+        let kinds = super::fold::kinds(&constant);
+        self.node(span, kinds, ExpressionKind::Constant(constant))
+    }
+
+    /// `{name}` or `{name.path}`.
+    pub(super) fn variable(&mut self, path: &Path, span: Span) -> Expression {
+        let Some(id) = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id)) else {
+            self.report_unset(&path.name, span);
+            return self.constant(span, Constant::Empty);
+        };
+        let variable = self.read(id, span);
+        self.with_path(variable, path, span)
+    }
+
+    /// The value of a variable at the current place.
+    pub(super) fn read(&mut self, id: VariableId, span: Span) -> Expression {
+        let unset = if self.scope.read(id) { KindSet::EMPTY } else { KindSet::NONE };
+        let assigned = self.scope.entry(id).map_or(KindSet::NONE, |entry| entry.kinds);
+        self.node(span, assigned | unset, ExpressionKind::Variable(id))
+    }
+
+    fn with_path(&mut self, variable: Expression, path: &Path, span: Span) -> Expression {
+        if path.steps.is_empty() {
+            return variable;
+        }
+        let text = path.json_path();
+        let steps = json_path::parse(&text).unwrap_or_default();
+        let kind =
+            ExpressionKind::GetJson { path: JsonPath::Literal { text, steps }, source: Box::new(variable) };
+        self.node(span, KindSet::FROM_JSON, kind)
+    }
+
+    fn report_unset(&mut self, name: &str, span: Span) {
+        let near = nearest(name, self.scope.names().filter(|other| *other != name));
+        let hint = near.map(|near| format!("did you mean `{{{near}}}`?"));
+        let draft = Draft::warning(codes::UNSET_VARIABLE, span, format!("unknown variable `{{{name}}}`"));
+        self.error(draft.label("not set on any path before this place").suggest_if(hint));
+    }
+
+    /// A bare name: a variable of the oldest programs (OD-62), or a mistake.
+    pub(super) fn bare_name(&mut self, path: &Path, span: Span) -> Expression {
+        let id = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id));
+        let Some(id) = id else {
+            self.report_bare(path, span);
+            return self.constant(span, Constant::Empty);
+        };
+        let message = format!("variable `{path}` without braces");
+        let draft = Draft::warning(codes::BARE_VARIABLE, span, message);
+        self.error(draft.suggest(format!("write {{{path}}}")));
+        let variable = self.read(id, span);
+        self.with_path(variable, path, span)
+    }
+
+    fn report_bare(&mut self, path: &Path, span: Span) {
+        let name = &path.name;
+        let upper = name.to_ascii_uppercase();
+        let keyword = VALUE_WORDS.iter().copied().find(|word| *word == upper);
+        let near = nearest(name, self.scope.names()).filter(|near| !near.is_empty());
+        let (code, message) = match keyword {
+            Some(_) => (codes::LOWER_CASE_KEYWORD, format!("keyword \"{name}\" must be upper case")),
+            None => (codes::UNKNOWN_IDENTIFIER, format!("unknown word `{path}`")),
+        };
+        let hint = match (keyword, near, nearest(name, VALUE_WORDS)) {
+            (Some(keyword), _, _) => format!("write {keyword}"),
+            (None, Some(near), _) => format!("write {{{near}}} for the variable, or \"{path}\" for text"),
+            (None, None, Some(word)) => format!("did you mean {word}?"),
+            (None, None, None) => format!("write {{{path}}} for a variable, or \"{path}\" for text"),
+        };
+        self.error(Draft::error(code, span, message).suggest(hint));
+    }
+
+    /// Reports PAYLOAD or TOPIC where the trigger has no message.
+    pub(super) fn need_message(&mut self, word: &str, span: Span) {
+        if !self.has_message() {
+            let message = format!("no {word} for this trigger: {} has no message", self.trigger_name());
+            let draft = Draft::error(codes::NO_MESSAGE, span, message);
+            self.error(draft.suggest("read a topic's last value with GET TOPIC \"topic\""));
+        }
+    }
+
+    /// A word about the client of the trigger (§7.6).
+    pub(super) fn session(&mut self, word: SessionWord, span: Span) -> Expression {
+        let allowed = match &self.start {
+            Start::Triggered(trigger) => session_word_fits(word, trigger),
+            Start::Callable => false,
+        };
+        if !allowed {
+            let name = session_name(word);
+            let needs = match word {
+                SessionWord::DisconnectReason => "ON DISCONNECT",
+                SessionWord::SubscribeTopic | SessionWord::SubscribeQos => "ON SUBSCRIBE",
+                SessionWord::ClientId
+                | SessionWord::User
+                | SessionWord::Endpoint
+                | SessionWord::CleanSession => "ON CONNECT, ON DISCONNECT or ON SUBSCRIBE",
+            };
+            let message = format!("{name} is not available for {}", self.trigger_name());
+            let draft =
+                Draft::error(codes::SESSION_WORD, span, message).note(format!("{name} needs {needs}"));
+            self.error(draft);
+        }
+        self.node(span, KindSet::NONE, ExpressionKind::Session(word))
+    }
+}
+
+fn session_word_fits(word: SessionWord, trigger: &Trigger) -> bool {
+    match word {
+        SessionWord::DisconnectReason => matches!(trigger, Trigger::Disconnect),
+        SessionWord::SubscribeTopic | SessionWord::SubscribeQos => {
+            matches!(trigger, Trigger::Subscribe { .. })
+        }
+        SessionWord::ClientId | SessionWord::User | SessionWord::Endpoint | SessionWord::CleanSession => {
+            matches!(trigger, Trigger::Connect | Trigger::Disconnect | Trigger::Subscribe { .. })
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Variables of an Action: their names, and where they can and must have been set.
+//!
+//! Variables are function-scoped: a SET in a branch is visible after it (§8.1). Two facts are followed through the statements: whether a
+//! variable *may* have been set before a place (else a read is reported), and whether it *must* have been (else a read may give Empty).
+
+use super::kind::KindSet;
+use super::tree::{RESULT, VariableId};
+use crate::limits::VARIABLES_MAX;
+use crate::source::Span;
+use crate::statement::{Statement, StatementKind};
+use crate::syntax::{Action, ActionBody};
+
+/// A variable while it is checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Where it is first set.
+    pub(crate) span: Span,
+    /// What has been assigned so far; an input begins with its declared kind.
+    pub(crate) kinds: KindSet,
+    /// Some read may give Empty.
+    pub(crate) may_be_unset: bool,
+    pub(crate) is_read: bool,
+    /// `INPUT`, or the hidden variable of RESULT: not reported when unused.
+    pub(crate) is_given: bool,
+}
+
+/// What may and must have been set at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flow {
+    may: Vec<bool>,
+    must: Vec<bool>,
+}
+
+/// All variables of an Action with the flow at the current place.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) entries: Vec<Entry>,
+    flow: Flow,
+    /// Names beyond the bound.
+    pub(crate) overflow: Option<Span>,
+}
+
+impl Scope {
+    /// Finds every variable of an Action. Inputs come first and are set.
+    pub(crate) fn new(action: &Action) -> Scope {
+        let flow = Flow { may: Vec::new(), must: Vec::new() };
+        let mut scope = Scope { entries: Vec::new(), flow, overflow: None };
+        if let ActionBody::Callable { inputs, .. } = &action.entry {
+            for input in inputs {
+                if scope.find(&input.name.text).is_none() {
+                    scope.declare(&input.name.text, input.name.span);
+                    if let Some(entry) = scope.entries.last_mut() {
+                        entry.is_given = true;
+                    }
+                }
+            }
+        }
+        let inputs = scope.entries.len();
+        each_assignment(&action.body, &mut |name, span| scope.declare(name, span));
+        scope.flow.may = (0..scope.entries.len()).map(|index| index < inputs).collect();
+        scope.flow.must = scope.flow.may.clone();
+        scope
+    }
+
+    fn declare(&mut self, name: &str, span: Span) {
+        if self.find(name).is_some() {
+            return;
+        }
+        if self.entries.len() >= VARIABLES_MAX {
+            self.overflow.get_or_insert(span);
+            return;
+        }
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            span,
+            kinds: KindSet::NONE,
+            may_be_unset: false,
+            is_read: false,
+            is_given: name == RESULT,
+        });
+    }
+
+    /// The variable of this name, if the Action sets it anywhere.
+    pub(crate) fn find(&self, name: &str) -> Option<VariableId> {
+        let index = self.entries.iter().position(|entry| entry.name == name)?;
+        u32::try_from(index).ok().map(VariableId)
+    }
+
+    /// Its entry.
+    pub(crate) fn entry(&mut self, id: VariableId) -> Option<&mut Entry> {
+        self.entries.get_mut(id.0 as usize)
+    }
+
+    /// Whether the variable can have been set before the current place.
+    pub(crate) fn may_be_set(&self, id: VariableId) -> bool {
+        self.flow.may.get(id.0 as usize).copied().unwrap_or(false)
+    }
+
+    /// Notes a read at the current place; whether it may give Empty because nothing was set.
+    pub(crate) fn read(&mut self, id: VariableId) -> bool {
+        let must = self.flow.must.get(id.0 as usize).copied().unwrap_or(false);
+        if let Some(entry) = self.entry(id) {
+            entry.is_read = true;
+            entry.may_be_unset |= !must;
+        }
+        !must
+    }
+
+    /// Notes an assignment at the current place.
+    pub(crate) fn set(&mut self, id: VariableId, kinds: KindSet) {
+        let index = id.0 as usize;
+        for flags in [&mut self.flow.may, &mut self.flow.must] {
+            if let Some(flag) = flags.get_mut(index) {
+                *flag = true;
+            }
+        }
+        if let Some(entry) = self.entry(id) {
+            entry.kinds |= kinds;
+        }
+    }
+
+    /// Where the variables that a block assigns are set at its start: the block is a loop.
+    pub(crate) fn enter_loop(&mut self, body: &[Statement]) {
+        let mut ids = Vec::new();
+        each_assignment(body, &mut |name, _| ids.extend(self.find(name)));
+        for id in ids {
+            if let Some(flag) = self.flow.may.get_mut(id.0 as usize) {
+                *flag = true;
+            }
+        }
+    }
+
+    /// The flow at the current place.
+    pub(crate) fn save(&self) -> Flow {
+        self.flow.clone()
+    }
+
+    /// Goes back to a place.
+    pub(crate) fn restore(&mut self, flow: Flow) {
+        self.flow = flow;
+    }
+
+    /// The current place can be reached from all of `ends`: at least one.
+    pub(crate) fn join(&mut self, ends: Vec<Flow>) {
+        let mut ends = ends.into_iter();
+        let Some(mut joined) = ends.next() else { return };
+        for end in ends {
+            joined.may.iter_mut().zip(&end.may).for_each(|(all, one)| *all |= one);
+            joined.must.iter_mut().zip(&end.must).for_each(|(all, one)| *all &= one);
+        }
+        self.flow = joined;
+    }
+
+    /// Names of the variables, without the hidden one.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str()).filter(|name| *name != RESULT)
+    }
+}
+
+/// Calls `found` for each name that the statements assign, in source order.
+fn each_assignment(statements: &[Statement], found: &mut dyn FnMut(&str, Span)) {
+    for statement in statements {
+        match &statement.kind {
+            StatementKind::Set(set) => found(&set.name.text, set.name.span),
+            StatementKind::CallAction(call) => {
+                call.returns.iter().for_each(|name| found(&name.text, name.span));
+                if call.returns.is_empty() {
+                    found(RESULT, statement.span);
+                }
+            }
+            StatementKind::CallPython(call) => match &call.returns {
+                Some(name) => found(&name.text, name.span),
+                None => found(RESULT, statement.span),
+            },
+            StatementKind::CallRoute(call) => match &call.returns {
+                Some(name) => found(&name.text, name.span),
+                None => found(RESULT, statement.span),
+            },
+            StatementKind::IfElse(node) => {
+                node.branches.iter().for_each(|branch| each_assignment(&branch.body, found));
+                each_assignment(node.otherwise.as_deref().unwrap_or_default(), found);
+            }
+            StatementKind::Switch(node) => {
+                node.cases.iter().for_each(|case| each_assignment(&case.body, found));
+                each_assignment(node.otherwise.as_deref().unwrap_or_default(), found);
+            }
+            StatementKind::LoopUntil(node) => each_assignment(&node.body, found),
+            StatementKind::PublishTopic(_)
+            | StatementKind::PublishModel(_)
+            | StatementKind::Keep(_)
+            | StatementKind::Delete(_)
+            | StatementKind::TriggerEvent(_)
+            | StatementKind::Navigate(_) => {}
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Checking topic operands: variables in literals (OD-8), wildcards of the trigger (§5.5), validity.
+
+use lot_facts::TopicFact;
+
+use super::Checker;
+use super::kind::KindSet;
+use super::tree::{Expression, ExpressionKind, Topic, TopicPart};
+use super::{fold, infer};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::{ExpressionKind as Source, TopicOperand};
+
+/// A piece of a topic before wildcards are looked at.
+enum Piece {
+    /// Text of the program.
+    Text(String, Span),
+    Value(Expression),
+}
+
+impl Checker<'_, '_, '_> {
+    /// A topic that is read or, with `is_written`, published, kept or forgotten.
+    pub(crate) fn topic(&mut self, operand: &TopicOperand, is_written: bool) -> Topic {
+        let mut pieces = Vec::new();
+        for part in &operand.parts {
+            match &part.kind {
+                Source::Text(text) => self.literal(text, part.span, &mut pieces),
+                _ => {
+                    let value = self.operand(part);
+                    match fold::constant(&value).and_then(fold::text) {
+                        Some(text) => pieces.push(Piece::Text(text, part.span)),
+                        None => pieces.push(Piece::Value(value)),
+                    }
+                }
+            }
+        }
+        let parts = merge(self.captures(pieces));
+        let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
+        self.judge(&topic, operand.span, is_written);
+        topic
+    }
+
+    /// A literal with `{name}` replaced where the Action has such a variable (OD-8).
+    fn literal(&mut self, text: &str, span: Span, pieces: &mut Vec<Piece>) {
+        let mut rest = text;
+        let mut kept = String::new();
+        while let Some((before, name, after)) = placeholder(rest) {
+            kept.push_str(before);
+            match self.scope.find(name) {
+                Some(id) => {
+                    pieces.push(Piece::Text(std::mem::take(&mut kept), span));
+                    pieces.push(Piece::Value(self.read(id, span)));
+                }
+                None => {
+                    let near = crate::diagnostic::suggest::nearest(name, self.scope.names());
+                    let hint = near.map(|near| format!("did you mean {{{near}}}?"));
+                    let message = format!("`{{{name}}}` in a topic names no variable and stays as it is");
+                    self.error(Draft::warning(codes::TOPIC_PLACEHOLDER, span, message).suggest_if(hint));
+                    kept.push_str(rest.get(before.len()..rest.len() - after.len()).unwrap_or(""));
+                }
+            }
+            rest = after;
+        }
+        kept.push_str(rest);
+        pieces.push(Piece::Text(kept, span));
+    }
+
+    /// Replaces whole-level wildcards in literals by what the trigger matched.
+    fn captures(&mut self, pieces: Vec<Piece>) -> Vec<TopicPart> {
+        let last = pieces.len().saturating_sub(1);
+        let mut parts = Vec::new();
+        let mut ordinal = 0usize;
+        for (index, piece) in pieces.into_iter().enumerate() {
+            let (text, span) = match piece {
+                Piece::Value(value) => {
+                    parts.push(TopicPart::Value(value));
+                    continue;
+                }
+                Piece::Text(text, span) => (text, span),
+            };
+            let levels: Vec<&str> = text.split('/').collect();
+            for (place, level) in levels.iter().enumerate() {
+                let starts = place > 0 || index == 0;
+                let ends = place + 1 < levels.len() || index == last;
+                let is_last = index == last && place + 1 == levels.len();
+                match *level {
+                    "+" if starts && ends => {
+                        if place > 0 {
+                            parts.push(TopicPart::Text("/".to_owned()));
+                        }
+                        parts.push(self.capture(span, |filter| plus(filter, ordinal)));
+                        ordinal += 1;
+                    }
+                    "#" if starts && is_last => {
+                        parts.push(self.capture(span, |filter| rest(filter, place > 0)))
+                    }
+                    level if place > 0 => parts.push(TopicPart::Text(format!("/{level}"))),
+                    level => parts.push(TopicPart::Text(level.to_owned())),
+                }
+            }
+        }
+        parts
+    }
+
+    /// What a wildcard takes from the trigger; the filters may differ.
+    fn capture(&mut self, span: Span, of: impl Fn(&str) -> TopicPart) -> TopicPart {
+        let parts: Vec<TopicPart> = self.filters().iter().map(|filter| of(filter)).collect();
+        let is_missing = parts.iter().any(|part| matches!(part, TopicPart::Missing)) || parts.is_empty();
+        if is_missing {
+            let draft =
+                Draft::warning(codes::NO_CAPTURE, span, "wildcard without a counterpart in the trigger");
+            self.error(draft.note("a read gives Empty, a publish is dropped with an error record"));
+        }
+        match parts.as_slice() {
+            [] => TopicPart::Missing,
+            [first, others @ ..] if others.iter().all(|other| same(first, other)) => first.clone(),
+            _ => TopicPart::ByFilter(parts),
+        }
+    }
+
+    fn judge(&mut self, topic: &Topic, span: Span, is_written: bool) {
+        if let Some(name) = topic.constant()
+            && let Some(problem) = crate::topic::name_problem(name)
+        {
+            let message = format!("invalid topic \"{}\": {problem}", name.escape_debug());
+            self.error(Draft::error(codes::TOPIC_NAME, span, message));
+        }
+        if !is_written {
+            return;
+        }
+        if let Some(TopicPart::Text(start)) = topic.parts.first()
+            && (start == "$SYS" || start.starts_with("$SYS/"))
+            && topic.constant() != Some("$SYS/Coreflux/Command")
+        {
+            let draft = Draft::error(codes::SYS_TOPIC, span, "actions do not write below $SYS");
+            self.error(draft.suggest("only $SYS/Coreflux/Command may be published"));
+        }
+    }
+}
+
+/// The first `{name}` of a text: what is before it, the name, what is after it.
+fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    loop {
+        let open = from + text.get(from..)?.find('{')?;
+        let inside = text.get(open + 1..)?;
+        let end = inside.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inside.len());
+        let name = inside.get(..end)?;
+        let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+        if starts && inside.get(end..)?.starts_with('}') {
+            return Some((text.get(..open)?, name, inside.get(end + 1..)?));
+        }
+        from = open + 1;
+    }
+}
+
+/// The level that the n-th `+` of a filter matches.
+fn plus(filter: &str, ordinal: usize) -> TopicPart {
+    let levels = filter.split('/').enumerate().filter(|(_, level)| *level == "+");
+    match levels.map(|(index, _)| index).nth(ordinal).and_then(|index| u32::try_from(index + 1).ok()) {
+        Some(level) => TopicPart::Level(level),
+        None => TopicPart::Missing,
+    }
+}
+
+/// The levels that the `#` of a filter matches.
+fn rest(filter: &str, slash: bool) -> TopicPart {
+    let Some(index) = filter.split('/').position(|level| level == "#") else { return TopicPart::Missing };
+    u32::try_from(index + 1).map_or(TopicPart::Missing, |from| TopicPart::Rest { from, slash })
+}
+
+fn same(left: &TopicPart, right: &TopicPart) -> bool {
+    match (left, right) {
+        (TopicPart::Level(left), TopicPart::Level(right)) => left == right,
+        (TopicPart::Rest { from: left, .. }, TopicPart::Rest { from: right, .. }) => left == right,
+        (TopicPart::Missing, TopicPart::Missing) => true,
+        _ => false,
+    }
+}
+
+/// Joins neighbouring texts and drops empty ones, unless nothing else is left.
+fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
+    let mut merged: Vec<TopicPart> = Vec::new();
+    for part in parts {
+        match (part, merged.last_mut()) {
+            (TopicPart::Text(text), Some(TopicPart::Text(before))) => before.push_str(&text),
+            (part, _) => merged.push(part),
+        }
+    }
+    merged.retain(|part| !matches!(part, TopicPart::Text(text) if text.is_empty()));
+    if merged.is_empty() {
+        merged.push(TopicPart::Text(String::new()));
+    }
+    merged
+}
+
+/// What is known about a topic before the run: `None` when it can never be used.
+pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
+    /// Stands for a run-time part inside one level.
+    const PART: char = '\u{1}';
+    if topic.is_unresolvable() {
+        return None;
+    }
+    let mut pattern = String::new();
+    let mut is_open = false;
+    for part in &topic.parts {
+        match part {
+            TopicPart::Text(text) => pattern.push_str(text),
+            TopicPart::Level(_) => pattern.push(PART),
+            TopicPart::Value(value) if stays_in_level(value) => pattern.push(PART),
+            TopicPart::Rest { slash: true, .. } => {
+                pattern.push('/');
+                is_open = true;
+            }
+            TopicPart::ByFilter(_) | TopicPart::Value(_) | TopicPart::Rest { .. } | TopicPart::Missing => {
+                is_open = true
+            }
+        }
+        if is_open {
+            break;
+        }
+    }
+    if !is_open && !pattern.contains(PART) {
+        return Some(TopicFact::Exact(pattern));
+    }
+    let mut levels: Vec<&str> = pattern.split('/').collect();
+    if is_open {
+        levels.pop();
+        levels.push("#");
+    }
+    let levels: Vec<&str> =
+        levels.into_iter().map(|level| if level.contains(PART) { "+" } else { level }).collect();
+    let pattern = levels.join("/");
+    Some(if pattern == "#" { TopicFact::Any } else { TopicFact::Pattern(pattern) })
+}
+
+/// Whether a value's text can have no `/` in it.
+fn stays_in_level(value: &Expression) -> bool {
+    let is_level = matches!(value.kind, ExpressionKind::TopicLevel(_) | ExpressionKind::TopicLevelAt(_));
+    let is_plain = value.kinds.is(KindSet::NUMBER | KindSet::BOOL | KindSet::NULL | KindSet::EMPTY);
+    is_level || is_plain || infer::is_uuid(&value.kind)
+}
