@@ -4,12 +4,14 @@
 //! [`facts`] collects what the broker is told. Nothing of the checked tree is returned when there is an error.
 
 mod action;
+mod entity;
 mod expression;
 mod facts;
 mod fold;
 mod infer;
 mod json_path;
 pub mod kind;
+mod names;
 mod operand;
 mod regex;
 mod scope;
@@ -23,6 +25,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax::Position;
 pub(crate) use action::action;
+pub(crate) use entity::entity;
 use scope::Scope;
 
 /// What is known about other definitions while one is checked.

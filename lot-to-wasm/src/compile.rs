@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use lot_facts::{Facts, Kind};
+use lot_facts::{Facts, Kind, Signature};
 
-use crate::check::Known;
+use crate::check::{Callee, Known};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
 use crate::limits::SOURCE_BYTES_MAX;
@@ -123,6 +123,112 @@ fn parse_entity(text: &str, range: Range<usize>) -> ParsedEntity {
     ParsedEntity { range, lines_before, tree, diagnostics: sink.finish() }
 }
 
+/// Compiles every entity of a text, each on its own. Callable Actions of the text are known to each other.
+///
+/// ```
+/// let text = "DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
+/// let compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+/// assert!(compilation.succeeded());
+/// assert_eq!(compilation.entities[0].name, "Echo");
+/// ```
+pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
+    let (slices, diagnostics) = slices(text);
+    let sources: Vec<(Range<usize>, Source<'_>)> = slices
+        .entities
+        .into_iter()
+        .map(|range| (range.clone(), Source::new(text.get(range).unwrap_or(""))))
+        .collect();
+    let parsed: Vec<(Option<syntax::Entity>, Sink<'_>)> = sources
+        .iter()
+        .map(|(_, source)| {
+            let mut sink = Sink::new(source);
+            (tree(&mut sink), sink)
+        })
+        .collect();
+    let known = InText { actions: signatures(&parsed), outside: options.known };
+    let mut seen = Vec::new();
+    let entities = parsed
+        .into_iter()
+        .zip(&sources)
+        .map(|((tree, mut sink), (range, _))| {
+            warn_repeated(tree.as_ref(), &mut seen, &mut sink);
+            let output = tree.as_ref().and_then(|tree| output(tree, &known, options.form, &mut sink));
+            Entity {
+                kind: tree.as_ref().map(syntax::Entity::kind),
+                name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
+                range: range.clone(),
+                lines_before: lines_before(text, range.start),
+                diagnostics: sink.finish(),
+                output,
+            }
+        })
+        .collect();
+    Compilation { entities, diagnostics }
+}
+
+/// Checks and lowers one entity; `None` when there is an error.
+fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<'_>) -> Option<Output> {
+    let syntax::Entity::Action(action) = tree else {
+        crate::check::entity(tree, sink);
+        if !sink.has_errors() {
+            let construct = tree.kind().title().to_ascii_uppercase();
+            let message = format!("this build does not compile DEFINE {construct} yet");
+            sink.push(Draft::error(codes::NOT_YET_COMPILED, tree.name().span, message));
+        }
+        return None;
+    };
+    let checked = crate::check::action(action, known, sink)?;
+    let component = crate::lower::action(&checked, form);
+    Some(Output { component, facts: checked.facts })
+}
+
+/// The Actions of a text, in front of those outside of it.
+struct InText<'a> {
+    actions: Vec<(String, Callee)>,
+    outside: &'a dyn Known,
+}
+
+impl Known for InText<'_> {
+    fn action(&self, name: &str) -> Callee {
+        let inside = self.actions.iter().rev().find(|(known, _)| known == name);
+        inside.map_or_else(|| self.outside.action(name), |(_, callee)| callee.clone())
+    }
+}
+
+fn signatures(parsed: &[(Option<syntax::Entity>, Sink<'_>)]) -> Vec<(String, Callee)> {
+    parsed
+        .iter()
+        .filter_map(|(tree, _)| match tree {
+            Some(syntax::Entity::Action(action)) => Some((action.name.text.clone(), callee(action))),
+            _ => None,
+        })
+        .collect()
+}
+
+fn callee(action: &syntax::Action) -> Callee {
+    match &action.entry {
+        syntax::ActionBody::Triggered(_) => Callee::Triggered,
+        syntax::ActionBody::Callable { inputs, outputs } => Callee::Callable(Signature {
+            inputs: inputs
+                .iter()
+                .map(|input| lot_facts::Input { name: input.name.text.clone(), kind: input.kind })
+                .collect(),
+            outputs: outputs.iter().map(|output| output.name.text.clone()).collect(),
+        }),
+    }
+}
+
+/// Warns when a kind and name are defined a second time in one text.
+fn warn_repeated(tree: Option<&syntax::Entity>, seen: &mut Vec<(Kind, String)>, sink: &mut Sink<'_>) {
+    let Some(tree) = tree else { return };
+    let key = (tree.kind(), tree.name().text.clone());
+    if seen.contains(&key) {
+        let message = format!("{} `{}` is defined twice in this text", key.0.title(), key.1);
+        sink.push(Draft::warning(codes::DUPLICATE_ENTITY, tree.name().span, message));
+    }
+    seen.push(key);
+}
+
 /// Tokens and syntax tree of the sink's source.
 fn tree(sink: &mut Sink<'_>) -> Option<syntax::Entity> {
     let joins_lines = matches!(kind_in(sink.source().text()), Some(Kind::Action | Kind::Model));
@@ -177,6 +283,6 @@ fn report_outside(sink: &mut Sink<'_>, slices: &Slices) {
     sink.push(draft.suggest(indented.or(hint).unwrap_or(fallback)));
 }
 
-pub(crate) fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }

@@ -20,5 +20,5 @@ pub(crate) mod token;
 mod topic;
 pub mod trigger;
 
-pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, parse};
+pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, parse};
 pub use diagnostic::{Code, Diagnostic, Severity};

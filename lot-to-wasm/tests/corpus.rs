@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use lot_to_wasm::diagnostic::codes;
+
 #[test]
 fn corpus_files_give_their_snapshots() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
@@ -32,19 +34,23 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not compiled yet.
 fn describe(file: &str, text: &str) -> String {
-    let (entities, outside) = lot_to_wasm::parse(text);
+    let (trees, _) = lot_to_wasm::parse(text);
+    let compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
     let mut out = String::new();
-    for entity in &entities {
-        match &entity.tree {
+    for (parsed, compiled) in trees.iter().zip(&compilation.entities) {
+        match &parsed.tree {
             Some(tree) => out.push_str(&lot_to_wasm::syntax::sexpr::entity(tree)),
             None => out.push_str("(nothing)\n"),
         }
+        if let Some(output) = &compiled.output {
+            let facts = serde_json::to_string(&output.facts).expect("facts are JSON");
+            let _ = writeln!(out, "facts {facts}");
+        }
     }
-    let mut all = outside;
-    for entity in entities {
-        all.extend(entity.diagnostics.into_iter().map(|found| found.moved_down(entity.lines_before)));
-    }
+    let mut all = compilation.all_diagnostics();
+    all.retain(|found| !(found.code == codes::NOT_YET_COMPILED && found.message.contains("DEFINE")));
     if !all.is_empty() {
         let _ = write!(out, "\n{}", lot_to_wasm::diagnostic::render::all_to_text(file, &all));
     }
