@@ -97,8 +97,8 @@ impl Store {
     /// `on_commit` is told, on the writer thread, what became of the batches; it must not block.
     ///
     /// # Errors
-    /// See [`OpenError`]. The directory and its files are as they were, except that the directory and an empty lock file
-    /// may have been made.
+    /// See [`OpenError`]. The database is as it was; the directory, the lock file and the key file may have been made,
+    /// except when the disk is full.
     pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<(Self, Recovered), OpenError> {
         let path = options.path.join(DATABASE_FILE);
         if options.durability == Durability::None {

@@ -11,25 +11,43 @@ use crate::support::*;
 /// Lets syncs through while it is open.
 #[derive(Debug, Default)]
 struct Gate {
-    is_closed: Mutex<bool>,
+    state: Mutex<GateState>,
     changed: Condvar,
 }
 
-impl Gate {
-    fn set_closed(&self, is_closed: bool) {
-        *self.is_closed.lock().unwrap() = is_closed;
-        self.changed.notify_all();
-    }
+#[derive(Debug, Default)]
+struct GateState {
+    is_closed: bool,
+    /// Somebody stands before the closed gate.
+    is_waited_for: bool,
+    /// The next sync that gets through fails.
+    fails_next: bool,
+}
 
+impl Gate {
     /// Closes the gate until the guard is dropped; a failed assertion must not leave the writer at it.
     fn close(self: &Arc<Self>) -> Closed {
-        self.set_closed(true);
+        self.state.lock().unwrap().is_closed = true;
         Closed(Arc::clone(self))
     }
 
-    fn pass(&self) {
-        let closed = self.is_closed.lock().unwrap();
-        drop(self.changed.wait_while(closed, |closed| *closed).unwrap());
+    /// Returns when the writer stands before the gate, in the middle of a commit.
+    fn await_arrival(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_while(state, |state| !state.is_waited_for).unwrap());
+    }
+
+    fn fail_next(&self) {
+        self.state.lock().unwrap().fails_next = true;
+    }
+
+    fn pass(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.is_waited_for = state.is_closed;
+        self.changed.notify_all();
+        let mut state = self.changed.wait_while(state, |state| state.is_closed).unwrap();
+        state.is_waited_for = false;
+        if std::mem::take(&mut state.fails_next) { Err(io::Error::other("injected")) } else { Ok(()) }
     }
 }
 
@@ -37,13 +55,14 @@ struct Closed(Arc<Gate>);
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.0.set_closed(false);
+        self.0.state.lock().unwrap().is_closed = false;
+        self.0.changed.notify_all();
     }
 }
 
 /// Memory whose syncs wait at a gate.
 #[derive(Debug)]
-struct Gated(InMemoryBackend, Arc<Gate>);
+struct Gated(Arc<InMemoryBackend>, Arc<Gate>);
 
 impl StorageBackend for Gated {
     fn len(&self) -> io::Result<u64> {
@@ -56,7 +75,7 @@ impl StorageBackend for Gated {
         self.0.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {
-        self.1.pass();
+        self.1.pass()?;
         self.0.sync_data()
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -66,10 +85,25 @@ impl StorageBackend for Gated {
 
 fn gated(gate: &Arc<Gate>, limits: Limits, on_commit: OnCommit) -> Store {
     let gate = Arc::clone(gate);
+    let memory = Arc::new(InMemoryBackend::new());
     let factory: BackendFactory =
-        Box::new(move || Ok(Box::new(Gated(InMemoryBackend::new(), Arc::clone(&gate)))));
+        Box::new(move || Ok(Box::new(Gated(Arc::clone(&memory), Arc::clone(&gate)))));
     let options = StoreOptions { limits, ..options("unused".as_ref()) };
     Store::open_on(options, factory, on_commit).unwrap().0
+}
+
+/// Reports, each as the last ticket and whether it is durable.
+type Reports = Arc<Mutex<Vec<(u64, bool)>>>;
+
+fn collect(reports: &Reports) -> OnCommit {
+    let reports = Arc::clone(reports);
+    Box::new(move |report| {
+        let report = match report {
+            Committed::Through(ticket) => (ticket.number(), true),
+            Committed::Failed { through, .. } => (through.number(), false),
+        };
+        reports.lock().unwrap().push(report);
+    })
 }
 
 fn batch_of(bytes: usize) -> Batch {
@@ -82,30 +116,42 @@ fn batch_of(bytes: usize) -> Batch {
 #[test]
 fn batches_that_arrive_during_a_commit_form_one_group() {
     let gate = Arc::new(Gate::default());
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&reports);
-    let on_commit: OnCommit = Box::new(move |report| match report {
-        Committed::Through(ticket) => sink.lock().unwrap().push(ticket.number()),
-        Committed::Failed { .. } => panic!("nothing fails here"),
-    });
-    let store = gated(&gate, Limits::default(), on_commit);
+    let reports = Reports::default();
+    let store = gated(&gate, Limits::default(), collect(&reports));
     let closed = gate.close();
     let first = store.append(batch_of(1)).unwrap();
-    // The first batch is taken as soon as the writer is up; the others wait behind its sync.
-    while store.metrics().waiting_bytes == 0 {
-        std::thread::yield_now();
-    }
+    gate.await_arrival();
     let rest: Vec<_> = (0..20).map(|_| store.append(batch_of(1)).unwrap()).collect();
     assert!(rest.is_sorted() && first < rest[0]);
     drop(closed);
     store.wait(rest[19]).unwrap();
     store.wait(first).unwrap();
     store.close();
-    let reports = reports.lock().unwrap().clone();
-    assert!(reports.is_sorted() && reports.len() <= 3, "{reports:?}");
-    assert_eq!(reports.last(), Some(&rest[19].number()));
-    assert_eq!(store.metrics().rows, 21);
-    assert!(store.metrics().group_max >= 19);
+    assert_eq!(*reports.lock().unwrap(), [(first.number(), true), (rest[19].number(), true)]);
+    let metrics = store.metrics();
+    assert_eq!((metrics.rows, metrics.commits, metrics.group_last), (21, 2, 20));
+}
+
+#[test]
+fn a_failed_commit_fails_its_group_and_not_those_behind_it() {
+    let gate = Arc::new(Gate::default());
+    let reports = Reports::default();
+    let store = gated(&gate, Limits::default(), collect(&reports));
+    let before = store.append(batch_of(1)).unwrap();
+    store.wait(before).unwrap();
+    let closed = gate.close();
+    let failing = store.append(batch_of(2)).unwrap();
+    gate.await_arrival();
+    let behind = [3, 4].map(|bytes| store.append(batch_of(bytes)).unwrap());
+    gate.fail_next();
+    drop(closed);
+    assert!(matches!(store.wait(failing), Err(StoreError::CommitFailed(_))));
+    behind.iter().for_each(|ticket| store.wait(*ticket).unwrap());
+    store.wait(before).unwrap();
+    store.close();
+    let expected = [(before.number(), true), (failing.number(), false), (behind[1].number(), true)];
+    assert_eq!(*reports.lock().unwrap(), expected);
+    assert_eq!((store.metrics().commit_failures, store.metrics().reopens), (1, 1));
 }
 
 #[test]
@@ -115,6 +161,7 @@ fn a_group_keeps_its_bounds_and_an_oversized_batch_goes_alone() {
     let store = gated(&gate, limits, Box::new(|_| {}));
     let closed = gate.close();
     store.append(batch_of(1)).unwrap();
+    gate.await_arrival();
     for _ in 0..9 {
         store.append(batch_of(1)).unwrap();
     }
