@@ -1,6 +1,6 @@
 //! What a definition may do: checked at every host call, whatever its facts or its custom sections say.
 
-use crate::topic::filter_matches;
+use lotmq_router::filter_matches;
 
 /// Topics that a definition was granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -26,7 +26,6 @@ mod services;
 mod stack;
 mod state;
 mod ticker;
-mod topic;
 mod trap;
 mod types;
 mod validate;

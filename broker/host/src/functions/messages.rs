@@ -5,8 +5,8 @@ use crate::{
     grants::{TopicGrant, is_system},
     output::LimitReached,
     state::RunState,
-    topic::topic_name_valid,
 };
+use lotmq_router::topic_name_valid;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr};
 
 /// Why a write was refused.

@@ -1,12 +1,248 @@
 //! What a guest does wrong costs nobody else anything.
 
-use crate::support::{PUBLISH_PAYLOAD, Text, message, published, run_once};
-use lotmq_host::RunOutcome;
+use crate::support::{
+    Broker, PUBLISH_PAYLOAD, Seen, Text, executor, message, owned, published, run_once, spec,
+};
+use lotmq_host::{
+    AfterTraps, Definition, DefinitionSpec, DefinitionState, GuestLimits, MailboxOptions, PostError, RunOutcome,
+    TrapKind,
+    limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
+};
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    time::Duration,
+};
+
+const LOOP: &str = "(loop $again (br $again))";
+const RECURSE: &str = "(call $deeper (i64.const 1)) drop";
+const DEEPER: &str = "(func $deeper (param i64) (result i64) (i64.add (call $deeper (i64.add (local.get 0) (i64.const 1))) (i64.const 1)))";
+const ALLOCATE: &str = "(loop $again (drop (call $realloc (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 1000000))) (br $again))";
+const PANIC: &str = "unreachable";
+const WILD_READ: &str = "(drop (i32.load (i32.const 0x7fff0000)))";
+const DIVIDE: &str = "(drop (i32.div_s (i32.const 1) (local.get $i)))";
+
+const GOOD: Text<'_> = Text { on_message: PUBLISH_PAYLOAD, more: "", on_event: "", call: "" };
+
+/// A good neighbour runs on the same single thread before and after the bad guest.
+fn bad_guest_beside_a_good_one(on_message: &str, limits: GuestLimits) -> Seen {
+    let (executor, seen) = executor(1);
+    let bad_text = Text { on_message, more: DEEPER, ..Text::default() };
+    let bad = executor.add(DefinitionSpec { limits, ..spec(1, bad_text.guest()) });
+    let good = executor.add(spec(2, GOOD.guest()));
+    for number in 0..10_u8 {
+        good.post(owned("in", &[number]), 0, 0).unwrap();
+        bad.post(owned("in", b"x"), 0, 0).unwrap();
+    }
+    let (good_runs, bad_run) = wait_for(&seen, 10);
+    let expected: Vec<_> = (0..10_u8).map(|number| ("out".to_owned(), vec![number])).collect();
+    assert_eq!(good_runs, expected, "the neighbour lost or reordered something");
+    until_pausing(&bad);
+    assert_eq!(bad.metrics().traps, 1);
+    assert_eq!(bad.metrics().waiting, 9, "what waits must not be lost");
+    bad_run
+}
+
+/// The sink hears of a trap a moment before the pause begins.
+fn until_pausing(definition: &Definition) {
+    while !matches!(definition.state(), DefinitionState::Pausing(_)) {
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until definition 2 has published so often and definition 1 has ended a run.
+fn wait_for(seen: &Receiver<Seen>, publishes: usize) -> (Vec<(String, Vec<u8>)>, Seen) {
+    let (mut good, mut bad) = (Vec::new(), None);
+    while good.len() < publishes || bad.is_none() {
+        let run = seen.recv_timeout(Duration::from_secs(30)).expect("the executor stands still");
+        if run.definition.0 == 1 {
+            bad.get_or_insert(run);
+        } else {
+            good.extend(run.published);
+        }
+    }
+    (good, bad.unwrap())
+}
 
 #[test]
 fn a_message_runs_the_guest_and_its_publish_comes_out() {
-    let text = Text { on_message: PUBLISH_PAYLOAD, ..Text::default() };
-    let (outcome, output) = run_once(text, &message("in", b"hello"));
+    let (outcome, output) = run_once(GOOD, &message("in", b"hello"));
     assert_eq!(outcome, RunOutcome::Done(Vec::new()));
     assert_eq!(published(&output), [("out".to_owned(), b"hello".to_vec())]);
+}
+
+#[test]
+fn every_way_to_misbehave_is_a_trap_that_says_what_happened() {
+    let limits = GuestLimits {
+        time: Duration::from_millis(100),
+        memory_bytes: 4 * 1024 * 1024,
+        ..GuestLimits::default()
+    };
+    for (name, on_message, kind, text) in [
+        ("loop", LOOP, TrapKind::Time, "the run took longer than 100 ms"),
+        ("recursion", RECURSE, TrapKind::Stack, "the guest recursed too deep"),
+        ("memory", ALLOCATE, TrapKind::Memory, "the guest needs more than its 4096 KiB of memory"),
+        ("panic", PANIC, TrapKind::Unreachable, "the guest gave up (panic or abort)"),
+        ("wild read", WILD_READ, TrapKind::OutOfBounds, "wasm trap: out of bounds memory access"),
+        ("division", DIVIDE, TrapKind::Arithmetic, "wasm trap: integer divide by zero"),
+    ] {
+        let run = bad_guest_beside_a_good_one(on_message, limits);
+        let RunOutcome::Trapped(trap) = run.outcome else { panic!("{name}: {:?}", run.outcome) };
+        assert_eq!((trap.kind, trap.message.as_str()), (kind, text), "{name}");
+    }
+}
+
+#[test]
+fn what_a_run_wrote_before_its_trap_still_comes_out() {
+    let on_message = format!("{PUBLISH_PAYLOAD} unreachable");
+    let (outcome, output) =
+        run_once(Text { on_message: &on_message, ..Text::default() }, &message("in", b"1"));
+    assert!(matches!(outcome, RunOutcome::Trapped(_)));
+    assert_eq!(published(&output).len(), 1);
+}
+
+#[test]
+fn a_publish_flood_ends_at_the_bound_and_the_run_goes_on() {
+    let on_message = format!(
+        "(loop $again {PUBLISH_PAYLOAD} (local.set $i (i32.add (local.get $i) (i32.const 1)))
+         (br_if $again (i32.lt_u (local.get $i) (i32.const 20000))))"
+    );
+    let (outcome, output) =
+        run_once(Text { on_message: &on_message, ..Text::default() }, &message("in", b"1"));
+    assert_eq!(outcome, RunOutcome::Done(Vec::new()));
+    assert_eq!(output.writes(), WRITES_PER_RUN_MAX);
+    assert_eq!(output.writes_refused(), 20_000 - WRITES_PER_RUN_MAX);
+}
+
+#[test]
+fn a_trap_storm_delays_only_itself() {
+    let (executor, seen) = executor(1);
+    let bad = executor.add(spec(1, Text { on_message: PANIC, ..Text::default() }.guest()));
+    let good = executor.add(spec(2, GOOD.guest()));
+    for _ in 0..1000 {
+        bad.post(owned("in", b"x"), 0, 0).unwrap();
+        good.post(owned("in", b"y"), 0, 0).unwrap();
+    }
+    let mut traps = 0;
+    let mut publishes = 0;
+    while publishes < 1000 || traps < 2 {
+        let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
+        traps += usize::from(run.definition.0 == 1);
+        publishes += run.published.len();
+    }
+    assert!(bad.metrics().waiting > 900, "pauses keep the storm from running: {:?}", bad.metrics());
+}
+
+#[test]
+fn a_module_stops_after_five_traps_until_it_is_enabled() {
+    let (executor, seen) = executor(1);
+    let after_traps = AfterTraps::Stop { traps: 2, within: Duration::from_secs(60) };
+    let guest = Text { on_message: PANIC, ..Text::default() }.guest();
+    let bad = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
+    for _ in 0..3 {
+        bad.post(owned("in", b"x"), 0, 0).unwrap();
+    }
+    for _ in 0..2 {
+        seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+    while bad.state() != DefinitionState::Failed {
+        std::thread::yield_now();
+    }
+    assert_eq!(bad.post(owned("in", b"x"), 0, 0), Err(PostError::Stopped));
+    assert_eq!(bad.metrics().dropped, 1);
+    bad.enable();
+    assert_eq!(bad.state(), DefinitionState::Enabled);
+    bad.post(owned("in", b"x"), 0, 7).unwrap();
+    assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().tag, 7);
+}
+
+#[test]
+fn a_full_mailbox_refuses_and_counts() {
+    let (executor, seen) = executor(1);
+    let mailbox = MailboxOptions { messages_max: 3, ..MailboxOptions::default() };
+    let guest = Text { on_message: PANIC, ..Text::default() }.guest();
+    let slow = executor.add(DefinitionSpec { mailbox, ..spec(1, guest) });
+    slow.post(owned("in", b"x"), 0, 0).unwrap();
+    seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    until_pausing(&slow);
+    let posted: Vec<_> = (0..5).map(|tag| slow.post(owned("in", b"x"), 0, tag).is_ok()).collect();
+    assert_eq!(posted, [true, true, true, false, false]);
+    assert_eq!((slow.metrics().waiting, slow.metrics().dropped), (3, 2));
+}
+
+#[test]
+fn order_holds_and_runs_do_not_overlap_on_many_threads() {
+    const MESSAGES: u64 = 2000;
+    let (executor, seen) = executor(4);
+    let definitions: Vec<_> = (0..4).map(|id| executor.add(spec(id, GOOD.guest()))).collect();
+    for tag in 0..MESSAGES {
+        for definition in &definitions {
+            definition.post(owned("in", b"x"), 0, tag).unwrap();
+        }
+    }
+    let mut next = [0_u64; 4];
+    for _ in 0..4 * MESSAGES {
+        let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
+        let expected = &mut next[usize::try_from(run.definition.0).unwrap()];
+        assert_eq!(run.tag, *expected);
+        *expected += 1;
+    }
+}
+
+#[test]
+fn a_message_with_too_many_hops_triggers_nothing() {
+    let (executor, seen) = executor(1);
+    let definition = executor.add(spec(1, GOOD.guest()));
+    assert_eq!(definition.post(owned("in", b"x"), HOPS_MAX, 1), Ok(()));
+    assert_eq!(
+        definition.post(owned("in", b"x"), HOPS_MAX + 1, 2),
+        Err(PostError::TooManyHops { hops: HOPS_MAX + 1 })
+    );
+    assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().tag, 1);
+}
+
+#[test]
+fn calls_nest_sixteen_deep() {
+    const CALL: &str =
+        "(call $call_action (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 32))";
+    let (executor, seen) = executor(1);
+    let broker = Arc::new(Broker::default());
+    let call = format!(
+        "{CALL} {}",
+        PUBLISH_PAYLOAD.replace("$payload_len", "$inputs_len").replace("$payload", "$inputs")
+    );
+    let text = Text { on_message: CALL, call: &call, ..Text::default() };
+    let definition = executor.add(DefinitionSpec { services: broker.clone(), ..spec(1, text.guest()) });
+    broker.callees.lock().insert("callee".into(), definition.clone());
+    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(run.outcome, RunOutcome::Done(Vec::new()));
+    assert_eq!(*broker.deepest.lock(), CALL_DEPTH_MAX);
+    assert_eq!(run.published.len(), usize::from(CALL_DEPTH_MAX), "each callee's effects belong to the run");
+    broker.callees.lock().clear();
+}
+
+#[test]
+fn a_callee_has_only_the_time_that_its_caller_has_left() {
+    const CALL: &str =
+        "(call $call_action (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 32))";
+    let (executor, seen) = executor(1);
+    let broker = Arc::new(Broker::default());
+    let limits = GuestLimits { time: Duration::from_millis(100), ..GuestLimits::default() };
+    let callee = executor.add(spec(2, Text { call: LOOP, ..Text::default() }.guest()));
+    broker.callees.lock().insert("callee".into(), callee.clone());
+    // The caller traps when the callee did not give it an error (discriminant 1 at 32).
+    let on_message =
+        format!("{CALL} (if (i32.ne (i32.load8_u (i32.const 32)) (i32.const 1)) (then unreachable))");
+    let guest = Text { on_message: &on_message, ..Text::default() }.guest();
+    let caller = executor.add(DefinitionSpec { services: broker.clone(), limits, ..spec(1, guest) });
+    caller.post(owned("in", b"x"), 0, 0).unwrap();
+    let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(
+        matches!(&run.outcome, RunOutcome::Done(_))
+            || matches!(&run.outcome, RunOutcome::Trapped(trap) if trap.kind == TrapKind::Time),
+        "{:?}",
+        run.outcome
+    );
+    assert_eq!(callee.metrics().traps, 1);
+    broker.callees.lock().clear();
 }

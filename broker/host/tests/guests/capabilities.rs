@@ -1,0 +1,188 @@
+//! A guest gets what it was granted, and a component that asks for more is not loaded.
+
+use crate::support::{Broker, PUBLISH_PAYLOAD, Text, component, engine, message, published, run_once, wrap};
+use lotmq_host::{
+    DefinitionId, Grants, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
+    TopicGrant, World,
+};
+use std::sync::Arc;
+
+/// Runs the guest with these grants and says how many messages it published.
+fn published_with(grants: Grants, on_message: &str) -> usize {
+    let broker = Broker::default();
+    broker.topics.lock().insert("out".into(), b"live".to_vec());
+    let guest = Text { on_message, ..Text::default() }.guest();
+    let mut instance = guest.instance(Arc::new(broker), Arc::new(grants), GuestLimits::default()).unwrap();
+    let mut output = RunOutput::new();
+    let outcome = instance.run(&message("in", b"x"), RunContext::new(DefinitionId(1)), &mut output);
+    assert_eq!(outcome, RunOutcome::Done(Vec::new()));
+    published(&output).len()
+}
+
+/// Publishes when the `option` or `result` at 32 begins with this number.
+fn publish_if_found(call: &str, discriminant: u8) -> String {
+    format!(
+        "{call} (if (i32.eq (i32.load8_u (i32.const 32)) (i32.const {discriminant})) (then {PUBLISH_PAYLOAD}))"
+    )
+}
+
+#[test]
+fn every_host_function_checks_its_grant() {
+    let out = || TopicGrant::Filters(Box::new(["out".into()]));
+    let write_only = || Grants { write: out(), ..Grants::default() };
+    let read = publish_if_found("(call $get (i32.const 64) (i32.const 3) (i32.const 32))", 1);
+    let env = publish_if_found("(call $env (i32.const 80) (i32.const 6) (i32.const 32))", 1);
+    let secret = publish_if_found("(call $secret (i32.const 80) (i32.const 6) (i32.const 32))", 1);
+    let callee = || NameGrant::Names(Box::new(["callee".into()]));
+    for (name, on_message, grants, expected) in [
+        ("write", PUBLISH_PAYLOAD, Grants::default(), 0),
+        ("write", PUBLISH_PAYLOAD, write_only(), 1),
+        ("write", PUBLISH_PAYLOAD, Grants { write: TopicGrant::NotSystem, ..Grants::default() }, 1),
+        ("read", &read, write_only(), 0),
+        ("read", &read, Grants { read: out(), ..write_only() }, 1),
+        ("environment", &env, write_only(), 0),
+        ("environment", &env, Grants { environment: callee(), ..write_only() }, 1),
+        ("secret", &secret, Grants { environment: NameGrant::All, ..write_only() }, 0),
+        ("secret", &secret, Grants { secrets: callee(), ..write_only() }, 1),
+    ] {
+        assert_eq!(published_with(grants.clone(), on_message), expected, "{name} {grants:?}");
+    }
+}
+
+#[test]
+fn system_topics_and_invalid_ones_are_refused() {
+    let publish = |at: u32, len: u32| {
+        PUBLISH_PAYLOAD
+            .replace("(i32.const 64)", &format!("(i32.const {at})"))
+            .replace("(i32.load (i32.const 60))", &format!("(i32.const {len})"))
+    };
+    for (name, at, len, discriminant) in [("$SYS/x", 96, 6, 1), ("a/+/b", 112, 5, 0), ("empty", 64, 0, 0)] {
+        let on_message = format!(
+            "{} (if (i32.ne (i32.load16_u (i32.const 32)) (i32.const {})) (then unreachable))",
+            publish(at, len),
+            1 + 256 * discriminant,
+        );
+        assert_eq!(published_with(Grants::action(), &on_message), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_read_sees_this_run_then_the_trigger_then_the_broker() {
+    let read_and_publish = "(call $get (i32.const 64) (i32.const 3) (i32.const 32))
+        (if (i32.load8_u (i32.const 32)) (then (call $publish (i32.const 80) (i32.const 6)
+            (i32.load (i32.const 36)) (i32.load (i32.const 40)) (i32.const 0) (i32.const 0) (i32.const 48))))";
+    let last = |on_message: &str, topic: &str| {
+        let broker = Broker::default();
+        broker.topics.lock().insert("out".into(), b"live".to_vec());
+        let guest = Text { on_message, ..Text::default() }.guest();
+        let mut instance =
+            guest.instance(Arc::new(broker), Arc::new(Grants::action()), GuestLimits::default()).unwrap();
+        let mut output = RunOutput::new();
+        instance.run(&message(topic, b"trigger"), RunContext::new(DefinitionId(1)), &mut output);
+        published(&output).pop().map(|(_, payload)| String::from_utf8(payload).unwrap())
+    };
+    assert_eq!(last(read_and_publish, "in").as_deref(), Some("live"));
+    assert_eq!(last(read_and_publish, "out").as_deref(), Some("trigger"));
+    let written = format!(
+        "{} {read_and_publish}",
+        PUBLISH_PAYLOAD.replace("(local.get $payload_len)", "(i32.const 2)")
+    );
+    assert_eq!(last(&written, "out").as_deref(), Some("tr"));
+}
+
+#[test]
+fn an_instance_that_trapped_is_not_entered_again() {
+    let guest = Text { on_message: "unreachable", ..Text::default() }.guest();
+    let mut instance =
+        guest.instance(Arc::new(Broker::default()), Arc::default(), GuestLimits::default()).unwrap();
+    let mut output = RunOutput::new();
+    for _ in 0..2 {
+        let outcome = instance.run(&message("in", b""), RunContext::new(DefinitionId(1)), &mut output);
+        assert!(matches!(outcome, RunOutcome::Trapped(_)));
+        assert!(instance.is_poisoned());
+    }
+}
+
+#[test]
+fn run_errors_keep_their_place_in_the_source() {
+    // Writes result err{code: "out", message: "callee", line: 3, column: 9} at 200.
+    let on_message = "(i32.store (i32.const 200) (i32.const 1))
+        (i32.store (i32.const 204) (i32.const 64)) (i32.store (i32.const 208) (i32.const 3))
+        (i32.store (i32.const 212) (i32.const 80)) (i32.store (i32.const 216) (i32.const 6))
+        (i32.store (i32.const 220) (i32.const 3)) (i32.store (i32.const 224) (i32.const 9))
+        (return (i32.const 200))";
+    let (outcome, _) = run_once(Text { on_message, ..Text::default() }, &message("in", b""));
+    let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("out", "callee"));
+    assert_eq!((error.line, error.column), (3, 9));
+}
+
+fn refusal(bytes: &[u8], world: World, origin: Origin) -> LoadError {
+    engine().compile(bytes, world, origin).expect_err("must be refused")
+}
+
+#[test]
+fn what_is_not_a_fitting_component_is_refused_with_its_code() {
+    let core = wat::parse_str("(module)").unwrap();
+    let linked = wat::parse_str(r#"(component (import "rt" (core module)))"#).unwrap();
+    let sockets =
+        wat::parse_str(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "f" (func)))))"#)
+            .unwrap();
+    let plain = wat::parse_str(r#"(component (import "run" (func)))"#).unwrap();
+    let newer =
+        wat::parse_str(r#"(component (import "lotmq:guest/messages@0.2.0" (instance (export "f" (func)))))"#)
+            .unwrap();
+    let empty = wat::parse_str("(component)").unwrap();
+    let cut_off = &GOOD_COMPONENT()[..200];
+    for (bytes, code, text) in [
+        (&core[..], "NOT_A_COMPONENT", "The binary is a core module, a component is required."),
+        (&linked, "LINKED_COMPONENT", "The component needs core module 'rt'. Compile it without --linked."),
+        (&sockets, "IMPORT_FORBIDDEN", "Import 'wasi:sockets/tcp@0.2.0' is not allowed in world 'action'."),
+        (&plain, "IMPORT_FORBIDDEN", "Import 'run' is not allowed in world 'action'."),
+        (&newer, "IMPORT_FORBIDDEN", "Import 'lotmq:guest/messages@0.2.0' is not allowed in world 'action'."),
+        (
+            &empty,
+            "WORLD_MISMATCH",
+            "Module does not fit world 'action': export 'lotmq:guest/action-handler@0.1.0' is missing.",
+        ),
+        (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
+        (b"GIF89a..", "COMPILE_FAILED", ""),
+        (cut_off, "COMPILE_FAILED", ""),
+    ] {
+        let refusal = refusal(bytes, World::Action, Origin::Upload);
+        assert_eq!(refusal.code(), code, "{refusal}");
+        assert!(refusal.to_string().starts_with(text), "{refusal}");
+    }
+}
+
+#[allow(non_snake_case, reason = "reads as a constant")]
+fn GOOD_COMPONENT() -> Vec<u8> {
+    Text { on_message: PUBLISH_PAYLOAD, ..Text::default() }.component()
+}
+
+#[test]
+fn an_interface_of_another_shape_does_not_fit() {
+    let wrong_import = wat::parse_str(
+        r#"(component
+          (import "lotmq:guest/messages@0.1.0" (instance (export "publish" (func (param "topic" string)))))
+          (instance $handler)
+          (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
+    )
+    .unwrap();
+    let refusal = refusal(&wrong_import, World::Action, Origin::Upload);
+    assert_eq!(refusal.code(), "WORLD_MISMATCH", "{refusal}");
+    let no_functions = wat::parse_str(
+        r#"(component (instance $handler) (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
+    )
+    .unwrap();
+    let refusal = self::refusal(&no_functions, World::Action, Origin::Upload);
+    assert_eq!(refusal.code(), "WORLD_MISMATCH", "{refusal}");
+}
+
+#[test]
+fn further_exports_are_ignored() {
+    let guest =
+        engine().compile(&component(&Text::default().core(), "action"), World::Action, Origin::Upload);
+    assert_eq!(guest.unwrap().world(), World::Action);
+    let _ = wrap;
+}
