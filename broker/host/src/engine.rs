@@ -162,7 +162,7 @@ impl Engine {
         &self.0.ticker
     }
 
-    fn native(&self, component: &[u8]) -> Result<Component, LoadError> {
+    pub(crate) fn native(&self, component: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
         if let Some(found) = self.0.cache.as_ref().and_then(|cache| cache.component(engine, component)) {
             return Ok(found);

@@ -110,7 +110,7 @@ impl Guest {
         summary: Summary,
     ) -> Result<Guest, LoadError> {
         if world != World::Action {
-            let reason = "only guests of world 'action' can be loaded so far".to_owned();
+            let reason = "only guests of worlds 'action' and 'route' can be loaded so far".to_owned();
             return Err(LoadError::WorldUnavailable { world: world.name(), reason });
         }
         let mismatch =
@@ -154,6 +154,6 @@ impl Guest {
     }
 }
 
-fn short(error: &wasmtime::Error) -> String {
+pub(crate) fn short(error: &wasmtime::Error) -> String {
     crate::output::cut(&format!("{error:#}"), 500).to_owned()
 }

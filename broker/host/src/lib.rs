@@ -22,6 +22,7 @@ mod instance;
 pub mod limits;
 mod outcome;
 mod output;
+pub mod route;
 mod services;
 mod stack;
 mod state;

@@ -40,7 +40,7 @@ struct Trigger {
 }
 
 /// Bounds memory and tables of one store.
-struct Memory {
+pub(crate) struct Memory {
     used: usize,
     max: usize,
     refused: bool,
@@ -69,7 +69,7 @@ impl RunState {
                 client_id: String::new(),
             },
             value: RefCell::default(),
-            memory: Memory { used: 0, max: memory_bytes, refused: false },
+            memory: Memory::new(memory_bytes),
             has_acted: Cell::new(false),
             keeps_trigger,
         }
@@ -147,6 +147,17 @@ impl Trigger {
             self.client_id.push_str(message.client_id);
             (self.qos, self.retain) = (message.qos, message.retain);
         }
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Memory { used: 0, max: bytes_max, refused: false }
+    }
+
+    /// Whether more was asked for than there may be.
+    pub(crate) fn refused(&self) -> bool {
+        self.refused
     }
 }
 

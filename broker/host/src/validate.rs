@@ -53,7 +53,8 @@ impl World {
                 "backtracking",
                 "diagnostics",
             ],
-            World::Model | World::Rule | World::Route | World::Auth => &["types"],
+            World::Route => &["types", "net", "ingest", "environment", "ambient", "diagnostics"],
+            World::Model | World::Rule | World::Auth => &["types"],
         }
     }
 

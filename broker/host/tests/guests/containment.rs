@@ -4,8 +4,8 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Seen, Text, executor, message, owned, published, run_once, spec,
 };
 use lotmq_host::{
-    AfterTraps, Definition, DefinitionSpec, DefinitionState, GuestLimits, MailboxOptions, PostError, RunOutcome,
-    TrapKind,
+    AfterTraps, Definition, DefinitionSpec, DefinitionState, GuestLimits, MailboxOptions, PostError,
+    RunOutcome, TrapKind,
     limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use std::{

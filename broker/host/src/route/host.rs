@@ -1,0 +1,178 @@
+//! The other host functions of the world `route`, and the state of an instance.
+
+use super::{
+    bindings::lotmq::guest::{
+        ambient, diagnostics, environment,
+        ingest::{self, Arrival, IngestError},
+        types,
+    },
+    net::Endpoint,
+    work::HostWork,
+};
+use crate::{DefinitionId, Grants, RunContext, Services, Severity, instance::Stopped, limits, state::Memory};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use wasmtime::component::ResourceTable;
+
+/// What the broker says to messages that a route brings; pending while it is busy.
+pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + Send + 'a>>;
+
+/// What the broker does for route guests, besides [`Services`].
+pub trait RouteServices: Services {
+    /// Publishes messages in order, all or none. Topics were checked. The future is pending while the broker is busy.
+    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a>;
+
+    /// A guest says that something went wrong.
+    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
+}
+
+/// Host state of one route instance.
+pub(super) struct RouteState {
+    pub(super) services: Arc<dyn RouteServices>,
+    pub(super) grants: Arc<Grants>,
+    pub(super) run: RunContext,
+    pub(super) endpoints: Arc<HashMap<String, Endpoint>>,
+    pub(super) work: HostWork,
+    pub(super) table: ResourceTable,
+    pub(super) connections: u32,
+    pub(super) memory: Memory,
+    clock: GuestClock,
+}
+
+/// Time that the guest itself has run within a call.
+struct GuestClock {
+    spent: Duration,
+    budget: Duration,
+    since: Instant,
+}
+
+impl RouteState {
+    pub(super) fn new(
+        services: Arc<dyn RouteServices>,
+        grants: Arc<Grants>,
+        definition: DefinitionId,
+        endpoints: Arc<HashMap<String, Endpoint>>,
+        memory_bytes: usize,
+    ) -> Self {
+        RouteState {
+            services,
+            grants,
+            run: RunContext::new(definition),
+            endpoints,
+            work: HostWork::default(),
+            table: ResourceTable::new(),
+            connections: 0,
+            memory: Memory::new(memory_bytes),
+            clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
+        }
+    }
+
+    /// A call begins, with so much time.
+    pub(super) fn begin(&mut self, budget: Duration) {
+        self.clock = GuestClock { spent: Duration::ZERO, budget, since: Instant::now() };
+    }
+
+    /// A tick: `Err` when the guest has used up its time.
+    pub(super) fn tick(&mut self) -> Result<(), Stopped> {
+        self.clock.stop();
+        if self.clock.spent > self.clock.budget { Err(Stopped::Time(self.clock.budget)) } else { Ok(()) }
+    }
+
+    /// Does something for which the guest waits: that time is not the guest's.
+    pub(super) async fn waits<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> T) -> T {
+        self.clock.stop();
+        let done = work(self).await;
+        self.clock.since = Instant::now();
+        done
+    }
+}
+
+impl GuestClock {
+    fn stop(&mut self) {
+        let now = Instant::now();
+        self.spent += now.saturating_duration_since(self.since);
+        self.since = now;
+    }
+}
+
+impl types::Host for RouteState {}
+
+impl ingest::Host for RouteState {
+    async fn publish(&mut self, messages: Vec<Arrival>) -> Result<(), IngestError> {
+        let granted = |arrival: &Arrival| {
+            lotmq_router::topic_name_valid(&arrival.topic).is_ok() && self.grants.write.covers(&arrival.topic)
+        };
+        if !messages.iter().all(granted) {
+            return Err(IngestError::NotAllowed);
+        }
+        let services = self.services.clone();
+        let run = self.run;
+        self.waits(async move |_| services.ingest(run, messages).await).await
+    }
+}
+
+impl environment::Host for RouteState {
+    fn get(&mut self, name: String) -> Option<String> {
+        self.grants.environment.covers(&name).then(|| self.services.environment(&self.run, &name)).flatten()
+    }
+
+    fn set(&mut self, name: String, value: String) -> bool {
+        self.grants.environment.covers(&name)
+            && fits(&name, &value)
+            && self.services.set_environment(&self.run, &name, Some(&value))
+    }
+
+    fn remove(&mut self, name: String) -> bool {
+        self.grants.environment.covers(&name) && self.services.set_environment(&self.run, &name, None)
+    }
+
+    fn get_secret(&mut self, name: String) -> Option<String> {
+        self.grants.secrets.covers(&name).then(|| self.services.secret(&self.run, &name)).flatten()
+    }
+
+    fn set_secret(&mut self, name: String, value: String) -> bool {
+        self.grants.secrets.covers(&name)
+            && fits(&name, &value)
+            && self.services.set_secret(&self.run, &name, Some(&value))
+    }
+
+    fn remove_secret(&mut self, name: String) -> bool {
+        self.grants.secrets.covers(&name) && self.services.set_secret(&self.run, &name, None)
+    }
+}
+
+fn fits(name: &str, value: &str) -> bool {
+    name.len() <= limits::NAME_BYTES_MAX && value.len() <= limits::ENVIRONMENT_VALUE_BYTES_MAX
+}
+
+impl ambient::Host for RouteState {
+    fn now_ms(&mut self) -> i64 {
+        self.services.now_ms()
+    }
+
+    fn random(&mut self) -> u64 {
+        self.services.random()
+    }
+}
+
+impl diagnostics::Host for RouteState {
+    fn report(
+        &mut self,
+        severity: diagnostics::Severity,
+        code: String,
+        message: String,
+        _line: u32,
+        _column: u32,
+    ) {
+        let severity = match severity {
+            diagnostics::Severity::Warning => Severity::Warning,
+            diagnostics::Severity::Error => Severity::Error,
+        };
+        let message = crate::output::cut(&message, limits::MESSAGE_BYTES_MAX);
+        self.services.report(&self.run, severity, crate::output::cut(&code, limits::NAME_BYTES_MAX), message);
+    }
+}

@@ -1,0 +1,163 @@
+//! TLS of one connection: rustls between the guest's plain bytes and the socket, without waiting.
+//!
+//! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not take stays until the next call or `wait`.
+
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use std::{
+    io::{self, Read, Write},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::net::TcpStream;
+
+/// Bytes that may wait to be sent.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// One client side of TLS.
+pub(super) struct Tls {
+    connection: ClientConnection,
+    /// The other side has ended its direction.
+    is_ended: bool,
+}
+
+/// The socket as rustls wants it.
+struct Socket<'a>(&'a TcpStream);
+
+impl Read for Socket<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(bytes)
+    }
+}
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Tls {
+    /// `Err` says why the name or the configuration does not do.
+    pub(super) fn new(config: Arc<ClientConfig>, host: &str) -> Result<Tls, String> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+        let mut connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
+        connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
+        Ok(Tls { connection, is_ended: false })
+    }
+
+    pub(super) fn poll_handshake(
+        &mut self,
+        stream: &TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.connection.is_handshaking() {
+            ready!(self.poll_flush(stream, context))?;
+            if !self.connection.is_handshaking() {
+                break;
+            }
+            match self.receive(stream) {
+                Ok(()) if self.is_ended => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_read_ready(context))?
+                }
+                Err(error) => {
+                    self.send(stream).ok();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        self.poll_flush(stream, context)
+    }
+
+    pub(super) fn read(&mut self, stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.connection.reader().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.is_ended => {
+                    self.receive(stream)?;
+                    self.try_send(stream)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                done => return done,
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        self.try_send(stream)?;
+        let written = self.connection.writer().write(bytes)?;
+        self.try_send(stream)?;
+        if written == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(written)
+    }
+
+    pub(super) fn close(&mut self, stream: &TcpStream) -> io::Result<()> {
+        self.connection.send_close_notify();
+        self.try_send(stream)
+    }
+
+    pub(super) fn poll_readable(&mut self, stream: &TcpStream, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let _ = self.poll_flush(stream, context);
+            match self.connection.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() == 0 && !self.is_ended => {}
+                Ok(_) | Err(_) => return Poll::Ready(()),
+            }
+            match self.receive(stream) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if ready!(stream.poll_read_ready(context)).is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    pub(super) fn poll_writable(&mut self, stream: &TcpStream, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_flush(stream, context).map(|_| ())
+    }
+
+    /// Reads once from the socket. `WouldBlock` when nothing is there.
+    fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
+        if self.connection.read_tls(&mut Socket(stream))? == 0 {
+            self.is_ended = true;
+        }
+        self.connection
+            .process_new_packets()
+            .map(|state| self.is_ended |= state.peer_has_closed())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    fn send(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(&mut Socket(stream))?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes; the rest waits.
+    fn try_send(&mut self, stream: &TcpStream) -> io::Result<()> {
+        match self.send(stream) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
+
+    fn poll_flush(&mut self, stream: &TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.send(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_write_ready(context))?
+                }
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
