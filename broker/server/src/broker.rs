@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::ProtocolVersion;
+use lotmq_host::{Engine, Executor};
 use lotmq_session::{SessionExpiry, SessionOptions};
 use lotmq_store::Store;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
 
 use crate::absences::Absences;
@@ -15,6 +16,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::commits::Commits;
 use crate::counters::Counters;
+use crate::housekeeping::Housekeeping;
 use crate::limits::RECEIVE_MAXIMUM;
 use crate::logins::Logins;
 use crate::net::connection::Connection;
@@ -34,6 +36,10 @@ pub(crate) struct Broker {
     pub(crate) numbers: Numbers,
     pub(crate) absences: Absences,
     pub(crate) logins: Logins,
+    pub(crate) housekeeping: Housekeeping,
+    pub(crate) engine: Engine,
+    /// Runs guests; taken away when the broker stops.
+    pub(crate) executor: Mutex<Option<Executor>>,
     /// Connections that are open now.
     pub(crate) connections: AtomicUsize,
 }

@@ -20,6 +20,11 @@ impl Clock {
         Time::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Both clocks as definitions take them.
+    pub(crate) fn definitions_now(&self) -> lotmq_definitions::Now {
+        lotmq_definitions::Now { elapsed: self.start.elapsed(), wall: jiff::Timestamp::now() }
+    }
+
     /// Milliseconds since 1970.
     pub(crate) fn wall_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -72,6 +72,12 @@ counters! {
     wills_published;
     /// Sessions that ended because they had expired.
     sessions_expired;
+    /// Warnings that guests reported.
+    guest_warnings;
+    /// Errors of guests: reports, failed runs, traps.
+    guest_errors;
+    /// Events that a full mailbox did not take.
+    guest_events_dropped;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
 }

@@ -9,6 +9,7 @@ use lotmq_codec::{
     ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     encode_publish_head,
 };
+use lotmq_definitions::Caching;
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
@@ -192,17 +193,15 @@ impl FanOutOf<'_> {
     }
 
     /// Wakes the guests that the message triggers, and remembers it where one reads its topic.
-    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) {
-        if route.triggers.is_empty() && !route.is_read {
+    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) {
+        if route.triggers.is_empty() && route.caching == Caching::Skip {
             return;
         }
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        if route.is_read {
-            tenant.guests.remember(&message);
-        }
+        tenant.guests.remember(route.caching, &message);
         for trigger in &route.triggers {
-            turn.guest_events.push(trigger, &message, self.publication.source, self.publication.hops);
+            turn.guest_events.push(tenant, trigger, &message, self.publication.source, self.publication.hops);
         }
     }
 

@@ -1,48 +1,221 @@
-//! Guests of a tenant (stub).
+//! The guests of a tenant: what is deployed, joined with what runs it.
+//!
+//! The registry of `definitions` knows what starts what; `host` runs it. Here a deployed definition gets its runner, messages find their
+//! triggers, and what a run wrote goes back into a turn.
+//!
+//! Invariants: a definition is never in the registry without a runner while routes can see it; replacing one keeps its runner and so its
+//! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
+
+mod deploy;
+mod effects;
+mod events;
+mod records;
+mod restore;
+mod run_action;
+mod services;
+mod sink;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use hashbrown::HashMap;
 use lotmq_codec::QoS;
+use lotmq_definitions::{Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions};
+use lotmq_host::{self as host, OwnedClient, OwnedEvent};
+use lotmq_store::TenantId;
+use parking_lot::RwLock;
+use tracing::debug;
+
+pub(crate) use deploy::{DeployError, Deployed, Deployment};
+pub(crate) use effects::{encoded, publish};
+pub(crate) use events::GuestEvents;
+pub(crate) use records::publish_system;
+pub(crate) use restore::{definitions, run_starts, save_kept};
+pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
+pub(crate) use sink::GuestSink;
 
 use crate::client::Client;
 use crate::close::CloseReason;
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+use run_action::Waiting;
 
-#[derive(Default)]
-pub(crate) struct Guests;
-pub(crate) struct Trigger;
-#[derive(Default)]
-pub(crate) struct GuestEvents;
+/// See the module's documentation.
+pub(crate) struct Guests {
+    pub(crate) tenant: TenantId,
+    pub(crate) registry: RwLock<Registry>,
+    pub(crate) values: Arc<LastValues>,
+    runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
+    /// Place in the load order for the next definition.
+    next_order: AtomicU64,
+    /// Definitions whose error record changed since it was last published.
+    pub(crate) changed_errors: parking_lot::Mutex<Vec<Arc<Definition>>>,
+    waiting: Waiting,
+}
+
+/// A deployed definition that can run.
+pub(crate) struct Runner {
+    pub(crate) definition: Arc<host::Definition>,
+    order: u64,
+}
+
+/// A definition that a message starts.
+pub(crate) struct Trigger {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) runner: Arc<host::Definition>,
+    /// Whether its facts promise that it is short: no loop, no call, no wait.
+    pub(crate) is_bounded: bool,
+}
 
 impl Guests {
-    pub(crate) fn triggers(&self, _topic: &str) -> Box<[Arc<Trigger>]> {
-        Box::default()
+    pub(crate) fn new(tenant: TenantId, options: RegistryOptions) -> Self {
+        let registry = Registry::new(options);
+        Self {
+            tenant,
+            values: Arc::clone(registry.values()),
+            registry: RwLock::new(registry),
+            runners: RwLock::new(HashMap::new()),
+            next_order: AtomicU64::new(1),
+            changed_errors: parking_lot::Mutex::default(),
+            waiting: Waiting::default(),
+        }
     }
-    pub(crate) fn reads(&self, _topic: &str) -> bool {
-        false
+
+    /// What a message on `topic` starts.
+    pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<Trigger>]> {
+        let mut found = Vec::new();
+        self.registry.read().matches(topic, &mut found);
+        let runners = self.runners.read();
+        found
+            .into_iter()
+            .filter_map(|definition| {
+                let runner = Arc::clone(&runners.get(&definition.id)?.definition);
+                let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
+                Some(Arc::new(Trigger { definition, runner, is_bounded }))
+            })
+            .collect()
     }
-    pub(crate) fn remember(&self, _message: &Message) {}
-    pub(crate) fn connected(&self, _client: &Arc<Client>, _turn: &mut Turn) {}
-    pub(crate) fn disconnected(
-        &self,
-        _client: &Arc<Client>,
-        _connection: &Connection,
-        _reason: &CloseReason,
-        _turn: &mut Turn,
-    ) {
+
+    /// What a message on `topic` does to the last values.
+    pub(crate) fn caching(&self, topic: &str) -> Caching {
+        self.registry.read().caching(topic)
     }
-    pub(crate) fn subscribed(&self, _client: &Arc<Client>, _filter: &str, _qos: QoS, _turn: &mut Turn) {}
+
+    /// Remembers a message where something reads its topic.
+    pub(crate) fn remember(&self, caching: Caching, message: &Message) {
+        let parts = message.parts();
+        let is_retained_delete = parts.retain && parts.payload.is_empty();
+        match caching {
+            Caching::Skip => {}
+            Caching::Store if !is_retained_delete => self.values.publish(parts.topic, parts.payload),
+            Caching::Store | Caching::Clear => self.values.clear(parts.topic),
+        }
+    }
+
+    pub(crate) fn runner(&self, id: DefinitionId) -> Option<Arc<Runner>> {
+        self.runners.read().get(&id).cloned()
+    }
+
+    /// Whether anything is deployed.
+    pub(crate) fn has_runners(&self) -> bool {
+        !self.runners.read().is_empty()
+    }
+
+    fn order(&self) -> u64 {
+        self.next_order.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Starts definitions with an event that is not a message.
+    pub(crate) fn post(&self, definitions: &[Arc<Definition>], event: &OwnedEvent) {
+        for definition in definitions {
+            let Some(runner) = self.runner(definition.id) else { continue };
+            if let Err(error) = runner.definition.post(event.clone(), 0, 0) {
+                debug!(definition = &**definition.name(), %error, "event not taken");
+            }
+        }
+    }
+
+    /// Starts what waits for a Client that was accepted.
+    pub(crate) fn connected(&self, client: &Client) {
+        let registry = self.registry.read();
+        if registry.hooks().connect().is_empty() {
+            return;
+        }
+        self.post(registry.hooks().connect(), &OwnedEvent::Connected(about(client)));
+    }
+
+    /// Starts what waits for a Client that went away.
+    pub(crate) fn disconnected(&self, client: &Client, connection: &Connection, reason: &CloseReason) {
+        let registry = self.registry.read();
+        if registry.hooks().disconnect().is_empty() {
+            return;
+        }
+        let mut about = OwnedClient::clone(&about(client));
+        about.endpoint = connection.peer.to_string().into();
+        let event = OwnedEvent::Disconnected { client: Arc::new(about), reason: reason.word().into() };
+        self.post(registry.hooks().disconnect(), &event);
+    }
+
+    /// Starts what waits for a granted subscription.
+    pub(crate) fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
+        let registry = self.registry.read();
+        if !registry.hooks().has_subscribe() {
+            return;
+        }
+        let event = OwnedEvent::Subscribed { client: about(client), filter: filter.into(), qos: qos.bits() };
+        let definitions: Vec<_> = registry.hooks().subscribe(filter).cloned().collect();
+        self.post(&definitions, &event);
+    }
+
+    /// Starts the timers that are due; how long until the next one.
+    pub(crate) fn run_timers(&self, now: Now) -> Option<Duration> {
+        let mut due = Vec::new();
+        let wait = {
+            let mut registry = self.registry.write();
+            registry.due(now, &mut due);
+            registry.next_timeout(now)
+        };
+        for definition in &due {
+            // A tick that comes while the last one is still waiting is skipped, not queued (language reference §7.3).
+            if definition.activity.claim_tick() {
+                self.post(std::slice::from_ref(definition), &OwnedEvent::Timer);
+            }
+        }
+        wait
+    }
 }
-impl GuestEvents {
-    pub(crate) fn push(
-        &mut self,
-        _trigger: &Arc<Trigger>,
-        _message: &Arc<Message>,
-        _source: Option<&Arc<Client>>,
-        _hops: u8,
-    ) {
+
+/// Publishes the error records that changed since the last call.
+pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
+    for definition in changed {
+        if let Some(record) = definition.activity.last_error() {
+            let topic = format!("{}/Error", definition.sys_topic());
+            publish_system(turn, tenant, &topic, record.to_json().as_bytes());
+        }
     }
-    pub(crate) fn submit(&mut self) {}
+}
+
+/// A Client as guests see it.
+fn about(client: &Client) -> Arc<OwnedClient> {
+    let state = client.state.lock();
+    Arc::new(OwnedClient {
+        client_id: client.client_id.as_ref().into(),
+        user: state.identity.user.as_deref().map(Into::into),
+        endpoint: state
+            .link
+            .as_ref()
+            .map_or_else(Box::default, |link| link.connection.peer.to_string().into()),
+        clean_start: state.clean_start,
+    })
+}
+
+impl Turn {
+    /// The present instant as definitions take it.
+    pub(crate) fn definitions_now(&self) -> Now {
+        self.broker.clock.definitions_now()
+    }
 }

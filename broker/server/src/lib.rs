@@ -17,6 +17,7 @@ mod commits;
 mod counters;
 mod fan_out;
 mod guests;
+mod housekeeping;
 mod limits;
 mod logins;
 mod message;
@@ -34,6 +35,7 @@ mod subscription;
 mod sys;
 mod tenant;
 mod topic_alias;
+mod variables;
 mod will;
 
 pub use server::{Boot, Server, StartError};

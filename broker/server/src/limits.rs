@@ -29,6 +29,9 @@ pub(crate) const TOPIC_LEVELS_MAX: usize = 200;
 /// Topics whose routes one thread remembers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
 
+/// Guests that one turn runs on a thread that serves Clients; further ones go to executors, so that a turn stays short.
+pub(crate) const INLINE_RUNS_MAX: usize = 512;
+
 /// Runs that publishes of runs may trigger in a row before the next is suppressed (language reference OD-39).
 pub(crate) const HOPS_MAX: u8 = 64;
 
@@ -46,3 +49,12 @@ pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
 
 /// Subscriptions of one session.
 pub(crate) const SUBSCRIPTIONS_PER_CLIENT: usize = 10_000;
+
+/// Name of an environment variable or secret, in bytes. What shells and container tools accept is far shorter.
+pub(crate) const VARIABLE_NAME_BYTES_MAX: usize = 256;
+
+/// Value of an environment variable or secret, in bytes: room for a chain of certificates with its key.
+pub(crate) const VARIABLE_VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Environment variables, and as many secrets, of one tenant; all of them are in memory.
+pub(crate) const VARIABLES_MAX: usize = 10_000;

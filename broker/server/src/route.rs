@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use lotmq_codec::QoS;
+use lotmq_definitions::Caching;
 
 use crate::client::Client;
 use crate::guests::Trigger;
@@ -25,8 +26,8 @@ pub(crate) struct Route {
     pub(crate) targets: Box<[Target]>,
     pub(crate) groups: Box<[Arc<SharedGroup>]>,
     pub(crate) triggers: Box<[Arc<Trigger>]>,
-    /// Whether some definition reads the topic's last value.
-    pub(crate) is_read: bool,
+    /// What a message does to the topic's last value.
+    pub(crate) caching: Caching,
 }
 
 /// One receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].

@@ -4,23 +4,30 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
 
 use lotmq_auth::{AnonymousLogin, DEFAULT_ROOT_PASSWORD, Directory, DirectoryOptions, PermissionTable};
+use lotmq_definitions::RegistryOptions;
+use lotmq_host::{Engine, EngineOptions, Executor, ExecutorOptions, Sink};
 use lotmq_session::{OnFull, SessionExpiry};
 use lotmq_store::{Durability, OpenError, Store, StoreOptions, TenantId};
+
+use parking_lot::Mutex;
 
 use crate::absences::Absences;
 use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::commits::Commits;
 use crate::counters::Counters;
-use crate::guests::Guests;
+use crate::guests::{self, GuestSink, Guests};
+use crate::housekeeping::{self, Housekeeping};
 use crate::logins::Logins;
 use crate::net::listener::{self, Listener};
 use crate::net::shard::{self, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
 use crate::tenant::Tenant;
+use crate::variables::Variables;
 
 /// What to start (temporary until Config).
 pub struct Boot {
@@ -44,6 +51,9 @@ pub enum StartError {
     /// Threads or sockets could not be had.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// The engine for guests could not be started.
+    #[error(transparent)]
+    Engine(#[from] lotmq_host::EngineError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
@@ -53,6 +63,7 @@ pub enum StartError {
 pub struct Server {
     broker: Arc<Broker>,
     threads: ShardThreads,
+    housekeeper: JoinHandle<()>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -78,13 +89,21 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if boot.shards == 0 { cores } else { boot.shards };
         let (shards, seats) = shard::prepare(count);
+        let engine = Engine::new(&EngineOptions {
+            cache_dir: (boot.durability != Durability::None).then(|| boot.data.join("cache")),
+            core_modules: vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())],
+            ..EngineOptions::default()
+        })?;
         let users = Arc::new(Directory::new(DirectoryOptions::default())?);
         if users.account(lotmq_auth::ROOT).is_none() {
             let credential = users.hash(DEFAULT_ROOT_PASSWORD)?;
             let _ = users.create_root(credential);
         }
         let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));
-        let tenant = Arc::new(Tenant::new(TenantId::DEFAULT, 0, "default", users, permissions, Guests));
+        let guests = Guests::new(TenantId::DEFAULT, RegistryOptions::new(jiff::tz::TimeZone::system()));
+        let variables = Variables::new(TenantId::DEFAULT);
+        let tenant =
+            Arc::new(Tenant::new(TenantId::DEFAULT, 0, "default", users, permissions, variables, guests));
         let broker = Arc::new(Broker {
             settings: Settings {
                 session_expiry_max: SessionExpiry::from_seconds(30 * 24 * 3600),
@@ -101,11 +120,27 @@ impl Server {
             numbers: Numbers::default(),
             absences: Absences::default(),
             logins: Logins::start(1)?,
+            housekeeping: Housekeeping::default(),
+            engine,
+            executor: Mutex::new(None),
             connections: AtomicUsize::new(0),
         });
         let _ = news.set(Arc::downgrade(&broker));
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&broker.tenants.all(), recovered.retained);
+        for keep in recovered.keeps {
+            // A value beyond the bounds of today was within those of the day when it was kept.
+            let _ = tenant.guests.values.restore_kept(&keep.topic, &keep.payload);
+        }
+        recovered.environment.into_iter().for_each(|row| tenant.variables.restore_environment(row));
+        recovered.secrets.into_iter().for_each(|secret| tenant.variables.restore_secret(secret));
+        let executor = Executor::start(ExecutorOptions::default(), |_| {
+            Box::new(GuestSink::new(&broker)) as Box<dyn Sink>
+        })?;
+        *broker.executor.lock() = Some(executor);
+        guests::definitions(&tenant, &broker, recovered.definitions);
+        let housekeeper = housekeeping::start(&broker)?;
+        guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
         let mut addresses = Vec::new();
         for address in &boot.listen {
@@ -120,7 +155,7 @@ impl Server {
             });
             broker.shards[0].listen(listener, socket);
         }
-        Ok(Self { broker, threads, addresses })
+        Ok(Self { broker, threads, housekeeper, addresses })
     }
 
     /// The listeners with the addresses that they have.
@@ -134,6 +169,10 @@ impl Server {
             shard.stop();
         }
         self.threads.join();
+        drop(self.broker.executor.lock().take());
+        self.broker.housekeeping.stop();
+        // A panic there has been reported by the thread itself.
+        let _ = self.housekeeper.join();
         self.broker.store.close();
     }
 }

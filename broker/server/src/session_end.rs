@@ -36,7 +36,7 @@ pub(crate) fn detach(
             turn.broker.absences.add(client, left.deadlines);
         }
     }
-    Arc::clone(&client.tenant.guests).disconnected(client, connection, reason, turn);
+    client.tenant.guests.disconnected(client, connection, reason);
 }
 
 fn leave(

@@ -16,6 +16,7 @@ use crate::guests::Guests;
 use crate::message::Message;
 use crate::route::{Route, Target};
 use crate::subscription::{Index, Options, SharedGroup, Subscriber};
+use crate::variables::Variables;
 
 /// See the module's documentation.
 pub(crate) struct Tenant {
@@ -30,6 +31,7 @@ pub(crate) struct Tenant {
     pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<dyn Decide>,
+    pub(crate) variables: Variables,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -40,6 +42,7 @@ impl Tenant {
         name: &str,
         users: Arc<Directory>,
         permissions: Arc<dyn Decide>,
+        variables: Variables,
         guests: Guests,
     ) -> Self {
         Self {
@@ -53,6 +56,7 @@ impl Tenant {
             sessions: Mutex::new(HashMap::new()),
             users,
             permissions,
+            variables,
             guests: Arc::new(guests),
         }
     }
@@ -73,7 +77,7 @@ impl Tenant {
             targets: merged(found),
             groups: groups.into(),
             triggers: self.guests.triggers(topic),
-            is_read: self.guests.reads(topic),
+            caching: self.guests.caching(topic),
         }
     }
 

@@ -173,11 +173,16 @@ impl Turn {
 
     fn write_out(&mut self) {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
-        while !self.touched.is_empty() || !self.batch.is_empty() || !self.on_commit.is_empty() {
+        while !self.touched.is_empty()
+            || !self.batch.is_empty()
+            || !self.on_commit.is_empty()
+            || !self.guest_events.is_empty()
+        {
+            self.start_guests();
             self.deliver();
             self.submit();
         }
-        self.guest_events.submit();
+        self.guest_events.turn_ended();
         self.messages.clear();
     }
 

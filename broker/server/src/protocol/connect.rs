@@ -180,7 +180,7 @@ fn accept(
         });
     }
     client.send_waiting(turn);
-    tenant.guests.connected(&client, turn);
+    tenant.guests.connected(&client);
     turn.broker.logged_in(connection, &client);
     Ok(Open {
         client,

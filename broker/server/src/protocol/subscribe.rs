@@ -134,7 +134,7 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
     if replays && !asked.filter.starts_with("$share/") {
         granted.replays.push(Replay::new(&asked.filter, options));
     }
-    client.tenant.guests.subscribed(client, &asked.filter, options.qos, turn);
+    client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }
 
 impl Granted {

@@ -1,0 +1,205 @@
+//! Deploying and removing definitions: from text or a component to something that runs.
+//!
+//! The order is: compile, load, store, arm. A definition that does not compile or load changes nothing; what was there runs on.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lot_facts::{Facts, Kind};
+use lot_to_wasm::check::{Callee, Known};
+use lotmq_definitions::{
+    Changed, Definition, DefinitionKind, InstallError, Installed, NewDefinition, NotFound, OnExisting,
+    Origin, Removed,
+};
+use lotmq_host::{
+    AfterTraps, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent, World,
+};
+use lotmq_store::{Batch, DefinitionRow, Op};
+
+use super::services::TenantServices;
+use super::sink::host_id;
+use super::{Guests, Runner};
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+/// A definition that has been compiled and is to run.
+pub(crate) struct Deployment {
+    pub(crate) new: NewDefinition,
+    pub(crate) guest: Guest,
+    pub(crate) grants: Grants,
+    pub(crate) limits: GuestLimits,
+    pub(crate) after_traps: AfterTraps,
+    pub(crate) existing: OnExisting,
+}
+
+/// Why a definition was not deployed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeployError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error("guests are not available: the broker is stopping")]
+    Stopping,
+}
+
+/// What deploying led to.
+pub(crate) type Deployed = Installed;
+
+impl Known for Guests {
+    fn action(&self, name: &str) -> Callee {
+        let registry = self.registry.read();
+        let Some(action) = registry.get(DefinitionKind::Action, name) else { return Callee::Unknown };
+        action.facts().callable.clone().map_or(Callee::Triggered, Callee::Callable)
+    }
+}
+
+impl Guests {
+    /// Loads what the LoT compiler made of an Action.
+    ///
+    /// # Errors
+    /// [`DeployError::Load`] when the host refuses it, which is a fault of ours.
+    pub(crate) fn load_action(
+        broker: &Broker,
+        component: &[u8],
+        facts: Facts,
+        source: &str,
+        owner: Option<Arc<str>>,
+        origin: Origin,
+        installed_at: Timestamp,
+    ) -> Result<Deployment, DeployError> {
+        let guest = broker.engine.compile(component, World::Action, lotmq_host::Origin::Compiler)?;
+        debug_assert_eq!(facts.kind, Kind::Action, "other kinds are refused by the compiler yet");
+        Ok(Deployment {
+            new: NewDefinition {
+                kind: facts.kind.into(),
+                name: facts.name.as_str().into(),
+                source: source.into(),
+                origin,
+                owner,
+                facts: Arc::new(facts),
+                installed_at,
+            },
+            guest,
+            grants: Grants::action(),
+            limits: GuestLimits::default(),
+            after_traps: AfterTraps::Restart,
+            existing: OnExisting::Replace,
+        })
+    }
+
+    /// Arms a definition and gives it a runner; a former version's mailbox goes on with the new code. What it needs to survive is added to
+    /// `batch`.
+    ///
+    /// # Errors
+    /// [`DeployError::Install`]; nothing has changed then.
+    pub(crate) fn deploy(
+        tenant: &Arc<Tenant>,
+        broker: &Arc<Broker>,
+        deployment: Deployment,
+        batch: &mut Batch,
+    ) -> Result<Deployed, DeployError> {
+        let guests = &tenant.guests;
+        let services =
+            Arc::new(TenantServices { broker: Arc::downgrade(broker), tenant: Arc::downgrade(tenant) });
+        let grants = Arc::new(deployment.grants);
+        let executor = broker.executor.lock();
+        let executor = executor.as_ref().ok_or(DeployError::Stopping)?;
+        let mut registry = guests.registry.write();
+        let now = broker.clock.definitions_now();
+        let installed = registry.install(deployment.new, deployment.existing, now)?;
+        let definition = &installed.definition;
+        let order = {
+            let mut runners = guests.runners.write();
+            let known = runners.get(&definition.id).cloned();
+            match known {
+                Some(runner) => {
+                    runner.definition.replace(deployment.guest, services, grants);
+                    runner.order
+                }
+                None => {
+                    let order = guests.order();
+                    let runner = executor.add(DefinitionSpec {
+                        id: host_id(tenant, definition.id),
+                        tenant: tenant.number,
+                        guest: deployment.guest,
+                        services,
+                        grants,
+                        limits: deployment.limits,
+                        mailbox: MailboxOptions::default(),
+                        after_traps: deployment.after_traps,
+                    });
+                    runners.insert(definition.id, Arc::new(Runner { definition: runner, order }));
+                    order
+                }
+            }
+        };
+        if definition.kind() != DefinitionKind::Module {
+            batch.push(Op::PutDefinition(&row(tenant, definition, order, broker.clock.wall_ms())));
+        }
+        drop(registry);
+        guests.settle(tenant, broker, &installed.changed);
+        Ok(installed)
+    }
+
+    /// Removes a definition; what waits for it is dropped.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub(crate) fn remove(
+        tenant: &Arc<Tenant>,
+        broker: &Arc<Broker>,
+        kind: DefinitionKind,
+        name: &str,
+        batch: &mut Batch,
+    ) -> Result<Removed, NotFound> {
+        let guests = &tenant.guests;
+        let mut registry = guests.registry.write();
+        let removed = registry.remove(kind, name, broker.clock.definitions_now())?;
+        let runner = guests.runners.write().remove(&removed.definition.id);
+        drop(registry);
+        if let Some(runner) = runner {
+            runner.definition.close();
+        }
+        if kind != DefinitionKind::Module {
+            batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
+        }
+        guests.settle(tenant, broker, &removed.changed);
+        Ok(removed)
+    }
+
+    /// Lets the rest of the broker see a change: routes, timers, `ON START`.
+    pub(crate) fn settle(&self, tenant: &Tenant, broker: &Broker, changed: &Changed) {
+        tenant.routes_changed();
+        broker.housekeeping.wake();
+        self.post(&changed.starts, &OwnedEvent::Start);
+    }
+}
+
+/// The kind as the store writes it.
+pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
+    match kind {
+        DefinitionKind::Action => "action",
+        DefinitionKind::Model => "model",
+        DefinitionKind::Rule => "rule",
+        DefinitionKind::Route => "route",
+        DefinitionKind::Module => "module",
+        DefinitionKind::Theme => "theme",
+        DefinitionKind::Panel => "panel",
+    }
+}
+
+fn row(tenant: &Tenant, definition: &Definition, order: u64, now_ms: u64) -> DefinitionRow {
+    let deployed = &definition.deployed;
+    DefinitionRow {
+        tenant: tenant.id,
+        kind: kind_name(deployed.kind).into(),
+        name: deployed.name.as_ref().into(),
+        source: deployed.source.as_ref().into(),
+        owner: deployed.owner.as_deref().unwrap_or_default().into(),
+        origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
+        order,
+        changed_at_ms: now_ms,
+        state: Vec::new(),
+    }
+}

@@ -1,0 +1,194 @@
+//! What a run wrote, carried out in the turn of the thread that has it: messages, kept values, reports.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lotmq_codec::{
+    ForwardProperties, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish,
+};
+use lotmq_definitions::{Definition, MessageText, RunError};
+use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
+
+use super::records;
+use crate::fan_out::{InPlace, Publication};
+use crate::message::Message;
+use crate::net::arena::Span;
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// The message that started a run, for records.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Started<'a> {
+    pub(super) topic: &'a str,
+    pub(super) payload: &'a [u8],
+    pub(super) client_id: &'a str,
+}
+
+/// A run that has ended.
+pub(super) struct Run<'a> {
+    pub(super) tenant: &'a Arc<Tenant>,
+    /// Hops of the message that started it.
+    pub(super) hops: u8,
+    /// The message that started it.
+    pub(super) trigger: Option<Started<'a>>,
+    pub(super) outcome: &'a RunOutcome,
+    pub(super) timing: Option<(Instant, Duration)>,
+}
+
+/// Carries out the effects of a run, in program order, and records how it ended.
+pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
+    for (writer, effect) in output.effects() {
+        match effect {
+            Effect::Publish { topic, payload, qos, retain } => {
+                publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
+            }
+            Effect::Keep { topic, payload } => {
+                if let Err(refused) = run.tenant.guests.values.keep(topic, payload) {
+                    record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
+                }
+            }
+            Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
+            Effect::Report { severity: Severity::Warning, .. } => turn.broker.counters.guest_warnings.add(1),
+            Effect::Report { severity: Severity::Error, code, message, line, column } => {
+                // A callee's report belongs to the callee.
+                let callee =
+                    run.tenant.guests.registry.read().by_id(super::sink::definition_id(writer)).cloned();
+                record(turn, callee.as_ref().unwrap_or(definition), run, (code, message, line, column));
+            }
+        }
+    }
+    ended(turn, definition, run, output);
+}
+
+/// A message of a guest or of the broker itself, into the turn.
+pub(crate) fn publish(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    topic: &str,
+    payload: &[u8],
+    (qos, retain): (Qos, bool),
+    hops: u8,
+) {
+    if topic.starts_with("$SYS/") {
+        crate::sys::published_by_guest(turn, tenant, topic, payload);
+        return;
+    }
+    turn.broker.counters.publish_internal.add(1);
+    let qos = match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+        Qos::ExactlyOnce => QoS::ExactlyOnce,
+    };
+    let publication = encoded(turn, topic, payload, qos, retain, hops);
+    turn.publish(tenant, &publication);
+}
+
+/// Encodes a message of our own as a 3.1.1 packet, which most receivers get as it is.
+pub(crate) fn encoded<'a>(
+    turn: &mut Turn,
+    topic: &str,
+    payload: &[u8],
+    qos: QoS,
+    retain: bool,
+    hops: u8,
+) -> Publication<'a> {
+    let head = PublishHead {
+        dup: false,
+        qos,
+        retain: false,
+        topic,
+        packet_id: (qos != QoS::AtMostOnce).then_some(PacketId::MIN),
+        properties: ForwardProperties::unaltered(Properties::EMPTY),
+        payload_len: payload.len(),
+    };
+    let (packet, layout) =
+        turn.arena.encode(|out| encode_publish(out, ProtocolVersion::V3_1_1, &head, payload));
+    let layout = layout.expect("the host lets only valid topics and bounded payloads through");
+    let packet_id_at = layout.packet_id_offset;
+    let topic_at = packet_id_at.unwrap_or(layout.len) - topic.len();
+    let part = |start, len| if len == 0 { Span::EMPTY } else { packet.slice(start, len) };
+    Publication {
+        topic: part(topic_at, topic.len()),
+        properties: Span::EMPTY,
+        payload: part(layout.len, payload.len()),
+        qos,
+        retain,
+        expires_at_ms: None,
+        in_place: Some(InPlace {
+            packet,
+            has_properties: false,
+            packet_id_at: packet_id_at.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB")),
+        }),
+        source: None,
+        hops,
+    }
+}
+
+/// Notes the end of a run: counters, an error, a trace.
+fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
+    let now = turn.definitions_now().wall;
+    definition.activity.run_ended(now);
+    let error = match run.outcome {
+        RunOutcome::Done(_) | RunOutcome::SliceExpired => None,
+        RunOutcome::Failed(error) => Some(error.clone()),
+        RunOutcome::Trapped(trap) => Some(trap.clone().into()),
+    };
+    if let Some(error) = &error {
+        record(turn, definition, run, (&error.code, &error.message, error.line, error.column));
+    }
+    if output.writes_refused() > 0 {
+        let message = format!("{} writes beyond the limits of a run were dropped", output.writes_refused());
+        record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
+    }
+    if definition.activity.is_traced(|| now) {
+        let trace = records::trace(definition, run, output, now, error.map(|error| error.message));
+        records::publish_trace(turn, run.tenant, definition, &trace);
+    }
+}
+
+fn record(
+    turn: &mut Turn,
+    definition: &Arc<Definition>,
+    run: &Run<'_>,
+    (code, message, line, column): (&str, &str, u32, u32),
+) {
+    let Started { topic, payload, .. } = run.trigger.unwrap_or_default();
+    let error = RunError { code, message, line, column, topic, payload };
+    records::record(turn, run.tenant, definition, &error);
+}
+
+/// An event that a mailbox did not take.
+pub(super) fn not_taken(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &Arc<Definition>,
+    error: &PostError,
+    message: &Message,
+) {
+    let code = match error {
+        PostError::TooManyHops { .. } => {
+            turn.broker.counters.hops_exceeded.add(1);
+            "HOP_LIMIT"
+        }
+        _ => {
+            turn.broker.counters.guest_events_dropped.add(1);
+            "MAILBOX_FULL"
+        }
+    };
+    let parts = message.parts();
+    let text = error.to_string();
+    let error =
+        RunError { code, message: &text, line: 0, column: 0, topic: parts.topic, payload: parts.payload };
+    records::record(turn, tenant, definition, &error);
+}
+
+/// What a run published, for traces and replies.
+pub(super) fn published(output: &RunOutput) -> Vec<MessageText> {
+    output
+        .effects()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Publish { topic, payload, .. } => Some(MessageText::new(topic, payload)),
+            Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
+        })
+        .collect()
+}

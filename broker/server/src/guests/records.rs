@@ -1,0 +1,80 @@
+//! Error and trace records of definitions, and their topics below `$SYS/Coreflux`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
+use lotmq_host::RunOutput;
+
+use super::effects::{self, Run};
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
+const CHANGED_MAX: usize = 10_000;
+
+/// Notes an error. Its topic follows at most five times a second.
+pub(super) fn record(turn: &mut Turn, tenant: &Tenant, definition: &Arc<Definition>, error: &RunError<'_>) {
+    turn.broker.counters.guest_errors.add(1);
+    let now = turn.definitions_now().wall;
+    definition.activity.record_error(definition.name(), error, now);
+    let mut changed = tenant.guests.changed_errors.lock();
+    if changed.len() < CHANGED_MAX && !changed.iter().any(|known| Arc::ptr_eq(known, definition)) {
+        changed.push(Arc::clone(definition));
+    }
+}
+
+/// The trace of a run.
+pub(super) fn trace(
+    definition: &Definition,
+    run: &Run<'_>,
+    output: &RunOutput,
+    now: Timestamp,
+    error: Option<String>,
+) -> TraceRecord {
+    let took = run.timing.map_or(std::time::Duration::ZERO, |(_, took)| took);
+    let started = run.trigger.unwrap_or_default();
+    TraceRecord {
+        action: definition.name().to_string(),
+        trace_id: trace_id(),
+        trigger: TraceTrigger {
+            topic: started.topic.to_owned(),
+            payload: MessageText::new("", started.payload).payload,
+            client_id: started.client_id.to_owned(),
+        },
+        timing: TraceTiming {
+            start_utc: now
+                .checked_sub(jiff::SignedDuration::try_from(took).unwrap_or_default())
+                .unwrap_or(now),
+            end_utc: now,
+            duration_ms: took.as_secs_f64() * 1000.0,
+        },
+        published: effects::published(output),
+        result: if error.is_some() { "error" } else { "success" },
+        error,
+    }
+}
+
+/// Names a run: 16 hexadecimal digits.
+pub(super) fn trace_id() -> String {
+    let mut random = [0_u8; 8];
+    // An identifier for people: without entropy they see zeros.
+    let _ = getrandom::fill(&mut random);
+    format!("{:016x}", u64::from_be_bytes(random))
+}
+
+pub(super) fn publish_trace(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &Definition,
+    trace: &TraceRecord,
+) {
+    let topic = format!("{}/Trace", definition.sys_topic());
+    publish_system(turn, tenant, &topic, trace.to_json().as_bytes());
+}
+
+/// A live message below `$SYS`, to those who may see it.
+pub(crate) fn publish_system(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
+    let publication = effects::encoded(turn, topic, payload, lotmq_codec::QoS::ExactlyOnce, false, 0);
+    turn.publish(tenant, &publication);
+}

@@ -1,0 +1,106 @@
+//! At start: the definitions that the store held, deployed again, and `ON START` before the first Client.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use lot_facts::Kind;
+use lot_to_wasm::{CompileOptions, Form};
+use lotmq_host::OwnedEvent;
+use lotmq_store::{Batch, DefinitionRow, Op};
+use tracing::{error, warn};
+
+use super::Guests;
+use super::deploy::kind_name;
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+/// How long `ON START` may hold the listeners, in all (language reference §7.5).
+const START_WAIT: Duration = Duration::from_secs(5);
+
+/// Deploys a tenant's definitions. One that does not compile any more is left out and stays in the store.
+pub(crate) fn definitions(tenant: &Arc<Tenant>, broker: &Arc<Broker>, mut rows: Vec<DefinitionRow>) {
+    let place = |row: &DefinitionRow| {
+        let kind = Kind::LOAD_ORDER.iter().position(|kind| kind_name((*kind).into()) == row.kind);
+        (kind.unwrap_or(usize::MAX), row.order)
+    };
+    rows.sort_by_key(place);
+    for row in rows {
+        let guests = &tenant.guests;
+        guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
+        if let Err(reason) = restore(tenant, broker, &row) {
+            error!(
+                tenant = &*tenant.name,
+                definition = row.name,
+                kind = row.kind,
+                reason,
+                "definition not restored"
+            );
+        }
+    }
+}
+
+fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+    let mut compilation = lot_to_wasm::compile(&row.source, &options);
+    let output = compilation.entities.pop().and_then(|entity| entity.output);
+    let Some(output) = output else { return Err("its source does not compile".to_owned()) };
+    let installed_at =
+        i64::try_from(row.changed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let owner = (!row.owner.is_empty()).then(|| row.owner.as_str().into());
+    let origin = serde_json::from_str(&row.origin).unwrap_or_default();
+    let deployment = Guests::load_action(
+        broker,
+        &output.component,
+        output.facts,
+        &row.source,
+        owner,
+        origin,
+        installed_at.unwrap_or_default(),
+    );
+    // It is stored already: what deploying would write is dropped.
+    let deployed = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
+    deployed.map(|_| ()).map_err(|refusal| refusal.to_string())
+}
+
+/// Runs `ON START` of all tenants, and waits for it for at most five seconds.
+pub(crate) fn run_starts(broker: &Broker) {
+    let deadline = Instant::now() + START_WAIT;
+    let mut waiting = Vec::new();
+    for tenant in broker.tenants.all().iter() {
+        let starts = tenant.guests.registry.write().finish_loading();
+        tenant.routes_changed();
+        for definition in starts {
+            let Some(runner) = tenant.guests.runner(definition.id) else { continue };
+            let (sender, receiver) = sync_channel(1);
+            let tag = tenant.guests.waiting.add(sender);
+            if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
+                waiting.push((definition, receiver));
+            }
+        }
+    }
+    for (definition, receiver) in waiting {
+        if receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
+            warn!(
+                definition = &**definition.name(),
+                "ON START takes longer than 5 seconds; listeners open meanwhile"
+            );
+        }
+    }
+}
+
+/// Writes kept values that changed since the last call; a topic's last value only.
+pub(crate) fn save_kept(tenant: &Tenant, wall_ms: u64, batch: &mut Batch) {
+    /// Values that one group takes, so that a burst of them does not delay the acknowledgements behind it.
+    const TOPICS_MAX: usize = 1000;
+    tenant.guests.values.take_unsaved(TOPICS_MAX, |topic, value| match value {
+        Some(payload) => batch.push(Op::PutKeep(&lotmq_store::KeepRow {
+            tenant: tenant.id,
+            topic: topic.to_owned(),
+            payload: bytes::Bytes::copy_from_slice(payload),
+            kept_at_ms: wall_ms,
+        })),
+        None => batch.push(Op::DeleteKeep { tenant: tenant.id, topic }),
+    });
+}

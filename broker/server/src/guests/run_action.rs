@@ -1,0 +1,140 @@
+//! `-runAction`: one run of an Action on behalf of a command, and what came of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use lotmq_definitions::{Definition, DefinitionKind, MessageText};
+use lotmq_host::{
+    Argument, FinishedRun, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, RunOutput, Value,
+};
+use parking_lot::Mutex;
+
+use super::{Guests, effects, records};
+
+/// How long a command waits for its run (commands reference §1.10).
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What the run is started with.
+pub(crate) enum RunRequest {
+    /// Inputs of a callable Action, by name.
+    Inputs(Vec<Argument>),
+    /// A message as if it had arrived.
+    Message {
+        /// Topic Name, or the trigger's filter as written.
+        topic: String,
+        /// Payload.
+        payload: Vec<u8>,
+    },
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct RunReport {
+    pub(crate) trace_id: String,
+    pub(crate) published: Vec<MessageText>,
+    pub(crate) error: Option<RunError>,
+    /// Outputs of a callable Action by name.
+    pub(crate) outputs: Vec<(String, Value)>,
+}
+
+/// Why there was no run to report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunActionError {
+    #[error("Action '{0}' not found.")]
+    NotFound(String),
+    #[error("Action '{0}' cannot run now: {1}")]
+    NotTaken(String, String),
+    #[error("Action '{0}' did not finish within 10 seconds.")]
+    TooLong(String),
+}
+
+/// Commands that wait for runs, by the tag of the run.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    next: AtomicU64,
+    commands: Mutex<HashMap<u64, SyncSender<RunReport>>>,
+}
+
+impl Waiting {
+    /// A tag for a run whose report goes to `sender`.
+    pub(super) fn add(&self, sender: SyncSender<RunReport>) -> u64 {
+        let tag = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.commands.lock().insert(tag, sender);
+        tag
+    }
+}
+
+impl Guests {
+    /// Runs an Action and waits for its end. Blocks; not for threads that serve Clients.
+    pub(crate) fn run_action(&self, name: &str, request: RunRequest) -> Result<RunReport, RunActionError> {
+        let definition = self.registry.read().get(DefinitionKind::Action, name).cloned();
+        let definition = definition.ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
+        let runner = self.runner(definition.id).ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
+        let (sender, receiver) = sync_channel(1);
+        let tag = self.waiting.add(sender);
+        let taken = runner.definition.post(event(&definition, request), 0, tag);
+        let report = match taken {
+            Ok(()) => receiver.recv_timeout(WAIT).map_err(|_| RunActionError::TooLong(name.to_owned())),
+            Err(error) => Err(RunActionError::NotTaken(name.to_owned(), error.to_string())),
+        };
+        self.waiting.commands.lock().remove(&tag);
+        report
+    }
+
+    /// Hands the end of a run to the command that waits for it.
+    pub(super) fn answer(
+        &self,
+        tag: u64,
+        definition: &Definition,
+        run: &FinishedRun<'_>,
+        output: &RunOutput,
+    ) {
+        let Some(command) = self.waiting.commands.lock().remove(&tag) else { return };
+        let mut report = RunReport {
+            trace_id: records::trace_id(),
+            published: effects::published(output),
+            error: None,
+            outputs: Vec::new(),
+        };
+        match &run.outcome {
+            RunOutcome::Done(values) => {
+                let names = definition
+                    .facts()
+                    .callable
+                    .iter()
+                    .flat_map(|signature| signature.outputs.iter().cloned());
+                report.outputs = names.zip(values.iter().cloned()).collect();
+            }
+            RunOutcome::Failed(error) => report.error = Some(error.clone()),
+            RunOutcome::Trapped(trap) => report.error = Some(trap.clone().into()),
+            RunOutcome::SliceExpired => {}
+        }
+        // The command may have given up meanwhile.
+        let _ = command.try_send(report);
+    }
+}
+
+fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
+    let is_callable = definition.facts().callable.is_some();
+    match request {
+        RunRequest::Inputs(inputs) => OwnedEvent::Call { inputs, trigger: None },
+        RunRequest::Message { topic, payload } => {
+            let message = Arc::new(OwnedMessage {
+                topic: topic.into(),
+                payload: payload.into(),
+                qos: Qos::AtMostOnce,
+                retain: false,
+                client_id: Box::default(),
+            });
+            let waits_for_message = definition.trigger().is_some_and(lot_facts::Trigger::has_message);
+            match (is_callable, waits_for_message) {
+                (true, _) => OwnedEvent::Call { inputs: Vec::new(), trigger: Some(message) },
+                (false, true) => OwnedEvent::Message(message),
+                (false, false) => OwnedEvent::Timer,
+            }
+        }
+    }
+}

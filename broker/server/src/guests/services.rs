@@ -1,0 +1,112 @@
+//! What the broker does for the guests of a tenant while they run.
+
+use std::sync::{Arc, Weak};
+
+use lotmq_auth::{Identity, Peer, Question};
+use lotmq_definitions::DefinitionKind;
+use lotmq_host::{Argument, NestedCall, RunContext, RunError, Services, Value};
+use lotmq_store::Store;
+
+use super::sink::definition_id;
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+use crate::variables::Variables;
+
+/// See the module's documentation.
+pub(crate) struct TenantServices {
+    pub(crate) broker: Weak<Broker>,
+    pub(crate) tenant: Weak<Tenant>,
+}
+
+impl TenantServices {
+    fn tenant(&self) -> Option<Arc<Tenant>> {
+        self.tenant.upgrade()
+    }
+
+    /// Changes a variable or secret. It is durable with the next group; nobody waits for it (language reference §8.2).
+    fn change(&self, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        change(&tenant.variables, &broker.store)
+    }
+}
+
+impl Services for TenantServices {
+    fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        let is_live = tenant.guests.values.read(topic, |live| {
+            if let Some(live) = live {
+                value.extend_from_slice(live);
+            }
+            live.is_some()
+        });
+        if is_live {
+            return true;
+        }
+        let Some(retained) = tenant.retained_payload(topic, broker.clock.wall_ms()) else { return false };
+        value.extend_from_slice(&retained);
+        true
+    }
+
+    fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        tenant.has_retained(topic, broker.clock.wall_ms())
+    }
+
+    fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+        self.tenant()?.variables.environment(name)
+    }
+
+    fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        self.change(|variables, store| match value {
+            Some(value) => variables.set_environment(store, name, value).is_ok(),
+            None => variables.remove_environment(store, name).is_ok(),
+        })
+    }
+
+    fn secret(&self, _run: &RunContext, name: &str) -> Option<String> {
+        let secret = self.tenant()?.variables.secret(name)?;
+        String::from_utf8(secret.to_vec()).ok()
+    }
+
+    fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        self.change(|variables, store| match value {
+            Some(value) => variables.set_secret(store, name, value).is_ok(),
+            None => variables.remove_secret(store, name).is_ok(),
+        })
+    }
+
+    fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
+        // Only commands, and only while the user who deployed it may give them (language reference §6).
+        let Some(tenant) = self.tenant().filter(|_| topic == crate::sys::COMMAND_TOPIC) else { return false };
+        let Some(definition) = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned()
+        else {
+            return false;
+        };
+        let Some(owner) = &definition.deployed.owner else { return false };
+        if tenant.users.account(owner).is_none() {
+            return false;
+        }
+        let mut identity = Identity::anonymous(Arc::clone(definition.name()), Peer::Unix);
+        identity.user = Some(Arc::clone(owner));
+        tenant.permissions.decide(&Question::publish(&identity, topic)).is_allowed()
+    }
+
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let unknown = || RunError::new("ACTION_NOT_FOUND", format!("action '{name}' does not exist"));
+        let tenant = self.tenant().ok_or_else(unknown)?;
+        let definition = tenant.guests.registry.read().get(DefinitionKind::Action, name).cloned();
+        let definition = definition.ok_or_else(unknown)?;
+        let runner = tenant.guests.runner(definition.id).ok_or_else(unknown)?;
+        runner.definition.call_nested(call, inputs)
+    }
+
+    fn now_ms(&self) -> i64 {
+        let now = self.broker.upgrade().map_or(0, |broker| broker.clock.wall_ms());
+        i64::try_from(now).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,100 @@
+//! Where an executor thread hands over the runs that have ended: their effects go out through the thread's own turn.
+
+use std::sync::Arc;
+
+use lotmq_definitions::{Definition, DefinitionId, RunError};
+use lotmq_host::{self as host, FinishedRun, OwnedEvent, RunOutput, Sink, Trap};
+
+use super::effects;
+use super::records;
+use crate::broker::Broker;
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// Bits of a host id that hold the definition's own; the tenant's number is above them.
+const TENANT_SHIFT: u32 = 40;
+
+/// The definition that a host id names within its tenant.
+pub(super) fn definition_id(id: host::DefinitionId) -> DefinitionId {
+    DefinitionId(id.0 & ((1 << TENANT_SHIFT) - 1))
+}
+
+/// The host id of a tenant's definition; unique among all tenants.
+pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::DefinitionId {
+    host::DefinitionId(u64::from(tenant.number) << TENANT_SHIFT | id.0)
+}
+
+/// The sink of one executor thread.
+pub(crate) struct GuestSink {
+    broker: Arc<Broker>,
+    has_turn: bool,
+}
+
+impl GuestSink {
+    pub(crate) fn new(broker: &Arc<Broker>) -> Self {
+        Self { broker: Arc::clone(broker), has_turn: false }
+    }
+
+    fn turn<R>(&mut self, work: impl FnOnce(&mut Turn) -> R) -> R {
+        if !self.has_turn {
+            Turn::install(Arc::clone(&self.broker), None);
+            self.has_turn = true;
+        }
+        Turn::with(work)
+    }
+
+    fn find(&self, definition: &host::Definition) -> Option<(Arc<Tenant>, Arc<Definition>)> {
+        let tenants = self.broker.tenants.all();
+        let tenant = tenants.get(definition.tenant() as usize)?;
+        let found = tenant.guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
+        Some((Arc::clone(tenant), found))
+    }
+}
+
+impl Sink for GuestSink {
+    fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
+        // Removed while it ran: what it wrote before still goes out, under the tenant that it belongs to.
+        let Some((tenant, definition)) = self.find(run.definition) else { return };
+        if matches!(run.event, OwnedEvent::Timer) {
+            definition.activity.release_tick();
+        }
+        let finished = effects::Run {
+            tenant: &tenant,
+            hops: run.hops,
+            trigger: trigger(run.event),
+            outcome: &run.outcome,
+            timing: run.timing,
+        };
+        self.turn(|turn| effects::carry_out(turn, &definition, &finished, output));
+        if run.tag != 0 {
+            tenant.guests.answer(run.tag, &definition, &run, output);
+        }
+    }
+
+    fn start_failed(&mut self, definition: &Arc<host::Definition>, trap: &Trap) {
+        let Some((tenant, definition)) = self.find(definition) else { return };
+        let error = RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() };
+        self.turn(|turn| records::record(turn, &tenant, &definition, &error));
+    }
+
+    fn turn_finished(&mut self) {
+        self.turn(|turn| {
+            turn.tick();
+            turn.flush();
+        });
+    }
+}
+
+/// The message that started a run.
+fn trigger(event: &OwnedEvent) -> Option<effects::Started<'_>> {
+    let message = match event {
+        OwnedEvent::Message(message) => message,
+        OwnedEvent::Call { trigger, .. } => trigger.as_ref()?,
+        OwnedEvent::Start
+        | OwnedEvent::Timer
+        | OwnedEvent::Connected(_)
+        | OwnedEvent::Disconnected { .. }
+        | OwnedEvent::Subscribed { .. } => return None,
+    };
+    Some(effects::Started { topic: &message.topic, payload: &message.payload, client_id: &message.client_id })
+}

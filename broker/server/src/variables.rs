@@ -1,0 +1,246 @@
+//! Environment variables and secrets of a tenant: what `GET ENV` and `GET SECRET` see and what `-setEnv` and `-setSecret` change.
+//!
+//! Invariants: a change is handed to the store before it is visible, in the order in which it becomes visible; values of secrets leave this
+//! module only for the guest that asked for them, never for replies, topics or logs. Not here: encryption at rest (`store`).
+
+use std::collections::BTreeMap;
+
+use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
+use parking_lot::RwLock;
+use zeroize::Zeroizing;
+
+use crate::limits::{VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX};
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Variables {
+    tenant: TenantId,
+    environment: RwLock<BTreeMap<Box<str>, Box<str>>>,
+    /// Names from the file `.env`, behind those of the store.
+    file: BTreeMap<Box<str>, Box<str>>,
+    /// `None` for a secret that was encrypted with another key and cannot be read.
+    secrets: RwLock<BTreeMap<Box<str>, Option<Zeroizing<Vec<u8>>>>>,
+}
+
+/// Why a variable or secret was not set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VariableError {
+    /// The name is not `[A-Za-z_][A-Za-z0-9_]*` or too long.
+    #[error(
+        "'{0}' is not a name: letters, digits and _, not beginning with a digit, at most {VARIABLE_NAME_BYTES_MAX} characters."
+    )]
+    NameInvalid(String),
+    /// More than [`VARIABLE_VALUE_BYTES_MAX`].
+    #[error("The value has {0} bytes, the limit is {VARIABLE_VALUE_BYTES_MAX}.")]
+    ValueTooLong(usize),
+    /// More than [`VARIABLES_MAX`].
+    #[error("There are already {VARIABLES_MAX}.")]
+    TooMany,
+    /// The store takes nothing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Variables {
+    pub(crate) fn new(tenant: TenantId) -> Self {
+        Self { tenant, ..Self::default() }
+    }
+
+    /// Puts back what was stored, at start.
+    pub(crate) fn restore_environment(&self, row: EnvironmentRow) {
+        self.environment.write().insert(row.name.into(), row.value.into());
+    }
+
+    /// Puts back what was stored, at start.
+    pub(crate) fn restore_secret(&self, secret: RecoveredSecret) {
+        self.secrets.write().insert(secret.name.into(), secret.value);
+    }
+
+    /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a name are skipped.
+    pub(crate) fn read_file(&mut self, text: &str) {
+        for line in text.lines() {
+            let line = line.trim();
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            if let Some((name, value)) = line.split_once('=')
+                && is_name(name.trim())
+                && !line.starts_with('#')
+            {
+                self.file.insert(name.trim().into(), unquoted(value.trim()).into());
+            }
+        }
+    }
+
+    /// `GET ENV`: the store, then `.env`, then the environment of the process.
+    pub(crate) fn environment(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.environment.read().get(name) {
+            return Some(value.as_ref().to_owned());
+        }
+        self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(|| std::env::var(name).ok())
+    }
+
+    /// `GET SECRET`.
+    pub(crate) fn secret(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        self.secrets.read().get(name).cloned().flatten()
+    }
+
+    /// `-listEnv`: names and values, by name; those of `.env` that the store does not have among them.
+    pub(crate) fn environment_list(&self) -> Vec<(Box<str>, Box<str>)> {
+        let mut all = self.file.clone();
+        all.extend(self.environment.read().iter().map(|(name, value)| (name.clone(), value.clone())));
+        all.into_iter().collect()
+    }
+
+    /// `-listSecrets`: names only.
+    pub(crate) fn secret_names(&self) -> Vec<Box<str>> {
+        self.secrets.read().keys().cloned().collect()
+    }
+
+    /// Sets a variable; what must be waited for until it is durable.
+    ///
+    /// # Errors
+    /// [`VariableError`]; nothing has changed then.
+    pub(crate) fn set_environment(
+        &self,
+        store: &Store,
+        name: &str,
+        value: &str,
+    ) -> Result<Ticket, VariableError> {
+        check(name, value)?;
+        let mut environment = self.environment.write();
+        if environment.len() >= VARIABLES_MAX && !environment.contains_key(name) {
+            return Err(VariableError::TooMany);
+        }
+        let row = EnvironmentRow { tenant: self.tenant, name: name.into(), value: value.into() };
+        let ticket = append(store, Op::PutEnv(&row))?;
+        environment.insert(name.into(), value.into());
+        Ok(ticket)
+    }
+
+    /// Removes a variable; `None` when there is none of that name in the store.
+    ///
+    /// # Errors
+    /// When the store takes nothing.
+    pub(crate) fn remove_environment(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
+        let mut environment = self.environment.write();
+        if !environment.contains_key(name) {
+            return Ok(None);
+        }
+        let ticket = append(store, Op::DeleteEnv { tenant: self.tenant, name })?;
+        environment.remove(name);
+        Ok(Some(ticket))
+    }
+
+    /// Sets a secret; what must be waited for until it is durable.
+    ///
+    /// # Errors
+    /// [`VariableError`]; nothing has changed then.
+    pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
+        check(name, value)?;
+        let mut secrets = self.secrets.write();
+        if secrets.len() >= VARIABLES_MAX && !secrets.contains_key(name) {
+            return Err(VariableError::TooMany);
+        }
+        let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
+        secrets.insert(name.into(), Some(Zeroizing::new(value.as_bytes().to_vec())));
+        Ok(ticket)
+    }
+
+    /// Removes a secret; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// When the store takes nothing.
+    pub(crate) fn remove_secret(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
+        let mut secrets = self.secrets.write();
+        if !secrets.contains_key(name) {
+            return Ok(None);
+        }
+        let ticket = append(store, Op::DeleteSecret { tenant: self.tenant, name })?;
+        secrets.remove(name);
+        Ok(Some(ticket))
+    }
+}
+
+fn append(store: &Store, op: Op<'_>) -> Result<Ticket, StoreError> {
+    let mut batch = Batch::new();
+    batch.push(op);
+    store.append(batch)
+}
+
+fn check(name: &str, value: &str) -> Result<(), VariableError> {
+    if !is_name(name) {
+        return Err(VariableError::NameInvalid(name.chars().take(VARIABLE_NAME_BYTES_MAX).collect()));
+    }
+    if value.len() > VARIABLE_VALUE_BYTES_MAX {
+        return Err(VariableError::ValueTooLong(value.len()));
+    }
+    Ok(())
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*`, commands reference §10.
+fn is_name(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    starts_well && is_word && name.len() <= VARIABLE_NAME_BYTES_MAX
+}
+
+/// The value without quotes round it, commands reference §10.
+pub(crate) fn unquoted(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        let inner = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return inner;
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_store::{Durability, StoreOptions};
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_reference() {
+        for (name, expected) in [
+            ("A", true),
+            ("_a1", true),
+            ("", false),
+            ("1A", false),
+            ("A-B", false),
+            ("Ä", false),
+            ("A B", false),
+        ] {
+            assert_eq!(is_name(name), expected, "{name:?}");
+        }
+        assert!(!is_name(&"x".repeat(VARIABLE_NAME_BYTES_MAX + 1)));
+    }
+
+    #[test]
+    fn quotes_round_a_value_are_not_part_of_it() {
+        for (value, expected) in
+            [("a b", "a b"), ("\"a b\"", "a b"), ("'a'", "a"), ("\"", "\""), ("\"a", "\"a"), ("\"\"", "")]
+        {
+            assert_eq!(unquoted(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn store_wins_over_the_file() {
+        let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
+        let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+        let mut variables = Variables::new(TenantId::DEFAULT);
+        variables.read_file("# comment\nSITE=north\nexport LINE='7'\nnonsense\n=x\n");
+        assert_eq!(variables.environment("SITE").as_deref(), Some("north"));
+        assert_eq!(variables.environment("LINE").as_deref(), Some("7"));
+        variables.set_environment(&store, "SITE", "south=1").unwrap();
+        assert_eq!(variables.environment("SITE").as_deref(), Some("south=1"));
+        assert_eq!(variables.environment_list().len(), 2);
+        assert!(variables.remove_environment(&store, "SITE").unwrap().is_some());
+        assert!(variables.remove_environment(&store, "SITE").unwrap().is_none());
+        assert_eq!(variables.environment("SITE").as_deref(), Some("north"));
+        variables.set_secret(&store, "KEY", "v").unwrap();
+        assert_eq!(variables.secret("KEY").unwrap().as_slice(), b"v");
+        assert!(matches!(variables.set_secret(&store, "a b", "v"), Err(VariableError::NameInvalid(_))));
+    }
+}
