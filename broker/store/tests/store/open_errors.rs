@@ -28,6 +28,25 @@ fn a_directory_in_use_is_refused_with_the_process() {
     drop(open(directory.path()));
 }
 
+const DIRECTORY: &str = "LOTMQ_STORE_SECOND_DIRECTORY";
+
+/// Run by the test below as the second process; says why it was refused.
+#[test]
+fn child() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    println!("refused: {}", refusal(directory.as_ref()));
+}
+
+#[test]
+fn a_second_process_is_told_who_the_first_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_store, _) = open(directory.path());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "open_errors::child", "--nocapture"]).env(DIRECTORY, directory.path());
+    let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(output.contains(&format!("is in use by process {}", std::process::id())), "{output}");
+}
+
 #[test]
 fn a_path_that_is_no_directory_is_not_writable() {
     let directory = tempfile::tempdir().unwrap();
