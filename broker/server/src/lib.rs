@@ -8,6 +8,7 @@
 //! permanence (`store`), sandboxes (`host`).
 
 mod absences;
+mod accounts;
 mod attach;
 mod broker;
 mod client;

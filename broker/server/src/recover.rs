@@ -1,5 +1,7 @@
 //! From what the store found to living tenants: sessions with their queues and subscriptions, retained messages, accounts.
 
+mod tenants;
+
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use crate::message::{Message, MessageParts};
 use crate::subscription::{Identifiers, Options};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
+
+pub(crate) use tenants::{keeps, tenants};
 
 /// Puts the sessions back; their Clients are away. Deadlines of absence start where they stopped.
 pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {

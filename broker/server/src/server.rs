@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 
-use lotmq_auth::{AnonymousLogin, DEFAULT_ROOT_PASSWORD, Directory, DirectoryOptions, PermissionTable};
-use lotmq_definitions::RegistryOptions;
+use lotmq_auth::AnonymousLogin;
 use lotmq_host::{Engine, EngineOptions, Executor, ExecutorOptions, Sink};
 use lotmq_session::{OnFull, SessionExpiry};
-use lotmq_store::{Durability, OpenError, Store, StoreOptions, TenantId};
+use lotmq_store::{Durability, OpenError, Store, StoreError, StoreOptions};
 
 use parking_lot::Mutex;
 
@@ -19,15 +18,13 @@ use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::commits::Commits;
 use crate::counters::Counters;
-use crate::guests::{self, GuestSink, Guests};
+use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::logins::Logins;
 use crate::net::listener::{self, Listener};
 use crate::net::shard::{self, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
-use crate::tenant::Tenant;
-use crate::variables::Variables;
 
 /// What to start (temporary until Config).
 pub struct Boot {
@@ -54,6 +51,9 @@ pub enum StartError {
     /// The engine for guests could not be started.
     #[error(transparent)]
     Engine(#[from] lotmq_host::EngineError),
+    /// What the first start must write was not written.
+    #[error("first start: {0}")]
+    FirstStart(#[from] StoreError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
@@ -85,7 +85,7 @@ impl Server {
             })
         };
         let options = StoreOptions { durability: boot.durability, ..StoreOptions::new(&boot.data) };
-        let (store, recovered) = Store::open(options, on_commit)?;
+        let (store, mut recovered) = Store::open(options, on_commit)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if boot.shards == 0 { cores } else { boot.shards };
         let (shards, seats) = shard::prepare(count);
@@ -94,16 +94,8 @@ impl Server {
             core_modules: vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())],
             ..EngineOptions::default()
         })?;
-        let users = Arc::new(Directory::new(DirectoryOptions::default())?);
-        if users.account(lotmq_auth::ROOT).is_none() {
-            let credential = users.hash(DEFAULT_ROOT_PASSWORD)?;
-            let _ = users.create_root(credential);
-        }
-        let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));
-        let guests = Guests::new(TenantId::DEFAULT, RegistryOptions::new(jiff::tz::TimeZone::system()));
-        let variables = Variables::new(TenantId::DEFAULT);
-        let tenant =
-            Arc::new(Tenant::new(TenantId::DEFAULT, 0, "default", users, permissions, variables, guests));
+        let clock = Clock::new();
+        let tenants = recover::tenants(&store, &mut recovered, &boot.data, None, clock.wall_ms())?;
         let broker = Arc::new(Broker {
             settings: Settings {
                 session_expiry_max: SessionExpiry::from_seconds(30 * 24 * 3600),
@@ -111,11 +103,11 @@ impl Server {
                 queue_bytes_max: 1 << 30,
                 on_full: OnFull::Drop,
             },
-            clock: Clock::new(),
+            clock,
             store,
             commits,
             shards,
-            tenants: Tenants::new(vec![Arc::clone(&tenant)]),
+            tenants: Tenants::new(tenants),
             counters: Counters::default(),
             numbers: Numbers::default(),
             absences: Absences::default(),
@@ -128,17 +120,12 @@ impl Server {
         let _ = news.set(Arc::downgrade(&broker));
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&broker.tenants.all(), recovered.retained);
-        for keep in recovered.keeps {
-            // A value beyond the bounds of today was within those of the day when it was kept.
-            let _ = tenant.guests.values.restore_kept(&keep.topic, &keep.payload);
-        }
-        recovered.environment.into_iter().for_each(|row| tenant.variables.restore_environment(row));
-        recovered.secrets.into_iter().for_each(|secret| tenant.variables.restore_secret(secret));
+        recover::keeps(&broker.tenants.all(), recovered.keeps);
         let executor = Executor::start(ExecutorOptions::default(), |_| {
             Box::new(GuestSink::new(&broker)) as Box<dyn Sink>
         })?;
         *broker.executor.lock() = Some(executor);
-        guests::definitions(&tenant, &broker, recovered.definitions);
+        guests::definitions(&broker.tenants.default_tenant(), &broker, recovered.definitions);
         let housekeeper = housekeeping::start(&broker)?;
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
@@ -149,7 +136,7 @@ impl Server {
             let listener = Arc::new(Listener {
                 name: "mqtt",
                 broker: Arc::clone(&broker),
-                tenant: Arc::clone(&tenant),
+                tenant: broker.tenants.default_tenant(),
                 packet_bytes_max: 16 << 20,
                 anonymous: AnonymousLogin::FromLoopback,
             });

@@ -1,0 +1,81 @@
+//! Tenants at start: each with its accounts, environment and secrets as they were stored.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lotmq_auth::{Directory, DirectoryOptions, PermissionTable};
+use lotmq_definitions::RegistryOptions;
+use lotmq_store::{KeepRow, Recovered, Store, TenantId};
+use tracing::warn;
+
+use crate::accounts;
+use crate::guests::Guests;
+use crate::server::StartError;
+use crate::tenant::Tenant;
+use crate::variables::Variables;
+
+/// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a mistake.
+const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Makes the tenants that the store knows. Takes what belongs to them out of `recovered`.
+///
+/// # Errors
+/// When a password cannot be hashed, or the first `root` cannot be stored.
+pub(crate) fn tenants(
+    store: &Store,
+    recovered: &mut Recovered,
+    data: &Path,
+    root_password: Option<&str>,
+    now_ms: u64,
+) -> Result<Vec<Arc<Tenant>>, StartError> {
+    let mut tenants = Vec::new();
+    for (number, row) in recovered.tenants.iter().enumerate() {
+        let users = Directory::new(DirectoryOptions::default())?;
+        let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
+        users.restore(of_tenant.map(accounts::restored));
+        accounts::ensure_root(&users, row.id, root_password, store, now_ms)?;
+        let users = Arc::new(users);
+        let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));
+        let mut variables = Variables::new(row.id);
+        if row.id == TenantId::DEFAULT {
+            read_environment_file(&mut variables, data);
+        }
+        for variable in recovered.environment.extract_if(.., |variable| variable.tenant == row.id) {
+            variables.restore_environment(variable);
+        }
+        for secret in recovered.secrets.extract_if(.., |secret| secret.tenant == row.id) {
+            if secret.value.is_none() {
+                warn!(name = secret.name, "secret cannot be read with this key");
+            }
+            variables.restore_secret(secret);
+        }
+        let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
+        let guests = Guests::new(row.id, RegistryOptions::new(jiff::tz::TimeZone::system()));
+        tenants.push(Arc::new(Tenant::new(row.id, number, &row.name, users, permissions, variables, guests)));
+    }
+    Ok(tenants)
+}
+
+/// Commands reference §10: a plain `.env` in the data directory is read for names that the store does not have, and never written.
+fn read_environment_file(variables: &mut Variables, data: &Path) {
+    let path = data.join(".env");
+    let Ok(metadata) = std::fs::metadata(&path) else { return };
+    if metadata.len() > ENVIRONMENT_FILE_BYTES_MAX {
+        warn!(path = %path.display(), bytes = metadata.len(), "environment file is too large and was not read");
+        return;
+    }
+    match std::fs::read_to_string(&path) {
+        Ok(text) => variables.read_file(&text),
+        Err(error) => warn!(path = %path.display(), %error, "environment file was not read"),
+    }
+}
+
+/// Puts back what LoT kept.
+pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
+    for keep in keeps {
+        if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {
+            // A value beyond the bounds of today was within those of the day when it was kept.
+            let _ = tenant.guests.values.restore_kept(&keep.topic, &keep.payload);
+        }
+    }
+}
