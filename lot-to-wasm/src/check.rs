@@ -27,11 +27,27 @@ use crate::syntax::Position;
 pub(crate) use action::action;
 pub(crate) use entity::entity;
 use scope::Scope;
+pub(crate) use topic::TopicUse;
 
 /// What is known about other definitions while one is checked.
 pub trait Known {
     /// What is known about the Action of this name.
     fn action(&self, name: &str) -> Callee;
+
+    /// What is known about the Model of this name; `None` when there is none yet.
+    fn model(&self, name: &str) -> Option<ModelFact> {
+        let _ = name;
+        None
+    }
+}
+
+/// A Model as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFact {
+    /// The Model it inherits from.
+    pub parent: Option<String>,
+    /// Paths of its own fields, nested ones with dots: `id`, `m`, `m.want`.
+    pub fields: Vec<String>,
 }
 
 /// An Action as a caller sees it.
@@ -62,6 +78,8 @@ pub(crate) enum Start {
     Triggered(lot_facts::Trigger),
     /// A caller.
     Callable,
+    /// A trigger that could not be read, which was reported: nothing is known, nothing is refused.
+    Unreadable,
 }
 
 /// An Action while it is checked.
@@ -71,6 +89,8 @@ pub(crate) struct Checker<'s, 'k, 'n> {
     pub(crate) start: Start,
     pub(crate) scope: Scope,
     regexes: Vec<tree::Regex>,
+    /// The parser found no error, so every assignment is known: names that are not are worth a report.
+    names_are_complete: bool,
 }
 
 impl Checker<'_, '_, '_> {
@@ -87,6 +107,11 @@ impl Checker<'_, '_, '_> {
     /// Reports a construct that this build understands but does not compile.
     pub(crate) fn not_yet(&mut self, span: Span, construct: &str) {
         let message = format!("this build does not compile {construct} yet");
-        self.sink.push(Draft::error(codes::NOT_YET_COMPILED, span, message));
+        let service = ["MCP", "LLM", "AGENT"].into_iter().find(|service| construct.ends_with(service));
+        let mut draft = Draft::error(codes::NOT_YET_COMPILED, span, message);
+        if let Some(service) = service {
+            draft = draft.note(format!("needs route type {service}"));
+        }
+        self.sink.push(draft);
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use lot_facts::{Facts, Kind, Signature};
 
-use crate::check::{Callee, Known};
+use crate::check::{Callee, Known, ModelFact};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
 use crate::limits::SOURCE_BYTES_MAX;
@@ -138,17 +138,13 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
         .into_iter()
         .map(|range| (range.clone(), Source::new(text.get(range).unwrap_or(""))))
         .collect();
-    let parsed: Vec<(Option<syntax::Entity>, Sink<'_>)> = sources
-        .iter()
-        .map(|(_, source)| {
-            let mut sink = Sink::new(source);
-            (tree(&mut sink), sink)
-        })
-        .collect();
-    let known = InText { actions: signatures(&parsed), outside: options.known };
+    let mut sinks: Vec<Sink<'_>> = sources.iter().map(|(_, source)| Sink::new(source)).collect();
+    let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
+    let known = InText { trees: &trees, outside: options.known };
     let mut seen = Vec::new();
-    let entities = parsed
-        .into_iter()
+    let entities = trees
+        .iter()
+        .zip(sinks)
         .zip(&sources)
         .map(|((tree, mut sink), (range, _))| {
             warn_repeated(tree.as_ref(), &mut seen, &mut sink);
@@ -169,7 +165,7 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 /// Checks and lowers one entity; `None` when there is an error.
 fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<'_>) -> Option<Output> {
     let syntax::Entity::Action(action) = tree else {
-        crate::check::entity(tree, sink);
+        crate::check::entity(tree, known, sink);
         if !sink.has_errors() {
             let construct = tree.kind().title().to_ascii_uppercase();
             let message = format!("this build does not compile DEFINE {construct} yet");
@@ -182,27 +178,40 @@ fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<
     Some(Output { component, facts: checked.facts })
 }
 
-/// The Actions of a text, in front of those outside of it.
+/// The entities of a text, in front of those outside of it. The last of a name counts.
 struct InText<'a> {
-    actions: Vec<(String, Callee)>,
+    trees: &'a [Option<syntax::Entity>],
     outside: &'a dyn Known,
 }
 
 impl Known for InText<'_> {
     fn action(&self, name: &str) -> Callee {
-        let inside = self.actions.iter().rev().find(|(known, _)| known == name);
-        inside.map_or_else(|| self.outside.action(name), |(_, callee)| callee.clone())
+        let inside = self.trees.iter().rev().find_map(|tree| match tree {
+            Some(syntax::Entity::Action(action)) if action.name.text == name => Some(callee(action)),
+            _ => None,
+        });
+        inside.unwrap_or_else(|| self.outside.action(name))
+    }
+
+    fn model(&self, name: &str) -> Option<ModelFact> {
+        let inside = self.trees.iter().rev().find_map(|tree| match tree {
+            Some(syntax::Entity::Model(model)) if model.name.text == name => Some(model_fact(model)),
+            _ => None,
+        });
+        inside.or_else(|| self.outside.model(name))
     }
 }
 
-fn signatures(parsed: &[(Option<syntax::Entity>, Sink<'_>)]) -> Vec<(String, Callee)> {
-    parsed
-        .iter()
-        .filter_map(|(tree, _)| match tree {
-            Some(syntax::Entity::Action(action)) => Some((action.name.text.clone(), callee(action))),
-            _ => None,
-        })
-        .collect()
+fn model_fact(model: &syntax::Model) -> ModelFact {
+    let mut paths = Vec::new();
+    let mut open: Vec<(String, &syntax::model::Field)> =
+        model.fields.iter().map(|field| (String::new(), field)).collect();
+    while let Some((prefix, field)) = open.pop() {
+        let path = format!("{prefix}{}", field.name.value);
+        open.extend(field.children.iter().map(|child| (format!("{path}."), child)));
+        paths.push(path);
+    }
+    ModelFact { parent: model.options.parent.as_ref().map(|name| name.text.clone()), fields: paths }
 }
 
 fn callee(action: &syntax::Action) -> Callee {

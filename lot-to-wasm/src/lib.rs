@@ -10,6 +10,7 @@ pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod function;
+mod fuzz;
 pub mod limits;
 pub mod lower;
 pub mod source;
@@ -22,3 +23,4 @@ pub mod trigger;
 
 pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, parse};
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use fuzz::fuzz_compile;

@@ -15,10 +15,13 @@ use lot_facts::InputKind;
 /// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has an error.
 pub(crate) fn action(action: &Action, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
     let start = match &action.entry {
+        ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
         ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),
         ActionBody::Callable { .. } => Start::Callable,
     };
-    let mut checker = Checker { sink, known, start, scope: Scope::new(action), regexes: Vec::new() };
+    let names_are_complete = !sink.has_errors();
+    let mut checker =
+        Checker { sink, known, start, scope: Scope::new(action), regexes: Vec::new(), names_are_complete };
     checker.report_overflow();
     if let ActionBody::Callable { inputs, .. } = &action.entry {
         checker.inputs(inputs);
@@ -141,6 +144,9 @@ impl Checker<'_, '_, '_> {
 
     /// An output that no statement sets is Empty at each call (§7.7), which cannot be meant.
     fn report_never_set(&mut self, name: &crate::syntax::Name) {
+        if !self.names_are_complete {
+            return;
+        }
         let hint = crate::diagnostic::suggest::nearest(&name.text, self.scope.names());
         let hint = hint.map(|near| format!("did you mean {near}?"));
         let message = format!("output `{}` is never set", name.text);
@@ -149,6 +155,9 @@ impl Checker<'_, '_, '_> {
     }
 
     fn report_unused(&mut self) {
+        if !self.names_are_complete {
+            return;
+        }
         let unused: Vec<Draft> = self
             .scope
             .entries
@@ -166,7 +175,7 @@ impl Checker<'_, '_, '_> {
     pub(crate) fn filters(&self) -> &[String] {
         match &self.start {
             Start::Triggered(trigger) => trigger.filters(),
-            Start::Callable => &[],
+            Start::Callable | Start::Unreadable => &[],
         }
     }
 
@@ -174,14 +183,14 @@ impl Checker<'_, '_, '_> {
     pub(crate) fn has_message(&self) -> bool {
         match &self.start {
             Start::Triggered(trigger) => trigger.has_message(),
-            Start::Callable => true,
+            Start::Callable | Start::Unreadable => true,
         }
     }
 
     /// The trigger as its first words, for messages.
     pub(crate) fn trigger_name(&self) -> &'static str {
         match &self.start {
-            Start::Callable => "a callable action",
+            Start::Callable | Start::Unreadable => "a callable action",
             Start::Triggered(trigger) => match trigger {
                 Trigger::Topic { .. } => "ON TOPIC",
                 Trigger::Change { .. } => "ON CHANGE",

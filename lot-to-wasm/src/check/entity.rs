@@ -1,5 +1,6 @@
 //! What is checked of the entities that are not compiled yet: Models, Rules, Routes and panels, each on its own.
 
+use super::Known;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::model::{Field, FieldSource, Model};
@@ -43,9 +44,12 @@ const SCOPES: [&str; 30] = [
 ];
 
 /// Reports what is wrong with an entity other than an Action.
-pub(crate) fn entity(tree: &Entity, sink: &mut Sink<'_>) {
+pub(crate) fn entity(tree: &Entity, known: &dyn Known, sink: &mut Sink<'_>) {
     match tree {
-        Entity::Model(model) => self::model(model, sink),
+        Entity::Model(model) => {
+            self::model(model, sink);
+            inheritance(model, known, sink);
+        }
         Entity::Rule(rule) => self::rule(rule, sink),
         Entity::Route(route) => items(&route.items, sink),
         Entity::Panel(panel) => self::panel(panel, sink),
@@ -65,6 +69,22 @@ fn model(model: &Model, sink: &mut Sink<'_>) {
         let message = "the model has topic fields but no AS TRIGGER, so it never publishes by itself";
         let draft = Draft::warning(codes::MODEL_WITHOUT_TRIGGER, model.name.span, message);
         sink.push(draft.suggest("add AS TRIGGER to the field whose messages start it"));
+    }
+}
+
+/// Reports a model that is its own ancestor (§9.6).
+fn inheritance(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
+    let Some(parent) = &model.options.parent else { return };
+    let mut seen: Vec<String> = Vec::new();
+    let mut next = Some(parent.text.clone());
+    while let Some(name) = next.take().filter(|name| !seen.contains(name)) {
+        if name == model.name.text {
+            let message = format!("model `{name}` inherits from itself");
+            sink.push(Draft::error(codes::CYCLE, parent.span, message));
+            return;
+        }
+        next = known.model(&name).and_then(|fact| fact.parent);
+        seen.push(name);
     }
 }
 
@@ -134,6 +154,10 @@ fn filter(topic: &Text, sink: &mut Sink<'_>) {
 }
 
 fn rule(rule: &Rule, sink: &mut Sink<'_>) {
+    if rule.scope.text.is_empty() {
+        // The header could not be read, which was reported.
+        return;
+    }
     let scope = rule.scope.text.as_str();
     if !SCOPES.contains(&scope) {
         let hint = nearest(scope, SCOPES).map(|near| format!("did you mean {near}?"));

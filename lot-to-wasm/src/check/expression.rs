@@ -5,7 +5,7 @@ use super::tree::{
     Arithmetic, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, JsonShape, RESULT,
     SettingStore, TimestampFormat,
 };
-use super::{Checker, fold, infer, json_path, timestamp};
+use super::{Checker, TopicUse, fold, infer, json_path, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::source::Span;
@@ -50,8 +50,8 @@ impl Checker<'_, '_, '_> {
             Source::Array(elements) => return self.array(elements, span),
             Source::Apply { transform, value } => return self.apply(transform, value, span),
             Source::TopicPosition(position) => self.topic_position(position, span),
-            Source::TopicExists(topic) => ExpressionKind::TopicExists(self.topic(topic, false)),
-            Source::GetTopic(topic) => ExpressionKind::GetTopic(self.topic(topic, false)),
+            Source::TopicExists(topic) => ExpressionKind::TopicExists(self.topic(topic, TopicUse::Read)),
+            Source::GetTopic(topic) => ExpressionKind::GetTopic(self.topic(topic, TopicUse::Read)),
             Source::LiveTopic(topic) => {
                 let draft = Draft::error(codes::MISPLACED_CLAUSE, topic.span, "live topics belong to models");
                 self.error(draft.suggest("write GET TOPIC \"topic\""));
@@ -90,7 +90,7 @@ impl Checker<'_, '_, '_> {
     fn absent_message(&self) -> KindSet {
         match self.start {
             super::Start::Triggered(_) => KindSet::NONE,
-            super::Start::Callable => KindSet::EMPTY,
+            super::Start::Callable | super::Start::Unreadable => KindSet::EMPTY,
         }
     }
 

@@ -83,6 +83,9 @@ impl Checker<'_, '_, '_> {
     }
 
     fn report_unset(&mut self, name: &str, span: Span) {
+        if !self.names_are_complete {
+            return;
+        }
         let near = nearest(name, self.scope.names().filter(|other| *other != name));
         let hint = near.map(|near| format!("did you mean `{{{near}}}`?"));
         let draft = Draft::warning(codes::UNSET_VARIABLE, span, format!("unknown variable `{{{name}}}`"));
@@ -135,6 +138,7 @@ impl Checker<'_, '_, '_> {
         let allowed = match &self.start {
             Start::Triggered(trigger) => session_word_fits(word, trigger),
             Start::Callable => false,
+            Start::Unreadable => true,
         };
         if !allowed {
             let name = session_name(word);

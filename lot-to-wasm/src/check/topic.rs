@@ -10,6 +10,14 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{ExpressionKind as Source, TopicOperand};
 
+/// What a topic is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicUse {
+    Read,
+    Publish,
+    Keep,
+}
+
 /// A piece of a topic before wildcards are looked at.
 enum Piece {
     /// Text of the program.
@@ -18,8 +26,8 @@ enum Piece {
 }
 
 impl Checker<'_, '_, '_> {
-    /// A topic that is read or, with `is_written`, published, kept or forgotten.
-    pub(crate) fn topic(&mut self, operand: &TopicOperand, is_written: bool) -> Topic {
+    /// A topic operand, resolved.
+    pub(crate) fn topic(&mut self, operand: &TopicOperand, usage: TopicUse) -> Topic {
         let mut pieces = Vec::new();
         for part in &operand.parts {
             match &part.kind {
@@ -35,7 +43,7 @@ impl Checker<'_, '_, '_> {
         }
         let parts = merge(self.captures(pieces));
         let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
-        self.judge(&topic, operand.span, is_written);
+        self.judge(&topic, operand.span, usage);
         topic
     }
 
@@ -117,19 +125,20 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn judge(&mut self, topic: &Topic, span: Span, is_written: bool) {
+    fn judge(&mut self, topic: &Topic, span: Span, usage: TopicUse) {
         if let Some(name) = topic.constant()
             && let Some(problem) = crate::topic::name_problem(name)
         {
             let message = format!("invalid topic \"{}\": {problem}", name.escape_debug());
-            self.error(Draft::error(codes::TOPIC_NAME, span, message));
+            let draft = Draft::warning(codes::TOPIC_NAME, span, message);
+            self.error(draft.label("the statement has no effect but an error record"));
         }
-        if !is_written {
+        if usage == TopicUse::Read {
             return;
         }
         if let Some(TopicPart::Text(start)) = topic.parts.first()
             && (start == "$SYS" || start.starts_with("$SYS/"))
-            && topic.constant() != Some("$SYS/Coreflux/Command")
+            && !(usage == TopicUse::Publish && topic.constant() == Some("$SYS/Coreflux/Command"))
         {
             let draft = Draft::error(codes::SYS_TOPIC, span, "actions do not write below $SYS");
             self.error(draft.suggest("only $SYS/Coreflux/Command may be published"));

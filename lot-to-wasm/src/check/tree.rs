@@ -93,7 +93,7 @@ pub const RESULT: &str = "<result>";
 /// A regular expression literal, known to be valid in its engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Regex {
-    /// The pattern, with `(?<name>` written as `(?P<name>` where the engine wants it so.
+    /// The pattern as written; both engines read `(?<name>` and `(?P<name>`.
     pub pattern: String,
     /// Where it has to run.
     pub engine: RegexEngine,
@@ -208,8 +208,7 @@ pub enum StatementKind {
         /// Variables that receive the outputs in order; the checker compared their number with a known callee. When it differs at
         /// run time, the run ends with an error.
         returns: Vec<VariableId>,
-        /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none. Absent
-        /// when nobody reads it.
+        /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
         result: Option<VariableId>,
     },
 }
@@ -271,7 +270,8 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The Topic Name when it is known at compile time. It is then a valid one.
+    /// The Topic Name when it is known at compile time. It may be an invalid one (empty, with wildcards, too long): reads of it give Empty,
+    /// writes are refused by the host and reported.
     pub fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [TopicPart::Text(text)] => Some(text),
@@ -417,7 +417,7 @@ pub enum ExpressionKind {
     And(Box<Expression>, Box<Expression>),
     /// `a OR b`; `b` only when `a` is false.
     Or(Box<Expression>, Box<Expression>),
-    /// An explicit cast of §4. Casting to its own kind has been removed.
+    /// An explicit cast of §4; Empty stays Empty. It changes nothing when the operand's kinds are already those of the target.
     Cast {
         /// Target.
         to: CastKind,
@@ -451,7 +451,8 @@ pub enum ExpressionKind {
         /// Field number, at least 1.
         field: u32,
     },
-    /// Every occurrence of one text replaced by another; an empty search text changes nothing.
+    /// Every occurrence of one text replaced by another; an empty search text changes nothing. Empty stays Empty, as in every
+    /// text transform, so that a FILTER without a match still skips the statement (OD-24).
     Replace {
         /// What to look for.
         search: Box<Expression>,
@@ -460,7 +461,7 @@ pub enum ExpressionKind {
         /// Where.
         value: Box<Expression>,
     },
-    /// Unicode white space stripped from both ends.
+    /// Unicode white space stripped from both ends; Empty stays Empty.
     Trim(Box<Expression>),
     /// `SPLIT x USING "sep" [AT n]`: the n-th piece, from 1 (Empty beyond the end), or all as a JSON array of texts.
     Split {
@@ -650,9 +651,9 @@ pub enum SessionWord {
 /// The small function set of OD-12. Text functions work on the canonical text, the others by `num`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Function {
-    /// Upper case, Unicode.
+    /// Upper case, Unicode; Empty stays Empty.
     Upper,
-    /// Lower case, Unicode.
+    /// Lower case, Unicode; Empty stays Empty.
     Lower,
     /// Unicode scalar values of a text, elements of a JSON array, members of an object.
     Length,

@@ -2,7 +2,7 @@
 
 use super::{Code, Diagnostic, Label, Severity, TextSpan};
 use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
-use crate::source::{Source, Span};
+use crate::source::{Position, Source, Span};
 
 /// Collects the diagnostics of one entity.
 ///
@@ -164,6 +164,14 @@ impl<'a> Sink<'a> {
     }
 
     fn text_span(&self, span: Span) -> TextSpan {
-        TextSpan { start: self.source.position(span.start), end: self.source.position(span.end) }
+        let start = self.source.position(span.start);
+        // A place at a line's end is shown as the column after its last character.
+        let is_line_end = self.source.slice(span).trim_matches(['\n', '\r']).is_empty();
+        let end = if is_line_end {
+            Position { column: start.column.saturating_add(1), ..start }
+        } else {
+            self.source.position(span.end)
+        };
+        TextSpan { start, end }
     }
 }

@@ -1,9 +1,13 @@
 //! The nearest known word to one that is not known.
 
-/// The candidate nearest to `word` within an edit distance of 2 (1 for words of up to three letters), where letter case counts
+/// The candidate nearest to `word` within an edit distance of 2 (1 for words of up to three letters, 0 for single ones), where letter case counts
 /// nothing; the first of equals.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let bound = if word.chars().count() <= 3 { 1 } else { 2 };
+    let bound = match word.chars().count() {
+        0 | 1 => 0,
+        2 | 3 => 1,
+        _ => 2,
+    };
     let word = word.to_lowercase();
     candidates
         .into_iter()

@@ -7,9 +7,9 @@
 //! ```
 
 use super::StatementKind;
-use crate::check::Checker;
 use crate::check::tree;
 use crate::check::tree::SettingStore;
+use crate::check::{Checker, TopicUse};
 use crate::diagnostic::codes;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Text, TopicOperand};
@@ -45,7 +45,7 @@ impl Delete {
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
         match &self.target {
             DeleteTarget::Topic(topic) => {
-                tree::StatementKind::DeleteTopic { topic: checker.topic(topic, true) }
+                tree::StatementKind::DeleteTopic { topic: checker.topic(topic, TopicUse::Keep) }
             }
             DeleteTarget::Setting(store, name) => {
                 checker.setting_name(name);

@@ -9,9 +9,9 @@
 use super::StatementKind;
 use super::publish_topic::when_empty;
 use super::publish_topic::with_value;
-use crate::check::Checker;
 use crate::check::tree;
 use crate::check::tree::SettingStore;
+use crate::check::{Checker, TopicUse};
 use crate::diagnostic::codes;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Text, TopicOperand};
@@ -51,7 +51,7 @@ impl Keep {
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
         match &self.target {
             KeepTarget::Topic(topic) => {
-                let topic = checker.topic(topic, true);
+                let topic = checker.topic(topic, TopicUse::Keep);
                 let value = checker.value(&self.value);
                 let when_empty = when_empty(&self.value, &value);
                 tree::StatementKind::KeepTopic { topic, value, when_empty }

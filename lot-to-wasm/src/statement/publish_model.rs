@@ -11,12 +11,13 @@
 //! ```
 
 use super::StatementKind;
-use crate::check::Checker;
 use crate::check::tree;
+use crate::check::{Checker, TopicUse};
+use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
-use crate::syntax::{Expression, Name, Path, TopicOperand};
+use crate::syntax::{Expression, Name, Path, PathStep, TopicOperand};
 use crate::token::{Sign, TokenKind};
 
 /// `PUBLISH MODEL model TO topic WITH assignments`.
@@ -73,6 +74,26 @@ fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec<Assignment
             return Ok(());
         }
     }
+}
+
+/// The part of a target that is no field. Whatever is below a field without declared children is free.
+fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
+    let mut path = target.name.clone();
+    if !fields.contains(&path) {
+        return Some(path);
+    }
+    for step in &target.steps {
+        let PathStep::Key(key) = step else { return None };
+        let below = format!("{path}.");
+        if !fields.iter().any(|field| field.starts_with(&below)) {
+            return None;
+        }
+        path = below + key;
+        if !fields.contains(&path) {
+            return Some(path);
+        }
+    }
+    None
 }
 
 impl Parser<'_, '_> {
@@ -137,10 +158,34 @@ impl Parser<'_, '_> {
 }
 
 impl PublishModel {
+    /// Reports assignments to fields that the model and its parents do not have; nothing while one of them is not known.
+    fn check_fields(&self, checker: &mut Checker<'_, '_, '_>) {
+        let mut fields: Vec<String> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        let mut next = Some(self.model.text.clone());
+        while let Some(name) = next.take().filter(|name| !seen.contains(name)) {
+            let Some(fact) = checker.known.model(&name) else { return };
+            fields.extend(fact.fields);
+            next = fact.parent;
+            seen.push(name);
+        }
+        for Assignment { target, .. } in &self.assignments {
+            let Some(unknown) = unknown_part(target, &fields) else { continue };
+            let hint = nearest(&unknown, fields.iter().map(String::as_str));
+            let hint = hint.map(|near| format!("did you mean {near}?"));
+            let known: Vec<&str> =
+                fields.iter().map(String::as_str).filter(|field| !field.contains('.')).collect();
+            let message = format!("model `{}` has no field `{unknown}`", self.model.text);
+            let draft = Draft::error(codes::UNKNOWN_FIELD, target.span, message);
+            checker.error(draft.note(format!("its fields: {}", known.join(", "))).suggest_if(hint));
+        }
+    }
+
     /// Checks the operands; the statement itself is not compiled yet.
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
         checker.not_yet(span, "PUBLISH MODEL");
-        checker.topic(&self.topic, true);
+        checker.topic(&self.topic, TopicUse::Publish);
+        self.check_fields(checker);
         for assignment in &self.assignments {
             checker.value(&assignment.value);
         }

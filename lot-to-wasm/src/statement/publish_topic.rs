@@ -8,9 +8,9 @@
 //! ```
 
 use super::StatementKind;
-use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
+use crate::check::{Checker, TopicUse};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::is_option;
@@ -121,7 +121,7 @@ impl Parser<'_, '_> {
 
 impl PublishTopic {
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
-        let topic = checker.topic(&self.topic, true);
+        let topic = checker.topic(&self.topic, TopicUse::Publish);
         let value = checker.value(&self.value);
         let when_empty = when_empty(&self.value, &value);
         tree::StatementKind::PublishTopic { topic, value, qos: self.qos, retain: self.retain, when_empty }

@@ -26,7 +26,7 @@ pub struct Set {
 /// Reads what follows `SET`.
 pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let name = parser.expect_variable("SET")?;
-    let separated = parser.eat_any(&["WITH", "TO", "AS"]).is_some()
+    let separated = ["WITH", "TO", "AS"].iter().any(|word| parser.eat_keyword(word))
         || parser.eat_sign(Sign::Equal)
         || (parser.is_word("USING") && !parser.is_line_end());
     if !separated {

@@ -10,6 +10,7 @@
 use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
@@ -39,7 +40,9 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let value = parser.value()?;
     parser.expect_word("FOR", "the value")?;
+    let draft = Draft::warning(codes::OLD_SPELLING, parser.previous(), "TRIGGER … FOR is an old spelling");
     let event = parser.expect_name("FOR")?;
+    parser.sink.push(draft.suggest(format!("write TRIGGER \"{}\" TO {} WITH value", event.text, first.text)));
     Ok(StatementKind::TriggerEvent(TriggerEvent { event, route: first, value: Some(value) }))
 }
 

@@ -249,6 +249,10 @@ impl Parser<'_, '_> {
         if self.eat_sign(sign) {
             return Ok(());
         }
+        if sign.closes() && self.is_line_end() {
+            // Lines end inside brackets only after the layout has reported the open one.
+            return Err(Reported);
+        }
         self.expected(codes::UNEXPECTED_TOKEN, &[&format!("`{}`", sign.text())], after)
     }
 

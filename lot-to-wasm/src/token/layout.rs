@@ -10,11 +10,11 @@ use crate::limits::BLOCK_DEPTH_MAX;
 use crate::source::Span;
 
 /// Words that continue the line before when their line is deeper than the open block. No block can begin with them.
-const CONTINUATIONS: [&str; 12] =
-    ["ELSE", "AND", "OR", "AND_THEN", "WITH", "USING", "IN", "TO", "AS", "METHOD", "RETURN", "WHEN"];
+const CONTINUATIONS: [&str; 13] =
+    ["ELSE", "AND", "OR", "AND_THEN", "WITH", "USING", "IN", "TO", "AS", "METHOD", "RETURN", "WHEN", "FOR"];
 
-/// `FOR` continues a line too, but never after `DO`, where it is an attempt at a loop.
-const FOR: &str = "FOR";
+/// Words at the end of a line after which the deeper line is a block, whatever it begins with.
+const BLOCK_OPENERS: [&str; 3] = ["DO", "THEN", "LOOP"];
 
 /// Words that begin a statement and never a line inside brackets: there the bracket was forgotten.
 const STATEMENT_STARTS: [&str; 13] = [
@@ -32,6 +32,7 @@ pub(super) fn arrange(raw: Vec<RawToken>, joins_lines: bool, sink: &mut Sink<'_>
         brackets: Vec::new(),
         warned_tab: false,
         warned_odd: false,
+        has_brace_body: false,
     };
     let mut end = Span::default();
     for RawToken { token, indent } in raw {
@@ -55,6 +56,8 @@ struct Layout<'s, 'k> {
     brackets: Vec<(Sign, Span)>,
     warned_tab: bool,
     warned_odd: bool,
+    /// `DO {` was seen: the parser reports it, and its `}` is no error of its own.
+    has_brace_body: bool,
 }
 
 impl Layout<'_, '_> {
@@ -95,13 +98,15 @@ impl Layout<'_, '_> {
     }
 
     fn continues(&self, word: &str, width: u32) -> bool {
-        let Some(last) = self.tokens.last() else { return false };
-        let is_continuation = match word {
-            FOR => self.sink.source().slice(last.span) != "DO",
-            "+" => true,
-            _ => CONTINUATIONS.contains(&word),
-        };
-        self.joins_lines && is_continuation && width > self.top()
+        let opens_block = self.tokens.is_empty() || BLOCK_OPENERS.contains(&self.last_word());
+        let is_continuation = word == "+" || CONTINUATIONS.contains(&word);
+        self.joins_lines && is_continuation && !opens_block && width > self.top()
+    }
+
+    /// The token before, when it is a word.
+    fn last_word(&self) -> &str {
+        let last = self.tokens.last().filter(|token| token.kind == TokenKind::Word);
+        last.map_or("", |token| self.sink.source().slice(token.span))
     }
 
     fn top(&self) -> u32 {
@@ -150,7 +155,9 @@ impl Layout<'_, '_> {
 
     fn bracket(&mut self, token: &Token) {
         let TokenKind::Sign(sign) = token.kind else { return };
-        if sign.closing().is_some() {
+        if sign == Sign::OpenBrace && self.last_word() == "DO" {
+            self.has_brace_body = true;
+        } else if sign.closing().is_some() {
             self.brackets.push((sign, token.span));
         } else if sign.closes() {
             self.close(sign, token.span);
@@ -159,6 +166,9 @@ impl Layout<'_, '_> {
 
     fn close(&mut self, sign: Sign, span: Span) {
         let Some(depth) = self.brackets.iter().rposition(|(open, _)| open.closing() == Some(sign)) else {
+            if sign == Sign::CloseBrace && self.has_brace_body {
+                return;
+            }
             let message = format!("`{}` closes no bracket", sign.text());
             self.sink.push(Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest("remove it"));
             return;

@@ -157,6 +157,7 @@ impl Scanner<'_, '_, '_> {
         });
         self.at += 1;
         let mut value = String::new();
+        let mut is_closed = true;
         loop {
             match self.peek() {
                 Some(character) if character == quote => {
@@ -166,6 +167,7 @@ impl Scanner<'_, '_, '_> {
                 Some('\\') => self.escape(&mut value),
                 Some('\n' | '\r') | None if !may_span_lines || self.peek().is_none() => {
                     self.unclosed_string(start, quote);
+                    is_closed = false;
                     break;
                 }
                 Some(character) => {
@@ -175,7 +177,8 @@ impl Scanner<'_, '_, '_> {
                 None => break,
             }
         }
-        self.push(TokenKind::Text(value), start);
+        let kind = if is_closed { TokenKind::Text(value) } else { TokenKind::Unknown };
+        self.push(kind, start);
     }
 
     fn unclosed_string(&mut self, start: usize, quote: char) {

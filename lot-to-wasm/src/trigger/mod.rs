@@ -25,6 +25,18 @@ pub struct Trigger {
     pub span: Span,
 }
 
+impl Trigger {
+    /// Stands in for a trigger that could not be read, which was reported.
+    pub(crate) fn unreadable() -> Trigger {
+        Trigger { fact: lot_facts::Trigger::Start, span: Span::default() }
+    }
+
+    /// Whether it only stands in for one.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.span == Span::default()
+    }
+}
+
 /// A word after `ON`.
 pub(crate) struct Row {
     /// The word.
@@ -54,6 +66,10 @@ pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let row = TRIGGERS.iter().find(|row| row.keyword.eq_ignore_ascii_case(word));
     let Some(row) = row else { return unknown(parser) };
     parser.eat_keyword(row.keyword);
+    if row.keyword == "TIME" {
+        let draft = Draft::warning(codes::OLD_SPELLING, parser.previous(), "ON TIME is an old spelling");
+        parser.sink.push(draft.suggest("write ON TIMESTAMP"));
+    }
     let fact = (row.parse)(parser)?;
     Ok(Trigger { fact, span: parser.span_from(start) })
 }

@@ -4,7 +4,6 @@ use lot_facts::InputKind;
 
 use super::{Parsed, Parser, Reported};
 use crate::diagnostic::{Draft, codes};
-use crate::source::Span;
 use crate::statement::Statement;
 use crate::syntax::{Action, ActionBody, InputLine, Name, OutputLine, Text};
 use crate::token::{Sign, TokenKind};
@@ -115,7 +114,7 @@ impl Parser<'_, '_> {
             while !self.is_line_end() && !self.is_word("DO") {
                 self.advance();
             }
-            draught.trigger = Some(Trigger { fact: lot_facts::Trigger::Start, span: Span::default() });
+            draught.trigger = Some(Trigger::unreadable());
         }
         self.skip_newlines();
         if self.is_word("DO") {

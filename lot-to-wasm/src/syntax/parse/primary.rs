@@ -1,6 +1,6 @@
 //! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
 
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, Reported};
 use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
@@ -59,6 +59,9 @@ impl Parser<'_, '_> {
     }
 
     fn no_expression<T>(&mut self) -> Parsed<T> {
+        if self.peek().kind == TokenKind::Unknown {
+            return Err(Reported);
+        }
         let message = format!("expected a value, found {}", self.found());
         let draft = Draft::error(codes::EXPECTED_EXPRESSION, self.here(), message);
         self.fail(draft.expected(&["number", "STRING", "{variable}", "PAYLOAD", "TOPIC", "GET", "`(`"]))

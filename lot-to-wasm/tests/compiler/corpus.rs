@@ -56,3 +56,39 @@ fn describe(file: &str, text: &str) -> String {
     }
     out
 }
+
+#[test]
+fn every_code_has_a_fixture_that_provokes_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/diagnostic");
+    let mut missing = Vec::new();
+    for code in codes_of_texts() {
+        let found = std::fs::read_to_string(folder.join(format!("{code}.lot")))
+            .is_ok_and(|text| provokes(&text, code));
+        if !found {
+            missing.push(code.to_string());
+        }
+    }
+    assert!(missing.is_empty(), "no fixture provokes {missing:?}");
+}
+
+/// Codes that a text of reasonable size can provoke.
+fn codes_of_texts() -> impl Iterator<Item = lot_to_wasm::Code> {
+    let elsewhere = [codes::TEXT_TOO_LONG, codes::TOO_MANY_VARIABLES, codes::LOWERING];
+    lot_to_wasm::Code::all().filter(move |code| code.number() < 600 && !elsewhere.contains(code))
+}
+
+fn provokes(text: &str, code: lot_to_wasm::Code) -> bool {
+    let compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+    compilation.all_diagnostics().iter().any(|found| found.code == code)
+}
+
+#[test]
+fn texts_beyond_the_limits_are_refused() {
+    let long = "-".repeat(lot_to_wasm::limits::SOURCE_BYTES_MAX + 1);
+    assert!(provokes(&long, codes::TEXT_TOO_LONG));
+    let mut variables = "DEFINE ACTION V\nON START DO\n".to_owned();
+    for index in 0..=lot_to_wasm::limits::VARIABLES_MAX {
+        let _ = writeln!(variables, "    SET v{index} WITH 1");
+    }
+    assert!(provokes(&variables, codes::TOO_MANY_VARIABLES));
+}

@@ -1,0 +1,4 @@
+//! The compiler from outside: the corpus with its snapshots, and texts that want to break it.
+
+mod corpus;
+mod robustness;
