@@ -15,6 +15,7 @@ mod client;
 mod clock;
 mod close;
 mod commits;
+pub mod config;
 mod counters;
 mod fan_out;
 mod guests;
@@ -39,4 +40,4 @@ mod topic_alias;
 mod variables;
 mod will;
 
-pub use server::{Boot, Server, StartError};
+pub use server::{Server, StartError};

@@ -1,65 +1,79 @@
 //! Start and stop of the broker.
+//!
+//! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
+//! everything in place. A stop goes the other way round.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 
-use lotmq_auth::AnonymousLogin;
-use lotmq_host::{Engine, EngineOptions, Executor, ExecutorOptions, Sink};
-use lotmq_session::{OnFull, SessionExpiry};
-use lotmq_store::{Durability, OpenError, Store, StoreError, StoreOptions};
-
+use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink};
+use lotmq_session::SessionExpiry;
+use lotmq_store::{Committed, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
 use parking_lot::Mutex;
+use tracing::{error, info};
 
 use crate::absences::Absences;
 use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::commits::Commits;
+use crate::config::{self, Config};
 use crate::counters::Counters;
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::logins::Logins;
 use crate::net::listener::{self, Listener};
-use crate::net::shard::{self, ShardThreads};
+use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
 
-/// What to start (temporary until Config).
-pub struct Boot {
-    /// Data directory.
-    pub data: PathBuf,
-    /// Addresses.
-    pub listen: Vec<SocketAddr>,
-    /// Durability.
-    pub durability: Durability,
-    /// Shards; 0 = cores.
-    pub shards: usize,
-}
+/// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
+const LOGIN_THREADS: usize = 1;
 
-/// Why the broker did not start.
+/// Why the broker did not start. Each renders as one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// Another process has the data directory.
+    #[error("Data directory '{}' is in use by process {}.", dir.display(), pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()))]
+    DataInUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The process, where it is known.
+        pid: Option<u32>,
+    },
     /// The store could not be opened.
     #[error(transparent)]
-    Store(#[from] OpenError),
-    /// Threads or sockets could not be had.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Store(OpenError),
+    /// Threads could not be had.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
     /// The engine for guests could not be started.
     #[error(transparent)]
-    Engine(#[from] lotmq_host::EngineError),
+    Engine(#[from] EngineError),
     /// What the first start must write was not written.
     #[error("first start: {0}")]
     FirstStart(#[from] StoreError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
+    /// Not one MQTT listener could be opened.
+    #[error("no MQTT listener could be opened: {0}")]
+    NoListener(String),
 }
 
-/// A running broker.
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::InUse { dir, pid } => Self::DataInUse { dir, pid },
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// A running broker. Dropping it without [`Server::stop`] leaves its threads running.
 pub struct Server {
     broker: Arc<Broker>,
     threads: ShardThreads,
@@ -68,81 +82,70 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, restores what it holds and starts to listen.
+    /// Opens the store, restores what it holds and starts to listen. A listener that cannot be opened is logged and does not stop the others.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(boot: &Boot) -> Result<Self, StartError> {
+    pub fn start(config: &Config) -> Result<Self, StartError> {
         let commits = Arc::new(Commits::default());
-        let news = Arc::new(std::sync::OnceLock::<std::sync::Weak<Broker>>::new());
-        let on_commit = {
-            let (commits, news) = (Arc::clone(&commits), Arc::clone(&news));
-            Box::new(move |committed| {
-                commits.report(&committed);
-                if let Some(broker) = news.get().and_then(std::sync::Weak::upgrade) {
-                    broker.committed();
-                }
-            })
-        };
-        let options = StoreOptions { durability: boot.durability, ..StoreOptions::new(&boot.data) };
-        let (store, mut recovered) = Store::open(options, on_commit)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = if boot.shards == 0 { cores } else { boot.shards };
-        let (shards, seats) = shard::prepare(count);
-        let engine = Engine::new(&EngineOptions {
-            cache_dir: (boot.durability != Durability::None).then(|| boot.data.join("cache")),
-            core_modules: vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())],
-            ..EngineOptions::default()
-        })?;
-        let clock = Clock::new();
-        let tenants = recover::tenants(&store, &mut recovered, &boot.data, None, clock.wall_ms())?;
-        let broker = Arc::new(Broker {
-            settings: Settings {
-                session_expiry_max: SessionExpiry::from_seconds(30 * 24 * 3600),
-                queue_messages_max: 1_000_000,
-                queue_bytes_max: 1 << 30,
-                on_full: OnFull::Drop,
-            },
-            clock,
-            store,
-            commits,
-            shards,
-            tenants: Tenants::new(tenants),
-            counters: Counters::default(),
-            numbers: Numbers::default(),
-            absences: Absences::default(),
-            logins: Logins::start(1)?,
-            housekeeping: Housekeeping::default(),
-            engine,
-            executor: Mutex::new(None),
-            connections: AtomicUsize::new(0),
-        });
-        let _ = news.set(Arc::downgrade(&broker));
+        let listeners = Arc::new(OnceLock::new());
+        let (store, recovered) = Store::open(store_options(config), on_commit(&commits, &listeners))?;
+        let (shards, seats) = shard::prepare(std::thread::available_parallelism().map_or(1, usize::from));
+        let (broker, recovered) = assemble(config, store, commits, shards, recovered)?;
+        // Nobody else sets it.
+        let _ = listeners.set(Arc::downgrade(&broker));
+        Self::run(config, broker, recovered, seats)
+    }
+
+    fn run(
+        config: &Config,
+        broker: Arc<Broker>,
+        recovered: Recovered,
+        seats: Seats,
+    ) -> Result<Self, StartError> {
+        let tenants = broker.tenants.all();
         recover::sessions(&broker, recovered.sessions);
-        recover::retained(&broker.tenants.all(), recovered.retained);
-        recover::keeps(&broker.tenants.all(), recovered.keeps);
-        let executor = Executor::start(ExecutorOptions::default(), |_| {
-            Box::new(GuestSink::new(&broker)) as Box<dyn Sink>
-        })?;
-        *broker.executor.lock() = Some(executor);
-        guests::definitions(&broker.tenants.default_tenant(), &broker, recovered.definitions);
+        recover::retained(&tenants, recovered.retained);
+        recover::keeps(&tenants, recovered.keeps);
+        let sink = |_| Box::new(GuestSink::new(&broker)) as Box<dyn Sink>;
+        *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
+        guests::definitions(&broker, recovered.definitions);
         let housekeeper = housekeeping::start(&broker)?;
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
-        let mut addresses = Vec::new();
-        for address in &boot.listen {
-            let socket = listener::bind(*address)?;
-            addresses.push(("mqtt", socket.local_addr()?));
-            let listener = Arc::new(Listener {
-                name: "mqtt",
-                broker: Arc::clone(&broker),
-                tenant: broker.tenants.default_tenant(),
-                packet_bytes_max: 16 << 20,
-                anonymous: AnonymousLogin::FromLoopback,
-            });
-            broker.shards[0].listen(listener, socket);
+        let mut server = Self { broker, threads, housekeeper, addresses: Vec::new() };
+        match server.listen(config) {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.stop();
+                Err(error)
+            }
         }
-        Ok(Self { broker, threads, housekeeper, addresses })
+    }
+
+    fn listen(&mut self, config: &Config) -> Result<(), StartError> {
+        let listener = Arc::new(Listener {
+            name: "mqtt",
+            broker: Arc::clone(&self.broker),
+            tenant: self.broker.tenants.default_tenant(),
+            packet_bytes_max: config.limits.max_packet_size,
+            anonymous: anonymous(config),
+        });
+        let mut refused = Vec::new();
+        for address in config.mqtt_addresses() {
+            match listener::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
+                Ok((address, socket)) => {
+                    self.addresses.push((listener.name, address));
+                    self.broker.shards[0].listen(Arc::clone(&listener), socket);
+                }
+                Err(reason) => {
+                    let reason = listener::refusal(address, &reason);
+                    error!(listener = listener.name, %address, reason, "listener not opened");
+                    refused.push(reason);
+                }
+            }
+        }
+        if self.addresses.is_empty() { Err(StartError::NoListener(refused.join("; "))) } else { Ok(()) }
     }
 
     /// The listeners with the addresses that they have.
@@ -150,8 +153,19 @@ impl Server {
         &self.addresses
     }
 
-    /// Closes all connections and the store.
+    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops.
+    ///
+    /// # Errors
+    /// When signals cannot be waited for; the broker is stopped then too.
+    pub fn wait(self) -> std::io::Result<()> {
+        let signalled = wait_for_signal();
+        self.stop();
+        signalled
+    }
+
+    /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
+        info!("stopping");
         for shard in &self.broker.shards {
             shard.stop();
         }
@@ -161,5 +175,100 @@ impl Server {
         // A panic there has been reported by the thread itself.
         let _ = self.housekeeper.join();
         self.broker.store.close();
+        info!("stopped");
     }
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    let durability = match config.store.durability {
+        config::Durability::Fsync => lotmq_store::Durability::Fsync,
+        config::Durability::Os => lotmq_store::Durability::Os,
+        config::Durability::None => lotmq_store::Durability::None,
+    };
+    StoreOptions { durability, ..StoreOptions::new(config.store_path()) }
+}
+
+/// Tells the shards of commits, as soon as there are shards.
+fn on_commit(commits: &Arc<Commits>, broker: &Arc<OnceLock<Weak<Broker>>>) -> OnCommit {
+    let (commits, broker) = (Arc::clone(commits), Arc::clone(broker));
+    Box::new(move |committed: Committed| {
+        commits.report(&committed);
+        if let Some(broker) = broker.get().and_then(Weak::upgrade) {
+            broker.committed();
+        }
+    })
+}
+
+fn assemble(
+    config: &Config,
+    store: Store,
+    commits: Arc<Commits>,
+    shards: Vec<Arc<Shard>>,
+    mut recovered: Recovered,
+) -> Result<(Arc<Broker>, Recovered), StartError> {
+    let is_durable = config.store.durability != config::Durability::None;
+    let engine = Engine::new(&EngineOptions {
+        cache_dir: is_durable.then(|| config.store_path().join("cache")),
+        core_modules: vec![(
+            lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
+            lot_to_wasm::lower::RUNTIME.into(),
+        )],
+        ..EngineOptions::default()
+    })?;
+    let clock = Clock::new();
+    let password = config.initial_root_password.as_ref().map(config::Secret::reveal);
+    let tenants = recover::tenants(&store, &mut recovered, &config.store_path(), password, clock.wall_ms())?;
+    let broker = Broker {
+        settings: settings(config),
+        clock,
+        store,
+        commits,
+        shards,
+        tenants: Tenants::new(tenants),
+        counters: Counters::default(),
+        numbers: Numbers::default(),
+        absences: Absences::default(),
+        logins: Logins::start(LOGIN_THREADS)?,
+        housekeeping: Housekeeping::default(),
+        engine,
+        executor: Mutex::new(None),
+        connections: AtomicUsize::new(0),
+    };
+    Ok((Arc::new(broker), recovered))
+}
+
+fn settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        session_expiry_max: limits
+            .session_expiry_max
+            .seconds()
+            .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
+        queue_messages_max: limits.queue_messages,
+        queue_bytes_max: limits.queue_bytes,
+        on_full: match limits.on_full {
+            config::OnFull::DropNew => lotmq_session::OnFull::Drop,
+            config::OnFull::Reject => lotmq_session::OnFull::Reject,
+        },
+    }
+}
+
+fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
+    match config.anonymous_login() {
+        config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
+        config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
+        config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
+    }
+}
+
+fn wait_for_signal() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            // Both only listen: neither loses anything when the other wins.
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+        }
+    })
 }

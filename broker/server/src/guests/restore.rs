@@ -19,17 +19,24 @@ use crate::tenant::Tenant;
 /// How long `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// Deploys a tenant's definitions. One that does not compile any more is left out and stays in the store.
-pub(crate) fn definitions(tenant: &Arc<Tenant>, broker: &Arc<Broker>, mut rows: Vec<DefinitionRow>) {
+/// Deploys the definitions of all tenants. One that does not compile any more is left out and stays in the store.
+pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>) {
+    let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let tenant = broker.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
+            Some((row, tenant))
+        })
+        .collect();
     let place = |row: &DefinitionRow| {
         let kind = Kind::LOAD_ORDER.iter().position(|kind| kind_name((*kind).into()) == row.kind);
         (kind.unwrap_or(usize::MAX), row.order)
     };
-    rows.sort_by_key(place);
-    for row in rows {
+    rows.sort_by_key(|(row, _)| place(row));
+    for (row, tenant) in rows {
         let guests = &tenant.guests;
         guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
-        if let Err(reason) = restore(tenant, broker, &row) {
+        if let Err(reason) = restore(&tenant, broker, &row) {
             error!(
                 tenant = &*tenant.name,
                 definition = row.name,

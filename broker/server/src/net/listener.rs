@@ -53,6 +53,20 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Why a listener could not be opened, for people.
+pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("port {} is in use by another program ({address})", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => format!("this machine does not have the address {}", address.ip()),
+        io::ErrorKind::PermissionDenied => {
+            format!("no permission to open port {} ({address})", address.port())
+        }
+        _ => format!("{address}: {error}"),
+    }
+}
+
 /// Accepts connections for ever and gives each to a shard.
 pub(crate) async fn serve(listener: Arc<Listener>, socket: TcpListener) -> io::Result<()> {
     let address = socket.local_addr()?;
