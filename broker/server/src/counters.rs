@@ -101,3 +101,33 @@ impl Counters {
         }
     }
 }
+
+/// What one turn has counted of things that happen per message; added to the counters when the turn ends, so that messages touch no memory that
+/// threads share.
+#[derive(Debug, Default)]
+pub(crate) struct TurnCounts {
+    pub(crate) publish_received: u64,
+    pub(crate) publish_bytes_received: u64,
+    pub(crate) publish_internal: u64,
+    pub(crate) publish_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+}
+
+impl TurnCounts {
+    /// Adds everything to the broker's counters and starts from zero.
+    pub(crate) fn settle(&mut self, counters: &Counters) {
+        for (counted, counter) in [
+            (&mut self.publish_received, &counters.publish_received),
+            (&mut self.publish_bytes_received, &counters.publish_bytes_received),
+            (&mut self.publish_internal, &counters.publish_internal),
+            (&mut self.publish_sent, &counters.publish_sent),
+            (&mut self.bytes_received, &counters.bytes_received),
+            (&mut self.bytes_sent, &counters.bytes_sent),
+        ] {
+            if *counted > 0 {
+                counter.add(std::mem::take(counted));
+            }
+        }
+    }
+}

@@ -79,7 +79,6 @@ impl Turn {
         is_durable |= fan_out.retain(self, tenant);
         fan_out.tell_guests(self, tenant, &route);
         self.routes.put_back(tenant, route);
-        self.broker.counters.publish_received.add(1);
         self.relieve();
         FanOut { receivers, is_durable }
     }

@@ -57,6 +57,7 @@ pub(crate) fn drain(
                     give_up(client, state, packet_id, &queued, turn);
                     continue;
                 }
+                turn.counts.publish_sent += 1;
                 if !dup {
                     client.store_inflight(queued.stored_id(), packet_id, turn.batch);
                 }
@@ -149,6 +150,7 @@ fn replay(
             }
             continue;
         }
+        turn.counts.publish_sent += 1;
         room = room.saturating_sub(span.len());
         push(span);
     }

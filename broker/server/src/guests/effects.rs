@@ -73,7 +73,7 @@ pub(crate) fn publish(
         crate::sys::published_by_guest(turn, tenant, topic, payload);
         return;
     }
-    turn.broker.counters.publish_internal.add(1);
+    turn.counts.publish_internal += 1;
     let qos = match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,

@@ -218,6 +218,7 @@ impl Connection {
         let room = target.len();
         let len = receive(&self.stream, target)?;
         let Some(len) = len else { return Ok(false) };
+        turn.counts.bytes_received += len as u64;
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
         let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
@@ -248,6 +249,7 @@ impl Connection {
             Ok(len) => len.unwrap_or(0),
             Err(reason) => return Err(reason),
         };
+        turn.counts.bytes_received += len as u64;
         input.partial.truncate(have + len);
         if len == missing {
             let span = turn.arena.adopt(std::mem::take(&mut input.partial));

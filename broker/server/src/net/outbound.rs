@@ -24,6 +24,7 @@ use super::turn::{Messages, TouchedClient};
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::close::CloseReason;
+use crate::counters::TurnCounts;
 use crate::limits::OUTPUT_BYTES_MAX;
 use crate::outgoing::drain;
 
@@ -174,6 +175,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) messages: &'a mut Messages,
     pub(crate) batch: &'a mut Batch,
     pub(crate) broker: &'a Arc<Broker>,
+    pub(crate) counts: &'a mut TurnCounts,
     /// Milliseconds since 1970.
     pub(crate) wall_ms: u64,
 }
@@ -197,6 +199,7 @@ impl Delivery {
         self.ranges.clear();
         let goes_on = self.collect(client, state, &entry.items, turn);
         let Some(link) = &mut state.link else { return };
+        turn.counts.bytes_sent += self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
         if link.is_blocked() {
             link.keep(&self.ranges, 0, turn.arena);
         } else {
@@ -232,6 +235,7 @@ impl Delivery {
                         plain_passes = !is_blocked || span.len() <= room;
                     }
                     if plain_passes {
+                        turn.counts.publish_sent += u64::from(messages);
                         room = room.saturating_sub(span.len());
                         self.push(span);
                     } else {
@@ -249,6 +253,7 @@ impl Delivery {
                     };
                     match offer {
                         Offer::Send(packet_id) => {
+                            turn.counts.publish_sent += 1;
                             room = room.saturating_sub(piece.len());
                             set_packet_id(turn.arena, piece, packet_id);
                             client.store_inflight(turn.messages.stored_id(*message), packet_id, turn.batch);

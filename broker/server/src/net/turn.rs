@@ -26,6 +26,7 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::client::Client;
+use crate::counters::TurnCounts;
 use crate::guests::GuestEvents;
 use crate::limits::TURN_ENCODED_BYTES_MAX;
 use crate::message::{Message, MessageParts};
@@ -43,6 +44,7 @@ pub(crate) struct Turn {
     pub(crate) routes: RouteCache,
     pub(crate) messages: Messages,
     pub(crate) touched: Touched,
+    pub(crate) counts: TurnCounts,
     /// Durable changes of this turn.
     pub(crate) batch: Batch,
     /// Acknowledgements that wait for this turn's batch.
@@ -66,6 +68,7 @@ impl Turn {
             routes: RouteCache::default(),
             messages: Messages::default(),
             touched: Touched::default(),
+            counts: TurnCounts::default(),
             batch: Batch::default(),
             on_commit: Vec::new(),
             releases: Releases::default(),
@@ -183,12 +186,13 @@ impl Turn {
             self.submit();
         }
         self.guest_events.turn_ended();
+        self.counts.settle(&self.broker.counters);
         self.messages.clear();
     }
 
     fn deliver(&mut self) {
-        let Self { arena, touched, messages, batch, delivery, broker, wall_ms, .. } = self;
-        let mut surroundings = Surroundings { arena, messages, batch, broker, wall_ms: *wall_ms };
+        let Self { arena, touched, messages, batch, delivery, broker, counts, wall_ms, .. } = self;
+        let mut surroundings = Surroundings { arena, messages, batch, broker, counts, wall_ms: *wall_ms };
         for entry in touched.drain() {
             delivery.deliver(entry, &mut surroundings);
         }

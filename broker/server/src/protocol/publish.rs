@@ -63,6 +63,8 @@ pub(super) fn handle(
     {
         return Ok(());
     }
+    turn.counts.publish_received += 1;
+    turn.counts.publish_bytes_received += received.payload.len() as u64;
     let fan_out = route(open, turn, &received);
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, &received, fan_out, reason);
