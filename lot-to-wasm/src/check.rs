@@ -15,6 +15,8 @@ mod names;
 mod operand;
 mod regex;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod topic;
 pub mod tree;

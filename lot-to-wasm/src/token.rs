@@ -98,6 +98,7 @@ impl Sign {
     }
 
     /// The bracket that closes this one, when it opens.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     pub(crate) fn closing(self) -> Option<Sign> {
         match self {
             Sign::OpenParen => Some(Sign::CloseParen),

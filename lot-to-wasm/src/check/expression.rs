@@ -126,6 +126,7 @@ impl Checker<'_, '_, '_> {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn get_json(
         &mut self,
         path: &syntax::Expression,
@@ -203,6 +204,7 @@ impl Checker<'_, '_, '_> {
         self.node(span, KindSet::NONE, ExpressionKind::Negate(Box::new(operand)))
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn binary(
         &mut self,
         operator: BinaryOperator,
@@ -274,6 +276,7 @@ impl Checker<'_, '_, '_> {
         ExpressionKind::Compare { operator: Comparison::Equal, left, right }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn matches_regex(&mut self, left: &syntax::Expression, right: &syntax::Expression) -> ExpressionKind {
         let value = self.boxed(left);
         let pattern = match &right.kind {
@@ -287,6 +290,7 @@ impl Checker<'_, '_, '_> {
         ExpressionKind::MatchesRegex { value, regex: self.regex(&pattern) }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn membership(&mut self, left: &syntax::Expression, right: &syntax::Expression) -> ExpressionKind {
         match &right.kind {
             Source::Array(elements) => {
@@ -298,6 +302,7 @@ impl Checker<'_, '_, '_> {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn arithmetic(
         &mut self,
         operator: Arithmetic,

@@ -157,6 +157,7 @@ impl Collector {
         fact
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here has no facts of its own")]
     fn expression(&mut self, node: &mut Expression) {
         match &mut node.kind {
             ExpressionKind::Payload | ExpressionKind::PayloadBytes => self.facts.needs_payload = true,

@@ -124,6 +124,7 @@ pub(super) fn concat(parts: Vec<Expression>) -> ExpressionKind {
 }
 
 /// The constant that an expression is.
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
 pub(super) fn constant(expression: &Expression) -> Option<&Constant> {
     match &expression.kind {
         ExpressionKind::Constant(constant) => Some(constant),
@@ -132,6 +133,7 @@ pub(super) fn constant(expression: &Expression) -> Option<&Constant> {
 }
 
 /// A constant as JSON text; `None` where that depends on run-time rules.
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
 pub(super) fn json(constant: &Constant) -> Option<String> {
     match constant {
         Constant::Text(text) => serde_json::to_string(text).ok(),

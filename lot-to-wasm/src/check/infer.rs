@@ -87,6 +87,7 @@ fn topic(topic: &mut Topic, variables: &[Variable]) {
 }
 
 /// Kinds of an expression and everything below it, bottom up.
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the exceptions are named")]
 fn expression(node: &mut Expression, variables: &[Variable]) {
     each_child(&mut node.kind, &mut |child| expression(child, variables));
     if let ExpressionKind::Variable(id) = node.kind {

@@ -27,11 +27,7 @@ fn is_well_formed(pattern: &str) -> bool {
     let mut is_quoted = false;
     while let Some(character) = characters.next() {
         match character {
-            '\\' => {
-                if characters.next().is_none() {
-                    return false;
-                }
-            }
+            '\\' if characters.next().is_none() => return false,
             '\'' => is_quoted = !is_quoted,
             _ => {}
         }

@@ -27,6 +27,7 @@ enum Piece {
 
 impl Checker<'_, '_, '_> {
     /// A topic operand, resolved.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     pub(crate) fn topic(&mut self, operand: &TopicOperand, usage: TopicUse) -> Topic {
         let mut pieces = Vec::new();
         for part in &operand.parts {
@@ -215,6 +216,11 @@ pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
         match part {
             TopicPart::Text(text) => pattern.push_str(text),
             TopicPart::Level(_) => pattern.push(PART),
+            TopicPart::ByFilter(parts)
+                if !parts.iter().any(|part| matches!(part, TopicPart::Rest { .. })) =>
+            {
+                pattern.push(PART);
+            }
             TopicPart::Value(value) if stays_in_level(value) => pattern.push(PART),
             TopicPart::Rest { slash: true, .. } => {
                 pattern.push('/');

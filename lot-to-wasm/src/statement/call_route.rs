@@ -56,6 +56,7 @@ pub struct CallRoute {
 }
 
 /// Reads what follows `CALL MCP`.
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
 pub(super) fn parse_mcp(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let target = parser.expect_text("CALL MCP")?;
     if parser.is_word("TOOL") {

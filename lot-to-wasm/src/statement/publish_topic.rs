@@ -89,6 +89,7 @@ fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()
 
 impl Parser<'_, '_> {
     /// `QOS0`, `QOS 1`, `QOS = 2`, `QOS(1)`.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
     pub(crate) fn qos_option(&mut self) -> Parsed<u8> {
         let start = self.span();
         let word = self.word();
@@ -136,6 +137,7 @@ pub(super) fn when_empty(source: &Expression, value: &tree::Expression) -> tree:
     tree::WhenEmpty::Report
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else ends in a filter")]
 fn ends_in_filter(source: &Expression) -> bool {
     match &source.kind {
         ExpressionKind::Apply { transform, value } => {

@@ -87,6 +87,7 @@ impl Layout<'_, '_> {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     fn word<'b>(&self, token: &Token) -> &'b str
     where
         Self: 'b,
@@ -145,7 +146,7 @@ impl Layout<'_, '_> {
             let draft = Draft::warning(codes::TAB_INDENTATION, indent.span, "tab in the indentation");
             self.sink.push(draft.suggest("indent by 4 spaces per level"));
         }
-        if indent.width % 4 != 0 && !self.warned_odd {
+        if !indent.width.is_multiple_of(4) && !self.warned_odd {
             self.warned_odd = true;
             let message = format!("indentation of {} columns is not a multiple of 4", indent.width);
             let draft = Draft::warning(codes::ODD_INDENTATION, indent.span, message);

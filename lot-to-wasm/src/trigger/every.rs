@@ -84,6 +84,7 @@ fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     parser.fail(draft.suggest(suggestion))
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
 fn interval(parser: &mut Parser<'_, '_>) -> Parsed<Interval> {
     let start = parser.span();
     let (number, is_whole) = match parser.peek().kind {

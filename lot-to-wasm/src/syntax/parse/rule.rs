@@ -69,7 +69,7 @@ impl Parser<'_, '_> {
                 return self.expected(codes::UNEXPECTED_TOKEN, &["ALLOW", "DENY", "IF"], "the line before");
             }
         };
-        if !self.is_line_end() {
+        if !self.is_line_end() && !self.is_word("ELSE") {
             let message = format!("a verdict stands alone, found {}", self.found());
             let draft = Draft::error(codes::NOT_LOT, self.span(), message);
             return self.fail(draft.suggest("write ALLOW or DENY alone; the header says what it is about"));

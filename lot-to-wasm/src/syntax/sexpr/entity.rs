@@ -177,6 +177,7 @@ fn rule_body(body: &RuleBody) -> String {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the exceptions are named")]
 fn rule_condition(condition: &RuleCondition) -> String {
     let negate = |negated: bool, text: String| if negated { format!("(not {text})") } else { text };
     match &condition.kind {
@@ -220,6 +221,7 @@ fn route(writer: &mut Writer, route: &Route) {
     writer.push(")");
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the exceptions are named")]
 fn route_items(writer: &mut Writer, items: &[RouteItem]) {
     writer.nested(|writer| {
         for item in items {
