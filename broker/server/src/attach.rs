@@ -125,6 +125,7 @@ fn create(
         will: WillState::None,
         expiry: request.expiry,
         clean_start: request.clean_start,
+        keep_alive_seconds: 0,
         connected_at_ms: 0,
         disconnected_at: None,
         replays: Vec::new(),
@@ -155,6 +156,7 @@ fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, tu
     }));
     state.expiry = request.expiry;
     state.clean_start = request.clean_start;
+    state.keep_alive_seconds = request.keep_alive;
     state.connected_at_ms = turn.wall_ms();
     state.disconnected_at = None;
 }

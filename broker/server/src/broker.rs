@@ -14,7 +14,9 @@ use tracing::{info, warn};
 use crate::absences::Absences;
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::command::Commands;
 use crate::commits::Commits;
+use crate::config::Config;
 use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
 use crate::limits::RECEIVE_MAXIMUM;
@@ -22,6 +24,7 @@ use crate::logins::Logins;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
 use crate::numbers::Numbers;
+use crate::sys::Sys;
 use crate::tenant::Tenant;
 
 /// See the module's documentation.
@@ -42,6 +45,10 @@ pub(crate) struct Broker {
     pub(crate) executor: Mutex<Option<Executor>>,
     /// Connections that are open now.
     pub(crate) connections: AtomicUsize,
+    pub(crate) commands: Commands,
+    pub(crate) sys: Sys,
+    /// As it was when the broker started.
+    pub(crate) config: Config,
 }
 
 /// What the data path needs of the configuration.

@@ -51,6 +51,8 @@ pub(crate) struct ClientState {
     /// How long the session outlives its connection.
     pub(crate) expiry: SessionExpiry,
     pub(crate) clean_start: bool,
+    /// Keep Alive that the Client asked for, in seconds; 0 = none.
+    pub(crate) keep_alive_seconds: u16,
     pub(crate) connected_at_ms: u64,
     /// When the last connection ended, since 1970; `None` while connected.
     pub(crate) disconnected_at: Option<Time>,

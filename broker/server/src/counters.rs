@@ -78,6 +78,10 @@ counters! {
     guest_errors;
     /// Events that a full mailbox did not take.
     guest_events_dropped;
+    /// Commands executed.
+    commands;
+    /// Commands answered with a refusal.
+    commands_refused;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
 }

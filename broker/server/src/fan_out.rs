@@ -64,9 +64,15 @@ impl Turn {
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
         let topic = self.arena.text(publication.topic);
+        let is_volatile = crate::sys::is_system(topic);
         let route = self.routes.take(tenant, topic);
-        let mut fan_out =
-            FanOutOf { publication, variants: Variants::default(), message: None, durable: SmallVec::new() };
+        let mut fan_out = FanOutOf {
+            publication,
+            variants: Variants::default(),
+            message: None,
+            durable: SmallVec::new(),
+            is_volatile,
+        };
         let mut receivers = 0;
         for target in &route.targets {
             receivers += usize::from(fan_out.send(self, target));
@@ -92,6 +98,8 @@ struct FanOutOf<'a> {
     message: Option<u32>,
     /// Sessions that outlive their connection and must get it.
     durable: SmallVec<[Keeping; 4]>,
+    /// It is of the `$SYS` tree, of which nothing is stored.
+    is_volatile: bool,
 }
 
 impl FanOutOf<'_> {
@@ -126,7 +134,7 @@ impl FanOutOf<'_> {
             return true;
         }
         let message = self.message(turn);
-        if target.client.is_durable() {
+        if target.client.is_durable() && !self.is_volatile {
             let identifiers = target.identifiers.clone();
             self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
         }
@@ -182,7 +190,7 @@ impl FanOutOf<'_> {
 
     /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
     fn retain(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
-        if !self.publication.retain {
+        if !self.publication.retain || self.is_volatile {
             return false;
         }
         let index = self.message(turn);

@@ -14,6 +14,7 @@ mod broker;
 mod client;
 mod clock;
 mod close;
+mod command;
 mod commits;
 pub mod config;
 mod counters;

@@ -58,3 +58,27 @@ pub(crate) const VARIABLE_VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;
+
+/// Name that a Client gives a command with `-requestId`, in characters. Commands reference §1.4.
+pub(crate) const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// Characters of an unknown verb that a reply repeats.
+pub(crate) const VERB_SHOWN_CHARS_MAX: usize = 64;
+
+/// Bytes of a reply to a command: what the smallest default packet limit of Clients takes.
+pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
+
+/// Threads that execute commands. A command may wait for a run for 10 s, and so many may do so before others wait.
+pub(crate) const COMMAND_THREADS: usize = 8;
+
+/// Commands of one Client that wait or run.
+pub(crate) const COMMANDS_WAITING_PER_CLIENT_MAX: usize = 256;
+
+/// Commands of all Clients that wait or run.
+pub(crate) const COMMANDS_WAITING_MAX: usize = 4096;
+
+/// Bytes of all waiting commands: four of the largest default packet.
+pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
+
+/// Rows of a listing of the `$SYS` tree, and of a page of `-listClients`. Commands reference §5.
+pub(crate) const LISTING_ROWS_MAX: usize = 1000;

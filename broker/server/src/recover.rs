@@ -80,6 +80,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at)),
         expiry,
         clean_start: false,
+        keep_alive_seconds: 0,
         connected_at_ms: 0,
         disconnected_at: Some(left_at),
         replays: Vec::new(),

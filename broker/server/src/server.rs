@@ -18,6 +18,7 @@ use tracing::{error, info};
 use crate::absences::Absences;
 use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
+use crate::command::{self, Commands};
 use crate::commits::Commits;
 use crate::config::{self, Config};
 use crate::counters::Counters;
@@ -28,6 +29,7 @@ use crate::net::listener::{self, Listener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
+use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
@@ -78,6 +80,8 @@ pub struct Server {
     broker: Arc<Broker>,
     threads: ShardThreads,
     housekeeper: JoinHandle<()>,
+    /// Threads of commands and of the `$SYS` tree.
+    workers: Vec<JoinHandle<()>>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -111,9 +115,11 @@ impl Server {
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
         guests::definitions(&broker, recovered.definitions);
         let housekeeper = housekeeping::start(&broker)?;
+        let mut workers = command::start(&broker)?;
+        workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
-        let mut server = Self { broker, threads, housekeeper, addresses: Vec::new() };
+        let mut server = Self { broker, threads, housekeeper, workers, addresses: Vec::new() };
         match server.listen(config) {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -170,6 +176,11 @@ impl Server {
             shard.stop();
         }
         self.threads.join();
+        self.broker.commands.stop();
+        self.broker.sys.stop();
+        for worker in self.workers {
+            let _ = worker.join();
+        }
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
@@ -217,7 +228,7 @@ fn assemble(
     })?;
     let clock = Clock::new();
     let password = config.initial_root_password.as_ref().map(config::Secret::reveal);
-    let tenants = recover::tenants(&store, &mut recovered, &config.store_path(), password, clock.wall_ms())?;
+    let tenants = recover::tenants(&store, &mut recovered, &config.data.path, password, clock.wall_ms())?;
     let broker = Broker {
         settings: settings(config),
         clock,
@@ -233,6 +244,9 @@ fn assemble(
         engine,
         executor: Mutex::new(None),
         connections: AtomicUsize::new(0),
+        commands: Commands::default(),
+        sys: Sys::default(),
+        config: config.clone(),
     };
     Ok((Arc::new(broker), recovered))
 }

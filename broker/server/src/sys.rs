@@ -1,6 +1,27 @@
-//! The `$SYS` tree.
+//! The `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands reference §5 and §6.
+//!
+//! Retained topics have no stored message: their payload is computed when somebody subscribes ([`snapshot`]), and published to those who
+//! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). Commands come in through
+//! [`published`].
+//!
+//! Invariants: nothing below `$SYS` is written to the store; no payload holds a password or secret; a listing is computed only while
+//! somebody subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
+
+mod clients;
+mod clockwork;
+mod published;
+mod rows;
+mod time;
+mod users;
 
 use std::sync::Arc;
+
+use lotmq_codec::QoS;
+
+pub(crate) use clients::page as clients_page;
+pub(crate) use clockwork::{Sys, start};
+pub(crate) use published::{published, published_by_guest};
+pub(crate) use users::{users_changed, users_json};
 
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -8,5 +29,14 @@ use crate::tenant::Tenant;
 /// Where commands are published to (commands reference §1).
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 
-/// A run of a guest published below `$SYS`; the host has asked whether it may.
-pub(crate) fn published_by_guest(_turn: &mut Turn, _tenant: &Arc<Tenant>, _topic: &str, _payload: &[u8]) {}
+/// Whether a topic belongs to the tree, to which only the broker publishes.
+pub(crate) fn is_system(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Publishes a topic of the tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, which is then
+/// [`snapshot`]'s to know; an empty payload tells that it is gone.
+pub(crate) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8], is_retained: bool) {
+    let publication = crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, 0);
+    turn.publish(tenant, &publication);
+}

@@ -14,6 +14,7 @@ use crate::fan_out::{InPlace, Publication};
 use crate::message::Message;
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
+use crate::sys;
 use crate::tenant::Tenant;
 
 /// The message that started a run, for records.
@@ -40,7 +41,12 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
     for (writer, effect) in output.effects() {
         match effect {
             Effect::Publish { topic, payload, qos, retain } => {
-                publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
+                if sys::is_system(topic) {
+                    let writer = writer_of(definition, run, writer);
+                    sys::published_by_guest(turn, run.tenant, &writer, topic, payload);
+                } else {
+                    publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
+                }
             }
             Effect::Keep { topic, payload } => {
                 if let Err(refused) = run.tenant.guests.values.keep(topic, payload) {
@@ -51,13 +57,22 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
             Effect::Report { severity: Severity::Warning, .. } => turn.broker.counters.guest_warnings.add(1),
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
-                let callee =
-                    run.tenant.guests.registry.read().by_id(super::sink::definition_id(writer)).cloned();
-                record(turn, callee.as_ref().unwrap_or(definition), run, (code, message, line, column));
+                let callee = writer_of(definition, run, writer);
+                record(turn, &callee, run, (code, message, line, column));
             }
         }
     }
     ended(turn, definition, run, output);
+}
+
+/// The definition that wrote an effect: the one that ran, or one that it called.
+fn writer_of(
+    definition: &Arc<Definition>,
+    run: &Run<'_>,
+    writer: lotmq_host::DefinitionId,
+) -> Arc<Definition> {
+    let found = run.tenant.guests.registry.read().by_id(super::sink::definition_id(writer)).cloned();
+    found.unwrap_or_else(|| Arc::clone(definition))
 }
 
 /// A message of a guest or of the broker itself, into the turn.
@@ -69,10 +84,6 @@ pub(crate) fn publish(
     (qos, retain): (Qos, bool),
     hops: u8,
 ) {
-    if topic.starts_with("$SYS/") {
-        crate::sys::published_by_guest(turn, tenant, topic, payload);
-        return;
-    }
     turn.counts.publish_internal += 1;
     let qos = match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,

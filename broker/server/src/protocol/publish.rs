@@ -20,6 +20,7 @@ use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
+use crate::sys;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
 const DUP_AND_RETAIN: u8 = 0b1001;
@@ -49,10 +50,7 @@ pub(super) fn handle(
 ) -> Result<(), CloseReason> {
     let received = receive(open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
-    if topic.starts_with("$SYS/") {
-        answer(connection, open, turn, &received, FanOut::default(), ReasonCode::NotAuthorized);
-        return Ok(());
-    }
+    let is_system = sys::is_system(topic);
     if !is_allowed(open, topic) {
         turn.broker.counters.publish_refused.add(1);
         answer(connection, open, turn, &received, FanOut::default(), ReasonCode::NotAuthorized);
@@ -61,6 +59,12 @@ pub(super) fn handle(
     if let Some(packet_id) = received.packet_id
         && !take_over(connection, open, turn, &received, packet_id)?
     {
+        return Ok(());
+    }
+    if is_system {
+        let Received { topic, properties, payload, .. } = received;
+        let reason = sys::published(turn, &open.client, topic, properties, payload);
+        answer(connection, open, turn, &received, FanOut::default(), reason);
         return Ok(());
     }
     turn.counts.publish_received += 1;

@@ -1,0 +1,86 @@
+//! `-setEnv`, `-removeEnv`, `-listEnv`. Commands reference §10.
+
+use lotmq_auth::Scope;
+use lotmq_store::Ticket;
+use serde_json::json;
+
+use super::reply::{Done, Refusal, missing_argument};
+use super::verb::{Call, Permission, Verb};
+use crate::variables::{VariableError, unquoted};
+
+pub(super) static SET: Verb = Verb {
+    name: "setEnv",
+    usage: "<NAME=value>",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Sets an environment variable that GET ENV reads.",
+    example: "-setEnv SITE=north",
+    execute: set,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeEnv",
+    usage: "<NAME>",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Removes an environment variable.",
+    example: "-removeEnv SITE",
+    execute: remove,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listEnv",
+    usage: "",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Lists environment variables with their values.",
+    example: "-listEnv",
+    execute: list,
+};
+
+fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, value) = assignment(call)?;
+    let ticket = call.tenant.variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
+    wait(call, ticket)?;
+    Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("NAME")?;
+    let removed = call.tenant.variables.remove_environment(&call.broker.store, &name)?;
+    let ticket =
+        removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;
+    wait(call, ticket)?;
+    Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let all = call.tenant.variables.environment_list();
+    let rows: Vec<_> = all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    Ok(Done::new(format!("{} environment variable(s).", rows.len())).with_data(rows))
+}
+
+/// `NAME=value`: the value is everything behind the first `=`, without quotes round it.
+pub(super) fn assignment<'a>(call: &Call<'a>) -> Result<(&'a str, &'a str), Refusal> {
+    let body = call.body.trim();
+    if body.is_empty() {
+        return Err(missing_argument(call.verb, "NAME=value"));
+    }
+    let Some((name, value)) = body.split_once('=') else {
+        let message = format!("Expected NAME=value. Usage: -{} {}", call.verb.name, call.verb.usage);
+        return Err(Refusal::new("ARGUMENT_INVALID", message));
+    };
+    Ok((name.trim(), unquoted(value)))
+}
+
+/// Waits until a change is durable.
+pub(super) fn wait(call: &Call<'_>, ticket: Ticket) -> Result<(), Refusal> {
+    Ok(call.broker.store.wait(ticket)?)
+}
+
+pub(super) fn refused(error: VariableError) -> Refusal {
+    match error {
+        VariableError::Store(error) => error.into(),
+        VariableError::NameInvalid(_) => Refusal::new("NAME_INVALID", error.to_string()),
+        VariableError::ValueTooLong(_) => Refusal::new("TOO_LARGE", error.to_string()),
+        VariableError::TooMany => Refusal::new("QUOTA_EXCEEDED", error.to_string()),
+    }
+}

@@ -1,0 +1,38 @@
+//! `-help`: the verbs that the one who asks may use. Commands reference §4.
+
+use serde_json::json;
+
+use super::reply::{Done, Refusal, unknown_command};
+use super::text::{CommandText, normalized_verb};
+use super::verb::{Call, Permission, Verb};
+use super::{VERBS, find};
+
+pub(super) static HELP: Verb = Verb {
+    name: "help",
+    usage: "[verb]",
+    permission: Permission::CommandCall,
+    summary: "Lists the commands that you may use, or explains one.",
+    example: "-help -addUser",
+    execute: help,
+};
+
+fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&[], 1)?;
+    let Some(wanted) = arguments.first() else {
+        let admitted = VERBS.iter().filter(|verb| verb.permission.admits(call.tenant, call.identity));
+        let rows: Vec<_> = admitted.map(|verb| row(verb)).collect();
+        return Ok(Done::new(format!("{} command(s).", rows.len())).with_data(rows));
+    };
+    // With or without the dash.
+    let name = normalized_verb(wanted).or_else(|| normalized_verb(&format!("-{wanted}")));
+    let verb = name.as_deref().and_then(find).ok_or_else(|| unknown_command(&CommandText::new(wanted)))?;
+    let mut explained = row(verb);
+    explained["summary"] = json!(verb.summary);
+    explained["example"] = json!(verb.example);
+    Ok(Done::new(verb.summary).with_data([explained]))
+}
+
+fn row(verb: &Verb) -> serde_json::Value {
+    let usage = format!("-{} {}", verb.name, verb.usage);
+    json!({ "verb": format!("-{}", verb.name), "usage": usage.trim_end(), "permission": verb.permission.name() })
+}

@@ -1,0 +1,166 @@
+//! Commands on `$SYS/Coreflux/Command`: the list of all verbs. Commands reference §3.
+//!
+//! A PUBLISH becomes a [`Job`]; [`queue`] orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
+//! its own. To add one: the file, and a line here.
+
+mod environment;
+mod help;
+mod list_clients;
+mod queue;
+mod reply;
+mod run;
+mod secrets;
+mod text;
+mod update_data;
+mod user_groups;
+mod user_settings;
+mod users;
+mod verb;
+
+pub(crate) use queue::{Commands, Job, ResponseTo, start};
+pub(crate) use run::busy;
+pub(crate) use verb::Call;
+use verb::Verb;
+
+/// Every verb that works.
+static VERBS: &[&Verb] = &[
+    &users::ADD,
+    &users::REMOVE,
+    &users::CHANGE_PASSWORD,
+    &users::LIST,
+    &user_settings::CHANGE,
+    &user_groups::ADD,
+    &user_groups::REMOVE,
+    &user_groups::LIST,
+    &environment::SET,
+    &environment::REMOVE,
+    &environment::LIST,
+    &secrets::SET,
+    &secrets::REMOVE,
+    &secrets::LIST,
+    &list_clients::LIST,
+    &update_data::UPDATE,
+    &help::HELP,
+];
+
+/// Verbs that a later version brings: refused by name, and in no list of features.
+static NOT_AVAILABLE: &[&str] = &[
+    "addRoute",
+    "removeRoute",
+    "removeAllRoutes",
+    "listRoutes",
+    "routeCode",
+    "listTemplates",
+    "checkRouteConnection",
+    "connectionStatus",
+    "routeCertificates",
+    "listCertificates",
+    "setCertificate",
+    "rollbackCertificate",
+    "discoverAIProviders",
+    "removeAllRules",
+    "restoreRules",
+    "addPython",
+    "removePython",
+    "removeAllPythonScripts",
+    "installPythonPackage",
+    "listPythonPackages",
+    "addPanel",
+    "addVisu",
+    "removePanel",
+    "removeVisu",
+    "listPanels",
+    "panelCode",
+    "updateVisuState",
+    "addVisuFile",
+    "refreshVisu",
+    "addTheme",
+    "removeTheme",
+    "listThemes",
+    "removeAllThemes",
+    "addProject",
+    "removeProject",
+    "loadProject",
+    "unloadProject",
+    "listProjects",
+    "getProject",
+    "duplicateProject",
+    "projectStatus",
+    "projectManifest",
+    "projectCheckout",
+    "projectPull",
+    "projectPush",
+    "addTenant",
+    "removeTenant",
+    "setTenantQuota",
+    "listTenants",
+    "auditStatus",
+    "auditQuery",
+    "decryptAudit",
+    "addTraceLog",
+    "listTraceLogs",
+    "removeTraceLog",
+    "removeAllTraceLogs",
+    "loadLicense",
+    "backup",
+    "restoreBackup",
+    "install",
+    "I",
+    "uninstall",
+    "U",
+    "uninstallMultiple",
+    "run",
+    "R",
+    "stop",
+    "S",
+    "list",
+    "listAvailable",
+    "L",
+    "assetDefaultConfig",
+    "assetSchema",
+    "assetHelp",
+    "assetConfigSave",
+    "assetConfigLoad",
+    "assetPolicySet",
+    "assetNameSet",
+    "installWithToken",
+    "uninstallWithToken",
+    "cancelModuleUpload",
+    "rollbackModule",
+    "getModule",
+];
+
+/// The verb of a normalised name.
+fn find(name: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_camel_case() {
+        let mut names: Vec<String> = VERBS.iter().map(|verb| verb.name.to_ascii_lowercase()).collect();
+        names.extend(NOT_AVAILABLE.iter().map(|name| name.to_ascii_lowercase()));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "a verb is in one of the lists, once");
+        for verb in VERBS {
+            assert!(verb.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", verb.name);
+            assert!(verb.example.starts_with(&format!("-{}", verb.name)), "{}", verb.example);
+            assert!(verb.summary.ends_with('.'), "{}", verb.name);
+        }
+    }
+
+    #[test]
+    fn verbs_are_found_under_their_normalised_names() {
+        for (written, expected) in
+            [("--list-users", Some("listUsers")), ("-ADDUSER", Some("addUser")), ("-addRoute", None)]
+        {
+            let name = text::normalized_verb(written).unwrap();
+            assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Commands on their way: one queue for each Client, a few threads that serve them.
+//!
+//! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
+//! command may block its thread (a commit, a run), never one that serves Clients.
+//!
+//! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
+//! with, because they may hold passwords.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use hashbrown::HashMap;
+use lotmq_auth::Identity;
+use parking_lot::{Condvar, Mutex};
+use tracing::error;
+use zeroize::Zeroizing;
+
+use super::run;
+use crate::broker::Broker;
+use crate::limits::{
+    COMMAND_BYTES_WAITING_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX, COMMANDS_WAITING_PER_CLIENT_MAX,
+};
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// A command that was taken.
+pub(crate) struct Job {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) identity: Arc<Identity>,
+    /// Whose order it keeps: the number of a session, or one of its own for guests.
+    pub(crate) queue: u64,
+    pub(crate) payload: Zeroizing<Vec<u8>>,
+    pub(crate) response: Option<ResponseTo>,
+}
+
+/// Where a 5.0 Client wants the reply, too.
+pub(crate) struct ResponseTo {
+    pub(crate) topic: String,
+    pub(crate) correlation_data: Option<Vec<u8>>,
+}
+
+/// Too many commands wait already.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Commands {
+    state: Mutex<State>,
+    ready: Condvar,
+    /// Held while entities or accounts change: such changes are serialised (commands reference §1.9).
+    pub(super) changes: Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    queues: HashMap<u64, VecDeque<Job>>,
+    /// Queues with a command that may run now.
+    ready: VecDeque<u64>,
+    waiting: usize,
+    bytes: usize,
+    is_stopping: bool,
+}
+
+impl Commands {
+    /// Takes a command.
+    ///
+    /// # Errors
+    /// [`Busy`]; the command is not executed.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
+        let mut state = self.state.lock();
+        let of_client = state.queues.get(&job.queue).map_or(0, VecDeque::len);
+        let bytes = state.bytes + job.payload.len();
+        // A single command of any size that a packet holds is always taken.
+        let is_too_much = state.waiting > 0 && bytes > COMMAND_BYTES_WAITING_MAX;
+        if is_too_much
+            || of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
+            || state.waiting >= COMMANDS_WAITING_MAX
+            || state.is_stopping
+        {
+            return Err(Busy);
+        }
+        state.bytes = bytes;
+        state.waiting += 1;
+        let key = job.queue;
+        let queue = state.queues.entry(key).or_default();
+        queue.push_back(job);
+        if queue.len() == 1 {
+            state.ready.push_back(key);
+            drop(state);
+            self.ready.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Commands that wait or run.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().waiting
+    }
+
+    /// Lets the threads end after the commands that run now.
+    pub(crate) fn stop(&self) {
+        self.state.lock().is_stopping = true;
+        self.ready.notify_all();
+    }
+
+    /// The next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
+    /// its Client starts, until [`Commands::done`].
+    fn next(&self) -> Option<(u64, Job)> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_stopping {
+                return None;
+            }
+            if let Some(key) = state.ready.pop_front()
+                && let Some(head) = state.queues.get_mut(&key).and_then(VecDeque::front_mut)
+            {
+                let emptied = Job {
+                    tenant: Arc::clone(&head.tenant),
+                    identity: Arc::clone(&head.identity),
+                    queue: key,
+                    payload: Zeroizing::default(),
+                    response: None,
+                };
+                return Some((key, std::mem::replace(head, emptied)));
+            }
+            self.ready.wait(&mut state);
+        }
+    }
+
+    fn done(&self, key: u64, bytes: usize) {
+        let mut state = self.state.lock();
+        state.waiting -= 1;
+        state.bytes -= bytes;
+        let Some(queue) = state.queues.get_mut(&key) else { return };
+        queue.pop_front();
+        if queue.is_empty() {
+            state.queues.remove(&key);
+        } else {
+            state.ready.push_back(key);
+            drop(state);
+            self.ready.notify_one();
+        }
+    }
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let thread = |number| {
+        let broker = Arc::clone(broker);
+        let name = format!("command-{number}");
+        std::thread::Builder::new().name(name).spawn(move || serve(&broker))
+    };
+    (0..COMMAND_THREADS).map(thread).collect()
+}
+
+fn serve(broker: &Arc<Broker>) {
+    Turn::install(Arc::clone(broker), None);
+    while let Some((key, job)) = broker.commands.next() {
+        let bytes = job.payload.len();
+        let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
+        if ran.is_err() {
+            error!("a command ended by a panic");
+            // What it left in the turn is of no use to anybody; a new one is clean.
+            Turn::install(Arc::clone(broker), None);
+            run::panicked(broker, &job);
+        }
+        broker.commands.done(key, bytes);
+    }
+    Turn::uninstall();
+}

@@ -1,0 +1,217 @@
+//! What a command answers: the envelope of the commands reference §2, one line of JSON with its keys in a fixed order.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::text::CommandText;
+use super::verb::Verb;
+use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+
+/// What an entity command is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum EntityType {
+    Action,
+    Model,
+    Route,
+    Rule,
+    Python,
+    Panel,
+    Theme,
+    User,
+    Module,
+}
+
+/// A command that was done.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) message: String,
+    /// Object or array; `{}` when there is nothing to tell.
+    pub(crate) data: Option<Value>,
+    /// Same shape as errors.
+    pub(crate) warnings: Vec<Value>,
+    /// No reply at all, which only `-updateData` wants.
+    pub(crate) is_silent: bool,
+}
+
+impl Done {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    pub(crate) fn with_data(self, data: impl Serialize) -> Self {
+        let data =
+            serde_json::to_value(data).expect("data of replies are strings, numbers, lists and records");
+        Self { data: Some(data), ..self }
+    }
+
+    pub(crate) fn with_warning(mut self, code: &str, message: &str) -> Self {
+        self.warnings.push(problem(code, message));
+        self
+    }
+}
+
+/// A command that was not done. Nothing has changed, unless the message says otherwise.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) message: String,
+    /// At least one, each with a message and a code.
+    pub(crate) errors: Vec<Value>,
+    pub(crate) data: Option<Value>,
+}
+
+impl Refusal {
+    /// With one error of the same message. `code` is upper-case words.
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { errors: vec![problem(code, &message)], message, data: None }
+    }
+
+    /// Nobody has this name; the wording that clients look for.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new("NOT_FOUND", message)
+    }
+
+    pub(crate) fn permission_denied(verb: &str) -> Self {
+        let message = format!("Permission denied: You are not allowed to execute -{verb}");
+        Self::new("PERMISSION_DENIED", message)
+    }
+}
+
+impl From<lotmq_store::StoreError> for Refusal {
+    fn from(error: lotmq_store::StoreError) -> Self {
+        Self::new("STORE_FAILED", format!("The change could not be stored: {error}"))
+    }
+}
+
+/// An element of `errors` or `warnings` without a place in a text.
+pub(crate) fn problem(code: &str, message: &str) -> Value {
+    json!({ "message": message, "code": code })
+}
+
+/// A reply on its way out.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_type: Option<EntityType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_name: Option<&'a str>,
+    data: &'a Value,
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    errors: &'a [Value],
+    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
+    warnings: &'a [Value],
+}
+
+/// Who is answered, and about what.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heading<'a> {
+    /// Canonical name of the verb; `None` for an unknown one.
+    pub(crate) command: Option<&'a str>,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) entity: Option<(EntityType, &'a str)>,
+}
+
+impl Heading<'_> {
+    /// The reply as JSON. One that would be too long for a packet says so instead.
+    pub(crate) fn reply(&self, outcome: &Result<Done, Refusal>) -> String {
+        let text = self.envelope(outcome);
+        if text.len() <= REPLY_BYTES_MAX {
+            return text;
+        }
+        let message = format!("The reply has {} bytes, the limit is {REPLY_BYTES_MAX}.", text.len());
+        self.envelope(&Err(Refusal::new("REPLY_TOO_LARGE", message)))
+    }
+
+    fn envelope(&self, outcome: &Result<Done, Refusal>) -> String {
+        let nothing = json!({});
+        let (message, data) = match outcome {
+            Ok(done) => (&done.message, &done.data),
+            Err(refusal) => (&refusal.message, &refusal.data),
+        };
+        let envelope = Envelope {
+            success: outcome.is_ok(),
+            command: self.command.map(pascal_case),
+            request_id: self.request_id,
+            message,
+            entity_type: self.entity.map(|(entity_type, _)| entity_type),
+            entity_name: self.entity.map(|(_, name)| name),
+            data: data.as_ref().unwrap_or(&nothing),
+            errors: outcome.as_ref().err().map_or(&[], |refusal| &refusal.errors),
+            warnings: outcome.as_ref().map_or(&[], |done| &done.warnings),
+        };
+        serde_json::to_string(&envelope).expect("an envelope is strings and JSON values")
+    }
+}
+
+/// `listRoutes` → `ListRoutes`.
+fn pascal_case(name: &str) -> String {
+    let mut characters = name.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + characters.as_str())
+}
+
+/// The refusal of a verb that nobody knows.
+pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
+    let shown: String = text.verb.chars().take(VERB_SHOWN_CHARS_MAX).collect();
+    Refusal::new("UNKNOWN_COMMAND", format!("Unknown command: {shown}"))
+}
+
+/// The refusal of a verb that a later version brings.
+pub(crate) fn not_available(name: &str) -> Refusal {
+    Refusal::new("NOT_AVAILABLE", format!("Command -{name} is not available yet."))
+}
+
+/// The refusal of a command that lacks an argument.
+pub(crate) fn missing_argument(verb: &Verb, argument: &str) -> Refusal {
+    let Verb { name, usage, .. } = verb;
+    Refusal::new("MISSING_ARGUMENT", format!("Missing argument: {argument}. Usage: -{name} {usage}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envelopes_have_their_keys_in_order() {
+        let heading = Heading {
+            command: Some("removeModel"),
+            request_id: Some("a1"),
+            entity: Some((EntityType::Model, "Nope")),
+        };
+        assert_eq!(
+            heading.reply(&Err(Refusal::not_found("Model 'Nope' not found."))),
+            r#"{"success":false,"command":"RemoveModel","requestId":"a1","message":"Model 'Nope' not found.","#
+                .to_owned()
+                + r#""entityType":"Model","entityName":"Nope","data":{},"#
+                + r#""errors":[{"message":"Model 'Nope' not found.","code":"NOT_FOUND"}]}"#
+        );
+        let text = CommandText::new("-foo");
+        assert_eq!(
+            Heading::default().reply(&Err(unknown_command(&text))),
+            r#"{"success":false,"message":"Unknown command: -foo","data":{},"#.to_owned()
+                + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND"}]}"#
+        );
+        let done = Done::new("2 route(s).").with_data([1, 2]).with_warning("W", "odd");
+        assert_eq!(
+            Heading { command: Some("listRoutes"), ..Heading::default() }.reply(&Ok(done)),
+            r#"{"success":true,"command":"ListRoutes","message":"2 route(s).","data":[1,2],"#.to_owned()
+                + r#""warnings":[{"message":"odd","code":"W"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_reply_that_no_packet_holds_is_refused_by_size() {
+        let done = Done::new("m").with_data("x".repeat(REPLY_BYTES_MAX));
+        let reply = Heading::default().reply(&Ok(done));
+        assert!(reply.starts_with(r#"{"success":false,"message":"The reply has "#), "{reply}");
+        assert!(reply.contains("REPLY_TOO_LARGE"));
+    }
+}

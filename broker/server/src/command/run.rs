@@ -1,0 +1,180 @@
+//! One command from its text to its reply.
+
+use std::sync::Arc;
+
+use lotmq_auth::Question;
+use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
+use tracing::{debug, info};
+
+use super::queue::{Job, ResponseTo};
+use super::reply::{self, Done, Heading, Refusal};
+use super::text::{CommandText, normalized_verb};
+use super::verb::{Call, Verb};
+use super::{NOT_AVAILABLE, find};
+use crate::broker::Broker;
+use crate::fan_out::Publication;
+use crate::net::arena::Span;
+use crate::net::turn::Turn;
+use crate::sys;
+use crate::tenant::Tenant;
+
+/// Topic of all replies.
+const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
+
+/// Executes a command and publishes its reply.
+pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
+    broker.counters.commands.add(1);
+    let Ok(payload) = std::str::from_utf8(&job.payload) else {
+        let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
+        send(job, &[], Some(Heading::default().reply(&Err(refusal))));
+        return;
+    };
+    let text = CommandText::new(payload);
+    let name = normalized_verb(text.verb);
+    let heading = Heading { request_id: text.request_id, ..Heading::default() };
+    let Some(verb) = name.as_deref().and_then(find) else {
+        let outcome = Err(match name.as_deref().and_then(not_yet) {
+            Some(name) => {
+                let heading = Heading { command: Some(name), ..heading };
+                send(job, &[], Some(heading.reply(&Err(reply::not_available(name)))));
+                return;
+            }
+            None => reply::unknown_command(&text),
+        });
+        send(job, &[], Some(heading.reply(&outcome)));
+        return;
+    };
+    let mut call = Call {
+        broker,
+        tenant: &job.tenant,
+        identity: &job.identity,
+        verb,
+        body: text.body,
+        entity: None,
+        changed_topics: Vec::new(),
+        users_changed: false,
+    };
+    let outcome = execute(&mut call);
+    if outcome.is_err() {
+        broker.counters.commands_refused.add(1);
+    }
+    info!(
+        target: "command",
+        tenant = &*job.tenant.name,
+        client_id = &*job.identity.client_id,
+        user = job.identity.user.as_deref().unwrap_or(""),
+        verb = verb.name,
+        success = outcome.is_ok(),
+        "command"
+    );
+    let heading = Heading {
+        command: Some(verb.name),
+        entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
+        ..heading
+    };
+    let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
+    let answer = (!is_silent).then(|| heading.reply(&outcome));
+    send(job, &call.changed_topics, answer);
+    if call.users_changed {
+        broker.sys.users_changed();
+    }
+}
+
+/// Answers a command whose execution ended by a panic, a fault of ours.
+pub(super) fn panicked(broker: &Broker, job: &Job) {
+    broker.counters.commands_refused.add(1);
+    let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
+    let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
+    let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
+    send(job, &[], Some(heading.reply(&Err(refusal))));
+}
+
+fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    // The user may have been removed, or may have lost the right, while the command waited.
+    let may_call = Question::publish(call.identity, sys::COMMAND_TOPIC);
+    let is_current = call.tenant.users.is_current(call.identity);
+    if !is_current
+        || !call.tenant.permissions.decide(&may_call).is_allowed()
+        || !call.verb.permission.admits(call.tenant, call.identity)
+    {
+        return Err(Refusal::permission_denied(call.verb.name));
+    }
+    (call.verb.execute)(call)
+}
+
+/// The canonical name of a verb that a later version brings.
+fn not_yet(name: &str) -> Option<&'static str> {
+    NOT_AVAILABLE.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
+}
+
+/// Publishes what changed, then the reply.
+fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<String>) {
+    Turn::with(|turn| {
+        turn.tick();
+        for (topic, payload) in changed {
+            sys::publish(turn, &job.tenant, topic, payload, true);
+        }
+        if let Some(reply) = reply {
+            sys::publish(turn, &job.tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+            if let Some(response) = &job.response {
+                respond(turn, job, response, &reply);
+            }
+        }
+        turn.flush();
+    });
+}
+
+/// The reply on the Response Topic, where the sender may publish and read \[MQTT-4.10\].
+fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
+    if !may_respond(&job.tenant, job, &response.topic) {
+        debug!(client_id = &*job.identity.client_id, "response topic not allowed");
+        return;
+    }
+    let mut properties = PropertyBuf::new();
+    if let Some(data) = &response.correlation_data {
+        properties
+            .push(PropertyId::CorrelationData, PropertyValue::Binary(data))
+            .expect("correlation data came in a packet, so it fits one");
+    }
+    let properties = properties.properties();
+    let (all, ()) = turn.arena.encode(|out| {
+        out.extend_from_slice(response.topic.as_bytes());
+        out.extend_from_slice(properties.raw());
+        out.extend_from_slice(reply.as_bytes());
+    });
+    let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
+    let (topic, properties) = (response.topic.len(), properties.raw().len());
+    let publication = Publication {
+        topic: part(0, topic),
+        properties: part(topic, properties),
+        payload: part(topic + properties, reply.len()),
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        expires_at_ms: None,
+        in_place: None,
+        source: None,
+        hops: 0,
+    };
+    turn.publish(&job.tenant, &publication);
+}
+
+fn may_respond(tenant: &Tenant, job: &Job, topic: &str) -> bool {
+    let asks = [Question::publish(&job.identity, topic), Question::subscribe(&job.identity, topic)];
+    !sys::is_system(topic)
+        && lotmq_router::topic_name_valid(topic).is_ok()
+        && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
+}
+
+/// What a Client is told at once when too many commands wait.
+pub(crate) fn busy(turn: &mut Turn, tenant: &Arc<Tenant>, payload: &[u8]) {
+    let text = std::str::from_utf8(payload).map(CommandText::new).ok();
+    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    let heading = Heading {
+        command: verb.map(|verb: &Verb| verb.name),
+        request_id: text.and_then(|text| text.request_id),
+        entity: None,
+    };
+    let refusal = Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+    let reply = heading.reply(&Err(refusal));
+    sys::publish(turn, tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+}

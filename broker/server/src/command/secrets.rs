@@ -1,0 +1,57 @@
+//! `-setSecret`, `-removeSecret`, `-listSecrets`. Values are never echoed, not even their length. Commands reference §10.
+
+use lotmq_auth::Scope;
+use serde_json::json;
+
+use super::environment::{assignment, refused, wait};
+use super::reply::{Done, Refusal};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static SET: Verb = Verb {
+    name: "setSecret",
+    usage: "<NAME=value>",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown.",
+    example: "-setSecret DB_PASSWORD=s3cret",
+    execute: set,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeSecret",
+    usage: "<NAME>",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Removes a secret.",
+    example: "-removeSecret DB_PASSWORD",
+    execute: remove,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listSecrets",
+    usage: "",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Lists the names of secrets.",
+    example: "-listSecrets",
+    execute: list,
+};
+
+fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, value) = assignment(call)?;
+    let ticket = call.tenant.variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
+    wait(call, ticket)?;
+    Ok(Done::new(format!("Secret '{name}' set successfully!")))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("NAME")?;
+    let removed = call.tenant.variables.remove_secret(&call.broker.store, &name)?;
+    let ticket = removed.ok_or_else(|| Refusal::not_found(format!("Secret '{name}' not found.")))?;
+    wait(call, ticket)?;
+    Ok(Done::new(format!("Secret '{name}' removed successfully!")))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let names = call.tenant.variables.secret_names();
+    let rows: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+    Ok(Done::new(format!("{} secret(s).", rows.len())).with_data(rows))
+}

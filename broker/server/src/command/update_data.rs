@@ -1,0 +1,18 @@
+//! `-updateData`: publishes the figures of the `$SYS` tree now. The only verb without a reply. Commands reference §1.7.
+
+use super::reply::{Done, Refusal};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static UPDATE: Verb = Verb {
+    name: "updateData",
+    usage: "",
+    permission: Permission::CommandCall,
+    summary: "Publishes the figures below $SYS now; gives no reply.",
+    example: "-updateData",
+    execute: update,
+};
+
+fn update(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.broker.sys.refresh();
+    Ok(Done { is_silent: true, ..Done::default() })
+}

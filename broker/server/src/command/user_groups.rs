@@ -1,0 +1,76 @@
+//! `-addUserToGroup`, `-removeUserFromGroup`, `-listUserGroups`. Groups exist by being named. Commands reference §7.2.
+
+use lotmq_auth::{Account, Scope, UserChange, UserError};
+use serde_json::json;
+
+use super::reply::{Done, EntityType, Refusal};
+use super::users::{allow, refused, store};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static ADD: Verb = Verb {
+    name: "addUserToGroup",
+    usage: "<user> <group>",
+    permission: Permission::Scope(Scope::UserManagementUpdate),
+    summary: "Makes a user a member of a group.",
+    example: "-addUserToGroup bob operators",
+    execute: add,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeUserFromGroup",
+    usage: "<user> <group>",
+    permission: Permission::Scope(Scope::UserManagementUpdate),
+    summary: "Ends a user's membership of a group.",
+    example: "-removeUserFromGroup bob operators",
+    execute: remove,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listUserGroups",
+    usage: "<user>",
+    permission: Permission::CommandCall,
+    summary: "Lists the groups of a user.",
+    example: "-listUserGroups bob",
+    execute: list,
+};
+
+fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let [user, group] = user_and_group(call)?;
+    allow(call, UserChange::JoinGroup { user: &user, group: &group })?;
+    change(call, &user, |call| call.tenant.users.add_to_group(&user, &group))?;
+    Ok(Done::new(format!("User {user} added to group {group} successfully!")))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let [user, group] = user_and_group(call)?;
+    allow(call, UserChange::LeaveGroup { user: &user, group: &group })?;
+    change(call, &user, |call| call.tenant.users.remove_from_group(&user, &group))?;
+    Ok(Done::new(format!("User {user} removed from group {group} successfully!")))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let user = call.argument("user")?;
+    call.about(EntityType::User, &user);
+    let account = call.tenant.users.account(&user).ok_or_else(|| refused(UserError::NotFound { user }))?;
+    let message = format!("{} group(s).", account.groups.len());
+    Ok(Done::new(message).with_data(json!({ "groups": account.groups })))
+}
+
+fn user_and_group(call: &mut Call<'_>) -> Result<[String; 2], Refusal> {
+    let mut arguments = call.arguments(&["user", "group"], 0)?.into_iter();
+    let both = std::array::from_fn(|_| arguments.next().unwrap_or_default());
+    let [user, _] = &both;
+    call.about(EntityType::User, user);
+    Ok(both)
+}
+
+fn change(
+    call: &mut Call<'_>,
+    user: &str,
+    change: impl FnOnce(&Call<'_>) -> Result<Account, UserError>,
+) -> Result<(), Refusal> {
+    let _changes = call.broker.commands.changes.lock();
+    let before = call.tenant.users.account(user);
+    let account = change(call).map_err(refused)?;
+    store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))
+}

@@ -1,0 +1,29 @@
+//! `-changeUserSettings`. Commands reference §7.2.
+
+use lotmq_auth::{Scope, UserChange};
+
+use super::reply::{Done, EntityType, Refusal};
+use super::users::{allow, refused, store};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static CHANGE: Verb = Verb {
+    name: "changeUserSettings",
+    usage: "<user> <setting> <value>",
+    permission: Permission::Scope(Scope::UserManagementUpdate),
+    summary: "Sets AllowedSystemConfiguration, AllowedUserManagement, AllowedLogManagement or AllowedAssetManipulation \
+              to true or false, or a property of any other name.",
+    example: "-changeUserSettings bob AllowedUserManagement true",
+    execute: change,
+};
+
+fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&["user", "setting", "value"], 0)?;
+    let [user, setting, value] = &arguments[..] else { unreachable!("three arguments are required") };
+    call.about(EntityType::User, user);
+    allow(call, UserChange::Setting { user, setting })?;
+    let _changes = call.broker.commands.changes.lock();
+    let before = call.tenant.users.account(user);
+    let account = call.tenant.users.change_setting(user, setting, value).map_err(refused)?;
+    store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))?;
+    Ok(Done::new(format!("Settings for user {user} changed successfully!")))
+}

@@ -1,0 +1,133 @@
+//! What a verb is, and what it is called with.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Identity, Question, Scope};
+use lotmq_store::Batch;
+
+use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::text;
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+/// One command. Dispatch, permission, `-help` and the reference tables derive from these values.
+pub(crate) struct Verb {
+    /// Canonical name in camel case, without dash.
+    pub(crate) name: &'static str,
+    /// What follows it, as `-help` shows it.
+    pub(crate) usage: &'static str,
+    pub(crate) permission: Permission,
+    /// One sentence for `-help <verb>`.
+    pub(crate) summary: &'static str,
+    /// A command that works as it is written.
+    pub(crate) example: &'static str,
+    pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
+}
+
+/// Who may execute a verb, beyond CommandCall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// Everybody who may give commands.
+    CommandCall,
+    /// Holders of the scope.
+    Scope(Scope),
+    /// Holders of the scope and, in cases that the verb decides, others.
+    ScopeOrOwn(Scope),
+}
+
+impl Permission {
+    /// The scope's name for `-help`; `-` when CommandCall is enough.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CommandCall => "-",
+            Self::Scope(scope) | Self::ScopeOrOwn(scope) => scope.name(),
+        }
+    }
+
+    /// Whether the verb may be tried.
+    pub(crate) fn admits(self, tenant: &Tenant, identity: &Identity) -> bool {
+        match self {
+            Self::CommandCall | Self::ScopeOrOwn(_) => true,
+            Self::Scope(scope) => {
+                tenant.permissions.decide(&Question::operation(identity, scope)).is_allowed()
+            }
+        }
+    }
+}
+
+/// A command while it is executed.
+pub(crate) struct Call<'a> {
+    pub(crate) broker: &'a Arc<Broker>,
+    pub(crate) tenant: &'a Arc<Tenant>,
+    /// Who gave the command.
+    pub(crate) identity: &'a Identity,
+    pub(crate) verb: &'static Verb,
+    /// What follows the verb.
+    pub(crate) body: &'a str,
+    /// What the reply names, once the verb knows it.
+    pub(crate) entity: Option<(EntityType, String)>,
+    /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
+    pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
+    /// Accounts changed: sessions are looked through once the reply is out.
+    pub(crate) users_changed: bool,
+}
+
+impl Call<'_> {
+    /// The arguments: at least those that are named, at most `optional` more.
+    ///
+    /// # Errors
+    /// Names the first that is missing, or says that there are too many.
+    pub(crate) fn arguments(&self, required: &[&str], optional: usize) -> Result<Vec<String>, Refusal> {
+        let arguments = self.all_arguments()?;
+        if let Some(missing) = required.get(arguments.len()) {
+            return Err(missing_argument(self.verb, missing));
+        }
+        if arguments.len() > required.len() + optional {
+            return Err(self.too_many_arguments());
+        }
+        Ok(arguments)
+    }
+
+    /// All arguments, however many.
+    ///
+    /// # Errors
+    /// A quotation mark that is not closed.
+    pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
+        text::arguments(self.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))
+    }
+
+    /// The one argument.
+    ///
+    /// # Errors
+    /// As [`Call::arguments`].
+    pub(crate) fn argument(&self, name: &str) -> Result<String, Refusal> {
+        Ok(self.arguments(&[name], 0)?.swap_remove(0))
+    }
+
+    fn too_many_arguments(&self) -> Refusal {
+        let Verb { name, usage, .. } = self.verb;
+        let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
+        Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))
+    }
+
+    /// What the reply is about.
+    pub(crate) fn about(&mut self, entity_type: EntityType, name: &str) {
+        self.entity = Some((entity_type, name.to_owned()));
+    }
+
+    /// Makes changes durable before the reply.
+    ///
+    /// # Errors
+    /// When they are not stored.
+    pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
+        if !batch.is_empty() {
+            self.broker.store.commit(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload clears it.
+    pub(crate) fn changed(&mut self, topic: impl Into<String>, payload: impl Into<Vec<u8>>) {
+        self.changed_topics.push((topic.into(), payload.into()));
+    }
+}

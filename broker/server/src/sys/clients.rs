@@ -1,0 +1,111 @@
+//! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`, `-listClients`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lotmq_codec::ProtocolVersion;
+use lotmq_session::SessionExpiry;
+use serde_json::{Value, json};
+
+use super::rows::Rows;
+use super::time::utc_text;
+use crate::client::Client;
+use crate::limits::LISTING_ROWS_MAX;
+use crate::tenant::Tenant;
+
+/// A page of `-listClients`.
+pub(crate) struct Page {
+    pub(crate) clients: Vec<Value>,
+    /// How many there are with the prefix.
+    pub(crate) total: usize,
+    /// Cursor of the next page.
+    pub(crate) next: Option<String>,
+}
+
+/// The connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier.
+pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
+    let mut total = 0;
+    let mut first: BTreeSet<Arc<str>> = BTreeSet::new();
+    let sessions = tenant.sessions.lock();
+    for (id, client) in sessions.iter() {
+        if client.wire_version().is_none() || !id.starts_with(prefix) {
+            continue;
+        }
+        total += 1;
+        if cursor.is_none_or(|cursor| **id > *cursor) {
+            first.insert(Arc::clone(id));
+            if first.len() > LISTING_ROWS_MAX + 1 {
+                first.pop_last();
+            }
+        }
+    }
+    let has_more = first.len() > LISTING_ROWS_MAX;
+    let chosen: Vec<Arc<Client>> =
+        first.iter().take(LISTING_ROWS_MAX).filter_map(|id| sessions.get(id).cloned()).collect();
+    drop(sessions);
+    let next = chosen.last().filter(|_| has_more).map(|client| client.client_id.to_string());
+    Page { clients: chosen.iter().filter_map(|client| client_json(client)).collect(), total, next }
+}
+
+/// Payload of `Comms/Clients`.
+pub(super) fn connected(tenant: &Tenant) -> String {
+    rows(tenant, |client| client.wire_version().is_some(), client_json)
+}
+
+/// Payload of `Comms/Sessions`: also those whose Client is away.
+pub(super) fn sessions(tenant: &Tenant) -> String {
+    rows(tenant, |_| true, |client| Some(session_json(client)))
+}
+
+/// The sessions' lock is held only to choose; each Client is then looked at by itself.
+fn rows(
+    tenant: &Tenant,
+    counts: impl Fn(&Client) -> bool,
+    json: impl Fn(&Client) -> Option<Value>,
+) -> String {
+    let mut rows = Rows::default();
+    let mut chosen = Vec::new();
+    for client in tenant.sessions.lock().values().filter(|client| counts(client)) {
+        if rows.has_room() {
+            chosen.push(Arc::clone(client));
+        }
+        rows.count();
+    }
+    chosen.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+    rows.json(chosen.iter().filter_map(|client| json(client)))
+}
+
+fn client_json(client: &Client) -> Option<Value> {
+    let state = client.state.lock();
+    let link = state.link.as_ref()?;
+    Some(json!({
+        "clientId": &*client.client_id,
+        "username": state.identity.user.as_deref(),
+        "endpoint": link.connection.peer.to_string(),
+        "protocol": protocol(link.version),
+        "connectedAt": utc_text(state.connected_at_ms),
+        "keepAlive": state.keep_alive_seconds,
+        "cleanSession": state.clean_start,
+        "subscriptions": state.subscriptions.len(),
+    }))
+}
+
+fn session_json(client: &Client) -> Value {
+    let state = client.state.lock();
+    let counts = state.session.counts();
+    json!({
+        "clientId": &*client.client_id,
+        "connected": state.link.is_some(),
+        "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
+        "queued": counts.queued,
+        "inflight": counts.inflight,
+    })
+}
+
+fn protocol(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::V3_1 => "3.1",
+        ProtocolVersion::V3_1_1 => "3.1.1",
+        ProtocolVersion::V5 => "5.0",
+    }
+}

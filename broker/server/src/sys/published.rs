@@ -1,0 +1,80 @@
+//! What is published below `$SYS` by others than the broker: commands; everything else has no effect.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Identity, Peer};
+use lotmq_codec::{Properties, PropertyPlace, ReasonCode};
+use zeroize::Zeroizing;
+
+use super::COMMAND_TOPIC;
+use crate::client::Client;
+use crate::command::{self, Job, ResponseTo};
+use crate::net::arena::Span;
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// Queues of guests' commands have numbers of their own, above those of sessions.
+const GUEST_QUEUES: u64 = 1 << 63;
+
+/// Takes a Client's PUBLISH to a topic of the tree, which it may make. The reason for its acknowledgement.
+///
+/// RETAIN and QoS mean nothing here: a command is executed, anything else is ignored.
+pub(crate) fn published(
+    turn: &mut Turn,
+    client: &Arc<Client>,
+    topic: Span,
+    properties: Span,
+    payload: Span,
+) -> ReasonCode {
+    if turn.arena.text(topic) != COMMAND_TOPIC {
+        return ReasonCode::Success;
+    }
+    let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    let response = properties.response_topic().map(|topic| ResponseTo {
+        topic: topic.to_owned(),
+        correlation_data: properties.correlation_data().map(<[u8]>::to_vec),
+    });
+    let job = Job {
+        tenant: Arc::clone(&client.tenant),
+        identity: client.identity(),
+        queue: client.session_id,
+        payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
+        response,
+    };
+    if turn.broker.commands.submit(job).is_ok() {
+        return ReasonCode::Success;
+    }
+    let text = Zeroizing::new(turn.arena.get(payload).to_vec());
+    command::busy(turn, &client.tenant, &text);
+    ReasonCode::QuotaExceeded
+}
+
+/// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. It is a command in the name of `owner`, the
+/// user who deployed the definition.
+pub(crate) fn published_by_guest(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &lotmq_definitions::Definition,
+    topic: &str,
+    payload: &[u8],
+) {
+    let account = definition.deployed.owner.as_deref().and_then(|owner| tenant.users.account(owner));
+    let Some(account) = account.filter(|_| topic == COMMAND_TOPIC) else { return };
+    let identity = Identity {
+        user: Some(Arc::clone(&account.name)),
+        credential_version: account.credential_version,
+        client_id: Arc::clone(definition.name()),
+        peer: Peer::Unix,
+    };
+    let job = Job {
+        tenant: Arc::clone(tenant),
+        identity: Arc::new(identity),
+        queue: GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0,
+        payload: Zeroizing::new(payload.to_vec()),
+        response: None,
+    };
+    if turn.broker.commands.submit(job).is_err() {
+        command::busy(turn, tenant, payload);
+    }
+}
