@@ -2,6 +2,7 @@
 //!
 //! Each entity is compiled on its own, so that a bad one does not prevent the others (LoT reference §1.4).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use lot_facts::{Facts, Kind, Signature};
@@ -111,15 +112,16 @@ pub struct ParsedEntity {
 /// Parses every entity of a text. The diagnostics beside them are about text outside of entities.
 pub fn parse(text: &str) -> (Vec<ParsedEntity>, Vec<Diagnostic>) {
     let (slices, diagnostics) = slices(text);
-    let entities = slices.entities.into_iter().map(|range| parse_entity(text, range)).collect();
+    let whole = Source::new(text);
+    let entities = slices.entities.into_iter().map(|range| parse_entity(&whole, range)).collect();
     (entities, diagnostics)
 }
 
-fn parse_entity(text: &str, range: Range<usize>) -> ParsedEntity {
-    let source = Source::new(text.get(range.clone()).unwrap_or(""));
+fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
+    let source = Source::new(whole.text().get(range.clone()).unwrap_or(""));
     let mut sink = Sink::new(&source);
     let tree = tree(&mut sink);
-    let lines_before = lines_before(text, range.start);
+    let lines_before = lines_before(whole, range.start);
     ParsedEntity { range, lines_before, tree, diagnostics: sink.finish() }
 }
 
@@ -140,8 +142,9 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
         .collect();
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(|(_, source)| Sink::new(source)).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
-    let known = InText { trees: &trees, outside: options.known };
-    let mut seen = Vec::new();
+    let known = InText::new(&trees, options.known);
+    let whole = Source::new(text);
+    let mut seen = BTreeSet::new();
     let entities = trees
         .iter()
         .zip(sinks)
@@ -153,7 +156,7 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
                 kind: tree.as_ref().map(syntax::Entity::kind),
                 name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
                 range: range.clone(),
-                lines_before: lines_before(text, range.start),
+                lines_before: lines_before(&whole, range.start),
                 diagnostics: sink.finish(),
                 output,
             }
@@ -180,24 +183,32 @@ fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<
 
 /// The entities of a text, in front of those outside of it. The last of a name counts.
 struct InText<'a> {
-    trees: &'a [Option<syntax::Entity>],
+    actions: BTreeMap<&'a str, &'a syntax::Action>,
+    models: BTreeMap<&'a str, &'a syntax::Model>,
     outside: &'a dyn Known,
+}
+
+impl<'a> InText<'a> {
+    fn new(trees: &'a [Option<syntax::Entity>], outside: &'a dyn Known) -> InText<'a> {
+        let mut known = InText { actions: BTreeMap::new(), models: BTreeMap::new(), outside };
+        for tree in trees.iter().flatten() {
+            if let syntax::Entity::Action(action) = tree {
+                known.actions.insert(&action.name.text, action);
+            } else if let syntax::Entity::Model(model) = tree {
+                known.models.insert(&model.name.text, model);
+            }
+        }
+        known
+    }
 }
 
 impl Known for InText<'_> {
     fn action(&self, name: &str) -> Callee {
-        let inside = self.trees.iter().rev().find_map(|tree| match tree {
-            Some(syntax::Entity::Action(action)) if action.name.text == name => Some(callee(action)),
-            _ => None,
-        });
-        inside.unwrap_or_else(|| self.outside.action(name))
+        self.actions.get(name).map_or_else(|| self.outside.action(name), |action| callee(action))
     }
 
     fn model(&self, name: &str) -> Option<ModelFact> {
-        let inside = self.trees.iter().rev().find_map(|tree| match tree {
-            Some(syntax::Entity::Model(model)) if model.name.text == name => Some(model_fact(model)),
-            _ => None,
-        });
+        let inside = self.models.get(name).map(|model| model_fact(model));
         inside.or_else(|| self.outside.model(name))
     }
 }
@@ -228,14 +239,17 @@ fn callee(action: &syntax::Action) -> Callee {
 }
 
 /// Warns when a kind and name are defined a second time in one text.
-fn warn_repeated(tree: Option<&syntax::Entity>, seen: &mut Vec<(Kind, String)>, sink: &mut Sink<'_>) {
+fn warn_repeated(
+    tree: Option<&syntax::Entity>,
+    seen: &mut BTreeSet<(&'static str, String)>,
+    sink: &mut Sink<'_>,
+) {
     let Some(tree) = tree else { return };
-    let key = (tree.kind(), tree.name().text.clone());
-    if seen.contains(&key) {
-        let message = format!("{} `{}` is defined twice in this text", key.0.title(), key.1);
-        sink.push(Draft::warning(codes::DUPLICATE_ENTITY, tree.name().span, message));
+    let (kind, name) = (tree.kind().title(), tree.name());
+    if !seen.insert((kind, name.text.clone())) {
+        let message = format!("{kind} `{}` is defined twice in this text", name.text);
+        sink.push(Draft::warning(codes::DUPLICATE_ENTITY, name.span, message));
     }
-    seen.push(key);
 }
 
 /// Tokens and syntax tree of the sink's source.
@@ -253,8 +267,8 @@ fn kind_in(text: &str) -> Option<Kind> {
     line.split_whitespace().nth(1).and_then(syntax::parse::kind_of)
 }
 
-fn lines_before(text: &str, start: usize) -> u32 {
-    Source::new(text.get(..start).unwrap_or("")).lines().saturating_sub(1)
+fn lines_before(whole: &Source<'_>, start: usize) -> u32 {
+    whole.position(Span::new(start, start).start).line.saturating_sub(1)
 }
 
 /// The slices of a text that is not too long, and what is wrong outside of them.

@@ -22,6 +22,15 @@ pub const BLOCK_DEPTH_MAX: usize = 32;
 /// Most variables in one Action.
 pub const VARIABLES_MAX: usize = 1000;
 
+/// Most ancestors of a model that are followed; deeper inheritance is not judged.
+pub const ANCESTORS_MAX: usize = 64;
+
+/// Most CASE values that are compared with later ones to find unreachable ones.
+pub const COMPARED_CASES_MAX: usize = 500;
+
+/// Most topics of one `ON TOPIC` (OD-10).
+pub const FILTERS_MAX: usize = 64;
+
 /// Longest topic in bytes, as in MQTT.
 pub const TOPIC_BYTES_MAX: usize = 65_535;
 

@@ -1,5 +1,7 @@
 //! Checking a whole Action.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use lot_facts::Trigger;
 
 use super::kind::KindSet;
@@ -96,12 +98,12 @@ impl Checker<'_, '_, '_> {
     }
 
     fn inputs(&mut self, inputs: &[InputLine]) {
-        for (index, input) in inputs.iter().enumerate() {
-            let earlier = inputs.iter().take(index).find(|other| other.name.text == input.name.text);
-            if let Some(first) = earlier {
+        let mut seen = BTreeMap::new();
+        for input in inputs {
+            if let Some(first) = seen.insert(&input.name.text, input.name.span) {
                 let message = format!("input `{}` is declared twice", input.name.text);
                 let draft = Draft::error(codes::DUPLICATE_NAME, input.name.span, message);
-                self.error(draft.at(first.name.span, "declared here first"));
+                self.error(draft.at(first, "declared here first"));
             } else if let Some(id) = self.scope.find(&input.name.text) {
                 self.scope.set(id, input_kinds(input.kind));
             }
@@ -126,8 +128,9 @@ impl Checker<'_, '_, '_> {
 
     fn outputs(&mut self, outputs: &[OutputLine]) -> Vec<tree::Output> {
         let mut checked: Vec<tree::Output> = Vec::new();
+        let mut seen = BTreeSet::new();
         for OutputLine { name } in outputs {
-            if checked.iter().any(|output| output.name == name.text) {
+            if !seen.insert(&name.text) {
                 let message = format!("output `{}` is declared twice", name.text);
                 self.error(Draft::error(codes::DUPLICATE_NAME, name.span, message));
                 continue;

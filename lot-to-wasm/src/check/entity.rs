@@ -1,8 +1,12 @@
 //! What is checked of the entities that are not compiled yet: Models, Rules, Routes and panels, each on its own.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Known;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::limits::ANCESTORS_MAX;
+use crate::source::Span;
 use crate::syntax::model::{Field, FieldSource, Model};
 use crate::syntax::panel::{Panel, PanelClause, PanelValue};
 use crate::syntax::route::RouteItem;
@@ -77,7 +81,7 @@ fn inheritance(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
     let Some(parent) = &model.options.parent else { return };
     let mut seen: Vec<String> = Vec::new();
     let mut next = Some(parent.text.clone());
-    while let Some(name) = next.take().filter(|name| !seen.contains(name)) {
+    while let Some(name) = next.take().filter(|name| seen.len() < ANCESTORS_MAX && !seen.contains(name)) {
         if name == model.name.text {
             let message = format!("model `{name}` inherits from itself");
             sink.push(Draft::error(codes::CYCLE, parent.span, message));
@@ -89,12 +93,12 @@ fn inheritance(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
 }
 
 fn fields(fields: &[Field], sink: &mut Sink<'_>) {
-    for (index, field) in fields.iter().enumerate() {
-        let earlier = fields.iter().take(index).find(|other| other.name.value == field.name.value);
-        if let Some(first) = earlier {
+    let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+    for field in fields {
+        if let Some(first) = seen.insert(&field.name.value, field.name.span) {
             let message = format!("field \"{}\" is defined twice", field.name.value);
             let draft = Draft::error(codes::DUPLICATE_FIELD, field.name.span, message);
-            sink.push(draft.at(first.name.span, "defined here first"));
+            sink.push(draft.at(first, "defined here first"));
         }
         match &field.source {
             Some(FieldSource::Topic(topic, _)) => filter(topic, sink),
@@ -110,36 +114,30 @@ fn fields(fields: &[Field], sink: &mut Sink<'_>) {
 
 /// Reports top-level fields that compute each other; a field may read its own last value (§9.2).
 fn cycles(fields: &[Field], sink: &mut Sink<'_>) {
-    let names: Vec<&str> = fields.iter().map(|field| field.name.value.as_str()).collect();
-    let uses: Vec<Vec<usize>> = fields
-        .iter()
-        .enumerate()
-        .map(|(index, field)| {
-            let mut found = Vec::new();
-            if let Some(FieldSource::Value(value)) = &field.source {
-                super::names::each(value, &mut |name| {
-                    found.extend(
-                        names.iter().position(|known| *known == name).filter(|other| *other != index),
-                    );
-                });
+    let names: BTreeMap<&str, usize> =
+        fields.iter().enumerate().map(|(index, field)| (field.name.value.as_str(), index)).collect();
+    // Fields that need nothing unsettled are settled; what is left at the end is on a cycle or behind one.
+    let mut needs = vec![0usize; fields.len()];
+    let mut users: Vec<Vec<usize>> = vec![Vec::new(); fields.len()];
+    for (index, field) in fields.iter().enumerate() {
+        let Some(FieldSource::Value(value)) = &field.source else { continue };
+        super::names::each(value, &mut |name| {
+            if let Some(other) = names.get(name).filter(|other| **other != index) {
+                needs[index] += 1;
+                users[*other].push(index);
             }
-            found
-        })
-        .collect();
-    // Fields that depend on nothing unsettled are settled; what is left is on a cycle or behind one.
-    let mut settled = vec![false; fields.len()];
-    for _ in 0..fields.len() {
-        let before = settled.clone();
-        for (index, needs) in uses.iter().enumerate() {
-            if needs.iter().all(|other| settled.get(*other).copied().unwrap_or(true)) {
-                settled[index] = true;
+        });
+    }
+    let mut settled: Vec<usize> = (0..fields.len()).filter(|index| needs[*index] == 0).collect();
+    while let Some(index) = settled.pop() {
+        for user in std::mem::take(&mut users[index]) {
+            needs[user] -= 1;
+            if needs[user] == 0 {
+                settled.push(user);
             }
-        }
-        if settled == before {
-            break;
         }
     }
-    if let Some((field, _)) = fields.iter().zip(&settled).find(|(_, settled)| !**settled) {
+    if let Some((field, _)) = fields.iter().zip(&needs).find(|(_, needs)| **needs > 0) {
         let message = format!("field \"{}\" is part of a cycle of fields", field.name.value);
         sink.push(Draft::error(codes::CYCLE, field.name.span, message));
     }
@@ -180,17 +178,16 @@ fn rule(rule: &Rule, sink: &mut Sink<'_>) {
 }
 
 fn items(items: &[RouteItem], sink: &mut Sink<'_>) {
-    let mut names: Vec<(String, &str)> = Vec::new();
+    let mut names: BTreeSet<(String, &str)> = BTreeSet::new();
     for item in items {
         match item {
             RouteItem::Block(block) => {
                 let kind = block.kind.text.to_ascii_uppercase();
                 if let Some(name) = &block.name {
-                    if names.iter().any(|(other, known)| *other == kind && *known == name.text) {
-                        let message = format!("{kind} `{}` is defined twice", name.text);
+                    let message = format!("{kind} `{}` is defined twice", name.text);
+                    if !names.insert((kind, &name.text)) {
                         sink.push(Draft::error(codes::DUPLICATE_BLOCK, name.span, message));
                     }
-                    names.push((kind, &name.text));
                 }
                 self::items(&block.items, sink);
             }

@@ -1,5 +1,7 @@
 //! Checking expressions: each node of the syntax tree to one of the checked tree.
 
+use std::collections::BTreeSet;
+
 use super::kind::KindSet;
 use super::tree::{
     Arithmetic, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, JsonShape, RESULT,
@@ -365,8 +367,9 @@ impl Checker<'_, '_, '_> {
 
     fn object(&mut self, members: &[Member], span: Span) -> Expression {
         let mut checked: Vec<(String, Expression)> = Vec::new();
+        let mut keys = BTreeSet::new();
         for Member { key, value } in members {
-            if checked.iter().any(|(known, _)| *known == key.value) {
+            if !keys.insert(&key.value) {
                 let message = format!("key \"{}\" is used twice", key.value.escape_debug());
                 self.error(Draft::error(codes::DUPLICATE_KEY, key.span, message));
                 continue;

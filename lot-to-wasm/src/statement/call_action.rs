@@ -20,6 +20,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::syntax::Name;
 use crate::syntax::parse::{Parsed, Parser};
 use lot_facts::Signature;
+use std::collections::BTreeSet;
 
 /// `CALL ACTION name WITH … RETURN …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,9 +53,10 @@ impl CallAction {
             Callee::Callable(signature) => self.check_signature(&signature, checker),
         }
         let mut arguments: Vec<tree::Argument> = Vec::new();
+        let mut names = BTreeSet::new();
         for argument in &self.arguments {
             let name = argument.target.to_string();
-            if arguments.iter().any(|other| other.name == name) {
+            if !names.insert(name.clone()) {
                 let message = format!("input `{name}` is given twice");
                 checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
             }

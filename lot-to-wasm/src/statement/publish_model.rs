@@ -15,6 +15,7 @@ use crate::check::tree;
 use crate::check::{Checker, TopicUse};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
+use crate::limits::ANCESTORS_MAX;
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Path, PathStep, TopicOperand};
@@ -163,7 +164,7 @@ impl PublishModel {
         let mut fields: Vec<String> = Vec::new();
         let mut seen: Vec<String> = Vec::new();
         let mut next = Some(self.model.text.clone());
-        while let Some(name) = next.take().filter(|name| !seen.contains(name)) {
+        while let Some(name) = next.take().filter(|name| seen.len() < ANCESTORS_MAX && !seen.contains(name)) {
             let Some(fact) = checker.known.model(&name) else { return };
             fields.extend(fact.fields);
             next = fact.parent;

@@ -16,6 +16,7 @@ use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
+use crate::limits::COMPARED_CASES_MAX;
 use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::token::{Sign, TokenKind};
@@ -86,7 +87,10 @@ impl Switch {
                         let message = "case can never be reached: an earlier one has the same value";
                         checker.error(Draft::warning(codes::UNREACHABLE_CASE, source.span, message));
                     }
-                    constants.push(constant.clone());
+                    // Longer lists are not compared: the cost grows with the square.
+                    if constants.len() < COMPARED_CASES_MAX {
+                        constants.push(constant.clone());
+                    }
                 }
             }
             let start = checker.scope.save();

@@ -5,6 +5,8 @@
 //! ```
 
 use super::{Row, filter};
+use crate::diagnostic::{Draft, codes};
+use crate::limits::FILTERS_MAX;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::token::Sign;
 
@@ -20,6 +22,10 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
         parser.advance();
         parser.eat_word("TOPIC");
         let next = filter(parser, "OR")?;
+        if filters.len() >= FILTERS_MAX {
+            let message = format!("more than {FILTERS_MAX} topics in one trigger");
+            return parser.fail(Draft::error(codes::TOPIC_FILTER, parser.previous(), message));
+        }
         if !filters.contains(&next) {
             filters.push(next);
         }
