@@ -92,7 +92,7 @@ fn check(action: &Action) {
 }
 
 fn fits_the_world(component: &[u8]) {
-    let mut resolve = wit_parser::Resolve::default();
+    let mut resolve = wit_parser::Resolve { all_features: true, ..wit_parser::Resolve::default() };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/guest");
     let (package, _) = resolve.push_path(folder).unwrap();
     let world = resolve.select_world(&[package], Some("action")).unwrap();
