@@ -4,6 +4,7 @@ use crate::{
     ActionInstance, Grants, GuestLimits, Services, Trap, World,
     bindings::ActionExportsPre,
     engine::Engine,
+    inert,
     state::RunState,
     validate::{Summary, is_ours},
 };
@@ -115,7 +116,8 @@ impl Guest {
         }
         let mismatch =
             |error: wasmtime::Error| LoadError::WorldMismatch { world: world.name(), reason: short(&error) };
-        let pre = engine.linker().instantiate_pre(&component).map_err(mismatch)?;
+        let linker = inert::link(engine.linker(), &component, &summary.imports).map_err(mismatch)?;
+        let pre = linker.instantiate_pre(&component).map_err(mismatch)?;
         let pre = ActionExportsPre::new(pre).map_err(mismatch)?;
         Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary })))
     }

@@ -18,6 +18,7 @@ mod executor;
 mod functions;
 mod grants;
 mod guest;
+mod inert;
 mod instance;
 pub mod limits;
 mod outcome;

@@ -171,8 +171,7 @@ pub(crate) fn is_inert(name: &str) -> bool {
     is_compatible(version, "0.2") && inert_interfaces().any(|inert| inert == interface)
 }
 
-/// The interfaces of the inert WASI set, without versions.
-pub(crate) fn inert_interfaces() -> impl Iterator<Item = &'static str> {
+fn inert_interfaces() -> impl Iterator<Item = &'static str> {
     INERT_WASI
         .lines()
         .map(str::trim)

@@ -6,7 +6,7 @@ use super::{
     host::RouteState,
 };
 use crate::{
-    DefinitionId, Engine, Grants, GuestLimits, LoadError, Origin, Trap, World,
+    DefinitionId, Engine, Grants, GuestLimits, LoadError, Origin, Trap, World, inert,
     ticker::{Pace, Ticker},
     validate,
 };
@@ -47,9 +47,10 @@ impl fmt::Debug for RouteGuest {
 impl RouteGuest {
     /// Checks and compiles a component; see [`Engine::compile`].
     pub fn compile(engine: &Engine, component: &[u8], origin: Origin) -> Result<RouteGuest, LoadError> {
-        validate::check(component, World::Route, origin)?;
+        let summary = validate::check(component, World::Route, origin)?;
         let compiled = engine.native(component)?;
         let pre = linker(engine)
+            .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
             .and_then(|linker| linker.instantiate_pre(&compiled))
             .and_then(RoutePre::new)
             .map_err(|error| LoadError::WorldMismatch {

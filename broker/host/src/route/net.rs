@@ -216,17 +216,16 @@ impl Tcp {
 }
 
 fn connect_error(error: &io::Error) -> IoError {
-    match io_error(error) {
-        IoError::Other(text) => IoError::Unreachable(text),
-        known => known,
-    }
+    let known = io_error(error);
+    if let IoError::Other(text) = known { IoError::Unreachable(text) } else { known }
 }
 
 fn tls_error(error: &io::Error) -> IoError {
-    match io_error(error) {
-        IoError::Closed => IoError::Tls("the other side ended the handshake".to_owned()),
-        other => other,
+    let known = io_error(error);
+    if matches!(known, IoError::Closed) {
+        return IoError::Tls("the other side ended the handshake".to_owned());
     }
+    known
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]

@@ -1,6 +1,8 @@
 //! A guest gets what it was granted, and a component that asks for more is not loaded.
 
-use crate::support::{Broker, PUBLISH_PAYLOAD, Text, component, engine, message, published, run_once, wrap};
+use crate::support::{
+    Broker, PUBLISH_PAYLOAD, Text, component, engine, message, published, run_once, wrap_with,
+};
 use lotmq_host::{
     DefinitionId, Grants, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
     TopicGrant, World,
@@ -133,7 +135,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         wat::parse_str(r#"(component (import "lotmq:guest/messages@0.2.0" (instance (export "f" (func)))))"#)
             .unwrap();
     let empty = wat::parse_str("(component)").unwrap();
-    let cut_off = &GOOD_COMPONENT()[..200];
+    let cut_off = &good_component()[..200];
     for (bytes, code, text) in [
         (&core[..], "NOT_A_COMPONENT", "The binary is a core module, a component is required."),
         (&linked, "LINKED_COMPONENT", "The component needs core module 'rt'. Compile it without --linked."),
@@ -155,8 +157,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
     }
 }
 
-#[allow(non_snake_case, reason = "reads as a constant")]
-fn GOOD_COMPONENT() -> Vec<u8> {
+fn good_component() -> Vec<u8> {
     Text { on_message: PUBLISH_PAYLOAD, ..Text::default() }.component()
 }
 
@@ -184,5 +185,66 @@ fn further_exports_are_ignored() {
     let guest =
         engine().compile(&component(&Text::default().core(), "action"), World::Action, Origin::Upload);
     assert_eq!(guest.unwrap().world(), World::Action);
-    let _ = wrap;
+}
+
+/// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.
+const WASI: [&str; 4] = [
+    "package wasi:cli@0.2.3;
+     interface environment {
+        get-environment: func() -> list<tuple<string, string>>;
+        something-new: func(name: string) -> option<string>;
+     }
+     interface exit { exit: func(status: result); }",
+    "package wasi:io@0.2.3;
+     interface streams {
+        resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result; }
+     }",
+    "package wasi:random@0.2.3;
+     interface random { get-random-u64: func() -> u64; }",
+    "package test:wasi;
+     world uses-wasi {
+        include lotmq:guest/action@0.1.0;
+        import wasi:cli/environment@0.2.3;
+        import wasi:cli/exit@0.2.3;
+        import wasi:random/random@0.2.3;
+     }",
+];
+
+#[test]
+fn the_inert_wasi_set_is_there_and_empty() {
+    let run = |on_message: &str| {
+        let core = Text { on_message, ..Text::default() }.core().replace(
+            "  (memory",
+            r#"(import "wasi:cli/environment@0.2.3" "get-environment" (func $environment (param i32)))
+  (import "wasi:cli/environment@0.2.3" "something-new" (func $new (param i32 i32 i32)))
+  (import "wasi:cli/exit@0.2.3" "exit" (func $exit (param i32)))
+  (import "wasi:random/random@0.2.3" "get-random-u64" (func $random (result i64)))
+  (memory"#,
+        );
+        let bytes = wrap_with(wat::parse_str(core).unwrap(), "uses-wasi", &WASI);
+        let guest = engine().compile(&bytes, World::Action, Origin::Upload).unwrap();
+        let services = Arc::new(Broker::default());
+        let mut instance =
+            guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
+        let mut output = RunOutput::new();
+        let outcome = instance.run(&message("in", b"x"), RunContext::new(DefinitionId(1)), &mut output);
+        (outcome, published(&output).len())
+    };
+    let empty = format!(
+        "(call $environment (i32.const 32)) (if (i32.eqz (i32.load (i32.const 36))) (then {PUBLISH_PAYLOAD}))"
+    );
+    assert_eq!(run(&empty), (RunOutcome::Done(Vec::new()), 1));
+    let random = format!("(if (i64.ne (call $random) (call $random)) (then {PUBLISH_PAYLOAD}))");
+    assert_eq!(run(&random), (RunOutcome::Done(Vec::new()), 1));
+    for (on_message, text) in [
+        ("(call $exit (i32.const 0))", "the guest ended itself with exit"),
+        (
+            "(call $new (i32.const 64) (i32.const 3) (i32.const 32))",
+            "wasi:cli/environment@0.2.3#something-new",
+        ),
+    ] {
+        let (outcome, _) = run(on_message);
+        let RunOutcome::Trapped(trap) = outcome else { panic!("{outcome:?}") };
+        assert!(trap.message.contains(text), "{}", trap.message);
+    }
 }

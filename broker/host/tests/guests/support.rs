@@ -18,18 +18,12 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// What every hand-made guest has: memory, a bump allocator that grows, its imports, and handlers that do nothing unless `on_message`,
 /// `on_event` or `call` say otherwise. A handler returns a pointer to its result; the one at 16 is `ok`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Text<'a> {
     pub(crate) more: &'a str,
     pub(crate) on_message: &'a str,
     pub(crate) on_event: &'a str,
     pub(crate) call: &'a str,
-}
-
-impl Default for Text<'_> {
-    fn default() -> Self {
-        Text { more: "", on_message: "", on_event: "", call: "" }
-    }
 }
 
 /// Publishes the payload to the topic given at 64 (length at 60).
@@ -97,12 +91,28 @@ pub(crate) fn component(core: &str, world: &str) -> Vec<u8> {
     wrap(wat::parse_str(core).unwrap(), world)
 }
 
-pub(crate) fn wrap(mut core: Vec<u8>, world: &str) -> Vec<u8> {
+fn wrap(core: Vec<u8>, world: &str) -> Vec<u8> {
+    wrap_with(core, world, &[])
+}
+
+/// Wraps a core module whose world is in the last of these additional packages, or in our own when there are none.
+pub(crate) fn wrap_with(mut core: Vec<u8>, world: &str, packages: &[&str]) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve { all_features: true, ..wit_parser::Resolve::default() };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/guest");
-    let (package, _) = resolve.push_dir(&folder).unwrap();
+    let (mut package, _) = resolve.push_dir(&folder).unwrap();
+    for (number, text) in packages.iter().enumerate() {
+        package = resolve.push_str(format!("{number}.wit"), text).unwrap();
+    }
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
+}
+
+/// The prebuilt core module of a guest of this repository, as a component.
+pub(crate) fn wrapped(folder: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    let core = std::fs::read(folder.join("prebuilt").join(format!("{name}.wasm"))).unwrap();
     ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
 }
 
@@ -169,8 +179,6 @@ pub(crate) struct Seen {
     pub(crate) tag: u64,
     pub(crate) outcome: RunOutcome,
     pub(crate) published: Vec<(String, Vec<u8>)>,
-    pub(crate) reports: Vec<String>,
-    pub(crate) writes_refused: u32,
 }
 
 pub(crate) struct Collector(pub(crate) Sender<Seen>);
@@ -182,8 +190,6 @@ impl Sink for Collector {
             tag: run.tag,
             outcome: run.outcome,
             published: published(output),
-            reports: reports(output),
-            writes_refused: output.writes_refused(),
         };
         self.0.send(seen).ok();
     }
@@ -193,8 +199,6 @@ impl Sink for Collector {
             tag: u64::MAX,
             outcome: RunOutcome::Trapped(trap.clone()),
             published: Vec::new(),
-            reports: Vec::new(),
-            writes_refused: 0,
         };
         self.0.send(seen).ok();
     }
@@ -206,16 +210,6 @@ pub(crate) fn published(output: &RunOutput) -> Vec<(String, Vec<u8>)> {
         .effects()
         .filter_map(|(_, effect)| match effect {
             Effect::Publish { topic, payload, .. } => Some((topic.to_owned(), payload.to_vec())),
-            _ => None,
-        })
-        .collect()
-}
-
-pub(crate) fn reports(output: &RunOutput) -> Vec<String> {
-    output
-        .effects()
-        .filter_map(|(_, effect)| match effect {
-            Effect::Report { code, message, .. } => Some(format!("{code}: {message}")),
             _ => None,
         })
         .collect()

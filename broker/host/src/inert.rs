@@ -1,0 +1,185 @@
+//! The inert WASI set: what a standard library built for `wasm32-wasip2` asks for when it starts.
+//!
+//! Behind it are an empty environment, no arguments, no preopened folders, output to the log, the machine's clocks and random numbers. What
+//! needs more than that is a trap when it is called. The set is listed in `wit/inert-wasi.txt`.
+//!
+//! Invariant: nothing here reaches a file, a socket, or another guest.
+
+use crate::{functions::random, output::cut, validate::is_inert};
+use std::time::{Duration, Instant, SystemTime};
+use wasmtime::{
+    StoreContextMut,
+    component::{
+        Component, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType, WasmList,
+    },
+};
+
+/// Random bytes per call; a standard library asks for 16 to seed its maps.
+const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// Bytes of output that one call may bring to the log.
+const LOG_BYTES_MAX: usize = 1024;
+
+/// What WASI resources stand for here: nothing.
+struct Nothing;
+
+#[derive(Clone, Copy, ComponentType, Lift, Lower)]
+#[component(record)]
+struct Datetime {
+    #[component(name = "seconds")]
+    seconds: u64,
+    #[component(name = "nanoseconds")]
+    nanoseconds: u32,
+}
+
+/// Error of an output stream that never fails.
+#[derive(ComponentType, Lift, Lower)]
+#[component(variant)]
+enum StreamError {
+    #[component(name = "last-operation-failed")]
+    LastOperationFailed(Resource<Nothing>),
+    #[component(name = "closed")]
+    Closed,
+}
+
+/// Ended by the guest itself.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ended itself with exit")]
+struct Exit;
+
+/// A linker for a component with these imports: `linker` itself, unless it asks for the inert set, which is then added at the versions that
+/// the component names.
+pub(crate) fn link<T: 'static>(
+    linker: &Linker<T>,
+    component: &Component,
+    imports: &[String],
+) -> wasmtime::Result<Linker<T>> {
+    let mut linker = linker.clone();
+    let mut inert = imports.iter().filter(|import| is_inert(import)).peekable();
+    if inert.peek().is_none() {
+        return Ok(linker);
+    }
+    for import in inert {
+        let interface = import.split_once('@').map_or(import.as_str(), |(interface, _)| interface);
+        provide(&mut linker.instance(import)?, interface)?;
+    }
+    // The rest of these interfaces: functions that trap, resources that cannot be had.
+    linker.define_unknown_imports_as_traps(component)?;
+    Ok(linker)
+}
+
+fn provide<T: 'static>(instance: &mut LinkerInstance<'_, T>, interface: &str) -> wasmtime::Result<()> {
+    match interface {
+        "wasi:cli/environment" => environment(instance),
+        "wasi:cli/exit" => {
+            instance.func_wrap("exit", |_, (_status,): (Result<(), ()>,)| Err::<(), _>(Exit.into()))
+        }
+        "wasi:cli/stdin" => instance.func_wrap("get-stdin", |_, (): ()| Ok((nothing(),))),
+        "wasi:cli/stdout" => instance.func_wrap("get-stdout", |_, (): ()| Ok((nothing(),))),
+        "wasi:cli/stderr" => instance.func_wrap("get-stderr", |_, (): ()| Ok((nothing(),))),
+        "wasi:cli/terminal-input" => resource(instance, "terminal-input"),
+        "wasi:cli/terminal-output" => resource(instance, "terminal-output"),
+        "wasi:cli/terminal-stdin" => instance.func_wrap("get-terminal-stdin", |_, (): ()| Ok((none(),))),
+        "wasi:cli/terminal-stdout" => instance.func_wrap("get-terminal-stdout", |_, (): ()| Ok((none(),))),
+        "wasi:cli/terminal-stderr" => instance.func_wrap("get-terminal-stderr", |_, (): ()| Ok((none(),))),
+        "wasi:clocks/monotonic-clock" => monotonic_clock(instance),
+        "wasi:clocks/wall-clock" => wall_clock(instance),
+        "wasi:random/random" => random_numbers(instance, "get-random-bytes", "get-random-u64"),
+        "wasi:random/insecure" => {
+            random_numbers(instance, "get-insecure-random-bytes", "get-insecure-random-u64")
+        }
+        "wasi:random/insecure-seed" => {
+            instance.func_wrap("insecure-seed", |_, (): ()| Ok(((random(), random()),)))
+        }
+        "wasi:io/error" => resource(instance, "error"),
+        "wasi:io/poll" => resource(instance, "pollable"),
+        "wasi:io/streams" => streams(instance),
+        "wasi:filesystem/types" => {
+            resource(instance, "descriptor")?;
+            resource(instance, "directory-entry-stream")
+        }
+        "wasi:filesystem/preopens" => instance
+            .func_wrap("get-directories", |_, (): ()| Ok((Vec::<(Resource<Nothing>, String)>::new(),))),
+        _ => Ok(()),
+    }
+}
+
+fn resource<T: 'static>(instance: &mut LinkerInstance<'_, T>, name: &str) -> wasmtime::Result<()> {
+    instance.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))
+}
+
+fn nothing() -> Resource<Nothing> {
+    Resource::new_own(0)
+}
+
+fn none() -> Option<Resource<Nothing>> {
+    None
+}
+
+fn environment<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    instance.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
+    instance.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
+    instance.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))
+}
+
+fn monotonic_clock<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    let start = Instant::now();
+    instance.func_wrap("now", move |_, (): ()| {
+        Ok((u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),))
+    })?;
+    instance.func_wrap("resolution", |_, (): ()| Ok((1_u64,)))
+}
+
+fn wall_clock<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    instance.func_wrap("now", |_, (): ()| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Ok((Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() },))
+    })?;
+    instance.func_wrap("resolution", |_, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1 },)))
+}
+
+fn random_numbers<T: 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    bytes: &str,
+    number: &str,
+) -> wasmtime::Result<()> {
+    instance.func_wrap(bytes, |_, (len,): (u64,)| {
+        if len > RANDOM_BYTES_MAX {
+            return Err(wasmtime::Error::msg(format!(
+                "{len} random bytes asked for, limit {RANDOM_BYTES_MAX}"
+            )));
+        }
+        let numbers = std::iter::repeat_with(random).flat_map(u64::to_le_bytes);
+        Ok((numbers.take(usize::try_from(len)?).collect::<Vec<u8>>(),))
+    })?;
+    instance.func_wrap(number, |_, (): ()| Ok((random(),)))
+}
+
+/// Output goes to the log; input cannot be read.
+fn streams<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    type Done = (Result<(), StreamError>,);
+    resource(instance, "input-stream")?;
+    resource(instance, "output-stream")?;
+    instance.func_wrap("[method]output-stream.check-write", |_, (_own,): (Resource<Nothing>,)| {
+        Ok((Ok::<u64, StreamError>(4096),))
+    })?;
+    for name in ["write", "blocking-write-and-flush"] {
+        instance.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |store: StoreContextMut<'_, T>,
+             (_own, bytes): (Resource<Nothing>, WasmList<u8>)|
+             -> wasmtime::Result<Done> {
+                let text = String::from_utf8_lossy(bytes.as_le_slice(&store));
+                tracing::info!(target: "guest", text = cut(&text, LOG_BYTES_MAX), "guest output");
+                Ok((Ok(()),))
+            },
+        )?;
+    }
+    for name in ["flush", "blocking-flush"] {
+        instance.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |_, (_own,): (Resource<Nothing>,)| -> wasmtime::Result<Done> { Ok((Ok(()),)) },
+        )?;
+    }
+    Ok(())
+}

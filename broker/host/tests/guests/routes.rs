@@ -1,0 +1,284 @@
+//! A real route guest over real sockets: suspended waits, TLS in the host, the host's own work, and what it may not do.
+
+use crate::support::{Broker, engine, wrapped};
+use lotmq_host::{
+    DefinitionId, Grants, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity,
+    TopicGrant, TrapKind,
+    route::{
+        Abilities, Arrival, Delivery, Endpoint, EndpointTls, Failure, Ingesting, Message, Qos, RouteGuest,
+        RouteInstance, RouteServices, RouteSpec,
+    },
+};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// A broker that takes what a route brings.
+struct Taker {
+    broker: Broker,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+impl Services for Taker {
+    fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+        self.broker.topic_value(run, topic, value)
+    }
+    fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
+        self.broker.retained_exists(run, topic)
+    }
+    fn environment(&self, run: &RunContext, name: &str) -> Option<String> {
+        self.broker.environment(run, name)
+    }
+    fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        self.broker.set_environment(run, name, value)
+    }
+    fn secret(&self, run: &RunContext, name: &str) -> Option<String> {
+        self.broker.secret(run, name)
+    }
+    fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        self.broker.set_secret(run, name, value)
+    }
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[lotmq_host::Argument],
+    ) -> Result<Vec<lotmq_host::Value>, RunError> {
+        self.broker.call_action(call, name, inputs)
+    }
+    fn now_ms(&self) -> i64 {
+        self.broker.now_ms()
+    }
+}
+
+impl RouteServices for Taker {
+    fn ingest<'a>(&'a self, _run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a> {
+        Box::pin(async move {
+            // A busy broker: the guest is suspended meanwhile.
+            tokio::task::yield_now().await;
+            for arrival in messages {
+                self.arrivals.send(arrival).ok();
+            }
+            Ok(())
+        })
+    }
+    fn report(&self, _run: &RunContext, _severity: Severity, _code: &str, _message: &str) {}
+}
+
+/// An instance of the guest `route-echo` with one endpoint, and what it brings.
+async fn echo(endpoint: Endpoint, grants: Grants) -> (RouteInstance, mpsc::UnboundedReceiver<Arrival>) {
+    let guest = RouteGuest::compile(engine(), &wrapped("guests/route-echo"), Origin::Upload).unwrap();
+    let (arrivals, receiver) = mpsc::unbounded_channel();
+    let spec = RouteSpec {
+        id: DefinitionId(1),
+        services: Arc::new(Taker { broker: Broker::default(), arrivals }),
+        grants: Arc::new(grants),
+        endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
+        limits: GuestLimits { time: Duration::from_millis(200), ..GuestLimits::default() },
+    };
+    (guest.instance(spec).await.unwrap(), receiver)
+}
+
+fn all_topics() -> Grants {
+    Grants { write: TopicGrant::NotSystem, ..Grants::default() }
+}
+
+fn delivery(sequence: u64, payload: &str) -> Delivery {
+    let message = Message {
+        topic: "to/echo".to_owned(),
+        payload: payload.as_bytes().to_vec(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        client_id: "c1".to_owned(),
+    };
+    Delivery { sequence, event: "line".to_owned(), message, columns: Vec::new() }
+}
+
+/// Answers each line with `echo <line>`, after a greeting, until the other side ends.
+fn serve(stream: impl Read + Write) {
+    let mut stream = BufReader::new(stream);
+    stream.get_mut().write_all(b"hello\n").unwrap();
+    stream.get_mut().flush().unwrap();
+    let mut line = String::new();
+    while stream.read_line(&mut line).is_ok_and(|read| read > 0) {
+        stream.get_mut().write_all(format!("echo {line}").as_bytes()).unwrap();
+        stream.get_mut().flush().unwrap();
+        line.clear();
+    }
+}
+
+/// A server for one connection; `accepted` makes a stream of it.
+fn listen<S: Read + Write>(accepted: impl FnOnce(TcpStream) -> S + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || serve(accepted(listener.accept().unwrap().0)));
+    port
+}
+
+fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (Arc::new(server), Arc::new(client))
+}
+
+/// Runs the guest until a line has come in; it is suspended meanwhile, and ended by the host's work at the end.
+async fn lines(
+    instance: &mut RouteInstance,
+    arrivals: &mut mpsc::UnboundedReceiver<Arrival>,
+    count: usize,
+) -> Vec<String> {
+    let work = instance.host_work();
+    let mut lines = Vec::new();
+    let collect = async {
+        while lines.len() < count {
+            let arrival = arrivals.recv().await.unwrap();
+            assert_eq!(arrival.topic, "echo/in");
+            lines.push(String::from_utf8(arrival.payload).unwrap());
+        }
+        work.announce();
+    };
+    // Far longer than the test may take: only the host's work ends it.
+    let (ran, ()) = tokio::join!(instance.run(600_000), collect);
+    work.done();
+    assert_eq!(ran.unwrap().unwrap(), 0);
+    lines
+}
+
+async fn talks_both_ways(endpoint: Endpoint, configuration: &str) {
+    let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
+    let abilities = instance.describe().await.unwrap().abilities;
+    assert_eq!(abilities, Abilities::DELIVER | Abilities::RUN);
+    instance.open(configuration).await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
+    let batch = [delivery(1, "one"), delivery(2, "two"), delivery(3, "three")];
+    let receipt = instance.deliver(&batch).await.unwrap().unwrap();
+    assert_eq!((receipt.accepted, receipt.rejected.len()), (3, 0));
+    assert_eq!(lines(&mut instance, &mut arrivals, 3).await, ["echo one", "echo two", "echo three"]);
+    let long = "x".repeat(300_000);
+    instance.deliver(&[delivery(4, &long)]).await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, [format!("echo {long}")]);
+    instance.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_talks_tcp_while_the_host_has_work_for_it() {
+    let port = listen(|stream| stream);
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    talks_both_ways(endpoint, "echo").await;
+}
+
+#[tokio::test]
+async fn tls_is_the_hosts_from_the_first_byte() {
+    let (server, client) = certificates();
+    let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
+    talks_both_ways(endpoint, "echo").await;
+}
+
+#[tokio::test]
+async fn tls_can_begin_when_the_guest_asks_for_it() {
+    let (server, client) = certificates();
+    let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnDemand(client) };
+    talks_both_ways(endpoint, "echo starttls").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_ends_the_connect() {
+    let (server, _) = certificates();
+    let (_, other_client) = certificates();
+    let port = listen(|stream| {
+        let mut stream = StreamOwned::new(ServerConnection::new(server).unwrap(), stream);
+        stream.conn.complete_io(&mut stream.sock).ok();
+        std::io::Cursor::new(Vec::new())
+    });
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(other_client) };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    let refused = instance.open("echo").await.unwrap().unwrap_err();
+    assert!(matches!(&refused, Failure::Reconnect(text) if text.contains("Tls")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_named_endpoints_can_be_dialled() {
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, tls: EndpointTls::Never };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    for (name, expected) in [
+        ("elsewhere", Failure::Fatal("IoError::Denied".to_owned())),
+        ("127.0.0.1:80", Failure::Fatal("IoError::Denied".to_owned())),
+        ("echo", Failure::Reconnect("IoError::Refused".to_owned())),
+    ] {
+        let refused = instance.open(name).await.unwrap().unwrap_err();
+        assert_eq!(format!("{refused:?}"), format!("{expected:?}"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn start_tls_needs_an_endpoint_that_allows_it() {
+    let port = listen(|stream| stream);
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    let refused = instance.open("echo starttls").await.unwrap().unwrap_err();
+    assert!(matches!(&refused, Failure::Fatal(text) if text.contains("Denied")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_route_publishes_only_where_it_may() {
+    let port = listen(|stream| stream);
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let elsewhere = TopicGrant::Filters(Box::new(["elsewhere/#".into()]));
+    let (mut instance, _arrivals) = echo(endpoint, Grants { write: elsewhere, ..Grants::default() }).await;
+    instance.open("echo").await.unwrap().unwrap();
+    let refused = instance.run(600_000).await.unwrap().unwrap_err();
+    assert!(matches!(&refused, Failure::Fatal(text) if text.contains("not-allowed")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_route_that_spins_gives_the_thread_back_and_is_stopped() {
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, tls: EndpointTls::Never };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    let mut turns = 0_u32;
+    let others = async {
+        loop {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let trap = tokio::select! {
+        trapped = instance.request("spin", b"") => trapped.unwrap_err(),
+        () = others => unreachable!(),
+    };
+    assert_eq!(trap.kind, TrapKind::Time);
+    assert!(turns > 1, "the thread must be given back while the guest spins");
+}
+
+#[tokio::test]
+async fn a_waiting_guest_does_not_use_up_its_time() {
+    let port = listen(|stream| stream);
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
+    instance.open("echo").await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
+    // Twice its limit of 200 ms, without anything to do.
+    assert_eq!(instance.run(400).await.unwrap().unwrap(), 0);
+}

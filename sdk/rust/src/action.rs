@@ -1,0 +1,104 @@
+//! The world `action`: guests that run when something happens.
+
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/guest")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/guest",
+        world: "lotmq:guest/action",
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        default_bindings_module: "lotmq_guest::action::bindings",
+    });
+}
+
+use bindings::{exports::lotmq::guest::action_handler, lotmq::guest::messages};
+pub use bindings::{
+    exports::lotmq::guest::action_handler::{Client, Departure, Event, Subscription},
+    lotmq::guest::{
+        actions, ambient, diagnostics, environment,
+        messages::WriteError,
+        topic_store,
+        types::{Argument, Message, Qos as QoS, RunError, Value},
+    },
+};
+
+/// What an Action does. Only [`on_message`](Action::on_message) must be given; each function runs to its end before the next one begins.
+///
+/// An instance is thrown away after a panic and may be dropped between two runs: what must last is kept with [`keep`] or in the environment.
+pub trait Action {
+    /// A message matched the Action's trigger. What was written before an `Err` is still carried out.
+    fn on_message(message: Message) -> Result<(), RunError>;
+
+    /// Another trigger of the Action fired: start, timer, a client's life cycle.
+    fn on_event(event: Event) -> Result<(), RunError> {
+        let _ = event;
+        Ok(())
+    }
+
+    /// The Action was called by name; gives its outputs. By default it cannot be called.
+    fn call(inputs: Vec<Argument>, trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
+        let _ = (inputs, trigger);
+        Err(error("NOT_CALLABLE", "this action cannot be called"))
+    }
+}
+
+/// Publishes a message when the run ends.
+pub fn publish(topic: &str, payload: &[u8], qos: QoS, retain: bool) -> Result<(), RunError> {
+    messages::publish(topic, payload, qos, retain).map_err(|refusal| refused("publish to", topic, refusal))
+}
+
+/// Makes this the topic's last value when the run ends, durably, and tells nobody.
+pub fn keep(topic: &str, payload: &[u8]) -> Result<(), RunError> {
+    messages::keep(topic, payload).map_err(|refusal| refused("keep", topic, refusal))
+}
+
+/// Removes the topic's kept value when the run ends.
+pub fn forget(topic: &str) -> Result<(), RunError> {
+    messages::forget(topic).map_err(|refusal| refused("forget", topic, refusal))
+}
+
+/// The last value of a topic: a write of this run, the message that triggered it, the live value, or the retained message.
+pub fn last_value(topic: &str) -> Option<Vec<u8>> {
+    topic_store::get(topic)
+}
+
+/// An error of the guest's own.
+pub fn error(code: &str, message: impl Into<String>) -> RunError {
+    RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
+}
+
+fn refused(what: &str, topic: &str, refusal: WriteError) -> RunError {
+    let why = match refusal {
+        WriteError::InvalidTopic => "the topic is not valid",
+        WriteError::NotAllowed => "it was not granted",
+        WriteError::LimitReached => "the run has written all that it may",
+    };
+    error("WRITE_REFUSED", format!("cannot {what} '{topic}': {why}"))
+}
+
+#[doc(hidden)]
+pub struct Exported<T>(core::marker::PhantomData<T>);
+
+impl<T: Action> action_handler::Guest for Exported<T> {
+    fn on_message(message: Message) -> Result<(), RunError> {
+        T::on_message(message)
+    }
+
+    fn on_event(event: Event) -> Result<(), RunError> {
+        T::on_event(event)
+    }
+
+    fn call(inputs: Vec<Argument>, trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
+        T::call(inputs, trigger)
+    }
+}
+
+/// Makes a type that implements [`Action`] the guest of this crate. Once per crate.
+#[macro_export]
+macro_rules! export_action {
+    ($guest:ty) => {
+        type __LotmqAction = $crate::action::Exported<$guest>;
+        $crate::action::bindings::export_world!(__LotmqAction with_types_in $crate::action::bindings);
+    };
+}

@@ -1,0 +1,124 @@
+//! The world `route`: guests that connect the broker with another system. Not stable yet.
+//!
+//! Host functions that wait suspend the guest; written down it is straight-line code.
+
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/guest")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit/guest",
+        world: "lotmq:guest/route",
+        features: ["route"],
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        default_bindings_module: "lotmq_guest::route::bindings",
+    });
+}
+
+pub use bindings::{
+    exports::lotmq::guest::route_handler::{
+        Abilities, Delivery, Description, Failure, Guest as Route, Receipt, Rejection,
+    },
+    lotmq::guest::{
+        ambient, diagnostics, environment,
+        ingest::{self, Arrival},
+        net::{self, Interest, IoError},
+        types::{Argument, Message, Qos as QoS, Value},
+    },
+};
+use std::io;
+
+/// A TCP connection for code that waits: reading and writing suspend the guest until the other side is ready.
+///
+/// For code that asks first, use [`net::Tcp`] and [`net::wait`].
+#[derive(Debug)]
+pub struct Connection {
+    tcp: net::Tcp,
+    /// Longest wait for one read or write, in milliseconds.
+    timeout_ms: u32,
+}
+
+impl Connection {
+    /// Connects to a named endpoint of the definition. `timeout_ms` holds for the connect and for each later read and write.
+    pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Connection, IoError> {
+        Ok(Connection { tcp: net::Tcp::connect(endpoint, timeout_ms)?, timeout_ms })
+    }
+
+    /// Goes on with TLS.
+    pub fn start_tls(&self) -> Result<(), IoError> {
+        self.tcp.start_tls(self.timeout_ms)
+    }
+
+    /// The connection below, for [`net::wait`].
+    pub fn tcp(&self) -> &net::Tcp {
+        &self.tcp
+    }
+
+    fn wait(&self, interest: Interest<'_>) -> io::Result<()> {
+        if net::wait(&[interest], self.timeout_ms).is_empty() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
+impl io::Read for Connection {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let max = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        loop {
+            match self.tcp.read(max) {
+                Ok(read) => {
+                    bytes[..read.len()].copy_from_slice(&read);
+                    return Ok(read.len());
+                }
+                Err(IoError::WouldBlock) => self.wait(Interest::Readable(&self.tcp))?,
+                Err(error) => return Err(to_io(error)),
+            }
+        }
+    }
+}
+
+impl io::Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.tcp.write(bytes) {
+                Ok(written) => return Ok(written as usize),
+                Err(IoError::WouldBlock) => self.wait(Interest::Writable(&self.tcp))?,
+                Err(error) => return Err(to_io(error)),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The class of failure that an error of the network usually is: a wrong configuration is fatal, all else is worth a new connection.
+pub fn failure(error: &IoError) -> Failure {
+    match error {
+        IoError::Denied | IoError::LimitReached => Failure::Fatal(format!("{error:?}")),
+        _ => Failure::Reconnect(format!("{error:?}")),
+    }
+}
+
+fn to_io(error: IoError) -> io::Error {
+    let kind = match error {
+        IoError::Denied | IoError::LimitReached => io::ErrorKind::PermissionDenied,
+        IoError::Refused => io::ErrorKind::ConnectionRefused,
+        IoError::TimedOut => io::ErrorKind::TimedOut,
+        IoError::Closed => io::ErrorKind::ConnectionReset,
+        IoError::WouldBlock => io::ErrorKind::WouldBlock,
+        IoError::Unreachable(_) | IoError::Tls(_) | IoError::Other(_) => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, format!("{error:?}"))
+}
+
+/// Makes a type that implements [`Route`] the guest of this crate. Once per crate.
+#[macro_export]
+macro_rules! export_route {
+    ($guest:ty) => {
+        type __LotmqRoute = $guest;
+        $crate::route::bindings::export_world!(__LotmqRoute with_types_in $crate::route::bindings);
+    };
+}
