@@ -3,12 +3,22 @@
 //! A PUBLISH becomes a [`Job`]; [`queue`] orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
 //! its own. To add one: the file, and a line here.
 
+mod action_trace;
+mod actions;
+mod add_entity;
+mod diagnose;
 mod environment;
 mod help;
 mod list_clients;
+mod models;
+mod projects;
 mod queue;
+mod remove_entity;
 mod reply;
+mod routes;
+mod rules;
 mod run;
+mod run_action;
 mod secrets;
 mod text;
 mod update_data;
@@ -24,6 +34,27 @@ use verb::Verb;
 
 /// Every verb that works.
 static VERBS: &[&Verb] = &[
+    &actions::ADD,
+    &actions::REMOVE,
+    &actions::REMOVE_ALL,
+    &run_action::RUN,
+    &action_trace::TRACE,
+    &diagnose::DIAGNOSE,
+    &diagnose::PENDING,
+    &diagnose::LIST,
+    &models::ADD,
+    &models::REMOVE,
+    &models::REMOVE_ALL,
+    &rules::ADD,
+    &rules::REMOVE,
+    &routes::ADD,
+    &routes::REMOVE,
+    &routes::REMOVE_ALL,
+    &routes::LIST,
+    &routes::CONNECTION_STATUS,
+    &routes::CHECK_CONNECTION,
+    &projects::LIST,
+    &projects::LOAD_LICENSE,
     &users::ADD,
     &users::REMOVE,
     &users::CHANGE_PASSWORD,
@@ -45,14 +76,8 @@ static VERBS: &[&Verb] = &[
 
 /// Verbs that a later version brings: refused by name, and in no list of features.
 static NOT_AVAILABLE: &[&str] = &[
-    "addRoute",
-    "removeRoute",
-    "removeAllRoutes",
-    "listRoutes",
     "routeCode",
     "listTemplates",
-    "checkRouteConnection",
-    "connectionStatus",
     "routeCertificates",
     "listCertificates",
     "setCertificate",
@@ -82,7 +107,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "removeProject",
     "loadProject",
     "unloadProject",
-    "listProjects",
     "getProject",
     "duplicateProject",
     "projectStatus",
@@ -101,7 +125,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "listTraceLogs",
     "removeTraceLog",
     "removeAllTraceLogs",
-    "loadLicense",
     "backup",
     "restoreBackup",
     "install",
@@ -157,7 +180,7 @@ mod tests {
     #[test]
     fn verbs_are_found_under_their_normalised_names() {
         for (written, expected) in
-            [("--list-users", Some("listUsers")), ("-ADDUSER", Some("addUser")), ("-addRoute", None)]
+            [("--list-users", Some("listUsers")), ("-ADDUSER", Some("addUser")), ("-addPython", None)]
         {
             let name = text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");

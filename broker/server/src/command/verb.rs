@@ -104,7 +104,8 @@ impl Call<'_> {
         Ok(self.arguments(&[name], 0)?.swap_remove(0))
     }
 
-    fn too_many_arguments(&self) -> Refusal {
+    /// The refusal of a command with more arguments than it has use for.
+    pub(crate) fn too_many_arguments(&self) -> Refusal {
         let Verb { name, usage, .. } = self.verb;
         let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
         Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))

@@ -1,0 +1,60 @@
+//! `-actionTrace`: which Actions tell about their runs on `Actions/<N>/Trace`. Commands reference §4.
+
+use lotmq_definitions::{DefinitionKind, NotFound};
+
+use super::reply::{Done, EntityType, Refusal};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static TRACE: Verb = Verb {
+    name: "actionTrace",
+    usage: "<name | all | off | status | remove name>",
+    permission: Permission::CommandCall,
+    summary: "Traces an action, or all, for five minutes; ends or lists traces.",
+    example: "-actionTrace Echo",
+    execute: trace,
+};
+
+fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&["name"], 1)?;
+    let now = call.broker.clock.definitions_now();
+    let registry = &call.tenant.guests.registry;
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["all"] => Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now)),
+        ["off"] => {
+            registry.write().trace_off();
+            Done::new("Tracing disabled for all actions.")
+        }
+        ["status"] => {
+            let armed = registry.read().trace_status(now);
+            Done::new(format!("{} action(s) traced.", armed.len())).with_data(armed)
+        }
+        ["remove", name] => {
+            call.about(EntityType::Action, name);
+            registry.write().trace_remove(name).map_err(not_found)?;
+            Done::new(format!("Tracing disabled for action '{name}'."))
+        }
+        [name] => {
+            call.about(EntityType::Action, name);
+            let status = registry.write().trace(name, now).map_err(not_found)?;
+            Done::new(format!("Tracing enabled for action '{name}'.")).with_data(status)
+        }
+        _ => return Err(call.too_many_arguments()),
+    };
+    measure_traced(call);
+    Ok(done)
+}
+
+/// Has the host measure every run of what is traced, and one in eight of the others.
+fn measure_traced(call: &Call<'_>) {
+    let now = call.broker.clock.definitions_now().wall;
+    let actions: Vec<_> = call.tenant.guests.registry.read().list(DefinitionKind::Action).cloned().collect();
+    for action in actions {
+        if let Some(runner) = call.tenant.guests.runner(action.id) {
+            runner.definition.set_traced(action.activity.is_traced(|| now));
+        }
+    }
+}
+
+fn not_found(missing: NotFound) -> Refusal {
+    Refusal::not_found(missing.to_string())
+}

@@ -1,0 +1,35 @@
+//! `-addAction`, `-removeAction`, `-removeAllActions`. Commands reference §3.
+
+use lotmq_auth::Scope;
+use lotmq_definitions::DefinitionKind;
+
+use super::add_entity::add;
+use super::remove_entity::{remove, remove_all};
+use super::verb::{Permission, Verb};
+
+pub(super) static ADD: Verb = Verb {
+    name: "addAction",
+    usage: "<LoT text>",
+    permission: Permission::Scope(Scope::ActionManagementCreation),
+    summary: "Adds an action, or replaces the one of that name.",
+    example: "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
+    execute: |call| add(call, DefinitionKind::Action),
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeAction",
+    usage: "<name>",
+    permission: Permission::Scope(Scope::ActionManagementRemove),
+    summary: "Removes an action.",
+    example: "-removeAction Echo",
+    execute: |call| remove(call, DefinitionKind::Action),
+};
+
+pub(super) static REMOVE_ALL: Verb = Verb {
+    name: "removeAllActions",
+    usage: "",
+    permission: Permission::Scope(Scope::ActionManagementRemove),
+    summary: "Removes all actions.",
+    example: "-removeAllActions",
+    execute: |call| remove_all(call, DefinitionKind::Action, "actions"),
+};

@@ -1,0 +1,168 @@
+//! Adding entities: a body of LoT text, compiled entity by entity, deployed where it is good. Commands reference §4.
+
+use std::sync::Arc;
+
+use lot_to_wasm::diagnostic::json::{Entry, reply_message};
+use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Severity};
+use lotmq_definitions::{Definition, DefinitionKind, Origin};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+
+use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
+use super::text::entity_body;
+use super::verb::Call;
+use crate::guests::{DeployError, Deployed, Guests};
+
+/// What came of one entity.
+struct Outcome {
+    kind: DefinitionKind,
+    name: String,
+    message: String,
+    errors: Vec<Value>,
+    warnings: Vec<Value>,
+}
+
+/// Adds the entities of the command's body, all of which must be of `kind`.
+///
+/// # Errors
+/// When one of them was not added; the others are.
+pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
+    let (text, _replaces) = entity_body(call.body);
+    if text.trim().is_empty() {
+        return Err(missing_argument(call.verb, "LoT text"));
+    }
+    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.guests };
+    let compilation = lot_to_wasm::compile(text, &options);
+    let (outside, outside_warnings) = split(&compilation.diagnostics);
+    let Compilation { entities, diagnostics } = compilation;
+    let is_alone = entities.len() == 1;
+    let mut outcomes = Vec::with_capacity(entities.len());
+    for entity in entities {
+        let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
+        outcomes.push(add_one(call, kind, entity, source));
+    }
+    let Some(first) = outcomes.first() else {
+        let message = diagnostics.first().map(reply_message).unwrap_or_default();
+        return Err(Refusal { message, errors: outside, data: None });
+    };
+    call.about(entity_type(first.kind), &first.name);
+    let message = match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+        Some(diagnostic) if first.errors.is_empty() => reply_message(diagnostic),
+        _ => first.message.clone(),
+    };
+    let data = (!is_alone).then(|| json!({ "entities": outcomes.iter().map(row).collect::<Vec<_>>() }));
+    let errors: Vec<Value> =
+        outside.into_iter().chain(outcomes.iter().flat_map(|outcome| outcome.errors.clone())).collect();
+    if !errors.is_empty() {
+        return Err(Refusal { message, errors, data });
+    }
+    let warnings = outcomes.into_iter().flat_map(|outcome| outcome.warnings);
+    Ok(Done {
+        message,
+        data,
+        warnings: outside_warnings.into_iter().chain(warnings).collect(),
+        is_silent: false,
+    })
+}
+
+fn row(outcome: &Outcome) -> Value {
+    let Outcome { kind, name, errors, .. } = outcome;
+    json!({ "type": kind.title(), "name": name, "success": errors.is_empty(), "errors": errors })
+}
+
+fn add_one(call: &mut Call<'_>, wanted: DefinitionKind, entity: Entity, source: &str) -> Outcome {
+    let kind = entity.kind.map_or(wanted, DefinitionKind::from);
+    let name = entity.name.clone();
+    let of_text: Vec<Diagnostic> =
+        entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
+    let (errors, mut warnings) = split(&of_text);
+    let failed =
+        |message: String, errors| Outcome { kind, name: name.clone(), message, errors, warnings: Vec::new() };
+    if entity.kind.is_some() && kind != wanted {
+        let title = kind.title();
+        let message = format!("'{name}' is a {}. Use -add{title}.", title.to_lowercase());
+        let errors = vec![problem("KIND_MISMATCH", &message)];
+        return failed(message, errors);
+    }
+    let first_error = of_text.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+    if let Some(first) = first_error {
+        return failed(reply_message(first), errors);
+    }
+    let Some(output) = entity.output else {
+        let message = format!("{} '{name}' was not compiled.", kind.title());
+        return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
+    };
+    match deploy(call, &output.component, output.facts, source) {
+        Ok(installed) => {
+            let of_deploy = &installed.warnings;
+            warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
+            let message = format!("{} '{name}' added successfully!", kind.title());
+            Outcome { kind, name, message, errors: Vec::new(), warnings }
+        }
+        Err(refusal) => failed(refusal.message, refusal.errors),
+    }
+}
+
+fn deploy(
+    call: &mut Call<'_>,
+    component: &[u8],
+    facts: lot_facts::Facts,
+    source: &str,
+) -> Result<Deployed, Refusal> {
+    let owner = call.identity.user.as_ref().map(Arc::clone);
+    let now = call.broker.clock.definitions_now().wall;
+    let deployment = Guests::load_action(call.broker, component, facts, source, owner, Origin::AdHoc, now)
+        .map_err(|error| refused(&error))?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    let installed =
+        Guests::deploy(call.tenant, call.broker, deployment, &mut batch).map_err(|error| refused(&error))?;
+    let definition = &installed.definition;
+    let topic = definition.sys_topic();
+    call.changed(topic.clone(), definition.deployed.source.as_bytes());
+    call.changed(format!("{topic}/Description"), definition.description());
+    if installed.replaced.as_deref().is_some_and(has_error) {
+        call.changed(format!("{topic}/Error"), Vec::new());
+    }
+    call.commit(batch)?;
+    Ok(installed)
+}
+
+/// Whether an error record of the definition was published.
+pub(super) fn has_error(definition: &Definition) -> bool {
+    definition.activity.last_error().is_some()
+}
+
+pub(super) fn refused(error: &DeployError) -> Refusal {
+    let code = match error {
+        DeployError::Load(error) => error.code(),
+        DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",
+        DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
+        DeployError::Install(_) => "FILTER_INVALID",
+        DeployError::Stopping => "STOPPING",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// Errors and warnings among diagnostics, as replies show them.
+fn split(diagnostics: &[Diagnostic]) -> (Vec<Value>, Vec<Value>) {
+    let value = |found: &Diagnostic| {
+        serde_json::to_value(Entry::from(found)).expect("an entry is strings and numbers")
+    };
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|found| found.severity == Severity::Error);
+    (errors.into_iter().map(value).collect(), warnings.into_iter().map(value).collect())
+}
+
+/// A kind as the envelope names it.
+pub(super) fn entity_type(kind: DefinitionKind) -> EntityType {
+    match kind {
+        DefinitionKind::Action => EntityType::Action,
+        DefinitionKind::Model => EntityType::Model,
+        DefinitionKind::Rule => EntityType::Rule,
+        DefinitionKind::Route => EntityType::Route,
+        DefinitionKind::Module => EntityType::Module,
+        DefinitionKind::Theme => EntityType::Theme,
+        DefinitionKind::Panel => EntityType::Panel,
+    }
+}

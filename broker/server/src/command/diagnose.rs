@@ -1,0 +1,79 @@
+//! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
+
+use lotmq_definitions::DefinitionKind;
+use serde_json::json;
+
+use super::add_entity::entity_type;
+use super::reply::{Done, Refusal};
+use super::verb::{Call, Permission, Verb};
+
+pub(super) static DIAGNOSE: Verb = Verb {
+    name: "lotDiagnostic",
+    usage: "[model | action | route | rule] <name>",
+    permission: Permission::CommandCall,
+    summary: "Tells state, triggers, dependencies and the last error of a definition.",
+    example: "-lotDiagnostic action Echo",
+    execute: diagnose,
+};
+
+pub(super) static PENDING: Verb = Verb {
+    name: "getPendingStatus",
+    usage: "",
+    permission: Permission::CommandCall,
+    summary: "Lists definitions that wait for others.",
+    example: "-getPendingStatus",
+    execute: pending,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listEntities",
+    usage: "",
+    permission: Permission::CommandCall,
+    summary: "Lists everything that is deployed.",
+    example: "-listEntities",
+    execute: list,
+};
+
+fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&["name"], 1)?;
+    let [kind, name] = &arguments[..] else { return diagnose_any(call, &arguments[0]) };
+    let Some(kind) = DefinitionKind::by_name(kind) else {
+        let message = format!("Unknown kind '{kind}'. Usage: -{} {}", call.verb.name, call.verb.usage);
+        return Err(Refusal::new("ARGUMENT_INVALID", message));
+    };
+    call.about(entity_type(kind), name);
+    let report = call.tenant.guests.registry.read().diagnose(kind, name);
+    let report = report.ok_or_else(|| Refusal::not_found(format!("{} '{name}' not found.", kind.title())))?;
+    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(report))
+}
+
+/// A name without a kind: an older client gives no more. The report itself where there is one, else a list.
+fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
+    let mut reports = call.tenant.guests.registry.read().diagnose_any(name);
+    if reports.len() > 1 {
+        return Ok(Done::new(format!("{} definitions are named '{name}'.", reports.len())).with_data(reports));
+    }
+    let report = reports.pop().ok_or_else(|| Refusal::not_found(format!("'{name}' not found.")))?;
+    call.about(entity_type(report.kind), name);
+    Ok(Done::new(format!("{} '{name}'.", report.kind.title())).with_data(report))
+}
+
+fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let rows = call.tenant.guests.registry.read().pending_status();
+    let message = match rows.len() {
+        0 => "No pending models or actions.".to_owned(),
+        count => format!("{count} pending."),
+    };
+    Ok(Done::new(message).with_data(rows))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let rows = call.tenant.guests.registry.read().list_entities();
+    let message = match rows.len() {
+        0 => "No entities registered.".to_owned(),
+        count => format!("{count} entities."),
+    };
+    Ok(Done::new(message).with_data(json!(rows)))
+}

@@ -1,0 +1,213 @@
+//! `-runAction`: one run of an Action, with inputs or a simulated message, and what came of it. Commands reference §4.
+
+use lotmq_auth::Scope;
+use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_host::{Argument, Value as GuestValue};
+use serde_json::{Map, Value, json};
+
+use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::text::first_argument;
+use super::verb::{Call, Permission, Verb};
+use crate::guests::{RunActionError, RunReport, RunRequest};
+
+pub(super) static RUN: Verb = Verb {
+    name: "runAction",
+    usage: "<name> [json]",
+    permission: Permission::Scope(Scope::ActionManagementRun),
+    summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate.",
+    example: r#"-runAction Echo {"topic":"in","payload":"hello"}"#,
+    execute: run,
+};
+
+fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let argument =
+        first_argument(call.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))?;
+    let Some((name, json)) = argument else { return Err(missing_argument(call.verb, "name")) };
+    call.about(EntityType::Action, &name);
+    let definition = call.tenant.guests.registry.read().get(DefinitionKind::Action, &name).cloned();
+    let definition =
+        definition.ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.clone()).to_string()))?;
+    let (request, warning) = request(&definition, json.trim())?;
+    let report = call.tenant.guests.run_action(&name, request).map_err(refused)?;
+    let data = data(&name, &report);
+    if let Some(error) = report.error {
+        let message = format!("Action '{name}' failed: {}", error.message);
+        let mut entry = json!({ "message": error.message, "code": error.code });
+        if error.line > 0 {
+            entry["line"] = json!(error.line);
+            entry["column"] = json!(error.column);
+        }
+        return Err(Refusal { message, errors: vec![entry], data: Some(data) });
+    }
+    let done = Done::new(format!("Action '{name}' executed successfully.")).with_data(data);
+    Ok(match warning {
+        Some(text) => done.with_warning("NO_MESSAGE", &text),
+        None => done,
+    })
+}
+
+/// What to run the Action with, and a warning where that was made up.
+fn request(definition: &Definition, json: &str) -> Result<(RunRequest, Option<String>), Refusal> {
+    if !json.is_empty() {
+        return Ok((parsed(definition, json)?, None));
+    }
+    let trigger = definition.trigger().filter(|trigger| trigger.has_message());
+    let Some(topic) = trigger.and_then(|trigger| trigger.filters().first()) else {
+        return Ok((RunRequest::Inputs(Vec::new()).or_message(definition), None));
+    };
+    let warning = format!(
+        "The action was run with an empty payload and the topic '{topic}', its trigger as written. \
+         Give {{\"topic\":…,\"payload\":…}} to simulate a message."
+    );
+    Ok((RunRequest::Message { topic: topic.clone(), payload: Vec::new() }, Some(warning)))
+}
+
+impl RunRequest {
+    /// An Action without inputs runs like by its timer.
+    fn or_message(self, definition: &Definition) -> Self {
+        if definition.facts().callable.is_some() {
+            return self;
+        }
+        Self::Message { topic: String::new(), payload: Vec::new() }
+    }
+}
+
+fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
+    let invalid =
+        |reason: String| Refusal::new("JSON_INVALID", format!("The JSON cannot be read: {reason}."));
+    let fields: Value = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
+    let Value::Object(fields) = fields else { return Err(invalid("an object is expected".to_owned())) };
+    if let Some(message) = message(&fields) {
+        return message;
+    }
+    let known = definition.facts().callable.as_ref().map(|signature| &signature.inputs);
+    let inputs = fields.into_iter().map(|(name, value)| {
+        let is_known = known.is_some_and(|known| known.iter().any(|input| input.name == name));
+        if !is_known {
+            let message = format!("Action '{}' has no input '{name}'.", definition.name());
+            return Err(Refusal::new("INPUT_UNKNOWN", message));
+        }
+        Ok(Argument { name, value: guest_value(value) })
+    });
+    Ok(RunRequest::Inputs(inputs.collect::<Result<_, _>>()?).or_message(definition))
+}
+
+/// A simulated message, where exactly its two keys occur.
+fn message(fields: &Map<String, Value>) -> Option<Result<RunRequest, Refusal>> {
+    let (topic, payload) = (fields.get("topic")?, fields.get("payload")?);
+    if fields.len() != 2 {
+        return None;
+    }
+    let topic = topic.as_str().filter(|topic| lotmq_router::topic_name_valid(topic).is_ok());
+    let Some(topic) = topic else {
+        return Some(Err(Refusal::new("TOPIC_INVALID", "The topic is not a valid topic name.")));
+    };
+    let payload = match payload {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Some(Ok(RunRequest::Message { topic: topic.to_owned(), payload: payload.into_bytes() }))
+}
+
+fn guest_value(value: Value) -> GuestValue {
+    match value {
+        Value::Null => GuestValue::Null,
+        Value::Bool(value) => GuestValue::Boolean(value),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => GuestValue::Integer(integer),
+            None => GuestValue::Double(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => GuestValue::Text(text),
+        Value::Array(_) | Value::Object(_) => GuestValue::Json(value.to_string()),
+    }
+}
+
+fn json_value(value: &GuestValue) -> Value {
+    match value {
+        GuestValue::Empty | GuestValue::Null => Value::Null,
+        GuestValue::Boolean(value) => json!(value),
+        GuestValue::Integer(value) => json!(value),
+        GuestValue::Double(value) => json!(value),
+        GuestValue::Text(text) => json!(text),
+        GuestValue::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        GuestValue::Bytes(bytes) => json!(String::from_utf8_lossy(bytes)),
+        GuestValue::Time(ms) => {
+            let at = jiff::Timestamp::from_millisecond(*ms).unwrap_or_default();
+            json!(lotmq_definitions::utc_text(at))
+        }
+    }
+}
+
+fn data(name: &str, report: &RunReport) -> Value {
+    let outputs: Map<String, Value> =
+        report.outputs.iter().map(|(name, value)| (name.clone(), json_value(value))).collect();
+    let error = report.error.as_ref().map(|error| {
+        json!({ "code": error.code, "message": error.message, "line": error.line, "column": error.column })
+    });
+    json!({
+        "action": name,
+        "traceId": report.trace_id,
+        "status": if report.error.is_some() { "error" } else { "success" },
+        "published": report.published,
+        "error": error,
+        "outputs": outputs,
+    })
+}
+
+fn refused(error: RunActionError) -> Refusal {
+    let code = match &error {
+        RunActionError::NotFound(_) => "NOT_FOUND",
+        RunActionError::NotTaken(..) => "BUSY",
+        RunActionError::TooLong(_) => "TIMEOUT",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_topic_and_payload_are_a_message() {
+        let fields = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        for (text, expected) in [
+            (r#"{"topic":"a","payload":"x y"}"#, Some(Some(("a", "x y")))),
+            (r#"{"payload":{"v":1},"topic":"a/b"}"#, Some(Some(("a/b", r#"{"v":1}"#)))),
+            (r#"{"topic":"a","payload":3.5}"#, Some(Some(("a", "3.5")))),
+            (r#"{"topic":"a/#","payload":1}"#, Some(None)),
+            (r#"{"topic":1,"payload":1}"#, Some(None)),
+            (r#"{"topic":"a","payload":1,"x":1}"#, None),
+            (r#"{"topic":"a"}"#, None),
+        ] {
+            let found = message(&fields(text)).map(|message| match message {
+                Ok(RunRequest::Message { topic, payload }) => {
+                    Some((topic, String::from_utf8(payload).unwrap()))
+                }
+                Ok(RunRequest::Inputs(_)) | Err(_) => None,
+            });
+            let expected = expected
+                .map(|message| message.map(|(topic, payload)| (topic.to_owned(), payload.to_owned())));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_becomes_the_values_of_guests_and_back() {
+        for (text, expected) in [
+            ("1", GuestValue::Integer(1)),
+            ("-0.5", GuestValue::Double(-0.5)),
+            ("18446744073709551615", GuestValue::Double(18_446_744_073_709_551_615.0)),
+            ("\"a\"", GuestValue::Text("a".into())),
+            ("true", GuestValue::Boolean(true)),
+            ("null", GuestValue::Null),
+            ("[1,2]", GuestValue::Json("[1,2]".into())),
+            (r#"{"b":1,"a":2}"#, GuestValue::Json(r#"{"b":1,"a":2}"#.into())),
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(guest_value(value.clone()), expected, "{text}");
+            if !text.starts_with("1844") {
+                assert_eq!(json_value(&expected), value, "{text}");
+            }
+        }
+    }
+}
