@@ -1,0 +1,392 @@
+//! A broker as small as the language needs: programs are deployed, messages go in, messages come out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, LazyLock};
+
+use lot_facts::Trigger;
+use lot_to_wasm::{CompileOptions, Form};
+use lotmq_host::{
+    ActionInstance, Argument, Client, Definition, DefinitionId, DefinitionSpec, Departure, Effect, Engine,
+    EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestLimits, MailboxOptions,
+    Message, NestedCall, Origin, Qos, RunContext, RunError, RunOutcome, RunOutput, Services, Severity, Sink,
+    Subscription, Trap, Value, World,
+};
+use parking_lot::Mutex;
+
+/// The wall clock of every test: 2026-01-15T10:30:00.123Z.
+pub(crate) const NOW_MS: i64 = 1_768_473_000_123;
+
+/// One engine for the whole test binary, as in the broker.
+fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+        let core_modules = vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())];
+        Engine::new(&EngineOptions { instances_max: 512, core_modules, ..EngineOptions::default() }).unwrap()
+    });
+    &ENGINE
+}
+
+/// Compiles every entity of a text to a guest that can run.
+fn guests(source: &str, form: Form) -> Vec<(String, lot_facts::Facts, Guest)> {
+    let compilation = lot_to_wasm::compile(source, &CompileOptions { form, ..CompileOptions::default() });
+    let problems = compilation.all_diagnostics();
+    assert!(compilation.succeeded(), "{source}\n{problems:#?}");
+    let origin = match form {
+        Form::Linked => Origin::Compiler,
+        Form::Standalone => Origin::Upload,
+    };
+    let load = |entity: lot_to_wasm::Entity| {
+        let output = entity.output.unwrap();
+        let guest = engine().compile(&output.component, World::Action, origin).unwrap();
+        (entity.name, output.facts, guest)
+    };
+    compilation.entities.into_iter().map(load).collect()
+}
+
+/// What guests may ask, and what they have written.
+#[derive(Default)]
+struct State {
+    /// Last values, kept ones included.
+    topics: Mutex<BTreeMap<String, Vec<u8>>>,
+    retained: Mutex<BTreeMap<String, Vec<u8>>>,
+    environment: Mutex<BTreeMap<String, String>>,
+    secrets: Mutex<BTreeMap<String, String>>,
+    callees: Mutex<BTreeMap<String, Arc<Definition>>>,
+    random: Mutex<u64>,
+}
+
+impl Services for State {
+    fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+        let found =
+            self.topics.lock().get(topic).cloned().or_else(|| self.retained.lock().get(topic).cloned());
+        value.extend(found.iter().flatten());
+        found.is_some()
+    }
+    fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
+        self.retained.lock().contains_key(topic)
+    }
+    fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+        self.environment.lock().get(name).cloned()
+    }
+    fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        change(&mut self.environment.lock(), name, value)
+    }
+    fn secret(&self, _run: &RunContext, name: &str) -> Option<String> {
+        self.secrets.lock().get(name).cloned()
+    }
+    fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        change(&mut self.secrets.lock(), name, value)
+    }
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let callee = self.callees.lock().get(name).cloned();
+        let callee = callee.ok_or_else(|| RunError::new("CALL_UNKNOWN", format!("no action '{name}'")))?;
+        callee.call_nested(call, inputs)
+    }
+    fn now_ms(&self) -> i64 {
+        NOW_MS
+    }
+    fn random(&self) -> u64 {
+        let mut random = self.random.lock();
+        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *random
+    }
+}
+
+fn change(store: &mut BTreeMap<String, String>, name: &str, value: Option<&str>) -> bool {
+    match value {
+        Some(value) => store.insert(name.to_owned(), value.to_owned()),
+        None => store.remove(name),
+    };
+    true
+}
+
+/// Nobody listens to the executor: it is here only because callees belong to one.
+struct Deaf;
+
+impl Sink for Deaf {
+    fn run_finished(&mut self, _run: FinishedRun<'_>, _output: &RunOutput) {}
+    fn start_failed(&mut self, _definition: &Arc<Definition>, _trap: &Trap) {}
+    fn turn_finished(&mut self) {}
+}
+
+/// A deployed Action.
+struct Deployed {
+    trigger: Option<Trigger>,
+    instance: ActionInstance,
+    /// Payloads that ON CHANGE has seen, by topic.
+    seen: BTreeMap<String, Vec<u8>>,
+}
+
+/// The broker.
+pub(crate) struct Bench {
+    state: Arc<State>,
+    executor: Executor,
+    deployed: Vec<Deployed>,
+    published: Vec<String>,
+    reports: Vec<String>,
+    failures: Vec<RunError>,
+}
+
+impl Bench {
+    /// A broker with the Actions of a text.
+    pub(crate) fn new(source: &str) -> Bench {
+        Bench::with_form(source, Form::Linked)
+    }
+
+    pub(crate) fn with_form(source: &str, form: Form) -> Bench {
+        let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
+        let mut bench = Bench {
+            state: Arc::default(),
+            executor: Executor::start(options, |_| Box::new(Deaf)).unwrap(),
+            deployed: Vec::new(),
+            published: Vec::new(),
+            reports: Vec::new(),
+            failures: Vec::new(),
+        };
+        bench.deploy(source, form);
+        bench
+    }
+
+    fn deploy(&mut self, source: &str, form: Form) {
+        for (name, facts, guest) in guests(source, form) {
+            let grants = Arc::new(Grants::action());
+            let services: Arc<dyn Services> = self.state.clone();
+            let instance = guest.instance(services.clone(), grants.clone(), GuestLimits::default()).unwrap();
+            if facts.callable.is_some() {
+                let callee = self.executor.add(DefinitionSpec {
+                    id: DefinitionId(100),
+                    tenant: 0,
+                    guest,
+                    services,
+                    grants,
+                    limits: GuestLimits::default(),
+                    mailbox: MailboxOptions::default(),
+                    after_traps: Default::default(),
+                });
+                self.state.callees.lock().insert(name, callee);
+            }
+            self.deployed.push(Deployed { trigger: facts.trigger, instance, seen: BTreeMap::new() });
+        }
+    }
+
+    /// A client publishes a message; all that follows from it happens before this returns.
+    pub(crate) fn send(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> &mut Bench {
+        let mut waiting = VecDeque::from([(topic.to_owned(), payload.as_ref().to_vec())]);
+        while let Some((topic, payload)) = waiting.pop_front() {
+            self.state.topics.lock().insert(topic.clone(), payload.clone());
+            for index in 0..self.deployed.len() {
+                if self.deployed[index].takes(&topic, &payload) {
+                    let message = Message {
+                        topic: &topic,
+                        payload: &payload,
+                        qos: Qos::AtMostOnce,
+                        retain: false,
+                        client_id: "c1",
+                    };
+                    waiting.extend(self.run(index, &Event::Message(message)));
+                }
+            }
+        }
+        self
+    }
+
+    /// Something other than a message happens, to every Action that it triggers.
+    pub(crate) fn happen(&mut self, event: &Event<'_>) -> &mut Bench {
+        for index in 0..self.deployed.len() {
+            if self.deployed[index].reacts_to(event) {
+                for (topic, payload) in self.run(index, event) {
+                    self.send(&topic, payload);
+                }
+            }
+        }
+        self
+    }
+
+    /// Calls the first Action by name, as `-runAction` does.
+    pub(crate) fn call(&mut self, inputs: &[Argument]) -> RunOutcome {
+        let mut output = RunOutput::new();
+        let event = Event::Call { inputs, trigger: None };
+        let run = RunContext::new(DefinitionId(1));
+        let outcome = self.deployed[0].instance.run(&event, run, &mut output);
+        self.take(&output);
+        outcome
+    }
+
+    fn run(&mut self, index: usize, event: &Event<'_>) -> Vec<(String, Vec<u8>)> {
+        let mut output = RunOutput::new();
+        let run = RunContext::new(DefinitionId(1 + index as u64));
+        match self.deployed[index].instance.run(event, run, &mut output) {
+            RunOutcome::Done(outputs) => assert_eq!(outputs, []),
+            RunOutcome::Failed(error) => self.failures.push(error),
+            other @ (RunOutcome::Trapped(_) | RunOutcome::SliceExpired) => panic!("{other:?}"),
+        }
+        self.take(&output)
+    }
+
+    /// Carries out what a run wrote; returns what it published.
+    fn take(&mut self, output: &RunOutput) -> Vec<(String, Vec<u8>)> {
+        let mut published = Vec::new();
+        for (_, effect) in output.effects() {
+            match effect {
+                Effect::Publish { topic, payload, qos, retain } => {
+                    let mut line = format!("{topic}={}", show(payload));
+                    if qos != Qos::AtMostOnce {
+                        line += if qos == Qos::AtLeastOnce { " AtLeastOnce" } else { " ExactlyOnce" };
+                    }
+                    if retain {
+                        line += " retain";
+                        self.state.retained.lock().insert(topic.to_owned(), payload.to_vec());
+                    }
+                    self.published.push(line);
+                    published.push((topic.to_owned(), payload.to_vec()));
+                }
+                Effect::Keep { topic, payload } => {
+                    self.state.topics.lock().insert(topic.to_owned(), payload.to_vec());
+                }
+                Effect::Forget { topic } => {
+                    self.state.topics.lock().remove(topic);
+                }
+                Effect::Report { severity, code, line, column, .. } => {
+                    let severity = if severity == Severity::Error { "error" } else { "warning" };
+                    self.reports.push(format!("{severity} {code} {line}:{column}"));
+                }
+            }
+        }
+        published
+    }
+
+    /// What Actions have published since the last time, as `topic=payload`.
+    pub(crate) fn published(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.published)
+    }
+
+    /// What Actions have reported since the last time, as `severity code line:column`.
+    pub(crate) fn reports(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// How runs have failed since the last time.
+    pub(crate) fn failures(&mut self) -> Vec<RunError> {
+        std::mem::take(&mut self.failures)
+    }
+
+    /// The last value of a topic.
+    pub(crate) fn value(&self, topic: &str) -> Option<String> {
+        self.state.topics.lock().get(topic).map(|value| show(value))
+    }
+
+    /// Sets a secret as a user does.
+    pub(crate) fn set_secret(&mut self, name: &str, value: &str) -> &mut Bench {
+        self.state.secrets.lock().insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A secret.
+    pub(crate) fn secret(&self, name: &str) -> Option<String> {
+        self.state.secrets.lock().get(name).cloned()
+    }
+
+    /// An environment value.
+    pub(crate) fn environment(&self, name: &str) -> Option<String> {
+        self.state.environment.lock().get(name).cloned()
+    }
+
+    /// A client leaves a retained message.
+    pub(crate) fn retain(&mut self, topic: &str, payload: &str) -> &mut Bench {
+        self.state.retained.lock().insert(topic.to_owned(), payload.as_bytes().to_vec());
+        self
+    }
+}
+
+impl Deployed {
+    fn takes(&mut self, topic: &str, payload: &[u8]) -> bool {
+        let Some(trigger) = &self.trigger else { return false };
+        if !trigger.filters().iter().any(|filter| filter_matches(filter, topic)) {
+            return false;
+        }
+        if matches!(trigger, Trigger::Change { .. }) {
+            return self
+                .seen
+                .insert(topic.to_owned(), payload.to_vec())
+                .is_none_or(|before| before != payload);
+        }
+        true
+    }
+
+    fn reacts_to(&self, event: &Event<'_>) -> bool {
+        match (&self.trigger, event) {
+            (Some(Trigger::Start), Event::Start)
+            | (Some(Trigger::Connect), Event::Connected(_))
+            | (Some(Trigger::Disconnect), Event::Disconnected(_))
+            | (Some(Trigger::Every { .. } | Trigger::Calendar { .. } | Trigger::Once(_)), Event::Timer) => {
+                true
+            }
+            (Some(Trigger::Subscribe { pattern }), Event::Subscribed(subscription)) => {
+                pattern.as_ref().is_none_or(|pattern| filter_matches(pattern, subscription.filter))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A client of the life-cycle tests.
+pub(crate) fn client<'a>(client_id: &'a str, user: Option<&'a str>) -> Client<'a> {
+    Client { client_id, user, endpoint: "10.0.0.9:5123", clean_start: true }
+}
+
+/// It goes away.
+pub(crate) fn departure<'a>(client_id: &'a str, reason: &'a str) -> Departure<'a> {
+    Departure { client: client(client_id, None), reason }
+}
+
+/// It subscribes.
+pub(crate) fn subscription<'a>(client_id: &'a str, filter: &'a str, qos: u8) -> Subscription<'a> {
+    Subscription { client: client(client_id, None), filter, qos }
+}
+
+/// An Action `ON TOPIC "in"` with these lines as its body.
+pub(crate) fn on_in(body: &str) -> String {
+    action("ON TOPIC \"in\" DO", body)
+}
+
+/// An Action with a trigger line and the lines of a body.
+pub(crate) fn action(trigger: &str, body: &str) -> String {
+    let mut source = format!("DEFINE ACTION Test\n{trigger}\n");
+    for line in body.lines() {
+        source += &format!("    {line}\n");
+    }
+    source
+}
+
+/// Runs a body `ON TOPIC "in"` for one message and compares what comes out.
+pub(crate) fn check(body: &str, payload: &str, expected: &[&str]) {
+    let mut bench = Bench::new(&on_in(body));
+    assert_eq!(
+        bench.send("in", payload).published(),
+        expected,
+        "{body}\nwith {payload:?}, {:?}",
+        bench.reports()
+    );
+}
+
+fn show(payload: &[u8]) -> String {
+    String::from_utf8_lossy(payload).into_owned()
+}
+
+/// A plain statement of MQTT's matching; the broker's is in `router`.
+fn filter_matches(filter: &str, topic: &str) -> bool {
+    let (filter, topic): (Vec<&str>, Vec<&str>) = (filter.split('/').collect(), topic.split('/').collect());
+    for (index, level) in filter.iter().enumerate() {
+        match (*level, topic.get(index)) {
+            ("#", _) => return true,
+            ("+", Some(_)) => {}
+            (level, Some(found)) if level == *found => {}
+            _ => return false,
+        }
+    }
+    filter.len() == topic.len()
+}

@@ -1,0 +1,58 @@
+//! What goes wrong at run time is reported with its place and ends at most the run.
+
+use crate::bench::{Bench, on_in};
+
+#[test]
+fn operands_that_are_no_numbers_are_reported_where_they_are() {
+    let mut bench = Bench::new(&on_in(
+        "PUBLISH TOPIC \"o\" WITH PAYLOAD * 2\nSET \"x\" WITH 1 / (PAYLOAD AS INT)\nPUBLISH TOPIC \"o\" WITH {x}",
+    ));
+    assert_eq!(bench.send("in", "abc").published(), ["o=0", "o=null"]);
+    assert_eq!(bench.reports(), ["warning LOT601 3:5", "error LOT602 4:5", "warning LOT612 4:5"]);
+    assert_eq!(bench.send("in", "2").published(), ["o=4", "o=0.5"]);
+    assert_eq!(bench.reports(), [""; 0]);
+}
+
+#[test]
+fn a_run_does_not_hear_of_another_ones_faults() {
+    let mut bench =
+        Bench::new(&on_in("IF PAYLOAD > 5 THEN\n    PUBLISH TOPIC \"o\" WITH (GET TOPIC \"never\")"));
+    bench.send("in", "abc");
+    assert_eq!(bench.reports(), ["warning LOT601 3:5", "warning LOT603 4:9"]);
+    bench.send("in", "6");
+    assert_eq!(bench.reports(), ["warning LOT603 4:9"]);
+}
+
+#[test]
+fn writing_to_the_system_tree_is_refused() {
+    let mut bench = Bench::new(&on_in("PUBLISH TOPIC PAYLOAD WITH 1\nPUBLISH TOPIC \"o\" WITH 2"));
+    assert_eq!(bench.send("in", "$SYS/x").published(), ["o=2"]);
+    assert_eq!(bench.reports(), ["error LOT611 3:5"]);
+}
+
+#[test]
+fn memory_of_a_run_is_given_back() {
+    let mut bench = Bench::new(&on_in(
+        "SET \"i\" WITH 0\nSET \"t\" WITH \"\"\nLOOP\n    SET \"t\" WITH {t} + PAYLOAD\n    SET \"i\" WITH {i} + 1\nUNTIL {i} >= 200\nPUBLISH TOPIC \"o\" WITH LENGTH({t})",
+    ));
+    // Each run takes about 2 MB for the texts on the way; 200 of them are far beyond the 64 MB of an instance.
+    let payload = "x".repeat(100);
+    for _ in 0..200 {
+        assert_eq!(bench.send("in", &payload).published(), ["o=20000"]);
+    }
+}
+
+#[test]
+fn patterns_outlive_runs() {
+    let mut bench = Bench::new(&on_in(
+        "PUBLISH TOPIC \"o\" WITH FILTER PAYLOAD USING REGEX \"(a|b)*c{2,5}[0-9]+\"\nPUBLISH TOPIC \"p\" WITH PAYLOAD MATCHES REGEX \"^x+y?$\"",
+    ));
+    for round in 0..50 {
+        let payload = format!("{}abcc{round}", "ab".repeat(round * 40));
+        assert_eq!(
+            bench.send("in", &payload).published(),
+            [format!("o={payload}"), "p=false".to_owned()],
+            "round {round}"
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! §8: statements.
+
+use crate::bench::{Bench, action, check, on_in};
+
+/// §8.1.
+#[test]
+fn set_overwrites() {
+    check("SET \"c\" WITH 0\nSET \"c\" TO {c} + 1\nPUBLISH TOPIC \"o\" WITH {c}", "", &["o=1"]);
+    check("SET c = 1\nSET {c} AS {c} + 1\nPUBLISH TOPIC \"o\" WITH {c}", "", &["o=2"]);
+    check(
+        "IF PAYLOAD == 1 THEN\n    SET \"x\" WITH \"in\"\nPUBLISH TOPIC \"o\" WITH \"<\" + {x} + \">\"",
+        "1",
+        &["o=<in>"],
+    );
+    // Kinds and provenance travel with the value.
+    check(
+        "SET \"x\" WITH PAYLOAD\nSET \"y\" WITH \"5\"\nPUBLISH TOPIC \"o\" WITH ({x} + 1) + \"|\" + ({y} + 1)",
+        "5",
+        &["o=6|51"],
+    );
+}
+
+/// §8.2.
+#[test]
+fn publish_takes_options() {
+    for (statement, expected) in [
+        ("PUBLISH TOPIC \"o\" WITH 1", "o=1"),
+        ("PUBLISH TOPIC \"o\" WITH 1 AND RETAIN", "o=1 retain"),
+        ("PUBLISH TOPIC \"o\" WITH 1 AND QOS 1 RETAIN", "o=1 AtLeastOnce retain"),
+        ("PUBLISH TOPIC \"o\" WITH 1 WITH QOS2", "o=1 ExactlyOnce"),
+        ("PUBLISH TOPIC \"o\" WITH { \"t\": {t}, \"ok\": TRUE }", "o={\"t\":2.5,\"ok\":true}"),
+        ("PUBLISH TOPIC \"o\" WITH \"\"", "o="),
+    ] {
+        check(&format!("SET \"t\" WITH 2.5\n{statement}"), "", &[expected]);
+    }
+}
+
+#[test]
+fn empty_values_are_not_written() {
+    let mut bench = Bench::new(&on_in(
+        "PUBLISH TOPIC \"o\" WITH GET TOPIC \"never\"\nKEEP TOPIC \"k\" WITH GET TOPIC \"never\"\nKEEP ENV \"E\" WITH EMPTY\nPUBLISH TOPIC \"p\" WITH PAYLOAD",
+    ));
+    assert_eq!(bench.send("in", "").published(), ["p="]);
+    assert_eq!(bench.reports(), ["warning LOT603 3:5", "warning LOT603 4:5", "warning LOT603 5:5"]);
+    assert_eq!((bench.value("k"), bench.environment("E")), (None, None));
+}
+
+/// §8.3.
+#[test]
+fn if_takes_the_first_true_branch() {
+    let program = on_in(
+        "IF PAYLOAD > 80 THEN\n    PUBLISH TOPIC \"l\" WITH \"HIGH\"\nELSE IF PAYLOAD > 60 THEN\n    PUBLISH TOPIC \"l\" WITH \"NORMAL\"\nELSE\n    PUBLISH TOPIC \"l\" WITH \"LOW\"",
+    );
+    let mut bench = Bench::new(&program);
+    for (payload, expected) in [("85", "l=HIGH"), ("80", "l=NORMAL"), ("60", "l=LOW")] {
+        assert_eq!(bench.send("in", payload).published(), [expected], "{payload}");
+        assert_eq!(bench.reports(), [""; 0]);
+    }
+    // Compared as text, with a diagnostic, not aborted.
+    assert_eq!(bench.send("in", "abc").published(), ["l=HIGH"]);
+    assert_eq!(bench.reports(), ["warning LOT601 3:5"]);
+    check(
+        "IF PAYLOAD == EMPTY THEN SET \"x\" WITH 0 ELSE SET \"x\" WITH 1\nPUBLISH TOPIC \"o\" WITH {x}",
+        "",
+        &["o=0"],
+    );
+}
+
+/// §8.4.
+#[test]
+fn switch_takes_the_first_equal_case() {
+    let mut bench = Bench::new(&on_in(
+        "SWITCH PAYLOAD\n    CASE \"on\" THEN\n        PUBLISH TOPIC \"o\" WITH 1\n    CASE \"off\" THEN\n        PUBLISH TOPIC \"o\" WITH 0\n    DEFAULT THEN\n        PUBLISH TOPIC \"o\" WITH -1",
+    ));
+    for (payload, expected) in [("on", "o=1"), ("off", "o=0"), ("On", "o=-1")] {
+        assert_eq!(bench.send("in", payload).published(), [expected], "{payload}");
+    }
+    let mut bench = Bench::new(&on_in(
+        "SWITCH PAYLOAD\n    CASE 1, 2 THEN\n        PUBLISH TOPIC \"o\" WITH \"low\"\n    CASE \"x\"\n        PUBLISH TOPIC \"o\" WITH \"x\"",
+    ));
+    for (payload, expected) in [("2.0", vec!["o=low"]), ("x", vec!["o=x"]), ("3", vec![])] {
+        assert_eq!(bench.send("in", payload).published(), expected, "{payload}");
+    }
+}
+
+/// §8.5.
+#[test]
+fn loop_runs_until_its_condition_holds() {
+    check(
+        "SET \"i\" WITH 0\nLOOP\n    SET \"i\" WITH {i} + 1\n    PUBLISH TOPIC \"n\" WITH {i}\nUNTIL {i} == 3",
+        "",
+        &["n=1", "n=2", "n=3"],
+    );
+}
+
+#[test]
+fn loops_nest_and_share_the_budget() {
+    check(
+        "SET \"i\" WITH 0\nSET \"n\" WITH 0\nLOOP\n    SET \"i\" WITH {i} + 1\n    SET \"j\" WITH 0\n    LOOP\n        SET \"j\" WITH {j} + 1\n        SET \"n\" WITH {n} + 1\n    UNTIL {j} == 10\nUNTIL {i} == 10\nPUBLISH TOPIC \"o\" WITH {n}",
+        "",
+        &["o=100"],
+    );
+    let mut bench = Bench::new(&on_in(
+        "PUBLISH TOPIC \"o\" WITH 1\nLOOP\n    SET \"x\" WITH 1\nUNTIL FALSE\nPUBLISH TOPIC \"o\" WITH 2",
+    ));
+    // What ran before the error is carried out (OD-30).
+    assert_eq!(bench.send("in", "").published(), ["o=1"]);
+    let [error] = bench.failures().try_into().unwrap();
+    assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 6, 5));
+    assert_eq!(bench.send("in", "").published(), ["o=1"], "the instance lives on");
+}
+
+/// §8.8 with §7.7.
+#[test]
+fn call_action_returns_values() {
+    let program = format!(
+        "DEFINE ACTION Avg\nINPUT a AS DOUBLE\nINPUT b AS DOUBLE\nDO\n    SET \"m\" WITH ({{a}} + {{b}}) / 2\nRETURN\n    OUTPUT m\n{}",
+        on_in(
+            "CALL ACTION Avg WITH a = 2, b = 4 RETURN m\nPUBLISH TOPIC \"o\" WITH {m}\nCALL ACTION Avg WITH a = PAYLOAD\nPUBLISH TOPIC \"r\" WITH RESULT"
+        )
+    );
+    let mut bench = Bench::new(&program);
+    assert_eq!(bench.send("in", "9").published(), ["o=3", "r=4.5"]);
+}
+
+#[test]
+fn callees_see_the_message_and_their_effects_keep_order() {
+    let program = format!(
+        "DEFINE ACTION Note\nDO\n    PUBLISH TOPIC \"n/\" + TOPIC POSITION 1 WITH PAYLOAD + \"!\"\n{}",
+        on_in("PUBLISH TOPIC \"a\" WITH 1\nCALL ACTION Note\nPUBLISH TOPIC \"b\" WITH 2")
+    );
+    assert_eq!(Bench::new(&program).send("in", "p").published(), ["a=1", "n/in=p!", "b=2"]);
+}
+
+#[test]
+fn an_error_in_a_callee_ends_the_caller() {
+    let program = format!(
+        "DEFINE ACTION Bad\nDO\n    LOOP\n        SET \"x\" WITH 1\n    UNTIL FALSE\n{}",
+        on_in("PUBLISH TOPIC \"a\" WITH 1\nCALL ACTION Bad\nPUBLISH TOPIC \"b\" WITH 2")
+    );
+    let mut bench = Bench::new(&program);
+    assert_eq!(bench.send("in", "").published(), ["a=1"]);
+    let [error] = bench.failures().try_into().unwrap();
+    assert_eq!((error.code.as_str(), error.line, error.column), ("LOT610", 4, 5));
+    assert_eq!(error.message, "called action `Bad` failed: the run exceeded 100000 loop passes");
+}
+
+/// §8.2: ENV and SECRET.
+#[test]
+fn settings_are_kept_and_deleted() {
+    let mut bench = Bench::new(&on_in(
+        "KEEP ENV \"E\" WITH PAYLOAD\nKEEP SECRET \"S\" WITH \"s\" + PAYLOAD\nPUBLISH TOPIC \"o\" WITH GET ENV \"E\" + GET SECRET \"S\"",
+    ));
+    assert_eq!(bench.send("in", "1").published(), ["o=1s1"]);
+    assert_eq!((bench.environment("E"), bench.secret("S")), (Some("1".into()), Some("s1".into())));
+    let mut bench = Bench::new(&on_in(
+        "DELETE SECRET \"S\"\nDELETE ENV \"E\"\nPUBLISH TOPIC \"o\" WITH \"<\" + GET SECRET \"S\" + \">\"",
+    ));
+    assert_eq!(bench.set_secret("S", "x").send("in", "1").published(), ["o=<>"]);
+    assert_eq!(bench.reports(), ["error LOT606 5:34"]);
+    assert_eq!(bench.secret("S"), None);
+}
+
+/// §5.3, Binary.
+#[test]
+fn bytes_pass_untouched() {
+    let mut bench = Bench::new(&action(
+        "ON TOPIC \"b\" DO",
+        "SET \"x\" WITH PAYLOAD AS BYTES\nKEEP TOPIC \"k\" WITH {x}\nPUBLISH TOPIC \"o\" WITH LENGTH(PAYLOAD)",
+    ));
+    assert_eq!(bench.send("b", [0, 255, 128]).published(), ["o=3"]);
+    assert_eq!(bench.value("k").as_deref(), Some("\0\u{fffd}\u{fffd}"));
+    bench.send("b", "");
+    assert_eq!(bench.value("k").as_deref(), Some("\0\u{fffd}\u{fffd}"), "no bytes are not stored");
+}
