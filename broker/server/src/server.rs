@@ -196,7 +196,7 @@ fn store_options(config: &Config) -> StoreOptions {
         config::Durability::Os => lotmq_store::Durability::Os,
         config::Durability::None => lotmq_store::Durability::None,
     };
-    StoreOptions { durability, ..StoreOptions::new(config.store_path()) }
+    StoreOptions { durability, ..StoreOptions::new(&config.data.path) }
 }
 
 /// Tells the shards of commits, as soon as there are shards.
@@ -219,7 +219,7 @@ fn assemble(
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
     let is_durable = config.store.durability != config::Durability::None;
     let engine = Engine::new(&EngineOptions {
-        cache_dir: is_durable.then(|| config.store_path().join("cache")),
+        cache_dir: is_durable.then(|| config.data.path.join("cache")),
         core_modules: vec![(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
