@@ -1,3 +1,49 @@
-//! The `lotmq` binary.
+//! The `lotmq` binary: the broker and the tools around it, one subcommand per file.
+//!
+//! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a command line.
 
-fn main() {}
+mod args;
+mod check;
+mod cmd;
+mod compile;
+mod config_show;
+mod connect;
+mod demo;
+mod exit;
+mod log;
+mod output;
+mod publish;
+mod run;
+mod serve;
+mod subscribe;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(cmd::separate_command(std::env::args_os().collect()));
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::serve(&args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Compile(args) => compile::compile(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Cmd(args) => cmd::cmd(&args),
+        Command::Pub(args) => publish::publish(&args),
+        Command::Sub(args) => subscribe::subscribe(&args),
+        Command::Config(args) => config_show::config(&args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        // Whoever reads our output has seen enough, as in `lotmq sub … | head`.
+        Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
+        Err(error) => {
+            output::error(&output::chain(&error));
+            exit::of_error(&error).into()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The command line as a whole: the list of subcommands. Their options are beside their code.
+
+use clap::{Parser, Subcommand};
+
+use crate::check::CheckArgs;
+use crate::cmd::CmdArgs;
+use crate::compile::CompileArgs;
+use crate::config_show::ConfigArgs;
+use crate::demo::DemoArgs;
+use crate::publish::PubArgs;
+use crate::run::RunArgs;
+use crate::serve::ServeArgs;
+use crate::subscribe::SubArgs;
+
+/// An MQTT broker that runs your logic, written in LoT, inside it.
+///
+/// `lotmq demo` shows what it does. `lotmq serve` starts the broker; it needs no configuration.
+#[derive(Debug, Parser)]
+#[command(name = "lotmq", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArgs),
+    Demo(DemoArgs),
+    Check(CheckArgs),
+    Compile(CompileArgs),
+    Run(RunArgs),
+    Cmd(CmdArgs),
+    Pub(PubArgs),
+    Sub(SubArgs),
+    Config(ConfigArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_and_option_has_help() {
+        for subcommand in Cli::command().get_subcommands() {
+            assert!(subcommand.get_about().is_some(), "{}", subcommand.get_name());
+            for argument in subcommand.get_arguments() {
+                let name = argument.get_id();
+                assert!(argument.get_help().is_some(), "{} {name}", subcommand.get_name());
+            }
+        }
+    }
+}

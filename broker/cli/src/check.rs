@@ -1,0 +1,81 @@
+//! `lotmq check`: says what is wrong with a LoT program, and where, without a broker.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use lot_to_wasm::diagnostic::{json, render};
+use lot_to_wasm::{Compilation, CompileOptions, compile};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::output;
+
+/// Check LoT programs.
+///
+/// Exit codes: 0 no errors (warnings may be there), 1 errors found or a file could not be read, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// LoT files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print JSON: one object for each file, one line each
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
+    let mut has_errors = false;
+    for path in &args.files {
+        let source = read_source(path)?;
+        let compilation = compile(&source, &CompileOptions::default());
+        has_errors |= !compilation.succeeded();
+        let text =
+            if args.json { as_json(path, &compilation).to_string() } else { as_text(path, &compilation) };
+        output::line(&text)?;
+    }
+    Ok(if has_errors { Exit::Failure } else { Exit::Success })
+}
+
+/// Reads a program; `-` is standard input.
+pub(crate) fn read_source(path: &Path) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The diagnostics, and a line about what the file holds when there is no error.
+pub(crate) fn as_text(path: &Path, compilation: &Compilation) -> String {
+    let file = path.display().to_string();
+    let mut text = render::all_to_text(&file, &compilation.all_diagnostics());
+    if compilation.succeeded() {
+        let names: Vec<String> =
+            compilation.entities.iter().map(|entity| format!("{} {}", kind(entity), entity.name)).collect();
+        let found = if names.is_empty() { "nothing is defined".to_owned() } else { names.join(", ") };
+        text.push_str(&format!("{file}: ok ({found})"));
+    }
+    text.trim_end().to_owned()
+}
+
+fn kind(entity: &lot_to_wasm::Entity) -> String {
+    entity.kind.map_or_else(|| "entity".to_owned(), |kind| format!("{kind:?}").to_lowercase())
+}
+
+fn as_json(path: &Path, compilation: &Compilation) -> Value {
+    let entities: Vec<Value> = compilation
+        .entities
+        .iter()
+        .map(|entity| json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()}))
+        .collect();
+    let diagnostics: Vec<json::Entry> = compilation.all_diagnostics().iter().map(json::Entry::from).collect();
+    json!({
+        "file": path.display().to_string(),
+        "success": compilation.succeeded(),
+        "entities": entities,
+        "diagnostics": diagnostics,
+    })
+}

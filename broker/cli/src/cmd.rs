@@ -1,0 +1,223 @@
+//! `lotmq cmd`: sends a `$SYS` command and shows the reply.
+
+mod render;
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, CommandFactory as _};
+use lotmq_client::{Client, Publication, QoS};
+use serde_json::Value;
+
+use crate::connect::{ConnectArgs, SessionArgs, random_text};
+use crate::exit::Exit;
+use crate::output;
+use crate::publish::seconds;
+
+const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
+const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
+
+/// Send a command to the broker and show its reply.
+///
+/// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command; the command goes
+/// to the broker as it is. Without -u it is sent as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new
+/// broker.
+///
+/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct CmdArgs {
+    /// The command: a verb such as -addUser and its arguments
+    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    words: Vec<String>,
+    /// Append the content of this file to the command; `-` is standard input
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Print the reply as JSON
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for the reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// Puts `--` before the verb of `lotmq cmd`, because verbs look like options: `-updateData` would be `-u pdateData`. Our own long
+/// options behind the verb are put before it.
+///
+/// A verb is the first argument with one dash and at least two letters, or with two dashes and none of our options.
+pub(crate) fn separate_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_cmd = arguments.get(1).is_some_and(|subcommand| subcommand == "cmd");
+    if !is_cmd || arguments.iter().any(|argument| argument == "--") {
+        return arguments;
+    }
+    let options = LongOptions::of_cmd();
+    let Some(verb) = arguments.iter().skip(2).position(|argument| options.is_verb(argument)) else {
+        return arguments;
+    };
+    let mut command = Vec::new();
+    let mut behind = arguments.split_off(verb + 2).into_iter();
+    while let Some(argument) = behind.next() {
+        match options.takes_value(&argument) {
+            Some(takes_value) => {
+                arguments.push(argument);
+                arguments.extend(takes_value.then(|| behind.next()).flatten());
+            }
+            None => command.push(argument),
+        }
+    }
+    arguments.push(OsString::from("--"));
+    arguments.extend(command);
+    arguments
+}
+
+/// The long options of `lotmq cmd`, each with whether a value follows it.
+struct LongOptions(Vec<(String, bool)>);
+
+impl LongOptions {
+    fn of_cmd() -> Self {
+        let cli = crate::args::Cli::command();
+        let arguments = cli.find_subcommand("cmd").into_iter().flat_map(clap::Command::get_arguments);
+        let long = arguments.filter_map(|argument| {
+            Some((argument.get_long()?.to_owned(), argument.get_action().takes_values()))
+        });
+        Self(long.collect())
+    }
+
+    /// Whether the next argument belongs to this one; `None` if this is no long option of ours.
+    fn takes_value(&self, argument: &OsString) -> Option<bool> {
+        let text = argument.to_str()?.strip_prefix("--")?;
+        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+        let (_, takes_value) = self.0.iter().find(|(known, _)| known == name)?;
+        Some(*takes_value && value.is_none())
+    }
+
+    fn is_verb(&self, argument: &OsString) -> bool {
+        let text = argument.to_str().unwrap_or_default();
+        let name = text.trim_start_matches('-');
+        match text.len() - name.len() {
+            1 => name.len() > 1,
+            2 => !name.is_empty() && self.takes_value(argument).is_none(),
+            _ => false,
+        }
+    }
+}
+
+pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
+    let command = args.command()?;
+    let mut client = args.connect()?;
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+    client.disconnect()?;
+    let Some(reply) = reply else {
+        output::error(&format!("no reply within {} s", args.timeout));
+        return Ok(Exit::NoBroker);
+    };
+    let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
+    let text = if args.json { format!("{reply:#}") } else { render_reply(&reply) };
+    output::line(text.trim_end())?;
+    Ok(if is_done { Exit::Success } else { Exit::Failure })
+}
+
+impl CmdArgs {
+    fn command(&self) -> anyhow::Result<String> {
+        let mut command = self.words.join(" ");
+        if let Some(path) = &self.file {
+            command.push(' ');
+            command.push_str(&read_text(path)?);
+        }
+        Ok(command)
+    }
+
+    fn connect(&self) -> anyhow::Result<Client> {
+        let mut connect = self.connect.clone();
+        let url_user = connect.url.as_ref().and_then(|url| url.user.as_ref());
+        if connect.username.is_none() && url_user.is_none() {
+            connect.username = Some("root".to_owned());
+            let known = std::env::var("LOTMQ_ROOT_PASSWORD").unwrap_or_else(|_| "coreflux".to_owned());
+            connect.password.get_or_insert(known);
+        }
+        connect.connect(&SessionArgs::default())
+    }
+}
+
+fn read_text(path: &PathBuf) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The reply for people.
+pub(crate) fn render_reply(reply: &Value) -> String {
+    render::reply(reply)
+}
+
+/// Sends a command and waits for the reply with this request id; `None` when none came in time.
+///
+/// # Errors
+/// When the connection fails, or this user may not read replies.
+pub(crate) fn exchange(
+    client: &mut Client,
+    command: &str,
+    request_id: &str,
+    timeout: Duration,
+) -> anyhow::Result<Option<Value>> {
+    let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
+    if granted.is_failure() {
+        bail!("this user may not send commands: the broker refused the subscription to replies: {granted}");
+    }
+    let payload = format!("{command} -requestId {request_id}");
+    let told = client.publish(&Publication::new(COMMAND_TOPIC, payload).qos(QoS::AtLeastOnce))?;
+    if told.is_failure() {
+        bail!("this user may not send commands: {told}");
+    }
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Some(message) = client.receive(left)? else { return Ok(None) };
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+        let is_ours = reply.get("requestId").and_then(Value::as_str) == Some(request_id);
+        // Of a command that is split (an upload of a module) the last reply counts; it has no upload id.
+        if is_ours && reply.pointer("/data/uploadId").is_none() {
+            return Ok(Some(reply));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_are_told_from_options() {
+        let separated = |line: &str| -> String {
+            let arguments = line.split(' ').map(OsString::from).collect();
+            let words: Vec<String> =
+                separate_command(arguments).iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            words.join(" ")
+        };
+        for (line, expected) in [
+            ("lotmq cmd -listEntities", "lotmq cmd -- -listEntities"),
+            ("lotmq cmd -updateData", "lotmq cmd -- -updateData"),
+            ("lotmq cmd -u root -P x -help", "lotmq cmd -u root -P x -- -help"),
+            ("lotmq cmd --json --list-routes", "lotmq cmd --json -- --list-routes"),
+            ("lotmq cmd --timeout=3 -h ::1 -addUser a b", "lotmq cmd --timeout=3 -h ::1 -- -addUser a b"),
+            ("lotmq cmd -addUser a b --json --timeout 3", "lotmq cmd --json --timeout 3 -- -addUser a b"),
+            ("lotmq cmd --json -- -help", "lotmq cmd --json -- -help"),
+            ("lotmq cmd --help", "lotmq cmd --help"),
+            ("lotmq pub -t a -m -x", "lotmq pub -t a -m -x"),
+        ] {
+            assert_eq!(separated(line), expected);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A reply of the broker for people: its message, its data as a table, its errors with their lines.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+/// The text for a reply envelope (commands reference §2).
+pub(crate) fn reply(envelope: &Value) -> String {
+    let mut text = String::new();
+    let is_done = envelope.get("success").and_then(Value::as_bool).unwrap_or(false);
+    let errors = list(envelope, "errors");
+    let message = envelope.get("message").and_then(Value::as_str).unwrap_or_default();
+    if is_done || errors.is_empty() {
+        let _ = writeln!(text, "{message}");
+    }
+    for error in errors {
+        text.push_str(&problem("error", error));
+    }
+    for warning in list(envelope, "warnings") {
+        text.push_str(&problem("warning", warning));
+    }
+    text.push_str(&data(envelope.get("data").unwrap_or(&Value::Null)));
+    text
+}
+
+fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {
+    envelope.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// One entry of `errors` or `warnings`, in the shape of `lotmq check`.
+fn problem(severity: &str, entry: &Value) -> String {
+    let text_of = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+    let number_of = |key: &str| entry.get(key).and_then(Value::as_u64);
+    let code = text_of("code");
+    let mut text = match code {
+        "" => format!("{severity}: {}\n", text_of("message")),
+        code => format!("{severity}[{code}]: {}\n", text_of("message")),
+    };
+    if let (Some(line), Some(column)) = (number_of("line"), number_of("column")) {
+        let _ = writeln!(text, "  --> line {line}, column {column}");
+        for source in list(entry, "sourceLines").iter().filter_map(Value::as_str) {
+            let width = number_of("endColumn").filter(|end| *end > column).map_or(1, |end| end - column);
+            let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default().min(200));
+            let marks = "^".repeat(usize::try_from(width).unwrap_or(1).min(200));
+            let _ = writeln!(text, "{line:>4} | {}\n     | {indent}{marks}", source.replace('\t', " "));
+        }
+    }
+    for suggestion in list(entry, "suggestions").iter().filter_map(Value::as_str) {
+        let _ = writeln!(text, "  = help: {suggestion}");
+    }
+    text
+}
+
+fn data(data: &Value) -> String {
+    match data {
+        Value::Null => String::new(),
+        Value::Array(rows) if rows.is_empty() => String::new(),
+        Value::Object(object) if object.is_empty() => String::new(),
+        Value::Array(rows) if rows.iter().all(Value::is_object) => {
+            table(&rows.iter().filter_map(Value::as_object).collect::<Vec<_>>())
+        }
+        Value::Array(rows) => rows.iter().map(|row| format!("{}\n", cell(row))).collect(),
+        Value::Object(object) => fields(object),
+        Value::String(text) => format!("{text}\n"),
+        Value::Bool(_) | Value::Number(_) => format!("{data}\n"),
+    }
+}
+
+/// Objects as a table: a column for each key, in the order in which keys first occur.
+fn table(rows: &[&Map<String, Value>]) -> String {
+    let mut columns: Vec<&str> = Vec::new();
+    for key in rows.iter().flat_map(|row| row.keys()) {
+        if !columns.contains(&key.as_str()) {
+            columns.push(key);
+        }
+    }
+    let head = columns.iter().map(|column| (*column).to_owned()).collect();
+    let body = rows
+        .iter()
+        .map(|row| columns.iter().map(|column| row.get(*column).map(cell).unwrap_or_default()).collect());
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| {
+            lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    lines
+        .iter()
+        .map(|line| {
+            let cells: Vec<String> =
+                line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        })
+        .collect()
+}
+
+fn fields(object: &Map<String, Value>) -> String {
+    let width = object.keys().map(|key| key.chars().count()).max().unwrap_or(0);
+    object.iter().map(|(key, value)| format!("{key:<width$}  {}\n", cell(value))).collect()
+}
+
+/// A value on one line.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace('\n', "\\n"),
+        Value::Null => "-".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_tables() {
+        let envelope = json!({"success":true,"message":"2 entities.","data":[
+            {"type":"Action","name":"Hot","origin":"adhoc"},{"type":"Action","name":"Longer","extra":null}]});
+        assert_eq!(
+            reply(&envelope),
+            "2 entities.\ntype    name    origin  extra\nAction  Hot     adhoc\nAction  Longer          -\n"
+        );
+    }
+
+    #[test]
+    fn errors_show_where_and_what_to_do() {
+        let envelope = json!({"success":false,"message":"Parsing error: expected THEN (4,5)","data":{},"errors":[
+            {"code":"LOT203","message":"expected THEN","line":4,"column":5,"endColumn":7,
+             "sourceLines":["    IF {t} > 30"],"suggestions":["write: IF {t} > 30 THEN"]}]});
+        assert_eq!(
+            reply(&envelope),
+            "error[LOT203]: expected THEN\n  --> line 4, column 5\n   4 |     IF {t} > 30\n     |     ^^\n  = help: write: IF {t} > 30 THEN\n"
+        );
+    }
+
+    #[test]
+    fn plain_answers_are_their_message() {
+        let envelope = json!({"success":true,"message":"User ada added successfully!","data":{}});
+        assert_eq!(reply(&envelope), "User ada added successfully!\n");
+        let envelope = json!({"success":true,"message":"ok","data":{"groups":["a"],"name":"x"}});
+        assert_eq!(reply(&envelope), "ok\ngroups  [\"a\"]\nname    x\n");
+    }
+}

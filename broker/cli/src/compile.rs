@@ -1,0 +1,59 @@
+//! `lotmq compile`: a LoT program to WebAssembly components.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lot_to_wasm::{CompileOptions, Entity, Form, compile as compile_text};
+
+use crate::check::{as_text, read_source};
+use crate::exit::Exit;
+use crate::output;
+
+/// Compile a LoT program to a WebAssembly component.
+///
+/// Exit codes: 0 written, 1 the program has errors or a file could not be read or written, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(crate) struct CompileArgs {
+    /// LoT file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// File to write; for a program with several definitions an existing directory, which gets NAME.wasm for each
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: PathBuf,
+    /// Leave the LoT runtime out; such a component runs only where the runtime is, as in the broker's cache
+    #[arg(long)]
+    linked: bool,
+}
+
+pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
+    let source = read_source(&args.file)?;
+    let form = if args.linked { Form::Linked } else { Form::Standalone };
+    let compilation = compile_text(&source, &CompileOptions { form, ..CompileOptions::default() });
+    if !compilation.all_diagnostics().is_empty() {
+        output::note(&as_text(&args.file, &compilation));
+    }
+    if !compilation.succeeded() {
+        return Ok(Exit::Failure);
+    }
+    for (entity, path) in targets(&compilation.entities, &args.output)? {
+        let component = entity.output.as_ref().map_or(&[][..], |output| &output.component);
+        std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
+        output::line(&format!("{}: {} ({} bytes)", entity.name, path.display(), component.len()))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn targets<'a>(entities: &'a [Entity], output: &Path) -> anyhow::Result<Vec<(&'a Entity, PathBuf)>> {
+    match entities {
+        [] => bail!("the program defines nothing"),
+        _ if output.is_dir() => {
+            Ok(entities.iter().map(|entity| (entity, output.join(format!("{}.wasm", entity.name)))).collect())
+        }
+        [entity] => Ok(vec![(entity, output.to_owned())]),
+        several => bail!(
+            "the program has {} definitions, each becomes a component of its own; give an existing directory with -o",
+            several.len()
+        ),
+    }
+}

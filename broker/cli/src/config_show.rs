@@ -1,0 +1,111 @@
+//! `lotmq config show`: every key, its value, and where that comes from.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use lotmq_server::config::{Config, ConfigFile, DataDirectory, Sources, Surroundings, unknown_variables};
+use serde_json::{Map, Value, json};
+
+use crate::exit::Exit;
+use crate::output;
+
+/// Show the configuration.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every key with its value, as `lotmq serve` would see it
+    ///
+    /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the running broker, on the topic
+    /// $SYS/Coreflux/Config.
+    Show(ShowArgs),
+}
+
+#[derive(Args, Debug)]
+struct ShowArgs {
+    /// Say also where each value comes from
+    #[arg(long)]
+    origin: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Where configuration and data lie.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PlaceArgs {
+    /// Configuration file [default: /etc/lotmq/lotmq.toml for root, else ~/.config/lotmq/lotmq.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory [default: /var/lib/lotmq for root, else ~/.local/state/lotmq]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    /// The configuration of file, environment and these flags; warns of variables that mean nothing.
+    pub(crate) fn load(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
+        let surroundings = Surroundings::of_process();
+        for (name, nearest) in unknown_variables(&surroundings.environment) {
+            let hint = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
+            output::note(&format!("warning: environment variable {name} means nothing to lotmq{hint}"));
+        }
+        let file = match &self.config {
+            Some(path) => Some(ConfigFile::read(path)?),
+            None => ConfigFile::read_default(&surroundings)?,
+        };
+        let data = DataDirectory::find(self.data.as_deref(), &surroundings);
+        let sources =
+            Sources { flags, file, data, environment: surroundings.environment, ..Sources::default() };
+        Ok(Config::load(sources)?)
+    }
+}
+
+pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<Exit> {
+    let ConfigCommand::Show(args) = &args.command;
+    let config = args.place.load(Vec::new())?;
+    let text = if args.json { as_json(&config, args.origin) } else { as_text(&config, args.origin) };
+    output::line(&text)?;
+    Ok(Exit::Success)
+}
+
+fn as_text(config: &Config, with_origin: bool) -> String {
+    let data =
+        ("data directory".to_owned(), config.data.path.display().to_string(), config.data.origin.to_owned());
+    let keys = config
+        .entries()
+        .map(|(key, value, origin)| (key.path.to_owned(), value.to_string(), origin.to_string()));
+    let rows: Vec<(String, String, String)> = keys.chain(std::iter::once(data)).collect();
+    let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let value_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(name, value, origin)| {
+            if with_origin {
+                format!("{name:<name_width$}  {value:<value_width$}  {origin}")
+            } else {
+                format!("{name:<name_width$}  {value}")
+            }
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn as_json(config: &Config, with_origin: bool) -> String {
+    let show = |value: Value, origin: String| {
+        if with_origin { json!({"value": value, "origin": origin}) } else { value }
+    };
+    let mut object: Map<String, Value> = config
+        .entries()
+        .map(|(key, value, origin)| (key.path.to_owned(), show(value, origin.to_string())))
+        .collect();
+    let path = Value::String(config.data.path.display().to_string());
+    object.insert("data".to_owned(), show(path, config.data.origin.to_owned()));
+    format!("{:#}", Value::Object(object))
+}

@@ -1,0 +1,222 @@
+//! The options of `pub`, `sub` and `cmd` about the connection; names and meanings are those of `mosquitto_pub` and `mosquitto_sub`.
+
+mod url;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lotmq_client::{Client, ConnectOptions, ProtocolVersion, QoS, Will};
+
+pub(crate) use url::Url;
+
+/// Which broker, and as whom.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectArgs {
+    /// Name or address of the broker [default: 127.0.0.1]
+    #[arg(short = 'h', long)]
+    pub(crate) host: Option<String>,
+    /// Port of the broker [default: 1883]
+    #[arg(short = 'p', long)]
+    pub(crate) port: Option<u16>,
+    /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]
+    #[arg(short = 'L', long, value_parser = Url::parse)]
+    pub(crate) url: Option<Url>,
+    /// User name
+    #[arg(short = 'u', long)]
+    pub(crate) username: Option<String>,
+    /// Password
+    #[arg(short = 'P', long = "pw")]
+    pub(crate) password: Option<String>,
+    /// Client identifier [default: lotmq- and random characters]
+    #[arg(short = 'i', long)]
+    pub(crate) id: Option<String>,
+    /// Begin of the client identifier; random characters follow
+    #[arg(short = 'I', long, conflicts_with = "id")]
+    pub(crate) id_prefix: Option<String>,
+    /// Protocol version: 31, 311 or 5
+    #[arg(short = 'V', long, value_parser = version, default_value = "311")]
+    pub(crate) protocol_version: Version,
+    /// Seconds of silence after which a sign of life is sent; 0 for none
+    #[arg(short = 'k', long, default_value_t = 60)]
+    pub(crate) keepalive: u16,
+    /// Say on standard error what happens
+    #[arg(short = 'd', long)]
+    pub(crate) debug: bool,
+}
+
+/// A session that outlives its connection, and a Will.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Session and will")]
+pub(crate) struct SessionArgs {
+    /// Keep the session: subscriptions and missed messages wait for the same client identifier
+    #[arg(short = 'c', long, requires = "id")]
+    pub(crate) disable_clean_session: bool,
+    /// Seconds that the session outlives the connection; implies version 5. `-1` for ever
+    #[arg(short = 'x', long, allow_negative_numbers = true)]
+    pub(crate) session_expiry_interval: Option<i64>,
+    /// Topic of a message that the broker publishes when this client is lost
+    #[arg(long)]
+    pub(crate) will_topic: Option<String>,
+    /// Payload of that message
+    #[arg(long, requires = "will_topic")]
+    pub(crate) will_payload: Option<String>,
+    /// QoS of that message
+    #[arg(long, value_parser = qos, default_value = "0")]
+    pub(crate) will_qos: Quality,
+    /// Keep that message for later subscribers
+    #[arg(long, requires = "will_topic")]
+    pub(crate) will_retain: bool,
+}
+
+/// A QoS on the command line.
+pub(crate) type Quality = QoS;
+
+/// A protocol version on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version(pub(crate) ProtocolVersion);
+
+impl Default for Version {
+    fn default() -> Self {
+        Self(ProtocolVersion::V3_1_1)
+    }
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    let number = text.trim_start_matches("mqttv").trim_start_matches('v');
+    match number {
+        "31" | "3.1" | "3" => Ok(Version(ProtocolVersion::V3_1)),
+        "311" | "3.1.1" | "4" => Ok(Version(ProtocolVersion::V3_1_1)),
+        "5" | "50" | "5.0" => Ok(Version(ProtocolVersion::V5)),
+        _ => Err("versions are 31, 311 and 5".to_owned()),
+    }
+}
+
+/// Reads a QoS.
+pub(crate) fn qos(text: &str) -> Result<Quality, String> {
+    text.parse().ok().and_then(QoS::from_bits).ok_or_else(|| "QoS is 0, 1 or 2".to_owned())
+}
+
+impl ConnectArgs {
+    /// Address of the broker: of the options, else of the URL, else the default.
+    pub(crate) fn address(&self) -> String {
+        let url = self.url.as_ref();
+        let host = self.host.as_deref().or(url.map(|url| url.host.as_str())).unwrap_or("127.0.0.1");
+        let port = self.port.or(url.and_then(|url| url.port)).unwrap_or(1883);
+        if host.contains(':') && !host.starts_with('[') {
+            return format!("[{host}]:{port}");
+        }
+        format!("{host}:{port}")
+    }
+
+    /// What CONNECT is to say.
+    pub(crate) fn options(&self, session: &SessionArgs) -> anyhow::Result<ConnectOptions> {
+        let mut options = ConnectOptions::new(self.client_id()?)
+            .version(self.protocol_version.0)
+            .keep_alive(self.keepalive)
+            .clean_start(!session.disable_clean_session);
+        if let Some(seconds) = session.session_expiry_interval {
+            let seconds = if seconds == -1 { u32::MAX } else { u32::try_from(seconds)? };
+            options = options.version(ProtocolVersion::V5).session_expiry(seconds);
+        }
+        let url = self.url.as_ref();
+        let url_user = || url.and_then(|url| url.user.clone());
+        let url_password = || url.and_then(|url| url.password.clone());
+        options.user_name = self.username.clone().or_else(url_user);
+        options.password = self.password.clone().or_else(url_password).map(String::into_bytes);
+        if options.password.is_some() && options.user_name.is_none() && options.version != ProtocolVersion::V5
+        {
+            bail!("a password needs a user name before version 5; add -u");
+        }
+        if let Some(topic) = &session.will_topic {
+            let mut will = Will::new(topic, session.will_payload.clone().unwrap_or_default());
+            (will.qos, will.retain) = (session.will_qos, session.will_retain);
+            options = options.will(will);
+        }
+        Ok(options)
+    }
+
+    /// Connects.
+    pub(crate) fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
+        let client = Client::connect(self.address(), &self.options(session)?)?;
+        let present = if client.session_present() { ", session resumed" } else { "" };
+        self.debug(&format!("connected to {} as `{}`{present}", self.address(), client.client_id()));
+        Ok(client)
+    }
+
+    /// Says something with `-d`.
+    pub(crate) fn debug(&self, text: &str) {
+        if self.debug {
+            crate::output::note(text);
+        }
+    }
+
+    fn client_id(&self) -> anyhow::Result<String> {
+        if let Some(id) = &self.id {
+            return Ok(id.clone());
+        }
+        let prefix = self.id_prefix.as_deref().unwrap_or("lotmq-");
+        Ok(format!("{prefix}{}", random_text(8)?))
+    }
+}
+
+/// Random lower-case letters and digits without those that look alike: 5 bits each.
+pub(crate) fn random_text(length: usize) -> anyhow::Result<String> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = vec![0u8; length];
+    getrandom::fill(&mut bytes).context("the system has no random numbers")?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_qos_are_read_as_mosquitto_reads_them() {
+        for (text, expected) in [
+            ("mqttv31", Some(ProtocolVersion::V3_1)),
+            ("311", Some(ProtocolVersion::V3_1_1)),
+            ("mqttv311", Some(ProtocolVersion::V3_1_1)),
+            ("5", Some(ProtocolVersion::V5)),
+            ("mqttv5", Some(ProtocolVersion::V5)),
+            ("6", None),
+        ] {
+            assert_eq!(version(text).ok().map(|version| version.0), expected, "{text}");
+        }
+        assert_eq!(qos("2"), Ok(QoS::ExactlyOnce));
+        assert_eq!(qos("3"), Err("QoS is 0, 1 or 2".to_owned()));
+    }
+
+    #[test]
+    fn options_win_over_the_url() {
+        let url = Url::parse("mqtt://ada:pw@broker:2883/a/b").unwrap();
+        let mut args = ConnectArgs { url: Some(url), id: Some("x".to_owned()), ..ConnectArgs::default() };
+        assert_eq!(args.address(), "broker:2883");
+        let options = args.options(&SessionArgs::default()).unwrap();
+        assert_eq!(
+            (options.user_name.as_deref(), options.password.as_deref()),
+            (Some("ada"), Some(&b"pw"[..]))
+        );
+        args.host = Some("::1".to_owned());
+        assert_eq!(args.address(), "[::1]:2883");
+        args.port = Some(1);
+        args.username = Some("eve".to_owned());
+        assert_eq!(args.address(), "[::1]:1");
+        assert_eq!(args.options(&SessionArgs::default()).unwrap().user_name.as_deref(), Some("eve"));
+    }
+
+    #[test]
+    fn password_alone_needs_version_5() {
+        let mut args = ConnectArgs { password: Some("p".to_owned()), ..ConnectArgs::default() };
+        assert!(args.options(&SessionArgs::default()).unwrap_err().to_string().contains("add -u"));
+        args.protocol_version = Version(ProtocolVersion::V5);
+        assert!(args.options(&SessionArgs::default()).is_ok());
+    }
+
+    #[test]
+    fn client_ids_are_random_behind_their_prefix() {
+        let args = ConnectArgs { id_prefix: Some("dev-".to_owned()), ..ConnectArgs::default() };
+        let (first, second) = (args.client_id().unwrap(), args.client_id().unwrap());
+        assert!(first.starts_with("dev-") && first.len() == 12 && first != second);
+    }
+}

@@ -1,0 +1,58 @@
+//! Standard output and standard error, with failures of the former as errors instead of panics.
+
+use std::io::{self, Write as _};
+
+/// Writes a line to standard output and flushes it, so that a pipe sees it at once.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(b"\n")?;
+    stdout.flush()
+}
+
+/// Writes bytes to standard output and flushes them.
+pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Writes a line to standard error. There is nobody to tell when that fails.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes an error.
+pub(crate) fn error(text: &str) {
+    note(&format!("error: {text}"));
+}
+
+/// The error and what caused it, in one line; a cause that the text before it names already is left out.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
+        "" => cause,
+        line if line.contains(&cause) => line.to_owned(),
+        line => format!("{line}: {cause}"),
+    })
+}
+
+/// Whether standard output was closed by its reader.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = || io::Error::other("disk on fire");
+        let error = Err::<(), _>(cause()).context("cannot read x").unwrap_err();
+        assert_eq!(chain(&error), "cannot read x: disk on fire");
+        let error = Err::<(), _>(cause()).context("cannot read x: disk on fire").unwrap_err();
+        assert_eq!(chain(&error), "cannot read x: disk on fire");
+    }
+}

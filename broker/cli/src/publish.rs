@@ -1,0 +1,172 @@
+//! `lotmq pub`: publishes messages; a stand-in for `mosquitto_pub`.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lotmq_client::{Client, PacketId, Publication, ReasonCode};
+
+use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
+use crate::exit::Exit;
+
+/// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
+const IN_FLIGHT_MAX: usize = 16;
+
+/// Publish messages; the options are those of mosquitto_pub.
+///
+/// Exit codes: 0 published, 1 refused by the broker, 2 wrong usage, 3 no broker.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct PubArgs {
+    /// Topic to publish to
+    #[arg(short = 't', long)]
+    topic: Option<String>,
+    #[command(flatten)]
+    payload: PayloadArgs,
+    /// QoS: 0, 1 or 2
+    #[arg(short = 'q', long, value_parser = qos, default_value = "0")]
+    qos: Quality,
+    /// Have the broker keep the message for later subscribers
+    #[arg(short = 'r', long)]
+    retain: bool,
+    /// Publish the message this many times
+    #[arg(long, default_value_t = 1, conflicts_with = "stdin_line")]
+    repeat: u64,
+    /// Seconds between repeats
+    #[arg(long, default_value_t = 0.0, value_parser = seconds)]
+    repeat_delay: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(flatten)]
+    session: SessionArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// Where the payload comes from: exactly one.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct PayloadArgs {
+    /// Payload
+    #[arg(short = 'm', long, allow_hyphen_values = true)]
+    message: Option<String>,
+    /// Payload: content of this file
+    #[arg(short = 'f', long)]
+    file: Option<PathBuf>,
+    /// A message for each line of standard input
+    #[arg(short = 'l', long)]
+    stdin_line: bool,
+    /// Payload: all of standard input
+    #[arg(short = 's', long)]
+    stdin_file: bool,
+    /// An empty payload; with -r it removes the retained message
+    #[arg(short = 'n', long)]
+    null_message: bool,
+}
+
+/// Reads a time in seconds, 0 to a day.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "expected seconds".to_owned())?;
+    if (0.0..=86_400.0).contains(&value) { Ok(value) } else { Err("expected 0 to 86400 seconds".to_owned()) }
+}
+
+pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
+    let url_topic = args.connect.url.as_ref().and_then(|url| url.topic.clone());
+    let Some(topic) = args.topic.clone().or(url_topic) else { bail!("no topic; give one with -t") };
+    // Before connecting, so that an unreadable file is told as that.
+    let payload = if args.payload.stdin_line { None } else { Some(args.payload.read()?) };
+    let mut publication = Publication::new(topic, payload.unwrap_or_default()).qos(args.qos);
+    publication.retain = args.retain;
+    let mut sender =
+        Sender { client: args.connect.connect(&args.session)?, waiting: VecDeque::new(), refused: None };
+    if args.payload.stdin_line {
+        send_lines(&mut sender, publication)?;
+    } else {
+        send_repeatedly(&mut sender, &publication, args)?;
+    }
+    sender.finish()
+}
+
+fn send_lines(sender: &mut Sender, mut publication: Publication) -> anyhow::Result<()> {
+    let mut input = std::io::stdin().lock();
+    loop {
+        publication.payload.clear();
+        let count =
+            input.read_until(b'\n', &mut publication.payload).context("cannot read standard input")?;
+        if count == 0 {
+            return Ok(());
+        }
+        if publication.payload.ends_with(b"\n") {
+            publication.payload.pop();
+        }
+        sender.send(&publication)?;
+    }
+}
+
+fn send_repeatedly(sender: &mut Sender, publication: &Publication, args: &PubArgs) -> anyhow::Result<()> {
+    for round in 0..args.repeat {
+        if round > 0 && args.repeat_delay > 0.0 {
+            std::thread::sleep(Duration::from_secs_f64(args.repeat_delay));
+        }
+        sender.send(publication)?;
+    }
+    Ok(())
+}
+
+impl PayloadArgs {
+    fn read(&self) -> anyhow::Result<Vec<u8>> {
+        if let Some(path) = &self.file {
+            return std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        }
+        if self.stdin_file {
+            let mut payload = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut payload).context("cannot read standard input")?;
+            return Ok(payload);
+        }
+        Ok(self.message.clone().unwrap_or_default().into_bytes())
+    }
+}
+
+/// Publishes with a few messages in flight, and remembers the first refusal.
+struct Sender {
+    client: Client,
+    waiting: VecDeque<PacketId>,
+    refused: Option<ReasonCode>,
+}
+
+impl Sender {
+    fn send(&mut self, publication: &Publication) -> anyhow::Result<()> {
+        if self.waiting.len() >= IN_FLIGHT_MAX {
+            self.wait_for_oldest()?;
+        }
+        self.waiting.extend(self.client.send_publish(publication)?);
+        Ok(())
+    }
+
+    fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
+        let Some(packet_id) = self.waiting.pop_front() else { return Ok(()) };
+        let reason = self.client.wait_published(packet_id)?;
+        if reason.is_failure() {
+            self.refused.get_or_insert(reason);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<Exit> {
+        while !self.waiting.is_empty() {
+            self.wait_for_oldest()?;
+        }
+        self.client.disconnect()?;
+        match self.refused {
+            Some(reason) => {
+                crate::output::error(&format!("the broker refused the message: {reason}"));
+                Ok(Exit::Failure)
+            }
+            None => Ok(Exit::Success),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! A broker without clients: registry, guests and last values, one run after the other, with a clock that stands still.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::{Timestamp, tz::TimeZone};
+use lot_to_wasm::Entity;
+use lot_to_wasm::lower::{RUNTIME, RUNTIME_IMPORT};
+use lotmq_definitions::{
+    Caching, DefinitionKind, NewDefinition, Now, OnExisting, Origin, Registry, RegistryOptions, State,
+};
+use lotmq_host::{
+    AfterTraps, Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Executor,
+    ExecutorOptions, FinishedRun, Grants, GuestLimits, MailboxOptions, OwnedEvent, OwnedMessage, Qos,
+    RunOutcome, RunOutput, Services, Severity, Sink, Trap, Value, World,
+};
+use serde_json::Value as Json;
+
+use super::services::{OfflineServices, locked};
+
+/// Hops after which a message triggers nothing more (language reference §7.8).
+const HOPS_MAX: u8 = 64;
+
+/// Longest time that one run may take with everything around it; the host's own limit is far below.
+const RUN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Something to tell the user.
+pub(crate) enum Happening<'a> {
+    /// A message was published.
+    Published { action: &'a str, topic: &'a str, payload: &'a [u8], retain: bool },
+    /// A called action ended with outputs.
+    Returned { action: &'a str, outputs: String },
+    /// Something went wrong.
+    Reported { action: &'a str, is_error: bool, place: String, text: String },
+}
+
+/// The program, ready to receive messages.
+pub(crate) struct Offline {
+    registry: Registry,
+    guests: HashMap<u64, Arc<Definition>>,
+    services: Arc<OfflineServices>,
+    finished: Receiver<Finished>,
+    waiting: VecDeque<(DefinitionId, OwnedEvent, u8)>,
+    now: Now,
+    executor: Executor,
+}
+
+/// A run that has ended, with its own copy of the effects.
+struct Finished {
+    hops: u8,
+    id: DefinitionId,
+    outcome: RunOutcome,
+    effects: Vec<(DefinitionId, OwnedEffect)>,
+}
+
+/// An effect that outlives the buffer of its run.
+enum OwnedEffect {
+    Publish { topic: String, payload: Vec<u8>, retain: bool },
+    Keep { topic: String, payload: Vec<u8> },
+    Forget { topic: String },
+    Report { is_error: bool, place: String, text: String },
+}
+
+impl From<Effect<'_>> for OwnedEffect {
+    fn from(effect: Effect<'_>) -> Self {
+        match effect {
+            Effect::Publish { topic, payload, retain, .. } => {
+                Self::Publish { topic: topic.to_owned(), payload: payload.to_vec(), retain }
+            }
+            Effect::Keep { topic, payload } => {
+                Self::Keep { topic: topic.to_owned(), payload: payload.to_vec() }
+            }
+            Effect::Forget { topic } => Self::Forget { topic: topic.to_owned() },
+            Effect::Report { severity, code, message, line, column } => Self::Report {
+                is_error: severity == Severity::Error,
+                place: place(line, column),
+                text: format!("{message} ({code})"),
+            },
+        }
+    }
+}
+
+struct ToMainThread(Sender<Finished>);
+
+impl Sink for ToMainThread {
+    fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
+        let effects = output.effects().map(|(id, effect)| (id, effect.into())).collect();
+        let finished = Finished { hops: run.hops, id: run.definition.id(), outcome: run.outcome, effects };
+        // Nobody listens any more only when the program ends.
+        let _ = self.0.send(finished);
+    }
+
+    fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap) {
+        let outcome = RunOutcome::Trapped(trap.clone());
+        // As above.
+        let _ = self.0.send(Finished { hops: 0, id: definition.id(), outcome, effects: Vec::new() });
+    }
+
+    fn turn_finished(&mut self) {}
+}
+
+impl Offline {
+    /// Loads the entities of `source`; `ON START` definitions wait for the first [`Offline::settle`].
+    pub(crate) fn start(source: &str, entities: Vec<Entity>) -> anyhow::Result<Self> {
+        let (sender, finished) = channel();
+        let sender = Mutex::new(sender);
+        let executor = Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, |_| {
+            Box::new(ToMainThread(locked(&sender).clone()))
+        })?;
+        let wall = Timestamp::now();
+        let registry = Registry::new(RegistryOptions::new(TimeZone::system()));
+        let services = Arc::new(OfflineServices::new(Arc::clone(registry.values()), wall.as_millisecond()));
+        let now = Now { elapsed: Duration::ZERO, wall };
+        let mut offline = Self {
+            registry,
+            guests: HashMap::new(),
+            services,
+            finished,
+            waiting: VecDeque::new(),
+            now,
+            executor,
+        };
+        let engine = Engine::new(&EngineOptions {
+            instances_max: 64,
+            core_modules: vec![(RUNTIME_IMPORT.to_owned(), RUNTIME.into())],
+            ..EngineOptions::default()
+        })?;
+        for entity in entities {
+            offline.load(&engine, source, entity)?;
+        }
+        let starts = offline.registry.finish_loading();
+        offline.waiting.extend(starts.iter().map(|start| (DefinitionId(start.id.0), OwnedEvent::Start, 0)));
+        Ok(offline)
+    }
+
+    fn load(&mut self, engine: &Engine, source: &str, entity: Entity) -> anyhow::Result<()> {
+        let output = entity.output.context("an entity without errors has an output")?;
+        let kind = DefinitionKind::from(entity.kind.context("an entity without errors has a kind")?);
+        let new = NewDefinition {
+            kind,
+            name: entity.name.as_str().into(),
+            source: source.get(entity.range).unwrap_or_default().into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: Arc::new(output.facts),
+            installed_at: self.now.wall,
+        };
+        let installed = self.registry.install(new, OnExisting::Replace, self.now)?;
+        if kind != DefinitionKind::Action {
+            return Ok(());
+        }
+        if installed.state == State::Pending {
+            crate::output::note(&format!(
+                "warning: {} waits for something that the program lacks",
+                entity.name
+            ));
+        }
+        let id = installed.definition.id.0;
+        let guest = engine.compile(&output.component, World::Action, lotmq_host::Origin::Compiler)?;
+        let definition = self.executor.add(DefinitionSpec {
+            id: DefinitionId(id),
+            tenant: 0,
+            guest,
+            services: Arc::clone(&self.services) as Arc<dyn Services>,
+            grants: Arc::new(Grants::action()),
+            limits: GuestLimits::default(),
+            mailbox: MailboxOptions::default(),
+            after_traps: AfterTraps::Restart,
+        });
+        locked(&self.services.actions).insert(entity.name, Arc::clone(&definition));
+        self.guests.insert(id, definition);
+        Ok(())
+    }
+
+    /// A message arrives from outside.
+    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8]) {
+        self.route(topic, payload, false, 0);
+    }
+
+    /// Calls an action with these inputs.
+    pub(crate) fn call(&mut self, name: &str, inputs: Json) -> anyhow::Result<()> {
+        let Json::Object(inputs) = inputs else { bail!("inputs of --call are not a JSON object") };
+        let found = self.registry.get(DefinitionKind::Action, name);
+        let id = DefinitionId(found.with_context(|| format!("Action '{name}' not found."))?.id.0);
+        let inputs =
+            inputs.into_iter().map(|(name, value)| Argument { name, value: from_json(value) }).collect();
+        self.waiting.push_back((id, OwnedEvent::Call { inputs, trigger: None }, 0));
+        Ok(())
+    }
+
+    /// Lets time pass until the next timer, at most `limit`; `None` when no timer is left within it.
+    pub(crate) fn pass_time(&mut self, limit: Duration) -> Option<Duration> {
+        let step = self.registry.next_timeout(self.now).filter(|step| *step <= limit)?;
+        let wall = self.now.wall.checked_add(step).ok()?;
+        self.now = Now { elapsed: self.now.elapsed + step, wall };
+        self.services.now_ms.store(wall.as_millisecond(), Ordering::Relaxed);
+        let mut due = Vec::new();
+        self.registry.due(self.now, &mut due);
+        self.waiting.extend(due.iter().map(|timer| (DefinitionId(timer.id.0), OwnedEvent::Timer, 0)));
+        Some(step)
+    }
+
+    /// Runs until nothing is left to run.
+    pub(crate) fn settle(
+        &mut self,
+        tell: &mut dyn FnMut(Happening<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        while let Some((id, event, hops)) = self.waiting.pop_front() {
+            let Some(guest) = self.guests.get(&id.0) else { continue };
+            guest.post(event, hops, 0)?;
+            let finished = self.finished.recv_timeout(RUN_TIMEOUT).context("a run did not end")?;
+            self.take_effects(&finished, tell)?;
+        }
+        Ok(())
+    }
+
+    fn take_effects(
+        &mut self,
+        finished: &Finished,
+        tell: &mut dyn FnMut(Happening<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        for (id, effect) in &finished.effects {
+            let action = self.name(*id);
+            match effect {
+                OwnedEffect::Publish { topic, payload, retain } => {
+                    tell(Happening::Published { action: &action, topic, payload, retain: *retain })?;
+                    self.route(topic, payload, *retain, finished.hops.saturating_add(1));
+                }
+                OwnedEffect::Keep { topic, payload } => self.registry.values().keep(topic, payload)?,
+                OwnedEffect::Forget { topic } => self.registry.values().forget(topic),
+                OwnedEffect::Report { is_error, place, text } => tell(Happening::Reported {
+                    action: &action,
+                    is_error: *is_error,
+                    place: place.clone(),
+                    text: text.clone(),
+                })?,
+            }
+        }
+        let action = self.name(finished.id);
+        match &finished.outcome {
+            RunOutcome::Done(outputs) if outputs.is_empty() => Ok(()),
+            RunOutcome::Done(outputs) => tell(Happening::Returned {
+                action: &action,
+                outputs: outputs.iter().map(show).collect::<Vec<_>>().join(", "),
+            }),
+            RunOutcome::Failed(error) => tell(Happening::Reported {
+                action: &action,
+                is_error: true,
+                place: place(error.line, error.column),
+                text: format!("{} ({})", error.message, error.code),
+            }),
+            RunOutcome::Trapped(trap) => tell(Happening::Reported {
+                action: &action,
+                is_error: true,
+                place: String::new(),
+                text: format!("{} ({})", trap.message, trap.kind.code()),
+            }),
+            RunOutcome::SliceExpired => bail!("an executor run has no slice"),
+        }
+    }
+
+    fn name(&self, id: DefinitionId) -> String {
+        let found = self.registry.by_id(lotmq_definitions::DefinitionId(id.0));
+        found.map(|definition| definition.name().to_string()).unwrap_or_default()
+    }
+
+    /// A message takes its way: last value, retained, triggers.
+    fn route(&mut self, topic: &str, payload: &[u8], retain: bool, hops: u8) {
+        let values = self.registry.values();
+        match self.registry.caching(topic) {
+            Caching::Store if retain && payload.is_empty() => values.clear(topic),
+            Caching::Store => values.publish(topic, payload),
+            Caching::Clear => values.clear(topic),
+            Caching::Skip => {}
+        }
+        if retain && payload.is_empty() {
+            locked(&self.services.retained).remove(topic);
+        } else if retain {
+            locked(&self.services.retained).insert(topic.to_owned(), payload.to_vec());
+        }
+        if hops > HOPS_MAX {
+            crate::output::note(&format!("warning: `{topic}` triggers nothing: more than {HOPS_MAX} hops"));
+            return;
+        }
+        let mut matching = Vec::new();
+        self.registry.matches(topic, &mut matching);
+        let message = Arc::new(OwnedMessage {
+            topic: topic.into(),
+            payload: payload.to_vec().into(),
+            qos: Qos::AtMostOnce,
+            retain,
+            client_id: "".into(),
+        });
+        for definition in matching.iter().filter(|definition| definition.fires(topic, payload)) {
+            let event = OwnedEvent::Message(Arc::clone(&message));
+            self.waiting.push_back((DefinitionId(definition.id.0), event, hops));
+        }
+    }
+}
+
+fn place(line: u32, column: u32) -> String {
+    if line == 0 { String::new() } else { format!(":{line}:{column}") }
+}
+
+fn from_json(value: Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Boolean(value),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Double(number.as_f64().unwrap_or_default()), Value::Integer)
+        }
+        Json::String(text) => Value::Text(text),
+        Json::Array(_) | Json::Object(_) => Value::Json(value.to_string()),
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Empty => "empty".to_owned(),
+        Value::Null => "null".to_owned(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Integer(value) => value.to_string(),
+        Value::Double(value) => value.to_string(),
+        Value::Text(text) | Value::Json(text) => text.clone(),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Value::Time(ms) => {
+            Timestamp::from_millisecond(*ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+        }
+    }
+}

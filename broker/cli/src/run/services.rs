@@ -1,0 +1,86 @@
+//! What guests may ask for without a broker: last values, the process environment, a clock that the caller moves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lotmq_definitions::LastValues;
+use lotmq_host::{Argument, Definition, NestedCall, RunContext, RunError, Services, Value};
+
+/// State that runs read and change at once.
+pub(crate) struct OfflineServices {
+    values: Arc<LastValues>,
+    pub(crate) retained: Mutex<BTreeMap<String, Vec<u8>>>,
+    environment: Mutex<HashMap<String, Option<String>>>,
+    secrets: Mutex<HashMap<String, String>>,
+    pub(crate) actions: Mutex<HashMap<String, Arc<Definition>>>,
+    pub(crate) now_ms: AtomicI64,
+}
+
+impl OfflineServices {
+    pub(crate) fn new(values: Arc<LastValues>, now_ms: i64) -> Self {
+        Self {
+            values,
+            retained: Mutex::default(),
+            environment: Mutex::default(),
+            secrets: Mutex::default(),
+            actions: Mutex::default(),
+            now_ms: AtomicI64::new(now_ms),
+        }
+    }
+}
+
+/// Locks; what a panicking thread left behind is still plain data.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Services for OfflineServices {
+    fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+        let is_live =
+            self.values.read(topic, |found| found.inspect(|bytes| value.extend_from_slice(bytes)).is_some());
+        is_live || locked(&self.retained).get(topic).inspect(|bytes| value.extend_from_slice(bytes)).is_some()
+    }
+
+    fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
+        locked(&self.retained).contains_key(topic)
+    }
+
+    fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+        let set = locked(&self.environment).get(name).cloned();
+        set.unwrap_or_else(|| std::env::var(name).ok())
+    }
+
+    fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        locked(&self.environment).insert(name.to_owned(), value.map(str::to_owned));
+        true
+    }
+
+    fn secret(&self, _run: &RunContext, name: &str) -> Option<String> {
+        locked(&self.secrets).get(name).cloned()
+    }
+
+    fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        match value {
+            Some(value) => locked(&self.secrets).insert(name.to_owned(), value.to_owned()),
+            None => locked(&self.secrets).remove(name),
+        };
+        true
+    }
+
+    fn call_action(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let found = locked(&self.actions).get(name).cloned();
+        let callee =
+            found.ok_or_else(|| RunError::new("NOT_FOUND", format!("Action '{name}' not found.")))?;
+        callee.call_nested(call, inputs)
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,109 @@
+//! `lotmq serve`: starts the broker and waits until it is told to stop.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+
+use clap::Args;
+use lotmq_server::Server;
+use lotmq_server::config::{Config, Secret};
+
+use crate::config_show::PlaceArgs;
+use crate::connect::random_text;
+use crate::exit::Exit;
+use crate::{log, output};
+
+/// Start the broker. It needs no configuration.
+///
+/// Without configuration it listens on loopback only: MQTT on port 1883, health and metrics on port 9100.
+///
+/// Exit codes: 0 stopped by SIGTERM or SIGINT, 1 it could not start, 2 wrong usage.
+#[derive(Args, Debug, Default)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Address and port of the MQTT listener; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address and port of GET /health and GET /metrics; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
+    pub(crate) health: Option<SocketAddr>,
+    /// No anonymous clients, and a new broker's root gets a random password, which is printed once
+    #[arg(long)]
+    pub(crate) secure: bool,
+}
+
+/// Reads `ADDR:PORT`; names and `localhost` are looked up, an address in front of the port may be left out.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+    let mut found = full.to_socket_addrs().map_err(|error| format!("expected ADDR:PORT: {error}"))?;
+    found.next().ok_or_else(|| "the name has no address".to_owned())
+}
+
+pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
+    let config = args.config()?;
+    log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" });
+    let new_password = config.initial_root_password.clone().filter(|_| args.secure);
+    let is_new = !config.store_path().exists();
+    let server = Server::start(&config)?;
+    for (name, address) in server.addresses() {
+        output::line(&format!("listening {name} {address}"))?;
+    }
+    if let Some(password) = new_password.filter(|_| is_new) {
+        output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
+    }
+    output::line("ready")?;
+    server.wait()?;
+    Ok(Exit::Success)
+}
+
+impl ServeArgs {
+    /// The configuration with these flags on top.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let mut flags = Vec::new();
+        if let Some(listen) = self.listen {
+            flags.push(("--listen", "listener.mqtt.bind", listen.ip().to_string()));
+            flags.push(("--listen", "listener.mqtt.port", listen.port().to_string()));
+        }
+        if let Some(health) = self.health {
+            flags.push(("--health", "admin.bind", health.ip().to_string()));
+            flags.push(("--health", "admin.health_port", health.port().to_string()));
+        }
+        if self.secure {
+            flags.push(("--secure", "auth.anonymous", "false".to_owned()));
+        }
+        let mut config = self.place.load(flags)?;
+        if self.secure && config.initial_root_password.is_none() {
+            config.initial_root_password = Some(Secret::new(random_text(20)?));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_may_leave_the_host_out() {
+        for (text, expected) in [("0.0.0.0:1", "0.0.0.0:1"), (":7", "127.0.0.1:7"), ("[::1]:2", "[::1]:2")] {
+            assert_eq!(address(text).map(|address| address.to_string()), Ok(expected.to_owned()));
+        }
+        for wrong in ["1883", "127.0.0.1", "127.0.0.1:x", ""] {
+            assert!(address(wrong).unwrap_err().starts_with("expected ADDR:PORT"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn flags_win_and_secure_makes_a_password() {
+        let args = ServeArgs {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            health: Some("127.0.0.2:5".parse().unwrap()),
+            secure: true,
+            ..ServeArgs::default()
+        };
+        let config = args.config().unwrap();
+        assert_eq!(config.mqtt_addresses(), ["127.0.0.1:0".parse().unwrap()]);
+        assert_eq!(config.health_addresses(), ["127.0.0.2:5".parse().unwrap()]);
+        assert_eq!(config.anonymous_login(), lotmq_server::config::AnonymousLogin::Off);
+        assert_eq!(config.initial_root_password.unwrap().reveal().len(), 20);
+    }
+}

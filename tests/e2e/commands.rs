@@ -1,0 +1,173 @@
+//! `$SYS` commands as a new user tries them: wrong programs, unknown verbs, missing arguments, missing rights.
+
+use std::time::Duration;
+
+use lotmq_client::{ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_test_support::WAIT_MAX;
+use serde_json::json;
+
+use crate::broker;
+
+const COMMAND: &str = "$SYS/Coreflux/Command";
+const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
+
+#[test]
+fn wrong_programs_say_where_and_what_to_do() {
+    let broker = broker();
+    // Program, line and column of the first error, a word of its suggestion or message.
+    let cases = [
+        (
+            "DEFINE ACTION A\nON TOPIC \"a\" DO\n    IF PAYLOAD > 3\n        PUBLISH TOPIC \"b\" WITH 1\n",
+            3,
+            19,
+            "THEN",
+        ),
+        ("DEFINE ACTION A\nON TOPICO \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 4, "TOPIC"),
+        ("DEFINE ACTION A\n    ON TOPIC \"a\" DO\n        PUBLISH TOPIC \"b\" WITH 1\n", 2, 5, "column 1"),
+        ("DEFINE ACTION \"A\"\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 1, 15, "A"),
+        ("DEFINE ACTION A\nON EVERY 5 DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 10, "SECONDS"),
+        ("DEFINE ACTION A\nON TOPIC \"a/#/b\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 10, "#"),
+        ("DEFINE ACTION A\nON TOPIC \"a\" DO\n    publish TOPIC \"b\" WITH 1\n", 3, 5, "upper case"),
+        ("DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH \"open\n", 3, 28, "\""),
+    ];
+    for (program, line, column, hint) in cases {
+        let reply = broker.command(&format!("-addAction {program}"));
+        assert!(!reply.success(), "{program}");
+        let error = &reply.errors()[0];
+        let is_at = |key: &str, expected: u64| error[key].as_u64() == Some(expected);
+        assert!(is_at("line", line), "{program}: {error}");
+        assert!(
+            error["column"].as_u64().is_some_and(|found| found.abs_diff(column) <= 2),
+            "{program}: {error}"
+        );
+        assert!(reply.message().starts_with("Parsing error: "), "{}", reply.message());
+        let place = format!("({line},{})", error["column"]);
+        assert!(reply.message().contains(&place), "{}", reply.message());
+        assert!(error["code"].as_str().is_some_and(|code| code.starts_with("LOT")), "{error}");
+        let said = format!("{} {}", error["message"], error["suggestions"]);
+        assert!(said.contains(hint), "{program}: {error}");
+    }
+    assert_eq!(broker.command("-listEntities").data(), &json!([]));
+}
+
+#[test]
+fn a_broken_upload_leaves_the_old_version_running() {
+    let broker = broker();
+    broker
+        .command_ok("-addAction DEFINE ACTION A\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH \"old\"");
+    assert!(
+        !broker
+            .command("-addAction DEFINE ACTION A\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\"")
+            .success()
+    );
+    let mut client = broker.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("in", "x")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "old");
+}
+
+#[test]
+fn mistakes_in_commands_are_answered_by_name() {
+    let broker = broker();
+    for (command, message, code) in [
+        ("-foo", "Unknown command: -foo", "UNKNOWN_COMMAND"),
+        ("-removeAction Nope", "Action 'Nope' not found.", "NOT_FOUND"),
+        ("-runAction Nope", "Action 'Nope' not found.", "NOT_FOUND"),
+        ("-installPythonPackage x", "Command -installPythonPackage is not available yet.", "NOT_AVAILABLE"),
+        ("-removeUser root", "User root cannot be removed.", ""),
+        ("-removeUser nobody", "User nobody not found.", ""),
+    ] {
+        let reply = broker.command(command);
+        assert!(!reply.success(), "{command}");
+        assert_eq!(reply.message(), message);
+        assert!(code.is_empty() || reply.code() == code, "{command}: {reply:?}");
+        assert!(!reply.code().is_empty(), "{command}: {reply:?}");
+    }
+    let missing = broker.command("-addUser onlyname");
+    assert!(!missing.success());
+    assert!(missing.message().starts_with("Missing argument: "), "{missing:?}");
+    assert!(missing.message().contains("Usage: -addUser"), "{missing:?}");
+}
+
+#[test]
+fn the_envelope_has_its_keys_in_order_and_echoes_the_request() {
+    let broker = broker();
+    let reply = broker.command("-removeAction Nope");
+    let keys: Vec<&String> = reply.0.as_object().unwrap().keys().collect();
+    let expected =
+        ["success", "command", "requestId", "message", "entityType", "entityName", "data", "errors"];
+    assert_eq!(keys, expected, "{reply:?}");
+    for spelling in ["-LISTENTITIES", "--list-entities", "-list-entities"] {
+        let reply = broker.command_ok(spelling);
+        assert_eq!(reply.0["command"], "ListEntities", "{reply:?}");
+    }
+}
+
+#[test]
+fn several_entities_in_one_body_are_each_judged() {
+    let broker = broker();
+    let action = |name: &str, body: &str| format!("DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    {body}\n");
+    let text = [
+        action("One", "PUBLISH TOPIC \"o\" WITH 1"),
+        action("Two", "PUBLISH TOPIC"),
+        action("Three", "PUBLISH TOPIC \"o\" WITH 3"),
+    ]
+    .concat();
+    let reply = broker.command(&format!("-addAction {text}"));
+    assert!(!reply.success());
+    let entities: Vec<(&str, bool)> = reply.data()["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entity| (entity["name"].as_str().unwrap(), entity["success"] == true))
+        .collect();
+    assert_eq!(entities, [("One", true), ("Two", false), ("Three", true)]);
+    let wrong_kind =
+        broker.command("-addAction DEFINE MODEL M COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"\n");
+    assert!(!wrong_kind.success());
+    assert!(wrong_kind.message().contains("'M' is a model. Use -addModel."), "{wrong_kind:?}");
+}
+
+#[test]
+fn commands_without_the_right_get_nowhere() {
+    let broker = broker();
+    let mut anyone = broker.connect(&ConnectOptions::v5("anyone"));
+    assert_eq!(anyone.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap(), ReasonCode::NotAuthorized);
+    let command = Publication::new(COMMAND, "-listEntities").qos(QoS::AtLeastOnce);
+    assert_eq!(anyone.publish(&command).unwrap(), ReasonCode::NotAuthorized);
+    let mut older = broker.client("older");
+    assert_eq!(older.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap(), ReasonCode::UnspecifiedError);
+    assert_eq!(older.publish(&command).unwrap(), ReasonCode::Success, "3.1.1 is not told");
+    older.ping().unwrap();
+    assert!(older.receive(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
+fn command_replies_go_to_the_response_topic_too() {
+    use lotmq_client::{PropertyId, PropertyValue};
+    let broker = broker();
+    let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("answers/1", QoS::AtLeastOnce).unwrap();
+    let command = Publication::new(COMMAND, "-listEntities")
+        .qos(QoS::AtLeastOnce)
+        .property(PropertyId::ResponseTopic, PropertyValue::Utf8("answers/1"))
+        .property(PropertyId::CorrelationData, PropertyValue::Binary(b"\0\x01"));
+    root.publish(&command).unwrap();
+    let answer = root.receive(WAIT_MAX).unwrap().unwrap();
+    assert_eq!(answer.properties().correlation_data(), Some(&b"\0\x01"[..]));
+    assert!(answer.text().starts_with(r#"{"success":true,"command":"ListEntities""#), "{}", answer.text());
+}
+
+#[test]
+fn source_and_error_topics_follow_the_life_of_an_action() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Life", QoS::AtLeastOnce).unwrap();
+    let source =
+        "-- first line\nDEFINE ACTION Life\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH PAYLOAD";
+    broker.command_ok(&format!("-addAction {source}"));
+    let deployed = root.receive(WAIT_MAX).unwrap().unwrap();
+    assert_eq!(deployed.text(), source);
+    broker.command_ok("-removeAction Life");
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
+}

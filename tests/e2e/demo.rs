@@ -1,0 +1,65 @@
+//! `lotmq demo` does the main job and goes on running.
+
+use lotmq_test_support::Program;
+
+use crate::LOTMQ;
+
+#[test]
+fn demo_shows_results_and_leaves_the_broker_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments =
+        ["demo", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"];
+    let demo = Program::start(LOTMQ, &arguments).unwrap();
+    let listening = demo.stdout.expect("listening mqtt ");
+    let port = listening.rsplit(':').next().unwrap().to_owned();
+
+    demo.stdout.expect("added successfully!");
+    demo.stdout.expect("result   alarms/press2 too hot: ");
+    let count = demo.stdout.expect(r#"result   readings/press1 {"machine":"press1","celsius":"#);
+    assert!(count.contains(r#""count":"#), "{count}");
+    demo.stdout.expect(&format!("mosquitto_sub -h 127.0.0.1 -p {port}"));
+    demo.stdout.expect("lotmq sub");
+
+    let arguments = ["sub", "-p", &port, "-t", "alarms/#", "-v", "-C", "1", "-d"];
+    let watcher = Program::start(LOTMQ, &arguments).unwrap();
+    watcher.stderr.expect("subscribed to `alarms/#`");
+    let sent = Program::run(LOTMQ, &["pub", "-p", &port, "-t", "plant/press9/temperature", "-m", "99"]);
+    sent.unwrap().output();
+    assert_eq!(watcher.wait().output(), "alarms/press9 too hot: 99");
+}
+
+#[test]
+fn demo_can_end_by_itself_and_start_again_on_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments = [
+        "demo",
+        "--data",
+        data.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--health",
+        "127.0.0.1:0",
+        "--rounds",
+        "1",
+        "--exit",
+    ];
+    let first = Program::run(LOTMQ, &arguments).unwrap();
+    assert!(first.output().contains(r#""count":1"#), "{}", first.stdout);
+    // The count is kept: written with the next group commit, at the latest when the broker stops.
+    let second = Program::run(LOTMQ, &arguments).unwrap();
+    assert!(second.output().contains(r#""count":2"#), "{}", second.stdout);
+}
+
+#[test]
+fn demo_says_when_the_address_it_was_given_is_in_use() {
+    let occupied = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = occupied.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments = ["demo", "--data", data.to_str().unwrap(), "--listen", &taken, "--health", "127.0.0.1:0"];
+    let finished = Program::run(LOTMQ, &arguments).unwrap();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains(&taken) && finished.stderr.contains("in use"), "{}", finished.stderr);
+}

@@ -1,0 +1,39 @@
+//! The broker as a user sees it: the real binary, real sockets, other people's clients.
+//!
+//! Test target of the package `lotmq`, because only so does cargo build the binary first and say where it is.
+#![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
+
+mod bad_input;
+mod command_line;
+mod commands;
+mod demo;
+mod durability;
+mod ecosystem;
+mod metrics;
+mod slow_client;
+mod start;
+
+use lotmq_test_support::{Broker, BrokerOptions};
+
+/// The binary under test.
+const LOTMQ: &str = env!("CARGO_BIN_EXE_lotmq");
+
+/// The program of `lotmq demo`.
+const DEMO_PROGRAM: &str = include_str!("../../broker/cli/src/demo/program.lot");
+
+/// How to start a broker of this build.
+fn options() -> BrokerOptions {
+    BrokerOptions::new(LOTMQ)
+}
+
+/// A new broker with an empty data directory.
+fn broker() -> Broker {
+    options().start()
+}
+
+/// A new broker that runs the demo's program.
+fn demo_broker() -> Broker {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {DEMO_PROGRAM}"));
+    broker
+}

@@ -1,0 +1,102 @@
+//! A client that never reads costs a bounded amount of memory, and others do not notice it.
+
+use std::time::{Duration, Instant};
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX};
+
+use crate::broker;
+
+/// Payload of the flood; much of it at once, so that the bound is reached in few messages.
+const PAYLOAD_BYTES: usize = 64 * 1024;
+
+/// What the broker may grow by while nobody reads: output bounds of the one connection, buffers of the others.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
+
+#[test]
+fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
+    let broker = broker();
+    let mut pair = Pair::new(&broker);
+    let quiet = pair.p99();
+
+    let mut lazy = broker.client("lazy");
+    lazy.subscribe_to("flood", QoS::AtMostOnce).unwrap();
+    let before = broker.resident_bytes();
+    let mut flooder = broker.client("flooder");
+    let message = Publication::new("flood", vec![0; PAYLOAD_BYTES]);
+    let mut during = Duration::ZERO;
+    // 256 MiB, four times what may be kept.
+    for round in 0..4096 {
+        flooder.publish(&message).unwrap();
+        if round % 512 == 0 {
+            during = during.max(pair.p99());
+            let grown = broker.resident_bytes().saturating_sub(before);
+            assert!(grown < GROWTH_BYTES_MAX, "round {round}: {grown} bytes");
+        }
+    }
+    flooder.ping().unwrap();
+    let grown = broker.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes");
+    // Machines that run tests are busy: this tells being blocked from being slow, not more.
+    assert!(
+        during < quiet * 20 + Duration::from_millis(250),
+        "p99 {during:?} during the flood, {quiet:?} before"
+    );
+    let dropped = broker.metric("lotmq_publish_dropped_total").unwrap_or_default();
+    let is_closed = lazy.connection().wait_closed(Duration::from_millis(1)).unwrap();
+    assert!(
+        dropped > 0.0 || is_closed,
+        "what does not fit is dropped and counted, or the connection is closed"
+    );
+}
+
+#[test]
+fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
+    let broker = crate::options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "100").start();
+    let options = ConnectOptions::new("lazy").clean_start(false);
+    let mut lazy = broker.connect(&options);
+    lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();
+    lazy.disconnect().unwrap();
+    let mut publisher = broker.client("publisher");
+    for number in 0..150 {
+        publisher.publish(&Publication::new("orders", number.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let mut lazy = broker.connect(&options);
+    let first: Vec<String> = (0..100).map(|_| lazy.receive(WAIT_MAX).unwrap().unwrap().text()).collect();
+    let expected: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    assert_eq!(first, expected);
+    lazy.ping().unwrap();
+    assert!(
+        lazy.receive(Duration::ZERO).unwrap().is_none(),
+        "new messages are dropped when the queue is full"
+    );
+    assert_eq!(broker.metric("lotmq_publish_dropped_total"), Some(50.0));
+}
+
+/// A publisher and a subscriber that measure the way of a message.
+struct Pair {
+    publisher: Client,
+    subscriber: Client,
+}
+
+impl Pair {
+    fn new(broker: &Broker) -> Self {
+        let mut subscriber = broker.client("pair-sub");
+        subscriber.subscribe_to("pair", QoS::AtMostOnce).unwrap();
+        Self { publisher: broker.client("pair-pub"), subscriber }
+    }
+
+    /// The 99th percentile of 200 round trips.
+    fn p99(&mut self) -> Duration {
+        let mut times: Vec<Duration> = (0..200).map(|_| self.round_trip()).collect();
+        times.sort_unstable();
+        times[197]
+    }
+
+    fn round_trip(&mut self) -> Duration {
+        let start = Instant::now();
+        self.publisher.publish(&Publication::new("pair", "x")).unwrap();
+        assert!(self.subscriber.receive(WAIT_MAX).unwrap().is_some());
+        start.elapsed()
+    }
+}

@@ -1,0 +1,246 @@
+//! Starting under bad conditions: each is said in one clear line, and nothing is harmed.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Exited, Program, WAIT_MAX};
+
+use crate::{LOTMQ, broker, options};
+
+/// The one line that an ended broker said; log lines apart.
+fn error_line(exited: &Exited) -> String {
+    let lines: Vec<&str> = exited.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(lines.len(), 1, "{}", exited.stderr);
+    lines[0].to_owned()
+}
+
+#[test]
+fn a_new_broker_is_healthy_and_lets_root_in() {
+    let broker = broker();
+    let health = broker.http("/health");
+    assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"healthy"}"#));
+    assert_eq!(broker.http("/nothing").status, 404);
+    broker.root("root").disconnect().unwrap();
+    broker.client("anyone").disconnect().unwrap();
+}
+
+#[test]
+fn a_second_process_on_the_same_data_is_refused_in_one_line() {
+    let mut first = broker();
+    let exited = options().data(first.data()).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    let expected = format!(
+        "error: Data directory '{}' is in use by process {}.",
+        first.data().display(),
+        first.process_id()
+    );
+    assert_eq!(
+        error_line(&exited).to_lowercase().trim_end_matches('.'),
+        expected.to_lowercase().trim_end_matches('.')
+    );
+    assert!(exited.after < Duration::from_secs(5), "{:?}", exited.after);
+    // The first one did not notice, and its data are whole.
+    first.client("still").disconnect().unwrap();
+    first.kill();
+    first.start_again();
+}
+
+#[test]
+fn a_port_in_use_is_said_and_other_listeners_start() {
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = occupied.local_addr().unwrap().to_string();
+    let port = occupied.local_addr().unwrap().port().to_string();
+    let broker = options()
+        .listen_as_configured()
+        .variable("LOTMQ_LISTENER_MQTT_BIND", "127.0.0.1,127.0.0.2")
+        .variable("LOTMQ_LISTENER_MQTT_PORT", &port)
+        .start();
+    let said = broker.log().expect(&taken);
+    assert!(said.contains("in use"), "{said}");
+    assert_eq!(broker.address().to_string(), format!("127.0.0.2:{port}"));
+    broker.client("served").disconnect().unwrap();
+
+    let broker = options().health(&taken).start();
+    let said = broker.log().expect(&taken);
+    assert!(said.contains("in use"), "{said}");
+    broker.client("served").disconnect().unwrap();
+}
+
+#[test]
+fn without_any_mqtt_listener_it_ends_with_one_line() {
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = occupied.local_addr().unwrap().to_string();
+    let exited = options().listen(&taken).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    let line = error_line(&exited);
+    assert!(line.contains(&taken) && line.contains("in use"), "{line}");
+}
+
+#[test]
+fn a_full_disk_at_start_is_told_with_path_and_free_bytes() {
+    let Some(disk) = FullDisk::new() else { return };
+    // Empty data directory.
+    let data = disk.path().join("data");
+    let exited = options().data(&data).fail();
+    assert_full(&exited, &data);
+}
+
+#[test]
+fn a_full_disk_harms_no_file() {
+    let Some(disk) = FullDisk::with_megabytes(64) else { return };
+    let data = disk.path().join("data");
+    let mut broker = options().data(&data).start();
+    let mut client = broker.client("writer");
+    let kept = Publication::new("kept", "safe").retained().qos(QoS::AtLeastOnce);
+    assert!(!client.publish(&kept).unwrap().is_failure());
+    broker.kill();
+    let filler = disk.fill();
+    let exited = options().data(&data).fail();
+    assert_full(&exited, &data);
+    std::fs::remove_file(filler).unwrap();
+    broker.start_again();
+    let mut reader = broker.client("reader");
+    reader.subscribe_to("kept", QoS::AtMostOnce).unwrap();
+    assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().text(), "safe");
+}
+
+fn assert_full(exited: &Exited, data: &Path) {
+    assert_eq!(exited.status.code(), Some(1), "{exited:?}");
+    assert!(exited.after < Duration::from_secs(1), "{:?}", exited.after);
+    let line = error_line(exited);
+    assert!(line.contains(&data.display().to_string()) && line.contains("bytes free"), "{line}");
+}
+
+/// A small file system in memory; unmounted at the end. Needs the right to mount.
+struct FullDisk {
+    folder: tempfile::TempDir,
+}
+
+impl FullDisk {
+    /// One without room for anything.
+    fn new() -> Option<Self> {
+        Self::mount("size=64k")
+    }
+
+    fn with_megabytes(megabytes: u32) -> Option<Self> {
+        Self::mount(&format!("size={megabytes}m"))
+    }
+
+    fn mount(options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "none"])
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+        if !mounted {
+            eprintln!("skipped: mounting a small file system needs root");
+            return None;
+        }
+        Some(Self { folder })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Fills it to the last byte; the file can be removed again.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.path().join("filler");
+        // Fails at the end of the room, which is its purpose.
+        let _ = std::io::copy(&mut std::io::repeat(1), &mut std::fs::File::create(&path).unwrap());
+        path
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    let exited = options().data(&file.join("data")).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    assert!(error_line(&exited).contains(&file.display().to_string()), "{exited:?}");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("lotmq.redb");
+    std::fs::write(&store, vec![7; 100_000]).unwrap();
+    let exited = options().data(folder.path()).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    assert!(error_line(&exited).contains("lotmq.redb"), "{exited:?}");
+    assert_eq!(std::fs::read(&store).unwrap(), vec![7; 100_000]);
+}
+
+#[test]
+fn configuration_comes_from_file_environment_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lotmq.toml");
+    std::fs::write(&file, "[auth]\nanonymous = false\n[broker]\nname = 'from-file'\n").unwrap();
+    let broker =
+        options().argument("--config").argument(&file).variable("LOTMQ_BROKER_NAME", "from-env").start();
+    let refused = Client::connect(broker.address(), &ConnectOptions::new("x")).unwrap_err();
+    assert!(refused.to_string().contains("not authorized"), "{refused}");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Config", QoS::AtMostOnce).unwrap();
+    let config = root.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(
+        config.contains(r#""Name":"from-env""#) && config.contains(r#""AnonymousLogin":false"#),
+        "{config}"
+    );
+}
+
+#[test]
+fn an_unknown_key_in_the_file_names_the_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lotmq.toml");
+    std::fs::write(&file, "[listener.mqtt]\nprot = 1\n").unwrap();
+    let exited = options().argument("--config").argument(&file).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    let line = error_line(&exited);
+    assert!(
+        line.contains("listener.mqtt.prot") && line.contains("did you mean `listener.mqtt.port`?"),
+        "{line}"
+    );
+}
+
+#[test]
+fn secure_prints_a_password_once_and_shuts_anonymous_clients_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let arguments = [
+        "serve",
+        "--secure",
+        "--data",
+        data.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--health",
+        "127.0.0.1:0",
+    ];
+    let mut first = Program::start(LOTMQ, &arguments).unwrap();
+    let told = first.stdout.expect("password of root");
+    let password = told.rsplit(' ').next().unwrap().to_owned();
+    let address = first.stdout.expect("listening mqtt ").rsplit(' ').next().unwrap().to_owned();
+    Client::connect(&address, &ConnectOptions::new("x").user("root", password.as_str())).unwrap();
+    for refused in [ConnectOptions::new("x"), ConnectOptions::new("x").user("root", "coreflux")] {
+        assert!(Client::connect(&address, &refused).is_err());
+    }
+    first.kill();
+    let second = Program::start(LOTMQ, &arguments).unwrap();
+    let address = second.stdout.expect("listening mqtt ").rsplit(' ').next().unwrap().to_owned();
+    Client::connect(&address, &ConnectOptions::new("x").user("root", password.as_str())).unwrap();
+    assert!(!second.stdout.text().contains("password"), "{}", second.stdout.text());
+}

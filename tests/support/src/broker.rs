@@ -1,0 +1,321 @@
+//! A broker in a process of its own.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use lotmq_client::{Client, ConnectOptions};
+use tempfile::TempDir;
+
+use crate::{Lines, Reply, Response, WAIT_MAX, get, reply};
+
+/// How a broker is started.
+#[derive(Clone, Debug)]
+pub struct BrokerOptions {
+    binary: PathBuf,
+    arguments: Vec<OsString>,
+    variables: Vec<(String, String)>,
+    listen: Option<String>,
+    health: String,
+    data: Option<PathBuf>,
+}
+
+impl BrokerOptions {
+    /// The defaults: free ports on loopback, a new data directory. `binary` is `env!("CARGO_BIN_EXE_lotmq")` of the test.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        Self {
+            binary: binary.into(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            health: "127.0.0.1:0".to_owned(),
+            data: None,
+        }
+    }
+
+    /// Adds an argument to `lotmq serve`.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Sets an environment variable. No others with our prefix reach the broker.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Listens here instead of on a free port.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
+        self
+    }
+
+    /// Leaves the MQTT listener to file and environment.
+    #[must_use]
+    pub fn listen_as_configured(mut self) -> Self {
+        self.listen = None;
+        self
+    }
+
+    /// Serves health here instead of on a free port.
+    #[must_use]
+    pub fn health(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.health);
+        self
+    }
+
+    /// Uses this data directory, which the caller owns.
+    #[must_use]
+    pub fn data(mut self, data: &Path) -> Self {
+        self.data = Some(data.to_owned());
+        self
+    }
+
+    /// Starts a broker and waits until it listens.
+    ///
+    /// # Panics
+    /// When it ends instead, with what it said.
+    pub fn start(self) -> Broker {
+        let own = TempDir::new().unwrap();
+        let data = self.data.clone().unwrap_or_else(|| own.path().join("data"));
+        let process = Process::spawn(&self, &data);
+        let mut broker = Broker { options: self, data, _own: own, process, mqtt: None, health: None };
+        broker.wait_until_listening();
+        broker
+    }
+
+    /// Starts a broker that must not come up, and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end within [`WAIT_MAX`].
+    pub fn fail(self) -> Exited {
+        let own = TempDir::new().unwrap();
+        let data = self.data.clone().unwrap_or_else(|| own.path().join("data"));
+        let start = Instant::now();
+        let mut process = Process::spawn(&self, &data);
+        let status = process.wait();
+        Exited {
+            status,
+            after: start.elapsed(),
+            stdout: process.stdout.text(),
+            stderr: process.stderr.text(),
+        }
+    }
+
+    /// The command line of `lotmq serve`.
+    fn command(&self, data: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("serve").arg("--data").arg(data);
+        command.args(["--health", &self.health]).args(&self.arguments);
+        if let Some(listen) = &self.listen {
+            command.args(["--listen", listen]);
+        }
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("LOTMQ_") {
+                command.env_remove(name);
+            }
+        }
+        // No file of the user's who runs the tests.
+        command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// A broker that ended by itself.
+#[derive(Debug)]
+pub struct Exited {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// How long it lived.
+    pub after: Duration,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// A running broker; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Broker {
+    options: BrokerOptions,
+    data: PathBuf,
+    /// Deletes the data directory, unless the caller owns that.
+    _own: TempDir,
+    process: Process,
+    mqtt: Option<SocketAddr>,
+    health: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+impl Process {
+    fn spawn(options: &BrokerOptions, data: &Path) -> Self {
+        let mut command = options.command(data);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", options.binary.display()));
+        let stdout = Lines::collect(child.stdout.take().unwrap());
+        let stderr = Lines::collect(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+                panic!("the broker does not end; it said:\n{}", self.stderr.text());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Broker {
+    /// Address of the MQTT listener.
+    pub fn address(&self) -> SocketAddr {
+        self.mqtt.expect("the MQTT listener is up")
+    }
+
+    /// Port of the MQTT listener, as text for command lines.
+    pub fn port(&self) -> String {
+        self.address().port().to_string()
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&self) -> &Lines {
+        &self.process.stderr
+    }
+
+    /// Number of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Resident memory of its process in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has a size");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// A path on its health port.
+    pub fn http(&self, path: &str) -> Response {
+        get(self.health.expect("the health port is up"), path)
+    }
+
+    /// A figure of `/metrics`: the first line that starts with `name`; `None` without one.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let is_ours = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        self.http("/metrics").body.lines().find(is_ours)?.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Connects an anonymous client.
+    ///
+    /// # Panics
+    /// When the broker refuses it.
+    pub fn client(&self, client_id: &str) -> Client {
+        self.connect(&ConnectOptions::new(client_id))
+    }
+
+    /// Connects with these options.
+    ///
+    /// # Panics
+    /// When the broker refuses them.
+    pub fn connect(&self, options: &ConnectOptions) -> Client {
+        let connected = Client::connect(self.address(), options);
+        connected.unwrap_or_else(|error| panic!("{error}; the broker said:\n{}", self.log().text()))
+    }
+
+    /// Connects as `root` with the password of a new broker.
+    pub fn root(&self, client_id: &str) -> Client {
+        self.connect(&ConnectOptions::new(client_id).user("root", "coreflux"))
+    }
+
+    /// Sends a command as `root` and waits for its reply.
+    ///
+    /// # Panics
+    /// When no reply comes.
+    pub fn command(&self, command: &str) -> Reply {
+        reply::exchange(&mut self.root(""), command)
+    }
+
+    /// Like [`Broker::command`], and the command must succeed.
+    pub fn command_ok(&self, command: &str) -> Reply {
+        let reply = self.command(command);
+        assert!(reply.success(), "{command}: {reply:?}");
+        reply
+    }
+
+    /// Kills the process as `kill -9` does, and waits for its end.
+    pub fn kill(&mut self) {
+        self.process.child.kill().unwrap();
+        self.process.child.wait().unwrap();
+    }
+
+    /// Tells it to stop as a service manager does, and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        let id = rustix::process::Pid::from_child(&self.process.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.process.wait()
+    }
+
+    /// Starts a new process on the same data, after [`Broker::kill`] or [`Broker::stop`]; on new ports unless they were given.
+    pub fn start_again(&mut self) {
+        self.process = Process::spawn(&self.options, &self.data);
+        self.wait_until_listening();
+    }
+
+    fn wait_until_listening(&mut self) {
+        self.mqtt = self.wait_for_listener("mqtt");
+        self.health = self.wait_for_listener("health");
+        assert!(self.mqtt.is_some(), "the broker ended:\n{}", self.log().text());
+    }
+
+    /// The address that the broker says this listener has; `None` when it could not listen, or ended.
+    fn wait_for_listener(&self, name: &str) -> Option<SocketAddr> {
+        let up = format!("listening {name} ");
+        let down = format!("not listening {name} ");
+        let found = self.process.stdout.wait_for(&up, |line| {
+            if line.starts_with(&down) {
+                Some(None)
+            } else {
+                line.strip_prefix(&up).map(|text| text.parse().ok())
+            }
+        });
+        found.flatten()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have been killed before.
+        let _ = self.process.child.kill();
+        let _ = self.process.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the broker said:\n{}\n{}", self.process.stdout.text(), self.log().text());
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What end-to-end tests need: a real broker in a process of its own, clients, commands, other programs.
+//!
+//! A test starts a [`Broker`] on free ports with a data directory of its own, kills and restarts it, and talks to it with
+//! [`lotmq_client`], [`Broker::command`] or other people's programs ([`Program`]). Everything is gone when the test ends.
+//!
+//! Invariants: nothing is shared between tests; every wait has an end and says what it waited for. All failures panic: these
+//! functions are for tests only.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "test code: a failure is a panic with its place, and what the broker said belongs to it"
+)]
+
+mod broker;
+mod http;
+mod lines;
+mod program;
+mod reply;
+mod wait;
+
+pub use broker::{Broker, BrokerOptions, Exited};
+pub use http::{Response, get};
+pub use lines::Lines;
+pub use program::{Finished, Program, python_with_paho};
+pub use reply::Reply;
+pub use wait::{WAIT_MAX, eventually};

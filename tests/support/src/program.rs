@@ -1,0 +1,151 @@
+//! Other people's programs: started, fed, waited for.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use crate::{Lines, WAIT_MAX};
+
+/// Set by `scripts/test`, which has installed everything: then a missing program is a failure instead of a skipped test.
+const REQUIRE_ALL: &str = "LOTMQ_TEST_REQUIRE_ALL";
+
+/// A running program; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    name: String,
+    /// What it writes to standard output.
+    pub stdout: Lines,
+    /// What it writes to standard error.
+    pub stderr: Lines,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// Starts a program with these arguments; `None`, with a note, when it is not installed.
+    ///
+    /// # Panics
+    /// When it is not installed although everything should be ([`REQUIRE_ALL`] is set).
+    pub fn start(name: impl AsRef<Path>, arguments: &[&str]) -> Option<Self> {
+        Self::start_with_input(name, arguments, "")
+    }
+
+    /// The same with this text on standard input.
+    ///
+    /// # Panics
+    /// As [`Program::start`].
+    pub fn start_with_input(name: impl AsRef<Path>, arguments: &[&str], input: &str) -> Option<Self> {
+        let name = name.as_ref();
+        let mut command = Command::new(name);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return missing(&format!("{}: {error}", name.display())),
+        };
+        // A program that ends without reading everything is judged by its exit status.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let stdout = Lines::collect(child.stdout.take().unwrap());
+        let stderr = Lines::collect(child.stderr.take().unwrap());
+        Some(Self { child, name: name.display().to_string(), stdout, stderr })
+    }
+
+    /// Runs a program to its end.
+    ///
+    /// # Panics
+    /// As [`Program::start`] and [`Program::wait`].
+    pub fn run(name: impl AsRef<Path>, arguments: &[&str]) -> Option<Finished> {
+        Self::start(name, arguments).map(Self::wait)
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end within [`WAIT_MAX`].
+    pub fn wait(mut self) -> Finished {
+        let deadline = Instant::now() + WAIT_MAX;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() > deadline => panic!(
+                    "{} does not end; it said:\n{}\n{}",
+                    self.name,
+                    self.stdout.text(),
+                    self.stderr.text()
+                ),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        // Both streams end with the process.
+        self.stdout.wait_for("end", |_| None::<()>);
+        self.stderr.wait_for("end", |_| None::<()>);
+        Finished { status, stdout: self.stdout.text(), stderr: self.stderr.text() }
+    }
+
+    /// Number of its process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does, and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Finished {
+    /// Standard output of a program that succeeded.
+    ///
+    /// # Panics
+    /// When it failed, with what it said.
+    pub fn output(&self) -> &str {
+        assert!(self.status.success(), "{}:\n{}\n{}", self.status, self.stdout, self.stderr);
+        &self.stdout
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Python that has paho-mqtt: `$LOTMQ_TEST_PYTHON`, or `python3`; `None`, with a note, without one.
+///
+/// # Panics
+/// When there is none although everything should be installed.
+pub fn python_with_paho() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = PYTHON.get_or_init(|| {
+        let candidates = [std::env::var_os("LOTMQ_TEST_PYTHON"), Some("python3".into())];
+        let has_paho = |python: &PathBuf| {
+            Command::new(python)
+                .args(["-c", "import paho.mqtt.client"])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        candidates.into_iter().flatten().map(PathBuf::from).find(has_paho)
+    });
+    found.clone().or_else(|| missing("python3 with paho-mqtt"))
+}
+
+fn missing<T>(what: &str) -> Option<T> {
+    assert!(std::env::var_os(REQUIRE_ALL).is_none(), "not installed: {what}");
+    eprintln!("skipped, not installed: {what}");
+    None
+}
