@@ -2,7 +2,6 @@
 //!
 //! Everything about one Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
 use crate::protocol::connect::Request;
+use crate::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -120,7 +120,7 @@ fn create(
     let mut state = ClientState {
         link: None,
         session: Session::new(session_options(request, turn)),
-        subscriptions: BTreeMap::new(),
+        subscriptions: Subscriptions::default(),
         identity: Arc::clone(identity),
         will: WillState::None,
         expiry: request.expiry,

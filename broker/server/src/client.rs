@@ -5,7 +5,6 @@
 //! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
 //! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`net::outbound`).
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,7 +22,7 @@ use crate::net::connection::Connection;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::retain::Replay;
-use crate::subscription::{Identifiers, Options};
+use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -45,7 +44,7 @@ pub(crate) struct Client {
 pub(crate) struct ClientState {
     pub(crate) link: Option<Link>,
     pub(crate) session: Session<Queued>,
-    pub(crate) subscriptions: BTreeMap<Box<str>, Options>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) identity: Arc<Identity>,
     pub(crate) will: WillState<Box<WillMessage>>,
     /// How long the session outlives its connection.

@@ -63,6 +63,8 @@ pub(crate) struct FanOut {
 impl Turn {
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
+        // Also a message without receivers has its counts, its last value and its guests.
+        self.call_flusher();
         let topic = self.arena.text(publication.topic);
         let is_volatile = crate::sys::is_system(topic);
         let route = self.routes.take(tenant, topic);

@@ -43,6 +43,9 @@ use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use run_action::Waiting;
 
+#[cfg(test)]
+mod tests;
+
 /// See the module's documentation.
 pub(crate) struct Guests {
     pub(crate) tenant: TenantId,

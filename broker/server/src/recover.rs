@@ -2,7 +2,7 @@
 
 mod tenants;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tracing::warn;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
-use crate::subscription::{Identifiers, Options};
+use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -75,7 +75,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     let state = ClientState {
         link: None,
         session: session(broker, &recovered, messages),
-        subscriptions: BTreeMap::new(),
+        subscriptions: Subscriptions::default(),
         identity: Arc::new(identity),
         will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at)),
         expiry,
@@ -92,7 +92,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     for subscription in &recovered.subscriptions {
         let options = options(subscription);
         tenant.subscribe(&client, &subscription.filter, options);
-        client.state.lock().subscriptions.insert(subscription.filter.as_str().into(), options);
+        client.state.lock().subscriptions.insert(&subscription.filter, options);
     }
     tenant.sessions.lock().insert(client_id, Arc::clone(&client));
     broker.absences.add(&client, deadlines);

@@ -77,7 +77,7 @@ impl From<OpenError> for StartError {
 
 /// A running broker. Dropping it without [`Server::stop`] leaves its threads running.
 pub struct Server {
-    broker: Arc<Broker>,
+    pub(crate) broker: Arc<Broker>,
     threads: ShardThreads,
     housekeeper: JoinHandle<()>,
     /// Threads of commands and of the `$SYS` tree.

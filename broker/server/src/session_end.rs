@@ -95,7 +95,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) -> bool {
         state.session.disconnect();
         (std::mem::take(&mut state.subscriptions), state.will.handle_session_end())
     };
-    for filter in subscriptions.keys() {
+    for filter in subscriptions.filters() {
         client.tenant.unsubscribe(client, filter);
     }
     turn.broker.numbers.give_back(client.number);

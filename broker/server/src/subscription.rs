@@ -63,6 +63,42 @@ impl From<Vec<NonZeroU32>> for Identifiers {
     }
 }
 
+/// The subscriptions of one session by filter, ordered. Most sessions have few, so it is a plain list: a map's first node alone would
+/// take 400 bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions(Vec<(Box<str>, Options)>);
+
+impl Subscriptions {
+    /// Adds a subscription or replaces its options. Cost: O(subscriptions).
+    pub(crate) fn insert(&mut self, filter: &str, options: Options) {
+        match self.find(filter) {
+            Ok(at) => self.0[at].1 = options,
+            Err(at) => {
+                self.0.reserve_exact(usize::from(self.0.is_empty()));
+                self.0.insert(at, (filter.into(), options));
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, filter: &str) {
+        if let Ok(at) = self.find(filter) {
+            self.0.remove(at);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn filters(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(filter, _)| &**filter)
+    }
+
+    fn find(&self, filter: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (**known).cmp(filter))
+    }
+}
+
 impl Options {
     /// Whether these options deliver messages of `topic`, which the filter matches.
     pub(crate) fn cover(self, topic: &str) -> bool {

@@ -121,7 +121,7 @@ fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, Refusal> {
 fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &mut Granted) {
     let client = &open.client;
     let is_new = client.tenant.subscribe(client, &asked.filter, options).is_none();
-    client.state.lock().subscriptions.insert(asked.filter.clone(), options);
+    client.state.lock().subscriptions.insert(&asked.filter, options);
     if client.is_durable() {
         turn.batch.push(Op::PutSubscription(&client.subscription_row(&asked.filter, options)));
     }

@@ -1,0 +1,123 @@
+//! Guests through the real broker: text compiled here, messages over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lot_to_wasm::{CompileOptions, Form};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_definitions::Origin;
+use lotmq_store::Batch;
+
+use super::Guests;
+use crate::Server;
+use crate::config::{Config, DataDirectory, Sources};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Running {
+    server: Server,
+    _dir: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(durability: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(Sources {
+            environment: vec![
+                ("LOTMQ_LISTENER_MQTT_PORT".into(), "0".into()),
+                ("LOTMQ_LISTENER_MQTT_BIND".into(), "127.0.0.1".into()),
+                ("LOTMQ_STORE_DURABILITY".into(), durability.into()),
+            ],
+            data: DataDirectory { path: dir.path().into(), origin: "test" },
+            ..Sources::default()
+        })
+        .unwrap();
+        Self { server: Server::start(&config).unwrap(), _dir: dir }
+    }
+
+    fn client(&self, id: &str) -> Client {
+        Client::connect(&self.server.addresses()[0].1.to_string(), &ConnectOptions::new(id)).unwrap()
+    }
+
+    fn deploy(&self, source: &str) {
+        let broker = &self.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+        for entity in lot_to_wasm::compile(source, &options).entities {
+            let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
+            let text = &source[entity.range];
+            let owner = None;
+            let at = jiff::Timestamp::now();
+            let deployment =
+                Guests::load_action(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at)
+                    .unwrap();
+            Guests::deploy(&tenant, broker, deployment, &mut Batch::new()).unwrap();
+        }
+    }
+}
+
+fn receive(client: &mut Client) -> (String, String) {
+    let message = client.receive(PATIENCE).unwrap().expect("a message comes");
+    (message.topic.clone(), message.text())
+}
+
+#[test]
+fn an_action_answers_a_message() {
+    let running = Running::start("none");
+    running.deploy(
+        "DEFINE ACTION Hot\nON TOPIC \"s/+/t\" DO\n    SET \"id\" WITH TOPIC POSITION 2\n    IF PAYLOAD > 30 THEN\n        \
+         PUBLISH TOPIC \"alarm/\" + {id} WITH \"hot \" + PAYLOAD\n",
+    );
+    let mut client = running.client("c");
+    client.subscribe_to("alarm/#", QoS::AtMostOnce).unwrap();
+    for payload in ["30", "31"] {
+        client.publish(&Publication::new("s/k1/t", payload)).unwrap();
+    }
+    assert_eq!(receive(&mut client), ("alarm/k1".into(), "hot 31".into()));
+    running.server.stop();
+}
+
+#[test]
+fn a_loop_runs_on_an_executor_and_keeps_the_order() {
+    let running = Running::start("none");
+    running.deploy(
+        "DEFINE ACTION Count\nON TOPIC \"n\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n        \
+         PUBLISH TOPIC \"out\" WITH PAYLOAD + \":\" + {i}\n    UNTIL {i} == 3\n",
+    );
+    let mut client = running.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    for payload in ["a", "b"] {
+        client.publish(&Publication::new("n", payload)).unwrap();
+    }
+    let got: Vec<String> = (0..6).map(|_| receive(&mut client).1).collect();
+    assert_eq!(got, ["a:1", "a:2", "a:3", "b:1", "b:2", "b:3"]);
+    running.server.stop();
+}
+
+#[test]
+fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
+    let running = Running::start("none");
+    running.deploy(
+        "DEFINE ACTION Keep\nON TOPIC \"in\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    \
+         PUBLISH TOPIC \"o\" WITH GET TOPIC \"n\"\nDEFINE ACTION Ping\nON TOPIC \"ping\" DO\n    PUBLISH TOPIC \"ping\" WITH PAYLOAD\n",
+    );
+    let mut client = running.client("c");
+    client.subscribe_to("o", QoS::AtMostOnce).unwrap();
+    for expected in ["1", "2", "3"] {
+        client.publish(&Publication::new("in", "x")).unwrap();
+        assert_eq!(receive(&mut client).1, expected);
+    }
+    client.subscribe_to("ping", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("ping", "x")).unwrap();
+    let mut hops = 0;
+    let tenant = running.server.broker.tenants.default_tenant();
+    while Arc::clone(&tenant).guests.changed_errors.lock().is_empty() && hops < 200 {
+        receive(&mut client);
+        hops += 1;
+        if running.server.broker.counters.hops_exceeded.get() > 0 {
+            break;
+        }
+    }
+    assert_eq!(running.server.broker.counters.hops_exceeded.get(), 1);
+    running.server.stop();
+}
