@@ -312,3 +312,41 @@ fn pairs(kinds: &mut Vec<ExpressionKind>, left: impl Fn() -> Expression, right: 
         otherwise: boxed(right()),
     });
 }
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "other sections do not matter")]
+/// The text of the core module of a program's only Action.
+fn core_text(source: &str) -> String {
+    let compilation = crate::compile(source, &crate::CompileOptions::default());
+    let [entity] = compilation.entities.as_slice() else { panic!("one entity is wanted") };
+    let component = &entity.output.as_ref().unwrap_or_else(|| panic!("{:?}", entity.diagnostics)).component;
+    let range = wasmparser::Parser::new(0)
+        .parse_all(component)
+        .find_map(|payload| match payload.unwrap() {
+            wasmparser::Payload::ModuleSection { unchecked_range, .. } => Some(unchecked_range),
+            _ => None,
+        })
+        .unwrap();
+    wasmprinter::print_bytes(&component[range.start as usize..range.end as usize]).unwrap()
+}
+
+/// Reviewed like code: what is called, what is a machine instruction, what is constant.
+#[test]
+fn generated_code_is_as_expected() {
+    for (name, source) in [
+        ("pass_through", "DEFINE ACTION P\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n"),
+        (
+            "known_kinds_are_machine_numbers",
+            "DEFINE ACTION K\nON TOPIC \"in\" DO\n    SET \"t\" WITH PAYLOAD AS DOUBLE\n    SET \"f\" WITH {t} * 9 / 5 + 32\n    IF {f} > 80.5 AND NOT {t} == 0 THEN\n        PUBLISH TOPIC \"o\" WITH {f}\n",
+        ),
+        (
+            "wildcards_and_literals",
+            "DEFINE ACTION W\nON TOPIC \"s/+/t\" DO\n    PUBLISH TOPIC \"out/+/x\" WITH { \"id\": TOPIC POSITION 2, \"v\": PAYLOAD, \"ok\": TRUE } AND QOS 1 RETAIN\n",
+        ),
+        (
+            "callable",
+            "DEFINE ACTION C\nINPUT a AS DOUBLE\nDO\n    SET \"m\" WITH FILTER {a} USING REGEX \"[0-9]+\"\nRETURN\n    OUTPUT m\n",
+        ),
+    ] {
+        insta::assert_snapshot!(name, core_text(source));
+    }
+}
