@@ -112,6 +112,7 @@ pub(crate) fn connection_closed(
         turn.flush();
         open.client.tell(connection, &reason);
         crate::session_end::detach(&open.client, connection, &reason, turn);
+        crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
     }
     // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.
     let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);

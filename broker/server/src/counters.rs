@@ -44,6 +44,12 @@ counters! {
     connect_timeouts;
     /// CONNECT packets refused.
     connects_refused;
+    /// CONNECT packets accepted.
+    connects_accepted;
+    /// MQTT packets of every type received from Clients.
+    packets_received;
+    /// MQTT packets of every type sent to Clients.
+    packets_sent;
     /// Bytes read from Clients.
     bytes_received;
     /// Bytes handed to Clients.
@@ -110,6 +116,9 @@ impl Counters {
 /// threads share.
 #[derive(Debug, Default)]
 pub(crate) struct TurnCounts {
+    pub(crate) packets_received: u64,
+    /// Packets other than PUBLISH.
+    pub(crate) control_sent: u64,
     pub(crate) publish_received: u64,
     pub(crate) publish_bytes_received: u64,
     pub(crate) publish_internal: u64,
@@ -121,7 +130,12 @@ pub(crate) struct TurnCounts {
 impl TurnCounts {
     /// Adds everything to the broker's counters and starts from zero.
     pub(crate) fn settle(&mut self, counters: &Counters) {
+        let packets_sent = self.publish_sent + std::mem::take(&mut self.control_sent);
+        if packets_sent > 0 {
+            counters.packets_sent.add(packets_sent);
+        }
         for (counted, counter) in [
+            (&mut self.packets_received, &counters.packets_received),
             (&mut self.publish_received, &counters.publish_received),
             (&mut self.publish_bytes_received, &counters.publish_bytes_received),
             (&mut self.publish_internal, &counters.publish_internal),

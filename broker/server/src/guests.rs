@@ -30,7 +30,6 @@ use tracing::debug;
 pub(crate) use deploy::{DeployError, Deployed, Deployment};
 pub(crate) use effects::{encoded, publish};
 pub(crate) use events::GuestEvents;
-pub(crate) use records::publish_system;
 pub(crate) use restore::{definitions, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
@@ -197,7 +196,7 @@ pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for definition in changed {
         if let Some(record) = definition.activity.last_error() {
             let topic = format!("{}/Error", definition.sys_topic());
-            publish_system(turn, tenant, &topic, record.to_json().as_bytes());
+            crate::sys::publish(turn, tenant, &topic, record.to_json().as_bytes(), true);
         }
     }
 }

@@ -8,6 +8,7 @@ use lotmq_store::{MessageId, Op, RetainedRow};
 use crate::message::Message;
 use crate::net::turn::Turn;
 use crate::subscription::Options;
+use crate::sys::Pending;
 use crate::tenant::Tenant;
 
 impl Tenant {
@@ -68,22 +69,31 @@ pub(crate) struct Replay {
     after: Option<Box<str>>,
     slice: std::collections::VecDeque<Arc<Message>>,
     is_scanned: bool,
+    /// What the subscription gets of the `$SYS` tree.
+    system: std::collections::VecDeque<Pending>,
 }
 
 impl Replay {
-    pub(crate) fn new(filter: &str, options: Options) -> Self {
+    pub(crate) fn new(filter: &str, options: Options, system: std::collections::VecDeque<Pending>) -> Self {
         Self {
             filter: filter.into(),
             options,
             after: None,
             slice: std::collections::VecDeque::new(),
             is_scanned: false,
+            system,
         }
     }
 
     /// The next message, or `None` when all have been sent.
     pub(crate) fn next(&mut self, tenant: &Tenant, wall_ms: u64) -> Option<Arc<Message>> {
         loop {
+            if let Some(pending) = self.system.pop_front() {
+                if let Some(message) = pending.message() {
+                    return Some(message);
+                }
+                continue;
+            }
             if let Some(message) = self.slice.pop_front() {
                 return Some(message);
             }

@@ -9,8 +9,16 @@
 
 mod clients;
 mod clockwork;
+mod documents;
+mod figures;
+mod listing;
+mod load;
+pub(crate) mod logins;
+mod monitor;
+mod process;
 mod published;
 mod rows;
+mod snapshot;
 mod time;
 mod users;
 
@@ -20,7 +28,10 @@ use lotmq_codec::QoS;
 
 pub(crate) use clients::page as clients_page;
 pub(crate) use clockwork::{Sys, start};
+use documents::config as config_json;
+pub(crate) use figures::Counted;
 pub(crate) use published::{published, published_by_guest};
+pub(crate) use snapshot::{Pending, snapshot};
 pub(crate) use users::{users_changed, users_json};
 
 use crate::net::turn::Turn;

@@ -3,7 +3,7 @@
 //! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none is held while a message is written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use lotmq_auth::{Decide, Directory};
@@ -16,6 +16,7 @@ use crate::guests::Guests;
 use crate::message::Message;
 use crate::route::{Route, Target};
 use crate::subscription::{Index, Options, SharedGroup, Subscriber};
+use crate::sys::Counted;
 use crate::variables::Variables;
 
 /// See the module's documentation.
@@ -27,6 +28,9 @@ pub(crate) struct Tenant {
     index: RwLock<Index>,
     /// Changes whenever a route may have changed.
     pub(crate) generation: AtomicU64,
+    /// Subscriptions to `$share/…`.
+    shared: AtomicUsize,
+    pub(crate) counted: Counted,
     pub(crate) retained: RwLock<RetainedIndex<Arc<Message>>>,
     pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
     pub(crate) users: Arc<Directory>,
@@ -52,6 +56,8 @@ impl Tenant {
             index: RwLock::new(Index::new()),
             // Zero means "nothing known" in the threads' caches.
             generation: AtomicU64::new(1),
+            shared: AtomicUsize::new(0),
+            counted: Counted::default(),
             retained: RwLock::new(RetainedIndex::new()),
             sessions: Mutex::new(HashMap::new()),
             users,
@@ -97,6 +103,9 @@ impl Tenant {
             _ => index.insert(filter, client.session_id, subscriber),
         };
         drop(index);
+        if replaced.is_none() && is_shared(filter) {
+            self.shared.fetch_add(1, Ordering::Relaxed);
+        }
         self.routes_changed();
         replaced.map(|subscriber| subscriber.options)
     }
@@ -110,15 +119,40 @@ impl Tenant {
         };
         drop(index);
         if removed.is_some() {
+            if is_shared(filter) {
+                self.shared.fetch_sub(1, Ordering::Relaxed);
+            }
             self.routes_changed();
         }
         removed.is_some()
+    }
+
+    /// Whether somebody is subscribed to a topic that the broker publishes itself.
+    pub(crate) fn has_subscribers(&self, topic: &str) -> bool {
+        let mut found = false;
+        self.index.read().visit(topic, |matched| {
+            found |= match matched {
+                Match::Subscriber(_, subscriber) => subscriber.options.cover(topic),
+                Match::Group(_) => true,
+            };
+        });
+        found
+    }
+
+    /// Number of shared subscriptions.
+    pub(crate) fn shared_subscriptions(&self) -> usize {
+        self.shared.load(Ordering::Relaxed)
     }
 
     /// Number of subscriptions.
     pub(crate) fn subscriptions(&self) -> usize {
         self.index.read().len()
     }
+}
+
+/// Whether a filter that was granted is that of a shared subscription.
+fn is_shared(filter: &str) -> bool {
+    filter.starts_with("$share/")
 }
 
 /// One target per Client.

@@ -70,11 +70,5 @@ pub(super) fn publish_trace(
     trace: &TraceRecord,
 ) {
     let topic = format!("{}/Trace", definition.sys_topic());
-    publish_system(turn, tenant, &topic, trace.to_json().as_bytes());
-}
-
-/// A live message below `$SYS`, to those who may see it.
-pub(crate) fn publish_system(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
-    let publication = effects::encoded(turn, topic, payload, lotmq_codec::QoS::ExactlyOnce, false, 0);
-    turn.publish(tenant, &publication);
+    crate::sys::publish(turn, tenant, &topic, trace.to_json().as_bytes(), false);
 }

@@ -273,6 +273,7 @@ impl Connection {
                 break;
             }
             let len = header.packet_len();
+            turn.counts.packets_received += 1;
             self.handle(input, turn, header, rest.slice(0, len))?;
             rest = rest.slice(len, rest.len() - len);
         }

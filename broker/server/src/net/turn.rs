@@ -139,6 +139,7 @@ impl Turn {
     /// Appends an acknowledgement or another control packet for `client`.
     pub(crate) fn control(&mut self, client: &Arc<Client>, encode: impl FnOnce(&mut Vec<u8>)) {
         let (span, ()) = self.arena.encode(encode);
+        self.counts.control_sent += 1;
         self.entry(client).items.control(span);
     }
 

@@ -21,6 +21,7 @@ use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
+use crate::sys;
 use crate::will::WillMessage;
 
 /// What a CONNECT asks for, owned.
@@ -36,6 +37,7 @@ pub(crate) struct Request {
     pub(crate) receive_maximum: u16,
     pub(crate) packet_bytes_max: u32,
     wants_problem_information: bool,
+    user_name: Option<Box<str>>,
     pub(crate) will: Option<Box<WillMessage>>,
 }
 
@@ -138,6 +140,7 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
         receive_maximum: properties.receive_maximum().get(),
         packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
         wants_problem_information: properties.request_problem_information(),
+        user_name: connect.user_name.map(Into::into),
         will: will.map(Box::new),
     })
 }
@@ -158,6 +161,8 @@ fn accept(
                 LoginRefusal::BadCredentials => ReasonCode::BadUserNameOrPassword,
                 _ => ReasonCode::NotAuthorized,
             };
+            let user = request.user_name.as_deref();
+            sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
             return Err(refuse(connection, request.version, reason, Some(&refusal.to_string())));
         }
     };
@@ -181,7 +186,9 @@ fn accept(
     }
     client.send_waiting(turn);
     tenant.guests.connected(&client);
+    turn.broker.counters.connects_accepted.add(1);
     turn.broker.logged_in(connection, &client);
+    sys::logins::connected(turn, &client, connection);
     Ok(Open {
         client,
         version: request.version,

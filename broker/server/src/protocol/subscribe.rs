@@ -18,6 +18,7 @@ use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::retain::Replay;
 use crate::subscription::Options;
+use crate::sys;
 
 /// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
 pub(crate) struct Granted {
@@ -132,7 +133,8 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
     };
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with("$share/") {
-        granted.replays.push(Replay::new(&asked.filter, options));
+        let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
+        granted.replays.push(Replay::new(&asked.filter, options, system));
     }
     client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }

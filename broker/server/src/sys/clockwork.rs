@@ -6,8 +6,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use serde_json::json;
 use tracing::{info, warn};
 
+use super::documents::{Document, PERIODIC};
+use super::figures::Figures;
+use super::listing::Listings;
+use super::load::Loads;
+use super::time::utc_text;
+use super::{monitor, process};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::net::turn::Turn;
@@ -15,6 +22,9 @@ use crate::tenant::Tenant;
 
 /// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// Time between two rounds of the figures below `$SYS/Coreflux`.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often the log says that `root` has the password that everybody knows.
 const DEFAULT_PASSWORD_WARNING: Duration = Duration::from_secs(3600);
@@ -26,6 +36,20 @@ pub(crate) struct Sys {
     changed: Condvar,
     /// Changes of accounts; sessions are looked through after each.
     users_generation: AtomicU64,
+    started: Started,
+    /// Tenths of a percent of one core, over the last interval.
+    cpu_permille: AtomicU64,
+    loads: Mutex<Loads>,
+    listings: Listings,
+}
+
+/// When the broker started.
+struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
 }
 
 #[derive(Default)]
@@ -44,6 +68,25 @@ impl Sys {
     /// Accounts have changed: sessions of removed users and old passwords are to end.
     pub(crate) fn users_changed(&self) {
         self.users_generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.0.elapsed()
+    }
+
+    /// Processor time of the process over the last interval, in percent of one core.
+    pub(super) fn cpu_percent(&self) -> f64 {
+        self.cpu_permille.load(Ordering::Relaxed) as f64 / 10.0
+    }
+
+    /// Looks at the rates.
+    pub(super) fn loads<R>(&self, look: impl FnOnce(&Loads) -> R) -> R {
+        look(&self.loads.lock())
+    }
+
+    /// A listing for somebody who subscribes.
+    pub(super) fn listing(&self, broker: &Broker, tenant: &Tenant, document: &'static Document) -> Arc<str> {
+        self.listings.get(broker, tenant, document)
     }
 
     pub(crate) fn stop(&self) {
@@ -83,16 +126,71 @@ struct Clockwork {
     /// Generation of the accounts when all sessions were last found to be of living users.
     users_seen: u64,
     warned_at: Option<Instant>,
+    /// When the rates were taken.
+    sampled_at: Instant,
+    sampled_cpu: Duration,
+    /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
+    monitor_at: Instant,
+    figures_at: Instant,
 }
 
 impl Clockwork {
     fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, users_seen: 0, warned_at: None }
+        let now = Instant::now();
+        Self {
+            users_seen: 0,
+            warned_at: None,
+            sampled_at: now,
+            sampled_cpu: process::cpu_time(),
+            monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
+            figures_at: now + FIGURES_INTERVAL,
+            broker,
+        }
     }
 
-    fn round(&mut self, _wants_refresh: bool) {
+    fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
         self.warn_of_default_password();
+        let now = Instant::now();
+        let monitor = monitor_interval(&self.broker);
+        let is_monitor_due = monitor.is_some() && (wants_refresh || now >= self.monitor_at);
+        let are_figures_due = wants_refresh || now >= self.figures_at;
+        if is_monitor_due || are_figures_due {
+            self.sample(now);
+        }
+        if is_monitor_due {
+            self.monitor_at = now + monitor.unwrap_or(FIGURES_INTERVAL);
+        }
+        if are_figures_due {
+            self.figures_at = now + FIGURES_INTERVAL;
+        }
+        Turn::with(|turn| {
+            turn.tick();
+            for tenant in self.broker.tenants.all().iter() {
+                if is_monitor_due {
+                    publish_monitor(turn, tenant);
+                }
+                if are_figures_due {
+                    publish_figures(turn, tenant);
+                }
+                self.broker.sys.listings.publish(turn, tenant);
+            }
+            turn.flush();
+        });
+    }
+
+    /// Takes rates and loads.
+    fn sample(&mut self, now: Instant) {
+        let seconds = now.duration_since(self.sampled_at).as_secs_f64();
+        let cpu = process::cpu_time();
+        let used = cpu.saturating_sub(self.sampled_cpu).as_secs_f64();
+        if seconds > 0.0 {
+            let permille = (used / seconds * 1000.0).round();
+            // A share of a few hundred cores at most, never negative.
+            self.broker.sys.cpu_permille.store(permille as u64, Ordering::Relaxed);
+        }
+        self.broker.sys.loads.lock().update(&self.broker.counters, seconds);
+        (self.sampled_at, self.sampled_cpu) = (now, cpu);
     }
 
     /// Closes the connections of users who were removed or have a new password. Looks twice after each change, because a login that was
@@ -122,6 +220,39 @@ impl Clockwork {
             }
         }
     }
+}
+
+/// Time between two rounds of `$SYS/broker`; `None` when they are switched off.
+fn monitor_interval(broker: &Broker) -> Option<Duration> {
+    let seconds = broker.config.sys.interval_sec;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+fn publish_monitor(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    let broker = Arc::clone(&turn.broker);
+    // Counts every session, whatever their number: see `figures`.
+    Figures::counted(&broker, tenant);
+    for (topic, payload) in monitor::topics(&broker, tenant) {
+        super::publish(turn, tenant, &topic, payload.as_bytes(), true);
+    }
+}
+
+fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    let broker = Arc::clone(&turn.broker);
+    for document in PERIODIC {
+        super::publish(turn, tenant, document.topic, (document.payload)(&broker, tenant).as_bytes(), true);
+    }
+    let rate = |name| broker.sys.loads(|loads| (loads.rate(name) * 100.0).round() / 100.0);
+    let stats = json!({
+        "clients": Figures::of(&broker, tenant).connected,
+        "msgInPerSec": rate("load/publish/received"),
+        "msgOutPerSec": rate("load/publish/sent"),
+        "bytesInPerSec": rate("load/bytes/received"),
+        "bytesOutPerSec": rate("load/bytes/sent"),
+        "uptimeSec": broker.sys.uptime().as_secs(),
+        "timestamp": utc_text(turn.wall_ms()),
+    });
+    super::publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
 }
 
 fn end_stale_sessions(tenant: &Tenant) {

@@ -11,6 +11,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// Of a listing that has `total` rows.
+    pub(super) fn of(total: usize) -> Self {
+        Self { total }
+    }
+
     /// Whether the next row is written.
     pub(super) fn has_room(&self) -> bool {
         self.total < LISTING_ROWS_MAX

@@ -31,6 +31,8 @@ pub(crate) fn users_changed(call: &mut Call<'_>) {
     for topic in TOPICS {
         call.changed(topic, users.clone());
     }
+    let config = super::config_json(call.broker, call.tenant);
+    call.changed("$SYS/Coreflux/Config", config);
     call.users_changed = true;
 }
 

@@ -1,0 +1,155 @@
+//! The topics below `$SYS/Coreflux` that always exist: one line each, with what computes its payload. Commands reference §5.
+
+use lotmq_definitions::DefinitionKind;
+use serde_json::{Map, Value, json};
+
+use super::clients;
+use super::figures::Figures;
+use super::process;
+use super::rows::Rows;
+use super::users::users_json;
+use crate::broker::Broker;
+use crate::limits::LISTING_ROWS_MAX;
+use crate::tenant::Tenant;
+
+/// A topic and its payload.
+pub(super) struct Document {
+    pub(super) topic: &'static str,
+    pub(super) payload: fn(&Broker, &Tenant) -> String,
+}
+
+/// Documents whose computation is short.
+pub(super) static DOCUMENTS: &[Document] = &[
+    Document { topic: "$SYS/Coreflux/Version", payload: |_, _| version() },
+    Document { topic: "$SYS/Coreflux/License", payload: license },
+    Document { topic: "$SYS/Coreflux/License/Status", payload: license },
+    Document { topic: "$SYS/Coreflux/Config", payload: config },
+    Document { topic: "$SYS/Coreflux/Config/Users", payload: users },
+    Document { topic: "$SYS/Coreflux/Config/users", payload: users },
+    Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
+    Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, _| "[]".to_owned() },
+];
+
+/// Documents that change all the time: published every ten seconds.
+pub(super) static PERIODIC: &[Document] = &[
+    Document { topic: "$SYS/Coreflux/Resources/Memory", payload: |_, _| process::memory().0.to_string() },
+    Document {
+        topic: "$SYS/Coreflux/Resources/Cpu",
+        payload: |broker, _| format!("{:.1}", broker.sys.cpu_percent()),
+    },
+    Document { topic: "$SYS/Coreflux/Status", payload: |broker, tenant| status(broker, tenant).to_string() },
+    Document { topic: "$SYS/Coreflux/Status/State", payload: |_, _| "running".to_owned() },
+    Document {
+        topic: "$SYS/Coreflux/Status/Uptime",
+        payload: |broker, tenant| leaf(broker, tenant, "Uptime"),
+    },
+    Document {
+        topic: "$SYS/Coreflux/Status/Connections",
+        payload: |broker, tenant| leaf(broker, tenant, "Connections"),
+    },
+    Document {
+        topic: "$SYS/Coreflux/Status/MessagesIn",
+        payload: |broker, tenant| leaf(broker, tenant, "MessagesIn"),
+    },
+    Document {
+        topic: "$SYS/Coreflux/Status/MessagesOut",
+        payload: |broker, tenant| leaf(broker, tenant, "MessagesOut"),
+    },
+    Document { topic: "$SYS/Coreflux/Status/Store", payload: |broker, tenant| leaf(broker, tenant, "Store") },
+];
+
+/// Arrays of bounded length whose computation may take long: see `listing`.
+pub(super) static LISTINGS: &[Document] = &[
+    Document { topic: "$SYS/Coreflux/Comms/Clients", payload: |_, tenant| clients::connected(tenant) },
+    Document { topic: "$SYS/Coreflux/Comms/Sessions", payload: |_, tenant| clients::sessions(tenant) },
+    Document {
+        topic: "$SYS/Coreflux/Actions",
+        payload: |_, tenant| deployed(tenant, DefinitionKind::Action),
+    },
+    Document { topic: "$SYS/Coreflux/Models", payload: |_, tenant| deployed(tenant, DefinitionKind::Model) },
+    Document { topic: "$SYS/Coreflux/Rules", payload: |_, tenant| deployed(tenant, DefinitionKind::Rule) },
+    Document { topic: "$SYS/Coreflux/Routes", payload: |_, tenant| deployed(tenant, DefinitionKind::Route) },
+    Document { topic: "$SYS/Coreflux/Entities/ownership", payload: |_, tenant| ownership(tenant) },
+];
+
+fn version() -> String {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        // What the original calls itself where its clients ask for a version.
+        "compat": "2.14",
+        "product": "lotmq",
+        "build": option_env!("LOTMQ_BUILD").unwrap_or(env!("CARGO_PKG_VERSION")),
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+    })
+    .to_string()
+}
+
+/// No license is required, and nothing is limited by one (commands reference §13).
+fn license(broker: &Broker, tenant: &Tenant) -> String {
+    json!({
+        "status": "Valid",
+        "tier": "Open",
+        "expiry": null,
+        "connections": Figures::of(broker, tenant).connected,
+        "limits": { "routes": null, "actions": null, "models": null },
+    })
+    .to_string()
+}
+
+pub(super) fn config(broker: &Broker, tenant: &Tenant) -> String {
+    let mut shown = broker.config.to_json();
+    if tenant.number != 0 {
+        // What belongs to `root` of `default` alone (commands reference §7.5).
+        shown.retain(|key, _| matches!(key.as_str(), "Name" | "AnonymousLogin"));
+        shown.insert("Tenant".to_owned(), json!(&*tenant.name));
+    }
+    if tenant.users.root_has_default_password() {
+        shown.insert("defaultPassword".to_owned(), json!(true));
+    }
+    Value::Object(shown).to_string()
+}
+
+fn users(_: &Broker, tenant: &Tenant) -> String {
+    Value::Array(users_json(&tenant.users)).to_string()
+}
+
+fn rules(_: &Broker, tenant: &Tenant) -> String {
+    tenant.guests.registry.read().count(DefinitionKind::Rule).to_string()
+}
+
+fn status(broker: &Broker, tenant: &Tenant) -> Value {
+    json!({
+        "State": "running",
+        "Uptime": broker.sys.uptime().as_secs(),
+        "Connections": Figures::of(broker, tenant).connected,
+        "MessagesIn": broker.counters.publish_received.get(),
+        "MessagesOut": broker.counters.publish_sent.get(),
+        "Store": broker.store.metrics().log_bytes,
+    })
+}
+
+fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {
+    status(broker, tenant)[key].to_string()
+}
+
+fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
+    let registry = tenant.guests.registry.read();
+    let listed = registry.listing(kind, LISTING_ROWS_MAX);
+    let rows = Rows::of(registry.count(kind));
+    drop(registry);
+    rows.json(listed.iter().map(|row| json!(row)))
+}
+
+/// An object, not an array: what is cut is told by two keys.
+fn ownership(tenant: &Tenant) -> String {
+    let owned = tenant.guests.registry.read().ownership();
+    let total = owned.len();
+    let mut rows: Map<String, Value> =
+        owned.into_iter().take(LISTING_ROWS_MAX).map(|(key, origin)| (key, json!(origin))).collect();
+    if total > LISTING_ROWS_MAX {
+        rows.insert("truncated".to_owned(), json!(true));
+        rows.insert("total".to_owned(), json!(total));
+    }
+    Value::Object(rows).to_string()
+}

@@ -1,0 +1,137 @@
+//! What a new subscription gets of the `$SYS` tree's retained topics.
+//!
+//! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions, which may
+//! be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use lotmq_codec::QoS;
+use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_router::filter_matches;
+
+use super::documents::{DOCUMENTS, LISTINGS, PERIODIC};
+use super::monitor;
+use crate::broker::Broker;
+use crate::message::{Message, MessageParts};
+use crate::subscription::Options;
+use crate::tenant::Tenant;
+
+/// One retained topic that is still to be sent.
+#[derive(Debug)]
+pub(crate) enum Pending {
+    Ready(Arc<Message>),
+    Definition(Weak<Definition>, Leaf),
+}
+
+/// A topic of a definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaf {
+    Source,
+    Description,
+    Error,
+}
+
+const LEAVES: [Leaf; 3] = [Leaf::Source, Leaf::Description, Leaf::Error];
+
+impl Leaf {
+    fn topic(self, definition: &Definition) -> String {
+        let base = definition.sys_topic();
+        match self {
+            Self::Source => base,
+            Self::Description => base + "/Description",
+            Self::Error => base + "/Error",
+        }
+    }
+
+    /// The payload; `None` where the topic has nothing retained.
+    fn payload(self, definition: &Definition) -> Option<String> {
+        match self {
+            Self::Source => Some(definition.deployed.source.as_ref().to_owned()),
+            Self::Description => Some(definition.description()),
+            Self::Error => definition.activity.last_error().map(|error| error.to_json()),
+        }
+    }
+}
+
+impl Pending {
+    /// The message, unless there is none any more.
+    pub(crate) fn message(self) -> Option<Arc<Message>> {
+        match self {
+            Self::Ready(message) => Some(message),
+            Self::Definition(definition, leaf) => {
+                let definition = definition.upgrade()?;
+                let payload = leaf.payload(&definition)?;
+                Some(message(&leaf.topic(&definition), payload.as_bytes()))
+            }
+        }
+    }
+}
+
+/// The retained topics that a subscription to `filter` gets now, in the order of the tree's tables.
+pub(crate) fn snapshot(
+    broker: &Broker,
+    tenant: &Tenant,
+    filter: &str,
+    options: Options,
+) -> VecDeque<Pending> {
+    let mut found = VecDeque::new();
+    // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
+    if !super::is_system(filter) {
+        return found;
+    }
+    let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);
+    let mut push = |topic: &str, payload: &[u8]| found.push_back(Pending::Ready(message(topic, payload)));
+    for document in DOCUMENTS.iter().chain(PERIODIC).filter(|document| wants(document.topic)) {
+        push(document.topic, (document.payload)(broker, tenant).as_bytes());
+    }
+    for document in LISTINGS.iter().filter(|document| wants(document.topic)) {
+        push(document.topic, broker.sys.listing(broker, tenant, document).as_bytes());
+    }
+    if broker.config.sys.interval_sec > 0 && may_match(filter, "broker") {
+        for (topic, payload) in monitor::topics(broker, tenant).iter().filter(|(topic, _)| wants(topic)) {
+            push(topic, payload.as_bytes());
+        }
+    }
+    if may_match(filter, "Coreflux") {
+        definitions(tenant, filter, &wants, &mut found);
+    }
+    found
+}
+
+/// Whether the filter's second level reaches this one.
+fn may_match(filter: &str, second: &str) -> bool {
+    filter.split('/').nth(1).is_some_and(|level| matches!(level, "+" | "#") || level == second)
+}
+
+fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
+    let registry = tenant.guests.registry.read();
+    let mut add = |definition: &Arc<Definition>| {
+        let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
+        found.extend(matching.map(|leaf| Pending::Definition(Arc::downgrade(definition), leaf)));
+    };
+    // The name is the last level of a kind's own, so a filter that spells it out needs one look.
+    let levels: Vec<&str> = filter.split('/').collect();
+    for kind in DefinitionKind::ALL.into_iter().filter(|kind| *kind != DefinitionKind::Module) {
+        let depth = 2 + kind.sys_level().split('/').count();
+        match levels.get(depth) {
+            Some(name) if !matches!(*name, "+" | "#") => {
+                registry.get(kind, name).into_iter().for_each(&mut add)
+            }
+            _ => registry.list(kind).for_each(&mut add),
+        }
+    }
+}
+
+/// A retained message of the tree. Each subscription gets it with its own QoS.
+fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
+    let parts = MessageParts {
+        topic,
+        properties: &[],
+        payload,
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        expires_at_ms: None,
+    };
+    Arc::new(Message::new(0, parts))
+}
