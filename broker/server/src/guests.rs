@@ -121,6 +121,11 @@ impl Guests {
         self.runners.read().get(&id).cloned()
     }
 
+    /// How many definitions are deployed.
+    pub(crate) fn definitions(&self) -> usize {
+        self.runners.read().len()
+    }
+
     /// Whether anything is deployed.
     pub(crate) fn has_runners(&self) -> bool {
         !self.runners.read().is_empty()

@@ -9,6 +9,7 @@
 
 mod absences;
 mod accounts;
+mod admin;
 mod attach;
 mod broker;
 mod client;

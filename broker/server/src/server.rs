@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tracing::{error, info};
 
 use crate::absences::Absences;
+use crate::admin::{self, Admin};
 use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
@@ -82,6 +83,8 @@ pub struct Server {
     housekeeper: JoinHandle<()>,
     /// Threads of commands and of the `$SYS` tree.
     workers: Vec<JoinHandle<()>>,
+    /// `None` where the health port could not be opened.
+    admin: Option<Admin>,
     addresses: Vec<(&'static str, SocketAddr)>,
 }
 
@@ -119,7 +122,7 @@ impl Server {
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
-        let mut server = Self { broker, threads, housekeeper, workers, addresses: Vec::new() };
+        let mut server = Self { broker, threads, housekeeper, workers, admin: None, addresses: Vec::new() };
         match server.listen(config) {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -151,7 +154,31 @@ impl Server {
                 }
             }
         }
-        if self.addresses.is_empty() { Err(StartError::NoListener(refused.join("; "))) } else { Ok(()) }
+        if self.addresses.is_empty() {
+            return Err(StartError::NoListener(refused.join("; ")));
+        }
+        self.serve_health(config)
+    }
+
+    /// Opens the health port, after the listeners: it says that they are open. Where it cannot be opened the broker works without it.
+    fn serve_health(&mut self, config: &Config) -> Result<(), StartError> {
+        let mut sockets = Vec::new();
+        for address in config.health_addresses() {
+            match admin::bind(address) {
+                Ok((address, socket)) => {
+                    self.addresses.push(("health", address));
+                    sockets.push(socket);
+                }
+                Err(reason) => {
+                    let reason = listener::refusal(address, &reason);
+                    error!(listener = "health", %address, reason, "listener not opened");
+                }
+            }
+        }
+        if !sockets.is_empty() {
+            self.admin = Some(Admin::start(&self.broker, sockets)?);
+        }
+        Ok(())
     }
 
     /// The listeners with the addresses that they have.
@@ -172,6 +199,9 @@ impl Server {
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
         info!("stopping");
+        if let Some(admin) = self.admin {
+            admin.stop();
+        }
         for shard in &self.broker.shards {
             shard.stop();
         }

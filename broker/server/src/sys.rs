@@ -40,6 +40,16 @@ use crate::tenant::Tenant;
 /// Where commands are published to (commands reference §1).
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 
+/// Memory of this process in bytes.
+pub(crate) fn resident_bytes() -> u64 {
+    process::memory().0
+}
+
+/// Processor time of this process in seconds.
+pub(crate) fn cpu_seconds() -> f64 {
+    process::cpu_time().as_secs_f64()
+}
+
 /// Whether a topic belongs to the tree, to which only the broker publishes.
 pub(crate) fn is_system(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

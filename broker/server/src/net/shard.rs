@@ -79,6 +79,11 @@ impl Shard {
         let _ = self.inbox.send(Order::Listen(listener, socket));
     }
 
+    /// Thousandths of the last quarter of a second that the thread spent working.
+    pub(crate) fn busy_permille(&self) -> u32 {
+        self.busy_permille.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_busy(&self) -> bool {
         self.busy_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
     }

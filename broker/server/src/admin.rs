@@ -1,0 +1,128 @@
+//! HTTP for machines: `GET /health` and `GET /metrics`. Commands reference §9.3.
+//!
+//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections, so long a head, so long a wait for it.
+//! Not here: anything that changes the broker, or that needs to know who asks.
+
+mod metrics;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::{Notify, Semaphore};
+use tracing::{debug, warn};
+
+use crate::broker::Broker;
+use crate::limits::{
+    HTTP_CONNECTION_TIME, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX,
+};
+
+/// The health port while it is open.
+pub(crate) struct Admin {
+    thread: JoinHandle<()>,
+    stop: Arc<Notify>,
+}
+
+impl Admin {
+    /// Serves on sockets that listen already.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(broker: &Arc<Broker>, sockets: Vec<TcpListener>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = Arc::new(Notify::new());
+        let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
+        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                for socket in sockets {
+                    tokio::spawn(serve(Arc::clone(&broker), socket));
+                }
+                stopped.notified().await;
+            });
+        })?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Closes the port with everything that is open.
+    pub(crate) fn stop(self) {
+        self.stop.notify_one();
+        if self.thread.join().is_err() {
+            warn!("the admin thread ended by a panic");
+        }
+    }
+}
+
+/// Accepts connections for ever; those beyond the bound wait in the kernel.
+async fn serve(broker: Arc<Broker>, socket: TcpListener) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                debug!(%error, "accept failed");
+                tokio::time::sleep(HTTP_HEAD_TIMEOUT / 100).await;
+                continue;
+            }
+        };
+        let broker = Arc::clone(&broker);
+        tokio::spawn(async move {
+            let service = service_fn(|request| answer(&broker, request));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HTTP_HEAD_TIMEOUT)
+                .max_headers(HTTP_HEADERS_MAX)
+                .max_buf_size(HTTP_HEAD_BYTES_MAX)
+                .serve_connection(TokioIo::new(stream), service);
+            match tokio::time::timeout(HTTP_CONNECTION_TIME, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%peer, %error, "http connection failed"),
+                Err(_) => debug!(%peer, "http connection took too long"),
+            }
+            drop(place);
+        });
+    }
+    Ok(())
+}
+
+async fn answer(broker: &Broker, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Ok(refusal);
+    }
+    Ok(match request.uri().path() {
+        "/health" => response(StatusCode::OK, JSON, r#"{"status":"healthy"}"#),
+        "/metrics" => response(StatusCode::OK, METRICS, metrics::text(broker)),
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
+    })
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Opens the sockets of the health port.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = crate::net::listener::bind(address)?;
+    Ok((socket.local_addr()?, socket))
+}

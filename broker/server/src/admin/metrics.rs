@@ -1,0 +1,103 @@
+//! The figures of the broker as Prometheus reads them.
+//!
+//! Counters come from their table; the gauges beside them are listed here, one line each.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use crate::broker::Broker;
+
+/// One figure that is not in the table of counters.
+struct Figure {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    read: fn(&Broker) -> f64,
+}
+
+const GAUGE: &str = "gauge";
+const COUNTER: &str = "counter";
+
+macro_rules! figures {
+    ($($kind:ident $name:literal $help:literal $read:expr;)*) => {
+        &[$(Figure { name: $name, kind: $kind, help: $help, read: $read },)*]
+    };
+}
+
+/// All of them.
+#[expect(clippy::cast_precision_loss, reason = "figures beyond 2^53 need no last digit")]
+static FIGURES: &[Figure] = figures! {
+    GAUGE "uptime_seconds" "Seconds since the broker started." |broker| broker.sys.uptime().as_secs_f64();
+    GAUGE "connections" "Connections that are open." |broker| broker.connection_count() as f64;
+    GAUGE "sessions" "Sessions, connected or away." |broker| of_tenants(broker, |tenant| tenant.sessions.lock().len());
+    GAUGE "subscriptions" "Subscriptions of all sessions." |broker| of_tenants(broker, |tenant| tenant.subscriptions());
+    GAUGE "retained_messages" "Retained messages." |broker| of_tenants(broker, |tenant| tenant.retained.read().len());
+    GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
+        |broker| of_tenants(broker, |tenant| tenant.guests.definitions());
+    GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
+    GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::sys::resident_bytes() as f64;
+    COUNTER "cpu_seconds" "Processor time of the process." |_| crate::sys::cpu_seconds();
+    COUNTER "store_commits" "Groups committed to the store." |broker| broker.store.metrics().commits as f64;
+    COUNTER "store_commit_failures" "Groups that were not committed." |broker| broker.store.metrics().commit_failures as f64;
+    COUNTER "store_batches" "Batches committed." |broker| broker.store.metrics().batches as f64;
+    COUNTER "store_records" "Log records committed." |broker| broker.store.metrics().records as f64;
+    COUNTER "store_rows" "Row changes committed." |broker| broker.store.metrics().rows as f64;
+    COUNTER "store_bytes" "Bytes committed." |broker| broker.store.metrics().bytes as f64;
+    GAUGE "store_commit_seconds" "Mean time of a commit." |broker| broker.store.metrics().commit_us as f64 / 1e6;
+    GAUGE "store_waiting_bytes" "Bytes that wait for the disk." |broker| broker.store.metrics().waiting_bytes as f64;
+    GAUGE "store_log_bytes" "Bytes of the store's log." |broker| broker.store.metrics().log_bytes as f64;
+    GAUGE "store_log_live_bytes" "Bytes of what is alive in the log." |broker| broker.store.metrics().log_live_bytes as f64;
+    GAUGE "store_messages" "Messages that some session must still get." |broker| broker.store.metrics().messages as f64;
+    COUNTER "store_reopens" "How often the store was opened again after a failure." |broker| broker.store.metrics().reopens as f64;
+    GAUGE "guests_warm" "Definitions that have an instance in memory."
+        |broker| broker.executor.lock().as_ref().map_or(0.0, |executor| executor.warm_definitions() as f64);
+    COUNTER "guest_cache_hits" "Components whose native code came from the cache." |broker| broker.engine.cache_counts().0 as f64;
+    COUNTER "guest_cache_misses" "Components that were compiled to native code." |broker| broker.engine.cache_counts().1 as f64;
+    GAUGE "last_values_topics" "Topics whose last value is remembered."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.guests.values.figures().topics).unwrap_or(usize::MAX));
+};
+
+#[expect(clippy::cast_precision_loss, reason = "no broker has 2^53 of anything")]
+fn of_tenants(broker: &Broker, count: impl Fn(&crate::tenant::Tenant) -> usize) -> f64 {
+    broker.tenants.all().iter().map(|tenant| count(tenant)).sum::<usize>() as f64
+}
+
+/// Everything in the text format.
+pub(super) fn text(broker: &Broker) -> String {
+    let mut text = String::with_capacity(16 << 10);
+    for (name, help, value) in broker.counters.all() {
+        sample_head(&mut text, &format!("{name}_total"), COUNTER, help.trim());
+        line(&mut text, &format!("lotmq_{name}_total {value}"));
+    }
+    for figure in FIGURES {
+        let suffix = if figure.kind == COUNTER { "_total" } else { "" };
+        let name = format!("{}{suffix}", figure.name);
+        sample_head(&mut text, &name, figure.kind, figure.help);
+        line(&mut text, &format!("lotmq_{name} {}", (figure.read)(broker)));
+    }
+    shards(&mut text, broker);
+    text
+}
+
+/// What each shard does.
+fn shards(text: &mut String, broker: &Broker) {
+    sample_head(text, "shard_connections", GAUGE, "Connections of a shard.");
+    for (number, shard) in broker.shards.iter().enumerate() {
+        let connections = shard.connections.load(Ordering::Relaxed);
+        line(text, &format!("lotmq_shard_connections{{shard=\"{number}\"}} {connections}"));
+    }
+    sample_head(text, "shard_busy_ratio", GAUGE, "Share of its time that a shard works.");
+    for (number, shard) in broker.shards.iter().enumerate() {
+        let busy = f64::from(shard.busy_permille()) / 1000.0;
+        line(text, &format!("lotmq_shard_busy_ratio{{shard=\"{number}\"}} {busy}"));
+    }
+}
+
+fn sample_head(text: &mut String, name: &str, kind: &str, help: &str) {
+    line(text, &format!("# HELP lotmq_{name} {help}"));
+    line(text, &format!("# TYPE lotmq_{name} {kind}"));
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("a string takes everything");
+}
