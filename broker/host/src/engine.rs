@@ -206,6 +206,7 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
         .parallel_compilation(false)
         // Traps name functions, not offsets: nobody but the engine reads the tables, and they cost memory per definition.
         .generate_address_map(false)
+        .debug_symbols(false)
         .native_unwind_info(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false);
