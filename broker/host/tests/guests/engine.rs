@@ -212,8 +212,8 @@ fn the_example_of_the_sdk_runs() {
     assert_eq!(outcome, RunOutcome::Done(vec![Value::Double(3.0)]));
 }
 
-/// The figure to guard is a ratio of two things measured in one run; 3 times the measured one is still far below what the component model's
-/// own concurrency would cost.
+/// The figure to guard is a ratio of two things measured in one run: 7 to 12 in the dev profile, whose host code is not optimised. The bound is
+/// generous, for machines with other load: it finds a call that has become several times dearer, not one that has become twice as dear.
 #[test]
 fn a_call_costs_no_more_than_so_many_loops() {
     const RUNS: u32 = 20_000;
@@ -246,5 +246,5 @@ fn a_call_costs_no_more_than_so_many_loops() {
     });
     let ratio = calls.as_nanos() / native.as_nanos().max(1);
     println!("{:?} per run, {ratio} times 100 steps of a native loop", calls / RUNS);
-    assert!(ratio < 60, "a run costs {ratio} times 100 steps of a native loop");
+    assert!(ratio < 30, "a run costs {ratio} times 100 steps of a native loop");
 }
