@@ -16,6 +16,7 @@ mod cache;
 mod engine;
 mod executor;
 mod functions;
+mod fuzz;
 mod grants;
 mod guest;
 mod inert;
@@ -38,6 +39,8 @@ pub use executor::{
     AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
     FinishedRun, Inline, MailboxOptions, PostError, Sink, WhenFull,
 };
+#[doc(hidden)]
+pub use fuzz::fuzz_component;
 pub use grants::{Grants, NameGrant, TopicGrant};
 pub use guest::{Guest, LoadError};
 pub use instance::ActionInstance;

@@ -23,11 +23,14 @@
 //! assert_eq!(receivers, [(7, "QoS 1")]);
 //! ```
 
+mod fuzz;
 pub mod limits;
 mod retained;
 mod subscription;
 mod topic;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_topic;
 pub use retained::{RetainedIndex, RetainedSlice};
 pub use subscription::{GroupId, Match, SharedGroup, SubscriptionIndex};
 pub use topic::{

@@ -15,6 +15,7 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod fuzz;
 mod key;
 mod limits;
 mod listener;
@@ -42,6 +43,8 @@ pub use compat::Compat;
 pub use data_directory::{DataDirectory, Surroundings};
 pub use error::{ConfigError, ValueError};
 pub use file::{ConfigFile, default_path};
+#[doc(hidden)]
+pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{Listener, MqttListener};

@@ -42,4 +42,6 @@ mod topic_alias;
 mod variables;
 mod will;
 
+#[doc(hidden)]
+pub use command::fuzz_command;
 pub use server::{Server, StartError};

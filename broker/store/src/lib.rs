@@ -23,6 +23,7 @@ mod batch;
 mod directory;
 mod encoding;
 mod error;
+mod fuzz;
 mod group;
 mod ids;
 mod limits;
@@ -41,6 +42,8 @@ pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
 pub use directory::free_bytes;
 pub use error::{CommitError, CommitErrorKind, Corruption, OpenError, SecretKeyError, StoreError};
+#[doc(hidden)]
+pub use fuzz::{fuzz_log, fuzz_row};
 pub use ids::{MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
 pub use log::record::{Delivery, MessageRef};

@@ -126,6 +126,22 @@ proptest! {
     }
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
+fn corpus_of_the_fuzzer_replays() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/compile");
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        fuzz_compile(text.as_bytes());
+        for (end, _) in text.char_indices().step_by(7) {
+            fuzz_compile(&text.as_bytes()[..end]);
+        }
+        replayed += 1;
+    }
+    assert!(replayed >= 5, "the corpus is there");
+}
+
 const PROGRAM: &str = r#"DEFINE ACTION Use
 ON TOPIC "p/+/x" DO
     SET "i" WITH 0

@@ -35,6 +35,19 @@ fn corpus_replays_with_every_byte_changed() {
     }
 }
 
+/// The fuzzer starts from files; they are the lines of the readable corpus.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
+fn files_of_the_fuzzer_are_the_corpus() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/corpus/packet");
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    let mut lines: Vec<_> = packets().collect();
+    files.sort();
+    lines.sort();
+    assert!(files == lines, "packets.hex and the files of the fuzzer differ");
+}
+
 proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {

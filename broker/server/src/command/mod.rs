@@ -8,6 +8,7 @@ mod actions;
 mod add_entity;
 mod diagnose;
 mod environment;
+mod fuzz;
 mod help;
 mod list_clients;
 mod models;
@@ -27,6 +28,8 @@ mod user_settings;
 mod users;
 mod verb;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_command;
 pub(crate) use queue::{Commands, Job, ResponseTo, start};
 pub(crate) use run::busy;
 pub(crate) use verb::Call;

@@ -1,0 +1,4 @@
+//! Payloads of commands, taken apart.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lotmq_server::fuzz_command(bytes));
