@@ -1,0 +1,136 @@
+//! Dependencies point one way, and what is free of I/O stays so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{assert_none, root};
+
+/// Our crates by layer; one may depend on crates of lower layers only.
+const LAYERS: [(&str, u8); 13] = [
+    ("lot-facts", 0),
+    ("lotmq-codec", 0),
+    ("lot-to-wasm", 1),
+    ("lotmq-session", 1),
+    ("lotmq-router", 1),
+    ("lotmq-client", 1),
+    ("lotmq-store", 2),
+    ("lotmq-auth", 2),
+    ("lotmq-definitions", 2),
+    ("lotmq-host", 2),
+    ("lotmq-server", 3),
+    ("lotmq", 4),
+    ("lotmq-test-support", 4),
+];
+
+/// Crates that know nothing of the broker: their only dependencies among ours.
+const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
+
+/// Crates without I/O, clock, threads and chance.
+const SANS_IO: [&str; 5] = ["lotmq-codec", "lotmq-session", "lotmq-router", "lot-to-wasm", "lot-facts"];
+
+/// What would bring these in.
+const BRINGS_IO: [&str; 11] = [
+    "tokio",
+    "mio",
+    "socket2",
+    "rustix",
+    "wasmtime",
+    "redb",
+    "getrandom",
+    "rand",
+    "jiff",
+    "chrono",
+    "tempfile",
+];
+
+/// Names of a package's dependencies, without those for tests and builds.
+type Dependencies = BTreeMap<String, BTreeSet<String>>;
+
+/// Of this platform only: packages of others were never downloaded.
+fn metadata() -> Value {
+    let version = Command::new("rustc").arg("-vV").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--filter-platform", host])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The resolved graph by package names. Versions of one package count as one: enough to tell who reaches whom.
+fn resolved(metadata: &Value) -> Dependencies {
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
+        .collect();
+    let mut graph = Dependencies::new();
+    for node in metadata["resolve"]["nodes"].as_array().unwrap() {
+        let name = names[node["id"].as_str().unwrap()];
+        let is_normal = |dependency: &&Value| {
+            dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
+        };
+        let used = node["deps"].as_array().unwrap().iter().filter(is_normal);
+        let entry = graph.entry(name.to_owned()).or_default();
+        entry.extend(used.map(|dependency| names[dependency["pkg"].as_str().unwrap()].to_owned()));
+    }
+    graph
+}
+
+fn layer(name: &str) -> Option<u8> {
+    LAYERS.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer)
+}
+
+#[test]
+fn dependencies_point_downwards() {
+    let graph = resolved(&metadata());
+    let mut findings = Vec::new();
+    for (name, own_layer) in LAYERS {
+        for used in &graph[name] {
+            if layer(used).is_some_and(|layer| layer >= own_layer) {
+                findings.push(format!("{name} must not depend on {used}"));
+            }
+        }
+    }
+    for (name, allowed) in OWN_WORLD {
+        let ours = graph[name].iter().filter(|used| layer(used).is_some());
+        let foreign = ours.filter(|used| !allowed.contains(&used.as_str()));
+        findings.extend(foreign.map(|used| format!("{name} must not know {used}")));
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn crates_without_io_reach_none() {
+    let graph = resolved(&metadata());
+    let mut findings = Vec::new();
+    for name in SANS_IO {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(next) = open.pop() {
+            if reached.insert(next) {
+                open.extend(graph[next].iter().map(String::as_str));
+            }
+        }
+        let io = BRINGS_IO.iter().filter(|package| reached.contains(*package));
+        findings.extend(io.map(|package| format!("{name} reaches {package}")));
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn every_crate_of_ours_has_a_layer() {
+    let metadata = metadata();
+    let members = metadata["workspace_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let ours = packages.iter().filter(|package| members.contains(&package["id"]));
+    let names: Vec<&str> = ours.map(|package| package["name"].as_str().unwrap()).collect();
+    let unknown = names.iter().filter(|name| layer(name).is_none() && !["tidy", "xtask"].contains(name));
+    assert_none(&unknown.map(|name| format!("{name} is in no layer")).collect::<Vec<_>>());
+}
