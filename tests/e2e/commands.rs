@@ -23,7 +23,7 @@ fn wrong_programs_say_where_and_what_to_do() {
             "THEN",
         ),
         ("DEFINE ACTION A\nON TOPICO \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 4, "TOPIC"),
-        ("DEFINE ACTION A\n    ON TOPIC \"a\" DO\n        PUBLISH TOPIC \"b\" WITH 1\n", 2, 5, "column 1"),
+        ("DEFINE ACTION A\n    ON TOPIC \"a\" DO\n        PUBLISH TOPIC \"b\" WITH 1\n", 2, 1, "column 1"),
         ("DEFINE ACTION \"A\"\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 1, 15, "A"),
         ("DEFINE ACTION A\nON EVERY 5 DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 10, "SECONDS"),
         ("DEFINE ACTION A\nON TOPIC \"a/#/b\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n", 2, 10, "#"),

@@ -14,11 +14,20 @@ fn mosquitto_clients_drive_the_demo_program() {
     }
 }
 
+/// Starts `mosquitto_sub` and waits until it has subscribed. Through `stdbuf`, because it keeps what it says of that to itself while
+/// its output is no terminal.
+fn mosquitto_sub(arguments: &[&str]) -> Option<Program> {
+    let all: Vec<&str> = ["-oL", "mosquitto_sub", "-d"].iter().chain(arguments).copied().collect();
+    Program::run("mosquitto_sub", &["--help"])?;
+    let watcher = Program::start("stdbuf", &all)?;
+    watcher.stdout.expect("SUBACK");
+    Some(watcher)
+}
+
 fn mosquitto_round_trip(broker: &Broker, version: &str) {
     let port = broker.port();
-    let arguments = ["-V", version, "-p", &port, "-t", "alarms/#", "-q", "1", "-v", "-C", "1", "-d"];
-    let Some(watcher) = Program::start("mosquitto_sub", &arguments) else { return };
-    watcher.stdout.expect("SUBACK");
+    let arguments = ["-V", version, "-p", &port, "-t", "alarms/#", "-q", "1", "-v", "-C", "1"];
+    let Some(watcher) = mosquitto_sub(&arguments) else { return };
     for qos in ["0", "1", "2"] {
         // Below the limit but for the last: only one alarm may come.
         let payload = if qos == "2" { "90.5" } else { "70" };
@@ -36,10 +45,9 @@ fn mosquitto_pub_uploads_a_program_and_mosquitto_sub_reads_the_reply() {
     let broker = broker();
     let port = broker.port();
     let user = ["-u", "root", "-P", "coreflux"];
-    let mut watch = vec!["-p", &port, "-t", "$SYS/Coreflux/Command/Output", "-C", "1", "-d"];
+    let mut watch = vec!["-p", &port, "-t", "$SYS/Coreflux/Command/Output", "-C", "1"];
     watch.extend(user);
-    let Some(watcher) = Program::start("mosquitto_sub", &watch) else { return };
-    watcher.stdout.expect("SUBACK");
+    let Some(watcher) = mosquitto_sub(&watch) else { return };
     let mut publish = vec!["-p", &port, "-t", "$SYS/Coreflux/Command", "-q", "1", "-s"];
     publish.extend(user);
     let command = format!("-addAction {DEMO_PROGRAM}");

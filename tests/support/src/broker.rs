@@ -100,6 +100,8 @@ impl BrokerOptions {
         let start = Instant::now();
         let mut process = Process::spawn(&self, &data);
         let status = process.wait();
+        process.stdout.wait_for_end();
+        process.stderr.wait_for_end();
         Exited {
             status,
             after: start.elapsed(),
@@ -294,16 +296,12 @@ impl Broker {
         assert!(self.mqtt.is_some(), "the broker ended:\n{}", self.log().text());
     }
 
-    /// The address that the broker says this listener has; `None` when it could not listen, or ended.
+    /// The first address that the broker says this listener has; `None` when it has none, or ended.
     fn wait_for_listener(&self, name: &str) -> Option<SocketAddr> {
         let up = format!("listening {name} ");
-        let down = format!("not listening {name} ");
-        let found = self.process.stdout.wait_for(&up, |line| {
-            if line.starts_with(&down) {
-                Some(None)
-            } else {
-                line.strip_prefix(&up).map(|text| text.parse().ok())
-            }
+        let found = self.process.stdout.wait_for(&up, |line| match line.strip_prefix(&up) {
+            Some(address) => Some(address.parse().ok()),
+            None => (line == "ready").then_some(None),
         });
         found.flatten()
     }

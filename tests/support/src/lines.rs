@@ -1,7 +1,7 @@
 //! The lines that a process writes, collected by a thread, so that a test can wait for one.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::WAIT_MAX;
@@ -32,9 +32,17 @@ impl Lines {
         lines
     }
 
+    /// Waits for the end of the stream, as after the end of its process.
+    ///
+    /// # Panics
+    /// When it does not come within [`WAIT_MAX`].
+    pub fn wait_for_end(&self) {
+        self.wait_for("the end", |_| None::<()>);
+    }
+
     /// All lines so far.
     pub fn all(&self) -> Vec<String> {
-        self.shared.0.lock().unwrap().lines.clone()
+        self.lock().lines.clone()
     }
 
     /// All lines so far as one text.
@@ -48,8 +56,7 @@ impl Lines {
     /// When neither happens within [`WAIT_MAX`].
     pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + WAIT_MAX;
-        let (collected, changed) = &*self.shared;
-        let mut collected = collected.lock().unwrap();
+        let mut collected = self.lock();
         loop {
             if let Some(found) = collected.lines.iter().find_map(|line| find(line)) {
                 return Some(found);
@@ -59,7 +66,7 @@ impl Lines {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(left > Duration::ZERO, "no line with {what} among:\n{}", collected.lines.join("\n"));
-            collected = changed.wait_timeout(collected, left).unwrap().0;
+            collected = self.shared.1.wait_timeout(collected, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -73,7 +80,12 @@ impl Lines {
     }
 
     fn change(&self, change: impl FnOnce(&mut Collected)) {
-        change(&mut self.shared.0.lock().unwrap());
+        change(&mut self.lock());
         self.shared.1.notify_all();
+    }
+
+    /// A waiting test that panicked leaves the lines as they are.
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

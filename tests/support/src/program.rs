@@ -88,8 +88,8 @@ impl Program {
             }
         };
         // Both streams end with the process.
-        self.stdout.wait_for("end", |_| None::<()>);
-        self.stderr.wait_for("end", |_| None::<()>);
+        self.stdout.wait_for_end();
+        self.stderr.wait_for_end();
         Finished { status, stdout: self.stdout.text(), stderr: self.stderr.text() }
     }
 
