@@ -25,6 +25,7 @@ mod housekeeping;
 mod limits;
 mod logins;
 mod message;
+mod modules;
 mod net;
 mod numbers;
 mod outgoing;

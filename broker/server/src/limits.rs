@@ -97,3 +97,18 @@ pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::f
 
 /// Life of an HTTP connection, so that idle ones do not keep the others out for ever.
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Bytes of a module that comes inline. Commands reference §14.4.
+pub(crate) const MODULE_BYTES_MAX: usize = 8 << 20;
+
+/// Modules of one tenant, and their bytes together. Commands reference §14.4.
+pub(crate) const MODULES_MAX: usize = 64;
+
+/// See [`MODULES_MAX`].
+pub(crate) const MODULES_BYTES_MAX: usize = 512 << 20;
+
+/// Most memory of a module's instance in MiB. Commands reference §14.4.
+pub(crate) const MODULE_MEMORY_MIB_MAX: usize = 64;
+
+/// Most time of a module's run in milliseconds. Commands reference §14.4.
+pub(crate) const MODULE_TIME_MS_MAX: usize = 1000;

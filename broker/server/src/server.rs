@@ -26,6 +26,7 @@ use crate::counters::Counters;
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::logins::Logins;
+use crate::modules;
 use crate::net::listener::{self, Listener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
@@ -117,6 +118,7 @@ impl Server {
         let sink = |_| Box::new(GuestSink::new(&broker)) as Box<dyn Sink>;
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
         guests::definitions(&broker, recovered.definitions);
+        modules::restore(&broker, recovered.modules);
         let housekeeper = housekeeping::start(&broker)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker)?);

@@ -32,6 +32,7 @@ use documents::config as config_json;
 pub(crate) use figures::Counted;
 pub(crate) use published::{published, published_by_guest};
 pub(crate) use snapshot::{Pending, snapshot};
+pub(crate) use time::utc_text;
 pub(crate) use users::{users_changed, users_json};
 
 use crate::net::turn::Turn;

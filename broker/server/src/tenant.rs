@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::client::Client;
 use crate::guests::Guests;
 use crate::message::Message;
+use crate::modules::Modules;
 use crate::route::{Route, Target};
 use crate::subscription::{Index, Options, SharedGroup, Subscriber};
 use crate::sys::Counted;
@@ -36,6 +37,7 @@ pub(crate) struct Tenant {
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<dyn Decide>,
     pub(crate) variables: Variables,
+    pub(crate) modules: Modules,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -63,6 +65,7 @@ impl Tenant {
             users,
             permissions,
             variables,
+            modules: Modules::default(),
             guests: Arc::new(guests),
         }
     }

@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::limits::{VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX};
 
+/// A value that is wiped from memory.
+type Secret = Zeroizing<Vec<u8>>;
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Variables {
@@ -19,7 +22,7 @@ pub(crate) struct Variables {
     /// Names from the file `.env`, behind those of the store.
     file: BTreeMap<Box<str>, Box<str>>,
     /// `None` for a secret that was encrypted with another key and cannot be read.
-    secrets: RwLock<BTreeMap<Box<str>, Option<Zeroizing<Vec<u8>>>>>,
+    secrets: RwLock<BTreeMap<Box<str>, Option<Secret>>>,
 }
 
 /// Why a variable or secret was not set.

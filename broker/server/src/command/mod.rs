@@ -12,6 +12,7 @@ mod fuzz;
 mod help;
 mod list_clients;
 mod models;
+mod modules;
 mod projects;
 mod queue;
 mod remove_entity;
@@ -56,6 +57,12 @@ static VERBS: &[&Verb] = &[
     &routes::LIST,
     &routes::CONNECTION_STATUS,
     &routes::CHECK_CONNECTION,
+    &modules::ADD,
+    &modules::REMOVE,
+    &modules::LIST,
+    &modules::INFO,
+    &modules::ENABLE,
+    &modules::DISABLE,
     &projects::LIST,
     &projects::LOAD_LICENSE,
     &users::ADD,

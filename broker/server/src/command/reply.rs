@@ -14,7 +14,6 @@ pub(crate) enum EntityType {
     Model,
     Route,
     Rule,
-    Python,
     Panel,
     Theme,
     User,

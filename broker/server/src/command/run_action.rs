@@ -104,7 +104,9 @@ fn message(fields: &Map<String, Value>) -> Option<Result<RunRequest, Refusal>> {
     };
     let payload = match payload {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            payload.to_string()
+        }
     };
     Some(Ok(RunRequest::Message { topic: topic.to_owned(), payload: payload.into_bytes() }))
 }

@@ -105,11 +105,12 @@ fn user_and_password(call: &mut Call<'_>) -> Result<[Zeroizing<String>; 2], Refu
 /// The permission message where the scope alone forbids it, else why not.
 pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refusal> {
     let tenant = call.tenant;
-    check_user_change(&*tenant.permissions, &tenant.users, call.identity, change).map_err(|refusal| {
-        match refusal {
-            UserChangeRefusal::ScopeDenied { .. } => Refusal::permission_denied(call.verb.name),
-            other => Refusal::new("PERMISSION_DENIED", other.to_string()),
+    let checked = check_user_change(&*tenant.permissions, &tenant.users, call.identity, change);
+    checked.map_err(|refusal| {
+        if matches!(refusal, UserChangeRefusal::ScopeDenied { .. }) {
+            return Refusal::permission_denied(call.verb.name);
         }
+        Refusal::new("PERMISSION_DENIED", refusal.to_string())
     })
 }
 
@@ -142,7 +143,10 @@ pub(super) fn refused(error: UserError) -> Refusal {
         UserError::TooManyProperties { .. } | UserError::TooManyGroups { .. } | UserError::TooManyUsers => {
             "QUOTA_EXCEEDED"
         }
-        _ => "ARGUMENT_INVALID",
+        UserError::FlagValueInvalid { .. }
+        | UserError::SettingNameInvalid { .. }
+        | UserError::SettingTooLong { .. }
+        | _ => "ARGUMENT_INVALID",
     };
     Refusal::new(code, error.to_string())
 }

@@ -34,6 +34,8 @@ pub(super) struct Run<'a> {
     pub(super) trigger: Option<Started<'a>>,
     pub(super) outcome: &'a RunOutcome,
     pub(super) timing: Option<(Instant, Duration)>,
+    /// Names the run where a command waits for it; empty otherwise.
+    pub(super) trace_id: &'a str,
 }
 
 /// Carries out the effects of a run, in program order, and records how it ended.
@@ -76,7 +78,7 @@ fn writer_of(
 }
 
 /// A message of a guest or of the broker itself, into the turn.
-pub(crate) fn publish(
+fn publish(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     topic: &str,

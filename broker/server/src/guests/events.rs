@@ -103,6 +103,7 @@ impl Turn {
         let is_finished = match ran {
             Inline::Finished(outcome) => {
                 let run = effects::Run {
+                    trace_id: "",
                     tenant: &event.tenant,
                     hops: event.hops,
                     trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),

@@ -36,7 +36,7 @@ pub(super) fn trace(
     let started = run.trigger.unwrap_or_default();
     TraceRecord {
         action: definition.name().to_string(),
-        trace_id: trace_id(),
+        trace_id: if run.trace_id.is_empty() { trace_id() } else { run.trace_id.to_owned() },
         trigger: TraceTrigger {
             topic: started.topic.to_owned(),
             payload: MessageText::new("", started.payload).payload,

@@ -12,7 +12,7 @@ use lotmq_host::{
 };
 use parking_lot::Mutex;
 
-use super::{Guests, effects, records};
+use super::{Guests, effects};
 
 /// How long a command waits for its run (commands reference §1.10).
 const WAIT: Duration = Duration::from_secs(10);
@@ -90,15 +90,11 @@ impl Guests {
         tag: u64,
         definition: &Definition,
         run: &FinishedRun<'_>,
-        output: &RunOutput,
+        (output, trace_id): (&RunOutput, String),
     ) {
         let Some(command) = self.waiting.commands.lock().remove(&tag) else { return };
-        let mut report = RunReport {
-            trace_id: records::trace_id(),
-            published: effects::published(output),
-            error: None,
-            outputs: Vec::new(),
-        };
+        let mut report =
+            RunReport { trace_id, published: effects::published(output), error: None, outputs: Vec::new() };
         match &run.outcome {
             RunOutcome::Done(values) => {
                 let names = definition

@@ -58,7 +58,9 @@ impl Sink for GuestSink {
         if matches!(run.event, OwnedEvent::Timer) {
             definition.activity.release_tick();
         }
+        let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
         let finished = effects::Run {
+            trace_id: &trace_id,
             tenant: &tenant,
             hops: run.hops,
             trigger: trigger(run.event),
@@ -67,7 +69,7 @@ impl Sink for GuestSink {
         };
         self.turn(|turn| effects::carry_out(turn, &definition, &finished, output));
         if run.tag != 0 {
-            tenant.guests.answer(run.tag, &definition, &run, output);
+            tenant.guests.answer(run.tag, &definition, &run, (output, trace_id));
         }
     }
 

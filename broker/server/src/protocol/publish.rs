@@ -61,14 +61,14 @@ pub(super) fn handle(
     {
         return Ok(());
     }
+    turn.counts.publish_received += 1;
+    turn.counts.publish_bytes_received += received.payload.len() as u64;
     if is_system {
         let Received { topic, properties, payload, .. } = received;
         let reason = sys::published(turn, &open.client, topic, properties, payload);
         answer(connection, open, turn, &received, FanOut::default(), reason);
         return Ok(());
     }
-    turn.counts.publish_received += 1;
-    turn.counts.publish_bytes_received += received.payload.len() as u64;
     let fan_out = route(open, turn, &received);
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, &received, fan_out, reason);

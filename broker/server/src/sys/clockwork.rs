@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tracing::{info, warn};
@@ -132,6 +133,8 @@ struct Clockwork {
     /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
     monitor_at: Instant,
     figures_at: Instant,
+    /// What was last told about the modules of each tenant: number, name, state.
+    modules: HashMap<(u32, Arc<str>), String>,
 }
 
 impl Clockwork {
@@ -144,6 +147,7 @@ impl Clockwork {
             sampled_cpu: process::cpu_time(),
             monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
             figures_at: now + FIGURES_INTERVAL,
+            modules: HashMap::new(),
             broker,
         }
     }
@@ -164,6 +168,7 @@ impl Clockwork {
         if are_figures_due {
             self.figures_at = now + FIGURES_INTERVAL;
         }
+        let modules = &mut self.modules;
         Turn::with(|turn| {
             turn.tick();
             for tenant in self.broker.tenants.all().iter() {
@@ -174,6 +179,7 @@ impl Clockwork {
                     publish_figures(turn, tenant);
                 }
                 self.broker.sys.listings.publish(turn, tenant);
+                publish_modules(turn, tenant, modules);
             }
             turn.flush();
         });
@@ -234,6 +240,23 @@ fn publish_monitor(turn: &mut Turn, tenant: &Arc<Tenant>) {
     Figures::counted(&broker, tenant);
     for (topic, payload) in monitor::topics(&broker, tenant) {
         super::publish(turn, tenant, &topic, payload.as_bytes(), true);
+    }
+}
+
+/// Publishes the modules whose state changed by itself, as by too many traps.
+fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
+    let modules = tenant.modules.all();
+    told.retain(|(number, name), _| {
+        *number != tenant.number || modules.iter().any(|module| module.name == *name)
+    });
+    for module in modules {
+        let info = crate::modules::info(tenant, &module);
+        let state = info["state"].as_str().unwrap_or_default();
+        let before = told.insert((tenant.number, Arc::clone(&module.name)), state.to_owned());
+        if before.is_some_and(|before| before != state) {
+            let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
+            super::publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
+        }
     }
 }
 

@@ -2,8 +2,11 @@
 
 use crate::counters::Counters;
 
+/// Reads a counter.
+type Read = fn(&Counters) -> u64;
+
 /// What is averaged, with the last levels of its topics.
-const SERIES: [(&str, fn(&Counters) -> u64); 9] = [
+const SERIES: [(&str, Read); 9] = [
     ("load/messages/received", |counters| counters.packets_received.get()),
     ("load/messages/sent", |counters| counters.packets_sent.get()),
     ("load/publish/received", |counters| counters.publish_received.get()),

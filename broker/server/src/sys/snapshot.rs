@@ -47,6 +47,8 @@ impl Leaf {
     /// The payload; `None` where the topic has nothing retained.
     fn payload(self, definition: &Definition) -> Option<String> {
         match self {
+            // What is told about a module instead of a source is its own document.
+            Self::Source | Self::Description if definition.kind() == DefinitionKind::Module => None,
             Self::Source => Some(definition.deployed.source.as_ref().to_owned()),
             Self::Description => Some(definition.description()),
             Self::Error => definition.activity.last_error().map(|error| error.to_json()),
@@ -94,6 +96,13 @@ pub(crate) fn snapshot(
         }
     }
     if may_match(filter, "Coreflux") {
+        for module in tenant.modules.all() {
+            let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
+            if wants(&topic) {
+                let info = crate::modules::info(tenant, &module).to_string();
+                found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
+            }
+        }
         definitions(tenant, filter, &wants, &mut found);
     }
     found
@@ -112,7 +121,7 @@ fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, foun
     };
     // The name is the last level of a kind's own, so a filter that spells it out needs one look.
     let levels: Vec<&str> = filter.split('/').collect();
-    for kind in DefinitionKind::ALL.into_iter().filter(|kind| *kind != DefinitionKind::Module) {
+    for kind in DefinitionKind::ALL {
         let depth = 2 + kind.sys_level().split('/').count();
         match levels.get(depth) {
             Some(name) if !matches!(*name, "+" | "#") => {
