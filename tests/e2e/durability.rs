@@ -38,7 +38,7 @@ fn kill_9_keeps_actions() {
     root.subscribe_to("$SYS/Coreflux/Actions/+", QoS::AtMostOnce).unwrap();
     let mut names: Vec<String> = (0..3).map(|_| root.receive(WAIT_MAX).unwrap().unwrap().topic).collect();
     names.sort();
-    let expected = ["HeatAlarm", "Heartbeat", "Readings"].map(|name| format!("$SYS/Coreflux/Actions/{name}"));
+    let expected = ["Heartbeat", "HeatAlarm", "Readings"].map(|name| format!("$SYS/Coreflux/Actions/{name}"));
     assert_eq!(names, expected);
 }
 

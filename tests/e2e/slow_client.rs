@@ -70,7 +70,7 @@ fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
         lazy.receive(Duration::ZERO).unwrap().is_none(),
         "new messages are dropped when the queue is full"
     );
-    assert_eq!(broker.metric("lotmq_publish_dropped_total"), Some(50.0));
+    assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(50.0));
 }
 
 /// A publisher and a subscriber that measure the way of a message.
