@@ -1,8 +1,10 @@
-//! The rules of the house, as tests over the repository: layers, file lengths, module docs, generated text.
+//! The rules of the house, as tests over the repository: layers, file lengths, module docs, generated text,
+//! and what documents say about the code.
 //!
 //! `UPDATE=1 cargo test -p tidy` writes the generated files anew; without it a stale one fails.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
+mod documents;
 mod files;
 mod generated;
 mod layers;

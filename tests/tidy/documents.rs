@@ -1,0 +1,114 @@
+//! What documents say about the code is so: tests that they name exist, dependencies that they explain are there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::{assert_none, root};
+
+/// Hard stop for `ARCHITECTURE.md`, house style §12.
+const ARCHITECTURE_LINES_MAX: usize = 400;
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Names of all functions with `#[test]`, properties included.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for folder in ["broker", "guests", "lot-to-wasm", "tests", "xtask"] {
+        collect_tests(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 300, "the repository has many tests");
+    found
+}
+
+fn collect_tests(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "target" {
+            collect_tests(&path, found);
+        } else if name.ends_with(".rs") {
+            found.extend(tests_of(&std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// The function that follows each `#[test]`; other attributes may stand between.
+fn tests_of(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let starts = lines.iter().enumerate().filter(|(_, line)| **line == "#[test]");
+    let function = |(at, _): (usize, &&str)| lines[at..].iter().find_map(|line| line.strip_prefix("fn "));
+    starts.filter_map(function).map(|rest| identifier(rest).to_owned()).collect()
+}
+
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Words in backticks that look like a test: several words, joined by `_`, with nothing else in them.
+fn named(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.filter(|word| word.contains('_') && identifier(word) == *word).collect()
+}
+
+fn missing<'a>(names: impl IntoIterator<Item = &'a str>, place: &str) -> Vec<String> {
+    let tests = tests();
+    let absent = names.into_iter().filter(|name| !tests.contains(*name));
+    absent.map(|name| format!("{place}: there is no test {name}")).collect()
+}
+
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let text = document("ARCHITECTURE.md");
+    let invariants: Vec<&str> =
+        text.split("\n\n").filter(|part| part.starts_with("**Invariant:**")).collect();
+    assert!(invariants.len() > 20, "the invariants are there");
+    let mut findings = Vec::new();
+    for invariant in invariants {
+        let guards = invariant.split_once("Test").map_or_else(Vec::new, |(_, guards)| named(guards));
+        if guards.is_empty() {
+            findings.push(format!("no test is named: {invariant}"));
+        }
+        findings.extend(missing(guards, "ARCHITECTURE.md"));
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn architecture_is_short() {
+    let lines = document("ARCHITECTURE.md").lines().count();
+    assert!(lines < ARCHITECTURE_LINES_MAX, "{lines} lines");
+}
+
+#[test]
+fn tests_of_the_language_tables_exist() {
+    let text = document("docs/lot-coverage.md");
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let names: BTreeSet<&str> = rows.flat_map(named).collect();
+    assert!(names.len() > 80, "the tables name many tests");
+    assert_none(&missing(names, "docs/lot-coverage.md"));
+}
+
+/// Names of the dependencies of the workspace that are not ours.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = document("Cargo.toml");
+    let (_, section) = manifest.split_once("[workspace.dependencies]").unwrap();
+    let section = section.split("\n[").next().unwrap();
+    let foreign = section.lines().filter(|line| !line.starts_with('#') && !line.contains("path ="));
+    foreign.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+}
+
+#[test]
+fn every_dependency_is_explained() {
+    let text = document("docs/dependencies.md");
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    let explained: BTreeSet<String> = text.lines().filter_map(row).collect();
+    let used = dependencies();
+    assert!(used.len() > 30, "the dependencies are there");
+    let unexplained =
+        used.difference(&explained).map(|name| format!("{name} is not in docs/dependencies.md"));
+    let gone = explained.difference(&used).map(|name| format!("{name} is explained and not used"));
+    assert_none(&unexplained.chain(gone).collect::<Vec<_>>());
+}
