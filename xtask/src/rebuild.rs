@@ -84,7 +84,10 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
             manifest.guests.get(&guest.name).with_context(|| format!("`{}` was never built", guest.name))?;
         if toolchain.std_source().is_some() {
             // Cargo hashes the folder of that source into symbol names, and with them into the order of functions.
-            println!("{}: skipped, a std built from source gives the same bytes in the same folder only", guest.name);
+            println!(
+                "{}: skipped, a std built from source gives the same bytes in the same folder only",
+                guest.name
+            );
         } else if entry.toolchain != toolchain.description {
             println!("{}: skipped, it was built with {}", guest.name, entry.toolchain);
         } else if guest::sha256(&build(root, &guest, &toolchain)?) == entry.module {
