@@ -66,10 +66,11 @@ fn data(data: &Value) -> String {
     }
 }
 
-/// Objects as a table: a column for each key, in the order in which keys first occur.
+/// Objects as a table: a column for each key, in the order in which keys first occur. Lists that are empty in every row are left out.
 fn table(rows: &[&Map<String, Value>]) -> String {
+    let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     let mut columns: Vec<&str> = Vec::new();
-    for key in rows.iter().flat_map(|row| row.keys()) {
+    for (key, _) in rows.iter().flat_map(|row| row.iter()).filter(|(_, value)| !is_empty_list(value)) {
         if !columns.contains(&key.as_str()) {
             columns.push(key);
         }
@@ -94,9 +95,22 @@ fn table(rows: &[&Map<String, Value>]) -> String {
         .collect()
 }
 
+/// An object's keys and values, one on each line; lists of objects as tables below.
 fn fields(object: &Map<String, Value>) -> String {
-    let width = object.keys().map(|key| key.chars().count()).max().unwrap_or(0);
-    object.iter().map(|(key, value)| format!("{key:<width$}  {}\n", cell(value))).collect()
+    let is_table = |value: &Value| {
+        value.as_array().is_some_and(|rows| !rows.is_empty() && rows.iter().all(Value::is_object))
+    };
+    let plain: Vec<_> = object.iter().filter(|(_, value)| !is_table(value)).collect();
+    let width = plain.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+    let mut text: String =
+        plain.iter().map(|(key, value)| format!("{key:<width$}  {}\n", cell(value))).collect();
+    for (key, rows) in object.iter().filter(|(_, value)| is_table(value)) {
+        let _ = writeln!(text, "{key}:");
+        for line in data(rows).lines() {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    text
 }
 
 /// A value on one line.
@@ -141,5 +155,8 @@ mod tests {
         assert_eq!(reply(&envelope), "User ada added successfully!\n");
         let envelope = json!({"success":true,"message":"ok","data":{"groups":["a"],"name":"x"}});
         assert_eq!(reply(&envelope), "ok\ngroups  [\"a\"]\nname    x\n");
+        let envelope = json!({"success":true,"message":"ok","data":{"entities":[
+            {"name":"Hot","success":true,"errors":[]},{"name":"B","success":false,"errors":[]}],"n":2}});
+        assert_eq!(reply(&envelope), "ok\nn  2\nentities:\n  name  success\n  Hot   true\n  B     false\n");
     }
 }
