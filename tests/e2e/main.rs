@@ -5,13 +5,16 @@
 
 mod bad_input;
 mod command_line;
+mod command_table;
 mod commands;
 mod demo;
 mod durability;
 mod ecosystem;
 mod metrics;
+mod modules;
 mod slow_client;
 mod start;
+mod system_topics;
 
 use lotmq_test_support::{Broker, BrokerOptions};
 

@@ -1,0 +1,176 @@
+//! The `$SYS` tree as clients see it: snapshots after SUBACK, live changes, who may read what.
+
+use std::collections::BTreeMap;
+
+use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
+use lotmq_test_support::{WAIT_MAX, eventually};
+use serde_json::Value;
+
+use crate::{broker, options};
+
+const ECHO: &str =
+    "-- echo\nDEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
+
+/// Everything that comes for a subscription before a message of our own behind it.
+fn snapshot(client: &mut Client, filter: &str) -> BTreeMap<String, Message> {
+    client.subscribe_to("barrier", QoS::AtMostOnce).unwrap();
+    assert!(!client.subscribe_to(filter, QoS::AtMostOnce).unwrap().is_failure(), "{filter}");
+    client.publish(&Publication::new("barrier", "x")).unwrap();
+    let mut found = BTreeMap::new();
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().unwrap();
+        if message.topic == "barrier" {
+            return found;
+        }
+        found.insert(message.topic.clone(), message);
+    }
+}
+
+#[test]
+fn a_subscription_gets_the_retained_topics_with_the_flag() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {ECHO}"));
+    let found = snapshot(&mut broker.root("root"), "$SYS/Coreflux/#");
+    for topic in [
+        "Version",
+        "License",
+        "License/Status",
+        "Config",
+        "Config/Users",
+        "Config/Rules",
+        "Comms/Clients",
+        "Comms/Sessions",
+        "Actions",
+        "Models",
+        "Routes",
+        "Rules",
+        "Status",
+        "Status/State",
+        "Resources/Memory",
+        "Resources/Cpu",
+        "Actions/Echo",
+        "Actions/Echo/Description",
+        "Python/Scripts",
+    ] {
+        let message = found.get(&format!("$SYS/Coreflux/{topic}"));
+        assert!(message.is_some_and(|message| message.retain), "{topic}: {message:?}");
+    }
+    let text = |topic: &str| found[&format!("$SYS/Coreflux/{topic}")].text();
+    assert_eq!(text("Actions/Echo"), ECHO, "byte for byte");
+    assert_eq!(text("Actions/Echo/Description"), "Action Echo");
+    assert_eq!(text("Actions"), r#"[{"name":"Echo","state":"running","origin":"adhoc"}]"#);
+    let version: Value = serde_json::from_str(&text("Version")).unwrap();
+    assert_eq!(version["compat"], "2.14");
+    let config: Value = serde_json::from_str(&text("Config")).unwrap();
+    assert_eq!(
+        (&config["AnonymousLogin"], &config["defaultPassword"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+    assert!(text("Config/Users").starts_with(r#"[{"Username":"root","Password":"****""#));
+    assert!(!found.contains_key("$SYS/Coreflux/Actions/Echo/Error"));
+}
+
+#[test]
+fn filters_with_wildcards_get_what_they_match() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {ECHO}"));
+    for (filter, expected) in [
+        ("$SYS/Coreflux/Actions/+", vec!["$SYS/Coreflux/Actions/Echo"]),
+        ("$SYS/Coreflux/Actions/+/Description", vec!["$SYS/Coreflux/Actions/Echo/Description"]),
+        (
+            "$SYS/Coreflux/Actions/Echo/#",
+            vec!["$SYS/Coreflux/Actions/Echo", "$SYS/Coreflux/Actions/Echo/Description"],
+        ),
+        ("$SYS/+/Actions/Echo", vec!["$SYS/Coreflux/Actions/Echo"]),
+        ("$SYS/Coreflux/Actions/Nope", vec![]),
+        ("$SYS/broker/retained messages/count", vec!["$SYS/broker/retained messages/count"]),
+        ("#", vec![]),
+        ("+/Coreflux/Version", vec![]),
+    ] {
+        let found = snapshot(&mut broker.root(""), filter);
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected, "{filter}");
+    }
+}
+
+#[test]
+fn errors_are_retained_until_the_action_is_replaced() {
+    let broker = broker();
+    let failing = "DEFINE ACTION Fail\nON TOPIC \"in\" DO\n    PUBLISH TOPIC PAYLOAD WITH 1\n";
+    broker.command_ok(&format!("-addAction {failing}"));
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Fail/Error", QoS::AtLeastOnce).unwrap();
+    root.publish(&Publication::new("in", "a/#")).unwrap();
+    let live: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!(live["action"], "Fail");
+    assert_eq!(live["trigger"]["payload"], "a/#");
+    let late = snapshot(&mut broker.root("late"), "$SYS/Coreflux/Actions/+/Error");
+    assert_eq!(late.len(), 1);
+    broker.command_ok(&format!("-addAction {}", failing.replace("TOPIC PAYLOAD", "TOPIC \"x\"")));
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
+    assert!(snapshot(&mut broker.root("later"), "$SYS/Coreflux/Actions/+/Error").is_empty());
+}
+
+#[test]
+fn listings_follow_what_happens_while_somebody_looks() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Comms/Clients", QoS::AtLeastOnce).unwrap();
+    let _other = broker.client("somebody-else");
+    eventually("the new client", || {
+        let listing = root.receive(WAIT_MAX).unwrap().unwrap().text();
+        listing.contains(r#""clientId":"somebody-else""#).then_some(())
+    });
+}
+
+#[test]
+fn logins_are_told_as_they_happen() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Comms/Logins", QoS::AtLeastOnce).unwrap();
+    drop(broker.client("visitor").disconnect());
+    for (event, result) in [("connect", 0), ("disconnect", 0)] {
+        let told: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+        assert_eq!((&told["event"], &told["clientId"]), (&event.into(), &"visitor".into()), "{told}");
+        assert_eq!(told["result"], result);
+    }
+    let wrong = ConnectOptions::new("thief").user("root", "wrong");
+    assert!(Client::connect(broker.address(), &wrong).is_err());
+    let told: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!((&told["event"], &told["username"]), (&"refused".into(), &"root".into()), "{told}");
+}
+
+#[test]
+fn figures_are_published_by_the_clock_and_on_demand() {
+    let broker = options().variable("LOTMQ_SYS_INTERVAL_SEC", "1").start();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/broker/load/messages/received/1min", QoS::AtMostOnce).unwrap();
+    root.subscribe_to("$SYS/Coreflux/Stats", QoS::AtMostOnce).unwrap();
+    let snapshot = root.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(snapshot.retain);
+    let live = root.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(!live.retain && live.text().contains('.'), "{live:?}");
+    root.publish(&Publication::new("$SYS/Coreflux/Command", "-updateData")).unwrap();
+    eventually("the statistics", || {
+        let message = root.receive(WAIT_MAX).unwrap().unwrap();
+        message.topic.ends_with("/Stats").then(|| assert!(message.text().starts_with(r#"{"clients":"#)))
+    });
+}
+
+#[test]
+fn users_without_rights_read_the_monitoring_tree_only() {
+    let broker = broker();
+    broker.command_ok("-addUser bob pw");
+    let mut bob = broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
+    for (filter, is_granted) in [
+        ("$SYS/broker/#", true),
+        ("$SYS/#", false),
+        ("$SYS/Coreflux/#", false),
+        ("$SYS/Coreflux/Command/Output", false),
+        ("$share/g/$SYS/Coreflux/#", false),
+        ("$SYS/+/uptime", false),
+        ("#", true),
+    ] {
+        let granted = bob.subscribe_to(filter, QoS::AtMostOnce).unwrap();
+        assert_eq!(!granted.is_failure(), is_granted, "{filter}: {granted}");
+    }
+}
