@@ -39,6 +39,8 @@ mod session_end;
 mod subscription;
 mod sys;
 mod tenant;
+#[cfg(test)]
+mod testing;
 mod topic_alias;
 mod variables;
 mod will;

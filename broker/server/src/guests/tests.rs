@@ -1,70 +1,36 @@
 //! Guests through the real broker: text compiled here, messages over real sockets.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_client::{Publication, QoS};
 use lotmq_definitions::Origin;
 use lotmq_store::Batch;
 
 use super::Guests;
-use crate::Server;
-use crate::config::{Config, DataDirectory, Sources};
+use crate::testing::{Running, receive};
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-struct Running {
-    server: Server,
-    _dir: tempfile::TempDir,
-}
-
-impl Running {
-    fn start(durability: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::load(Sources {
-            environment: vec![
-                ("LOTMQ_LISTENER_MQTT_PORT".into(), "0".into()),
-                ("LOTMQ_LISTENER_MQTT_BIND".into(), "127.0.0.1".into()),
-                ("LOTMQ_STORE_DURABILITY".into(), durability.into()),
-            ],
-            data: DataDirectory { path: dir.path().into(), origin: "test" },
-            ..Sources::default()
-        })
-        .unwrap();
-        Self { server: Server::start(&config).unwrap(), _dir: dir }
+fn deploy(running: &Running, source: &str) {
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+    for entity in lot_to_wasm::compile(source, &options).entities {
+        let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
+        let text = &source[entity.range];
+        let owner = None;
+        let at = jiff::Timestamp::now();
+        let deployment =
+            Guests::load_action(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at)
+                .unwrap();
+        Guests::deploy(&tenant, broker, deployment, &mut Batch::new()).unwrap();
     }
-
-    fn client(&self, id: &str) -> Client {
-        Client::connect(&self.server.addresses()[0].1.to_string(), &ConnectOptions::new(id)).unwrap()
-    }
-
-    fn deploy(&self, source: &str) {
-        let broker = &self.server.broker;
-        let tenant = broker.tenants.default_tenant();
-        let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
-        for entity in lot_to_wasm::compile(source, &options).entities {
-            let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
-            let text = &source[entity.range];
-            let owner = None;
-            let at = jiff::Timestamp::now();
-            let deployment =
-                Guests::load_action(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at)
-                    .unwrap();
-            Guests::deploy(&tenant, broker, deployment, &mut Batch::new()).unwrap();
-        }
-    }
-}
-
-fn receive(client: &mut Client) -> (String, String) {
-    let message = client.receive(PATIENCE).unwrap().expect("a message comes");
-    (message.topic.clone(), message.text())
 }
 
 #[test]
 fn an_action_answers_a_message() {
     let running = Running::start("none");
-    running.deploy(
+    deploy(
+        &running,
         "DEFINE ACTION Hot\nON TOPIC \"s/+/t\" DO\n    SET \"id\" WITH TOPIC POSITION 2\n    IF PAYLOAD > 30 THEN\n        \
          PUBLISH TOPIC \"alarm/\" + {id} WITH \"hot \" + PAYLOAD\n",
     );
@@ -80,7 +46,8 @@ fn an_action_answers_a_message() {
 #[test]
 fn a_loop_runs_on_an_executor_and_keeps_the_order() {
     let running = Running::start("none");
-    running.deploy(
+    deploy(
+        &running,
         "DEFINE ACTION Count\nON TOPIC \"n\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n        \
          PUBLISH TOPIC \"out\" WITH PAYLOAD + \":\" + {i}\n    UNTIL {i} == 3\n",
     );
@@ -97,7 +64,8 @@ fn a_loop_runs_on_an_executor_and_keeps_the_order() {
 #[test]
 fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
     let running = Running::start("none");
-    running.deploy(
+    deploy(
+        &running,
         "DEFINE ACTION Keep\nON TOPIC \"in\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    \
          PUBLISH TOPIC \"o\" WITH GET TOPIC \"n\"\nDEFINE ACTION Ping\nON TOPIC \"ping\" DO\n    PUBLISH TOPIC \"ping\" WITH PAYLOAD\n",
     );
