@@ -174,3 +174,20 @@ fn users_without_rights_read_the_monitoring_tree_only() {
         assert_eq!(!granted.is_failure(), is_granted, "{filter}: {granted}");
     }
 }
+
+#[test]
+fn who_loses_the_right_loses_the_subscription() {
+    let broker = broker();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
+    for filter in ["$SYS/Coreflux/#", "$share/g/$SYS/Coreflux/Actions/+", "plant/#"] {
+        assert!(!ann.subscribe_to(filter, QoS::AtMostOnce).unwrap().is_failure(), "{filter}");
+    }
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration false");
+    eventually("the end of two subscriptions", || {
+        let clients = broker.command_ok("-listClients ann");
+        (clients.data()["clients"][0]["subscriptions"] == 1).then_some(())
+    });
+    ann.ping().unwrap();
+}

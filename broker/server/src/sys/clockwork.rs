@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use lotmq_auth::Question;
+use lotmq_store::{Batch, Op};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tracing::{info, warn};
@@ -209,6 +211,7 @@ impl Clockwork {
         self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
         for tenant in self.broker.tenants.all().iter() {
             end_stale_sessions(tenant);
+            end_refused_subscriptions(&self.broker, tenant);
         }
     }
 
@@ -289,4 +292,44 @@ fn end_stale_sessions(tenant: &Tenant) {
             link.connection.request_close(CloseReason::Administrative);
         }
     }
+}
+
+/// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
+fn end_refused_subscriptions(broker: &Broker, tenant: &Tenant) {
+    let clients: Vec<_> = tenant.sessions.lock().values().cloned().collect();
+    let mut batch = Batch::new();
+    for client in clients {
+        let (identity, filters) = {
+            let state = client.state.lock();
+            let of_tree = state.subscriptions.filters().filter(|filter| is_of_tree(filter));
+            (Arc::clone(&state.identity), of_tree.map(Box::from).collect::<Vec<Box<str>>>())
+        };
+        for filter in filters {
+            let question = Question::subscribe(&identity, &filter);
+            if tenant.permissions.decide(&question).is_allowed() {
+                continue;
+            }
+            info!(target: "client", client_id = &*client.client_id, filter = &*filter, "subscription ended, its user lost the right");
+            tenant.unsubscribe(&client, &filter);
+            client.state.lock().subscriptions.remove(&filter);
+            if client.is_durable() {
+                let session = client.stored_id();
+                batch.push(Op::DeleteSubscription { tenant: tenant.id, session, filter: &filter });
+            }
+        }
+    }
+    if !batch.is_empty()
+        && let Err(error) = broker.store.append(batch)
+    {
+        warn!(%error, "the end of subscriptions was not stored");
+    }
+}
+
+/// Whether a filter, shared or not, reaches topics of the tree.
+fn is_of_tree(filter: &str) -> bool {
+    let inner = match lotmq_router::parse_shared(filter) {
+        Ok(Some(shared)) => shared.filter,
+        _ => filter,
+    };
+    super::is_system(inner)
 }
