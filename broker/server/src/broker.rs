@@ -54,6 +54,8 @@ pub(crate) struct Broker {
 /// What the data path needs of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Whether what `KEEP TOPIC` writes is a retained message too (language reference OD-29).
+    pub(crate) keep_visible_retained: bool,
     pub(crate) session_expiry_max: SessionExpiry,
     pub(crate) queue_messages_max: u32,
     pub(crate) queue_bytes_max: u64,

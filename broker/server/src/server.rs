@@ -259,8 +259,7 @@ fn assemble(
         ..EngineOptions::default()
     })?;
     let clock = Clock::new();
-    let password = config.initial_root_password.as_ref().map(config::Secret::reveal);
-    let tenants = recover::tenants(&store, &mut recovered, &config.data.path, password, clock.wall_ms())?;
+    let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let broker = Broker {
         settings: settings(config),
         clock,
@@ -286,6 +285,7 @@ fn assemble(
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     Settings {
+        keep_visible_retained: config.compat.keep_visible_retained,
         session_expiry_max: limits
             .session_expiry_max
             .seconds()

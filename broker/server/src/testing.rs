@@ -26,14 +26,27 @@ impl Running {
         Self { _dir: Some(dir), ..running }
     }
 
+    /// Starts a broker in memory with further settings, named as environment variables.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Self::start_on(dir.path(), "none", settings);
+        Self { _dir: Some(dir), ..running }
+    }
+
     /// Starts a broker on a folder of the caller's.
     pub(crate) fn start_in(dir: &Path, durability: &str) -> Self {
+        Self::start_on(dir, durability, &[])
+    }
+
+    fn start_on(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Self {
+        let mut environment = vec![
+            ("LOTMQ_LISTENER_MQTT_PORT".to_owned(), "0".to_owned()),
+            ("LOTMQ_LISTENER_MQTT_BIND".to_owned(), "127.0.0.1".to_owned()),
+            ("LOTMQ_STORE_DURABILITY".to_owned(), durability.to_owned()),
+        ];
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(Sources {
-            environment: vec![
-                ("LOTMQ_LISTENER_MQTT_PORT".into(), "0".into()),
-                ("LOTMQ_LISTENER_MQTT_BIND".into(), "127.0.0.1".into()),
-                ("LOTMQ_STORE_DURABILITY".into(), durability.into()),
-            ],
+            environment,
             data: DataDirectory { path: dir.into(), origin: "test" },
             ..Sources::default()
         })

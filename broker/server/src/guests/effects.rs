@@ -11,7 +11,7 @@ use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 
 use super::records;
 use crate::fan_out::{InPlace, Publication};
-use crate::message::Message;
+use crate::message::{Message, MessageParts};
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::sys;
@@ -50,11 +50,7 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
                     publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
                 }
             }
-            Effect::Keep { topic, payload } => {
-                if let Err(refused) = run.tenant.guests.values.keep(topic, payload) {
-                    record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
-                }
-            }
+            Effect::Keep { topic, payload } => keep(turn, definition, run, topic, payload),
             Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
             Effect::Report { severity: Severity::Warning, .. } => turn.broker.counters.guest_warnings.add(1),
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
@@ -75,6 +71,24 @@ fn writer_of(
 ) -> Arc<Definition> {
     let found = run.tenant.guests.registry.read().by_id(super::sink::definition_id(writer)).cloned();
     found.unwrap_or_else(|| Arc::clone(definition))
+}
+
+fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {
+    if let Err(refused) = run.tenant.guests.values.keep(topic, payload) {
+        record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
+        return;
+    }
+    if turn.broker.settings.keep_visible_retained {
+        let parts = MessageParts {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at_ms: None,
+        };
+        run.tenant.retain(&Arc::new(Message::new(0, parts)), turn);
+    }
 }
 
 /// A message of a guest or of the broker itself, into the turn.

@@ -89,3 +89,42 @@ fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
     assert_eq!(running.server.broker.counters.hops_exceeded.get(), 1);
     running.server.stop();
 }
+
+/// Language reference §6: what a topic had before its first reader was deployed is known only with `cache = "all"`.
+#[test]
+fn the_cache_holds_topics_that_are_read_or_all() {
+    for (cache, first) in [("read-topics", "1"), ("all", "5")] {
+        let running = Running::start_with(&[("LOTMQ_LOT_CACHE", cache)]);
+        let mut client = running.client("c");
+        client.subscribe_to("o", QoS::AtMostOnce).unwrap();
+        client.publish(&Publication::new("cfg/x", "4").qos(QoS::AtLeastOnce)).unwrap();
+        let source =
+            "DEFINE ACTION A\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH (GET TOPIC \"cfg/x\" + 1)\n";
+        deploy(&running, source);
+        for expected in [first, "5"] {
+            client.publish(&Publication::new("in", "x")).unwrap();
+            assert_eq!(receive(&mut client).1, expected, "{cache}");
+            client.publish(&Publication::new("cfg/x", "4").qos(QoS::AtLeastOnce)).unwrap();
+        }
+        running.server.stop();
+    }
+}
+
+/// Language reference OD-29.
+#[test]
+fn kept_values_are_retained_messages_only_where_the_switch_says_so() {
+    for (switch, expected) in [("false", "barrier"), ("true", "kept")] {
+        let running = Running::start_with(&[("LOTMQ_LOT_COMPAT_KEEP_VISIBLE_RETAINED", switch)]);
+        let keep = "DEFINE ACTION K\nON TOPIC \"in\" DO\n    KEEP TOPIC \"kept\" WITH PAYLOAD\n    PUBLISH TOPIC \"done\" WITH 1\n";
+        deploy(&running, keep);
+        let mut client = running.client("c");
+        client.subscribe_to("done", QoS::AtMostOnce).unwrap();
+        client.publish(&Publication::new("in", "x")).unwrap();
+        receive(&mut client);
+        client.subscribe_to("kept", QoS::AtMostOnce).unwrap();
+        client.subscribe_to("barrier", QoS::AtMostOnce).unwrap();
+        client.publish(&Publication::new("barrier", "x")).unwrap();
+        assert_eq!(receive(&mut client).0, expected, "{switch}");
+        running.server.stop();
+    }
+}

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lotmq_auth::{Directory, DirectoryOptions, PermissionTable};
-use lotmq_definitions::RegistryOptions;
+use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
 use lotmq_store::{KeepRow, Recovered, Store, TenantId};
 use tracing::warn;
 
 use crate::accounts;
+use crate::config::{Config, LotCache, Secret};
 use crate::guests::Guests;
 use crate::server::StartError;
 use crate::tenant::Tenant;
@@ -24,21 +25,21 @@ const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
 pub(crate) fn tenants(
     store: &Store,
     recovered: &mut Recovered,
-    data: &Path,
-    root_password: Option<&str>,
+    config: &Config,
     now_ms: u64,
 ) -> Result<Vec<Arc<Tenant>>, StartError> {
+    let password = config.initial_root_password.as_ref().map(Secret::reveal);
     let mut tenants = Vec::new();
     for (number, row) in recovered.tenants.iter().enumerate() {
         let users = Directory::new(DirectoryOptions::default())?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
         users.restore(of_tenant.map(accounts::restored));
-        accounts::ensure_root(&users, row.id, root_password, store, now_ms)?;
+        accounts::ensure_root(&users, row.id, password, store, now_ms)?;
         let users = Arc::new(users);
         let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));
         let mut variables = Variables::new(row.id);
         if row.id == TenantId::DEFAULT {
-            read_environment_file(&mut variables, data);
+            read_environment_file(&mut variables, &config.data.path);
         }
         for variable in recovered.environment.extract_if(.., |variable| variable.tenant == row.id) {
             variables.restore_environment(variable);
@@ -50,10 +51,26 @@ pub(crate) fn tenants(
             variables.restore_secret(secret);
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
-        let guests = Guests::new(row.id, RegistryOptions::new(jiff::tz::TimeZone::system()));
+        let guests = Guests::new(row.id, registry_options(config));
         tenants.push(Arc::new(Tenant::new(row.id, number, &row.name, users, permissions, variables, guests)));
     }
     Ok(tenants)
+}
+
+fn registry_options(config: &Config) -> RegistryOptions {
+    let lot = &config.lot;
+    RegistryOptions {
+        cache: match lot.cache {
+            LotCache::ReadTopics => CacheMode::ReadTopics,
+            LotCache::All => CacheMode::All,
+        },
+        cache_limits: CacheLimits {
+            topics_max: usize::try_from(lot.cache_topics).unwrap_or(usize::MAX),
+            bytes_max: lot.cache_bytes,
+            ..CacheLimits::default()
+        },
+        ..RegistryOptions::new(jiff::tz::TimeZone::system())
+    }
 }
 
 /// Commands reference §10: a plain `.env` in the data directory is read for names that the store does not have, and never written.
