@@ -23,7 +23,6 @@ use hashbrown::HashMap;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions};
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
-use lotmq_store::TenantId;
 use parking_lot::RwLock;
 use tracing::debug;
 
@@ -47,7 +46,6 @@ mod tests;
 
 /// See the module's documentation.
 pub(crate) struct Guests {
-    pub(crate) tenant: TenantId,
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
@@ -73,10 +71,9 @@ pub(crate) struct Trigger {
 }
 
 impl Guests {
-    pub(crate) fn new(tenant: TenantId, options: RegistryOptions) -> Self {
+    pub(crate) fn new(options: RegistryOptions) -> Self {
         let registry = Registry::new(options);
         Self {
-            tenant,
             values: Arc::clone(registry.values()),
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),

@@ -32,9 +32,6 @@ pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
 /// Guests that one turn runs on a thread that serves Clients; further ones go to executors, so that a turn stays short.
 pub(crate) const INLINE_RUNS_MAX: usize = 512;
 
-/// Runs that publishes of runs may trigger in a row before the next is suppressed (language reference OD-39).
-pub(crate) const HOPS_MAX: u8 = 64;
-
 /// Time from accept to CONNECT, handshakes included.
 pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 

@@ -70,9 +70,10 @@ pub enum StartError {
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::InUse { dir, pid } => Self::DataInUse { dir, pid },
-            other => Self::Store(other),
+        if let OpenError::InUse { dir, pid } = error {
+            Self::DataInUse { dir, pid }
+        } else {
+            Self::Store(error)
         }
     }
 }

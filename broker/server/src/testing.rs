@@ -64,7 +64,7 @@ impl Running {
 }
 
 pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {
-    Client::connect(&address.to_string(), options).unwrap()
+    Client::connect(address.to_string(), options).unwrap()
 }
 
 /// The next message: topic and payload as text.

@@ -192,15 +192,12 @@ pub(super) fn not_taken(
     error: &PostError,
     message: &Message,
 ) {
-    let code = match error {
-        PostError::TooManyHops { .. } => {
-            turn.broker.counters.hops_exceeded.add(1);
-            "HOP_LIMIT"
-        }
-        _ => {
-            turn.broker.counters.guest_events_dropped.add(1);
-            "MAILBOX_FULL"
-        }
+    let code = if matches!(error, PostError::TooManyHops { .. }) {
+        turn.broker.counters.hops_exceeded.add(1);
+        "HOP_LIMIT"
+    } else {
+        turn.broker.counters.guest_events_dropped.add(1);
+        "MAILBOX_FULL"
     };
     let parts = message.parts();
     let text = error.to_string();

@@ -55,15 +55,15 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Why a listener could not be opened, for people.
 pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("port {} is in use by another program ({address})", address.port())
-        }
-        io::ErrorKind::AddrNotAvailable => format!("this machine does not have the address {}", address.ip()),
-        io::ErrorKind::PermissionDenied => {
-            format!("no permission to open port {} ({address})", address.port())
-        }
-        _ => format!("{address}: {error}"),
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        format!("port {} is in use by another program ({address})", address.port())
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        format!("this machine does not have the address {}", address.ip())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("no permission to open port {} ({address})", address.port())
+    } else {
+        format!("{address}: {error}")
     }
 }
 

@@ -259,7 +259,7 @@ async fn tick(local: Arc<Local>) {
         });
         local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
         ticks += 1;
-        if ticks % SWEEP_TICKS == 0 {
+        if ticks.is_multiple_of(SWEEP_TICKS) {
             local.open.lock().retain(|connection| connection.strong_count() > 0);
         }
     }

@@ -51,7 +51,7 @@ pub(crate) fn tenants(
             variables.restore_secret(secret);
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
-        let guests = Guests::new(row.id, registry_options(config));
+        let guests = Guests::new(registry_options(config));
         tenants.push(Arc::new(Tenant::new(row.id, number, &row.name, users, permissions, variables, guests)));
     }
     Ok(tenants)
