@@ -45,15 +45,16 @@ impl Queue {
         Self { state: Mutex::default(), arrived: Condvar::new(), limits }
     }
 
-    pub(crate) fn push(&self, batch: Batch) -> Result<Ticket, StoreError> {
+    /// Takes a batch in, or gives it back.
+    pub(crate) fn push(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
         let bytes = batch.bytes();
         let mut state = self.state.lock();
         if state.is_closed {
-            return Err(StoreError::Closed);
+            return Err((StoreError::Closed, batch));
         }
         let limit_bytes = self.limits.waiting_bytes_max;
         if state.unsettled_bytes > 0 && state.unsettled_bytes.saturating_add(bytes) > limit_bytes {
-            return Err(StoreError::Full { waiting_bytes: state.unsettled_bytes, limit_bytes });
+            return Err((StoreError::Full { waiting_bytes: state.unsettled_bytes, limit_bytes }, batch));
         }
         state.unsettled_bytes += bytes;
         state.waiting_ops += batch.len();
@@ -63,6 +64,11 @@ impl Queue {
         drop(state);
         self.arrived.notify_one();
         Ok(ticket)
+    }
+
+    /// The ticket of the batch that came last; none before the first.
+    pub(crate) fn last_ticket(&self) -> Ticket {
+        Ticket(self.state.lock().last_ticket)
     }
 
     /// Lets the writer end when the queue is empty; refuses what comes from now on.

@@ -180,7 +180,24 @@ impl Store {
     /// [`StoreError::Full`] when too much waits already, [`StoreError::Closed`] after [`Store::close`]. The batch is lost
     /// then: nothing of it will be stored.
     pub fn append(&self, batch: Batch) -> Result<Ticket, StoreError> {
+        self.offer(batch).map_err(|(error, _)| error)
+    }
+
+    /// Like [`Store::append`], but a batch that is not taken comes back, to be offered again when something was committed.
+    ///
+    /// # Errors
+    /// Those of [`Store::append`], with the batch.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the batch comes back as it went in, by value, and only when the store is full"
+    )]
+    pub fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
         self.shared.queue.push(batch)
+    }
+
+    /// The ticket of the batch that was appended last, by whomever: when it is settled, so are all before.
+    pub fn last_ticket(&self) -> Ticket {
+        self.shared.queue.last_ticket()
     }
 
     /// Blocks until the ticket is settled; for commands and tests, not for shards.
