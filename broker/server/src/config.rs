@@ -38,7 +38,7 @@ use serde_json::{Map, Value};
 
 pub use admin::Admin;
 pub use auth::{AnonymousLogin, Auth};
-pub use broker::Broker;
+pub use broker::{Broker, Placement};
 pub use compat::Compat;
 pub use data_directory::{DataDirectory, Surroundings};
 pub use error::{ConfigError, ValueError};

@@ -99,7 +99,8 @@ fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 }
 
 fn hand_over(listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
-    let shard = place(&listener.broker.shards);
+    let broker = &listener.broker;
+    let shard = place(&broker.shards, broker.config.broker.placement);
     if !shard.give(Arrival { stream, peer, listener: Arc::clone(listener) }) {
         shard.connections.fetch_sub(1, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -24,6 +24,7 @@ use super::listener::{self, Listener};
 use super::turn::Turn;
 use crate::broker::Broker;
 use crate::close::CloseReason;
+use crate::config::Placement;
 use crate::limits::{CONNECT_TIMEOUT, SHARD_BUSY_PERMILLE};
 
 /// How often a shard looks after its timers.
@@ -90,6 +91,8 @@ impl Shard {
 
     /// Tells the shard that a group was committed, if it waits for one.
     pub(crate) fn committed(&self) {
+        // Pairs with the one in `wait_for_commit`: either the shard sees the commit, or this sees that it waits.
+        fence(Ordering::SeqCst);
         if self.committed.waits.load(Ordering::Acquire) {
             self.committed.notify.notify_one();
         }
@@ -98,6 +101,7 @@ impl Shard {
     /// Says whether the shard wants to hear of commits.
     pub(crate) fn wait_for_commit(&self, waits: bool) {
         self.committed.waits.store(waits, Ordering::Release);
+        fence(Ordering::SeqCst);
     }
 
     /// Closes every connection of the shard and ends its thread.
@@ -107,8 +111,8 @@ impl Shard {
 }
 
 /// Picks the shard for a new connection.
-pub(crate) fn place(shards: &[Arc<Shard>]) -> &Arc<Shard> {
-    let idle_enough = shards.iter().find(|shard| !shard.is_busy());
+pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement) -> &Arc<Shard> {
+    let idle_enough = shards.iter().find(|shard| placement == Placement::Pack && !shard.is_busy());
     idle_enough.unwrap_or_else(|| {
         shards
             .iter()
