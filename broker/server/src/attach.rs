@@ -16,7 +16,7 @@ use crate::limits::SEND_WINDOW_3_1_1;
 use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
-use crate::protocol::connect::Request;
+use crate::protocol::connect::{self, Request};
 use crate::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -24,7 +24,6 @@ use crate::will::WillMessage;
 /// The session of a new connection.
 pub(crate) struct Attachment {
     pub(crate) client: Arc<Client>,
-    pub(crate) session_present: bool,
     /// Whether the turn's batch holds something that CONNACK must wait for.
     pub(crate) is_durable: bool,
 }
@@ -38,7 +37,7 @@ pub(crate) fn attach(
     turn: &mut Turn,
 ) -> Attachment {
     // What this turn still holds for the session's former connection belongs to that.
-    turn.flush();
+    turn.settle();
     let mut ended = None;
     let mut will = None;
     let attachment = {
@@ -52,21 +51,21 @@ pub(crate) fn attach(
                 resume(&client, connection, request, identity, turn)
             }
             other => {
-                if let Some(client) = other {
-                    sessions.remove(&request.client_id);
-                    ended = Some(client);
-                }
-                let client = create(tenant, connection, request, identity, turn);
-                sessions.insert(Arc::clone(&request.client_id), Arc::clone(&client));
-                Attachment { is_durable: client.is_durable(), client, session_present: false }
+                ended = other;
+                let ends_durable = ended.as_ref().is_some_and(|client| client.is_durable());
+                let created = create(tenant, connection, request, identity, ends_durable, turn);
+                sessions.insert(Arc::clone(&request.client_id), Arc::clone(&created.client));
+                created
             }
         }
     };
-    let old_is_durable = ended.is_some_and(|client| crate::session_end::end(&client, turn));
+    if let Some(client) = ended {
+        crate::session_end::end(&client, turn);
+    }
     if let Some((will, client)) = will {
         will.publish(tenant, Some(&client), turn);
     }
-    Attachment { is_durable: attachment.is_durable || old_is_durable, ..attachment }
+    attachment
 }
 
 /// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.
@@ -93,21 +92,26 @@ fn resume(
     let was_durable = client.is_durable();
     state.session.resume(session_options(request, turn));
     fill(&mut state, request, identity, turn);
-    let link = Link::new(Arc::clone(connection), request.version, request.packet_bytes_max);
+    client.set_durable(!request.expiry.ends_with_connection());
+    let is_durable = was_durable || client.is_durable();
+    let link = link(connection, request, true, is_durable);
     client.set_wire(Some(&link));
     state.link = Some(link);
-    client.set_durable(!request.expiry.ends_with_connection());
     let row = row(client, &state);
     drop(state);
-    let is_durable = was_durable || client.is_durable();
     if client.is_durable() {
         turn.batch.push(Op::PutSession(&row));
     } else if was_durable {
         // From now on it ends with its connection.
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
     }
-    client.tenant.routes_changed();
-    Attachment { client: Arc::clone(client), session_present: true, is_durable }
+    Attachment { client: Arc::clone(client), is_durable }
+}
+
+/// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
+fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
+    let connack = connect::connack(connection, request, session_present);
+    Link::new(Arc::clone(connection), request.version, request.packet_bytes_max, &connack, is_durable)
 }
 
 fn create(
@@ -115,8 +119,9 @@ fn create(
     connection: &Arc<Connection>,
     request: &Request,
     identity: &Arc<Identity>,
+    ends_durable: bool,
     turn: &mut Turn,
-) -> Arc<Client> {
+) -> Attachment {
     let mut state = ClientState {
         link: None,
         session: Session::new(session_options(request, turn)),
@@ -132,10 +137,11 @@ fn create(
         is_over: false,
     };
     fill(&mut state, request, identity, turn);
-    let link = Link::new(Arc::clone(connection), request.version, request.packet_bytes_max);
     let session_id = turn.broker.store.next_session_id().0;
     let number = turn.broker.numbers.take();
     let client = Arc::new(Client::new(tenant, &request.client_id, session_id, number, state));
+    let is_durable = client.is_durable() || ends_durable;
+    let link = link(connection, request, false, is_durable);
     client.set_wire(Some(&link));
     {
         let mut state = client.state.lock();
@@ -144,7 +150,7 @@ fn create(
             turn.batch.push(Op::PutSession(&row(&client, &state)));
         }
     }
-    client
+    Attachment { client, is_durable }
 }
 
 fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, turn: &Turn) {

@@ -13,7 +13,7 @@ use std::task::Context;
 use lotmq_auth::Identity;
 use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
-use lotmq_store::{Batch, MessageId, Op, SessionId, SubscriptionRow};
+use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
 use crate::close::CloseReason;
@@ -34,7 +34,7 @@ pub(crate) struct Client {
     pub(crate) session_id: u64,
     /// Position in the threads' tables; given back when the session ends.
     pub(crate) number: u32,
-    /// Version and packet limit of the live connection.
+    /// [`Wire`] of the live connection.
     wire: AtomicU64,
     is_durable: AtomicBool,
     pub(crate) state: Mutex<ClientState>,
@@ -80,6 +80,41 @@ impl Queued {
     }
 }
 
+/// What must be known of a Client's connection to encode for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wire {
+    /// `None` while the Client is away.
+    pub(crate) version: Option<ProtocolVersion>,
+    /// [`Connection::number`]; 0 while the Client is away.
+    pub(crate) connection: u32,
+    /// Largest packet that it takes.
+    pub(crate) packet_bytes_max: u32,
+}
+
+impl Wire {
+    /// No connection. What is kept for the Client may be of any size.
+    pub(crate) const AWAY: Self = Self { version: None, connection: 0, packet_bytes_max: u32::MAX };
+
+    /// From the top: 4 bits protocol level, 28 bits connection, 32 bits packet size.
+    fn pack(self) -> u64 {
+        let level = self.version.map_or(0, ProtocolVersion::level);
+        u64::from(level) << 60 | u64::from(self.connection) << 32 | u64::from(self.packet_bytes_max)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Self {
+            version: match packed >> 60 {
+                3 => Some(ProtocolVersion::V3_1),
+                4 => Some(ProtocolVersion::V3_1_1),
+                5 => Some(ProtocolVersion::V5),
+                _ => None,
+            },
+            connection: u32::try_from(packed >> 32 & u64::from(Connection::NUMBER_MAX)).expect("28 bits"),
+            packet_bytes_max: u32::try_from(packed & u64::from(u32::MAX)).expect("32 bits"),
+        }
+    }
+}
+
 impl Client {
     pub(crate) fn new(
         tenant: &Arc<Tenant>,
@@ -93,7 +128,7 @@ impl Client {
             client_id: Arc::clone(client_id),
             session_id,
             number,
-            wire: AtomicU64::new(0),
+            wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
             state: Mutex::new(state),
         }
@@ -112,33 +147,33 @@ impl Client {
         SessionId(self.session_id)
     }
 
-    /// Version of the live connection and the largest packet that it takes; no version while the Client is away.
-    pub(crate) fn wire(&self) -> (Option<ProtocolVersion>, u32) {
-        let wire = self.wire.load(Ordering::Acquire);
-        let version = match wire >> 32 {
-            3 => Some(ProtocolVersion::V3_1),
-            4 => Some(ProtocolVersion::V3_1_1),
-            5 => Some(ProtocolVersion::V5),
-            _ => None,
-        };
-        (version, u32::try_from(wire & u64::from(u32::MAX)).expect("masked to 32 bits"))
+    /// The live connection as those see it who encode for it.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire::unpack(self.wire.load(Ordering::Acquire))
     }
 
     /// Version of the live connection; `None` while the Client is away.
     pub(crate) fn wire_version(&self) -> Option<ProtocolVersion> {
-        self.wire().0
+        self.wire().version
     }
 
     /// Publishes what `link` is. Call with the state locked.
     pub(crate) fn set_wire(&self, link: Option<&Link>) {
-        let wire =
-            link.map_or(0, |link| u64::from(link.version.level()) << 32 | u64::from(link.packet_bytes_max));
-        self.wire.store(wire, Ordering::Release);
+        self.wire.store(link.map_or(Wire::AWAY, Link::wire).pack(), Ordering::Release);
     }
 
     /// Version of this very connection; `None` when the Client is not on it any more.
     pub(crate) fn version_on(&self, connection: &Connection) -> Option<ProtocolVersion> {
         self.on(connection, |link, _| link.version)
+    }
+
+    /// Lets `work` use the session when its Client is on `connection`: one that was taken over changes nothing any more.
+    pub(crate) fn session_on<R>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        self.on(connection, |_, session| work(session))
     }
 
     /// Lets `work` use the link when it is that of `connection`.
@@ -157,11 +192,17 @@ impl Client {
         Arc::clone(&self.state.lock().identity)
     }
 
-    /// Keeps everything back that is for `connection` until [`Client::release_output`].
-    pub(crate) fn hold_output(&self, connection: &Connection) {
-        self.on(connection, |link, _| link.hold());
+    /// A message that was held back for its identifier may leave.
+    pub(crate) fn let_go(&self, connection: &Connection) {
+        self.on(connection, |link, _| link.let_go());
     }
 
+    /// Whether so much waits for the Client to read that nothing more must be read from it.
+    pub(crate) fn is_choked(&self, connection: &Connection) -> bool {
+        self.on(connection, |link, _| link.is_choked()).unwrap_or(false)
+    }
+
+    /// Lets leave what was kept back until the session was stored.
     pub(crate) fn release_output(&self, connection: &Connection) {
         self.on(connection, |link, _| link.release());
     }
@@ -178,10 +219,19 @@ impl Client {
 
     /// Begins to send the retained messages of new subscriptions.
     pub(crate) fn replay(self: &Arc<Self>, replays: Vec<Replay>, turn: &mut Turn) {
-        if !replays.is_empty() {
-            self.state.lock().replays.extend(replays);
-            self.send_waiting(turn);
+        if replays.is_empty() {
+            return;
         }
+        {
+            let mut state = self.state.lock();
+            let ClientState { replays: waiting, subscriptions, .. } = &mut *state;
+            for replay in replays.into_iter().filter(|replay| subscriptions.contains(replay.filter())) {
+                // A repeated subscription begins anew; so there are never more than subscriptions.
+                waiting.retain(|other| !other.is_of(replay.filter()));
+                waiting.push(replay);
+            }
+        }
+        self.send_waiting(turn);
     }
 
     /// Sets the Session Expiry Interval that a DISCONNECT gave.
@@ -230,27 +280,18 @@ impl Client {
         }
     }
 
-    /// Stores with which identifier a message was sent, so that it is sent again with the same \[MQTT-4.4.0-1\].
-    pub(crate) fn store_inflight(&self, message: Option<MessageId>, packet_id: PacketId, batch: &mut Batch) {
-        if self.is_durable()
-            && let Some(message) = message
-        {
-            let packet_id = stored_packet_id(packet_id);
-            batch.push(Op::Inflight { session: self.stored_id(), message, packet_id });
-        }
-    }
-
-    /// Appends an acknowledgement of its own for this Client.
+    /// Appends an acknowledgement for what came on `connection`.
     pub(crate) fn acknowledge(
         self: &Arc<Self>,
         turn: &mut Turn,
+        connection: &Connection,
         version: ProtocolVersion,
         ack_type: AckType,
         packet_id: PacketId,
         reason: ReasonCode,
     ) {
         let ack = Ack { ack_type, packet_id, reason, properties: Properties::EMPTY };
-        turn.control(self, |out| {
+        turn.control(self, connection, |out| {
             encode_ack(out, version, &ack)
                 .expect("every reason that the broker chooses is one that the packet can carry");
         });

@@ -117,4 +117,5 @@ pub(crate) fn connection_closed(
     // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.
     let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
     turn.broker.connections.fetch_sub(1, Ordering::Relaxed);
+    turn.connection_left();
 }

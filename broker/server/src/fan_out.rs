@@ -80,7 +80,7 @@ impl Turn {
             receivers += usize::from(fan_out.send(self, target));
         }
         for group in &route.groups {
-            let chosen = choose(group);
+            let chosen = choose(group, &route.topic);
             receivers += chosen.map_or(0, |target| usize::from(fan_out.send(self, &target)));
         }
         let mut is_durable = fan_out.keep(self, tenant);
@@ -108,9 +108,7 @@ impl FanOutOf<'_> {
     /// Adds the message to a receiver's items. False where it does not get it.
     fn send(&mut self, turn: &mut Turn, target: &Target) -> bool {
         let publication = self.publication;
-        if target.no_local && publication.source.is_some_and(|source| Arc::ptr_eq(source, &target.client)) {
-            return false;
-        }
+        let Some(target) = target.for_source(publication.source) else { return false };
         let qos = publication.qos.min(target.qos);
         let retain = publication.retain && target.retain_as_published;
         let entry = turn.entry(&target.client);

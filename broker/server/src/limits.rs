@@ -14,6 +14,10 @@ pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 /// session's queue instead.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 1 << 20;
 
+/// Acknowledgements and other control packets, in bytes, that may wait behind those messages. Beyond this the Client, which sends and does not
+/// read, is not read from until it does.
+pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
+
 /// Messages of QoS 1 and 2 on their way to a 3.1.1 Client, which has no Receive Maximum of its own to announce.
 pub(crate) const SEND_WINDOW_3_1_1: u16 = 1000;
 
@@ -31,6 +35,9 @@ pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
 
 /// Guests that one turn runs on a thread that serves Clients; further ones go to executors, so that a turn stays short.
 pub(crate) const INLINE_RUNS_MAX: usize = 512;
+
+/// How long a thread that serves no Clients waits for a store that is full before it tries again.
+pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Time from accept to CONNECT, handshakes included.
 pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);

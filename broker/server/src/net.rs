@@ -4,6 +4,7 @@ pub(crate) mod arena;
 pub(crate) mod connection;
 pub(crate) mod listener;
 pub(crate) mod outbound;
+pub(crate) mod output;
 pub(crate) mod piece;
 pub(crate) mod shard;
 pub(crate) mod turn;

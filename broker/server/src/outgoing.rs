@@ -3,6 +3,8 @@
 //! All of it leaves at the end of a turn, between the items before and behind it, under the lock of the Client's state; so it neither overtakes
 //! nor is overtaken by what is published meanwhile.
 
+use std::sync::Arc;
+
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish,
@@ -14,7 +16,7 @@ use crate::client::{Client, ClientState, Queued};
 use crate::limits::REPLAY_BYTES_MAX;
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
-use crate::net::outbound::Surroundings;
+use crate::net::outbound::{Sent, Surroundings};
 use crate::subscription::Identifiers;
 
 /// How one waiting message is sent.
@@ -29,7 +31,7 @@ struct Sending<'a> {
 
 /// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
 pub(crate) fn drain(
-    client: &Client,
+    client: &Arc<Client>,
     state: &mut ClientState,
     mut room: usize,
     turn: &mut Surroundings<'_>,
@@ -58,8 +60,10 @@ pub(crate) fn drain(
                     continue;
                 }
                 turn.counts.publish_sent += 1;
-                if !dup {
-                    client.store_inflight(queued.stored_id(), packet_id, turn.batch);
+                let sent = Sent { message: queued.stored_id(), qos, packet_id };
+                if !dup && sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
+                    room = room.saturating_sub(span.len());
+                    continue;
                 }
                 span
             }

@@ -36,6 +36,8 @@ pub(crate) struct Open {
     pub(crate) allowed: Option<(Box<str>, u64)>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
+    /// What it published last had to be stored: it waits when the disk cannot keep up.
+    pub(crate) feeds_store: bool,
 }
 
 impl Open {
@@ -43,11 +45,12 @@ impl Open {
     pub(crate) fn acknowledge(
         &self,
         turn: &mut Turn,
+        connection: &Connection,
         ack_type: AckType,
         packet_id: PacketId,
         reason: ReasonCode,
     ) {
-        self.client.acknowledge(turn, self.version, ack_type, packet_id, reason);
+        self.client.acknowledge(turn, connection, self.version, ack_type, packet_id, reason);
     }
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn handle(
         PacketType::Unsubscribe => subscribe::unsubscribe(connection, open, turn, body),
         PacketType::Pingreq => {
             decode_ping(turn.arena.get(body))?;
-            turn.control(&open.client, encode_pingresp);
+            turn.control(&open.client, connection, encode_pingresp);
             Ok(())
         }
         PacketType::Disconnect => Err(disconnect(open, turn, body)),

@@ -2,19 +2,20 @@
 
 mod tenants;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Identity, Peer};
-use lotmq_codec::{PacketId, ProtocolVersion, QoS, RetainHandling};
+use lotmq_auth::{Identity, Peer, Question, Verdict};
+use lotmq_codec::{PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling};
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, QueuedMessage, Session, SessionExpiry, SessionOptions, Time,
     WillState,
 };
 use lotmq_store::{
-    MessageId, RecoveredDelivery, RecoveredSession, RetainedRow, StoredMessage, SubscriptionRow, WillRow,
+    Batch, MessageId, Op, RecoveredDelivery, RecoveredSession, RetainedRow, StoredMessage, SubscriptionRow,
+    WillRow,
 };
 use tracing::warn;
 
@@ -32,13 +33,34 @@ pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {
     let tenants: HashMap<_, _> =
         broker.tenants.all().iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
     let mut messages = Messages::default();
-    for recovered in sessions {
+    for recovered in latest(broker, sessions) {
         let Some(tenant) = tenants.get(&recovered.session.tenant) else {
             warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
             continue;
         };
         restore(broker, tenant, recovered, &mut messages);
     }
+}
+
+/// One session per Client: the latest. When two shards store the end of one and the beginning of the next, a crash may leave both.
+fn latest(broker: &Broker, mut sessions: Vec<RecoveredSession>) -> Vec<RecoveredSession> {
+    sessions.sort_by_key(|recovered| std::cmp::Reverse(recovered.session.id));
+    let mut seen = HashSet::new();
+    let mut stale = Batch::new();
+    sessions.retain(|recovered| {
+        let row = &recovered.session;
+        let is_latest = seen.insert((row.tenant, row.client_id.clone()));
+        if !is_latest {
+            stale.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
+        }
+        is_latest
+    });
+    if !stale.is_empty()
+        && let Err(error) = broker.store.append(stale)
+    {
+        warn!(%error, "stale sessions not removed");
+    }
+    sessions
 }
 
 /// Messages that several sessions share are made once.
@@ -77,7 +99,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         session: session(broker, &recovered, messages),
         subscriptions: Subscriptions::default(),
         identity: Arc::new(identity),
-        will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at)),
+        will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at, expiry)),
         expiry,
         clean_start: false,
         keep_alive_seconds: 0,
@@ -90,7 +112,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         state.will.next_timeout().into_iter().chain(expiry.deadline(left_at)).collect();
     let client = Arc::new(Client::new(tenant, &client_id, row.id.0, broker.numbers.take(), state));
     for subscription in &recovered.subscriptions {
-        let options = options(subscription);
+        let options = options(tenant, &client, subscription);
         tenant.subscribe(&client, &subscription.filter, options);
         client.state.lock().subscriptions.insert(&subscription.filter, options);
     }
@@ -147,7 +169,8 @@ fn queued(delivery: &RecoveredDelivery, messages: &mut Messages) -> Queued {
     Queued::new(&messages.get(&delivery.message), delivery.retain, &Identifiers::from(identifiers))
 }
 
-fn delayed_will(row: &WillRow, left_at: Time) -> WillState<Box<WillMessage>> {
+/// The Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
+fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
     let will = WillMessage {
         topic: row.topic.as_str().into(),
         properties: row.properties.as_ref().into(),
@@ -155,13 +178,18 @@ fn delayed_will(row: &WillRow, left_at: Time) -> WillState<Box<WillMessage>> {
         qos: qos(row.qos),
         retain: row.retain,
         delay_seconds: row.delay_interval_s,
-        expiry_seconds: None,
+        expiry_seconds: Properties::from_raw(&row.properties, PropertyPlace::Will)
+            .ok()
+            .and_then(|properties| properties.message_expiry_interval()),
     };
-    let due = left_at.plus(Duration::from_secs(row.delay_interval_s.into()));
+    let delayed = left_at.plus(Duration::from_secs(row.delay_interval_s.into()));
+    let due = expiry.deadline(left_at).map_or(delayed, |end| end.min(delayed));
     WillState::Delayed { will: Box::new(will), due }
 }
 
-fn options(row: &SubscriptionRow) -> Options {
+fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
+    // What it covers is decided anew: it is not stored, and the permissions may have changed.
+    let verdict = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
     Options {
         qos: qos(row.qos),
         no_local: row.no_local,
@@ -172,7 +200,7 @@ fn options(row: &SubscriptionRow) -> Options {
             _ => RetainHandling::DoNotSend,
         },
         identifier: row.subscription_id.and_then(NonZeroU32::new),
-        sys_broker_only: false,
+        sys_broker_only: verdict != Verdict::Allow,
     }
 }
 

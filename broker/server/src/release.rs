@@ -31,6 +31,8 @@ pub(crate) enum Release {
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Granted },
     /// Answer UNSUBSCRIBE.
     Control { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
+    /// Send a message whose identifier is stored.
+    Message { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
 }
 
 impl Release {
@@ -42,14 +44,16 @@ impl Release {
                     connection.unacknowledged.fetch_sub(1, Ordering::Relaxed);
                 }
                 let Some(version) = client.version_on(&connection) else { return };
-                client.acknowledge(turn, version, ack_type, packet_id, reason);
+                client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
             }
             Self::Connect { client, connection } => client.release_output(&connection),
             Self::Subscribe { client, connection, granted } => granted.answer(&client, &connection, turn),
             Self::Control { client, connection, packet } => {
-                if client.version_on(&connection).is_some() {
-                    turn.control(&client, |out| out.extend_from_slice(&packet));
-                }
+                turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
+            }
+            Self::Message { client, connection, packet } => {
+                client.let_go(&connection);
+                turn.message(&client, &connection, &packet);
             }
         }
     }
@@ -62,9 +66,18 @@ impl Release {
                     connection.unacknowledged.fetch_sub(1, Ordering::Relaxed);
                 }
                 match client.version_on(&connection) {
-                    Some(version) if version.has_properties() => {
+                    Some(version)
+                        if version.has_properties()
+                            && matches!(ack_type, AckType::Puback | AckType::Pubrec) =>
+                    {
+                        // The Client may use the identifier anew [MQTT-4.3.3-9].
+                        client.session_on(&connection, |session| {
+                            if ack_type == AckType::Pubrec {
+                                session.inbound_acknowledged(packet_id);
+                            }
+                        });
                         let reason = ReasonCode::ImplementationSpecificError;
-                        client.acknowledge(turn, version, ack_type, packet_id, reason);
+                        client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
                     }
                     Some(_) => connection.request_close(CloseReason::StoreFailed),
                     None => {}
@@ -72,7 +85,8 @@ impl Release {
             }
             Self::Connect { connection, .. }
             | Self::Subscribe { connection, .. }
-            | Self::Control { connection, .. } => {
+            | Self::Control { connection, .. }
+            | Self::Message { connection, .. } => {
                 connection.request_close(CloseReason::StoreFailed);
             }
         }

@@ -85,6 +85,16 @@ impl Replay {
         }
     }
 
+    /// The filter of its subscription.
+    pub(crate) fn filter(&self) -> &str {
+        &self.filter
+    }
+
+    /// Whether it is for the subscription with this filter.
+    pub(crate) fn is_of(&self, filter: &str) -> bool {
+        *self.filter == *filter
+    }
+
     /// The next message, or `None` when all have been sent.
     pub(crate) fn next(&mut self, tenant: &Tenant, wall_ms: u64) -> Option<Arc<Message>> {
         loop {

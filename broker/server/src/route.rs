@@ -31,15 +31,18 @@ pub(crate) struct Route {
 }
 
 /// One receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) client: Arc<Client>,
     /// The highest granted QoS.
     pub(crate) qos: QoS,
-    /// True when every matching subscription said so \[MQTT-3.8.3-3\].
+    /// True when every matching subscription said so \[MQTT-3.8.3-3\]; see `own` for some of them.
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
     /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
     pub(crate) identifiers: Identifiers,
+    /// What counts for the Client's own messages, where some of its matching subscriptions said No Local and others did not.
+    pub(crate) own: Option<Box<Target>>,
 }
 
 /// One thread's routes.

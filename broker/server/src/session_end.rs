@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use lotmq_session::{Time, WillDecision};
 use lotmq_store::Op;
 
@@ -64,7 +65,7 @@ fn leave(
     };
     let session_ends = expiry.ends_with_connection();
     if session_ends {
-        sessions.remove(&client.client_id);
+        forget(&mut sessions, client);
     }
     let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
     Some(Left { will, session_ends, deadlines })
@@ -77,17 +78,30 @@ fn publish_will(client: &Arc<Client>, will: &WillMessage, turn: &mut Turn) {
 
 /// Stores that and when the session was left.
 fn store(client: &Arc<Client>, turn: &mut Turn) {
-    let row = crate::attach::row(client, &client.state.lock());
+    let state = client.state.lock();
+    // It may have ended meanwhile, or belong to another connection, which has stored it.
+    if state.is_over || state.link.is_some() {
+        return;
+    }
+    let row = crate::attach::row(client, &state);
+    drop(state);
     turn.batch.push(Op::PutSession(&row));
     turn.call_flusher();
 }
 
-/// Ends a session for good: its subscriptions, its queue and what is stored of it. True when the turn's batch holds that.
-pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) -> bool {
+/// Takes a session off the list, unless the Client has got another one already.
+fn forget(sessions: &mut HashMap<Arc<str>, Arc<Client>>, client: &Arc<Client>) {
+    if sessions.get(&client.client_id).is_some_and(|current| Arc::ptr_eq(current, client)) {
+        sessions.remove(&client.client_id);
+    }
+}
+
+/// Ends a session for good: its subscriptions, its queue and what is stored of it.
+pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     let (subscriptions, will) = {
         let mut state = client.state.lock();
         if state.is_over {
-            return false;
+            return;
         }
         state.is_over = true;
         let options = *state.session.options();
@@ -108,7 +122,6 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) -> bool {
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
         turn.call_flusher();
     }
-    was_durable
 }
 
 /// A Client's absence has reached its delayed Will or the end of its session.
@@ -121,7 +134,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         let will = state.will.handle_timeout(now);
         let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
         if ends {
-            sessions.remove(&client.client_id);
+            forget(&mut sessions, client);
         }
         (will, ends)
     };

@@ -86,6 +86,10 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn contains(&self, filter: &str) -> bool {
+        self.find(filter).is_ok()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -116,25 +120,58 @@ impl Subscriber {
             no_local: self.options.no_local,
             retain_as_published: self.options.retain_as_published,
             identifiers,
+            own: None,
         }
     }
 }
 
 impl Target {
     /// Merges another subscription of the same Client: one copy at the highest QoS with all identifiers \[MQTT-3.3.4-2, -3\].
-    pub(crate) fn merge(&mut self, other: &Self) {
+    ///
+    /// For the Client's own messages only those without No Local count \[MQTT-3.8.3-3\].
+    pub(crate) fn merge(&mut self, other: Self) {
+        if self.no_local != other.no_local || self.own.is_some() {
+            let own = match self.own.take() {
+                Some(mut own) => {
+                    if !other.no_local {
+                        own.add(&other);
+                    }
+                    own
+                }
+                None if other.no_local => Box::new(self.clone()),
+                None => Box::new(other.clone()),
+            };
+            self.no_local = false;
+            self.own = Some(own);
+        }
+        self.add(&other);
+    }
+
+    fn add(&mut self, other: &Self) {
         self.qos = self.qos.max(other.qos);
-        self.no_local &= other.no_local;
         self.retain_as_published |= other.retain_as_published;
         for identifier in other.identifiers.as_slice() {
             self.identifiers.add(*identifier);
         }
     }
+
+    /// What a message published by `source` finds here; `None` if it does not go to this Client.
+    pub(crate) fn for_source(&self, source: Option<&Arc<Client>>) -> Option<&Self> {
+        if !self.no_local && self.own.is_none() {
+            return Some(self);
+        }
+        if !source.is_some_and(|source| Arc::ptr_eq(source, &self.client)) {
+            return Some(self);
+        }
+        self.own.as_deref()
+    }
 }
 
-/// Chooses the member that gets a message: connected ones first, each in turn \[MQTT-4.8.2-3\].
-pub(crate) fn choose(group: &SharedGroup) -> Option<Target> {
-    let connected = group.choose(|_, member| member.client.wire_version().is_some());
-    let (_, member) = connected.or_else(|| group.choose(|_, member| member.client.is_durable()))?;
+/// Chooses the member that gets a message of `topic`: connected ones first, each in turn \[MQTT-4.8.2-3\].
+pub(crate) fn choose(group: &SharedGroup, topic: &str) -> Option<Target> {
+    let takes = |member: &Subscriber| member.options.cover(topic);
+    let connected = group.choose(|_, member| takes(member) && member.client.wire_version().is_some());
+    let (_, member) =
+        connected.or_else(|| group.choose(|_, member| takes(member) && member.client.is_durable()))?;
     Some(member.target())
 }

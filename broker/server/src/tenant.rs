@@ -164,7 +164,7 @@ fn merged(mut found: Vec<(u64, Target)>) -> Box<[Target]> {
     let mut targets: Vec<Target> = Vec::with_capacity(found.len());
     for (_, target) in found {
         match targets.last_mut() {
-            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(&target),
+            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(target),
             _ => targets.push(target),
         }
     }

@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use lotmq_codec::{FixedHeader, fixed_header};
@@ -23,21 +23,26 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::close::CloseReason;
-use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::limits::{CONNECT_BYTES_MAX, CONNECT_TIMEOUT, READ_BYTES_MAX};
 use crate::net::arena::Span;
 use crate::net::listener::Listener;
+use crate::net::shard::TICK;
 use crate::net::turn::Turn;
 use crate::protocol::{self, Login, Open};
 
 /// See the module's documentation.
 pub(crate) struct Connection {
+    /// Tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
+    pub(crate) number: u32,
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: Arc<Listener>,
     /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
-    pub(crate) unacknowledged: AtomicU16,
+    pub(crate) unacknowledged: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
     pub(crate) output_waits: AtomicBool,
+    /// It is not read from until the disk has caught up.
+    pub(crate) is_paused: AtomicBool,
     input: Mutex<Input>,
     attention: Attention,
 }
@@ -80,14 +85,21 @@ impl Future for Drive {
     }
 }
 
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
+
 impl Connection {
+    /// A Client's record has 28 bits for it.
+    pub(crate) const NUMBER_MAX: u32 = (1 << 28) - 1;
+
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) -> Self {
         Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) % Self::NUMBER_MAX + 1,
             stream,
             peer,
             listener,
-            unacknowledged: AtomicU16::new(0),
+            unacknowledged: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
             input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
             attention: Attention::default(),
         }
@@ -116,9 +128,16 @@ impl Connection {
         let input = &mut *self.input.lock();
         let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
         match &mut input.phase {
-            Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now, partial)),
+            // It is we who do not listen.
+            Phase::Open(_) if self.is_paused.load(Ordering::Relaxed) => {
+                Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
+            }
+            // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
+            Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now.minus(TICK), partial)),
             Phase::Closed => Ok(KeepAliveVerdict::Off),
-            Phase::New | Phase::LoggingIn(_) => Err(CloseReason::ConnectTimeout),
+            // Many passwords wait to be checked.
+            Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(CONNECT_TIMEOUT))),
+            Phase::New => Err(CloseReason::ConnectTimeout),
         }
     }
 
@@ -149,6 +168,9 @@ impl Connection {
     ) -> Result<(), CloseReason> {
         self.answer_attention(input, turn, cx)?;
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
+            return Ok(());
+        }
+        if self.must_not_read(input, turn) {
             return Ok(());
         }
         match self.stream.poll_read_ready(cx) {
@@ -187,6 +209,17 @@ impl Connection {
             open.client.drain_output(self, turn, cx)?;
         }
         Ok(())
+    }
+
+    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than the disk takes.
+    ///
+    /// In both cases the owner is called when that has changed.
+    fn must_not_read(self: &Arc<Self>, input: &Input, turn: &mut Turn) -> bool {
+        let Phase::Open(open) = &input.phase else { return false };
+        if self.output_waits.load(Ordering::Acquire) && open.client.is_choked(self) {
+            return true;
+        }
+        open.feeds_store && turn.wait_for_store(self)
     }
 
     /// Goes on with a CONNECT whose password has been checked. False while that is not so.

@@ -11,22 +11,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use lotmq_codec::{PacketId, ProtocolVersion};
+use lotmq_codec::{PacketId, ProtocolVersion, QoS};
 use lotmq_session::Offer;
-use lotmq_store::Batch;
+use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
 use tokio::io::Interest;
 
 use super::arena::{Arena, Span};
 use super::connection::Connection;
+use super::output::Output;
 use super::piece::{Item, Items, Piece};
 use super::turn::{Messages, TouchedClient};
 use crate::broker::Broker;
-use crate::client::{Client, ClientState, Queued};
+use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
-use crate::limits::OUTPUT_BYTES_MAX;
+use crate::limits::{CONTROL_BYTES_MAX, OUTPUT_BYTES_MAX};
 use crate::outgoing::drain;
+use crate::release::Release;
 
 /// Most ranges in one system call; the kernel takes 1024.
 const RANGES_MAX: usize = 256;
@@ -38,51 +40,80 @@ pub(crate) struct Link {
     /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
     pub(crate) packet_bytes_max: u32,
     /// Bytes that the socket did not take.
-    waiting: Vec<u8>,
-    /// How many of them have been written.
-    written: usize,
-    /// CONNACK waits for the store: nothing leaves before it.
-    is_held: bool,
+    output: Output,
+    stage: Stage,
+    /// Messages whose identifier is on its way to the disk; those behind them wait, too.
+    held: u32,
+}
+
+/// How far the beginning of a connection is. Whatever thread has a message first must not send it before CONNACK \[MQTT-3.2.0-1\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// CONNACK, in front of everything else in the buffer, waits for the store.
+    Held,
+    /// CONNACK is all that is in the buffer; it leaves with what comes first.
+    Opening,
+    /// CONNACK is on its way or out.
+    Open,
 }
 
 impl Link {
-    pub(crate) fn new(connection: Arc<Connection>, version: ProtocolVersion, packet_bytes_max: u32) -> Self {
-        Self { connection, version, packet_bytes_max, waiting: Vec::new(), written: 0, is_held: false }
+    /// A link whose first packet is `connack`. `is_held`: it waits for [`Link::release`].
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        version: ProtocolVersion,
+        packet_bytes_max: u32,
+        connack: &[u8],
+        is_held: bool,
+    ) -> Self {
+        let mut output = Output::default();
+        output.append(connack);
+        let stage = if is_held { Stage::Held } else { Stage::Opening };
+        Self { connection, version, packet_bytes_max, output, stage, held: 0 }
     }
 
-    /// Keeps everything back until [`Link::release`].
-    pub(crate) fn hold(&mut self) {
-        self.is_held = true;
+    /// What others must know of it.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire {
+            version: Some(self.version),
+            connection: self.connection.number,
+            packet_bytes_max: self.packet_bytes_max,
+        }
     }
 
     /// Lets the owner write what was kept back.
     pub(crate) fn release(&mut self) {
-        self.is_held = false;
+        self.stage = Stage::Open;
         self.call_owner();
+    }
+
+    /// A message that was held has been let go.
+    pub(crate) fn let_go(&mut self) {
+        self.held -= 1;
     }
 
     /// Whether bytes must be appended to the buffer instead of written.
     fn is_blocked(&self) -> bool {
-        self.is_held || !self.waiting.is_empty()
+        match self.stage {
+            Stage::Held => true,
+            Stage::Opening => false,
+            Stage::Open => !self.output.is_empty(),
+        }
     }
 
     /// Bytes that wait for the socket.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting.len() - self.written
+        self.output.len()
     }
 
-    /// Whether a message of `len` bytes may be appended.
-    fn has_room(&self, len: usize) -> bool {
-        self.waiting_bytes() + len <= OUTPUT_BYTES_MAX
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        self.waiting.extend_from_slice(bytes);
+    /// Whether so much waits for the Client to read that nothing more must be read from it.
+    pub(crate) fn is_choked(&self) -> bool {
+        self.output.len() > OUTPUT_BYTES_MAX + CONTROL_BYTES_MAX
     }
 
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
     pub(crate) fn tell(&self, reason: &CloseReason) {
-        if self.version.has_properties() && !self.is_blocked() {
+        if self.version.has_properties() && self.stage == Stage::Open && self.output.is_empty() {
             reason.tell(&self.connection);
         }
     }
@@ -114,25 +145,25 @@ impl Link {
         for &span in ranges {
             let bytes = arena.get(span);
             let done = skip.min(bytes.len());
-            self.append(&bytes[done..]);
+            self.output.append(&bytes[done..]);
             skip -= done;
         }
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.
     pub(crate) fn drain(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason> {
-        if self.is_held {
+        if self.stage == Stage::Held {
             return Ok(Poll::Pending);
         }
+        self.stage = Stage::Open;
         let connection = Arc::clone(&self.connection);
         let stream = &connection.stream;
-        while self.written < self.waiting.len() {
-            let bytes = &self.waiting[self.written..];
+        while !self.output.is_empty() {
             let result = stream.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(stream, bytes, rustix::net::SendFlags::NOSIGNAL)?)
+                Ok(rustix::net::send(stream, self.output.waiting(), rustix::net::SendFlags::NOSIGNAL)?)
             });
             match result {
-                Ok(len) => self.written += len,
+                Ok(len) => self.output.advance(len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // Readiness is cleared now: this registers the task for the next edge.
                     match stream.poll_write_ready(cx) {
@@ -144,8 +175,6 @@ impl Link {
                 Err(_) => return Err(CloseReason::NetworkError),
             }
         }
-        self.waiting = Vec::new();
-        self.written = 0;
         connection.output_waits.store(false, Ordering::Release);
         Ok(Poll::Ready(()))
     }
@@ -174,6 +203,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) arena: &'a mut Arena,
     pub(crate) messages: &'a mut Messages,
     pub(crate) batch: &'a mut Batch,
+    /// What to do when the batch is committed.
+    pub(crate) on_commit: &'a mut Vec<Release>,
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) counts: &'a mut TurnCounts,
     /// Milliseconds since 1970.
@@ -186,9 +217,9 @@ impl Delivery {
         let Some(client) = &entry.client else { return };
         let mut state = client.state.lock();
         let state = &mut *state;
-        let fits = state.link.as_ref().is_some_and(|link| Some(link.version) == entry.version);
+        let fits = state.link.as_ref().is_some_and(|link| link.connection.number == entry.connection);
         if !fits {
-            // Away, or back with another version since the items were encoded: only what the session keeps is delivered.
+            // Away, or on another connection since the items were encoded: only what the session keeps is delivered.
             self.leave(client, state, &entry.items, turn);
             if let Some(link) = &state.link {
                 // It came while this turn was under way: its owner sends what its session has got.
@@ -197,6 +228,11 @@ impl Delivery {
             return;
         }
         self.ranges.clear();
+        if let Some(link) = state.link.as_mut().filter(|link| link.stage == Stage::Opening) {
+            let (connack, ()) = turn.arena.encode(|out| out.extend_from_slice(&link.output.take()));
+            link.stage = Stage::Open;
+            self.push(connack);
+        }
         let goes_on = self.collect(client, state, &entry.items, turn);
         let Some(link) = &mut state.link else { return };
         turn.counts.bytes_sent += self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
@@ -213,7 +249,7 @@ impl Delivery {
     /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that could leave as well.
     fn collect(
         &mut self,
-        client: &Client,
+        client: &Arc<Client>,
         state: &mut ClientState,
         items: &Items,
         turn: &mut Surroundings<'_>,
@@ -223,6 +259,7 @@ impl Delivery {
         let mut room = OUTPUT_BYTES_MAX.saturating_sub(link.waiting_bytes());
         let mut plain_passes = true;
         let mut goes_on = false;
+        let mut last_message = None;
         for item in items.iter() {
             match item {
                 &Item::Control(span) => self.push(span),
@@ -255,10 +292,16 @@ impl Delivery {
                         Offer::Send(packet_id) => {
                             turn.counts.publish_sent += 1;
                             room = room.saturating_sub(piece.len());
-                            set_packet_id(turn.arena, piece, packet_id);
-                            client.store_inflight(turn.messages.stored_id(*message), packet_id, turn.batch);
-                            self.push(piece.head);
-                            self.push(piece.payload);
+                            // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
+                            let is_again = last_message.replace(*message) == Some(*message);
+                            let piece = if is_again { piece.copied(turn.arena) } else { *piece };
+                            set_packet_id(turn.arena, &piece, packet_id);
+                            let sent =
+                                Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
+                            let spans = [piece.head, piece.payload];
+                            if !sent.waits(client, state.link.as_mut(), spans, turn) {
+                                spans.into_iter().for_each(|span| self.push(span));
+                            }
                         }
                         Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => {}
                         Offer::Refused(_) => client.queue_full(turn.messages.stored_id(*message), turn),
@@ -277,6 +320,9 @@ impl Delivery {
         items: &Items,
         turn: &mut Surroundings<'_>,
     ) {
+        if state.is_over {
+            return;
+        }
         for item in items.iter() {
             if let Item::Tracked { piece, qos, message, retain, identifiers } = item {
                 let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
@@ -295,6 +341,41 @@ impl Delivery {
             Some(last) if last.touches(span) => *last = last.joined(span),
             _ => self.ranges.push(span),
         }
+    }
+}
+
+/// A message that gets its Packet Identifier and is to leave.
+pub(crate) struct Sent {
+    /// `None` when nothing of it is stored.
+    pub(crate) message: Option<MessageId>,
+    pub(crate) qos: QoS,
+    pub(crate) packet_id: PacketId,
+}
+
+impl Sent {
+    /// Stores the identifier, so that the message is sent again with the same \[MQTT-4.4.0-1\].
+    ///
+    /// True when the packet leaves only when that is durable: a QoS 2 message that was sent with an identifier which a crash makes us
+    /// forget would be delivered twice. What comes behind it stays behind it.
+    pub(crate) fn waits(
+        self,
+        client: &Arc<Client>,
+        link: Option<&mut Link>,
+        spans: [Span; 2],
+        turn: &mut Surroundings<'_>,
+    ) -> bool {
+        let Some(message) = self.message.filter(|_| client.is_durable()) else { return false };
+        let Some(link) = link else { return false };
+        let packet_id = stored_packet_id(self.packet_id);
+        turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });
+        if self.qos != QoS::ExactlyOnce && link.held == 0 {
+            return false;
+        }
+        link.held += 1;
+        let packet = spans.map(|span| turn.arena.get(span)).concat().into();
+        let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));
+        turn.on_commit.push(Release::Message { client, connection, packet });
+        true
     }
 }
 

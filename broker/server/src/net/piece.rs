@@ -2,7 +2,7 @@
 
 use lotmq_codec::QoS;
 
-use super::arena::Span;
+use super::arena::{Arena, Span};
 use crate::subscription::Identifiers;
 
 /// One encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
@@ -20,6 +20,12 @@ impl Piece {
     /// Bytes on the wire.
     pub(crate) fn len(&self) -> usize {
         self.head.len() + self.payload.len()
+    }
+
+    /// The same bytes with a head of their own.
+    pub(crate) fn copied(&self, arena: &mut Arena) -> Self {
+        let (head, ()) = arena.encode_from([self.head], |[head], out| out.extend_from_slice(head));
+        Self { head, ..*self }
     }
 }
 

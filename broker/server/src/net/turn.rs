@@ -10,12 +10,13 @@
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
 use std::cell::RefCell;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use lotmq_codec::{ProtocolVersion, QoS};
+use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 use lotmq_session::{Time, TimerWheel};
-use lotmq_store::{Batch, MessageId, Ticket};
+use lotmq_store::{Batch, MessageId, StoreError, Ticket};
 
 use super::arena::{Arena, Span};
 use super::connection::Connection;
@@ -25,10 +26,11 @@ use super::shard::{Shard, TICK};
 use tracing::warn;
 
 use crate::broker::Broker;
-use crate::client::Client;
+use crate::client::{Client, Wire};
+use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::guests::GuestEvents;
-use crate::limits::TURN_ENCODED_BYTES_MAX;
+use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
@@ -49,6 +51,12 @@ pub(crate) struct Turn {
     pub(crate) batch: Batch,
     /// Acknowledgements that wait for this turn's batch.
     pub(crate) on_commit: Vec<Release>,
+    /// Whether one of them waits for earlier batches, too.
+    waits_for_earlier: bool,
+    /// The store took no more: the batch stays here, and with it whatever waits for it.
+    is_backed_up: bool,
+    /// Connections that are not read from until the disk has caught up.
+    paused: Vec<Arc<Connection>>,
     pub(crate) releases: Releases,
     pub(crate) guest_events: GuestEvents,
     delivery: Delivery,
@@ -71,6 +79,9 @@ impl Turn {
             counts: TurnCounts::default(),
             batch: Batch::default(),
             on_commit: Vec::new(),
+            waits_for_earlier: false,
+            is_backed_up: false,
+            paused: Vec::new(),
             releases: Releases::default(),
             guest_events: GuestEvents::default(),
             delivery: Delivery::default(),
@@ -121,6 +132,13 @@ impl Turn {
         self.deadlines.insert(at, Arc::downgrade(connection));
     }
 
+    /// A connection of this thread's shard has ended.
+    pub(crate) fn connection_left(&self) {
+        if let Some(shard) = &self.shard {
+            shard.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// The connections whose watch has ended.
     pub(crate) fn overdue(&mut self) -> Vec<Arc<Connection>> {
         let mut due = Vec::new();
@@ -136,17 +154,50 @@ impl Turn {
         self.touched.of(client)
     }
 
-    /// Appends an acknowledgement or another control packet for `client`.
-    pub(crate) fn control(&mut self, client: &Arc<Client>, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends an acknowledgement or another control packet for `client` on `connection`. Nothing happens when the Client is not on that
+    /// connection any more.
+    ///
+    /// A packet that is larger than the Client takes must not be sent \[MQTT-3.1.2-24\]; as it cannot be left out either, the connection ends.
+    pub(crate) fn control(
+        &mut self,
+        client: &Arc<Client>,
+        connection: &Connection,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let entry = self.entry(client);
+        if entry.connection != connection.number {
+            return;
+        }
+        let packet_bytes_max = entry.packet_bytes_max as usize;
         let (span, ()) = self.arena.encode(encode);
+        if span.len() > packet_bytes_max {
+            connection.request_close(CloseReason::Protocol(ReasonCode::PacketTooLarge));
+            return;
+        }
         self.counts.control_sent += 1;
         self.entry(client).items.control(span);
     }
 
-    /// Sends `release` when this turn's batch is committed, or at once when there is nothing to commit.
+    /// Appends a whole PUBLISH for `client` on `connection`, where its session counts it as sent.
+    pub(crate) fn message(&mut self, client: &Arc<Client>, connection: &Connection, packet: &[u8]) {
+        if self.entry(client).connection == connection.number {
+            let (span, ()) = self.arena.encode(|out| out.extend_from_slice(packet));
+            self.entry(client).items.control(span);
+        }
+    }
+
+    /// Does `release` when this turn's batch is committed, or at once when there is nothing to commit.
     pub(crate) fn when_committed(&mut self, release: Release) {
         self.call_flusher();
         self.on_commit.push(release);
+    }
+
+    /// Does `release` when everything that has been handed to the store so far is committed, this turn's batch included.
+    ///
+    /// For the answer to a repeated packet, which promises what the answer to the first one does.
+    pub(crate) fn when_all_committed(&mut self, release: Release) {
+        self.waits_for_earlier = true;
+        self.when_committed(release);
     }
 
     /// Makes sure that the flusher runs although no receiver was touched.
@@ -170,30 +221,39 @@ impl Turn {
     /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid.
     pub(crate) fn relieve(&mut self) {
         if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX {
-            self.write_out();
-            self.arena.reset_scratch();
+            self.settle();
         }
+    }
+
+    /// Writes everything out in the middle of a read, as before a Client gets another connection; received bytes stay valid.
+    pub(crate) fn settle(&mut self) {
+        self.write_out();
+        self.arena.reset_scratch();
     }
 
     fn write_out(&mut self) {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
-        while !self.touched.is_empty()
-            || !self.batch.is_empty()
-            || !self.on_commit.is_empty()
-            || !self.guest_events.is_empty()
-        {
+        while !self.touched.is_empty() || !self.guest_events.is_empty() || self.has_unsubmitted() {
             self.start_guests();
             self.deliver();
             self.submit();
         }
+        // Tried again when the store has committed something.
+        self.is_backed_up &= !self.batch.is_empty();
         self.guest_events.turn_ended();
         self.counts.settle(&self.broker.counters);
         self.messages.clear();
     }
 
+    /// Whether something waits to be handed to the store, which has not just refused to take it.
+    fn has_unsubmitted(&self) -> bool {
+        !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty())
+    }
+
     fn deliver(&mut self) {
-        let Self { arena, touched, messages, batch, delivery, broker, counts, wall_ms, .. } = self;
-        let mut surroundings = Surroundings { arena, messages, batch, broker, counts, wall_ms: *wall_ms };
+        let Self { arena, touched, messages, batch, on_commit, delivery, broker, counts, wall_ms, .. } = self;
+        let mut surroundings =
+            Surroundings { arena, messages, batch, on_commit, broker, counts, wall_ms: *wall_ms };
         for entry in touched.drain() {
             delivery.deliver(entry, &mut surroundings);
         }
@@ -201,16 +261,21 @@ impl Turn {
     }
 
     fn submit(&mut self) {
+        if self.is_backed_up {
+            return;
+        }
         if self.batch.is_empty() {
-            for release in std::mem::take(&mut self.on_commit) {
-                release.granted(self);
-            }
+            self.nothing_to_submit();
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        match self.broker.store.append(batch) {
+        match self.broker.store.offer(batch) {
             Ok(ticket) => self.hold(ticket),
-            Err(error) => {
+            Err((StoreError::Full { .. }, batch)) => {
+                self.batch = batch;
+                self.back_up();
+            }
+            Err((error, _)) => {
                 warn!(%error, "store refused a batch");
                 for release in std::mem::take(&mut self.on_commit) {
                     release.refused(self);
@@ -219,7 +284,43 @@ impl Turn {
         }
     }
 
+    fn nothing_to_submit(&mut self) {
+        if std::mem::take(&mut self.waits_for_earlier) {
+            let last = self.broker.store.last_ticket();
+            self.hold(last);
+            return;
+        }
+        for release in std::mem::take(&mut self.on_commit) {
+            release.granted(self);
+        }
+    }
+
+    /// The store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
+    fn back_up(&mut self) {
+        match &self.shard {
+            Some(shard) => {
+                self.is_backed_up = true;
+                shard.wait_for_commit(true);
+            }
+            None => std::thread::sleep(STORE_FULL_PAUSE),
+        }
+    }
+
+    /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
+    pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
+        let Some(shard) = &self.shard else { return false };
+        if !self.is_backed_up && !self.broker.store.is_congested() {
+            return false;
+        }
+        shard.wait_for_commit(true);
+        if !connection.is_paused.swap(true, Ordering::Relaxed) {
+            self.paused.push(Arc::clone(connection));
+        }
+        true
+    }
+
     fn hold(&mut self, ticket: Ticket) {
+        self.waits_for_earlier = false;
         if self.on_commit.is_empty() {
             return;
         }
@@ -231,10 +332,20 @@ impl Turn {
         self.release_committed();
     }
 
-    /// Does what waits for commits that are settled, and says whether more is waiting.
+    /// Does what waits for commits that are settled. Called when the store has committed, and now and then.
     pub(crate) fn commits_settled(&mut self) {
+        if std::mem::take(&mut self.is_backed_up) {
+            self.call_flusher();
+        }
         self.release_committed();
+        if !self.paused.is_empty() && !self.broker.store.is_congested() {
+            for connection in std::mem::take(&mut self.paused) {
+                connection.is_paused.store(false, Ordering::Relaxed);
+                connection.call_owner();
+            }
+        }
         if self.releases.is_empty()
+            && self.paused.is_empty()
             && let Some(shard) = &self.shard
         {
             shard.wait_for_commit(false);
@@ -317,6 +428,8 @@ pub(crate) struct TouchedClient {
     pub(crate) client: Option<Arc<Client>>,
     /// For which version its items are encoded; `None` while it is away, when only what its session keeps matters.
     pub(crate) version: Option<ProtocolVersion>,
+    /// Number of the connection that they are for.
+    pub(crate) connection: u32,
     /// Largest packet that it takes.
     pub(crate) packet_bytes_max: u32,
     pub(crate) items: Items,
@@ -355,7 +468,11 @@ impl Touched {
             Mark { serial: self.serial, slot: u32::try_from(slot).expect("fewer Clients than 4 G") };
         let entry = &mut self.entries[slot];
         entry.client = Some(Arc::clone(client));
-        (entry.version, entry.packet_bytes_max) = client.wire();
+        Wire {
+            version: entry.version,
+            connection: entry.connection,
+            packet_bytes_max: entry.packet_bytes_max,
+        } = client.wire();
         entry
     }
 

@@ -24,51 +24,78 @@ pub(super) fn handle(
     let ack = Ack::decode(ack_type, turn.arena.get(body), open.version)?;
     let (packet_id, reason) = (ack.packet_id, ack.reason);
     match ack_type {
-        AckType::Puback => delivered(open, turn, packet_id),
-        AckType::Pubrec => received(open, turn, packet_id, reason),
+        AckType::Puback => delivered(connection, open, turn, packet_id),
+        AckType::Pubrec => received(connection, open, turn, packet_id, reason),
         AckType::Pubrel => released(connection, open, turn, packet_id),
-        AckType::Pubcomp => completed(open, turn, packet_id),
+        AckType::Pubcomp => completed(connection, open, turn, packet_id),
     }
     Ok(())
 }
 
 /// PUBACK: the message is done, its place in the window is free for the next.
-fn delivered(open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.state.lock().session.handle_puback(packet_id);
+fn delivered(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+    let outcome = open.client.session_on(connection, |session| session.handle_puback(packet_id));
     // One for something unknown may be the echo of an exchange that a reconnect has ended: it changes nothing.
-    let Ok(acked) = outcome else { return };
+    let Some(Ok(acked)) = outcome else { return };
     open.client.message_done(acked.message.as_ref(), turn);
     open.client.send_waiting(turn);
 }
 
 /// PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
-fn received(open: &Open, turn: &mut Turn, packet_id: PacketId, reason: ReasonCode) {
-    let outcome = open.client.state.lock().session.handle_pubrec(packet_id, reason);
+fn received(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+    reason: ReasonCode,
+) {
+    let outcome = open.client.session_on(connection, |session| session.handle_pubrec(packet_id, reason));
     match outcome {
-        Ok(PubrecOutcome::SendPubrel { message }) => {
-            if open.client.is_durable()
-                && let Some(message) = message.as_ref().and_then(Queued::stored_id)
-            {
-                let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
-                turn.batch.push(Op::PubrecReceived { session, message, packet_id });
-            }
-            open.acknowledge(turn, AckType::Pubrel, packet_id, ReasonCode::Success);
+        Some(Ok(PubrecOutcome::SendPubrel { message })) => {
+            send_pubrel(connection, open, turn, packet_id, message.as_ref());
         }
-        Ok(PubrecOutcome::Finished(acked)) => {
+        Some(Ok(PubrecOutcome::Finished(acked))) => {
             open.client.message_done(acked.message.as_ref(), turn);
             open.client.send_waiting(turn);
         }
-        Err(AckRefusal::PacketIdNotFound { .. }) => {
-            open.acknowledge(turn, AckType::Pubrel, packet_id, ReasonCode::PacketIdentifierNotFound);
+        Some(Err(AckRefusal::PacketIdNotFound { .. })) => {
+            let reason = ReasonCode::PacketIdentifierNotFound;
+            open.acknowledge(turn, connection, AckType::Pubrel, packet_id, reason);
         }
-        Err(_) => {}
+        Some(Err(_)) | None => {}
     }
 }
 
+/// PUBREL lets the Client forget the identifier: after that the message must never be sent again, not after a crash either.
+fn send_pubrel(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+    message: Option<&Queued>,
+) {
+    let client = &open.client;
+    if !client.is_durable() {
+        open.acknowledge(turn, connection, AckType::Pubrel, packet_id, ReasonCode::Success);
+        return;
+    }
+    if let Some(message) = message.and_then(Queued::stored_id) {
+        let (session, packet_id) = (client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::PubrecReceived { session, message, packet_id });
+    }
+    turn.when_all_committed(Release::Acknowledge {
+        client: Arc::clone(client),
+        connection: Arc::clone(connection),
+        ack_type: AckType::Pubrel,
+        packet_id,
+        reason: ReasonCode::Success,
+    });
+}
+
 /// PUBCOMP: the identifier is free.
-fn completed(open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.state.lock().session.handle_pubcomp(packet_id);
-    if outcome.is_err() {
+fn completed(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+    let outcome = open.client.session_on(connection, |session| session.handle_pubcomp(packet_id));
+    if !matches!(outcome, Some(Ok(_))) {
         return;
     }
     if open.client.is_durable() {
@@ -80,18 +107,22 @@ fn completed(open: &Open, turn: &mut Turn, packet_id: PacketId) {
 
 /// PUBREL: the identifier may be used again when that is durable.
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.state.lock().session.handle_pubrel(packet_id);
+    let outcome = open.client.session_on(connection, |session| session.handle_pubrel(packet_id));
+    let Some(outcome) = outcome else { return };
     let reason = match outcome {
         PubrelOutcome::Released => ReasonCode::Success,
         PubrelOutcome::Unknown => ReasonCode::PacketIdentifierNotFound,
     };
-    if outcome == PubrelOutcome::Unknown || !open.client.is_durable() {
-        open.acknowledge(turn, AckType::Pubcomp, packet_id, reason);
+    if !open.client.is_durable() {
+        open.acknowledge(turn, connection, AckType::Pubcomp, packet_id, reason);
         return;
     }
-    let session = open.client.stored_id();
-    turn.batch.push(Op::Qos2Released { session, packet_id: stored_packet_id(packet_id) });
-    turn.when_committed(Release::Acknowledge {
+    if outcome == PubrelOutcome::Released {
+        let session = open.client.stored_id();
+        turn.batch.push(Op::Qos2Released { session, packet_id: stored_packet_id(packet_id) });
+    }
+    // A repeated one promises the same, and the first may still be on its way to the disk.
+    turn.when_all_committed(Release::Acknowledge {
         client: Arc::clone(&open.client),
         connection: Arc::clone(connection),
         ack_type: AckType::Pubcomp,

@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 
 use super::Open;
 use crate::attach::Attachment;
-use crate::client::Client;
 use crate::close::CloseReason;
 use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
 use crate::net::arena::Span;
@@ -95,11 +94,16 @@ pub(crate) fn begin(
             let login = Login { request: Box::new(request), outcome: Arc::clone(&outcome) };
             let connection = Arc::clone(connection);
             let broker = Arc::clone(&turn.broker);
-            broker.logins.spawn(move || {
+            let version = login.request.version;
+            let owner = Arc::clone(&connection);
+            let is_taken = broker.logins.spawn(move || {
                 let verified = pending.verify();
-                *outcome.lock() = Some(connection.listener.tenant.users.finish_login(verified));
-                connection.call_owner();
+                *outcome.lock() = Some(owner.listener.tenant.users.finish_login(verified));
+                owner.call_owner();
             });
+            if !is_taken {
+                return Err(refuse(&connection, version, ReasonCode::ServerBusy, None));
+            }
             Ok(Phase::LoggingIn(login))
         }
     }
@@ -170,15 +174,17 @@ fn accept(
         return Err(refuse(connection, request.version, ReasonCode::NotAuthorized, None));
     }
     let identity = Arc::new(identity);
-    let Attachment { client, session_present, is_durable } =
+    if !connack_fits(connection, request) {
+        // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
+        return Err(CloseReason::Refused);
+    }
+    let Attachment { client, is_durable } =
         crate::attach::attach(&tenant, connection, request, &identity, turn);
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     if let Some(deadline) = keep_alive.deadline() {
         turn.watch(connection, deadline);
     }
-    answer(connection, request, session_present, turn, &client);
     if is_durable {
-        client.hold_output(connection);
         turn.when_committed(crate::release::Release::Connect {
             client: Arc::clone(&client),
             connection: Arc::clone(connection),
@@ -196,17 +202,12 @@ fn accept(
         wants_problem_information: request.wants_problem_information,
         allowed: None,
         aliases: None,
+        feeds_store: false,
     })
 }
 
 /// CONNACK, with what differs from the standard's defaults.
-fn answer(
-    connection: &Connection,
-    request: &Request,
-    session_present: bool,
-    turn: &mut Turn,
-    client: &Arc<Client>,
-) {
+pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
     let mut announced = PropertyBuf::new();
     if request.version.has_properties() {
         announce(&mut announced, connection, request).expect(
@@ -215,9 +216,15 @@ fn answer(
     }
     let connack =
         Connack { session_present, reason: ReasonCode::Success, properties: announced.properties() };
-    turn.control(client, |out| {
-        encode_connack(out, request.version, &connack).expect("an acceptance is legal in every version");
-    });
+    let mut packet = Vec::new();
+    encode_connack(&mut packet, request.version, &connack).expect("an acceptance is legal in every version");
+    packet
+}
+
+fn connack_fits(connection: &Connection, request: &Request) -> bool {
+    // Longer than any CONNACK of ours.
+    request.packet_bytes_max > 256
+        || connack(connection, request, true).len() <= request.packet_bytes_max as usize
 }
 
 fn announce(

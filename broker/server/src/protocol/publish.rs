@@ -50,12 +50,11 @@ pub(super) fn handle(
 ) -> Result<(), CloseReason> {
     let received = receive(open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
-    let is_system = sys::is_system(topic);
-    if !is_allowed(open, topic) {
+    if let Some(reason) = refusal(open, topic) {
         turn.broker.counters.publish_refused.add(1);
-        answer(connection, open, turn, &received, FanOut::default(), ReasonCode::NotAuthorized);
-        return Ok(());
+        return refuse(connection, open, turn, &received, reason);
     }
+    let is_system = sys::is_system(topic);
     if let Some(packet_id) = received.packet_id
         && !take_over(connection, open, turn, &received, packet_id)?
     {
@@ -70,9 +69,41 @@ pub(super) fn handle(
         return Ok(());
     }
     let fan_out = route(open, turn, &received);
+    open.feeds_store = fan_out.is_durable;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, &received, fan_out, reason);
     Ok(())
+}
+
+/// Why a message for this topic is not taken.
+fn refusal(open: &mut Open, topic: &str) -> Option<ReasonCode> {
+    if !is_allowed(open, topic) {
+        return Some(ReasonCode::NotAuthorized);
+    }
+    let separators = topic.bytes().filter(|byte| *byte == b'/').count();
+    (separators >= TOPIC_LEVELS_MAX).then_some(ReasonCode::TopicNameInvalid)
+}
+
+/// Does not take a message. Who has no permission hears it as the standard says; a topic that is too deep closes the connection where
+/// the Client cannot be told otherwise.
+fn refuse(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    reason: ReasonCode,
+) -> Result<(), CloseReason> {
+    let Some(packet_id) =
+        received.packet_id.filter(|_| open.version.has_properties() || reason == ReasonCode::NotAuthorized)
+    else {
+        return if reason == ReasonCode::NotAuthorized { Ok(()) } else { Err(CloseReason::Protocol(reason)) };
+    };
+    open.acknowledge(turn, connection, acknowledgement(received.qos), packet_id, reason);
+    Ok(())
+}
+
+fn acknowledgement(qos: QoS) -> AckType {
+    if qos == QoS::ExactlyOnce { AckType::Pubrec } else { AckType::Puback }
 }
 
 /// Decodes the packet and prepares it for being sent on as it is.
@@ -111,10 +142,6 @@ fn receive(
         turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
     }
     received.topic = resolve_alias(open, turn, topic, alias)?;
-    let topic = turn.arena.get(received.topic);
-    if topic.iter().filter(|&&byte| byte == b'/').count() >= TOPIC_LEVELS_MAX {
-        return Err(CloseReason::Protocol(ReasonCode::TopicNameInvalid));
-    }
     Ok(received)
 }
 
@@ -136,22 +163,25 @@ fn is_allowed(open: &mut Open, topic: &str) -> bool {
     is_allowed
 }
 
-/// Accepts responsibility for a QoS 1 or 2 message. False for a repeated one, which has been answered again.
+/// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.
 fn take_over(
-    connection: &Connection,
+    connection: &Arc<Connection>,
     open: &Open,
     turn: &mut Turn,
     received: &Received,
     packet_id: PacketId,
 ) -> Result<bool, CloseReason> {
-    let waiting = connection.unacknowledged.load(Ordering::Relaxed);
     if received.qos == QoS::AtLeastOnce {
-        if waiting >= RECEIVE_MAXIMUM {
+        let waiting = connection.unacknowledged.load(Ordering::Relaxed);
+        // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
+        if waiting >= RECEIVE_MAXIMUM.into() && open.version.has_properties() {
             return Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded));
         }
         return Ok(true);
     }
-    let inbound = open.client.state.lock().session.handle_publish(received.qos, Some(packet_id));
+    let inbound =
+        open.client.session_on(connection, |session| session.handle_publish(received.qos, Some(packet_id)));
+    let Some(inbound) = inbound else { return Ok(false) };
     match inbound.map_err(|_| CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded))? {
         InboundPublish::Deliver => {
             if open.client.is_durable() {
@@ -161,10 +191,21 @@ fn take_over(
             Ok(true)
         }
         InboundPublish::Duplicate => {
-            open.acknowledge(turn, AckType::Pubrec, packet_id, ReasonCode::Success);
+            repeat_pubrec(connection, open, turn, packet_id);
             Ok(false)
         }
     }
+}
+
+/// Answers a QoS 2 message that has come again. That promises what the first PUBREC does, which may still wait for the disk.
+fn repeat_pubrec(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+    turn.when_all_committed(Release::Acknowledge {
+        client: Arc::clone(&open.client),
+        connection: Arc::clone(connection),
+        ack_type: AckType::Pubrec,
+        packet_id,
+        reason: ReasonCode::Success,
+    });
 }
 
 fn route(open: &Open, turn: &mut Turn, received: &Received) -> FanOut {
@@ -192,10 +233,19 @@ fn answer(
     reason: ReasonCode,
 ) {
     let Some(packet_id) = received.packet_id else { return };
-    let ack_type = if received.qos == QoS::AtLeastOnce { AckType::Puback } else { AckType::Pubrec };
-    let remembers = ack_type == AckType::Pubrec && open.client.is_durable() && !reason.is_failure();
-    if !fan_out.is_durable && !remembers {
-        open.acknowledge(turn, ack_type, packet_id, reason);
+    let ack_type = acknowledgement(received.qos);
+    let is_open = ack_type == AckType::Pubrec && !reason.is_failure();
+    if ack_type == AckType::Pubrec && reason.is_failure() {
+        // The exchange is over [MQTT-4.3.3-9].
+        open.client.session_on(connection, |session| session.inbound_acknowledged(packet_id));
+        if open.client.is_durable() {
+            let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
+            turn.batch.push(Op::Qos2Released { session, packet_id });
+        }
+    }
+    let is_remembered = is_open && open.client.is_durable();
+    if !fan_out.is_durable && !is_remembered {
+        open.acknowledge(turn, connection, ack_type, packet_id, reason);
         return;
     }
     if ack_type == AckType::Puback {

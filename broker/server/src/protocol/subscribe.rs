@@ -112,8 +112,8 @@ fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, Refusal> {
             return Err(ReasonCode::NotAuthorized.into());
         }
     };
-    let subscriptions = open.client.state.lock().subscriptions.len();
-    if subscriptions >= SUBSCRIPTIONS_PER_CLIENT {
+    let state = open.client.state.lock();
+    if state.subscriptions.len() >= SUBSCRIPTIONS_PER_CLIENT && !state.subscriptions.contains(filter) {
         return Err(ReasonCode::QuotaExceeded.into());
     }
     Ok(Options { sys_broker_only, ..asked.options })
@@ -121,8 +121,15 @@ fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, Refusal> {
 
 fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &mut Granted) {
     let client = &open.client;
-    let is_new = client.tenant.subscribe(client, &asked.filter, options).is_none();
-    client.state.lock().subscriptions.insert(&asked.filter, options);
+    let is_new = {
+        // Both under the lock: a session that ends meanwhile leaves no subscription behind.
+        let mut state = client.state.lock();
+        if state.is_over {
+            return;
+        }
+        state.subscriptions.insert(&asked.filter, options);
+        client.tenant.subscribe(client, &asked.filter, options).is_none()
+    };
     if client.is_durable() {
         turn.batch.push(Op::PutSubscription(&client.subscription_row(&asked.filter, options)));
     }
@@ -143,7 +150,7 @@ impl Granted {
     /// Sends SUBACK, then the retained messages \[MQTT-3.3.1-9\].
     pub(crate) fn answer(self, client: &Arc<Client>, connection: &Connection, turn: &mut Turn) {
         let Some(version) = client.version_on(connection) else { return };
-        turn.control(client, |out| {
+        turn.control(client, connection, |out| {
             encode_suback(out, version, self.packet_id, Properties::EMPTY, &self.codes)
                 .expect("every code that the broker chooses is one that SUBACK can carry");
         });
@@ -165,8 +172,13 @@ pub(super) fn unsubscribe(
     let mut codes = Vec::with_capacity(filters.len());
     let mut is_durable = false;
     for filter in filters {
-        let existed = client.tenant.unsubscribe(client, &filter);
-        client.state.lock().subscriptions.remove(&filter);
+        let existed = {
+            let mut state = client.state.lock();
+            state.subscriptions.remove(&filter);
+            // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
+            state.replays.retain(|replay| !replay.is_of(&filter));
+            client.tenant.unsubscribe(client, &filter)
+        };
         if existed && client.is_durable() {
             is_durable = true;
             turn.batch.push(Op::DeleteSubscription {
@@ -184,7 +196,7 @@ pub(super) fn unsubscribe(
         let (client, connection) = (Arc::clone(client), Arc::clone(connection));
         turn.when_committed(Release::Control { client, connection, packet: packet.into() });
     } else {
-        turn.control(client, |out| out.extend_from_slice(&packet));
+        turn.control(client, connection, |out| out.extend_from_slice(&packet));
     }
     Ok(())
 }
