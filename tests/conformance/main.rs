@@ -1,0 +1,40 @@
+//! MQTT 3.1.1 and 5.0 through real sockets, clause by clause: the broker's duties that one can see on the wire.
+//!
+//! What is sent is built byte by byte here ([`bytes`]), so that no mistake of our codec hides itself; what comes back is compared as
+//! short text ([`peer`]). Test target of the package `lotmq`, because only so does cargo build the binary first.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "test code: a failure is a panic with its place, and a watchdog says why it ends the process"
+)]
+
+mod bytes;
+mod mqtt_connect;
+mod mqtt_errors;
+mod mqtt_flow;
+mod mqtt_framing;
+mod mqtt_keep_alive;
+mod mqtt_publish;
+mod mqtt_restart;
+mod mqtt_retained;
+mod mqtt_session;
+mod mqtt_shared;
+mod mqtt_storms;
+mod mqtt_subscribe;
+mod mqtt_will;
+mod peer;
+
+use lotmq_test_support::{Broker, BrokerOptions};
+
+pub(crate) use bytes::{Connect, Version, Version::V4, Version::V5};
+pub(crate) use peer::Peer;
+
+/// How to start a broker of this build.
+fn options() -> BrokerOptions {
+    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"))
+}
+
+/// A new broker with an empty data directory.
+fn broker() -> Broker {
+    options().start()
+}

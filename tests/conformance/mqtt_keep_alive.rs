@@ -1,0 +1,69 @@
+//! Keep Alive and PINGREQ (checklist 4).
+
+use std::time::{Duration, Instant};
+
+use crate::bytes::{self, BOTH, publish};
+use crate::{Connect, Peer, V4, V5, broker};
+
+#[test]
+fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
+    let broker = broker();
+    let mut watcher = Peer::clean(&broker, V4, "watcher");
+    watcher.subscribe("will/+", 0);
+    for (version, told) in [(V4, &[][..]), (V5, &["DISCONNECT 8D"][..])] {
+        let connect = Connect::new(version, "quiet").keep_alive(1).will("will/q", "gone", 0, false);
+        let mut quiet = Peer::join(&broker, &connect);
+        quiet.subscribe("noise", 0);
+        let start = Instant::now();
+        // What is sent to the Client does not count [MQTT-3.1.2-22].
+        let mut noisy = Peer::clean(&broker, V4, "noisy");
+        noisy.publish(0, "noise", "x");
+        assert_eq!(quiet.next(), "PUBLISH noise q0: x");
+        assert_eq!(quiet.until_closed(), told);
+        // Not a measure of speed: closing earlier would break the promise.
+        assert!(start.elapsed() >= Duration::from_millis(1450), "{:?}", start.elapsed());
+        watcher.expect(&["PUBLISH will/q q0: gone"]);
+    }
+}
+
+#[test]
+fn any_packet_keeps_alive_and_zero_never_ends() {
+    let broker = broker();
+    for version in BOTH {
+        let mut silent = Peer::clean(&broker, version, "zero");
+        let mut alive = Peer::join(&broker, &Connect::new(version, "alive").keep_alive(1));
+        let mut canary = Peer::join(&broker, &Connect::new(version, "canary").keep_alive(1));
+        let start = Instant::now();
+        // As long as it takes to close the canary, and then as long again.
+        while start.elapsed() < Duration::from_secs(4) {
+            alive.send(&publish(version, 0, "t", 0, "x"));
+            alive.expect_only(&[]);
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+        canary.until_closed();
+        silent.expect_only(&[]);
+    }
+}
+
+#[test]
+fn a_half_received_packet_does_not_count() {
+    let broker = broker();
+    let mut half = Peer::join(&broker, &Connect::new(V5, "half").keep_alive(1));
+    let packet = publish(V5, 0, "t", 0, &"x".repeat(500));
+    // Byte by byte, for longer than the patience.
+    for byte in &packet[..100] {
+        half.try_send(&[*byte]);
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    assert_eq!(half.until_closed(), ["DISCONNECT 8D"]);
+}
+
+#[test]
+fn every_ping_is_answered() {
+    let broker = broker();
+    for version in BOTH {
+        let mut peer = Peer::clean(&broker, version, "ping");
+        peer.send(&bytes::PINGREQ.repeat(100)); // [MQTT-3.12.4-1]
+        (0..100).for_each(|_| peer.expect(&["PINGRESP"]));
+    }
+}

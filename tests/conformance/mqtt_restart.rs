@@ -1,0 +1,168 @@
+//! `kill -9` and restart: what was promised is there, with its identifiers.
+
+use crate::bytes::{self, BOTH, four, publish, publish_with, pubrel};
+use crate::{Connect, Peer, V4, V5, broker};
+
+#[test]
+fn sessions_come_back_with_identifiers_in_both_directions() {
+    for version in BOTH {
+        let mut broker = broker();
+        let mut reader = Peer::join(&broker, &Connect::kept(version, "reader"));
+        reader.subscribe("t", 2);
+        let mut writer = Peer::clean(&broker, V4, "writer");
+        for (n, qos) in [(1, 2), (2, 1), (3, 2), (4, 1)] {
+            writer.publish(qos, "t", &n.to_string());
+            assert_eq!(reader.next(), format!("PUBLISH t q{qos} #{n}: {n}"));
+        }
+        reader.send(&bytes::pubrec(1));
+        reader.expect(&["PUBREL 1 00"]);
+        reader.send(&bytes::puback(2));
+        // A QoS 2 message of the Client between PUBREC and PUBREL, and one behind PUBCOMP.
+        for id in [7, 8] {
+            reader.send(&publish(version, 2, "up", id, "in"));
+            assert!(reader.next().starts_with(&format!("PUBREC {id} ")));
+        }
+        reader.send(&pubrel(8));
+        reader.expect(&["PUBCOMP 8 00"]);
+        broker.kill();
+        broker.start_again();
+        let mut watcher = Peer::clean(&broker, V4, "watcher");
+        watcher.subscribe("up", 0);
+        let mut writer = Peer::clean(&broker, V4, "writer");
+        writer.publish(1, "t", "5"); // the subscription is there before the Client is
+        let mut reader = Peer::join(&broker, &Connect::kept(version, "reader"));
+        assert!(reader.present());
+        let mut lines: Vec<String> = (0..4).map(|_| reader.next()).collect();
+        let pubrel_at = lines.iter().position(|line| line == "PUBREL 1 00").expect("PUBREL, not PUBLISH");
+        lines.remove(pubrel_at);
+        assert_eq!(lines[..2], ["PUBLISH t q2 #3 dup: 3", "PUBLISH t q1 #4 dup: 4"]);
+        assert!(lines[2].ends_with(": 5") && !lines[2].contains("dup"), "{}", lines[2]);
+        for id in [1, 2, 3, 4] {
+            assert!(!lines[2].contains(&format!("#{id}:")) || id == 2, "{}: an identifier in use", lines[2]);
+        }
+        // A repeated one is not delivered again [MQTT-4.3.3-10]; behind PUBCOMP it is new.
+        reader.send(&publish_with(version, 12, "up", 7, &[], "repeat"));
+        reader.send(&publish(version, 2, "up", 8, "new"));
+        for id in [7, 8] {
+            assert!(reader.next().starts_with(&format!("PUBREC {id} ")));
+        }
+        for id in [7, 8] {
+            reader.send(&pubrel(id));
+            assert_eq!(reader.next(), format!("PUBCOMP {id} 00"));
+        }
+        watcher.expect_only(&["PUBLISH up q0: new"]);
+    }
+}
+
+#[test]
+fn queues_retained_messages_and_subscriptions_come_back() {
+    let mut broker = broker();
+    let mut away = Peer::join(&broker, &Connect::kept(V5, "away"));
+    away.subscribe_with("t/+", 1 | 8, &[0x0B, 9]); // Retain As Published and an identifier
+    away.subscribe_with("own", 1 | 4, &[]); // No Local
+    away.subscribe("$share/g/s", 1);
+    away.subscribe("left", 1);
+    away.send(&bytes::unsubscribe(V5, 1, &["left"]));
+    away.expect(&["UNSUBACK 1 00"]);
+    away.leave();
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    let property = bytes::user_property("k", "v");
+    for n in 0..20 {
+        writer.publish_with(0b0011, &format!("t/{n}"), &property, n.to_string());
+    }
+    writer.publish_with(0b0011, "t/3", &[], "");
+    writer.publish_with(0b0011, "t/4", &four(2, 1000), "newer");
+    writer.publish(1, "s", "shared");
+    writer.publish(1, "left", "no");
+    broker.kill();
+    broker.start_again();
+    let mut away = Peer::join(&broker, &Connect::kept(V5, "away"));
+    for n in 0..20 {
+        assert_eq!(away.next(), format!("PUBLISH t/{n} q1 #{} retain [sub 9] [user k=v]: {n}", n + 1));
+    }
+    let cleared = away.next();
+    assert_eq!(cleared, "PUBLISH t/3 q1 #21 retain [sub 9]: ");
+    let newer = away.next();
+    assert!(newer.starts_with("PUBLISH t/4 q1 #22 retain") && newer.contains("[expiry 9"), "{newer}");
+    away.expect(&["PUBLISH s q1 #23: shared"]);
+    away.publish(1, "own", "not to me");
+    away.expect_only(&[]);
+    let mut late = Peer::clean(&broker, V5, "late");
+    late.subscribe("t/#", 0);
+    late.send(&bytes::PINGREQ);
+    let lines: Vec<String> =
+        std::iter::from_fn(|| Some(late.next()).filter(|line| line != "PINGRESP")).collect();
+    assert_eq!(lines.len(), 19);
+    assert!(lines.iter().all(|line| !line.contains("t/3 ")));
+    assert!(lines.iter().any(|line| line.starts_with("PUBLISH t/4 ") && line.ends_with(": newer")));
+}
+
+#[test]
+fn a_clean_start_is_not_undone_by_a_crash() {
+    let mut broker = broker();
+    for version in BOTH {
+        let mut kept = Peer::join(&broker, &Connect::kept(version, "kept"));
+        kept.subscribe("t", 1);
+        kept.leave();
+        let mut clean = Peer::clean(&broker, version, "kept");
+        clean.expect_only(&[]);
+        broker.kill();
+        broker.start_again();
+        let mut kept = Peer::join(&broker, &Connect::kept(version, "kept"));
+        assert!(!kept.present());
+        kept.publish(1, "t", "nobody");
+        kept.expect_only(&[]);
+        kept.leave();
+        Peer::clean(&broker, version, "kept").leave();
+    }
+}
+
+#[test]
+fn wills_of_those_who_were_connected_are_published_after_a_crash() {
+    let mut broker = broker();
+    let mut watcher = Peer::join(&broker, &Connect::kept(V4, "watcher"));
+    watcher.subscribe("will/+", 1);
+    let at_once = Peer::join(&broker, &Connect::kept(V4, "now").will("will/now", "n", 1, false));
+    let delayed = Connect::kept(V5, "later").will("will/later", "l", 1, false).will_property(&four(0x18, 2));
+    let delayed = Peer::join(&broker, &delayed.will_property(&four(0x02, 500)));
+    let normal = Peer::join(&broker, &Connect::kept(V5, "normal").will("will/normal", "x", 1, false));
+    normal.leave();
+    // Nobody acknowledges DISCONNECT; what is acknowledged behind it shows that it is stored.
+    Peer::clean(&broker, V4, "barrier").publish_with(0b0011, "barrier", &[], "x");
+    broker.kill();
+    drop((at_once, delayed));
+    broker.start_again();
+    let mut watcher = Peer::join(&broker, &Connect::kept(V5, "watcher"));
+    let first = watcher.next();
+    assert!(first.starts_with("PUBLISH will/now q1") && first.ends_with(": n"), "{first}");
+    let second = watcher.next();
+    assert!(second.starts_with("PUBLISH will/later q1") && second.contains("[expiry "), "{second}");
+    watcher.expect_only(&[]);
+}
+
+#[test]
+fn session_and_message_expiry_run_on_while_the_broker_is_down() {
+    let mut broker = broker();
+    let short = Connect::new(V5, "short").clean(false).property(&four(0x11, 1));
+    Peer::join(&broker, &short).leave();
+    let mut kept = Peer::join(&broker, &Connect::kept(V5, "kept"));
+    kept.subscribe("t", 1);
+    kept.leave();
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    writer.publish_with(0b0010, "t", &four(2, 1), "short");
+    writer.publish_with(0b0010, "t", &four(2, 1000), "long");
+    broker.kill();
+    // The broker is down for longer than both intervals: time passes, nobody is there to be asked.
+    std::thread::park_timeout(std::time::Duration::from_millis(2100));
+    broker.start_again();
+    let mut kept = Peer::join(&broker, &Connect::kept(V5, "kept"));
+    let line = kept.next();
+    assert!(line.ends_with(": long"), "{line}");
+    kept.expect_only(&[]);
+    lotmq_test_support::eventually("the session is found to have expired", || {
+        let probe = Peer::join(&broker, &short.clone().property(&[]));
+        let is_gone = !probe.present();
+        probe.leave();
+        is_gone.then_some(())
+    });
+}
