@@ -30,8 +30,6 @@ pub(crate) struct Open {
     pub(crate) client: Arc<Client>,
     pub(crate) version: ProtocolVersion,
     pub(crate) keep_alive: KeepAlive,
-    /// Whether acknowledgements may carry Reason Strings \[MQTT-3.1.2-29\].
-    pub(crate) wants_problem_information: bool,
     /// The topic for which a publish was allowed last, and under which generation of permissions.
     pub(crate) allowed: Option<(Box<str>, u64)>,
     /// Topic Aliases of the Client, once it used one.

@@ -35,7 +35,6 @@ pub(crate) struct Request {
     pub(crate) expiry: SessionExpiry,
     pub(crate) receive_maximum: u16,
     pub(crate) packet_bytes_max: u32,
-    wants_problem_information: bool,
     user_name: Option<Box<str>>,
     pub(crate) will: Option<Box<WillMessage>>,
 }
@@ -143,7 +142,6 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
         packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
-        wants_problem_information: properties.request_problem_information(),
         user_name: connect.user_name.map(Into::into),
         will: will.map(Box::new),
     })
@@ -199,7 +197,6 @@ fn accept(
         client,
         version: request.version,
         keep_alive,
-        wants_problem_information: request.wants_problem_information,
         allowed: None,
         aliases: None,
         feeds_store: false,
