@@ -112,7 +112,13 @@ impl LongOptions {
 
 pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
     let command = args.command()?;
+    anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
     let mut client = args.connect()?;
+    if is_silent(&command) {
+        client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
+        client.disconnect()?;
+        return Ok(Exit::Success);
+    }
     let timeout = Duration::from_secs_f64(args.timeout);
     let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
     client.disconnect()?;
@@ -124,6 +130,12 @@ pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
     let text = if args.json { format!("{reply:#}") } else { render_reply(&reply) };
     output::line(text.trim_end())?;
     Ok(if is_done { Exit::Success } else { Exit::Failure })
+}
+
+/// Whether the command is the one that has no reply (commands reference §1.7).
+fn is_silent(command: &str) -> bool {
+    let verb = command.split_whitespace().next().unwrap_or_default();
+    verb.replace('-', "").eq_ignore_ascii_case("updateData")
 }
 
 impl CmdArgs {

@@ -170,3 +170,6 @@ fn merged(mut found: Vec<(u64, Target)>) -> Box<[Target]> {
     }
     targets.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ impl Drop for DirectoryLock {
 
 /// Checks for space, makes the directory and locks it. Changes nothing when the disk is full.
 pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(OpenError::NotDirectory { path: dir.to_owned() });
+    }
     check_space(dir)?;
     let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_owned(), source };
     std::fs::create_dir_all(dir).map_err(|error| not_writable(dir, error))?;

@@ -30,6 +30,12 @@ pub enum OpenError {
         /// Bytes that must be free.
         needed_bytes: u64,
     },
+    /// What was named as data directory is something else.
+    #[error("data directory '{}' is not a directory", path.display())]
+    NotDirectory {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The directory cannot be created, or a file in it cannot be created or written.
     #[error("'{}' is not writable: {source}", path.display())]
     NotWritable {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::backend::{self, BackendFactory, Durability};
 use crate::batch::Batch;
 use crate::directory::{self, DirectoryLock};
-use crate::error::{OpenError, StoreError};
+use crate::error::{Corruption, OpenError, StoreError};
 use crate::group::Committer;
 use crate::limits::Limits;
 use crate::load;
@@ -266,10 +266,15 @@ impl Store {
 
 /// Makes a new file under another name first: a crash or a full disk leaves no half database behind.
 fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
     if path.exists() {
+        // Ours are never empty: they are renamed into place when they are complete. Taking this one for new would hide a loss.
+        if std::fs::metadata(path).map_err(io)?.len() == 0 {
+            let detail = Corruption::Structure("the file is empty".to_owned());
+            return Err(OpenError::Corrupted { path: path.to_owned(), detail });
+        }
         return Ok(false);
     }
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
     let new = path.with_extension("redb.new");
     if new.exists() {
         std::fs::remove_file(&new).map_err(io)?;

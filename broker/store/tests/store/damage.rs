@@ -74,7 +74,7 @@ fn a_file_that_is_none_of_ours_is_an_error_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let mut seed = 77;
     let noise: Vec<u8> = (0..100_000).map(|_| random(&mut seed) as u8).collect();
-    for bytes in [b"hello".to_vec(), noise, vec![0; 5_000_000]] {
+    for bytes in [Vec::new(), b"hello".to_vec(), noise, vec![0; 5_000_000]] {
         let path = directory.path().join("lotmq.redb");
         std::fs::write(&path, &bytes).unwrap();
         let error = Store::open(options(directory.path()), Box::new(|_| {})).unwrap_err();

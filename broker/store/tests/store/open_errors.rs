@@ -48,15 +48,15 @@ fn a_second_process_is_told_who_the_first_is() {
 }
 
 #[test]
-fn a_path_that_is_no_directory_is_not_writable() {
+fn a_path_that_is_no_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "x").unwrap();
-    for path in [file.join("data"), file.clone(), PathBuf::from("/proc/self/nowhere")] {
-        let error = refusal(&path);
-        assert!(matches!(error, OpenError::NotWritable { .. }), "{}: {error}", path.display());
-    }
-    assert_eq!(std::fs::read(&file).unwrap(), b"x");
+    let error = refusal(&file);
+    assert!(matches!(error, OpenError::NotDirectory { .. }), "{error}");
+    assert_eq!(error.to_string(), format!("data directory '{}' is not a directory", file.display()));
+    let below = file.join("below");
+    assert!(matches!(refusal(&below), OpenError::NotWritable { .. }), "{}", refusal(&below));
 }
 
 #[test]
