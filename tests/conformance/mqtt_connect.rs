@@ -24,7 +24,7 @@ fn connect_is_refused_with_the_code_of_its_version() {
         ("unknown level [3.1.1: MQTT-3.1.2-2]", raw("MQTT", 6, 2, &id), &["CONNACK 0 01"]),
         ("reserved flag [MQTT-3.1.2-3]", raw("MQTT", 4, 3, &id), &[]),
         ("reserved flag in 5.0 [MQTT-3.1.2-3]", raw("MQTT", 5, 3, &v5(&[], &id)), &["CONNACK 0 81"]),
-        ("Will QoS 3 [MQTT-3.1.2-12]", raw("MQTT", 4, 0x1E, &[id.clone(), will.clone()].concat()), &[]),
+        ("Will QoS 3 [MQTT-3.1.2-12]", raw("MQTT", 4, 0x1E, &[id.clone(), will].concat()), &[]),
         ("Will QoS without Will [MQTT-3.1.2-11]", raw("MQTT", 4, 0x0A, &id), &[]),
         ("Will Retain without Will [MQTT-3.1.2-13]", raw("MQTT", 4, 0x22, &id), &[]),
         (

@@ -159,9 +159,10 @@ fn accept(
         Ok(identity) => identity,
         Err(refusal) => {
             turn.broker.login_refused(connection, &request.client_id, &refusal);
-            let reason = match refusal {
-                LoginRefusal::BadCredentials => ReasonCode::BadUserNameOrPassword,
-                _ => ReasonCode::NotAuthorized,
+            let reason = if refusal == LoginRefusal::BadCredentials {
+                ReasonCode::BadUserNameOrPassword
+            } else {
+                ReasonCode::NotAuthorized
             };
             let user = request.user_name.as_deref();
             sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);

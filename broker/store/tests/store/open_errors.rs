@@ -1,6 +1,6 @@
 //! What `open` says when it cannot, each told apart.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use lotmq_store::*;
