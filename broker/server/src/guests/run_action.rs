@@ -6,9 +6,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use lot_facts::Trigger;
 use lotmq_definitions::{Definition, DefinitionKind, MessageText};
 use lotmq_host::{
-    Argument, FinishedRun, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, RunOutput, Value,
+    Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, RunOutput, Value,
 };
 use parking_lot::Mutex;
 
@@ -113,24 +114,41 @@ impl Guests {
     }
 }
 
+/// What the Action is started with: what its trigger waits for, made up where the command says nothing about it.
 fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
-    let is_callable = definition.facts().callable.is_some();
-    match request {
-        RunRequest::Inputs(inputs) => OwnedEvent::Call { inputs, trigger: None },
-        RunRequest::Message { topic, payload } => {
-            let message = Arc::new(OwnedMessage {
-                topic: topic.into(),
-                payload: payload.into(),
-                qos: Qos::AtMostOnce,
-                retain: false,
-                client_id: Box::default(),
-            });
-            let waits_for_message = definition.trigger().is_some_and(lot_facts::Trigger::has_message);
-            match (is_callable, waits_for_message) {
-                (true, _) => OwnedEvent::Call { inputs: Vec::new(), trigger: Some(message) },
-                (false, true) => OwnedEvent::Message(message),
-                (false, false) => OwnedEvent::Timer,
-            }
+    let (topic, payload) = match request {
+        RunRequest::Inputs(inputs) => return OwnedEvent::Call { inputs, trigger: None },
+        RunRequest::Message { topic, payload } => (topic, payload),
+    };
+    let message = || {
+        Arc::new(OwnedMessage {
+            topic: topic.into(),
+            payload: payload.into(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: Box::default(),
+        })
+    };
+    match definition.trigger() {
+        None => OwnedEvent::Call { inputs: Vec::new(), trigger: Some(message()) },
+        Some(Trigger::Topic { .. } | Trigger::Change { .. }) => OwnedEvent::Message(message()),
+        Some(Trigger::Every { .. } | Trigger::Calendar { .. } | Trigger::Once(_)) => OwnedEvent::Timer,
+        Some(Trigger::Start) => OwnedEvent::Start,
+        Some(Trigger::Connect) => OwnedEvent::Connected(nobody()),
+        Some(Trigger::Disconnect) => OwnedEvent::Disconnected { client: nobody(), reason: "normal".into() },
+        Some(Trigger::Subscribe { pattern }) => {
+            let filter = pattern.as_deref().unwrap_or("#").into();
+            OwnedEvent::Subscribed { client: nobody(), filter, qos: 0 }
         }
     }
+}
+
+/// The Client of a simulated connect, disconnect or subscribe: one without a name.
+fn nobody() -> Arc<OwnedClient> {
+    Arc::new(OwnedClient {
+        client_id: Box::default(),
+        user: None,
+        endpoint: Box::default(),
+        clean_start: true,
+    })
 }

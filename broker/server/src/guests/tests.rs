@@ -7,7 +7,7 @@ use lotmq_client::{Publication, QoS};
 use lotmq_definitions::Origin;
 use lotmq_store::Batch;
 
-use super::Guests;
+use super::{Guests, RunRequest};
 use crate::testing::{Running, receive};
 
 fn deploy(running: &Running, source: &str) {
@@ -127,4 +127,30 @@ fn kept_values_are_retained_messages_only_where_the_switch_says_so() {
         assert_eq!(receive(&mut client).0, expected, "{switch}");
         running.server.stop();
     }
+}
+
+/// Every kind of trigger can be tried by `-runAction`, commands reference §4.
+#[test]
+fn run_action_starts_every_kind_of_action() {
+    let running = Running::start("none");
+    for (trigger, expected) in [
+        ("ON TOPIC \"a/+\" DO", "a/b"),
+        ("ON CHANGE \"a/+\" DO", "a/b"),
+        ("ON EVERY 1 HOUR DO", "ran"),
+        ("ON EVERY DAY AT \"03:00\" DO", "ran"),
+        ("ON START DO", "ran"),
+        ("ON CONNECT DO", "ran"),
+        ("ON DISCONNECT DO", "ran"),
+        ("ON SUBSCRIBE \"x/#\" DO", "ran"),
+        ("DO", "ran"),
+    ] {
+        let value = if expected == "ran" { "\"ran\"" } else { "TOPIC" };
+        deploy(&running, &format!("DEFINE ACTION A\n{trigger}\n    PUBLISH TOPIC \"o\" WITH {value}\n"));
+        let guests = &running.server.broker.tenants.default_tenant().guests;
+        let request = RunRequest::Message { topic: "a/b".into(), payload: b"1".to_vec() };
+        let report = guests.run_action("A", request).unwrap();
+        assert_eq!(report.error, None, "{trigger}");
+        assert_eq!(report.published[0].payload, expected, "{trigger}");
+    }
+    running.server.stop();
 }
