@@ -38,7 +38,7 @@ impl Default for CompileOptions<'_> {
 /// Shape of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// Imports the LoT runtime as the core module `rt`: small, for the broker that has the runtime compiled already.
+    /// Only the core module: for the broker, which has the LoT runtime and the [shell](crate::lower::shell) compiled already.
     Linked,
     /// Embeds the LoT runtime: runs in any host of the WIT world.
     Standalone,
@@ -90,7 +90,7 @@ pub struct Entity {
 /// A compiled entity.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// A valid component of the entity's world, with the facts in the section [`lot_facts::SECTION`].
+    /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`].
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,

@@ -5,10 +5,11 @@
 //! the LoT runtime (`guests/lot-runtime`), whose memory it uses. Where the checker knows the kind, numbers and truth values are
 //! machine values in locals and never touch memory.
 //!
-//! In the [linked](Form::Linked) form the runtime is imported as the core module `rt`, which the broker has compiled once; in the
-//! [standalone](Form::Standalone) form it is embedded. Everything else is the same.
+//! In the [standalone](Form::Standalone) form, the component embeds the runtime. In the [linked](Form::Linked) form there is only the
+//! core module with its facts; the broker has runtime and [`shell`] compiled once, and instantiates the shell with it. So a thousand
+//! Actions share one set of component types, host functions and their glue, which would be many times their own size.
 //!
-//! A run looks at no memory of an earlier one: the host's post-return call gives back whatever the run took, arguments included.
+//! A run looks at no memory of an earlier one: it ends by giving back whatever it took, arguments included.
 //!
 //! Not here: checking (every [`Action`] that comes here is valid) and what the runtime does.
 
@@ -35,14 +36,25 @@ mod write;
 use crate::check::tree::Action;
 use crate::compile::Form;
 
-/// The LoT runtime: the core module that [linked](Form::Linked) components import as `rt`.
+/// The LoT runtime: the core module that the [`shell`] imports as [`RUNTIME_IMPORT`].
 pub const RUNTIME: &[u8] = include_bytes!("../../guests/lot-runtime/prebuilt/lot-runtime.wasm");
 
-/// Name under which linked components import the [`RUNTIME`].
+/// Name under which the [`shell`] imports the [`RUNTIME`].
 pub const RUNTIME_IMPORT: &str = "rt";
 
-/// Generates the component of an Action. Equal trees give equal bytes; costs some microseconds per statement.
+/// Name under which the [`shell`] imports the core module of an Action.
+pub const MAIN_IMPORT: &str = "main";
+
+/// The component of the world `action` that all [linked](Form::Linked) Actions share. The same bytes at each call.
+pub fn shell() -> Vec<u8> {
+    component::shell()
+}
+
+/// Generates the component (or the core module) of an Action. Equal trees give equal bytes; costs some microseconds per statement.
 pub fn action(action: &Action, form: Form) -> Vec<u8> {
     let module = entry::module(action);
-    component::wrap(&module, &action.facts, form)
+    match form {
+        Form::Linked => module.with_facts(&component::facts_section(&action.facts)),
+        Form::Standalone => component::standalone(&module, &action.facts),
+    }
 }

@@ -35,6 +35,7 @@ impl Source {
         let has = |name: &str| self.path.components().any(|part| part.as_os_str() == name);
         has("tests")
             || has("benches")
+            || has("examples")
             || has("fuzz")
             || self.path.ends_with("tests.rs")
             || self.is_test_module()

@@ -21,7 +21,7 @@ pub(crate) struct CompileArgs {
     /// File to write; for a program with several definitions an existing directory, which gets NAME.wasm for each
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
-    /// Leave the LoT runtime out; such a component runs only where the runtime is, as in the broker's cache
+    /// Write only the core module, without the LoT runtime and the component around it; for looking at
     #[arg(long)]
     linked: bool,
 }

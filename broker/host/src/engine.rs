@@ -12,15 +12,18 @@ pub use pool::{Pool, PoolKind};
 use crate::{
     Guest, LoadError, World,
     cache::CodeCache,
-    functions, limits,
+    functions, inert, limits,
     state::RunState,
     validate::{self, Origin},
 };
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
     component::{Component, Linker},
 };
+
+/// Import of the shell that the core module of a definition takes.
+pub const MAIN_MODULE: &str = "main";
 
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
@@ -35,7 +38,10 @@ pub struct EngineOptions {
     /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
-    pub core_modules: Vec<(String, std::borrow::Cow<'static, [u8]>)>,
+    pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
+    /// Component of the world `action` with which core modules of our own compiler are linked: it imports each as the core module
+    /// [`MAIN_MODULE`]. Its native code, types and glue are made once for all of them.
+    pub shell: Option<Cow<'static, [u8]>>,
 }
 
 impl Default for EngineOptions {
@@ -46,6 +52,7 @@ impl Default for EngineOptions {
             memory_bytes_max: limits::ACTION_MEMORY_BYTES,
             address_space_bytes: None,
             core_modules: Vec::new(),
+            shell: None,
         }
     }
 }
@@ -75,6 +82,9 @@ pub enum EngineError {
         /// The compiler's text.
         reason: String,
     },
+    /// The shell is not valid.
+    #[error("the shell of linked definitions does not compile: {0}")]
+    Shell(String),
     /// The cache directory or its key cannot be used.
     #[error("code cache {path}: {source}")]
     Cache {
@@ -96,6 +106,7 @@ struct Shared {
     engine: wasmtime::Engine,
     /// Host functions, and the core modules that our own components may import.
     linker: Linker<RunState>,
+    shell: Option<Component>,
     ticker: Ticker,
     cache: Option<CodeCache>,
     pool: Pool,
@@ -123,16 +134,27 @@ impl Engine {
                 });
             module?;
         }
+        let shell = options.shell.as_deref().map(|bytes| component(&engine, cache.as_ref(), bytes));
+        let shell = shell.transpose().map_err(|error| EngineError::Shell(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Engine(Arc::new(Shared { engine, linker, ticker, cache, pool })))
+        Ok(Engine(Arc::new(Shared { engine, linker, shell, ticker, cache, pool })))
     }
 
-    /// Checks and compiles a component. Takes 1 to 4 ms for a usual Action, seconds for megabytes of code: never call it on a thread that
-    /// serves clients. With a cache, code that was compiled before takes some 0.1 ms.
-    pub fn compile(&self, component: &[u8], world: World, origin: Origin) -> Result<Guest, LoadError> {
-        let summary = validate::check(component, world, origin)?;
-        let compiled = self.native(component)?;
-        Guest::new(self, compiled, world, summary)
+    /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
+    /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
+    pub fn compile(&self, binary: &[u8], world: World, origin: Origin) -> Result<Guest, LoadError> {
+        let summary = validate::check(binary, world, origin)?;
+        let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
+        if let (true, Some(shell)) = (summary.is_linked, &self.0.shell) {
+            let module =
+                core_module(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)?;
+            let mut linker = self.0.linker.clone();
+            linker.root().module(MAIN_MODULE, &module).map_err(mismatch)?;
+            return Guest::new(self, linker.instantiate_pre(shell).map_err(mismatch)?, world, summary);
+        }
+        let component = self.native(binary)?;
+        let linker = inert::link(&self.0.linker, &component, &summary.imports).map_err(mismatch)?;
+        Guest::new(self, linker.instantiate_pre(&component).map_err(mismatch)?, world, summary)
     }
 
     /// What was reserved for instances.
@@ -154,28 +176,32 @@ impl Engine {
         &self.0.engine
     }
 
-    pub(crate) fn linker(&self) -> &Linker<RunState> {
-        &self.0.linker
-    }
-
     pub(crate) fn ticker(&self) -> &Ticker {
         &self.0.ticker
     }
 
-    pub(crate) fn native(&self, component: &[u8]) -> Result<Component, LoadError> {
-        let engine = &self.0.engine;
-        if let Some(found) = self.0.cache.as_ref().and_then(|cache| cache.component(engine, component)) {
-            return Ok(found);
-        }
-        let compiled = Component::from_binary(engine, component)
-            .map_err(|error| LoadError::compile_failed(&format!("{error:#}")))?;
-        if let Some(cache) = &self.0.cache
-            && let Ok(native) = compiled.serialize()
-        {
-            cache.store(component, &native);
-        }
-        Ok(compiled)
+    pub(crate) fn native(&self, binary: &[u8]) -> Result<Component, LoadError> {
+        component(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)
     }
+}
+
+fn compile_failed(error: wasmtime::Error) -> LoadError {
+    LoadError::compile_failed(&format!("{error:#}"))
+}
+
+fn component(
+    engine: &wasmtime::Engine,
+    cache: Option<&CodeCache>,
+    bytes: &[u8],
+) -> wasmtime::Result<Component> {
+    if let Some(found) = cache.and_then(|cache| cache.component(engine, bytes)) {
+        return Ok(found);
+    }
+    let compiled = Component::from_binary(engine, bytes)?;
+    if let Some(cache) = cache {
+        cache.store(bytes, &compiled.serialize()?);
+    }
+    Ok(compiled)
 }
 
 fn core_module(

@@ -4,12 +4,11 @@ use crate::{
     ActionInstance, Grants, GuestLimits, Services, Trap, World,
     bindings::ActionExportsPre,
     engine::Engine,
-    inert,
     state::RunState,
     validate::{Summary, is_ours},
 };
 use std::sync::Arc;
-use wasmtime::component::Component;
+use wasmtime::component::InstancePre;
 
 /// Why a binary was not taken. All but the last two are the sender's fault; [`LoadError::code`] is what a reply says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -72,6 +71,10 @@ impl LoadError {
         LoadError::CompileFailed { message: crate::output::cut(text, 1024).to_owned() }
     }
 
+    pub(crate) fn world_mismatch(world: World, error: &wasmtime::Error) -> Self {
+        LoadError::WorldMismatch { world: world.name(), reason: short(error) }
+    }
+
     /// The code of the commands reference §14.6.
     pub fn code(&self) -> &'static str {
         match self {
@@ -106,7 +109,7 @@ impl std::fmt::Debug for Guest {
 impl Guest {
     pub(crate) fn new(
         engine: &Engine,
-        component: Component,
+        pre: InstancePre<RunState>,
         world: World,
         summary: Summary,
     ) -> Result<Guest, LoadError> {
@@ -114,11 +117,7 @@ impl Guest {
             let reason = "only guests of worlds 'action' and 'route' can be loaded so far".to_owned();
             return Err(LoadError::WorldUnavailable { world: world.name(), reason });
         }
-        let mismatch =
-            |error: wasmtime::Error| LoadError::WorldMismatch { world: world.name(), reason: short(&error) };
-        let linker = inert::link(engine.linker(), &component, &summary.imports).map_err(mismatch)?;
-        let pre = linker.instantiate_pre(&component).map_err(mismatch)?;
-        let pre = ActionExportsPre::new(pre).map_err(mismatch)?;
+        let pre = ActionExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(world, &error))?;
         Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary })))
     }
 

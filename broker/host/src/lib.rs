@@ -34,7 +34,7 @@ mod types;
 mod validate;
 
 pub use cache::CACHE_KEY_FILE;
-pub use engine::{Engine, EngineError, EngineOptions, Pool, PoolKind};
+pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
     FinishedRun, Inline, MailboxOptions, PostError, Sink, WhenFull,

@@ -73,7 +73,7 @@ impl World {
 /// Where a component comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// Our own LoT compiler, in this process: it may import core modules of the engine.
+    /// Our own LoT compiler, in this process: it may import core modules of the engine, or be one for the shell.
     Compiler,
     /// Anybody: it must be self-contained.
     Upload,
@@ -84,7 +84,13 @@ pub enum Origin {
 pub(crate) struct Summary {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
+    /// Whether it is a core module of our own compiler, which needs the shell.
+    pub(crate) is_linked: bool,
 }
+
+/// Modules from which core modules of our own compiler import: the LoT runtime, and host functions as `interface.function`.
+const RUNTIME_MODULE: &str = "rt";
+const HOST_MODULE: &str = "host";
 
 /// The inert WASI set, listed in `wit/`.
 const INERT_WASI: &str = include_str!("../../../wit/inert-wasi.txt");
@@ -116,7 +122,7 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
         #[expect(clippy::wildcard_enum_match_arm, reason = "all other sections are the compiler's business")]
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(LoadError::NotAComponent);
+                return linked_outline(bytes, world, origin);
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -140,6 +146,38 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
         }
     }
     Ok(summary)
+}
+
+/// Reads the imports of a core module. Only those of our own compiler are taken, for which the shell has the exports.
+fn linked_outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+    let failed = |error: wasmparser::BinaryReaderError| LoadError::compile_failed(&error.to_string());
+    let mut summary = Summary { is_linked: true, ..Summary::default() };
+    let mut needs_runtime = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let Payload::ImportSection(section) = payload.map_err(failed)? else { continue };
+        for import in section.into_imports() {
+            let import = import.map_err(failed)?;
+            needs_runtime |= import.module == RUNTIME_MODULE;
+            let interface = import.name.split_once('.').map_or("", |(interface, _)| interface);
+            if import.module == HOST_MODULE {
+                let name = format!("lotmq:guest/{interface}@0.1.0");
+                if !is_ours(&name, world.imports()) {
+                    return Err(LoadError::ImportForbidden { import: name, world: world.name() });
+                }
+                if !summary.imports.contains(&name) {
+                    summary.imports.push(name);
+                }
+            }
+        }
+    }
+    match origin {
+        Origin::Compiler => {
+            summary.exports.extend(world.exports().iter().map(|name| format!("lotmq:guest/{name}@0.1.0")));
+            Ok(summary)
+        }
+        Origin::Upload if needs_runtime => Err(LoadError::Linked { module: RUNTIME_MODULE.to_owned() }),
+        Origin::Upload => Err(LoadError::NotAComponent),
+    }
 }
 
 fn allowed(name: &str, ty: &ComponentTypeRef, world: World, origin: Origin) -> Result<(), LoadError> {

@@ -257,6 +257,7 @@ fn assemble(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
         )],
+        shell: Some(lot_to_wasm::lower::shell().into()),
         ..EngineOptions::default()
     })?;
     let clock = Clock::new();

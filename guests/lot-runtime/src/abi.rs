@@ -3,7 +3,8 @@
 //!
 //! Cells are passed by address, text as address and length, results of bytes as both in one 64-bit number. A program's
 //! start function calls `reserve`, copies its constants, `relocate`s their texts, makes its patterns with `regex`, and ends
-//! with `seal`. After each run the host calls `reset` (the post-return function of the canonical ABI).
+//! with `seal`. At the end of each run it calls `reset`: what the run took is given back, and stays readable for the host until
+//! something is taken again.
 
 #![allow(unsafe_code, reason = "exports to compiled programs")]
 
@@ -61,7 +62,7 @@ export! {
         memory::begin_runs();
         pending::address() as u32
     }
-    "lot.reset" reset(_result: u32) {
+    "lot.reset" reset() {
         memory::end_run();
     }
     "lot.allocate" allocate(size: u32) -> u32 {

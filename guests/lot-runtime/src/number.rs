@@ -35,7 +35,7 @@ impl From<Number> for Value {
 /// The number that a text is (§4): surrounding ASCII space, a sign, digits with an optional `.` and exponent. Whole numbers
 /// that fit 64 bits are `Int`, others `Double`.
 pub fn parse(text: &str) -> Option<Number> {
-    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let text = text.trim_ascii();
     let bytes = text.as_bytes();
     let (negative, digits) = match bytes.first()? {
         b'-' => (true, bytes.get(1..)?),
@@ -44,6 +44,9 @@ pub fn parse(text: &str) -> Option<Number> {
     };
     if let Some(number) = parse_short_int(digits) {
         return Some(Number::Int(if negative { -number } else { number }));
+    }
+    if let Some(number) = parse_short_decimal(digits) {
+        return Some(Number::Double(if negative { -number } else { number }));
     }
     if !looks_decimal(digits) {
         return None;
@@ -68,6 +71,30 @@ fn parse_short_int(digits: &[u8]) -> Option<i64> {
         number = number * 10 + i64::from(digit);
     }
     Some(number)
+}
+
+/// Up to 15 digits with a point among them, as sensors send them. Both the digits as a whole number and the power of ten are doubles
+/// without rounding, so that their quotient is the nearest double.
+fn parse_short_decimal(bytes: &[u8]) -> Option<f64> {
+    const DIGITS_MAX: usize = 15;
+    const POWERS: [f64; DIGITS_MAX + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    if bytes.len() < 2 || bytes.len() > DIGITS_MAX + 1 {
+        return None;
+    }
+    let mut whole = 0i64;
+    let mut places = None;
+    for (index, byte) in bytes.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            whole = whole * 10 + i64::from(digit);
+        } else if *byte == b'.' && places.is_none() {
+            places = Some(bytes.len() - 1 - index);
+        } else {
+            return None;
+        }
+    }
+    Some(whole as f64 / POWERS.get(places?)?)
 }
 
 /// Whether the bytes are `digits[.digits][e[±]digits]`; keeps out `inf`, `nan` and lone points, which Rust's parser takes.
@@ -180,6 +207,20 @@ fn append_scaled(out: &mut String, scaled: i64, places: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn short_decimals_are_read_as_std_reads_them() {
+        let mut number = 1u64;
+        for round in 0..20_000u64 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(round);
+            let digits = (number >> 11) % 10u64.pow(1 + (round % 15) as u32);
+            let mut text = format!("{digits:02}");
+            text.insert((number % (text.len() as u64 + 1)) as usize, '.');
+            let expected = text.parse::<f64>().unwrap();
+            assert_eq!(parse(&text), Some(Number::Double(expected)), "{text}");
+            assert_eq!(parse(&format!("-{text}")), Some(Number::Double(-expected)), "-{text}");
+        }
+    }
 
     #[test]
     fn texts_are_read_as_numbers() {

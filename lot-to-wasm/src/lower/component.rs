@@ -1,6 +1,7 @@
 //! The component around the core module: imports, lowered host functions, lifted exports, facts.
 //!
-//! `wit-component` cannot write it, because WIT has no words for the import of a core module, on which the linked form rests.
+//! The standalone form embeds the runtime and the core module; the [`shell`] imports both, so that all linked Actions share its code and
+//! types. `wit-component` cannot write the latter, because WIT has no words for the import of a core module.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,37 +13,36 @@ use wasm_encoder::{
 };
 
 use super::RUNTIME;
-use super::RUNTIME_IMPORT;
 use super::host::Host;
 use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
-use super::module::Module;
+use super::module::{Helper, Module};
 use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
-use crate::compile::Form;
+use super::{MAIN_IMPORT, RUNTIME_IMPORT};
 
-/// Makes a component of the world `action` of a core module.
-pub(super) fn wrap(module: &Module, facts: &Facts, form: Form) -> Vec<u8> {
+/// Makes a component of the world `action` of a core module; the runtime is inside.
+pub(super) fn standalone(module: &Module, facts: &Facts) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
-    let runtime = writer.runtime(module, form);
-    let types = writer.shared_types();
-    let memory = writer.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
-    let realloc = writer.builder.core_alias_export(None, runtime, REALLOC, ExportKind::Func);
-    let host = writer.host_functions(module, &types.1, memory, realloc);
+    let runtime = writer.builder.core_module_raw(None, RUNTIME);
     let main = writer.builder.core_module_raw(None, module.bytes());
-    let main = writer.builder.core_instantiate(
-        None,
-        main,
-        [("rt", ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
-    );
-    let reset = writer.builder.core_alias_export(None, runtime, Runtime::Reset.name(), ExportKind::Func);
-    let options = [
-        CanonicalOption::UTF8,
-        CanonicalOption::Memory(memory),
-        CanonicalOption::Realloc(realloc),
-        CanonicalOption::PostReturn(reset),
-    ];
-    writer.handler(main, types, options);
-    writer.facts(facts);
+    writer.action(runtime, main, module.host_functions());
+    writer.builder.custom_section(&facts_section(facts));
     writer.builder.finish()
+}
+
+/// A component of the world `action` that imports the runtime, and the core module of whatever Action it is instantiated for.
+pub(super) fn shell() -> Vec<u8> {
+    let mut writer = Writer { builder: ComponentBuilder::default() };
+    let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
+    let main = writer.import_module(MAIN_IMPORT, &main_type());
+    writer.action(runtime, main, &Host::ALL);
+    writer.builder.finish()
+}
+
+/// The section that carries the facts.
+pub(super) fn facts_section(facts: &Facts) -> CustomSection<'static> {
+    // Facts have string keys and finite numbers only, so this cannot fail; without the section they would be read as absent.
+    let data = serde_json::to_vec(facts).unwrap_or_default();
+    CustomSection { name: lot_facts::SECTION.into(), data: Cow::Owned(data) }
 }
 
 struct Writer {
@@ -61,42 +61,47 @@ struct Handler {
 }
 
 impl Writer {
-    /// Imports or embeds the runtime and instantiates it; returns the core instance.
-    fn runtime(&mut self, module: &Module, form: Form) -> u32 {
-        let runtime = match form {
-            Form::Linked => {
-                let (index, encoder) = self.builder.core_type(None);
-                encoder.module(&runtime_type(module));
-                self.builder.import(RUNTIME_IMPORT, ComponentTypeRef::Module(index))
-            }
-            Form::Standalone => self.builder.core_module_raw(None, RUNTIME),
-        };
-        self.builder.core_instantiate(
-            None,
-            runtime,
-            std::iter::empty::<(&str, ModuleArg)>().collect::<Vec<_>>(),
-        )
+    fn import_module(&mut self, name: &str, ty: &ModuleType) -> u32 {
+        let (index, encoder) = self.builder.core_type(None);
+        encoder.module(ty);
+        self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Imports the interface `types`; returns its instance and the indices of its types.
-    fn shared_types(&mut self) -> (u32, SharedTypes) {
+    /// Everything between the core modules and the exported interface.
+    fn action(&mut self, runtime: u32, main: u32, host: &[Host]) {
+        let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
+        let types = self.shared_types();
+        let memory = self.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
+        let realloc = self.builder.core_alias_export(None, runtime, REALLOC, ExportKind::Func);
+        let host = self.host_functions(host, &types, memory, realloc);
+        let main = self.builder.core_instantiate(
+            None,
+            main,
+            [("rt", ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
+        );
+        let options =
+            [CanonicalOption::UTF8, CanonicalOption::Memory(memory), CanonicalOption::Realloc(realloc)];
+        self.handler(main, &types, options);
+    }
+
+    /// Imports the interface `types`; returns the indices of its types.
+    fn shared_types(&mut self) -> SharedTypes {
         let index = self.builder.type_instance(None, &interface::types_instance());
         let instance = self.builder.import(interface::qualified("types"), ComponentTypeRef::Instance(index));
         let mut alias = |name| self.builder.alias_export(instance, name, ComponentExportKind::Type);
-        let types = SharedTypes {
+        SharedTypes {
             qos: alias("qos"),
             value: alias("value"),
             argument: alias("argument"),
             run_error: alias("run-error"),
             message: alias("message"),
-        };
-        (instance, types)
+        }
     }
 
     /// Imports the interfaces that are used, lowers the functions that are used, and returns a core instance of them.
-    fn host_functions(&mut self, module: &Module, types: &SharedTypes, memory: u32, realloc: u32) -> u32 {
+    fn host_functions(&mut self, used: &[Host], types: &SharedTypes, memory: u32, realloc: u32) -> u32 {
         let mut interfaces: BTreeMap<&str, Vec<Host>> = BTreeMap::new();
-        for function in module.host_functions() {
+        for function in used {
             interfaces.entry(function.declaration().interface).or_default().push(*function);
         }
         let mut exports = Vec::new();
@@ -120,8 +125,7 @@ impl Writer {
     }
 
     /// Lifts the functions of the core instance and exports them as the interface `action-handler`.
-    fn handler(&mut self, main: u32, (instance, types): (u32, SharedTypes), options: [CanonicalOption; 4]) {
-        let _ = instance;
+    fn handler(&mut self, main: u32, types: &SharedTypes, options: [CanonicalOption; 3]) {
         let own = OwnTypes::define(&mut self.builder);
         let signatures = Signatures {
             message: types.message,
@@ -144,7 +148,7 @@ impl Writer {
             subscription: own.subscription,
             event: own.event,
         };
-        self.export(&handler, &types);
+        self.export(&handler, types);
     }
 
     /// An exported instance names its types, so the functions go through a component that gives the types their names.
@@ -174,32 +178,49 @@ impl Writer {
         let name = interface::qualified("action-handler");
         self.builder.export(&name, ComponentExportKind::Instance, instance, None);
     }
-
-    fn facts(&mut self, facts: &Facts) {
-        // Facts have string keys and finite numbers only, so this cannot fail; without the section they would be read as absent.
-        let data = serde_json::to_vec(facts).unwrap_or_default();
-        self.builder
-            .custom_section(&CustomSection { name: lot_facts::SECTION.into(), data: Cow::Owned(data) });
-    }
 }
 
-/// What the linked form asks of the module it imports: the exports that it uses.
-fn runtime_type(module: &Module) -> ModuleType {
+const MEMORY: MemoryType =
+    MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
+
+/// What the shell asks of the runtime: all that it exports for programs.
+fn runtime_type() -> ModuleType {
     let mut runtime = ModuleType::new();
-    let memory =
-        MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
-    runtime.export("memory", EntityType::Memory(memory));
+    runtime.export("memory", EntityType::Memory(MEMORY));
     let mut function = |name: &str, parameters: &[_], results: &[_]| {
         let index = runtime.type_count();
         runtime.ty().function(parameters.iter().copied(), results.iter().copied());
         runtime.export(name, EntityType::Function(index));
     };
     function(REALLOC, &REALLOC_PARAMETERS, &[wasm_encoder::ValType::I32]);
-    function(Runtime::Reset.name(), Runtime::Reset.parameters(), Runtime::Reset.results());
-    for used in module.runtime_functions().iter().filter(|used| **used != Runtime::Reset) {
-        function(used.name(), used.parameters(), used.results());
+    for exported in Runtime::ALL {
+        function(exported.name(), exported.parameters(), exported.results());
     }
     runtime
+}
+
+/// What the shell asks of an Action's core module: the three exports, and to import nothing but this.
+fn main_type() -> ModuleType {
+    let mut main = ModuleType::new();
+    main.import("rt", "memory", EntityType::Memory(MEMORY));
+    for function in Runtime::ALL {
+        let index = main.type_count();
+        main.ty().function(function.parameters().iter().copied(), function.results().iter().copied());
+        main.import("rt", function.name(), EntityType::Function(index));
+    }
+    for function in Host::ALL {
+        let declaration = function.declaration();
+        let index = main.type_count();
+        main.ty()
+            .function(declaration.core_parameters.iter().copied(), declaration.core_results.iter().copied());
+        main.import("host", &function.import_name(), EntityType::Function(index));
+    }
+    for (name, parameters, results) in Helper::exports() {
+        let index = main.type_count();
+        main.ty().function(parameters.iter().copied(), results.iter().copied());
+        main.export(name, EntityType::Function(index));
+    }
+    main
 }
 
 /// The types that `action-handler` declares itself.

@@ -184,12 +184,18 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// Ends the run without an error.
+    /// Ends the run without an error. What it took is given back; it stays readable for the host until something is taken again.
     fn succeed(&mut self) {
+        self.end_run();
         self.push_constant_address(RESULT);
         self.code.i32(0);
         self.code.push(Instruction::I32Store8(memory(0, 0)));
         self.push_constant_address(RESULT);
+    }
+
+    /// Gives back the memory of the run.
+    pub(super) fn end_run(&mut self) {
+        self.runtime(Runtime::Reset);
     }
 
     fn refuse_other_events(&mut self, trigger: &Trigger) {

@@ -46,6 +46,26 @@ pub(super) struct Declaration {
 }
 
 impl Host {
+    /// All of them.
+    pub(super) const ALL: [Host; 16] = [
+        Host::Publish,
+        Host::Keep,
+        Host::Forget,
+        Host::GetTopic,
+        Host::RetainedExists,
+        Host::GetEnvironment,
+        Host::SetEnvironment,
+        Host::RemoveEnvironment,
+        Host::GetSecret,
+        Host::SetSecret,
+        Host::RemoveSecret,
+        Host::NowMs,
+        Host::Random,
+        Host::CallAction,
+        Host::Find,
+        Host::Report,
+    ];
+
     /// The declaration.
     pub(super) fn declaration(self) -> &'static Declaration {
         match self {

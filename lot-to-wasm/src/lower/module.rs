@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemoryType, StartSection,
-    TypeSection, ValType,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemoryType, Section,
+    StartSection, TypeSection, ValType,
 };
 
 use super::code::{Callee, Code, Operation};
@@ -56,6 +56,14 @@ impl Helper {
         self.signature().0.len()
     }
 
+    /// Names, parameters and results of those that every Action exports.
+    pub(super) fn exports() -> impl Iterator<Item = (&'static str, &'static [ValType], &'static [ValType])> {
+        [Helper::OnMessage, Helper::OnEvent, Helper::Call].into_iter().filter_map(|helper| {
+            let (parameters, results) = helper.signature();
+            Some((helper.export()?, parameters, results))
+        })
+    }
+
     fn export(self) -> Option<&'static str> {
         match self {
             Helper::OnMessage => Some("on-message"),
@@ -92,9 +100,11 @@ impl Module {
         &self.host
     }
 
-    /// Functions of the runtime that it imports.
-    pub(super) fn runtime_functions(&self) -> &[Runtime] {
-        &self.runtime
+    /// The module with the facts in a section of its own.
+    pub(super) fn with_facts(self, facts: &wasm_encoder::CustomSection<'_>) -> Vec<u8> {
+        let mut bytes = self.bytes;
+        facts.append_to(&mut bytes);
+        bytes
     }
 
     /// Puts a module together of its functions. Imports are those that the functions call, in the order of their first call.

@@ -145,6 +145,7 @@ impl Generator<'_> {
 
     /// The body of [`Helper::Fail`]: parameters code, message (address and length each), line, column.
     pub(super) fn write_fail(&mut self) {
+        self.end_run();
         self.push_constant_address(RESULT);
         self.code.i32(1);
         self.code.push(Instruction::I32Store8(memory(0, 0)));

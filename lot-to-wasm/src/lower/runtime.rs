@@ -20,7 +20,6 @@ macro_rules! runtime_functions {
 
         impl Runtime {
             /// All of them.
-            #[cfg(test)]
             pub(super) const ALL: &'static [Runtime] = &[$(Runtime::$variant),*];
 
             /// Name of the export.
@@ -52,7 +51,7 @@ runtime_functions! {
     Relocate "lot.relocate" (I32, I32, I32);
     Regex "lot.regex" (I32, I32);
     Seal "lot.seal" () -> I32;
-    Reset "lot.reset" (I32);
+    Reset "lot.reset" ();
     Allocate "lot.allocate" (I32) -> I32;
     // Making and reading values.
     Raw "lot.raw" (I32, I32) -> I32;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::{Timestamp, tz::TimeZone};
 use lot_to_wasm::Entity;
-use lot_to_wasm::lower::{RUNTIME, RUNTIME_IMPORT};
+use lot_to_wasm::lower::{RUNTIME, RUNTIME_IMPORT, shell};
 use lotmq_definitions::{
     Caching, DefinitionKind, NewDefinition, Now, OnExisting, Origin, Registry, RegistryOptions, State,
 };
@@ -127,6 +127,7 @@ impl Offline {
         let engine = Engine::new(&EngineOptions {
             instances_max: 64,
             core_modules: vec![(RUNTIME_IMPORT.to_owned(), RUNTIME.into())],
+            shell: Some(shell().into()),
             ..EngineOptions::default()
         })?;
         for entity in entities {

@@ -20,7 +20,9 @@ pub(crate) const NOW_MS: i64 = 1_768_473_000_123;
 fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
         let core_modules = vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())];
-        Engine::new(&EngineOptions { instances_max: 512, core_modules, ..EngineOptions::default() }).unwrap()
+        let shell = Some(lot_to_wasm::lower::shell().into());
+        Engine::new(&EngineOptions { instances_max: 512, core_modules, shell, ..EngineOptions::default() })
+            .unwrap()
     });
     &ENGINE
 }

@@ -1,0 +1,31 @@
+//! Figures of the host alone, on this machine, with Actions of the Language of Things:
+//! `cargo run --release -p lotmq-host --example figures -- [runs|compile|cache|memory|all]`.
+//!
+//! Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
+//! What they mean and what they were: `docs/performance.md`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+
+mod clock;
+mod deploy;
+mod memory;
+mod native;
+mod programs;
+mod runs;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name || want == "all");
+    // First, because what the other figures leave behind would count.
+    if is_wanted("memory") {
+        memory::figures();
+    }
+    if is_wanted("runs") {
+        runs::figures();
+    }
+    if is_wanted("compile") {
+        deploy::command_to_live();
+    }
+    if is_wanted("cache") {
+        deploy::from_cache();
+    }
+}

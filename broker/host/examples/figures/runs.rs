@@ -1,0 +1,151 @@
+//! Runs per second and core: match, run, one publish.
+
+use crate::{
+    clock, native,
+    programs::{self, PROGRAMS, Program},
+};
+use lotmq_host::{
+    DefinitionId, Engine, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits, Inline, RunContext,
+    RunOutcome, RunOutput, Sink, Trap,
+};
+use lotmq_router::filter_matches;
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+const ROUNDS: usize = 9;
+
+pub(crate) fn figures() {
+    let engine = programs::engine(None);
+    println!("CPU time of match, run and publish, median of {ROUNDS} rounds (per second and core)");
+    for program in &PROGRAMS {
+        let native = native_runs(program);
+        let instance = instance_runs(&engine, program);
+        let (inline, given_up) = inline_runs(&engine, program);
+        let executor = executor_runs(&engine, program);
+        println!(
+            "{:17} native {native:>6.0?}; instance {}; inline {}, {given_up} given up; executor {}",
+            program.name,
+            rate(instance),
+            rate(inline),
+            rate(executor)
+        );
+    }
+}
+
+fn rate(time: Duration) -> String {
+    format!("{:>4} ns ({:.2} M/s)", time.as_nanos(), clock::per_second(1, time) / 1e6)
+}
+
+/// The same by hand in Rust, to compare with.
+fn native_runs(program: &Program) -> Duration {
+    const RUNS: u32 = 400_000;
+    let action = native::action(program.name);
+    let mut output = Vec::new();
+    let times = clock::rounds(ROUNDS, clock::thread, || {
+        for _ in 0..RUNS {
+            output.clear();
+            action(black_box(program.topic), black_box(program.payload), &mut output);
+            black_box(&output);
+        }
+    });
+    clock::median(&times) / RUNS
+}
+
+fn instance_runs(engine: &Engine, program: &Program) -> Duration {
+    const RUNS: u32 = 200_000;
+    let guest = programs::load(engine, &programs::compile(program.source).0);
+    let grants = Arc::new(Grants::action());
+    let mut instance = guest.instance(Arc::new(programs::Nobody), grants, GuestLimits::default()).unwrap();
+    let mut output = RunOutput::new();
+    let filter = program.filter();
+    let times = clock::rounds(ROUNDS, clock::thread, || {
+        for _ in 0..RUNS {
+            assert!(filter_matches(&filter, program.topic));
+            let outcome = instance.run(&program.event(), RunContext::new(DefinitionId(1)), &mut output);
+            assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
+            assert_eq!(output.effects().count(), program.publishes);
+        }
+    });
+    clock::median(&times) / RUNS
+}
+
+fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
+    const RUNS: u32 = 200_000;
+    let guest = programs::load(engine, &programs::compile(program.source).0);
+    let executor = Executor::start(options(), |_| Box::new(Counter::default())).unwrap();
+    let definition = executor.add(programs::spec(1, guest));
+    let mut output = RunOutput::new();
+    let filter = program.filter();
+    let mut given_up = 0;
+    let times = clock::rounds(ROUNDS, clock::thread, || {
+        for _ in 0..RUNS {
+            assert!(filter_matches(&filter, program.topic));
+            match definition.run_inline(&program.event(), 0, &mut output) {
+                Inline::Finished(RunOutcome::Done(_)) => {
+                    assert_eq!(output.effects().count(), program.publishes);
+                }
+                Inline::Finished(outcome) => panic!("{outcome:?}"),
+                Inline::Post => given_up += 1,
+            }
+        }
+    });
+    (clock::median(&times) / RUNS, given_up)
+}
+
+/// Of the whole process: posting and running.
+fn executor_runs(engine: &Engine, program: &Program) -> Duration {
+    const RUNS: u32 = 200_000;
+    const WAITING_MAX: u64 = 4_000;
+    let guest = programs::load(engine, &programs::compile(program.source).0);
+    let counter = Counter::default();
+    let executor = Executor::start(options(), |_| Box::new(counter.clone())).unwrap();
+    let definition = executor.add(programs::spec(1, guest));
+    let filter = program.filter();
+    let mut posted = 0;
+    let times = clock::rounds(ROUNDS, clock::process, || {
+        for _ in 0..RUNS {
+            assert!(filter_matches(&filter, program.topic));
+            // Like the server, which makes the event anew for each message.
+            definition.post(program.posted(), 0, 0).unwrap();
+            posted += 1;
+            while posted - counter.runs.load(Ordering::Relaxed) > WAITING_MAX {
+                thread::sleep(Duration::from_micros(200));
+            }
+        }
+        while counter.runs.load(Ordering::Relaxed) < posted {
+            thread::sleep(Duration::from_micros(200));
+        }
+    });
+    assert_eq!(counter.effects.load(Ordering::Relaxed), posted * program.publishes as u64);
+    clock::median(&times) / RUNS
+}
+
+fn options() -> ExecutorOptions {
+    ExecutorOptions { threads: 1, ..ExecutorOptions::default() }
+}
+
+/// Counts runs and their effects.
+#[derive(Clone, Default)]
+pub(crate) struct Counter {
+    pub(crate) runs: Arc<AtomicU64>,
+    effects: Arc<AtomicU64>,
+}
+
+impl Sink for Counter {
+    fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
+        assert!(matches!(run.outcome, RunOutcome::Done(_)), "{:?}", run.outcome);
+        self.effects.fetch_add(output.effects().count() as u64, Ordering::Relaxed);
+        self.runs.fetch_add(1, Ordering::Relaxed);
+    }
+    fn start_failed(&mut self, _: &Arc<lotmq_host::Definition>, trap: &Trap) {
+        panic!("does not start: {trap}");
+    }
+    fn turn_finished(&mut self) {}
+}
