@@ -8,6 +8,7 @@
 
 mod backoff;
 mod definition;
+mod heap;
 mod mailbox;
 mod queue;
 mod worker;
@@ -94,6 +95,7 @@ impl std::fmt::Debug for Executor {
 impl Executor {
     /// Starts the threads; `sink` is called once per thread with its number, from 0.
     pub fn start(options: ExecutorOptions, sink: impl Fn(usize) -> Box<dyn Sink>) -> io::Result<Executor> {
+        heap::keep_little();
         let shared = Arc::new(Shared { queue: RunQueue::default(), warm: Mutex::default(), options });
         let mut executor = Executor { shared, threads: Vec::new() };
         for number in 0..options.threads.max(1) {
@@ -144,10 +146,14 @@ impl Shared {
     /// Drops instances that were not used since the sweep before the last one; with `all`, every one that is not running.
     pub(crate) fn sweep(&self, all: bool) {
         let warm = std::mem::take(&mut *self.warm.lock());
+        let before = warm.len();
         let kept: Vec<_> = warm
             .into_iter()
             .filter(|weak| weak.upgrade().is_some_and(|definition| definition.cool_down(all)))
             .collect();
+        if kept.len() < before {
+            heap::settle();
+        }
         self.warm.lock().extend(kept);
     }
 }
