@@ -51,8 +51,8 @@ pub(crate) struct Guests {
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
     /// Place in the load order for the next definition.
     next_order: AtomicU64,
-    /// Definitions whose error record changed since it was last published.
-    pub(crate) changed_errors: parking_lot::Mutex<Vec<Arc<Definition>>>,
+    /// Definitions whose error record changed since it was last published, with the hops of what led to it.
+    pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
 }
 
@@ -195,10 +195,10 @@ impl Guests {
 /// Publishes the error records that changed since the last call.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
-    for definition in changed {
+    for (definition, hops) in changed {
         if let Some(record) = definition.activity.last_error() {
             let topic = format!("{}/Error", definition.sys_topic());
-            crate::sys::publish(turn, tenant, &topic, record.to_json().as_bytes(), true);
+            crate::sys::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);
         }
     }
 }

@@ -59,6 +59,18 @@ pub(crate) fn is_system(topic: &str) -> bool {
 /// Publishes a topic of the tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, which is then
 /// [`snapshot`]'s to know; an empty payload tells that it is gone.
 pub(crate) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8], is_retained: bool) {
-    let publication = crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, 0);
+    publish_after(turn, tenant, topic, payload, is_retained, 0);
+}
+
+/// As [`publish`], for what runs of guests led to: so a guest that answers its own traces, errors or commands ends at the hop limit, too.
+pub(crate) fn publish_after(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    topic: &str,
+    payload: &[u8],
+    is_retained: bool,
+    hops: u8,
+) {
+    let publication = crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, hops);
     turn.publish(tenant, &publication);
 }

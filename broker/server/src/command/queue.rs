@@ -32,6 +32,8 @@ pub(crate) struct Job {
     /// Whose order it keeps: the number of a session, or one of its own for guests.
     pub(crate) queue: u64,
     pub(crate) payload: Zeroizing<Vec<u8>>,
+    /// How many runs of guests led to it; what it publishes has as many.
+    pub(crate) hops: u8,
     pub(crate) response: Option<ResponseTo>,
 }
 
@@ -122,6 +124,7 @@ impl Commands {
                     identity: Arc::clone(&head.identity),
                     queue: key,
                     payload: Zeroizing::default(),
+                    hops: 0,
                     response: None,
                 };
                 return Some((key, std::mem::replace(head, emptied)));

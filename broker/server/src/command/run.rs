@@ -112,10 +112,10 @@ fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<String>) {
     Turn::with(|turn| {
         turn.tick();
         for (topic, payload) in changed {
-            sys::publish(turn, &job.tenant, topic, payload, true);
+            sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
         }
         if let Some(reply) = reply {
-            sys::publish(turn, &job.tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+            sys::publish_after(turn, &job.tenant, OUTPUT_TOPIC, reply.as_bytes(), false, job.hops);
             if let Some(response) = &job.response {
                 respond(turn, job, response, &reply);
             }
@@ -153,7 +153,7 @@ fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
         expires_at_ms: None,
         in_place: None,
         source: None,
-        hops: 0,
+        hops: job.hops,
     };
     turn.publish(&job.tenant, &publication);
 }

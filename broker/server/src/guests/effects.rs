@@ -45,7 +45,8 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
             Effect::Publish { topic, payload, qos, retain } => {
                 if sys::is_system(topic) {
                     let writer = writer_of(definition, run, writer);
-                    sys::published_by_guest(turn, run.tenant, &writer, topic, payload);
+                    let hops = run.hops.saturating_add(1);
+                    sys::published_by_guest(turn, run.tenant, &writer, (topic, payload), hops);
                 } else {
                     publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
                 }
@@ -169,7 +170,7 @@ fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &
     }
     if definition.activity.is_traced(|| now) {
         let trace = records::trace(definition, run, output, now, error.map(|error| error.message));
-        records::publish_trace(turn, run.tenant, definition, &trace);
+        records::publish_trace(turn, run.tenant, definition, &trace, run.hops.saturating_add(1));
     }
 }
 
@@ -181,7 +182,7 @@ fn record(
 ) {
     let Started { topic, payload, .. } = run.trigger.unwrap_or_default();
     let error = RunError { code, message, line, column, topic, payload };
-    records::record(turn, run.tenant, definition, &error);
+    records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
 }
 
 /// An event that a mailbox did not take.
@@ -203,7 +204,10 @@ pub(super) fn not_taken(
     let text = error.to_string();
     let error =
         RunError { code, message: &text, line: 0, column: 0, topic: parts.topic, payload: parts.payload };
-    records::record(turn, tenant, definition, &error);
+    // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
+    if !sys::is_system(parts.topic) {
+        records::record(turn, tenant, definition, &error, 0);
+    }
 }
 
 /// What a run published, for traces and replies.

@@ -14,13 +14,21 @@ use crate::tenant::Tenant;
 const CHANGED_MAX: usize = 10_000;
 
 /// Notes an error. Its topic follows at most five times a second.
-pub(super) fn record(turn: &mut Turn, tenant: &Tenant, definition: &Arc<Definition>, error: &RunError<'_>) {
+pub(super) fn record(
+    turn: &mut Turn,
+    tenant: &Tenant,
+    definition: &Arc<Definition>,
+    error: &RunError<'_>,
+    hops: u8,
+) {
     turn.broker.counters.guest_errors.add(1);
     let now = turn.definitions_now().wall;
     definition.activity.record_error(definition.name(), error, now);
     let mut changed = tenant.guests.changed_errors.lock();
-    if changed.len() < CHANGED_MAX && !changed.iter().any(|known| Arc::ptr_eq(known, definition)) {
-        changed.push(Arc::clone(definition));
+    if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {
+        *known = hops.max(*known);
+    } else if changed.len() < CHANGED_MAX {
+        changed.push((Arc::clone(definition), hops));
     }
 }
 
@@ -68,7 +76,8 @@ pub(super) fn publish_trace(
     tenant: &Arc<Tenant>,
     definition: &Definition,
     trace: &TraceRecord,
+    hops: u8,
 ) {
     let topic = format!("{}/Trace", definition.sys_topic());
-    crate::sys::publish(turn, tenant, &topic, trace.to_json().as_bytes(), false);
+    crate::sys::publish_after(turn, tenant, &topic, trace.to_json().as_bytes(), false, hops);
 }

@@ -76,7 +76,7 @@ impl Sink for GuestSink {
     fn start_failed(&mut self, definition: &Arc<host::Definition>, trap: &Trap) {
         let Some((tenant, definition)) = self.find(definition) else { return };
         let error = RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() };
-        self.turn(|turn| records::record(turn, &tenant, &definition, &error));
+        self.turn(|turn| records::record(turn, &tenant, &definition, &error, 0));
     }
 
     fn turn_finished(&mut self) {

@@ -154,3 +154,23 @@ fn run_action_starts_every_kind_of_action() {
     }
     running.server.stop();
 }
+
+/// Guests that answer what the broker publishes about guests end at the hop limit too.
+#[test]
+fn a_loop_through_errors_ends() {
+    let running = Running::start("none");
+    deploy(
+        &running,
+        "DEFINE ACTION Loop\nON TOPIC \"$SYS/Coreflux/Actions/+/Error\" DO\n    SET \"x\" WITH 1 / 0\nDEFINE ACTION First\nON TOPIC \"in\" DO\n    \
+         SET \"x\" WITH 1 / PAYLOAD\n    PUBLISH TOPIC \"o\" WITH {x}\n",
+    );
+    let mut client = running.client("c");
+    client.publish(&Publication::new("in", "0").qos(QoS::AtLeastOnce)).unwrap();
+    let counters = &running.server.broker.counters;
+    let start = std::time::Instant::now();
+    while counters.hops_exceeded.get() == 0 && start.elapsed() < 3 * crate::testing::PATIENCE {
+        client.ping().unwrap();
+    }
+    assert_eq!(counters.hops_exceeded.get(), 1);
+    running.server.stop();
+}

@@ -40,6 +40,7 @@ pub(crate) fn published(
         identity: client.identity(),
         queue: client.session_id,
         payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
+        hops: 0,
         response,
     };
     if turn.broker.commands.submit(job).is_ok() {
@@ -56,8 +57,8 @@ pub(crate) fn published_by_guest(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     definition: &lotmq_definitions::Definition,
-    topic: &str,
-    payload: &[u8],
+    (topic, payload): (&str, &[u8]),
+    hops: u8,
 ) {
     let account = definition.deployed.owner.as_deref().and_then(|owner| tenant.users.account(owner));
     let Some(account) = account.filter(|_| topic == COMMAND_TOPIC) else { return };
@@ -72,6 +73,7 @@ pub(crate) fn published_by_guest(
         identity: Arc::new(identity),
         queue: GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0,
         payload: Zeroizing::new(payload.to_vec()),
+        hops,
         response: None,
     };
     if turn.broker.commands.submit(job).is_err() {
