@@ -191,3 +191,16 @@ fn who_loses_the_right_loses_the_subscription() {
     });
     ann.ping().unwrap();
 }
+
+#[test]
+fn a_configuration_by_message_is_refused_by_name() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtMostOnce).unwrap();
+    let wish = Publication::new("$SYS/Coreflux/Config/New", r#"{"AnonymousLogin":false}"#);
+    root.publish(&wish).unwrap();
+    let reply: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!(reply["success"], false);
+    assert_eq!(reply["command"], "ConfigNew");
+    assert_eq!(reply["errors"][0]["code"], "NOT_AVAILABLE");
+}

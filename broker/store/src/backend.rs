@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +48,9 @@ pub(crate) fn shared_memory() -> impl Fn() -> BackendFactory {
 }
 
 fn file_backend(path: &Path) -> io::Result<FileBackend> {
-    let file: File = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    // It holds hashes of passwords and everybody's messages: nobody else reads it.
+    let file: File =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))
 }
 

@@ -32,7 +32,7 @@ mod verb;
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
 pub(crate) use queue::{Commands, Job, ResponseTo, start};
-pub(crate) use run::busy;
+pub(crate) use run::{busy, config_new};
 pub(crate) use verb::Call;
 use verb::Verb;
 

@@ -165,6 +165,17 @@ fn may_respond(tenant: &Tenant, job: &Job, topic: &str) -> bool {
         && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
 }
 
+/// What a Client is told that publishes a configuration: nothing of it takes effect.
+pub(crate) fn config_new(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
+    let refusal = Refusal::new(
+        "NOT_AVAILABLE",
+        "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
+    );
+    let reply = heading.reply(&Err(refusal));
+    sys::publish(turn, tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+}
+
 /// What a Client is told at once when too many commands wait.
 pub(crate) fn busy(turn: &mut Turn, tenant: &Arc<Tenant>, payload: &[u8]) {
     let text = std::str::from_utf8(payload).map(CommandText::new).ok();

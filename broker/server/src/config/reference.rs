@@ -10,13 +10,12 @@ const INTRODUCTION: &str = "\
 <!-- generated from broker/server/src/config by `UPDATE=1 cargo test -p tidy`; do not edit -->
 # Configuration
 
-lotmq needs no configuration. What can be set, can be set in five places; for each key the first of these that sets it holds:
+lotmq needs no configuration. What can be set, can be set in four places; for each key the first of these that sets it holds:
 
 1. a flag of `lotmq serve`: `--data DIR`, `--listen ADDR:PORT`, `--health ADDR:PORT`, `--secure`;
 2. an environment variable: `LOTMQ_`, then the path of the key in upper case with `_` for `.`;
-3. what was published to `$SYS/Coreflux/Config/New` as JSON and stored (`null` removes it again);
-4. the file: `--config FILE`, else `/etc/lotmq/lotmq.toml` for root or a service, else `~/.config/lotmq/lotmq.toml`;
-5. the default.
+3. the file: `--config FILE`, else `/etc/lotmq/lotmq.toml` for root or a service, else `~/.config/lotmq/lotmq.toml`;
+4. the default.
 
 `lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error.
 

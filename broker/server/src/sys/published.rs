@@ -13,6 +13,9 @@ use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
+/// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
+const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
+
 /// Queues of guests' commands have numbers of their own, above those of sessions.
 const GUEST_QUEUES: u64 = 1 << 63;
 
@@ -26,7 +29,12 @@ pub(crate) fn published(
     properties: Span,
     payload: Span,
 ) -> ReasonCode {
-    if turn.arena.text(topic) != COMMAND_TOPIC {
+    let topic = turn.arena.text(topic);
+    if topic == CONFIG_NEW_TOPIC {
+        command::config_new(turn, &client.tenant);
+        return ReasonCode::ImplementationSpecificError;
+    }
+    if topic != COMMAND_TOPIC {
         return ReasonCode::Success;
     }
     let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
