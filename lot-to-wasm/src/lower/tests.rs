@@ -330,7 +330,7 @@ fn core_text(source: &str) -> String {
     let compilation = crate::compile(source, &crate::CompileOptions::default());
     let [entity] = compilation.entities.as_slice() else { panic!("one entity is wanted") };
     let module = &entity.output.as_ref().unwrap_or_else(|| panic!("{:?}", entity.diagnostics)).component;
-    let mut print = wasmprinter::Config::new();
+    let print = wasmprinter::Config::new();
     let mut text = String::new();
     print.print(module, &mut wasmprinter::PrintFmtWrite(&mut text)).unwrap();
     // The facts have tests of their own.
