@@ -37,11 +37,7 @@ impl<'a> Connack<'a> {
         if flags > 1 || (session_present && reason != ReasonCode::Success) {
             return Err(DecodeError::ConnackFlagsInvalid { flags });
         }
-        let properties = if version.has_properties() {
-            Properties::parse(&mut reader, PropertyPlace::Connack)?
-        } else {
-            Properties::EMPTY
-        };
+        let properties = Properties::parse_for(version, &mut reader, PropertyPlace::Connack)?;
         reader.finish()?;
         Ok(Self { session_present, reason, properties })
     }

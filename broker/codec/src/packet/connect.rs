@@ -64,7 +64,7 @@ impl<'a> Connect<'a> {
         let flags = reader.u8()?;
         check_flags(flags, version)?;
         let keep_alive = reader.u16()?;
-        let properties = properties(&mut reader, version, PropertyPlace::Connect)?;
+        let properties = Properties::parse_for(version, &mut reader, PropertyPlace::Connect)?;
         if properties.contains(PropertyId::AuthenticationData)
             && !properties.contains(PropertyId::AuthenticationMethod)
         {
@@ -118,7 +118,7 @@ impl<'a> Will<'a> {
         let will = Self {
             qos,
             retain: flags & WILL_RETAIN != 0,
-            properties: properties(reader, version, PropertyPlace::Will)?,
+            properties: Properties::parse_for(version, reader, PropertyPlace::Will)?,
             topic: reader.string()?,
             payload: reader.binary()?,
         };
@@ -187,12 +187,4 @@ fn check_flags(flags: u8, version: ProtocolVersion) -> Result<(), DecodeError> {
         return Err(DecodeError::PasswordWithoutUserName);
     }
     Ok(())
-}
-
-fn properties<'a>(
-    reader: &mut Reader<'a>,
-    version: ProtocolVersion,
-    place: PropertyPlace,
-) -> Result<Properties<'a>, DecodeError> {
-    if version.has_properties() { Properties::parse(reader, place) } else { Ok(Properties::EMPTY) }
 }

@@ -86,8 +86,7 @@ impl<'a> Publish<'a> {
         let topic = reader.string_without_wildcards()?;
         let packet_id_offset = (qos != QoS::AtMostOnce).then(|| body.len() - reader.rest().len());
         let packet_id = packet_id_offset.map(|_| reader.packet_id()).transpose()?;
-        let properties =
-            if version.has_properties() { Properties::parse(&mut reader, place)? } else { Properties::EMPTY };
+        let properties = Properties::parse_for(version, &mut reader, place)?;
         let properties_range = properties.range(body, reader.rest());
         check_topic(topic, properties, version)?;
         Ok(Self {

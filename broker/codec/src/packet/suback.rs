@@ -23,11 +23,7 @@ impl<'a> Suback<'a> {
     pub fn decode(body: &'a [u8], version: ProtocolVersion) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let packet_id = reader.packet_id()?;
-        let properties = if version.has_properties() {
-            Properties::parse(&mut reader, PropertyPlace::Suback)?
-        } else {
-            Properties::EMPTY
-        };
+        let properties = Properties::parse_for(version, &mut reader, PropertyPlace::Suback)?;
         let raw = reader.rest();
         if raw.is_empty() {
             return Err(DecodeError::NoTopicFilter);

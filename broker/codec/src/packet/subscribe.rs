@@ -108,11 +108,7 @@ impl<'a> Subscribe<'a> {
     pub fn decode(body: &'a [u8], version: ProtocolVersion) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let packet_id = reader.packet_id()?;
-        let properties = if version.has_properties() {
-            Properties::parse(&mut reader, PropertyPlace::Subscribe)?
-        } else {
-            Properties::EMPTY
-        };
+        let properties = Properties::parse_for(version, &mut reader, PropertyPlace::Subscribe)?;
         let raw = reader.take_rest();
         let mut filters = Reader::new(raw);
         if filters.is_empty() {

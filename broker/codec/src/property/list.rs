@@ -1,6 +1,6 @@
 //! A list of properties as it stands in a packet, validated once, read on demand.
 //!
-//! The decoders call [`Properties::parse`]; from then on every getter is infallible. A getter of an absent property costs one
+//! The decoders call [`Properties::parse_for`]; from then on every getter is infallible. A getter of an absent property costs one
 //! bit test; of a present one a scan of what stands before it.
 
 use std::fmt;
@@ -8,6 +8,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::Range;
 
 use super::{Kind, PropertyId, PropertyPlace, PropertyValue};
+use crate::ProtocolVersion;
 use crate::error::DecodeError;
 use crate::read::Reader;
 
@@ -22,6 +23,15 @@ pub struct Properties<'a> {
 impl<'a> Properties<'a> {
     /// No properties.
     pub const EMPTY: Properties<'static> = Properties { raw: &[], present: 0 };
+
+    /// Reads what a packet of `version` has in this place: before 5.0 there are no properties, nor their length.
+    pub(crate) fn parse_for(
+        version: ProtocolVersion,
+        reader: &mut Reader<'a>,
+        place: PropertyPlace,
+    ) -> Result<Self, DecodeError> {
+        if version.has_properties() { Self::parse(reader, place) } else { Ok(Self::EMPTY) }
+    }
 
     /// Reads a Property Length and the list behind it, as `place` allows it (§2.2.2).
     #[inline]
