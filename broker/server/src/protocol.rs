@@ -31,7 +31,7 @@ pub(crate) struct Open {
     pub(crate) version: ProtocolVersion,
     pub(crate) keep_alive: KeepAlive,
     /// The topic for which a publish was allowed last, and under which generation of permissions.
-    pub(crate) allowed: Option<(Box<str>, u64)>,
+    pub(crate) allowed: Option<(String, u64)>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
     /// What it published last had to be stored: it waits when the disk cannot keep up.

@@ -158,7 +158,9 @@ fn is_allowed(open: &mut Open, topic: &str) -> bool {
     let identity = &open.client.identity();
     let is_allowed = decide.decide(&Question::publish(identity, topic)) == Verdict::Allow;
     if is_allowed {
-        open.allowed = Some((topic.into(), generation));
+        let (known, at) = open.allowed.get_or_insert_default();
+        topic.clone_into(known);
+        *at = generation;
     }
     is_allowed
 }
