@@ -161,6 +161,7 @@ fn refused(error: RunActionError) -> Refusal {
         RunActionError::NotFound(_) => "NOT_FOUND",
         RunActionError::NotTaken(..) => "BUSY",
         RunActionError::TooLong(_) => "TIMEOUT",
+        RunActionError::Removed(_) => "NOT_FOUND",
     };
     Refusal::new(code, error.to_string())
 }

@@ -161,6 +161,7 @@ impl Guests {
         if let Some(runner) = runner {
             runner.definition.close();
         }
+        guests.waiting.removed(removed.definition.id);
         if kind != DefinitionKind::Module {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
         }

@@ -81,7 +81,7 @@ pub(crate) fn run_starts(broker: &Broker) {
         for definition in starts {
             let Some(runner) = tenant.guests.runner(definition.id) else { continue };
             let (sender, receiver) = sync_channel(1);
-            let tag = tenant.guests.waiting.add(sender);
+            let tag = tenant.guests.waiting.add(definition.id, sender);
             if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
                 waiting.push((definition, receiver));
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use lot_facts::Trigger;
-use lotmq_definitions::{Definition, DefinitionKind, MessageText};
+use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, MessageText};
 use lotmq_host::{
     Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, RunOutput, Value,
 };
@@ -50,21 +50,28 @@ pub(crate) enum RunActionError {
     NotTaken(String, String),
     #[error("Action '{0}' did not finish within 10 seconds.")]
     TooLong(String),
+    #[error("Action '{0}' was removed while it ran.")]
+    Removed(String),
 }
 
 /// Commands that wait for runs, by the tag of the run.
 #[derive(Default)]
 pub(crate) struct Waiting {
     next: AtomicU64,
-    commands: Mutex<HashMap<u64, SyncSender<RunReport>>>,
+    pub(super) commands: Mutex<HashMap<u64, (DefinitionId, SyncSender<RunReport>)>>,
 }
 
 impl Waiting {
-    /// A tag for a run whose report goes to `sender`.
-    pub(super) fn add(&self, sender: SyncSender<RunReport>) -> u64 {
+    /// A tag for a run of `definition` whose report goes to `sender`.
+    pub(super) fn add(&self, definition: DefinitionId, sender: SyncSender<RunReport>) -> u64 {
         let tag = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.commands.lock().insert(tag, sender);
+        self.commands.lock().insert(tag, (definition, sender));
         tag
+    }
+
+    /// There will be no reports of `definition`: whoever waits for one is told now.
+    pub(super) fn removed(&self, definition: DefinitionId) {
+        self.commands.lock().retain(|_, (of, _)| *of != definition);
     }
 }
 
@@ -75,10 +82,13 @@ impl Guests {
         let definition = definition.ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let runner = self.runner(definition.id).ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let (sender, receiver) = sync_channel(1);
-        let tag = self.waiting.add(sender);
+        let tag = self.waiting.add(definition.id, sender);
         let taken = runner.definition.post(event(&definition, request), 0, tag);
         let report = match taken {
-            Ok(()) => receiver.recv_timeout(WAIT).map_err(|_| RunActionError::TooLong(name.to_owned())),
+            Ok(()) => receiver.recv_timeout(WAIT).map_err(|error| match error {
+                RecvTimeoutError::Timeout => RunActionError::TooLong(name.to_owned()),
+                RecvTimeoutError::Disconnected => RunActionError::Removed(name.to_owned()),
+            }),
             Err(error) => Err(RunActionError::NotTaken(name.to_owned(), error.to_string())),
         };
         self.waiting.commands.lock().remove(&tag);
@@ -93,7 +103,7 @@ impl Guests {
         run: &FinishedRun<'_>,
         (output, trace_id): (&RunOutput, String),
     ) {
-        let Some(command) = self.waiting.commands.lock().remove(&tag) else { return };
+        let Some((_, command)) = self.waiting.commands.lock().remove(&tag) else { return };
         let mut report =
             RunReport { trace_id, published: effects::published(output), error: None, outputs: Vec::new() };
         match &run.outcome {

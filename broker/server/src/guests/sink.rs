@@ -53,7 +53,7 @@ impl GuestSink {
 
 impl Sink for GuestSink {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
-        // Removed while it ran: what it wrote before still goes out, under the tenant that it belongs to.
+        // Removed while it ran: once the removal has been answered, nothing of it goes out any more.
         let Some((tenant, definition)) = self.find(run.definition) else { return };
         if matches!(run.event, OwnedEvent::Timer) {
             definition.activity.release_tick();

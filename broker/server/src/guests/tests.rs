@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_client::{Publication, QoS};
-use lotmq_definitions::Origin;
+use lotmq_definitions::{DefinitionKind, Origin};
 use lotmq_store::Batch;
 
-use super::{Guests, RunRequest};
+use super::{Guests, RunActionError, RunRequest};
 use crate::testing::{Running, receive};
 
 fn deploy(running: &Running, source: &str) {
@@ -152,6 +152,27 @@ fn run_action_starts_every_kind_of_action() {
         assert_eq!(report.error, None, "{trigger}");
         assert_eq!(report.published[0].payload, expected, "{trigger}");
     }
+    running.server.stop();
+}
+
+#[test]
+fn a_command_that_waits_for_a_removed_action_is_told_at_once() {
+    let running = Running::start("none");
+    deploy(
+        &running,
+        "DEFINE ACTION Busy\nDO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} < 0\n",
+    );
+    let broker = &running.server.broker;
+    let tenant = broker.tenants.default_tenant();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| tenant.guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
+        while tenant.guests.waiting.commands.lock().is_empty() {
+            std::thread::yield_now();
+        }
+        Guests::remove(&tenant, broker, DefinitionKind::Action, "Busy", &mut Batch::new()).unwrap();
+        let error = run.join().unwrap().unwrap_err();
+        assert!(matches!(error, RunActionError::Removed(_) | RunActionError::NotTaken(..)), "{error}");
+    });
     running.server.stop();
 }
 
