@@ -59,7 +59,6 @@ pub(crate) struct Settings {
     pub(crate) session_expiry_max: SessionExpiry,
     pub(crate) queue_messages_max: u32,
     pub(crate) queue_bytes_max: u64,
-    pub(crate) on_full: lotmq_session::OnFull,
 }
 
 impl Broker {
@@ -94,7 +93,6 @@ impl Broker {
             receive_maximum: RECEIVE_MAXIMUM,
             queue_messages_max: self.settings.queue_messages_max,
             queue_bytes_max: self.settings.queue_bytes_max,
-            on_full: self.settings.on_full,
             ..SessionOptions::new(version)
         }
     }

@@ -294,10 +294,6 @@ fn settings(config: &Config) -> Settings {
             .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
         queue_messages_max: limits.queue_messages,
         queue_bytes_max: limits.queue_bytes,
-        on_full: match limits.on_full {
-            config::OnFull::DropNew => lotmq_session::OnFull::Drop,
-            config::OnFull::Reject => lotmq_session::OnFull::Reject,
-        },
     }
 }
 

@@ -38,7 +38,7 @@ mod window;
 pub use durable_state::{DurableState, ImportError, InflightMessage, InflightStep, QueuedMessage};
 pub use inbound::{InboundPublish, PublishRefusal, PubrelOutcome};
 pub use keep_alive::{KeepAlive, KeepAliveVerdict};
-pub use options::{OnFull, SessionOptions};
+pub use options::SessionOptions;
 pub use queue::QueueFull;
 pub use session::{Offer, Outbound, Session, SessionCounts};
 pub use session_expiry::{ExpiryRaised, SessionExpiry};

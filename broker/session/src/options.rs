@@ -20,8 +20,6 @@ pub struct SessionOptions {
     pub queue_messages_max: u32,
     /// Most bytes that may wait, as counted by the caller of [`Session::offer`](crate::Session::offer).
     pub queue_bytes_max: u64,
-    /// What the publisher of a message hears that finds the queue full.
-    pub on_full: OnFull,
     /// Whether messages in flight are kept to be sent again: `false` only for a session that ends with its connection.
     pub keep_inflight: bool,
 }
@@ -38,7 +36,6 @@ impl SessionOptions {
             send_maximum,
             queue_messages_max: limits::QUEUE_MESSAGES_MAX,
             queue_bytes_max: limits::QUEUE_BYTES_MAX,
-            on_full: OnFull::Drop,
             keep_inflight: true,
         }
     }
@@ -47,14 +44,4 @@ impl SessionOptions {
     pub(crate) fn window_maximum(&self) -> usize {
         usize::from(self.send_maximum.clamp(1, limits::SEND_MAXIMUM_MAX))
     }
-}
-
-/// Policy of a full queue. In both cases the message is not queued for this session and counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFull {
-    /// The publisher is acknowledged all the same.
-    #[default]
-    Drop,
-    /// The publisher gets 0x97 in PUBACK or PUBREC (5.0), or no acknowledgement and a closed connection (3.1.1).
-    Reject,
 }

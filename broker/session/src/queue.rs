@@ -5,7 +5,6 @@
 //! Invariants: never more messages or bytes than the options of the session say; nothing is thrown out for something
 //! newer; order is that of arrival \[MQTT-4.6.0-5\].
 
-use crate::OnFull;
 use lotmq_codec::QoS;
 use std::collections::VecDeque;
 
@@ -17,8 +16,6 @@ pub struct QueueFull {
     pub messages: u32,
     /// Their bytes, without the refused message.
     pub bytes: u64,
-    /// What the publisher hears.
-    pub on_full: OnFull,
 }
 
 #[derive(Debug, Clone)]

@@ -395,7 +395,7 @@ impl<M: Clone> Session<M> {
         self.queue_full_dropped = self.queue_full_dropped.saturating_add(1);
         let SessionCounts { queued, queued_bytes, .. } = self.counts();
         let messages = u32::try_from(queued).unwrap_or(u32::MAX);
-        Offer::Refused(QueueFull { messages, bytes: queued_bytes, on_full: self.options.on_full })
+        Offer::Refused(QueueFull { messages, bytes: queued_bytes })
     }
 
     fn flows(&mut self) -> &mut Flows<M> {

@@ -123,7 +123,7 @@ impl BindAddresses {
 }
 
 impl Setting for BindAddresses {
-    const TYPE: &'static str = "IP address, or a list of them";
+    const TYPE: &'static str = "IP address, or several: a list, or text with commas";
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         let wrong = || ValueError::WrongType { expected: Self::TYPE };

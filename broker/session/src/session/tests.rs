@@ -1,7 +1,7 @@
 //! Short stories of one session, each with the clause that it comes from; the random stories are in `tests/`.
 
 use super::*;
-use crate::{ImportError, InflightMessage, InflightStep, OnFull};
+use crate::{ImportError, InflightMessage, InflightStep};
 use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
 use std::sync::Arc;
 
@@ -258,11 +258,11 @@ fn early_acknowledgement_is_not_answered_by_sending_again() {
 fn full_queue_refuses_and_counts() {
     for (messages, bytes) in [(2, 100), (10, 21)] {
         let bounds = SessionOptions { queue_messages_max: messages, queue_bytes_max: bytes, ..options(1) };
-        let mut session = Session::new(SessionOptions { on_full: OnFull::Reject, ..bounds });
+        let mut session = Session::new(bounds);
         session.disconnect();
         assert_eq!(session.offer(AtLeastOnce, 10, || 1), Offer::Queued);
         assert_eq!(session.offer(AtLeastOnce, 10, || 2), Offer::Queued);
-        let full = QueueFull { messages: 2, bytes: 20, on_full: OnFull::Reject };
+        let full = QueueFull { messages: 2, bytes: 20 };
         assert_eq!(session.offer(AtLeastOnce, 10, || unreachable!("is not kept")), Offer::Refused(full));
         assert_eq!(session.counts().queue_full_dropped, 1);
         assert_eq!(session.discard_queued(|message| *message == 1), 1);
