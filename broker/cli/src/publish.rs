@@ -15,7 +15,7 @@ use crate::exit::Exit;
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
 
-/// Publish messages; the options are those of mosquitto_pub.
+/// Publish messages; options that mosquitto_pub has too are named as there.
 ///
 /// Exit codes: 0 published, 1 refused by the broker, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]

@@ -15,7 +15,7 @@ use crate::output;
 use crate::publish::seconds;
 use format::Format;
 
-/// Subscribe and print messages; the options are those of mosquitto_sub.
+/// Subscribe and print messages; options that mosquitto_sub has too are named as there.
 ///
 /// Exit codes: 0 done, 1 a subscription was refused, 2 wrong usage, 3 no broker, 27 the time of -W is over.
 #[derive(Args, Debug)]
