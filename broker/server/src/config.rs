@@ -21,7 +21,6 @@ mod limits;
 mod listener;
 mod log;
 mod lot;
-mod nearest;
 mod not_yet;
 mod origin;
 mod overlay;
@@ -29,6 +28,7 @@ mod reference;
 mod setting;
 mod store;
 mod sys;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -130,7 +130,7 @@ impl Config {
         assignments.extend(sources.stored.assignments()?);
         assignments.extend(environment::assignments(&sources.environment)?);
         for (flag, path, value) in sources.flags {
-            let key = Key::find(path).ok_or_else(|| nearest::unknown_key(path, &Origin::Flag(flag)))?;
+            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &Origin::Flag(flag)))?;
             assignments.push(Assignment { key, value: Value::String(value), origin: Origin::Flag(flag) });
         }
         let start = Self {

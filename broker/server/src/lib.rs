@@ -26,6 +26,7 @@ mod limits;
 mod logins;
 mod message;
 mod modules;
+mod nearest;
 mod net;
 mod numbers;
 mod outgoing;

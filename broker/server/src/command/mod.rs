@@ -36,6 +36,8 @@ pub(crate) use run::{busy, config_new};
 pub(crate) use verb::Call;
 use verb::Verb;
 
+use crate::nearest::nearest_within;
+
 /// Every verb that works.
 static VERBS: &[&Verb] = &[
     &actions::ADD,
@@ -166,6 +168,14 @@ static NOT_AVAILABLE: &[&str] = &[
 /// The verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
+}
+
+/// The verb whose name is like what somebody wrote.
+fn nearest_verb(written: &str) -> Option<&'static str> {
+    const EDITS_MAX: usize = 3;
+    let names = VERBS.iter().map(|verb| verb.name.to_owned());
+    let name = nearest_within(EDITS_MAX, &written.replace('-', ""), names)?;
+    find(&name).map(|verb| verb.name)
 }
 
 #[cfg(test)]

@@ -92,7 +92,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
     call.about(EntityType::Module, &name);
     if !is_module_name(&name) {
-        return Err(Refusal::new("MODULE_NAME_INVALID", format!("Module name '{name}' is invalid.")));
+        let refusal = Refusal::new("MODULE_NAME_INVALID", format!("Module name '{name}' is invalid."));
+        return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
     }
     let asked = read_options(call, arguments)?;
     check_world(call, asked.world.as_deref())?;
@@ -206,7 +207,10 @@ fn not_found(name: &str) -> Refusal {
     Refusal::new("MODULE_NOT_FOUND", format!("Module '{name}' not found."))
 }
 
-/// `[a-z][a-z0-9-]{0,63}`.
+const MODULE_NAME_RULE: &str =
+    "a name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens";
+
+/// Whether it keeps to [`MODULE_NAME_RULE`].
 fn is_module_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase())

@@ -65,6 +65,14 @@ impl Refusal {
         Self { errors: vec![problem(code, &message)], message, data: None }
     }
 
+    /// With what to do instead, in the field that diagnostics of programs have too.
+    pub(crate) fn with_suggestion(mut self, suggestion: String) -> Self {
+        if let Some(Value::Object(error)) = self.errors.first_mut() {
+            error.insert("suggestions".to_owned(), Value::from(vec![suggestion]));
+        }
+        self
+    }
+
     /// Nobody has this name; the wording that clients look for.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new("NOT_FOUND", message)
@@ -160,7 +168,11 @@ fn pascal_case(name: &str) -> String {
 /// The refusal of a verb that nobody knows.
 pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
     let shown: String = text.verb.chars().take(VERB_SHOWN_CHARS_MAX).collect();
-    Refusal::new("UNKNOWN_COMMAND", format!("Unknown command: {shown}"))
+    let refusal = Refusal::new("UNKNOWN_COMMAND", format!("Unknown command: {shown}"));
+    match super::nearest_verb(text.verb) {
+        Some(verb) => refusal.with_suggestion(format!("did you mean -{verb}? -help lists all commands")),
+        None => refusal.with_suggestion("-help lists all commands".to_owned()),
+    }
 }
 
 /// The refusal of a verb that a later version brings.
@@ -196,7 +208,7 @@ mod tests {
         assert_eq!(
             Heading::default().reply(&Err(unknown_command(&text))),
             r#"{"success":false,"message":"Unknown command: -foo","data":{},"#.to_owned()
-                + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND"}]}"#
+                + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND","suggestions":["-help lists all commands"]}]}"#
         );
         let done = Done::new("2 route(s).").with_data([1, 2]).with_warning("W", "odd");
         assert_eq!(

@@ -1,10 +1,11 @@
 //! `-changeUserSettings`. Commands reference §7.2.
 
-use lotmq_auth::{Scope, UserChange};
+use lotmq_auth::{Flag, Scope, UserChange};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::users::{allow, refused, store};
 use super::verb::{Call, Permission, Verb};
+use crate::nearest::nearest_within;
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
@@ -20,10 +21,26 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["user", "setting", "value"], 0)?;
     let [user, setting, value] = &arguments[..] else { unreachable!("three arguments are required") };
     call.about(EntityType::User, user);
+    refuse_misspelt_flag(setting)?;
     allow(call, UserChange::Setting { user, setting })?;
     let _changes = call.broker.commands.changes.lock();
     let before = call.tenant.users.account(user);
     let account = call.tenant.users.change_setting(user, setting, value).map_err(refused)?;
     store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))?;
     Ok(Done::new(format!("Settings for user {user} changed successfully!")))
+}
+
+/// A permission with a slip in its name would silently become a property, and the user would not get, or not lose, the permission.
+fn refuse_misspelt_flag(setting: &str) -> Result<(), Refusal> {
+    const EDITS_MAX: usize = 3;
+    let flags = || Flag::ALL.iter().map(|flag| flag.name().to_owned());
+    match nearest_within(EDITS_MAX, setting, flags()).filter(|_| Flag::by_name(setting).is_none()) {
+        Some(flag) => Err(Refusal::new(
+            "ARGUMENT_INVALID",
+            format!(
+                "Setting '{setting}' is no permission; did you mean {flag}? A property needs a name that is less like it."
+            ),
+        )),
+        None => Ok(()),
+    }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::nearest::nearest;
 use super::origin::Assignment;
 use super::{ConfigError, KEYS, Key, Origin, Secret};
+use crate::nearest::nearest;
 
 const PREFIX: &str = "LOTMQ_";
 

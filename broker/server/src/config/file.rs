@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::nearest::unknown_key;
 use super::origin::Assignment;
+use super::unknown::unknown_key;
 use super::{ConfigError, Key, Origin, Surroundings};
 
 /// A configuration file that was read.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::nearest::unknown_json_key;
 use super::origin::Assignment;
+use super::unknown::unknown_json_key;
 use super::{Config, ConfigError, Key, Origin};
 
 /// Keys of the `Config` topic that say something and set nothing; ignored, so that what was read can be written back.

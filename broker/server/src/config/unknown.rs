@@ -1,0 +1,23 @@
+//! Errors for keys that do not exist, with the nearest that does.
+
+use super::{ConfigError, KEYS, Origin};
+use crate::nearest::nearest;
+
+/// The error for a path that is no key, with the nearest key, or that it belongs to what is not there yet.
+pub(in crate::config) fn unknown_key(name: &str, origin: &Origin) -> ConfigError {
+    let names = KEYS.iter().map(|key| key.path.to_owned());
+    unknown(name, origin, names)
+}
+
+/// The same for a JSON name.
+pub(in crate::config) fn unknown_json_key(name: &str) -> ConfigError {
+    let names = KEYS.iter().filter_map(|key| key.json.map(str::to_owned));
+    unknown(name, &Origin::Stored, names)
+}
+
+fn unknown(name: &str, origin: &Origin, names: impl Iterator<Item = String>) -> ConfigError {
+    if super::not_yet::is_not_yet(name) {
+        return ConfigError::KeyNotYet { name: name.to_owned(), origin: origin.clone() };
+    }
+    ConfigError::KeyUnknown { name: name.to_owned(), origin: origin.clone(), nearest: nearest(name, names) }
+}
