@@ -262,6 +262,9 @@ fn an_allowed_user_manager_manages_users_and_nothing_else() {
     }
     assert_eq!(ask("-addUser bob pw")["success"], true);
     assert_eq!(ask("-changeUserPassword root x")["message"], "Only root may change root.");
+    let typo = ask("-changeUserSettings bob AllowedSystemConfigration true");
+    let said = typo["message"].as_str().unwrap();
+    assert!(said.contains("did you mean AllowedSystemConfiguration?"), "{said}");
     let granted = ask("-changeUserSettings bob AllowedSystemConfiguration true");
     assert_eq!(granted["message"], "You cannot grant AllowedSystemConfiguration because you do not have it.");
     assert_eq!(ask("-listEntities")["success"], true, "needs no more than CommandCall");
@@ -355,4 +358,40 @@ fn other_system_topics_cannot_be_written() {
     assert_eq!(other.publish(&forged).unwrap(), ReasonCode::NotAuthorized);
     root.publish(&Publication::new("barrier", "x")).unwrap();
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().topic, "barrier");
+}
+
+/// The next user of a name is somebody else: what the former one deployed gets none of his rights, not after a restart either.
+#[test]
+fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
+    let mut broker = broker();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
+    ann.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtMostOnce).unwrap();
+    let program = "DEFINE ACTION Sneak\nON TOPIC \"go\" DO\n    \
+                   PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-setEnv SNEAK=\" + PAYLOAD\n";
+    let upload = format!("-addAction {program}");
+    ann.publish(&Publication::new("$SYS/Coreflux/Command", upload)).unwrap();
+    assert!(ann.receive(WAIT_MAX).unwrap().unwrap().text().contains(r#""success":true"#));
+    let go = |broker: &Broker, payload: &str| {
+        broker.client("go").publish(&Publication::new("go", payload).qos(QoS::AtLeastOnce)).unwrap();
+    };
+    let value = |broker: &Broker| broker.command_ok("-listEnv").data().to_string();
+    go(&broker, "one");
+    eventually("the variable that her action set", || value(&broker).contains("one").then_some(()));
+    broker.command_ok("-removeUser ann");
+    broker.command_ok("-addUser ann other");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    for payload in ["two", "three"] {
+        let mut root = broker.root("root");
+        root.subscribe_to("$SYS/Coreflux/Actions/Sneak/Error", QoS::AtMostOnce).unwrap();
+        go(&broker, payload);
+        eventually("the refusal", || {
+            let error = root.receive(WAIT_MAX).unwrap().unwrap().text();
+            (error.contains(payload) && error.contains("not granted")).then_some(())
+        });
+        assert!(!value(&broker).contains(payload));
+        broker.kill();
+        broker.start_again();
+    }
 }

@@ -20,6 +20,7 @@ pub struct Activity {
     traced_until_ms: AtomicI64,
     has_started: AtomicBool,
     tick_is_waiting: AtomicBool,
+    is_disowned: AtomicBool,
     error: Mutex<Option<Box<ErrorRecord>>>,
     change: Option<Mutex<ChangeMemory>>,
 }
@@ -76,6 +77,15 @@ impl Activity {
     /// Traces runs until then; `None` ends it.
     pub(crate) fn trace_until(&self, until: Option<Timestamp>) {
         self.traced_until_ms.store(until.map_or(0, Timestamp::as_millisecond), Ordering::Relaxed);
+    }
+
+    /// The user who deployed it is gone for good.
+    pub(crate) fn disown(&self) {
+        self.is_disowned.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_disowned(&self) -> bool {
+        self.is_disowned.load(Ordering::Acquire)
     }
 
     /// Claims the one place for a timer run that has not ended. `false`: the run before still waits or runs, and this

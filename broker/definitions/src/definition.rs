@@ -139,7 +139,7 @@ pub struct NewDefinition {
     pub source: Arc<str>,
     /// From where it came.
     pub origin: Origin,
-    /// The user who deployed it, on whose behalf it may publish commands; `None` = an anonymous one.
+    /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is now.
     pub owner: Option<Arc<str>>,
     /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and keeps the topics that it
     /// was granted, because the broker does not trust what an upload says about itself.
@@ -170,6 +170,16 @@ impl Definition {
     /// Name.
     pub fn name(&self) -> &Arc<str> {
         &self.deployed.name
+    }
+
+    /// The user who deployed it, on whose behalf it may publish commands; `None` for an anonymous or a removed one.
+    pub fn owner(&self) -> Option<&Arc<str>> {
+        self.deployed.owner.as_ref().filter(|_| !self.activity.is_disowned())
+    }
+
+    /// Takes away its owner for good, so that a later user of the same name is not taken for him.
+    pub fn disown(&self) {
+        self.activity.disown();
     }
 
     /// What the compiler knows.

@@ -240,10 +240,16 @@ impl Registry {
 
     /// All definitions of a kind in the order of deployment.
     pub fn list(&self, kind: DefinitionKind) -> impl Iterator<Item = &Arc<Definition>> {
-        self.entries
-            .values()
-            .map(|entry| &entry.definition)
-            .filter(move |definition| definition.kind() == kind)
+        self.all().filter(move |definition| definition.kind() == kind)
+    }
+
+    /// What `user` deployed, in the order of deployment.
+    pub fn of_owner(&self, user: &str) -> impl Iterator<Item = &Arc<Definition>> {
+        self.all().filter(move |definition| definition.owner().is_some_and(|owner| **owner == *user))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.entries.values().map(|entry| &entry.definition)
     }
 
     /// Number of definitions of a kind.

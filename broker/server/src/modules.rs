@@ -47,7 +47,7 @@ pub(crate) struct ModuleOptions {
 }
 
 /// An installed module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,
     pub(crate) options: ModuleOptions,
@@ -150,16 +150,30 @@ pub(crate) fn switch(
         runner.enable();
     }
     let options = ModuleOptions { is_disabled, ..module.options.clone() };
-    let module = Module {
-        name: Arc::clone(&module.name),
-        options,
-        hash: module.hash,
-        bytes: module.bytes.clone(),
-        owner: module.owner.clone(),
-        installed_at_ms: module.installed_at_ms,
-    };
+    let module = Module { options, ..module.clone() };
     batch.push(Op::PutModule(&row(tenant, &module)));
     tenant.modules.insert(Arc::new(module));
+}
+
+/// Adds to `batch` that what `user` uploaded belongs to nobody.
+pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch) {
+    for module in of_owner(tenant, user) {
+        batch.push(Op::PutModule(&row(tenant, &module)));
+    }
+}
+
+/// What `user` uploaded belongs to nobody from now on; the same for its definitions is `Guests::disown`.
+pub(crate) fn disown(tenant: &Tenant, user: &str) {
+    for module in of_owner(tenant, user) {
+        tenant.modules.insert(Arc::new(module));
+    }
+}
+
+/// The modules of a user, as they are without their owner.
+fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
+    let all = tenant.modules.all().into_iter();
+    all.filter(move |module| module.owner.as_deref() == Some(user))
+        .map(|module| Module { owner: None, ..(*module).clone() })
 }
 
 fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Definition>> {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Permission, Verb};
-use crate::{accounts, sys};
+use crate::{accounts, modules, sys};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
@@ -23,7 +23,7 @@ pub(super) static REMOVE: Verb = Verb {
     name: "removeUser",
     usage: "<user>",
     permission: Permission::Scope(Scope::UserManagementRemove),
-    summary: "Removes a user and closes their sessions.",
+    summary: "Removes a user and closes their sessions; what they deployed runs on without their permissions.",
     example: "-removeUser bob",
     execute: remove,
 };
@@ -66,10 +66,14 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let account = call.tenant.users.remove_user(&user).map_err(refused)?;
     let mut batch = Batch::new();
     batch.push(Op::DeleteUser { tenant: call.tenant.id, name: &user });
+    call.tenant.guests.store_without_owner(call.tenant, &user, &mut batch);
+    modules::store_without_owner(call.tenant, &user, &mut batch);
     if let Err(refusal) = call.commit(batch) {
         call.tenant.users.restore([(*account).clone()]);
         return Err(refusal);
     }
+    call.tenant.guests.disown(&user);
+    modules::disown(call.tenant, &user);
     sys::users_changed(call);
     Ok(Done::new(format!("User {user} removed successfully!")))
 }

@@ -135,7 +135,7 @@ impl Guests {
             }
         };
         if definition.kind() != DefinitionKind::Module {
-            batch.push(Op::PutDefinition(&row(tenant, definition, order, broker.clock.wall_ms())));
+            batch.push(Op::PutDefinition(&row(tenant, definition, order)));
         }
         drop(registry);
         guests.settle(tenant, broker, &installed.changed);
@@ -169,6 +169,22 @@ impl Guests {
         Ok(removed)
     }
 
+    /// Adds to `batch` that what `user` deployed belongs to nobody.
+    pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
+        for definition in self.registry.read().of_owner(user) {
+            let Some(runner) = self.runner(definition.id) else { continue };
+            if definition.kind() != DefinitionKind::Module {
+                let row = DefinitionRow { owner: String::new(), ..row(tenant, definition, runner.order) };
+                batch.push(Op::PutDefinition(&row));
+            }
+        }
+    }
+
+    /// What `user` deployed belongs to nobody from now on, not to the next user of that name.
+    pub(crate) fn disown(&self, user: &str) {
+        self.registry.read().of_owner(user).for_each(|definition| definition.disown());
+    }
+
     /// Lets the rest of the broker see a change: routes, timers, `ON START`.
     pub(crate) fn settle(&self, tenant: &Tenant, broker: &Broker, changed: &Changed) {
         tenant.routes_changed();
@@ -190,17 +206,17 @@ pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
     }
 }
 
-fn row(tenant: &Tenant, definition: &Definition, order: u64, now_ms: u64) -> DefinitionRow {
+fn row(tenant: &Tenant, definition: &Definition, order: u64) -> DefinitionRow {
     let deployed = &definition.deployed;
     DefinitionRow {
         tenant: tenant.id,
         kind: kind_name(deployed.kind).into(),
         name: deployed.name.as_ref().into(),
         source: deployed.source.as_ref().into(),
-        owner: deployed.owner.as_deref().unwrap_or_default().into(),
+        owner: definition.owner().map(|owner| owner.as_ref().to_owned()).unwrap_or_default(),
         origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
         order,
-        changed_at_ms: now_ms,
+        changed_at_ms: u64::try_from(deployed.installed_at.as_millisecond()).unwrap_or_default(),
         state: Vec::new(),
     }
 }

@@ -82,7 +82,7 @@ impl Services for TenantServices {
         else {
             return false;
         };
-        let Some(owner) = &definition.deployed.owner else { return false };
+        let Some(owner) = definition.owner() else { return false };
         if tenant.users.account(owner).is_none() {
             return false;
         }

@@ -68,7 +68,7 @@ pub(crate) fn published_by_guest(
     (topic, payload): (&str, &[u8]),
     hops: u8,
 ) {
-    let account = definition.deployed.owner.as_deref().and_then(|owner| tenant.users.account(owner));
+    let account = definition.owner().and_then(|owner| tenant.users.account(owner));
     let Some(account) = account.filter(|_| topic == COMMAND_TOPIC) else { return };
     let identity = Identity {
         user: Some(Arc::clone(&account.name)),
