@@ -9,7 +9,10 @@
 
 mod native;
 
-use crate::{engine::EngineError, limits::CACHE_BYTES_MAX};
+use crate::{
+    engine::EngineError,
+    limits::{CACHE_BYTES_MAX, CACHE_UNUSED_MAX},
+};
 use ring::hmac;
 use sha2::{Digest, Sha256};
 use std::{
@@ -38,6 +41,8 @@ pub(crate) struct CodeCache {
     engine: [u8; 32],
     found: AtomicU64,
     missing: AtomicU64,
+    /// Bytes in the directory; too many while files are written a second time, exact again when it is pruned.
+    bytes: AtomicU64,
 }
 
 impl CodeCache {
@@ -49,13 +54,15 @@ impl CodeCache {
         fs::create_dir_all(dir).map_err(failed(dir))?;
         let key_file = dir.join(CACHE_KEY_FILE);
         let key = read_or_make_key(&key_file).map_err(failed(&key_file))?;
-        prune(dir).map_err(failed(dir))?;
+        remove_unused(dir).map_err(failed(dir))?;
+        let bytes = prune(dir, CACHE_BYTES_MAX).map_err(failed(dir))?;
         Ok(CodeCache {
             dir: dir.to_owned(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             engine: fingerprint(engine),
             found: AtomicU64::new(0),
             missing: AtomicU64::new(0),
+            bytes: AtomicU64::new(bytes),
         })
     }
 
@@ -91,6 +98,8 @@ impl CodeCache {
         let name = self.name(wasm);
         let path = self.dir.join(file_name(&name));
         let content = fs::read(&path).ok()?;
+        // The time of change is the time of the last use. A directory that cannot be written only loses track of that.
+        fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now())).ok();
         let native = self.authentic(&name, content);
         if native.is_none() {
             tracing::warn!(path = %path.display(), "cached code is not ours and is ignored");
@@ -120,7 +129,13 @@ impl CodeCache {
         file.write_all(native)?;
         file.write_all(context.sign().as_ref())?;
         drop(file);
-        fs::rename(&part, &path)
+        fs::rename(&part, &path)?;
+        let len = (native.len() + MAC_BYTES) as u64;
+        if self.bytes.fetch_add(len, Ordering::Relaxed) + len > CACHE_BYTES_MAX {
+            // Well below the bound, so that not every new file looks through the directory.
+            self.bytes.store(prune(&self.dir, CACHE_BYTES_MAX / 4 * 3)?, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn name(&self, wasm: &[u8]) -> [u8; 32] {
@@ -174,29 +189,98 @@ fn fingerprint(engine: &wasmtime::Engine) -> [u8; 32] {
     sink.0.finalize().into()
 }
 
-/// Removes the files used longest ago until the rest fits, and what a crash left half written.
-fn prune(dir: &Path) -> io::Result<()> {
-    let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+/// Removes what a crash left half written, and what nobody has used for [`CACHE_UNUSED_MAX`].
+fn remove_unused(dir: &Path) -> io::Result<()> {
+    let oldest = SystemTime::now().checked_sub(CACHE_UNUSED_MAX).unwrap_or(SystemTime::UNIX_EPOCH);
     for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let path = entry.path();
+        let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if extension.starts_with("part") {
             fs::remove_file(&path).ok();
-        } else if extension == SUFFIX
-            && let Ok(data) = entry.metadata()
-        {
-            files.push((data.modified().unwrap_or(SystemTime::UNIX_EPOCH), data.len(), path));
         }
     }
-    files.sort_unstable();
-    let mut total: u64 = files.iter().map(|(_, len, _)| len).sum();
-    for (_, len, path) in files {
-        if total <= CACHE_BYTES_MAX {
-            break;
-        }
-        fs::remove_file(path).ok();
-        total -= len;
+    for file in native_files(dir)?.into_iter().filter(|file| file.used < oldest) {
+        fs::remove_file(file.path).ok();
     }
     Ok(())
+}
+
+/// Removes the files used longest ago until the rest fits. Returns the bytes that are left.
+fn prune(dir: &Path, bytes_max: u64) -> io::Result<u64> {
+    let mut files = native_files(dir)?;
+    files.sort_unstable_by_key(|file| file.used);
+    let mut total: u64 = files.iter().map(|file| file.len).sum();
+    for file in files {
+        if total <= bytes_max {
+            break;
+        }
+        fs::remove_file(file.path).ok();
+        total -= file.len;
+    }
+    Ok(total)
+}
+
+struct NativeFile {
+    used: SystemTime,
+    len: u64,
+    path: PathBuf,
+}
+
+fn native_files(dir: &Path) -> io::Result<Vec<NativeFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let path = entry.path();
+        // One that is gone meanwhile was removed by another prune.
+        if path.extension().is_some_and(|extension| extension == SUFFIX)
+            && let Ok(data) = entry.metadata()
+        {
+            let used = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            files.push(NativeFile { used, len: data.len(), path });
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(dir: &Path, name: &str, bytes: usize, age: u64) {
+        let file = fs::File::create(dir.join(name)).unwrap();
+        file.set_len(bytes as u64).unwrap();
+        file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, age) in [("a.native", 30), ("b.native", 10), ("c.native", 20)] {
+            write(dir.path(), name, 100, age);
+        }
+        write(dir.path(), CACHE_KEY_FILE, 32, 99);
+        assert_eq!(prune(dir.path(), 300).unwrap(), 300);
+        assert_eq!(prune(dir.path(), 250).unwrap(), 200);
+        assert_eq!(names(dir.path()), ["b.native", "c.native", CACHE_KEY_FILE]);
+        assert_eq!(prune(dir.path(), 100).unwrap(), 100);
+        assert_eq!(names(dir.path()), ["b.native", CACHE_KEY_FILE]);
+    }
+
+    #[test]
+    fn what_nobody_uses_any_more_goes_at_start() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "old.native", 10, CACHE_UNUSED_MAX.as_secs() + 60);
+        write(dir.path(), "new.native", 10, CACHE_UNUSED_MAX.as_secs() - 60);
+        write(dir.path(), "half.part17", 10, 0);
+        remove_unused(dir.path()).unwrap();
+        assert_eq!(names(dir.path()), ["new.native"]);
+    }
 }

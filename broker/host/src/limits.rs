@@ -106,8 +106,11 @@ pub const BACKTRACK_STEPS_MAX: usize = 1_000_000;
 /// Bytes of a component. From the commands reference §14.4.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that the directory of compiled components may hold; the ones used longest ago go first when it is opened.
-pub const CACHE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
+pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// How long compiled components are kept that nobody uses, such as those of removed definitions; looked at when the directory is opened.
+pub const CACHE_UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// What one definition may use. The engine's own bounds hold as well: see [`Engine::memory_bytes_max`](crate::Engine::memory_bytes_max).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
