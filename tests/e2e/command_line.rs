@@ -32,6 +32,12 @@ fn check_shows_the_place_and_the_way_out() {
         (&report["success"], &report["diagnostics"][0]["line"]),
         (&Value::from(false), &Value::from(3))
     );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("latin1.lot");
+    std::fs::write(&file, b"DEFINE ACTION A\n-- \xc3\xa4 K\xe4lte\n").unwrap();
+    let not_utf8 = lotmq(&["check", file.to_str().unwrap()]);
+    assert_eq!(not_utf8.status.code(), Some(1));
+    assert!(not_utf8.stderr.contains("latin1.lot:2:7: not UTF-8"), "{}", not_utf8.stderr);
     let missing = lotmq(&["check", "/nowhere/x.lot"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(missing.stderr.contains("error: cannot read /nowhere/x.lot: "), "{}", missing.stderr);
@@ -164,6 +170,15 @@ fn refusals_of_the_broker_are_exit_codes() {
         "{}",
         refused.stderr
     );
+    for (arguments, said) in [
+        (&["sub", "-t", "a/#/b"][..], "`a/#/b` is no topic filter"),
+        (&["sub", "-t", "$share/g"], "`$share/g` is no topic filter"),
+        (&["pub", "-m", "x", "-t", "a/+"], "`a/+` is no topic to publish to"),
+    ] {
+        let wrong = lotmq(arguments);
+        assert_eq!(wrong.status.code(), Some(1), "{arguments:?}");
+        assert!(wrong.stderr.contains(said), "{}", wrong.stderr);
+    }
     let unreachable = lotmq(&["pub", "-p", "1", "-t", "a", "-m", "x"]);
     assert_eq!(unreachable.status.code(), Some(3));
     let usage = lotmq(&["pub", "-p", &port, "-m", "x"]);
@@ -182,4 +197,16 @@ fn config_show_says_where_values_come_from() {
     assert_eq!(words("sys.interval_sec"), format!("sys.interval_sec 3 file {}", file.display()));
     assert!(line("listener.mqtt.port").ends_with("default"));
     assert!(line("data directory").ends_with("flag --data"));
+}
+
+#[test]
+fn the_first_program_of_the_readme_does_what_it_says() {
+    let readme = include_str!("../../README.md");
+    let (_, program) = readme.split_once("```lot\n").expect("the README shows a program");
+    let (program, _) = program.split_once("```").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("overheat.lot");
+    std::fs::write(&file, program).unwrap();
+    let ran = lotmq(&["run", file.to_str().unwrap(), "--in", "plant/press3/temperature=81"]);
+    assert_eq!(ran.output(), "alarms/press3 too hot: 81");
 }

@@ -40,12 +40,24 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
 
 /// Reads a program; `-` is standard input.
 pub(crate) fn read_source(path: &Path) -> anyhow::Result<String> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).context("cannot read standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let bytes = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        bytes
+    } else {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let (line, column) = place(error.as_bytes(), error.utf8_error().valid_up_to());
+        anyhow::anyhow!("{}:{line}:{column}: not UTF-8 text; save the file as UTF-8", path.display())
+    })
+}
+
+/// Line and column, from 1 and in characters, of the byte at `offset`; what is before it is UTF-8.
+fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
+    let before = String::from_utf8_lossy(&bytes[..offset]);
+    let last_line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, last_line.chars().count() + 1)
 }
 
 /// The diagnostics, and a line about what the file holds when there is no error.

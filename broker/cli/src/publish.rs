@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, PacketId, Publication, ReasonCode};
+use lotmq_router::topic_name_valid;
 
 use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
 use crate::exit::Exit;
@@ -77,6 +78,7 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     let url_topic = args.connect.url.as_ref().and_then(|url| url.topic.clone());
     let Some(topic) = args.topic.clone().or(url_topic) else { bail!("no topic; give one with -t") };
+    topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic to publish to"))?;
     // Before connecting, so that an unreadable file is told as that.
     let payload = if args.payload.stdin_line { None } else { Some(args.payload.read()?) };
     let mut publication = Publication::new(topic, payload.unwrap_or_default()).qos(args.qos);

@@ -4,10 +4,10 @@ mod format;
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, Message, Publication, RetainHandling, SubscriptionOptions};
-use lotmq_router::filter_matches;
+use lotmq_router::{filter_matches, topic_filter_valid};
 
 use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
 use crate::exit::Exit;
@@ -77,6 +77,9 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     let filters = args.filters();
     if filters.is_empty() && args.unsubscribe.is_empty() {
         bail!("no topic; give one with -t");
+    }
+    for filter in &filters {
+        topic_filter_valid(filter).with_context(|| format!("`{filter}` is no topic filter"))?;
     }
     let mut connect = args.connect.clone();
     if args.no_local {
