@@ -193,13 +193,12 @@ pub(super) fn not_taken(
     error: &PostError,
     message: &Message,
 ) {
-    let code = if matches!(error, PostError::TooManyHops { .. }) {
-        turn.broker.counters.hops_exceeded.add(1);
-        "HOP_LIMIT"
-    } else {
-        turn.broker.counters.guest_events_dropped.add(1);
-        "MAILBOX_FULL"
+    let (code, counter) = match error {
+        PostError::TooManyHops { .. } => ("HOP_LIMIT", &turn.broker.counters.hops_exceeded),
+        PostError::Stopped => ("STOPPED", &turn.broker.counters.guest_events_dropped),
+        PostError::Full { .. } | _ => ("MAILBOX_FULL", &turn.broker.counters.guest_events_dropped),
     };
+    counter.add(1);
     let parts = message.parts();
     let text = error.to_string();
     let error =
