@@ -26,7 +26,7 @@ pub(crate) struct ServeArgs {
     /// Address and port of GET /health and GET /metrics; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub(crate) health: Option<SocketAddr>,
-    /// No anonymous clients, and a new broker's root gets a random password, which is printed once
+    /// No anonymous clients while it runs (for good: auth.anonymous = false); a new broker's root gets a random password, printed once
     #[arg(long)]
     pub(crate) secure: bool,
 }
