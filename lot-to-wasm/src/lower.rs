@@ -13,6 +13,7 @@
 //!
 //! Not here: checking (every [`Action`] that comes here is valid) and what the runtime does.
 
+mod ambient;
 mod call;
 mod code;
 mod component;
@@ -24,6 +25,7 @@ mod interface;
 mod json;
 mod module;
 mod operator;
+mod pattern;
 mod report;
 mod runtime;
 mod setting;

@@ -9,8 +9,8 @@ use super::host::Host;
 use super::runtime::Runtime;
 use crate::check::kind::KindSet;
 use crate::check::tree::{
-    CastKind, Constant, DatePart, Expression, ExpressionKind, Function, JsonPath, RegexId, SessionWord,
-    TimestampFormat, VariableId,
+    CastKind, Constant, Expression, ExpressionKind, Function, JsonPath, SessionWord, TimestampFormat,
+    VariableId,
 };
 use crate::diagnostic::codes;
 use crate::syntax::Position;
@@ -359,66 +359,6 @@ impl Generator<'_> {
         }
     }
 
-    fn timestamp(&mut self, format: &TimestampFormat) {
-        self.code.call(Callee::Host(Host::NowMs));
-        let pattern = match format {
-            TimestampFormat::UnixMs => return,
-            TimestampFormat::Unix => {
-                self.code.i64(1000);
-                // The broker's clock is not before 1970, so truncation is the floor.
-                self.code.push(Instruction::I64DivS);
-                return;
-            }
-            TimestampFormat::Iso => "ISO",
-            TimestampFormat::Utc => "UTC",
-            TimestampFormat::Part(part) => date_part(*part),
-            TimestampFormat::Pattern(pattern) => pattern,
-        };
-        self.push_text(pattern);
-        self.runtime(Runtime::Timestamp);
-    }
-
-    fn random_bits(&mut self) {
-        self.code.call(Callee::Host(Host::Random));
-    }
-
-    fn random(&mut self, shape: Runtime, low: &Expression, high: &Expression) {
-        self.random_bits();
-        self.cell(low);
-        self.cell(high);
-        self.runtime(shape);
-    }
-
-    /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
-    /// endpoint, clean start; then the reason, or filter and QoS.
-    fn session(&mut self, word: SessionWord) {
-        let mut text = |address: u32| {
-            self.code.parameter(address);
-            self.code.parameter(address + 1);
-            self.runtime(Runtime::Data);
-        };
-        match word {
-            SessionWord::ClientId => text(1),
-            SessionWord::Endpoint => text(6),
-            SessionWord::DisconnectReason | SessionWord::SubscribeTopic => text(9),
-            SessionWord::CleanSession => self.code.parameter(8),
-            SessionWord::SubscribeQos => {
-                self.code.parameter(11);
-                self.code.push(Instruction::I64ExtendI32U);
-            }
-            SessionWord::User => {
-                self.code.parameter(3);
-                self.code.open_if_value(ValType::I32);
-                self.code.parameter(4);
-                self.code.parameter(5);
-                self.runtime(Runtime::Data);
-                self.code.or_else();
-                self.push_constant(&Constant::Empty);
-                self.code.end();
-            }
-        }
-    }
-
     fn cast(&mut self, to: CastKind, value: &Expression, representation: Representation) {
         let from = self.representation(value);
         match (representation, from) {
@@ -465,67 +405,6 @@ impl Generator<'_> {
         }
     }
 
-    fn matches(&mut self, value: &Expression, regex: RegexId) {
-        if let Some(pattern) = self.linear_pattern(regex) {
-            self.code.u32(pattern);
-            self.cell(value);
-            self.runtime(Runtime::Matches);
-        } else {
-            let text = self.search(value, regex);
-            self.code.release(text);
-            self.push_answer_present();
-        }
-    }
-
-    fn filter(&mut self, value: &Expression, regex: RegexId) {
-        if let Some(pattern) = self.linear_pattern(regex) {
-            self.code.u32(pattern);
-            self.cell(value);
-            self.runtime(Runtime::Filter);
-            return;
-        }
-        let text = self.search(value, regex);
-        self.push_answer_present();
-        self.code.open_if_value(ValType::I32);
-        self.found_part(text);
-        self.code.or_else();
-        self.push_constant(&Constant::Empty);
-        self.code.end();
-        self.code.release(text);
-    }
-
-    /// Has the host search a text; returns the local with its address and length.
-    fn search(&mut self, value: &Expression, regex: RegexId) -> Local {
-        let text = self.code.local(ValType::I64);
-        self.cell(value);
-        self.runtime(Runtime::Text);
-        self.code.set(text);
-        let pattern = self.action.regexes.get(regex.0 as usize).map_or("", |regex| regex.pattern.as_str());
-        self.push_text(pattern);
-        self.push_pair(text);
-        self.push_constant_address(ANSWER);
-        self.code.call(Callee::Host(Host::Find));
-        text
-    }
-
-    /// Pushes the part of a text that the host found.
-    fn found_part(&mut self, text: Local) {
-        let (start, end) = (self.code.local(ValType::I32), self.code.local(ValType::I32));
-        self.push_answer_pair();
-        self.code.set(end);
-        self.code.set(start);
-        self.code.get(text);
-        self.code.push(Instruction::I32WrapI64);
-        self.code.get(start);
-        self.code.push(Instruction::I32Add);
-        self.code.get(end);
-        self.code.get(start);
-        self.code.push(Instruction::I32Sub);
-        self.runtime(Runtime::Data);
-        self.code.release(start);
-        self.code.release(end);
-    }
-
     fn piece(&mut self, value: &Expression, separator: &str, position: u32) {
         self.cell(value);
         self.push_text(separator);
@@ -560,17 +439,5 @@ impl Generator<'_> {
             self.cell(operand);
             self.runtime(function);
         }
-    }
-}
-
-fn date_part(part: DatePart) -> &'static str {
-    match part {
-        DatePart::Year => "YEAR",
-        DatePart::Month => "MONTH",
-        DatePart::Day => "DAY",
-        DatePart::Hour => "HOUR",
-        DatePart::Minute => "MINUTE",
-        DatePart::Second => "SECOND",
-        DatePart::Weekday => "WEEKDAY",
     }
 }

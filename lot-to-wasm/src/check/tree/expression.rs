@@ -1,0 +1,369 @@
+//! Expressions of the checked tree.
+
+use super::{RegexId, Topic, VariableId};
+use crate::check::kind::KindSet;
+use crate::syntax::Position;
+
+/// An expression with its place and inferred kinds.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    /// First character.
+    pub at: Position,
+    /// What its value can be.
+    pub kinds: KindSet,
+    /// How it is computed.
+    pub kind: ExpressionKind,
+}
+
+/// How a value is computed.
+#[derive(Debug, Clone)]
+pub enum ExpressionKind {
+    /// Known at compile time.
+    Constant(Constant),
+    /// The value of a local variable.
+    Variable(VariableId),
+    /// The triggering payload as text (invalid UTF-8 replaced), `TEXT_DATA`.
+    Payload,
+    /// The triggering payload as it arrived: `PAYLOAD AS BYTES`.
+    PayloadBytes,
+    /// The triggering topic.
+    TopicName,
+    /// A level of the triggering topic, known number, from 1; Empty beyond its end.
+    TopicLevel(u32),
+    /// A level of the triggering topic, computed number: below 1 or beyond the end gives Empty.
+    TopicLevelAt(Box<Expression>),
+    /// Whether a retained message exists on a topic. An unresolvable topic gives false.
+    TopicExists(Topic),
+    /// The last value of a topic as text, `TEXT_DATA`, or Empty.
+    GetTopic(Topic),
+    /// A member of a JSON document. Missing member or unparsable source: Null.
+    GetJson {
+        /// Which member.
+        path: JsonPath,
+        /// The document: JSON text or a JSON value.
+        source: Box<Expression>,
+    },
+    /// An environment value (`TEXT_DATA`), or Empty.
+    GetEnv(String),
+    /// A secret (`TEXT_DATA`), or Empty with an error record.
+    GetSecret(String),
+    /// The wall clock, read anew at each evaluation.
+    Timestamp(TimestampFormat),
+    /// `RANDOM UUID`: lower-case version 4.
+    RandomUuid,
+    /// Both ends inclusive; swapped when low > high. Operands are cast as `AS INT`.
+    RandomInt {
+        /// Low end.
+        low: Box<Expression>,
+        /// High end.
+        high: Box<Expression>,
+    },
+    /// Low end inclusive, high end exclusive; swapped when low > high. Operands are cast as `AS DOUBLE`.
+    RandomDouble {
+        /// Low end.
+        low: Box<Expression>,
+        /// High end.
+        high: Box<Expression>,
+    },
+    /// A word about the client that triggered the run (§7.6); allowed for this trigger.
+    Session(SessionWord),
+    /// `-x`: the operand by `num`.
+    Negate(Box<Expression>),
+    /// `NOT x` of the operand's truth.
+    Not(Box<Expression>),
+    /// `+` decided at run time: addition or concatenation (§4). `- * / %` by `num`.
+    Arithmetic {
+        /// Which.
+        operator: Arithmetic,
+        /// Left side.
+        left: Box<Expression>,
+        /// Right side.
+        right: Box<Expression>,
+    },
+    /// `+` known to be a concatenation: canonical texts joined, `TEXT_LITERAL`. At least two parts, no two constants in a row.
+    Concat(Vec<Expression>),
+    /// A comparison by §4; the operands' kinds decide how.
+    Compare {
+        /// Which.
+        operator: Comparison,
+        /// Left side.
+        left: Box<Expression>,
+        /// Right side.
+        right: Box<Expression>,
+    },
+    /// `x == EMPTY`: Empty, Null or zero-length text. `!=` is this inside [`ExpressionKind::Not`].
+    IsEmpty(Box<Expression>),
+    /// `x MATCHES REGEX "…"`: whether the text has a match anywhere.
+    MatchesRegex {
+        /// The text.
+        value: Box<Expression>,
+        /// The pattern.
+        regex: RegexId,
+    },
+    /// `x IN [a, b, …]`: equal to one of them, by [`Comparison::Equal`]. A side that is one expression (`x IN {list}`) is
+    /// [`Comparison::In`].
+    OneOf {
+        /// Evaluated once.
+        value: Box<Expression>,
+        /// In order.
+        candidates: Vec<Expression>,
+    },
+    /// `a AND b`; `b` only when `a` is true.
+    And(Box<Expression>, Box<Expression>),
+    /// `a OR b`; `b` only when `a` is false.
+    Or(Box<Expression>, Box<Expression>),
+    /// An explicit cast of §4; Empty stays Empty. It changes nothing when the operand's kinds are already those of the target.
+    Cast {
+        /// Target.
+        to: CastKind,
+        /// Operand.
+        value: Box<Expression>,
+    },
+    /// `IF c THEN a ELSE b`; without ELSE the other value is Empty.
+    If {
+        /// Its truth decides.
+        condition: Box<Expression>,
+        /// Value when true.
+        then: Box<Expression>,
+        /// Value when false.
+        otherwise: Box<Expression>,
+    },
+    /// A JSON object with at least one computed member; keys in source order, each once.
+    Object(Vec<(String, Expression)>),
+    /// A JSON array with at least one computed element.
+    Array(Vec<Expression>),
+    /// `FILTER x USING REGEX "…"`: the match as text, Empty when there is none.
+    FilterRegex {
+        /// The text.
+        value: Box<Expression>,
+        /// The pattern.
+        regex: RegexId,
+    },
+    /// `FILTER x USING CSV "n"`: the n-th comma-separated field, from 1; Empty beyond the end.
+    CsvField {
+        /// The text.
+        value: Box<Expression>,
+        /// Field number, at least 1.
+        field: u32,
+    },
+    /// Every occurrence of one text replaced by another; an empty search text changes nothing. Empty stays Empty, as in every
+    /// text transform, so that a FILTER without a match still skips the statement (OD-24).
+    Replace {
+        /// What to look for.
+        search: Box<Expression>,
+        /// What to put there.
+        replacement: Box<Expression>,
+        /// Where.
+        value: Box<Expression>,
+    },
+    /// Unicode white space stripped from both ends; Empty stays Empty.
+    Trim(Box<Expression>),
+    /// `SPLIT x USING "sep" [AT n]`: the n-th piece, from 1 (Empty beyond the end), or all as a JSON array of texts.
+    Split {
+        /// The text.
+        value: Box<Expression>,
+        /// Separator, not empty.
+        separator: String,
+        /// Which piece.
+        at: Option<u32>,
+    },
+    /// A call of the small function set (OD-12); the number of arguments has been checked.
+    Function {
+        /// Which.
+        function: Function,
+        /// Arguments.
+        arguments: Vec<Expression>,
+    },
+}
+
+/// A value known at compile time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    /// `EMPTY`.
+    Empty,
+    /// `NULL`.
+    Null,
+    /// `TRUE`, `FALSE`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A finite number.
+    Double(f64),
+    /// Text of the program, `TEXT_LITERAL`.
+    Text(String),
+    /// A JSON object or array without computed parts, as compact text.
+    Json(String),
+}
+
+/// Arithmetic operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// `+`, addition or concatenation.
+    Add,
+    /// `-`; overflow gives Double.
+    Subtract,
+    /// `*`; overflow gives Double.
+    Multiply,
+    /// `/`; an exact Int quotient stays Int; by zero gives Null and an error record.
+    Divide,
+    /// `%`, sign of the dividend; by zero gives Null and an error record.
+    Remainder,
+}
+
+/// Comparison operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `==`.
+    Equal,
+    /// `!=`.
+    NotEqual,
+    /// `<`.
+    Less,
+    /// `<=`.
+    LessOrEqual,
+    /// `>`.
+    Greater,
+    /// `>=`.
+    GreaterOrEqual,
+    /// `CONTAINS`: the left canonical text has the right one in it. `NOT CONTAINS` is this inside [`ExpressionKind::Not`].
+    Contains,
+    /// `STARTS_WITH`.
+    StartsWith,
+    /// `ENDS_WITH`.
+    EndsWith,
+    /// `x IN y`: y is a JSON array (or text of one) with an element equal to x; otherwise its text contains that of x.
+    In,
+}
+
+/// Targets of `AS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CastKind {
+    /// `INT`.
+    Int,
+    /// `DOUBLE`, `FLOAT`.
+    Double,
+    /// `BOOL`.
+    Bool,
+    /// `STRING`: gives `TEXT_LITERAL`.
+    String,
+    /// `TIMESTAMP`.
+    Timestamp,
+    /// `ARRAY`, `OBJECT`, `JSON`: text is parsed, a scalar is wrapped for ARRAY.
+    Json(JsonShape),
+    /// `BYTES` of anything but PAYLOAD: its canonical text.
+    Bytes,
+}
+
+/// Which JSON a cast asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonShape {
+    /// `AS JSON`: any.
+    Any,
+    /// `AS ARRAY`: a scalar becomes `[v]`.
+    Array,
+    /// `AS OBJECT`: a scalar becomes Null.
+    Object,
+}
+
+/// A path into a JSON document.
+#[derive(Debug, Clone)]
+pub enum JsonPath {
+    /// A literal path.
+    Literal {
+        /// As written. When the document is an object with this very text as a key, that member wins.
+        text: String,
+        /// The parsed path; empty = the whole document.
+        steps: Vec<JsonStep>,
+    },
+    /// A path that is only known at run time.
+    Computed(Box<Expression>),
+}
+
+/// One step into a JSON document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonStep {
+    /// `.key`: a member. Digits alone also index an array.
+    Key(String),
+    /// `[i]`: an element, from 0.
+    Index(u32),
+}
+
+/// How `TIMESTAMP` shows the clock, always UTC (§5.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimestampFormat {
+    /// `2026-01-15T10:30:00.123Z`.
+    Iso,
+    /// `2026-01-15 10:30:00`.
+    Utc,
+    /// Seconds since 1970, Int.
+    Unix,
+    /// Milliseconds since 1970, Int.
+    UnixMs,
+    /// `YEAR`, `HOUR`, … as Int (OD-59).
+    Part(DatePart),
+    /// A well-formed custom pattern, as written.
+    Pattern(String),
+}
+
+/// A part of the UTC date and time as a number (OD-59).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatePart {
+    /// Four digits.
+    Year,
+    /// 1 to 12.
+    Month,
+    /// 1 to 31.
+    Day,
+    /// 0 to 23.
+    Hour,
+    /// 0 to 59.
+    Minute,
+    /// 0 to 59.
+    Second,
+    /// 1 = Monday to 7 = Sunday.
+    Weekday,
+}
+
+/// Words about the client of a CONNECT, DISCONNECT or SUBSCRIBE trigger, §7.6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionWord {
+    /// `CLIENTID`, text.
+    ClientId,
+    /// `USER`, text, Empty for an anonymous client.
+    User,
+    /// `ENDPOINT`, text `ip:port`.
+    Endpoint,
+    /// `CLEANSESSION`, Bool.
+    CleanSession,
+    /// `DISCONNECTREASON`, text; only ON DISCONNECT.
+    DisconnectReason,
+    /// `SUBSCRIBETOPIC`, text; only ON SUBSCRIBE.
+    SubscribeTopic,
+    /// `SUBSCRIBEQOS`, Int; only ON SUBSCRIBE.
+    SubscribeQos,
+}
+
+/// The small function set of OD-12. Text functions work on the canonical text, the others by `num`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Upper case, Unicode; Empty stays Empty.
+    Upper,
+    /// Lower case, Unicode; Empty stays Empty.
+    Lower,
+    /// Unicode scalar values of a text, elements of a JSON array, members of an object.
+    Length,
+    /// Absolute value; Int stays Int (`i64::MIN` gives Double).
+    Abs,
+    /// Half away from zero; the optional second argument is the number of decimals, 0 to 15.
+    Round,
+    /// Largest whole number not above; Int when it fits.
+    Floor,
+    /// Smallest whole number not below; Int when it fits.
+    Ceil,
+    /// Square root, Double; negative gives Null.
+    Sqrt,
+    /// Smallest of the arguments.
+    Min,
+    /// Largest of the arguments.
+    Max,
+}

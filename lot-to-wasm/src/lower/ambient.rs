@@ -1,0 +1,83 @@
+//! Expressions about the surroundings of a run: the clock, random numbers, the client that connected or subscribed.
+
+use wasm_encoder::{Instruction, ValType};
+
+use super::code::Callee;
+use super::entry::Generator;
+use super::host::Host;
+use super::runtime::Runtime;
+use crate::check::tree::{Constant, DatePart, Expression, SessionWord, TimestampFormat};
+
+impl Generator<'_> {
+    pub(super) fn timestamp(&mut self, format: &TimestampFormat) {
+        self.code.call(Callee::Host(Host::NowMs));
+        let pattern = match format {
+            TimestampFormat::UnixMs => return,
+            TimestampFormat::Unix => {
+                self.code.i64(1000);
+                // The broker's clock is not before 1970, so truncation is the floor.
+                self.code.push(Instruction::I64DivS);
+                return;
+            }
+            TimestampFormat::Iso => "ISO",
+            TimestampFormat::Utc => "UTC",
+            TimestampFormat::Part(part) => date_part(*part),
+            TimestampFormat::Pattern(pattern) => pattern,
+        };
+        self.push_text(pattern);
+        self.runtime(Runtime::Timestamp);
+    }
+
+    pub(super) fn random_bits(&mut self) {
+        self.code.call(Callee::Host(Host::Random));
+    }
+
+    pub(super) fn random(&mut self, shape: Runtime, low: &Expression, high: &Expression) {
+        self.random_bits();
+        self.cell(low);
+        self.cell(high);
+        self.runtime(shape);
+    }
+
+    /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
+    /// endpoint, clean start; then the reason, or filter and QoS.
+    pub(super) fn session(&mut self, word: SessionWord) {
+        let mut text = |address: u32| {
+            self.code.parameter(address);
+            self.code.parameter(address + 1);
+            self.runtime(Runtime::Data);
+        };
+        match word {
+            SessionWord::ClientId => text(1),
+            SessionWord::Endpoint => text(6),
+            SessionWord::DisconnectReason | SessionWord::SubscribeTopic => text(9),
+            SessionWord::CleanSession => self.code.parameter(8),
+            SessionWord::SubscribeQos => {
+                self.code.parameter(11);
+                self.code.push(Instruction::I64ExtendI32U);
+            }
+            SessionWord::User => {
+                self.code.parameter(3);
+                self.code.open_if_value(ValType::I32);
+                self.code.parameter(4);
+                self.code.parameter(5);
+                self.runtime(Runtime::Data);
+                self.code.or_else();
+                self.push_constant(&Constant::Empty);
+                self.code.end();
+            }
+        }
+    }
+}
+
+fn date_part(part: DatePart) -> &'static str {
+    match part {
+        DatePart::Year => "YEAR",
+        DatePart::Month => "MONTH",
+        DatePart::Day => "DAY",
+        DatePart::Hour => "HOUR",
+        DatePart::Minute => "MINUTE",
+        DatePart::Second => "SECOND",
+        DatePart::Weekday => "WEEKDAY",
+    }
+}
