@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
     ("lot-facts", 0),
     ("lotmq-codec", 0),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),
     ("lotmq-client", 1),
+    ("lotmq-simulation", 2),
     ("lotmq-store", 2),
     ("lotmq-auth", 2),
     ("lotmq-definitions", 2),
@@ -28,7 +29,8 @@ const LAYERS: [(&str, u8); 13] = [
 const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 5] = ["lotmq-codec", "lotmq-session", "lotmq-router", "lot-to-wasm", "lot-facts"];
+const SANS_IO: [&str; 6] =
+    ["lotmq-codec", "lotmq-session", "lotmq-router", "lotmq-simulation", "lot-to-wasm", "lot-facts"];
 
 /// What would bring these in.
 const BRINGS_IO: [&str; 11] = [

@@ -1,0 +1,115 @@
+//! A deterministic simulation of codec, session and router: several Clients, links that delay, cut up and break, and a clock that jumps.
+//!
+//! One number is a whole run: equal seeds give equal traces. `broker` is the least glue round the real crates, `model` says in lists what must
+//! happen, `client` judges what arrives, `world` makes the steps. No sockets, no threads, no clock.
+//!
+//! The same model judges what a fuzzer makes two Clients say: [`fuzz_two_clients`], [`fuzz_hostile_clients`].
+#![allow(clippy::cast_possible_truncation, reason = "numbers of a simulation are small")]
+
+mod broker;
+mod choices;
+mod client;
+mod fault;
+mod fuzz;
+mod hostile;
+mod link;
+mod model;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use choices::Choices;
+pub use fault::Fault;
+pub use fuzz::{fuzz_hostile_clients, fuzz_two_clients};
+use world::World;
+
+/// Steps of a run unless told otherwise.
+pub const STEPS: usize = 1_000;
+
+/// How closely a run is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// Every byte that the broker writes, its state after each turn, and what Clients have got.
+    Everything,
+    /// Only what Clients see, as they would of a broker that they cannot look into.
+    EndToEnd,
+}
+
+/// What a run is like.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Steps before everything settles.
+    pub steps: usize,
+    /// Something that is done wrong on purpose.
+    pub fault: Option<Fault>,
+    /// How closely it is watched.
+    pub watch: Watch,
+    /// Whether to keep the trace.
+    pub trace: bool,
+    /// Fewest Clients that keep to the standard.
+    pub clients_min: usize,
+    /// Most of them; below 200.
+    pub clients_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            steps: STEPS,
+            fault: None,
+            watch: Watch::Everything,
+            trace: false,
+            clients_min: 2,
+            clients_max: 5,
+        }
+    }
+}
+
+/// A run that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// The step that went wrong; all steps when it was seen at the end.
+    pub step: usize,
+    /// How many steps it was to have.
+    pub steps: usize,
+    /// What went wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, step, steps, what } = self;
+        write!(
+            formatter,
+            "seed {seed} fails at step {step}: {what}\nreplay: cargo run -p lotmq-simulation -- --seed {seed} --steps {steps}"
+        )
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How often what happened.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// What happened, if it was wanted.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// [`Failure`], with the trace if it was wanted.
+pub fn run(seed: u64, settings: &Settings) -> Result<Report, (Failure, Vec<String>)> {
+    let mut world = World::new(Choices::from_seed(seed), settings, settings.fault);
+    let steps = settings.steps;
+    for step in 0..=steps {
+        let done = if step < steps { world.step() } else { world.settle() };
+        if let Err(what) = done {
+            return Err((Failure { seed, step, steps, what }, world.take_trace()));
+        }
+    }
+    Ok(Report { counts: world.take_counts(), trace: world.take_trace() })
+}

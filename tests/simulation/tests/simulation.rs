@@ -1,0 +1,116 @@
+//! A bounded number of seeds, and the proof that faults are found. The long run is a command in `docs/fuzzing.md`.
+
+#![allow(clippy::unwrap_used, reason = "test code; clippy knows only functions marked #[test] as such")]
+
+use std::collections::BTreeMap;
+
+use lotmq_simulation::{Failure, Fault, Settings, Watch, fuzz_hostile_clients, fuzz_two_clients, run};
+
+/// Seeds of a test run: some ten seconds without optimisation.
+const SEEDS: u64 = 200;
+
+/// Seeds within which a fault must be found.
+const SEEDS_TO_FIND: u64 = 100;
+
+#[test]
+fn seeds_pass_and_reach_everything() {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let report = run(seed, &Settings::default()).unwrap_or_else(|(failure, _)| panic!("{failure}"));
+        report.counts.into_iter().for_each(|(what, times)| *counts.entry(what).or_default() += times);
+    }
+    for what in [
+        "QoS 0 delivered",
+        "QoS 1 delivered",
+        "QoS 2 delivered",
+        "disconnects",
+        "links broken",
+        "links given up by one side",
+        "members chosen",
+        "messages expired",
+        "messages sent again",
+        "messages that found the queue full",
+        "messages with RETAIN",
+        "restarts",
+        "rude packets",
+        "sessions resumed",
+        "sessions taken over",
+        "silent connections closed",
+    ] {
+        assert!(counts.get(what).is_some_and(|times| *times >= 20), "{what}: {counts:#?}");
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    let settings = Settings { trace: true, ..Settings::default() };
+    for seed in 0..3 {
+        assert_eq!(run(seed, &settings), run(seed, &settings));
+    }
+}
+
+/// The first failure of a broken broker.
+fn found(fault: Fault, watch: Watch) -> Option<Failure> {
+    let settings = Settings { fault: Some(fault), watch, ..Settings::default() };
+    (0..SEEDS_TO_FIND).find_map(|seed| run(seed, &settings).err()).map(|(failure, _)| failure)
+}
+
+#[test]
+fn every_fault_is_found() {
+    for fault in Fault::ALL {
+        assert!(found(fault, Watch::Everything).is_some(), "{fault:?} is not found in {SEEDS_TO_FIND} seeds");
+    }
+}
+
+/// What Clients see is enough, for the two faults that matter most.
+#[test]
+fn broken_order_and_broken_deduplication_are_seen_by_clients() {
+    for fault in [Fault::DeliveryOrder, Fault::Qos2Deduplication] {
+        let failure = found(fault, Watch::EndToEnd);
+        assert!(failure.is_some(), "{fault:?} is not seen in {SEEDS_TO_FIND} seeds");
+    }
+}
+
+/// Without a fault, what Clients see is right as well when nobody looks into the broker.
+#[test]
+fn clients_see_no_fault_where_there_is_none() {
+    let settings = Settings { watch: Watch::EndToEnd, ..Settings::default() };
+    for seed in 0..SEEDS / 10 {
+        run(seed, &settings).unwrap_or_else(|(failure, _)| panic!("{failure}"));
+    }
+}
+
+/// A failure says how it can be seen again.
+#[test]
+fn a_failure_names_its_replay() {
+    let failure = found(Fault::DeliveryOrder, Watch::Everything).unwrap();
+    let replay =
+        format!("cargo run -p lotmq-simulation -- --seed {} --steps {}", failure.seed, failure.steps);
+    assert!(failure.to_string().ends_with(&replay), "{failure}");
+}
+
+fn replay(target: &str, fuzz: fn(&[u8])) {
+    let folder = format!("{}/../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 5, "the corpus is there");
+    for file in files {
+        let bytes = std::fs::read(file).unwrap();
+        fuzz(&bytes);
+        for at in (0..bytes.len()).step_by(7) {
+            fuzz(&bytes[..at]);
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x15;
+            fuzz(&changed);
+        }
+    }
+}
+
+#[test]
+fn corpus_of_two_clients_replays() {
+    replay("session", fuzz_two_clients);
+}
+
+#[test]
+fn corpus_of_hostile_clients_replays() {
+    replay("hostile", fuzz_hostile_clients);
+}
