@@ -6,13 +6,6 @@ use redb::{ReadableTable, TableDefinition};
 use crate::fixture::{describe, fill};
 use crate::support::*;
 
-fn random(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
 /// Opens a directory of its own whose database is `bytes`.
 fn open_bytes(bytes: &[u8]) -> Result<String, OpenError> {
     let directory = tempfile::tempdir().unwrap();

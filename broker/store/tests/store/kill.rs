@@ -5,16 +5,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use bytes::Bytes;
 use lotmq_store::*;
 
+use crate::rounds;
 use crate::support::*;
 
 const DIRECTORY: &str = "LOTMQ_STORE_KILL_DIRECTORY";
 /// Set for mode `os`.
 const MODE_OS: &str = "LOTMQ_STORE_KILL_OS";
-/// Messages that stay in the queue.
-const QUEUED: u64 = 10;
 
 /// Appends without end; prints the ticket's round after each report.
 #[test]
@@ -41,39 +39,11 @@ fn child() {
     let mut tickets = std::collections::VecDeque::new();
     for round in done + 1.. {
         let mut batch = Batch::new();
-        push_round(&mut batch, round);
+        rounds::push(&mut batch, round);
         tickets.push_back(store.append(batch).unwrap());
         if tickets.len() > 50 {
             store.wait(tickets.pop_front().unwrap()).unwrap();
         }
-    }
-}
-
-/// Each round leaves the same picture, one number further.
-fn push_round(batch: &mut Batch, round: u64) {
-    let tenant = TenantId::DEFAULT;
-    let id = SessionId(1);
-    let pid = |round: u64| packet_id((round % 60_000) as u16 + 1);
-    let value = round.to_string();
-    batch.push(Op::PutSession(&session(0, id, "c")));
-    let payload = vec![round as u8; (round % 7 * 800) as usize];
-    let deliveries = [Delivery { packet_id: Some(pid(round)), ..delivery(id) }];
-    batch.push(Op::Enqueue { message: message(MessageId(round), &value, &payload), deliveries: &deliveries });
-    batch.push(Op::Qos2Received { session: id, packet_id: pid(round) });
-    batch.push(Op::PutRetained(&RetainedRow {
-        tenant,
-        topic: "r".into(),
-        version: MessageId(round),
-        qos: 1,
-        properties: Bytes::new(),
-        payload: Bytes::from(value.clone()),
-        published_at_ms: 0,
-        expires_at_ms: None,
-    }));
-    batch.push(Op::PutSetting(&SettingRow { tenant, name: "round".into(), value }));
-    if round > QUEUED {
-        batch.push(Op::Dequeue { session: id, message: MessageId(round - QUEUED) });
-        batch.push(Op::Qos2Released { session: id, packet_id: pid(round - QUEUED) });
     }
 }
 
@@ -97,7 +67,7 @@ fn kill_at_random(durability: Durability) {
         let after = reported + 1 + (seed >> 33) % 400;
         reported = run_and_kill(directory.path(), durability, after).max(reported);
         let (_store, recovered) = open(directory.path());
-        check(&recovered, reported);
+        rounds::check(&recovered, reported);
     }
     assert!(reported > 100, "{reported} rounds prove little");
 }
@@ -131,21 +101,4 @@ fn run_and_kill(directory: &std::path::Path, durability: Durability, after: u64)
     assert!(is_killed, "the child ended by itself");
     child.wait().unwrap();
     last
-}
-
-fn check(recovered: &Recovered, reported: u64) {
-    let round: u64 = recovered.settings[0].value.parse().unwrap();
-    assert!(round >= reported, "round {reported} was reported, {round} is the last that is stored");
-    assert_eq!(recovered.retained[0].payload, round.to_string());
-    let session = &recovered.sessions[0];
-    let first = (round + 1).saturating_sub(QUEUED).max(1);
-    let queue: Vec<_> = session.queue.iter().map(|delivery| delivery.message.id.0).collect();
-    assert_eq!(queue, (first..=round).collect::<Vec<_>>());
-    for delivery in &session.queue {
-        let id = delivery.message.id.0;
-        assert_eq!(delivery.message.topic, id.to_string());
-        assert_eq!(delivery.message.payload, vec![id as u8; (id % 7 * 800) as usize]);
-        assert_eq!(delivery.packet_id, Some(packet_id((id % 60_000) as u16 + 1)));
-    }
-    assert_eq!(session.qos2_received.len() as u64, round - first + 1);
 }

@@ -9,6 +9,8 @@ mod group_commit;
 mod kill;
 mod modes;
 mod open_errors;
+mod power;
 mod round_trip;
+mod rounds;
 mod secrets;
 mod support;

@@ -77,3 +77,10 @@ pub(crate) fn queue(recovered: &Recovered, session: SessionId) -> Vec<u64> {
         recovered.sessions.iter().find(|found| found.session.id == session).expect("session is there");
     found.queue.iter().map(|delivery| delivery.message.id.0).collect()
 }
+
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}

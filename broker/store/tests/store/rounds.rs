@@ -1,0 +1,55 @@
+//! Work in rounds, each of which leaves the same picture one number further: what a crash may cost can be read off.
+
+use bytes::Bytes;
+use lotmq_store::*;
+
+use crate::support::*;
+
+/// Messages that stay in the queue.
+const QUEUED: u64 = 10;
+
+/// Each round leaves the same picture, one number further.
+pub(crate) fn push(batch: &mut Batch, round: u64) {
+    let tenant = TenantId::DEFAULT;
+    let id = SessionId(1);
+    let pid = |round: u64| packet_id((round % 60_000) as u16 + 1);
+    let value = round.to_string();
+    batch.push(Op::PutSession(&session(0, id, "c")));
+    let payload = vec![round as u8; (round % 7 * 800) as usize];
+    let deliveries = [Delivery { packet_id: Some(pid(round)), ..delivery(id) }];
+    batch.push(Op::Enqueue { message: message(MessageId(round), &value, &payload), deliveries: &deliveries });
+    batch.push(Op::Qos2Received { session: id, packet_id: pid(round) });
+    batch.push(Op::PutRetained(&RetainedRow {
+        tenant,
+        topic: "r".into(),
+        version: MessageId(round),
+        qos: 1,
+        properties: Bytes::new(),
+        payload: Bytes::from(value.clone()),
+        published_at_ms: 0,
+        expires_at_ms: None,
+    }));
+    batch.push(Op::PutSetting(&SettingRow { tenant, name: "round".into(), value }));
+    if round > QUEUED {
+        batch.push(Op::Dequeue { session: id, message: MessageId(round - QUEUED) });
+        batch.push(Op::Qos2Released { session: id, packet_id: pid(round - QUEUED) });
+    }
+}
+
+/// Everything up to the round that was reported is there, and nothing is there in part.
+pub(crate) fn check(recovered: &Recovered, reported: u64) {
+    let round: u64 = recovered.settings[0].value.parse().unwrap();
+    assert!(round >= reported, "round {reported} was reported, {round} is the last that is stored");
+    assert_eq!(recovered.retained[0].payload, round.to_string());
+    let session = &recovered.sessions[0];
+    let first = (round + 1).saturating_sub(QUEUED).max(1);
+    let queue: Vec<_> = session.queue.iter().map(|delivery| delivery.message.id.0).collect();
+    assert_eq!(queue, (first..=round).collect::<Vec<_>>());
+    for delivery in &session.queue {
+        let id = delivery.message.id.0;
+        assert_eq!(delivery.message.topic, id.to_string());
+        assert_eq!(delivery.message.payload, vec![id as u8; (id % 7 * 800) as usize]);
+        assert_eq!(delivery.packet_id, Some(packet_id((id % 60_000) as u16 + 1)));
+    }
+    assert_eq!(session.qos2_received.len() as u64, round - first + 1);
+}
