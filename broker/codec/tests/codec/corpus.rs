@@ -3,7 +3,7 @@
 use lotmq_codec::fuzz_packet;
 use proptest::prelude::*;
 
-use crate::hex;
+use crate::{hex, oracle_v3, oracle_v5};
 
 const CORPUS: &str = include_str!("../corpus/packets.hex");
 
@@ -30,6 +30,21 @@ fn corpus_replays_with_every_byte_changed() {
             for value in 0..=u8::MAX {
                 changed[index] = value;
                 fuzz_packet(&changed);
+            }
+        }
+    }
+}
+
+/// Every packet of the corpus, changed byte by byte, against both oracles.
+#[test]
+fn oracles_agree_on_the_corpus() {
+    for packet in packets() {
+        for index in 0..packet.len() {
+            let mut changed = packet.clone();
+            for value in (0..=u8::MAX).step_by(5).chain([packet[index], 0x80]) {
+                changed[index] = value;
+                oracle_v3::check(&changed);
+                oracle_v5::check(&changed);
             }
         }
     }

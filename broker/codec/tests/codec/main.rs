@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only functions marked #[test] as such")]
 
 mod corpus;
+mod fields;
 mod hex;
 mod legal;
 mod oracle_v3;

@@ -3,6 +3,9 @@
 use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_codec::*;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeSet;
 
 use crate::strategies::{client_packet, connect, filters, packet_id, properties, publish, server_packet};
 
@@ -14,6 +17,26 @@ fn split(bytes: &[u8]) -> (FixedHeader, &[u8]) {
     let header = fixed_header(bytes, PACKET_BYTES_MAX).unwrap().unwrap();
     assert_eq!(header.packet_len(), bytes.len());
     (header, &bytes[usize::from(header.header_len)..])
+}
+
+/// The types of many packets.
+fn types(packets: BoxedStrategy<Vec<u8>>) -> BTreeSet<u8> {
+    let mut runner = TestRunner::deterministic();
+    let mut packet = || packets.new_tree(&mut runner).unwrap().current();
+    (0..1_000).map(|_| split(&packet()).0.packet_type().bits()).collect()
+}
+
+/// So round trips and oracles see each of them.
+#[test]
+fn every_packet_type_is_made_in_both_directions() {
+    for version in [ProtocolVersion::V3_1, ProtocolVersion::V3_1_1, ProtocolVersion::V5] {
+        let of = |is_sent: fn(PacketType, ProtocolVersion) -> bool| -> BTreeSet<u8> {
+            let all = (1..=15).filter_map(PacketType::from_bits);
+            all.filter(|packet_type| is_sent(*packet_type, version)).map(PacketType::bits).collect()
+        };
+        assert_eq!(types(client_packet(version)), of(PacketType::from_client), "{version:?}");
+        assert_eq!(types(server_packet(version)), of(PacketType::from_server), "{version:?}");
+    }
 }
 
 proptest! {

@@ -324,7 +324,8 @@ pub(crate) fn server_packet(version: ProtocolVersion) -> BoxedStrategy<Vec<u8>> 
 
 /// A packet with a few bytes changed, its length kept right where possible.
 pub(crate) fn damaged(packet: BoxedStrategy<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    (packet, prop::collection::vec((any::<Index>(), 0u8..64), 0..3)).prop_map(|(mut packet, changes)| {
+    let value = prop_oneof![3 => 0u8..64, 1 => any::<u8>()];
+    (packet, prop::collection::vec((any::<Index>(), value), 0..3)).prop_map(|(mut packet, changes)| {
         for (index, value) in changes {
             let index = index.index(packet.len());
             packet[index] = value;
