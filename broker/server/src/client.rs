@@ -193,8 +193,8 @@ impl Client {
     }
 
     /// A message that was held back for its identifier may leave.
-    pub(crate) fn let_go(&self, connection: &Connection) {
-        self.on(connection, |link, _| link.let_go());
+    pub(crate) fn let_go(&self, connection: &Connection, number: u64) {
+        self.on(connection, |link, _| link.held.let_go(number));
     }
 
     /// Whether so much waits for the Client to read that nothing more must be read from it.

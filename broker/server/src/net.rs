@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod connection;
+pub(crate) mod held;
 pub(crate) mod listener;
 pub(crate) mod outbound;
 pub(crate) mod output;

@@ -32,7 +32,12 @@ pub(crate) enum Release {
     /// Answer UNSUBSCRIBE.
     Control { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
     /// Send a message whose identifier is stored.
-    Message { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
+    Message {
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        /// Its place in [`Held`](crate::net::held::Held).
+        number: u64,
+    },
 }
 
 impl Release {
@@ -51,9 +56,10 @@ impl Release {
             Self::Control { client, connection, packet } => {
                 turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
             }
-            Self::Message { client, connection, packet } => {
-                client.let_go(&connection);
-                turn.message(&client, &connection, &packet);
+            Self::Message { client, connection, number } => {
+                client.let_go(&connection, number);
+                // It leaves when the turn gets to this Client.
+                client.send_waiting(turn);
             }
         }
     }

@@ -19,6 +19,7 @@ use tokio::io::Interest;
 
 use super::arena::{Arena, Span};
 use super::connection::Connection;
+use super::held::Held;
 use super::output::Output;
 use super::piece::{Item, Items, Piece};
 use super::turn::{Messages, TouchedClient};
@@ -42,8 +43,8 @@ pub(crate) struct Link {
     /// Bytes that the socket did not take.
     output: Output,
     stage: Stage,
-    /// Messages whose identifier is on its way to the disk; those behind them wait, too.
-    held: u32,
+    /// Messages whose identifier is on its way to the disk, and those behind them.
+    pub(crate) held: Held,
 }
 
 /// How far the beginning of a connection is. Whatever thread has a message first must not send it before CONNACK \[MQTT-3.2.0-1\].
@@ -69,7 +70,7 @@ impl Link {
         let mut output = Output::default();
         output.append(connack);
         let stage = if is_held { Stage::Held } else { Stage::Opening };
-        Self { connection, version, packet_bytes_max, output, stage, held: 0 }
+        Self { connection, version, packet_bytes_max, output, stage, held: Held::default() }
     }
 
     /// What others must know of it.
@@ -85,11 +86,6 @@ impl Link {
     pub(crate) fn release(&mut self) {
         self.stage = Stage::Open;
         self.call_owner();
-    }
-
-    /// A message that was held has been let go.
-    pub(crate) fn let_go(&mut self) {
-        self.held -= 1;
     }
 
     /// Whether bytes must be appended to the buffer instead of written.
@@ -254,9 +250,13 @@ impl Delivery {
         items: &Items,
         turn: &mut Surroundings<'_>,
     ) -> bool {
-        let Some(link) = &state.link else { return false };
+        let Some(link) = &mut state.link else { return false };
+        while let Some(packet) = link.held.pop() {
+            let (span, ()) = turn.arena.encode(|out| out.extend_from_slice(&packet));
+            self.push(span);
+        }
         let is_blocked = link.is_blocked();
-        let mut room = OUTPUT_BYTES_MAX.saturating_sub(link.waiting_bytes());
+        let mut room = OUTPUT_BYTES_MAX.saturating_sub(link.waiting_bytes() + link.held.bytes());
         let mut plain_passes = true;
         let mut goes_on = false;
         let mut last_message = None;
@@ -368,13 +368,17 @@ impl Sent {
         let Some(link) = link else { return false };
         let packet_id = stored_packet_id(self.packet_id);
         turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });
-        if self.qos != QoS::ExactlyOnce && link.held == 0 {
+        if self.qos != QoS::ExactlyOnce && link.held.is_empty() {
             return false;
         }
-        link.held += 1;
         let packet = spans.map(|span| turn.arena.get(span)).concat().into();
-        let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));
-        turn.on_commit.push(Release::Message { client, connection, packet });
+        if self.qos == QoS::ExactlyOnce {
+            let number = link.held.hold(packet);
+            let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));
+            turn.on_commit.push(Release::Message { client, connection, number });
+        } else {
+            link.held.follow(packet);
+        }
         true
     }
 }

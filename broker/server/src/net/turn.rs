@@ -178,14 +178,6 @@ impl Turn {
         self.entry(client).items.control(span);
     }
 
-    /// Appends a whole PUBLISH for `client` on `connection`, where its session counts it as sent.
-    pub(crate) fn message(&mut self, client: &Arc<Client>, connection: &Connection, packet: &[u8]) {
-        if self.entry(client).connection == connection.number {
-            let (span, ()) = self.arena.encode(|out| out.extend_from_slice(packet));
-            self.entry(client).items.control(span);
-        }
-    }
-
     /// Does `release` when this turn's batch is committed, or at once when there is nothing to commit.
     pub(crate) fn when_committed(&mut self, release: Release) {
         self.call_flusher();

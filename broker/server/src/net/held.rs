@@ -1,0 +1,95 @@
+//! Messages for one Client whose Packet Identifier is on its way to the disk, and those behind them.
+//!
+//! Several threads send to a Client, each waits for commits of its own, and these are reported in any order: the order of the messages is kept
+//! here \[MQTT-4.6.0-6\].
+
+use std::collections::VecDeque;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    packets: VecDeque<Packet>,
+    /// Number of the first one.
+    first: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Packet {
+    bytes: Box<[u8]>,
+    may_leave: bool,
+}
+
+impl Held {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps a packet back until [`Held::let_go`] is called with the number that is returned.
+    pub(crate) fn hold(&mut self, bytes: Box<[u8]>) -> u64 {
+        self.append(bytes, false)
+    }
+
+    /// Keeps a packet that only those before it keep back.
+    pub(crate) fn follow(&mut self, bytes: Box<[u8]>) {
+        self.append(bytes, true);
+    }
+
+    fn append(&mut self, bytes: Box<[u8]>, may_leave: bool) -> u64 {
+        self.bytes += bytes.len();
+        self.packets.push_back(Packet { bytes, may_leave });
+        self.first + self.packets.len() as u64 - 1
+    }
+
+    /// Nothing but its place keeps this packet any more.
+    pub(crate) fn let_go(&mut self, number: u64) {
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(packet) = at.and_then(|at| self.packets.get_mut(at)) {
+            packet.may_leave = true;
+        }
+    }
+
+    /// Takes out the next packet, if it may leave.
+    pub(crate) fn pop(&mut self) -> Option<Box<[u8]>> {
+        self.packets.front().filter(|packet| packet.may_leave)?;
+        let packet = self.packets.pop_front()?;
+        self.first += 1;
+        self.bytes -= packet.bytes.len();
+        Some(packet.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the packets that leave now.
+    fn leaving(held: &mut Held) -> Vec<u8> {
+        std::iter::from_fn(|| held.pop()).map(|bytes| bytes[0]).collect()
+    }
+
+    #[test]
+    fn packets_leave_in_the_order_in_which_they_were_sent() {
+        let mut held = Held::default();
+        let first = held.hold([1].into());
+        held.follow([2].into());
+        let third = held.hold([3].into());
+        held.follow([4].into());
+        assert_eq!((leaving(&mut held), held.bytes()), (vec![], 4));
+        held.let_go(third);
+        assert!(leaving(&mut held).is_empty(), "what is behind the first one waits for it");
+        held.let_go(first);
+        assert_eq!((leaving(&mut held), held.bytes()), (vec![1, 2, 3, 4], 0));
+        let fifth = held.hold([5].into());
+        held.let_go(first);
+        assert!(leaving(&mut held).is_empty(), "an old number lets nothing go");
+        held.let_go(fifth);
+        assert_eq!(leaving(&mut held), [5]);
+        assert!(held.is_empty());
+    }
+}
