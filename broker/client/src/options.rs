@@ -163,7 +163,10 @@ impl ConnectOptions {
     }
 
     /// Appends the CONNECT packet.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    ///
+    /// # Errors
+    /// [`EncodeError`] for options that this version cannot say.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let will = self.will.as_ref().map(|will| lotmq_codec::Will {
             qos: will.qos,
             retain: will.retain,

@@ -23,6 +23,8 @@ mod batch;
 mod directory;
 mod encoding;
 mod error;
+#[cfg(feature = "fault-points")]
+mod fault;
 mod fuzz;
 mod group;
 mod ids;

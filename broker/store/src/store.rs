@@ -160,6 +160,8 @@ impl Store {
             on_commit,
             reopen_pause: options.limits.reopen_pause,
             last_attempt: None,
+            #[cfg(feature = "fault-points")]
+            fault: crate::fault::Fault::from_environment(),
         };
         let thread = std::thread::Builder::new()
             .name("lotmq-store".to_owned())

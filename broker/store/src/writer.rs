@@ -50,6 +50,8 @@ pub(crate) struct Writer {
     pub(crate) on_commit: OnCommit,
     pub(crate) reopen_pause: Duration,
     pub(crate) last_attempt: Option<Instant>,
+    #[cfg(feature = "fault-points")]
+    pub(crate) fault: Option<crate::fault::Fault>,
 }
 
 /// Wakes those who wait, however the thread ends.
@@ -70,6 +72,10 @@ impl Writer {
         let mut pace = Pace::new();
         while let Some(group) = shared.queue.take(&pace) {
             let start = Instant::now();
+            #[cfg(feature = "fault-points")]
+            if self.fault == Some(crate::fault::Fault::EarlyReport) {
+                (self.on_commit)(Committed::Through(group.through));
+            }
             let result = self.commit(&group);
             pace.committed(group.ops, start.elapsed());
             self.count(&group, &pace, result.is_ok());
@@ -99,6 +105,8 @@ impl Writer {
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
         let counters = &self.shared.counters;
         let batches = group.batches.iter();
+        #[cfg(feature = "fault-points")]
+        let batches = crate::fault::without_lost(self.fault, batches);
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
         // anew before it is used again.
         let committed = catch_unwind(AssertUnwindSafe(|| self.committer.commit(database, batches, counters)));

@@ -1,0 +1,44 @@
+//! Faults on purpose, so that tests can show that they would be noticed. Not in the binary that users build.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Batch;
+
+/// What is done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Groups are reported as committed before they are.
+    EarlyReport,
+    /// One batch in [`LOST_EVERY`] is not written, and reported all the same.
+    LostBatch,
+}
+
+const LOST_EVERY: u64 = 500;
+
+impl Fault {
+    /// As `LOTMQ_STORE_FAULT` says: `early-report` or `lost-batch`.
+    ///
+    /// # Panics
+    /// With any other text: a test that misspells it would prove nothing.
+    pub(crate) fn from_environment() -> Option<Self> {
+        let text = std::env::var("LOTMQ_STORE_FAULT").ok()?;
+        match text.as_str() {
+            "early-report" => Some(Self::EarlyReport),
+            "lost-batch" => Some(Self::LostBatch),
+            other => panic!("LOTMQ_STORE_FAULT: no fault is called {other}"),
+        }
+    }
+}
+
+/// The batches that are written.
+pub(crate) fn without_lost<'b>(
+    fault: Option<Fault>,
+    batches: impl Iterator<Item = &'b Batch>,
+) -> impl Iterator<Item = &'b Batch> + Clone {
+    static BATCHES: AtomicU64 = AtomicU64::new(0);
+    let is_lost = |_: &&Batch| {
+        fault == Some(Fault::LostBatch)
+            && BATCHES.fetch_add(1, Ordering::Relaxed) % LOST_EVERY == LOST_EVERY - 1
+    };
+    batches.filter(|batch| !is_lost(batch)).collect::<Vec<_>>().into_iter()
+}

@@ -1,0 +1,68 @@
+//! `kill -9` under load, again and again: what was acknowledged is there, in order, and nothing of QoS 2 comes twice.
+//!
+//! A real broker, real sockets. `LOTMQ_CRASH_KILLS` and `LOTMQ_CRASH_SEED` make it longer and repeatable:
+//! `LOTMQ_CRASH_KILLS=1000 cargo test --package lotmq --test crash survives -- --nocapture`.
+//!
+//! Invariants: every wait has an end; a seed decides how much is sent before a kill, the scheduler of the system decides the rest.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test code: a failure is a panic with its place"
+)]
+
+mod clerk;
+mod history;
+mod link;
+mod publisher;
+mod random;
+mod receiver;
+mod scene;
+
+use lotmq_test_support::BrokerOptions;
+
+use random::Random;
+use scene::Scene;
+
+/// A broker of this build, with a fault of the store or without.
+fn broker(fault: Option<&str>) -> BrokerOptions {
+    let options = BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"));
+    match fault {
+        Some(fault) => options.variable("LOTMQ_STORE_FAULT", fault),
+        None => options,
+    }
+}
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let kills = variable("LOTMQ_CRASH_KILLS", 30);
+    let seed = variable("LOTMQ_CRASH_SEED", u64::from(std::process::id()));
+    println!("seed {seed}, {kills} kills");
+    let mut scene = Scene::new(broker(None), Random::new(seed));
+    for kill in 1..=kills {
+        let acknowledged = scene.run_until_killed();
+        if let Err(lost) = scene.verify() {
+            panic!("seed {seed}, kill {kill}: {lost}");
+        }
+        if kill % 50 == 0 {
+            println!("kill {kill}: {acknowledged} operations since the last one, nothing lost");
+        }
+    }
+}
+
+/// The proof that the test above can fail.
+#[test]
+fn a_store_that_breaks_its_promise_is_found_out() {
+    for fault in ["early-report", "lost-batch"] {
+        let mut scene = Scene::new(broker(Some(fault)), Random::new(7));
+        let found = (0..50).find_map(|_| {
+            scene.run_until_killed();
+            scene.verify().err()
+        });
+        let found = found.unwrap_or_else(|| panic!("50 kills with the fault {fault} lost nothing"));
+        println!("{fault}: {found}");
+    }
+}
