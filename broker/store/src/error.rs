@@ -137,6 +137,35 @@ pub enum Corruption {
     SchemaMissing,
 }
 
+/// Why an exported stream did not become a store. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The stream is something else.
+    #[error("this is no export of a lotmq store")]
+    Foreign,
+    /// It was written by a newer version of this program.
+    #[error("the export has version {found}, this program knows versions up to {known}")]
+    TooNew {
+        /// Its version.
+        found: u64,
+        /// The newest that is known.
+        known: u64,
+    },
+    /// It was changed or cut since it was written.
+    #[error("the export is damaged: {0}")]
+    Damaged(&'static str),
+    /// There is a store already; it is not overwritten.
+    #[error("'{}' exists; move it away first", .0.display())]
+    Exists(PathBuf),
+    /// It cannot be read, or the new file cannot be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// What it holds does not make a store.
+    #[error("{0}")]
+    Load(String),
+}
+
 /// Why there is no key for secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -23,6 +23,7 @@ mod batch;
 mod directory;
 mod encoding;
 mod error;
+mod export;
 #[cfg(feature = "fault-points")]
 mod fault;
 mod fuzz;
@@ -32,6 +33,7 @@ mod limits;
 mod load;
 mod log;
 mod metrics;
+mod offline;
 mod queue;
 mod recent;
 mod recovered;
@@ -43,13 +45,17 @@ mod writer;
 pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
 pub use directory::free_bytes;
-pub use error::{CommitError, CommitErrorKind, Corruption, OpenError, SecretKeyError, StoreError};
+pub use error::{
+    CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, StoreError,
+};
+pub use export::TableSize;
 #[doc(hidden)]
 pub use fuzz::{fuzz_log, fuzz_row};
 pub use ids::{MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
 pub use log::record::{Delivery, MessageRef};
 pub use metrics::Metrics;
+pub use offline::Stats;
 pub use recovered::{Recovered, RecoveredDelivery, RecoveredSecret, RecoveredSession, StoredMessage};
 pub use redb::{BackendError, StorageBackend};
 pub use secret::KeySource;

@@ -89,7 +89,7 @@ impl From<DatabaseError> for LoadError {
     }
 }
 
-fn from_redb(error: impl Into<redb::Error>) -> LoadError {
+pub(crate) fn from_redb(error: impl Into<redb::Error>) -> LoadError {
     let error = error.into();
     let text = error.to_string();
     if let redb::Error::Io(error) = error
@@ -160,6 +160,16 @@ fn create_schema(database: &Database) -> Result<(), LoadError> {
     transaction.commit().map_err(from_redb)
 }
 
+/// Takes out the rows that every new file has.
+pub(crate) fn clear(database: &Database) -> Result<(), LoadError> {
+    let transaction = database.begin_write().map_err(from_redb)?;
+    for &table in Table::ALL {
+        let mut table = transaction.open_table(table.definition()).map_err(from_redb)?;
+        table.retain(|_, _| false).map_err(from_redb)?;
+    }
+    transaction.commit().map_err(from_redb)
+}
+
 fn put<R: Row>(transaction: &redb::WriteTransaction, row: &R) -> Result<(), LoadError> {
     let key = row.key();
     let mut table = transaction.open_table(R::TABLE.definition()).map_err(from_redb)?;
@@ -167,7 +177,7 @@ fn put<R: Row>(transaction: &redb::WriteTransaction, row: &R) -> Result<(), Load
     Ok(())
 }
 
-fn check_schema(database: &Database) -> Result<(), LoadError> {
+pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     match number(&transaction, meta::SCHEMA)? {
         Some(found) if found > SCHEMA_VERSION => Err(LoadError::SchemaTooNew(found)),
@@ -186,6 +196,21 @@ type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
     transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
+}
+
+/// The rows of a table that can be read, and what is wrong with the others.
+pub(crate) fn checked_rows<R: Row>(
+    transaction: &ReadTransaction,
+) -> Result<(Vec<R>, Vec<Corruption>), LoadError> {
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    for row in open(transaction, R::TABLE)?.iter()? {
+        let (key, value) = row?;
+        match read(key.value(), value.value()) {
+            Ok(row) => rows.push(row),
+            Err(corruption) => damaged.push(corruption),
+        }
+    }
+    Ok((rows, damaged))
 }
 
 fn rows<R: Row>(transaction: &ReadTransaction) -> Result<Vec<R>, LoadError> {
@@ -287,12 +312,4 @@ fn join_sessions(
         }
     };
     Ok(sessions.into_iter().map(join).collect())
-}
-
-/// Makes the file as small as it can be.
-pub(crate) fn compact(factory: &BackendFactory) -> Result<(), LoadError> {
-    let (mut database, _) = open_database(factory, 32 * 1024 * 1024)?;
-    // Each pass frees what the one before had to keep.
-    while database.compact().map_err(from_redb)? {}
-    Ok(())
 }

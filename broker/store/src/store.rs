@@ -23,7 +23,7 @@ use crate::writer::{OnCommit, Shared, Writer};
 use crate::{MessageId, SessionId, Ticket};
 
 /// Name of the database file within the data directory.
-const DATABASE_FILE: &str = "lotmq.redb";
+pub(crate) const DATABASE_FILE: &str = "lotmq.redb";
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -251,18 +251,6 @@ impl Store {
         if running.take().is_some_and(|running| running.thread.join().is_err()) {
             tracing::error!("store thread panicked");
         }
-    }
-
-    /// Rewrites the file of a closed store as small as it can be; takes seconds per GiB.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn compact(path: &Path) -> Result<(), OpenError> {
-        let _lock = directory::enter(path)?;
-        let file = path.join(DATABASE_FILE);
-        let factory = backend::factory(Durability::Fsync, file.clone());
-        let compacted = load::contained(|| load::compact(&factory));
-        compacted.map_err(|error| error.at(&file))
     }
 }
 

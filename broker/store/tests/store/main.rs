@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
 
 mod damage;
+mod export;
 mod faults;
 mod fixture;
 mod group_commit;

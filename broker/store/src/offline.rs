@@ -1,0 +1,200 @@
+//! What is done to a store that no broker has open: sizes, a check of everything, export, import, compacting.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use redb::{Database, ReadTransaction, ReadableDatabase};
+
+use crate::backend::{self, Durability};
+use crate::directory;
+use crate::error::{Corruption, ImportError, OpenError};
+use crate::export::{self, TableSize};
+use crate::load::{self, LoadError, from_redb};
+use crate::log::replay;
+use crate::store::{DATABASE_FILE, Store};
+use crate::table::{
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, Row, SecretRow,
+    SessionRow, SettingRow, SubscriptionRow, TABLES, TenantRow, UserRow,
+};
+
+/// Cache of these operations in bytes.
+const CACHE_BYTES: usize = 32 << 20;
+
+/// Sizes of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes of the file, holes included.
+    pub file_bytes: u64,
+    /// Bytes that it takes on the disk.
+    pub disk_bytes: u64,
+    /// Every table.
+    pub tables: Vec<TableSize>,
+}
+
+impl Store {
+    /// Sizes of a closed store.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn stats(path: &Path) -> Result<Stats, OpenError> {
+        use std::os::unix::fs::MetadataExt as _;
+        let file = path.join(DATABASE_FILE);
+        let tables = with_database(path, |database| {
+            let transaction = database.begin_read().map_err(from_redb)?;
+            sizes(&transaction)
+        })?;
+        let data = std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file, source })?;
+        Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
+    }
+
+    /// Reads everything in a closed store and says what is damaged: nothing if the list is empty.
+    ///
+    /// Run it in a process of its own: on a file that a lying disk has garbled redb may abort.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; damage that lets the file not be opened at all is one of them.
+    pub fn check(path: &Path) -> Result<Vec<Corruption>, OpenError> {
+        with_database(path, |database| {
+            let mut found = Vec::new();
+            if let Err(error) = database.check_integrity() {
+                note(&mut found, error.into())?;
+            }
+            let transaction = database.begin_read().map_err(from_redb)?;
+            rows(&transaction, &mut found)?;
+            let log = load::contained(|| {
+                let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
+                let index = replay::index(&transaction, sessions.iter().map(|session| session.id))?;
+                replay::queues(&transaction, &index).map(drop)
+            });
+            log.or_else(|error| note(&mut found, error))?;
+            Ok(found)
+        })
+    }
+
+    /// Writes the tables of these classes, and those that every backup has, as one stream.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::Io`] also when `out` takes no more.
+    pub fn export(
+        path: &Path,
+        classes: &[BackupClass],
+        out: &mut dyn Write,
+    ) -> Result<Vec<TableSize>, OpenError> {
+        with_database(path, |database| {
+            let transaction = database.begin_read().map_err(from_redb)?;
+            export::write(&transaction, classes, out)
+        })
+    }
+
+    /// Makes a new store of an exported stream. The directory must hold none.
+    ///
+    /// # Errors
+    /// See [`ImportError`]; nothing is left behind then.
+    pub fn import(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
+        let _lock = directory::enter(path).map_err(|error| ImportError::Load(error.to_string()))?;
+        let file = path.join(DATABASE_FILE);
+        if file.exists() {
+            return Err(ImportError::Exists(file));
+        }
+        let part = path.join("lotmq.redb.import");
+        if part.exists() {
+            std::fs::remove_file(&part)?;
+        }
+        let result = fill(&part, input);
+        if result.is_err() {
+            // What matters is said by the first error.
+            let _ = std::fs::remove_file(&part);
+        }
+        let sizes = result?;
+        std::fs::rename(&part, &file)?;
+        directory::sync(path)?;
+        Ok(sizes)
+    }
+
+    /// Rewrites the file of a closed store as small as it can be; takes seconds per GiB.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn compact(path: &Path) -> Result<(), OpenError> {
+        with_database(path, |database| {
+            // Each pass frees what the one before had to keep.
+            while database.compact().map_err(from_redb)? {}
+            Ok(())
+        })
+    }
+}
+
+/// Locks the directory and opens the file that must be there.
+fn with_database<T>(
+    path: &Path,
+    work: impl FnOnce(&mut Database) -> Result<T, LoadError>,
+) -> Result<T, OpenError> {
+    let file = path.join(DATABASE_FILE);
+    // Before the lock, which would make the directory.
+    std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file.clone(), source })?;
+    let _lock = directory::enter(path)?;
+    let factory = backend::factory(Durability::Fsync, file.clone());
+    let done = load::contained(|| {
+        let (mut database, _) = load::open_database(&factory, CACHE_BYTES)?;
+        work(&mut database)
+    });
+    done.map_err(|error| error.at(&file))
+}
+
+/// Makes a database of the stream and reads all of it once.
+fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
+    let factory = backend::factory(Durability::Fsync, part.to_owned());
+    let failed = |error: LoadError| ImportError::Load(error.to_string());
+    let (database, _) = load::open_database(&factory, CACHE_BYTES).map_err(failed)?;
+    load::clear(&database).map_err(failed)?;
+    let sizes = export::read(&database, input)?;
+    load::check_schema(&database).map_err(failed)?;
+    load::load(database).map(drop).map_err(failed)?;
+    Ok(sizes)
+}
+
+fn sizes(transaction: &ReadTransaction) -> Result<Vec<TableSize>, LoadError> {
+    TABLES
+        .iter()
+        .map(|info| {
+            let mut size = TableSize { name: info.name, rows: 0, bytes: 0 };
+            export::each_row(transaction, info.name, |key, value| {
+                size.rows += 1;
+                size.bytes += (key.len() + value.len()) as u64;
+                Ok(())
+            })?;
+            Ok(size)
+        })
+        .collect()
+}
+
+/// Keeps damage and hands on other errors.
+fn note(found: &mut Vec<Corruption>, error: LoadError) -> Result<(), LoadError> {
+    match error {
+        LoadError::Corrupted(corruption) => found.push(corruption),
+        LoadError::SchemaTooNew(_) | LoadError::InUse | LoadError::Io(_) => return Err(error),
+    }
+    Ok(())
+}
+
+fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
+    fn of<R: Row>(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
+        match load::contained(|| load::checked_rows::<R>(transaction)) {
+            Ok((_, damaged)) => found.extend(damaged),
+            Err(error) => note(found, error)?,
+        }
+        Ok(())
+    }
+    of::<MetaRow>(transaction, found)?;
+    of::<TenantRow>(transaction, found)?;
+    of::<SessionRow>(transaction, found)?;
+    of::<SubscriptionRow>(transaction, found)?;
+    of::<RetainedRow>(transaction, found)?;
+    of::<KeepRow>(transaction, found)?;
+    of::<DefinitionRow>(transaction, found)?;
+    of::<ModuleRow>(transaction, found)?;
+    of::<UserRow>(transaction, found)?;
+    of::<SettingRow>(transaction, found)?;
+    of::<EnvironmentRow>(transaction, found)?;
+    of::<SecretRow>(transaction, found)
+}
