@@ -14,6 +14,7 @@ mod metrics;
 mod modules;
 mod slow_client;
 mod start;
+mod store_tools;
 mod system_topics;
 
 use lotmq_test_support::{Broker, BrokerOptions};

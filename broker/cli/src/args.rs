@@ -10,6 +10,7 @@ use crate::demo::DemoArgs;
 use crate::publish::PubArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
+use crate::store::StoreArgs;
 use crate::subscribe::SubArgs;
 
 /// An MQTT broker that runs your logic, written in LoT, inside it.
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Pub(PubArgs),
     Sub(SubArgs),
     Config(ConfigArgs),
+    Store(StoreArgs),
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod output;
 mod publish;
 mod run;
 mod serve;
+mod store;
 mod subscribe;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Pub(args) => publish::publish(&args),
         Command::Sub(args) => subscribe::subscribe(&args),
         Command::Config(args) => config_show::config(&args),
+        Command::Store(args) => store::store(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -1,0 +1,179 @@
+//! `lotmq store`: looks after the data directory of a broker that is stopped.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use lotmq_store::{BackupClass, Store, TableSize};
+
+use crate::config_show::PlaceArgs;
+use crate::exit::Exit;
+use crate::output;
+
+/// Look after what a stopped broker has stored.
+///
+/// Exit codes: 0 done, 1 it failed or damage was found, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Print the size of the file and of each table
+    Stats(Place),
+    /// Read everything and say what is damaged
+    Check(Place),
+    /// Rewrite the file as small as it can be; takes seconds per GiB
+    Compact(Place),
+    /// Write everything to one file; the key of the secrets, secret.key, is not in it
+    Export(ExportArgs),
+    /// Make a store of an exported file; the data directory must hold none
+    Import(ImportArgs),
+}
+
+#[derive(Args, Debug)]
+struct Place {
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Args, Debug)]
+struct ExportArgs {
+    /// File to write; `-` is standard output
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Parts to leave out
+    #[arg(long, value_delimiter = ',', value_name = "PART,…")]
+    without: Vec<Part>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Args, Debug)]
+struct ImportArgs {
+    /// File to read; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// A part of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Definitions, modules, users, settings and environment variables
+    Configuration,
+    /// Retained messages and kept values
+    Messages,
+    /// Sessions with their subscriptions and queues
+    Sessions,
+    /// Secrets, as they are encrypted
+    Secrets,
+}
+
+impl Part {
+    fn class(self) -> BackupClass {
+        match self {
+            Self::Configuration => BackupClass::Configuration,
+            Self::Messages => BackupClass::Messages,
+            Self::Sessions => BackupClass::Sessions,
+            Self::Secrets => BackupClass::Secret,
+        }
+    }
+}
+
+pub(crate) fn store(args: &StoreArgs) -> anyhow::Result<Exit> {
+    match &args.command {
+        StoreCommand::Stats(Place { place }) => stats(&directory(place)?),
+        StoreCommand::Check(Place { place }) => check(&directory(place)?),
+        StoreCommand::Compact(Place { place }) => compact(&directory(place)?),
+        StoreCommand::Export(args) => export(args),
+        StoreCommand::Import(args) => import(args),
+    }
+}
+
+fn directory(place: &PlaceArgs) -> anyhow::Result<PathBuf> {
+    Ok(place.load(Vec::new())?.store_path().parent().map(Path::to_owned).unwrap_or_default())
+}
+
+fn stats(directory: &Path) -> anyhow::Result<Exit> {
+    let stats = Store::stats(directory)?;
+    output::line(&format!("file     {} bytes, {} on the disk", stats.file_bytes, stats.disk_bytes))?;
+    output::line(tables(&stats.tables).trim_end())?;
+    Ok(Exit::Success)
+}
+
+fn tables(sizes: &[TableSize]) -> String {
+    let mut text = format!("{:<16}{:>12}{:>16}\n", "table", "rows", "bytes");
+    for TableSize { name, rows, bytes } in sizes {
+        text.push_str(&format!("{name:<16}{rows:>12}{bytes:>16}\n"));
+    }
+    text
+}
+
+fn check(directory: &Path) -> anyhow::Result<Exit> {
+    let damaged = Store::check(directory)?;
+    for corruption in &damaged {
+        output::line(&format!("damaged: {corruption}"))?;
+    }
+    if damaged.is_empty() {
+        output::line("no damage found")?;
+        return Ok(Exit::Success);
+    }
+    Ok(Exit::Failure)
+}
+
+fn compact(directory: &Path) -> anyhow::Result<Exit> {
+    let before = Store::stats(directory)?.file_bytes;
+    Store::compact(directory)?;
+    let after = Store::stats(directory)?.file_bytes;
+    output::line(&format!("{before} bytes before, {after} now"))?;
+    Ok(Exit::Success)
+}
+
+fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
+    let directory = directory(&args.place)?;
+    let wanted = Part::value_variants().iter().filter(|part| !args.without.contains(part));
+    let classes: Vec<BackupClass> = wanted.map(|part| part.class()).collect();
+    let sizes = if args.file.as_os_str() == "-" {
+        Store::export(&directory, &classes, &mut io::stdout().lock())?
+    } else {
+        export_to(&args.file, |out| Ok(Store::export(&directory, &classes, out)?))?
+    };
+    let rows: u64 = sizes.iter().map(|size| size.rows).sum();
+    output::note(&format!("{rows} rows; keep secret.key beside it if there are secrets"));
+    Ok(Exit::Success)
+}
+
+/// Makes a file for its owner only, as it holds what the store does. A half one must not be taken for a whole one and is removed.
+fn export_to<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = created.with_context(|| format!("cannot make {}", path.display()))?;
+    let written = write(&mut BufWriter::new(&file)).and_then(|written| {
+        file.sync_all().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(written)
+    });
+    if written.is_err() {
+        // What matters is said by the first error.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
+    let directory = directory(&args.place)?;
+    let mut input: Box<dyn Read> = if args.file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let opened = File::open(&args.file);
+        Box::new(BufReader::new(opened.with_context(|| format!("cannot read {}", args.file.display()))?))
+    };
+    let sizes = Store::import(&directory, &mut *input)?;
+    output::line(tables(&sizes).trim_end())?;
+    Ok(Exit::Success)
+}
