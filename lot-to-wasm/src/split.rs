@@ -1,7 +1,8 @@
 //! Splitting a text into entities (LoT reference §1).
 //!
-//! An entity starts at a line whose first character begins `DEFINE`; the text before the first one belongs to it when it is only comments
-//! and blank lines. Comments are looked through, so a `DEFINE` inside one starts nothing.
+//! An entity starts at a line whose first character begins `DEFINE`, or at the comment lines directly above it, and ends before the next one
+//! without the blank lines there (commands reference §4). Comments are looked through, so a `DEFINE` inside one starts nothing. A text
+//! with one entity and nothing else is kept whole.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use std::ops::Range;
 pub(crate) struct Slices {
     /// Text before the first entity that is more than comments; empty range otherwise.
     pub(crate) outside: Range<usize>,
-    /// One range per entity, in order, each to the start of the next.
+    /// One range per entity, in order.
     pub(crate) entities: Vec<Range<usize>>,
 }
 
@@ -19,35 +20,53 @@ pub(crate) fn split(text: &str) -> Slices {
     let mut starts = Vec::new();
     let mut first_code = None;
     let mut in_comment = false;
+    // Where the comment lines begin that end right above.
+    let mut comment = None;
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     while at < text.len() {
         let rest = text.get(at..).unwrap_or("");
-        let length = rest.find(['\n', '\r']).map_or(rest.len(), |index| index + 1);
-        let line = rest.get(..length).unwrap_or("");
-        if !in_comment && begins_entity(line) {
-            starts.push(at);
+        let line = rest.get(..line_len(rest)).unwrap_or("");
+        let is_start = !in_comment && begins_entity(line);
+        if is_start {
+            starts.push(comment.unwrap_or(at));
         }
+        let is_blank = !in_comment && line.trim().is_empty();
         let has_code = scan_line(line, &mut in_comment);
         if has_code && first_code.is_none() {
             first_code = Some(at);
         }
-        at += length;
+        comment = (!has_code && !is_blank).then(|| comment.unwrap_or(at));
+        at += line.len();
     }
     slices(text, &starts, first_code)
+}
+
+/// Bytes of the first line, its end included.
+fn line_len(text: &str) -> usize {
+    text.find(['\n', '\r']).map_or(text.len(), |end| {
+        let is_pair = text.get(end..).is_some_and(|rest| rest.starts_with("\r\n"));
+        end + if is_pair { 2 } else { 1 }
+    })
 }
 
 fn slices(text: &str, starts: &[usize], first_code: Option<usize>) -> Slices {
     let Some(first) = starts.first().copied() else {
         return Slices { outside: first_code.map_or(0..0, |_| 0..text.len()), entities: Vec::new() };
     };
-    let has_outside = first_code.is_some_and(|code| code < first);
-    let mut bounds = starts.to_vec();
-    if !has_outside && let Some(first) = bounds.first_mut() {
-        *first = 0;
+    let outside = if first_code.is_some_and(|code| code < first) { 0..first } else { 0..0 };
+    if starts.len() == 1 && outside.is_empty() {
+        return Slices { outside, entities: std::iter::once(0..text.len()).collect() };
     }
-    let ends = bounds.iter().skip(1).copied().chain([text.len()]);
-    let entities = bounds.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
-    Slices { outside: if has_outside { 0..first } else { 0..0 }, entities }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let entities = starts.iter().copied().zip(ends).map(|(start, end)| without_blank_end(text, start..end));
+    Slices { entities: entities.collect(), outside }
+}
+
+/// The slice without blank lines at its end.
+fn without_blank_end(text: &str, range: Range<usize>) -> Range<usize> {
+    let slice = text.get(range.clone()).unwrap_or("");
+    let filled = slice.trim_end().len();
+    range.start..range.start + filled + line_len(slice.get(filled..).unwrap_or(""))
 }
 
 /// Whether the line's first word is DEFINE, in any case.
@@ -99,18 +118,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entities_start_at_define_in_column_one() {
+    fn entities_start_at_define_in_column_one_or_the_comment_above() {
         for (text, outside, entities) in [
             ("", 0..0, &[][..]),
             ("-- only a comment\n", 0..0, &[]),
             ("DEFINE A\nx\nDEFINE B\n", 0..0, &[(0, 11), (11, 20)]),
-            ("-- c\n\nDEFINE A\r\n", 0..0, &[(0, 16)]),
+            ("-- c\n\nDEFINE A\r\n\n", 0..0, &[(0, 17)]),
             ("x\nDEFINE A", 0..2, &[(2, 10)]),
             ("/*\nDEFINE A\n*/\nDEFINE B", 0..0, &[(0, 23)]),
             ("DEFINE A\n    DEFINE B", 0..0, &[(0, 21)]),
             ("DEFINED\n", 0..8, &[]),
             ("DEFINE A\n \"/*\"\nDEFINE B", 0..0, &[(0, 15), (15, 23)]),
             ("\u{feff}DEFINE A", 0..0, &[(0, 11)]),
+            // Comments directly above belong to what follows, others to what is before them.
+            ("DEFINE A\n-- b\n\n/* c\n\nd */\nDEFINE B\n\n", 0..0, &[(0, 14), (15, 35)]),
+            ("-- file\r\n\r\n-- a\r\nDEFINE A\r\n \r\nDEFINE B", 0..0, &[(11, 27), (30, 38)]),
+            ("x -- no\n-- yes\nDEFINE A\n\n", 0..8, &[(8, 24)]),
         ] {
             let entities = entities.iter().map(|(start, end)| *start..*end).collect();
             assert_eq!(split(text), Slices { outside, entities }, "{text:?}");

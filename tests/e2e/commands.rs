@@ -180,3 +180,34 @@ fn source_and_error_topics_follow_the_life_of_an_action() {
     broker.command_ok("-removeAction Life");
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
 }
+
+#[test]
+fn each_entity_of_a_body_is_published_as_its_own_slice() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/+", QoS::AtLeastOnce).unwrap();
+    let body = |name: &str, payload: &str| {
+        format!("DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH {payload}\n")
+    };
+    let (one, two, three) = (body("One", "1"), body("Two", ""), body("Three", "3"));
+    let text =
+        format!("-- the file\n\n-- first\n{one}-- after it\n\n-- second\n{two}\n\n-- third\n{three}\n\n");
+    let reply = broker.command(&format!("-addAction {text}"));
+    assert!(!reply.success());
+    assert_eq!(
+        (reply.0["entityName"].as_str(), reply.message()),
+        (Some("One"), "Action 'One' added successfully!")
+    );
+    assert_eq!(reply.data()["entities"][1]["errors"][0]["line"], 12, "{reply:?}");
+    let mut published: Vec<(String, String)> = (0..2)
+        .map(|_| root.receive(WAIT_MAX).unwrap().unwrap())
+        .map(|message| (message.topic.clone(), message.text()))
+        .collect();
+    published.sort();
+    let topic = |name: &str| format!("$SYS/Coreflux/Actions/{name}");
+    let expected = [
+        (topic("One"), format!("-- first\n{one}-- after it\n")),
+        (topic("Three"), format!("-- third\n{three}")),
+    ];
+    assert_eq!(published, expected);
+}
