@@ -211,3 +211,14 @@ fn each_entity_of_a_body_is_published_as_its_own_slice() {
     ];
     assert_eq!(published, expected);
 }
+
+#[test]
+fn an_entity_beside_other_text_is_told_to_be_added() {
+    let broker = broker();
+    let text = "DEFIN ACTION A\nDEFINE ACTION B\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
+    let reply = broker.command(&format!("-addAction {text}"));
+    assert!(!reply.success());
+    assert!(reply.message().starts_with("Parsing error: "), "{reply:?}");
+    assert_eq!(reply.data(), &json!({"entities":[{"type":"Action","name":"B","success":true,"errors":[]}]}));
+    assert_eq!(broker.command_ok("-listEntities").data()[0]["name"], "B");
+}

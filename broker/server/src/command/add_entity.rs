@@ -35,7 +35,8 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics } = compilation;
-    let is_alone = entities.len() == 1;
+    // With text beside it, the reply must tell that the one entity was added all the same.
+    let is_alone = entities.len() == 1 && outside.is_empty();
     let mut outcomes = Vec::with_capacity(entities.len());
     for entity in entities {
         let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
