@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use serde_json::Value;
 
-use crate::broker;
+use crate::{LOTMQ, broker};
 
 /// The example guest as a core module, which its toolchain makes.
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
@@ -86,9 +87,99 @@ fn what_does_not_fit_is_refused_with_its_code() {
         assert_eq!(reply.code(), code, "{reply:?}");
         assert!(reply.message().contains(message), "{reply:?}");
     }
-    broker.command_ok(&format!("-addModule there -world action -replace wasm64:{good}"));
+    broker.command_ok(&format!("-addModule there -world action -replace -tenant default wasm64:{good}"));
+    assert_eq!(broker.command_ok("-listModules -tenant default").message(), "1 module(s).");
+    assert_eq!(broker.command_ok("-moduleInfo -tenant default there").data()["tenant"], "default");
+    for command in ["listModules", "moduleInfo there", "removeModule there"] {
+        let reply = broker.command(&format!("-{command} -tenant other"));
+        assert_eq!((reply.code(), reply.message()), ("TENANT_NOT_FOUND", "Tenant 'other' not found."));
+        let reply = broker.command(&format!("-{command} -tenant"));
+        assert_eq!(reply.code(), "MISSING_ARGUMENT", "{reply:?}");
+    }
+    assert_eq!(broker.command("-moduleInfo there -force").code(), "TOO_MANY_ARGUMENTS");
+    broker.command_ok("-removeModule there -force");
     for verb in ["removeModule", "moduleInfo", "enableModule", "disableModule"] {
         let reply = broker.command(&format!("-{verb} nope"));
         assert_eq!((reply.code(), reply.message()), ("MODULE_NOT_FOUND", "Module 'nope' not found."));
     }
+}
+
+/// What `lotmq compile` writes is a component like any other; what it writes for the broker's own cache is not.
+#[test]
+fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let program =
+        "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"scaled/up\" WITH PAYLOAD + 1\n";
+    let compiled = |name: &str, options: &[&str]| {
+        let path = folder.path().join(name);
+        let arguments = [&["compile", "-", "-o", path.to_str().unwrap()], options].concat();
+        Program::start_with_input(LOTMQ, &arguments, program).unwrap().wait().output();
+        STANDARD.encode(std::fs::read(&path).unwrap())
+    };
+    let upload =
+        |options: &str, base64: &str| broker.command(&format!("-addModule up {options} wasm64:{base64}"));
+    let good = compiled("up.wasm", &[]);
+    assert!(upload("-world action", &good).success());
+    let linked = upload("-world action -replace", &compiled("linked.wasm", &["--linked"]));
+    assert_eq!(linked.code(), "LINKED_COMPONENT", "{linked:?}");
+    assert!(linked.message().contains("Compile it without --linked."), "{linked:?}");
+    // The former one runs on; its facts name the trigger.
+    assert_eq!(scaled(&broker, "4"), "5");
+}
+
+#[test]
+fn errors_of_a_module_are_retained_until_it_is_replaced() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.wasm");
+    let program = "DEFINE ACTION Wrong\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC PAYLOAD WITH 1\n";
+    let arguments = ["compile", "-", "-o", path.to_str().unwrap()];
+    Program::start_with_input(LOTMQ, &arguments, program).unwrap().wait().output();
+    let upload = format!(
+        "-addModule wrong -world action -replace wasm64:{}",
+        STANDARD.encode(std::fs::read(&path).unwrap())
+    );
+    broker.command_ok(&upload);
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Modules/wrong/Error", QoS::AtLeastOnce).unwrap();
+    root.publish(&Publication::new("raw/1", "a/#")).unwrap();
+    let error: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!((&error["action"], &error["trigger"]["payload"]), (&"wrong".into(), &"a/#".into()), "{error}");
+    let mut late = broker.root("late");
+    late.subscribe_to("$SYS/Coreflux/Modules/+/Error", QoS::AtLeastOnce).unwrap();
+    assert!(late.receive(WAIT_MAX).unwrap().unwrap().retain);
+    broker.command_ok(&upload);
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
+}
+
+#[test]
+fn topics_tell_of_a_module_until_it_is_removed() {
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Modules/scale", QoS::AtLeastOnce).unwrap();
+    let added = broker.command_ok(&format!("-addModule scale -world action -on raw/# wasm64:{}", scale()));
+    let told: Value = serde_json::from_str(&root.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!(told, *added.data());
+    let keys: Vec<&String> = told.as_object().unwrap().keys().collect();
+    let expected = [
+        "name",
+        "tenant",
+        "world",
+        "version",
+        "sha256",
+        "bytes",
+        "state",
+        "installedUtc",
+        "usedBy",
+        "calls",
+        "traps",
+    ];
+    assert_eq!(keys, expected);
+    let mut late = broker.root("late");
+    late.subscribe_to("$SYS/Coreflux/Modules/+", QoS::AtLeastOnce).unwrap();
+    let retained = late.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(retained.retain && retained.text().contains(r#""state":"enabled""#), "{}", retained.text());
+    broker.command_ok("-removeModule scale");
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
 }

@@ -31,7 +31,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeModule",
-    usage: "<name>",
+    usage: "<name> [-tenant t] [-force]",
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     summary: "Removes a module.",
     example: "-removeModule scale",
@@ -40,7 +40,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listModules",
-    usage: "",
+    usage: "[-tenant t]",
     permission: Permission::CommandCall,
     summary: "Lists modules.",
     example: "-listModules",
@@ -49,7 +49,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static INFO: Verb = Verb {
     name: "moduleInfo",
-    usage: "<name>",
+    usage: "<name> [-tenant t]",
     permission: Permission::CommandCall,
     summary: "Tells digest, state and figures of a module.",
     example: "-moduleInfo scale",
@@ -138,13 +138,16 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<(), Re
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
     let mut batch = Batch::new();
-    modules::install(call.tenant, call.broker, module, OnExisting::Replace, &mut batch)
+    let installed = modules::install(call.tenant, call.broker, module, OnExisting::Replace, &mut batch)
         .map_err(|error| refused(&error))?;
+    if installed.replaced.as_deref().is_some_and(has_error) {
+        call.changed(format!("{}/Error", topic(&name)), Vec::new());
+    }
     call.commit(batch)
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
+    let name = named(call)?;
     call.about(EntityType::Module, &name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
@@ -161,7 +164,9 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
+    if !without_options(call)?.is_empty() {
+        return Err(call.too_many_arguments());
+    }
     let all = call.tenant.modules.all();
     let rows: Vec<Value> = all.iter().map(|module| modules::info(call.tenant, module)).collect();
     let message = match rows.len() {
@@ -172,7 +177,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
+    let name = named(call)?;
     call.about(EntityType::Module, &name);
     let module = call.tenant.modules.get(&name).ok_or_else(|| not_found(&name))?;
     Ok(Done::new(format!("Module '{name}'.")).with_data(modules::info(call.tenant, &module)))
@@ -189,6 +194,34 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
         call.commit(batch)?;
     }
     tell(call, &name, if is_disabled { "disabled" } else { "enabled" })
+}
+
+/// The one argument beside options.
+fn named(call: &Call<'_>) -> Result<String, Refusal> {
+    let mut rest = without_options(call)?;
+    match rest.len() {
+        0 => Err(missing_argument(call.verb, "name")),
+        1 => Ok(rest.swap_remove(0)),
+        _ => Err(call.too_many_arguments()),
+    }
+}
+
+/// The arguments but for `-tenant <t>`, which must be one's own, and `-force`: no route can use a module yet, so nothing needs force.
+fn without_options(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
+    let mut rest = Vec::new();
+    let mut arguments = call.all_arguments()?.into_iter();
+    while let Some(argument) = arguments.next() {
+        match super::text::normalized_verb(&argument).as_deref() {
+            Some("tenant") => {
+                let tenant = arguments.next();
+                let tenant = tenant.ok_or_else(|| missing_argument(call.verb, "value of -tenant"))?;
+                own_tenant(call, &tenant)?;
+            }
+            Some("force") if call.verb.name == REMOVE.name => {}
+            _ => rest.push(argument),
+        }
+    }
+    Ok(rest)
 }
 
 /// Publishes and answers what a module is now.
