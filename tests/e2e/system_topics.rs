@@ -204,3 +204,45 @@ fn a_configuration_by_message_is_refused_by_name() {
     assert_eq!(reply["command"], "ConfigNew");
     assert_eq!(reply["errors"][0]["code"], "NOT_AVAILABLE");
 }
+
+#[test]
+fn the_monitoring_tree_has_the_names_of_mosquitto() {
+    let broker = broker();
+    let mut reader = broker.client("reader");
+    reader.subscribe_to("sized", QoS::AtLeastOnce).unwrap();
+    let large = Publication::new("sized", vec![b'x'; 100_000]).qos(QoS::AtLeastOnce);
+    broker.client("writer").publish(&large).unwrap();
+    assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().payload.len(), 100_000);
+    let found = snapshot(&mut broker.client("monitor"), "$SYS/#");
+    let mut expected: Vec<String> = [
+        "version uptime timestamp clients/total clients/connected clients/active clients/disconnected",
+        "clients/inactive clients/expired clients/maximum messages/received messages/sent messages/stored",
+        "messages/inflight publish/messages/received publish/messages/sent publish/messages/dropped",
+        "publish/bytes/received publish/bytes/sent bytes/received bytes/sent subscriptions/count",
+        "shared_subscriptions/count store/messages/count store/messages/bytes heap/current heap/maximum",
+    ]
+    .iter()
+    .flat_map(|names| names.split(' ').map(str::to_owned))
+    .collect();
+    expected.push("retained messages/count".to_owned());
+    for load in ["messages", "publish", "bytes"] {
+        expected.extend(["received", "sent"].map(|way| format!("load/{load}/{way}")));
+    }
+    expected.extend(["publish/dropped", "connections", "sockets"].map(|load| format!("load/{load}")));
+    let (loads, mut expected): (Vec<_>, Vec<_>) =
+        expected.into_iter().partition(|name| name.starts_with("load/"));
+    for window in ["1min", "5min", "15min"] {
+        expected.extend(loads.iter().map(|name| format!("{name}/{window}")));
+    }
+    expected.sort();
+    let topics: Vec<&str> = found.keys().filter_map(|topic| topic.strip_prefix("$SYS/broker/")).collect();
+    assert_eq!(topics, expected);
+    let text = |name: &str| found[&format!("$SYS/broker/{name}")].text();
+    let number = |name: &str| text(name).parse::<u64>().unwrap();
+    assert!(text("version").starts_with("lotmq ") && text("uptime").ends_with(" seconds"));
+    assert!(text("load/publish/received/1min").split_once('.').is_some_and(|(_, after)| after.len() == 2));
+    assert_eq!(number("clients/connected"), 2);
+    // Payloads alone here, everything there.
+    assert_eq!((number("publish/bytes/received"), number("publish/bytes/sent")), (100_000, 100_000));
+    assert!(number("bytes/sent") > 100_000 && number("bytes/received") > 100_000);
+}

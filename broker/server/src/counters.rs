@@ -60,6 +60,8 @@ counters! {
     publish_bytes_received;
     /// Application Messages sent to Clients.
     publish_sent;
+    /// Payload bytes of messages sent to Clients.
+    publish_bytes_sent;
     /// Application Messages that guests and the broker itself published.
     publish_internal;
     /// Messages of QoS 0 dropped because a Client did not read.
@@ -123,6 +125,7 @@ pub(crate) struct TurnCounts {
     pub(crate) publish_bytes_received: u64,
     pub(crate) publish_internal: u64,
     pub(crate) publish_sent: u64,
+    pub(crate) publish_bytes_sent: u64,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
 }
@@ -140,6 +143,7 @@ impl TurnCounts {
             (&mut self.publish_bytes_received, &counters.publish_bytes_received),
             (&mut self.publish_internal, &counters.publish_internal),
             (&mut self.publish_sent, &counters.publish_sent),
+            (&mut self.publish_bytes_sent, &counters.publish_bytes_sent),
             (&mut self.bytes_received, &counters.bytes_received),
             (&mut self.bytes_sent, &counters.bytes_sent),
         ] {

@@ -269,7 +269,13 @@ impl Variants {
         let index = usize::from(has_properties) * 6 + qos as usize * 2 + usize::from(retain);
         *self.0[index].get_or_insert_with(|| match publication.in_place {
             Some(packet) if packet.has_properties == has_properties && publication.qos == qos && !retain => {
-                Piece { head: packet.packet, packet_id_at: packet.packet_id_at, payload: Span::EMPTY }
+                let payload_bytes = publication.payload.len();
+                Piece {
+                    head: packet.packet,
+                    packet_id_at: packet.packet_id_at,
+                    payload: Span::EMPTY,
+                    payload_bytes,
+                }
             }
             _ => encode(arena, publication, has_properties, qos, retain, identifiers),
         })
@@ -309,7 +315,8 @@ fn encode(
     });
     let packet_id_at =
         layout.packet_id_offset.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB"));
-    Piece { head, packet_id_at, payload: if copies_payload { Span::EMPTY } else { publication.payload } }
+    let payload = if copies_payload { Span::EMPTY } else { publication.payload };
+    Piece { head, packet_id_at, payload, payload_bytes: payload_len }
 }
 
 fn received(properties: &[u8]) -> Properties<'_> {

@@ -60,6 +60,7 @@ pub(crate) fn drain(
                     continue;
                 }
                 turn.counts.publish_sent += 1;
+                turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
                 let sent = Sent { message: queued.stored_id(), qos, packet_id };
                 if !dup && sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
                     room = room.saturating_sub(span.len());
@@ -155,6 +156,7 @@ fn replay(
             continue;
         }
         turn.counts.publish_sent += 1;
+        turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
         room = room.saturating_sub(span.len());
         push(span);
     }

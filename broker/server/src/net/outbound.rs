@@ -267,12 +267,13 @@ impl Delivery {
                     let drain_room = if is_blocked { 0 } else { room };
                     goes_on = drain(client, state, drain_room, turn, &mut |span| self.push(span));
                 }
-                &Item::Plain { span, messages } => {
+                &Item::Plain { span, messages, payload_bytes } => {
                     if messages > 0 {
                         plain_passes = !is_blocked || span.len() <= room;
                     }
                     if plain_passes {
                         turn.counts.publish_sent += u64::from(messages);
+                        turn.counts.publish_bytes_sent += payload_bytes;
                         room = room.saturating_sub(span.len());
                         self.push(span);
                     } else {
@@ -291,6 +292,7 @@ impl Delivery {
                     match offer {
                         Offer::Send(packet_id) => {
                             turn.counts.publish_sent += 1;
+                            turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
                             room = room.saturating_sub(piece.len());
                             // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
                             let is_again = last_message.replace(*message) == Some(*message);

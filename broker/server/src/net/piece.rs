@@ -14,6 +14,8 @@ pub(crate) struct Piece {
     pub(crate) packet_id_at: Option<u32>,
     /// The payload where it was not copied behind the head.
     pub(crate) payload: Span,
+    /// Length of the payload, wherever it lies.
+    pub(crate) payload_bytes: usize,
 }
 
 impl Piece {
@@ -40,6 +42,8 @@ pub(crate) enum Item {
         span: Span,
         /// How many begin in them.
         messages: u32,
+        /// Bytes of their payloads.
+        payload_bytes: u64,
     },
     /// What waits in the session, as far as there is room.
     Drain,
@@ -74,17 +78,19 @@ impl Items {
     }
 
     pub(crate) fn plain(&mut self, piece: &Piece) {
-        if let Some(Item::Plain { span, messages }) = self.0.last_mut()
+        let bytes = piece.payload_bytes as u64;
+        if let Some(Item::Plain { span, messages, payload_bytes }) = self.0.last_mut()
             && *messages > 0
             && span.touches(piece.head)
         {
             *span = span.joined(piece.head);
             *messages += 1;
+            *payload_bytes += bytes;
         } else {
-            self.0.push(Item::Plain { span: piece.head, messages: 1 });
+            self.0.push(Item::Plain { span: piece.head, messages: 1, payload_bytes: bytes });
         }
         if piece.payload.len() > 0 {
-            self.0.push(Item::Plain { span: piece.payload, messages: 0 });
+            self.0.push(Item::Plain { span: piece.payload, messages: 0, payload_bytes: 0 });
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> 
         ("publish/messages/sent", counters.publish_sent.get()),
         ("publish/messages/dropped", dropped(counters)),
         ("publish/bytes/received", counters.publish_bytes_received.get()),
-        ("publish/bytes/sent", counters.bytes_sent.get()),
+        ("publish/bytes/sent", counters.publish_bytes_sent.get()),
         ("bytes/received", counters.bytes_received.get()),
         ("bytes/sent", counters.bytes_sent.get()),
         ("subscriptions/count", tenant.subscriptions() as u64),
