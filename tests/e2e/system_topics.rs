@@ -246,3 +246,32 @@ fn the_monitoring_tree_has_the_names_of_mosquitto() {
     assert_eq!((number("publish/bytes/received"), number("publish/bytes/sent")), (100_000, 100_000));
     assert!(number("bytes/sent") > 100_000 && number("bytes/received") > 100_000);
 }
+
+#[test]
+fn sessions_whose_queue_is_full_are_told() {
+    let broker = options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "10").start();
+    let mut lazy = broker.connect(&ConnectOptions::new("lazy").clean_start(false));
+    lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();
+    lazy.disconnect().unwrap();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Comms/Sessions", QoS::AtLeastOnce).unwrap();
+    let mut publisher = broker.client("publisher");
+    for number in 0..15 {
+        publisher.publish(&Publication::new("orders", number.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let listing = &snapshot(&mut broker.root("late"), "$SYS/Coreflux/Comms/Sessions");
+    let listing: Value = serde_json::from_str(&listing["$SYS/Coreflux/Comms/Sessions"].text()).unwrap();
+    let lazy = listing.as_array().unwrap().iter().find(|row| row["clientId"] == "lazy").unwrap();
+    let keys: Vec<&String> = lazy.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["clientId", "connected", "expirySec", "queued", "inflight"]);
+    let mut dropped = 0;
+    eventually("word of what was dropped", || {
+        let message = root.receive(WAIT_MAX).unwrap().unwrap();
+        let told: Value = serde_json::from_str(&message.text()).unwrap();
+        if told["event"] == "queue_full" {
+            assert_eq!((&told["clientId"], message.retain), (&"lazy".into(), false), "{told}");
+            dropped += told["dropped"].as_u64().unwrap();
+        }
+        (dropped == 5).then_some(())
+    });
+}

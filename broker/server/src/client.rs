@@ -23,6 +23,7 @@ use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::retain::Replay;
 use crate::subscription::{Identifiers, Options, Subscriptions};
+use crate::sys::Dropped;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -37,6 +38,7 @@ pub(crate) struct Client {
     /// [`Wire`] of the live connection.
     wire: AtomicU64,
     is_durable: AtomicBool,
+    pub(crate) dropped: Dropped,
     pub(crate) state: Mutex<ClientState>,
 }
 
@@ -130,6 +132,7 @@ impl Client {
             number,
             wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
+            dropped: Dropped::default(),
             state: Mutex::new(state),
         }
     }
@@ -265,6 +268,7 @@ impl Client {
     /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store.
     pub(crate) fn queue_full(&self, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
         turn.broker.counters.queue_full_dropped.add(1);
+        self.tenant.full_queues.note(&self.client_id, &self.dropped);
         if self.is_durable()
             && let Some(message) = message
         {

@@ -133,7 +133,7 @@ fn replay(
                 Offer::Send(packet_id) => Some(packet_id),
                 Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => continue,
                 Offer::Refused(_) => {
-                    turn.broker.counters.queue_full_dropped.add(1);
+                    client.queue_full(None, turn);
                     continue;
                 }
             }

@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::modules::Modules;
 use crate::route::{Route, Target};
 use crate::subscription::{Index, Options, SharedGroup, Subscriber};
-use crate::sys::Counted;
+use crate::sys::{Counted, FullQueues};
 use crate::variables::Variables;
 
 /// See the module's documentation.
@@ -32,6 +32,7 @@ pub(crate) struct Tenant {
     /// Subscriptions to `$share/…`.
     shared: AtomicUsize,
     pub(crate) counted: Counted,
+    pub(crate) full_queues: FullQueues,
     pub(crate) retained: RwLock<RetainedIndex<Arc<Message>>>,
     pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
     pub(crate) users: Arc<Directory>,
@@ -60,6 +61,7 @@ impl Tenant {
             generation: AtomicU64::new(1),
             shared: AtomicUsize::new(0),
             counted: Counted::default(),
+            full_queues: FullQueues::default(),
             retained: RwLock::new(RetainedIndex::new()),
             sessions: Mutex::new(HashMap::new()),
             users,

@@ -17,7 +17,7 @@ use super::figures::Figures;
 use super::listing::Listings;
 use super::load::Loads;
 use super::time::utc_text;
-use super::{monitor, process};
+use super::{full_queues, monitor, process};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::net::turn::Turn;
@@ -28,6 +28,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// Time between two rounds of the figures below `$SYS/Coreflux`.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shortest time between two words about the full queue of a session.
+const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the log says that `root` has the password that everybody knows.
 const DEFAULT_PASSWORD_WARNING: Duration = Duration::from_secs(3600);
@@ -135,6 +138,7 @@ struct Clockwork {
     /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
     monitor_at: Instant,
     figures_at: Instant,
+    full_queues_at: Instant,
     /// What was last told about the modules of each tenant: number, name, state.
     modules: HashMap<(u32, Arc<str>), String>,
 }
@@ -149,6 +153,7 @@ impl Clockwork {
             sampled_cpu: process::cpu_time(),
             monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
             figures_at: now + FIGURES_INTERVAL,
+            full_queues_at: now,
             modules: HashMap::new(),
             broker,
         }
@@ -170,6 +175,10 @@ impl Clockwork {
         if are_figures_due {
             self.figures_at = now + FIGURES_INTERVAL;
         }
+        let are_full_queues_due = now >= self.full_queues_at;
+        if are_full_queues_due {
+            self.full_queues_at = now + FULL_QUEUES_INTERVAL;
+        }
         let modules = &mut self.modules;
         Turn::with(|turn| {
             turn.tick();
@@ -179,6 +188,9 @@ impl Clockwork {
                 }
                 if are_figures_due {
                     publish_figures(turn, tenant);
+                }
+                if are_full_queues_due {
+                    full_queues::publish(turn, tenant);
                 }
                 self.broker.sys.listings.publish(turn, tenant);
                 publish_modules(turn, tenant, modules);
@@ -263,11 +275,16 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     }
 }
 
-fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
+fn publish_all(turn: &mut Turn, tenant: &Arc<Tenant>, documents: &[Document]) {
     let broker = Arc::clone(&turn.broker);
-    for document in PERIODIC {
+    for document in documents {
         super::publish(turn, tenant, document.topic, (document.payload)(&broker, tenant).as_bytes(), true);
     }
+}
+
+fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    publish_all(turn, tenant, PERIODIC);
+    let broker = Arc::clone(&turn.broker);
     let rate = |name| broker.sys.loads(|loads| (loads.rate(name) * 100.0).round() / 100.0);
     let stats = json!({
         "clients": Figures::of(&broker, tenant).connected,
