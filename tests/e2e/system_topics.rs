@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Connection, Message, ProtocolVersion, Publication, QoS};
 use lotmq_test_support::{WAIT_MAX, eventually};
 use serde_json::Value;
 
@@ -30,6 +30,9 @@ fn snapshot(client: &mut Client, filter: &str) -> BTreeMap<String, Message> {
 fn a_subscription_gets_the_retained_topics_with_the_flag() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {ECHO}"));
+    broker.command_ok(
+        "-addAction DEFINE ACTION Told\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH 1\nDESCRIPTION \"counts parts\"",
+    );
     let found = snapshot(&mut broker.root("root"), "$SYS/Coreflux/#");
     for topic in [
         "Version",
@@ -37,6 +40,7 @@ fn a_subscription_gets_the_retained_topics_with_the_flag() {
         "License/Status",
         "Config",
         "Config/Users",
+        "Config/users",
         "Config/Rules",
         "Comms/Clients",
         "Comms/Sessions",
@@ -46,11 +50,20 @@ fn a_subscription_gets_the_retained_topics_with_the_flag() {
         "Rules",
         "Status",
         "Status/State",
+        "Status/Uptime",
+        "Status/Connections",
+        "Status/MessagesIn",
+        "Status/MessagesOut",
+        "Status/Store",
         "Resources/Memory",
         "Resources/Cpu",
         "Actions/Echo",
         "Actions/Echo/Description",
         "Python/Scripts",
+        "Projects/list",
+        "Projects/active",
+        "Entities/ownership",
+        "Cluster/Role",
     ] {
         let message = found.get(&format!("$SYS/Coreflux/{topic}"));
         assert!(message.is_some_and(|message| message.retain), "{topic}: {message:?}");
@@ -58,9 +71,25 @@ fn a_subscription_gets_the_retained_topics_with_the_flag() {
     let text = |topic: &str| found[&format!("$SYS/Coreflux/{topic}")].text();
     assert_eq!(text("Actions/Echo"), ECHO, "byte for byte");
     assert_eq!(text("Actions/Echo/Description"), "Action Echo");
-    assert_eq!(text("Actions"), r#"[{"name":"Echo","state":"running","origin":"adhoc"}]"#);
+    assert_eq!(text("Actions/Told/Description"), "counts parts");
+    assert_eq!(
+        text("Actions"),
+        r#"[{"name":"Echo","state":"running","origin":"adhoc"},{"name":"Told","state":"running","origin":"adhoc"}]"#
+    );
     let version: Value = serde_json::from_str(&text("Version")).unwrap();
     assert_eq!(version["compat"], "2.14");
+    for (leaf, expected) in [
+        ("Role", "Leader"),
+        ("IsLeader", "true"),
+        ("Leader", "lotmq"),
+        ("Term", "1"),
+        ("Members", r#"["lotmq"]"#),
+        ("Status", "standalone"),
+    ] {
+        assert_eq!(text(&format!("Cluster/{leaf}")), expected, "{leaf}");
+    }
+    assert_eq!(text("Projects/active"), r#"{"status":"unloaded"}"#);
+    assert!(text("License").starts_with(r#"{"status":"Valid","tier":"Open","expiry":null,"#));
     let config: Value = serde_json::from_str(&text("Config")).unwrap();
     assert_eq!(
         (&config["AnonymousLogin"], &config["defaultPassword"]),
@@ -205,6 +234,7 @@ fn a_configuration_by_message_is_refused_by_name() {
     assert_eq!(reply["errors"][0]["code"], "NOT_AVAILABLE");
 }
 
+/// Names and forms are mosquitto's, so that its monitoring tools work. Commands reference §6.
 #[test]
 fn the_monitoring_tree_has_the_names_of_mosquitto() {
     let broker = broker();
@@ -248,6 +278,13 @@ fn the_monitoring_tree_has_the_names_of_mosquitto() {
 }
 
 #[test]
+fn an_interval_of_zero_turns_the_monitoring_tree_off() {
+    let broker = options().variable("LOTMQ_SYS_INTERVAL_SEC", "0").start();
+    assert!(snapshot(&mut broker.client("monitor"), "$SYS/broker/#").is_empty());
+    assert!(!snapshot(&mut broker.root("root"), "$SYS/Coreflux/Status").is_empty());
+}
+
+#[test]
 fn sessions_whose_queue_is_full_are_told() {
     let broker = options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "10").start();
     let mut lazy = broker.connect(&ConnectOptions::new("lazy").clean_start(false));
@@ -274,4 +311,57 @@ fn sessions_whose_queue_is_full_are_told() {
         }
         (dropped == 5).then_some(())
     });
+}
+
+/// Commands reference §15 test 20.
+#[test]
+fn listings_of_many_clients_are_cut_and_paged() {
+    const CLIENTS: usize = 2_000;
+    lotmq_test_support::allow_open_files(2 * CLIENTS as u64);
+    let broker = broker();
+    let connections: Vec<Connection> = (0..CLIENTS)
+        .map(|n| {
+            let mut connection =
+                Connection::open(broker.address(), ProtocolVersion::V3_1_1, WAIT_MAX).unwrap();
+            let id = format!("many-{n:04}");
+            connection
+                .send(&[&b"\x10\x15\0\x04MQTT\x04\x02\0\x3c\0\x09"[..], id.as_bytes()].concat())
+                .unwrap();
+            connection
+        })
+        .collect();
+    eventually("all clients", || {
+        (broker.command_ok("-listClients many-").data()["total"] == CLIENTS).then_some(())
+    });
+    let listing = &snapshot(&mut broker.root("root"), "$SYS/Coreflux/Comms/Clients");
+    let listing: Value = serde_json::from_str(&listing["$SYS/Coreflux/Comms/Clients"].text()).unwrap();
+    let rows = listing.as_array().unwrap();
+    // Those who ask are among them.
+    assert_eq!((rows.len(), &rows[1000]["truncated"]), (1001, &Value::Bool(true)));
+    assert!(rows[1000]["total"].as_u64().unwrap() > CLIENTS as u64);
+    let keys: Vec<&String> = rows[0].as_object().unwrap().keys().collect();
+    let expected = [
+        "clientId",
+        "username",
+        "endpoint",
+        "protocol",
+        "connectedAt",
+        "keepAlive",
+        "cleanSession",
+        "subscriptions",
+    ];
+    assert_eq!(keys, expected);
+    let mut ids = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = broker.command_ok(format!("-listClients many- {cursor}").trim_end());
+        let clients = page.data()["clients"].as_array().unwrap();
+        assert!(clients.len() <= 1000);
+        ids.extend(clients.iter().map(|client| client["clientId"].as_str().unwrap().to_owned()));
+        let Some(next) = page.data()["next"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    let expected: Vec<String> = (0..CLIENTS).map(|n| format!("many-{n:04}")).collect();
+    assert_eq!(ids, expected);
+    drop(connections);
 }

@@ -205,6 +205,11 @@ impl Broker {
         &self.data
     }
 
+    /// What it wrote to standard output so far: its addresses.
+    pub fn output(&self) -> &Lines {
+        &self.process.stdout
+    }
+
     /// What it wrote to standard error so far.
     pub fn log(&self) -> &Lines {
         &self.process.stderr

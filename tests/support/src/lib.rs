@@ -14,6 +14,7 @@
 mod broker;
 mod http;
 mod lines;
+mod open_files;
 mod program;
 mod reply;
 mod wait;
@@ -21,6 +22,7 @@ mod wait;
 pub use broker::{Broker, BrokerOptions, Exited};
 pub use http::{Response, get};
 pub use lines::Lines;
+pub use open_files::allow_open_files;
 pub use program::{Finished, Program, python_with_paho};
 pub use reply::Reply;
 pub use wait::{WAIT_MAX, eventually};

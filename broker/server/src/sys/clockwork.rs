@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::documents::{Document, PERIODIC};
+use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
 use super::listing::Listings;
 use super::load::Loads;
@@ -28,6 +28,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// Time between two rounds of the figures below `$SYS/Coreflux`.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time between two rounds of the topics about the cluster.
+const CLUSTER_INTERVAL: Duration = Duration::from_secs(7);
 
 /// Shortest time between two words about the full queue of a session.
 const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
@@ -138,6 +141,7 @@ struct Clockwork {
     /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
     monitor_at: Instant,
     figures_at: Instant,
+    cluster_at: Instant,
     full_queues_at: Instant,
     /// What was last told about the modules of each tenant: number, name, state.
     modules: HashMap<(u32, Arc<str>), String>,
@@ -153,6 +157,7 @@ impl Clockwork {
             sampled_cpu: process::cpu_time(),
             monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
             figures_at: now + FIGURES_INTERVAL,
+            cluster_at: now + CLUSTER_INTERVAL,
             full_queues_at: now,
             modules: HashMap::new(),
             broker,
@@ -175,6 +180,10 @@ impl Clockwork {
         if are_figures_due {
             self.figures_at = now + FIGURES_INTERVAL;
         }
+        let is_cluster_due = now >= self.cluster_at;
+        if is_cluster_due {
+            self.cluster_at = now + CLUSTER_INTERVAL;
+        }
         let are_full_queues_due = now >= self.full_queues_at;
         if are_full_queues_due {
             self.full_queues_at = now + FULL_QUEUES_INTERVAL;
@@ -188,6 +197,9 @@ impl Clockwork {
                 }
                 if are_figures_due {
                     publish_figures(turn, tenant);
+                }
+                if is_cluster_due {
+                    publish_all(turn, tenant, CLUSTER);
                 }
                 if are_full_queues_due {
                     full_queues::publish(turn, tenant);

@@ -28,6 +28,28 @@ pub(super) static DOCUMENTS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Config/users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
     Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, _| "[]".to_owned() },
+    // No project can be loaded by this build.
+    Document { topic: "$SYS/Coreflux/Projects/list", payload: |_, _| "[]".to_owned() },
+    Document {
+        topic: "$SYS/Coreflux/Projects/active",
+        payload: |_, _| r#"{"status":"unloaded"}"#.to_owned(),
+    },
+];
+
+/// What a broker on its own says of its cluster; published every seven seconds.
+pub(super) static CLUSTER: &[Document] = &[
+    Document { topic: "$SYS/Coreflux/Cluster/Role", payload: |_, _| "Leader".to_owned() },
+    Document { topic: "$SYS/Coreflux/Cluster/IsLeader", payload: |_, _| "true".to_owned() },
+    Document {
+        topic: "$SYS/Coreflux/Cluster/Leader",
+        payload: |broker, _| broker.config.broker.name.clone(),
+    },
+    Document { topic: "$SYS/Coreflux/Cluster/Term", payload: |_, _| "1".to_owned() },
+    Document {
+        topic: "$SYS/Coreflux/Cluster/Members",
+        payload: |broker, _| json!([broker.config.broker.name]).to_string(),
+    },
+    Document { topic: "$SYS/Coreflux/Cluster/Status", payload: |_, _| "standalone".to_owned() },
 ];
 
 /// Documents that change all the time: published every ten seconds.

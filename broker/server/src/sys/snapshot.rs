@@ -10,7 +10,7 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_router::filter_matches;
 
-use super::documents::{DOCUMENTS, LISTINGS, PERIODIC};
+use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
 use crate::message::{Message, MessageParts};
@@ -84,7 +84,7 @@ pub(crate) fn snapshot(
     }
     let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);
     let mut push = |topic: &str, payload: &[u8]| found.push_back(Pending::Ready(message(topic, payload)));
-    for document in DOCUMENTS.iter().chain(PERIODIC).filter(|document| wants(document.topic)) {
+    for document in DOCUMENTS.iter().chain(PERIODIC).chain(CLUSTER).filter(|document| wants(document.topic)) {
         push(document.topic, (document.payload)(broker, tenant).as_bytes());
     }
     for document in LISTINGS.iter().filter(|document| wants(document.topic)) {
