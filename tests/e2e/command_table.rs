@@ -102,6 +102,20 @@ fn environment_and_secrets() {
             ("-removeSecret NOPE", "NOT_FOUND", "Secret 'NOPE' not found."),
         ],
     );
+    let mut root = broker.root("root");
+    for filter in ["#", "$SYS/#", "barrier"] {
+        root.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    }
+    broker.command_ok("-setSecret KEY=v3ry-s3cret");
+    broker.command_ok("-listSecrets");
+    root.publish(&Publication::new("barrier", "x")).unwrap();
+    loop {
+        let message = root.receive(WAIT_MAX).unwrap().unwrap();
+        assert!(!message.text().contains("v3ry-s3cret"), "{}", message.topic);
+        if message.topic == "barrier" {
+            break;
+        }
+    }
     let listed = broker.command_ok("-listEnv");
     assert_eq!(*listed.data(), json!([{"name":"Q","value":" x "},{"name":"SITE","value":"north hall = 2"}]));
     assert_eq!(*broker.command_ok("-listSecrets").data(), json!([{"name":"KEY"}]));
@@ -199,6 +213,8 @@ fn what_this_build_cannot_run_is_refused_by_name() {
             ("-removeAllRoutes", "", "Removed all routes successfully"),
             ("-listRoutes", "", "No routes registered."),
             ("-connectionStatus", "", "No routes registered."),
+            ("-listClients nobody-", "", "No active connections found."),
+            ("-listModules", "", "No modules registered."),
             ("-checkRouteConnection Up", "NOT_FOUND", "Route 'Up' not found."),
             ("-listProjects", "", "No projects found."),
             ("-loadLicense x", "", "No license is required. The command was ignored."),
@@ -268,6 +284,11 @@ fn an_allowed_user_manager_manages_users_and_nothing_else() {
     let granted = ask("-changeUserSettings bob AllowedSystemConfiguration true");
     assert_eq!(granted["message"], "You cannot grant AllowedSystemConfiguration because you do not have it.");
     assert_eq!(ask("-listEntities")["success"], true, "needs no more than CommandCall");
+    let help = ask("-help");
+    let verbs: Vec<&str> =
+        help["data"].as_array().unwrap().iter().filter_map(|row| row["verb"].as_str()).collect();
+    assert!(verbs.contains(&"-addUser") && verbs.contains(&"-listRoutes"), "{verbs:?}");
+    assert!(!verbs.contains(&"-addAction") && !verbs.contains(&"-listEnv"), "{verbs:?}");
 }
 
 #[test]

@@ -222,3 +222,79 @@ fn an_entity_beside_other_text_is_told_to_be_added() {
     assert_eq!(reply.data(), &json!({"entities":[{"type":"Action","name":"B","success":true,"errors":[]}]}));
     assert_eq!(broker.command_ok("-listEntities").data()[0]["name"], "B");
 }
+
+#[test]
+fn what_needs_something_missing_waits_for_it() {
+    let broker = broker();
+    let caller = "DEFINE ACTION Caller\nON TOPIC \"in\" DO\n    CALL ACTION Double WITH x = PAYLOAD RETURN y\n    PUBLISH TOPIC \"out\" WITH {y}\n";
+    let added = broker.command_ok(&format!("-addAction {caller}"));
+    assert_eq!(added.message(), "Action 'Caller' added successfully!");
+    assert_eq!(added.0["warnings"][0]["code"], "PENDING", "{added:?}");
+    let pending = broker.command_ok("-getPendingStatus");
+    assert_eq!(pending.data(), &json!([{"kind":"action","name":"Caller","missing":["Action Double"]}]));
+    let report = broker.command_ok("-lotDiagnostic action Caller");
+    assert_eq!(report.data()["state"], "pending");
+    assert_eq!(report.data()["dependencies"], json!([{"kind":"action","name":"Double","present":false}]));
+    let callee =
+        "DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {x} * 2\nRETURN\n    OUTPUT y\n";
+    broker.command_ok(&format!("-addAction {callee}"));
+    assert_eq!(broker.command_ok("-getPendingStatus").message(), "No pending models or actions.");
+    let mut client = broker.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("in", "21")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "42");
+}
+
+#[test]
+fn traces_tell_of_runs_while_they_are_armed() {
+    let broker = broker();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
+    );
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Echo/Trace", QoS::AtLeastOnce).unwrap();
+    root.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    let mut sensor = broker.client("sensor");
+    let mut traced = |payload: &str| {
+        sensor.publish(&Publication::new("in", payload).qos(QoS::AtLeastOnce)).unwrap();
+    };
+    traced("before");
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "before");
+    let armed = broker.command_ok("-actionTrace Echo");
+    let keys: Vec<&String> = armed.data().as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["action", "expiresUtc"]);
+    traced("now");
+    let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
+    both.sort_by_key(|message| message.topic != "out");
+    let trace: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    let keys: Vec<&String> = trace.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["action", "traceId", "trigger", "timing", "published", "result", "error"], "{trace}");
+    assert_eq!(trace["trigger"], json!({"topic":"in","payload":"now","clientId":"sensor"}));
+    assert_eq!(trace["published"], json!([{"topic":"out","payload":"now"}]));
+    assert_eq!((&trace["result"], &trace["error"]), (&json!("success"), &json!(null)));
+    let ran = broker.command_ok("-runAction Echo {\"topic\":\"in\",\"payload\":\"by hand\"}");
+    let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
+    both.sort_by_key(|message| message.topic != "out");
+    let trace: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    assert_eq!(trace["traceId"], ran.data()["traceId"], "{trace}");
+    broker.command_ok("-actionTrace off");
+    traced("after");
+    traced("end");
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "after");
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "end", "no trace between them");
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_empty_and_an_error() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Ask\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH \"[\" + (GET SECRET \"NOPE\") + (GET ENV \"NOPE\") + \"]\"");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Ask/Error", QoS::AtLeastOnce).unwrap();
+    root.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    root.publish(&Publication::new("in", "x")).unwrap();
+    let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
+    both.sort_by_key(|message| message.topic != "out");
+    assert_eq!(both[0].text(), "[]");
+    let error: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    assert!(error["message"].as_str().unwrap().contains("NOPE"), "{error}");
+}

@@ -16,6 +16,7 @@ mod slow_client;
 mod start;
 mod store_tools;
 mod system_topics;
+mod transport;
 
 use lotmq_test_support::{Broker, BrokerOptions};
 

@@ -244,3 +244,93 @@ fn secure_prints_a_password_once_and_shuts_anonymous_clients_out() {
     Client::connect(&address, &ConnectOptions::new("x").user("root", password.as_str())).unwrap();
     assert!(!second.stdout.text().contains("password"), "{}", second.stdout.text());
 }
+
+#[test]
+fn the_password_of_a_new_root_may_come_from_the_environment() {
+    for name in ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"] {
+        let mut broker = options().variable(name, "from-outside").start();
+        let own = ConnectOptions::new("r").user("root", "from-outside");
+        let mut root = broker.connect(&own);
+        root.subscribe_to("$SYS/Coreflux/Config", QoS::AtMostOnce).unwrap();
+        let config = root.receive(WAIT_MAX).unwrap().unwrap().text();
+        assert!(!config.contains("defaultPassword") && !config.contains("from-outside"), "{config}");
+        assert!(
+            Client::connect(broker.address(), &ConnectOptions::new("x").user("root", "coreflux")).is_err()
+        );
+        let change = "-changeUserPassword root changed";
+        root.publish(&Publication::new("$SYS/Coreflux/Command", change).qos(QoS::AtLeastOnce)).unwrap();
+        let changed = ConnectOptions::new("r").user("root", "changed");
+        lotmq_test_support::eventually("the new password", || {
+            Client::connect(broker.address(), &changed).ok().map(drop)
+        });
+        // Used only when root is created.
+        broker.kill();
+        broker.start_again();
+        broker.connect(&changed).disconnect().unwrap();
+    }
+}
+
+#[test]
+fn the_default_password_is_warned_of_and_shown() {
+    let broker = broker();
+    broker.log().expect("root has the default password");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Config", QoS::AtLeastOnce).unwrap();
+    assert!(root.receive(WAIT_MAX).unwrap().unwrap().text().contains(r#""defaultPassword":true"#));
+    broker.command_ok("-changeUserPassword root own");
+    let config = lotmq_test_support::eventually("the change", || root.receive(WAIT_MAX).ok().flatten());
+    assert!(!config.text().contains("defaultPassword"), "{}", config.text());
+}
+
+/// Commands reference §15 test 21.
+#[test]
+fn from_elsewhere_neither_the_default_password_nor_anonymous_clients_get_in() {
+    let Some(outside) = own_address() else { return };
+    let broker = options()
+        .listen_as_configured()
+        .variable("LOTMQ_LISTENER_MQTT_BIND", &format!("127.0.0.1,{outside}"))
+        .variable("LOTMQ_LISTENER_MQTT_PORT", "0")
+        .start();
+    let up = format!("listening mqtt {outside}");
+    let address = broker.output().expect(&up).rsplit(' ').next().unwrap().to_owned();
+    for version in [ConnectOptions::new("x"), ConnectOptions::v5("x")] {
+        let root = Client::connect(&address, &version.clone().user("root", "coreflux")).unwrap_err();
+        assert!(root.to_string().contains("not authorized"), "{root}");
+        assert!(Client::connect(&address, &version).is_err(), "anonymous");
+    }
+    let told = Client::connect(&address, &ConnectOptions::v5("x").user("root", "coreflux")).unwrap_err();
+    assert!(told.to_string().contains("password"), "{told}");
+    broker.command_ok("-changeUserPassword root own");
+    Client::connect(&address, &ConnectOptions::new("x").user("root", "own")).unwrap();
+}
+
+/// An address of this machine that is not loopback; `None`, and said so, when it has none.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Sends nothing: it only chooses the address that would be used.
+    let address =
+        socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).map(|address| address.ip());
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    if address.is_err() {
+        eprintln!("skipped: this machine has no address but loopback");
+    }
+    address.ok().filter(|address| !address.is_loopback())
+}
+
+#[test]
+fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(".env");
+    std::fs::write(&file, "# plant\nSITE=north\nHALL='2 b'\n").unwrap();
+    let broker = options().data(folder.path()).variable("OUTSIDE", "process").start();
+    broker.command_ok("-setEnv SITE=south");
+    let listed = broker.command_ok("-listEnv");
+    let expected = serde_json::json!([{"name":"HALL","value":"2 b"},{"name":"SITE","value":"south"}]);
+    assert_eq!(*listed.data(), expected);
+    broker.command_ok("-addAction DEFINE ACTION Env\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH (GET ENV \"SITE\") + \",\" + (GET ENV \"HALL\") + \",\" + (GET ENV \"OUTSIDE\")");
+    let mut client = broker.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("in", "x")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "south,2 b,process");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
+}
