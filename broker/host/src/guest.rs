@@ -131,6 +131,11 @@ impl Guest {
         &self.0.summary.imports
     }
 
+    /// Names of its exports that its world does not have: nobody calls them.
+    pub fn further_exports(&self) -> &[String] {
+        &self.0.summary.further_exports
+    }
+
     /// Makes an instance: some 10 µs. A [`Trap`] of kind [`Start`](crate::TrapKind::Start) when the pool is exhausted or its start code fails.
     pub fn instance(
         &self,

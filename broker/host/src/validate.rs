@@ -84,6 +84,8 @@ pub enum Origin {
 pub(crate) struct Summary {
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
+    /// Exports that the world does not have.
+    pub(crate) further_exports: Vec<String>,
     /// Whether it is a core module of our own compiler, which needs the shell.
     pub(crate) is_linked: bool,
 }
@@ -100,7 +102,7 @@ pub(crate) fn check(bytes: &[u8], world: World, origin: Origin) -> Result<Summar
     if bytes.len() > COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { bytes: bytes.len(), limit: COMPONENT_BYTES_MAX });
     }
-    let summary = outline(bytes, world, origin)?;
+    let mut summary = outline(bytes, world, origin)?;
     for name in world.exports() {
         if !summary.exports.iter().any(|export| is_ours(export, &[name])) {
             let missing = format!("lotmq:guest/{name}@0.1.0");
@@ -110,6 +112,8 @@ pub(crate) fn check(bytes: &[u8], world: World, origin: Origin) -> Result<Summar
             });
         }
     }
+    let further = summary.exports.iter().filter(|export| !is_ours(export, world.exports())).cloned();
+    summary.further_exports.extend(further);
     Ok(summary)
 }
 
@@ -137,9 +141,11 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
                     let export = export.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
-                    if export.kind == ComponentExternalKind::Instance {
-                        summary.exports.push(export.name.name.to_owned());
-                    }
+                    let exports = match export.kind {
+                        ComponentExternalKind::Instance => &mut summary.exports,
+                        _ => &mut summary.further_exports,
+                    };
+                    exports.push(export.name.name.to_owned());
                 }
             }
             _ => {}

@@ -87,6 +87,14 @@ impl Modules {
     }
 }
 
+/// A module that was loaded and armed.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) deployed: Deployed,
+    /// What it exports and nobody calls.
+    pub(crate) further_exports: Vec<String>,
+}
+
 /// Loads and arms a module. What it needs to survive is added to `batch`.
 ///
 /// # Errors
@@ -97,8 +105,9 @@ pub(crate) fn install(
     module: Module,
     existing: OnExisting,
     batch: &mut Batch,
-) -> Result<Deployed, DeployError> {
+) -> Result<Installed, DeployError> {
     let guest = broker.engine.compile(&module.bytes, World::Action, lotmq_host::Origin::Upload)?;
+    let further_exports = guest.further_exports().to_vec();
     let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
     let installed_at = i64::try_from(module.installed_at_ms).ok();
     let options = &module.options;
@@ -120,14 +129,14 @@ pub(crate) fn install(
         after_traps: AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 },
         existing,
     };
-    let installed = Guests::deploy(tenant, broker, deployment, batch)?;
+    let deployed = Guests::deploy(tenant, broker, deployment, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
     tenant.modules.insert(Arc::clone(&module));
     if module.options.is_disabled {
         switch(tenant, broker, &module, true, batch);
     }
-    Ok(installed)
+    Ok(Installed { deployed, further_exports })
 }
 
 /// Switches a module off or on, also one that was stopped after its last trap.

@@ -1,8 +1,6 @@
 //! A guest gets what it was granted, and a component that asks for more is not loaded.
 
-use crate::support::{
-    Broker, PUBLISH_PAYLOAD, Text, component, engine, message, published, run_once, wrap_with,
-};
+use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
 use lotmq_host::{
     DefinitionId, Grants, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
     TopicGrant, World,
@@ -181,10 +179,19 @@ fn an_interface_of_another_shape_does_not_fit() {
 }
 
 #[test]
-fn further_exports_are_ignored() {
-    let guest =
-        engine().compile(&component(&Text::default().core(), "action"), World::Action, Origin::Upload);
-    assert_eq!(guest.unwrap().world(), World::Action);
+fn further_exports_are_ignored_and_named() {
+    assert!(Text::default().guest().further_exports().is_empty());
+    let more = r#"(func (export "test:more/more#hello")) (func (export "hi"))"#;
+    let world = "package test:more;
+        interface more { hello: func(); }
+        world wider { include lotmq:guest/action@0.1.0; export more; export hi: func(); }";
+    let core = wat::parse_str(Text { more, ..Text::default() }.core()).unwrap();
+    let bytes = wrap_with(core, "wider", &[world]);
+    let guest = engine().compile(&bytes, World::Action, Origin::Upload).unwrap();
+    assert_eq!(guest.world(), World::Action);
+    let mut further = guest.further_exports().to_vec();
+    further.sort();
+    assert_eq!(further, ["hi", "test:more/more"]);
 }
 
 /// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.

@@ -17,7 +17,7 @@ use crate::guests::Guests;
 use crate::limits::{
     MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
 };
-use crate::modules::{self, Module, ModuleOptions, hex};
+use crate::modules::{self, Installed, Module, ModuleOptions, hex};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
@@ -84,6 +84,7 @@ struct Asked {
     wasm64: Option<String>,
     is_in_parts: bool,
     options: ModuleOptions,
+    /// Options that mean nothing here.
     warnings: Vec<String>,
 }
 
@@ -111,15 +112,22 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.identity.user.as_ref().map(Arc::clone),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    install(call, module, asked.replaces)?;
+    let installed = install(call, module, asked.replaces)?;
     let mut done = tell(call, &name, "added")?;
+    for warning in &installed.deployed.warnings {
+        done = done.with_warning(warning.code(), &warning.to_string());
+    }
+    for export in installed.further_exports {
+        let warning = format!("Export '{export}' is not part of world 'action' and is ignored.");
+        done = done.with_warning("EXPORT_IGNORED", &warning);
+    }
     for warning in asked.warnings {
         done = done.with_warning("OPTION_IGNORED", &warning);
     }
     Ok(done)
 }
 
-fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<(), Refusal> {
+fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Installed, Refusal> {
     let name = Arc::clone(&module.name);
     let _changes = call.broker.commands.changes.lock();
     let known = call.tenant.modules.get(&name);
@@ -140,10 +148,11 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<(), Re
     let mut batch = Batch::new();
     let installed = modules::install(call.tenant, call.broker, module, OnExisting::Replace, &mut batch)
         .map_err(|error| refused(&error))?;
-    if installed.replaced.as_deref().is_some_and(has_error) {
+    if installed.deployed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
-    call.commit(batch)
+    call.commit(batch)?;
+    Ok(installed)
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
