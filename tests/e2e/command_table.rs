@@ -234,6 +234,38 @@ fn what_this_build_cannot_run_is_refused_by_name() {
     assert!(verbs.contains(&"-addAction") && !verbs.contains(&"-addProject"), "{verbs:?}");
 }
 
+/// The verbs are those of the document, which a test of `tidy` compares with the broker's list.
+#[test]
+fn verbs_of_later_versions_are_refused_by_name() {
+    let document = include_str!("../../docs/commands-coverage.md");
+    let (_, section) = document.split_once("## Refused by name").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let verbs: Vec<&str> = words.filter(|word| word.starts_with('-')).collect();
+    assert!(verbs.len() > 60, "{verbs:?}");
+    let broker = broker();
+    let help = broker.command_ok("-help").data().to_string();
+    for verb in verbs {
+        let dashed =
+            |c: char| c.is_ascii_uppercase().then_some('-').into_iter().chain([c.to_ascii_lowercase()]);
+        let kebab: String = verb.trim_start_matches('-').chars().flat_map(dashed).collect();
+        for written in [verb, &format!("--{}", kebab.trim_start_matches('-'))] {
+            let reply = broker.command(&format!("{written} x"));
+            assert_eq!(reply.message(), format!("Command {verb} is not available yet."), "{written}");
+            assert_eq!(reply.code(), "NOT_AVAILABLE", "{written}");
+        }
+        assert!(!help.contains(&format!("\"{verb}\"")), "{verb}");
+    }
+    for verb in ["-mqttPacketTrace", "-checkActionUsage", "-loadFolder"] {
+        let reply = broker.command(&format!("{verb} x"));
+        assert_eq!(
+            (reply.code(), reply.message()),
+            ("UNKNOWN_COMMAND", &*format!("Unknown command: {verb}"))
+        );
+    }
+}
+
 #[test]
 fn an_allowed_user_manager_manages_users_and_nothing_else() {
     let broker = broker();

@@ -47,10 +47,17 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-/// Words in backticks that look like a test: several words, joined by `_`, with nothing else in them.
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Words in backticks that look like a test: several words in lower case, joined by `_`, with nothing else in them.
 fn named(text: &str) -> Vec<&str> {
-    let quoted = text.split('`').skip(1).step_by(2);
-    quoted.filter(|word| word.contains('_') && identifier(word) == *word).collect()
+    let is_test = |word: &&str| {
+        word.contains('_') && identifier(word) == *word && !word.contains(|c: char| c.is_ascii_uppercase())
+    };
+    quoted(text).filter(is_test).collect()
 }
 
 fn missing<'a>(names: impl IntoIterator<Item = &'a str>, place: &str) -> Vec<String> {
@@ -83,12 +90,31 @@ fn architecture_is_short() {
 }
 
 #[test]
-fn tests_of_the_language_tables_exist() {
-    let text = document("docs/lot-coverage.md");
-    let rows = text.lines().filter(|line| line.starts_with('|'));
-    let names: BTreeSet<&str> = rows.flat_map(named).collect();
-    assert!(names.len() > 80, "the tables name many tests");
-    assert_none(&missing(names, "docs/lot-coverage.md"));
+fn tests_of_the_coverage_tables_exist() {
+    for path in ["docs/lot-coverage.md", "docs/commands-coverage.md"] {
+        let text = document(path);
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        let names: BTreeSet<&str> = rows.flat_map(named).collect();
+        assert!(names.len() > 80, "{path}: the tables name many tests");
+        assert_none(&missing(names, path));
+    }
+}
+
+#[test]
+fn verbs_of_later_versions_are_all_explained() {
+    let text = document("docs/commands-coverage.md");
+    let (_, section) = text.split_once("## Refused by name").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    let explained: BTreeSet<&str> = rows.flat_map(quoted).filter_map(|word| word.strip_prefix('-')).collect();
+    let source = document("broker/server/src/command/mod.rs");
+    let (_, list) = source.split_once("static NOT_AVAILABLE: &[&str] = &[").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let refused: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    let unexplained =
+        refused.difference(&explained).map(|verb| format!("-{verb} is refused, and not explained"));
+    let gone = explained.difference(&refused).map(|verb| format!("-{verb} is explained, and not refused"));
+    assert_none(&unexplained.chain(gone).collect::<Vec<_>>());
 }
 
 /// Names of the dependencies of the workspace that are not ours.
