@@ -120,7 +120,8 @@ fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
     let upload =
         |options: &str, base64: &str| broker.command(&format!("-addModule up {options} wasm64:{base64}"));
     let good = compiled("up.wasm", &[]);
-    assert!(upload("-world action", &good).success());
+    let added = upload("-world action", &good);
+    assert!(added.success() && added.0.get("warnings").is_none(), "{added:?}");
     let linked = upload("-world action -replace", &compiled("linked.wasm", &["--linked"]));
     assert_eq!(linked.code(), "LINKED_COMPONENT", "{linked:?}");
     assert!(linked.message().contains("Compile it without --linked."), "{linked:?}");
@@ -182,4 +183,19 @@ fn topics_tell_of_a_module_until_it_is_removed() {
     assert!(retained.retain && retained.text().contains(r#""state":"enabled""#), "{}", retained.text());
     broker.command_ok("-removeModule scale");
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), "");
+}
+
+#[test]
+fn the_sixty_fifth_module_is_refused() {
+    let broker = broker();
+    let good = scale();
+    for n in 0..64 {
+        broker.command_ok(&format!("-addModule m{n} -world action -disabled wasm64:{good}"));
+    }
+    let upload =
+        |name: &str| broker.command(&format!("-addModule {name} -world action -replace wasm64:{good}"));
+    let refused = upload("m64");
+    assert_eq!(refused.code(), "QUOTA_EXCEEDED");
+    assert_eq!(refused.message(), "Tenant 'default' already stores 64 modules.");
+    assert!(upload("m63").success(), "a replacement needs no place of its own");
 }

@@ -73,6 +73,30 @@ fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
     assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(50.0));
 }
 
+#[test]
+fn the_queue_of_a_kept_session_is_bounded_in_bytes_too() {
+    let broker = crate::options().variable("LOTMQ_LIMITS_QUEUE_BYTES", "10000").start();
+    let options = ConnectOptions::new("lazy").clean_start(false);
+    let mut lazy = broker.connect(&options);
+    lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();
+    lazy.disconnect().unwrap();
+    let mut publisher = broker.client("publisher");
+    for _ in 0..20 {
+        publisher.publish(&Publication::new("orders", vec![b'x'; 1000]).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let dropped = broker.metric("lotmq_queue_full_dropped_total").unwrap();
+    assert!((10.0..=12.0).contains(&dropped), "a message takes a little more than its payload: {dropped}");
+}
+
+#[test]
+fn a_session_lives_no_longer_than_the_broker_allows() {
+    let broker = crate::options().variable("LOTMQ_LIMITS_SESSION_EXPIRY_MAX", "60s").start();
+    for (asked, announced) in [(3600, 60), (30, 30)] {
+        let client = broker.connect(&ConnectOptions::v5("c").session_expiry(asked));
+        assert_eq!(client.connack_properties().session_expiry_interval(), Some(announced), "{asked}");
+    }
+}
+
 /// A publisher and a subscriber that measure the way of a message.
 struct Pair {
     publisher: Client,

@@ -334,3 +334,21 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "south,2 b,process");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
 }
+
+#[test]
+fn decisions_are_logged_when_debug_is_on() {
+    let command = Publication::new("$SYS/Coreflux/Command", "-listEntities")
+        .qos(QoS::AtLeastOnce)
+        .property(lotmq_client::PropertyId::ResponseTopic, lotmq_client::PropertyValue::Utf8("$SYS/x"));
+    let said = "response topic not allowed";
+    for (debug, is_said) in [("true", true), ("false", false)] {
+        let broker = options().variable("LOTMQ_LOG_DEBUG", debug).start();
+        let mut root = broker.connect(&ConnectOptions::v5("r").user("root", "coreflux"));
+        root.publish(&command).unwrap();
+        // Commands of one client are done in their order; the log of the second stands behind what the first said.
+        root.publish(&Publication::new("$SYS/Coreflux/Command", "-updateData").qos(QoS::AtLeastOnce))
+            .unwrap();
+        broker.log().expect("verb=\"updateData\"");
+        assert_eq!(broker.log().text().contains(said), is_said, "{}", broker.log().text());
+    }
+}

@@ -100,3 +100,28 @@ fn to_json(value: toml::Value) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether root, environment, expected place.
+    type Case = (bool, &'static [(&'static str, &'static str)], Option<&'static str>);
+
+    #[test]
+    fn the_default_place_follows_who_runs_the_broker() {
+        let cases: [Case; 5] = [
+            (true, &[("XDG_CONFIG_HOME", "/x")], Some("/etc/lotmq/lotmq.toml")),
+            (false, &[("STATE_DIRECTORY", "/s"), ("HOME", "/home/ada")], Some("/etc/lotmq/lotmq.toml")),
+            (false, &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/home/ada")], Some("/x/lotmq/lotmq.toml")),
+            (false, &[("HOME", "/home/ada")], Some("/home/ada/.config/lotmq/lotmq.toml")),
+            (false, &[], None),
+        ];
+        for (is_root, variables, expected) in cases {
+            let environment =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let found = default_path(&Surroundings { is_root, environment });
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{variables:?}");
+        }
+    }
+}
