@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
 mod bad_input;
+mod bench;
 mod command_line;
 mod command_table;
 mod commands;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::cmd::CmdArgs;
 use crate::compile::CompileArgs;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Cmd(CmdArgs),
     Pub(PubArgs),
     Sub(SubArgs),
+    Bench(BenchArgs),
     Config(ConfigArgs),
     Store(StoreArgs),
 }

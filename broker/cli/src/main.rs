@@ -3,6 +3,7 @@
 //! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a command line.
 
 mod args;
+mod bench;
 mod check;
 mod cmd;
 mod compile;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Cmd(args) => cmd::cmd(&args),
         Command::Pub(args) => publish::publish(&args),
         Command::Sub(args) => subscribe::subscribe(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Config(args) => config_show::config(&args),
         Command::Store(args) => store::store(&args),
     };

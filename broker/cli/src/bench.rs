@@ -1,0 +1,127 @@
+//! `lotmq bench`: how many messages a broker carries, and how long they take.
+//!
+//! One thread plays all clients and keeps a bounded number of messages under way, so no broker is flooded into dropping.
+
+mod client;
+mod figures;
+mod traffic;
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
+use lotmq_client::ProtocolVersion;
+
+use crate::connect::{ConnectArgs, Quality, SessionArgs, qos, random_text};
+use crate::exit::Exit;
+use crate::output;
+use crate::publish::seconds;
+use traffic::{Pace, Plan};
+
+/// Measure a broker.
+///
+/// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries per second and the time from
+/// publisher to subscriber. With --pid also deliveries per second of the broker's processor time, the figure that depends least on
+/// what else the machine does.
+///
+/// Exit codes: 0 done, 1 messages were lost or it failed, 2 wrong usage, 3 no broker.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct BenchArgs {
+    /// Who sends to whom
+    #[arg(value_enum, default_value_t = Scenario::Pair)]
+    scenario: Scenario,
+    /// Clients on the side that has many
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: u32,
+    /// QoS of the messages and subscriptions
+    #[arg(short = 'q', long, value_parser = qos, default_value = "0")]
+    qos: Quality,
+    /// Payload in bytes
+    #[arg(short = 's', long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    size: u32,
+    /// Seconds to measure, after half a second to get going
+    #[arg(short = 't', long, default_value_t = 5.0, value_parser = seconds)]
+    time: f64,
+    /// Messages per second of all publishers together; without it as many as are delivered
+    #[arg(short = 'r', long)]
+    rate: Option<u32>,
+    /// Messages that may be under way for each publisher
+    #[arg(short = 'w', long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=900))]
+    window: u32,
+    /// Most messages in one write
+    #[arg(short = 'b', long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=900))]
+    batch: u32,
+    /// Process of the broker on this machine, whose processor time is counted
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// As many publishers as subscribers, each pair with a topic of its own
+    Pair,
+    /// Many publishers, one subscriber
+    FanIn,
+    /// One publisher, many subscribers
+    FanOut,
+    /// Pairs with one message in each write and little under way
+    Single,
+}
+
+pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
+    ensure!(
+        args.connect.protocol_version.0 != ProtocolVersion::V3_1,
+        "version 3.1 is not measured; use 311 or 5"
+    );
+    let plan = args.plan()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let figures = tokio::task::LocalSet::new().block_on(&runtime, traffic::run(&plan))?;
+    output::line(&if args.json { figures.to_json(&plan).to_string() } else { figures.to_text() })?;
+    if figures.lost > 0 {
+        output::error(&format!("{} messages did not arrive", figures.lost));
+        return Ok(Exit::Failure);
+    }
+    Ok(Exit::Success)
+}
+
+impl BenchArgs {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let (publishers, subscribers) = match self.scenario {
+            Scenario::Pair | Scenario::Single => (self.clients, self.clients),
+            Scenario::FanIn => (self.clients, 1),
+            Scenario::FanOut => (1, self.clients),
+        };
+        let (window, batch) = match self.scenario {
+            Scenario::Single => (4, 1),
+            Scenario::Pair | Scenario::FanIn | Scenario::FanOut => (self.window, self.batch),
+        };
+        Ok(Plan {
+            address: self.connect.address(),
+            options: self.connect.options(&SessionArgs::default())?,
+            name: random_text(8)?,
+            scenario: self
+                .scenario
+                .to_possible_value()
+                .map_or_else(String::new, |value| value.get_name().to_owned()),
+            publishers,
+            subscribers,
+            qos: self.qos,
+            payload_bytes: self.size as usize,
+            time: Duration::from_secs_f64(self.time),
+            pace: match self.rate {
+                Some(rate) => Pace::Rate(rate),
+                None => Pace::Window { messages: window, batch },
+            },
+            process: self.pid,
+        })
+    }
+}
