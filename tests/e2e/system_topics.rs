@@ -88,6 +88,7 @@ fn a_subscription_gets_the_retained_topics_with_the_flag() {
     ] {
         assert_eq!(text(&format!("Cluster/{leaf}")), expected, "{leaf}");
     }
+    assert!(text("Status/Store").parse::<u64>().unwrap() > 0, "the file is there");
     assert_eq!(text("Projects/active"), r#"{"status":"unloaded"}"#);
     assert!(text("License").starts_with(r#"{"status":"Valid","tier":"Open","expiry":null,"#));
     let config: Value = serde_json::from_str(&text("Config")).unwrap();

@@ -147,8 +147,14 @@ fn status(broker: &Broker, tenant: &Tenant) -> Value {
         "Connections": Figures::of(broker, tenant).connected,
         "MessagesIn": broker.counters.publish_received.get(),
         "MessagesOut": broker.counters.publish_sent.get(),
-        "Store": broker.store.metrics().log_bytes,
+        "Store": store_bytes(broker),
     })
+}
+
+/// Bytes of the store's file; where it has none, those of the messages in memory.
+fn store_bytes(broker: &Broker) -> u64 {
+    let file = std::fs::metadata(broker.config.store_path());
+    file.map_or_else(|_| broker.store.metrics().log_bytes, |file| file.len())
 }
 
 fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {
