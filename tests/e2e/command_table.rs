@@ -170,6 +170,7 @@ fn actions_from_upload_to_removal() {
             ("-getPendingStatus", "", "No pending models or actions."),
             ("-listEntities", "", "2 entities."),
             ("-removeAction Echo", "", "Action 'Echo' removed successfully!"),
+            ("-listEntities", "", "1 entity."),
             ("-removeAction Echo", "NOT_FOUND", "Action 'Echo' not found."),
             ("-removeAllActions", "", "Removed all actions successfully"),
             ("-listEntities", "", "No entities registered."),

@@ -73,6 +73,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let rows = call.tenant.guests.registry.read().list_entities();
     let message = match rows.len() {
         0 => "No entities registered.".to_owned(),
+        1 => "1 entity.".to_owned(),
         count => format!("{count} entities."),
     };
     Ok(Done::new(message).with_data(json!(rows)))
