@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Commands;
 use crate::commits::Commits;
-use crate::config::Config;
+use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
 use crate::limits::RECEIVE_MAXIMUM;
@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) session_expiry_max: SessionExpiry,
     pub(crate) queue_messages_max: u32,
     pub(crate) queue_bytes_max: u64,
+    /// What becomes of a message for a session that has no room for it.
+    pub(crate) on_full: OnFull,
 }
 
 impl Broker {

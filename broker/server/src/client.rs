@@ -215,6 +215,13 @@ impl Client {
         self.on(connection, |link, _| link.tell(reason));
     }
 
+    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let state = self.state.lock();
+        let is_open = state.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
+        (is_open && state.session.can_send()) || state.session.can_queue(bytes)
+    }
+
     /// Sends what waits in the session, as far as there is room.
     pub(crate) fn send_waiting(self: &Arc<Self>, turn: &mut Turn) {
         turn.entry(self).items.drain();

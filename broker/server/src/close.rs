@@ -32,6 +32,8 @@ pub(crate) enum CloseReason {
     Administrative,
     /// Something could not be made durable, and the Client's version has no way to say so.
     StoreFailed,
+    /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
+    QueueFull,
     /// The broker stops.
     ServerShutdown,
 }
@@ -45,6 +47,7 @@ impl CloseReason {
             Self::Protocol(reason) => Some(*reason),
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
             Self::StoreFailed => Some(ReasonCode::ImplementationSpecificError),
+            Self::QueueFull => Some(ReasonCode::QuotaExceeded),
             Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -76,6 +79,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol-error",
             Self::Administrative => "administrative",
             Self::StoreFailed => "store-failed",
+            Self::QueueFull => "queue-full",
             Self::ServerShutdown => "server-shutdown",
         }
     }

@@ -46,7 +46,7 @@ pub use file::{ConfigFile, default_path};
 #[doc(hidden)]
 pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
-pub use limits::{Limits, SessionExpiryMax};
+pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{Listener, MqttListener};
 pub use log::Log;
 pub use lot::{Lot, LotCache};

@@ -109,6 +109,7 @@ impl Counters {
             | CloseReason::TakenOver
             | CloseReason::Administrative
             | CloseReason::StoreFailed
+            | CloseReason::QueueFull
             | CloseReason::ServerShutdown => {}
         }
     }

@@ -14,6 +14,7 @@ use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
+use crate::config::OnFull;
 use crate::message::{Message, MessageParts};
 use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
@@ -61,6 +62,29 @@ pub(crate) struct FanOut {
 }
 
 impl Turn {
+    /// Puts what this turn has for sessions so far into their queues, where [`Turn::has_room`] looks. Before anything of the packet is encoded.
+    pub(crate) fn fill_queues(&mut self) {
+        if self.broker.settings.on_full == OnFull::Reject {
+            self.settle();
+        }
+    }
+
+    /// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
+    ///
+    /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
+    pub(crate) fn has_room(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+        if self.broker.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
+            return true;
+        }
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
+        let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
+        let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
+        let has_room = kept.all(|target| target.client.has_room(bytes));
+        self.routes.put_back(tenant, route);
+        has_room
+    }
+
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.

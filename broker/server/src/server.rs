@@ -294,6 +294,7 @@ fn settings(config: &Config) -> Settings {
             .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
         queue_messages_max: limits.queue_messages,
         queue_bytes_max: limits.queue_bytes,
+        on_full: limits.on_full,
     }
 }
 

@@ -191,6 +191,12 @@ impl<M: Clone> Session<M> {
         Offer::Queued
     }
 
+    /// Whether a message of `bytes` that has to wait would be kept.
+    #[must_use]
+    pub fn can_queue(&self, bytes: usize) -> bool {
+        self.queue_has_room(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
     /// Whether a new message would be sent at once.
     #[must_use]
     pub fn can_send(&self) -> bool {

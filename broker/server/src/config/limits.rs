@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::ValueError;
 use super::key::section;
-use super::setting::Setting;
+use super::setting::{Setting, words};
 
 section! {
     /// What one client or session may use.
@@ -17,8 +17,20 @@ section! {
         queue_messages: u32 = 1_000_000, json "QueueMessages", range 1..=100_000_000;
         /// Most bytes that wait for one session.
         queue_bytes: u64 = 1_073_741_824, json "QueueBytes", range 1_024..=1_099_511_627_776;
+        /// What becomes of a message for a session whose queue is full.
+        on_full: OnFull = OnFull::DropNew, json "OnFull";
         /// Longest time that a session outlives its connection; longer requests are cut down to it.
         session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(30 * DAY)), json "SessionExpiryMax";
+    }
+}
+
+words! {
+    /// What becomes of a message for a session whose queue is full.
+    OnFull {
+        /// It is dropped for this session and counted; the publisher is told of success.
+        DropNew = "drop-new",
+        /// The publisher is told: 0x97 in 5.0, no acknowledgement before.
+        Reject = "reject",
     }
 }
 

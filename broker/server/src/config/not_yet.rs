@@ -9,7 +9,7 @@ pub(in crate::config) fn is_not_yet(name: &str) -> bool {
 const SECTIONS: [&str; 7] =
     ["listener.mqtts", "listener.ws", "listener.wss", "tls", "modules", "routes", "tenant"];
 
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 23] = [
     "auth.module",
     "lot.durable_triggers",
     "lot.compat.rule_trailing_plus",
@@ -33,6 +33,4 @@ const NAMES: [&str; 25] = [
     "modules.require_signature",
     "routes.file_roots",
     "tls.certificate",
-    "limits.on_full",
-    "OnFull",
 ];

@@ -48,6 +48,7 @@ pub(super) fn handle(
     packet: Span,
     body: Span,
 ) -> Result<(), CloseReason> {
+    turn.fill_queues();
     let received = receive(open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
     if let Some(reason) = refusal(open, topic) {
@@ -68,7 +69,18 @@ pub(super) fn handle(
         answer(connection, open, turn, &received, FanOut::default(), reason);
         return Ok(());
     }
-    let fan_out = route(open, turn, &received);
+    let publication = publication(open, &received);
+    if !turn.has_room(&open.client.tenant, &publication) {
+        turn.broker.counters.publish_refused.add(1);
+        if open.version.has_properties() {
+            answer(connection, open, turn, &received, FanOut::default(), ReasonCode::QuotaExceeded);
+            return Ok(());
+        }
+        // Before 5.0 the end of the connection says it, and no acknowledgement does [3.1.1: MQTT-4.8.0-2].
+        received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+        return Err(CloseReason::QueueFull);
+    }
+    let fan_out = turn.publish(&open.client.tenant, &publication);
     open.feeds_store = fan_out.is_durable;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, &received, fan_out, reason);
@@ -210,8 +222,8 @@ fn repeat_pubrec(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, pac
     });
 }
 
-fn route(open: &Open, turn: &mut Turn, received: &Received) -> FanOut {
-    let publication = Publication {
+fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
+    Publication {
         topic: received.topic,
         properties: received.properties,
         payload: received.payload,
@@ -221,8 +233,16 @@ fn route(open: &Open, turn: &mut Turn, received: &Received) -> FanOut {
         in_place: received.in_place,
         source: Some(&open.client),
         hops: 0,
-    };
-    turn.publish(&open.client.tenant, &publication)
+    }
+}
+
+/// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+    open.client.session_on(connection, |session| session.inbound_acknowledged(packet_id));
+    if open.client.is_durable() {
+        let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::Qos2Released { session, packet_id });
+    }
 }
 
 /// Acknowledges as the QoS asks for, at once or when the turn's batch is committed.
@@ -238,12 +258,7 @@ fn answer(
     let ack_type = acknowledgement(received.qos);
     let is_open = ack_type == AckType::Pubrec && !reason.is_failure();
     if ack_type == AckType::Pubrec && reason.is_failure() {
-        // The exchange is over [MQTT-4.3.3-9].
-        open.client.session_on(connection, |session| session.inbound_acknowledged(packet_id));
-        if open.client.is_durable() {
-            let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
-            turn.batch.push(Op::Qos2Released { session, packet_id });
-        }
+        forget(connection, open, turn, packet_id);
     }
     let is_remembered = is_open && open.client.is_durable();
     if !fan_out.is_durable && !is_remembered {
