@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Peer, Question, Scope};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
-    ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
+    ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal, encode_within,
 };
 use lotmq_session::{KeepAlive, SessionExpiry};
 use parking_lot::Mutex;
@@ -23,8 +23,30 @@ use crate::net::turn::Turn;
 use crate::sys;
 use crate::will::WillMessage;
 
+/// What a Client reads of an answer to its CONNECT.
+#[derive(Clone, Copy)]
+struct Recipient {
+    version: ProtocolVersion,
+    /// Its Maximum Packet Size.
+    packet_bytes_max: u32,
+    /// Whether Reason Strings are welcome: Request Problem Information, which no version before 5.0 has.
+    wants_sentences: bool,
+}
+
+impl Recipient {
+    fn of(connect: &Connect<'_>) -> Self {
+        let Connect { version, properties, .. } = connect;
+        Self {
+            version: *version,
+            packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
+            wants_sentences: version.has_properties() && properties.request_problem_information(),
+        }
+    }
+}
+
 /// What a CONNECT asks for, owned.
 pub(crate) struct Request {
+    recipient: Recipient,
     pub(crate) version: ProtocolVersion,
     pub(crate) client_id: Arc<str>,
     /// Whether we chose the identifier \[MQTT-3.1.3-6\].
@@ -76,7 +98,7 @@ pub(crate) fn begin(
     };
     let request = match read(turn, &connect) {
         Ok(request) => request,
-        Err(reason) => return Err(refuse(connection, connect.version, reason, None)),
+        Err(reason) => return Err(refuse(connection, Recipient::of(&connect), reason, None)),
     };
     let login = LoginRequest {
         user_name: connect.user_name,
@@ -93,7 +115,7 @@ pub(crate) fn begin(
             let login = Login { request: Box::new(request), outcome: Arc::clone(&outcome) };
             let connection = Arc::clone(connection);
             let broker = Arc::clone(&turn.broker);
-            let version = login.request.version;
+            let recipient = login.request.recipient;
             let owner = Arc::clone(&connection);
             let is_taken = broker.logins.spawn(move || {
                 let verified = pending.verify();
@@ -101,7 +123,7 @@ pub(crate) fn begin(
                 owner.call_owner();
             });
             if !is_taken {
-                return Err(refuse(&connection, version, ReasonCode::ServerBusy, None));
+                return Err(refuse(&connection, recipient, ReasonCode::ServerBusy, None));
             }
             Ok(Phase::LoggingIn(login))
         }
@@ -133,7 +155,9 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
     let will = connect.will.as_ref().map(WillMessage::new).transpose()?;
     let maximum = turn.broker.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
+    let recipient = Recipient::of(connect);
     Ok(Request {
+        recipient,
         version,
         client_id,
         is_assigned,
@@ -141,7 +165,7 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
         keep_alive: connect.keep_alive,
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
-        packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
+        packet_bytes_max: recipient.packet_bytes_max,
         user_name: connect.user_name.map(Into::into),
         will: will.map(Box::new),
     })
@@ -166,11 +190,11 @@ fn accept(
             };
             let user = request.user_name.as_deref();
             sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-            return Err(refuse(connection, request.version, reason, Some(&refusal.to_string())));
+            return Err(refuse(connection, request.recipient, reason, Some(&refusal.to_string())));
         }
     };
     if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
-        return Err(refuse(connection, request.version, ReasonCode::NotAuthorized, None));
+        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, None));
     }
     let identity = Arc::new(identity);
     if !connack_fits(connection, request) {
@@ -242,23 +266,25 @@ fn announce(
     Ok(())
 }
 
-/// Answers with a refusal; 5.0 Clients get a sentence with it.
+/// Answers with a refusal; 5.0 Clients get a sentence with it, unless they want none or it is too long for them \[MQTT-3.2.2-19\].
 fn refuse(
     connection: &Connection,
-    version: ProtocolVersion,
+    recipient: Recipient,
     reason: ReasonCode,
     sentence: Option<&str>,
 ) -> CloseReason {
-    let mut properties = PropertyBuf::new();
-    if let Some(sentence) = sentence.filter(|_| version.has_properties()) {
-        properties
-            .push(PropertyId::ReasonString, PropertyValue::Utf8(sentence))
+    let mut list = PropertyBuf::new();
+    if let Some(sentence) = sentence.filter(|_| recipient.wants_sentences) {
+        list.push(PropertyId::ReasonString, PropertyValue::Utf8(sentence))
             .expect("our sentences are short and without NUL");
     }
-    let connack = Connack { properties: properties.properties(), ..Connack::refusal(reason) };
     let mut answer = Vec::new();
-    // Where the version has no code for the reason, closing is the answer [3.1.1: MQTT-3.2.2-6].
-    if encode_connack(&mut answer, version, &connack).is_ok() {
+    let encoded =
+        encode_within(&mut answer, recipient.packet_bytes_max, list.properties(), |out, properties| {
+            encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
+        });
+    // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no packet of this size, closing is the answer.
+    if encoded.is_ok() {
         connection.write_directly(&answer);
     }
     CloseReason::Refused
