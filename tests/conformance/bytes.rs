@@ -161,6 +161,14 @@ impl Connect {
     }
 }
 
+/// A CONNECT as the test says: protocol name, level, flags, no keep alive, and what follows.
+pub(crate) fn connect(name: &str, level: u8, flags: u8, rest: &[u8]) -> Vec<u8> {
+    let mut body = field(name);
+    body.extend([level, flags, 0, 0]);
+    body.extend_from_slice(rest);
+    packet(0x10, &body)
+}
+
 /// A PUBLISH. `flags` are the low four bits: DUP 8, QoS 2 and 4, RETAIN 1.
 pub(crate) fn publish_with(
     version: Version,

@@ -9,12 +9,18 @@
 )]
 
 mod bytes;
+mod mqtt_3_1;
+mod mqtt_connack;
 mod mqtt_connect;
+mod mqtt_connect_refused;
+mod mqtt_disconnect;
 mod mqtt_errors;
+mod mqtt_exactly_once;
 mod mqtt_flow;
 mod mqtt_framing;
 mod mqtt_keep_alive;
 mod mqtt_publish;
+mod mqtt_refused;
 mod mqtt_restart;
 mod mqtt_retained;
 mod mqtt_session;

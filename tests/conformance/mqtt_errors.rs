@@ -1,18 +1,23 @@
 //! What breaks a rule closes the connection: with its reason in 5.0, without a word in 3.1.1 (checklist 12).
 
-use crate::bytes::{self, field, four, packet, publish_with, subscribe_with, two, user_property};
+use crate::bytes::{self, field, four, packet, properties, publish_with, subscribe_with, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
-#[test]
-fn malformed_packets_and_protocol_errors_close() {
-    let broker = broker();
+/// What is wrong, the packet in 3.1.1 and in 5.0 (empty where it does not exist), the reason in 5.0.
+type Row = (&'static str, Vec<u8>, Vec<u8>, u8);
+
+fn violations() -> Vec<Row> {
     let sub = |version, filters: &[(&str, u8)]| subscribe_with(version, 1, &[], filters);
-    // What is wrong, the packet in 3.1.1 and in 5.0 (empty where it does not exist), the reason in 5.0.
-    let rows: Vec<(&str, Vec<u8>, Vec<u8>, u8)> = vec![
-        ("second CONNECT [MQTT-3.1.0-2]", Connect::new(V4, "x").bytes(), Connect::new(V5, "x").bytes(), 0x82),
+    vec![
+        (
+            "second CONNECT: violates [MQTT-3.1.0-2], [3.1.1: MQTT-3.1.0-2]",
+            Connect::new(V4, "x").bytes(),
+            Connect::new(V5, "x").bytes(),
+            0x82,
+        ),
         ("packet type 0", vec![0x00, 0], vec![0x00, 0], 0x81),
         (
-            "packet type 15 in 3.1.1, AUTH without method in 5.0 [MQTT-4.12.0-7]",
+            "packet type 15 in 3.1.1, AUTH without method in 5.0: violates [MQTT-4.12.0-7]",
             vec![0xF0, 0],
             vec![0xF0, 0],
             0x82,
@@ -21,44 +26,59 @@ fn malformed_packets_and_protocol_errors_close() {
         ("SUBACK", vec![0x90, 3, 0, 1, 0], vec![0x90, 4, 0, 1, 0, 0], 0x82),
         ("UNSUBACK", vec![0xB0, 2, 0, 1], vec![0xB0, 4, 0, 1, 0, 0], 0x82),
         ("PINGRESP", vec![0xD0, 0], vec![0xD0, 0], 0x82),
-        ("flags of PINGREQ [MQTT-2.1.3-1]", vec![0xC1, 0], vec![0xC1, 0], 0x81),
+        (
+            "flags of PINGREQ: violates [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-1, -2]",
+            vec![0xC1, 0],
+            vec![0xC1, 0],
+            0x81,
+        ),
         ("flags of PUBACK", vec![0x41, 2, 0, 1], vec![0x41, 2, 0, 1], 0x81),
         ("flags of PUBREC", vec![0x51, 2, 0, 1], vec![0x51, 2, 0, 1], 0x81),
-        ("flags of PUBREL [3.1.1: MQTT-3.6.1-1]", vec![0x60, 2, 0, 1], vec![0x60, 2, 0, 1], 0x81),
+        (
+            "flags of PUBREL: violates [MQTT-3.6.1-1], [3.1.1: MQTT-3.6.1-1]",
+            vec![0x60, 2, 0, 1],
+            vec![0x60, 2, 0, 1],
+            0x81,
+        ),
         ("flags of PUBCOMP", vec![0x72, 2, 0, 1], vec![0x72, 2, 0, 1], 0x81),
         (
-            "flags of SUBSCRIBE [MQTT-3.8.1-1]",
+            "flags of SUBSCRIBE: violates [MQTT-3.8.1-1], [3.1.1: MQTT-3.8.1-1]",
             vec![0x80, 6, 0, 1, 0, 1, b'a', 0],
             vec![0x80, 7, 0, 1, 0, 0, 1, b'a', 0],
             0x81,
         ),
         (
-            "flags of UNSUBSCRIBE [MQTT-3.10.1-1]",
+            "flags of UNSUBSCRIBE: violates [MQTT-3.10.1-1], [3.1.1: MQTT-3.10.1-1]",
             vec![0xA0, 5, 0, 1, 0, 1, b'a'],
             vec![0xA0, 6, 0, 1, 0, 0, 1, b'a'],
             0x81,
         ),
-        ("flags of DISCONNECT [MQTT-3.14.1-1]", vec![0xE1, 0], vec![0xE1, 0], 0x81),
         (
-            "a fifth length byte [MQTT-1.5.5-1]",
+            "flags of DISCONNECT: violates [MQTT-3.14.1-1], [3.1.1: MQTT-3.14.1-1]",
+            vec![0xE1, 0],
+            vec![0xE1, 0],
+            0x81,
+        ),
+        (
+            "a fifth length byte",
             vec![0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F],
             vec![0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F],
             0x81,
         ),
         (
-            "QoS 3 [MQTT-3.3.1-4]",
+            "QoS 3: violates [MQTT-3.3.1-4], [3.1.1: MQTT-3.3.1-4]",
             publish_with(V4, 6, "t", 1, &[], ""),
             publish_with(V5, 6, "t", 1, &[], ""),
             0x81,
         ),
         (
-            "DUP with QoS 0 [MQTT-3.3.1-2]",
+            "DUP with QoS 0: violates [MQTT-3.3.1-2, MQTT-4.3.1-1], [3.1.1: MQTT-3.3.1-2, MQTT-4.3.1-1]",
             publish_with(V4, 8, "t", 0, &[], ""),
             publish_with(V5, 8, "t", 0, &[], ""),
             0x81,
         ),
         (
-            "packet identifier 0 in PUBLISH [MQTT-2.2.1-3]",
+            "packet identifier 0 in PUBLISH: violates [MQTT-2.2.1-3], [3.1.1: MQTT-2.3.1-1]",
             publish_with(V4, 2, "t", 0, &[], ""),
             publish_with(V5, 2, "t", 0, &[], ""),
             0x82,
@@ -70,48 +90,58 @@ fn malformed_packets_and_protocol_errors_close() {
             0x82,
         ),
         (
-            "empty topic [MQTT-4.7.3-1]",
+            "empty topic: violates [MQTT-4.7.3-1], [3.1.1: MQTT-4.7.3-1]",
             publish_with(V4, 0, "", 0, &[], ""),
             publish_with(V5, 0, "", 0, &[], ""),
             0x82,
         ),
         (
-            "wildcard in a topic [MQTT-3.3.2-2]",
+            "wildcard in a topic: violates [MQTT-3.3.2-2, MQTT-4.7.0-1], [3.1.1: MQTT-3.3.2-2, MQTT-4.7.1-1]",
             publish_with(V4, 0, "a/+", 0, &[], ""),
             publish_with(V5, 0, "a/+", 0, &[], ""),
             0x90,
         ),
         (
-            "# in a topic [MQTT-3.3.2-2]",
+            "# in a topic: violates [MQTT-3.3.2-2]",
             publish_with(V4, 2, "a#", 1, &[], ""),
             publish_with(V5, 2, "a#", 1, &[], ""),
             0x90,
         ),
         (
-            "U+0000 in a topic [MQTT-1.5.4-2]",
+            "U+0000 in a topic: violates [MQTT-1.5.4-2, MQTT-4.7.3-2], [3.1.1: MQTT-1.5.3-2, MQTT-4.7.3-2]",
             publish_with(V4, 0, "a\0", 0, &[], ""),
             publish_with(V5, 0, "a\0", 0, &[], ""),
             0x81,
         ),
         (
-            "broken UTF-8 [MQTT-1.5.4-1]",
+            "broken UTF-8: violates [MQTT-1.5.4-1, MQTT-3.3.2-1], [3.1.1: MQTT-1.5.3-1, MQTT-3.3.2-1]",
             packet(0x30, &field(b"\xC0\xAF")),
             packet(0x30, &[field(b"\xC0\xAF"), vec![0]].concat()),
             0x81,
         ),
         ("topic longer than the packet", vec![0x30, 3, 0, 9, b'a'], vec![0x30, 3, 0, 9, b'a'], 0x81),
-        ("no filter in SUBSCRIBE [MQTT-3.8.3-2]", sub(V4, &[]), sub(V5, &[]), 0x82),
         (
-            "no filter in UNSUBSCRIBE [MQTT-3.10.3-2]",
+            "no filter in SUBSCRIBE: violates [MQTT-3.8.3-2], [3.1.1: MQTT-3.8.3-3]",
+            sub(V4, &[]),
+            sub(V5, &[]),
+            0x82,
+        ),
+        (
+            "no filter in UNSUBSCRIBE: violates [MQTT-3.10.3-2], [3.1.1: MQTT-3.10.3-2]",
             bytes::unsubscribe(V4, 1, &[]),
             bytes::unsubscribe(V5, 1, &[]),
             0x82,
         ),
-        ("QoS 3 asked for [MQTT-3.8.3-5]", sub(V4, &[("t", 3)]), sub(V5, &[("t", 3)]), 0x82),
-        ("reserved option bits [MQTT-3.8.3-5]", sub(V4, &[("t", 0x04)]), sub(V5, &[("t", 0x40)]), 0x81),
+        ("QoS 3 asked for: violates [3.1.1: MQTT-3-8.3-4]", sub(V4, &[("t", 3)]), sub(V5, &[("t", 3)]), 0x82),
+        (
+            "reserved option bits: violates [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4]",
+            sub(V4, &[("t", 0x04)]),
+            sub(V5, &[("t", 0x40)]),
+            0x81,
+        ),
         ("Retain Handling 3", vec![], sub(V5, &[("t", 0x30)]), 0x82),
         (
-            "No Local with a shared subscription [MQTT-3.8.3-4]",
+            "No Local with a shared subscription: violates [MQTT-3.8.3-4]",
             vec![],
             sub(V5, &[("$share/g/t", 0x04)]),
             0x82,
@@ -124,14 +154,19 @@ fn malformed_packets_and_protocol_errors_close() {
             0x82,
         ),
         (
-            "Subscription Identifier in PUBLISH [MQTT-3.3.4-6]",
+            "Subscription Identifier in PUBLISH: violates [MQTT-3.3.4-6]",
             vec![],
             publish_with(V5, 0, "t", 0, &[0x0B, 1], ""),
             0x82,
         ),
-        ("Topic Alias 0 [MQTT-3.3.2-8]", vec![], publish_with(V5, 0, "t", 0, &two(0x23, 0), ""), 0x94),
         (
-            "Topic Alias above the maximum [MQTT-3.3.2-9]",
+            "Topic Alias 0: violates [MQTT-3.3.2-8]",
+            vec![],
+            publish_with(V5, 0, "t", 0, &two(0x23, 0), ""),
+            0x94,
+        ),
+        (
+            "Topic Alias above the maximum: violates [MQTT-3.3.2-9, MQTT-3.2.2-17]",
             vec![],
             publish_with(V5, 0, "t", 0, &two(0x23, 65_535), ""),
             0x94,
@@ -139,7 +174,7 @@ fn malformed_packets_and_protocol_errors_close() {
         ("unknown Topic Alias", vec![], publish_with(V5, 0, "", 0, &two(0x23, 1), ""), 0x82),
         ("Payload Format Indicator 2", vec![], publish_with(V5, 0, "t", 0, &[1, 2], ""), 0x82),
         (
-            "wildcard in Response Topic [MQTT-3.3.2-14]",
+            "wildcard in Response Topic: violates [MQTT-3.3.2-14]",
             vec![],
             publish_with(V5, 0, "t", 0, &[vec![8], field("a/#")].concat(), ""),
             0x82,
@@ -163,7 +198,7 @@ fn malformed_packets_and_protocol_errors_close() {
         ("PUBACK with bytes left over", vec![0x40, 3, 0, 1, 0], vec![0x40, 5, 0, 1, 0, 0, 0], 0x81),
         ("PINGREQ with a body", vec![0xC0, 1, 0], vec![0xC0, 1, 0], 0x81),
         (
-            "DISCONNECT with a body in 3.1.1, of an unknown reason in 5.0",
+            "DISCONNECT with a body in 3.1.1, of an unknown reason in 5.0: violates [MQTT-3.14.2-1]",
             vec![0xE0, 1, 0],
             vec![0xE0, 1, 0x7F],
             0x82,
@@ -180,9 +215,62 @@ fn malformed_packets_and_protocol_errors_close() {
             publish_with(V5, 0, &"a/".repeat(300), 0, &[], ""),
             0x90,
         ),
-    ];
+        ("a length longer than it needs to be: violates [MQTT-1.5.5-1]", vec![], vec![0xC0, 0x80, 0], 0x81),
+        ("flags of AUTH: violates [MQTT-3.15.1-1]", vec![], vec![0xF1, 0], 0x81),
+        (
+            "re-authentication without a method in CONNECT: violates [MQTT-4.12.1-1]; it fails [MQTT-4.12.1-2]",
+            vec![],
+            packet(0xF0, &[vec![0x19], properties(&[vec![0x15], field("X")].concat())].concat()),
+            0x82,
+        ),
+        ("a reason that AUTH has not: violates [MQTT-3.15.2-1]", vec![], packet(0xF0, &[0x80, 0]), 0x82),
+        ("a reason that PUBACK has not: violates [MQTT-3.4.2-1]", vec![], vec![0x40, 3, 0, 1, 0x92], 0x82),
+        ("a reason that PUBREC has not: violates [MQTT-3.5.2-1]", vec![], vec![0x50, 3, 0, 1, 3], 0x82),
+        ("a reason that PUBREL has not: violates [MQTT-3.6.2-1]", vec![], vec![0x62, 3, 0, 1, 0x80], 0x82),
+        ("a reason that PUBCOMP has not: violates [MQTT-3.7.2-1]", vec![], vec![0x70, 3, 0, 1, 0x10], 0x82),
+        ("no property length: violates [MQTT-2.2.2-1]", vec![], packet(0x30, &field("t")), 0x81),
+        (
+            "a filter that is not UTF-8: violates [MQTT-3.8.3-1], [3.1.1: MQTT-3.8.3-1]",
+            packet(0x82, &[vec![0, 1], field(b"\xFF"), vec![0]].concat()),
+            packet(0x82, &[vec![0, 1, 0], field(b"\xFF"), vec![0]].concat()),
+            0x81,
+        ),
+        (
+            "the same in UNSUBSCRIBE: violates [MQTT-3.10.3-1], [3.1.1: MQTT-3.10.3-1]",
+            packet(0xA2, &[vec![0, 1], field(b"\xFF")].concat()),
+            packet(0xA2, &[vec![0, 1, 0], field(b"\xFF")].concat()),
+            0x81,
+        ),
+        (
+            "a Response Topic that is not UTF-8: violates [MQTT-3.3.2-13]",
+            vec![],
+            publish_with(V5, 0, "t", 0, &[vec![8], field(b"\xFF")].concat(), ""),
+            0x81,
+        ),
+        (
+            "a Content Type that is not UTF-8: violates [MQTT-3.3.2-19]",
+            vec![],
+            publish_with(V5, 0, "t", 0, &[vec![3], field(b"\xFF")].concat(), ""),
+            0x81,
+        ),
+        (
+            "a User Property that is not UTF-8: violates [MQTT-1.5.7-1]",
+            vec![],
+            publish_with(V5, 0, "t", 0, &[vec![0x26], field("k"), field(b"\xFF")].concat(), ""),
+            0x81,
+        ),
+    ]
+}
+
+/// A DISCONNECT of 0x80 or more with one of its reasons, and then the end [MQTT-4.13.1-1, MQTT-4.13.2-1, MQTT-3.14.2-1, MQTT-3.14.4-1, -2];
+/// before 5.0 the end alone [3.1.1: MQTT-4.8.0-1, MQTT-2.2.2-2]. The broker looks at flags [MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1],
+/// [3.1.1: MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1, MQTT-3.14.1-1], [MQTT-3.14.1-1], at options [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4], and for a
+/// second CONNECT [MQTT-3.1.0-2], [3.1.1: MQTT-3.1.0-2]. Each row violates [MQTT-4.13.1-1], [3.1.1: MQTT-4.8.0-1].
+#[test]
+fn malformed_packets_and_protocol_errors_close() {
+    let broker = broker();
     let mut wrong = Vec::new();
-    for (what, v4, v5, reason) in rows {
+    for (what, v4, v5, reason) in violations() {
         for (version, sent) in [(V4, v4), (V5, v5)] {
             if sent.is_empty() {
                 continue;
@@ -198,52 +286,4 @@ fn malformed_packets_and_protocol_errors_close() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     Peer::clean(&broker, V5, "healthy").expect_only(&[]);
-}
-
-#[test]
-fn too_large_a_packet_is_refused_at_its_header() {
-    let broker = broker();
-    for (version, told) in [(V4, &[][..]), (V5, &["DISCONNECT 95"][..])] {
-        for header in [[0x30, 0xFF, 0xFF, 0xFF, 0x7F], [0x82, 0x80, 0x80, 0x80, 0x08]] {
-            let mut peer = Peer::clean(&broker, version, "large");
-            peer.send(&header); // not one byte of the body
-            assert_eq!(peer.until_closed(), told);
-        }
-    }
-    // One that is allowed exactly, and one that has a byte more.
-    let body = (16 << 20) - 5;
-    for (more, told) in [(0, "PINGRESP"), (1, "DISCONNECT 95")] {
-        let mut peer = Peer::clean(&broker, V5, "exact");
-        let sent = publish_with(V5, 0, "t", 0, &[], vec![b'x'; body + more - 4]);
-        peer.try_send(&sent);
-        peer.try_send(&bytes::PINGREQ);
-        assert_eq!(peer.next(), told, "{} bytes", sent.len());
-    }
-}
-
-#[test]
-fn deep_topics_are_refused_in_the_acknowledgement_where_there_is_one() {
-    let broker = broker();
-    let deep = "a/".repeat(300);
-    let mut peer = Peer::clean(&broker, V5, "deep");
-    peer.send(&publish_with(V5, 2, &deep, 1, &[], ""));
-    peer.send(&publish_with(V5, 4, &deep, 2, &[], ""));
-    peer.expect_only(&["PUBACK 1 90", "PUBREC 2 90"]);
-    let ok = "a/".repeat(150); // at least 128 levels
-    peer.subscribe("#", 0);
-    peer.publish(0, &ok, "x");
-    peer.expect_only(&[&format!("PUBLISH {ok} q0: x")]);
-}
-
-#[test]
-fn unknown_identifiers_do_not_close() {
-    let broker = broker();
-    for (version, code) in [(V4, "00"), (V5, "92")] {
-        let mut peer = Peer::clean(&broker, version, "ids");
-        for sent in [bytes::puback(9), bytes::pubcomp(9), bytes::pubrel(9), bytes::pubrec(9)] {
-            peer.send(&sent);
-        }
-        // [MQTT-3.7.4] PUBREL gets PUBCOMP, PUBREC gets PUBREL; the others nothing.
-        peer.expect_only(&[&format!("PUBCOMP 9 {code}"), &format!("PUBREL 9 {code}")]);
-    }
 }

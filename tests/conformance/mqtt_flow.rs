@@ -5,6 +5,7 @@ use lotmq_test_support::eventually;
 use crate::bytes::{self, BOTH, four, publish, publish_with, two};
 use crate::{Connect, Peer, V4, V5, broker};
 
+/// [MQTT-4.9.0-1, -2, -3], [MQTT-3.3.4-9, -10]
 #[test]
 fn never_more_than_the_clients_receive_maximum_is_in_flight() {
     let broker = broker();
@@ -86,6 +87,7 @@ fn resent_messages_obey_the_new_window() {
     back.expect_only(&["PUBLISH t q1 #3 dup: 3"]);
 }
 
+/// Violates [MQTT-3.3.4-7, MQTT-4.9.0-2].
 #[test]
 fn our_receive_maximum_is_enforced_in_5_only() {
     let broker = broker();
@@ -162,6 +164,7 @@ fn more_than_the_disk_takes_slows_publishers_down_and_loses_nothing() {
     back.expect_only(&[]);
 }
 
+/// [MQTT-3.1.2-24, -25]
 #[test]
 fn what_is_too_large_for_the_client_is_dropped_as_if_delivered() {
     let broker = broker();

@@ -1,7 +1,7 @@
 //! TCP is a stream: packets split anywhere, and many in one write (checklist 1).
 
 use crate::bytes::{self, BOTH, publish, publish_with, pubrel, subscribe};
-use crate::{Connect, Peer, V4, broker};
+use crate::{Connect, Peer, V4, V5, broker};
 
 /// CONNECT to DISCONNECT with all that a Client may send without waiting, and what comes back.
 fn conversation(version: crate::Version) -> (Vec<u8>, Vec<String>) {
@@ -36,6 +36,8 @@ fn check(lines: Vec<String>, expected: &[String], what: &str) {
     assert_eq!(part(&lines, false), part(expected, false), "{what}");
 }
 
+/// A stream of bytes and nothing else is needed [MQTT-4.2.0-1], [3.1.1: MQTT-7.0.0-2, MQTT-7.1.1-1]: all packets of a Client, with the flags that are due
+/// [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-1, MQTT-2.3.1-1], are answered with their identifiers [MQTT-2.2.1-5, -6], [3.1.1: MQTT-2.3.1-6, -7].
 #[test]
 fn packets_may_be_split_at_every_byte() {
     let broker = broker();
@@ -119,4 +121,30 @@ fn what_came_with_connect_is_not_overwritten_by_another_connection() {
     lines.sort();
     expected.sort();
     assert_eq!(lines, expected);
+}
+
+/// Byte for byte what the standard asks for: lengths of the fewest bytes [MQTT-1.5.5-1], no properties as a length of zero [MQTT-2.2.2-1].
+#[test]
+fn packets_of_the_broker_are_encoded_as_short_as_they_can_be() {
+    let broker = broker();
+    for version in BOTH {
+        let mut reader = Peer::clean(&broker, version, "reader");
+        reader.subscribe("t", 0);
+        for from in BOTH {
+            let mut writer = Peer::clean(&broker, from, "writer");
+            let head = 3 + usize::from(version == V5);
+            for body in [head, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
+                let payload = "x".repeat(body - head);
+                writer.publish(0, "t", &payload);
+                let expected = publish(version, 0, "t", 0, &payload);
+                assert!(
+                    reader.packet().unwrap().bytes() == expected,
+                    "{body} bytes from {from:?} to {version:?}"
+                );
+            }
+        }
+        // A longer length is allowed before 5.0; it is not passed on.
+        Peer::clean(&broker, V4, "writer").send(&[0x30, 0x83, 0x80, 0x80, 0, 0, 1, b't']);
+        assert_eq!(reader.packet().unwrap().bytes(), publish(version, 0, "t", 0, ""));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::bytes::{self, BOTH, publish};
 use crate::{Connect, Peer, V4, V5, broker};
 
+/// [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24]; silence violates [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24].
 #[test]
 fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
     let broker = broker();
@@ -58,6 +59,7 @@ fn a_half_received_packet_does_not_count() {
     assert_eq!(half.until_closed(), ["DISCONNECT 8D"]);
 }
 
+/// [MQTT-3.12.4-1], [3.1.1: MQTT-3.12.4-1]
 #[test]
 fn every_ping_is_answered() {
     let broker = broker();

@@ -3,6 +3,10 @@
 use crate::bytes::{self, BOTH, field, four, publish, publish_with, pubrel, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
+/// [MQTT-3.8.4-8], [3.1.1: MQTT-3.8.4-6]. What comes begins with the topic [MQTT-3.3.2-1], [3.1.1: MQTT-3.3.2-1], has one of three QoS [MQTT-3.3.1-4],
+/// [3.1.1: MQTT-3.3.1-4], DUP 0 at first [MQTT-3.3.1-2, MQTT-4.3.1-1, MQTT-4.3.2-2, MQTT-4.3.3-2], [3.1.1: MQTT-3.3.1-2, MQTT-4.3.1-1], and an identifier that is
+/// not 0 above QoS 0 only [MQTT-2.2.1-2, -4], [3.1.1: MQTT-2.3.1-4, -5]. Each QoS is granted [MQTT-3.2.2-10] and answered as it asks for [MQTT-3.3.4-1],
+/// [3.1.1: MQTT-3.3.4-1]: PUBREC by PUBREL [MQTT-4.3.3-4].
 #[test]
 fn delivered_at_the_lower_of_both_qos_and_never_upgraded() {
     let broker = broker();
@@ -33,6 +37,7 @@ fn delivered_at_the_lower_of_both_qos_and_never_upgraded() {
     }
 }
 
+/// [MQTT-3.3.1-3], [3.1.1: MQTT-3.3.1-3]
 #[test]
 fn dup_of_the_publisher_is_not_copied() {
     let broker = broker();
@@ -46,6 +51,7 @@ fn dup_of_the_publisher_is_not_copied() {
     }
 }
 
+/// [MQTT-4.3.3-8, -10, -11, -12], [3.1.1: MQTT-4.3.3-2]
 #[test]
 fn a_repeated_qos_2_publish_is_delivered_once_until_pubrel() {
     let broker = broker();
@@ -96,6 +102,7 @@ fn qos_2_identifiers_survive_a_reconnect() {
     }
 }
 
+/// [MQTT-4.3.2-4, -5], [3.1.1: MQTT-4.3.2-2]
 #[test]
 fn after_puback_the_identifier_is_a_new_message() {
     let broker = broker();
@@ -127,6 +134,7 @@ fn a_refused_pubrec_ends_the_exchange() {
     again.expect_only(&[]);
 }
 
+/// Strings of properties are UTF-8 on both ways [MQTT-1.5.7-1, MQTT-3.3.2-13, -14, -19].
 #[test]
 fn properties_are_forwarded_unaltered_on_every_path() {
     let broker = broker();
@@ -209,6 +217,7 @@ fn message_expiry_is_reduced_and_ends_messages_that_wait() {
     }
 }
 
+/// The largest alias that was announced is taken like the first [MQTT-3.3.2-12].
 #[test]
 fn topic_aliases_are_resolved_per_connection() {
     let broker = broker();
@@ -238,6 +247,7 @@ fn topic_aliases_are_resolved_per_connection() {
     assert_eq!(writer.until_closed(), ["DISCONNECT 82"]);
 }
 
+/// With reasons that the packets have [MQTT-3.4.2-1, MQTT-3.5.2-1].
 #[test]
 fn no_subscriber_is_told_in_5() {
     let broker = broker();
@@ -247,6 +257,7 @@ fn no_subscriber_is_told_in_5() {
     writer.expect(&["PUBACK 1 10", "PUBREC 2 10"]);
 }
 
+/// [MQTT-4.6.0-5, -6], [3.1.1: MQTT-4.6.0-5, -6]; every matching subscription gets every message [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1].
 #[test]
 fn order_holds_per_publisher_topic_and_qos() {
     let broker = broker();

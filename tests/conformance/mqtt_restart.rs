@@ -3,6 +3,7 @@
 use crate::bytes::{self, BOTH, four, publish, publish_with, pubrel};
 use crate::{Connect, Peer, V4, V5, broker};
 
+/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1, MQTT-4.1.0-1], [MQTT-3.1.2-23]
 #[test]
 fn sessions_come_back_with_identifiers_in_both_directions() {
     for version in BOTH {

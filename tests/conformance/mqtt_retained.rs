@@ -8,6 +8,7 @@ const AS_PUBLISHED: u8 = 0x08;
 const IF_NEW: u8 = 0x10;
 const NEVER: u8 = 0x20;
 
+/// [MQTT-3.3.1-5, -6, -7, -8, -12], [3.1.1: MQTT-3.3.1-5, -6, -7, -8, -9, -10, -11, -12]
 #[test]
 fn retained_messages_are_set_replaced_and_cleared() {
     let broker = broker();
@@ -31,6 +32,8 @@ fn retained_messages_are_set_replaced_and_cleared() {
         writer.publish_with(2, "r/1", &[], ""); // RETAIN 0 leaves the store alone [MQTT-3.3.1-8]
         writer.publish_with(2, "r/1", &[], "live only");
         late(&["PUBLISH r/1 q2 #1 retain: two"]);
+        writer.publish_with(1, "r/1", &[], "zero"); // QoS 0 discards what was there [3.1.1: MQTT-3.3.1-7]
+        late(&["PUBLISH r/1 q0 retain: zero"]);
         writer.publish_with(3, "r/1", &[], ""); // deletes [MQTT-3.3.1-6]
         late(&[]);
         // To established subscriptions RETAIN goes out as 0 [MQTT-3.3.1-12]; the empty one is delivered.
@@ -41,11 +44,13 @@ fn retained_messages_are_set_replaced_and_cleared() {
             "PUBLISH r/1 q1 #3: two",
             "PUBLISH r/1 q1 #4: ",
             "PUBLISH r/1 q1 #5: live only",
+            "PUBLISH r/1 q0: zero",
             "PUBLISH r/1 q1 #6: ",
         ]);
     }
 }
 
+/// [MQTT-3.8.4-4], [3.1.1: MQTT-3.8.4-3, MQTT-3.3.1-6]. Retained messages outlive the sessions of those who sent and got them [3.1.1: MQTT-3.1.2-7].
 #[test]
 fn a_repeated_subscription_gets_them_again_and_resuming_does_not() {
     let broker = broker();
@@ -65,6 +70,7 @@ fn a_repeated_subscription_gets_them_again_and_resuming_does_not() {
     }
 }
 
+/// [MQTT-3.3.1-9, -10, -11]
 #[test]
 fn retain_handling_is_judged_by_the_session() {
     let broker = broker();
@@ -104,6 +110,7 @@ fn retain_as_published_keeps_the_flag() {
     plain.expect_only(&["PUBLISH r/1 q1 #1: a", "PUBLISH r/1 q1 #2: b", "PUBLISH r/1 q0: c"]);
 }
 
+/// [MQTT-4.7.2-1], [3.1.1: MQTT-4.7.2-1]
 #[test]
 fn wildcards_do_not_show_what_starts_with_a_dollar() {
     let broker = broker();
@@ -178,6 +185,7 @@ fn many_retained_messages_arrive_whole_while_others_are_served() {
     assert!(begun <= 1000, "{begun}: more than a window");
 }
 
+/// [MQTT-3.1.2-15]
 #[test]
 fn a_will_and_a_binary_payload_are_retained_as_they_are() {
     let broker = broker();

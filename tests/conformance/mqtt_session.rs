@@ -3,6 +3,7 @@
 use crate::bytes::{self, BOTH, four, two};
 use crate::{Connect, Peer, V4, V5, broker};
 
+/// [MQTT-3.1.2-4, -5, -6], [MQTT-3.2.2-2, -3], [3.1.1: MQTT-3.1.2-4, -6, MQTT-3.2.2-1, -2, -3]
 #[test]
 fn session_present_says_whether_state_was_resumed() {
     let broker = broker();
@@ -29,6 +30,7 @@ fn session_present_says_whether_state_was_resumed() {
     assert!(!Peer::join(&broker, &Connect::kept(V5, "future")).present());
 }
 
+/// [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1, MQTT-3.1.2-5]; the session was kept [MQTT-3.1.2-23], [3.1.1: MQTT-4.1.0-1].
 #[test]
 fn messages_wait_in_order_with_their_options() {
     let broker = broker();
@@ -56,6 +58,8 @@ fn messages_wait_in_order_with_their_options() {
     }
 }
 
+/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1] with DUP [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1] and in order [3.1.1: MQTT-4.6.0-6]: what is unacknowledged
+/// [MQTT-4.3.2-3, MQTT-4.3.3-3, -5], [3.1.1: MQTT-4.3.2-1], and no PUBLISH behind PUBREL [MQTT-4.3.3-6], [3.1.1: MQTT-4.3.3-1].
 #[test]
 fn unfinished_messages_come_again_at_every_step() {
     let broker = broker();
@@ -107,6 +111,7 @@ fn unfinished_messages_come_again_at_every_step() {
     }
 }
 
+/// [MQTT-4.4.0-1]
 #[test]
 fn nothing_is_sent_again_without_a_reconnect() {
     let broker = broker();
@@ -118,10 +123,15 @@ fn nothing_is_sent_again_without_a_reconnect() {
     reader.expect_only(&[]);
 }
 
+/// [MQTT-4.1.0-1, -2], [3.1.1: MQTT-4.1.0-2]
 #[test]
 fn a_session_expires_after_its_interval() {
     let broker = broker();
     let short = Connect::new(V5, "short").clean(false).property(&four(0x11, 1));
+    // Those who stay keep their sessions, however short they are.
+    let stays = Connect::new(V5, "stays").property(&four(0x11, 1));
+    let mut staying = [Peer::join(&broker, &stays), Peer::clean(&broker, V4, "stays, too")];
+    staying.iter_mut().for_each(|peer| peer.subscribe("s", 0));
     let mut watcher = Peer::clean(&broker, V4, "watcher");
     watcher.subscribe("over", 0);
     // Its Will, delayed for longer, tells when the session has ended.
@@ -130,7 +140,9 @@ fn a_session_expires_after_its_interval() {
     peer.subscribe("t", 1);
     peer.vanish();
     watcher.expect(&["PUBLISH over q0: now"]);
-    assert!(!Peer::join(&broker, &short).present()); // [MQTT-4.1.0-2]
+    assert!(!Peer::join(&broker, &short).present());
+    watcher.publish(0, "s", "x");
+    staying.iter_mut().for_each(|peer| peer.expect_only(&["PUBLISH s q0: x"]));
 }
 
 #[test]
@@ -160,6 +172,7 @@ fn the_window_of_one_resumes_with_its_message_first() {
     reader.expect(&["PUBLISH t q2 #3: 3"]);
 }
 
+/// [3.1.1: MQTT-3.1.2-6]
 #[test]
 fn a_session_that_ends_with_its_connection_keeps_nothing() {
     let broker = broker();

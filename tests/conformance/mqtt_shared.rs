@@ -1,7 +1,7 @@
 //! Shared subscriptions (checklist 10).
 
 use crate::bytes::{self, BOTH, unsubscribe};
-use crate::{Connect, Peer, V4, V5, broker};
+use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
 
 #[test]
 fn one_member_gets_each_message_in_turn() {
@@ -77,5 +77,66 @@ fn absent_members_are_passed_over_and_one_queues_if_all_are_away() {
         kept.expect_only(&["PUBLISH s q1 #1: queued"]);
         kept.leave();
         Peer::clean(&broker, version, "kept").leave();
+    }
+}
+
+/// A Client with one subscription of its own and one in a group gets two copies, each with the identifier of its subscription [MQTT-3.3.4-5].
+#[test]
+fn each_copy_names_its_own_subscription() {
+    let broker = broker();
+    let mut peer = Peer::clean(&broker, V5, "member");
+    peer.subscribe_with("s/1", 1, &[0x0B, 1]);
+    peer.subscribe_with("$share/g/s/1", 1, &[0x0B, 2]);
+    peer.subscribe("$share/h/s/1", 1);
+    Peer::clean(&broker, V4, "writer").publish(1, "s/1", "x");
+    peer.expect_only(&[
+        "PUBLISH s/1 q1 #1 [sub 1]: x",
+        "PUBLISH s/1 q1 #2 [sub 2]: x",
+        "PUBLISH s/1 q1 #3: x",
+    ]);
+}
+
+/// Two members, the first of which has got a message at this QoS.
+fn one_of_two(broker: &Broker, version: Version, qos: u8) -> (Peer, Peer) {
+    for id in ["first", "second"] {
+        Peer::clean(broker, version, id).leave();
+    }
+    let mut first = Peer::join(broker, &Connect::kept(version, "first"));
+    first.subscribe("$share/g/s", qos);
+    Peer::clean(broker, V4, "writer").publish(qos, "s", "x");
+    assert_eq!(first.next(), format!("PUBLISH s q{qos} #1: x"));
+    let mut second = Peer::join(broker, &Connect::kept(version, "second"));
+    second.subscribe("$share/g/s", qos);
+    (first, second)
+}
+
+/// [MQTT-4.8.2-4], [MQTT-4.8.2-5]
+#[test]
+fn a_qos_2_message_stays_with_the_member_that_it_was_sent_to() {
+    let broker = broker();
+    for version in BOTH {
+        let (first, mut second) = one_of_two(&broker, version, 2);
+        first.vanish();
+        second.expect_only(&[]);
+        let mut first = Peer::join(&broker, &Connect::kept(version, "first"));
+        first.expect_only(&["PUBLISH s q2 #1 dup: x"]);
+        first.vanish();
+        // The end of the session is the end of the message.
+        Peer::clean(&broker, version, "first").leave();
+        second.expect_only(&[]);
+    }
+}
+
+/// [MQTT-4.8.2-6]
+#[test]
+fn a_message_that_a_member_refuses_goes_to_no_other() {
+    let broker = broker();
+    for (qos, packet_type) in [(1, 0x40), (2, 0x50)] {
+        let (mut first, mut second) = one_of_two(&broker, V5, qos);
+        first.send(&bytes::packet(packet_type, &[0, 1, 0x80]));
+        first.expect_only(&[]);
+        first.leave();
+        Peer::clean(&broker, V5, "first").leave();
+        second.expect_only(&[]);
     }
 }

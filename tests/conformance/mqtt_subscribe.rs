@@ -5,6 +5,8 @@ use crate::{Connect, Peer, V4, V5, broker};
 
 const NO_LOCAL: u8 = 0x04;
 
+/// Topics that come are names [MQTT-3.3.2-2, MQTT-4.7.0-1, MQTT-4.7.3-1, -2], [3.1.1: MQTT-3.3.2-2, MQTT-4.7.1-1, MQTT-4.7.3-1, -2] that match the filter
+/// [MQTT-3.3.2-3], [3.1.1: MQTT-3.3.2-3], byte for byte [MQTT-4.7.3-4], [3.1.1: MQTT-4.7.3-4]. Wildcards are supported [3.1.1: MQTT-3.8.3-2].
 #[test]
 fn filters_match_as_the_standard_says() {
     let broker = broker();
@@ -42,6 +44,8 @@ fn filters_match_as_the_standard_says() {
     }
 }
 
+/// [MQTT-3.8.4-1, -2, -5, -6, -7, MQTT-3.9.3-1, -2], [3.1.1: MQTT-3.8.4-1, -2, -4, -5, MQTT-3.9.3-1, -2], [MQTT-2.2.1-6], [3.1.1: MQTT-2.3.1-7].
+/// The filters are wrong: violates [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2], [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
 #[test]
 fn one_suback_with_one_code_a_filter() {
     let broker = broker();
@@ -57,15 +61,19 @@ fn one_suback_with_one_code_a_filter() {
             ("$share/g", 0),
             ("$share/+/x", 0),
             ("zero", 0),
+            ("", 0),
+            ("a/b#", 0),
+            ("a/+b", 0),
         ];
         peer.send(&subscribe_with(version, 77, &[], &filters));
         let i = invalid;
-        peer.expect(&[&format!("SUBACK 77 02 {i} {i} 01 {i} {i} {i} 00")]);
+        peer.expect(&[&format!("SUBACK 77 02 {i} {i} 01 {i} {i} {i} 00 {i} {i} {i}")]);
         peer.publish(0, "ok/1", "x");
         peer.expect_only(&["PUBLISH ok/1 q0: x"]);
     }
 }
 
+/// [MQTT-3.8.4-3], [3.1.1: MQTT-3.8.4-3]
 #[test]
 fn an_identical_filter_replaces_the_subscription_completely() {
     let broker = broker();
@@ -87,6 +95,7 @@ fn an_identical_filter_replaces_the_subscription_completely() {
     reader.expect_only(&["PUBLISH t q0: d"]);
 }
 
+/// [MQTT-3.3.4-2, -3, -4], [3.1.1: MQTT-3.3.5-1]
 #[test]
 fn overlapping_subscriptions_give_one_copy() {
     let broker = broker();
@@ -135,6 +144,7 @@ fn no_local_keeps_a_clients_own_messages_away() {
     assert!(line.contains(" q1 ") && line.contains("[sub 1]") && line.contains("[sub 2]"), "{line}");
 }
 
+/// [MQTT-3.10.4-1, -2, -4, -5, -6, MQTT-3.11.3-1, -2], [3.1.1: MQTT-3.10.4-1, -2, -4, -5, -6]
 #[test]
 fn unsubscribe_compares_bytes_and_always_answers() {
     let broker = broker();
@@ -152,6 +162,82 @@ fn unsubscribe_compares_bytes_and_always_answers() {
         peer.next();
         writer.publish(1, "u/1", "x");
         peer.expect_only(&[]); // [MQTT-3.10.4-2]
+    }
+}
+
+/// [MQTT-3.10.4-3], [3.1.1: MQTT-3.10.4-3]
+#[test]
+fn messages_that_were_begun_are_finished_after_unsubscribe() {
+    let broker = broker();
+    for version in BOTH {
+        let connect = Connect::kept(version, "reader");
+        let mut reader = Peer::join(&broker, &connect);
+        reader.subscribe("t", 2);
+        let mut writer = Peer::clean(&broker, version, "writer");
+        writer.publish(1, "t", "one");
+        writer.publish(2, "t", "two");
+        reader.expect(&["PUBLISH t q1 #1: one", "PUBLISH t q2 #2: two"]);
+        reader.send(&unsubscribe(version, 9, &["t"]));
+        reader.next();
+        writer.publish(2, "t", "not begun");
+        reader.vanish();
+        let mut reader = Peer::join(&broker, &connect);
+        reader.expect_only(&["PUBLISH t q1 #1 dup: one", "PUBLISH t q2 #2 dup: two"]);
+        reader.send(&bytes::puback(1));
+        reader.send(&bytes::pubrec(2));
+        reader.expect(&["PUBREL 2 00"]);
+        reader.send(&bytes::pubcomp(2));
+        reader.expect_only(&[]);
+        reader.leave();
+        Peer::clean(&broker, version, "reader").leave();
+    }
+}
+
+/// [MQTT-3.8.4-4], [3.1.1: MQTT-3.8.4-3]
+#[test]
+fn replacing_a_subscription_loses_no_message() {
+    let broker = broker();
+    for version in BOTH {
+        let mut reader = Peer::clean(&broker, version, "reader");
+        reader.subscribe("t", 1);
+        let mut writer = Peer::clean(&broker, version, "writer");
+        let thread = std::thread::spawn(move || {
+            for n in 0..300_u16 {
+                writer.send(&publish(writer.version, 1, "t", n + 1, &n.to_string()));
+                while !writer.next().starts_with("PUBACK") {}
+            }
+        });
+        let mut next = 0;
+        while next < 300 {
+            reader.send(&subscribe(version, 7, "t", 1));
+            loop {
+                let line = reader.next();
+                if line == "SUBACK 7 01" {
+                    break;
+                }
+                let (head, count) = line.split_once(": ").unwrap();
+                assert_eq!(count, next.to_string(), "{line}");
+                reader.send(&bytes::puback(head.split('#').nth(1).unwrap().parse().unwrap()));
+                next += 1;
+            }
+        }
+        thread.join().unwrap();
+    }
+}
+
+/// [MQTT-4.7.3-3], [3.1.1: MQTT-4.7.3-3]
+#[test]
+fn topics_and_filters_may_have_65535_bytes() {
+    let broker = broker();
+    let topic = format!("{}/ä", "x".repeat(65_532));
+    assert_eq!(topic.len(), 65_535);
+    for version in BOTH {
+        for filter in [topic.as_str(), "+/ä"] {
+            let mut peer = Peer::clean(&broker, version, "long");
+            peer.subscribe(filter, 1);
+            peer.publish(1, &topic, "x");
+            peer.expect_only(&[&format!("PUBLISH {topic} q1 #1: x")]);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ fn willing(version: Version, id: &str) -> Connect {
     Connect::new(version, id).will("will/t", "gone", 1, false)
 }
 
+/// [MQTT-3.1.2-7, -8, -10], [MQTT-3.14.4-3], [3.1.1: MQTT-3.1.2-8, -10, -12, MQTT-3.14.4-3]. The Client's DISCONNECT of 0x80 or more violates [MQTT-4.13.2-1]: it closes.
 #[test]
 fn every_end_but_a_normal_disconnect_publishes_the_will() {
     let broker = broker();
@@ -51,6 +52,7 @@ fn every_end_but_a_normal_disconnect_publishes_the_will() {
     watcher.expect_only(&[]);
 }
 
+/// [MQTT-3.1.2-14, -15], [3.1.1: MQTT-3.1.2-9, -16, -17], [MQTT-3.1.3-10]
 #[test]
 fn a_will_has_its_qos_retain_and_properties() {
     let broker = broker();

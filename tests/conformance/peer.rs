@@ -220,6 +220,9 @@ fn describe(packet: &Packet, version: Version) -> String {
     let first = bytes[0];
     let two = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
     let reason = |at: usize| body.get(at).copied().unwrap_or(0);
+    if (4..=7).contains(&(first >> 4)) {
+        assert!(body.len() <= 3, "an acknowledgement with properties: {bytes:X?}");
+    }
     match first >> 4 {
         2 => format!("CONNACK {} {:02X}", body[0], body[1]),
         3 => describe_publish(packet, version),
@@ -229,7 +232,8 @@ fn describe(packet: &Packet, version: Version) -> String {
         7 => format!("PUBCOMP {} {:02X}", two(0), reason(2)),
         kind @ (9 | 11) => {
             let name = if kind == 9 { "SUBACK" } else { "UNSUBACK" };
-            let codes = if version == Version::V5 { 3 + usize::from(body[2]) } else { 2 };
+            let codes = if version == Version::V5 { 3 } else { 2 };
+            assert!(version == Version::V4 || body[2] == 0, "an acknowledgement with properties: {bytes:X?}");
             let mut line = format!("{name} {}", two(0));
             body[codes..].iter().for_each(|code| write!(line, " {code:02X}").unwrap());
             line

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod fields;
+mod fit;
 mod hex;
 mod legal;
 mod oracle_v3;

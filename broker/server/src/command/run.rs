@@ -124,7 +124,7 @@ fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<String>) {
     });
 }
 
-/// The reply on the Response Topic, where the sender may publish and read \[MQTT-4.10\].
+/// The reply on the Response Topic, where the sender may publish and read (§4.10).
 fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
     if !may_respond(&job.tenant, job, &response.topic) {
         debug!(client_id = &*job.identity.client_id, "response topic not allowed");

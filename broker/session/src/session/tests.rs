@@ -306,6 +306,7 @@ fn session_that_ends_with_its_connection_keeps_no_copy() {
     assert_eq!(session.counts().inflight, 0);
 }
 
+/// [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1], [3.1.1: MQTT-2.3.1-4, MQTT-4.3.2-1, MQTT-4.3.3-1]
 #[test]
 fn identifiers_wrap_and_skip_those_in_use() {
     let mut session = session(3);

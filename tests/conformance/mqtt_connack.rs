@@ -1,0 +1,190 @@
+//! What CONNACK says, and packets that a Client cannot take because they are too large for it (checklist 3 and 5).
+
+use crate::bytes::{self, BOTH, four, publish, subscribe_with, two, unsubscribe};
+use crate::{Broker, Connect, Peer, V4, V5, broker};
+
+/// The body of CONNACK.
+fn connack(broker: &Broker, connect: &Connect) -> Vec<u8> {
+    let mut peer = Peer::open(broker, connect.version);
+    peer.send(&connect.bytes());
+    let body = peer.packet().unwrap().body().to_vec();
+    // Nothing else comes by itself, not a second CONNACK [MQTT-3.2.0-2].
+    peer.expect_only(&[]);
+    body
+}
+
+/// Properties of a 5.0 CONNACK: identifier and value.
+fn properties(body: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut rest = &body[3..];
+    assert_eq!(usize::from(body[2]), rest.len(), "a short list that fills the packet");
+    let mut found = Vec::new();
+    while let Some((&id, value)) = rest.split_first() {
+        let len = match id {
+            0x11 | 0x27 => 4,
+            0x21 | 0x22 | 0x13 => 2,
+            0x24 | 0x25 | 0x28 | 0x29 | 0x2A => 1,
+            0x12 | 0x15 | 0x16 | 0x1A | 0x1C | 0x1F => 2 + usize::from(value[1]),
+            other => panic!("property {other:X}"),
+        };
+        found.push((id, value[..len].to_vec()));
+        rest = &value[len..];
+    }
+    found
+}
+
+/// Flags are Session Present alone [MQTT-3.2.2-1]; an accepted CONNECT gets 0x00 [MQTT-3.1.4-5], [3.1.1: MQTT-3.1.4-4].
+#[test]
+fn connack_announces_what_differs_from_the_defaults() {
+    let broker = broker();
+    assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
+    let connects = [
+        Connect::new(V5, "c"),
+        // Asking for Response Information, for problem information, and for neither changes nothing: the broker has none [MQTT-3.1.2-28].
+        Connect::new(V5, "c").property(&[0x19, 1, 0x17, 1]),
+        Connect::new(V5, "c").property(&[0x19, 0, 0x17, 0]),
+        // The Client's Keep Alive counts: no Server Keep Alive [MQTT-3.2.2-22]. Every QoS and RETAIN of a Will is taken
+        // [MQTT-3.2.2-12, -13].
+        Connect::new(V5, "c").keep_alive(7).will("t", "x", 2, true),
+    ];
+    for connect in connects {
+        let body = connack(&broker, &connect);
+        assert_eq!(body[..2], [0, 0]);
+        // Receive Maximum, Maximum Packet Size, Topic Alias Maximum and the session's expiry. All else has its default: every QoS
+        // [MQTT-3.2.2-9], retained messages, all kinds of subscriptions; no method of authentication [MQTT-4.12.0-6].
+        let expected = [
+            (0x11, vec![0; 4]),
+            (0x21, 1000_u16.to_be_bytes().to_vec()),
+            (0x22, 32_u16.to_be_bytes().to_vec()),
+            (0x27, (16_u32 << 20).to_be_bytes().to_vec()),
+        ];
+        let mut found = properties(&body);
+        found.sort();
+        assert_eq!(found, expected);
+    }
+    // The expiry that is granted, where more was asked for (§3.2.2.3.2).
+    let body = connack(&broker, &Connect::new(V5, "c").property(&four(0x11, u32::MAX)));
+    assert!(properties(&body).contains(&(0x11, (30_u32 * 24 * 3600).to_be_bytes().to_vec())));
+    // Session Present is the lowest bit, and no other is set.
+    for version in BOTH {
+        let kept = Connect::kept(version, &format!("kept {version:?}"));
+        assert_eq!(connack(&broker, &kept)[0], 0);
+        assert_eq!(connack(&broker, &kept)[0], 1);
+    }
+}
+
+/// [MQTT-3.1.2-24]
+#[test]
+fn a_connack_that_the_client_cannot_take_is_not_sent() {
+    let broker = broker();
+    let mut peer = Peer::open(&broker, V5);
+    peer.send(&Connect::new(V5, "c").property(&four(0x27, 8)).bytes());
+    assert_eq!(peer.until_closed(), [""; 0]);
+}
+
+/// A refusal loses its Reason String when that would not fit [MQTT-3.2.2-19], and is not sent at all when it still does not [MQTT-3.1.2-24].
+#[test]
+fn a_refusal_fits_the_maximum_packet_size() {
+    let broker = broker();
+    let refused = |maximum: u32| {
+        let connect = Connect::new(V5, "c").user("root", "no").property(&four(0x27, maximum));
+        let mut peer = Peer::open(&broker, V5);
+        peer.send(&connect.bytes());
+        let packet = peer.packet();
+        assert!(packet.is_none() || peer.until_closed().is_empty());
+        packet.map(|packet| packet.bytes().to_vec())
+    };
+    let whole = refused(1000).unwrap();
+    let len = u32::try_from(whole.len()).unwrap();
+    assert!(len > 10 && properties(&whole[2..]).iter().any(|(id, _)| *id == 0x1F), "{whole:X?}");
+    assert_eq!(refused(len), Some(whole));
+    for maximum in [len - 1, 10, 5] {
+        assert_eq!(refused(maximum), Some(vec![0x20, 3, 0, 0x86, 0]), "{maximum}");
+    }
+    for maximum in [4, 1] {
+        assert_eq!(refused(maximum), None, "{maximum}");
+    }
+}
+
+/// An acknowledgement that is too large for the Client is not sent; waiting for it makes no sense, so the connection ends [MQTT-3.1.2-24].
+#[test]
+fn acknowledgements_fit_the_maximum_packet_size() {
+    let broker = broker();
+    let filters: Vec<String> = (0..20).map(|n| format!("t/{n}")).collect();
+    let names: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let wanted: Vec<(&str, u8)> = names.iter().map(|name| (*name, 0)).collect();
+    for kept in [false, true] {
+        // CONNACK takes 21 bytes; SUBACK and UNSUBACK 5, and one more for each filter.
+        let connect = if kept { Connect::kept(V5, "small") } else { Connect::new(V5, "small") };
+        let connect = connect.property(&four(0x27, 24));
+        for (fits, whole, answer) in [
+            (subscribe_with(V5, 5, &[], &wanted[..19]), subscribe_with(V5, 6, &[], &wanted), "SUBACK 5 00"),
+            (unsubscribe(V5, 5, &names[..19]), unsubscribe(V5, 6, &names), "UNSUBACK 5 "),
+        ] {
+            let mut peer = Peer::join(&broker, &connect);
+            peer.send(&fits);
+            let line = peer.next();
+            assert!(line.starts_with(answer), "{line}");
+            peer.send(&whole);
+            assert_eq!(peer.until_closed(), ["DISCONNECT 95"]);
+        }
+    }
+}
+
+/// Whether a refusal has a Reason String.
+fn refused_with_a_sentence(broker: &Broker, asked: &[u8]) -> bool {
+    let mut peer = Peer::open(broker, V5);
+    peer.send(&Connect::new(V5, "c").user("root", "no").property(asked).bytes());
+    let body = peer.packet().unwrap().body().to_vec();
+    assert_eq!(body[..2], [0, 0x86]);
+    properties(&body).iter().any(|(id, _)| *id == 0x1F)
+}
+
+/// Without Request Problem Information there is no Reason String at all, and no User Property of the broker's [MQTT-3.1.2-29]. Acknowledgements
+/// have none anyway: `Peer` fails at an acknowledgement with properties.
+#[test]
+fn reason_strings_are_for_those_who_want_them() {
+    let broker = broker();
+    assert!(refused_with_a_sentence(&broker, &[]));
+    assert!(refused_with_a_sentence(&broker, &[0x17, 1]));
+    assert!(!refused_with_a_sentence(&broker, &[0x17, 0]));
+    let mut peer = Peer::join(&broker, &Connect::new(V5, "c").property(&[0x17, 0]));
+    peer.send(&subscribe_with(V5, 1, &[], &[("a/#/b", 0), ("$share//x", 0), ("ok", 2)]));
+    peer.send(&unsubscribe(V5, 2, &["never"]));
+    peer.send(&publish(V5, 1, "$SYS/forbidden", 3, "x"));
+    peer.send(&publish(V5, 2, "$SYS/forbidden", 4, "x"));
+    peer.send(&bytes::pubrel(5));
+    peer.send(&bytes::pubrec(6));
+    peer.expect_only(&[
+        "SUBACK 1 8F 8F 02",
+        "UNSUBACK 2 11",
+        "PUBACK 3 87",
+        "PUBREC 4 87",
+        "PUBCOMP 5 92",
+        "PUBREL 6 92",
+    ]);
+    // User Properties of a message are not the broker's.
+    let property = bytes::user_property("k", "v");
+    peer.publish_with(0, "ok", &property, "x");
+    peer.expect_only(&["PUBLISH ok q0 [user k=v]: x"]);
+}
+
+/// The broker's own aliases: none, whatever the Client allows [MQTT-3.1.2-26, -27], [MQTT-3.3.2-11]; none is 0 [MQTT-3.3.2-8].
+/// `Peer` fails at any property of PUBLISH that it does not know, and it does not know Topic Alias.
+#[test]
+fn no_topic_alias_is_sent_that_the_client_does_not_allow() {
+    let broker = broker();
+    for maximum in [None, Some(0), Some(1), Some(3)] {
+        let connect = Connect::new(V5, "reader");
+        let connect = maximum.map_or(connect.clone(), |maximum| connect.property(&two(0x22, maximum)));
+        let mut reader = Peer::join(&broker, &connect);
+        reader.subscribe("alias/#", 0);
+        let mut writer = Peer::clean(&broker, V5, "writer");
+        for n in 0..20 {
+            let topic = format!("alias/a/topic/that/is/worth/an/alias/{}", n % 4);
+            writer.send(&publish(V5, 0, &topic, 0, "x"));
+            assert_eq!(reader.next(), format!("PUBLISH {topic} q0: x"));
+        }
+        writer.send(&bytes::DISCONNECT);
+        reader.expect_only(&[]);
+    }
+}

@@ -1,0 +1,39 @@
+//! DISCONNECT: what comes behind it, and what the broker says when it ends (checklist 4).
+
+use crate::bytes::{self, BOTH, packet, publish, subscribe};
+use crate::{Peer, V4, V5, broker};
+
+/// A Client that goes on sending, and does not close: violates [MQTT-3.14.4-1, -2], [3.1.1: MQTT-3.14.4-1, -2].
+#[test]
+fn nothing_behind_disconnect_is_processed_and_the_broker_closes() {
+    let broker = broker();
+    let mut watcher = Peer::clean(&broker, V5, "watcher");
+    watcher.subscribe("t", 0);
+    for version in BOTH {
+        for disconnect in [bytes::DISCONNECT.to_vec(), packet(0xE0, &[0x80])] {
+            if version == V4 && disconnect != bytes::DISCONNECT {
+                continue;
+            }
+            let mut peer = Peer::clean(&broker, version, "talker");
+            let behind =
+                [publish(version, 0, "t", 0, "no"), subscribe(version, 1, "t", 0), bytes::PINGREQ.to_vec()];
+            peer.send(&[disconnect, behind.concat()].concat());
+            assert_eq!(peer.until_closed(), [""; 0]);
+        }
+    }
+    watcher.expect_only(&[]);
+}
+
+/// Who is told is closed, and hears nothing more [MQTT-3.14.4-1, -2], [MQTT-4.13.2-1].
+#[test]
+fn a_broker_that_stops_says_so() {
+    let mut broker = broker();
+    let mut peers = BOTH.map(|version| {
+        let mut peer = Peer::clean(&broker, version, &format!("{version:?}"));
+        peer.subscribe("t", 0);
+        peer
+    });
+    broker.stop();
+    let told = peers.each_mut().map(Peer::until_closed);
+    assert_eq!(told, [vec![], vec!["DISCONNECT 8B".to_owned()]]);
+}

@@ -1,0 +1,171 @@
+//! QoS 2 in both directions with a broken link or a killed broker at each step: delivered once (checklist 5).
+
+use crate::bytes::{self, BOTH, four, publish, publish_with, pubrel};
+use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
+
+/// What ends the connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Break {
+    Link,
+    Broker,
+}
+
+impl Break {
+    /// Ends the connection; the session of the same Client again.
+    fn and_back(self, peer: Peer, broker: &mut Broker, connect: &Connect) -> Peer {
+        match self {
+            Self::Link => peer.vanish(),
+            Self::Broker => {
+                broker.kill();
+                broker.start_again();
+            }
+        }
+        let peer = Peer::join(broker, connect);
+        assert!(peer.present());
+        peer
+    }
+}
+
+/// What comes after the break when the reader had read the message, sent PUBREC, read PUBREL, sent PUBCOMP.
+const STEPS: [&[&str]; 4] = [&["PUBLISH t q2 #1 dup: once"], &["PUBREL 1 00"], &["PUBREL 1 00"], &[]];
+
+/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1, MQTT-4.3.3-1]: PUBLISH until PUBREC [MQTT-4.3.3-3], with DUP when it comes again [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1];
+/// then PUBREL [MQTT-4.3.3-4] until PUBCOMP [MQTT-4.3.3-5] and never PUBLISH [MQTT-4.3.3-6]. All with the identifier of the first [MQTT-2.2.1-5], [3.1.1: MQTT-2.3.1-6].
+#[test]
+fn the_broker_sends_exactly_once_with_a_break_after_each_step() {
+    let mut broker = broker();
+    for (way, versions) in [(Break::Link, &BOTH[..]), (Break::Broker, &[V5])] {
+        for &version in versions {
+            for (step, expected) in STEPS.iter().enumerate() {
+                if way == Break::Broker && step == 1 {
+                    // Whether PUBREC has come is not known then.
+                    continue;
+                }
+                let connect = Connect::kept(version, &format!("reader {way:?} {version:?} {step}"));
+                let mut reader = Peer::join(&broker, &connect);
+                reader.subscribe("t", 2);
+                Peer::clean(&broker, V4, "writer").publish(2, "t", "once");
+                assert_eq!(reader.next(), "PUBLISH t q2 #1: once");
+                if step >= 1 {
+                    reader.send(&bytes::pubrec(1));
+                }
+                if step >= 2 {
+                    reader.expect(&["PUBREL 1 00"]);
+                }
+                if step >= 3 {
+                    reader.send(&bytes::pubcomp(1));
+                    reader.expect_only(&[]);
+                    // What is stored behind it has been acknowledged, so PUBCOMP is stored, too.
+                    Peer::clean(&broker, V4, "barrier").publish_with(3, "barrier", &[], "x");
+                }
+                let mut reader = way.and_back(reader, &mut broker, &connect);
+                reader.expect_only(expected);
+                if step == 0 {
+                    reader.send(&bytes::pubrec(1));
+                    reader.expect(&["PUBREL 1 00"]);
+                }
+                reader.send(&bytes::pubcomp(1));
+                let mut reader = Break::Link.and_back(reader, &mut broker, &connect);
+                reader.expect_only(&[]);
+                reader.leave();
+                Peer::clean(&broker, version, &format!("reader {way:?} {version:?} {step}")).leave();
+            }
+        }
+    }
+}
+
+/// Receives as [MQTT-4.3.3-8, -10, -11, -12], [3.1.1: MQTT-4.3.3-2] say.
+#[test]
+fn the_broker_receives_exactly_once_with_a_break_after_each_step() {
+    let mut broker = broker();
+    for (way, versions) in [(Break::Link, &BOTH[..]), (Break::Broker, &[V5])] {
+        for &version in versions {
+            for step in 0..4 {
+                // A killed broker has taken over only what it has acknowledged.
+                if way == Break::Broker && step % 2 == 0 {
+                    continue;
+                }
+                receive_with_a_break(&mut broker, way, version, step);
+            }
+        }
+    }
+}
+
+/// Steps: PUBLISH sent, PUBREC read, PUBREL sent, PUBCOMP read.
+fn receive_with_a_break(broker: &mut Broker, way: Break, version: Version, step: u8) {
+    let mut watcher = Peer::join(broker, &Connect::kept(V5, "watcher"));
+    watcher.subscribe("up", 1);
+    let connect = Connect::kept(version, "writer");
+    let mut writer = Peer::join(broker, &connect);
+    let send_again = |writer: &mut Peer| {
+        writer.send(&publish_with(version, 12, "up", 7, &[], "once"));
+        assert!(writer.next().starts_with("PUBREC 7 "));
+    };
+    writer.send(&publish(version, 2, "up", 7, "once"));
+    if step >= 1 {
+        writer.expect(&["PUBREC 7 00"]);
+    }
+    if step >= 2 {
+        writer.send(&pubrel(7));
+    }
+    if step >= 3 {
+        writer.expect(&["PUBCOMP 7 00"]);
+    }
+    let mut writer = way.and_back(writer, broker, &connect);
+    if step <= 1 {
+        send_again(&mut writer);
+        send_again(&mut writer);
+    }
+    if step <= 2 {
+        writer.send(&pubrel(7));
+        assert!(writer.next().starts_with("PUBCOMP 7 "));
+    }
+    // Done: the identifier is a new message.
+    writer.send(&publish(version, 2, "up", 7, "new"));
+    writer.expect(&["PUBREC 7 00"]);
+    writer.send(&pubrel(7));
+    writer.expect(&["PUBCOMP 7 00"]);
+    writer.leave();
+    Peer::clean(broker, version, "writer").leave();
+    if way == Break::Broker {
+        watcher = Peer::join(broker, &Connect::kept(V5, "watcher"));
+    }
+    let mut texts = Vec::new();
+    watcher.send(&bytes::PINGREQ);
+    while let Some((_, text)) = watcher.next().split_once(": ") {
+        texts.push(text.to_owned());
+    }
+    assert_eq!(texts, ["once", "new"], "{way:?}, {version:?}, {step}");
+    watcher.leave();
+    Peer::clean(broker, V5, "watcher").leave();
+}
+
+/// [MQTT-4.3.3-7], [MQTT-4.3.3-13]
+#[test]
+fn exchanges_are_finished_although_their_message_has_expired() {
+    let broker = broker();
+    let connect = Connect::kept(V5, "reader");
+    let mut reader = Peer::join(&broker, &connect);
+    reader.subscribe("e", 2);
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    writer.send(&publish_with(V5, 5, "e", 7, &four(2, 1), "x"));
+    writer.expect(&["PUBREC 7 00"]);
+    let line = reader.next();
+    assert!(line.starts_with("PUBLISH e q2 #1 "), "{line}");
+    reader.vanish();
+    lotmq_test_support::eventually("the message expires", || {
+        let mut late = Peer::clean(&broker, V5, "late");
+        late.subscribe("e", 0);
+        late.send(&bytes::PINGREQ);
+        (late.next() == "PINGRESP").then_some(())
+    });
+    writer.send(&pubrel(7));
+    writer.expect(&["PUBCOMP 7 00"]);
+    let mut reader = Peer::join(&broker, &connect);
+    let line = reader.next();
+    assert!(line.starts_with("PUBLISH e q2 #1 dup") && line.ends_with(": x"), "{line}");
+    reader.send(&bytes::pubrec(1));
+    reader.expect(&["PUBREL 1 00"]);
+    reader.send(&bytes::pubcomp(1));
+    reader.expect_only(&[]);
+}
