@@ -11,9 +11,9 @@ const LINES_MAX: usize = 800;
 const FOLDERS: [&str; 6] = ["broker", "guests", "lot-to-wasm", "sdk", "tests", "xtask"];
 
 /// A file of Rust, with its path from the root.
-struct Source {
-    path: PathBuf,
-    text: String,
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 impl Source {
@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     for folder in FOLDERS.map(|folder| root().join(folder)).iter().filter(|folder| folder.exists()) {
         collect(folder, &mut found);

@@ -23,3 +23,8 @@ fn write(file: &Path, text: &str) {
 fn configuration_reference_is_fresh() {
     check_fresh("docs/configuration.md", &lotmq_server::config::markdown());
 }
+
+#[test]
+fn conformance_page_is_fresh() {
+    check_fresh("docs/conformance.md", &crate::conformance::page());
+}
