@@ -1,6 +1,6 @@
 //! Shared subscriptions (checklist 10).
 
-use crate::bytes::{self, BOTH, unsubscribe};
+use crate::bytes::{self, BOTH, two, unsubscribe};
 use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
 
 #[test]
@@ -18,19 +18,19 @@ fn one_member_gets_each_message_in_turn() {
         for n in 0..30 {
             writer.publish(2, "s/1", &n.to_string());
         }
-        let mut total = 0;
         for (n, member) in members.iter_mut().enumerate() {
             member.send(&bytes::PINGREQ);
+            let mut count = 0;
             loop {
                 let line = member.next();
                 if line == "PINGRESP" {
                     break;
                 }
                 assert!(line.contains(&format!(" q{n}")), "{line}");
-                total += 1;
+                count += 1;
             }
+            assert_eq!(count, 10, "fair");
         }
-        assert_eq!(total, 30);
     }
 }
 
@@ -108,6 +108,87 @@ fn one_of_two(broker: &Broker, version: Version, qos: u8) -> (Peer, Peer) {
     let mut second = Peer::join(broker, &Connect::kept(version, "second"));
     second.subscribe("$share/g/s", qos);
     (first, second)
+}
+
+/// What a member has not acknowledged, and what waits for it, goes to another one when its session ends; until then it stays (§4.8.2).
+#[test]
+fn another_member_gets_what_a_session_leaves_behind() {
+    let broker = broker();
+    for version in BOTH {
+        for (is_kept, qos) in [(false, 1), (true, 1), (true, 2)] {
+            let connect =
+                if is_kept { Connect::kept(version, "leaves") } else { Connect::new(version, "leaves") };
+            let mut leaves = Peer::join(&broker, &connect);
+            leaves.subscribe("$share/g/s", qos);
+            leaves.subscribe("$share/h/s", qos);
+            let mut writer = Peer::clean(&broker, V4, "writer");
+            writer.publish(1, "s", "acknowledged");
+            leaves.expect(&["PUBLISH s q1 #1: acknowledged", "PUBLISH s q1 #2: acknowledged"]);
+            leaves.send(&[bytes::puback(1), bytes::puback(2)].concat());
+            writer.publish(1, "s", "sent");
+            leaves.expect(&["PUBLISH s q1 #3: sent", "PUBLISH s q1 #4: sent"]);
+            let mut connected = Some(leaves);
+            if let Some(leaves) = connected.take_if(|_| is_kept) {
+                leaves.vanish();
+                writer.publish(2, "s", "queued");
+            }
+            let mut stays = Peer::join(&broker, &Connect::new(version, "stays"));
+            stays.subscribe("$share/g/s", 2);
+            let mut other = Peer::join(&broker, &Connect::kept(version, "other"));
+            other.subscribe("$share/h/s", 0);
+            stays.expect_only(&[]);
+            other.expect_only(&[]);
+            if let Some(leaves) = connected {
+                leaves.vanish();
+                stays.expect(&["PUBLISH s q1 #1: sent"]);
+                other.expect(&["PUBLISH s q0: sent"]);
+            } else {
+                Peer::clean(&broker, version, "leaves").leave();
+                stays.expect(&["PUBLISH s q1 #1: sent", "PUBLISH s q2 #2: queued"]);
+                other.expect(&["PUBLISH s q0: sent", "PUBLISH s q0: queued"]);
+            }
+            stays.expect_only(&[]);
+            other.expect_only(&[]);
+            other.leave();
+            Peer::clean(&broker, version, "other").leave();
+            stays.leave();
+        }
+    }
+}
+
+#[test]
+fn a_member_whose_window_is_full_is_passed_over() {
+    let broker = broker();
+    let mut slow = Peer::join(&broker, &Connect::new(V5, "slow").property(&two(0x21, 1)));
+    slow.subscribe("$share/g/s", 1);
+    let mut quick = Peer::clean(&broker, V5, "quick");
+    quick.subscribe("$share/g/s", 1);
+    let mut writer = Peer::clean(&broker, V4, "writer");
+    for n in 0..10 {
+        writer.publish(1, "s", &n.to_string());
+    }
+    let first = slow.next();
+    let first = first.strip_prefix("PUBLISH s q1 #1: ").unwrap();
+    slow.expect_only(&[]);
+    let mut expected: Vec<String> = (0..10).map(|n| n.to_string()).filter(|n| n != first).collect();
+    for (n, text) in expected.drain(..).enumerate() {
+        assert_eq!(quick.next(), format!("PUBLISH s q1 #{}: {text}", n + 1));
+    }
+    // Its turn comes again when there is room.
+    slow.send(&bytes::puback(1));
+    slow.expect_only(&[]);
+    writer.publish(1, "s", "a");
+    writer.publish(1, "s", "b");
+    slow.send(&bytes::PINGREQ);
+    assert!(slow.next().starts_with("PUBLISH s q1 #2: "));
+    // All are slow: then one of them has to keep it.
+    let mut only = Peer::join(&broker, &Connect::new(V5, "only").property(&two(0x21, 1)));
+    only.subscribe("$share/other/t", 1);
+    writer.publish(1, "t", "1");
+    writer.publish(1, "t", "2");
+    only.expect_only(&["PUBLISH t q1 #1: 1"]);
+    only.send(&bytes::puback(1));
+    only.expect(&["PUBLISH t q1 #2: 2"]);
 }
 
 /// [MQTT-4.8.2-4], [MQTT-4.8.2-5]

@@ -91,6 +91,9 @@ fn resume(
     let mut state = client.state.lock();
     let was_durable = client.is_durable();
     state.session.resume(session_options(request, turn));
+    if state.subscriptions.has_shared() {
+        state.session.keep_inflight();
+    }
     fill(&mut state, request, identity, turn);
     client.set_durable(!request.expiry.ends_with_connection());
     let is_durable = was_durable || client.is_durable();

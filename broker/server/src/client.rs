@@ -39,6 +39,8 @@ pub(crate) struct Client {
     wire: AtomicU64,
     is_durable: AtomicBool,
     pub(crate) dropped: Dropped,
+    /// The last turn left messages waiting: the socket is full, or the window.
+    is_slow: AtomicBool,
     pub(crate) state: Mutex<ClientState>,
 }
 
@@ -133,6 +135,7 @@ impl Client {
             wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
             dropped: Dropped::default(),
+            is_slow: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -144,6 +147,18 @@ impl Client {
 
     pub(crate) fn set_durable(&self, is_durable: bool) {
         self.is_durable.store(is_durable, Ordering::Relaxed);
+    }
+
+    /// Whether what is sent to the Client now has to wait. For choosing among members of a shared subscription: others go first.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Relaxed)
+    }
+
+    /// Called at the end of each delivery, so it writes only what is new: other threads read it.
+    pub(crate) fn set_slow(&self, is_slow: bool) {
+        if self.is_slow() != is_slow {
+            self.is_slow.store(is_slow, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn stored_id(&self) -> SessionId {

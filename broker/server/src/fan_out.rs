@@ -10,6 +10,7 @@ use lotmq_codec::{
     encode_publish_head,
 };
 use lotmq_definitions::Caching;
+use lotmq_router::GroupId;
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
@@ -85,6 +86,25 @@ impl Turn {
         has_room
     }
 
+    /// Gives a message to one member of a group, to nobody else.
+    pub(crate) fn publish_to_group(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        group: GroupId,
+    ) {
+        self.call_flusher();
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let mut fan_out = FanOutOf::new(publication, false);
+        let group = route.groups.iter().find(|candidate| candidate.id() == group);
+        if let Some(target) = group.and_then(|group| choose(group, &route.topic)) {
+            fan_out.send(self, &target);
+        }
+        fan_out.keep(self, tenant);
+        self.routes.put_back(tenant, route);
+        self.relieve();
+    }
+
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.
@@ -92,13 +112,7 @@ impl Turn {
         let topic = self.arena.text(publication.topic);
         let is_volatile = crate::sys::is_system(topic);
         let route = self.routes.take(tenant, topic);
-        let mut fan_out = FanOutOf {
-            publication,
-            variants: Variants::default(),
-            message: None,
-            durable: SmallVec::new(),
-            is_volatile,
-        };
+        let mut fan_out = FanOutOf::new(publication, is_volatile);
         let mut receivers = 0;
         for target in &route.targets {
             receivers += usize::from(fan_out.send(self, target));
@@ -128,7 +142,12 @@ struct FanOutOf<'a> {
     is_volatile: bool,
 }
 
-impl FanOutOf<'_> {
+impl<'a> FanOutOf<'a> {
+    fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
+        let (variants, durable) = (Variants::default(), SmallVec::new());
+        Self { publication, variants, message: None, durable, is_volatile }
+    }
+
     /// Adds the message to a receiver's items. False where it does not get it.
     fn send(&mut self, turn: &mut Turn, target: &Target) -> bool {
         let publication = self.publication;

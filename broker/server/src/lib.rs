@@ -21,6 +21,7 @@ pub mod config;
 mod counters;
 mod fan_out;
 mod guests;
+mod hand_on;
 mod housekeeping;
 mod limits;
 mod logins;

@@ -51,6 +51,9 @@ pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
 /// Topic Aliases that a Client may set.
 pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
 
+/// Messages of a session that has ended which other members of its shared subscriptions get. It is done in one go: 0.1 s at 1 µs each.
+pub(crate) const HANDED_ON_MAX: usize = 100_000;
+
 /// Subscriptions of one session.
 pub(crate) const SUBSCRIPTIONS_PER_CLIENT: usize = 10_000;
 

@@ -8,6 +8,7 @@ use lotmq_store::Op;
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::hand_on;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::will::WillMessage;
@@ -98,20 +99,23 @@ fn forget(sessions: &mut HashMap<Arc<str>, Arc<Client>>, client: &Arc<Client>) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (subscriptions, will) = {
+    let (subscriptions, will, undelivered) = {
         let mut state = client.state.lock();
         if state.is_over {
             return;
         }
         state.is_over = true;
+        let undelivered = hand_on::undelivered(&state);
         let options = *state.session.options();
         state.session = lotmq_session::Session::new(options);
         state.session.disconnect();
-        (std::mem::take(&mut state.subscriptions), state.will.handle_session_end())
+        (std::mem::take(&mut state.subscriptions), state.will.handle_session_end(), undelivered)
     };
+    let orphans = hand_on::orphans(client, undelivered);
     for filter in subscriptions.filters() {
         client.tenant.unsubscribe(client, filter);
     }
+    hand_on::hand_on(client, orphans, turn);
     turn.broker.numbers.give_back(client.number);
     if let Some(will) = will {
         publish_will(client, &will, turn);

@@ -8,6 +8,9 @@ use lotmq_codec::{QoS, RetainHandling};
 use crate::client::Client;
 use crate::route::Target;
 
+/// What the filters of shared subscriptions begin with \[MQTT-4.8.2-1\].
+pub(crate) const SHARED: &str = "$share/";
+
 /// Subscriptions of one tenant, by session number.
 pub(crate) type Index = lotmq_router::SubscriptionIndex<u64, Subscriber>;
 
@@ -98,6 +101,12 @@ impl Subscriptions {
         self.0.iter().map(|(filter, _)| &**filter)
     }
 
+    /// Whether any is a shared subscription.
+    pub(crate) fn has_shared(&self) -> bool {
+        let first = self.0.partition_point(|(filter, _)| &**filter < SHARED);
+        self.0.get(first).is_some_and(|(filter, _)| filter.starts_with(SHARED))
+    }
+
     fn find(&self, filter: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(known, _)| (**known).cmp(filter))
     }
@@ -167,10 +176,13 @@ impl Target {
     }
 }
 
-/// Chooses the member that gets a message of `topic`: connected ones first, each in turn \[MQTT-4.8.2-3\].
+/// Chooses the member that gets a message of `topic`, each in turn \[MQTT-4.8.2-3\]: first one that can take it at once, then one that is
+/// connected and slow, then one that is away.
 pub(crate) fn choose(group: &SharedGroup, topic: &str) -> Option<Target> {
     let takes = |member: &Subscriber| member.options.cover(topic);
-    let connected = group.choose(|_, member| takes(member) && member.client.wire_version().is_some());
+    let is_connected = |member: &Subscriber| takes(member) && member.client.wire_version().is_some();
+    let ready = group.choose(|_, member| is_connected(member) && !member.client.is_slow());
+    let connected = ready.or_else(|| group.choose(|_, member| is_connected(member)));
     let (_, member) =
         connected.or_else(|| group.choose(|_, member| takes(member) && member.client.is_durable()))?;
     Some(member.target())

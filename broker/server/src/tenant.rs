@@ -16,7 +16,7 @@ use crate::guests::Guests;
 use crate::message::Message;
 use crate::modules::Modules;
 use crate::route::{Route, Target};
-use crate::subscription::{Index, Options, SharedGroup, Subscriber};
+use crate::subscription::{Index, Options, SHARED, SharedGroup, Subscriber};
 use crate::sys::{Counted, FullQueues};
 use crate::variables::Variables;
 
@@ -157,7 +157,7 @@ impl Tenant {
 
 /// Whether a filter that was granted is that of a shared subscription.
 fn is_shared(filter: &str) -> bool {
-    filter.starts_with("$share/")
+    filter.starts_with(SHARED)
 }
 
 /// One target per Client.

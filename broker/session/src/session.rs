@@ -296,6 +296,11 @@ impl<M: Clone> Session<M> {
         }
     }
 
+    /// From now on messages in flight are kept even if the session ends with its connection: its caller has a use for them.
+    pub const fn keep_inflight(&mut self) {
+        self.options.keep_inflight = true;
+    }
+
     /// How much the session holds.
     #[must_use]
     pub fn counts(&self) -> SessionCounts {

@@ -240,6 +240,7 @@ impl Delivery {
                 link.call_owner();
             }
         }
+        client.set_slow(link.is_blocked() || !state.session.can_send());
     }
 
     /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that could leave as well.

@@ -17,7 +17,7 @@ use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::retain::Replay;
-use crate::subscription::Options;
+use crate::subscription::{Options, SHARED};
 use crate::sys;
 
 /// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
@@ -128,6 +128,10 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
             return;
         }
         state.subscriptions.insert(&asked.filter, options);
+        if asked.filter.starts_with(SHARED) {
+            // What is unacknowledged at its end goes to other members.
+            state.session.keep_inflight();
+        }
         client.tenant.subscribe(client, &asked.filter, options).is_none()
     };
     if client.is_durable() {
@@ -139,7 +143,7 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
         RetainHandling::DoNotSend => false,
     };
     // Shared subscriptions get no retained messages (§4.8.2).
-    if replays && !asked.filter.starts_with("$share/") {
+    if replays && !asked.filter.starts_with(SHARED) {
         let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
         granted.replays.push(Replay::new(&asked.filter, options, system));
     }
