@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::bytes::{self, BOTH, publish};
-use crate::{Connect, Peer, V4, V5, broker};
+use crate::{Connect, Peer, V4, V5, broker, options};
 
 /// [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24]; silence violates [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24].
 #[test]
@@ -24,6 +24,33 @@ fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
         // Not a measure of speed: closing earlier would break the promise.
         assert!(start.elapsed() >= Duration::from_millis(1450), "{:?}", start.elapsed());
         watcher.expect(&["PUBLISH will/q q0: gone"]);
+    }
+}
+
+/// With a bound on Keep Alive a 5.0 Client that wants more is told in CONNACK, and the bound holds; whoever wants less keeps his own
+/// [MQTT-3.2.2-22]. Older versions cannot be told.
+#[test]
+fn a_server_keep_alive_is_told_and_holds() {
+    let broker = options().variable("LOTMQ_LIMITS_KEEP_ALIVE_MAX_SEC", "2").start();
+    let join = |version, seconds: u16| {
+        let mut peer = Peer::open(&broker, version);
+        peer.send(&Connect::new(version, &format!("{version:?} {seconds}")).keep_alive(seconds).bytes());
+        let packet = peer.packet().unwrap();
+        let told = packet.body().windows(3).any(|window| window == [0x13, 0, 2]);
+        (peer, told)
+    };
+    let older = [0, 60].map(|seconds| join(V4, seconds));
+    let newer = [(0, true), (3, true), (60, true), (2, false), (1, false)].map(|(seconds, is_told)| {
+        let (peer, told) = join(V5, seconds);
+        assert_eq!(told, is_told, "{seconds}");
+        peer
+    });
+    for mut peer in newer {
+        assert_eq!(peer.until_closed(), ["DISCONNECT 8D"]);
+    }
+    for (mut peer, told) in older {
+        assert!(!told);
+        peer.expect_only(&[]);
     }
 }
 

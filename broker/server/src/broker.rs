@@ -1,5 +1,6 @@
 //! What all threads of the broker share.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: u64,
     /// What becomes of a message for a session that has no room for it.
     pub(crate) on_full: OnFull,
+    /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.
+    pub(crate) keep_alive_max: Option<NonZeroU16>,
 }
 
 impl Broker {

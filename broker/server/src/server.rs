@@ -295,6 +295,7 @@ fn settings(config: &Config) -> Settings {
         queue_messages_max: limits.queue_messages,
         queue_bytes_max: limits.queue_bytes,
         on_full: limits.on_full,
+        keep_alive_max: std::num::NonZeroU16::new(limits.keep_alive_max_sec),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A password that is not remembered is checked on a thread of its own; the connection reads nothing meanwhile.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Peer, Question, Scope};
@@ -52,7 +52,10 @@ pub(crate) struct Request {
     /// Whether we chose the identifier \[MQTT-3.1.3-6\].
     is_assigned: bool,
     pub(crate) clean_start: bool,
+    /// In seconds, as it holds for this connection; 0 for none.
     pub(crate) keep_alive: u16,
+    /// Whether we chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
+    is_keep_alive_ours: bool,
     /// How long the session outlives the connection, as we grant it.
     pub(crate) expiry: SessionExpiry,
     pub(crate) receive_maximum: u16,
@@ -156,19 +159,32 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
     let maximum = turn.broker.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
     let recipient = Recipient::of(connect);
+    let keep_alive = keep_alive(connect, turn.broker.settings.keep_alive_max);
     Ok(Request {
         recipient,
         version,
         client_id,
         is_assigned,
         clean_start: connect.clean_start,
-        keep_alive: connect.keep_alive,
+        keep_alive,
+        is_keep_alive_ours: keep_alive != connect.keep_alive,
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
         packet_bytes_max: recipient.packet_bytes_max,
         user_name: connect.user_name.map(Into::into),
         will: will.map(Box::new),
     })
+}
+
+/// The Client's Keep Alive, or ours where that is longer than we allow and the version lets us say so.
+fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
+    let wanted = connect.keep_alive;
+    match maximum {
+        Some(maximum) if connect.version.has_properties() && (wanted == 0 || wanted > maximum.get()) => {
+            maximum.get()
+        }
+        _ => wanted,
+    }
 }
 
 /// Attaches the connection to its session and answers.
@@ -260,6 +276,9 @@ fn announce(
     announced.push(Id::ReceiveMaximum, Value::TwoByte(RECEIVE_MAXIMUM))?;
     announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.packet_bytes_max))?;
     announced.push(Id::TopicAliasMaximum, Value::TwoByte(TOPIC_ALIAS_MAXIMUM))?;
+    if request.is_keep_alive_ours {
+        announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;
+    }
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
     }
