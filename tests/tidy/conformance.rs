@@ -44,8 +44,9 @@ fn statements() -> Vec<Statement> {
 
 /// Whether the broker has a WebSocket transport, so that its statements want tests.
 fn has_websocket() -> bool {
-    let mut files = std::fs::read_dir(root().join("tests/conformance")).unwrap();
-    files.any(|file| file.unwrap().file_name().to_string_lossy().starts_with("mqtt_websocket"))
+    ["conformance/mqtt_websocket.rs", "e2e/websocket.rs"]
+        .iter()
+        .any(|file| root().join("tests").join(file).exists())
 }
 
 fn coverage<'a>(sources: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Covered {
@@ -83,11 +84,20 @@ fn gaps(statements: &[Statement], covered: &Covered, has_websocket: bool) -> Vec
         if statement.binds_server() && coverage.tests.is_empty() {
             found.push(format!("no test cites {id}: {text}"));
         }
+        let mut all = coverage.tests.iter().chain(&coverage.violations);
+        if statement.check == Check::Wire && !all.any(|test| is_through_a_socket(test)) {
+            found.push(format!("no test through a socket cites {id}: {text}"));
+        }
         if statement.can_be_violated && coverage.violations.is_empty() {
             found.push(format!("no test violates {id}: {text}"));
         }
     }
     found
+}
+
+/// Whether a test talks to a broker: those of `tests/conformance` and `tests/e2e`.
+fn is_through_a_socket(test: &str) -> bool {
+    !test.contains('/') || test.starts_with("e2e/")
 }
 
 /// Citations of what is no statement of a standard.
@@ -153,25 +163,33 @@ fn gaps_are_found() {
         5.0\tMQTT-1.0.0-7\tclient\t-\tno\tnothing for us\n\
         5.0\tMQTT-1.0.0-8\tserver\tuntestable\tno\tnobody can\tbecause\n\
         5.0\tMQTT-1.0.0-9\tserver\twebsocket\tno\tlater\n\
+        5.0\tMQTT-1.0.0-10\tserver\twire\tno\tcited in a unit test\n\
         3.1.1\tMQTT-1.0.0-1\tserver\twire\tno\tcited for the other version only\n";
     let source = "//! [MQTT-1.0.0-2] in a module's docs does not count.\n\
         /// [MQTT-1.0.0-1], violates [MQTT-1.0.0-3, -5]\n#[test]\nfn one() {\n    // [MQTT-1.0.0-3, -4] and [MQTT-1.0.0-6]\n}\n\
         fn helper() {\n    // [MQTT-1.0.0-2] in no test does not count.\n}\n";
     let statements = read(table).unwrap();
     let path = Path::new("tests/conformance/made_up.rs");
-    let covered = coverage([(path, source)]);
+    let unit = (
+        Path::new("broker/codec/tests/codec/unit.rs"),
+        "#[test]\nfn two() {\n    // [MQTT-1.0.0-3, -10]\n}\n",
+    );
+    let covered = coverage([(path, source), unit]);
     let expected = [
         "no test cites MQTT-1.0.0-2: not cited",
+        "no test through a socket cites MQTT-1.0.0-2: not cited",
         "no test violates MQTT-1.0.0-4: cited and not violated",
         "no test violates MQTT-1.0.0-6: cited, where only a violation counts",
+        "no test through a socket cites MQTT-1.0.0-10: cited in a unit test",
         "no test cites 3.1.1: MQTT-1.0.0-1: cited for the other version only",
+        "no test through a socket cites 3.1.1: MQTT-1.0.0-1: cited for the other version only",
     ];
     assert_eq!(gaps(&statements, &covered, false), expected);
     let with_websocket = gaps(&statements, &covered, true);
     assert_eq!(with_websocket.len(), expected.len() + 1);
     assert!(with_websocket.contains(&"no test cites MQTT-1.0.0-9: later".to_owned()));
-    let stranger = [(path, "// \\[MQTT-1.0.0-10\\] \\[3.1.1: MQTT-1.0.0-2\\] [MQTT-1.0.0-1]")];
-    let expected = ["MQTT-1.0.0-10", "3.1.1: MQTT-1.0.0-2"]
+    let stranger = [(path, "// \\[MQTT-1.0.0-11\\] \\[3.1.1: MQTT-1.0.0-2\\] [MQTT-1.0.0-1]")];
+    let expected = ["MQTT-1.0.0-11", "3.1.1: MQTT-1.0.0-2"]
         .map(|id| format!("tests/conformance/made_up.rs: there is no {id}"));
     assert_eq!(unknown(&statements, &stranger), expected);
 }
