@@ -80,6 +80,41 @@ fn what_a_client_may_not_publish_goes_nowhere() {
     watcher.expect_only(&[]);
 }
 
+/// The identifier of a QoS 2 exchange is in use until PUBREL, also after a reconnect: a QoS 1 message that has it violates [MQTT-2.2.1-3].
+#[test]
+fn an_identifier_that_is_in_use_is_refused() {
+    let broker = broker();
+    let mut watcher = Peer::clean(&broker, V5, "watcher");
+    watcher.subscribe("t", 0);
+    for version in [V4, V5] {
+        for is_back in [false, true] {
+            let connect = Connect::kept(version, "writer");
+            let mut writer = Peer::join(&broker, &connect);
+            writer.send(&publish_with(version, 4, "t", 7, &[], "first"));
+            writer.expect(&["PUBREC 7 00"]);
+            if is_back {
+                writer.vanish();
+                writer = Peer::join(&broker, &connect);
+            }
+            writer.send(&publish_with(version, 2, "t", 8, &[], "other"));
+            writer.expect(&["PUBACK 8 00"]);
+            writer.send(&publish_with(version, 2, "t", 7, &[], "second"));
+            if version == V5 {
+                writer.expect_only(&["PUBACK 7 91"]);
+            } else {
+                assert_eq!(writer.until_closed(), [""; 0]);
+                writer = Peer::join(&broker, &connect);
+            }
+            writer.send(&bytes::pubrel(7));
+            writer.expect(&["PUBCOMP 7 00"]);
+            writer.publish_with(2, "t", &[], "free");
+            watcher.expect_only(&["PUBLISH t q0: first", "PUBLISH t q0: other", "PUBLISH t q0: free"]);
+            writer.leave();
+            Peer::clean(&broker, version, "writer").leave();
+        }
+    }
+}
+
 /// With `on_full = "reject"`: 0x97 in 5.0; before, the connection is closed without an acknowledgement [3.1.1: MQTT-4.8.0-2].
 /// Nobody gets such a message, and the Client may send it again.
 #[test]

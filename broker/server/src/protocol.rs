@@ -34,6 +34,8 @@ pub(crate) struct Open {
     pub(crate) allowed: Option<(String, u64)>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
+    /// QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
+    pub(crate) has_exchanges: bool,
     /// What it published last had to be stored: it waits when the disk cannot keep up.
     pub(crate) feeds_store: bool,
 }

@@ -143,6 +143,29 @@ impl<M: Clone> Session<M> {
         }
     }
 
+    /// Judges a QoS 1 PUBLISH for a caller that counts itself how many of them are `unacknowledged`; as [`handle_publish`](Self::handle_publish),
+    /// and nothing is counted here.
+    ///
+    /// # Errors
+    /// [`PublishRefusal`].
+    pub fn judge_at_least_once(
+        &self,
+        packet_id: PacketId,
+        unacknowledged: u32,
+    ) -> Result<(), PublishRefusal> {
+        let inbound = self.flows.as_ref().map(|flows| &flows.inbound);
+        if inbound.is_some_and(|inbound| inbound.contains(packet_id)) {
+            return Err(PublishRefusal::PacketIdInUse { packet_id });
+        }
+        let inflight = unacknowledged as usize + inbound.map_or(0, Inbound::counted);
+        inbound::admit(inflight, self.receive_maximum())
+    }
+
+    /// Says how many QoS 1 messages of this connection are unacknowledged, for a caller that counts them itself.
+    pub const fn set_unacknowledged(&mut self, unacknowledged: u32) {
+        self.unacknowledged = unacknowledged;
+    }
+
     /// Says that a PUBLISH of this connection was answered by PUBACK, or by a PUBREC that refuses it.
     ///
     /// Frees its place in our Receive Maximum; a refused QoS 2 exchange is over \[MQTT-4.3.3-9\]. Not for a PUBREC

@@ -230,6 +230,7 @@ fn accept(
         });
     }
     client.send_waiting(turn);
+    let has_exchanges = client.state.lock().session.counts().received > 0;
     tenant.guests.connected(&client);
     turn.broker.counters.connects_accepted.add(1);
     turn.broker.logged_in(connection, &client);
@@ -240,6 +241,7 @@ fn accept(
         keep_alive,
         allowed: None,
         aliases: None,
+        has_exchanges,
         feeds_store: false,
     })
 }

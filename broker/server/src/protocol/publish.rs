@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use lotmq_auth::{Question, Verdict};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
-use lotmq_session::InboundPublish;
+use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
 
 use super::{Open, resolve_alias};
@@ -180,21 +180,28 @@ fn is_allowed(open: &mut Open, topic: &str) -> bool {
 /// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.
 fn take_over(
     connection: &Arc<Connection>,
-    open: &Open,
+    open: &mut Open,
     turn: &mut Turn,
     received: &Received,
     packet_id: PacketId,
 ) -> Result<bool, CloseReason> {
+    let waiting = connection.unacknowledged.load(Ordering::Relaxed);
     if received.qos == QoS::AtLeastOnce {
-        let waiting = connection.unacknowledged.load(Ordering::Relaxed);
         // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
         if waiting >= RECEIVE_MAXIMUM.into() && open.version.has_properties() {
             return Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded));
         }
-        return Ok(true);
+        return if open.has_exchanges {
+            take_over_beside_exchanges(connection, open, turn, packet_id, waiting)
+        } else {
+            Ok(true)
+        };
     }
-    let inbound =
-        open.client.session_on(connection, |session| session.handle_publish(received.qos, Some(packet_id)));
+    open.has_exchanges = true;
+    let inbound = open.client.session_on(connection, |session| {
+        session.set_unacknowledged(waiting);
+        session.handle_publish(received.qos, Some(packet_id))
+    });
     let Some(inbound) = inbound else { return Ok(false) };
     match inbound.map_err(|_| CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded))? {
         InboundPublish::Deliver => {
@@ -208,6 +215,32 @@ fn take_over(
             repeat_pubrec(connection, open, turn, packet_id);
             Ok(false)
         }
+    }
+}
+
+/// A QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
+fn take_over_beside_exchanges(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+    waiting: u32,
+) -> Result<bool, CloseReason> {
+    let judged =
+        open.client.session_on(connection, |session| session.judge_at_least_once(packet_id, waiting));
+    match judged {
+        Some(Ok(())) => Ok(true),
+        Some(Err(PublishRefusal::PacketIdInUse { .. })) if open.version.has_properties() => {
+            turn.broker.counters.publish_refused.add(1);
+            let reason = ReasonCode::PacketIdentifierInUse;
+            open.acknowledge(turn, connection, AckType::Puback, packet_id, reason);
+            Ok(false)
+        }
+        Some(Err(PublishRefusal::PacketIdInUse { .. })) => {
+            Err(CloseReason::Protocol(ReasonCode::ProtocolError))
+        }
+        Some(Err(_)) => Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded)),
+        None => Ok(false),
     }
 }
 

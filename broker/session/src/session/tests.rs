@@ -82,6 +82,21 @@ fn receive_maximum_exceeded_is_refused_in_5_0_alone() {
 }
 
 #[test]
+fn messages_that_the_caller_counts_share_the_receive_maximum() {
+    let options = SessionOptions { receive_maximum: 2, ..SessionOptions::new(ProtocolVersion::V5) };
+    let mut session = Session::<u32>::new(options);
+    let full = PublishRefusal::ReceiveMaximumExceeded { inflight: 2, receive_maximum: 2 };
+    session.set_unacknowledged(1);
+    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(1))), Ok(InboundPublish::Deliver));
+    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(2))), Err(full)); // [MQTT-3.3.4-7]
+    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(1))), Ok(InboundPublish::Duplicate));
+    assert_eq!(session.judge_at_least_once(pid(2), 0), Ok(()));
+    assert_eq!(session.judge_at_least_once(pid(2), 1), Err(full));
+    let in_use = PublishRefusal::PacketIdInUse { packet_id: pid(1) };
+    assert_eq!(session.judge_at_least_once(pid(1), 0), Err(in_use)); // [MQTT-2.2.1-3]
+}
+
+#[test]
 fn place_in_the_receive_maximum_is_free_after_the_last_answer() {
     let mut session = Session::<u32>::new(SessionOptions {
         receive_maximum: 1,
