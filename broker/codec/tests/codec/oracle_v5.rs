@@ -40,6 +40,11 @@ pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
     ("F0 01 00", false, "AUTH with a reason and no Property Length (§3.15.2.2.1)"),
     ("30 08 0001 'a' 04 08 0001 '+'", false, "a wildcard in the Response Topic [MQTT-3.3.2-14]"),
     ("30 06 0001 'a' 02 0B 01", false, "a Subscription Identifier from a Client [MQTT-3.3.4-6]"),
+    (
+        "82 0B 0001 04 0B 01 0B 02 0001 'a' 00",
+        false,
+        "two Subscription Identifiers in SUBSCRIBE (§3.8.2.1.2)",
+    ),
     ("82 10 0001 00 000A '$share/g/a' 04", false, "No Local on a shared subscription [MQTT-3.8.3-4]"),
     ("40 05 0001 00 80 00", false, "a length that is not in its shortest form [MQTT-1.5.5-1]"),
     ("20 03 02 00 00", false, "reserved flags of CONNACK [MQTT-3.2.2-1]"),
@@ -226,6 +231,7 @@ fn stricter(header: &FixedHeader, body: &[u8], error: DecodeError) -> bool {
                     | FrameError::NotFromServer { .. }
                     | FrameError::LengthNotShortest
             )
+            | DecodeError::PropertyRepeated { id: PropertyId::SubscriptionIdentifier }
             | DecodeError::PropertyValueInvalid { id: PropertyId::ResponseTopic }
             | DecodeError::PropertyNotAllowed {
                 id: PropertyId::SubscriptionIdentifier,
