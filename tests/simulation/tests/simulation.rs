@@ -96,7 +96,7 @@ fn replay(target: &str, fuzz: fn(&[u8])) {
     for file in files {
         let bytes = std::fs::read(file).unwrap();
         fuzz(&bytes);
-        for at in (0..bytes.len()).step_by(7) {
+        for at in (0..bytes.len()).step_by(1 + bytes.len() / 8) {
             fuzz(&bytes[..at]);
             let mut changed = bytes.clone();
             changed[at] ^= 0x15;
