@@ -1,6 +1,6 @@
 //! Retained messages (checklist 5).
 
-use crate::bytes::{self, BOTH, field, publish_with, retain};
+use crate::bytes::{self, BOTH, field, publish_with, retain, two};
 use crate::{Connect, Peer, V4, V5, broker};
 
 /// RETAIN as the options byte says it: Retain As Published, Retain Handling 1 and 2.
@@ -67,6 +67,35 @@ fn a_repeated_subscription_gets_them_again_and_resuming_does_not() {
         reader.expect_only(&[]);
         reader.leave();
         Peer::clean(&broker, version, "reader").leave();
+    }
+}
+
+/// The replay stops while the window is full; what changed meanwhile has gone out live \[MQTT-4.6.0-6\].
+#[test]
+fn a_retained_message_that_waits_does_not_follow_its_successor() {
+    let broker = broker();
+    for version in BOTH {
+        let mut writer = Peer::clean(&broker, version, "writer");
+        for topic in ["r/1", "r/2", "r/3", "r/4"] {
+            writer.publish_with(3, topic, &[], "old");
+        }
+        let narrow = Connect::new(V5, "reader").property(&two(0x21, 1));
+        let mut reader = Peer::join(&broker, &narrow);
+        reader.subscribe("r/#", 1);
+        reader.expect(&["PUBLISH r/1 q1 #1 retain: old"]);
+        writer.publish_with(3, "r/2", &[], "new");
+        writer.publish_with(3, "r/3", &[], ""); // clears
+        reader.send(&bytes::puback(1));
+        reader.expect(&["PUBLISH r/2 q1 #2: new"]);
+        reader.send(&bytes::puback(2));
+        reader.expect(&["PUBLISH r/3 q1 #3: "]);
+        reader.send(&bytes::puback(3));
+        reader.expect(&["PUBLISH r/4 q1 #4 retain: old"]);
+        reader.send(&bytes::puback(4));
+        reader.expect_only(&[]);
+        for topic in ["r/1", "r/2", "r/4"] {
+            writer.publish_with(3, topic, &[], "");
+        }
     }
 }
 

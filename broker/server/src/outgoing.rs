@@ -160,6 +160,9 @@ fn replay(
         room = room.saturating_sub(span.len());
         push(span);
     }
+    if let Some(next) = replays.first_mut() {
+        next.wait();
+    }
     let goes_on = !replays.is_empty() && state.session.can_send();
     state.replays = replays;
     goes_on

@@ -51,6 +51,13 @@ impl Tenant {
         self.retained.read().get(topic).is_some_and(|message| !message.is_expired(wall_ms))
     }
 
+    /// Whether this very message is still its topic's retained one, and has not expired.
+    fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
+        let retained = self.retained.read();
+        let current = retained.get(message.topic());
+        current.is_some_and(|current| Arc::ptr_eq(current, message)) && !message.is_expired(wall_ms)
+    }
+
     /// The payload of the topic's retained message.
     pub(crate) fn retained_payload(&self, topic: &str, wall_ms: u64) -> Option<bytes::Bytes> {
         let retained = self.retained.read();
@@ -68,6 +75,8 @@ pub(crate) struct Replay {
     pub(crate) options: Options,
     after: Option<Box<str>>,
     slice: std::collections::VecDeque<Arc<Message>>,
+    /// The slice was looked up in an earlier turn.
+    has_waited: bool,
     is_scanned: bool,
     /// What the subscription gets of the `$SYS` tree.
     system: std::collections::VecDeque<Pending>,
@@ -80,6 +89,7 @@ impl Replay {
             options,
             after: None,
             slice: std::collections::VecDeque::new(),
+            has_waited: false,
             is_scanned: false,
             system,
         }
@@ -105,6 +115,9 @@ impl Replay {
                 continue;
             }
             if let Some(message) = self.slice.pop_front() {
+                if self.has_waited && !tenant.retains(&message, wall_ms) {
+                    continue;
+                }
                 return Some(message);
             }
             if self.is_scanned {
@@ -114,12 +127,19 @@ impl Replay {
         }
     }
 
+    /// The rest is for a later turn. What is replaced or cleared until then goes out live, and its predecessor must not follow it
+    /// \[MQTT-4.6.0-6\].
+    pub(crate) fn wait(&mut self) {
+        self.has_waited = true;
+    }
+
     fn scan(&mut self, tenant: &Tenant, wall_ms: u64) {
         let retained = tenant.retained.read();
         let found = retained.scan(&self.filter, self.after.as_deref(), SLICE_TOPICS);
         let wanted = found.entries.iter().filter(|(topic, message)| {
             !message.is_expired(wall_ms) && self.options.cover(topic) && filter_matches(&self.filter, topic)
         });
+        self.has_waited = false;
         self.slice.extend(wanted.map(|(_, message)| Arc::clone(message)));
         self.after = found.resume_after.as_deref().map(Into::into);
         self.is_scanned = found.resume_after.is_none();
