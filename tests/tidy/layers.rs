@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("lot-facts", 0),
     ("lotmq-codec", 0),
+    ("lotmq-websocket", 0),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),
@@ -29,8 +30,15 @@ const LAYERS: [(&str, u8); 14] = [
 const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 6] =
-    ["lotmq-codec", "lotmq-session", "lotmq-router", "lotmq-simulation", "lot-to-wasm", "lot-facts"];
+const SANS_IO: [&str; 7] = [
+    "lotmq-codec",
+    "lotmq-websocket",
+    "lotmq-session",
+    "lotmq-router",
+    "lotmq-simulation",
+    "lot-to-wasm",
+    "lot-facts",
+];
 
 /// What would bring these in.
 const BRINGS_IO: [&str; 11] = [

@@ -1,0 +1,206 @@
+//! The opening handshake as the server does it, RFC 6455 §4.2.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha1_smol::Sha1;
+
+use crate::deflate::DeflateParams;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+
+/// RFC 6455 §1.3.
+const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// A request that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Bytes of the request; frames begin behind them.
+    pub consumed: usize,
+    /// What is to be answered.
+    pub response: Vec<u8>,
+    /// What was agreed on about compression.
+    pub deflate: Option<DeflateParams>,
+}
+
+/// A request that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {text}")]
+pub struct Refusal {
+    /// Status code of HTTP.
+    pub status: u16,
+    /// Why, for people.
+    pub text: &'static str,
+    /// What is to be answered before the connection is closed.
+    pub response: Vec<u8>,
+}
+
+/// Judges the request in `head`; `None` while it has not come as a whole.
+///
+/// The path must be one of `paths`, whatever query stands behind it; `subprotocol` must be among those that the client offers, because only
+/// then may it be chosen \[MQTT-6.0.0-4\]. `may_compress`: whether permessage-deflate is agreed to.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn accept(
+    head: &[u8],
+    paths: &[&str],
+    subprotocol: &str,
+    may_compress: bool,
+) -> Result<Option<Accepted>, Refusal> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let consumed = match request.parse(head) {
+        Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
+        Ok(httparse::Status::Partial) if head.len() < HEAD_BYTES_MAX => return Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+            return Err(refusal(431, "Request Header Fields Too Large", "the request is too long", ""));
+        }
+        Err(_) => return Err(refusal(400, "Bad Request", "not a request of HTTP", "")),
+    };
+    let fields = Fields(request.headers);
+    let path = request.path.unwrap_or_default();
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if !paths.contains(&path) {
+        return Err(refusal(404, "Not Found", "MQTT is at /mqtt", ""));
+    }
+    if request.method != Some("GET") {
+        return Err(refusal(405, "Method Not Allowed", "only GET", "Allow: GET\r\n"));
+    }
+    if request.version != Some(1)
+        || !fields.has("upgrade", "websocket")
+        || !fields.has("connection", "upgrade")
+    {
+        let wanted = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+        return Err(refusal(426, "Upgrade Required", "this is a WebSocket", wanted));
+    }
+    if !fields.has("sec-websocket-version", "13") {
+        return Err(refusal(426, "Upgrade Required", "only version 13", "Sec-WebSocket-Version: 13\r\n"));
+    }
+    let key =
+        fields.first("sec-websocket-key").filter(|key| BASE64.decode(key).is_ok_and(|key| key.len() == 16));
+    let Some(key) = key else {
+        return Err(refusal(400, "Bad Request", "Sec-WebSocket-Key is not 16 bytes in base64", ""));
+    };
+    if !fields.has("sec-websocket-protocol", subprotocol) {
+        return Err(refusal(400, "Bad Request", "Sec-WebSocket-Protocol must offer mqtt", ""));
+    }
+    let deflate =
+        fields.values("sec-websocket-extensions").find_map(DeflateParams::choose).filter(|_| may_compress);
+    let mut response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n",
+        accept_key(key)
+    );
+    if let Some(deflate) = &deflate {
+        response.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.answer()));
+    }
+    response.push_str("\r\n");
+    Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate }))
+}
+
+/// What proves that the server understood the request.
+pub(crate) fn accept_key(key: &str) -> String {
+    let mut sha1 = Sha1::from(key);
+    sha1.update(MAGIC.as_bytes());
+    BASE64.encode(sha1.digest().bytes())
+}
+
+fn refusal(status: u16, phrase: &str, text: &'static str, fields: &str) -> Refusal {
+    let response = format!(
+        "HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Length: {}\r\n{fields}\r\n{text}\n",
+        text.len() + 1
+    );
+    Refusal { status, text, response: response.into_bytes() }
+}
+
+/// The header fields of a message.
+pub(crate) struct Fields<'a>(pub(crate) &'a [httparse::Header<'a>]);
+
+impl<'a> Fields<'a> {
+    /// All values of fields with this name that are text.
+    pub(crate) fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let fields = self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        fields.filter_map(|field| std::str::from_utf8(field.value).ok())
+    }
+
+    pub(crate) fn first(&self, name: &'a str) -> Option<&'a str> {
+        self.values(name).next().map(str::trim)
+    }
+
+    /// Whether a list with this name, in whatever case and in however many fields, has this token.
+    pub(crate) fn has(&self, name: &'a str, token: &str) -> bool {
+        self.values(name).flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{check_answer, request};
+
+    const REQUEST: &str = "GET /mqtt HTTP/1.1\r\nHost: h\r\nOrigin: http://elsewhere\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, mqtt\r\n\r\n";
+
+    fn judge(request: &str) -> Result<Option<Accepted>, Refusal> {
+        accept(request.as_bytes(), &["/mqtt", "/"], "mqtt", true)
+    }
+
+    #[test]
+    fn a_request_is_answered_as_in_the_standard() {
+        let accepted = judge(&format!("{REQUEST}frames")).unwrap().unwrap();
+        assert_eq!(accepted.consumed, REQUEST.len());
+        let response = String::from_utf8(accepted.response).unwrap();
+        // The example of RFC 6455 §1.3.
+        assert!(
+            response.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+            "{response}"
+        );
+        assert!(response.contains("\r\nSec-WebSocket-Protocol: mqtt\r\n"), "{response}");
+        assert!(!response.contains("Extensions"), "{response}");
+        for end in 0..REQUEST.len() {
+            assert_eq!(judge(&REQUEST[..end]), Ok(None), "{end}");
+        }
+    }
+
+    #[test]
+    fn both_sides_understand_each_other() {
+        for compresses in [true, false] {
+            let asked = request("h", "/", "mqtt", [7; 16], compresses);
+            let accepted = accept(&asked, &["/"], "mqtt", true).unwrap().unwrap();
+            assert_eq!(accepted.deflate.is_some(), compresses);
+            let answered = check_answer(&accepted.response, "mqtt", [7; 16]).unwrap().unwrap();
+            assert_eq!((answered.consumed, answered.deflate), (accepted.response.len(), accepted.deflate));
+            assert!(check_answer(&accepted.response, "mqtt", [8; 16]).is_err());
+        }
+    }
+
+    #[test]
+    fn refusals_say_why_in_http() {
+        for (old, new, status) in [
+            ("GET /mqtt ", "GET /mqtt?token=1 ", 101),
+            ("GET /mqtt ", "GET / ", 101),
+            ("GET /mqtt ", "GET /other ", 404),
+            ("GET /mqtt ", "POST /mqtt ", 405),
+            ("HTTP/1.1", "HTTP/1.0", 426),
+            ("Upgrade: WebSocket\r\n", "", 426),
+            ("keep-alive, Upgrade", "close", 426),
+            ("Version: 13", "Version: 8", 426),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400),
+            ("chat, mqtt", "chat", 400),
+            ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", 400), // [MQTT-6.0.0-3]
+            ("Host: h", "no field", 400),
+        ] {
+            let changed = REQUEST.replacen(old, new, 1);
+            let got = match judge(&changed) {
+                Ok(accepted) => accepted.map_or(0, |_| 101),
+                Err(refusal) => {
+                    assert!(refusal.response.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{new}");
+                    refusal.status
+                }
+            };
+            assert_eq!(got, status, "{new}");
+        }
+        let endless = format!("GET / HTTP/1.1\r\nCookie: {}", "x".repeat(HEAD_BYTES_MAX));
+        assert_eq!(judge(&endless).unwrap_err().status, 431);
+    }
+}
