@@ -17,7 +17,9 @@ mod slow_client;
 mod start;
 mod store_tools;
 mod system_topics;
+mod tls;
 mod transport;
+mod websocket;
 
 use lotmq_test_support::{Broker, BrokerOptions};
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_server::Server;
 use lotmq_server::config::{Config, DataDirectory, Surroundings};
+use lotmq_server::{Server, Signals};
 
 use crate::cmd;
 use crate::config_show::PlaceArgs;
@@ -55,20 +55,21 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         config.initial_root_password.as_ref().map_or("coreflux", |secret| secret.reveal()).to_owned();
     let data = config.data.path.clone();
     let server = Server::start(&config)?;
+    let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
         output::line(&format!("listening {name} {address}"))?;
     }
     output::line(&format!("data in {}\n", data.display()))?;
     let mqtt = server.addresses().iter().find(|(name, _)| *name == "mqtt");
-    let Some((_, address)) = mqtt else { bail!("the MQTT listener did not start") };
-    let address = *address;
+    let address = mqtt.and_then(|(_, address)| address.network());
+    let Some(address) = address else { bail!("the MQTT listener did not start") };
     play(address, &password, args.rounds)?;
     if args.exit {
         server.stop();
         return Ok(Exit::Success);
     }
     output::line(&hints(address))?;
-    server.wait()?;
+    server.wait(signals);
     Ok(Exit::Success)
 }
 
@@ -82,6 +83,7 @@ impl DemoArgs {
             listen: Some(self.listen.unwrap_or_else(|| free_or_any(1883))),
             health: Some(self.health.unwrap_or_else(|| free_or_any(9100))),
             secure: false,
+            is_demo: true,
         };
         serve.config()
     }

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use clap::Args;
-use lotmq_server::Server;
 use lotmq_server::config::{Config, Secret};
+use lotmq_server::{Server, Signals};
 
 use crate::config_show::PlaceArgs;
 use crate::connect::random_text;
@@ -13,7 +13,7 @@ use crate::{log, output};
 
 /// Start the broker. It needs no configuration.
 ///
-/// Without configuration it listens on loopback only: MQTT on port 1883, health and metrics on port 9100.
+/// Without configuration it listens on loopback only: MQTT on port 1883, MQTT over WebSocket on port 5000, health and metrics on port 9100.
 ///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT, 1 it could not start, 2 wrong usage.
 #[derive(Args, Debug, Default)]
@@ -29,6 +29,9 @@ pub(crate) struct ServeArgs {
     /// No anonymous clients while it runs (for good: auth.anonymous = false); a new broker's root gets a random password, printed once
     #[arg(long)]
     pub(crate) secure: bool,
+    /// The demo has its own ports, beside those of a broker that may be running.
+    #[arg(skip)]
+    pub(crate) is_demo: bool,
 }
 
 /// Reads `ADDR:PORT`; names and `localhost` are looked up, an address in front of the port may be left out.
@@ -44,6 +47,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let new_password = config.initial_root_password.clone().filter(|_| args.secure);
     let is_new = !config.store_path().exists();
     let server = Server::start(&config)?;
+    let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
         output::line(&format!("listening {name} {address}"))?;
     }
@@ -51,7 +55,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
     }
     output::line("ready")?;
-    server.wait()?;
+    server.wait(signals);
     Ok(Exit::Success)
 }
 
@@ -66,6 +70,9 @@ impl ServeArgs {
         if let Some(health) = self.health {
             flags.push(("--health", "admin.bind", health.ip().to_string()));
             flags.push(("--health", "admin.health_port", health.port().to_string()));
+        }
+        if self.is_demo {
+            flags.push(("demo", "listener.ws.port", "off".to_owned()));
         }
         if self.secure {
             flags.push(("--secure", "auth.anonymous", "false".to_owned()));

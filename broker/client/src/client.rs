@@ -13,7 +13,7 @@ use lotmq_codec::{
 };
 
 use crate::outbound::{Awaited, Outbound};
-use crate::{AckMode, ClientError, ConnectOptions, Connection, Message, Packet, Publication};
+use crate::{AckMode, ClientError, ConnectOptions, Connection, Endpoint, Message, Packet, Publication};
 
 /// A connected client.
 ///
@@ -46,9 +46,24 @@ impl Client {
         address: impl ToSocketAddrs + std::fmt::Display,
         options: &ConnectOptions,
     ) -> Result<Self, ClientError> {
+        Self::log_in(options, || Connection::open(address, options.version, options.connect_timeout))
+    }
+
+    /// Connects to an endpoint and waits for CONNACK.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_at(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Self, ClientError> {
+        Self::log_in(options, || Connection::open_at(endpoint, options.version, options.connect_timeout))
+    }
+
+    fn log_in(
+        options: &ConnectOptions,
+        open: impl FnOnce() -> Result<Connection, ClientError>,
+    ) -> Result<Self, ClientError> {
         let mut packet = Vec::new();
         options.encode(&mut packet)?;
-        let mut connection = Connection::open(address, options.version, options.connect_timeout)?;
+        let mut connection = open()?;
         connection.limit_packets(options.max_packet_size);
         connection.send(&packet)?;
         let timeout = ClientError::Timeout { wanted: "CONNACK", after: options.connect_timeout };

@@ -1,19 +1,21 @@
 //! A socket that speaks in packets: any bytes out, whole packets in. No flows, no answers by itself.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use lotmq_codec::{ProtocolVersion, fixed_header, limits::PACKET_BYTES_MAX};
 
 use crate::error::is_end;
 use crate::limits::READ_BYTES;
-use crate::{ClientError, Packet};
+use crate::socket::Socket;
+use crate::transport::Transport;
+use crate::{ClientError, Endpoint, Packet};
 
-/// A TCP connection to a broker. For tests that must say what a well-behaved client cannot.
+/// A connection to a broker. For tests that must say what a well-behaved client cannot.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     /// Bytes received; those before `taken` were given out.
     received: Vec<u8>,
     taken: usize,
@@ -34,18 +36,34 @@ impl Connection {
         version: ProtocolVersion,
         timeout: Duration,
     ) -> Result<Self, ClientError> {
-        let stream = open_stream(&address, timeout)
+        let socket = Socket::connect(&address, timeout)
             .map_err(|source| ClientError::Unreachable { address: address.to_string(), source })?;
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(timeout))?;
-        Ok(Self {
-            stream,
+        Ok(Self::new(Transport::plain(socket), version))
+    }
+
+    /// Connects to an endpoint, with the handshakes that it wants, and sends nothing of MQTT.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] also when a handshake fails or takes longer than `timeout`.
+    pub fn open_at(
+        endpoint: &Endpoint,
+        version: ProtocolVersion,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
+        let transport = Transport::open(endpoint, timeout)
+            .map_err(|source| ClientError::Unreachable { address: endpoint.to_string(), source })?;
+        Ok(Self::new(transport, version))
+    }
+
+    fn new(transport: Transport, version: ProtocolVersion) -> Self {
+        Self {
+            transport,
             received: Vec::new(),
             taken: 0,
             version,
             max_packet_size: PACKET_BYTES_MAX,
             last_sent: Instant::now(),
-        })
+        }
     }
 
     /// Refuses larger packets of the server; in bytes, fixed header included.
@@ -60,7 +78,8 @@ impl Connection {
     /// the timeout of [`Connection::open`].
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         self.last_sent = Instant::now();
-        self.stream.write_all(bytes).map_err(|error| match is_end(&error) {
+        let sent = self.transport.write_all(bytes);
+        sent.map_err(|error| match is_end(&error) {
             true => ClientError::Closed,
             false => ClientError::Io(error),
         })
@@ -107,19 +126,30 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Io`].
     pub fn local_address(&self) -> Result<SocketAddr, ClientError> {
-        Ok(self.stream.local_addr()?)
+        Ok(self.stream().local_addr()?)
     }
 
     /// The socket itself, to set options or to be slow on purpose.
+    ///
+    /// # Panics
+    /// On a connection through a Unix socket.
     #[must_use]
-    pub const fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub fn stream(&self) -> &TcpStream {
+        match self.transport.socket() {
+            Socket::Tcp(stream) => stream,
+            Socket::Unix(_) => panic!("the caller opened a TCP connection"),
+        }
+    }
+
+    /// Whether TLS resumed an earlier session.
+    #[must_use]
+    pub fn is_resumed(&self) -> bool {
+        self.transport.is_resumed()
     }
 
     /// Closes both directions without another packet; the server sees a broken connection.
-    pub fn close(self) {
-        // Already closed by the other side is closed all the same.
-        let _ = self.stream.shutdown(Shutdown::Both);
+    pub fn close(mut self) {
+        self.transport.close();
     }
 
     pub(crate) const fn version(&self) -> ProtocolVersion {
@@ -141,12 +171,12 @@ impl Connection {
 
     /// Reads once; `false` when nothing came in time.
     fn read_more(&mut self, timeout: Duration) -> Result<bool, ClientError> {
-        // A timeout of zero would mean for ever.
-        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+        self.transport.socket().set_read_timeout(timeout)?;
         self.received.drain(..std::mem::take(&mut self.taken));
         let start = self.received.len();
         self.received.resize(start + READ_BYTES, 0);
-        let outcome = self.stream.read(self.received.get_mut(start..).unwrap_or_default());
+        let target = self.received.get_mut(start..).unwrap_or_default();
+        let outcome = self.transport.read(target);
         self.received.truncate(start + outcome.as_ref().map_or(0, |count| *count));
         match outcome {
             Ok(0) => Err(ClientError::Closed),
@@ -161,15 +191,4 @@ impl Connection {
 
 fn is_timeout(error: &io::Error) -> bool {
     [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
-}
-
-fn open_stream(address: &impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for candidate in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&candidate, timeout) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

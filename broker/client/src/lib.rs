@@ -4,7 +4,7 @@
 //! single packets, or any bytes at all, for tests of conformance. One thread, one socket, no reconnecting.
 //!
 //! Invariants: no call waits longer than its timeout; a message is given out once, repeats of QoS 2 included; what waits to be
-//! taken is bounded ([`limits::INBOX_MESSAGES_MAX`]). Not here: TLS, WebSocket, storage of a session beyond the [`Client`].
+//! taken is bounded ([`limits::INBOX_MESSAGES_MAX`]). Not here: storage of a session beyond the [`Client`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -20,15 +20,21 @@
 
 mod client;
 mod connection;
+mod endpoint;
 mod error;
 pub mod limits;
 mod message;
 mod options;
 mod outbound;
 mod packet;
+mod socket;
+mod tls;
+mod transport;
+mod websocket;
 
 pub use client::Client;
 pub use connection::Connection;
+pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use lotmq_codec::{
     PacketId, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS, ReasonCode, RetainHandling,
@@ -37,3 +43,4 @@ pub use lotmq_codec::{
 pub use message::{Message, Publication};
 pub use options::{AckMode, ConnectOptions, Will};
 pub use packet::Packet;
+pub use tls::{TlsContext, TlsError, TlsOptions};

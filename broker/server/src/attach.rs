@@ -71,7 +71,7 @@ pub(crate) fn attach(
 /// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.
 fn take_over(client: &Client, request: &Request) -> Option<Box<WillMessage>> {
     let mut state = client.state.lock();
-    if let Some(old) = state.link.take() {
+    if let Some(mut old) = state.link.take() {
         client.set_wire(None);
         old.tell(&CloseReason::TakenOver);
         old.connection.request_close(CloseReason::TakenOver);

@@ -22,6 +22,7 @@ use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
 use crate::limits::RECEIVE_MAXIMUM;
 use crate::logins::Logins;
+use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
 use crate::numbers::Numbers;
@@ -48,6 +49,8 @@ pub(crate) struct Broker {
     pub(crate) connections: AtomicUsize,
     pub(crate) commands: Commands,
     pub(crate) sys: Sys,
+    /// Certificates of the listeners with TLS.
+    pub(crate) certificates: Certificates,
     /// As it was when the broker started.
     pub(crate) config: Config,
 }
@@ -84,12 +87,12 @@ impl Broker {
 
     /// Notes a refused CONNECT.
     pub(crate) fn login_refused(&self, connection: &Connection, client_id: &str, refusal: &LoginRefusal) {
-        warn!(target: "client", peer = %connection.peer, client_id, reason = %refusal, "login refused");
+        warn!(target: "client", peer = %connection.peer(), client_id, reason = %refusal, "login refused");
     }
 
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
-        info!(target: "client", peer = %connection.peer, client_id = &*client.client_id, "client connected");
+        info!(target: "client", peer = %connection.peer(), client_id = &*client.client_id, "client connected");
     }
 
     /// What holds for every session, whatever its CONNECT says.

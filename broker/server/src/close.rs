@@ -20,6 +20,8 @@ pub(crate) enum CloseReason {
     NetworkError,
     /// No CONNECT in time.
     ConnectTimeout,
+    /// What lies below MQTT failed.
+    Transport(TransportFailure),
     /// CONNECT was refused; the answer has been written.
     Refused,
     /// Silent for 1.5 times its Keep Alive.
@@ -38,6 +40,19 @@ pub(crate) enum CloseReason {
     ServerShutdown,
 }
 
+/// What failed below MQTT. None of it is told in MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransportFailure {
+    /// A handshake did not end in time.
+    HandshakeTimeout,
+    /// The TLS handshake failed, or a record was damaged.
+    Tls,
+    /// The opening handshake of WebSocket was refused.
+    Upgrade,
+    /// A frame of WebSocket broke a rule, as one with text \[MQTT-6.0.0-1\].
+    WebSocket,
+}
+
 impl CloseReason {
     /// What a 5.0 Client is told in DISCONNECT; `None` where nothing can or need be told.
     fn reason_code(&self) -> Option<ReasonCode> {
@@ -53,6 +68,7 @@ impl CloseReason {
             | Self::PeerClosed
             | Self::NetworkError
             | Self::ConnectTimeout
+            | Self::Transport(_)
             | Self::Refused => None,
         }
     }
@@ -73,6 +89,10 @@ impl CloseReason {
             Self::Disconnected(reason) => reason.text(),
             Self::PeerClosed | Self::NetworkError => "network-error",
             Self::ConnectTimeout => "connect-timeout",
+            Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
+            Self::Transport(TransportFailure::Tls) => "tls-failed",
+            Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
+            Self::Transport(TransportFailure::WebSocket) => "websocket-failed",
             Self::Refused => "refused",
             Self::KeepAliveTimeout => "keepalive-timeout",
             Self::TakenOver => "session-taken-over",
@@ -110,7 +130,7 @@ pub(crate) fn connection_closed(
     turn: &mut Turn,
 ) {
     turn.broker.counters.closed(&reason);
-    debug!(peer = %connection.peer, reason = reason.word(), "connection closed");
+    debug!(peer = %connection.peer(), reason = reason.word(), "connection closed");
     if let Phase::Open(open) = phase {
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         turn.flush();
@@ -118,6 +138,7 @@ pub(crate) fn connection_closed(
         crate::session_end::detach(&open.client, connection, &reason, turn);
         crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
     }
+    connection.say_good_bye(&reason);
     // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.
     let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
     turn.broker.connections.fetch_sub(1, Ordering::Relaxed);

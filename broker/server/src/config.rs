@@ -28,6 +28,7 @@ mod reference;
 mod setting;
 mod store;
 mod sys;
+mod tls;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -47,15 +48,18 @@ pub use file::{ConfigFile, default_path};
 pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
-pub use listener::{Listener, MqttListener};
+pub use listener::{
+    ClientCertificate, Listener, ListenerPlan, MqttListener, MqttsListener, WsListener, WssListener,
+};
 pub use log::Log;
 pub use lot::{Lot, LotCache};
 pub use origin::Origin;
 pub use overlay::Overlay;
 pub use reference::markdown;
-pub use setting::{BindAddresses, Secret};
+pub use setting::{BindAddresses, Port, Secret};
 pub use store::{Durability, Store};
 pub use sys::Sys;
+pub use tls::{Tls, TlsVersion};
 
 use origin::Assignment;
 
@@ -68,7 +72,7 @@ use origin::Assignment;
 ///     environment: vec![("LOTMQ_LISTENER_MQTT_PORT".into(), "2883".into())],
 ///     ..Sources::default()
 /// })?;
-/// assert_eq!(config.listener.mqtt.port, 2883);
+/// assert_eq!(config.mqtt_addresses()[0].port(), 2883);
 /// assert_eq!(config.origin("listener.mqtt.port").to_string(), "environment LOTMQ_LISTENER_MQTT_PORT");
 /// # Ok::<(), lotmq_server::config::ConfigError>(())
 /// ```
@@ -78,6 +82,8 @@ pub struct Config {
     pub broker: Broker,
     /// Sections `[listener.<name>]`.
     pub listener: Listener,
+    /// Section `[tls]`.
+    pub tls: Tls,
     /// Section `[auth]`.
     pub auth: Auth,
     /// Section `[log]`.
@@ -173,7 +179,35 @@ impl Config {
             self.origins.insert(key.path, origin.clone());
         }
         self.assignments = assignments;
+        self.check_needs()?;
         Ok(self)
+    }
+
+    /// Refuses keys that need another one which is not set.
+    fn check_needs(&self) -> Result<(), ConfigError> {
+        let tls = &self.tls;
+        let asks_clients =
+            |wanted: ClientCertificate| wanted != ClientCertificate::Off && tls.client_ca.is_none();
+        for (key, needed, is_missing) in [
+            ("tls.key", "tls.certificate", tls.key.is_some() && tls.certificate.is_none()),
+            ("tls.client_ca", "tls.certificate", tls.client_ca.is_some() && tls.certificate.is_none()),
+            (
+                "listener.mqtts.client_certificate",
+                "tls.client_ca",
+                asks_clients(self.listener.mqtts.client_certificate),
+            ),
+            (
+                "listener.wss.client_certificate",
+                "tls.client_ca",
+                asks_clients(self.listener.wss.client_certificate),
+            ),
+        ] {
+            if is_missing {
+                let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
+                return Err(ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed });
+            }
+        }
+        Ok(())
     }
 
     /// Where the value of the key with this path came from; [`Origin::Default`] also for a path that is none.
@@ -216,7 +250,7 @@ impl Config {
     /// Addresses of the MQTT listener. Port 0 lets the system choose.
     #[must_use]
     pub fn mqtt_addresses(&self) -> Vec<SocketAddr> {
-        self.listener.mqtt.bind.with_port(self.listener.mqtt.port)
+        self.listener.mqtt.bind.at(self.listener.mqtt.port)
     }
 
     /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is set.

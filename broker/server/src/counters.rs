@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::close::CloseReason;
+use crate::close::{CloseReason, TransportFailure};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -42,6 +42,28 @@ counters! {
     protocol_errors;
     /// Connections closed because no CONNECT came in time.
     connect_timeouts;
+    /// Connections closed at once because too many of their listener were without CONNECT.
+    half_open_refused;
+    /// Connections closed because a handshake before MQTT did not end in time.
+    handshake_timeouts;
+    /// TLS handshakes that succeeded.
+    tls_handshakes;
+    /// TLS handshakes that resumed an earlier session.
+    tls_handshakes_resumed;
+    /// Connections closed because TLS failed, mostly in the handshake.
+    tls_failures;
+    /// WebSocket handshakes that succeeded.
+    websocket_upgrades;
+    /// WebSocket connections whose messages are compressed.
+    websocket_compressed;
+    /// WebSocket handshakes refused.
+    websocket_refused;
+    /// WebSocket connections closed because a frame broke a rule.
+    websocket_failures;
+    /// Certificates read again because their files had changed.
+    certificate_reloads;
+    /// Changed files of certificates that were not usable; what was read before stays in use.
+    certificate_reloads_failed;
     /// CONNECT packets refused.
     connects_refused;
     /// CONNECT packets accepted.
@@ -102,6 +124,10 @@ impl Counters {
             CloseReason::Protocol(_) => self.protocol_errors.add(1),
             CloseReason::ConnectTimeout => self.connect_timeouts.add(1),
             CloseReason::Refused => self.connects_refused.add(1),
+            CloseReason::Transport(TransportFailure::HandshakeTimeout) => self.handshake_timeouts.add(1),
+            CloseReason::Transport(TransportFailure::Tls) => self.tls_failures.add(1),
+            CloseReason::Transport(TransportFailure::Upgrade) => self.websocket_refused.add(1),
+            CloseReason::Transport(TransportFailure::WebSocket) => self.websocket_failures.add(1),
             CloseReason::Disconnected(_)
             | CloseReason::PeerClosed
             | CloseReason::NetworkError

@@ -158,7 +158,7 @@ impl Guests {
             return;
         }
         let mut about = OwnedClient::clone(&about(client));
-        about.endpoint = connection.peer.to_string().into();
+        about.endpoint = connection.peer().to_string().into();
         let event = OwnedEvent::Disconnected { client: Arc::new(about), reason: reason.word().into() };
         self.post(registry.hooks().disconnect(), &event);
     }
@@ -212,7 +212,7 @@ fn about(client: &Client) -> Arc<OwnedClient> {
         endpoint: state
             .link
             .as_ref()
-            .map_or_else(Box::default, |link| link.connection.peer.to_string().into()),
+            .map_or_else(Box::default, |link| link.connection.peer().to_string().into()),
         clean_start: state.clean_start,
     })
 }

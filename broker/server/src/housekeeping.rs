@@ -1,4 +1,5 @@
-//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords.
+//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords,
+//! changed certificates.
 //!
 //! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
 
@@ -95,6 +96,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 
 /// One round; how long until the next.
 fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Duration {
+    broker.certificates.check(&broker.counters);
     for client in broker.absences.due(Time::from_millis(turn.wall_ms())) {
         session_end::absence_due(&client, turn);
     }

@@ -49,4 +49,5 @@ mod will;
 
 #[doc(hidden)]
 pub use command::fuzz_command;
-pub use server::{Server, StartError};
+pub use net::listener::ListenAddress;
+pub use server::{Server, Signals, StartError};

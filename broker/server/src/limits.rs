@@ -39,8 +39,15 @@ pub(crate) const INLINE_RUNS_MAX: usize = 512;
 /// How long a thread that serves no Clients waits for a store that is full before it tries again.
 pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
-/// Time from accept to CONNECT, handshakes included.
-pub(crate) const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long a login may wait for its password to be checked before the connection is looked at again.
+pub(crate) const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Plain bytes that are encrypted or framed at once for a connection that is not plain TCP; what they become waits beside the Client's buffer. Four
+/// full records of TLS.
+pub(crate) const WRAPPED_CHUNK_BYTES: usize = 64 << 10;
+
+/// Bytes of a file with certificates or a key: a chain has 10 KiB, the authorities of a whole system 200 KiB.
+pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;

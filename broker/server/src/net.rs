@@ -1,11 +1,17 @@
 //! The network side: sockets, shards and the turn in which bytes go from one to another.
 
 pub(crate) mod arena;
+pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod held;
+pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod outbound;
 pub(crate) mod output;
+pub(crate) mod peer;
 pub(crate) mod piece;
 pub(crate) mod shard;
+pub(crate) mod socket;
+pub(crate) mod tls;
 pub(crate) mod turn;
+pub(crate) mod websocket;

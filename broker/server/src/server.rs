@@ -3,16 +3,17 @@
 //! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
 //! everything in place. A stop goes the other way round.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink};
 use lotmq_session::SessionExpiry;
 use lotmq_store::{Committed, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
 use parking_lot::Mutex;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use crate::absences::Absences;
@@ -21,13 +22,14 @@ use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::commits::Commits;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::logins::Logins;
 use crate::modules;
-use crate::net::listener::{self, Listener};
+use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
+use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
@@ -63,8 +65,8 @@ pub enum StartError {
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
-    /// Not one MQTT listener could be opened.
-    #[error("no MQTT listener could be opened: {0}")]
+    /// Not one listener could be opened.
+    #[error("no listener could be opened: {0}")]
     NoListener(String),
 }
 
@@ -87,7 +89,7 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
     /// `None` where the health port could not be opened.
     admin: Option<Admin>,
-    addresses: Vec<(&'static str, SocketAddr)>,
+    addresses: Vec<(&'static str, ListenAddress)>,
 }
 
 impl Server {
@@ -136,24 +138,13 @@ impl Server {
     }
 
     fn listen(&mut self, config: &Config) -> Result<(), StartError> {
-        let listener = Arc::new(Listener {
-            name: "mqtt",
-            broker: Arc::clone(&self.broker),
-            tenant: self.broker.tenants.default_tenant(),
-            packet_bytes_max: config.limits.max_packet_size,
-            anonymous: anonymous(config),
-        });
         let mut refused = Vec::new();
-        for address in config.mqtt_addresses() {
-            match listener::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
-                Ok((address, socket)) => {
-                    self.addresses.push((listener.name, address));
-                    self.broker.shards[0].listen(Arc::clone(&listener), socket);
-                }
+        for plan in config.listeners() {
+            match self.listener(config, &plan) {
+                Ok(listener) => self.open(&Arc::new(listener), &plan, &mut refused),
                 Err(reason) => {
-                    let reason = listener::refusal(address, &reason);
-                    error!(listener = listener.name, %address, reason, "listener not opened");
-                    refused.push(reason);
+                    error!(listener = plan.name, %reason, "listener not opened");
+                    refused.push(reason.to_string());
                 }
             }
         }
@@ -163,13 +154,63 @@ impl Server {
         self.serve_health(config)
     }
 
+    /// What the connections of a listener will have in common.
+    pub(crate) fn listener(
+        &self,
+        config: &Config,
+        plan: &ListenerPlan,
+    ) -> Result<Listener, CertificateError> {
+        let tls = match (&config.tls.certificate, plan.tls) {
+            (Some(certificate), Some(client_certificate)) => {
+                let tls =
+                    ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"])?;
+                let tls = Arc::new(tls);
+                self.broker.certificates.add(&tls);
+                Some(tls)
+            }
+            _ => None,
+        };
+        Ok(Listener {
+            name: plan.name,
+            broker: Arc::clone(&self.broker),
+            tenant: self.broker.tenants.default_tenant(),
+            packet_bytes_max: plan.packet_bytes_max,
+            anonymous: anonymous(config),
+            connect_timeout: Duration::from_secs(plan.connect_timeout_sec.into()),
+            handshake_timeout: Duration::from_secs(plan.handshake_timeout_sec.into()),
+            half_open_max: plan.half_open_max,
+            half_open: AtomicU32::new(0),
+            tls,
+            is_websocket: plan.websocket.is_some(),
+            compressed_max: plan.websocket.unwrap_or(0),
+            compressed: AtomicU32::new(0),
+        })
+    }
+
+    fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, refused: &mut Vec<String>) {
+        for &address in &plan.addresses {
+            let opened = listener::bind(address).map(ListeningSocket::Tcp);
+            match opened.and_then(|socket| Ok((socket.address()?, socket))) {
+                Ok((address, socket)) => {
+                    self.addresses.push((listener.name, address));
+                    self.broker.shards[0].listen(Arc::clone(listener), socket);
+                }
+                Err(reason) => {
+                    let reason = listener::refusal(address, &reason);
+                    error!(listener = listener.name, %address, reason, "listener not opened");
+                    refused.push(reason);
+                }
+            }
+        }
+    }
+
     /// Opens the health port, after the listeners: it says that they are open. Where it cannot be opened the broker works without it.
     fn serve_health(&mut self, config: &Config) -> Result<(), StartError> {
         let mut sockets = Vec::new();
         for address in config.health_addresses() {
             match admin::bind(address) {
                 Ok((address, socket)) => {
-                    self.addresses.push(("health", address));
+                    self.addresses.push(("health", ListenAddress::Network(address)));
                     sockets.push(socket);
                 }
                 Err(reason) => {
@@ -185,18 +226,20 @@ impl Server {
     }
 
     /// The listeners with the addresses that they have.
-    pub fn addresses(&self) -> &[(&'static str, SocketAddr)] {
+    pub fn addresses(&self) -> &[(&'static str, ListenAddress)] {
         &self.addresses
     }
 
-    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops.
-    ///
-    /// # Errors
-    /// When signals cannot be waited for; the broker is stopped then too.
-    pub fn wait(self) -> std::io::Result<()> {
-        let signalled = wait_for_signal();
+    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile has changed certificates read again.
+    pub fn wait(self, signals: Signals) {
+        signals.wait(|| self.reread_certificates());
         self.stop();
-        signalled
+    }
+
+    /// Has the files of certificates read again, if they have changed.
+    pub fn reread_certificates(&self) {
+        self.broker.certificates.request_check();
+        self.broker.housekeeping.wake();
     }
 
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
@@ -279,6 +322,7 @@ fn assemble(
         connections: AtomicUsize::new(0),
         commands: Commands::default(),
         sys: Sys::default(),
+        certificates: Certificates::default(),
         config: config.clone(),
     };
     Ok((Arc::new(broker), recovered))
@@ -307,14 +351,40 @@ fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     }
 }
 
-fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(async {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            // Both only listen: neither loses anything when the other wins.
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-        }
-    })
+/// The signals that a service manager sends, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
+pub struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches SIGTERM, SIGINT and SIGHUP in this process.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn catch() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let guard = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hang_up = signal(SignalKind::hangup())?;
+        drop(guard);
+        Ok(Self { runtime, terminate, interrupt, hang_up })
+    }
+
+    /// Waits for SIGTERM or SIGINT; does `hung_up` for each SIGHUP meanwhile.
+    fn wait(mut self, hung_up: impl Fn()) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    // All of them only listen: none loses anything when another one wins.
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hang_up.recv() => hung_up(),
+                }
+            }
+        });
+    }
 }

@@ -42,6 +42,7 @@ impl Running {
         let mut environment = vec![
             ("LOTMQ_LISTENER_MQTT_PORT".to_owned(), "0".to_owned()),
             ("LOTMQ_LISTENER_MQTT_BIND".to_owned(), "127.0.0.1".to_owned()),
+            ("LOTMQ_LISTENER_WS_PORT".to_owned(), "off".to_owned()),
             ("LOTMQ_STORE_DURABILITY".to_owned(), durability.to_owned()),
         ];
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -55,7 +56,7 @@ impl Running {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.server.addresses()[0].1
+        self.server.addresses()[0].1.network().expect("a TCP listener")
     }
 
     pub(crate) fn client(&self, id: &str) -> Client {

@@ -123,6 +123,8 @@ impl BrokerOptions {
                 command.env_remove(name);
             }
         }
+        // Its usual port is for one broker of a machine.
+        command.env("LOTMQ_LISTENER_WS_PORT", "off");
         // No file of the user's who runs the tests.
         command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -299,6 +301,45 @@ impl Broker {
         self.mqtt = self.wait_for_listener("mqtt");
         self.health = self.wait_for_listener("health");
         assert!(self.mqtt.is_some(), "the broker ended:\n{}", self.log().text());
+    }
+
+    /// Address or path of another listener, as `mqtts`.
+    ///
+    /// # Panics
+    /// When the broker did not open it.
+    pub fn listener(&self, name: &str) -> String {
+        let up = format!("listening {name} ");
+        let found = self.process.stdout.wait_for(&up, |line| match line.strip_prefix(&up) {
+            Some(address) => Some(Some(address.to_owned())),
+            None => (line == "ready").then_some(None),
+        });
+        found
+            .flatten()
+            .unwrap_or_else(|| panic!("no listener {name}; the broker said:\n{}", self.log().text()))
+    }
+
+    /// Port of another listener.
+    ///
+    /// # Panics
+    /// When the broker did not open it.
+    pub fn port_of(&self, name: &str) -> u16 {
+        self.listener(name).parse::<SocketAddr>().unwrap().port()
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        let id = rustix::process::Pid::from_child(&self.process.child);
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// Waits until a figure of `/metrics` is at least `wanted`.
+    ///
+    /// # Panics
+    /// When it is not within [`WAIT_MAX`](crate::WAIT_MAX).
+    pub fn wait_for_metric(&self, name: &str, wanted: f64) {
+        crate::eventually(&format!("{name} >= {wanted}"), || {
+            self.metric(name).filter(|value| *value >= wanted)
+        });
     }
 
     /// The first address that the broker says this listener has; `None` when it has none, or ended.

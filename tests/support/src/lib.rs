@@ -12,6 +12,7 @@
 )]
 
 mod broker;
+mod certificates;
 mod http;
 mod lines;
 mod open_files;
@@ -20,6 +21,7 @@ mod reply;
 mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
+pub use certificates::{Authority, Signed};
 pub use http::{Response, get};
 pub use lines::Lines;
 pub use open_files::allow_open_files;

@@ -38,6 +38,18 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: ValueError,
     },
+    /// The key means nothing without another one.
+    #[error("`{key}` is {value} ({origin}), which needs `{needed}`")]
+    KeyMissing {
+        /// Path of the key that is set.
+        key: &'static str,
+        /// Its value in JSON.
+        value: String,
+        /// Where it stands.
+        origin: Origin,
+        /// Path of the key that is not set.
+        needed: &'static str,
+    },
     /// The file is not TOML.
     #[error("{} is not valid TOML: {reason}", path.display())]
     FileMalformed {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::{Config, ValueError, admin, auth, broker, compat, limits, listener, log, lot, store, sys};
+use super::{Config, ValueError, admin, auth, broker, compat, limits, listener, log, lot, store, sys, tls};
 
 /// A key: its names in every source, its documentation, and how it is read and shown.
 pub struct Key {
@@ -26,9 +26,13 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 10] = [
+    let sections: [&'static [Key]; 14] = [
         broker::KEYS,
-        listener::KEYS,
+        listener::mqtt::KEYS,
+        listener::mqtts::KEYS,
+        listener::ws::KEYS,
+        listener::wss::KEYS,
+        tls::KEYS,
         auth::KEYS,
         log::KEYS,
         admin::KEYS,

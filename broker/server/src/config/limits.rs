@@ -13,6 +13,12 @@ section! {
     Limits at "limits", |config| config.limits => {
         /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
         max_packet_size: u32 = 16_777_216, json "MaxPacketSize", range 1_024..=268_435_460;
+        /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
+        connect_timeout_sec: u32 = 10, range 1..=3_600;
+        /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
+        handshake_timeout_sec: u32 = 8, range 1..=3_600;
+        /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
+        half_open: u32 = 10_000, range 1..=10_000_000;
         /// Most messages that wait for one session, sent ones without acknowledgement included.
         queue_messages: u32 = 1_000_000, json "QueueMessages", range 1..=100_000_000;
         /// Most bytes that wait for one session.

@@ -1,7 +1,9 @@
 //! Sections `[listener.<name>]`: where clients connect.
 
-use super::key::section;
-use super::setting::BindAddresses;
+use std::net::SocketAddr;
+
+use super::Config;
+use super::setting::words;
 
 /// All listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -9,14 +11,150 @@ use super::setting::BindAddresses;
 pub struct Listener {
     /// Plain TCP.
     pub mqtt: MqttListener,
+    /// TLS.
+    pub mqtts: MqttsListener,
+    /// WebSocket.
+    pub ws: WsListener,
+    /// WebSocket over TLS.
+    pub wss: WssListener,
 }
 
-section! {
-    /// MQTT over plain TCP.
-    MqttListener at "listener.mqtt", |config| config.listener.mqtt => {
-        /// TCP port. 0 takes any free one, which `lotmq serve` prints.
-        port: u16 = 1883, json "Port", range 0..=65_535;
-        /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
-        bind: BindAddresses = BindAddresses::loopback(), json "BindIPForMQTT";
+/// Declares the section of a listener on a TCP port: what all of them have, then what it has alone.
+macro_rules! listener {
+    (
+        $(#[doc = $doc:literal])+
+        $section:ident at $prefix:literal, |$config:ident| $place:expr, port $port:literal, json $json:literal $bind:literal => {
+            $($own:tt)*
+        }
+    ) => {
+        $crate::config::key::section! {
+            $(#[doc = $doc])+
+            $section at $prefix, |$config| $place => {
+                /// TCP port. 0 takes any free one, which `lotmq serve` prints; `off` opens none.
+                port: $crate::config::setting::Port = $crate::config::setting::Port::Number($port), json $json;
+                /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
+                bind: $crate::config::setting::BindAddresses = $crate::config::setting::BindAddresses::loopback(), json $bind;
+                /// Time in seconds from the connection to CONNECT, all handshakes included; that of `[limits]` until it is set.
+                connect_timeout_sec: Option<u32> = None, range 1..=3_600;
+                /// Connections that may be without CONNECT at once; more are closed at once. That of `[limits]` until it is set.
+                half_open: Option<u32> = None, range 1..=10_000_000;
+                /// Largest packet in bytes that clients may send; that of `[limits]` until it is set.
+                max_packet_size: Option<u32> = None, range 1_024..=268_435_460;
+                $($own)*
+            }
+        }
+    };
+}
+
+use listener;
+
+pub(in crate::config) mod mqtt;
+pub(in crate::config) mod mqtts;
+pub(in crate::config) mod ws;
+pub(in crate::config) mod wss;
+
+pub use mqtt::MqttListener;
+pub use mqtts::MqttsListener;
+pub use ws::WsListener;
+pub use wss::WssListener;
+
+words! {
+    /// Whether clients must show a certificate.
+    ClientCertificate {
+        /// None is asked for.
+        Off = "off",
+        /// One that is shown must be good; none is allowed.
+        Optional = "optional",
+        /// Without a good one there is no connection.
+        Required = "required",
+    }
+}
+
+/// A listener that is to be opened, whatever its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerPlan {
+    /// As in the configuration: `mqtts`.
+    pub name: &'static str,
+    /// Where; port 0 lets the system choose.
+    pub addresses: Vec<SocketAddr>,
+    /// Present for TLS: who must show a certificate.
+    pub tls: Option<ClientCertificate>,
+    /// Present for WebSocket: most clients for which messages are compressed.
+    pub websocket: Option<u32>,
+    /// Seconds from the connection to CONNECT.
+    pub connect_timeout_sec: u32,
+    /// Seconds from the connection to the end of what comes before MQTT.
+    pub handshake_timeout_sec: u32,
+    /// Connections without CONNECT at once.
+    pub half_open_max: u32,
+    /// Largest packet in bytes from a client.
+    pub packet_bytes_max: u32,
+}
+
+impl Config {
+    /// The listeners that are to be opened.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerPlan> {
+        let has_certificate = self.tls.certificate.is_some();
+        let with_tls = has_certificate.then(|| [self.plan_mqtts(), self.plan_wss()]);
+        [self.plan_mqtt(), self.plan_ws()]
+            .into_iter()
+            .chain(with_tls.into_iter().flatten())
+            .filter(|plan| !plan.addresses.is_empty())
+            .collect()
+    }
+
+    fn plan_mqtt(&self) -> ListenerPlan {
+        let section = &self.listener.mqtt;
+        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
+        self.plan("mqtt", section.bind.at(section.port), limits)
+    }
+
+    fn plan_mqtts(&self) -> ListenerPlan {
+        let section = &self.listener.mqtts;
+        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
+        let mut plan = self.plan("mqtts", section.bind.at(section.port), limits);
+        plan.tls = Some(section.client_certificate);
+        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
+        plan
+    }
+
+    fn plan_ws(&self) -> ListenerPlan {
+        let section = &self.listener.ws;
+        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
+        let mut plan = self.plan("ws", section.bind.at(section.port), limits);
+        plan.websocket = Some(section.compressed_clients);
+        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
+        plan
+    }
+
+    fn plan_wss(&self) -> ListenerPlan {
+        let section = &self.listener.wss;
+        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
+        let mut plan = self.plan("wss", section.bind.at(section.port), limits);
+        plan.tls = Some(section.client_certificate);
+        plan.websocket = Some(section.compressed_clients);
+        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
+        plan
+    }
+
+    fn plan(
+        &self,
+        name: &'static str,
+        addresses: Vec<SocketAddr>,
+        (connect_timeout_sec, half_open, packet_bytes): (Option<u32>, Option<u32>, Option<u32>),
+    ) -> ListenerPlan {
+        let limits = &self.limits;
+        ListenerPlan {
+            name,
+            addresses,
+            tls: None,
+            websocket: None,
+            connect_timeout_sec: connect_timeout_sec.unwrap_or(limits.connect_timeout_sec),
+            handshake_timeout_sec: limits.handshake_timeout_sec,
+            half_open_max: half_open.unwrap_or(limits.half_open),
+            packet_bytes_max: packet_bytes.unwrap_or(limits.max_packet_size),
+        }
     }
 }

@@ -6,10 +6,9 @@ pub(in crate::config) fn is_not_yet(name: &str) -> bool {
     SECTIONS.iter().any(|section| name == *section || first(section)) || NAMES.contains(&name)
 }
 
-const SECTIONS: [&str; 7] =
-    ["listener.mqtts", "listener.ws", "listener.wss", "tls", "modules", "routes", "tenant"];
+const SECTIONS: [&str; 3] = ["modules", "routes", "tenant"];
 
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 22] = [
     "auth.module",
     "lot.durable_triggers",
     "lot.compat.rule_trailing_plus",
@@ -18,13 +17,6 @@ const NAMES: [&str; 23] = [
     "lot.compat.empty_as_zero_value",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
-    "TlsPort",
-    "BindIPForMQTTwithTls",
-    "WebsocketPort",
-    "BindIpForWebSockets",
-    "WebsocketPortTls",
-    "BindIpForWebSocketsTls",
-    "CertificatePath",
     "CertificatePassword",
     "AuthModule",
     "DurableTriggers",
@@ -32,5 +24,11 @@ const NAMES: [&str; 23] = [
     "AllowedFileRoots",
     "modules.require_signature",
     "routes.file_roots",
-    "tls.certificate",
+    "tls.certificate_password",
+    "listener.mqtts.tenant",
+    "listener.mqtts.tenant_from",
+    "listener.ws.tenant",
+    "listener.ws.tenant_from",
+    "listener.wss.tenant",
+    "listener.wss.tenant_from",
 ];

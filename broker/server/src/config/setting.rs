@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -98,6 +99,52 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
+impl Setting for PathBuf {
+    const TYPE: &'static str = "path of a file";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        match value.as_str() {
+            Some(path) if !path.is_empty() => Ok(Self::from(path)),
+            Some(_) | None => Err(ValueError::WrongType { expected: Self::TYPE }),
+        }
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.display().to_string())
+    }
+}
+
+/// The port of a listener, or that it is not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// No listener.
+    Off,
+    /// This port; 0 lets the system choose.
+    Number(u16),
+}
+
+impl Setting for Port {
+    const TYPE: &'static str = "port, 0 to 65535, or `off`";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        match value {
+            Value::String(text) if text.trim() == "off" => Ok(Self::Off),
+            Value::Bool(false) => Ok(Self::Off),
+            Value::String(_) | Value::Number(_) => u16::parse(value).map(Self::Number),
+            Value::Null | Value::Bool(true) | Value::Array(_) | Value::Object(_) => {
+                Err(ValueError::WrongType { expected: Self::TYPE })
+            }
+        }
+    }
+
+    fn show(&self) -> Value {
+        match self {
+            Self::Off => Value::from("off"),
+            Self::Number(number) => Value::from(*number),
+        }
+    }
+}
+
 /// Addresses to listen on, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindAddresses(Vec<IpAddr>);
@@ -113,6 +160,15 @@ impl BindAddresses {
     #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {
         &self.0
+    }
+
+    /// Each address with this port; none when that is off.
+    #[must_use]
+    pub fn at(&self, port: Port) -> Vec<SocketAddr> {
+        match port {
+            Port::Off => Vec::new(),
+            Port::Number(number) => self.with_port(number),
+        }
     }
 
     /// Each address with this port.

@@ -22,15 +22,15 @@ fn precedence_of_the_five_sources() {
         let config = Config::load(sources.clone()).unwrap();
         (config.listener.mqtt.port, config.origin("listener.mqtt.port").to_string())
     };
-    assert_eq!(port(&sources), (1883, "default".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(1883), "default".to_owned()));
     sources.file = file("[listener.mqtt]\nport = 1");
-    assert_eq!(port(&sources), (1, "file lotmq.toml".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(1), "file lotmq.toml".to_owned()));
     sources.stored = stored(r#"{"Port":2}"#);
-    assert_eq!(port(&sources), (2, "Config/New".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(2), "Config/New".to_owned()));
     sources.environment = environment(&[("LOTMQ_LISTENER_MQTT_PORT", "3")]);
-    assert_eq!(port(&sources), (3, "environment LOTMQ_LISTENER_MQTT_PORT".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(3), "environment LOTMQ_LISTENER_MQTT_PORT".to_owned()));
     sources.flags = vec![("--listen", "listener.mqtt.port", "4".to_owned())];
-    assert_eq!(port(&sources), (4, "flag --listen".to_owned()));
+    assert_eq!(port(&sources), (Port::Number(4), "flag --listen".to_owned()));
 }
 
 #[test]
@@ -43,13 +43,13 @@ fn stored_configuration_can_be_exchanged_later() {
     let config = Config::load(sources).unwrap();
     let overlay = stored(r#"{"Port":2,"SysIntervalSec":7}"#);
     let changed = config.with_stored(&overlay).unwrap();
-    assert_eq!((changed.listener.mqtt.port, changed.sys.interval_sec), (2, 5));
+    assert_eq!((changed.listener.mqtt.port, changed.sys.interval_sec), (Port::Number(2), 5));
     let overridden: Vec<String> =
         changed.overrides(&overlay).iter().map(|(key, origin)| format!("{} {origin}", key.path)).collect();
     assert_eq!(overridden, ["sys.interval_sec environment LOTMQ_SYS_INTERVAL_SEC"]);
 
     let back = overlay.merged(stored(r#"{"Port":null}"#));
-    assert_eq!(changed.with_stored(&back).unwrap().listener.mqtt.port, 1);
+    assert_eq!(changed.with_stored(&back).unwrap().listener.mqtt.port, Port::Number(1));
     assert_eq!(config.with_stored(&Overlay::default()).unwrap(), config);
 }
 
@@ -87,7 +87,10 @@ fn mistakes_are_refused_with_place_and_way_out() {
             "[store]\ndurability = 'maybe'",
             "`store.durability` cannot be \"maybe\" (file lotmq.toml): expected `fsync` or `os` or `none`",
         ),
-        ("[tls]\ncertificate = 'x'", "key `tls` (file lotmq.toml) is not available in this version"),
+        (
+            "[tls]\ncertificate_password = 'x'",
+            "key `tls.certificate_password` (file lotmq.toml) is not available in this version",
+        ),
         (
             "[lot]\ndurable_triggers = true",
             "key `lot.durable_triggers` (file lotmq.toml) is not available in this version",
@@ -105,7 +108,7 @@ fn mistakes_are_refused_with_place_and_way_out() {
 fn config_new_refuses_what_it_does_not_know() {
     for (text, expected) in [
         (r#"{"Prot":1}"#, "unknown key `Prot` (Config/New); did you mean `Port`?"),
-        (r#"{"TlsPort":1}"#, "key `TlsPort` (Config/New) is not available in this version"),
+        (r#"{"DurableTriggers":1}"#, "key `DurableTriggers` (Config/New) is not available in this version"),
     ] {
         assert_eq!(Overlay::parse(text.as_bytes()).unwrap_err().to_string(), expected);
     }

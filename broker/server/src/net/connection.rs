@@ -9,8 +9,7 @@
 //! Not here: what packets mean (`protocol`), who gets a message (`turn`).
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,14 +18,15 @@ use std::task::{Context, Poll, Waker};
 use lotmq_codec::{FixedHeader, fixed_header};
 use lotmq_session::{KeepAliveVerdict, Time};
 use parking_lot::Mutex;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use crate::close::CloseReason;
-use crate::limits::{CONNECT_BYTES_MAX, CONNECT_TIMEOUT, READ_BYTES_MAX};
+use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX};
 use crate::net::arena::Span;
-use crate::net::listener::Listener;
+use crate::net::layers::{Layers, Received};
+use crate::net::listener::{HalfOpen, Listener};
+use crate::net::peer::Peer;
 use crate::net::shard::TICK;
+use crate::net::socket::Socket;
 use crate::net::turn::Turn;
 use crate::protocol::{self, Login, Open};
 
@@ -34,9 +34,13 @@ use crate::protocol::{self, Login, Open};
 pub(crate) struct Connection {
     /// Tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
     pub(crate) number: u32,
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    /// Number of the shard that owns it.
+    pub(crate) home: u16,
+    pub(crate) stream: Socket,
+    accepted_from: Peer,
     pub(crate) listener: Arc<Listener>,
+    /// What lies between the socket and MQTT; `None` for plain TCP.
+    pub(crate) layers: Option<Box<Mutex<Layers>>>,
     /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
     pub(crate) unacknowledged: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
@@ -60,6 +64,8 @@ struct Input {
     /// Bytes of an incomplete packet.
     partial: Vec<u8>,
     phase: Phase,
+    /// Until CONNECT has come.
+    half_open: Option<HalfOpen>,
 }
 
 /// How far the connection has come.
@@ -72,6 +78,12 @@ pub(crate) enum Phase {
     Open(Open),
     /// Nothing is read any more.
     Closed,
+}
+
+/// What is known of a connection when it is accepted.
+pub(crate) struct Accepted {
+    pub(crate) peer: Peer,
+    pub(crate) half_open: HalfOpen,
 }
 
 /// The task of a connection.
@@ -91,18 +103,31 @@ impl Connection {
     /// A Client's record has 28 bits for it.
     pub(crate) const NUMBER_MAX: u32 = (1 << 28) - 1;
 
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr, listener: Arc<Listener>) -> Self {
-        Self {
+    /// A connection of the shard `home` that was just accepted.
+    ///
+    /// # Errors
+    /// When what its listener wants below MQTT cannot be set up.
+    pub(crate) fn new(stream: Socket, accepted: Accepted, home: u16, now: Time) -> Result<Self, CloseReason> {
+        let Accepted { peer, half_open } = accepted;
+        let listener = Arc::clone(half_open.listener());
+        Ok(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) % Self::NUMBER_MAX + 1,
+            home,
             stream,
-            peer,
+            accepted_from: peer,
+            layers: Layers::of(&listener, now)?,
             listener,
             unacknowledged: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
-            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
+            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New, half_open: Some(half_open) }),
             attention: Attention::default(),
-        }
+        })
+    }
+
+    /// From where it came.
+    pub(crate) fn peer(&self) -> Peer {
+        self.accepted_from
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
@@ -136,15 +161,34 @@ impl Connection {
             Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now.minus(TICK), partial)),
             Phase::Closed => Ok(KeepAliveVerdict::Off),
             // Many passwords wait to be checked.
-            Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(CONNECT_TIMEOUT))),
-            Phase::New => Err(CloseReason::ConnectTimeout),
+            Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
+            Phase::New => match &self.layers {
+                Some(layers) => {
+                    layers.lock().check_alive(&self.listener, now).map(KeepAliveVerdict::AliveUntil)
+                }
+                None => Err(CloseReason::ConnectTimeout),
+            },
         }
     }
 
     /// Writes a short packet past everything else: an answer before there is a Client, or the last word. Lost when the socket is full.
     pub(crate) fn write_directly(&self, packet: &[u8]) {
+        if let Some(layers) = &self.layers {
+            let mut layers = layers.lock();
+            if layers.is_idle() {
+                layers.write(&self.stream, &[IoSlice::new(packet)]);
+            }
+            return;
+        }
         let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
         let _ = rustix::net::send(&self.stream, packet, flags);
+    }
+
+    /// The last words of what lies below MQTT.
+    pub(crate) fn say_good_bye(&self, reason: &CloseReason) {
+        if let Some(layers) = &self.layers {
+            layers.lock().close(&self.stream, reason);
+        }
     }
 
     fn drive(self: &Arc<Self>, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
@@ -153,6 +197,7 @@ impl Connection {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 let phase = std::mem::replace(&mut input.phase, Phase::Closed);
+                input.half_open = None;
                 drop(input);
                 crate::close::connection_closed(self, phase, reason, turn);
                 Poll::Ready(())
@@ -166,6 +211,7 @@ impl Connection {
         turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
+        self.flush_layers(cx)?;
         self.answer_attention(input, turn, cx)?;
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
             return Ok(());
@@ -173,16 +219,26 @@ impl Connection {
         if self.must_not_read(input, turn) {
             return Ok(());
         }
+        let has_more = self.layers.as_ref().is_some_and(|layers| layers.lock().has_more());
         match self.stream.poll_read_ready(cx) {
+            Poll::Pending if has_more => {}
             Poll::Pending => return Ok(()),
             Poll::Ready(ready) => ready.map_err(|_| CloseReason::NetworkError)?,
         }
         let more = self.read(input, turn)?;
+        self.flush_layers(cx)?;
         // Give others their turn after one read; readiness that is still there must not be waited for.
         if more || self.stream.poll_read_ready(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Writes what a layer has to say by itself, as in a handshake.
+    fn flush_layers(&self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let Some(layers) = &self.layers else { return Ok(()) };
+        let mut layers = layers.lock();
+        if layers.is_idle() { Ok(()) } else { layers.poll_flush(&self.stream, cx).map(drop) }
     }
 
     /// Registers the task for calls of other threads, and does what they asked for.
@@ -247,16 +303,16 @@ impl Connection {
             turn.flush();
         }
         let kept = turn.arena.carry(&input.partial);
-        let target = turn.arena.read_target();
-        let room = target.len();
-        let len = receive(&self.stream, target)?;
-        let Some(len) = len else { return Ok(false) };
+        let Received { len, is_more } = self.receive(turn.arena.read_target())?;
+        if len == 0 {
+            return Ok(is_more);
+        }
         turn.counts.bytes_received += len as u64;
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
         let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
         self.consume(input, turn, all)?;
-        Ok(len == room)
+        Ok(is_more)
     }
 
     /// How many bytes a packet still lacks that is too large for the shared read area.
@@ -276,19 +332,25 @@ impl Connection {
         let have = input.partial.len();
         let room = missing.min(READ_BYTES_MAX);
         input.partial.resize(have + room, 0);
-        let target = &mut input.partial[have..];
-        let received = receive(&self.stream, target);
-        let len = match received {
-            Ok(len) => len.unwrap_or(0),
-            Err(reason) => return Err(reason),
-        };
+        let Received { len, is_more } = self.receive(&mut input.partial[have..])?;
         turn.counts.bytes_received += len as u64;
         input.partial.truncate(have + len);
         if len == missing {
             let span = turn.arena.adopt(std::mem::take(&mut input.partial));
             self.consume(input, turn, span)?;
         }
-        Ok(len == room)
+        Ok(is_more)
+    }
+
+    /// Reads bytes of MQTT. None when nothing has come.
+    fn receive(&self, target: &mut [u8]) -> Result<Received, CloseReason> {
+        match &self.layers {
+            None => {
+                let len = self.stream.receive(target)?.unwrap_or(0);
+                Ok(Received { len, is_more: len == target.len() })
+            }
+            Some(layers) => layers.lock().read(&self.stream, &self.listener, target),
+        }
     }
 
     /// Handles every whole packet in `rest` and keeps what is left for the next read.
@@ -331,6 +393,7 @@ impl Connection {
                 protocol::handle(self, open, turn, header, packet)
             }
             Phase::New => {
+                input.half_open = None;
                 input.phase = protocol::connect::begin(self, turn, header, packet)?;
                 Ok(())
             }
@@ -343,24 +406,5 @@ impl Connection {
             Phase::New => CONNECT_BYTES_MAX,
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.packet_bytes_max,
         }
-    }
-}
-
-/// One `recv` through tokio's readiness. `None` when there was nothing to read.
-///
-/// A short read empties the socket, so readiness is cleared at once instead of by a second call that fails: 4 % with one packet per write.
-fn receive(stream: &TcpStream, target: &mut [u8]) -> Result<Option<usize>, CloseReason> {
-    let room = target.len();
-    let mut received = None;
-    let result = stream.try_io(Interest::READABLE, || {
-        let (len, _) = rustix::net::recv(stream, target, rustix::net::RecvFlags::empty())?;
-        received = Some(len);
-        if len < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    match (received, result) {
-        (Some(0), _) => Err(CloseReason::PeerClosed),
-        (Some(len), _) => Ok(Some(len)),
-        (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        (None, _) => Err(CloseReason::NetworkError),
     }
 }

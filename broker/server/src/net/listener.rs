@@ -1,9 +1,11 @@
 //! Listeners: sockets that accept connections, and what holds for all connections of one of them.
 
+use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::AnonymousLogin;
@@ -11,6 +13,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use super::certificates::ListenerTls;
+use super::connection::Accepted;
+use super::peer::Peer;
 use super::shard::{Arrival, place};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
@@ -32,6 +37,137 @@ pub(crate) struct Listener {
     pub(crate) packet_bytes_max: u32,
     /// Who may come without a user name.
     pub(crate) anonymous: AnonymousLogin,
+    /// Time from accept to CONNECT, handshakes included.
+    pub(crate) connect_timeout: Duration,
+    /// Time from accept to the end of what comes before MQTT.
+    pub(crate) handshake_timeout: Duration,
+    /// Most connections without CONNECT at once.
+    pub(crate) half_open_max: u32,
+    /// Connections without CONNECT.
+    pub(crate) half_open: AtomicU32,
+    /// Present when its connections are encrypted.
+    pub(crate) tls: Option<Arc<ListenerTls>>,
+    /// Whether MQTT comes in frames of WebSocket.
+    pub(crate) is_websocket: bool,
+    /// Most connections with compressed messages at once.
+    pub(crate) compressed_max: u32,
+    /// Connections with compressed messages.
+    pub(crate) compressed: AtomicU32,
+}
+
+impl Listener {
+    /// When a new connection is looked at for the first time.
+    pub(crate) fn first_look(&self) -> Duration {
+        if self.has_layers() {
+            self.handshake_timeout.min(self.connect_timeout)
+        } else {
+            self.connect_timeout
+        }
+    }
+
+    /// Whether something lies between the sockets of its connections and MQTT.
+    pub(crate) fn has_layers(&self) -> bool {
+        self.tls.is_some() || self.is_websocket
+    }
+}
+
+/// The place of a connection among those without CONNECT; given back when this is dropped.
+pub(crate) struct HalfOpen(Arc<Listener>);
+
+impl HalfOpen {
+    /// A place for a new connection of `listener`; `None` when all are taken.
+    fn take(listener: &Arc<Listener>) -> Option<Self> {
+        let place = Self(Arc::clone(listener));
+        // Taken first, so that two threads cannot both take the last one.
+        (listener.half_open.fetch_add(1, Ordering::Relaxed) < listener.half_open_max).then_some(place)
+    }
+
+    pub(crate) fn listener(&self) -> &Arc<Listener> {
+        &self.0
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        self.0.half_open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The place of a connection among those with compressed messages; given back when this is dropped.
+pub(crate) struct CompressedPlace(Arc<Listener>);
+
+impl CompressedPlace {
+    /// A place for a connection of `listener`; `None` when all are taken.
+    pub(crate) fn take(listener: &Arc<Listener>) -> Option<Self> {
+        let place = Self(Arc::clone(listener));
+        (listener.compressed.fetch_add(1, Ordering::Relaxed) < listener.compressed_max).then_some(place)
+    }
+}
+
+impl Drop for CompressedPlace {
+    fn drop(&mut self) {
+        self.0.compressed.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) enum ListeningSocket {
+    Tcp(TcpListener),
+}
+
+/// Where a listener is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenAddress {
+    /// Address and port.
+    Network(SocketAddr),
+}
+
+impl ListenAddress {
+    /// Address and port, where it has them.
+    #[must_use]
+    pub fn network(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Network(address) => Some(*address),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => address.fmt(formatter),
+        }
+    }
+}
+
+impl ListeningSocket {
+    pub(crate) fn address(&self) -> io::Result<ListenAddress> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(ListenAddress::Network),
+        }
+    }
+
+    fn is_unix(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+        }
+    }
+}
+
+impl AsRawFd for ListeningSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for ListeningSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// Opens a listening socket.
@@ -68,9 +204,10 @@ pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
 }
 
 /// Accepts connections for ever and gives each to a shard.
-pub(crate) async fn serve(listener: Arc<Listener>, socket: TcpListener) -> io::Result<()> {
-    let address = socket.local_addr()?;
+pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> io::Result<()> {
+    let address = socket.address()?;
     info!(listener = listener.name, %address, "listening");
+    let is_unix = socket.is_unix();
     #[allow(
         deprecated,
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"
@@ -79,7 +216,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: TcpListener) -> io::R
     loop {
         let mut ready = socket.readable().await?;
         match ready.try_io(|socket| accept(socket.get_ref())) {
-            Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
+            Ok(Ok((stream, peer))) => hand_over(&listener, stream, is_unix, peer),
             Ok(Err(error)) => {
                 warn!(listener = listener.name, %error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -90,18 +227,27 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: TcpListener) -> io::R
 }
 
 /// Accepts one connection, ready for a runtime, with one system call.
-fn accept(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
     let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
     let (stream, peer) = rustix::net::acceptfrom_with(socket, flags)?;
-    let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
-    let peer = SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::Unsupported)?;
-    Ok((TcpStream::from(stream), peer))
+    let peer = match socket {
+        ListeningSocket::Tcp(_) => {
+            let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
+            Peer::Tcp(SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::Unsupported)?)
+        }
+    };
+    Ok((stream, peer))
 }
 
-fn hand_over(listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
+fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, is_unix: bool, peer: Peer) {
     let broker = &listener.broker;
+    let Some(half_open) = HalfOpen::take(listener) else {
+        // Closed by dropping it.
+        broker.counters.half_open_refused.add(1);
+        return;
+    };
     let shard = place(&broker.shards, broker.config.broker.placement);
-    if !shard.give(Arrival { stream, peer, listener: Arc::clone(listener) }) {
+    if !shard.give(Arrival { stream, is_unix, accepted: Accepted { peer, half_open } }) {
         shard.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

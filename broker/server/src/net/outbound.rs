@@ -20,6 +20,7 @@ use tokio::io::Interest;
 use super::arena::{Arena, Span};
 use super::connection::Connection;
 use super::held::Held;
+use super::layers::Layers;
 use super::output::Output;
 use super::piece::{Item, Items, Piece};
 use super::turn::{Messages, TouchedClient};
@@ -27,7 +28,7 @@ use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
-use crate::limits::{CONTROL_BYTES_MAX, OUTPUT_BYTES_MAX};
+use crate::limits::{CONTROL_BYTES_MAX, OUTPUT_BYTES_MAX, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
 use crate::release::Release;
 
@@ -108,10 +109,26 @@ impl Link {
     }
 
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
-    pub(crate) fn tell(&self, reason: &CloseReason) {
+    pub(crate) fn tell(&mut self, reason: &CloseReason) {
+        let connection = Arc::clone(&self.connection);
+        if let Some(layers) = connection.layers.as_ref().filter(|_| self.stage == Stage::Open) {
+            // What other threads have left for the owner, who will not come to it any more.
+            let mut layers = layers.lock();
+            while layers.is_idle() && !self.output.is_empty() {
+                self.push_wrapped(&mut layers);
+            }
+        }
         if self.version.has_properties() && self.stage == Stage::Open && self.output.is_empty() {
             reason.tell(&self.connection);
         }
+    }
+
+    /// Has the layers encode and write the next chunk of the buffer. Call when they are idle.
+    fn push_wrapped(&mut self, layers: &mut Layers) {
+        let waiting = self.output.waiting();
+        let len = waiting.len().min(WRAPPED_CHUNK_BYTES);
+        layers.write(&self.connection.stream, &[IoSlice::new(&waiting[..len])]);
+        self.output.advance(len);
     }
 
     fn call_owner(&self) {
@@ -120,7 +137,10 @@ impl Link {
     }
 
     /// Writes ranges to the socket; what it does not take goes to the buffer.
-    fn write(&mut self, ranges: &[Span], arena: &Arena) {
+    fn write(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
+        if self.connection.layers.is_some() {
+            return self.write_wrapped(ranges, arena, home);
+        }
         let mut rest = ranges;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(RANGES_MAX));
@@ -134,6 +154,28 @@ impl Link {
             }
             rest = later;
         }
+    }
+
+    /// Has the layers below MQTT encode ranges and write them. Only the owner does: for others this would mean that the thread which publishes
+    /// encrypts for all receivers.
+    fn write_wrapped(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
+        if home == Some(self.connection.home) {
+            let connection = Arc::clone(&self.connection);
+            let Some(layers) = &connection.layers else { return };
+            let mut layers = layers.lock();
+            let mut chunks = Chunks { ranges, done: 0 };
+            while layers.is_idle() {
+                let Some(chunk) = chunks.next() else { return };
+                let slices: SmallVec<[IoSlice<'_>; 16]> =
+                    chunk.iter().map(|&span| IoSlice::new(arena.get(span))).collect();
+                layers.write(&connection.stream, &slices);
+            }
+            drop(layers);
+            self.keep(chunks.ranges, chunks.done, arena);
+        } else {
+            self.keep(ranges, 0, arena);
+        }
+        self.call_owner();
     }
 
     /// Appends `ranges` without their first `skip` bytes.
@@ -154,6 +196,17 @@ impl Link {
         self.stage = Stage::Open;
         let connection = Arc::clone(&self.connection);
         let stream = &connection.stream;
+        if let Some(layers) = &connection.layers {
+            let mut layers = layers.lock();
+            while layers.poll_flush(stream, cx)?.is_ready() {
+                if self.output.is_empty() {
+                    connection.output_waits.store(false, Ordering::Release);
+                    return Ok(Poll::Ready(()));
+                }
+                self.push_wrapped(&mut layers);
+            }
+            return Ok(Poll::Pending);
+        }
         while !self.output.is_empty() {
             let result = stream.try_io(Interest::WRITABLE, || {
                 Ok(rustix::net::send(stream, self.output.waiting(), rustix::net::SendFlags::NOSIGNAL)?)
@@ -173,6 +226,33 @@ impl Link {
         }
         connection.output_waits.store(false, Ordering::Release);
         Ok(Poll::Ready(()))
+    }
+}
+
+/// Ranges in pieces of bounded size.
+struct Chunks<'a> {
+    ranges: &'a [Span],
+    /// Bytes of the first range that are done.
+    done: usize,
+}
+
+impl Chunks<'_> {
+    fn next(&mut self) -> Option<SmallVec<[Span; 16]>> {
+        let mut chunk = SmallVec::new();
+        let mut room = WRAPPED_CHUNK_BYTES;
+        while let Some(first) = self.ranges.first().filter(|_| room > 0 && chunk.len() < RANGES_MAX) {
+            let left = first.len() - self.done;
+            let len = left.min(room);
+            chunk.push(first.slice(self.done, len));
+            room -= len;
+            if len == left {
+                self.ranges = &self.ranges[1..];
+                self.done = 0;
+            } else {
+                self.done += len;
+            }
+        }
+        (!chunk.is_empty()).then_some(chunk)
     }
 }
 
@@ -205,6 +285,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) counts: &'a mut TurnCounts,
     /// Milliseconds since 1970.
     pub(crate) wall_ms: u64,
+    /// Number of the shard whose turn it is; `None` on other threads.
+    pub(crate) home: Option<u16>,
 }
 
 impl Delivery {
@@ -235,7 +317,7 @@ impl Delivery {
         if link.is_blocked() {
             link.keep(&self.ranges, 0, turn.arena);
         } else {
-            link.write(&self.ranges, turn.arena);
+            link.write(&self.ranges, turn.arena, turn.home);
             if goes_on {
                 link.call_owner();
             }

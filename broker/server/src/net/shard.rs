@@ -6,7 +6,7 @@
 //! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs.
 
 use std::future::poll_fn;
-use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use lotmq_session::KeepAliveVerdict;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
-use super::connection::{Connection, Drive};
-use super::listener::{self, Listener};
+use super::connection::{Accepted, Connection, Drive};
+use super::listener::{self, Listener, ListeningSocket};
+use super::socket::Socket;
 use super::turn::Turn;
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::Placement;
-use crate::limits::{CONNECT_TIMEOUT, SHARD_BUSY_PERMILLE};
+use crate::limits::SHARD_BUSY_PERMILLE;
 
 /// How often a shard looks after its timers.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -35,6 +35,8 @@ const SWEEP_TICKS: u64 = 40;
 
 /// The face of a shard for other threads.
 pub(crate) struct Shard {
+    /// Its place among the others.
+    pub(crate) number: u16,
     inbox: mpsc::UnboundedSender<Order>,
     pub(crate) connections: AtomicUsize,
     /// Thousandths of the last second that the thread spent working.
@@ -54,14 +56,14 @@ struct Committed {
 /// What other threads ask of a shard.
 enum Order {
     Serve(Arrival),
-    Listen(Arc<Listener>, TcpListener),
+    Listen(Arc<Listener>, ListeningSocket),
 }
 
 /// An accepted socket on its way to its shard.
 pub(crate) struct Arrival {
-    pub(crate) stream: StdStream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) stream: OwnedFd,
+    pub(crate) is_unix: bool,
+    pub(crate) accepted: Accepted,
 }
 
 /// The threads of all shards.
@@ -75,7 +77,7 @@ impl Shard {
     }
 
     /// Lets the shard accept the connections of a listener.
-    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: TcpListener) {
+    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: ListeningSocket) {
         // A shard that has stopped accepts nothing, as it should.
         let _ = self.inbox.send(Order::Listen(listener, socket));
     }
@@ -123,10 +125,11 @@ pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement) -> &Arc<Shard> 
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
 pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
-    let (shards, seats) = (0..count)
-        .map(|_| {
+    let (shards, seats) = (0..u16::try_from(count).unwrap_or(u16::MAX))
+        .map(|number| {
             let (inbox, orders) = mpsc::unbounded_channel();
             let shard = Arc::new(Shard {
+                number,
                 inbox,
                 connections: AtomicUsize::new(0),
                 busy_permille: AtomicU32::new(0),
@@ -199,26 +202,36 @@ async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedRe
 /// Starts the task of every connection that arrives.
 async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) {
     while let Some(order) = orders.recv().await {
-        let Arrival { stream, peer, listener } = match order {
-            Order::Serve(arrival) => arrival,
+        match order {
+            Order::Serve(arrival) => serve(&local, arrival),
             Order::Listen(listener, socket) => {
                 tokio::spawn(listener::serve(listener, socket));
-                continue;
             }
-        };
-        match TcpStream::from_std(stream) {
-            Ok(stream) => start(&local, Connection::new(stream, peer, listener)),
-            Err(error) => {
-                local.shard.connections.fetch_sub(1, Ordering::Relaxed);
-                warn!(%peer, %error, "connection refused");
-            }
+        }
+    }
+}
+
+fn serve(local: &Arc<Local>, arrival: Arrival) {
+    let Arrival { stream, is_unix, accepted } = arrival;
+    let peer = accepted.peer;
+    let connection = match Socket::register(stream, is_unix) {
+        Ok(stream) => Connection::new(stream, accepted, local.shard.number, local.broker.clock.now())
+            .map_err(|reason| reason.word().to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    match connection {
+        Ok(connection) => start(local, connection),
+        Err(error) => {
+            local.shard.connections.fetch_sub(1, Ordering::Relaxed);
+            warn!(%peer, error, "connection refused");
         }
     }
 }
 
 fn start(local: &Arc<Local>, connection: Connection) {
     let connection = Arc::new(connection);
-    Turn::with(|turn| turn.watch(&connection, local.broker.clock.now().plus(CONNECT_TIMEOUT)));
+    let first_look = local.broker.clock.now().plus(connection.listener.first_look());
+    Turn::with(|turn| turn.watch(&connection, first_look));
     local.open.lock().push(Arc::downgrade(&connection));
     local.broker.counters.connections_opened.add(1);
     local.broker.connections.fetch_add(1, Ordering::Relaxed);

@@ -243,9 +243,12 @@ impl Turn {
     }
 
     fn deliver(&mut self) {
-        let Self { arena, touched, messages, batch, on_commit, delivery, broker, counts, wall_ms, .. } = self;
+        let Self {
+            arena, touched, messages, batch, on_commit, delivery, broker, counts, wall_ms, shard, ..
+        } = self;
+        let home = shard.as_ref().map(|shard| shard.number);
         let mut surroundings =
-            Surroundings { arena, messages, batch, on_commit, broker, counts, wall_ms: *wall_ms };
+            Surroundings { arena, messages, batch, on_commit, broker, counts, wall_ms: *wall_ms, home };
         for entry in touched.drain() {
             delivery.deliver(entry, &mut surroundings);
         }

@@ -5,7 +5,7 @@
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Peer, Question, Scope};
+use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Question, Scope};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal, encode_within,
@@ -107,7 +107,7 @@ pub(crate) fn begin(
         user_name: connect.user_name,
         password: connect.password,
         client_id: Arc::clone(&request.client_id),
-        peer: Peer::Tcp(connection.peer.ip()),
+        peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
     };
     match connection.listener.tenant.users.begin_login(&login) {

@@ -81,7 +81,7 @@ fn client_json(client: &Client) -> Option<Value> {
     Some(json!({
         "clientId": &*client.client_id,
         "username": state.identity.user.as_deref(),
-        "endpoint": link.connection.peer.to_string(),
+        "endpoint": link.connection.peer().to_string(),
         "protocol": protocol(link.version),
         "connectedAt": utc_text(state.connected_at_ms),
         "keepAlive": state.keep_alive_seconds,

@@ -53,7 +53,7 @@ fn event(
         "event": event,
         "clientId": client_id,
         "username": user,
-        "endpoint": connection.peer.to_string(),
+        "endpoint": connection.peer().to_string(),
         "result": result,
         "timestamp": utc_text(turn.wall_ms()),
     });

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use lotmq_auth::AnonymousLogin;
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_store::{Batch, Op, Store, StoreOptions, TenantId, TenantRow};
 
-use crate::net::listener::{Listener, bind};
+use crate::net::listener::{Listener, ListeningSocket, bind};
 use crate::testing::{Running, connect, receive};
 
 /// Writes the second tenant into a store, as a later command will.
@@ -26,14 +25,9 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let tenant = broker.tenants.all().iter().find(|tenant| &*tenant.name == name).cloned().unwrap();
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let listener = Listener {
-        name: "mqtt",
-        broker: Arc::clone(broker),
-        tenant,
-        packet_bytes_max: 1 << 20,
-        anonymous: AnonymousLogin::FromLoopback,
-    };
-    broker.shards[0].listen(Arc::new(listener), socket);
+    let plan = &broker.config.listeners()[0];
+    let listener = Listener { tenant, ..running.server.listener(&broker.config, plan).unwrap() };
+    broker.shards[0].listen(Arc::new(listener), ListeningSocket::Tcp(socket));
     address
 }
 

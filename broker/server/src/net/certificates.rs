@@ -1,0 +1,258 @@
+//! What listeners with TLS show to their clients and ask of them: read from files, and read again when those change.
+//!
+//! Looked after by the housekeeping thread. A handshake uses what was current when it began.
+//!
+//! Invariants: what does not load replaces nothing; tickets of sessions that were made under other files do not resume.
+//! Not here: the connections (`tls`).
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tracing::{error, info};
+
+use crate::config::{ClientCertificate, Tls, TlsVersion};
+use crate::counters::Counters;
+use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
+
+/// How often the files are looked at: one `stat` each.
+const CHECK_PERIOD: Duration = Duration::from_secs(2);
+
+/// Why the files of a listener cannot be used. Each renders as one line that names the file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CertificateError {
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: io::Error },
+    #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("{} holds no certificate in PEM", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("{} holds no private key in PEM that is not encrypted", path.display())]
+    NoKey { path: PathBuf },
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: pem::Error },
+    #[error("the authorities in {} cannot be used: {reason}", path.display())]
+    BadAuthority { path: PathBuf, reason: String },
+    #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
+    KeyMismatch { certificate: PathBuf, key: PathBuf },
+    #[error("the certificate in {} with the key in {} cannot be used: {reason}", certificate.display(), key.display())]
+    Unusable { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
+}
+
+/// What one listener needs, with what is current.
+pub(crate) struct ListenerTls {
+    listener: &'static str,
+    files: Files,
+    client_certificate: ClientCertificate,
+    min_version: TlsVersion,
+    alpn: &'static [&'static [u8]],
+    current: RwLock<Arc<ServerConfig>>,
+    /// The files when they were last read, successfully or not.
+    seen: Mutex<Stamps>,
+}
+
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+/// Tells a file from what it was before, also when it was replaced or its link points elsewhere.
+type Stamps = Vec<Option<(u64, u64, u64, i64, i64, i64, i64)>>;
+
+impl ListenerTls {
+    /// Reads the files. `alpn` are the protocols that a client may ask for; one that asks for none is welcome.
+    ///
+    /// # Errors
+    /// See [`CertificateError`].
+    pub(crate) fn load(
+        listener: &'static str,
+        tls: &Tls,
+        certificate: &Path,
+        client_certificate: ClientCertificate,
+        alpn: &'static [&'static [u8]],
+    ) -> Result<Self, CertificateError> {
+        let files = Files {
+            certificate: certificate.to_owned(),
+            key: tls.key.as_deref().unwrap_or(certificate).to_owned(),
+            client_ca: tls.client_ca.clone(),
+        };
+        let seen = Mutex::new(files.stamps());
+        let config = files.read(client_certificate, tls.min_version, alpn)?;
+        let current = RwLock::new(Arc::new(config));
+        Ok(Self { listener, files, client_certificate, min_version: tls.min_version, alpn, current, seen })
+    }
+
+    /// What a handshake that begins now uses.
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// Reads the files again if they have changed.
+    fn check(&self, counters: &Counters) {
+        let stamps = self.files.stamps();
+        if *self.seen.lock() == stamps {
+            return;
+        }
+        *self.seen.lock() = stamps;
+        match self.files.read(self.client_certificate, self.min_version, self.alpn) {
+            Ok(config) => {
+                *self.current.write() = Arc::new(config);
+                counters.certificate_reloads.add(1);
+                info!(listener = self.listener, "certificate replaced");
+            }
+            Err(error) => {
+                counters.certificate_reloads_failed.add(1);
+                error!(listener = self.listener, %error, "certificate not replaced; the former one stays");
+            }
+        }
+    }
+}
+
+impl Files {
+    fn stamps(&self) -> Stamps {
+        let stamp = |metadata: Metadata| {
+            let (changed, modified) = (metadata.ctime(), metadata.mtime());
+            let id = (metadata.dev(), metadata.ino(), metadata.len());
+            (id.0, id.1, id.2, modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec())
+        };
+        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|path| std::fs::metadata(path).ok().map(stamp))
+            .collect()
+    }
+
+    fn read(
+        &self,
+        client_certificate: ClientCertificate,
+        min_version: TlsVersion,
+        alpn: &[&[u8]],
+    ) -> Result<ServerConfig, CertificateError> {
+        let chain = read_certificates(&self.certificate)?;
+        let key = read_key(&self.key)?;
+        let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
+            TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::V1_3 => &[&rustls::version::TLS13],
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .expect("the provider has cipher suites for both versions");
+        let builder = match (&self.client_ca, client_certificate) {
+            (None, _) | (_, ClientCertificate::Off) => builder.with_no_client_auth(),
+            (Some(path), ClientCertificate::Optional) => {
+                builder.with_client_cert_verifier(verifier(path, &provider, true)?)
+            }
+            (Some(path), ClientCertificate::Required) => {
+                builder.with_client_cert_verifier(verifier(path, &provider, false)?)
+            }
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|reason| {
+            let (certificate, key) = (self.certificate.clone(), self.key.clone());
+            if matches!(reason, rustls::Error::InconsistentKeys(_)) {
+                CertificateError::KeyMismatch { certificate, key }
+            } else {
+                CertificateError::Unusable { certificate, key, reason }
+            }
+        })?;
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        // Tickets carry the session themselves: nothing is kept for a client that may never come back.
+        config.ticketer =
+            rustls::crypto::ring::Ticketer::new().map_err(|reason| CertificateError::Unusable {
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+                reason,
+            })?;
+        // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
+        config.send_tls13_tickets = 1;
+        Ok(config)
+    }
+}
+
+fn verifier(
+    path: &Path,
+    provider: &Arc<rustls::crypto::CryptoProvider>,
+    allows_none: bool,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, CertificateError> {
+    let bad = |reason: String| CertificateError::BadAuthority { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for authority in read_certificates(path)? {
+        roots.add(authority).map_err(|reason| bad(reason.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
+    builder.build().map_err(|reason| bad(reason.to_string()))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let text = read_file(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let found = found.map_err(|reason| CertificateError::Damaged { path: path.to_owned(), reason })?;
+    if found.is_empty() { Err(CertificateError::NoCertificate { path: path.to_owned() }) } else { Ok(found) }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let text = zeroize::Zeroizing::new(read_file(path)?);
+    PrivateKeyDer::from_pem_slice(&text).map_err(|reason| {
+        if matches!(reason, pem::Error::NoItemsFound) {
+            CertificateError::NoKey { path: path.to_owned() }
+        } else {
+            CertificateError::Damaged { path: path.to_owned(), reason }
+        }
+    })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let unreadable = |reason| CertificateError::Unreadable { path: path.to_owned(), reason };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > CERTIFICATE_FILE_BYTES_MAX {
+        return Err(CertificateError::TooLarge { path: path.to_owned() });
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// The files of all listeners.
+#[derive(Default)]
+pub(crate) struct Certificates {
+    listeners: Mutex<Vec<Arc<ListenerTls>>>,
+    next_check: Mutex<Option<Instant>>,
+    is_wanted: AtomicBool,
+}
+
+impl Certificates {
+    /// Looks after the files of a listener from now on.
+    pub(crate) fn add(&self, tls: &Arc<ListenerTls>) {
+        self.listeners.lock().push(Arc::clone(tls));
+    }
+
+    /// Has the files looked at as soon as somebody calls [`Certificates::check`].
+    pub(crate) fn request_check(&self) {
+        self.is_wanted.store(true, Ordering::Release);
+    }
+
+    /// Reads what has changed, if it is time for that.
+    pub(crate) fn check(&self, counters: &Counters) {
+        let listeners = self.listeners.lock().clone();
+        if listeners.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let is_due = self.next_check.lock().is_none_or(|at| at <= now);
+        if !self.is_wanted.swap(false, Ordering::AcqRel) && !is_due {
+            return;
+        }
+        *self.next_check.lock() = Some(now + CHECK_PERIOD);
+        for listener in listeners {
+            listener.check(counters);
+        }
+    }
+}

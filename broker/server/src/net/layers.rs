@@ -1,0 +1,332 @@
+//! What lies between the socket of a connection and its MQTT packets. Plain connections have none of it.
+//!
+//! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Whoever owns the connection encrypts: a turn on another
+//! thread leaves plain bytes in the Client's buffer and calls the owner (`outbound`).
+//!
+//! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are encoded only when those encoded before have
+//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`).
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use lotmq_session::Time;
+use parking_lot::Mutex;
+use tokio::io::Interest;
+
+use super::listener::Listener;
+use super::output::Output;
+use super::socket::Socket;
+use super::tls::Tls;
+use super::websocket::WebSocket;
+use crate::close::{CloseReason, TransportFailure};
+use crate::limits::READ_BYTES_MAX;
+#[cfg(doc)]
+use crate::limits::WRAPPED_CHUNK_BYTES;
+
+/// Where bytes lie between two layers, within a call.
+type Buffer = RefCell<Box<[u8]>>;
+
+fn buffer() -> Buffer {
+    RefCell::new(vec![0; READ_BYTES_MAX].into_boxed_slice())
+}
+
+thread_local! {
+    /// From the socket to TLS.
+    static ENCRYPTED: Buffer = buffer();
+    /// From below to WebSocket.
+    static FRAMES: Buffer = buffer();
+}
+
+/// See the module's documentation.
+pub(crate) struct Layers {
+    tls: Option<Box<Tls>>,
+    websocket: Option<Box<WebSocket>>,
+    /// Bytes from the socket that the lowest layer has not taken yet.
+    ahead: Vec<u8>,
+    /// Bytes from below that WebSocket has not taken yet.
+    frames: Vec<u8>,
+    /// Framed bytes that the socket did not take; with TLS they wait there.
+    output: Output,
+    /// Whether what WebSocket read last from below filled its buffer, so that TLS may have more.
+    was_full: bool,
+    /// Whether the last read left something here, of which the socket will not tell.
+    has_more: bool,
+    accepted_at: Time,
+}
+
+/// What one read gave.
+pub(crate) struct Received {
+    /// Bytes written to the target.
+    pub(crate) len: usize,
+    /// Whether more is likely to be there: here, or in the socket.
+    pub(crate) is_more: bool,
+}
+
+impl Layers {
+    /// The layers of a connection of this listener; `None` for plain TCP.
+    ///
+    /// # Errors
+    /// When a layer cannot be set up.
+    pub(crate) fn of(listener: &Listener, now: Time) -> Result<Option<Box<Mutex<Self>>>, CloseReason> {
+        if !listener.has_layers() {
+            return Ok(None);
+        }
+        let tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
+        let layers = Self {
+            tls,
+            websocket: listener.is_websocket.then(|| Box::new(WebSocket::new())),
+            ahead: Vec::new(),
+            frames: Vec::new(),
+            output: Output::default(),
+            was_full: false,
+            has_more: false,
+            accepted_at: now,
+        };
+        Ok(Some(Box::new(Mutex::new(layers))))
+    }
+
+    /// Judges a connection without CONNECT: until when it may go on.
+    ///
+    /// # Errors
+    /// When its time is over.
+    pub(crate) fn check_alive(&self, listener: &Listener, now: Time) -> Result<Time, CloseReason> {
+        let connect_ends = self.accepted_at.plus(listener.connect_timeout);
+        let handshake_ends = self.accepted_at.plus(listener.handshake_timeout).min(connect_ends);
+        match self.is_handshaking() {
+            true if now >= handshake_ends => Err(CloseReason::Transport(TransportFailure::HandshakeTimeout)),
+            true => Ok(handshake_ends),
+            false if now >= connect_ends => Err(CloseReason::ConnectTimeout),
+            false => Ok(connect_ends),
+        }
+    }
+
+    /// Whether MQTT has not begun.
+    fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+            || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
+    }
+
+    /// Whether there is something to read, whatever the socket says.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Whether the peer has said, in the words of a layer, that nothing more will come.
+    fn is_ended(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_ended())
+            || self.websocket.as_ref().is_some_and(|websocket| websocket.is_ended())
+    }
+
+    /// Reads from the socket at most once and puts what it holds for MQTT into `target`.
+    ///
+    /// # Errors
+    /// The end of the connection, whoever ended it.
+    pub(crate) fn read(
+        &mut self,
+        socket: &Socket,
+        listener: &Arc<Listener>,
+        target: &mut [u8],
+    ) -> Result<Received, CloseReason> {
+        let had_more = self.has_more;
+        let len = if self.websocket.is_some() {
+            self.read_frames(socket, listener, target, had_more)?
+        } else {
+            self.read_below(socket, listener, target)?
+        };
+        if len == 0 && self.is_ended() {
+            return Err(CloseReason::PeerClosed);
+        }
+        self.has_more = len == target.len()
+            || self.was_full
+            || !self.ahead.is_empty()
+            || !self.frames.is_empty()
+            || self.is_ended();
+        Ok(Received { len, is_more: self.has_more })
+    }
+
+    fn read_frames(
+        &mut self,
+        socket: &Socket,
+        listener: &Arc<Listener>,
+        target: &mut [u8],
+        had_more: bool,
+    ) -> Result<usize, CloseReason> {
+        if had_more {
+            let frames = std::mem::take(&mut self.frames);
+            let len = self.unframe(&frames, target, listener)?;
+            if len > 0 || !self.frames.is_empty() {
+                return Ok(len);
+            }
+        }
+        FRAMES.with_borrow_mut(|buffer| {
+            let len = self.read_below(socket, listener, buffer)?;
+            self.was_full = len == buffer.len();
+            self.unframe(&buffer[..len], target, listener)
+        })
+    }
+
+    fn unframe(
+        &mut self,
+        frames: &[u8],
+        target: &mut [u8],
+        listener: &Arc<Listener>,
+    ) -> Result<usize, CloseReason> {
+        let Some(websocket) = &mut self.websocket else { return Ok(0) };
+        let decoded = websocket.decode(frames, target, listener)?;
+        self.frames.extend_from_slice(&frames[decoded.consumed..]);
+        Ok(decoded.len)
+    }
+
+    /// Reads what the layer above the socket gives.
+    fn read_below(
+        &mut self,
+        socket: &Socket,
+        listener: &Listener,
+        target: &mut [u8],
+    ) -> Result<usize, CloseReason> {
+        let ahead = std::mem::take(&mut self.ahead);
+        let Some(tls) = &mut self.tls else {
+            if ahead.is_empty() {
+                return Ok(socket.receive(target)?.unwrap_or(0));
+            }
+            let len = ahead.len().min(target.len());
+            target[..len].copy_from_slice(&ahead[..len]);
+            self.ahead.extend_from_slice(&ahead[len..]);
+            return Ok(len);
+        };
+        let counters = &listener.broker.counters;
+        if !ahead.is_empty() {
+            let done = tls.decrypt(&ahead, target, counters)?;
+            self.ahead.extend_from_slice(&ahead[done.taken..]);
+            return Ok(done.plain);
+        }
+        ENCRYPTED.with_borrow_mut(|buffer| {
+            let len = socket.receive(buffer)?.unwrap_or(0);
+            let done = tls.decrypt(&buffer[..len], target, counters)?;
+            self.ahead.extend_from_slice(&buffer[done.taken..len]);
+            Ok(done.plain)
+        })
+    }
+
+    /// Whether nothing waits for the socket, so that more can be written.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_idle_below() && !self.websocket.as_ref().is_some_and(|websocket| websocket.has_replies())
+    }
+
+    fn is_idle_below(&self) -> bool {
+        self.output.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Encodes all of `plain` and writes what the socket takes; the rest stays here. At most [`WRAPPED_CHUNK_BYTES`], and only when idle.
+    pub(crate) fn write(&mut self, socket: &Socket, plain: &[IoSlice<'_>]) {
+        let Self { tls, websocket, output, .. } = self;
+        // A dead peer, or one that broke the protocol, is noticed by the owner's read.
+        let _ = match websocket {
+            Some(websocket) => {
+                websocket.encode(plain, |frame| send(tls.as_deref_mut(), output, socket, frame))
+            }
+            None => Some(send(tls.as_deref_mut(), output, socket, plain)),
+        };
+    }
+
+    /// Writes what waits here until nothing is left or the socket takes no more.
+    fn flush(&mut self, socket: &Socket) -> io::Result<()> {
+        loop {
+            let mut wire = Wire(socket);
+            if let Some(tls) = &mut self.tls {
+                tls.flush(&mut wire)?;
+            }
+            while !self.output.is_empty() {
+                let len = wire.write(self.output.waiting())?;
+                self.output.advance(len);
+            }
+            let Some(websocket) = self.websocket.as_mut().filter(|websocket| websocket.has_replies()) else {
+                return Ok(());
+            };
+            let replies = websocket.take_replies();
+            send(self.tls.as_deref_mut(), &mut self.output, socket, &[IoSlice::new(&replies)])?;
+        }
+    }
+
+    /// Writes what waits here, as the owner of the connection, who is called again when the socket takes more.
+    ///
+    /// # Errors
+    /// [`CloseReason::NetworkError`].
+    pub(crate) fn poll_flush(
+        &mut self,
+        socket: &Socket,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, CloseReason> {
+        loop {
+            match self.flush(socket) {
+                Ok(()) => return Ok(Poll::Ready(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(CloseReason::NetworkError),
+            }
+            match socket.poll_write_ready(cx) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(CloseReason::NetworkError),
+            }
+        }
+    }
+
+    /// Says good-bye in the words of each layer, if the socket takes them at once.
+    pub(crate) fn close(&mut self, socket: &Socket, reason: &CloseReason) {
+        if let Some(websocket) = &mut self.websocket {
+            websocket.close(reason);
+        }
+        let is_sent = self.flush(socket).is_ok();
+        if let Some(tls) = self.tls.as_mut().filter(|_| is_sent) {
+            // Behind an alert it would be one word too many.
+            if *reason != CloseReason::Transport(TransportFailure::Tls) {
+                tls.close();
+            }
+            let _ = tls.flush(&mut Wire(socket));
+        }
+    }
+}
+
+/// Gives slices to what is below WebSocket; what the socket does not take waits there.
+fn send(
+    tls: Option<&mut Tls>,
+    output: &mut Output,
+    socket: &Socket,
+    slices: &[IoSlice<'_>],
+) -> io::Result<()> {
+    if let Some(tls) = tls {
+        tls.encrypt(slices)?;
+        return tls.flush(&mut Wire(socket));
+    }
+    let written = Wire(socket).write_vectored(slices);
+    let mut skip = *written.as_ref().unwrap_or(&0);
+    for slice in slices {
+        let done = skip.min(slice.len());
+        output.append(&slice[done..]);
+        skip -= done;
+    }
+    written.map(drop)
+}
+
+/// The socket as a layer writes to it.
+struct Wire<'a>(&'a Socket);
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+        self.0.try_io(Interest::WRITABLE, || {
+            let mut control = rustix::net::SendAncillaryBuffer::default();
+            Ok(rustix::net::sendmsg(self.0, slices, &mut control, flags)?)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

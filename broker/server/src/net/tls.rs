@@ -1,0 +1,132 @@
+//! TLS of one connection: rustls between the socket's bytes and ours, without waiting.
+//!
+//! Invariants: plain bytes are given to rustls only when what it encrypted before has left, so that it keeps little; an alert leaves before
+//! the connection ends if the socket takes it. Not here: certificates (`certificates`), who calls when (`layers`).
+
+use std::io::{self, IoSlice, Read as _, Write};
+use std::sync::Arc;
+
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use tracing::debug;
+
+use crate::close::{CloseReason, TransportFailure};
+use crate::counters::Counters;
+
+/// The server's side of TLS.
+pub(crate) struct Tls {
+    connection: ServerConnection,
+    is_open: bool,
+    /// The peer has said that nothing more will come.
+    is_ended: bool,
+}
+
+/// What a call to [`Tls::decrypt`] did.
+pub(crate) struct Decrypted {
+    /// Bytes taken from the input.
+    pub(crate) taken: usize,
+    /// Plain bytes written.
+    pub(crate) plain: usize,
+}
+
+impl Tls {
+    pub(crate) fn new(config: Arc<ServerConfig>) -> Result<Self, CloseReason> {
+        let mut connection = ServerConnection::new(config).map_err(|error| {
+            debug!(%error, "tls not started");
+            CloseReason::Transport(TransportFailure::Tls)
+        })?;
+        // The caller bounds what it gives; a limit here would make it keep parts.
+        connection.set_buffer_limit(None);
+        Ok(Self { connection, is_open: false, is_ended: false })
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whether the peer has said that nothing more will come; the next [`Tls::decrypt`] without plain bytes says so, too.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Whether encrypted bytes wait for the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    /// Decrypts until `input` is used up or `plain` is full.
+    ///
+    /// # Errors
+    /// When the peer broke the protocol, has ended it, or offers nothing that we take. The alert for it waits to be written.
+    pub(crate) fn decrypt(
+        &mut self,
+        mut input: &[u8],
+        plain: &mut [u8],
+        counters: &Counters,
+    ) -> Result<Decrypted, CloseReason> {
+        let all = input.len();
+        let mut filled = self.read_plain(plain);
+        while filled < plain.len() && !input.is_empty() {
+            let taken = self.connection.read_tls(&mut input);
+            let processed = self.connection.process_new_packets();
+            if taken.is_err() || processed.is_err() {
+                let error = processed.err().map(|error| error.to_string());
+                debug!(error, is_handshaking = self.connection.is_handshaking(), "tls failed");
+                return Err(CloseReason::Transport(TransportFailure::Tls));
+            }
+            self.note_opened(counters);
+            filled += self.read_plain(&mut plain[filled..]);
+        }
+        if filled == 0 && self.is_ended {
+            return Err(CloseReason::PeerClosed);
+        }
+        Ok(Decrypted { taken: all - input.len(), plain: filled })
+    }
+
+    fn note_opened(&mut self, counters: &Counters) {
+        if self.is_open || self.connection.is_handshaking() {
+            return;
+        }
+        self.is_open = true;
+        counters.tls_handshakes.add(1);
+        if self.connection.handshake_kind() == Some(HandshakeKind::Resumed) {
+            counters.tls_handshakes_resumed.add(1);
+        }
+    }
+
+    /// Takes out what is decrypted; 0 when nothing is.
+    fn read_plain(&mut self, plain: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < plain.len() {
+            match self.connection.reader().read(&mut plain[filled..]) {
+                Ok(0) => {
+                    self.is_ended = true;
+                    break;
+                }
+                Ok(len) => filled += len,
+                Err(_nothing_there) => break,
+            }
+        }
+        filled
+    }
+
+    /// Encrypts all of `plain`. Neighbours share records.
+    pub(crate) fn encrypt(&mut self, plain: &[IoSlice<'_>]) -> io::Result<()> {
+        let all: usize = plain.iter().map(|slice| slice.len()).sum();
+        let written = self.connection.writer().write_vectored(plain)?;
+        debug_assert_eq!(written, all, "without a limit everything is taken");
+        Ok(())
+    }
+
+    /// Writes encrypted bytes to the socket until none are left or it takes no more.
+    pub(crate) fn flush(&mut self, socket: &mut impl Write) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(socket)?;
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+}

@@ -1,0 +1,212 @@
+//! WebSocket of one connection: the opening handshake, then frames between the layer below and MQTT.
+//!
+//! Invariants: payload is passed on as it comes, no message is collected; of pings that come faster than they can be answered the last is answered.
+//! Not here: the format (`lotmq_websocket`), who calls when (`layers`).
+
+use std::cell::RefCell;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use lotmq_codec::ReasonCode;
+use lotmq_websocket::{
+    Compressor, Decoder, Event, Opcode, Outgoing, Role, accept, put_close, put_header, put_pong,
+};
+use tracing::debug;
+
+use super::listener::{CompressedPlace, Listener};
+use crate::close::{CloseReason, TransportFailure};
+
+/// Where MQTT is. Commands reference §9.2.
+const PATHS: [&str; 2] = ["/mqtt", "/"];
+
+/// What it is called there \[MQTT-6.0.0-4\].
+const SUBPROTOCOL: &str = "mqtt";
+
+thread_local! {
+    static COMPRESSOR: RefCell<Compressor> = RefCell::default();
+}
+
+/// See the module's documentation.
+pub(crate) struct WebSocket {
+    state: State,
+    /// What is to be sent besides MQTT: the answer to the handshake, the close frame at the end.
+    replies: Vec<u8>,
+    /// The answer to the last ping.
+    pong: Vec<u8>,
+    /// Code of the close frame that is the last word, if the peer's behaviour has decided on it.
+    last_word: Option<Option<u16>>,
+    is_ended: bool,
+}
+
+enum State {
+    /// The request as far as it has come.
+    Opening(Vec<u8>),
+    Open(Box<Open>),
+}
+
+struct Open {
+    decoder: Decoder,
+    outgoing: Option<Outgoing>,
+    /// Held as long as messages are compressed.
+    _place: Option<CompressedPlace>,
+}
+
+/// How far a call to [`WebSocket::decode`] came.
+pub(crate) struct Decoded {
+    /// Bytes of the input that are done with.
+    pub(crate) consumed: usize,
+    /// Bytes of MQTT written.
+    pub(crate) len: usize,
+}
+
+impl WebSocket {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Opening(Vec::new()),
+            replies: Vec::new(),
+            pong: Vec::new(),
+            last_word: None,
+            is_ended: false,
+        }
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
+    /// Whether the peer has ended the connection; nothing comes behind what was decoded.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Whether there is something to say besides MQTT.
+    pub(crate) fn has_replies(&self) -> bool {
+        !self.replies.is_empty() || !self.pong.is_empty()
+    }
+
+    /// Takes out what is to be said besides MQTT.
+    pub(crate) fn take_replies(&mut self) -> Vec<u8> {
+        let mut pong = std::mem::take(&mut self.pong);
+        if self.replies.is_empty() {
+            return pong;
+        }
+        self.replies.append(&mut pong);
+        std::mem::take(&mut self.replies)
+    }
+
+    /// Takes bytes from the layer below and puts bytes of MQTT into `target`, until the former are used up or the latter is full.
+    ///
+    /// # Errors
+    /// When the peer broke the protocol. What it is told waits among the replies.
+    pub(crate) fn decode(
+        &mut self,
+        input: &[u8],
+        target: &mut [u8],
+        listener: &Arc<Listener>,
+    ) -> Result<Decoded, CloseReason> {
+        let mut consumed = if self.is_handshaking() { self.open(input, listener)? } else { 0 };
+        let mut len = 0;
+        let State::Open(open) = &mut self.state else { return Ok(Decoded { consumed, len }) };
+        loop {
+            let progress =
+                open.decoder.decode(&input[consumed..], &mut target[len..]).map_err(|violation| {
+                    debug!(%violation, "websocket failed");
+                    self.last_word = Some(Some(violation.code()));
+                    CloseReason::Transport(TransportFailure::WebSocket)
+                })?;
+            consumed += progress.consumed;
+            len += progress.produced;
+            match progress.event {
+                None => return Ok(Decoded { consumed, len }),
+                Some(Event::Ping(payload)) => {
+                    self.pong.clear();
+                    put_pong(&mut self.pong, None, &payload);
+                }
+                Some(Event::Close(code)) => {
+                    self.last_word = Some(code);
+                    self.is_ended = true;
+                }
+            }
+        }
+    }
+
+    /// Goes on with the handshake; how many bytes of `input` belong to it.
+    fn open(&mut self, input: &[u8], listener: &Arc<Listener>) -> Result<usize, CloseReason> {
+        let State::Opening(head) = &mut self.state else { return Ok(0) };
+        let before = head.len();
+        head.extend_from_slice(input);
+        let place = CompressedPlace::take(listener);
+        let accepted = match accept(head, &PATHS, SUBPROTOCOL, place.is_some()) {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return Ok(input.len()),
+            Err(refusal) => {
+                debug!(%refusal, "websocket refused");
+                self.replies = refusal.response;
+                return Err(CloseReason::Transport(TransportFailure::Upgrade));
+            }
+        };
+        let counters = &listener.broker.counters;
+        counters.websocket_upgrades.add(1);
+        self.replies = accepted.response;
+        let deflate = accepted.deflate.as_ref();
+        if deflate.is_some() {
+            counters.websocket_compressed.add(1);
+        }
+        self.state = State::Open(Box::new(Open {
+            decoder: Decoder::new(Role::Server, deflate),
+            outgoing: deflate.map(|params| Outgoing::new(params, Role::Server)),
+            _place: place.filter(|_| deflate.is_some()),
+        }));
+        Ok(accepted.consumed - before)
+    }
+
+    /// Makes one message of `plain` and gives it to `send` in slices.
+    pub(crate) fn encode<R>(
+        &mut self,
+        plain: &[IoSlice<'_>],
+        send: impl FnOnce(&[IoSlice<'_>]) -> R,
+    ) -> Option<R> {
+        let State::Open(open) = &mut self.state else { return None };
+        let mut header = Vec::with_capacity(lotmq_websocket::limits::HEADER_BYTES_MAX);
+        let mut body = Vec::new();
+        let is_compressed = open.outgoing.as_mut().is_some_and(|outgoing| {
+            let parts: Vec<&[u8]> = plain.iter().map(|slice| &**slice).collect();
+            COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(outgoing, &parts, &mut body))
+        });
+        if is_compressed {
+            put_header(&mut header, Opcode::Binary, true, body.len(), None);
+            return Some(send(&[IoSlice::new(&header), IoSlice::new(&body)]));
+        }
+        let len = plain.iter().map(|slice| slice.len()).sum();
+        put_header(&mut header, Opcode::Binary, false, len, None);
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(plain.len() + 1);
+        slices.push(IoSlice::new(&header));
+        slices.extend(plain.iter().map(|slice| IoSlice::new(slice)));
+        Some(send(&slices))
+    }
+
+    /// Says good-bye, behind everything else.
+    pub(crate) fn close(&mut self, reason: &CloseReason) {
+        if matches!(self.state, State::Open(_)) {
+            // Nothing may come behind the close frame.
+            self.pong.clear();
+            put_close(&mut self.replies, None, self.last_word.unwrap_or_else(|| Some(close_code(reason))));
+        }
+    }
+}
+
+/// RFC 6455 §7.4.1.
+fn close_code(reason: &CloseReason) -> u16 {
+    match reason {
+        CloseReason::Disconnected(_) | CloseReason::PeerClosed | CloseReason::TakenOver => 1000,
+        CloseReason::ServerShutdown => 1001,
+        CloseReason::Protocol(ReasonCode::PacketTooLarge) => 1009,
+        CloseReason::Protocol(_) | CloseReason::Transport(_) => 1002,
+        CloseReason::StoreFailed | CloseReason::QueueFull => 1011,
+        CloseReason::NetworkError
+        | CloseReason::ConnectTimeout
+        | CloseReason::Refused
+        | CloseReason::KeepAliveTimeout
+        | CloseReason::Administrative => 1008,
+    }
+}

@@ -1,0 +1,320 @@
+//! MQTT over TLS: our own client, mosquitto's and openssl's against the real listener.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use lotmq_client::{
+    Client, ClientError, ConnectOptions, Connection, Endpoint, ProtocolVersion, Publication, QoS, TlsContext,
+    TlsOptions,
+};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, Program, Signed, WAIT_MAX};
+
+use crate::options;
+
+/// How to start a broker with a TLS listener that shows this certificate.
+fn with_tls(signed: &Signed) -> BrokerOptions {
+    options()
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_PORT", "0")
+        .variable("LOTMQ_LISTENER_MQTTS_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_WSS_PORT", "off")
+}
+
+fn endpoint(broker: &Broker, context: &TlsContext) -> Endpoint {
+    Endpoint::tcp("127.0.0.1", broker.port_of("mqtts")).tls(context)
+}
+
+fn connect(broker: &Broker, context: &TlsContext, client_id: &str) -> Result<Client, ClientError> {
+    Client::connect_at(&endpoint(broker, context), &ConnectOptions::v5(client_id))
+}
+
+#[test]
+fn messages_of_every_size_and_qos_cross_tls_and_plain_tcp() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).start();
+    let context = authority.context();
+    let mut encrypted = connect(&broker, &context, "encrypted").unwrap();
+    let mut plain = broker.connect(&ConnectOptions::v5("plain"));
+    encrypted.subscribe_to("to/encrypted", QoS::ExactlyOnce).unwrap();
+    plain.subscribe_to("to/plain", QoS::ExactlyOnce).unwrap();
+    // Around the size of a record, of a read, of a chunk, and far above the buffers of a socket.
+    for len in [0, 1, 16_383, 16_385, 65_536, 65_537, 200_000, 5_000_000] {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let payload: Vec<u8> = (0..=250).cycle().take(len).collect();
+            let to_plain =
+                encrypted.publish(&Publication::new("to/plain", payload.clone()).qos(qos)).unwrap();
+            assert!(!to_plain.is_failure(), "{to_plain}");
+            assert!(plain.receive(WAIT_MAX).unwrap().unwrap().payload == payload, "{len} to plain");
+            plain.publish(&Publication::new("to/encrypted", payload.clone()).qos(qos)).unwrap();
+            assert!(encrypted.receive(WAIT_MAX).unwrap().unwrap().payload == payload, "{len} to tls");
+        }
+    }
+    assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
+}
+
+#[test]
+fn a_flood_to_an_encrypted_receiver_keeps_its_order() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).start();
+    let mut receiver = connect(&broker, &authority.context(), "receiver").unwrap();
+    receiver.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
+    let mut sender = broker.client("sender");
+    let count = 3_000_u32;
+    for number in 0..count {
+        let mut payload = vec![b'x'; 2_000];
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        sender.send_publish(&Publication::new("flood", payload).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    for number in 0..count {
+        let message = receiver.receive(WAIT_MAX).unwrap().expect("nothing is lost");
+        assert_eq!(message.payload[..4], number.to_be_bytes());
+    }
+}
+
+#[test]
+fn what_comes_with_the_end_of_tls_is_still_read() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).start();
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("last", QoS::AtMostOnce).unwrap();
+    for round in 0..20 {
+        let mut client = connect(&broker, &authority.context(), "short").unwrap();
+        client.send_publish(&Publication::new("last", format!("{round}"))).unwrap();
+        // DISCONNECT, close_notify and FIN right behind it.
+        client.disconnect().unwrap();
+        assert_eq!(watcher.receive(WAIT_MAX).unwrap().unwrap().text(), format!("{round}"));
+    }
+}
+
+#[test]
+fn sessions_are_resumed() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).start();
+    let context = authority.context();
+    // The ticket of TLS 1.3 comes behind the handshake: with the first answer it has been read.
+    connect(&broker, &context, "first").unwrap().disconnect().unwrap();
+    let mut again = connect(&broker, &context, "second").unwrap();
+    assert!(again.connection().is_resumed());
+    assert_eq!(broker.metric("lotmq_tls_handshakes_resumed_total"), Some(1.0));
+}
+
+#[test]
+fn certificates_are_replaced_without_restart_and_bad_ones_are_not() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let signed = old.server("broker");
+    let broker = with_tls(&signed).start();
+    let mut before = connect(&broker, &old.context(), "before").unwrap();
+    let replacement = new.server("broker");
+
+    // A certificate without its key: as in the middle of a replacement.
+    std::fs::copy(&replacement.certificate, &signed.certificate).unwrap();
+    broker.hang_up();
+    broker.log().expect("certificate not replaced; the former one stays");
+    broker.log().expect("does not belong to the certificate");
+    broker.wait_for_metric("lotmq_certificate_reloads_failed_total", 1.0);
+    connect(&broker, &old.context(), "still-old").unwrap();
+
+    std::fs::copy(&replacement.key, &signed.key).unwrap();
+    // Seen by itself as well, without a signal.
+    broker.wait_for_metric("lotmq_certificate_reloads_total", 1.0);
+    connect(&broker, &new.context(), "new").unwrap();
+    let refused = connect(&broker, &old.context(), "old").unwrap_err();
+    assert!(refused.to_string().contains("invalid peer certificate"), "{refused}");
+    before.ping().unwrap();
+}
+
+#[test]
+fn clients_show_certificates_where_they_are_asked_for() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let good = authority.client("device-1");
+    let bad = stranger.client("device-2");
+    let shown = |signed: &Signed| {
+        let options = TlsOptions {
+            certificate: Some(signed.certificate.clone()),
+            key: Some(signed.key.clone()),
+            ..authority.trusted()
+        };
+        TlsContext::new(&options).unwrap()
+    };
+    for (setting, without, with_bad) in
+        [("off", true, true), ("optional", true, false), ("required", false, false)]
+    {
+        let broker = with_tls(&authority.server("broker"))
+            .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+            .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", setting)
+            .start();
+        assert!(connect(&broker, &shown(&good), "good").is_ok(), "{setting}");
+        assert_eq!(connect(&broker, &authority.context(), "none").is_ok(), without, "{setting}");
+        assert_eq!(connect(&broker, &shown(&bad), "bad").is_ok(), with_bad, "{setting}");
+        let refused = f64::from(u8::from(!without) + u8::from(!with_bad));
+        broker.wait_for_metric("lotmq_tls_failures_total", refused);
+    }
+}
+
+#[test]
+fn what_is_not_tls_is_refused_with_an_alert_and_counted() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).start();
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("mqtts"))).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream.write_all(b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab").unwrap();
+    let mut answer = Vec::new();
+    // The end may come as a reset, because what we sent was not all read.
+    let _ = stream.read_to_end(&mut answer);
+    assert_eq!(answer.first(), Some(&21), "a record of type alert: {answer:?}");
+    broker.wait_for_metric("lotmq_tls_failures_total", 1.0);
+    assert_eq!(broker.metric("lotmq_connects_accepted_total"), Some(0.0));
+}
+
+#[test]
+fn stalled_handshakes_end_and_disturb_nobody() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_LISTENER_MQTTS_HANDSHAKE_TIMEOUT_SEC", "1")
+        .variable("LOTMQ_LISTENER_MQTTS_HALF_OPEN", "3")
+        .start();
+    let port = broker.port_of("mqtts");
+    let mut stalled: Vec<TcpStream> =
+        (0..3).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    // A third of a ClientHello.
+    stalled[0].write_all(&[22, 3, 1, 2, 0, 1, 0]).unwrap();
+    broker.wait_for_metric("lotmq_connections_opened_total", 3.0);
+    // All places are taken.
+    assert!(connect(&broker, &authority.context(), "too-many").is_err());
+    broker.wait_for_metric("lotmq_half_open_refused_total", 1.0);
+    // The plain listener has places of its own.
+    broker.client("plain").ping().unwrap();
+    for stream in &mut stalled {
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        let mut end = Vec::new();
+        let _ = stream.read_to_end(&mut end);
+    }
+    broker.wait_for_metric("lotmq_handshake_timeouts_total", 3.0);
+    connect(&broker, &authority.context(), "later").unwrap().ping().unwrap();
+}
+
+#[test]
+fn silence_after_the_handshake_is_a_connect_timeout() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_LISTENER_MQTTS_CONNECT_TIMEOUT_SEC", "1")
+        .start();
+    let endpoint = endpoint(&broker, &authority.context());
+    let mut silent = Connection::open_at(&endpoint, ProtocolVersion::V5, WAIT_MAX).unwrap();
+    assert!(silent.wait_closed(WAIT_MAX).unwrap());
+    assert_eq!(broker.metric("lotmq_connect_timeouts_total"), Some(1.0));
+    assert_eq!(broker.metric("lotmq_handshake_timeouts_total"), Some(0.0));
+}
+
+#[test]
+fn wrong_settings_are_named_at_start() {
+    let authority = Authority::new();
+    let signed = authority.server("broker");
+    let other = authority.server("other");
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let empty = authority.path("empty.pem");
+    std::fs::write(&empty, "no PEM\n").unwrap();
+    let missing = authority.path("missing.pem");
+    for (certificate, key, expected) in [
+        (&missing, &signed.key, format!("cannot read {}: No such file", missing.display())),
+        (&empty, &signed.key, format!("{} holds no certificate in PEM", empty.display())),
+        (
+            &signed.certificate,
+            &empty,
+            format!("{} holds no private key in PEM that is not encrypted", empty.display()),
+        ),
+        (&signed.certificate, &other.key, format!("the key in {} does not belong to", other.key.display())),
+    ] {
+        // The others are opened all the same.
+        let broker = options()
+            .variable("LOTMQ_TLS_CERTIFICATE", &path(certificate))
+            .variable("LOTMQ_TLS_KEY", &path(key))
+            .variable("LOTMQ_LISTENER_WSS_PORT", "off")
+            .start();
+        broker.log().expect(&expected);
+        // Alone it is an error.
+        let failed = options()
+            .listen_as_configured()
+            .variable("LOTMQ_LISTENER_MQTT_PORT", "off")
+            .variable("LOTMQ_TLS_CERTIFICATE", &path(certificate))
+            .variable("LOTMQ_TLS_KEY", &path(key))
+            .fail();
+        assert!(!failed.status.success());
+        assert!(failed.stderr.contains("no listener could be opened"), "{}", failed.stderr);
+    }
+    let failed = options().variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required").fail();
+    assert!(
+        failed.stderr.contains(
+            "`listener.mqtts.client_certificate` is \"required\" (environment \
+             LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE), which needs `tls.client_ca`"
+        ),
+        "{}",
+        failed.stderr
+    );
+}
+
+#[test]
+fn mosquitto_clients_speak_tls() {
+    let authority = Authority::new();
+    let signed = authority.client("mosquitto");
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+        .start();
+    let port = broker.port_of("mqtts").to_string();
+    let (ca, certificate, key) = (authority.file(), signed.certificate, signed.key);
+    let tls = [
+        "-h",
+        "localhost",
+        "-p",
+        &port,
+        "--cafile",
+        ca.to_str().unwrap(),
+        "--cert",
+        certificate.to_str().unwrap(),
+        "--key",
+        key.to_str().unwrap(),
+    ];
+    for version in ["tlsv1.2", "tlsv1.3"] {
+        let publish: Vec<&str> = tls
+            .iter()
+            .copied()
+            .chain(["--tls-version", version, "-t", "t", "-r", "-q", "1", "-m", version])
+            .collect();
+        let Some(published) = Program::run("mosquitto_pub", &publish) else { return };
+        published.output();
+        let subscribe: Vec<&str> = tls
+            .iter()
+            .copied()
+            .chain(["--tls-version", version, "--tls-alpn", "mqtt", "-t", "t", "-C", "1"])
+            .collect();
+        assert_eq!(Program::run("mosquitto_sub", &subscribe).unwrap().output(), version);
+    }
+}
+
+#[test]
+fn openssl_agrees_on_version_protocol_and_resumption() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).variable("LOTMQ_TLS_MIN_VERSION", "1.3").start();
+    let address = broker.listener("mqtts");
+    let ca = authority.file();
+    let session = authority.path("session");
+    let base = ["s_client", "-connect", &address, "-CAfile", ca.to_str().unwrap(), "-verify_return_error"];
+    let run = |more: &[&str], input: &str| {
+        let arguments: Vec<&str> = base.iter().chain(more).copied().collect();
+        Program::start_with_input("openssl", &arguments, input).map(Program::wait)
+    };
+    let Some(refused) = run(&["-tls1_2"], "Q\n") else { return };
+    assert!(refused.stderr.contains("alert protocol version"), "{}", refused.stderr);
+    let other = run(&["-alpn", "h2"], "Q\n").unwrap();
+    assert!(other.stderr.contains("no application protocol"), "{}", other.stderr);
+    let accepted = run(&["-alpn", "mqtt", "-servername", "localhost"], "Q\n").unwrap();
+    assert!(accepted.output().contains("ALPN protocol: mqtt"), "{}", accepted.stdout);
+    // TLS 1.3 gives the ticket behind the handshake, with our first answer at the latest: PINGREQ without CONNECT ends the connection.
+    run(&["-sess_out", session.to_str().unwrap()], "\u{c0}\0").unwrap();
+    if session.exists() {
+        let resumed = run(&["-sess_in", session.to_str().unwrap()], "Q\n").unwrap();
+        assert!(resumed.stdout.contains("Reused, TLSv1.3"), "{}", resumed.stdout);
+    }
+}

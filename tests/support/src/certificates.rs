@@ -1,0 +1,92 @@
+//! Certificates of a test: an authority, and what it signs, as PEM files.
+
+use std::path::{Path, PathBuf};
+
+use lotmq_client::{TlsContext, TlsOptions};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+
+/// An authority with its own folder of files.
+#[derive(Debug)]
+pub struct Authority {
+    folder: tempfile::TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A signed certificate and its key.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// PEM file of the certificate.
+    pub certificate: PathBuf,
+    /// PEM file of the key.
+    pub key: PathBuf,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Authority {
+    /// A new authority, which nobody knows.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "lotmq test authority");
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { folder, issuer: Issuer::new(params, key) }
+    }
+
+    /// PEM file of its own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A certificate for `localhost` and `127.0.0.1`, in files that begin with `name`; written over if they are there.
+    pub fn server(&self, name: &str) -> Signed {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.sign(name, CertificateParams::new(names).unwrap())
+    }
+
+    /// A certificate of a client with this common name.
+    pub fn client(&self, name: &str) -> Signed {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(name, params)
+    }
+
+    /// What a client needs that trusts this authority.
+    pub fn trusted(&self) -> TlsOptions {
+        TlsOptions { authorities: Some(self.file()), ..TlsOptions::default() }
+    }
+
+    /// The same, ready for use.
+    pub fn context(&self) -> TlsContext {
+        TlsContext::new(&self.trusted()).unwrap()
+    }
+
+    fn sign(&self, name: &str, params: CertificateParams) -> Signed {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let signed =
+            Signed { certificate: self.path(&format!("{name}.pem")), key: self.path(&format!("{name}.key")) };
+        write(&signed.key, &key.serialize_pem());
+        write(&signed.certificate, &certificate.pem());
+        signed
+    }
+}
+
+/// Replaces a file as those who know how to do it.
+fn write(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, path).unwrap();
+}
