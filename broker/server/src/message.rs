@@ -83,9 +83,9 @@ impl Message {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 
-    /// Seconds left to live, never more than there are \[MQTT-3.3.2-6\].
+    /// Seconds left to live: those it had less the whole ones that it has waited \[MQTT-3.3.2-6\]. 0 only when it has expired.
     pub(crate) fn expiry_left(&self, now_ms: u64) -> Option<u32> {
-        let left = self.expires_at_ms?.saturating_sub(now_ms) / 1000;
+        let left = self.expires_at_ms?.saturating_sub(now_ms).div_ceil(1000);
         Some(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
@@ -105,4 +105,28 @@ impl Message {
 /// MQTT packets are at most 256 MiB, so every part of one fits 32 bits.
 fn len(value: usize) -> u32 {
     u32::try_from(value).expect("parts of an MQTT packet are shorter than 256 MiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_lives_has_a_second_left() {
+        let parts = MessageParts {
+            topic: "t",
+            properties: &[],
+            payload: b"x",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires_at_ms: Some(12_000),
+        };
+        let message = Message::new(1, parts);
+        for (now_ms, left) in
+            [(10_000, 2), (10_999, 2), (11_000, 1), (11_200, 1), (11_999, 1), (12_000, 0), (13_000, 0)]
+        {
+            assert_eq!(message.expiry_left(now_ms), Some(left), "at {now_ms}");
+            assert_eq!(message.is_expired(now_ms), left == 0, "at {now_ms}");
+        }
+    }
 }
