@@ -56,6 +56,12 @@ impl PlaceArgs {
             let hint = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
             output::note(&format!("warning: environment variable {name} means nothing to lotmq{hint}"));
         }
+        self.read(flags)
+    }
+
+    /// The same without warnings.
+    pub(crate) fn read(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
+        let surroundings = Surroundings::of_process();
         let file = match &self.config {
             Some(path) => Some(ConfigFile::read(path)?),
             None => ConfigFile::read_default(&surroundings)?,

@@ -64,6 +64,12 @@ impl ServeArgs {
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let mut flags = Vec::new();
         if let Some(listen) = self.listen {
+            // The health port follows the MQTT listener's configuration, not this flag, which opens nothing else to the network.
+            let without = self.place.read(Vec::new())?;
+            if without.admin.bind.is_none() && self.health.is_none() {
+                let addresses = without.listener.mqtt.bind.addresses().iter().map(ToString::to_string);
+                flags.push(("--listen", "admin.bind", addresses.collect::<Vec<_>>().join(",")));
+            }
             flags.push(("--listen", "listener.mqtt.bind", listen.ip().to_string()));
             flags.push(("--listen", "listener.mqtt.port", listen.port().to_string()));
         }
@@ -112,5 +118,24 @@ mod tests {
         assert_eq!(config.health_addresses(), ["127.0.0.2:5".parse().unwrap()]);
         assert_eq!(config.anonymous_login(), lotmq_server::config::AnonymousLogin::Off);
         assert_eq!(config.initial_root_password.unwrap().reveal().len(), 20);
+    }
+
+    #[test]
+    fn listen_opens_nothing_but_mqtt() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lotmq.toml");
+        let mut args = ServeArgs { listen: Some("0.0.0.0:7".parse().unwrap()), ..ServeArgs::default() };
+        args.place.config = Some(file.clone());
+        for (text, health) in [
+            ("", ["127.0.0.1:9100", "[::1]:9100"].as_slice()),
+            ("[listener.mqtt]\nbind = \"127.0.0.3\"\n", &["127.0.0.3:9100"]),
+            ("[admin]\nbind = \"127.0.0.4\"\nhealth_port = 5\n", &["127.0.0.4:5"]),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let config = args.config().unwrap();
+            assert_eq!(config.mqtt_addresses(), ["0.0.0.0:7".parse().unwrap()]);
+            let expected: Vec<SocketAddr> = health.iter().map(|address| address.parse().unwrap()).collect();
+            assert_eq!(config.health_addresses(), expected, "{text}");
+        }
     }
 }
