@@ -1,7 +1,8 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs|compile|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|compile|cache|memory|all]`.
 //!
-//! Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
+//! `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
+//! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
 //! What they mean and what they were: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
@@ -15,12 +16,15 @@ mod runs;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name || want == "all");
+    if wanted.first().is_some_and(|first| first == "instructions") {
+        return runs::instructions(&wanted);
+    }
     // First, because what the other figures leave behind would count.
     if is_wanted("memory") {
         memory::figures();
     }
     if is_wanted("runs") {
-        runs::figures();
+        runs::figures(&wanted);
     }
     if is_wanted("compile") {
         deploy::command_to_live();

@@ -21,12 +21,12 @@ use std::{
 
 const ROUNDS: usize = 9;
 
-pub(crate) fn figures() {
+pub(crate) fn figures(wanted: &[String]) {
     let engine = programs::engine(None);
     println!("CPU time of match, run and publish, median of {ROUNDS} rounds (per second and core)");
-    for program in &PROGRAMS {
+    for program in programs_of(wanted) {
         let native = native_runs(program);
-        let instance = instance_runs(&engine, program);
+        let instance = instance_runs(&engine, program, (ROUNDS, clock::thread), 200_000);
         let (inline, given_up) = inline_runs(&engine, program);
         let executor = executor_runs(&engine, program);
         println!(
@@ -37,6 +37,23 @@ pub(crate) fn figures() {
             rate(executor)
         );
     }
+}
+
+/// Nothing but runs, for a tool that counts instructions.
+pub(crate) fn instructions(wanted: &[String]) {
+    let rounds = std::env::var("ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let engine = programs::engine(None);
+    for program in programs_of(wanted) {
+        // Reading the clock ends in a crash under valgrind.
+        instance_runs(&engine, program, (rounds, || Duration::ZERO), 100_000);
+    }
+}
+
+/// The programs that are named, or all.
+fn programs_of(wanted: &[String]) -> Vec<&'static Program> {
+    let named = |program: &&Program| wanted.iter().any(|want| want == program.name);
+    let some: Vec<_> = PROGRAMS.iter().filter(named).collect();
+    if some.is_empty() { PROGRAMS.iter().collect() } else { some }
 }
 
 fn rate(time: Duration) -> String {
@@ -58,22 +75,26 @@ fn native_runs(program: &Program) -> Duration {
     clock::median(&times) / RUNS
 }
 
-fn instance_runs(engine: &Engine, program: &Program) -> Duration {
-    const RUNS: u32 = 200_000;
+fn instance_runs(
+    engine: &Engine,
+    program: &Program,
+    (rounds, clock): (usize, fn() -> Duration),
+    runs: u32,
+) -> Duration {
     let guest = programs::load(engine, &programs::compile(program.source).0);
     let grants = Arc::new(Grants::action());
     let mut instance = guest.instance(Arc::new(programs::Nobody), grants, GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     let filter = program.filter();
-    let times = clock::rounds(ROUNDS, clock::thread, || {
-        for _ in 0..RUNS {
+    let times = clock::rounds(rounds, clock, || {
+        for _ in 0..runs {
             assert!(filter_matches(&filter, program.topic));
             let outcome = instance.run(&program.event(), RunContext::new(DefinitionId(1)), &mut output);
             assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
             assert_eq!(output.effects().count(), program.publishes);
         }
     });
-    clock::median(&times) / RUNS
+    clock::median(&times) / runs
 }
 
 fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
