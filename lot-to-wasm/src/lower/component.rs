@@ -15,7 +15,7 @@ use wasm_encoder::{
 use super::RUNTIME;
 use super::host::Host;
 use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
-use super::module::{Helper, Module};
+use super::module::{self, Helper, Module};
 use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
 use super::{MAIN_IMPORT, RUNTIME_IMPORT};
 
@@ -24,7 +24,8 @@ pub(super) fn standalone(module: &Module, facts: &Facts) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.builder.core_module_raw(None, RUNTIME);
     let main = writer.builder.core_module_raw(None, module.bytes());
-    writer.action(runtime, main, module.host_functions());
+    let core = writer.core(runtime, main, module.host_functions());
+    writer.handler(core.main, &core);
     writer.builder.custom_section(&facts_section(facts));
     writer.builder.finish()
 }
@@ -34,7 +35,9 @@ pub(super) fn shell() -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
     let main = writer.import_module(MAIN_IMPORT, &main_type());
-    writer.action(runtime, main, &Host::ALL);
+    let core = writer.core(runtime, main, &Host::ALL);
+    let entrance = writer.entrance(core.main);
+    writer.handler(entrance, &core);
     writer.builder.finish()
 }
 
@@ -47,6 +50,15 @@ pub(super) fn facts_section(facts: &Facts) -> CustomSection<'static> {
 
 struct Writer {
     builder: ComponentBuilder,
+}
+
+/// The core instances of a component, and what its exports need of them.
+struct Core {
+    /// The Action's instance.
+    main: u32,
+    types: SharedTypes,
+    /// How the exported functions are lifted.
+    options: [CanonicalOption; 3],
 }
 
 /// Component functions of the interface `action-handler`, and the types of its own that they use.
@@ -67,8 +79,8 @@ impl Writer {
         self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Everything between the core modules and the exported interface.
-    fn action(&mut self, runtime: u32, main: u32, host: &[Host]) {
+    /// Instantiates the core modules, with what they import.
+    fn core(&mut self, runtime: u32, main: u32, host: &[Host]) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
         let types = self.shared_types();
         let memory = self.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
@@ -81,7 +93,13 @@ impl Writer {
         );
         let options =
             [CanonicalOption::UTF8, CanonicalOption::Memory(memory), CanonicalOption::Realloc(realloc)];
-        self.handler(main, &types, options);
+        Core { main, types, options }
+    }
+
+    /// An instance with the exports of the Action's instance `main`, of a module that is part of the component.
+    fn entrance(&mut self, main: u32) -> u32 {
+        let module = self.builder.core_module_raw(None, &module::entrance());
+        self.builder.core_instantiate(None, module, [(MAIN_IMPORT, ModuleArg::Instance(main))])
     }
 
     /// Imports the interface `types`; returns the indices of its types.
@@ -124,8 +142,9 @@ impl Writer {
         self.builder.core_instantiate_exports(None, exports)
     }
 
-    /// Lifts the functions of the core instance and exports them as the interface `action-handler`.
-    fn handler(&mut self, main: u32, types: &SharedTypes, options: [CanonicalOption; 3]) {
+    /// Lifts the functions of the core instance `main` and exports them as the interface `action-handler`.
+    fn handler(&mut self, main: u32, core: &Core) {
+        let types = &core.types;
         let own = OwnTypes::define(&mut self.builder);
         let signatures = Signatures {
             message: types.message,
@@ -136,8 +155,8 @@ impl Writer {
         };
         let functions = signatures.define(&mut self.builder);
         let mut lift = |name, index| {
-            let core = self.builder.core_alias_export(None, main, name, ExportKind::Func);
-            self.builder.lift_func(None, core, index, options)
+            let function = self.builder.core_alias_export(None, main, name, ExportKind::Func);
+            self.builder.lift_func(None, function, index, core.options)
         };
         let handler = Handler {
             on_message: lift("on-message", functions.on_message),
