@@ -133,8 +133,8 @@ pub struct OwnedMessage {
     pub qos: Qos,
     /// RETAIN flag with which it arrived.
     pub retain: bool,
-    /// Client Identifier of the publisher; empty for guests and the broker itself.
-    pub client_id: Box<str>,
+    /// Client Identifier of the publisher; empty for guests and the broker itself. Shared with the session, so that it costs no copy.
+    pub client_id: Arc<str>,
 }
 
 impl OwnedMessage {

@@ -126,7 +126,7 @@ impl Turn {
             payload: event.message.payload(),
             qos: qos(parts.qos),
             retain: parts.retain,
-            client_id: event.client_id.as_deref().unwrap_or("").into(),
+            client_id: event.client_id.clone().unwrap_or_default(),
         };
         let event_for_host = OwnedEvent::Message(Arc::new(message));
         if let Err(error) = event.trigger.runner.post(event_for_host, event.hops, 0) {

@@ -136,7 +136,7 @@ fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
             payload: payload.into(),
             qos: Qos::AtMostOnce,
             retain: false,
-            client_id: Box::default(),
+            client_id: Arc::default(),
         })
     };
     match definition.trigger() {
