@@ -79,6 +79,10 @@ pub const MAILBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Runs of one definition before the executor turns to the next one that waits.
 pub const RUNS_PER_TURN_MAX: usize = 64;
 
+/// Events that an executor takes out of a mailbox at once: who posts meanwhile holds its lock most of the time. They do not count against
+/// the mailbox's bounds.
+pub const RUNS_PER_LOCK: usize = 16;
+
 /// Time after which the executor turns to the next definition that waits, even before [`RUNS_PER_TURN_MAX`].
 pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 

@@ -10,10 +10,11 @@ use super::{
 use crate::{
     ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
     RunContext, RunError, RunOutcome, RunOutput, Services, Trap, TrapKind, Value,
-    limits::{HOPS_MAX, SPARE_INSTANCES_MAX},
+    limits::{HOPS_MAX, RUNS_PER_LOCK, SPARE_INSTANCES_MAX},
 };
 use parking_lot::Mutex;
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{
         Arc, Weak,
@@ -79,11 +80,14 @@ pub struct DefinitionMetrics {
     pub slices_expired: u64,
     /// Events that were refused or dropped because the mailbox was full, or with the mailbox.
     pub dropped: u64,
-    /// Events that wait.
+    /// Events that wait, without those that an executor has taken out for the turn under way.
     pub waiting: usize,
     /// Mean time of the runs that were measured; one in eight is. `None` before the first.
     pub mean_run_time: Option<Duration>,
 }
+
+/// No version of a definition's code.
+const CLOSED: u64 = u64::MAX;
 
 /// A loaded definition.
 pub struct Definition {
@@ -94,6 +98,8 @@ pub struct Definition {
     mailbox_options: MailboxOptions,
     after_traps: AfterTraps,
     mailbox: Mutex<Mailbox>,
+    /// [`Mailbox::version`], to be seen without the lock; [`CLOSED`] after the end.
+    version: AtomicU64,
     /// Instances for nested calls, which may overlap with runs and with one another.
     spare: Mutex<Vec<ActionInstance>>,
     executor: Arc<Shared>,
@@ -139,6 +145,7 @@ impl Definition {
             mailbox_options: spec.mailbox,
             after_traps: spec.after_traps,
             mailbox: Mutex::new(Mailbox::new()),
+            version: AtomicU64::new(0),
             spare: Mutex::default(),
             executor,
             figures: Figures::default(),
@@ -242,6 +249,7 @@ impl Definition {
         self.spare.lock().clear();
         let mut mailbox = self.mailbox.lock();
         mailbox.version += 1;
+        self.version.store(mailbox.version, Ordering::Release);
         mailbox.instance = None;
         mailbox.backoff = super::backoff::Backoff::default();
         self.wake(mailbox);
@@ -257,6 +265,7 @@ impl Definition {
     pub fn close(&self) {
         let mut mailbox = self.mailbox.lock();
         mailbox.activity = Activity::Closed;
+        self.version.store(CLOSED, Ordering::Release);
         mailbox.instance = None;
         mailbox.clear();
         drop(mailbox);
@@ -350,13 +359,22 @@ impl Definition {
         (mailbox.instance.take(), mailbox.version)
     }
 
-    /// The next event of the turn; `None` when there is none, or when other code was put in place.
-    pub(super) fn next_job(&self, version: u64) -> Option<Job> {
+    /// Moves the next events of the turn to `jobs`; none when other code was put in place.
+    pub(super) fn take_jobs(&self, version: u64, jobs: &mut VecDeque<Job>) {
         let mut mailbox = self.mailbox.lock();
-        if mailbox.version != version || mailbox.activity != Activity::Running {
-            return None;
+        if mailbox.version == version && mailbox.activity == Activity::Running {
+            jobs.extend(std::iter::from_fn(|| mailbox.pop()).take(RUNS_PER_LOCK));
         }
-        mailbox.pop()
+    }
+
+    /// Whether a run of this version may begin: no other code was put in place, and the definition was not closed.
+    pub(super) fn may_run(&self, version: u64) -> bool {
+        self.version.load(Ordering::Acquire) == version
+    }
+
+    /// Puts back what [`take_jobs`](Self::take_jobs) moved and did not run. A definition that was closed meanwhile counts it as dropped.
+    pub(super) fn put_back(&self, jobs: &mut VecDeque<Job>) {
+        self.mailbox.lock().put_back(jobs);
     }
 
     /// The turn is over: puts the instance back, and the definition into the run queue when there is more to do.

@@ -163,6 +163,18 @@ impl Mailbox {
         Some(job)
     }
 
+    /// Puts events back to the front that were taken from there; they are not refused. After the definition's end they are dropped.
+    pub(crate) fn put_back(&mut self, jobs: &mut VecDeque<Job>) {
+        if matches!(self.activity, Activity::Closed | Activity::Stopped) {
+            self.dropped += jobs.len() as u64;
+            jobs.clear();
+        }
+        while let Some(job) = jobs.pop_back() {
+            self.bytes += job.event.bytes();
+            self.queue.push_front(job);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.dropped += self.queue.len() as u64;
         self.queue = VecDeque::new();
@@ -227,6 +239,23 @@ mod tests {
             assert_eq!(tags(&mut mailbox), expected);
             assert_eq!(mailbox.bytes, 0);
         }
+    }
+
+    #[test]
+    fn what_was_taken_goes_back_to_the_front_or_is_counted() {
+        let mut mailbox = Mailbox::new();
+        for tag in 0..4 {
+            mailbox.push(job(tag), &MailboxOptions::default()).unwrap();
+        }
+        let bytes = mailbox.bytes;
+        let mut taken: VecDeque<Job> = (0..3).filter_map(|_| mailbox.pop()).collect();
+        taken.pop_front();
+        mailbox.put_back(&mut taken);
+        assert_eq!((mailbox.bytes, taken.len()), (bytes / 4 * 3, 0));
+        assert_eq!(tags(&mut mailbox), [1, 2, 3]);
+        mailbox.activity = Activity::Closed;
+        mailbox.put_back(&mut VecDeque::from([job(4)]));
+        assert_eq!((mailbox.len(), mailbox.dropped), (0, 1));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{Definition, FinishedRun, Shared, Sink, queue::Next};
+use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, queue::Next};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
     stack::register_stack,
 };
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -68,17 +69,10 @@ fn run_jobs(
     output: &mut RunOutput,
 ) -> bool {
     let began = Instant::now();
+    let mut taken = Taken { definition, version, jobs: VecDeque::new() };
     for number in 1..=RUNS_PER_TURN_MAX {
-        let Some(job) = definition.next_job(version) else { break };
-        let measured = definition.is_measured().then(Instant::now);
-        let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
-        let outcome = instance.run(&job.event.as_event(), run, output);
-        let timing = definition.account(&outcome, measured);
-        let is_trap = matches!(outcome, RunOutcome::Trapped(_));
-        let finished =
-            FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
-        sink.run_finished(finished, output);
-        if is_trap {
+        let Some(job) = taken.next() else { break };
+        if !run_job(definition, &job, instance, sink, output) {
             return false;
         }
         if number.is_multiple_of(8) && began.elapsed() > TURN_TIME_MAX {
@@ -86,4 +80,48 @@ fn run_jobs(
         }
     }
     true
+}
+
+/// Runs one event. Whether the instance is still good.
+fn run_job(
+    definition: &Arc<Definition>,
+    job: &Job,
+    instance: &mut ActionInstance,
+    sink: &mut dyn Sink,
+    output: &mut RunOutput,
+) -> bool {
+    let measured = definition.is_measured().then(Instant::now);
+    let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
+    let outcome = instance.run(&job.event.as_event(), run, output);
+    let timing = definition.account(&outcome, measured);
+    let is_trap = matches!(outcome, RunOutcome::Trapped(_));
+    let finished =
+        FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
+    sink.run_finished(finished, output);
+    !is_trap
+}
+
+/// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, also when it ends by a panic.
+struct Taken<'a> {
+    definition: &'a Definition,
+    version: u64,
+    jobs: VecDeque<Job>,
+}
+
+impl Taken<'_> {
+    /// The next event; `None` when there is none, or when other code was put in place.
+    fn next(&mut self) -> Option<Job> {
+        if self.jobs.is_empty() {
+            self.definition.take_jobs(self.version, &mut self.jobs);
+        }
+        if self.definition.may_run(self.version) { self.jobs.pop_front() } else { None }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.jobs.is_empty() {
+            self.definition.put_back(&mut self.jobs);
+        }
+    }
 }

@@ -4,12 +4,15 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Seen, Text, executor, message, owned, published, run_once, spec,
 };
 use lotmq_host::{
-    AfterTraps, Definition, DefinitionSpec, DefinitionState, GuestLimits, MailboxOptions, PostError,
-    RunOutcome, TrapKind,
+    AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
+    GuestLimits, MailboxOptions, PostError, RunOutcome, RunOutput, Sink, Trap, TrapKind,
     limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use std::{
-    sync::{Arc, mpsc::Receiver},
+    sync::{
+        Arc, Barrier,
+        mpsc::{self, Receiver, Sender},
+    },
     time::Duration,
 };
 
@@ -167,6 +170,52 @@ fn a_full_mailbox_refuses_and_counts() {
     let posted: Vec<_> = (0..5).map(|tag| slow.post(owned("in", b"x"), 0, tag).is_ok()).collect();
     assert_eq!(posted, [true, true, true, false, false]);
     assert_eq!((slow.metrics().waiting, slow.metrics().dropped), (3, 2));
+}
+
+/// Meets somebody at `barrier` before and after the run with tag 0, and panics at tag 3.
+struct Fragile {
+    seen: Sender<u64>,
+    barrier: Arc<Barrier>,
+}
+
+impl Sink for Fragile {
+    fn run_finished(&mut self, run: FinishedRun<'_>, _output: &RunOutput) {
+        if run.tag == 0 {
+            self.barrier.wait();
+            self.barrier.wait();
+        }
+        assert!(run.tag != 3, "a fault of the broker's own");
+        self.seen.send(run.tag).ok();
+    }
+    fn start_failed(&mut self, _: &Arc<Definition>, trap: &Trap) {
+        panic!("{trap}");
+    }
+    fn turn_finished(&mut self) {}
+}
+
+fn fragile() -> (Executor, Arc<Barrier>, Receiver<u64>) {
+    let (sender, seen) = mpsc::channel();
+    let barrier = Arc::new(Barrier::new(2));
+    let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
+    let sink = |_| -> Box<dyn Sink> { Box::new(Fragile { seen: sender.clone(), barrier: barrier.clone() }) };
+    (Executor::start(options, sink).unwrap(), barrier, seen)
+}
+
+#[test]
+fn a_panic_in_the_broker_loses_one_event_and_keeps_the_order() {
+    let (executor, barrier, seen) = fragile();
+    let definition = executor.add(spec(1, GOOD.guest()));
+    // While the first one is held, the others come together and are taken together.
+    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    barrier.wait();
+    for tag in 1..10 {
+        definition.post(owned("in", b"x"), 0, tag).unwrap();
+    }
+    barrier.wait();
+    for expected in [0, 1, 2, 4, 5, 6, 7, 8, 9] {
+        assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(expected));
+    }
+    assert_eq!((definition.metrics().waiting, definition.metrics().dropped), (0, 0));
 }
 
 #[test]
