@@ -22,6 +22,8 @@ pub struct Activity {
     tick_is_waiting: AtomicBool,
     is_disowned: AtomicBool,
     error: Mutex<Option<Box<ErrorRecord>>>,
+    /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
+    refused: AtomicU64,
     change: Option<Mutex<ChangeMemory>>,
 }
 
@@ -52,10 +54,26 @@ impl Activity {
 
     /// Keeps an error as the last one and counts it. Returns how many there were since the deploy.
     pub fn record_error(&self, action: &str, error: &RunError<'_>, at: Timestamp) -> u64 {
+        self.record_errors(action, error, at, 1)
+    }
+
+    /// Keeps an error as the last one and counts it as so many. Returns how many there were since the deploy.
+    pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         let mut last = self.error.lock();
-        let count = last.as_ref().map_or(0, |before| before.count).saturating_add(1);
+        let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
         *last = Some(Box::new(ErrorRecord::new(action, error, at, count)));
         count
+    }
+
+    /// Counts an event that was not taken. True for the first since [`take_refused`](Self::take_refused): that one is worth a record of its
+    /// own, while a flood of them is not.
+    pub fn note_refused(&self) -> bool {
+        self.refused.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// How many events were not taken since the last call, and begins to count anew.
+    pub fn take_refused(&self) -> u64 {
+        self.refused.swap(0, Ordering::Relaxed)
     }
 
     /// The last error.
@@ -131,6 +149,18 @@ mod tests {
         }
         let last = activity.last_error().unwrap();
         assert_eq!((last.line, last.count), (3, 3));
+    }
+
+    #[test]
+    fn refused_events_are_counted_and_only_the_first_is_told() {
+        let activity = Activity::default();
+        for _ in 0..2 {
+            assert_eq!([(); 3].map(|()| activity.note_refused()), [true, false, false]);
+            assert_eq!(activity.take_refused(), 3);
+        }
+        let error = RunError { code: "MAILBOX_FULL", ..RunError::default() };
+        assert_eq!(activity.record_errors("Hot", &error, at(100), 3), 3);
+        assert_eq!(activity.record_error("Hot", &error, at(100)), 4);
     }
 
     #[test]

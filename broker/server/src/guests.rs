@@ -196,6 +196,7 @@ impl Guests {
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
     for (definition, hops) in changed {
+        records::refused(turn, &definition);
         if let Some(record) = definition.activity.last_error() {
             let topic = format!("{}/Error", definition.sys_topic());
             crate::sys::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);

@@ -185,7 +185,8 @@ fn record(
     records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
 }
 
-/// An event that a mailbox did not take.
+/// An event that a mailbox did not take. Of a flood of them one has a record, and the others are counted together, by
+/// [`records::refused`].
 pub(super) fn not_taken(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -193,18 +194,19 @@ pub(super) fn not_taken(
     error: &PostError,
     message: &Message,
 ) {
+    let counters = &turn.broker.counters;
     let (code, counter) = match error {
-        PostError::TooManyHops { .. } => ("HOP_LIMIT", &turn.broker.counters.hops_exceeded),
-        PostError::Stopped => ("STOPPED", &turn.broker.counters.guest_events_dropped),
-        PostError::Full { .. } | _ => ("MAILBOX_FULL", &turn.broker.counters.guest_events_dropped),
+        PostError::TooManyHops { .. } => ("HOP_LIMIT", &counters.hops_exceeded),
+        PostError::Stopped => (records::STOPPED, &counters.guest_events_dropped),
+        PostError::Full { .. } | _ => (records::MAILBOX_FULL, &counters.guest_events_dropped),
     };
     counter.add(1);
-    let parts = message.parts();
-    let text = error.to_string();
-    let error =
-        RunError { code, message: &text, line: 0, column: 0, topic: parts.topic, payload: parts.payload };
+    let MessageParts { topic, payload, .. } = message.parts();
     // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
-    if !sys::is_system(parts.topic) {
+    let has_record = !sys::is_system(topic)
+        && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused());
+    if has_record {
+        let error = RunError { code, message: &error.to_string(), line: 0, column: 0, topic, payload };
         records::record(turn, tenant, definition, &error, 0);
     }
 }

@@ -13,6 +13,12 @@ use crate::tenant::Tenant;
 /// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
 const CHANGED_MAX: usize = 10_000;
 
+/// Code of an event that a full mailbox did not take.
+pub(super) const MAILBOX_FULL: &str = "MAILBOX_FULL";
+
+/// Code of an event for a definition that was stopped.
+pub(super) const STOPPED: &str = "STOPPED";
+
 /// Notes an error. Its topic follows at most five times a second.
 pub(super) fn record(
     turn: &mut Turn,
@@ -30,6 +36,21 @@ pub(super) fn record(
     } else if changed.len() < CHANGED_MAX {
         changed.push((Arc::clone(definition), hops));
     }
+}
+
+/// Notes together the events that were not taken since the first of them had a record of its own.
+pub(super) fn refused(turn: &Turn, definition: &Definition) {
+    let refused = definition.activity.take_refused().saturating_sub(1);
+    if refused == 0 {
+        return;
+    }
+    turn.broker.counters.guest_errors.add(refused);
+    let is_stopped = definition.activity.last_error().is_some_and(|first| first.code == STOPPED);
+    let message = format!("{refused} more events were not taken");
+    let code = if is_stopped { STOPPED } else { MAILBOX_FULL };
+    let error = RunError { code, message: &message, ..RunError::default() };
+    let now = turn.definitions_now().wall;
+    definition.activity.record_errors(definition.name(), &error, now, refused);
 }
 
 /// The trace of a run.

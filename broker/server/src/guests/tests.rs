@@ -195,3 +195,39 @@ fn a_loop_through_errors_ends() {
     assert_eq!(counters.hops_exceeded.get(), 1);
     running.server.stop();
 }
+
+/// Publishes payloads 1 to `count` to `topic` as fast as they are taken.
+fn flood(running: &Running, topic: &str, count: u32) {
+    let mut sender = running.client("sender");
+    for number in 1..=count {
+        sender.send_publish(&Publication::new(topic, number.to_string())).unwrap();
+    }
+    sender.ping().unwrap();
+}
+
+/// An Action that may take long does not slow its senders down; what its mailbox does not take is counted, and recorded together.
+#[test]
+fn what_a_full_mailbox_does_not_take_is_counted_together() {
+    let running = Running::start("none");
+    deploy(
+        &running,
+        "DEFINE ACTION Slow\nON TOPIC \"in\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} == 99999\n",
+    );
+    flood(&running, "in", 20_000);
+    let counters = &running.server.broker.counters;
+    let dropped = counters.guest_events_dropped.get();
+    assert!(dropped > 1, "the mailbox takes 10,000");
+    let tenant = running.server.broker.tenants.default_tenant();
+    let slow = tenant.guests.registry.read().get(DefinitionKind::Action, "Slow").cloned().unwrap();
+    let mut client = running.client("c");
+    let start = std::time::Instant::now();
+    let recorded = || slow.activity.last_error().map_or(0, |record| record.count);
+    while recorded() < dropped && start.elapsed() < crate::testing::PATIENCE {
+        client.ping().unwrap();
+    }
+    let record = slow.activity.last_error().unwrap();
+    assert_eq!((record.code.as_str(), record.count), ("MAILBOX_FULL", dropped));
+    assert!(record.message.ends_with(" more events were not taken"), "{}", record.message);
+    assert_eq!(counters.guest_errors.get(), dropped);
+    running.server.stop();
+}
