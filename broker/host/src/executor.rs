@@ -14,7 +14,7 @@ mod queue;
 mod worker;
 
 pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Inline};
-pub use mailbox::{AfterTraps, MailboxOptions, PostError, WhenFull};
+pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, limits};
 use parking_lot::Mutex;

@@ -38,7 +38,7 @@ pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
-    FinishedRun, Inline, MailboxOptions, PostError, Sink, WhenFull,
+    FinishedRun, Inline, MailboxOptions, PostError, Posted, Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

@@ -76,6 +76,10 @@ pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of topics and payloads that may wait in one definition's mailbox.
 pub const MAILBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// How many times its bounds a mailbox takes from senders that wait from then on: what each thread's turn had read already, some
+/// 10,000 of the smallest messages.
+pub const HELD_BACK_FACTOR: usize = 8;
+
 /// Runs of one definition before the executor turns to the next one that waits.
 pub const RUNS_PER_TURN_MAX: usize = 64;
 

@@ -60,6 +60,8 @@ pub(crate) struct FanOut {
     pub(crate) receivers: usize,
     /// Whether the turn's batch now holds something that its acknowledgement must wait for.
     pub(crate) is_durable: bool,
+    /// Whether it may start guests.
+    pub(crate) starts_guests: bool,
 }
 
 impl Turn {
@@ -124,9 +126,10 @@ impl Turn {
         let mut is_durable = fan_out.keep(self, tenant);
         is_durable |= fan_out.retain(self, tenant);
         fan_out.tell_guests(self, tenant, &route);
+        let starts_guests = !route.triggers.is_empty();
         self.routes.put_back(tenant, route);
         self.relieve();
-        FanOut { receivers, is_durable }
+        FanOut { receivers, is_durable, starts_guests }
     }
 }
 

@@ -33,8 +33,19 @@ pub(crate) const TOPIC_LEVELS_MAX: usize = 200;
 /// Topics whose routes one thread remembers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
 
-/// Guests that one turn runs on a thread that serves Clients; further ones go to executors, so that a turn stays short.
-pub(crate) const INLINE_RUNS_MAX: usize = 512;
+/// Time that one turn of a thread that serves Clients gives to guests. Others on this thread wait so much longer while somebody floods it;
+/// 4,000 runs of a small Action fit in it.
+pub(crate) const INLINE_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(4);
+
+/// Runs of guests between two looks at the clock, which takes a twentieth of a small run.
+pub(crate) const INLINE_RUNS_PER_CLOCK: usize = 16;
+
+/// Events for guests at which a turn reads no more from Clients whose messages start any: about what [`INLINE_TIME_MAX`] suffices for.
+pub(crate) const GUEST_EVENTS_PER_TURN: usize = 4096;
+
+/// Events for guests that a turn leaves to the next one; beyond, the oldest go to the mailboxes. Above [`GUEST_EVENTS_PER_TURN`] and what one
+/// read adds to it in the smallest packets, so only guests that start many others come here.
+pub(crate) const GUEST_EVENTS_LEFT_MAX: usize = 16_384;
 
 /// How long a thread that serves no Clients waits for a store that is full before it tries again.
 pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);

@@ -38,6 +38,8 @@ pub(crate) struct Open {
     pub(crate) has_exchanges: bool,
     /// What it published last had to be stored: it waits when the disk cannot keep up.
     pub(crate) feeds_store: bool,
+    /// What it published last starts guests: it waits when they cannot keep up.
+    pub(crate) feeds_guests: bool,
 }
 
 impl Open {

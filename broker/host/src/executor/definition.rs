@@ -5,14 +5,14 @@
 
 use super::{
     Shared,
-    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError},
+    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError, Posted},
 };
 use crate::{
     ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
     RunContext, RunError, RunOutcome, RunOutput, Services, Trap, TrapKind, Value,
-    limits::{HOPS_MAX, RUNS_PER_LOCK, SPARE_INSTANCES_MAX},
+    limits::{HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK, SPARE_INSTANCES_MAX},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     fmt,
@@ -20,6 +20,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -166,7 +167,18 @@ impl Definition {
     }
 
     /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).
-    pub fn post(&self, event: OwnedEvent, hops: u8, tag: u64) -> Result<(), PostError> {
+    pub fn post(&self, event: OwnedEvent, hops: u8, tag: u64) -> Result<Posted, PostError> {
+        self.put(Job { event, hops, tag }, false)
+    }
+
+    /// Like [`post`](Self::post) for an event whose sender waits when the mailbox is [crowded](Posted::Crowded): while the definition
+    /// runs, what was under way by then is taken up to [`HELD_BACK_FACTOR`] times the mailbox's bounds.
+    pub fn post_held_back(&self, event: OwnedEvent, hops: u8) -> Result<Posted, PostError> {
+        self.put(Job { event, hops, tag: 0 }, true)
+    }
+
+    fn put(&self, job: Job, sender_waits: bool) -> Result<Posted, PostError> {
+        let hops = job.hops;
         if hops > HOPS_MAX {
             return Err(PostError::TooManyHops { hops });
         }
@@ -174,13 +186,21 @@ impl Definition {
         if matches!(mailbox.activity, Activity::Closed | Activity::Stopped) {
             return Err(PostError::Stopped);
         }
-        mailbox.push(Job { event, hops, tag }, &self.mailbox_options)?;
+        let factor = if sender_waits && mailbox.is_busy() { HELD_BACK_FACTOR } else { 1 };
+        let posted = mailbox.push(job, &self.mailbox_options, factor)?;
         if mailbox.activity == Activity::Idle {
             mailbox.activity = Activity::Ready;
             drop(mailbox);
             self.enqueue();
         }
-        Ok(())
+        Ok(posted)
+    }
+
+    /// Ready when less than a quarter of the mailbox is taken, or when the definition does not run, so that nobody is held up by one that
+    /// pauses. Otherwise the task is woken when that is so.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        let waits = self.mailbox.lock().wait_for_room(&self.mailbox_options, cx.waker());
+        if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
@@ -268,7 +288,7 @@ impl Definition {
         self.version.store(CLOSED, Ordering::Release);
         mailbox.instance = None;
         mailbox.clear();
-        drop(mailbox);
+        self.call_waiters(mailbox);
         self.spare.lock().clear();
     }
 
@@ -387,13 +407,19 @@ impl Definition {
             mailbox.instance = instance;
         }
         self.idle_sweeps.store(0, Ordering::Relaxed);
-        if mailbox.len() == 0 {
-            mailbox.activity = Activity::Idle;
-            return;
+        let has_mail = mailbox.len() > 0;
+        mailbox.activity = if has_mail { Activity::Ready } else { Activity::Idle };
+        self.call_waiters(mailbox);
+        if has_mail {
+            self.enqueue();
         }
-        mailbox.activity = Activity::Ready;
+    }
+
+    /// Ends a change of the mailbox: who waited for room is called when there is some.
+    fn call_waiters(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
+        let waiters = mailbox.take_waiters(&self.mailbox_options);
         drop(mailbox);
-        self.enqueue();
+        waiters.into_iter().for_each(Waker::wake);
     }
 
     /// The turn ended with a trap: the definition pauses, its events wait.
@@ -405,7 +431,7 @@ impl Definition {
         }
         mailbox.activity = mailbox.trapped(now, self.after_traps);
         let activity = mailbox.activity;
-        drop(mailbox);
+        self.call_waiters(mailbox);
         if let Activity::Pausing(until) = activity {
             self.pause(until);
         }
@@ -420,7 +446,7 @@ impl Definition {
             return;
         }
         mailbox.activity = Activity::Pausing(until);
-        drop(mailbox);
+        self.call_waiters(mailbox);
         self.pause(until);
     }
 
@@ -474,7 +500,7 @@ impl Definition {
     }
 
     /// Ends a pause or a stop.
-    fn wake(&self, mut mailbox: parking_lot::MutexGuard<'_, Mailbox>) {
+    fn wake(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
         if !matches!(mailbox.activity, Activity::Pausing(_) | Activity::Stopped) {
             return;
         }

@@ -6,6 +6,7 @@ use super::backoff::Backoff;
 use crate::{ActionInstance, OwnedEvent, limits};
 use std::{
     collections::VecDeque,
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -54,6 +55,15 @@ pub enum AfterTraps {
         /// Within how long.
         within: Duration,
     },
+}
+
+/// That an event was taken, and how it looks behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// There is room for more.
+    Roomy,
+    /// The mailbox is more than half full: who can wait should, see [`Definition::poll_room`](crate::Definition::poll_room).
+    Crowded,
 }
 
 /// Why an event was not taken.
@@ -111,6 +121,8 @@ pub(crate) struct Mailbox {
     pub(crate) version: u64,
     pub(crate) backoff: Backoff,
     pub(crate) dropped: u64,
+    /// Those who wait until there is room.
+    waiters: Vec<Waker>,
     traps: VecDeque<Instant>,
     queue: VecDeque<Job>,
     bytes: usize,
@@ -124,6 +136,7 @@ impl Mailbox {
             version: 0,
             backoff: Backoff::default(),
             dropped: 0,
+            waiters: Vec::new(),
             traps: VecDeque::new(),
             queue: VecDeque::new(),
             bytes: 0,
@@ -134,11 +147,19 @@ impl Mailbox {
         self.queue.len()
     }
 
-    pub(crate) fn push(&mut self, job: Job, options: &MailboxOptions) -> Result<(), PostError> {
+    /// Takes an event while not more than `factor` times what the options say waits.
+    pub(crate) fn push(
+        &mut self,
+        job: Job,
+        options: &MailboxOptions,
+        factor: usize,
+    ) -> Result<Posted, PostError> {
         let bytes = job.event.bytes();
+        let messages_max = options.messages_max.saturating_mul(factor);
+        let bytes_max = options.bytes_max.saturating_mul(factor);
         let fits = |mailbox: &Mailbox| {
-            mailbox.queue.len() < options.messages_max
-                && (mailbox.queue.is_empty() || mailbox.bytes + bytes <= options.bytes_max)
+            mailbox.queue.len() < messages_max
+                && (mailbox.queue.is_empty() || mailbox.bytes + bytes <= bytes_max)
         };
         if options.when_full == WhenFull::DropOldest {
             while !fits(self) && self.pop().is_some() {
@@ -151,7 +172,38 @@ impl Mailbox {
         }
         self.bytes += bytes;
         self.queue.push_back(job);
-        Ok(())
+        Ok(if self.is_filled(options, 2) { Posted::Crowded } else { Posted::Roomy })
+    }
+
+    /// Whether more waits than this part of what may wait.
+    fn is_filled(&self, options: &MailboxOptions, part: usize) -> bool {
+        self.queue.len() > options.messages_max / part || self.bytes > options.bytes_max / part
+    }
+
+    /// Calls `waker` when there is room again. False when there is; also while the definition does not run, so that nobody waits for one
+    /// that pauses or has ended.
+    pub(crate) fn wait_for_room(&mut self, options: &MailboxOptions, waker: &Waker) -> bool {
+        if !self.is_busy() || !self.is_filled(options, 4) {
+            return false;
+        }
+        if !self.waiters.iter().any(|known| known.will_wake(waker)) {
+            self.waiters.push(waker.clone());
+        }
+        true
+    }
+
+    /// Those to be called because there is room, or because the definition does not run any more.
+    pub(crate) fn take_waiters(&mut self, options: &MailboxOptions) -> Vec<Waker> {
+        if self.is_busy() && self.is_filled(options, 4) {
+            Vec::new()
+        } else {
+            std::mem::take(&mut self.waiters)
+        }
+    }
+
+    /// Whether it runs or is about to.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.activity, Activity::Ready | Activity::Running)
     }
 
     pub(crate) fn pop(&mut self) -> Option<Job> {
@@ -229,7 +281,7 @@ mod tests {
         ] {
             let mut mailbox = Mailbox::new();
             for tag in 0..4 {
-                let pushed = mailbox.push(job(tag), &options);
+                let pushed = mailbox.push(job(tag), &options, 1);
                 assert_eq!(
                     pushed.is_ok(),
                     expected.contains(&tag) || options.when_full == WhenFull::DropOldest
@@ -245,7 +297,7 @@ mod tests {
     fn what_was_taken_goes_back_to_the_front_or_is_counted() {
         let mut mailbox = Mailbox::new();
         for tag in 0..4 {
-            mailbox.push(job(tag), &MailboxOptions::default()).unwrap();
+            mailbox.push(job(tag), &MailboxOptions::default(), 1).unwrap();
         }
         let bytes = mailbox.bytes;
         let mut taken: VecDeque<Job> = (0..3).filter_map(|_| mailbox.pop()).collect();
@@ -262,8 +314,8 @@ mod tests {
     fn one_event_always_fits_an_empty_mailbox() {
         let mut mailbox = Mailbox::new();
         assert_eq!(
-            mailbox.push(job(1), &MailboxOptions { bytes_max: 1, ..MailboxOptions::default() }),
-            Ok(())
+            mailbox.push(job(1), &MailboxOptions { bytes_max: 1, ..MailboxOptions::default() }, 1),
+            Ok(Posted::Crowded)
         );
     }
 

@@ -5,14 +5,16 @@ use crate::support::{
 };
 use lotmq_host::{
     AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
-    GuestLimits, MailboxOptions, PostError, RunOutcome, RunOutput, Sink, Trap, TrapKind,
+    GuestLimits, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Sink, Trap, TrapKind,
     limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use std::{
     sync::{
         Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver, Sender},
     },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -172,15 +174,16 @@ fn a_full_mailbox_refuses_and_counts() {
     assert_eq!((slow.metrics().waiting, slow.metrics().dropped), (3, 2));
 }
 
-/// Meets somebody at `barrier` before and after the run with tag 0, and panics at tag 3.
+/// Meets somebody at `barrier` twice when its first run has ended, and panics at tag 3.
 struct Fragile {
     seen: Sender<u64>,
     barrier: Arc<Barrier>,
+    has_met: bool,
 }
 
 impl Sink for Fragile {
     fn run_finished(&mut self, run: FinishedRun<'_>, _output: &RunOutput) {
-        if run.tag == 0 {
+        if !std::mem::replace(&mut self.has_met, true) {
             self.barrier.wait();
             self.barrier.wait();
         }
@@ -197,7 +200,9 @@ fn fragile() -> (Executor, Arc<Barrier>, Receiver<u64>) {
     let (sender, seen) = mpsc::channel();
     let barrier = Arc::new(Barrier::new(2));
     let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
-    let sink = |_| -> Box<dyn Sink> { Box::new(Fragile { seen: sender.clone(), barrier: barrier.clone() }) };
+    let sink = |_| -> Box<dyn Sink> {
+        Box::new(Fragile { seen: sender.clone(), barrier: barrier.clone(), has_met: false })
+    };
     (Executor::start(options, sink).unwrap(), barrier, seen)
 }
 
@@ -216,6 +221,57 @@ fn a_panic_in_the_broker_loses_one_event_and_keeps_the_order() {
         assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(expected));
     }
     assert_eq!((definition.metrics().waiting, definition.metrics().dropped), (0, 0));
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Called(AtomicUsize);
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_crowds_a_mailbox_is_called_when_there_is_room() {
+    let (executor, barrier, seen) = fragile();
+    let mailbox = MailboxOptions { messages_max: 8, ..MailboxOptions::default() };
+    let definition = executor.add(DefinitionSpec { mailbox, ..spec(1, GOOD.guest()) });
+    let called = Arc::new(Called::default());
+    let waker = Waker::from(called.clone());
+    let room = || definition.poll_room(&Context::from_waker(&waker));
+    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    barrier.wait();
+    let posted: Vec<_> = (4..9).map(|tag| definition.post(owned("in", b"x"), 0, tag)).collect();
+    assert_eq!(posted, [Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Crowded].map(Ok));
+    assert_eq!([room(), room()], [Poll::Pending; 2]);
+    for tag in 9..13 {
+        assert_eq!(definition.post_held_back(owned("in", b"x"), 0), Ok(Posted::Crowded), "{tag}");
+    }
+    assert_eq!(definition.post(owned("in", b"x"), 0, 13), Err(PostError::Full { messages: 9 }));
+    assert_eq!(called.0.load(Ordering::Relaxed), 0);
+    barrier.wait();
+    for expected in [0, 4, 5, 6, 7, 8, 0, 0, 0, 0] {
+        assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(expected));
+    }
+    while called.0.load(Ordering::Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!((room(), called.0.load(Ordering::Relaxed)), (Poll::Ready(()), 1));
+}
+
+#[test]
+fn nobody_waits_for_a_definition_that_pauses() {
+    let (executor, seen) = executor(1);
+    let mailbox = MailboxOptions { messages_max: 1, ..MailboxOptions::default() };
+    let guest = Text { on_message: PANIC, ..Text::default() }.guest();
+    let bad = executor.add(DefinitionSpec { mailbox, ..spec(1, guest) });
+    bad.post(owned("in", b"x"), 0, 0).unwrap();
+    seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    until_pausing(&bad);
+    assert_eq!(bad.post(owned("in", b"x"), 0, 1), Ok(Posted::Crowded));
+    assert_eq!(bad.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()));
 }
 
 #[test]
@@ -241,7 +297,7 @@ fn order_holds_and_runs_do_not_overlap_on_many_threads() {
 fn a_message_with_too_many_hops_triggers_nothing() {
     let (executor, seen) = executor(1);
     let definition = executor.add(spec(1, GOOD.guest()));
-    assert_eq!(definition.post(owned("in", b"x"), HOPS_MAX, 1), Ok(()));
+    assert_eq!(definition.post(owned("in", b"x"), HOPS_MAX, 1), Ok(Posted::Roomy));
     assert_eq!(
         definition.post(owned("in", b"x"), HOPS_MAX + 1, 2),
         Err(PostError::TooManyHops { hops: HOPS_MAX + 1 })

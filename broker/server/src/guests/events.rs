@@ -2,35 +2,77 @@
 //!
 //! Definitions that their facts call bounded run at once, on this thread, in a short slice; whatever takes longer, is busy or was not promised to be
 //! short goes to its mailbox and runs on an executor.
+//!
+//! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits for its next turn, behind the sockets of
+//! others, and the Clients whose messages start guests are not read from until nothing is left: so a flood slows its sender down and
+//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::Context;
 
-use lotmq_host::{Event, Inline, Message as GuestMessage, OwnedEvent, OwnedMessage, Qos, RunOutput};
+use hashbrown::HashMap;
+use lotmq_host::{Event, Inline, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput};
+use lotmq_session::Time;
 
 use super::Trigger;
 use super::effects;
 use crate::client::Client;
-use crate::limits::INLINE_RUNS_MAX;
+use crate::clock::Clock;
+use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::message::Message;
+use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct GuestEvents {
-    events: Vec<GuestEvent>,
+    /// In the order in which they are started.
+    events: VecDeque<GuestEvent>,
     /// Kept for its memory.
     output: RunOutput,
-    /// Runs of this turn so far.
-    runs: usize,
+    budget: Budget,
+    /// Events were left when the last turn ended.
+    is_behind: bool,
+    /// Connections that are not read from until nothing is left.
+    waiting: Vec<Arc<Connection>>,
+    /// Definitions whose mailboxes have little room, by the [number](Client::number) of the Client whose messages crowd them.
+    crowded: HashMap<u32, Weak<lotmq_host::Definition>>,
 }
 
 struct GuestEvent {
     tenant: Arc<Tenant>,
     trigger: Arc<Trigger>,
     message: Arc<Message>,
-    client_id: Option<Arc<str>>,
+    source: Option<Arc<Client>>,
     hops: u8,
+}
+
+impl GuestEvent {
+    fn client_id(&self) -> &str {
+        self.source.as_ref().map_or("", |client| &client.client_id)
+    }
+}
+
+/// What one turn spends on guests.
+#[derive(Default)]
+struct Budget {
+    began: Option<Time>,
+    runs: usize,
+    is_spent: bool,
+}
+
+impl Budget {
+    /// Counts a run that is about to begin.
+    fn spend(&mut self, clock: &Clock) {
+        let began = *self.began.get_or_insert_with(|| clock.now());
+        self.runs += 1;
+        if self.runs.is_multiple_of(INLINE_RUNS_PER_CLOCK) {
+            self.is_spent = clock.now() >= began.plus(INLINE_TIME_MAX);
+        }
+    }
 }
 
 impl GuestEvents {
@@ -42,44 +84,89 @@ impl GuestEvents {
         source: Option<&Arc<Client>>,
         hops: u8,
     ) {
-        self.events.push(GuestEvent {
+        self.events.push_back(GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
-            client_id: source.map(|client| Arc::clone(&client.client_id)),
+            source: source.map(Arc::clone),
             hops,
         });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+    /// Whether events were left when the last turn ended.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// A new turn begins.
     pub(crate) fn turn_ended(&mut self) {
-        self.runs = 0;
+        self.budget = Budget::default();
+        self.is_behind = !self.events.is_empty();
+        if !self.is_behind {
+            for connection in self.waiting.drain(..) {
+                connection.is_paused.store(false, Ordering::Relaxed);
+                connection.call_owner();
+            }
+        }
+    }
+
+    /// Whether `connection`, whose Client's messages start guests, has to wait. It is called, or the task of `cx` is woken, when that has
+    /// changed.
+    pub(crate) fn hold_back(
+        &mut self,
+        connection: &Arc<Connection>,
+        client: &Client,
+        cx: &Context<'_>,
+    ) -> bool {
+        if let Some(definition) = self.crowded.get(&client.number) {
+            let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
+            connection.is_paused.store(waits, Ordering::Relaxed);
+            if waits {
+                return true;
+            }
+            self.crowded.remove(&client.number);
+        }
+        let is_full = self.is_behind || self.events.len() >= GUEST_EVENTS_PER_TURN;
+        if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
+            self.waiting.push(Arc::clone(connection));
+        }
+        is_full
     }
 }
 
 impl Turn {
-    /// Starts what this turn's messages trigger. What runs at once adds to the turn, events included.
+    /// Whether [`Turn::start_guests`] has anything to do in this turn.
+    pub(crate) fn has_guests_to_start(&self) -> bool {
+        let is_over = self.guest_events.budget.is_spent && self.serves_clients();
+        !self.guest_events.events.is_empty() && !is_over
+    }
+
+    /// Starts what this turn's messages trigger, until its time is over. What runs at once adds to the turn, events included.
     pub(crate) fn start_guests(&mut self) {
+        // What they trigger comes behind them.
         let mut events = std::mem::take(&mut self.guest_events.events);
-        for event in events.drain(..) {
-            let parts = event.message.parts();
-            if event.trigger.definition.fires(parts.topic, parts.payload) {
+        while !self.guest_events.budget.is_spent
+            && let Some(event) = events.pop_front()
+        {
+            if fires(&event) {
                 self.start_guest(&event);
             }
         }
-        // Runs may have triggered others meanwhile; otherwise the memory serves the next turn.
-        if self.guest_events.events.is_empty() {
-            self.guest_events.events = events;
+        events.append(&mut self.guest_events.events);
+        // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
+        let left_max = if self.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
+        while self.guest_events.budget.is_spent && events.len() > left_max {
+            // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
+            if let Some(event) = events.pop_front().filter(fires) {
+                self.post(&event);
+            }
         }
+        self.guest_events.events = events;
     }
 
     fn start_guest(&mut self, event: &GuestEvent) {
-        if event.trigger.is_bounded && self.guest_events.runs < INLINE_RUNS_MAX {
-            self.guest_events.runs += 1;
+        if event.trigger.is_bounded {
+            self.guest_events.budget.spend(&self.broker.clock);
             if self.run_at_once(event) {
                 return;
             }
@@ -90,7 +177,7 @@ impl Turn {
     /// False when it must be posted instead: nothing of it has happened then.
     fn run_at_once(&mut self, event: &GuestEvent) -> bool {
         let parts = event.message.parts();
-        let client_id = event.client_id.as_deref().unwrap_or("");
+        let client_id = event.client_id();
         let message = GuestMessage {
             topic: parts.topic,
             payload: parts.payload,
@@ -126,13 +213,34 @@ impl Turn {
             payload: event.message.payload(),
             qos: qos(parts.qos),
             retain: parts.retain,
-            client_id: event.client_id.clone().unwrap_or_default(),
+            client_id: event.source.as_ref().map(|client| Arc::clone(&client.client_id)).unwrap_or_default(),
         };
         let event_for_host = OwnedEvent::Message(Arc::new(message));
-        if let Err(error) = event.trigger.runner.post(event_for_host, event.hops, 0) {
-            effects::not_taken(self, &event.tenant, &event.trigger.definition, &error, &event.message);
+        let runner = &event.trigger.runner;
+        let waiting = event.source.as_ref().filter(|_| event.trigger.is_bounded && self.serves_clients());
+        let posted = match waiting {
+            Some(_) => runner.post_held_back(event_for_host, event.hops),
+            None => runner.post(event_for_host, event.hops, 0),
+        };
+        match posted {
+            Ok(Posted::Roomy) => {}
+            Ok(Posted::Crowded) => {
+                // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
+                if let Some(client) = waiting {
+                    self.guest_events.crowded.insert(client.number, Arc::downgrade(runner));
+                }
+            }
+            Err(error) => {
+                effects::not_taken(self, &event.tenant, &event.trigger.definition, &error, &event.message);
+            }
         }
     }
+}
+
+/// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
+fn fires(event: &GuestEvent) -> bool {
+    let parts = event.message.parts();
+    event.trigger.definition.fires(parts.topic, parts.payload)
 }
 
 pub(super) fn qos(qos: lotmq_codec::QoS) -> Qos {

@@ -85,7 +85,7 @@ impl Guests {
         let tag = self.waiting.add(definition.id, sender);
         let taken = runner.definition.post(event(&definition, request), 0, tag);
         let report = match taken {
-            Ok(()) => receiver.recv_timeout(WAIT).map_err(|error| match error {
+            Ok(_) => receiver.recv_timeout(WAIT).map_err(|error| match error {
                 RecvTimeoutError::Timeout => RunActionError::TooLong(name.to_owned()),
                 RecvTimeoutError::Disconnected => RunActionError::Removed(name.to_owned()),
             }),

@@ -198,11 +198,43 @@ fn a_loop_through_errors_ends() {
 
 /// Publishes payloads 1 to `count` to `topic` as fast as they are taken.
 fn flood(running: &Running, topic: &str, count: u32) {
-    let mut sender = running.client("sender");
+    let mut sender = running.client(&format!("sender of {topic}"));
     for number in 1..=count {
         sender.send_publish(&Publication::new(topic, number.to_string())).unwrap();
     }
     sender.ping().unwrap();
+}
+
+/// More than the mailbox takes, and more than a turn runs; from two threads, of which only one at a time can run the Action.
+#[test]
+fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
+    const COUNT: u32 = 12_000;
+    let running = Running::start_with(&[("LOTMQ_BROKER_PLACEMENT", "spread")]);
+    deploy(
+        &running,
+        &format!(
+            "DEFINE ACTION Next\nON TOPIC \"in/+\" DO\n    SET \"last\" WITH \"last/\" + TOPIC POSITION 2\n    \
+             IF NOT PAYLOAD == (GET TOPIC {{last}} AS INT) + 1 THEN\n        \
+             PUBLISH TOPIC \"done\" WITH TOPIC + \" out of order: \" + PAYLOAD\n    KEEP TOPIC {{last}} WITH PAYLOAD\n    \
+             IF PAYLOAD == {COUNT} THEN\n        PUBLISH TOPIC \"done\" WITH \"all\"\n"
+        ),
+    );
+    let mut client = running.client("c");
+    client.subscribe_to("done", QoS::AtMostOnce).unwrap();
+    for topic in ["last/a", "last/b"] {
+        client.publish(&Publication::new(topic, "0").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for topic in ["in/a", "in/b"] {
+            let running = &running;
+            scope.spawn(move || flood(running, topic, COUNT));
+        }
+        // Others are served meanwhile.
+        client.ping().unwrap();
+        assert_eq!([receive(&mut client).1, receive(&mut client).1], ["all", "all"]);
+    });
+    assert_eq!(running.server.broker.counters.guest_events_dropped.get(), 0);
+    running.server.stop();
 }
 
 /// An Action that may take long does not slow its senders down; what its mailbox does not take is counted, and recorded together.

@@ -45,7 +45,7 @@ pub(crate) struct Connection {
     pub(crate) unacknowledged: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
     pub(crate) output_waits: AtomicBool,
-    /// It is not read from until the disk has caught up.
+    /// It is not read from until the disk has caught up, or the guests.
     pub(crate) is_paused: AtomicBool,
     input: Mutex<Input>,
     attention: Attention,
@@ -216,7 +216,7 @@ impl Connection {
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
             return Ok(());
         }
-        if self.must_not_read(input, turn) {
+        if self.must_not_read(input, turn, cx) {
             return Ok(());
         }
         let has_more = self.layers.as_ref().is_some_and(|layers| layers.lock().has_more());
@@ -267,15 +267,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than the disk takes.
+    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than the disk or the guests take.
     ///
-    /// In both cases the owner is called when that has changed.
-    fn must_not_read(self: &Arc<Self>, input: &Input, turn: &mut Turn) -> bool {
+    /// In all cases the owner is called when that has changed.
+    fn must_not_read(self: &Arc<Self>, input: &Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
         let Phase::Open(open) = &input.phase else { return false };
         if self.output_waits.load(Ordering::Acquire) && open.client.is_choked(self) {
             return true;
         }
-        open.feeds_store && turn.wait_for_store(self)
+        (open.feeds_guests && turn.guest_events.hold_back(self, &open.client, cx))
+            || (open.feeds_store && turn.wait_for_store(self))
     }
 
     /// Goes on with a CONNECT whose password has been checked. False while that is not so.

@@ -9,9 +9,9 @@ use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lotmq_session::KeepAliveVerdict;
 use parking_lot::Mutex;
@@ -26,6 +26,9 @@ use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::Placement;
 use crate::limits::SHARD_BUSY_PERMILLE;
+
+/// How long connections, and then guests, may take to end when the broker stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often a shard looks after its timers.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -196,7 +199,18 @@ async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedRe
     for task in [ticker, committer, flusher] {
         task.abort();
     }
-    Turn::with(Turn::flush);
+    flush_the_last(Instant::now() + STOP_TIME_MAX);
+}
+
+/// Writes out what is left, guests included; those that start one another for ever are cut off.
+fn flush_the_last(deadline: Instant) {
+    let mut is_behind = true;
+    while is_behind && Instant::now() < deadline {
+        is_behind = Turn::with(|turn| {
+            turn.flush();
+            turn.guest_events.is_behind()
+        });
+    }
 }
 
 /// Starts the task of every connection that arrives.
@@ -240,14 +254,21 @@ fn start(local: &Arc<Local>, connection: Connection) {
 
 /// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
 async fn flush_turns() {
-    poll_fn(|cx| {
-        Turn::with(|turn| {
-            turn.flush();
-            turn.await_work(cx.waker());
-        });
-        Poll::<()>::Pending
-    })
-    .await;
+    loop {
+        poll_fn(|cx| Turn::with(|turn| flush_turn(turn, cx))).await;
+        // Guests were left to the next turn: others first, sockets that have become ready included.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Ready when there is more to do, without anything having to happen.
+fn flush_turn(turn: &mut Turn, cx: &Context<'_>) -> Poll<()> {
+    turn.flush();
+    if turn.guest_events.is_behind() {
+        return Poll::Ready(());
+    }
+    turn.await_work(cx.waker());
+    Poll::Pending
 }
 
 /// Releases what waited for a commit.
@@ -299,10 +320,8 @@ async fn close_all(local: &Local) {
     for connection in open.iter().filter_map(Weak::upgrade) {
         connection.request_close(CloseReason::ServerShutdown);
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(2);
-    while open.iter().any(|connection| connection.strong_count() > 0)
-        && tokio::time::Instant::now() < deadline
-    {
+    let deadline = Instant::now() + STOP_TIME_MAX;
+    while open.iter().any(|connection| connection.strong_count() > 0) && Instant::now() < deadline {
         tokio::task::yield_now().await;
     }
 }
@@ -310,16 +329,16 @@ async fn close_all(local: &Local) {
 /// The thread's share of work, by its CPU clock.
 struct Load {
     cpu: Duration,
-    wall: std::time::Instant,
+    wall: Instant,
 }
 
 impl Load {
     fn start() -> Self {
-        Self { cpu: thread_cpu(), wall: std::time::Instant::now() }
+        Self { cpu: thread_cpu(), wall: Instant::now() }
     }
 
     fn permille(&mut self) -> u32 {
-        let (cpu, wall) = (thread_cpu(), std::time::Instant::now());
+        let (cpu, wall) = (thread_cpu(), Instant::now());
         let worked = cpu.saturating_sub(self.cpu).as_micros();
         let passed = wall.duration_since(self.wall).as_micros().max(1);
         (self.cpu, self.wall) = (cpu, wall);

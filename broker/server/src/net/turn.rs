@@ -132,6 +132,11 @@ impl Turn {
         self.deadlines.insert(at, Arc::downgrade(connection));
     }
 
+    /// Whether the thread has connections.
+    pub(crate) fn serves_clients(&self) -> bool {
+        self.shard.is_some()
+    }
+
     /// A connection of this thread's shard has ended.
     pub(crate) fn connection_left(&self) {
         if let Some(shard) = &self.shard {
@@ -225,7 +230,7 @@ impl Turn {
 
     fn write_out(&mut self) {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
-        while !self.touched.is_empty() || !self.guest_events.is_empty() || self.has_unsubmitted() {
+        while !self.touched.is_empty() || self.has_guests_to_start() || self.has_unsubmitted() {
             self.start_guests();
             self.deliver();
             self.submit();

@@ -243,6 +243,7 @@ fn accept(
         aliases: None,
         has_exchanges,
         feeds_store: false,
+        feeds_guests: false,
     })
 }
 

@@ -82,6 +82,7 @@ pub(super) fn handle(
     }
     let fan_out = turn.publish(&open.client.tenant, &publication);
     open.feeds_store = fan_out.is_durable;
+    open.feeds_guests = fan_out.starts_guests;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, &received, fan_out, reason);
     Ok(())
