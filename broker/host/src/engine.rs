@@ -12,7 +12,7 @@ pub use pool::{Pool, PoolKind};
 use crate::{
     Guest, LoadError, World,
     cache::CodeCache,
-    functions, inert, limits,
+    functions, heap, inert, limits,
     state::RunState,
     validate::{self, Origin},
 };
@@ -121,6 +121,8 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// Starts the engine: reserves the pool, compiles (or fetches) the core modules, starts the ticker thread.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
+        // Before anything large is allocated: a threshold that has grown does not shrink.
+        heap::keep_little();
         let (engine, pool) = pool::reserve(options, config)?;
         let cache = options.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose()?;
         let mut linker = Linker::new(&engine);

@@ -8,7 +8,6 @@
 
 mod backoff;
 mod definition;
-mod heap;
 mod mailbox;
 mod queue;
 mod worker;
@@ -16,7 +15,7 @@ mod worker;
 pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Inline};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
 
-use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, limits};
+use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use parking_lot::Mutex;
 use queue::RunQueue;
 use std::{
@@ -95,7 +94,6 @@ impl std::fmt::Debug for Executor {
 impl Executor {
     /// Starts the threads; `sink` is called once per thread with its number, from 0.
     pub fn start(options: ExecutorOptions, sink: impl Fn(usize) -> Box<dyn Sink>) -> io::Result<Executor> {
-        heap::keep_little();
         let shared = Arc::new(Shared { queue: RunQueue::default(), warm: Mutex::default(), options });
         let mut executor = Executor { shared, threads: Vec::new() };
         for number in 0..options.threads.max(1) {

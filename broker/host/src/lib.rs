@@ -8,8 +8,7 @@
 //! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what it wrote is in [`RunOutput`].
 //!
 //! Invariants: a guest is never entered again after a trap; runs of one definition never overlap and keep the order of its mailbox; every
-//! bound is in [`limits`]; `unsafe` is only in `cache::native`, `executor::heap` and in generated
-//! bindings.
+//! bound is in [`limits`]; `unsafe` is only in `cache::native`, `heap` and in generated bindings.
 //! Not here: triggers, last values, who may deploy what (`definitions`, `server`).
 
 mod bindings;
@@ -20,6 +19,7 @@ mod functions;
 mod fuzz;
 mod grants;
 mod guest;
+mod heap;
 mod inert;
 mod instance;
 pub mod limits;

@@ -1,8 +1,9 @@
-//! How the C library's heap treats what executors free.
+//! How the C library's heap treats what the engine, executors and checks of passwords free.
 //!
 //! A thousand instances leave some 12 MiB in a thread's heap when they are dropped. By default the library gives such memory back only
 //! beyond a threshold that grows with every large block that was ever freed, up to 64 MiB per thread, and only when a large block is
-//! freed, because small ones are not joined before.
+//! freed, because small ones are not joined before. The same holds for the 19 MiB that a check of a password takes, and for what compiling
+//! the runtime and the shell takes.
 #![allow(
     unsafe_code,
     reason = "the C library has no safe face for this; it saves a quarter of an idle definition's memory"
@@ -20,7 +21,7 @@ const LARGE_BYTES: usize = 128 * 1024;
 
 /// Lets no heap of a thread keep more than 4 MiB of free memory at its end.
 #[cfg(target_env = "gnu")]
-pub(super) fn keep_little() {
+pub(crate) fn keep_little() {
     for option in [libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
         // SAFETY: it sets a number, may be called at any time from any thread, and changes no block that is in use.
         unsafe { libc::mallopt(option, KEPT_BYTES) };
@@ -29,9 +30,9 @@ pub(super) fn keep_little() {
 
 /// Other C libraries decide for themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(super) fn keep_little() {}
+pub(crate) fn keep_little() {}
 
 /// Has this thread's heap join what is free, and give it back.
-pub(super) fn settle() {
+pub(crate) fn settle() {
     drop(black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
 }
