@@ -1,12 +1,13 @@
 //! Starting under bad conditions: each is said in one clear line, and nothing is harmed.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Exited, Program, WAIT_MAX};
+use lotmq_test_support::{BrokerOptions, Exited, Program, WAIT_MAX};
 
 use crate::{LOTMQ, broker, options};
 
@@ -25,6 +26,22 @@ fn a_new_broker_is_healthy_and_lets_root_in() {
     assert_eq!(broker.http("/nothing").status, 404);
     broker.root("root").disconnect().unwrap();
     broker.client("anyone").disconnect().unwrap();
+}
+
+#[test]
+fn as_many_files_may_be_open_as_the_hard_limit_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("few-files");
+    std::fs::write(&script, format!("#!/bin/sh\nulimit -Sn 256\nexec '{LOTMQ}' \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let broker = BrokerOptions::new(script).start();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.process_id())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard, ..] = *line.split_whitespace().collect::<Vec<_>>() else { panic!("{line}") };
+    assert_eq!(soft, hard);
+    assert_ne!(soft, "256");
+    let said = broker.log().expect("open_files=");
+    assert!(hard == "unlimited" || said.ends_with(&format!("open_files={hard}")), "{said}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use clap::Args;
 use lotmq_server::config::{Config, Secret};
 use lotmq_server::{Server, Signals};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config_show::PlaceArgs;
 use crate::connect::random_text;
@@ -44,6 +45,10 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
     log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" });
+    match raise_open_files() {
+        Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
     let new_password = config.initial_root_password.clone().filter(|_| args.secure);
     let is_new = !config.store_path().exists();
     let server = Server::start(&config)?;
@@ -57,6 +62,14 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     output::line("ready")?;
     server.wait(signals);
     Ok(Exit::Success)
+}
+
+/// Raises the soft limit of open files to the hard one; returns it. Each connection is a file, and the usual soft limit of 1,024 is
+/// meant for programs that use `select`.
+fn raise_open_files() -> std::io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 impl ServeArgs {
