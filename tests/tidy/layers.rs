@@ -26,6 +26,10 @@ const LAYERS: [(&str, u8); 15] = [
     ("lotmq-test-support", 4),
 ];
 
+/// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and takes two to three times as long, and one
+/// crate that wants it would switch it on for all.
+const SLOW_FEATURE: &str = "component-model-async";
+
 /// Crates that know nothing of the broker: their only dependencies among ours.
 const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
 
@@ -132,6 +136,22 @@ fn crates_without_io_reach_none() {
         findings.extend(io.map(|package| format!("{name} reaches {package}")));
     }
     assert_none(&findings);
+}
+
+#[test]
+fn no_feature_makes_calls_of_guests_slow() {
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let is_wasmtime = |node: &&Value| {
+        node["id"].as_str().is_some_and(|id| id.contains("#wasmtime@") || id.contains("/wasmtime#"))
+    };
+    let wasmtime: Vec<&Value> = nodes.iter().filter(is_wasmtime).collect();
+    assert_eq!(wasmtime.len(), 1, "one version of the engine");
+    let features = wasmtime[0]["features"].as_array().unwrap();
+    assert!(
+        features.iter().all(|feature| feature != SLOW_FEATURE),
+        "{SLOW_FEATURE} is on: cargo tree -e features -i wasmtime"
+    );
 }
 
 #[test]
