@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("lot-facts", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("lotmq-server", 3),
     ("lotmq", 4),
     ("lotmq-test-support", 4),
+    ("lotmq-bench", 5),
 ];
 
 /// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and takes two to three times as long, and one

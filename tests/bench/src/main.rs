@@ -1,0 +1,35 @@
+//! What Actions cost in a whole broker: `cargo run --release -p lotmq-bench -- [target/release/lotmq,…] [seconds per run] [rounds]`.
+//!
+//! Publishers send to `a/<n>`, subscribers wait at `b/<n>`; an Action carries the messages over. Beside it, in the same interleaved rounds,
+//! the same publishers send straight to `b/<n>`: the pair rate. A fresh broker for each run; one line per case with the medians of messages
+//! per second and per CPU-second of the broker's process. Also: a thousand Actions that do not match, the time from a command to its
+//! Action's first answer, and the resident memory of a thousand. Several programs, separated by commas, are compared in the same rounds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a program for people: a failure is a panic with its place"
+)]
+
+mod case;
+mod deploy;
+mod load;
+
+use std::time::Duration;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
+    let seconds: u64 = arguments.next().map_or(2, |text| text.parse().unwrap());
+    let rounds: usize = arguments.next().map_or(5, |text| text.parse().unwrap());
+    let binaries: Vec<&str> = binary.split(',').collect();
+    case::compare(&binaries, Duration::from_secs(seconds), rounds);
+    for binary in binaries {
+        deploy::figures(binary);
+    }
+}
+
+/// The middle of some figures.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
