@@ -50,8 +50,7 @@ pub(crate) fn figures() {
     while executor.warm_definitions() > 0 {
         thread::sleep(Duration::from_millis(20));
     }
-    thread::sleep(Duration::from_secs(1));
-    let idle = resident();
+    let idle = resident_at_rest();
     let sizes: Vec<u64> =
         fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).collect();
     if let Some(copy) = std::env::var_os("KEEP_CODE") {
@@ -74,6 +73,19 @@ pub(crate) fn figures() {
 
 fn per_action(before: i64, now: i64) -> f64 {
     (now - before) as f64 / COUNT as f64
+}
+
+/// Once nothing is given back any more: a thousand instances are dropped one after the other, by a thread of its own.
+fn resident_at_rest() -> BTreeMap<String, i64> {
+    let mut before = resident();
+    loop {
+        thread::sleep(Duration::from_secs(2));
+        let now = resident();
+        if now.values().sum::<i64>() >= before.values().sum() {
+            return now;
+        }
+        before = now;
+    }
 }
 
 /// KiB that are resident, by kind of mapping.
