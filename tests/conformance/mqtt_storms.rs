@@ -181,3 +181,49 @@ fn connects_and_disconnects_in_storms_leave_nothing_behind() {
     });
     done.store(true, Ordering::Relaxed);
 }
+
+#[test]
+fn members_that_come_and_go_lose_no_message_of_their_group() {
+    let done = watchdog("members");
+    let broker = Arc::new(spread());
+    let mut stays = Peer::clean(&broker, V5, "stays");
+    stays.subscribe("$share/g/s", 1);
+    let stop = Arc::new(AtomicBool::new(false));
+    // They take messages and acknowledge none.
+    let churn: Vec<_> = (0..3)
+        .map(|n| {
+            let (broker, stop) = (Arc::clone(&broker), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let mut peer = Peer::clean(&broker, BOTH[n % 2], &format!("churn{n}"));
+                    // Messages may come before SUBACK.
+                    let subscribe = bytes::subscribe(peer.version, 1, "$share/g/s", 1);
+                    peer.send(&[subscribe.as_slice(), &bytes::PINGREQ].concat());
+                    while peer.next() != "PINGRESP" {}
+                    if n == 0 {
+                        peer.send(&bytes::DISCONNECT);
+                        peer.until_closed();
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut writer = Peer::clean(&broker, V4, "writer");
+    for n in 0..2000_u16 {
+        writer.send(&publish(V4, 1, "s", n + 1, &n.to_string()));
+        if n % 20 == 19 {
+            (0..20).for_each(|_| assert!(writer.next().starts_with("PUBACK")));
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    churn.into_iter().for_each(|churn| churn.join().unwrap());
+    let mut seen = vec![false; 2000];
+    while seen.contains(&false) {
+        let line = stays.next();
+        let (head, n) = line.split_once(": ").unwrap();
+        assert!(!std::mem::replace(&mut seen[n.parse::<usize>().unwrap()], true), "{line} twice");
+        stays.send(&bytes::puback(head.split('#').nth(1).unwrap().parse().unwrap()));
+    }
+    stays.expect_only(&[]);
+    done.store(true, Ordering::Relaxed);
+}

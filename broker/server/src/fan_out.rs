@@ -21,7 +21,7 @@ use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
 use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
-use crate::subscription::{Identifiers, choose};
+use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
@@ -99,8 +99,8 @@ impl Turn {
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let mut fan_out = FanOutOf::new(publication, false);
         let group = route.groups.iter().find(|candidate| candidate.id() == group);
-        if let Some(target) = group.and_then(|group| choose(group, &route.topic)) {
-            fan_out.send(self, &target);
+        if let Some(group) = group {
+            fan_out.send_to_one(self, group, &route.topic);
         }
         fan_out.keep(self, tenant);
         self.routes.put_back(tenant, route);
@@ -120,8 +120,7 @@ impl Turn {
             receivers += usize::from(fan_out.send(self, target));
         }
         for group in &route.groups {
-            let chosen = choose(group, &route.topic);
-            receivers += chosen.map_or(0, |target| usize::from(fan_out.send(self, &target)));
+            receivers += usize::from(fan_out.send_to_one(self, group, &route.topic));
         }
         let mut is_durable = fan_out.keep(self, tenant);
         is_durable |= fan_out.retain(self, tenant);
@@ -149,6 +148,16 @@ impl<'a> FanOutOf<'a> {
     fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
         let (variants, durable) = (Variants::default(), SmallVec::new());
         Self { publication, variants, message: None, durable, is_volatile }
+    }
+
+    /// Adds the message to the items of one member of a group. False where nobody gets it.
+    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, topic: &str) -> bool {
+        let Some(target) = choose(group, topic) else { return false };
+        let is_sent = self.send(turn, &target);
+        if let Some(message) = self.message.filter(|_| is_sent) {
+            turn.messages.sent_by_group(message, target.client.number, group.id());
+        }
+        is_sent
     }
 
     /// Adds the message to a receiver's items. False where it does not get it.

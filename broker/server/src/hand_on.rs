@@ -15,6 +15,7 @@ use crate::limits::HANDED_ON_MAX;
 use crate::message::Message;
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
+use crate::tenant::Tenant;
 
 /// Messages that a session has not delivered for good, oldest first; none where it was a member of no group.
 pub(crate) fn undelivered(state: &ClientState) -> Vec<Arc<Message>> {
@@ -29,8 +30,8 @@ pub(crate) fn undelivered(state: &ClientState) -> Vec<Arc<Message>> {
 
 /// A message and the group that it was for.
 pub(crate) struct Orphan {
-    message: Arc<Message>,
-    group: GroupId,
+    pub(crate) message: Arc<Message>,
+    pub(crate) group: GroupId,
 }
 
 /// Those of `messages` that came by a group. Call while `client` is still a member.
@@ -60,8 +61,8 @@ fn groups_of(client: &Arc<Client>, topic: &str) -> Vec<GroupId> {
     of_client.map(|group| group.id()).collect()
 }
 
-/// Gives each message to another member of its group; without one it is lost. Call when `client` is no member any more.
-pub(crate) fn hand_on(client: &Client, orphans: Vec<Orphan>, turn: &mut Turn) {
+/// Gives each message to a member of its group; without one it is lost. Call when whoever was to get it is no member any more.
+pub(crate) fn hand_on(tenant: &Arc<Tenant>, orphans: Vec<Orphan>, turn: &mut Turn) {
     let lost = orphans.len().saturating_sub(HANDED_ON_MAX);
     turn.broker.counters.queue_full_dropped.add(lost as u64);
     for Orphan { message, group } in orphans.into_iter().take(HANDED_ON_MAX) {
@@ -88,6 +89,6 @@ pub(crate) fn hand_on(client: &Client, orphans: Vec<Orphan>, turn: &mut Turn) {
             source: None,
             hops: 0,
         };
-        turn.publish_to_group(&client.tenant, &publication, group);
+        turn.publish_to_group(tenant, &publication, group);
     }
 }

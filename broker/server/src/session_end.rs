@@ -115,7 +115,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     for filter in subscriptions.filters() {
         client.tenant.unsubscribe(client, filter);
     }
-    hand_on::hand_on(client, orphans, turn);
+    hand_on::hand_on(&client.tenant, orphans, turn);
     turn.broker.numbers.give_back(client.number);
     if let Some(will) = will {
         publish_will(client, &will, turn);

@@ -406,6 +406,11 @@ impl Delivery {
         turn: &mut Surroundings<'_>,
     ) {
         if state.is_over {
+            for item in items.iter() {
+                if let Item::Tracked { message, .. } = item {
+                    turn.messages.orphan(*message, client, turn.arena);
+                }
+            }
             return;
         }
         for item in items.iter() {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
+use lotmq_router::GroupId;
 use lotmq_session::{Time, TimerWheel};
 use lotmq_store::{Batch, MessageId, StoreError, Ticket};
 
@@ -30,10 +31,12 @@ use crate::client::{Client, Wire};
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::guests::GuestEvents;
+use crate::hand_on::{Orphan, hand_on};
 use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
+use crate::tenant::Tenant;
 
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
@@ -233,6 +236,9 @@ impl Turn {
         while !self.touched.is_empty() || self.has_guests_to_start() || self.has_unsubmitted() {
             self.start_guests();
             self.deliver();
+            for (tenant, orphan) in std::mem::take(&mut self.messages.orphaned) {
+                hand_on(&tenant, vec![orphan], self);
+            }
             self.submit();
         }
         // Tried again when the store has committed something.
@@ -355,7 +361,13 @@ impl Turn {
 
 /// The messages of this turn that someone may have to keep.
 #[derive(Default)]
-pub(crate) struct Messages(Vec<TurnMessage>);
+pub(crate) struct Messages {
+    all: Vec<TurnMessage>,
+    /// Which message goes to which Client, by its number, as a member of a group.
+    by_group: Vec<(u32, u32, GroupId)>,
+    /// Messages of groups whose receiver was gone when they were delivered.
+    orphaned: Vec<(Arc<Tenant>, Orphan)>,
+}
 
 /// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
 pub(crate) struct TurnMessage {
@@ -370,13 +382,30 @@ pub(crate) struct TurnMessage {
 
 impl Messages {
     pub(crate) fn push(&mut self, message: TurnMessage) -> u32 {
-        self.0.push(message);
-        u32::try_from(self.0.len() - 1).expect("a turn has fewer messages than bytes")
+        self.all.push(message);
+        u32::try_from(self.all.len() - 1).expect("a turn has fewer messages than bytes")
+    }
+
+    /// Notes that a Client gets a message as a member of a group.
+    pub(crate) fn sent_by_group(&mut self, index: u32, client: u32, group: GroupId) {
+        self.by_group.push((index, client, group));
+    }
+
+    /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
+    pub(crate) fn orphan(&mut self, index: u32, client: &Client, arena: &Arena) {
+        let is_it =
+            |(message, member, _): &(u32, u32, GroupId)| (*message, *member) == (index, client.number);
+        if let Some(at) = self.by_group.iter().position(is_it) {
+            // Each copy has its own group.
+            let (.., group) = self.by_group.swap_remove(at);
+            let message = Arc::clone(self.shared(index, arena));
+            self.orphaned.push((Arc::clone(&client.tenant), Orphan { message, group }));
+        }
     }
 
     /// The owned form of a message, copied out of the arena the first time.
     pub(crate) fn shared(&mut self, index: u32, arena: &Arena) -> &Arc<Message> {
-        let message = &mut self.0[index as usize];
+        let message = &mut self.all[index as usize];
         message.shared.get_or_insert_with(|| {
             let parts = MessageParts {
                 topic: std::str::from_utf8(arena.get(message.topic))
@@ -393,17 +422,18 @@ impl Messages {
 
     /// The number in the store, for a message that is stored.
     pub(crate) fn stored_id(&self, index: u32) -> Option<MessageId> {
-        let shared = self.0[index as usize].shared.as_ref()?;
+        let shared = self.all[index as usize].shared.as_ref()?;
         (shared.id != 0).then_some(MessageId(shared.id))
     }
 
     /// Sets the owned form of a message that was made before, as for a durable one.
     pub(crate) fn set_shared(&mut self, index: u32, shared: Arc<Message>) {
-        self.0[index as usize].shared = Some(shared);
+        self.all[index as usize].shared = Some(shared);
     }
 
     fn clear(&mut self) {
-        self.0.clear();
+        self.all.clear();
+        self.by_group.clear();
     }
 }
 
