@@ -1,7 +1,7 @@
 //! DISCONNECT: what comes behind it, and what the broker says when it ends (checklist 4).
 
 use crate::bytes::{self, BOTH, packet, publish, subscribe};
-use crate::{Peer, V4, V5, broker};
+use crate::{Connect, Peer, V4, V5, broker};
 
 /// A Client that goes on sending, and does not close: violates [MQTT-3.14.4-1, -2], [3.1.1: MQTT-3.14.4-1, -2].
 #[test]
@@ -36,4 +36,21 @@ fn a_broker_that_stops_says_so() {
     broker.stop();
     let told = peers.each_mut().map(Peer::until_closed);
     assert_eq!(told, [vec![], vec!["DISCONNECT 8B".to_owned()]]);
+}
+
+/// The same for the owner of an account that has changed; the Will tells of his end [MQTT-3.1.2-8], [3.1.1: MQTT-3.1.2-8].
+#[test]
+fn who_has_lost_his_account_is_told_and_closed() {
+    let broker = broker();
+    broker.command_ok("-addUser bob s3cret");
+    let mut watcher = Peer::clean(&broker, V4, "watcher");
+    watcher.subscribe("will", 0);
+    let mut peers = BOTH.map(|version| {
+        let connect = Connect::new(version, &format!("{version:?}")).user("bob", "s3cret");
+        Peer::join(&broker, &connect.will("will", "gone", 0, false))
+    });
+    broker.command_ok("-changeUserPassword bob n3w");
+    let told = peers.each_mut().map(Peer::until_closed);
+    assert_eq!(told, [vec![], vec!["DISCONNECT 98".to_owned()]]);
+    watcher.expect(&["PUBLISH will q0: gone", "PUBLISH will q0: gone"]);
 }

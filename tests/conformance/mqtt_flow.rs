@@ -24,6 +24,8 @@ fn never_more_than_the_clients_receive_maximum_is_in_flight() {
         // Everything else goes on with the window full [MQTT-4.9.0-3].
         reader.expect_only(&[]);
         reader.subscribe("other", 0);
+        writer.publish(0, "other", "not counted");
+        reader.expect_only(&["PUBLISH other q0: not counted"]);
         for n in 0..9 {
             let line = in_flight.remove(0);
             assert!(line.ends_with(&format!(": {n}")), "{line}");

@@ -42,13 +42,6 @@ fn statements() -> Vec<Statement> {
     read(&std::fs::read_to_string(root().join("tests/conformance/statements.tsv")).unwrap()).unwrap()
 }
 
-/// Whether the broker has a WebSocket transport, so that its statements want tests.
-fn has_websocket() -> bool {
-    ["conformance/mqtt_websocket.rs", "e2e/websocket.rs"]
-        .iter()
-        .any(|file| root().join("tests").join(file).exists())
-}
-
 fn coverage<'a>(sources: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Covered {
     let mut covered = Covered::new();
     for (path, text) in sources {
@@ -75,10 +68,10 @@ fn module(path: &Path) -> String {
 }
 
 /// What lacks a test.
-fn gaps(statements: &[Statement], covered: &Covered, has_websocket: bool) -> Vec<String> {
+fn gaps(statements: &[Statement], covered: &Covered) -> Vec<String> {
     let none = Coverage::default();
     let mut found = Vec::new();
-    for statement in statements.iter().filter(|statement| statement.wants_tests(has_websocket)) {
+    for statement in statements.iter().filter(|statement| statement.wants_tests()) {
         let coverage = covered.get(&statement.id).unwrap_or(&none);
         let Statement { id, text, .. } = statement;
         if statement.binds_server() && coverage.tests.is_empty() {
@@ -126,7 +119,7 @@ fn texts(sources: &[Source]) -> Vec<(&Path, &str)> {
 #[test]
 fn every_statement_for_a_server_has_its_tests() {
     let sources = cited_sources();
-    assert_none(&gaps(&statements(), &coverage(texts(&sources)), has_websocket()));
+    assert_none(&gaps(&statements(), &coverage(texts(&sources))));
 }
 
 #[test]
@@ -162,7 +155,6 @@ fn gaps_are_found() {
         5.0\tMQTT-1.0.0-6\tclient\twire\tyes\tcited, where only a violation counts\n\
         5.0\tMQTT-1.0.0-7\tclient\t-\tno\tnothing for us\n\
         5.0\tMQTT-1.0.0-8\tserver\tuntestable\tno\tnobody can\tbecause\n\
-        5.0\tMQTT-1.0.0-9\tserver\twebsocket\tno\tlater\n\
         5.0\tMQTT-1.0.0-10\tserver\twire\tno\tcited in a unit test\n\
         3.1.1\tMQTT-1.0.0-1\tserver\twire\tno\tcited for the other version only\n";
     let source = "//! [MQTT-1.0.0-2] in a module's docs does not count.\n\
@@ -184,10 +176,7 @@ fn gaps_are_found() {
         "no test cites 3.1.1: MQTT-1.0.0-1: cited for the other version only",
         "no test through a socket cites 3.1.1: MQTT-1.0.0-1: cited for the other version only",
     ];
-    assert_eq!(gaps(&statements, &covered, false), expected);
-    let with_websocket = gaps(&statements, &covered, true);
-    assert_eq!(with_websocket.len(), expected.len() + 1);
-    assert!(with_websocket.contains(&"no test cites MQTT-1.0.0-9: later".to_owned()));
+    assert_eq!(gaps(&statements, &covered), expected);
     let stranger = [(path, "// \\[MQTT-1.0.0-11\\] \\[3.1.1: MQTT-1.0.0-2\\] [MQTT-1.0.0-1]")];
     let expected = ["MQTT-1.0.0-11", "3.1.1: MQTT-1.0.0-2"]
         .map(|id| format!("tests/conformance/made_up.rs: there is no {id}"));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::statement::{Check, Statement, Version};
-use super::{Coverage, Covered, cited_sources, coverage, has_websocket, statements, texts};
+use super::{Coverage, Covered, cited_sources, coverage, statements, texts};
 
 const HEAD: &str = "<!-- generated from tests/conformance/statements.tsv and the tests that cite it; `UPDATE=1 cargo test -p tidy` -->
 
@@ -13,8 +13,8 @@ const HEAD: &str = "<!-- generated from tests/conformance/statements.tsv and the
 Every normative statement of MQTT 5.0 and MQTT 3.1.1, whose duty it is, and which tests show that lotmq keeps it. The statements are told in our own words; the standards are at
 <https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html> and <https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html>. *Either* means whoever sends or receives the packet.
 
-A test is named by its file and function: `mqtt_connect::…` is in `tests/conformance/mqtt_connect.rs`, where a raw client talks to the real broker through a socket; `codec/refused::…`
-in `broker/codec/tests/codec/refused.rs`; the others likewise. The tests behind *violated in* break the rule as a client could and check what the broker does. A dash stands where only
+A test is named by its file and function: `mqtt_connect::…` is in `tests/conformance/mqtt_connect.rs`, where a raw client talks to the real broker through a socket; `e2e/websocket::…`
+in `tests/e2e/websocket.rs`; `codec/refused::…` in `broker/codec/tests/codec/refused.rs`; the others likewise. The tests behind *violated in* break the rule as a client could and check what the broker does. A dash stands where only
 clients have something to do and a server cannot see whether they do it. `cargo test -p tidy` fails when a statement that binds a server has no test.
 ";
 
@@ -50,9 +50,6 @@ fn untestable(page: &mut String, statements: &[Statement]) {
             statement.note.as_deref().unwrap_or_default()
         )
         .unwrap();
-    }
-    if !has_websocket() {
-        page.push_str("- Chapter 6 of both: the broker has no WebSocket transport yet.\n");
     }
 }
 

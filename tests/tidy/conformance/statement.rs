@@ -1,7 +1,7 @@
 //! The table of statements: one row each, columns between tabs.
 //!
 //! `version`, `id`, whose `duty` it is (`server`, `client`, `both`, or `either` for whoever sends or receives), how we `test` it (`wire`: through a
-//! socket; `unit`; `websocket`: through that transport; `untestable`; `-`: a Client's duty whose breach a server cannot see), whether a Client can
+//! socket; `unit`; `untestable`; `-`: a Client's duty whose breach a server cannot see), whether a Client can
 //! commit a `violation` that the server answers, what the `statement` says in our words, and a `note`.
 
 use std::fmt;
@@ -39,7 +39,6 @@ impl fmt::Display for Id {
 pub(super) enum Check {
     Wire,
     Unit,
-    Websocket,
     Untestable,
     NotOurs,
 }
@@ -59,12 +58,8 @@ impl Statement {
         self.duty != "client"
     }
 
-    pub(super) fn wants_tests(&self, has_websocket: bool) -> bool {
-        match self.check {
-            Check::Wire | Check::Unit => true,
-            Check::Websocket => has_websocket,
-            Check::Untestable | Check::NotOurs => false,
-        }
+    pub(super) fn wants_tests(&self) -> bool {
+        matches!(self.check, Check::Wire | Check::Unit)
     }
 }
 
@@ -87,7 +82,6 @@ fn row(line: &str) -> Option<Statement> {
     let check = match check {
         "wire" => Check::Wire,
         "unit" => Check::Unit,
-        "websocket" => Check::Websocket,
         "untestable" => Check::Untestable,
         "-" if duty == "client" => Check::NotOurs,
         _ => return None,
