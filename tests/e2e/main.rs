@@ -13,12 +13,14 @@ mod durability;
 mod ecosystem;
 mod metrics;
 mod modules;
+mod proxy_protocol;
 mod slow_client;
 mod start;
 mod store_tools;
 mod system_topics;
 mod tls;
 mod transport;
+mod unix_socket;
 mod websocket;
 
 use lotmq_test_support::{Broker, BrokerOptions};

@@ -45,6 +45,8 @@ pub(crate) enum CloseReason {
 pub(crate) enum TransportFailure {
     /// A handshake did not end in time.
     HandshakeTimeout,
+    /// The connection did not begin with a header of the PROXY protocol, where one is wanted.
+    ProxyHeader,
     /// The TLS handshake failed, or a record was damaged.
     Tls,
     /// The opening handshake of WebSocket was refused.
@@ -90,6 +92,7 @@ impl CloseReason {
             Self::PeerClosed | Self::NetworkError => "network-error",
             Self::ConnectTimeout => "connect-timeout",
             Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
+            Self::Transport(TransportFailure::ProxyHeader) => "proxy-header-missing",
             Self::Transport(TransportFailure::Tls) => "tls-failed",
             Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
             Self::Transport(TransportFailure::WebSocket) => "websocket-failed",

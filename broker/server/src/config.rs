@@ -49,14 +49,15 @@ pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
-    ClientCertificate, Listener, ListenerPlan, MqttListener, MqttsListener, WsListener, WssListener,
+    ClientCertificate, Listener, ListenerPlan, MqttListener, MqttsListener, UnixListener, UnixSocket,
+    WsListener, WssListener,
 };
 pub use log::Log;
 pub use lot::{Lot, LotCache};
 pub use origin::Origin;
 pub use overlay::Overlay;
 pub use reference::markdown;
-pub use setting::{BindAddresses, Port, Secret};
+pub use setting::{BindAddresses, FileMode, Port, Secret};
 pub use store::{Durability, Store};
 pub use sys::Sys;
 pub use tls::{Tls, TlsVersion};

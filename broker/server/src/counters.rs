@@ -46,6 +46,10 @@ counters! {
     half_open_refused;
     /// Connections closed because a handshake before MQTT did not end in time.
     handshake_timeouts;
+    /// Headers of the PROXY protocol read.
+    proxy_headers;
+    /// Connections closed because they did not begin with a header of the PROXY protocol where one is wanted.
+    proxy_headers_missing;
     /// TLS handshakes that succeeded.
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.
@@ -125,6 +129,7 @@ impl Counters {
             CloseReason::ConnectTimeout => self.connect_timeouts.add(1),
             CloseReason::Refused => self.connects_refused.add(1),
             CloseReason::Transport(TransportFailure::HandshakeTimeout) => self.handshake_timeouts.add(1),
+            CloseReason::Transport(TransportFailure::ProxyHeader) => self.proxy_headers_missing.add(1),
             CloseReason::Transport(TransportFailure::Tls) => self.tls_failures.add(1),
             CloseReason::Transport(TransportFailure::Upgrade) => self.websocket_refused.add(1),
             CloseReason::Transport(TransportFailure::WebSocket) => self.websocket_failures.add(1),

@@ -50,4 +50,6 @@ mod will;
 #[doc(hidden)]
 pub use command::fuzz_command;
 pub use net::listener::ListenAddress;
+#[doc(hidden)]
+pub use net::proxy::fuzz_proxy;
 pub use server::{Server, Signals, StartError};

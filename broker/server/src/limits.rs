@@ -57,6 +57,9 @@ pub(crate) const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_se
 /// full records of TLS.
 pub(crate) const WRAPPED_CHUNK_BYTES: usize = 64 << 10;
 
+/// Bytes of a header of the PROXY protocol. Version 1 has at most 107; with all extensions that clouds add, version 2 has some hundred.
+pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes of a file with certificates or a key: a chain has 10 KiB, the authorities of a whole system 200 KiB.
 pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 << 20;
 

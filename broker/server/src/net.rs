@@ -10,6 +10,7 @@ pub(crate) mod outbound;
 pub(crate) mod output;
 pub(crate) mod peer;
 pub(crate) mod piece;
+pub(crate) mod proxy;
 pub(crate) mod shard;
 pub(crate) mod socket;
 pub(crate) mod tls;

@@ -181,6 +181,7 @@ impl Server {
             half_open_max: plan.half_open_max,
             half_open: AtomicU32::new(0),
             tls,
+            proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
             compressed_max: plan.websocket.unwrap_or(0),
             compressed: AtomicU32::new(0),
@@ -188,16 +189,24 @@ impl Server {
     }
 
     fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, refused: &mut Vec<String>) {
-        for &address in &plan.addresses {
+        let network = plan.addresses.iter().map(|&address| {
             let opened = listener::bind(address).map(ListeningSocket::Tcp);
-            match opened.and_then(|socket| Ok((socket.address()?, socket))) {
+            opened.map_err(|error| listener::refusal(address, &error))
+        });
+        let unix = plan.unix.iter().map(|unix| {
+            let opened = listener::bind_unix(&unix.path, unix.mode);
+            opened.map_err(|error| listener::unix_refusal(&unix.path, &error))
+        });
+        for opened in network.chain(unix) {
+            let opened =
+                opened.and_then(|socket| Ok((socket.address().map_err(|error| error.to_string())?, socket)));
+            match opened {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
                     self.broker.shards[0].listen(Arc::clone(listener), socket);
                 }
                 Err(reason) => {
-                    let reason = listener::refusal(address, &reason);
-                    error!(listener = listener.name, %address, reason, "listener not opened");
+                    error!(listener = listener.name, reason, "listener not opened");
                     refused.push(reason);
                 }
             }

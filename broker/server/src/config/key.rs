@@ -26,12 +26,13 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 14] = [
+    let sections: [&'static [Key]; 15] = [
         broker::KEYS,
         listener::mqtt::KEYS,
         listener::mqtts::KEYS,
         listener::ws::KEYS,
         listener::wss::KEYS,
+        listener::unix::KEYS,
         tls::KEYS,
         auth::KEYS,
         log::KEYS,

@@ -1,6 +1,7 @@
 //! Sections `[listener.<name>]`: where clients connect.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::Config;
 use super::setting::words;
@@ -17,6 +18,8 @@ pub struct Listener {
     pub ws: WsListener,
     /// WebSocket over TLS.
     pub wss: WssListener,
+    /// Unix socket.
+    pub unix: UnixListener,
 }
 
 /// Declares the section of a listener on a TCP port: what all of them have, then what it has alone.
@@ -34,6 +37,9 @@ macro_rules! listener {
                 port: $crate::config::setting::Port = $crate::config::setting::Port::Number($port), json $json;
                 /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
                 bind: $crate::config::setting::BindAddresses = $crate::config::setting::BindAddresses::loopback(), json $bind;
+                /// Whether every connection begins with a header of the PROXY protocol (version 1 or 2), as load balancers send it. Only for ports that
+                /// nobody else can reach: whoever connects may claim any address.
+                proxy_protocol: bool = false;
                 /// Time in seconds from the connection to CONNECT, all handshakes included; that of `[limits]` until it is set.
                 connect_timeout_sec: Option<u32> = None, range 1..=3_600;
                 /// Connections that may be without CONNECT at once; more are closed at once. That of `[limits]` until it is set.
@@ -50,11 +56,13 @@ use listener;
 
 pub(in crate::config) mod mqtt;
 pub(in crate::config) mod mqtts;
+pub(in crate::config) mod unix;
 pub(in crate::config) mod ws;
 pub(in crate::config) mod wss;
 
 pub use mqtt::MqttListener;
 pub use mqtts::MqttsListener;
+pub use unix::UnixListener;
 pub use ws::WsListener;
 pub use wss::WssListener;
 
@@ -78,6 +86,10 @@ pub struct ListenerPlan {
     pub name: &'static str,
     /// Where; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
+    /// Present for a Unix socket, which has no addresses.
+    pub unix: Option<UnixSocket>,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Present for TLS: who must show a certificate.
     pub tls: Option<ClientCertificate>,
     /// Present for WebSocket: most clients for which messages are compressed.
@@ -92,6 +104,16 @@ pub struct ListenerPlan {
     pub packet_bytes_max: u32,
 }
 
+/// Where a Unix socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnixSocket {
+    /// Its file.
+    pub path: PathBuf,
+    /// Permissions of its file.
+    pub mode: u32,
+}
+
 impl Config {
     /// The listeners that are to be opened.
     #[must_use]
@@ -102,19 +124,23 @@ impl Config {
             .into_iter()
             .chain(with_tls.into_iter().flatten())
             .filter(|plan| !plan.addresses.is_empty())
+            .chain(self.plan_unix())
             .collect()
     }
 
     fn plan_mqtt(&self) -> ListenerPlan {
         let section = &self.listener.mqtt;
         let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        self.plan("mqtt", section.bind.at(section.port), limits)
+        let mut plan = self.plan("mqtt", section.bind.at(section.port), limits);
+        plan.proxy_protocol = section.proxy_protocol;
+        plan
     }
 
     fn plan_mqtts(&self) -> ListenerPlan {
         let section = &self.listener.mqtts;
         let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
         let mut plan = self.plan("mqtts", section.bind.at(section.port), limits);
+        plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
         plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
@@ -124,6 +150,7 @@ impl Config {
         let section = &self.listener.ws;
         let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
         let mut plan = self.plan("ws", section.bind.at(section.port), limits);
+        plan.proxy_protocol = section.proxy_protocol;
         plan.websocket = Some(section.compressed_clients);
         plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
@@ -133,10 +160,20 @@ impl Config {
         let section = &self.listener.wss;
         let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
         let mut plan = self.plan("wss", section.bind.at(section.port), limits);
+        plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
         plan.websocket = Some(section.compressed_clients);
         plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
+    }
+
+    fn plan_unix(&self) -> Option<ListenerPlan> {
+        let section = &self.listener.unix;
+        let path = section.path.clone()?;
+        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
+        let mut plan = self.plan("unix", Vec::new(), limits);
+        plan.unix = Some(UnixSocket { path, mode: section.mode.bits() });
+        Some(plan)
     }
 
     fn plan(
@@ -149,6 +186,8 @@ impl Config {
         ListenerPlan {
             name,
             addresses,
+            unix: None,
+            proxy_protocol: false,
             tls: None,
             websocket: None,
             connect_timeout_sec: connect_timeout_sec.unwrap_or(limits.connect_timeout_sec),

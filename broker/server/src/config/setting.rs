@@ -114,6 +114,37 @@ impl Setting for PathBuf {
     }
 }
 
+/// Permissions of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMode(u32);
+
+impl FileMode {
+    /// Owner and group may read and write.
+    pub const GROUP: Self = Self(0o660);
+
+    /// As the system counts them, at most `0o777`.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl Setting for FileMode {
+    const TYPE: &'static str = "text of octal digits, as `0660`";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        let wrong = ValueError::WrongType { expected: Self::TYPE };
+        // A number would be read as decimal and mean something else.
+        let text = value.as_str().ok_or(wrong)?;
+        let digits = text.trim().trim_start_matches("0o");
+        u32::from_str_radix(digits, 8).ok().filter(|bits| *bits <= 0o777).map(Self).ok_or(wrong)
+    }
+
+    fn show(&self) -> Value {
+        Value::String(format!("{:04o}", self.0))
+    }
+}
+
 /// The port of a listener, or that it is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
@@ -283,6 +314,28 @@ mod tests {
             (json!("x"), Err(ValueError::WrongType { expected: "whole number" })),
         ] {
             assert_eq!(u16::parse(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn modes_are_octal_text_and_ports_may_be_off() {
+        for (value, bits) in
+            [(json!("0660"), Some(0o660)), (json!("0o7"), Some(7)), (json!("777"), Some(0o777))]
+        {
+            assert_eq!(FileMode::parse(&value).ok().map(FileMode::bits), bits, "{value}");
+        }
+        for value in [json!(660), json!("0668"), json!("1777"), json!(""), json!("rw")] {
+            assert!(FileMode::parse(&value).is_err(), "{value}");
+        }
+        for (value, port) in [
+            (json!("off"), Some(Port::Off)),
+            (json!(false), Some(Port::Off)),
+            (json!("8883"), Some(Port::Number(8883))),
+            (json!(0), Some(Port::Number(0))),
+            (json!("on"), None),
+            (json!(true), None),
+        ] {
+            assert_eq!(Port::parse(&value).ok(), port, "{value}");
         }
     }
 

@@ -127,7 +127,10 @@ impl Connection {
 
     /// From where it came.
     pub(crate) fn peer(&self) -> Peer {
-        self.accepted_from
+        match &self.layers {
+            Some(layers) => layers.lock().peer(self.accepted_from),
+            None => self.accepted_from,
+        }
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.

@@ -4,19 +4,23 @@
 //! thread leaves plain bytes in the Client's buffer and calls the owner (`outbound`).
 //!
 //! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are encoded only when those encoded before have
-//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`).
+//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`proxy`, `tls`, `websocket`).
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lotmq_session::Time;
 use parking_lot::Mutex;
 use tokio::io::Interest;
+use tracing::debug;
 
 use super::listener::Listener;
 use super::output::Output;
+use super::peer::Peer;
+use super::proxy;
 use super::socket::Socket;
 use super::tls::Tls;
 use super::websocket::WebSocket;
@@ -41,6 +45,7 @@ thread_local! {
 
 /// See the module's documentation.
 pub(crate) struct Layers {
+    proxy: Proxy,
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
     /// Bytes from the socket that the lowest layer has not taken yet.
@@ -54,6 +59,16 @@ pub(crate) struct Layers {
     /// Whether the last read left something here, of which the socket will not tell.
     has_more: bool,
     accepted_at: Time,
+}
+
+/// Whether a header of the PROXY protocol stands in front of everything.
+enum Proxy {
+    /// None is wanted.
+    Off,
+    /// What has come of it.
+    Wanted(Vec<u8>),
+    /// It told this address.
+    Read(Option<SocketAddr>),
 }
 
 /// What one read gave.
@@ -75,6 +90,7 @@ impl Layers {
         }
         let tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
         let layers = Self {
+            proxy: if listener.proxy_protocol { Proxy::Wanted(Vec::new()) } else { Proxy::Off },
             tls,
             websocket: listener.is_websocket.then(|| Box::new(WebSocket::new())),
             ahead: Vec::new(),
@@ -104,8 +120,17 @@ impl Layers {
 
     /// Whether MQTT has not begun.
     fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        matches!(self.proxy, Proxy::Wanted(_))
+            || self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
             || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
+    }
+
+    /// From where the connection came; `accepted` is what the socket says.
+    pub(crate) fn peer(&self, accepted: Peer) -> Peer {
+        match self.proxy {
+            Proxy::Off | Proxy::Wanted(_) => accepted,
+            Proxy::Read(told) => accepted.behind_proxy(told),
+        }
     }
 
     /// Whether there is something to read, whatever the socket says.
@@ -129,6 +154,9 @@ impl Layers {
         listener: &Arc<Listener>,
         target: &mut [u8],
     ) -> Result<Received, CloseReason> {
+        if matches!(self.proxy, Proxy::Wanted(_)) && !self.read_proxy(socket, listener)? {
+            return Ok(Received { len: 0, is_more: false });
+        }
         let had_more = self.has_more;
         let len = if self.websocket.is_some() {
             self.read_frames(socket, listener, target, had_more)?
@@ -144,6 +172,25 @@ impl Layers {
             || !self.frames.is_empty()
             || self.is_ended();
         Ok(Received { len, is_more: self.has_more })
+    }
+
+    /// Reads the header of the PROXY protocol. True when it has come, with something behind it.
+    fn read_proxy(&mut self, socket: &Socket, listener: &Listener) -> Result<bool, CloseReason> {
+        let Proxy::Wanted(head) = &mut self.proxy else { return Ok(true) };
+        let len = ENCRYPTED.with_borrow_mut(|buffer| {
+            let len = socket.receive(buffer)?.unwrap_or(0);
+            head.extend_from_slice(&buffer[..len]);
+            Ok::<_, CloseReason>(len)
+        })?;
+        let header = proxy::read(head).map_err(|error| {
+            debug!(%error, len, "proxy header refused");
+            CloseReason::Transport(TransportFailure::ProxyHeader)
+        })?;
+        let Some(header) = header else { return Ok(false) };
+        listener.broker.counters.proxy_headers.add(1);
+        self.ahead = head.split_off(header.len);
+        self.proxy = Proxy::Read(header.source);
+        Ok(!self.ahead.is_empty())
     }
 
     fn read_frames(

@@ -1,15 +1,19 @@
 //! Listeners: sockets that accept connections, and what holds for all connections of one of them.
 
 use std::fmt;
+use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::AnonymousLogin;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
@@ -47,6 +51,8 @@ pub(crate) struct Listener {
     pub(crate) half_open: AtomicU32,
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
     /// Most connections with compressed messages at once.
@@ -67,7 +73,7 @@ impl Listener {
 
     /// Whether something lies between the sockets of its connections and MQTT.
     pub(crate) fn has_layers(&self) -> bool {
-        self.tls.is_some() || self.is_websocket
+        self.tls.is_some() || self.is_websocket || self.proxy_protocol
     }
 }
 
@@ -114,6 +120,7 @@ impl Drop for CompressedPlace {
 #[derive(Debug)]
 pub(crate) enum ListeningSocket {
     Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
 }
 
 /// Where a listener is reached.
@@ -122,6 +129,8 @@ pub(crate) enum ListeningSocket {
 pub enum ListenAddress {
     /// Address and port.
     Network(SocketAddr),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
 }
 
 impl ListenAddress {
@@ -130,6 +139,7 @@ impl ListenAddress {
     pub fn network(&self) -> Option<SocketAddr> {
         match self {
             Self::Network(address) => Some(*address),
+            Self::Unix(_) => None,
         }
     }
 }
@@ -138,6 +148,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network(address) => address.fmt(formatter),
+            Self::Unix(path) => path.display().fmt(formatter),
         }
     }
 }
@@ -146,12 +157,14 @@ impl ListeningSocket {
     pub(crate) fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(socket) => socket.local_addr().map(ListenAddress::Network),
+            Self::Unix(_, file) => Ok(ListenAddress::Unix(file.path.clone())),
         }
     }
 
     fn is_unix(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
+            Self::Unix(..) => true,
         }
     }
 }
@@ -166,6 +179,7 @@ impl AsFd for ListeningSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket, _) => socket.as_fd(),
         }
     }
 }
@@ -187,6 +201,65 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// The file of a Unix socket that we listen on; it is removed when this is dropped, unless another one has taken its place.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and number of the file.
+    id: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours =
+            std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.id);
+        if is_ours && let Err(error) = std::fs::remove_file(&self.path) {
+            warn!(path = %self.path.display(), %error, "socket file not removed");
+        }
+    }
+}
+
+/// Opens a listening Unix socket. The file of a broker that did not clean up is replaced.
+///
+/// # Errors
+/// What the system says; `AddrInUse` when somebody listens there, `AlreadyExists` when the file is something else.
+pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) if UnixStream::connect(path).is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    // Nobody may connect before the permissions are set, and there is no moment without the file.
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let _ = std::fs::remove_file(&new);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(&new)?)?;
+    let prepared = std::fs::set_permissions(&new, Permissions::from_mode(mode))
+        .and_then(|()| socket.listen(BACKLOG))
+        .and_then(|()| std::fs::symlink_metadata(&new))
+        .and_then(|found| std::fs::rename(&new, path).map(|()| (found.dev(), found.ino())));
+    let id = prepared.inspect_err(|_| drop(std::fs::remove_file(&new)))?;
+    Ok(ListeningSocket::Unix(socket.into(), SocketFile { path: path.to_owned(), id }))
+}
+
+/// Why a Unix socket could not be opened, for people.
+pub(crate) fn unix_refusal(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        format!("{path} is in use by another program")
+    } else if kind == io::ErrorKind::AlreadyExists {
+        format!("{path} is there and is no socket")
+    } else {
+        format!("{path}: {error}")
+    }
 }
 
 /// Why a listener could not be opened, for people.
@@ -235,6 +308,7 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
             let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
             Peer::Tcp(SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::Unsupported)?)
         }
+        ListeningSocket::Unix(..) => Peer::Unix,
     };
     Ok((stream, peer))
 }

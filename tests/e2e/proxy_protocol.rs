@@ -1,0 +1,125 @@
+//! The PROXY protocol in front of every kind of listener.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use lotmq_client::{Client, ConnectOptions, Endpoint, QoS};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, WAIT_MAX};
+
+use crate::options;
+
+const V1: &[u8] = b"PROXY TCP4 192.0.2.7 10.0.0.2 4711 1883\r\n";
+
+/// CONNECT of 3.1.1 with the identifier `ab`.
+const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab";
+
+fn v2() -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24".to_vec();
+    header.extend("2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    header.extend([0; 16]);
+    header.extend([0x12, 0x34, 0x07, 0x5b]);
+    header
+}
+
+fn behind_proxy() -> BrokerOptions {
+    options().variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").variable("LOTMQ_ANONYMOUS", "true")
+}
+
+/// Opens a connection that begins with these bytes.
+fn open(broker: &Broker, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(broker.address()).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
+fn read_connack(stream: &mut TcpStream) -> [u8; 4] {
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_address_that_the_proxy_told_is_in_log_and_tree() {
+    let broker = behind_proxy().start();
+    for (header, expected) in [(V1.to_vec(), "peer=192.0.2.7:4711"), (v2(), "peer=[2001:db8::7]:4660")] {
+        // At once, and byte by byte.
+        let all = [&header[..], CONNECT].concat();
+        let mut at_once = open(&broker, &all);
+        assert_eq!(read_connack(&mut at_once), [0x20, 2, 0, 0]);
+        let mut slowly = open(&broker, &[]);
+        slowly.set_nodelay(true).unwrap();
+        for byte in &all {
+            slowly.write_all(&[*byte]).unwrap();
+        }
+        assert_eq!(read_connack(&mut slowly), [0x20, 2, 0, 0]);
+        broker.log().expect(expected);
+    }
+    assert_eq!(broker.metric("lotmq_proxy_headers_total"), Some(4.0));
+}
+
+#[test]
+fn without_header_there_is_no_connection() {
+    let broker = behind_proxy().variable("LOTMQ_LIMITS_HANDSHAKE_TIMEOUT_SEC", "1").start();
+    let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; 300]].concat();
+    for bytes in [CONNECT, b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n", &endless] {
+        let mut stream = open(&broker, bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.is_empty());
+    }
+    broker.wait_for_metric("lotmq_proxy_headers_missing_total", 4.0);
+    // Half a header is waited for no longer than any handshake.
+    let mut stream = open(&broker, &V1[..20]);
+    let _ = stream.read_to_end(&mut Vec::new());
+    broker.wait_for_metric("lotmq_handshake_timeouts_total", 1.0);
+    assert_eq!(broker.metric("lotmq_connects_accepted_total"), Some(0.0));
+}
+
+/// Commands reference §9.1: an address that was told is never this machine, nor is that of the proxy.
+#[test]
+fn what_comes_through_a_proxy_is_never_of_this_machine() {
+    let broker = options().variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").start();
+    for header in [&b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n"[..], b"PROXY UNKNOWN\r\n"] {
+        let mut stream = open(&broker, &[header, CONNECT].concat());
+        assert_eq!(read_connack(&mut stream), [0x20, 2, 0, 5], "anonymous clients are for this machine only");
+    }
+}
+
+#[test]
+fn tls_and_websocket_begin_behind_the_header() {
+    let authority = Authority::new();
+    let signed = authority.server("broker");
+    let broker = options()
+        .variable("LOTMQ_ANONYMOUS", "true")
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_PORT", "off")
+        .variable("LOTMQ_LISTENER_WSS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WSS_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_WSS_PROXY_PROTOCOL", "true")
+        .start();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = proxy.local_addr().unwrap().port();
+    let target = ("127.0.0.1", broker.port_of("wss"));
+    // The smallest proxy: one connection, a header in front.
+    let forwarding = std::thread::spawn(move || {
+        let (client, _) = proxy.accept().unwrap();
+        let mut server = TcpStream::connect(target).unwrap();
+        server.write_all(V1).unwrap();
+        let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let up = std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from_client, &mut to_server);
+            let _ = to_server.shutdown(std::net::Shutdown::Both);
+        });
+        let _ = std::io::copy(&mut server, &mut &client);
+        let _ = client.shutdown(std::net::Shutdown::Both);
+        up.join().unwrap();
+    });
+    let endpoint = Endpoint::tcp("127.0.0.1", port).tls(&authority.context()).websocket("/mqtt");
+    let mut client = Client::connect_at(&endpoint, &ConnectOptions::v5("behind")).unwrap();
+    client.subscribe_to("t", QoS::AtMostOnce).unwrap();
+    broker.log().expect("peer=192.0.2.7:4711");
+    client.disconnect().unwrap();
+    forwarding.join().unwrap();
+}
