@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bench;
+mod client_transports;
 mod command_line;
 mod command_table;
 mod commands;

@@ -105,7 +105,7 @@ impl BenchArgs {
             Scenario::Pair | Scenario::FanIn | Scenario::FanOut => (self.window, self.batch),
         };
         Ok(Plan {
-            address: self.connect.address(),
+            address: self.connect.plain_address()?,
             options: self.connect.options(&SessionArgs::default())?,
             name: random_text(8)?,
             scenario: self

@@ -2,9 +2,11 @@
 
 mod url;
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, bail};
 use clap::Args;
-use lotmq_client::{Client, ConnectOptions, ProtocolVersion, QoS, Will};
+use lotmq_client::{Client, ConnectOptions, Endpoint, ProtocolVersion, QoS, TlsContext, TlsOptions, Will};
 
 pub(crate) use url::Url;
 
@@ -15,10 +17,11 @@ pub(crate) struct ConnectArgs {
     /// Name or address of the broker [default: 127.0.0.1]
     #[arg(short = 'h', long)]
     pub(crate) host: Option<String>,
-    /// Port of the broker [default: 1883]
+    /// Port of the broker [default: 1883, with TLS 8883, with WebSocket 80 and 443]
     #[arg(short = 'p', long)]
     pub(crate) port: Option<u16>,
-    /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]
+    /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]; mqtts:// for TLS, ws:// and wss:// for WebSocket, where a path
+    /// stands for the topic
     #[arg(short = 'L', long, value_parser = Url::parse)]
     pub(crate) url: Option<Url>,
     /// User name
@@ -42,6 +45,56 @@ pub(crate) struct ConnectArgs {
     /// Say on standard error what happens
     #[arg(short = 'd', long)]
     pub(crate) debug: bool,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+}
+
+/// What lies between the broker and MQTT.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "TLS, WebSocket, Unix socket")]
+pub(crate) struct TransportArgs {
+    /// Use TLS; PEM file with the authorities that are trusted
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cafile: Option<PathBuf>,
+    /// Use TLS; trust the authorities of the system, as with mqtts:// and wss:// when nothing else is said
+    #[arg(long, conflicts_with = "cafile")]
+    pub(crate) tls_use_os_certs: bool,
+    /// Use TLS; PEM file with the certificate of this client
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// PEM file with the key of that certificate, not encrypted
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Do not check that the broker's certificate is for its name; who signed it is checked all the same
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Use TLS; protocol to ask for, as `mqtt`
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) tls_alpn: Option<String>,
+    /// Use WebSocket, at the path /mqtt
+    #[arg(long)]
+    pub(crate) ws: bool,
+    /// File of a Unix socket, instead of host and port
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "port", "url", "ws"])]
+    pub(crate) unix: Option<PathBuf>,
+}
+
+impl TransportArgs {
+    /// Whether an option asks for TLS.
+    fn wants_tls(&self) -> bool {
+        self.cafile.is_some() || self.tls_use_os_certs || self.cert.is_some() || self.tls_alpn.is_some()
+    }
+
+    fn tls(&self) -> anyhow::Result<TlsContext> {
+        let options = TlsOptions {
+            authorities: self.cafile.clone(),
+            certificate: self.cert.clone(),
+            key: self.key.clone(),
+            ignores_name: self.insecure,
+            alpn: self.tls_alpn.iter().cloned().collect(),
+        };
+        TlsContext::new(&options).context("TLS")
+    }
 }
 
 /// A session that outlives its connection, and a Will.
@@ -97,15 +150,47 @@ pub(crate) fn qos(text: &str) -> Result<Quality, String> {
 }
 
 impl ConnectArgs {
-    /// Address of the broker: of the options, else of the URL, else the default.
-    pub(crate) fn address(&self) -> String {
+    /// Where the broker is: of the options, else of the URL, else the default.
+    pub(crate) fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        if let Some(path) = &self.transport.unix {
+            let endpoint = Endpoint::unix(path);
+            return if self.has_tls() { Ok(endpoint.tls(&self.transport.tls()?)) } else { Ok(endpoint) };
+        }
         let url = self.url.as_ref();
         let host = self.host.as_deref().or(url.map(|url| url.host.as_str())).unwrap_or("127.0.0.1");
-        let port = self.port.or(url.and_then(|url| url.port)).unwrap_or(1883);
-        if host.contains(':') && !host.starts_with('[') {
-            return format!("[{host}]:{port}");
+        let (has_tls, is_websocket) = (self.has_tls(), self.is_websocket());
+        let usual = match (has_tls, is_websocket) {
+            (false, false) => 1883,
+            (true, false) => 8883,
+            (false, true) => 80,
+            (true, true) => 443,
+        };
+        let port = self.port.or(url.and_then(|url| url.port)).unwrap_or(usual);
+        let mut endpoint = Endpoint::tcp(host, port);
+        if is_websocket {
+            let path = url.filter(|url| url.scheme.is_websocket()).and_then(|url| url.tail.as_deref());
+            endpoint = endpoint.compressed_websocket(&format!("/{}", path.unwrap_or("mqtt")));
         }
-        format!("{host}:{port}")
+        if has_tls {
+            endpoint = endpoint.tls(&self.transport.tls()?);
+        }
+        Ok(endpoint)
+    }
+
+    /// Address of the broker for what speaks plain MQTT only.
+    pub(crate) fn plain_address(&self) -> anyhow::Result<String> {
+        if self.has_tls() || self.is_websocket() || self.transport.unix.is_some() {
+            bail!("this goes through plain TCP only");
+        }
+        Ok(self.endpoint()?.to_string())
+    }
+
+    fn has_tls(&self) -> bool {
+        self.transport.wants_tls() || self.url.as_ref().is_some_and(|url| url.scheme.has_tls())
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.transport.ws || self.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
     }
 
     /// What CONNECT is to say.
@@ -137,9 +222,10 @@ impl ConnectArgs {
 
     /// Connects.
     pub(crate) fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
-        let client = Client::connect(self.address(), &self.options(session)?)?;
+        let endpoint = self.endpoint()?;
+        let client = Client::connect_at(&endpoint, &self.options(session)?)?;
         let present = if client.session_present() { ", session resumed" } else { "" };
-        self.debug(&format!("connected to {} as `{}`{present}", self.address(), client.client_id()));
+        self.debug(&format!("connected to {endpoint} as `{}`{present}", client.client_id()));
         Ok(client)
     }
 
@@ -191,18 +277,33 @@ mod tests {
     fn options_win_over_the_url() {
         let url = Url::parse("mqtt://ada:pw@broker:2883/a/b").unwrap();
         let mut args = ConnectArgs { url: Some(url), id: Some("x".to_owned()), ..ConnectArgs::default() };
-        assert_eq!(args.address(), "broker:2883");
+        assert_eq!(args.plain_address().unwrap(), "broker:2883");
         let options = args.options(&SessionArgs::default()).unwrap();
         assert_eq!(
             (options.user_name.as_deref(), options.password.as_deref()),
             (Some("ada"), Some(&b"pw"[..]))
         );
         args.host = Some("::1".to_owned());
-        assert_eq!(args.address(), "[::1]:2883");
+        assert_eq!(args.plain_address().unwrap(), "[::1]:2883");
         args.port = Some(1);
         args.username = Some("eve".to_owned());
-        assert_eq!(args.address(), "[::1]:1");
+        assert_eq!(args.plain_address().unwrap(), "[::1]:1");
         assert_eq!(args.options(&SessionArgs::default()).unwrap().user_name.as_deref(), Some("eve"));
+    }
+
+    #[test]
+    fn ports_follow_the_transport() {
+        let of = |text: &str| {
+            let url = Some(Url::parse(text).unwrap());
+            ConnectArgs { url, ..ConnectArgs::default() }.endpoint().map(|endpoint| endpoint.to_string())
+        };
+        assert_eq!(of("mqtt://h").unwrap(), "h:1883");
+        assert_eq!(of("ws://h").unwrap(), "h:80");
+        assert_eq!(of("ws://h:5000/path").unwrap(), "h:5000");
+        let unix = TransportArgs { unix: Some("/run/x".into()), ..TransportArgs::default() };
+        let args = ConnectArgs { transport: unix, ..ConnectArgs::default() };
+        assert_eq!(args.endpoint().unwrap().to_string(), "/run/x");
+        assert!(args.plain_address().unwrap_err().to_string().contains("plain TCP"));
     }
 
     #[test]

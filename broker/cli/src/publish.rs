@@ -76,7 +76,7 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
-    let url_topic = args.connect.url.as_ref().and_then(|url| url.topic.clone());
+    let url_topic = args.connect.url.as_ref().and_then(|url| url.topic().map(str::to_owned));
     let Some(topic) = args.topic.clone().or(url_topic) else { bail!("no topic; give one with -t") };
     topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic to publish to"))?;
     // Before connecting, so that an unreadable file is told as that.

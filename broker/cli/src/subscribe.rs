@@ -100,7 +100,7 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
 
 impl SubArgs {
     fn filters(&self) -> Vec<&str> {
-        let url_topic = self.connect.url.as_ref().and_then(|url| url.topic.as_deref());
+        let url_topic = self.connect.url.as_ref().and_then(|url| url.topic());
         self.topics.iter().map(String::as_str).chain(url_topic).collect()
     }
 

@@ -1,25 +1,53 @@
-//! `mqtt://user:password@host:port/topic`, as `mosquitto_pub -L` takes it.
+//! `mqtt://user:password@host:port/topic`, as `mosquitto_pub -L` takes it, and its relatives for TLS and WebSocket.
 
-/// A broker, a user and a topic.
+/// A broker, a user, and what stands behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
+    pub(crate) scheme: Scheme,
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
-    pub(crate) topic: Option<String>,
+    /// The topic; for WebSocket the path.
+    pub(crate) tail: Option<String>,
+}
+
+/// How the broker is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Mqtt,
+    Mqtts,
+    Ws,
+    Wss,
+}
+
+impl Scheme {
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::Mqtts | Self::Wss)
+    }
+
+    pub(crate) fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 impl Url {
-    /// Reads a URL. `mqtts` is refused: this client has no TLS.
+    /// Reads a URL.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let Some(rest) = text.strip_prefix("mqtt://") else {
-            return Err(
-                "expected mqtt://[user[:password]@]host[:port][/topic]; TLS is not available".to_owned()
-            );
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("mqtt", rest)) => (Scheme::Mqtt, rest),
+            Some(("mqtts", rest)) => (Scheme::Mqtts, rest),
+            Some(("ws", rest)) => (Scheme::Ws, rest),
+            Some(("wss", rest)) => (Scheme::Wss, rest),
+            Some(_) | None => {
+                return Err(
+                    "expected mqtt://[user[:password]@]host[:port][/topic], or mqtts://, ws://, wss://"
+                        .to_owned(),
+                );
+            }
         };
-        let (authority, topic) = match rest.split_once('/') {
-            Some((authority, topic)) => (authority, Some(topic.to_owned()).filter(|topic| !topic.is_empty())),
+        let (authority, tail) = match rest.split_once('/') {
+            Some((authority, tail)) => (authority, non_empty(tail)),
             None => (rest, None),
         };
         let (credentials, place) = match authority.rsplit_once('@') {
@@ -31,7 +59,12 @@ impl Url {
             None => (None, None),
         };
         let (host, port) = host_and_port(place)?;
-        Ok(Self { host, port, user, password, topic })
+        Ok(Self { scheme, host, port, user, password, tail })
+    }
+
+    /// The topic, where it names one.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        self.tail.as_deref().filter(|_| !self.scheme.is_websocket())
     }
 }
 
@@ -65,7 +98,7 @@ mod tests {
     fn urls_are_taken_apart() {
         let parsed = |text: &str| {
             let url = Url::parse(text)?;
-            Ok((url.host, url.port, url.user, url.password, url.topic))
+            Ok((url.host, url.port, url.user, url.password, url.tail))
         };
         let owned = |text: &str| Some(text.to_owned());
         for (text, expected) in [
@@ -79,6 +112,18 @@ mod tests {
         ] {
             assert_eq!(parsed(text), expected, "{text}");
         }
-        assert!(Url::parse("mqtts://h").unwrap_err().contains("TLS"));
+        for (text, has_tls, is_websocket, topic) in [
+            ("mqtt://h/a", false, false, Some("a")),
+            ("mqtts://h/a", true, false, Some("a")),
+            ("ws://h/a", false, true, None),
+            ("wss://h/a", true, true, None),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(
+                (url.scheme.has_tls(), url.scheme.is_websocket(), url.topic()),
+                (has_tls, is_websocket, topic)
+            );
+        }
+        assert!(Url::parse("http://h").unwrap_err().contains("wss://"));
     }
 }
