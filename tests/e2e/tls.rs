@@ -31,8 +31,15 @@ fn connect(broker: &Broker, context: &TlsContext, client_id: &str) -> Result<Cli
 
 #[test]
 fn messages_of_every_size_and_qos_cross_tls_and_plain_tcp() {
+    // One thread, which writes to its own connections; several, which leave the bytes to the owners.
+    for placement in ["pack", "spread"] {
+        cross(placement);
+    }
+}
+
+fn cross(placement: &str) {
     let authority = Authority::new();
-    let broker = with_tls(&authority.server("broker")).start();
+    let broker = with_tls(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", placement).start();
     let context = authority.context();
     let mut encrypted = connect(&broker, &context, "encrypted").unwrap();
     let mut plain = broker.connect(&ConnectOptions::v5("plain"));
@@ -53,10 +60,21 @@ fn messages_of_every_size_and_qos_cross_tls_and_plain_tcp() {
     assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
 }
 
+/// The answer to a CONNECT that comes right behind the handshake finds the tickets of TLS on their way.
+#[test]
+fn refusals_reach_clients_that_did_not_wait_for_the_end_of_the_handshake() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker")).variable("LOTMQ_ANONYMOUS", "false").start();
+    for round in 0..20 {
+        let refused = connect(&broker, &authority.context(), "anonymous").unwrap_err();
+        assert!(matches!(refused, ClientError::Refused { .. }), "{round}: {refused}");
+    }
+}
+
 #[test]
 fn a_flood_to_an_encrypted_receiver_keeps_its_order() {
     let authority = Authority::new();
-    let broker = with_tls(&authority.server("broker")).start();
+    let broker = with_tls(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
     let mut receiver = connect(&broker, &authority.context(), "receiver").unwrap();
     receiver.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
     let mut sender = broker.client("sender");
@@ -69,6 +87,27 @@ fn a_flood_to_an_encrypted_receiver_keeps_its_order() {
     for number in 0..count {
         let message = receiver.receive(WAIT_MAX).unwrap().expect("nothing is lost");
         assert_eq!(message.payload[..4], number.to_be_bytes());
+    }
+}
+
+#[test]
+fn an_encrypted_client_that_never_reads_is_bounded() {
+    let authority = Authority::new();
+    for placement in ["pack", "spread"] {
+        let broker =
+            with_tls(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", placement).start();
+        let mut lazy = connect(&broker, &authority.context(), "lazy").unwrap();
+        lazy.subscribe_to("flood", QoS::AtMostOnce).unwrap();
+        let mut flooder = broker.client("flooder");
+        let before = broker.resident_bytes();
+        let message = Publication::new("flood", vec![0; 64 * 1024]);
+        for _ in 0..1024 {
+            flooder.publish(&message).unwrap();
+        }
+        flooder.ping().unwrap();
+        let grown = broker.resident_bytes().saturating_sub(before);
+        assert!(grown < 32 << 20, "{placement}: {grown} bytes");
+        assert!(broker.metric("lotmq_publish_dropped_total") > Some(0.0), "{placement}");
     }
 }
 

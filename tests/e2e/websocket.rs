@@ -14,6 +14,10 @@ const PAHO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e/paho_we
 const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab";
 const CONNACK: &[u8] = b"\x20\x02\x00\x00";
 
+/// A whole request.
+const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+
 fn with_websocket() -> BrokerOptions {
     options().variable("LOTMQ_LISTENER_WS_PORT", "0").variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
 }
@@ -96,6 +100,8 @@ fn messages_of_every_size_and_qos_cross_every_kind_of_websocket() {
         .variable("LOTMQ_LISTENER_WSS_PORT", "0")
         .variable("LOTMQ_LISTENER_WSS_BIND", "127.0.0.1")
         .variable("LOTMQ_LISTENER_MQTTS_PORT", "off")
+        // So that some bytes are left to the owner of a connection by another thread.
+        .variable("LOTMQ_BROKER_PLACEMENT", "spread")
         .start();
     let secure = || Endpoint::tcp("127.0.0.1", broker.port_of("wss")).tls(&authority.context());
     let mut plain = broker.connect(&ConnectOptions::v5("plain"));
@@ -160,9 +166,7 @@ fn frames_may_come_byte_by_byte_and_right_behind_the_request() {
     let broker = with_websocket().start();
     let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("ws"))).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
-    let mut bytes = b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
-        .to_vec();
+    let mut bytes = REQUEST.to_vec();
     bytes.extend(frame(0x82, CONNECT));
     stream.set_nodelay(true).unwrap();
     for piece in bytes.chunks(1) {
@@ -174,6 +178,21 @@ fn frames_may_come_byte_by_byte_and_right_behind_the_request() {
         stream.read_exact(&mut byte).unwrap();
         answer.push(byte[0]);
     }
+}
+
+#[test]
+fn a_refusal_is_answered_behind_the_handshake() {
+    let broker = with_websocket().variable("LOTMQ_ANONYMOUS", "false").start();
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("ws"))).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    let mut bytes = REQUEST.to_vec();
+    bytes.extend(frame(0x89, b"ping"));
+    bytes.extend(frame(0x82, CONNECT));
+    stream.write_all(&bytes).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let expected = b"\r\n\r\n\x8a\x04ping\x82\x04\x20\x02\x00\x05\x88\x02\x03\xf0";
+    assert!(answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(expected), "{answer:?}");
 }
 
 #[test]

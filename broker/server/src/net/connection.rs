@@ -178,7 +178,7 @@ impl Connection {
     pub(crate) fn write_directly(&self, packet: &[u8]) {
         if let Some(layers) = &self.layers {
             let mut layers = layers.lock();
-            if layers.is_idle() {
+            if layers.make_idle(&self.stream) {
                 layers.write(&self.stream, &[IoSlice::new(packet)]);
             }
             return;
@@ -410,5 +410,16 @@ impl Connection {
             Phase::New => CONNECT_BYTES_MAX,
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.packet_bytes_max,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Idle connections cost this and what tokio keeps for them.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
     }
 }

@@ -259,11 +259,15 @@ impl Layers {
 
     /// Whether nothing waits for the socket, so that more can be written.
     pub(crate) fn is_idle(&self) -> bool {
-        self.is_idle_below() && !self.websocket.as_ref().is_some_and(|websocket| websocket.has_replies())
+        self.output.is_empty()
+            && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+            && !self.websocket.as_ref().is_some_and(|websocket| websocket.has_replies())
     }
 
-    fn is_idle_below(&self) -> bool {
-        self.output.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    /// The same, once what waits here has been written as far as the socket takes it: often a layer has just said something by itself.
+    pub(crate) fn make_idle(&mut self, socket: &Socket) -> bool {
+        // A dead peer is noticed by the owner's read.
+        self.is_idle() || self.flush(socket).is_ok()
     }
 
     /// Encodes all of `plain` and writes what the socket takes; the rest stays here. At most [`WRAPPED_CHUNK_BYTES`], and only when idle.

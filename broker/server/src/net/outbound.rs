@@ -114,7 +114,7 @@ impl Link {
         if let Some(layers) = connection.layers.as_ref().filter(|_| self.stage == Stage::Open) {
             // What other threads have left for the owner, who will not come to it any more.
             let mut layers = layers.lock();
-            while layers.is_idle() && !self.output.is_empty() {
+            while !self.output.is_empty() && layers.make_idle(&connection.stream) {
                 self.push_wrapped(&mut layers);
             }
         }
@@ -164,7 +164,7 @@ impl Link {
             let Some(layers) = &connection.layers else { return };
             let mut layers = layers.lock();
             let mut chunks = Chunks { ranges, done: 0 };
-            while layers.is_idle() {
+            while layers.make_idle(&connection.stream) {
                 let Some(chunk) = chunks.next() else { return };
                 let slices: SmallVec<[IoSlice<'_>; 16]> =
                     chunk.iter().map(|&span| IoSlice::new(arena.get(span))).collect();
