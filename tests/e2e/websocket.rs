@@ -4,10 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS};
-use lotmq_test_support::{Authority, Broker, BrokerOptions, Program, WAIT_MAX, python_with_paho};
+use lotmq_test_support::{
+    Authority, Broker, BrokerOptions, Program, WAIT_MAX, python_with_paho, python_with_websockets,
+};
 
 use crate::options;
 
+const DEFLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e/websockets_deflate.py");
 const PAHO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e/paho_websocket.py");
 
 /// CONNECT of 3.1.1 with the identifier `ab`.
@@ -322,4 +325,13 @@ fn paho_speaks_websocket() {
         let finished = Program::run(&python, &[PAHO, &port, path]).unwrap();
         assert_eq!(finished.output().lines().last(), Some("done"), "{path}:\n{}", finished.stdout);
     }
+}
+
+#[test]
+fn a_foreign_implementation_agrees_on_compression() {
+    let Some(python) = python_with_websockets() else { return };
+    let broker = with_websocket().start();
+    let finished = Program::run(&python, &[DEFLATE, &broker.port_of("ws").to_string()]).unwrap();
+    assert_eq!(finished.output().lines().last(), Some("done"), "{}", finished.stdout);
+    assert_eq!(broker.metric("lotmq_websocket_compressed_total"), Some(6.0));
 }

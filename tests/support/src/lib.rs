@@ -25,6 +25,6 @@ pub use certificates::{Authority, Signed};
 pub use http::{Response, get};
 pub use lines::Lines;
 pub use open_files::allow_open_files;
-pub use program::{Finished, Program, python_with_paho};
+pub use program::{Finished, Program, python_with_paho, python_with_websockets};
 pub use reply::Reply;
 pub use wait::{WAIT_MAX, eventually};

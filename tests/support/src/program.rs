@@ -130,18 +130,28 @@ impl Drop for Program {
 /// When there is none although everything should be installed.
 pub fn python_with_paho() -> Option<PathBuf> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = PYTHON.get_or_init(|| {
-        let candidates = [std::env::var_os("LOTMQ_TEST_PYTHON"), Some("python3".into())];
-        let has_paho = |python: &PathBuf| {
-            Command::new(python)
-                .args(["-c", "import paho.mqtt.client"])
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-        };
-        candidates.into_iter().flatten().map(PathBuf::from).find(has_paho)
-    });
+    let found = PYTHON.get_or_init(|| python_with("paho.mqtt.client"));
     found.clone().or_else(|| missing("python3 with paho-mqtt"))
+}
+
+/// The same that has `websockets`, an implementation of WebSocket with compression.
+///
+/// # Panics
+/// As [`python_with_paho`].
+pub fn python_with_websockets() -> Option<PathBuf> {
+    python_with("websockets.extensions.permessage_deflate").or_else(|| missing("python3 with websockets"))
+}
+
+fn python_with(module: &str) -> Option<PathBuf> {
+    let candidates = [std::env::var_os("LOTMQ_TEST_PYTHON"), Some("python3".into())];
+    let has_module = |python: &PathBuf| {
+        Command::new(python)
+            .args(["-c", &format!("import {module}")])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    candidates.into_iter().flatten().map(PathBuf::from).find(has_module)
 }
 
 fn missing<T>(what: &str) -> Option<T> {
