@@ -67,6 +67,12 @@ impl Tls {
         let mut filled = self.read_plain(plain);
         while filled < plain.len() && !input.is_empty() {
             let taken = self.connection.read_tls(&mut input);
+            if matches!(taken, Ok(0)) {
+                // Behind close_notify nothing is taken, and must not be waited for (RFC 8446 §6.1).
+                self.is_ended = true;
+                input = &[];
+                break;
+            }
             let processed = self.connection.process_new_packets();
             if taken.is_err() || processed.is_err() {
                 let error = processed.err().map(|error| error.to_string());
@@ -128,5 +134,87 @@ impl Tls {
     /// Says that nothing more will come.
     pub(crate) fn close(&mut self) {
         self.connection.send_close_notify();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+
+    /// Both sides behind their handshake.
+    fn pair() -> (Tls, ClientConnection) {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tls = Tls::new(Arc::new(server)).unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap()).unwrap();
+        while tls.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            tls.decrypt(&bytes, &mut [0; 100], &Counters::default()).unwrap();
+            let mut answer = Vec::new();
+            tls.flush(&mut answer).unwrap();
+            let mut answer = answer.as_slice();
+            while !answer.is_empty() {
+                client.read_tls(&mut answer).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        (tls, client)
+    }
+
+    #[test]
+    fn what_stands_behind_close_notify_is_not_waited_for() {
+        let (mut tls, mut client) = pair();
+        client.writer().write_all(b"last words").unwrap();
+        client.send_close_notify();
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        // More than is read at once.
+        bytes.resize(bytes.len() + 60_000, 0);
+        let mut plain = [0; 100];
+        let decrypted = tls.decrypt(&bytes, &mut plain, &Counters::default()).unwrap();
+        assert_eq!((&plain[..decrypted.plain], decrypted.taken), (&b"last words"[..], bytes.len()));
+        assert!(tls.is_ended());
+        assert!(tls.decrypt(&bytes, &mut plain, &Counters::default()).is_err());
+    }
+
+    #[test]
+    fn plain_bytes_wait_for_room() {
+        let (mut tls, mut client) = pair();
+        let sent: Vec<u8> = (0..=250).cycle().take(40_000).collect();
+        client.set_buffer_limit(None);
+        client.writer().write_all(&sent).unwrap();
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        let (mut received, mut rest) = (Vec::new(), bytes.as_slice());
+        while received.len() < sent.len() {
+            let mut plain = [0; 1_000];
+            let decrypted = tls.decrypt(rest, &mut plain, &Counters::default()).unwrap();
+            assert!(decrypted.plain > 0, "more was there");
+            received.extend_from_slice(&plain[..decrypted.plain]);
+            rest = &rest[decrypted.taken..];
+        }
+        assert!(received == sent && rest.is_empty());
     }
 }
