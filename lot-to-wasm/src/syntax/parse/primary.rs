@@ -79,6 +79,12 @@ impl Parser<'_, '_> {
         if let Some(session) = session_word(word) {
             return self.leaf(ExpressionKind::Session(session));
         }
+        // What follows most of these words is a value again, and so on.
+        self.deeper(|parser| parser.word_with_operands(start))
+    }
+
+    fn word_with_operands(&mut self, start: Span) -> Parsed<Expression> {
+        let word = self.word();
         match word {
             "PAYLOAD" => self.payload(start),
             "TOPIC" => self.topic_word(start),
