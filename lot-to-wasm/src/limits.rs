@@ -19,6 +19,9 @@ pub const TREE_DEPTH_MAX: usize = 200;
 /// Deepest nesting of blocks: IF, SWITCH, LOOP.
 pub const BLOCK_DEPTH_MAX: usize = 32;
 
+/// Most statements in one entity. Compiling takes time and memory that grow faster than the program.
+pub const STATEMENTS_MAX: usize = 5_000;
+
 /// Most variables in one Action.
 pub const VARIABLES_MAX: usize = 1000;
 

@@ -44,6 +44,7 @@ pub(crate) fn entity(tokens: Vec<Token>, sink: &mut Sink<'_>) -> Option<Entity> 
         sink,
         depth: 0,
         blocks: 0,
+        statements: 0,
         options_follow: false,
         in_panel: false,
         in_model: false,
@@ -60,6 +61,8 @@ pub(crate) struct Parser<'s, 'k> {
     depth: usize,
     /// Open blocks.
     pub(crate) blocks: usize,
+    /// Statements so far.
+    pub(crate) statements: usize,
     /// Inside the value of PUBLISH TOPIC and outside of brackets: AND before RETAIN or QOS begins an option.
     pub(crate) options_follow: bool,
     /// Inside `ON CLICK` of a panel: NAVIGATE is a statement.

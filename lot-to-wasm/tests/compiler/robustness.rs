@@ -162,6 +162,20 @@ ON TOPIC "p/+/x" DO
 "#;
 
 #[test]
+fn a_program_of_too_many_statements_is_refused_with_its_place() {
+    let program = |count: usize| {
+        format!("DEFINE ACTION A\nON START DO\n{}", "    KEEP TOPIC \"a\" WITH 1\n".repeat(count))
+    };
+    let compilation = compile(&program(6_000), &CompileOptions::default());
+    let diagnostics = compilation.all_diagnostics();
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
+    let entry =
+        serde_json::to_value(lot_to_wasm::diagnostic::json::Entry::from(&diagnostics[0])).expect("JSON");
+    assert_eq!((&entry["code"], &entry["line"]), (&"LOT503".into(), &5003.into()), "{entry}");
+    assert!(compile(&program(300), &CompileOptions::default()).succeeded());
+}
+
+#[test]
 fn hostile_nesting_is_refused_without_recursion() {
     for (open, close) in [
         ("(", ")"),

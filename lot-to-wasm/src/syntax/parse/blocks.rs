@@ -2,7 +2,7 @@
 
 use super::{Parsed, Parser, Reported};
 use crate::diagnostic::{Draft, codes};
-use crate::limits::BLOCK_DEPTH_MAX;
+use crate::limits::{BLOCK_DEPTH_MAX, STATEMENTS_MAX};
 use crate::source::Span;
 use crate::statement::{self, Statement};
 use crate::token::TokenKind;
@@ -54,13 +54,28 @@ impl Parser<'_, '_> {
                         self.skip_block();
                         return statements;
                     }
-                    match self.statement() {
+                    if self.statements > STATEMENTS_MAX {
+                        self.skip_block();
+                        return statements;
+                    }
+                    match self.counted_statement() {
                         Ok(statement) => statements.push(statement),
                         Err(Reported) => self.recover(),
                     }
                 }
             }
         }
+    }
+
+    /// One statement, or the report that there are too many of them.
+    fn counted_statement(&mut self) -> Parsed<Statement> {
+        self.statements += 1;
+        if self.statements > STATEMENTS_MAX {
+            let message = format!("more than {STATEMENTS_MAX} statements");
+            let draft = Draft::error(codes::TEXT_TOO_LONG, self.span(), message);
+            return self.fail(draft.suggest("divide it into several actions that call each other"));
+        }
+        self.statement()
     }
 
     /// One statement with the end of its line.
