@@ -3,12 +3,18 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::OpenError;
 use crate::limits::FREE_BYTES_AT_START_MIN;
 
 /// Name of the lock file. It stays when the process ends; only the lock on it counts.
 const LOCK_FILE: &str = "lotmq.lock";
+
+/// How long a lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The lock on a data directory, held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -39,12 +45,19 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(|error| not_writable(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::InUse { dir: dir.to_owned(), pid: read_pid(&mut file) });
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // Somebody who was killed holds it until the system has cleaned up behind him.
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE)
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse { dir: dir.to_owned(), pid: read_pid(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
-        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
     }
     write_pid(&mut file).map_err(|error| not_writable(&path, error))?;
     Ok(DirectoryLock { file })

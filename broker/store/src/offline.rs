@@ -11,7 +11,7 @@ use crate::error::{Corruption, ImportError, OpenError};
 use crate::export::{self, TableSize};
 use crate::load::{self, LoadError, from_redb};
 use crate::log::replay;
-use crate::store::{DATABASE_FILE, Store};
+use crate::store::{DATABASE_FILE, Store, refuse_empty};
 use crate::table::{
     BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, Row, SecretRow,
     SessionRow, SettingRow, SubscriptionRow, TABLES, TenantRow, UserRow,
@@ -131,7 +131,7 @@ fn with_database<T>(
 ) -> Result<T, OpenError> {
     let file = path.join(DATABASE_FILE);
     // Before the lock, which would make the directory.
-    std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file.clone(), source })?;
+    refuse_empty(&file)?;
     let _lock = directory::enter(path)?;
     let factory = backend::factory(Durability::Fsync, file.clone());
     let done = load::contained(|| {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt as _};
 use std::path::Path;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -103,6 +103,7 @@ fn random_key() -> Result<KeyBytes, SecretKeyError> {
 fn file_key(path: &Path) -> Result<KeyBytes, SecretKeyError> {
     match std::fs::read(path) {
         Ok(text) => {
+            warn_if_open(path);
             parse_key(&Zeroizing::new(text)).ok_or_else(|| SecretKeyError::FileMalformed(path.to_owned()))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -111,6 +112,14 @@ fn file_key(path: &Path) -> Result<KeyBytes, SecretKeyError> {
             Ok(key)
         }
         Err(error) => Err(SecretKeyError::Io(path.to_owned(), error)),
+    }
+}
+
+/// Others who can read the key can read every secret.
+fn warn_if_open(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |data| data.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "key of the secrets is open to others; chmod 600 it");
     }
 }
 

@@ -258,11 +258,7 @@ impl Store {
 fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     if path.exists() {
-        // Ours are never empty: they are renamed into place when they are complete. Taking this one for new would hide a loss.
-        if std::fs::metadata(path).map_err(io)?.len() == 0 {
-            let detail = Corruption::Structure("the file is empty".to_owned());
-            return Err(OpenError::Corrupted { path: path.to_owned(), detail });
-        }
+        refuse_empty(path)?;
         return Ok(false);
     }
     let new = path.with_extension("redb.new");
@@ -275,6 +271,16 @@ fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
     std::fs::rename(&new, path).map_err(io)?;
     path.parent().map_or(Ok(()), directory::sync).map_err(io)?;
     Ok(true)
+}
+
+/// Ours are never empty: they are renamed into place when they are complete. Taking an empty one for new would hide a loss.
+pub(crate) fn refuse_empty(path: &Path) -> Result<(), OpenError> {
+    let data = std::fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    if data.len() == 0 {
+        let detail = Corruption::Structure("the file is empty".to_owned());
+        return Err(OpenError::Corrupted { path: path.to_owned(), detail });
+    }
+    Ok(())
 }
 
 impl Drop for Store {

@@ -89,6 +89,10 @@ fn a_store_is_not_overwritten_and_one_that_is_not_there_not_made() {
     let nowhere = empty.path().join("data");
     assert!(matches!(Store::check(&nowhere), Err(OpenError::Io { .. })));
     assert!(!nowhere.exists());
+    let file = empty.path().join("lotmq.redb");
+    std::fs::write(&file, "").unwrap();
+    assert!(matches!(Store::check(empty.path()), Err(OpenError::Corrupted { .. })));
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "nothing was written into it");
 }
 
 /// What keeps the store from being opened, the check finds.
