@@ -2,19 +2,24 @@
 
 use std::io::{self, Write as _};
 
+/// Standard output takes no more.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub(crate) struct StdoutError(#[from] io::Error);
+
 /// Writes a line to standard output and flushes it, so that a pipe sees it at once.
-pub(crate) fn line(text: &str) -> io::Result<()> {
+pub(crate) fn line(text: &str) -> Result<(), StdoutError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.write_all(b"\n")?;
-    stdout.flush()
+    Ok(stdout.flush()?)
 }
 
 /// Writes bytes to standard output and flushes them.
-pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), StdoutError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
-    stdout.flush()
+    Ok(stdout.flush()?)
 }
 
 /// Writes a line to standard error. There is nobody to tell when that fails.
@@ -38,7 +43,7 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
 
 /// Whether standard output was closed by its reader.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<StdoutError>().is_some_and(|error| error.0.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]
@@ -46,6 +51,14 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn only_our_own_reader_may_have_seen_enough() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&StdoutError(broken()).into()));
+        assert!(!is_broken_pipe(&broken().into()), "a socket that the broker closed");
+        assert!(!is_broken_pipe(&StdoutError(io::Error::from(io::ErrorKind::StorageFull)).into()));
+    }
 
     #[test]
     fn causes_are_told_once() {
