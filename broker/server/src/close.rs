@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ProtocolVersion, ReasonCode, encode_disconnect};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
@@ -133,13 +133,17 @@ pub(crate) fn connection_closed(
     turn: &mut Turn,
 ) {
     turn.broker.counters.closed(&reason);
-    debug!(peer = %connection.peer(), reason = reason.word(), "connection closed");
     if let Phase::Open(open) = phase {
+        let client_id = &*open.client.client_id;
+        let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
+        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, "client disconnected");
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         turn.flush();
         open.client.tell(connection, &reason);
         crate::session_end::detach(&open.client, connection, &reason, turn);
         crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
+    } else {
+        debug!(peer = %connection.peer(), reason = reason.word(), "connection closed before a client");
     }
     connection.say_good_bye(&reason);
     // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink};
 use lotmq_session::SessionExpiry;
 use lotmq_store::{Committed, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::absences::Absences;
 use crate::admin::{self, Admin};
@@ -37,6 +37,11 @@ use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
+
+/// How long a stop waits for commands that are under way.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const WORKERS_PAUSE: Duration = Duration::from_millis(2);
 
 /// Why the broker did not start. Each renders as one line.
 #[derive(Debug, thiserror::Error)]
@@ -263,8 +268,17 @@ impl Server {
         self.threads.join();
         self.broker.commands.stop();
         self.broker.sys.stop();
+        let deadline = Instant::now() + WORKERS_PATIENCE;
+        while Instant::now() < deadline && !self.workers.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(WORKERS_PAUSE);
+        }
         for worker in self.workers {
-            let _ = worker.join();
+            if worker.is_finished() {
+                let _ = worker.join();
+            } else {
+                // Nothing of it is stored, and nobody was told that it is done.
+                warn!("a command is still under way and is given up");
+            }
         }
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();

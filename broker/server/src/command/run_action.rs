@@ -124,11 +124,18 @@ fn guest_value(value: Value) -> GuestValue {
     }
 }
 
+/// Below this every whole number has a Double of its own.
+const INTEGERS_EXACT: f64 = 9_007_199_254_740_992.0;
+
 fn json_value(value: &GuestValue) -> Value {
     match value {
         GuestValue::Empty | GuestValue::Null => Value::Null,
         GuestValue::Boolean(value) => json!(value),
         GuestValue::Integer(value) => json!(value),
+        // As LoT writes it: 3, not 3.0.
+        GuestValue::Double(value) if value.fract() == 0.0 && value.abs() < INTEGERS_EXACT => {
+            json!(*value as i64)
+        }
         GuestValue::Double(value) => json!(value),
         GuestValue::Text(text) => json!(text),
         GuestValue::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
