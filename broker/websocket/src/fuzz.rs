@@ -30,8 +30,12 @@ pub fn fuzz_websocket(bytes: &[u8]) {
     let whole = decode(role, deflate, bytes, usize::MAX, 1 << 16);
     for (piece, room) in [(1, 7), (64, 300)] {
         let pieces = decode(role, deflate, bytes, piece, room);
+        if [&whole, &pieces].iter().any(|run| run.0.len() >= PAYLOAD_BYTES_MAX) {
+            // What is wrong behind the bound, one of them may have seen in the same call.
+            continue;
+        }
         assert_eq!(whole.2.is_err(), pieces.2.is_err(), "the verdict depends on how the bytes come");
-        if whole.2.is_ok() && whole.0.len() < PAYLOAD_BYTES_MAX {
+        if whole.2.is_ok() {
             assert_eq!(
                 (&whole.0, &whole.1),
                 (&pieces.0, &pieces.1),
