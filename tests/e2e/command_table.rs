@@ -449,3 +449,46 @@ fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
         broker.start_again();
     }
 }
+
+/// A session holds what its user may read: nobody else gets it, with whatever Client Identifier he comes.
+#[test]
+fn a_session_is_its_users_alone() {
+    let mut broker = broker();
+    for user in ["ann", "low", "gone"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok("-changeUserSettings gone AllowedSystemConfiguration true");
+    let session = |id: &str| {
+        let mut options = ConnectOptions::v5(id).session_expiry(600);
+        options.clean_start = false;
+        options
+    };
+    for user in ["ann", "gone"] {
+        let mut client = broker.connect(&session(user).user(user, "pw"));
+        assert!(!client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap().is_failure());
+        client.disconnect().unwrap();
+    }
+    let mut open = broker.connect(&session("open"));
+    open.subscribe_to("anything", QoS::AtLeastOnce).unwrap();
+    open.disconnect().unwrap();
+    broker.command_ok("-removeUser gone");
+    for round in 0..2 {
+        for options in [session("ann"), session("ann").user("low", "pw"), ConnectOptions::new("ann")] {
+            let refused = lotmq_client::Client::connect(broker.address(), &options).unwrap_err();
+            let lotmq_client::ClientError::Refused { reason, .. } = refused else { panic!("{refused}") };
+            assert_eq!(reason, ReasonCode::ClientIdentifierNotValid, "round {round}");
+        }
+        let ann = broker.connect(&session("ann").user("ann", "pw"));
+        assert!(ann.session_present(), "hers is still there");
+        ann.disconnect().unwrap();
+        let successor = broker.connect(&session("gone"));
+        assert_eq!(successor.session_present(), round > 0, "that of a removed user ended when another came");
+        successor.disconnect().unwrap();
+        let owner = broker.connect(&session("open").user("low", "pw"));
+        assert!(owner.session_present(), "that of an anonymous client is for whoever comes");
+        owner.disconnect().unwrap();
+        broker.kill();
+        broker.start_again();
+    }
+}

@@ -28,14 +28,22 @@ pub(crate) struct Attachment {
     pub(crate) is_durable: bool,
 }
 
+/// The session of this Client Identifier is that of another user.
+#[derive(Debug, thiserror::Error)]
+#[error("this client identifier has a session of another user")]
+pub(crate) struct ForeignSession;
+
 /// Attaches `connection` to the session that its CONNECT asks for.
+///
+/// # Errors
+/// [`ForeignSession`]: a session holds what its user may read, so nobody else gets, ends or takes it over.
 pub(crate) fn attach(
     tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
     request: &Request,
     identity: &Arc<Identity>,
     turn: &mut Turn,
-) -> Attachment {
+) -> Result<Attachment, ForeignSession> {
     // What this turn still holds for the session's former connection belongs to that.
     turn.settle();
     let mut ended = None;
@@ -43,11 +51,14 @@ pub(crate) fn attach(
     let attachment = {
         let mut sessions = tenant.sessions.lock();
         let known = sessions.get(&request.client_id).cloned();
+        if known.as_ref().is_some_and(|client| is_foreign(client, identity)) {
+            return Err(ForeignSession);
+        }
         if let Some(client) = &known {
             will = take_over(client, request).map(|will| (will, Arc::clone(client)));
         }
         match known {
-            Some(client) if !request.clean_start && client.is_durable() => {
+            Some(client) if !request.clean_start && client.is_durable() && !is_orphaned(&client) => {
                 resume(&client, connection, request, identity, turn)
             }
             other => {
@@ -65,7 +76,19 @@ pub(crate) fn attach(
     if let Some((will, client)) = will {
         will.publish(tenant, Some(&client), turn);
     }
-    attachment
+    Ok(attachment)
+}
+
+/// Whether the session belongs to a user who is somebody else. One of an anonymous Client was open to all and is for whoever comes.
+fn is_foreign(client: &Client, identity: &Identity) -> bool {
+    let owner = client.identity().user.clone();
+    owner.is_some() && owner != identity.user && !is_orphaned(client)
+}
+
+/// Whether the session belongs to a user who was removed: it is not resumed by anybody.
+fn is_orphaned(client: &Client) -> bool {
+    let identity = client.identity();
+    identity.user.as_ref().is_some_and(|owner| client.tenant.users.account(owner).is_none())
 }
 
 /// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.

@@ -1,10 +1,10 @@
 //! What all threads of the broker share.
 
+use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lotmq_auth::LoginRefusal;
 use lotmq_codec::ProtocolVersion;
 use lotmq_host::{Engine, Executor};
 use lotmq_session::{SessionExpiry, SessionOptions};
@@ -86,7 +86,7 @@ impl Broker {
     }
 
     /// Notes a refused CONNECT.
-    pub(crate) fn login_refused(&self, connection: &Connection, client_id: &str, refusal: &LoginRefusal) {
+    pub(crate) fn login_refused(&self, connection: &Connection, client_id: &str, refusal: &dyn Display) {
         warn!(target: "client", peer = %connection.peer(), client_id, reason = %refusal, "login refused");
     }
 

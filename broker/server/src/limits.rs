@@ -112,7 +112,7 @@ pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 pub(crate) const LISTING_ROWS_MAX: usize = 1000;
 
 /// HTTP connections on the health port; more wait in the kernel. A scraper and a probe need one each.
-pub(crate) const HTTP_CONNECTIONS_MAX: usize = 64;
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
 
 /// Bytes that an HTTP connection buffers for the head of a request; 8 KiB is the least that the library takes.
 pub(crate) const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
@@ -121,7 +121,7 @@ pub(crate) const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
 pub(crate) const HTTP_HEADERS_MAX: usize = 64;
 
 /// Time for the head of an HTTP request.
-pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Life of an HTTP connection, so that idle ones do not keep the others out for ever.
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);

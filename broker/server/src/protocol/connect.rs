@@ -14,7 +14,7 @@ use lotmq_session::{KeepAlive, SessionExpiry};
 use parking_lot::Mutex;
 
 use super::Open;
-use crate::attach::Attachment;
+use crate::attach::{Attachment, ForeignSession, attach};
 use crate::close::CloseReason;
 use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
 use crate::net::arena::Span;
@@ -217,8 +217,10 @@ fn accept(
         // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
         return Err(CloseReason::Refused);
     }
-    let Attachment { client, is_durable } =
-        crate::attach::attach(&tenant, connection, request, &identity, turn);
+    let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
+        Ok(attachment) => attachment,
+        Err(foreign) => return Err(refuse_foreign(connection, request, turn, &foreign)),
+    };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     if let Some(deadline) = keep_alive.deadline() {
         turn.watch(connection, deadline);
@@ -245,6 +247,19 @@ fn accept(
         feeds_store: false,
         feeds_guests: false,
     })
+}
+
+fn refuse_foreign(
+    connection: &Connection,
+    request: &Request,
+    turn: &mut Turn,
+    foreign: &ForeignSession,
+) -> CloseReason {
+    turn.broker.login_refused(connection, &request.client_id, foreign);
+    let reason = ReasonCode::ClientIdentifierNotValid;
+    let user = request.user_name.as_deref();
+    sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
+    refuse(connection, request.recipient, reason, Some(&foreign.to_string()))
 }
 
 /// CONNACK, with what differs from the standard's defaults.
