@@ -3,7 +3,7 @@
 use lotmq_test_support::{Finished, Program};
 use serde_json::Value;
 
-use crate::{DEMO_PROGRAM, LOTMQ, broker, demo_broker};
+use crate::{DEMO_PROGRAM, LOTMQ, broker, demo_broker, options};
 
 const WRONG: &str =
     "DEFINE ACTION A\nON TOPIC \"a\" DO\n    IF PAYLOAD > 3\n        PUBLISH TOPIC \"b\" WITH 1\n";
@@ -179,6 +179,11 @@ fn refusals_of_the_broker_are_exit_codes() {
         assert_eq!(wrong.status.code(), Some(1), "{arguments:?}");
         assert!(wrong.stderr.contains(said), "{}", wrong.stderr);
     }
+    let small = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "2000").start();
+    let large = "x".repeat(3_000);
+    let refused = lotmq(&["pub", "-p", &small.port(), "-V", "5", "-t", "a", "-m", &large]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains("the server takes 2000"), "{}", refused.stderr);
     let unreachable = lotmq(&["pub", "-p", "1", "-t", "a", "-m", "x"]);
     assert_eq!(unreachable.status.code(), Some(3));
     let usage = lotmq(&["pub", "-p", &port, "-m", "x"]);

@@ -29,7 +29,7 @@ impl From<Exit> for ExitCode {
 /// The code for an error that ends the program.
 pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
     match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Encode(_)) => Exit::Usage,
+        Some(ClientError::Encode(_) | ClientError::TooLarge { .. }) => Exit::Usage,
         Some(_) => Exit::NoBroker,
         None => Exit::Failure,
     }

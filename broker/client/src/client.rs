@@ -158,6 +158,11 @@ impl Client {
             packet_id.inspect(|packet_id| self.outbound.cancel(*packet_id));
             return Err(error.into());
         }
+        let limit = self.connack_properties().maximum_packet_size();
+        if let Some(limit) = limit.filter(|limit| packet.len() > limit.get() as usize) {
+            packet_id.inspect(|packet_id| self.outbound.cancel(*packet_id));
+            return Err(ClientError::TooLarge { bytes: packet.len(), limit: limit.get() });
+        }
         self.connection.send(&packet)?;
         Ok(packet_id)
     }

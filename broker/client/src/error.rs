@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lotmq_codec::{DecodeError, EncodeError, FrameError, PacketType, ReasonCode};
 
-/// Why a call failed. After any but [`Encode`](ClientError::Encode), [`Timeout`](ClientError::Timeout) and
+/// Why a call failed. After any but [`Encode`](ClientError::Encode), [`TooLarge`](ClientError::TooLarge), [`Timeout`](ClientError::Timeout) and
 /// [`PacketIdsUsedUp`](ClientError::PacketIdsUsedUp) the connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,6 +60,14 @@ pub enum ClientError {
     /// The request cannot be said in this version, or breaks a rule of the protocol.
     #[error("cannot send this: {0}")]
     Encode(#[from] EncodeError),
+    /// The packet is larger than the server takes, as it said in CONNACK \[MQTT-3.2.2-15\]. Nothing was sent.
+    #[error("the message makes a packet of {bytes} bytes; the server takes {limit}")]
+    TooLarge {
+        /// Length of the packet.
+        bytes: usize,
+        /// Maximum Packet Size of the server.
+        limit: u32,
+    },
     /// All 65 535 Packet Identifiers wait for an acknowledgement.
     #[error("all 65535 packet identifiers are in use")]
     PacketIdsUsedUp,
@@ -84,6 +92,7 @@ impl ClientError {
             | Self::Malformed(_)
             | Self::Unexpected { .. }
             | Self::Encode(_)
+            | Self::TooLarge { .. }
             | Self::PacketIdsUsedUp
             | Self::InboxFull { .. } => false,
         }
