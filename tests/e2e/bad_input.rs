@@ -130,8 +130,21 @@ fn a_message_just_within_the_limit_passes_and_one_byte_more_does_not() {
     let fits = client.publish(&Publication::new("t", fitting.clone()).qos(QoS::AtLeastOnce)).unwrap();
     assert!(!fits.is_failure());
     let larger = [fitting, b"x".to_vec()].concat();
-    let error = client.publish(&Publication::new("t", larger).qos(QoS::AtLeastOnce)).unwrap_err();
-    assert_eq!(error.to_string(), "the server ended the connection: packet too large (0x95)", "{error:?}");
+    let kept_back = client.publish(&Publication::new("t", larger.clone()).qos(QoS::AtLeastOnce)).unwrap_err();
+    assert_eq!(kept_back.to_string(), "the message makes a packet of 2049 bytes; the server takes 2048");
+
+    // A client that does not care.
+    let mut raw = open(&broker, ProtocolVersion::V5);
+    let mut bytes = Vec::new();
+    ConnectOptions::v5("raw").encode(&mut bytes).unwrap();
+    bytes.extend_from_slice(b"\x32\xfe\x0f\0\x01t\0\x01\0");
+    bytes.extend_from_slice(&larger);
+    raw.send(&bytes).unwrap();
+    let mut types = Vec::new();
+    while let Ok(Some(packet)) = raw.receive(WAIT_MAX) {
+        types.push((packet.bytes()[0], packet.body().first().copied()));
+    }
+    assert_eq!(types, [(0x20, Some(0)), (0xe0, Some(0x95))], "CONNACK, then DISCONNECT: packet too large");
     assert_alive(&broker);
 }
 
