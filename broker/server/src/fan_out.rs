@@ -45,6 +45,34 @@ pub(crate) struct Publication<'a> {
     pub(crate) hops: u8,
 }
 
+impl<'a> Publication<'a> {
+    /// A message that was kept somewhere, copied into the arena.
+    pub(crate) fn copied(
+        arena: &mut Arena,
+        parts: MessageParts<'_>,
+        source: Option<&'a Arc<Client>>,
+    ) -> Self {
+        let (all, ()) = arena.encode(|out| {
+            out.extend_from_slice(parts.topic.as_bytes());
+            out.extend_from_slice(parts.properties);
+            out.extend_from_slice(parts.payload);
+        });
+        let (topic, properties) = (parts.topic.len(), parts.properties.len());
+        let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
+        Self {
+            topic: part(0, topic),
+            properties: part(topic, properties),
+            payload: part(topic + properties, parts.payload.len()),
+            qos: parts.qos,
+            retain: parts.retain,
+            expires_at_ms: parts.expires_at_ms,
+            in_place: None,
+            source,
+            hops: 0,
+        }
+    }
+}
+
 /// A packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
 #[derive(Clone, Copy)]
 pub(crate) struct InPlace {

@@ -13,7 +13,6 @@ use crate::client::{Client, ClientState};
 use crate::fan_out::Publication;
 use crate::limits::HANDED_ON_MAX;
 use crate::message::Message;
-use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
@@ -70,25 +69,7 @@ pub(crate) fn hand_on(tenant: &Arc<Tenant>, orphans: Vec<Orphan>, turn: &mut Tur
             turn.broker.counters.messages_expired.add(1);
             continue;
         }
-        let parts = message.parts();
-        let (all, ()) = turn.arena.encode(|out| {
-            out.extend_from_slice(parts.topic.as_bytes());
-            out.extend_from_slice(parts.properties);
-            out.extend_from_slice(parts.payload);
-        });
-        let (topic, properties) = (parts.topic.len(), parts.properties.len());
-        let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
-        let publication = Publication {
-            topic: part(0, topic),
-            properties: part(topic, properties),
-            payload: part(topic + properties, parts.payload.len()),
-            qos: message.qos,
-            retain: message.retain,
-            expires_at_ms: message.expires_at_ms,
-            in_place: None,
-            source: None,
-            hops: 0,
-        };
+        let publication = Publication::copied(&mut turn.arena, message.parts(), None);
         turn.publish_to_group(tenant, &publication, group);
     }
 }

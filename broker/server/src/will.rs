@@ -6,7 +6,7 @@ use lotmq_codec::{PropertyBuf, PropertyId, QoS, ReasonCode, Will};
 
 use crate::client::Client;
 use crate::fan_out::Publication;
-use crate::net::arena::Span;
+use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
@@ -49,25 +49,16 @@ impl WillMessage {
 
     /// Publishes it like a message of its Client.
     pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>, turn: &mut Turn) {
-        let (all, ()) = turn.arena.encode(|out| {
-            out.extend_from_slice(self.topic.as_bytes());
-            out.extend_from_slice(&self.properties);
-            out.extend_from_slice(&self.payload);
-        });
-        let (topic, properties) = (self.topic.len(), self.properties.len());
-        let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
         let expires_at_ms = self.expiry_seconds.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
-        let publication = Publication {
-            topic: part(0, topic),
-            properties: part(topic, properties),
-            payload: part(topic + properties, self.payload.len()),
+        let parts = MessageParts {
+            topic: &self.topic,
+            properties: &self.properties,
+            payload: &self.payload,
             qos: self.qos,
             retain: self.retain,
             expires_at_ms,
-            in_place: None,
-            source,
-            hops: 0,
         };
+        let publication = Publication::copied(&mut turn.arena, parts, source);
         turn.publish(tenant, &publication);
     }
 }

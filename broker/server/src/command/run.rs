@@ -13,7 +13,7 @@ use super::verb::{Call, Verb};
 use super::{NOT_AVAILABLE, find};
 use crate::broker::Broker;
 use crate::fan_out::Publication;
-use crate::net::arena::Span;
+use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::sys;
 use crate::tenant::Tenant;
@@ -136,25 +136,16 @@ fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
             .push(PropertyId::CorrelationData, PropertyValue::Binary(data))
             .expect("correlation data came in a packet, so it fits one");
     }
-    let properties = properties.properties();
-    let (all, ()) = turn.arena.encode(|out| {
-        out.extend_from_slice(response.topic.as_bytes());
-        out.extend_from_slice(properties.raw());
-        out.extend_from_slice(reply.as_bytes());
-    });
-    let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
-    let (topic, properties) = (response.topic.len(), properties.raw().len());
-    let publication = Publication {
-        topic: part(0, topic),
-        properties: part(topic, properties),
-        payload: part(topic + properties, reply.len()),
+    let parts = MessageParts {
+        topic: &response.topic,
+        properties: properties.properties().raw(),
+        payload: reply.as_bytes(),
         qos: QoS::ExactlyOnce,
         retain: false,
         expires_at_ms: None,
-        in_place: None,
-        source: None,
-        hops: job.hops,
     };
+    let copied = Publication::copied(&mut turn.arena, parts, None);
+    let publication = Publication { hops: job.hops, ..copied };
     turn.publish(&job.tenant, &publication);
 }
 
