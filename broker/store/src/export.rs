@@ -17,7 +17,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::{Corruption, ImportError};
 use crate::load::{LoadError, from_redb};
-use crate::table::{BackupClass, LOG, PAYLOADS, SCHEMA_VERSION, TABLES, Table};
+use crate::table::{BackupClass, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, SCHEMA_VERSION, TABLES, Table};
 
 const MAGIC: &[u8; 12] = b"lotmq-store\n";
 const FORMAT: u32 = 1;
@@ -53,12 +53,12 @@ pub(crate) fn each_row(
     mut visit: impl FnMut(&[u8], &[u8]) -> io::Result<()>,
 ) -> Result<(), LoadError> {
     let opened = |error| LoadError::table(name, error);
-    if name == table_name(LOG) {
+    if name == LOG_NAME {
         for row in transaction.open_table(LOG).map_err(opened)?.iter()? {
             let (key, value) = row?;
             visit(&key.value().to_be_bytes(), value.value()).map_err(LoadError::Io)?;
         }
-    } else if name == table_name(PAYLOADS) {
+    } else if name == PAYLOADS_NAME {
         for row in transaction.open_table(PAYLOADS).map_err(opened)?.iter()? {
             let (key, value) = row?;
             let (message, part) = key.value();
@@ -73,12 +73,6 @@ pub(crate) fn each_row(
         }
     }
     Ok(())
-}
-
-fn table_name<K: redb::Key, V: redb::Value>(table: TableDefinition<'static, K, V>) -> &'static str {
-    // The handle's own name borrows from it; those of the registry do not.
-    let name = redb::TableHandle::name(&table).to_owned();
-    TABLES.iter().find(|info| info.name == name).map_or("", |info| info.name)
 }
 
 /// Writes the tables of these classes.
@@ -220,23 +214,35 @@ fn next(input: &mut dyn Read) -> Result<Vec<u8>, ImportError> {
     Ok(body)
 }
 
-fn insert(transaction: &WriteTransaction, size: &mut TableSize, mut rows: &[u8]) -> Result<(), ImportError> {
+fn insert(transaction: &WriteTransaction, size: &mut TableSize, rows: &[u8]) -> Result<(), ImportError> {
+    if size.name == LOG_NAME {
+        let mut table = transaction.open_table(LOG).map_err(stored)?;
+        return each(rows, size, |key, value| table.insert(number(key)?, value).map(drop).map_err(stored));
+    }
+    if size.name == PAYLOADS_NAME {
+        let mut table = transaction.open_table(PAYLOADS).map_err(stored)?;
+        return each(rows, size, |key, value| {
+            let (message, part) = key.split_at_checked(8).ok_or(ImportError::Damaged("a key"))?;
+            table.insert((number(message)?, number(part)?), value).map(drop).map_err(stored)
+        });
+    }
+    let known = Table::ALL.iter().find(|table| table.name() == size.name);
+    let known = known.ok_or(ImportError::Damaged("a table that nobody knows"))?;
+    let mut table = transaction.open_table(known.definition()).map_err(stored)?;
+    each(rows, size, |key, value| table.insert(key, value).map(drop).map_err(stored))
+}
+
+/// Takes the rows of a block apart and counts them.
+fn each(
+    mut rows: &[u8],
+    size: &mut TableSize,
+    mut insert: impl FnMut(&[u8], &[u8]) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
     while !rows.is_empty() {
         let (key, value) = (part(&mut rows)?, part(&mut rows)?);
+        insert(key, value)?;
         size.rows += 1;
         size.bytes += (key.len() + value.len()) as u64;
-        if size.name == table_name(LOG) {
-            let mut table = transaction.open_table(LOG).map_err(stored)?;
-            table.insert(number(key)?, value).map_err(stored)?;
-        } else if size.name == table_name(PAYLOADS) {
-            let (message, part) = key.split_at_checked(8).ok_or(ImportError::Damaged("a key"))?;
-            let mut table = transaction.open_table(PAYLOADS).map_err(stored)?;
-            table.insert((number(message)?, number(part)?), value).map_err(stored)?;
-        } else {
-            let table = Table::ALL.iter().find(|table| table.name() == size.name);
-            let table = table.ok_or(ImportError::Damaged("a table that nobody knows"))?;
-            transaction.open_table(table.definition()).map_err(stored)?.insert(key, value).map_err(stored)?;
-        }
     }
     Ok(())
 }

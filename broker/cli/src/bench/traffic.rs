@@ -42,6 +42,13 @@ pub(crate) struct Plan {
     pub(crate) process: Option<u32>,
 }
 
+impl Plan {
+    /// Deliveries of each message.
+    fn fan_out(&self) -> u64 {
+        u64::from(if self.publishers == 1 { self.subscribers } else { 1 })
+    }
+}
+
 /// How fast messages are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
@@ -131,7 +138,7 @@ async fn measure(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
     shared.is_measuring.set(false);
     let (after, elapsed) = (broker_time()?, start.elapsed());
     shared.is_over.set(true);
-    let fan_out = u64::from(if plan.publishers == 1 { plan.subscribers } else { 1 });
+    let fan_out = plan.fan_out();
     let missing = || {
         let missing =
             |progress: &Progress| (progress.sent.get() * fan_out).saturating_sub(progress.delivered.get());
@@ -294,7 +301,7 @@ impl Publisher {
             qos: plan.qos,
             version: plan.options.version,
             payload: vec![b'.'; plan.payload_bytes],
-            fan_out: u64::from(if plan.publishers == 1 { plan.subscribers } else { 1 }),
+            fan_out: plan.fan_out(),
             out: Vec::new(),
         }
     }

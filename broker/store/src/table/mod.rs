@@ -40,10 +40,14 @@ pub use user::UserRow;
 pub const SCHEMA_VERSION: u64 = 1;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
-pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("log");
+pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
+
+pub(crate) const LOG_NAME: &str = "log";
 
 /// Large message bodies: (message id, part) -> `version u8, bytes`. Their checksum is in the log record.
-pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new("payloads");
+pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(PAYLOADS_NAME);
+
+pub(crate) const PAYLOADS_NAME: &str = "payloads";
 
 macro_rules! tables {
     (rows { $($table:ident $name:literal $backup:ident,)* } others { $($other:literal $other_backup:ident,)* }) => {
