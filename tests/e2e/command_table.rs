@@ -473,6 +473,11 @@ fn a_session_is_its_users_alone() {
     open.subscribe_to("anything", QoS::AtLeastOnce).unwrap();
     open.disconnect().unwrap();
     broker.command_ok("-removeUser gone");
+    broker.command_ok("-addUser gone pw");
+    let mut namesake = broker.connect(&session("gone").user("gone", "pw"));
+    assert!(!namesake.session_present(), "the next user of that name is somebody else");
+    broker.command_ok("-removeUser gone");
+    assert!(namesake.ping().is_err() || namesake.receive(WAIT_MAX).is_err(), "and his connection is closed");
     for round in 0..2 {
         for options in [session("ann"), session("ann").user("low", "pw"), ConnectOptions::new("ann")] {
             let refused = lotmq_client::Client::connect(broker.address(), &options).unwrap_err();

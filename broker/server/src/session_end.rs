@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use lotmq_session::{Time, WillDecision};
+use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 
 use crate::client::Client;
@@ -11,6 +11,7 @@ use crate::close::CloseReason;
 use crate::hand_on;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
 /// What the end of a connection leaves to be done.
@@ -125,6 +126,33 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     if was_durable {
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
         turn.call_flusher();
+    }
+}
+
+/// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
+/// connection, which is closed.
+pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
+    let mut away = Vec::new();
+    let mut sessions = tenant.sessions.lock();
+    for client in sessions.values() {
+        let mut state = client.state.lock();
+        if state.identity.user.as_deref() != Some(user) {
+            continue;
+        }
+        match &state.link {
+            Some(link) => {
+                link.connection.request_close(CloseReason::Administrative);
+                state.expiry = SessionExpiry::from_seconds(0);
+            }
+            None => away.push(Arc::clone(client)),
+        }
+    }
+    for client in &away {
+        forget(&mut sessions, client);
+    }
+    drop(sessions);
+    for client in &away {
+        end(client, turn);
     }
 }
 

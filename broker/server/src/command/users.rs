@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Permission, Verb};
-use crate::{accounts, modules, sys};
+use crate::net::turn::Turn;
+use crate::{accounts, modules, session_end, sys};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
@@ -74,6 +75,11 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     call.tenant.guests.disown(&user);
     modules::disown(call.tenant, &user);
+    Turn::with(|turn| {
+        turn.tick();
+        session_end::end_of_user(call.tenant, &user, turn);
+        turn.flush();
+    });
     sys::users_changed(call);
     Ok(Done::new(format!("User {user} removed successfully!")))
 }
