@@ -12,7 +12,8 @@ use lotmq_store::{Op, SessionRow, WillRow};
 
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
-use crate::limits::SEND_WINDOW_3_1_1;
+use crate::config::ListenerLimits;
+use crate::limits::{RECEIVE_MAXIMUM, SEND_WINDOW_3_1_1};
 use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
@@ -113,7 +114,7 @@ fn resume(
 ) -> Attachment {
     let mut state = client.state.lock();
     let was_durable = client.is_durable();
-    state.session.resume(session_options(request, turn));
+    state.session.resume(session_options(request, connection));
     if state.subscriptions.has_shared() {
         state.session.keep_inflight();
     }
@@ -150,7 +151,7 @@ fn create(
 ) -> Attachment {
     let mut state = ClientState {
         link: None,
-        session: Session::new(session_options(request, turn)),
+        session: Session::new(session_options(request, connection)),
         subscriptions: Subscriptions::default(),
         identity: Arc::clone(identity),
         will: WillState::None,
@@ -193,14 +194,24 @@ fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, tu
     state.disconnected_at = None;
 }
 
-fn session_options(request: &Request, turn: &Turn) -> SessionOptions {
+fn session_options(request: &Request, connection: &Connection) -> SessionOptions {
     SessionOptions {
         send_maximum: match request.version {
             ProtocolVersion::V5 => request.receive_maximum,
             ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => SEND_WINDOW_3_1_1,
         },
         keep_inflight: !request.expiry.ends_with_connection(),
-        ..turn.broker.session_options(request.version)
+        ..options_at(&connection.listener.limits, request.version)
+    }
+}
+
+/// What holds for every session of a listener with these limits, whatever its CONNECT says.
+pub(crate) fn options_at(limits: &ListenerLimits, version: ProtocolVersion) -> SessionOptions {
+    SessionOptions {
+        receive_maximum: RECEIVE_MAXIMUM,
+        queue_messages_max: limits.queue_messages,
+        queue_bytes_max: limits.queue_bytes,
+        ..SessionOptions::new(version)
     }
 }
 

@@ -5,9 +5,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lotmq_codec::ProtocolVersion;
 use lotmq_host::{Engine, Executor};
-use lotmq_session::{SessionExpiry, SessionOptions};
+use lotmq_session::SessionExpiry;
 use lotmq_store::Store;
 use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
@@ -20,7 +19,6 @@ use crate::commits::Commits;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
-use crate::limits::RECEIVE_MAXIMUM;
 use crate::logins::Logins;
 use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
@@ -61,8 +59,6 @@ pub(crate) struct Settings {
     /// Whether what `KEEP TOPIC` writes is a retained message too (language reference OD-29).
     pub(crate) keep_visible_retained: bool,
     pub(crate) session_expiry_max: SessionExpiry,
-    pub(crate) queue_messages_max: u32,
-    pub(crate) queue_bytes_max: u64,
     /// What becomes of a message for a session that has no room for it.
     pub(crate) on_full: OnFull,
     /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.
@@ -93,16 +89,6 @@ impl Broker {
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
         info!(target: "client", peer = %connection.peer(), client_id = &*client.client_id, "client connected");
-    }
-
-    /// What holds for every session, whatever its CONNECT says.
-    pub(crate) fn session_options(&self, version: ProtocolVersion) -> SessionOptions {
-        SessionOptions {
-            receive_maximum: RECEIVE_MAXIMUM,
-            queue_messages_max: self.settings.queue_messages_max,
-            queue_bytes_max: self.settings.queue_bytes_max,
-            ..SessionOptions::new(version)
-        }
     }
 
     /// Wakes the shards that wait for the store.

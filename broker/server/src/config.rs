@@ -49,8 +49,8 @@ pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
-    ClientCertificate, Listener, ListenerPlan, MqttListener, MqttsListener, UnixListener, UnixSocket,
-    WsListener, WssListener,
+    ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
+    MqttsListener, OwnLimits, UnixListener, UnixSocket, WsListener, WssListener,
 };
 pub use log::Log;
 pub use lot::{Lot, LotCache};

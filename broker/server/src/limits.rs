@@ -1,4 +1,59 @@
 //! Bounds of the server: name, unit, default, and why this number.
+//!
+//! What can be set is one row of [`limit_table`] each: the keys of `[limits]` and of the listeners, what a listener's connections are held to, the
+//! counters in `/metrics` and `docs/limits.md` derive from it.
+
+/// Hands the rows of all limits that can be set to another macro: `limit_table! { path::of::macro! { what it needs besides } }`.
+///
+/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it applies, `json "Name"`. Rows of the first
+/// group can be set for every listener, those of the second for listeners with addresses, and both are those of `[limits]` until they are;
+/// those of the third are in `[limits]` alone.
+macro_rules! limit_table {
+    ($($callback:ident)::+ ! { $($head:tt)* }) => {
+        $($callback)::+! {
+            { $($head)* }
+            every_listener {
+                /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
+                max_packet_size: u32 = $crate::limits::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize";
+                /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
+                connect_timeout_sec: u32 = $crate::limits::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s";
+                /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
+                half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections";
+                /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
+                /// the listener where it was last; after a restart that of `[limits]`.
+                queue_messages: u32 = $crate::limits::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages";
+                /// Most bytes that wait for one session.
+                queue_bytes: u64 = $crate::limits::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes";
+            }
+            addressed_listener {
+                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
+                handshake_timeout_sec: u32 = $crate::limits::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s";
+            }
+            whole_broker {
+            }
+        }
+    };
+}
+
+pub(crate) use limit_table;
+
+/// Default of `max_packet_size`: 16 MiB. The largest module that is uploaded inline takes 11 MB.
+pub(crate) const PACKET_BYTES_MAX: u32 = 16 << 20;
+
+/// Default of `connect_timeout_sec`.
+pub(crate) const CONNECT_TIMEOUT_SEC: u32 = 10;
+
+/// Default of `handshake_timeout_sec`: shorter than that of CONNECT, which includes it.
+pub(crate) const HANDSHAKE_TIMEOUT_SEC: u32 = 8;
+
+/// Default of `half_open`: a hall of devices that reconnects at once has room.
+pub(crate) const HALF_OPEN_MAX: u32 = 10_000;
+
+/// Default of `queue_messages`.
+pub(crate) const QUEUE_MESSAGES_MAX: u32 = lotmq_session::limits::QUEUE_MESSAGES_MAX;
+
+/// Default of `queue_bytes`.
+pub(crate) const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
 
 /// Bytes of one thread's area for received data in a turn. Sixteen reads; only as much of it is ever touched as is used.
 pub(crate) const READ_AREA_BYTES: usize = 1 << 20;

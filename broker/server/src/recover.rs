@@ -19,6 +19,7 @@ use lotmq_store::{
 };
 use tracing::warn;
 
+use crate::attach::options_at;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
@@ -151,7 +152,8 @@ fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Message
     let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
     state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);
     state.received = recovered.qos2_received.iter().copied().map(PacketId).collect();
-    let options = SessionOptions { keep_inflight: true, ..broker.session_options(version) };
+    let options =
+        SessionOptions { keep_inflight: true, ..options_at(&broker.config.limits.for_all(), version) };
     match Session::import(options, state) {
         Ok(session) => session,
         Err(error) => {

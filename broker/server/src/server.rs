@@ -179,11 +179,8 @@ impl Server {
             name: plan.name,
             broker: Arc::clone(&self.broker),
             tenant: self.broker.tenants.default_tenant(),
-            packet_bytes_max: plan.packet_bytes_max,
+            limits: plan.limits.clone(),
             anonymous: anonymous(config),
-            connect_timeout: Duration::from_secs(plan.connect_timeout_sec.into()),
-            handshake_timeout: Duration::from_secs(plan.handshake_timeout_sec.into()),
-            half_open_max: plan.half_open_max,
             half_open: AtomicU32::new(0),
             tls,
             proxy_protocol: plan.proxy_protocol,
@@ -359,8 +356,6 @@ fn settings(config: &Config) -> Settings {
             .session_expiry_max
             .seconds()
             .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
-        queue_messages_max: limits.queue_messages,
-        queue_bytes_max: limits.queue_bytes,
         on_full: limits.on_full,
         keep_alive_max: std::num::NonZeroU16::new(limits.keep_alive_max_sec),
     }

@@ -20,19 +20,26 @@ pub struct Key {
     pub type_name: &'static str,
     /// Smallest and largest number, where it is one.
     pub range: Option<RangeInclusive<u64>>,
+    /// Whether it is a limit of a listener, which has the value of `[limits]` until it is set.
+    pub is_inherited: bool,
     pub(super) set: fn(&mut Config, &Value) -> Result<(), ValueError>,
     pub(super) get: fn(&Config) -> Value,
 }
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 15] = [
+    let sections: [&'static [Key]; 20] = [
         broker::KEYS,
         listener::mqtt::KEYS,
+        listener::limits::MQTT,
         listener::mqtts::KEYS,
+        listener::limits::MQTTS,
         listener::ws::KEYS,
+        listener::limits::WS,
         listener::wss::KEYS,
+        listener::limits::WSS,
         listener::unix::KEYS,
+        listener::limits::UNIX,
         tls::KEYS,
         auth::KEYS,
         log::KEYS,
@@ -124,6 +131,7 @@ macro_rules! section {
                 doc: &[$($doc),+],
                 type_name: <$type as $crate::config::setting::Setting>::TYPE,
                 range: $crate::config::key::optional!($($range)?),
+                is_inherited: false,
                 set: |$config, value| {
                     let parsed = <$type as $crate::config::setting::Setting>::parse(value)?;
                     $($crate::config::setting::check_range(

@@ -7,31 +7,34 @@ use serde_json::Value;
 use super::ValueError;
 use super::key::section;
 use super::setting::{Setting, words};
+use crate::limits::limit_table;
 
-section! {
-    /// What one client or session may use.
-    Limits at "limits", |config| config.limits => {
-        /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
-        max_packet_size: u32 = 16_777_216, json "MaxPacketSize", range 1_024..=268_435_460;
-        /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
-        connect_timeout_sec: u32 = 10, range 1..=3_600;
-        /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
-        handshake_timeout_sec: u32 = 8, range 1..=3_600;
-        /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
-        half_open: u32 = 10_000, range 1..=10_000_000;
-        /// Most messages that wait for one session, sent ones without acknowledgement included.
-        queue_messages: u32 = 1_000_000, json "QueueMessages", range 1..=100_000_000;
-        /// Most bytes that wait for one session.
-        queue_bytes: u64 = 1_073_741_824, json "QueueBytes", range 1_024..=1_099_511_627_776;
-        /// What becomes of a message for a session whose queue is full.
-        on_full: OnFull = OnFull::DropNew, json "OnFull";
-        /// Longest time that a session outlives its connection; longer requests are cut down to it.
-        session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(30 * DAY)), json "SessionExpiryMax";
-        /// Longest Keep Alive in seconds; 0 lets clients choose, none at all included. A 5.0 client that asks for more gets this as Server Keep Alive;
-        /// older versions cannot be told and keep their own.
-        keep_alive_max_sec: u16 = 0, json "KeepAliveMaxSec", range 0..=65_535;
-    }
+/// Declares the section: the table of limits, and what is no bound by itself.
+macro_rules! limits_section {
+    ({} every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker { $($whole:tt)* }) => {
+        limits_section! { $($every)* $($addressed)* $($whole)* }
+    };
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?;
+    )+) => {
+        section! {
+            /// What one client or session may use. Listeners may have values of their own.
+            Limits at "limits", |config| config.limits => {
+                $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range; )+
+                /// What becomes of a message for a session whose queue is full.
+                on_full: OnFull = OnFull::DropNew, json "OnFull";
+                /// Longest time that a session outlives its connection; longer requests are cut down to it.
+                session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(30 * DAY)), json "SessionExpiryMax";
+                /// Longest Keep Alive in seconds; 0 lets clients choose, none at all included. A 5.0 client that asks for more gets this as Server Keep
+                /// Alive; older versions cannot be told and keep their own.
+                keep_alive_max_sec: u16 = 0, json "KeepAliveMaxSec", range 0..=65_535;
+            }
+        }
+    };
 }
+
+limit_table! { limits_section! {} }
 
 words! {
     /// What becomes of a message for a session whose queue is full.

@@ -20,6 +20,8 @@ pub struct Listener {
     pub wss: WssListener,
     /// Unix socket.
     pub unix: UnixListener,
+    /// What each of them sets of the limits.
+    pub limits: LimitsOfListeners,
 }
 
 /// Declares the section of a listener on a TCP port: what all of them have, then what it has alone.
@@ -40,12 +42,6 @@ macro_rules! listener {
                 /// Whether every connection begins with a header of the PROXY protocol (version 1 or 2), as load balancers send it. Only for ports that
                 /// nobody else can reach: whoever connects may claim any address.
                 proxy_protocol: bool = false;
-                /// Time in seconds from the connection to CONNECT, all handshakes included; that of `[limits]` until it is set.
-                connect_timeout_sec: Option<u32> = None, range 1..=3_600;
-                /// Connections that may be without CONNECT at once; more are closed at once. That of `[limits]` until it is set.
-                half_open: Option<u32> = None, range 1..=10_000_000;
-                /// Largest packet in bytes that clients may send; that of `[limits]` until it is set.
-                max_packet_size: Option<u32> = None, range 1_024..=268_435_460;
                 $($own)*
             }
         }
@@ -54,12 +50,14 @@ macro_rules! listener {
 
 use listener;
 
+pub(in crate::config) mod limits;
 pub(in crate::config) mod mqtt;
 pub(in crate::config) mod mqtts;
 pub(in crate::config) mod unix;
 pub(in crate::config) mod ws;
 pub(in crate::config) mod wss;
 
+pub use limits::{LimitsOfListeners, ListenerLimits, OwnLimits};
 pub use mqtt::MqttListener;
 pub use mqtts::MqttsListener;
 pub use unix::UnixListener;
@@ -94,14 +92,8 @@ pub struct ListenerPlan {
     pub tls: Option<ClientCertificate>,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
-    /// Seconds from the connection to CONNECT.
-    pub connect_timeout_sec: u32,
-    /// Seconds from the connection to the end of what comes before MQTT.
-    pub handshake_timeout_sec: u32,
-    /// Connections without CONNECT at once.
-    pub half_open_max: u32,
-    /// Largest packet in bytes from a client.
-    pub packet_bytes_max: u32,
+    /// What its connections are held to.
+    pub limits: ListenerLimits,
 }
 
 /// Where a Unix socket is.
@@ -130,59 +122,45 @@ impl Config {
 
     fn plan_mqtt(&self) -> ListenerPlan {
         let section = &self.listener.mqtt;
-        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        let mut plan = self.plan("mqtt", section.bind.at(section.port), limits);
+        let mut plan = self.plan("mqtt", section.bind.at(section.port), &self.listener.limits.mqtt);
         plan.proxy_protocol = section.proxy_protocol;
         plan
     }
 
     fn plan_mqtts(&self) -> ListenerPlan {
         let section = &self.listener.mqtts;
-        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        let mut plan = self.plan("mqtts", section.bind.at(section.port), limits);
+        let mut plan = self.plan("mqtts", section.bind.at(section.port), &self.listener.limits.mqtts);
         plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
-        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
     }
 
     fn plan_ws(&self) -> ListenerPlan {
         let section = &self.listener.ws;
-        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        let mut plan = self.plan("ws", section.bind.at(section.port), limits);
+        let mut plan = self.plan("ws", section.bind.at(section.port), &self.listener.limits.ws);
         plan.proxy_protocol = section.proxy_protocol;
         plan.websocket = Some(section.compressed_clients);
-        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
     }
 
     fn plan_wss(&self) -> ListenerPlan {
         let section = &self.listener.wss;
-        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        let mut plan = self.plan("wss", section.bind.at(section.port), limits);
+        let mut plan = self.plan("wss", section.bind.at(section.port), &self.listener.limits.wss);
         plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
         plan.websocket = Some(section.compressed_clients);
-        plan.handshake_timeout_sec = section.handshake_timeout_sec.unwrap_or(plan.handshake_timeout_sec);
         plan
     }
 
     fn plan_unix(&self) -> Option<ListenerPlan> {
         let section = &self.listener.unix;
         let path = section.path.clone()?;
-        let limits = (section.connect_timeout_sec, section.half_open, section.max_packet_size);
-        let mut plan = self.plan("unix", Vec::new(), limits);
+        let mut plan = self.plan("unix", Vec::new(), &self.listener.limits.unix);
         plan.unix = Some(UnixSocket { path, mode: section.mode.bits() });
         Some(plan)
     }
 
-    fn plan(
-        &self,
-        name: &'static str,
-        addresses: Vec<SocketAddr>,
-        (connect_timeout_sec, half_open, packet_bytes): (Option<u32>, Option<u32>, Option<u32>),
-    ) -> ListenerPlan {
-        let limits = &self.limits;
+    fn plan(&self, name: &'static str, addresses: Vec<SocketAddr>, own: &OwnLimits) -> ListenerPlan {
         ListenerPlan {
             name,
             addresses,
@@ -190,10 +168,7 @@ impl Config {
             proxy_protocol: false,
             tls: None,
             websocket: None,
-            connect_timeout_sec: connect_timeout_sec.unwrap_or(limits.connect_timeout_sec),
-            handshake_timeout_sec: limits.handshake_timeout_sec,
-            half_open_max: half_open.unwrap_or(limits.half_open),
-            packet_bytes_max: packet_bytes.unwrap_or(limits.max_packet_size),
+            limits: own.or(&self.limits),
         }
     }
 }

@@ -27,19 +27,33 @@ Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only 
 directory) and `LOTMQ_LOG` (what to log, as in `info,lotmq_server=debug`).
 ";
 
+/// In front of a listener's limits.
+const INHERITED: &str =
+    "\nAnd these, each of which has the value and the range that it has in `[limits]` until it is set here:";
+
 /// The whole page.
 #[must_use]
 pub fn markdown() -> String {
     let defaults = Config::default();
     let mut page = INTRODUCTION.to_owned();
     let mut section = "";
+    let mut inherits = "";
     for key in KEYS.iter() {
         let (own_section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         if own_section != section {
+            if inherits == section && !section.is_empty() {
+                page.push_str(".\n");
+            }
             section = own_section;
             let _ = write!(page, "\n## [{section}]\n");
         }
-        write_key(&mut page, name, key, &key.get(&defaults));
+        if !key.is_inherited {
+            write_key(&mut page, name, key, &key.get(&defaults));
+            continue;
+        }
+        // They stand behind the listener's own keys.
+        let lead = if std::mem::replace(&mut inherits, section) == section { "," } else { INHERITED };
+        let _ = write!(page, "{lead} `{name}`");
     }
     page
 }

@@ -186,6 +186,10 @@ fn names_are_unique_and_every_default_reads_back() {
 fn reference_names_every_key() {
     let page = markdown();
     for key in KEYS.iter() {
-        assert!(page.contains(&key.variable()), "{}", key.path);
+        let (section, name) = key.path.rsplit_once('.').unwrap();
+        let section =
+            page.split(&format!("\n## [{section}]\n")).nth(1).unwrap().split("\n## ").next().unwrap();
+        let found = if key.is_inherited { format!("`{name}`") } else { key.variable() };
+        assert!(section.contains(&found), "{}", key.path);
     }
 }

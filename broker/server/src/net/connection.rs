@@ -408,7 +408,7 @@ impl Connection {
     fn packet_limit(&self, input: &Input) -> u32 {
         match input.phase {
             Phase::New => CONNECT_BYTES_MAX,
-            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.packet_bytes_max,
+            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.limits.max_packet_size,
         }
     }
 }

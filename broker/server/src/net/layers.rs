@@ -108,8 +108,8 @@ impl Layers {
     /// # Errors
     /// When its time is over.
     pub(crate) fn check_alive(&self, listener: &Listener, now: Time) -> Result<Time, CloseReason> {
-        let connect_ends = self.accepted_at.plus(listener.connect_timeout);
-        let handshake_ends = self.accepted_at.plus(listener.handshake_timeout).min(connect_ends);
+        let connect_ends = self.accepted_at.plus(listener.connect_timeout());
+        let handshake_ends = self.accepted_at.plus(listener.handshake_timeout()).min(connect_ends);
         match self.is_handshaking() {
             true if now >= handshake_ends => Err(CloseReason::Transport(TransportFailure::HandshakeTimeout)),
             true => Ok(handshake_ends),

@@ -22,6 +22,7 @@ use super::connection::Accepted;
 use super::peer::Peer;
 use super::shard::{Arrival, place};
 use crate::broker::Broker;
+use crate::config::ListenerLimits;
 use crate::tenant::Tenant;
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -37,16 +38,10 @@ pub(crate) struct Listener {
     pub(crate) broker: Arc<Broker>,
     /// Tenant of all Clients that come here.
     pub(crate) tenant: Arc<Tenant>,
-    /// Longest packet in bytes, announced to 5.0 Clients; a longer one is refused at its header with 0x95.
-    pub(crate) packet_bytes_max: u32,
+    /// What its connections and their sessions are held to.
+    pub(crate) limits: ListenerLimits,
     /// Who may come without a user name.
     pub(crate) anonymous: AnonymousLogin,
-    /// Time from accept to CONNECT, handshakes included.
-    pub(crate) connect_timeout: Duration,
-    /// Time from accept to the end of what comes before MQTT.
-    pub(crate) handshake_timeout: Duration,
-    /// Most connections without CONNECT at once.
-    pub(crate) half_open_max: u32,
     /// Connections without CONNECT.
     pub(crate) half_open: AtomicU32,
     /// Present when its connections are encrypted.
@@ -62,12 +57,22 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// Time from accept to CONNECT, handshakes included.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.limits.connect_timeout_sec.into())
+    }
+
+    /// Time from accept to the end of what comes before MQTT.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.limits.handshake_timeout_sec.into())
+    }
+
     /// When a new connection is looked at for the first time.
     pub(crate) fn first_look(&self) -> Duration {
         if self.has_layers() {
-            self.handshake_timeout.min(self.connect_timeout)
+            self.handshake_timeout().min(self.connect_timeout())
         } else {
-            self.connect_timeout
+            self.connect_timeout()
         }
     }
 
@@ -85,7 +90,7 @@ impl HalfOpen {
     fn take(listener: &Arc<Listener>) -> Option<Self> {
         let place = Self(Arc::clone(listener));
         // Taken first, so that two threads cannot both take the last one.
-        (listener.half_open.fetch_add(1, Ordering::Relaxed) < listener.half_open_max).then_some(place)
+        (listener.half_open.fetch_add(1, Ordering::Relaxed) < listener.limits.half_open).then_some(place)
     }
 
     pub(crate) fn listener(&self) -> &Arc<Listener> {

@@ -292,7 +292,7 @@ fn announce(
     use PropertyValue as Value;
     announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
     announced.push(Id::ReceiveMaximum, Value::TwoByte(RECEIVE_MAXIMUM))?;
-    announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.packet_bytes_max))?;
+    announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.limits.max_packet_size))?;
     announced.push(Id::TopicAliasMaximum, Value::TwoByte(TOPIC_ALIAS_MAXIMUM))?;
     if request.is_keep_alive_ours {
         announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;

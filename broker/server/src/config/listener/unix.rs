@@ -13,11 +13,5 @@ section! {
         path: Option<PathBuf> = None;
         /// Permissions of the file, as octal digits: who may write to it may connect.
         mode: FileMode = FileMode::GROUP;
-        /// Time in seconds from the connection to CONNECT; that of `[limits]` until it is set.
-        connect_timeout_sec: Option<u32> = None, range 1..=3_600;
-        /// Connections that may be without CONNECT at once; more are closed at once. That of `[limits]` until it is set.
-        half_open: Option<u32> = None, range 1..=10_000_000;
-        /// Largest packet in bytes that clients may send; that of `[limits]` until it is set.
-        max_packet_size: Option<u32> = None, range 1_024..=268_435_460;
     }
 }

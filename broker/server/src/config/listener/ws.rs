@@ -3,8 +3,6 @@
 super::listener! {
     /// MQTT over WebSocket, at the paths `/mqtt` and `/`.
     WsListener at "listener.ws", |config| config.listener.ws, port 5000, json "WebsocketPort" "BindIpForWebSockets" => {
-        /// Time in seconds from the connection to the end of the WebSocket handshake; that of `[limits]` until it is set.
-        handshake_timeout_sec: Option<u32> = None, range 1..=3_600;
         /// Clients at once for which messages are compressed (permessage-deflate) if they ask for it, at up to 60 KiB each; further ones are served
         /// without. 0 turns it off.
         compressed_clients: u32 = 1_000, range 0..=1_000_000;

@@ -5,8 +5,6 @@ use super::ClientCertificate;
 super::listener! {
     /// MQTT over WebSocket and TLS, at the paths `/mqtt` and `/`. Opened when `tls.certificate` is set.
     WssListener at "listener.wss", |config| config.listener.wss, port 443, json "WebsocketPortTls" "BindIpForWebSocketsTls" => {
-        /// Time in seconds from the connection to the end of the WebSocket handshake, that of TLS included; that of `[limits]` until it is set.
-        handshake_timeout_sec: Option<u32> = None, range 1..=3_600;
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
         /// Clients at once for which messages are compressed (permessage-deflate) if they ask for it, at up to 60 KiB each; further ones are served
