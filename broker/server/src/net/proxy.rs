@@ -15,6 +15,9 @@ const START_1: &[u8] = b"PROXY ";
 /// How version 2 begins; four more bytes and what they announce follow.
 const START_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
+/// Bytes of the longest line of version 1, its end included. The library sees to it only while the end has not come.
+const LINE_BYTES_MAX: usize = 107;
+
 /// A header that has come as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -43,6 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     }
     let config = ParseConfig { include_tlvs: false, allow_v1: true, allow_v2: true };
     match ProxyHeader::parse(bytes, config) {
+        Ok((_, len)) if begins(START_1) && len > LINE_BYTES_MAX => Err(NoHeader),
         Ok((header, len)) => {
             let source = header.proxied_address().map(|address| address.source);
             Ok(Some(Header { len, source }))
@@ -92,6 +96,7 @@ mod tests {
             (b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(), address("[2001:db8::1]:1")),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
             (b"PROXY UNKNOWN whatever it says\r\n".to_vec(), None),
+            ([b"PROXY UNKNOWN ".as_slice(), &[b'x'; 91], b"\r\n"].concat(), None),
             (v2(0x21, 0x11, &four), address("10.0.0.1:4660")),
             (v2(0x21, 0x21, &six), address("[::9]:80")),
             (v2(0x21, 0x11, &with_extension), address("10.0.0.1:4660")),
@@ -119,6 +124,7 @@ mod tests {
             &[START_2, &[0x31, 0x11, 0, 12]].concat(),
             &long[..16],
             &[b"PROXY UNKNOWN ".as_slice(), &[b'x'; 200]].concat(),
+            &[b"PROXY UNKNOWN ".as_slice(), &[b'x'; 92], b"\r\n"].concat(),
         ] {
             assert_eq!(read(bytes), Err(NoHeader), "{bytes:?}");
         }
