@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("lot-facts", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
+    ("lotmq-zstd", 0),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),
@@ -35,9 +36,10 @@ const SLOW_FEATURE: &str = "component-model-async";
 const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 7] = [
+const SANS_IO: [&str; 8] = [
     "lotmq-codec",
     "lotmq-websocket",
+    "lotmq-zstd",
     "lotmq-session",
     "lotmq-router",
     "lotmq-simulation",
