@@ -1,7 +1,7 @@
 //! What CONNACK says, and packets that a Client cannot take because they are too large for it (checklist 3 and 5).
 
 use crate::bytes::{self, BOTH, four, publish, subscribe_with, two, unsubscribe};
-use crate::{Broker, Connect, Peer, V4, V5, broker};
+use crate::{Broker, Connect, Peer, V4, V5, broker, options};
 
 /// The body of CONNACK.
 fn connack(broker: &Broker, connect: &Connect) -> Vec<u8> {
@@ -39,7 +39,7 @@ fn connack_announces_what_differs_from_the_defaults() {
     assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
     let connects = [
         Connect::new(V5, "c"),
-        // Asking for Response Information, for problem information, and for neither changes nothing: the broker has none [MQTT-3.1.2-28].
+        // Asking for Response Information, for problem information, and for neither changes nothing: there is none unless it is configured.
         Connect::new(V5, "c").property(&[0x19, 1, 0x17, 1]),
         Connect::new(V5, "c").property(&[0x19, 0, 0x17, 0]),
         // The Client's Keep Alive counts: no Server Keep Alive [MQTT-3.2.2-22]. Every QoS and RETAIN of a Will is taken
@@ -69,6 +69,35 @@ fn connack_announces_what_differs_from_the_defaults() {
         let kept = Connect::kept(version, &format!("kept {version:?}"));
         assert_eq!(connack(&broker, &kept)[0], 0);
         assert_eq!(connack(&broker, &kept)[0], 1);
+    }
+}
+
+/// Response Information goes to those who ask for it, and to nobody else [MQTT-3.1.2-28]: the prefix that is configured, and the Client Identifier.
+#[test]
+fn response_information_is_for_those_who_ask() {
+    let broker = options().variable("LOTMQ_MQTT_RESPONSE_INFORMATION", "site/responses").start();
+    let told = |connect: &Connect| {
+        let body = connack(&broker, connect);
+        let found = properties(&body).into_iter().find(|(id, _)| *id == 0x1A);
+        found.map(|(_, value)| String::from_utf8(value[2..].to_vec()).unwrap())
+    };
+    let asked = |id: &str| Connect::new(V5, id).property(&[0x19, 1]);
+    assert_eq!(told(&asked("c 1")).as_deref(), Some("site/responses/c 1"));
+    let assigned = told(&asked("")).unwrap();
+    assert!(assigned.starts_with("site/responses/auto-"), "{assigned}");
+    // From these no Topic Name can be made.
+    for id in ["a+b", "#"] {
+        assert_eq!(told(&asked(id)), None);
+    }
+    for silent in [Connect::new(V5, "c"), Connect::new(V5, "c").property(&[0x19, 0])] {
+        assert_eq!(told(&silent), None);
+    }
+    assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
+    // A CONNACK that it makes too large is not sent [MQTT-3.1.2-24].
+    for (limit, is_sent) in [(40, true), (39, false)] {
+        let mut peer = Peer::open(&broker, V5);
+        peer.send(&asked("c").property(&four(0x27, limit)).bytes());
+        assert_eq!(peer.next() == "CONNACK 0 00", is_sent, "{limit}");
     }
 }
 
@@ -128,44 +157,6 @@ fn acknowledgements_fit_the_maximum_packet_size() {
             assert_eq!(peer.until_closed(), ["DISCONNECT 95"]);
         }
     }
-}
-
-/// Whether a refusal has a Reason String.
-fn refused_with_a_sentence(broker: &Broker, asked: &[u8]) -> bool {
-    let mut peer = Peer::open(broker, V5);
-    peer.send(&Connect::new(V5, "c").user("root", "no").property(asked).bytes());
-    let body = peer.packet().unwrap().body().to_vec();
-    assert_eq!(body[..2], [0, 0x86]);
-    properties(&body).iter().any(|(id, _)| *id == 0x1F)
-}
-
-/// Without Request Problem Information there is no Reason String at all, and no User Property of the broker's [MQTT-3.1.2-29]. Acknowledgements
-/// have none anyway: `Peer` fails at an acknowledgement with properties.
-#[test]
-fn reason_strings_are_for_those_who_want_them() {
-    let broker = broker();
-    assert!(refused_with_a_sentence(&broker, &[]));
-    assert!(refused_with_a_sentence(&broker, &[0x17, 1]));
-    assert!(!refused_with_a_sentence(&broker, &[0x17, 0]));
-    let mut peer = Peer::join(&broker, &Connect::new(V5, "c").property(&[0x17, 0]));
-    peer.send(&subscribe_with(V5, 1, &[], &[("a/#/b", 0), ("$share//x", 0), ("ok", 2)]));
-    peer.send(&unsubscribe(V5, 2, &["never"]));
-    peer.send(&publish(V5, 1, "$SYS/forbidden", 3, "x"));
-    peer.send(&publish(V5, 2, "$SYS/forbidden", 4, "x"));
-    peer.send(&bytes::pubrel(5));
-    peer.send(&bytes::pubrec(6));
-    peer.expect_only(&[
-        "SUBACK 1 8F 8F 02",
-        "UNSUBACK 2 11",
-        "PUBACK 3 87",
-        "PUBREC 4 87",
-        "PUBCOMP 5 92",
-        "PUBREL 6 92",
-    ]);
-    // User Properties of a message are not the broker's.
-    let property = bytes::user_property("k", "v");
-    peer.publish_with(0, "ok", &property, "x");
-    peer.expect_only(&["PUBLISH ok q0 [user k=v]: x"]);
 }
 
 /// The broker's own aliases: none, whatever the Client allows [MQTT-3.1.2-26, -27], [MQTT-3.3.2-11]; none is 0 [MQTT-3.3.2-8].

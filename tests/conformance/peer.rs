@@ -1,7 +1,7 @@
 //! A Client under the test's control: it sends what the test says, and tells what comes as one line of text for each packet.
 //!
 //! `CONNACK 0 00` (session present, code), `SUBACK 1 00 01`, `PUBLISH t/1 q1 #5 dup retain: payload`, `PUBACK 5 00`, `PINGRESP`,
-//! `DISCONNECT 8E`, `closed`.
+//! `DISCONNECT 8E`, `AUTH 18`, `closed`. Reason Strings are kept apart ([`Peer::reasons`]).
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -20,6 +20,7 @@ pub(crate) struct Peer {
     stashed: VecDeque<String>,
     /// The line of its CONNACK.
     pub(crate) connack: String,
+    reasons: Vec<String>,
 }
 
 impl Peer {
@@ -27,7 +28,14 @@ impl Peer {
     pub(crate) fn open(broker: &Broker, version: Version) -> Self {
         let spoken = if version == Version::V5 { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
         let connection = Connection::open(broker.address(), spoken, WAIT_MAX).unwrap();
-        Self { connection, version, next_id: 1000, stashed: VecDeque::new(), connack: String::new() }
+        Self {
+            connection,
+            version,
+            next_id: 1000,
+            stashed: VecDeque::new(),
+            connack: String::new(),
+            reasons: Vec::new(),
+        }
     }
 
     /// Connects and insists on success.
@@ -86,9 +94,19 @@ impl Peer {
     #[track_caller]
     fn fresh(&mut self) -> String {
         match self.packet() {
-            Some(packet) => describe(&packet, self.version),
+            Some(packet) => {
+                let line = describe(&packet, self.version);
+                let reason = reason_string(&packet, self.version);
+                self.reasons.extend(reason.map(|reason| format!("{line}: {reason}")));
+                line
+            }
             None => "closed".to_owned(),
         }
+    }
+
+    /// The packets that came with a Reason String since the last call, each with it: `PUBACK 3 87: no permission …`.
+    pub(crate) fn reasons(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.reasons)
     }
 
     /// Waits for the first of these packets; others that come before are kept for later.
@@ -220,9 +238,6 @@ fn describe(packet: &Packet, version: Version) -> String {
     let first = bytes[0];
     let two = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
     let reason = |at: usize| body.get(at).copied().unwrap_or(0);
-    if (4..=7).contains(&(first >> 4)) {
-        assert!(body.len() <= 3, "an acknowledgement with properties: {bytes:X?}");
-    }
     match first >> 4 {
         2 => format!("CONNACK {} {:02X}", body[0], body[1]),
         3 => describe_publish(packet, version),
@@ -232,16 +247,44 @@ fn describe(packet: &Packet, version: Version) -> String {
         7 => format!("PUBCOMP {} {:02X}", two(0), reason(2)),
         kind @ (9 | 11) => {
             let name = if kind == 9 { "SUBACK" } else { "UNSUBACK" };
-            let codes = if version == Version::V5 { 3 } else { 2 };
-            assert!(version == Version::V4 || body[2] == 0, "an acknowledgement with properties: {bytes:X?}");
+            let codes = if version == Version::V5 {
+                let (len, digits) = variable(&body[2..]);
+                2 + digits + len
+            } else {
+                2
+            };
             let mut line = format!("{name} {}", two(0));
             body[codes..].iter().for_each(|code| write!(line, " {code:02X}").unwrap());
             line
         }
         13 => "PINGRESP".to_owned(),
         14 => format!("DISCONNECT {:02X}", reason(0)),
+        15 => format!("AUTH {:02X}", reason(0)),
         other => panic!("packet of type {other}"),
     }
+}
+
+/// The Reason String of a packet that may have one. Nothing but that is in the properties of an acknowledgement or of DISCONNECT.
+fn reason_string(packet: &Packet, version: Version) -> Option<String> {
+    let (kind, body) = (packet.bytes()[0] >> 4, packet.body());
+    let at = match kind {
+        4..=7 => 3,
+        9 | 11 => 2,
+        14 => 1,
+        _ => return None,
+    };
+    if version == Version::V4 || body.len() <= at {
+        assert!(kind == 9 || kind == 11 || body.len() <= at, "{:X?}", packet.bytes());
+        return None;
+    }
+    let (len, digits) = variable(&body[at..]);
+    let list = &body[at + digits..at + digits + len];
+    if list.is_empty() {
+        return None;
+    }
+    assert_eq!(list[0], 0x1F, "a property that is no Reason String: {:X?}", packet.bytes());
+    assert_eq!(usize::from(u16::from_be_bytes([list[1], list[2]])), list.len() - 3, "one Reason String");
+    Some(String::from_utf8(list[3..].to_vec()).unwrap())
 }
 
 fn describe_publish(packet: &Packet, version: Version) -> String {

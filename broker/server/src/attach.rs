@@ -138,7 +138,7 @@ fn resume(
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
 fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
     let connack = connect::connack(connection, request, session_present);
-    Link::new(Arc::clone(connection), request.version, request.packet_bytes_max, &connack, is_durable)
+    Link::new(Arc::clone(connection), request.recipient, &connack, is_durable)
 }
 
 fn create(

@@ -5,6 +5,7 @@
 //! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
 //! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`net::outbound`).
 
+use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
+use crate::recipient::Recipient;
 use crate::retain::Replay;
 use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::sys::Dropped;
@@ -185,6 +187,11 @@ impl Client {
         self.on(connection, |link, _| link.version)
     }
 
+    /// What the Client reads of answers on this very connection; `None` when it is not on it any more.
+    pub(crate) fn recipient_on(&self, connection: &Connection) -> Option<Recipient> {
+        self.on(connection, |link, _| link.recipient())
+    }
+
     /// Lets `work` use the session when its Client is on `connection`: one that was taken over changes nothing any more.
     pub(crate) fn session_on<R>(
         &self,
@@ -321,6 +328,36 @@ impl Client {
             encode_ack(out, version, &ack)
                 .expect("every reason that the broker chooses is one that the packet can carry");
         });
+    }
+
+    /// Appends an acknowledgement that refuses what came on `connection`, with the reason in words.
+    pub(crate) fn refuse(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        connection: &Connection,
+        (ack_type, packet_id): (AckType, PacketId),
+        reason: ReasonCode,
+        words: &dyn Display,
+    ) {
+        let Some(recipient) = self.recipient_on(connection) else { return };
+        turn.control(self, connection, |out| {
+            recipient.explain_acknowledgement(out, words, |out, properties| {
+                encode_ack(out, recipient.version, &Ack { ack_type, packet_id, reason, properties })
+            });
+        });
+    }
+
+    /// Answers for an exchange that is not known, or not any more.
+    pub(crate) fn not_found(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        connection: &Connection,
+        ack_type: AckType,
+        packet_id: PacketId,
+    ) {
+        let reason = ReasonCode::PacketIdentifierNotFound;
+        let words = "no exchange has this packet identifier";
+        self.refuse(turn, connection, (ack_type, packet_id), reason, &words);
     }
 
     /// The stored form of a subscription.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_codec::{DecodeError, Disconnect, FrameError, ProtocolVersion, ReasonCode, encode_disconnect};
+use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 use tracing::{debug, info};
 
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
+use crate::recipient::Recipient;
+use crate::violation::Violation;
 
 /// Why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub(crate) enum CloseReason {
     /// The same Client Identifier connected again \[MQTT-3.1.4-3\].
     TakenOver,
     /// The peer broke a rule of the standard.
-    Protocol(ReasonCode),
+    Protocol(Box<Violation>),
     /// An administrator or a changed account.
     Administrative,
     /// Something could not be made durable, and the Client's version has no way to say so.
@@ -61,7 +63,7 @@ impl CloseReason {
         match self {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
-            Self::Protocol(reason) => Some(*reason),
+            Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
             Self::StoreFailed => Some(ReasonCode::ImplementationSpecificError),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
@@ -76,12 +78,35 @@ impl CloseReason {
     }
 
     /// Sends DISCONNECT \[MQTT-4.13.1-1\] to a 5.0 Client; nobody else has one from a server.
-    pub(crate) fn tell(&self, connection: &Connection) {
-        let Some(code) = self.reason_code() else { return };
+    pub(crate) fn tell(&self, connection: &Connection, recipient: Recipient) {
+        let Some(reason) = self.reason_code() else { return };
         let mut packet = Vec::new();
-        if encode_disconnect(&mut packet, ProtocolVersion::V5, &Disconnect::with_reason(code)).is_ok() {
+        let encoded = recipient.explain(&mut packet, &self.words(), |out, properties| {
+            encode_disconnect(out, recipient.version, &Disconnect { reason, properties })
+        });
+        if encoded.is_ok() {
             connection.write_directly(&packet);
         }
+    }
+
+    /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word says it all.
+    fn words(&self) -> String {
+        let words = match self {
+            Self::Protocol(violation) => return violation.to_string(),
+            Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
+            Self::TakenOver => "another connection came with this client identifier",
+            Self::Administrative => "closed by an administrator, or the user's account was changed",
+            Self::StoreFailed => "what was sent could not be stored",
+            Self::QueueFull => "a session that must get the message has no room for it",
+            Self::ServerShutdown => "the broker stops",
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Transport(_)
+            | Self::Refused => "",
+        };
+        words.to_owned()
     }
 
     /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
@@ -115,13 +140,19 @@ impl CloseReason {
 
 impl From<FrameError> for CloseReason {
     fn from(error: FrameError) -> Self {
-        Self::Protocol(ReasonCode::from(error))
+        Violation::from(error).into()
     }
 }
 
 impl From<DecodeError> for CloseReason {
     fn from(error: DecodeError) -> Self {
-        Self::Protocol(ReasonCode::from(error))
+        Violation::from(error).into()
+    }
+}
+
+impl From<Violation> for CloseReason {
+    fn from(violation: Violation) -> Self {
+        Self::Protocol(Box::new(violation))
     }
 }
 
@@ -136,7 +167,7 @@ pub(crate) fn connection_closed(
     if let Phase::Open(open) = phase {
         let client_id = &*open.client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
-        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, "client disconnected");
+        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error = reason.words(), "client disconnected");
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         turn.flush();
         open.client.tell(connection, &reason);

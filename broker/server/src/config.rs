@@ -21,6 +21,7 @@ mod limits;
 mod listener;
 mod log;
 mod lot;
+mod mqtt;
 mod not_yet;
 mod origin;
 mod overlay;
@@ -54,6 +55,7 @@ pub use listener::{
 };
 pub use log::Log;
 pub use lot::{Lot, LotCache};
+pub use mqtt::{Mqtt, TopicPrefix};
 pub use origin::Origin;
 pub use overlay::Overlay;
 pub use reference::markdown;
@@ -87,6 +89,8 @@ pub struct Config {
     pub tls: Tls,
     /// Section `[auth]`.
     pub auth: Auth,
+    /// Section `[mqtt]`.
+    pub mqtt: Mqtt,
     /// Section `[log]`.
     pub log: Log,
     /// Section `[admin]`.

@@ -32,6 +32,7 @@ mod net;
 mod numbers;
 mod outgoing;
 mod protocol;
+mod recipient;
 mod recover;
 mod release;
 mod retain;
@@ -45,6 +46,7 @@ mod tenant;
 mod testing;
 mod topic_alias;
 mod variables;
+mod violation;
 mod will;
 
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 
 pub(crate) mod acknowledge;
 pub(crate) mod connect;
+mod not_taken;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
 
@@ -22,8 +23,10 @@ use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::topic_alias::TopicAliases;
+use crate::violation::Violation;
 
 pub(crate) use connect::Login;
+pub(crate) use not_taken::NotTaken;
 
 /// A connection whose CONNECT was accepted, as its owner sees it.
 pub(crate) struct Open {
@@ -80,12 +83,12 @@ pub(crate) fn handle(
         }
         PacketType::Disconnect => Err(disconnect(open, turn, body)),
         // A second CONNECT [MQTT-3.1.0-2], AUTH without a method in CONNECT [MQTT-4.12.0-7], packets only a server sends.
-        PacketType::Connect
+        unexpected @ (PacketType::Connect
         | PacketType::Auth
         | PacketType::Connack
         | PacketType::Suback
         | PacketType::Unsuback
-        | PacketType::Pingresp => Err(CloseReason::Protocol(ReasonCode::ProtocolError)),
+        | PacketType::Pingresp) => Err(Violation::Unexpected(unexpected).into()),
     }
 }
 
@@ -98,7 +101,7 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
     let interval = disconnect.properties.session_expiry_interval();
     match open.client.change_expiry(interval, maximum) {
         Ok(()) => CloseReason::Disconnected(disconnect.reason),
-        Err(_) => CloseReason::Protocol(ReasonCode::ProtocolError),
+        Err(_) => Violation::SessionExpiryRaised.into(),
     }
 }
 
@@ -113,13 +116,11 @@ pub(crate) fn resolve_alias(
     let aliases =
         open.aliases.get_or_insert_with(|| Box::new(TopicAliases::new(crate::limits::TOPIC_ALIAS_MAXIMUM)));
     if topic.len() > 0 {
-        aliases
-            .set(alias, turn.arena.text(topic))
-            .map_err(|_| CloseReason::Protocol(ReasonCode::TopicAliasInvalid))?;
+        aliases.set(alias, turn.arena.text(topic)).map_err(Violation::from)?;
         return Ok(topic);
     }
-    let known = aliases.get(alias).map_err(|_| CloseReason::Protocol(ReasonCode::TopicAliasInvalid))?;
-    let Some(known) = known else { return Err(CloseReason::Protocol(ReasonCode::ProtocolError)) };
+    let known = aliases.get(alias).map_err(Violation::from)?;
+    let known = known.ok_or(Violation::AliasUnknown { alias: alias.get() })?;
     let (topic, ()) = turn.arena.encode(|out| out.extend_from_slice(known.as_bytes()));
     Ok(topic)
 }

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::close::CloseReason;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::protocol::NotTaken;
 use crate::protocol::subscribe::Granted;
 
 /// One thing to do when a batch is committed.
@@ -48,6 +49,9 @@ impl Release {
                 if ack_type == AckType::Puback {
                     connection.unacknowledged.fetch_sub(1, Ordering::Relaxed);
                 }
+                if reason == ReasonCode::PacketIdentifierNotFound {
+                    return client.not_found(turn, &connection, ack_type, packet_id);
+                }
                 let Some(version) = client.version_on(&connection) else { return };
                 client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
             }
@@ -82,8 +86,9 @@ impl Release {
                                 session.inbound_acknowledged(packet_id);
                             }
                         });
-                        let reason = ReasonCode::ImplementationSpecificError;
-                        client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
+                        let reason = NotTaken::NotStored;
+                        let packet = (ack_type, packet_id);
+                        client.refuse(turn, &connection, packet, reason.reason_code(), &reason);
                     }
                     Some(_) => connection.request_close(CloseReason::StoreFailed),
                     None => {}

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use lotmq_codec::{PropertyBuf, PropertyId, QoS, ReasonCode, Will};
+use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
 
 use crate::client::Client;
 use crate::fan_out::Publication;
+use crate::limits::TOPIC_LEVELS_MAX;
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+
+/// The topic of a Will is none that a Client may publish to. Topic Name invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("will topic is invalid, below $SYS/, or has more than {TOPIC_LEVELS_MAX} levels")]
+pub(crate) struct WillTopicRefused;
 
 /// The Will of a connection.
 #[derive(Clone, Debug)]
@@ -29,10 +35,12 @@ impl WillMessage {
     /// Takes the Will out of a CONNECT.
     ///
     /// # Errors
-    /// 0x90 for a topic that cannot be published to, and for one of the broker's own.
-    pub(crate) fn new(will: &Will<'_>) -> Result<Self, ReasonCode> {
-        if lotmq_router::topic_name_valid(will.topic).is_err() || will.topic.starts_with("$SYS/") {
-            return Err(ReasonCode::TopicNameInvalid);
+    /// For a topic that cannot be published to, and for one of the broker's own.
+    pub(crate) fn new(will: &Will<'_>) -> Result<Self, WillTopicRefused> {
+        let levels = will.topic.split('/').count();
+        let is_valid = lotmq_router::topic_name_valid(will.topic).is_ok() && levels <= TOPIC_LEVELS_MAX;
+        if !is_valid || will.topic.starts_with("$SYS/") {
+            return Err(WillTopicRefused);
         }
         let mut properties = PropertyBuf::new();
         properties.extend(will.properties, |id| id != PropertyId::WillDelayInterval);

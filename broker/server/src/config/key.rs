@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::{Config, ValueError, admin, auth, broker, compat, limits, listener, log, lot, store, sys, tls};
+use super::{
+    Config, ValueError, admin, auth, broker, compat, limits, listener, log, lot, mqtt, store, sys, tls,
+};
 
 /// A key: its names in every source, its documentation, and how it is read and shown.
 pub struct Key {
@@ -28,7 +30,7 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 20] = [
+    let sections: [&'static [Key]; 21] = [
         broker::KEYS,
         listener::mqtt::KEYS,
         listener::limits::MQTT,
@@ -42,6 +44,7 @@ pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::n
         listener::limits::UNIX,
         tls::KEYS,
         auth::KEYS,
+        mqtt::KEYS,
         log::KEYS,
         admin::KEYS,
         limits::KEYS,

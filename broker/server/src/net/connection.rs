@@ -54,9 +54,15 @@ pub(crate) struct Connection {
 /// What other threads ask of the owner.
 #[derive(Default)]
 struct Attention {
-    waker: Mutex<Option<Waker>>,
-    close: Mutex<Option<CloseReason>>,
+    asked: Mutex<Asked>,
     wanted: AtomicBool,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// Of the owner's task.
+    waker: Option<Waker>,
+    close: Option<Box<CloseReason>>,
 }
 
 /// What only the owner's task uses.
@@ -135,14 +141,14 @@ impl Connection {
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
     pub(crate) fn request_close(&self, reason: CloseReason) {
-        self.attention.close.lock().get_or_insert(reason);
+        self.attention.asked.lock().close.get_or_insert_with(|| Box::new(reason));
         self.call_owner();
     }
 
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
     pub(crate) fn call_owner(&self) {
         self.attention.wanted.store(true, Ordering::Release);
-        let waker = self.attention.waker.lock().clone();
+        let waker = self.attention.asked.lock().waker.clone();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -252,7 +258,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         {
-            let mut waker = self.attention.waker.lock();
+            let waker = &mut self.attention.asked.lock().waker;
             if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }
@@ -261,8 +267,8 @@ impl Connection {
         {
             return Ok(());
         }
-        if let Some(reason) = self.attention.close.lock().take() {
-            return Err(reason);
+        if let Some(reason) = self.attention.asked.lock().close.take() {
+            return Err(*reason);
         }
         if let Phase::Open(open) = &input.phase {
             open.client.drain_output(self, turn, cx)?;

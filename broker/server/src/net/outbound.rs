@@ -30,6 +30,7 @@ use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::limits::{CONTROL_BYTES_MAX, OUTPUT_BYTES_MAX, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
+use crate::recipient::Recipient;
 use crate::release::Release;
 
 /// Most ranges in one system call; the kernel takes 1024.
@@ -41,6 +42,7 @@ pub(crate) struct Link {
     pub(crate) version: ProtocolVersion,
     /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
     pub(crate) packet_bytes_max: u32,
+    wants_reasons: bool,
     /// Bytes that the socket did not take.
     output: Output,
     stage: Stage,
@@ -63,15 +65,15 @@ impl Link {
     /// A link whose first packet is `connack`. `is_held`: it waits for [`Link::release`].
     pub(crate) fn new(
         connection: Arc<Connection>,
-        version: ProtocolVersion,
-        packet_bytes_max: u32,
+        recipient: Recipient,
         connack: &[u8],
         is_held: bool,
     ) -> Self {
         let mut output = Output::default();
         output.append(connack);
         let stage = if is_held { Stage::Held } else { Stage::Opening };
-        Self { connection, version, packet_bytes_max, output, stage, held: Held::default() }
+        let Recipient { version, packet_bytes_max, wants_reasons } = recipient;
+        Self { connection, version, packet_bytes_max, wants_reasons, output, stage, held: Held::default() }
     }
 
     /// What others must know of it.
@@ -81,6 +83,12 @@ impl Link {
             connection: self.connection.number,
             packet_bytes_max: self.packet_bytes_max,
         }
+    }
+
+    /// What the Client reads of answers.
+    pub(crate) fn recipient(&self) -> Recipient {
+        let Self { version, packet_bytes_max, wants_reasons, .. } = *self;
+        Recipient { version, packet_bytes_max, wants_reasons }
     }
 
     /// Lets the owner write what was kept back.
@@ -119,7 +127,7 @@ impl Link {
             }
         }
         if self.version.has_properties() && self.stage == Stage::Open && self.output.is_empty() {
-            reason.tell(&self.connection);
+            reason.tell(&self.connection, self.recipient());
         }
     }
 

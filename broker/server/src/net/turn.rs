@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
+use lotmq_codec::{ProtocolVersion, QoS};
 use lotmq_router::GroupId;
 use lotmq_session::{Time, TimerWheel};
 use lotmq_store::{Batch, MessageId, StoreError, Ticket};
@@ -28,7 +28,6 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::client::{Client, Wire};
-use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::guests::GuestEvents;
 use crate::hand_on::{Orphan, hand_on};
@@ -37,6 +36,7 @@ use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
 use crate::tenant::Tenant;
+use crate::violation::Violation;
 
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
@@ -179,7 +179,8 @@ impl Turn {
         let packet_bytes_max = entry.packet_bytes_max as usize;
         let (span, ()) = self.arena.encode(encode);
         if span.len() > packet_bytes_max {
-            connection.request_close(CloseReason::Protocol(ReasonCode::PacketTooLarge));
+            let (len, limit) = (span.len(), packet_bytes_max);
+            connection.request_close(Violation::AcknowledgementTooLarge { len, limit }.into());
             return;
         }
         self.counts.control_sent += 1;

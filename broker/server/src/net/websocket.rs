@@ -200,7 +200,7 @@ fn close_code(reason: &CloseReason) -> u16 {
     match reason {
         CloseReason::Disconnected(_) | CloseReason::PeerClosed | CloseReason::TakenOver => 1000,
         CloseReason::ServerShutdown => 1001,
-        CloseReason::Protocol(ReasonCode::PacketTooLarge) => 1009,
+        CloseReason::Protocol(violation) if violation.reason_code() == ReasonCode::PacketTooLarge => 1009,
         CloseReason::Protocol(_) | CloseReason::Transport(_) => 1002,
         CloseReason::StoreFailed | CloseReason::QueueFull => 1011,
         CloseReason::NetworkError

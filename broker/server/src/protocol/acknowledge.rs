@@ -59,8 +59,7 @@ fn received(
             open.client.send_waiting(turn);
         }
         Some(Err(AckRefusal::PacketIdNotFound { .. })) => {
-            let reason = ReasonCode::PacketIdentifierNotFound;
-            open.acknowledge(turn, connection, AckType::Pubrel, packet_id, reason);
+            open.client.not_found(turn, connection, AckType::Pubrel, packet_id);
         }
         Some(Err(_)) | None => {}
     }
@@ -114,7 +113,14 @@ fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_i
         PubrelOutcome::Unknown => ReasonCode::PacketIdentifierNotFound,
     };
     if !open.client.is_durable() {
-        open.acknowledge(turn, connection, AckType::Pubcomp, packet_id, reason);
+        match outcome {
+            PubrelOutcome::Released => {
+                open.acknowledge(turn, connection, AckType::Pubcomp, packet_id, reason);
+            }
+            PubrelOutcome::Unknown => {
+                open.client.not_found(turn, connection, AckType::Pubcomp, packet_id);
+            }
+        }
         return;
     }
     if outcome == PubrelOutcome::Released {

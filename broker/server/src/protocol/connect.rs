@@ -2,13 +2,14 @@
 //!
 //! A password that is not remembered is checked on a thread of its own; the connection reads nothing meanwhile.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::fmt::Display;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Question, Scope};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
-    ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal, encode_within,
+    ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
 };
 use lotmq_session::{KeepAlive, SessionExpiry};
 use parking_lot::Mutex;
@@ -20,33 +21,14 @@ use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
+use crate::recipient::Recipient;
 use crate::sys;
-use crate::will::WillMessage;
-
-/// What a Client reads of an answer to its CONNECT.
-#[derive(Clone, Copy)]
-struct Recipient {
-    version: ProtocolVersion,
-    /// Its Maximum Packet Size.
-    packet_bytes_max: u32,
-    /// Whether Reason Strings are welcome: Request Problem Information, which no version before 5.0 has.
-    wants_sentences: bool,
-}
-
-impl Recipient {
-    fn of(connect: &Connect<'_>) -> Self {
-        let Connect { version, properties, .. } = connect;
-        Self {
-            version: *version,
-            packet_bytes_max: properties.maximum_packet_size().map_or(u32::MAX, NonZeroU32::get),
-            wants_sentences: version.has_properties() && properties.request_problem_information(),
-        }
-    }
-}
+use crate::violation::Violation;
+use crate::will::{WillMessage, WillTopicRefused};
 
 /// What a CONNECT asks for, owned.
 pub(crate) struct Request {
-    recipient: Recipient,
+    pub(crate) recipient: Recipient,
     pub(crate) version: ProtocolVersion,
     pub(crate) client_id: Arc<str>,
     /// Whether we chose the identifier \[MQTT-3.1.3-6\].
@@ -56,10 +38,11 @@ pub(crate) struct Request {
     pub(crate) keep_alive: u16,
     /// Whether we chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
     is_keep_alive_ours: bool,
+    /// What CONNACK says about response topics: only if the Client asks \[MQTT-3.1.2-28\] and we have something to say.
+    response_information: Option<String>,
     /// How long the session outlives the connection, as we grant it.
     pub(crate) expiry: SessionExpiry,
     pub(crate) receive_maximum: u16,
-    pub(crate) packet_bytes_max: u32,
     user_name: Option<Box<str>>,
     pub(crate) will: Option<Box<WillMessage>>,
 }
@@ -85,7 +68,7 @@ pub(crate) fn begin(
 ) -> Result<Phase, CloseReason> {
     if header.packet_type() != PacketType::Connect {
         // Closed without an answer [MQTT-3.1.0-1].
-        return Err(CloseReason::Protocol(ReasonCode::ProtocolError));
+        return Err(Violation::Unexpected(header.packet_type()).into());
     }
     let body = packet.slice(usize::from(header.header_len), header.remaining_len as usize);
     let body = turn.arena.get(body);
@@ -101,7 +84,9 @@ pub(crate) fn begin(
     };
     let request = match read(turn, &connect) {
         Ok(request) => request,
-        Err(reason) => return Err(refuse(connection, Recipient::of(&connect), reason, None)),
+        Err(refusal) => {
+            return Err(refuse(connection, Recipient::of(&connect), refusal.reason_code(), &refusal));
+        }
     };
     let login = LoginRequest {
         user_name: connect.user_name,
@@ -126,7 +111,8 @@ pub(crate) fn begin(
                 owner.call_owner();
             });
             if !is_taken {
-                return Err(refuse(&connection, recipient, ReasonCode::ServerBusy, None));
+                let words = "too many passwords wait to be checked; try again later";
+                return Err(refuse(&connection, recipient, ReasonCode::ServerBusy, &words));
             }
             Ok(Phase::LoggingIn(login))
         }
@@ -143,15 +129,36 @@ pub(crate) fn finish(
     accept(connection, &login.request, outcome, turn)
 }
 
-fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
+/// Why a CONNECT is refused before anybody asks who comes.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum ConnectRefusal {
+    #[error("authentication method is not known or not turned on")]
+    MethodUnknown,
+    #[error("an empty client identifier needs a clean session")]
+    ClientIdEmpty,
+    #[error(transparent)]
+    WillTopic(#[from] WillTopicRefused),
+}
+
+impl ConnectRefusal {
+    fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::MethodUnknown => ReasonCode::BadAuthenticationMethod,
+            Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
+            Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
+        }
+    }
+}
+
+fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
     let version = connect.version;
     let properties = &connect.properties;
     if properties.authentication_method().is_some() {
-        return Err(ReasonCode::BadAuthenticationMethod);
+        return Err(ConnectRefusal::MethodUnknown);
     }
     let is_assigned = connect.client_id.is_empty();
     if is_assigned && !version.has_properties() && !connect.clean_start {
-        return Err(ReasonCode::ClientIdentifierNotValid);
+        return Err(ConnectRefusal::ClientIdEmpty);
     }
     let client_id: Arc<str> =
         if is_assigned { turn.broker.assigned_client_id().into() } else { connect.client_id.into() };
@@ -159,18 +166,22 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ReasonCode> {
     let maximum = turn.broker.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
     let recipient = Recipient::of(connect);
+    let offered = turn.broker.config.mqtt.response_information.as_ref();
+    let response_information = offered
+        .filter(|_| version.has_properties() && properties.request_response_information())
+        .and_then(|prefix| prefix.with(&client_id));
     let keep_alive = keep_alive(connect, turn.broker.settings.keep_alive_max);
     Ok(Request {
         recipient,
         version,
         client_id,
         is_assigned,
+        response_information,
         clean_start: connect.clean_start,
         keep_alive,
         is_keep_alive_ours: keep_alive != connect.keep_alive,
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
-        packet_bytes_max: recipient.packet_bytes_max,
         user_name: connect.user_name.map(Into::into),
         will: will.map(Box::new),
     })
@@ -206,11 +217,18 @@ fn accept(
             };
             let user = request.user_name.as_deref();
             sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-            return Err(refuse(connection, request.recipient, reason, Some(&refusal.to_string())));
+            return Err(refuse(connection, request.recipient, reason, &refusal));
         }
     };
     if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
-        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, None));
+        let words = "no permission to connect";
+        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, &words));
+    }
+    if let Some(will) = &request.will
+        && !tenant.permissions.decide(&Question::publish(&identity, &will.topic)).is_allowed()
+    {
+        let words = "no permission to publish to the will topic";
+        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, &words));
     }
     let identity = Arc::new(identity);
     if !connack_fits(connection, request) {
@@ -259,7 +277,7 @@ fn refuse_foreign(
     let reason = ReasonCode::ClientIdentifierNotValid;
     let user = request.user_name.as_deref();
     sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-    refuse(connection, request.recipient, reason, Some(&foreign.to_string()))
+    refuse(connection, request.recipient, reason, foreign)
 }
 
 /// CONNACK, with what differs from the standard's defaults.
@@ -278,9 +296,8 @@ pub(crate) fn connack(connection: &Connection, request: &Request, session_presen
 }
 
 fn connack_fits(connection: &Connection, request: &Request) -> bool {
-    // Longer than any CONNACK of ours.
-    request.packet_bytes_max > 256
-        || connack(connection, request, true).len() <= request.packet_bytes_max as usize
+    let limit = request.recipient.packet_bytes_max;
+    limit == u32::MAX || connack(connection, request, true).len() <= limit as usize
 }
 
 fn announce(
@@ -297,29 +314,26 @@ fn announce(
     if request.is_keep_alive_ours {
         announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;
     }
+    if let Some(information) = &request.response_information {
+        announced.push(Id::ResponseInformation, Value::Utf8(information))?;
+    }
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
     }
     Ok(())
 }
 
-/// Answers with a refusal; 5.0 Clients get a sentence with it, unless they want none or it is too long for them \[MQTT-3.2.2-19\].
+/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
 fn refuse(
     connection: &Connection,
     recipient: Recipient,
     reason: ReasonCode,
-    sentence: Option<&str>,
+    words: &dyn Display,
 ) -> CloseReason {
-    let mut list = PropertyBuf::new();
-    if let Some(sentence) = sentence.filter(|_| recipient.wants_sentences) {
-        list.push(PropertyId::ReasonString, PropertyValue::Utf8(sentence))
-            .expect("our sentences are short and without NUL");
-    }
     let mut answer = Vec::new();
-    let encoded =
-        encode_within(&mut answer, recipient.packet_bytes_max, list.properties(), |out, properties| {
-            encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
-        });
+    let encoded = recipient.explain(&mut answer, words, |out, properties| {
+        encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
+    });
     // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no packet of this size, closing is the answer.
     if encoded.is_ok() {
         connection.write_directly(&answer);

@@ -11,7 +11,7 @@ use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
 
-use super::{Open, resolve_alias};
+use super::{NotTaken, Open, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::fan_out::{FanOut, InPlace, Publication};
@@ -21,6 +21,7 @@ use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::sys;
+use crate::violation::Violation;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
 const DUP_AND_RETAIN: u8 = 0b1001;
@@ -51,7 +52,7 @@ pub(super) fn handle(
     turn.fill_queues();
     let received = receive(open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
-    if let Some(reason) = refusal(open, topic) {
+    if let Err(reason) = check(open, topic) {
         turn.broker.counters.publish_refused.add(1);
         return refuse(connection, open, turn, &received, reason);
     }
@@ -65,15 +66,19 @@ pub(super) fn handle(
     turn.counts.publish_bytes_received += received.payload.len() as u64;
     if is_system {
         let Received { topic, properties, payload, .. } = received;
-        let reason = sys::published(turn, &open.client, topic, properties, payload);
-        answer(connection, open, turn, &received, FanOut::default(), reason);
+        match sys::published(turn, &open.client, topic, properties, payload) {
+            Ok(()) => {
+                answer(connection, open, turn, &received, FanOut::default(), ReasonCode::Success);
+            }
+            Err(reason) => decline(connection, open, turn, &received, reason),
+        }
         return Ok(());
     }
     let publication = publication(open, &received);
     if !turn.has_room(&open.client.tenant, &publication) {
         turn.broker.counters.publish_refused.add(1);
         if open.version.has_properties() {
-            answer(connection, open, turn, &received, FanOut::default(), ReasonCode::QuotaExceeded);
+            decline(connection, open, turn, &received, NotTaken::NoRoom);
             return Ok(());
         }
         // Before 5.0 the end of the connection says it, and no acknowledgement does [3.1.1: MQTT-4.8.0-2].
@@ -88,13 +93,13 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// Why a message for this topic is not taken.
-fn refusal(open: &mut Open, topic: &str) -> Option<ReasonCode> {
+/// Whether a message for this topic is taken.
+fn check(open: &mut Open, topic: &str) -> Result<(), NotTaken> {
     if !is_allowed(open, topic) {
-        return Some(ReasonCode::NotAuthorized);
+        return Err(NotTaken::NotAllowed);
     }
     let separators = topic.bytes().filter(|byte| *byte == b'/').count();
-    (separators >= TOPIC_LEVELS_MAX).then_some(ReasonCode::TopicNameInvalid)
+    if separators >= TOPIC_LEVELS_MAX { Err(NotTaken::TooManyLevels) } else { Ok(()) }
 }
 
 /// Does not take a message. Who has no permission hears it as the standard says; a topic that is too deep closes the connection where
@@ -104,15 +109,30 @@ fn refuse(
     open: &Open,
     turn: &mut Turn,
     received: &Received,
-    reason: ReasonCode,
+    reason: NotTaken,
 ) -> Result<(), CloseReason> {
-    let Some(packet_id) =
-        received.packet_id.filter(|_| open.version.has_properties() || reason == ReasonCode::NotAuthorized)
-    else {
-        return if reason == ReasonCode::NotAuthorized { Ok(()) } else { Err(CloseReason::Protocol(reason)) };
-    };
-    open.acknowledge(turn, connection, acknowledgement(received.qos), packet_id, reason);
+    let can_be_told = open.version.has_properties() && received.packet_id.is_some();
+    if reason == NotTaken::TooManyLevels && !can_be_told {
+        return Err(Violation::TooManyLevels.into());
+    }
+    decline(connection, open, turn, received, reason);
     Ok(())
+}
+
+/// Acknowledges a message that is not taken; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+fn decline(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    reason: NotTaken,
+) {
+    let Some(packet_id) = received.packet_id else { return };
+    if received.qos == QoS::ExactlyOnce && open.has_exchanges {
+        forget(connection, open, turn, packet_id);
+    }
+    let packet = (acknowledgement(received.qos), packet_id);
+    open.client.refuse(turn, connection, packet, reason.reason_code(), &reason);
 }
 
 fn acknowledgement(qos: QoS) -> AckType {
@@ -190,7 +210,7 @@ fn take_over(
     if received.qos == QoS::AtLeastOnce {
         // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
         if waiting >= RECEIVE_MAXIMUM.into() && open.version.has_properties() {
-            return Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded));
+            return Err(Violation::ReceiveMaximumExceeded.into());
         }
         return if open.has_exchanges {
             take_over_beside_exchanges(connection, open, turn, packet_id, waiting)
@@ -204,7 +224,7 @@ fn take_over(
         session.handle_publish(received.qos, Some(packet_id))
     });
     let Some(inbound) = inbound else { return Ok(false) };
-    match inbound.map_err(|_| CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded))? {
+    match inbound.map_err(|_| Violation::ReceiveMaximumExceeded)? {
         InboundPublish::Deliver => {
             if open.client.is_durable() {
                 let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
@@ -233,14 +253,12 @@ fn take_over_beside_exchanges(
         Some(Ok(())) => Ok(true),
         Some(Err(PublishRefusal::PacketIdInUse { .. })) if open.version.has_properties() => {
             turn.broker.counters.publish_refused.add(1);
-            let reason = ReasonCode::PacketIdentifierInUse;
-            open.acknowledge(turn, connection, AckType::Puback, packet_id, reason);
+            let reason = NotTaken::PacketIdInUse;
+            open.client.refuse(turn, connection, (AckType::Puback, packet_id), reason.reason_code(), &reason);
             Ok(false)
         }
-        Some(Err(PublishRefusal::PacketIdInUse { .. })) => {
-            Err(CloseReason::Protocol(ReasonCode::ProtocolError))
-        }
-        Some(Err(_)) => Err(CloseReason::Protocol(ReasonCode::ReceiveMaximumExceeded)),
+        Some(Err(PublishRefusal::PacketIdInUse { .. })) => Err(Violation::PacketIdInUse.into()),
+        Some(Err(_)) => Err(Violation::ReceiveMaximumExceeded.into()),
         None => Ok(false),
     }
 }
@@ -279,7 +297,7 @@ fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: Pack
     }
 }
 
-/// Acknowledges as the QoS asks for, at once or when the turn's batch is committed.
+/// Acknowledges a message that was taken as the QoS asks for, at once or when the turn's batch is committed.
 fn answer(
     connection: &Arc<Connection>,
     open: &Open,
@@ -290,11 +308,7 @@ fn answer(
 ) {
     let Some(packet_id) = received.packet_id else { return };
     let ack_type = acknowledgement(received.qos);
-    let is_open = ack_type == AckType::Pubrec && !reason.is_failure();
-    if ack_type == AckType::Pubrec && reason.is_failure() {
-        forget(connection, open, turn, packet_id);
-    }
-    let is_remembered = is_open && open.client.is_durable();
+    let is_remembered = ack_type == AckType::Pubrec && open.client.is_durable();
     if !fan_out.is_durable && !is_remembered {
         open.acknowledge(turn, connection, ack_type, packet_id, reason);
         return;

@@ -6,6 +6,7 @@ use lotmq_auth::{Question, Verdict};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
 };
+use lotmq_router::TopicError;
 use lotmq_store::Op;
 
 use super::Open;
@@ -20,10 +21,15 @@ use crate::retain::Replay;
 use crate::subscription::{Options, SHARED};
 use crate::sys;
 
+/// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
+const EXPLAINED_MAX: usize = 4;
+
 /// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
 pub(crate) struct Granted {
     packet_id: PacketId,
     codes: Vec<ReasonCode>,
+    /// Why filters were refused, by their place in the packet.
+    refusals: Vec<(usize, FilterRefusal)>,
     replays: Vec<Replay>,
 }
 
@@ -55,7 +61,8 @@ pub(super) fn subscribe(
         });
         (subscribe.packet_id, asked.collect::<Vec<_>>())
     };
-    let mut granted = Granted { packet_id, codes: Vec::with_capacity(asked.len()), replays: Vec::new() };
+    let codes = Vec::with_capacity(asked.len());
+    let mut granted = Granted { packet_id, codes, refusals: Vec::new(), replays: Vec::new() };
     let mut is_durable = false;
     for asked in asked {
         let code = match grant(open, turn, &asked) {
@@ -64,8 +71,10 @@ pub(super) fn subscribe(
                 add(open, turn, &asked, options, &mut granted);
                 ReasonCode::granted(options.qos)
             }
-            Err(Refusal::Code(code)) => code,
-            Err(Refusal::Close(reason)) => return Err(reason),
+            Err(refusal) => {
+                granted.refusals.push((granted.codes.len() + 1, refusal));
+                refusal.reason_code()
+            }
         };
         granted.codes.push(code);
     }
@@ -78,29 +87,37 @@ pub(super) fn subscribe(
     Ok(())
 }
 
-enum Refusal {
-    Code(ReasonCode),
-    Close(CloseReason),
+/// Why one filter gets no subscription.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum FilterRefusal {
+    #[error(transparent)]
+    Invalid(#[from] TopicError),
+    #[error("topic filter has more than {TOPIC_LEVELS_MAX} levels")]
+    TooManyLevels,
+    #[error("no permission to subscribe to this topic filter")]
+    NotAllowed,
+    #[error("the session has {SUBSCRIPTIONS_PER_CLIENT} subscriptions, the most that it may have")]
+    TooManySubscriptions,
 }
 
-impl From<ReasonCode> for Refusal {
-    fn from(code: ReasonCode) -> Self {
-        Self::Code(code)
+impl FilterRefusal {
+    fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Invalid(_) | Self::TooManyLevels => ReasonCode::TopicFilterInvalid,
+            Self::NotAllowed => ReasonCode::NotAuthorized,
+            Self::TooManySubscriptions => ReasonCode::QuotaExceeded,
+        }
     }
 }
 
 /// Checks one filter; one that is bad fails alone.
-fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, Refusal> {
+fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, FilterRefusal> {
     let filter = &*asked.filter;
-    let shared = lotmq_router::parse_shared(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
-    lotmq_router::topic_filter_valid(inner).map_err(|_| ReasonCode::TopicFilterInvalid)?;
+    lotmq_router::topic_filter_valid(inner)?;
     if inner.split('/').count() > TOPIC_LEVELS_MAX {
-        return Err(ReasonCode::TopicFilterInvalid.into());
-    }
-    if shared.is_some() && asked.options.no_local {
-        // [MQTT-3.8.3-4]
-        return Err(Refusal::Close(CloseReason::Protocol(ReasonCode::ProtocolError)));
+        return Err(FilterRefusal::TooManyLevels);
     }
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
@@ -109,12 +126,12 @@ fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, Refusal> {
         Verdict::AllowOnly(_) => true,
         Verdict::Deny => {
             turn.broker.counters.subscribe_refused.add(1);
-            return Err(ReasonCode::NotAuthorized.into());
+            return Err(FilterRefusal::NotAllowed);
         }
     };
     let state = open.client.state.lock();
     if state.subscriptions.len() >= SUBSCRIPTIONS_PER_CLIENT && !state.subscriptions.contains(filter) {
-        return Err(ReasonCode::QuotaExceeded.into());
+        return Err(FilterRefusal::TooManySubscriptions);
     }
     Ok(Options { sys_broker_only, ..asked.options })
 }
@@ -153,12 +170,29 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
 impl Granted {
     /// Sends SUBACK, then the retained messages \[MQTT-3.3.1-9\].
     pub(crate) fn answer(self, client: &Arc<Client>, connection: &Connection, turn: &mut Turn) {
-        let Some(version) = client.version_on(connection) else { return };
+        let Some(recipient) = client.recipient_on(connection) else { return };
         turn.control(client, connection, |out| {
-            encode_suback(out, version, self.packet_id, Properties::EMPTY, &self.codes)
-                .expect("every code that the broker chooses is one that SUBACK can carry");
+            recipient.explain_acknowledgement(out, &self.words(), |out, properties| {
+                encode_suback(out, recipient.version, self.packet_id, properties, &self.codes)
+            });
         });
         client.replay(self.replays, turn);
+    }
+
+    /// Why filters were refused, each named by its number when there are several; empty when none was.
+    fn words(&self) -> String {
+        let is_alone = self.codes.len() == 1;
+        let explained = self.refusals.iter().take(EXPLAINED_MAX);
+        let mut words: Vec<String> = explained
+            .map(|(number, refusal)| match is_alone {
+                true => refusal.to_string(),
+                false => format!("filter {number}: {refusal}"),
+            })
+            .collect();
+        if self.refusals.len() > EXPLAINED_MAX {
+            words.push(format!("and {} more", self.refusals.len() - EXPLAINED_MAX));
+        }
+        words.join("; ")
     }
 }
 

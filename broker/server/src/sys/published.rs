@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, Peer};
-use lotmq_codec::{Properties, PropertyPlace, ReasonCode};
+use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
 use super::COMMAND_TOPIC;
@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
+use crate::protocol::NotTaken;
 use crate::tenant::Tenant;
 
 /// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
@@ -19,23 +20,26 @@ const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
 /// Queues of guests' commands have numbers of their own, above those of sessions.
 const GUEST_QUEUES: u64 = 1 << 63;
 
-/// Takes a Client's PUBLISH to a topic of the tree, which it may make. The reason for its acknowledgement.
+/// Takes a Client's PUBLISH to a topic of the tree, which it may make.
 ///
 /// RETAIN and QoS mean nothing here: a command is executed, anything else is ignored.
+///
+/// # Errors
+/// When it is not taken; it has had no effect then.
 pub(crate) fn published(
     turn: &mut Turn,
     client: &Arc<Client>,
     topic: Span,
     properties: Span,
     payload: Span,
-) -> ReasonCode {
+) -> Result<(), NotTaken> {
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
         command::config_new(turn, &client.tenant);
-        return ReasonCode::ImplementationSpecificError;
+        return Err(NotTaken::SettingsFixed);
     }
     if topic != COMMAND_TOPIC {
-        return ReasonCode::Success;
+        return Ok(());
     }
     let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came");
@@ -52,11 +56,11 @@ pub(crate) fn published(
         response,
     };
     if turn.broker.commands.submit(job).is_ok() {
-        return ReasonCode::Success;
+        return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());
     command::busy(turn, &client.tenant, &text);
-    ReasonCode::QuotaExceeded
+    Err(NotTaken::CommandsBusy)
 }
 
 /// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. It is a command in the name of `owner`, the

@@ -1,0 +1,68 @@
+//! Section `[mqtt]`: what the broker offers to 5.0 clients beyond what the standard makes it offer.
+
+use serde_json::Value;
+
+use super::ValueError;
+use super::key::section;
+use super::setting::Setting;
+
+section! {
+    /// What the broker offers to 5.0 clients beyond what the standard makes it offer.
+    Mqtt at "mqtt", |config| config.mqtt => {
+        /// First levels of topics for responses. A client that asks for Response Information gets them with its Client Identifier behind, as in
+        /// `responses/<client id>`, from which it makes its response topics. Until it is set nobody gets any.
+        response_information: Option<TopicPrefix> = None;
+    }
+}
+
+/// One or more levels of a Topic Name, without a separator at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPrefix(String);
+
+impl TopicPrefix {
+    /// The prefix with one more level behind it; `None` when that is no Topic Name, because of wildcards or its length.
+    #[must_use]
+    pub fn with(&self, level: &str) -> Option<String> {
+        let topic = format!("{}/{level}", self.0);
+        lotmq_router::topic_name_valid(&topic).is_ok().then_some(topic)
+    }
+}
+
+impl Setting for TopicPrefix {
+    const TYPE: &'static str = "first levels of topics, without wildcards and without `/` at the end";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        match value.as_str() {
+            Some(prefix) if lotmq_router::topic_name_valid(prefix).is_ok() && !prefix.ends_with('/') => {
+                Ok(Self(prefix.to_owned()))
+            }
+            Some(_) | None => Err(ValueError::WrongType { expected: Self::TYPE }),
+        }
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_the_beginning_of_a_topic() {
+        for bad in ["", "a/", "/", "a/+", "#"] {
+            TopicPrefix::parse(&Value::from(bad)).unwrap_err();
+        }
+        let prefix = TopicPrefix::parse(&Value::from("a/b")).unwrap();
+        for (level, topic) in [
+            ("c", Some("a/b/c")),
+            ("c/d", Some("a/b/c/d")),
+            ("+", None),
+            ("c#", None),
+            ("x".repeat(65_535).as_str(), None),
+        ] {
+            assert_eq!(prefix.with(level).as_deref(), topic);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Why a PUBLISH is not taken: the code and the words of its PUBACK or PUBREC.
+
+use lotmq_codec::ReasonCode;
+
+use crate::limits::TOPIC_LEVELS_MAX;
+
+/// Why a PUBLISH is not taken, while its connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotTaken {
+    #[error("no permission to publish to this topic")]
+    NotAllowed,
+    #[error("topic name has more than {TOPIC_LEVELS_MAX} levels")]
+    TooManyLevels,
+    /// `on_full = "reject"`.
+    #[error("a session that must get this message has no room for it; nobody got it")]
+    NoRoom,
+    #[error("too many commands are waiting; try again later")]
+    CommandsBusy,
+    #[error("settings cannot be published in this version")]
+    SettingsFixed,
+    #[error("the message could not be stored")]
+    NotStored,
+    /// Of a QoS 2 message that is not finished \[MQTT-2.2.1-3\].
+    #[error("packet identifier is that of an unfinished QoS 2 message")]
+    PacketIdInUse,
+}
+
+impl NotTaken {
+    pub(crate) fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::NotAllowed => ReasonCode::NotAuthorized,
+            Self::TooManyLevels => ReasonCode::TopicNameInvalid,
+            Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
+            Self::SettingsFixed | Self::NotStored => ReasonCode::ImplementationSpecificError,
+            Self::PacketIdInUse => ReasonCode::PacketIdentifierInUse,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Rules that a Client breaks with a packet, and which end its connection: one list with what it is told, in code and words.
+
+use lotmq_codec::{DecodeError, FrameError, PacketType, ReasonCode};
+
+use crate::limits::{RECEIVE_MAXIMUM, TOPIC_LEVELS_MAX};
+use crate::topic_alias::AliasTooHigh;
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Violation {
+    /// A packet that cannot be read.
+    #[error(transparent)]
+    Packet(#[from] DecodeError),
+    /// A packet that has no place here: something else than CONNECT at first \[MQTT-3.1.0-1\], a second CONNECT \[MQTT-3.1.0-2\].
+    #[error("{0} is not expected here")]
+    Unexpected(PacketType),
+    /// More QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\].
+    #[error("more than {RECEIVE_MAXIMUM} unacknowledged messages, the receive maximum")]
+    ReceiveMaximumExceeded,
+    /// A Topic Alias above the maximum that we announced.
+    #[error(transparent)]
+    AliasTooHigh(#[from] AliasTooHigh),
+    /// No topic, and an alias that stands for none.
+    #[error("topic alias {alias} was never set on this connection")]
+    AliasUnknown { alias: u16 },
+    /// A DISCONNECT that would make a session outlive its connection (§3.14.2.2.2).
+    #[error("session expiry interval was 0 in CONNECT and cannot be raised")]
+    SessionExpiryRaised,
+    /// A Topic Name, where the Client cannot be told otherwise.
+    #[error("topic name has more than {TOPIC_LEVELS_MAX} levels")]
+    TooManyLevels,
+    /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told otherwise.
+    #[error("packet identifier is in use")]
+    PacketIdInUse,
+    /// The Client's Maximum Packet Size is below the packet that must come next \[MQTT-3.1.2-24\].
+    #[error("an acknowledgement of {len} bytes is above the client's maximum packet size of {limit}")]
+    AcknowledgementTooLarge { len: usize, limit: usize },
+}
+
+impl Violation {
+    pub(crate) fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Packet(error) => error.into(),
+            Self::Unexpected(_) | Self::AliasUnknown { .. } | Self::SessionExpiryRaised => {
+                ReasonCode::ProtocolError
+            }
+            Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
+            Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
+            Self::TooManyLevels => ReasonCode::TopicNameInvalid,
+            Self::PacketIdInUse => ReasonCode::ProtocolError,
+            Self::AcknowledgementTooLarge { .. } => ReasonCode::PacketTooLarge,
+        }
+    }
+}
+
+impl From<FrameError> for Violation {
+    fn from(error: FrameError) -> Self {
+        Self::Packet(error.into())
+    }
+}
