@@ -161,9 +161,27 @@ pub enum ImportError {
     /// It cannot be read, or the new file cannot be written.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The store is in memory; nothing can be put in the place of a file.
+    #[error("the store is in memory and has no file (store.durability = none)")]
+    NoFile,
     /// What it holds does not make a store.
     #[error("{0}")]
     Load(String),
+}
+
+/// Why a snapshot was not written out. What was written of it is worth nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The file was closed meanwhile, after a failure or at the end.
+    #[error("the store failed or was closed meanwhile")]
+    Lost,
+    /// Reading the store or writing the stream failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// What is read is damaged.
+    #[error("the store is damaged: {0}")]
+    Damaged(#[from] Corruption),
 }
 
 /// Why there is no key for secrets.

@@ -170,6 +170,42 @@ pub(crate) fn read(database: &redb::Database, input: &mut dyn Read) -> Result<Ve
     }
 }
 
+/// Copies a table into the same one, which is empty, of another database.
+pub(crate) fn copy(
+    from: &ReadTransaction,
+    to: &redb::Database,
+    name: &'static str,
+) -> Result<(), ImportError> {
+    let mut size = TableSize { name, rows: 0, bytes: 0 };
+    let mut transaction = Some(begin(to)?);
+    let (mut rows, mut waiting) = (Vec::new(), 0);
+    let mut hand_over = |rows: &mut Vec<u8>, is_last: bool| -> Result<(), ImportError> {
+        let Some(current) = transaction.take() else { return Ok(()) };
+        insert(&current, &mut size, rows)?;
+        waiting += rows.len();
+        rows.clear();
+        if !is_last && waiting <= TRANSACTION_BYTES {
+            transaction = Some(current);
+            return Ok(());
+        }
+        current.commit().map_err(stored)?;
+        waiting = 0;
+        if !is_last {
+            transaction = Some(begin(to)?);
+        }
+        Ok(())
+    };
+    let read = each_row(from, name, |key, value| {
+        for part in [key, value] {
+            rows.extend_from_slice(&len(part)?.to_be_bytes());
+            rows.extend_from_slice(part);
+        }
+        if rows.len() >= BLOCK_BYTES { hand_over(&mut rows, false).map_err(io::Error::other) } else { Ok(()) }
+    });
+    read.map_err(|error| ImportError::Load(error.to_string()))?;
+    hand_over(&mut rows, true)
+}
+
 fn begin(database: &redb::Database) -> Result<WriteTransaction, ImportError> {
     database.begin_write().map_err(stored)
 }

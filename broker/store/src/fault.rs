@@ -16,7 +16,7 @@ pub(crate) enum Fault {
 const LOST_EVERY: u64 = 500;
 
 impl Fault {
-    /// As `LOTMQ_STORE_FAULT` says: `early-report` or `lost-batch`.
+    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`] looks at.
     ///
     /// # Panics
     /// With any other text: a test that misspells it would prove nothing.
@@ -25,8 +25,20 @@ impl Fault {
         match text.as_str() {
             "early-report" => Some(Self::EarlyReport),
             "lost-batch" => Some(Self::LostBatch),
+            place if place.starts_with(KILL_AT) => None,
             other => panic!("LOTMQ_STORE_FAULT: no fault is called {other}"),
         }
+    }
+}
+
+/// What the names of places begin with at which the process is killed.
+const KILL_AT: &str = "kill-at-";
+
+/// Kills the process as `kill -9` does when `LOTMQ_STORE_FAULT` names this place.
+pub(crate) fn reached(place: &str) {
+    let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
+    if fault.strip_prefix(KILL_AT) == Some(place) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 

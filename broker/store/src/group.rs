@@ -6,6 +6,8 @@
 mod packer;
 mod tables;
 
+use std::sync::Arc;
+
 use redb::{Database, ReadableTable, WriteTransaction};
 
 use crate::MessageId;
@@ -27,7 +29,7 @@ use tables::{LogTable, Tables};
 /// What the writer must know to commit a group.
 pub(crate) struct Committer {
     index: LogIndex,
-    cipher: SecretCipher,
+    cipher: Arc<SecretCipher>,
     limits: Limits,
     /// Sessions numbered below this may exist, by the file.
     sessions_reserved: u64,
@@ -41,7 +43,7 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Takes over what was loaded; the database itself stays with the caller.
-    pub(crate) fn new(loaded: Loaded, cipher: SecretCipher, limits: Limits) -> (Self, Database) {
+    pub(crate) fn new(loaded: Loaded, cipher: Arc<SecretCipher>, limits: Limits) -> (Self, Database) {
         let committer = Self {
             index: loaded.index,
             cipher,

@@ -38,6 +38,8 @@ mod queue;
 mod recent;
 mod recovered;
 mod secret;
+mod snapshot;
+mod staged;
 mod store;
 mod table;
 mod writer;
@@ -46,7 +48,8 @@ pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
 pub use directory::free_bytes;
 pub use error::{
-    CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, StoreError,
+    CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,
+    StoreError,
 };
 pub use export::TableSize;
 #[doc(hidden)]
@@ -59,6 +62,8 @@ pub use offline::Stats;
 pub use recovered::{Recovered, RecoveredDelivery, RecoveredSecret, RecoveredSession, StoredMessage};
 pub use redb::{BackendError, StorageBackend};
 pub use secret::KeySource;
+pub use snapshot::Snapshot;
+pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
 pub use table::{
     BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, SCHEMA_VERSION,

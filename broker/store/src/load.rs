@@ -186,6 +186,19 @@ pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
     }
 }
 
+/// Numbers of sessions that `from` has reserved are reserved in `to`, too.
+pub(crate) fn carry_reserve(from: &ReadTransaction, to: &Database) -> Result<(), LoadError> {
+    let reading = to.begin_read().map_err(from_redb)?;
+    let own = number(&reading, meta::SESSIONS_RESERVED)?.unwrap_or(0);
+    drop(reading);
+    let Some(reserved) = number(from, meta::SESSIONS_RESERVED)?.filter(|reserved| *reserved > own) else {
+        return Ok(());
+    };
+    let transaction = to.begin_write().map_err(from_redb)?;
+    put(&transaction, &MetaRow::number(meta::SESSIONS_RESERVED, reserved))?;
+    transaction.commit().map_err(from_redb)
+}
+
 fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, LoadError> {
     let table = open(transaction, Table::Meta)?;
     let Some(value) = table.get(name.as_bytes())? else { return Ok(None) };

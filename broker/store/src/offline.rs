@@ -18,7 +18,7 @@ use crate::table::{
 };
 
 /// Cache of these operations in bytes.
-const CACHE_BYTES: usize = 32 << 20;
+pub(crate) const CACHE_BYTES: usize = 32 << 20;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +59,7 @@ impl Store {
             if let Err(error) = database.check_integrity() {
                 note(&mut found, error.into())?;
             }
-            let transaction = database.begin_read().map_err(from_redb)?;
-            rows(&transaction, &mut found)?;
-            let log = load::contained(|| {
-                let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
-                let index = replay::index(&transaction, sessions.iter().map(|session| session.id))?;
-                replay::queues(&transaction, &index).map(drop)
-            });
-            log.or_else(|error| note(&mut found, error))?;
+            contents(database, &mut found)?;
             Ok(found)
         })
     }
@@ -142,7 +135,7 @@ fn with_database<T>(
 }
 
 /// Makes a database of the stream and reads all of it once.
-fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
+pub(crate) fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
     let factory = backend::factory(Durability::Fsync, part.to_owned());
     let failed = |error: LoadError| ImportError::Load(error.to_string());
     let (database, _) = load::open_database(&factory, CACHE_BYTES).map_err(failed)?;
@@ -166,6 +159,18 @@ fn sizes(transaction: &ReadTransaction) -> Result<Vec<TableSize>, LoadError> {
             Ok(size)
         })
         .collect()
+}
+
+/// Looks for damage in every row and every message.
+pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
+    let transaction = database.begin_read().map_err(from_redb)?;
+    rows(&transaction, found)?;
+    let log = load::contained(|| {
+        let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
+        let index = replay::index(&transaction, sessions.iter().map(|session| session.id))?;
+        replay::queues(&transaction, &index).map(drop)
+    });
+    log.or_else(|error| note(found, error))
 }
 
 /// Keeps damage and hands on other errors.

@@ -1,6 +1,7 @@
 //! Batches on their way to the writer thread, and the news of what became of them.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -9,6 +10,7 @@ use crate::Ticket;
 use crate::batch::Batch;
 use crate::error::{CommitError, StoreError};
 use crate::limits::{FAILED_RANGES_MAX, LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
+use crate::snapshot::Snapshot;
 
 /// The waiting batches, oldest first.
 #[derive(Debug)]
@@ -27,10 +29,15 @@ struct State {
     waiting_ops: usize,
     /// Bytes of the waiting batches and of the group being committed.
     unsettled_bytes: usize,
+    /// Those who want to read what is stored, each with the last ticket when they asked.
+    readers: Vec<(u64, Reader)>,
     is_closed: bool,
 }
 
-/// Batches to be committed together.
+/// Where a snapshot that was asked for is waited for.
+pub(crate) type Reader = SyncSender<Result<Snapshot, StoreError>>;
+
+/// Batches to be committed together; none when there are only readers to be served.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) batches: Vec<Batch>,
@@ -38,6 +45,8 @@ pub(crate) struct Group {
     pub(crate) through: Ticket,
     pub(crate) bytes: usize,
     pub(crate) ops: usize,
+    /// They get a snapshot when the batches are committed.
+    pub(crate) readers: Vec<Reader>,
 }
 
 impl Queue {
@@ -64,6 +73,25 @@ impl Queue {
         drop(state);
         self.arrived.notify_one();
         Ok(ticket)
+    }
+
+    /// Asks the writer for a snapshot with everything that has been appended so far.
+    pub(crate) fn ask(&self, reader: Reader) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(StoreError::Closed);
+        }
+        let ticket = state.last_ticket;
+        state.readers.push((ticket, reader));
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Refuses what comes from now on, and lets go those who wait for a snapshot.
+    pub(crate) fn end(&self) {
+        self.close();
+        self.state.lock().readers.clear();
     }
 
     /// The ticket of the batch that came last; none before the first.
@@ -94,13 +122,14 @@ impl Queue {
     pub(crate) fn take(&self, pace: &Pace) -> Option<Group> {
         let mut state = self.state.lock();
         self.linger(&mut state, pace);
-        while state.waiting.is_empty() {
+        while state.waiting.is_empty() && state.readers.is_empty() {
             if state.is_closed {
                 return None;
             }
             self.arrived.wait(&mut state);
         }
-        let mut group = Group { batches: Vec::new(), through: Ticket(0), bytes: 0, ops: 0 };
+        let mut group =
+            Group { batches: Vec::new(), through: Ticket(0), bytes: 0, ops: 0, readers: Vec::new() };
         while let Some(batch) = state.waiting.pop_front() {
             let ops = group.ops + batch.len();
             let bytes = group.bytes + batch.bytes();
@@ -115,6 +144,9 @@ impl Queue {
             group.batches.push(batch);
         }
         group.through = Ticket(state.last_ticket - state.waiting.len() as u64);
+        // What was appended before they asked may be more than one group.
+        let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.0);
+        group.readers = due.map(|(_, reader)| reader).collect();
         Some(group)
     }
 

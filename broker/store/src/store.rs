@@ -19,6 +19,8 @@ use crate::metrics::{Counters, Metrics};
 use crate::queue::{Outcomes, Queue};
 use crate::recovered::Recovered;
 use crate::secret::{KeySource, SecretCipher};
+use crate::snapshot::Snapshot;
+use crate::staged;
 use crate::writer::{OnCommit, Shared, Writer};
 use crate::{MessageId, SessionId, Ticket};
 
@@ -76,6 +78,9 @@ pub struct Store {
     running: Mutex<Option<Running>>,
     next_message_id: AtomicU64,
     next_session_id: AtomicU64,
+    /// Where its file is; `None` when that is not ours to replace.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) cipher: Arc<SecretCipher>,
 }
 
 /// What ends with the writer thread.
@@ -108,9 +113,11 @@ impl Store {
         }
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
+        staged::forget(&options.path);
         let is_new = create_if_missing(&path)?;
         let factory = backend::factory(options.durability, path);
-        let (store, mut recovered) = Self::start(&options, factory, cipher, Some(lock), on_commit)?;
+        let (mut store, mut recovered) = Self::start(&options, factory, cipher, Some(lock), on_commit)?;
+        store.directory = Some(options.path);
         recovered.is_new |= is_new;
         Ok((store, recovered))
     }
@@ -144,12 +151,14 @@ impl Store {
         });
         let (loaded, recovered) = loaded.map_err(|error| error.at(&path))?;
         let next_session_id = loaded.sessions_reserved;
-        let (committer, database) = Committer::new(loaded, cipher, options.limits.clone());
+        let cipher = Arc::new(cipher);
+        let (committer, database) = Committer::new(loaded, Arc::clone(&cipher), options.limits.clone());
         let next_message_id = committer.index().next_message_id;
         let shared = Arc::new(Shared {
             queue: Queue::new(options.limits.clone()),
             outcomes: Outcomes::default(),
             counters: Counters::default(),
+            closings: AtomicU64::new(0),
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -172,6 +181,8 @@ impl Store {
             running: Mutex::new(Some(Running { thread, _lock: lock })),
             next_message_id: AtomicU64::new(next_message_id),
             next_session_id: AtomicU64::new(next_session_id),
+            directory: None,
+            cipher,
         };
         Ok((store, recovered))
     }
@@ -234,6 +245,18 @@ impl Store {
     /// A session number that was never used.
     pub fn next_session_id(&self) -> SessionId {
         SessionId(self.next_session_id.fetch_add(1, Relaxed))
+    }
+
+    /// What is stored now, to be read while more is written: everything that was appended before.
+    ///
+    /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is deleted meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let (reader, snapshot) = std::sync::mpsc::sync_channel(1);
+        self.shared.queue.ask(reader)?;
+        snapshot.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// The counters as they are now.

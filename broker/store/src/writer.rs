@@ -2,17 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use redb::Database;
+use redb::{Database, ReadableDatabase as _};
 
 use crate::Ticket;
 use crate::backend::BackendFactory;
-use crate::error::{CommitError, CommitErrorKind};
-use crate::group::Committer;
+use crate::error::{CommitError, CommitErrorKind, StoreError};
+use crate::group::{Committer, failed};
 use crate::load::{self, panic_text};
 use crate::metrics::{self, Counters};
-use crate::queue::{Group, Outcomes, Pace, Queue};
+use crate::queue::{Group, Outcomes, Pace, Queue, Reader};
+use crate::snapshot::Snapshot;
 
 /// What became of the batches up to a ticket, told on the writer thread once per group.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) outcomes: Outcomes,
     pub(crate) counters: Counters,
+    /// How often the file was closed: what was read of it before means nothing afterwards.
+    pub(crate) closings: AtomicU64,
 }
 
 /// The state of the writer thread.
@@ -59,7 +63,7 @@ struct EndGuard(Arc<Shared>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.0.queue.close();
+        self.0.queue.end();
         self.0.outcomes.end();
     }
 }
@@ -70,7 +74,12 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let _end = EndGuard(Arc::clone(&shared));
         let mut pace = Pace::new();
-        while let Some(group) = shared.queue.take(&pace) {
+        while let Some(mut group) = shared.queue.take(&pace) {
+            let readers = std::mem::take(&mut group.readers);
+            if group.batches.is_empty() {
+                self.serve(readers);
+                continue;
+            }
             let start = Instant::now();
             #[cfg(feature = "fault-points")]
             if self.fault == Some(crate::fault::Fault::EarlyReport) {
@@ -94,6 +103,7 @@ impl Writer {
             };
             drop(group);
             (self.on_commit)(report);
+            self.serve(readers);
         }
         self.close();
     }
@@ -123,6 +133,23 @@ impl Writer {
         result
     }
 
+    /// Gives a snapshot to everybody who asked for one.
+    fn serve(&mut self, readers: Vec<Reader>) {
+        for reader in readers {
+            // Who asked may have ended meanwhile.
+            let _ = reader.send(self.snapshot().map_err(StoreError::CommitFailed));
+        }
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
+        let transaction = database.begin_read().map_err(failed)?;
+        Ok(Snapshot::new(transaction, Arc::clone(&self.shared)))
+    }
+
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
         if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < self.reopen_pause) {
@@ -141,6 +168,8 @@ impl Writer {
 
     /// Closing a file that has failed may panic inside redb.
     fn close(&mut self) {
+        // Before the file can change behind the back of those who read it.
+        self.shared.closings.fetch_add(1, SeqCst);
         let database = self.database.take();
         if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
             tracing::error!("database panicked while it was closed");

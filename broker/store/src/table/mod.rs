@@ -1,4 +1,4 @@
-//! The registry of tables: one line per table; recovery, checks and later the backup work through this list.
+//! The registry of tables: one line per table; recovery, checks, backup and restore work through this list.
 //!
 //! Row tables have byte-string keys whose first part is the tenant (4 bytes, big-endian; `meta` and `tenants` belong to
 //! the whole store) and values with a leading version byte and a checksum (`row`), because redb does not verify its own

@@ -1,4 +1,4 @@
-//! Databases of every schema version, committed on the day the version was complete.
+//! Databases and exports of every schema version, committed on the day the version was complete.
 //!
 //! To make the file of a new version: raise `SCHEMA_VERSION`, let [`fill`] write what the version can hold, then run
 //! `UPDATE_FIXTURE=1 cargo test -p lotmq-store fixture`. Files of older versions are never written again.
@@ -10,8 +10,8 @@ use lotmq_store::*;
 
 use crate::support::*;
 
-fn path(version: u64) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{version}.redb"))
+fn path(version: u64, form: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{version}.{form}"))
 }
 
 /// Something in every table.
@@ -135,11 +135,20 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     drop(store);
     if std::env::var_os("UPDATE_FIXTURE").is_some() {
         Store::compact(directory.path()).unwrap();
-        std::fs::copy(directory.path().join("lotmq.redb"), path(SCHEMA_VERSION)).unwrap();
+        std::fs::copy(directory.path().join("lotmq.redb"), path(SCHEMA_VERSION, "redb")).unwrap();
+        let mut file = std::fs::File::create(path(SCHEMA_VERSION, "export")).unwrap();
+        let classes =
+            [BackupClass::Configuration, BackupClass::Messages, BackupClass::Sessions, BackupClass::Secret];
+        Store::export(directory.path(), &classes, &mut file).unwrap();
     }
     for version in 1..=SCHEMA_VERSION {
+        let imported = tempfile::tempdir().unwrap();
+        let mut export = std::fs::File::open(path(version, "export")).unwrap();
+        Store::import(imported.path(), &mut export).unwrap();
+        let (_store, recovered) = open(imported.path());
+        assert_eq!(describe(&recovered), expected, "export of schema {version}");
         let directory = tempfile::tempdir().unwrap();
-        std::fs::copy(path(version), directory.path().join("lotmq.redb")).unwrap();
+        std::fs::copy(path(version, "redb"), directory.path().join("lotmq.redb")).unwrap();
         let (store, recovered) = open(directory.path());
         assert_eq!(describe(&recovered), expected, "schema {version}");
         assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));

@@ -1,0 +1,91 @@
+//! What an open store held at one moment, read while more is written.
+//!
+//! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the pages of a transaction, but not beyond a
+//! closing of its file: when a failed store is opened again, they are written over while the transaction still lives.
+//!
+//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot never stands in the way of a store that must be
+//! opened again. Not here: the form of the stream (`export`).
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use redb::ReadTransaction;
+
+use crate::error::SnapshotError;
+use crate::export::{self, TableSize};
+use crate::load::{self, LoadError};
+use crate::table::BackupClass;
+use crate::writer::Shared;
+
+/// See the module's documentation.
+pub struct Snapshot {
+    transaction: ReadTransaction,
+    shared: Arc<Shared>,
+    /// [`Shared::closings`] when the transaction began.
+    closings: u64,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("is_lost", &self.is_lost()).finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// Called by the writer thread, which alone closes the file.
+    pub(crate) fn new(transaction: ReadTransaction, shared: Arc<Shared>) -> Self {
+        let closings = shared.closings.load(SeqCst);
+        Self { transaction, shared, closings }
+    }
+
+    /// Writes the tables of these classes, and those that every backup has, as one stream.
+    ///
+    /// Reads in the caller's thread and holds a block of about 1 MiB; `out` is written to while the snapshot lives, so it should not be slow.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn export(
+        self,
+        classes: &[BackupClass],
+        out: &mut dyn Write,
+    ) -> Result<Vec<TableSize>, SnapshotError> {
+        let mut guarded = Guarded { snapshot: &self, out };
+        // A transaction whose file was closed reads anything, and redb may panic on it.
+        let written = load::contained(|| export::write(&self.transaction, classes, &mut guarded));
+        if self.is_lost() {
+            return Err(SnapshotError::Lost);
+        }
+        written.map_err(|error| match error {
+            LoadError::Corrupted(corruption) => SnapshotError::Damaged(corruption),
+            LoadError::Io(error) => SnapshotError::Io(error),
+            other @ (LoadError::SchemaTooNew(_) | LoadError::InUse) => {
+                SnapshotError::Io(io::Error::other(other.to_string()))
+            }
+        })
+    }
+
+    fn is_lost(&self) -> bool {
+        self.shared.closings.load(SeqCst) != self.closings
+    }
+}
+
+/// Looks, before anything leaves, whether it was read in time.
+struct Guarded<'a> {
+    snapshot: &'a Snapshot,
+    out: &'a mut dyn Write,
+}
+
+impl Write for Guarded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.snapshot.is_lost() {
+            return Err(io::Error::other("the store was closed"));
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

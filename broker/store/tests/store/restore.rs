@@ -1,0 +1,127 @@
+//! A backup on its way into the place of a store.
+
+use std::path::Path;
+
+use lotmq_store::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_store::*;
+
+use crate::fixture::{describe, fill};
+use crate::support::*;
+
+fn snapshot(store: &Store, classes: &[BackupClass]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    store.snapshot().unwrap().export(classes, &mut stream).unwrap();
+    stream
+}
+
+fn put_setting(store: &Store, value: &str) {
+    let row = SettingRow { tenant: TenantId::DEFAULT, name: "version".into(), value: value.into() };
+    commit_with(store, |batch| batch.push(Op::PutSetting(&row)));
+}
+
+fn setting(recovered: &Recovered) -> &str {
+    &recovered.settings.iter().find(|row| row.name == "version").unwrap().value
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_in_the_backup_is_as_it_was_and_the_rest_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    put_setting(&store, "old");
+    let stream = snapshot(&store, &[Configuration, Secret]);
+    put_setting(&store, "new");
+    let late = put_session(&store, 0, "late");
+    let id = store.next_message_id();
+    commit_with(&store, |batch| {
+        let deliveries = &[delivery(late)];
+        batch.push(Op::Enqueue { message: message(id, "t", b"late"), deliveries });
+    });
+    let next = store.next_session_id();
+    let staged = store.stage(&mut &stream[..]).unwrap();
+    assert_eq!(staged.locked_secrets, [""; 0]);
+    let kept: Vec<_> = [Configuration, Secret, Messages, Sessions]
+        .into_iter()
+        .filter(|class| staged.keeps(*class))
+        .collect();
+    assert_eq!(kept, [Messages, Sessions]);
+    store.close();
+    staged.install().unwrap();
+    assert_eq!(Store::check(directory.path()).unwrap(), []);
+    let (store, recovered) = open(directory.path());
+    assert_eq!(setting(&recovered), "old");
+    assert_eq!(queue(&recovered, late), [id.0]);
+    assert_eq!((recovered.sessions.len(), recovered.retained.len()), (3, 2));
+    assert!(store.next_session_id() > next, "numbers of sessions are not given out again");
+    assert!(store.next_message_id() > id);
+}
+
+#[test]
+fn all_parts_make_the_store_that_was_backed_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    drop(store);
+    let (store, recovered) = open(directory.path());
+    let expected = describe(&recovered);
+    let stream = snapshot(&store, &[Configuration, Messages, Sessions, Secret]);
+    put_session(&store, 0, "later");
+    let staged = store.stage(&mut &stream[..]).unwrap();
+    store.close();
+    let installed = staged.install().unwrap();
+    let (store, recovered) = open(directory.path());
+    assert_eq!(describe(&recovered), expected);
+    drop(store);
+    installed.undo().unwrap();
+    let (_store, recovered) = open(directory.path());
+    assert_eq!(recovered.sessions.len(), 3, "the former store is back");
+}
+
+#[test]
+fn what_cannot_be_restored_changes_nothing_and_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    let stream = snapshot(&store, &[Configuration]);
+    let before = files(directory.path());
+    for place in [0, 20, stream.len() / 2, stream.len() - 1] {
+        let mut damaged = stream.clone();
+        damaged[place] ^= 1;
+        store.stage(&mut &damaged[..]).unwrap_err();
+        store.stage(&mut &stream[..place]).unwrap_err();
+        assert_eq!(files(directory.path()), before);
+    }
+    drop(store.stage(&mut &stream[..]).unwrap());
+    assert_eq!(files(directory.path()), before, "one that is not used is removed");
+    std::mem::forget(store.stage(&mut &stream[..]).unwrap());
+    drop(store);
+    drop(open(directory.path()));
+    assert_eq!(files(directory.path()), before, "what a crash has left is removed");
+}
+
+#[test]
+fn secrets_of_another_key_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    let stream = snapshot(&store, &[Secret]);
+    let other = tempfile::tempdir().unwrap();
+    let options = StoreOptions { secret_key: KeySource::Key([8; 32]), ..options(other.path()) };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    assert_eq!(store.stage(&mut &stream[..]).unwrap().locked_secrets, ["TOKEN", "TOKEN"]);
+}
+
+#[test]
+fn a_store_in_memory_cannot_be_replaced() {
+    let options = StoreOptions { durability: Durability::None, ..options("unused".as_ref()) };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    let stream = snapshot(&store, &[]);
+    assert!(matches!(store.stage(&mut &stream[..]), Err(ImportError::NoFile)));
+}

@@ -1,0 +1,247 @@
+//! Reading an open store while more is written: one moment, whatever happens meanwhile.
+
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use lotmq_store::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_store::*;
+use redb::backends::FileBackend;
+
+use crate::fixture::{describe, fill};
+use crate::support::*;
+
+const ALL: &[BackupClass] = &[Configuration, Messages, Sessions, Secret];
+
+/// Opens what a stream says.
+fn opened(stream: &[u8]) -> (tempfile::TempDir, Store, Recovered) {
+    let target = tempfile::tempdir().unwrap();
+    Store::import(target.path(), &mut &*stream).unwrap();
+    let (store, recovered) = open(target.path());
+    (target, store, recovered)
+}
+
+/// Commits one more message for the session, and its number as a setting, in one batch.
+fn step(store: &Store, session: SessionId) -> Result<Ticket, StoreError> {
+    let id = store.next_message_id();
+    let payload = vec![id.0 as u8; if id.0.is_multiple_of(50) { 40_000 } else { 300 }];
+    let mut batch = Batch::new();
+    batch.push(Op::Enqueue { message: message(id, "t", &payload), deliveries: &[delivery(session)] });
+    let row = SettingRow { tenant: TenantId::DEFAULT, name: "last".into(), value: id.0.to_string() };
+    batch.push(Op::PutSetting(&row));
+    store.append(batch)
+}
+
+/// What each step leaves: the newest message of the queue is the one that the setting names.
+fn check(recovered: &Recovered, session: SessionId) -> u64 {
+    let queue = queue(recovered, session);
+    let last: u64 = recovered.settings[0].value.parse().unwrap();
+    assert_eq!(queue.last(), Some(&last), "log and rows are of one moment");
+    assert!(queue.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no message is missing");
+    last
+}
+
+#[test]
+fn a_snapshot_is_the_store_that_an_export_of_it_closed_would_be() {
+    for durability in [Durability::Fsync, Durability::Os, Durability::None] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = StoreOptions { durability, ..options(directory.path()) };
+        let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+        fill(&store);
+        let mut stream = Vec::new();
+        let sizes = store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
+        drop(store);
+        let (target, copy, recovered) = opened(&stream);
+        drop(copy);
+        assert_eq!(sizes, Store::stats(target.path()).unwrap().tables, "{durability:?}");
+        if durability != Durability::None {
+            let (_store, before) = open(directory.path());
+            assert_eq!(describe(&recovered), describe(&before));
+        }
+    }
+}
+
+#[test]
+fn snapshots_under_load_are_of_one_moment_and_have_all_that_was_appended_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let session = put_session(&store, 0, "c");
+    let is_over = AtomicBool::new(false);
+    let appended = AtomicU64::new(0);
+    let streams = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                let ticket = step(&store, session).unwrap();
+                appended.store(ticket.number(), SeqCst);
+                if ticket.number().is_multiple_of(64) {
+                    store.wait(ticket).unwrap();
+                }
+            }
+        });
+        let mut streams = Vec::new();
+        while streams.len() < 8 {
+            let before = appended.load(SeqCst);
+            if before < 100 * (streams.len() as u64 + 1) {
+                std::thread::yield_now();
+                continue;
+            }
+            let mut stream = Vec::new();
+            store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
+            streams.push((before, stream));
+        }
+        is_over.store(true, SeqCst);
+        streams
+    });
+    for (before, stream) in streams {
+        let (_target, _store, recovered) = opened(&stream);
+        let last = check(&recovered, session);
+        // The ticket of the session's own batch comes first.
+        assert!(last + 1 >= before, "message {last}, although ticket {before} was appended");
+    }
+}
+
+/// Stops in the middle of an export until it is told to go on.
+struct Slow(mpsc::Sender<()>, mpsc::Receiver<()>, Vec<u8>);
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.2.is_empty() {
+            self.0.send(()).unwrap();
+            self.1.recv().unwrap();
+        }
+        self.2.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `meanwhile` while an export has begun and has not written a byte.
+fn export_during<T>(store: &Store, meanwhile: impl FnOnce() -> T) -> (Result<Vec<u8>, SnapshotError>, T) {
+    let (begun, has_begun) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let mut out = Slow(begun, goes_on, Vec::new());
+    let snapshot = store.snapshot().unwrap();
+    std::thread::scope(|scope| {
+        let export = scope.spawn(move || snapshot.export(ALL, &mut out).map(|_| out.2));
+        has_begun.recv().unwrap();
+        let done = meanwhile();
+        go_on.send(()).unwrap();
+        (export.join().unwrap(), done)
+    })
+}
+
+#[test]
+fn an_export_that_stands_still_holds_nobody_up_and_the_file_does_not_keep_growing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let session = put_session(&store, 0, "c");
+    store.wait(step(&store, session).unwrap()).unwrap();
+    let churn = |rounds: usize| {
+        for round in 0..rounds {
+            let row = SettingRow {
+                tenant: TenantId::DEFAULT,
+                name: "churn".into(),
+                value: round.to_string().repeat(10_000),
+            };
+            commit_with(&store, |batch| batch.push(Op::PutSetting(&row)));
+        }
+    };
+    let (stream, ()) = export_during(&store, || churn(100));
+    let (_target, _copy, recovered) = opened(&stream.unwrap());
+    assert_eq!(recovered.settings.len(), 1, "nothing of what came later is in it");
+    check(&recovered, session);
+    let size = || std::fs::metadata(directory.path().join("lotmq.redb")).unwrap().blocks();
+    churn(20);
+    let after = size();
+    churn(200);
+    assert!(size() <= after * 5 / 4, "{after} blocks, then {}", size());
+}
+
+#[test]
+fn a_closed_store_ends_its_snapshots() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    fill(&store);
+    let (lost, ()) = export_during(&store, || store.close());
+    assert!(matches!(lost, Err(SnapshotError::Lost)), "{lost:?}");
+    assert!(matches!(store.snapshot(), Err(StoreError::Closed)));
+    // The old handle holds no lock.
+    let (_store, recovered) = open(directory.path());
+    assert!(!recovered.is_new);
+}
+
+/// A file, with its locks, whose syncs fail when they are told to.
+#[derive(Debug)]
+struct Failing(FileBackend, Arc<AtomicBool>);
+
+impl StorageBackend for Failing {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        if self.1.swap(false, SeqCst) { Err(io::Error::other("injected")) } else { self.0.sync_data() }
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_shared_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+}
+
+#[test]
+fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lotmq.redb");
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let factory: BackendFactory = Box::new(move || {
+        let file =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+        let backend = FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Box::new(Failing(backend, Arc::clone(&failing))))
+    });
+    let limits = Limits { reopen_pause: Duration::ZERO, ..Limits::default() };
+    let options = StoreOptions { limits, ..options(directory.path()) };
+    let (store, _) = Store::open_on(options, factory, Box::new(|_| {})).unwrap();
+    let session = put_session(&store, 0, "c");
+    for _ in 0..100 {
+        store.wait(step(&store, session).unwrap()).unwrap();
+    }
+    let (lost, reopened) = export_during(&store, || {
+        fails.store(true, SeqCst);
+        let failed = store.wait(step(&store, session).unwrap());
+        assert!(failed.is_err(), "the sync failed");
+        for _ in 0..100 {
+            store.wait(step(&store, session).unwrap()).unwrap();
+        }
+        store.metrics().reopens
+    });
+    assert!(matches!(lost, Err(SnapshotError::Lost)), "{lost:?}");
+    assert_eq!(reopened, 1);
+    let mut stream = Vec::new();
+    store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
+    let (_target, _copy, recovered) = opened(&stream);
+    assert!(queue(&recovered, session).len() >= 200);
+}
