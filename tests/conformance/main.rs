@@ -10,6 +10,7 @@
 
 mod bytes;
 mod mqtt_3_1;
+mod mqtt_authentication;
 mod mqtt_connack;
 mod mqtt_connect;
 mod mqtt_connect_refused;
@@ -30,6 +31,7 @@ mod mqtt_storms;
 mod mqtt_subscribe;
 mod mqtt_will;
 mod peer;
+mod scram;
 
 use lotmq_test_support::{Broker, BrokerOptions};
 

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::account::{Account, UserError};
+use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
 use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX};
 use crate::login::{Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::remembered::Remembered;
+use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
 use crate::{ROOT, check_user_name};
 
 /// Settings of a [`Directory`].
@@ -23,11 +25,13 @@ pub struct DirectoryOptions {
     pub cost: PasswordCost,
     /// Most remembered verifications, at least 2. Default [`REMEMBERED_MAX`].
     pub remembered_max: usize,
+    /// Turns SCRAM on: where salts come from. The same at every start, or names could be told apart.
+    pub scram: Option<ScramSecret>,
 }
 
 impl Default for DirectoryOptions {
     fn default() -> DirectoryOptions {
-        DirectoryOptions { cost: PasswordCost::default(), remembered_max: REMEMBERED_MAX }
+        DirectoryOptions { cost: PasswordCost::default(), remembered_max: REMEMBERED_MAX, scram: None }
     }
 }
 
@@ -37,7 +41,7 @@ impl Default for DirectoryOptions {
 /// use lotmq_auth::{Directory, DirectoryOptions, PasswordCost};
 /// let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
 /// let directory = Directory::new(options)?;
-/// let root = directory.create_root(directory.hash("coreflux")?)?; // to be persisted
+/// let root = directory.create_root(directory.hash("root", "coreflux")?)?; // to be persisted
 /// assert!(root.credential.is_default());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -48,6 +52,7 @@ pub struct Directory {
     accounts: RwLock<Accounts>,
     remembered: Mutex<Remembered>,
     generation: AtomicU64,
+    scram: Option<ScramSecret>,
 }
 
 struct Accounts {
@@ -69,6 +74,7 @@ impl Directory {
             accounts: RwLock::new(Accounts { by_name: HashMap::new(), next_credential_version: 1 }),
             remembered: Mutex::new(Remembered::new(key, options.remembered_max)),
             generation: AtomicU64::new(1),
+            scram: options.scram,
         })
     }
 
@@ -82,9 +88,11 @@ impl Directory {
         self.changed();
     }
 
-    /// Hashes a password at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
-    pub fn hash(&self, password: &str) -> Result<Credential, PasswordError> {
-        Credential::hash(password.as_bytes(), self.cost)
+    /// Hashes the password of a user at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
+    pub fn hash(&self, user: &str, password: &str) -> Result<Credential, PasswordError> {
+        let credential = Credential::hash(password.as_bytes(), self.cost)?;
+        let scram = self.scram.map(|secret| ScramVerifier::new(password.as_bytes(), secret.salt(user)));
+        Ok(credential.with_scram(scram))
     }
 
     /// Creates `root`.
@@ -213,13 +221,15 @@ impl Directory {
         let Some(account) = self.account(user_name) else {
             return LoginStep::Verify(PendingLogin::of_nobody(&self.decoy, request, password));
         };
-        if account.is_root() && account.credential.is_default() && !request.peer.is_loopback() {
+        if is_default_root_elsewhere(&account, request) {
             return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
         }
-        let pending = PendingLogin::of(&account, request, password);
+        let mut pending = PendingLogin::of(&account, request, password);
         if self.remembered.lock().knows(user_name, account.credential_version, password) {
             return LoginStep::Admitted(pending.identity);
         }
+        let wanted = self.scram.filter(|_| account.credential.scram.is_none());
+        pending.scram_salt = wanted.map(|secret| secret.salt(user_name));
         LoginStep::Verify(pending)
     }
 
@@ -241,6 +251,94 @@ impl Directory {
         self.remembered.lock().remember(user, identity.credential_version, &password);
         drop(table);
         Ok(identity)
+    }
+
+    /// Keeps what SCRAM verifies the password of this login against; the changed account, to be persisted. `None` when the account has changed
+    /// meanwhile.
+    pub fn keep_verifier(&self, login: &Identity, verifier: ScramVerifier) -> Option<Account> {
+        let user = login.user.as_ref()?;
+        let mut table = self.accounts.write();
+        let version = table.by_name.get(user)?.credential_version;
+        if version != login.credential_version {
+            return None;
+        }
+        let kept = table.edit(user, |account| {
+            account.credential.scram = Some(verifier);
+            Ok(())
+        });
+        kept.ok()
+    }
+
+    /// Begins an exchange by the method of this name. `None` when there is no such method, or it is not turned on.
+    pub fn begin_exchange(&self, method: &str) -> Option<Exchange> {
+        let method = Method::by_name(method)?;
+        let is_on = match method {
+            Method::ScramSha256 => self.scram.is_some(),
+        };
+        is_on.then_some(Exchange { method, state: ExchangeState::New })
+    }
+
+    /// Takes the Client's next message in an exchange; `None` for a packet without data. `request` says who it claims to be otherwise: a user name
+    /// must be the one that the exchange proves, a password is not looked at.
+    ///
+    /// # Errors
+    /// [`LoginRefusal::ExchangeFailed`] and [`LoginRefusal::DefaultPasswordFromElsewhere`]. The exchange is over then.
+    pub fn step(
+        &self,
+        exchange: &mut Exchange,
+        data: Option<&[u8]>,
+        request: &LoginRequest<'_>,
+    ) -> Result<ExchangeStep, LoginRefusal> {
+        match (std::mem::replace(&mut exchange.state, ExchangeState::Over), data) {
+            (ExchangeState::New, None) => {
+                // The client waits for the server to begin, which has nothing to say (RFC 4422 §5.1).
+                exchange.state = ExchangeState::New;
+                Ok(ExchangeStep::Challenge(Vec::new()))
+            }
+            (ExchangeState::New, Some(message)) => {
+                let (state, data) = self.challenge(message, request)?;
+                exchange.state = state;
+                Ok(ExchangeStep::Challenge(data))
+            }
+            (ExchangeState::Challenged { challenge, identity }, Some(message)) => {
+                let data = challenge.answer(message).ok_or(LoginRefusal::ExchangeFailed)?;
+                let identity = identity.filter(|identity| self.is_current(identity));
+                let identity = identity.ok_or(LoginRefusal::ExchangeFailed)?;
+                Ok(ExchangeStep::Done { identity, data })
+            }
+            (ExchangeState::Challenged { .. } | ExchangeState::Over, _) => Err(LoginRefusal::ExchangeFailed),
+        }
+    }
+
+    /// The answer to a client's first message of SCRAM; the same for names that nobody has.
+    fn challenge(
+        &self,
+        message: &[u8],
+        request: &LoginRequest<'_>,
+    ) -> Result<(ExchangeState, Vec<u8>), LoginRefusal> {
+        let failed = LoginRefusal::ExchangeFailed;
+        let secret = self.scram.ok_or(failed)?;
+        let first = ClientFirst::parse(message).ok_or(failed)?;
+        if request.user_name.is_some_and(|name| !name.is_empty() && name != first.user) {
+            return Err(failed);
+        }
+        let account = self.account(&first.user);
+        if account.as_ref().is_some_and(|account| is_default_root_elsewhere(account, request)) {
+            return Err(LoginRefusal::DefaultPasswordFromElsewhere);
+        }
+        let known = account.and_then(|account| Some((account.credential.scram.clone()?, account)));
+        let identity = known.as_ref().map(|(_, account)| Identity {
+            user: Some(Arc::clone(&account.name)),
+            credential_version: account.credential_version,
+            client_id: Arc::clone(&request.client_id),
+            peer: request.peer,
+        });
+        let unknown = || ScramVerifier::unknown(secret.salt(&first.user));
+        let verifier = known.map_or_else(unknown, |(verifier, _)| verifier);
+        let mut random = [0; NONCE_BYTES];
+        getrandom::fill(&mut random).map_err(|_| failed)?;
+        let (challenge, data) = Challenge::new(&first, &random, verifier);
+        Ok((ExchangeState::Challenged { challenge: Box::new(challenge), identity }, data))
     }
 
     fn begin_anonymous(&self, request: &LoginRequest<'_>) -> LoginStep {
@@ -288,5 +386,12 @@ impl Accounts {
     }
 }
 
+/// Whether `root` comes with the password that everybody knows, and not from this machine.
+fn is_default_root_elsewhere(account: &Account, request: &LoginRequest<'_>) -> bool {
+    account.is_root() && account.credential.is_default() && !request.peer.is_loopback()
+}
+
+#[cfg(test)]
+mod scram_tests;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! Who a Client is and what it may do: accounts, passwords, the login decision and the permission decision.
 //!
 //! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`PendingLogin::verify`] →
-//! [`Directory::finish_login`] → an [`Identity`]. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
+//! [`Directory::finish_login`] → an [`Identity`]; with an authentication
+//! method [`Directory::begin_exchange`] → [`Directory::step`] for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
 //! that identity is put to whoever implements [`Decide`]; until rules exist that is the [`PermissionTable`].
 //!
 //! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only its Argon2id hash and,
@@ -12,6 +13,7 @@
 mod account;
 mod decide;
 mod directory;
+mod exchange;
 pub mod limits;
 mod login;
 mod name;
@@ -20,11 +22,13 @@ mod pattern;
 mod privilege;
 mod remembered;
 mod scope;
+mod scram;
 mod table;
 
 pub use account::{Account, Flag, Flags, UserError};
 pub use decide::{Decide, Question, Verdict};
 pub use directory::{Directory, DirectoryOptions};
+pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
     AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, Peer, PendingLogin, VerifiedLogin,
 };
@@ -33,6 +37,9 @@ pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use privilege::{UserChange, UserChangeRefusal, check_user_change};
 pub use scope::{Scope, UnknownScope};
+#[doc(hidden)]
+pub use scram::fuzz_scram;
+pub use scram::{ScramSecret, ScramVerifier};
 pub use table::PermissionTable;
 
 /// Name of the account that always exists, cannot be removed and bypasses all rules, commands reference §7.1.

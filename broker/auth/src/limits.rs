@@ -28,3 +28,10 @@ pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 
 /// Argon2id passes, with [`ARGON2_MEMORY_KIB`].
 pub const ARGON2_PASSES: u32 = 2;
+
+/// Longest message of a client in SCRAM, in bytes: a name of 64 characters and a nonce have some 400 at most, libraries send below 200.
+pub const SCRAM_MESSAGE_BYTES_MAX: usize = 2048;
+
+/// PBKDF2 rounds of SCRAM. RFC 7677 asks for at least 4096 and names 15,000 for 0.1 s of a machine of its day; the client pays them at each login, and
+/// so does who guesses passwords from a stolen verifier.
+pub const SCRAM_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(15_000).expect("it is not 0");

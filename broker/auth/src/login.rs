@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::password::Credential;
+use crate::scram::ScramVerifier;
 
 /// From where a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +122,9 @@ pub enum LoginRefusal {
          -changeUserPassword root <password> or LOTMQ_ROOT_PASSWORD at first start"
     )]
     DefaultPasswordFromElsewhere,
+    /// An exchange did not prove who the Client is: no such user, another password, a message out of order; never told apart. Not authorized.
+    #[error("authentication failed")]
+    ExchangeFailed,
 }
 
 /// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
@@ -129,6 +133,8 @@ pub struct PendingLogin {
     pub(crate) credential: Credential,
     pub(crate) is_known: bool,
     pub(crate) password: Zeroizing<Vec<u8>>,
+    /// Salt for a SCRAM verifier, where one is wanted and not there yet.
+    pub(crate) scram_salt: Option<[u8; 16]>,
 }
 
 impl PendingLogin {
@@ -144,6 +150,7 @@ impl PendingLogin {
             credential: account.credential.clone(),
             is_known: true,
             password: Zeroizing::new(password.to_vec()),
+            scram_salt: None,
         }
     }
 
@@ -154,13 +161,16 @@ impl PendingLogin {
             credential: decoy.clone(),
             is_known: false,
             password: Zeroizing::new(password.to_vec()),
+            scram_salt: None,
         }
     }
 
     /// Hashes and compares. About 20 ms of one core and 19 MiB at the default cost.
     pub fn verify(self) -> VerifiedLogin {
-        let is_right = self.credential.verify(&self.password);
-        VerifiedLogin { is_right: is_right && self.is_known, pending: self }
+        let is_right = self.credential.verify(&self.password) && self.is_known;
+        let salt = self.scram_salt.filter(|_| is_right);
+        let scram = salt.map(|salt| ScramVerifier::new(&self.password, salt));
+        VerifiedLogin { is_right, pending: self, scram }
     }
 }
 
@@ -175,6 +185,15 @@ impl std::fmt::Debug for PendingLogin {
 pub struct VerifiedLogin {
     pub(crate) pending: PendingLogin,
     pub(crate) is_right: bool,
+    scram: Option<ScramVerifier>,
+}
+
+impl VerifiedLogin {
+    /// A verifier for SCRAM that was made of the password, which was right; for
+    /// [`Directory::keep_verifier`](crate::Directory::keep_verifier).
+    pub fn take_verifier(&mut self) -> Option<ScramVerifier> {
+        self.scram.take()
+    }
 }
 
 #[cfg(test)]

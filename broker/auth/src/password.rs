@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DEFAULT_ROOT_PASSWORD;
 use crate::limits::{ARGON2_MEMORY_KIB, ARGON2_PASSES};
+use crate::scram::ScramVerifier;
 
 /// What a password is verified against: an Argon2id PHC string, and whether it is the one of a fresh installation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Credential {
     /// Whether the password is [`DEFAULT_ROOT_PASSWORD`]; known because it is noted when the password is set.
     #[serde(default)]
     is_default: bool,
+    /// For SCRAM, where that is turned on; persisted apart from the rest.
+    #[serde(skip)]
+    pub(crate) scram: Option<ScramVerifier>,
 }
 
 impl Credential {
@@ -28,13 +32,16 @@ impl Credential {
         }
         let hash: PasswordHash =
             cost.argon2()?.hash_password(password).map_err(|_| PasswordError::HashFailed)?;
-        Ok(Credential { phc: hash.to_string(), is_default: password == DEFAULT_ROOT_PASSWORD.as_bytes() })
+        let is_default = password == DEFAULT_ROOT_PASSWORD.as_bytes();
+        Ok(Credential { phc: hash.to_string(), is_default, scram: None })
     }
 
     /// Takes over a PHC string that was made elsewhere, such as an imported user's.
     pub fn from_phc(phc: String) -> Result<Credential, PasswordError> {
         match PasswordHash::new(&phc) {
-            Ok(hash) if hash.algorithm.as_str() == "argon2id" => Ok(Credential { phc, is_default: false }),
+            Ok(hash) if hash.algorithm.as_str() == "argon2id" => {
+                Ok(Credential { phc, is_default: false, scram: None })
+            }
             _ => Err(PasswordError::NotArgon2id),
         }
     }
@@ -43,7 +50,7 @@ impl Credential {
     ///
     /// Not checked again: a damaged string verifies nothing.
     pub fn restore(phc: String, is_default: bool) -> Credential {
-        Credential { phc, is_default }
+        Credential { phc, is_default, scram: None }
     }
 
     /// The PHC string.
@@ -54,6 +61,17 @@ impl Credential {
     /// Whether the password is that of a fresh installation, commands reference §9.1.
     pub fn is_default(&self) -> bool {
         self.is_default
+    }
+
+    /// What SCRAM verifies the password against; `None` where it is turned off, or until the password is seen again.
+    pub fn scram(&self) -> Option<&ScramVerifier> {
+        self.scram.as_ref()
+    }
+
+    /// Puts back what SCRAM verifies against.
+    #[must_use]
+    pub fn with_scram(self, scram: Option<ScramVerifier>) -> Credential {
+        Credential { scram, ..self }
     }
 
     /// Whether `password` is the right one. As slow as [`Credential::hash`]; compares in constant time. A damaged PHC

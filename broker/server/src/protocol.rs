@@ -3,6 +3,7 @@
 //! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena. An `Err` closes the connection.
 
 pub(crate) mod acknowledge;
+mod authenticate;
 pub(crate) mod connect;
 mod not_taken;
 pub(crate) mod publish;
@@ -25,6 +26,8 @@ use crate::net::turn::Turn;
 use crate::topic_alias::TopicAliases;
 use crate::violation::Violation;
 
+pub(crate) use authenticate::Authenticating;
+use authenticate::Authentication;
 pub(crate) use connect::Login;
 pub(crate) use not_taken::NotTaken;
 
@@ -37,6 +40,8 @@ pub(crate) struct Open {
     pub(crate) allowed: Option<(String, u64)>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
+    /// The Authentication Method of CONNECT, if it had one.
+    pub(crate) authentication: Option<Box<Authentication>>,
     /// QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
     pub(crate) has_exchanges: bool,
     /// What it published last had to be stored: it waits when the disk cannot keep up.
@@ -82,9 +87,9 @@ pub(crate) fn handle(
             Ok(())
         }
         PacketType::Disconnect => Err(disconnect(open, turn, body)),
-        // A second CONNECT [MQTT-3.1.0-2], AUTH without a method in CONNECT [MQTT-4.12.0-7], packets only a server sends.
+        PacketType::Auth => authenticate::handle(connection, open, turn, body),
+        // A second CONNECT [MQTT-3.1.0-2], packets only a server sends.
         unexpected @ (PacketType::Connect
-        | PacketType::Auth
         | PacketType::Connack
         | PacketType::Suback
         | PacketType::Unsuback

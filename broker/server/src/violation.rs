@@ -1,5 +1,6 @@
 //! Rules that a Client breaks with a packet, and which end its connection: one list with what it is told, in code and words.
 
+use lotmq_auth::LoginRefusal;
 use lotmq_codec::{DecodeError, FrameError, PacketType, ReasonCode};
 
 use crate::limits::{RECEIVE_MAXIMUM, TOPIC_LEVELS_MAX};
@@ -32,6 +33,15 @@ pub(crate) enum Violation {
     /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told otherwise.
     #[error("packet identifier is in use")]
     PacketIdInUse,
+    /// AUTH in the middle of nothing, or a second exchange at once (§4.12.1).
+    #[error("AUTH with this reason code has no place here")]
+    AuthOutOfTurn,
+    /// AUTH with another method than CONNECT \[MQTT-4.12.1-1\].
+    #[error("authentication method is not that of CONNECT")]
+    MethodChanged,
+    /// A re-authentication failed \[MQTT-4.12.1-2\].
+    #[error(transparent)]
+    NotAuthenticated(#[from] LoginRefusal),
     /// The Client's Maximum Packet Size is below the packet that must come next \[MQTT-3.1.2-24\].
     #[error("an acknowledgement of {len} bytes is above the client's maximum packet size of {limit}")]
     AcknowledgementTooLarge { len: usize, limit: usize },
@@ -41,9 +51,12 @@ impl Violation {
     pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
             Self::Packet(error) => error.into(),
-            Self::Unexpected(_) | Self::AliasUnknown { .. } | Self::SessionExpiryRaised => {
-                ReasonCode::ProtocolError
-            }
+            Self::Unexpected(_)
+            | Self::AliasUnknown { .. }
+            | Self::SessionExpiryRaised
+            | Self::AuthOutOfTurn
+            | Self::MethodChanged => ReasonCode::ProtocolError,
+            Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
             Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
             Self::TooManyLevels => ReasonCode::TopicNameInvalid,

@@ -183,7 +183,8 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
     directory.remove_user("bob").unwrap();
     moved("remove");
 
-    let again = Directory::new(DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 4 }).unwrap();
+    let again = Directory::new(DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 4, scram: None })
+        .unwrap();
     let bob = Account { credential_version: 41, ..Account::new("bob", cheap_credential("pw"), 0) };
     again.restore([bob]);
     assert_eq!(again.add_user("eve", cheap_credential("x")).unwrap().credential_version, 42);

@@ -8,7 +8,7 @@ use crate::password::tests::cheap_credential;
 use crate::{DirectoryOptions, PasswordCost, PermissionTable};
 
 fn fixture() -> (Arc<Directory>, PermissionTable) {
-    let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16 };
+    let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, scram: None };
     let directory = Arc::new(Directory::new(options).unwrap());
     for name in ["root", "plain", "keeper", "chief", "config"] {
         directory.add_user(name, cheap_credential("pw")).unwrap();

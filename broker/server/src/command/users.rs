@@ -3,7 +3,7 @@
 //! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply is out.
 
 use lotmq_auth::{Scope, UserChange, UserChangeRefusal, UserError, check_user_change};
-use lotmq_store::{Batch, Op};
+use lotmq_store::Batch;
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
@@ -50,7 +50,7 @@ pub(super) static LIST: Verb = Verb {
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Add { user: &user })?;
-    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
+    let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     let account = call.tenant.users.add_user(&user, credential).map_err(refused)?;
     store(call, &account, |call| {
@@ -66,7 +66,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let _changes = call.broker.commands.changes.lock();
     let account = call.tenant.users.remove_user(&user).map_err(refused)?;
     let mut batch = Batch::new();
-    batch.push(Op::DeleteUser { tenant: call.tenant.id, name: &user });
+    accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.guests.store_without_owner(call.tenant, &user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
     if let Err(refusal) = call.commit(batch) {
@@ -87,7 +87,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Password { user: &user })?;
-    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
+    let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     let before = call.tenant.users.account(&user);
     let account = call.tenant.users.change_password(&user, credential).map_err(refused)?;
@@ -134,7 +134,7 @@ pub(super) fn store(
     undo: impl FnOnce(&Call<'_>),
 ) -> Result<(), Refusal> {
     let mut batch = Batch::new();
-    batch.push(Op::PutUser(&accounts::row(call.tenant.id, account, call.broker.clock.wall_ms())));
+    accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
     if let Err(refusal) = call.commit(batch) {
         undo(call);
         return Err(refusal);

@@ -28,7 +28,7 @@ use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
 use crate::net::turn::Turn;
-use crate::protocol::{self, Login, Open};
+use crate::protocol::{self, Authenticating, Login, Open};
 
 /// See the module's documentation.
 pub(crate) struct Connection {
@@ -70,14 +70,14 @@ struct Input {
     /// Bytes of an incomplete packet.
     partial: Vec<u8>,
     phase: Phase,
-    /// Until CONNECT has come.
-    half_open: Option<HalfOpen>,
 }
 
 /// How far the connection has come.
 pub(crate) enum Phase {
     /// Nothing or a part of CONNECT has come.
-    New,
+    New(HalfOpen),
+    /// CONNECT was read; who comes is found out by an exchange of AUTH packets.
+    Authenticating(Box<Authenticating>),
     /// CONNECT was read; its password is being checked. Nothing is read meanwhile.
     LoggingIn(Login),
     /// CONNECT was accepted.
@@ -126,7 +126,7 @@ impl Connection {
             unacknowledged: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
-            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New, half_open: Some(half_open) }),
+            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New(half_open) }),
             attention: Attention::default(),
         })
     }
@@ -171,7 +171,7 @@ impl Connection {
             Phase::Closed => Ok(KeepAliveVerdict::Off),
             // Many passwords wait to be checked.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
-            Phase::New => match &self.layers {
+            Phase::New(_) | Phase::Authenticating(_) => match &self.layers {
                 Some(layers) => {
                     layers.lock().check_alive(&self.listener, now).map(KeepAliveVerdict::AliveUntil)
                 }
@@ -206,7 +206,6 @@ impl Connection {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 let phase = std::mem::replace(&mut input.phase, Phase::Closed);
-                input.half_open = None;
                 drop(input);
                 crate::close::connection_closed(self, phase, reason, turn);
                 Poll::Ready(())
@@ -402,9 +401,18 @@ impl Connection {
                 open.keep_alive.handle_packet(turn.now());
                 protocol::handle(self, open, turn, header, packet)
             }
-            Phase::New => {
-                input.half_open = None;
-                input.phase = protocol::connect::begin(self, turn, header, packet)?;
+            Phase::New(_) => {
+                let Phase::New(half_open) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+                    unreachable!("it was just looked at")
+                };
+                input.phase = protocol::connect::begin(self, turn, half_open, header, packet)?;
+                Ok(())
+            }
+            Phase::Authenticating(_) => {
+                let Phase::Authenticating(before) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+                    unreachable!("it was just looked at")
+                };
+                input.phase = before.go_on(self, turn, header, packet)?;
                 Ok(())
             }
             Phase::LoggingIn(_) | Phase::Closed => Ok(()),
@@ -413,7 +421,7 @@ impl Connection {
 
     fn packet_limit(&self, input: &Input) -> u32 {
         match input.phase {
-            Phase::New => CONNECT_BYTES_MAX,
+            Phase::New(_) | Phase::Authenticating(_) => CONNECT_BYTES_MAX,
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.limits.max_packet_size,
         }
     }

@@ -6,23 +6,29 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Question, Scope};
+use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Method, PendingLogin, Question, Scope};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
 };
 use lotmq_session::{KeepAlive, SessionExpiry};
+use lotmq_store::Batch;
 use parking_lot::Mutex;
+use tracing::warn;
 
-use super::Open;
+use super::{Authenticating, Authentication, Open};
+use crate::accounts;
 use crate::attach::{Attachment, ForeignSession, attach};
+use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
+use crate::net::listener::HalfOpen;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::sys;
+use crate::tenant::Tenant;
 use crate::violation::Violation;
 use crate::will::{WillMessage, WillTopicRefused};
 
@@ -43,7 +49,9 @@ pub(crate) struct Request {
     /// How long the session outlives the connection, as we grant it.
     pub(crate) expiry: SessionExpiry,
     pub(crate) receive_maximum: u16,
-    user_name: Option<Box<str>>,
+    pub(super) user_name: Option<Box<str>>,
+    /// Method and last data of the exchange that has found out who comes.
+    pub(super) authenticated: Option<(Method, Vec<u8>)>,
     pub(crate) will: Option<Box<WillMessage>>,
 }
 
@@ -63,6 +71,7 @@ impl Login {
 pub(crate) fn begin(
     connection: &Arc<Connection>,
     turn: &mut Turn,
+    half_open: HalfOpen,
     header: FixedHeader,
     packet: Span,
 ) -> Result<Phase, CloseReason> {
@@ -88,6 +97,16 @@ pub(crate) fn begin(
             return Err(refuse(connection, Recipient::of(&connect), refusal.reason_code(), &refusal));
         }
     };
+    if let Some(method) = connect.properties.authentication_method() {
+        let data = connect.properties.authentication_data().map(<[u8]>::to_vec);
+        let Some(exchange) = connection.listener.tenant.users.begin_exchange(method) else {
+            let words = "authentication method is not known or not turned on";
+            let reason = ReasonCode::BadAuthenticationMethod;
+            return Err(refuse(connection, request.recipient, reason, &words));
+        };
+        let begun = Authenticating::new(request, exchange, half_open);
+        return begun.step(connection, turn, data.as_deref());
+    }
     let login = LoginRequest {
         user_name: connect.user_name,
         password: connect.password,
@@ -105,9 +124,8 @@ pub(crate) fn begin(
             let broker = Arc::clone(&turn.broker);
             let recipient = login.request.recipient;
             let owner = Arc::clone(&connection);
-            let is_taken = broker.logins.spawn(move || {
-                let verified = pending.verify();
-                *outcome.lock() = Some(owner.listener.tenant.users.finish_login(verified));
+            let is_taken = turn.broker.logins.spawn(move || {
+                *outcome.lock() = Some(verify(pending, &owner.listener.tenant, &broker));
                 owner.call_owner();
             });
             if !is_taken {
@@ -117,6 +135,22 @@ pub(crate) fn begin(
             Ok(Phase::LoggingIn(login))
         }
     }
+}
+
+/// Checks a password, on a thread of its own. One that is right is also kept for SCRAM where that is wanted.
+fn verify(pending: PendingLogin, tenant: &Tenant, broker: &Broker) -> Result<Identity, LoginRefusal> {
+    let mut verified = pending.verify();
+    let verifier = verified.take_verifier();
+    let identity = tenant.users.finish_login(verified)?;
+    if let Some(account) = verifier.and_then(|verifier| tenant.users.keep_verifier(&identity, verifier)) {
+        let mut batch = Batch::new();
+        accounts::put_verifier(&mut batch, tenant.id, &account);
+        // Not a promise: without it the next login with the password makes it anew.
+        if let Err(error) = broker.store.append(batch) {
+            warn!(%error, user = &*account.name, "what SCRAM needs of a password was not stored");
+        }
+    }
+    Ok(identity)
 }
 
 /// Goes on with a login whose password was checked.
@@ -132,8 +166,6 @@ pub(crate) fn finish(
 /// Why a CONNECT is refused before anybody asks who comes.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum ConnectRefusal {
-    #[error("authentication method is not known or not turned on")]
-    MethodUnknown,
     #[error("an empty client identifier needs a clean session")]
     ClientIdEmpty,
     #[error(transparent)]
@@ -143,7 +175,6 @@ enum ConnectRefusal {
 impl ConnectRefusal {
     fn reason_code(self) -> ReasonCode {
         match self {
-            Self::MethodUnknown => ReasonCode::BadAuthenticationMethod,
             Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
             Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
         }
@@ -153,9 +184,6 @@ impl ConnectRefusal {
 fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
     let version = connect.version;
     let properties = &connect.properties;
-    if properties.authentication_method().is_some() {
-        return Err(ConnectRefusal::MethodUnknown);
-    }
     let is_assigned = connect.client_id.is_empty();
     if is_assigned && !version.has_properties() && !connect.clean_start {
         return Err(ConnectRefusal::ClientIdEmpty);
@@ -183,6 +211,7 @@ fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
         user_name: connect.user_name.map(Into::into),
+        authenticated: None,
         will: will.map(Box::new),
     })
 }
@@ -199,7 +228,7 @@ fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
 }
 
 /// Attaches the connection to its session and answers.
-fn accept(
+pub(super) fn accept(
     connection: &Arc<Connection>,
     request: &Request,
     login: Result<Identity, LoginRefusal>,
@@ -261,6 +290,7 @@ fn accept(
         keep_alive,
         allowed: None,
         aliases: None,
+        authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
         has_exchanges,
         feeds_store: false,
         feeds_guests: false,
@@ -317,6 +347,10 @@ fn announce(
     if let Some(information) = &request.response_information {
         announced.push(Id::ResponseInformation, Value::Utf8(information))?;
     }
+    if let Some((method, data)) = &request.authenticated {
+        announced.push(Id::AuthenticationMethod, Value::Utf8(method.name()))?;
+        announced.push(Id::AuthenticationData, Value::Binary(data))?;
+    }
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
     }
@@ -324,7 +358,7 @@ fn announce(
 }
 
 /// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
-fn refuse(
+pub(super) fn refuse(
     connection: &Connection,
     recipient: Recipient,
     reason: ReasonCode,

@@ -8,7 +8,7 @@ use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
 use lotmq_store::{KeepRow, Recovered, Store, TenantId};
 use tracing::warn;
 
-use crate::accounts;
+use crate::accounts::{self, Scram};
 use crate::config::{Config, LotCache, Secret};
 use crate::guests::Guests;
 use crate::server::StartError;
@@ -31,9 +31,11 @@ pub(crate) fn tenants(
     let password = config.initial_root_password.as_ref().map(Secret::reveal);
     let mut tenants = Vec::new();
     for (number, row) in recovered.tenants.iter().enumerate() {
-        let users = Directory::new(DirectoryOptions::default())?;
+        let is_on = config.auth.scram_sha_256;
+        let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, store)?;
+        let users = Directory::new(DirectoryOptions { scram: scram.secret, ..DirectoryOptions::default() })?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
-        users.restore(of_tenant.map(accounts::restored));
+        users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
         accounts::ensure_root(&users, row.id, password, store, now_ms)?;
         let users = Arc::new(users);
         let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));

@@ -1,0 +1,192 @@
+//! Who may come by SCRAM, and what those hear who may not.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::login::Peer;
+use crate::{AnonymousLogin, ScramSecret};
+
+const SECRET: ScramSecret = ScramSecret([3; 32]);
+
+fn directory(scram: Option<ScramSecret>) -> Directory {
+    let options = DirectoryOptions { cost: PasswordCost::TEST, scram, ..DirectoryOptions::default() };
+    let directory = Directory::new(options).unwrap();
+    for (user, password) in [("root", "coreflux"), ("bob", "pw"), ("a,b=c", "I\u{AD}X")] {
+        directory.add_user(user, directory.hash(user, password).unwrap()).unwrap();
+    }
+    directory
+}
+
+fn request<'a>(user_name: Option<&'a str>, address: &str) -> LoginRequest<'a> {
+    LoginRequest {
+        user_name,
+        password: None,
+        client_id: "c1".into(),
+        peer: Peer::Tcp(address.parse().unwrap()),
+        anonymous: AnonymousLogin::default(),
+    }
+}
+
+/// The client's side: the final message that proves `password`.
+fn proof(password: &str, bare: &str, server_first: &str) -> Vec<u8> {
+    let field = |name: &str| server_first.split(',').find_map(|part| part.strip_prefix(name)).unwrap();
+    let salt = STANDARD.decode(field("s=")).unwrap();
+    let iterations = field("i=").parse().unwrap();
+    let mut salted = [0; 32];
+    ring::pbkdf2::derive(
+        ring::pbkdf2::PBKDF2_HMAC_SHA256,
+        iterations,
+        &salt,
+        password.as_bytes(),
+        &mut salted,
+    );
+    let sign = |key: &[u8], message: &[u8]| {
+        let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key), message);
+        tag.as_ref().to_vec()
+    };
+    let client_key = sign(&salted, b"Client Key");
+    let without_proof = format!("c=biws,r={}", field("r="));
+    let signed = format!("{bare},{server_first},{without_proof}");
+    let signature = sign(&Sha256::digest(&client_key), signed.as_bytes());
+    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(key, mask)| key ^ mask).collect();
+    format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes()
+}
+
+fn challenged(
+    directory: &Directory,
+    request: &LoginRequest<'_>,
+    bare: &str,
+) -> Result<(Exchange, String), LoginRefusal> {
+    let mut exchange = directory.begin_exchange("SCRAM-SHA-256").expect("it is on");
+    match directory.step(&mut exchange, Some(format!("n,,{bare}").as_bytes()), request)? {
+        ExchangeStep::Challenge(data) => Ok((exchange, String::from_utf8(data).unwrap())),
+        ExchangeStep::Done { .. } => panic!("nobody is known by his name alone"),
+    }
+}
+
+fn login(
+    directory: &Directory,
+    request: &LoginRequest<'_>,
+    bare: &str,
+    password: &str,
+) -> Result<Identity, LoginRefusal> {
+    let (mut exchange, server_first) = challenged(directory, request, bare)?;
+    match directory.step(&mut exchange, Some(&proof(password, bare, &server_first)), request)? {
+        ExchangeStep::Done { identity, data } => {
+            assert!(data.starts_with(b"v="));
+            Ok(identity)
+        }
+        ExchangeStep::Challenge(_) => panic!("two messages are enough"),
+    }
+}
+
+#[test]
+fn scram_admits_who_knows_the_password() {
+    let directory = directory(Some(SECRET));
+    let (local, remote) = ("127.0.0.1", "192.168.1.9");
+    let failed = Err(LoginRefusal::ExchangeFailed);
+    for (claimed, address, user, password, expected) in [
+        (None, remote, "bob", "pw", Ok("bob")),
+        (Some("bob"), remote, "bob", "pw", Ok("bob")),
+        (Some(""), remote, "bob", "pw", Ok("bob")),
+        (None, remote, "a=2Cb=3Dc", "IX", Ok("a,b=c")),
+        (None, local, "root", "coreflux", Ok("root")),
+        (None, remote, "root", "coreflux", Err(LoginRefusal::DefaultPasswordFromElsewhere)),
+        (Some("eve"), remote, "bob", "pw", failed),
+        (None, remote, "bob", "Pw", failed),
+        (None, remote, "eve", "pw", failed),
+        (None, remote, "eve", "", failed),
+    ] {
+        let bare = format!("n={user},r=abc");
+        let found = login(&directory, &request(claimed, address), &bare, password);
+        let found = found.map(|identity| identity.user.unwrap().to_string());
+        assert_eq!(found, expected.map(str::to_owned), "{claimed:?} {address} {user} {password}");
+    }
+}
+
+#[test]
+fn names_are_not_told_by_the_challenge() {
+    let (first, again) = (directory(Some(SECRET)), directory(Some(SECRET)));
+    // In place of the nonce, which is random.
+    let told = |directory: &Directory, user: &str| {
+        let bare = format!("n={user},r=abc");
+        let (_, message) = challenged(directory, &request(None, "10.0.0.1"), &bare).unwrap();
+        message.split_once(",s=").unwrap().1.to_owned()
+    };
+    for user in ["bob", "eve"] {
+        let before = told(&first, user);
+        assert_eq!(before, told(&again, user), "the same after a restart: {user}");
+        assert!(before.ends_with("==,i=15000"), "{before}");
+    }
+    let before = told(&first, "bob");
+    first.change_password("bob", first.hash("bob", "n3w").unwrap()).unwrap();
+    assert_eq!(told(&first, "bob"), before);
+    first.remove_user("bob").unwrap();
+    assert_eq!(told(&first, "bob"), before);
+    assert_ne!(told(&first, "eve"), before);
+}
+
+#[test]
+fn an_exchange_is_for_one_login_in_its_order() {
+    let directory = directory(Some(SECRET));
+    let request = request(None, "10.0.0.1");
+    let failed = Some(LoginRefusal::ExchangeFailed);
+    let bare = "n=bob,r=abc";
+    // The same proof twice, and one for another challenge.
+    let (mut exchange, server_first) = challenged(&directory, &request, bare).unwrap();
+    let right = proof("pw", bare, &server_first);
+    assert!(directory.step(&mut exchange, Some(&right), &request).is_ok());
+    assert_eq!(directory.step(&mut exchange, Some(&right), &request).err(), failed);
+    let (mut other, _) = challenged(&directory, &request, bare).unwrap();
+    assert_eq!(directory.step(&mut other, Some(&right), &request).err(), failed);
+    // No second try, and nothing without data.
+    let (mut exchange, server_first) = challenged(&directory, &request, bare).unwrap();
+    let right = proof("pw", bare, &server_first);
+    assert_eq!(directory.step(&mut exchange, Some(b"c=biws,r=x,p=AAAA"), &request).err(), failed);
+    assert_eq!(directory.step(&mut exchange, Some(&right), &request).err(), failed);
+    let (mut exchange, _) = challenged(&directory, &request, bare).unwrap();
+    assert_eq!(directory.step(&mut exchange, None, &request).err(), failed);
+    // A password that is changed in between.
+    let (mut exchange, server_first) = challenged(&directory, &request, bare).unwrap();
+    directory.change_password("bob", directory.hash("bob", "pw").unwrap()).unwrap();
+    let right = proof("pw", bare, &server_first);
+    assert_eq!(directory.step(&mut exchange, Some(&right), &request).err(), failed);
+    // A client that lets the server begin.
+    let mut exchange = directory.begin_exchange("SCRAM-SHA-256").unwrap();
+    let step = directory.step(&mut exchange, None, &request).unwrap();
+    assert!(matches!(step, ExchangeStep::Challenge(data) if data.is_empty()));
+    assert!(directory.step(&mut exchange, Some(b"n,,n=bob,r=abc"), &request).is_ok());
+}
+
+#[test]
+fn verifiers_exist_where_they_are_wanted_only() {
+    let off = directory(None);
+    assert!(off.begin_exchange("SCRAM-SHA-256").is_none());
+    assert!(off.account("bob").unwrap().credential.scram().is_none());
+    let on = directory(Some(SECRET));
+    for unknown in ["scram-sha-256", "SCRAM-SHA-1", ""] {
+        assert!(on.begin_exchange(unknown).is_none(), "{unknown}");
+    }
+    // Accounts from before it was turned on: made at the next login with a password.
+    let account = |directory: &Directory| (*directory.account("bob").unwrap()).clone();
+    on.restore([account(&off)]);
+    assert!(login(&on, &request(None, "10.0.0.1"), "n=bob,r=abc", "pw").is_err());
+    let plain = |directory: &Directory, password: &str| {
+        let request =
+            LoginRequest { password: Some(password.as_bytes()), ..request(Some("bob"), "10.0.0.1") };
+        let LoginStep::Verify(pending) = directory.begin_login(&request) else { panic!("hashed") };
+        let mut verified = pending.verify();
+        let verifier = verified.take_verifier();
+        (directory.finish_login(verified), verifier)
+    };
+    assert!(plain(&on, "wrong").1.is_none());
+    let (identity, verifier) = plain(&on, "pw");
+    let (identity, verifier) = (identity.unwrap(), verifier.unwrap());
+    let stale = Identity { credential_version: 99, ..identity.clone() };
+    assert!(on.keep_verifier(&stale, verifier.clone()).is_none());
+    let changed = on.keep_verifier(&identity, verifier).unwrap();
+    assert!(changed == account(&on) && changed.credential.scram().is_some());
+    assert!(login(&on, &request(None, "10.0.0.1"), "n=bob,r=abc", "pw").is_ok());
+}
