@@ -45,8 +45,11 @@ pub(crate) fn attach(
     identity: &Arc<Identity>,
     turn: &mut Turn,
 ) -> Result<Attachment, ForeignSession> {
-    // What this turn still holds for the session's former connection belongs to that.
-    turn.settle();
+    let former = tenant.sessions.lock().get(&request.client_id).cloned();
+    if former.is_some_and(|client| turn.may_hold_for(&client)) {
+        // It belongs to the session's former connection.
+        turn.settle();
+    }
     let mut ended = None;
     let mut will = None;
     let attachment = {

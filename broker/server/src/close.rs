@@ -169,7 +169,9 @@ pub(crate) fn connection_closed(
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
         info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error = reason.words(), "client disconnected");
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
-        turn.flush();
+        if turn.may_hold_for(&open.client) {
+            turn.flush();
+        }
         open.client.tell(connection, &reason);
         crate::session_end::detach(&open.client, connection, &reason, turn);
         crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
@@ -177,8 +179,11 @@ pub(crate) fn connection_closed(
         debug!(peer = %connection.peer(), reason = reason.word(), "connection closed before a client");
     }
     connection.say_good_bye(&reason);
-    // Dropping the last Arc closes the descriptor; the peer shall notice now, also while another thread still looks at the connection.
-    let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
+    // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another
+    // thread still looks at the connection.
+    if Arc::strong_count(connection) > 1 {
+        let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
+    }
     turn.broker.connections.fetch_sub(1, Ordering::Relaxed);
-    turn.connection_left();
+    turn.connection_left(connection);
 }

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) number: u32,
     /// Number of the shard that owns it.
     pub(crate) home: u16,
+    /// Its place among the open connections of that shard.
+    pub(crate) place: u32,
     pub(crate) stream: Socket,
     accepted_from: Peer,
     pub(crate) listener: Arc<Listener>,
@@ -109,16 +111,22 @@ impl Connection {
     /// A Client's record has 28 bits for it.
     pub(crate) const NUMBER_MAX: u32 = (1 << 28) - 1;
 
-    /// A connection of the shard `home` that was just accepted.
+    /// A connection of the shard `home` that was just accepted, and that `place` was reserved for.
     ///
     /// # Errors
     /// When what its listener wants below MQTT cannot be set up.
-    pub(crate) fn new(stream: Socket, accepted: Accepted, home: u16, now: Time) -> Result<Self, CloseReason> {
+    pub(crate) fn new(
+        stream: Socket,
+        accepted: Accepted,
+        (home, place): (u16, u32),
+        now: Time,
+    ) -> Result<Self, CloseReason> {
         let Accepted { peer, half_open } = accepted;
         let listener = Arc::clone(half_open.listener());
         Ok(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) % Self::NUMBER_MAX + 1,
             home,
+            place,
             stream,
             accepted_from: peer,
             layers: Layers::of(&listener, now)?,

@@ -7,14 +7,13 @@
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_session::KeepAliveVerdict;
-use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
@@ -32,9 +31,6 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often a shard looks after its timers.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
-
-/// Ticks between two sweeps of the list of open connections.
-const SWEEP_TICKS: u64 = 40;
 
 /// The face of a shard for other threads.
 pub(crate) struct Shard {
@@ -176,26 +172,21 @@ impl ShardThreads {
     }
 }
 
-/// Per-shard state that its tasks share; all of them run on one thread, the lock is never contended.
+/// What the tasks of a shard share.
 struct Local {
     shard: Arc<Shard>,
     broker: Arc<Broker>,
-    open: Mutex<Vec<Weak<Connection>>>,
 }
 
 async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedReceiver<Order>) {
-    let local = Arc::new(Local {
-        shard: Arc::clone(shard),
-        broker: Arc::clone(broker),
-        open: Mutex::new(Vec::new()),
-    });
+    let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
     let flusher = tokio::spawn(flush_turns());
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
     let inbox = tokio::spawn(receive(Arc::clone(&local), orders));
     shard.stop.notified().await;
     inbox.abort();
-    close_all(&local).await;
+    close_all().await;
     for task in [ticker, committer, flusher] {
         task.abort();
     }
@@ -228,14 +219,18 @@ async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) 
 fn serve(local: &Arc<Local>, arrival: Arrival) {
     let Arrival { stream, is_unix, accepted } = arrival;
     let peer = accepted.peer;
+    let place = Turn::with(|turn| turn.open.reserve());
     let connection = match Socket::register(stream, is_unix) {
-        Ok(stream) => Connection::new(stream, accepted, local.shard.number, local.broker.clock.now())
-            .map_err(|reason| reason.word().to_owned()),
+        Ok(stream) => {
+            Connection::new(stream, accepted, (local.shard.number, place), local.broker.clock.now())
+                .map_err(|reason| reason.word().to_owned())
+        }
         Err(error) => Err(error.to_string()),
     };
     match connection {
         Ok(connection) => start(local, connection),
         Err(error) => {
+            Turn::with(|turn| turn.open.release(place));
             local.shard.connections.fetch_sub(1, Ordering::Relaxed);
             warn!(%peer, error, "connection refused");
         }
@@ -245,8 +240,10 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
 fn start(local: &Arc<Local>, connection: Connection) {
     let connection = Arc::new(connection);
     let first_look = local.broker.clock.now().plus(connection.listener.first_look());
-    Turn::with(|turn| turn.watch(&connection, first_look));
-    local.open.lock().push(Arc::downgrade(&connection));
+    Turn::with(|turn| {
+        turn.open.enter(&connection);
+        turn.open.watch(&connection, first_look);
+    });
     local.broker.counters.connections_opened.add(1);
     local.broker.connections.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(Drive(connection));
@@ -286,7 +283,6 @@ async fn tick(local: Arc<Local>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut load = Load::start();
-    let mut ticks = 0_u64;
     loop {
         interval.tick().await;
         let tenants = local.broker.tenants.all();
@@ -296,18 +292,15 @@ async fn tick(local: Arc<Local>) {
             turn.routes.drop_stale(&tenants);
         });
         local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
-        ticks += 1;
-        if ticks.is_multiple_of(SWEEP_TICKS) {
-            local.open.lock().retain(|connection| connection.strong_count() > 0);
-        }
     }
 }
 
 /// Closes connections that sent no CONNECT in time, or nothing for 1.5 times their Keep Alive.
 fn expire(turn: &mut Turn) {
-    for connection in turn.overdue() {
-        match connection.check_alive(turn.now()) {
-            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.watch(&connection, deadline),
+    let now = turn.now();
+    for connection in turn.open.overdue(now) {
+        match connection.check_alive(now) {
+            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.open.watch(&connection, deadline),
             Ok(KeepAliveVerdict::Off) => {}
             Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
             Err(reason) => connection.request_close(reason),
@@ -315,13 +308,12 @@ fn expire(turn: &mut Turn) {
     }
 }
 
-async fn close_all(local: &Local) {
-    let open = std::mem::take(&mut *local.open.lock());
-    for connection in open.iter().filter_map(Weak::upgrade) {
+async fn close_all() {
+    for connection in Turn::with(|turn| turn.open.all()) {
         connection.request_close(CloseReason::ServerShutdown);
     }
     let deadline = Instant::now() + STOP_TIME_MAX;
-    while open.iter().any(|connection| connection.strong_count() > 0) && Instant::now() < deadline {
+    while !Turn::with(|turn| turn.open.is_empty()) && Instant::now() < deadline {
         tokio::task::yield_now().await;
     }
 }

@@ -10,20 +10,21 @@
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use lotmq_codec::{ProtocolVersion, QoS};
 use lotmq_router::GroupId;
-use lotmq_session::{Time, TimerWheel};
+use lotmq_session::Time;
 use lotmq_store::{Batch, MessageId, StoreError, Ticket};
 
 use super::arena::{Arena, Span};
 use super::connection::Connection;
+use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
 use super::piece::Items;
-use super::shard::{Shard, TICK};
+use super::shard::Shard;
 use tracing::warn;
 
 use crate::broker::Broker;
@@ -63,7 +64,8 @@ pub(crate) struct Turn {
     pub(crate) releases: Releases,
     pub(crate) guest_events: GuestEvents,
     delivery: Delivery,
-    deadlines: TimerWheel<Weak<Connection>>,
+    /// Those of this thread's shard.
+    pub(crate) open: OpenConnections,
     flusher: Option<Waker>,
     /// The shard of this thread; `None` for threads without connections.
     shard: Option<Arc<Shard>>,
@@ -88,7 +90,7 @@ impl Turn {
             releases: Releases::default(),
             guest_events: GuestEvents::default(),
             delivery: Delivery::default(),
-            deadlines: TimerWheel::new(TICK, broker.clock.now()),
+            open: OpenConnections::new(broker.clock.now()),
             flusher: None,
             shard,
             now: broker.clock.now(),
@@ -130,28 +132,17 @@ impl Turn {
         self.wall_ms = self.broker.clock.wall_ms();
     }
 
-    /// Looks after `connection` at a time of the broker's clock: it comes out of [`Turn::overdue`] then.
-    pub(crate) fn watch(&mut self, connection: &Arc<Connection>, at: Time) {
-        self.deadlines.insert(at, Arc::downgrade(connection));
-    }
-
     /// Whether the thread has connections.
     pub(crate) fn serves_clients(&self) -> bool {
         self.shard.is_some()
     }
 
     /// A connection of this thread's shard has ended.
-    pub(crate) fn connection_left(&self) {
+    pub(crate) fn connection_left(&mut self, connection: &Connection) {
+        self.open.release(connection.place);
         if let Some(shard) = &self.shard {
             shard.connections.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-
-    /// The connections whose watch has ended.
-    pub(crate) fn overdue(&mut self) -> Vec<Arc<Connection>> {
-        let mut due = Vec::new();
-        self.deadlines.advance(self.now, |connection| due.extend(connection.upgrade()));
-        due
     }
 
     /// What a receiver gets in this turn.
@@ -211,6 +202,11 @@ impl Turn {
     /// Where the flusher task waits for the next turn.
     pub(crate) fn await_work(&mut self, waker: &Waker) {
         self.flusher = Some(waker.clone());
+    }
+
+    /// Whether the end of this turn has anything for `client`, as far as that is known yet.
+    pub(crate) fn may_hold_for(&self, client: &Arc<Client>) -> bool {
+        self.touched.has(client) || !self.on_commit.is_empty()
     }
 
     /// Writes everything out and starts a new turn.
@@ -473,23 +469,32 @@ impl Touched {
 
     /// The entry of a Client, a new one at its first mention in the turn.
     pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
+        match self.find(client) {
+            Some(slot) => &mut self.entries[slot],
+            None => self.add(client),
+        }
+    }
+
+    /// Whether a Client was mentioned in the turn.
+    fn has(&self, client: &Arc<Client>) -> bool {
+        self.find(client).is_some()
+    }
+
+    fn find(&self, client: &Arc<Client>) -> Option<usize> {
+        let mark = self.marks.get(client.number as usize)?;
+        let slot = mark.slot as usize;
+        // A number may belong to another Client since: compare the Client too.
+        let is_known = mark.serial == self.serial
+            && slot < self.live
+            && self.entries[slot].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
+        is_known.then_some(slot)
+    }
+
+    fn add(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
         let number = client.number as usize;
         if number >= self.marks.len() {
             self.marks.resize(number + 1, Mark::default());
         }
-        let mark = self.marks[number];
-        let slot = mark.slot as usize;
-        // A number may belong to another Client since: compare the Client too.
-        let known = mark.serial == self.serial
-            && slot < self.live
-            && self.entries[slot].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
-        if known {
-            return &mut self.entries[slot];
-        }
-        self.add(client, number)
-    }
-
-    fn add(&mut self, client: &Arc<Client>, number: usize) -> &mut TouchedClient {
         let slot = self.live;
         if slot == self.entries.len() {
             self.entries.push(TouchedClient::default());

@@ -270,7 +270,7 @@ pub(super) fn accept(
     };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     if let Some(deadline) = keep_alive.deadline() {
-        turn.watch(connection, deadline);
+        turn.open.watch(connection, deadline);
     }
     if is_durable {
         turn.when_committed(crate::release::Release::Connect {
