@@ -290,6 +290,7 @@ async fn tick(local: Arc<Local>) {
             turn.tick();
             expire(turn);
             turn.routes.drop_stale(&tenants);
+            turn.trim();
         });
         local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
     }

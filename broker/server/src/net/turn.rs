@@ -126,6 +126,11 @@ impl Turn {
         self.wall_ms
     }
 
+    /// Gives back memory of turns that had many more receivers than those since the last call had.
+    pub(crate) fn trim(&mut self) {
+        self.touched.trim();
+    }
+
     /// Reads the clocks anew. Called when a thread wakes up.
     pub(crate) fn tick(&mut self) {
         self.now = self.broker.clock.now();
@@ -434,11 +439,16 @@ impl Messages {
     }
 }
 
+/// Receivers for which a thread always keeps the memory that their items take.
+const ENTRIES_KEPT: usize = 256;
+
 /// The receivers of a turn. Finding one again costs one look into a table by the Client's number.
 #[derive(Default)]
 pub(crate) struct Touched {
     entries: Vec<TouchedClient>,
     live: usize,
+    /// Most receivers of a turn since the last [`Touched::trim`].
+    peak: usize,
     marks: Vec<Mark>,
     serial: u32,
 }
@@ -512,6 +522,15 @@ impl Touched {
         entry
     }
 
+    /// Each entry keeps the memory of its items for the next turn: that of a single turn with a hundred thousand receivers is 20 MiB.
+    fn trim(&mut self) {
+        let peak = std::mem::take(&mut self.peak).max(self.live).max(ENTRIES_KEPT);
+        if self.entries.len() > 2 * peak {
+            self.entries.truncate(peak);
+            self.entries.shrink_to_fit();
+        }
+    }
+
     fn drain(&mut self) -> impl Iterator<Item = &mut TouchedClient> {
         self.entries[..self.live].iter_mut()
     }
@@ -521,6 +540,7 @@ impl Touched {
             entry.client = None;
             entry.items.clear();
         }
+        self.peak = self.peak.max(self.live);
         self.live = 0;
         self.serial = self.serial.wrapping_add(1);
         if self.serial == 0 {
