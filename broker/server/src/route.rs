@@ -1,7 +1,8 @@
 //! Routes: who gets the messages of one topic, and each thread's memory of them.
 //!
 //! A route is computed once per topic, thread and generation of the tenant's subscriptions and definitions; most messages find theirs
-//! with one comparison, because a publisher rarely changes its topic.
+//! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
+//! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
 //!
 //! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
 //! [`ROUTE_CACHE_TOPICS`] routes a thread and tenant.
@@ -22,9 +23,9 @@ use crate::tenant::Tenant;
 
 /// Who gets the messages of one topic.
 pub(crate) struct Route {
-    pub(crate) topic: Box<str>,
-    pub(crate) targets: Box<[Target]>,
-    pub(crate) groups: Box<[Arc<SharedGroup>]>,
+    pub(crate) topic: String,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) groups: Vec<Arc<SharedGroup>>,
     pub(crate) triggers: Box<[Arc<Trigger>]>,
     /// What a message does to the topic's last value.
     pub(crate) caching: Caching,
@@ -57,7 +58,16 @@ struct TenantRoutes {
     generation: u64,
     last: Option<Arc<Route>>,
     routes: HashTable<Arc<Route>>,
+    /// Parts of the hashes of topics that came lately, each in the place that another part says.
+    seen: Vec<u32>,
+    /// A route of no use any more but for its memory.
+    spare: Option<Arc<Route>>,
+    /// Memory for making routes.
+    found: Vec<(u64, Target)>,
 }
+
+/// Receivers whose memory a route that is not remembered keeps.
+const SPARE_TARGETS_MAX: usize = 256;
 
 impl RouteCache {
     /// The route of `topic`. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
@@ -70,13 +80,13 @@ impl RouteCache {
         let generation = tenant.generation.load(Ordering::Acquire);
         if known.generation != generation {
             known.generation = generation;
-            known.last = None;
-            known.routes.clear();
+            known.forget();
         }
-        if let Some(last) = known.last.take()
-            && *last.topic == *topic
-        {
-            return last;
+        if let Some(last) = known.last.take() {
+            if *last.topic == *topic {
+                return last;
+            }
+            known.recycle(last);
         }
         known.find(tenant, topic, &self.hasher)
     }
@@ -91,19 +101,78 @@ impl RouteCache {
         for tenant in tenants {
             let Some(known) = self.tenants.get_mut(tenant.number as usize) else { continue };
             if known.generation != tenant.generation.load(Ordering::Acquire) {
-                known.last = None;
-                known.routes.clear();
+                known.forget();
                 known.generation = 0;
             }
         }
     }
 }
 
+impl Route {
+    /// The route of no topic.
+    pub(crate) fn empty() -> Self {
+        Self {
+            topic: String::new(),
+            targets: Vec::new(),
+            groups: Vec::new(),
+            triggers: Box::default(),
+            caching: Caching::Skip,
+        }
+    }
+
+    /// Empties it but for its memory.
+    pub(crate) fn clear(&mut self) {
+        self.topic.clear();
+        self.targets.clear();
+        self.groups.clear();
+        self.triggers = Box::default();
+        self.caching = Caching::Skip;
+    }
+}
+
 impl TenantRoutes {
+    fn forget(&mut self) {
+        self.last = None;
+        self.routes.clear();
+    }
+
+    /// Keeps the memory of a route that nobody else has. It must not keep Clients alive.
+    fn recycle(&mut self, mut route: Arc<Route>) {
+        if let Some(own) = Arc::get_mut(&mut route)
+            && own.targets.capacity() <= SPARE_TARGETS_MAX
+        {
+            own.clear();
+            self.spare = Some(route);
+        }
+    }
+
+    /// Whether a topic with this hash came lately, and from now on it has.
+    #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
+    fn comes_again(&mut self, hash: u64) -> bool {
+        if self.seen.is_empty() {
+            self.seen.resize(ROUTE_CACHE_TOPICS, 0);
+        }
+        let place = hash as usize % ROUTE_CACHE_TOPICS;
+        // Never 0, which stands for nothing.
+        let part = (hash >> 32) as u32 | 1;
+        std::mem::replace(&mut self.seen[place], part) == part
+    }
+
+    fn make(&mut self, tenant: &Tenant, topic: &str) -> Arc<Route> {
+        let mut route = self.spare.take().unwrap_or_else(|| Arc::new(Route::empty()));
+        let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
+        tenant.fill_route(own, topic, &mut self.found);
+        self.found.shrink_to(SPARE_TARGETS_MAX);
+        route
+    }
+
     fn find(&mut self, tenant: &Arc<Tenant>, topic: &str, hasher: &DefaultHashBuilder) -> Arc<Route> {
         let hash = hasher.hash_one(topic);
         if let Some(route) = self.routes.find(hash, |route| *route.topic == *topic) {
             return Arc::clone(route);
+        }
+        if !self.comes_again(hash) {
+            return self.make(tenant, topic);
         }
         let route = Arc::new(tenant.route(topic));
         if self.routes.len() >= ROUTE_CACHE_TOPICS {

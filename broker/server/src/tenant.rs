@@ -16,7 +16,7 @@ use crate::guests::Guests;
 use crate::message::Message;
 use crate::modules::Modules;
 use crate::route::{Route, Target};
-use crate::subscription::{Index, Options, SHARED, SharedGroup, Subscriber};
+use crate::subscription::{Index, Options, SHARED, Subscriber};
 use crate::sys::{Counted, FullQueues};
 use crate::variables::Variables;
 
@@ -74,22 +74,25 @@ impl Tenant {
 
     /// Who gets the messages of `topic` now.
     pub(crate) fn route(&self, topic: &str) -> Route {
-        let mut found: Vec<(u64, Target)> = Vec::new();
-        let mut groups: Vec<Arc<SharedGroup>> = Vec::new();
+        let mut route = Route::empty();
+        self.fill_route(&mut route, topic, &mut Vec::new());
+        route
+    }
+
+    /// Makes `route` that of `topic` now, in the memory that it has. `found` is memory for this, empty before and after.
+    pub(crate) fn fill_route(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
+        route.clear();
+        route.topic.push_str(topic);
         self.index.read().visit(topic, |matched| match matched {
             Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
                 found.push((*session, subscriber.target()));
             }
             Match::Subscriber(..) => {}
-            Match::Group(group) => groups.push(Arc::clone(group)),
+            Match::Group(group) => route.groups.push(Arc::clone(group)),
         });
-        Route {
-            topic: topic.into(),
-            targets: merged(found),
-            groups: groups.into(),
-            triggers: self.guests.triggers(topic),
-            caching: self.guests.caching(topic),
-        }
+        merge(found, &mut route.targets);
+        route.triggers = self.guests.triggers(topic);
+        route.caching = self.guests.caching(topic);
     }
 
     /// Makes every thread compute its routes anew.
@@ -161,16 +164,14 @@ fn is_shared(filter: &str) -> bool {
 }
 
 /// One target per Client.
-fn merged(mut found: Vec<(u64, Target)>) -> Box<[Target]> {
+fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
     found.sort_by_key(|(session, _)| *session);
-    let mut targets: Vec<Target> = Vec::with_capacity(found.len());
-    for (_, target) in found {
+    for (_, target) in found.drain(..) {
         match targets.last_mut() {
             Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(target),
             _ => targets.push(target),
         }
     }
-    targets.into()
 }
 
 #[cfg(test)]
