@@ -1,9 +1,12 @@
 //! The threads on which passwords are checked, apart from everything that serves messages.
 //!
-//! Bounded: each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else.
+//! Bounded: each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else. The threads get what the
+//! others leave of the processor: somebody who guesses passwords keeps them busy all the time.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::warn;
 
 /// Checks that may wait. Beyond this a CONNECT is refused as one of a busy server.
 const WAITING_MAX: usize = 4096;
@@ -34,7 +37,14 @@ impl Logins {
     }
 }
 
+/// A tenth of the share of a thread that serves messages. With less, nobody could log in on a machine whose cores are all busy.
+const NICE: i32 = 10;
+
 fn work(receiver: &Mutex<Receiver<Check>>) {
+    // On Linux this is that of the calling thread; lowering it is always allowed.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        warn!(%error, "passwords are checked with the same priority as everything else");
+    }
     loop {
         let check = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match check {
