@@ -49,7 +49,7 @@ pub(crate) struct DemoArgs {
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
     // Warnings, as that of the default password, belong to a broker that is there to stay.
-    log::start("error");
+    let _log = log::start("error")?;
     let config = args.config()?;
     let password =
         config.initial_root_password.as_ref().map_or("coreflux", |secret| secret.reveal()).to_owned();

@@ -44,7 +44,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
-    log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" });
+    let _log = log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" })?;
     match raise_open_files() {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),

@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod held;
 pub(crate) mod layers;
 pub(crate) mod listener;
+pub(crate) mod open_connections;
 pub(crate) mod outbound;
 pub(crate) mod output;
 pub(crate) mod peer;
