@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
 use crate::broker;
 
@@ -12,6 +12,12 @@ const PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// What the broker may grow by while nobody reads: output bounds of the one connection, buffers of the others.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
+
+/// Retained messages of 1 KiB: twice what the sockets of one machine hold between a broker and a client that does not read.
+const REPLAYED: usize = 20_000;
+
+/// What a turn sends of a replay at most, and the packet that reached it.
+const REPLAY_WAITING_BYTES_MAX: f64 = (64.0 + 2.0) * 1024.0;
 
 #[test]
 fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
@@ -48,6 +54,29 @@ fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
         dropped > 0.0 || is_closed,
         "what does not fit is dropped and counted, or the connection is closed"
     );
+}
+
+#[test]
+fn a_replay_to_a_slow_client_buffers_next_to_nothing() {
+    let broker = broker();
+    let mut publisher = broker.client("publisher");
+    for number in 0..REPLAYED {
+        publisher.publish(&Publication::new(format!("state/{number}"), vec![b'x'; 1024]).retained()).unwrap();
+    }
+    publisher.ping().unwrap();
+    let waiting = || broker.metric("lotmq_output_waiting_bytes").unwrap();
+    let mut slow = broker.client("slow");
+    slow.subscribe_to("state/#", QoS::AtMostOnce).unwrap();
+    eventually("sockets do not take all of it", || (waiting() > 0.0).then_some(()));
+    for number in 0..REPLAYED {
+        if number % 500 == 0 {
+            let bytes = waiting();
+            assert!(bytes <= REPLAY_WAITING_BYTES_MAX, "message {number}: {bytes} bytes");
+        }
+        let message = slow.receive(WAIT_MAX).unwrap();
+        assert!(message.is_some_and(|message| message.retain), "message {number}");
+    }
+    eventually("nothing waits any more", || (waiting() == 0.0).then_some(()));
 }
 
 #[test]

@@ -152,6 +152,12 @@ impl Tenant {
         self.shared.load(Ordering::Relaxed)
     }
 
+    /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
+    pub(crate) fn output_waiting_bytes(&self) -> usize {
+        let clients: Vec<Arc<Client>> = self.sessions.lock().values().cloned().collect();
+        clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
+    }
+
     /// Number of subscriptions.
     pub(crate) fn subscriptions(&self) -> usize {
         self.index.read().len()

@@ -32,6 +32,8 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "sessions" "Sessions, connected or away." |broker| of_tenants(broker, |tenant| tenant.sessions.lock().len());
     GAUGE "subscriptions" "Subscriptions of all sessions." |broker| of_tenants(broker, |tenant| tenant.subscriptions());
     GAUGE "retained_messages" "Retained messages." |broker| of_tenants(broker, |tenant| tenant.retained.read().len());
+    GAUGE "output_waiting_bytes" "Bytes that wait for Clients which do not read what they are sent."
+        |broker| of_tenants(broker, |tenant| tenant.output_waiting_bytes());
     GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
         |broker| of_tenants(broker, |tenant| tenant.guests.definitions());
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
