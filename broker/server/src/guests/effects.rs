@@ -154,7 +154,7 @@ pub(crate) fn encoded<'a>(
 
 /// Notes the end of a run: counters, an error, a trace.
 fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
-    let now = turn.definitions_now().wall;
+    let now = turn.wall();
     definition.activity.run_ended(now);
     let error = match run.outcome {
         RunOutcome::Done(_) | RunOutcome::SliceExpired => None,
@@ -169,6 +169,7 @@ fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &
         record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
     if definition.activity.is_traced(|| now) {
+        let now = turn.definitions_now().wall;
         let trace = records::trace(definition, run, output, now, error.map(|error| error.message));
         records::publish_trace(turn, run.tenant, definition, &trace, run.hops.saturating_add(1));
     }

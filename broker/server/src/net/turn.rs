@@ -126,6 +126,12 @@ impl Turn {
         self.wall_ms
     }
 
+    /// The same as a point in time.
+    pub(crate) fn wall(&self) -> jiff::Timestamp {
+        let ms = i64::try_from(self.wall_ms).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// Gives back memory of turns that had many more receivers than those since the last call had.
     pub(crate) fn trim(&mut self) {
         self.touched.trim();
