@@ -18,8 +18,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long a line about a Client may wait.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// Bytes that may wait; who adds the line that exceeds it writes them.
-const WAITING_BYTES_MAX: usize = 1 << 20;
+/// Bytes that may wait; who adds the line that exceeds it writes them. Five hundred lines share a system call then, and the memory stays.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Writes out what still waits when it is dropped, at the end of the program.
 #[must_use = "lines that wait are lost without it"]

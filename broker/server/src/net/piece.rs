@@ -74,7 +74,7 @@ impl Items {
             *last = last.joined(span);
             return;
         }
-        self.0.push(Item::Control(span));
+        self.push(Item::Control(span));
     }
 
     pub(crate) fn plain(&mut self, piece: &Piece) {
@@ -87,23 +87,32 @@ impl Items {
             *messages += 1;
             *payload_bytes += bytes;
         } else {
-            self.0.push(Item::Plain { span: piece.head, messages: 1, payload_bytes: bytes });
+            self.push(Item::Plain { span: piece.head, messages: 1, payload_bytes: bytes });
         }
         if piece.payload.len() > 0 {
-            self.0.push(Item::Plain { span: piece.payload, messages: 0, payload_bytes: 0 });
+            self.push(Item::Plain { span: piece.payload, messages: 0, payload_bytes: 0 });
         }
     }
 
     pub(crate) fn tracked(&mut self, piece: Piece, qos: QoS, message: u32, flags: (bool, Identifiers)) {
         let (retain, identifiers) = flags;
-        self.0.push(Item::Tracked { piece, qos, message, retain, identifiers });
+        self.push(Item::Tracked { piece, qos, message, retain, identifiers });
     }
 
     /// Sends what waits in the session.
     pub(crate) fn drain(&mut self) {
         if !matches!(self.0.last(), Some(Item::Drain)) {
-            self.0.push(Item::Drain);
+            self.push(Item::Drain);
         }
+    }
+
+    /// The first item gets a place for itself alone: most receivers have one, and in a turn with ten thousand of them the others' places would be
+    /// 2 MiB.
+    fn push(&mut self, item: Item) {
+        if self.0.capacity() == 0 {
+            self.0.reserve_exact(1);
+        }
+        self.0.push(item);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Item> {
