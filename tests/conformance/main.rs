@@ -40,10 +40,10 @@ pub(crate) use peer::Peer;
 
 /// How to start a broker of this build.
 fn options() -> BrokerOptions {
-    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"))
+    BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).prepared()
 }
 
-/// A new broker with an empty data directory.
+/// A broker with nothing but `root` in its data directory.
 fn broker() -> Broker {
     options().start()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, ConnectOptions};
 use tempfile::TempDir;
 
-use crate::{Lines, Reply, Response, WAIT_MAX, get, reply};
+use crate::{Lines, Reply, Response, WAIT_MAX, get, prepared, reply};
 
 /// How a broker is started.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct BrokerOptions {
     listen: Option<String>,
     health: String,
     data: Option<PathBuf>,
+    is_prepared: bool,
 }
 
 impl BrokerOptions {
@@ -32,7 +33,16 @@ impl BrokerOptions {
             listen: Some("127.0.0.1:0".to_owned()),
             health: "127.0.0.1:0".to_owned(),
             data: None,
+            is_prepared: false,
         }
+    }
+
+    /// Begins with a copy of the data of a broker that has been started once, which is six times as fast as the first start: nothing is compiled and
+    /// no password hashed. For tests to which the first start is nothing but time; not with a data directory of the caller's own.
+    #[must_use]
+    pub fn prepared(mut self) -> Self {
+        self.is_prepared = true;
+        self
     }
 
     /// Adds an argument to `lotmq serve`.
@@ -84,6 +94,9 @@ impl BrokerOptions {
     pub fn start(self) -> Broker {
         let own = TempDir::new().unwrap();
         let data = self.data.clone().unwrap_or_else(|| own.path().join("data"));
+        if self.is_prepared && self.data.is_none() {
+            prepared::copy_to(&data, &self.binary);
+        }
         let process = Process::spawn(&self, &data);
         let mut broker = Broker { options: self, data, _own: own, process, mqtt: None, health: None };
         broker.wait_until_listening();

@@ -16,6 +16,7 @@ mod certificates;
 mod http;
 mod lines;
 mod open_files;
+mod prepared;
 mod program;
 mod reply;
 mod wait;

@@ -1,0 +1,58 @@
+//! The data directory of a broker that has been started once, kept beside the binary for all tests that begin with a copy of it.
+//!
+//! Made by whoever needs it first; tests run in many processes at once, so several may make it, and the first that is done wins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::BrokerOptions;
+
+/// Copies the prepared data of this binary to `target`, which does not exist yet.
+pub(crate) fn copy_to(target: &Path, binary: &Path) {
+    let prepared = place(binary);
+    if !prepared.exists() {
+        make(&prepared, binary);
+    }
+    copy(&prepared, target);
+}
+
+/// Another one for each build.
+fn place(binary: &Path) -> PathBuf {
+    let built_at = fs::metadata(binary).and_then(|data| data.modified()).unwrap();
+    let built_at = built_at.duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    binary.with_file_name(format!("lotmq-prepared-{built_at}"))
+}
+
+fn make(prepared: &Path, binary: &Path) {
+    remove_older(prepared);
+    let folder = tempfile::tempdir_in(prepared.parent().unwrap()).unwrap();
+    let data = folder.path().join("data");
+    let mut broker = BrokerOptions::new(binary).data(&data).start();
+    assert!(broker.stop().success());
+    // Where another process was faster, its own is as good.
+    let _ = fs::rename(&data, prepared);
+    assert!(prepared.exists(), "{}", prepared.display());
+}
+
+/// Those of former builds.
+fn remove_older(prepared: &Path) {
+    for entry in fs::read_dir(prepared.parent().unwrap()).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("lotmq-prepared-") && entry.path() != prepared {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
