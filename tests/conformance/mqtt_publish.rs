@@ -208,6 +208,9 @@ fn message_expiry_is_reduced_and_ends_messages_that_wait() {
             lines[0].starts_with("PUBLISH e/ever") && lines[1].starts_with("PUBLISH e/long"),
             "{lines:?}"
         );
+        // A retained message has lived meanwhile as well.
+        let is_reduced = (900..1000).any(|left| lines[1].contains(&format!("[expiry {left}]")));
+        assert!(version == V4 || is_reduced, "{lines:?}");
         late.expect_only(&[]);
         drop(back);
         Peer::clean(&broker, version, "away").leave();

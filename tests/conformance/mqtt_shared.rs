@@ -1,6 +1,6 @@
 //! Shared subscriptions (checklist 10).
 
-use crate::bytes::{self, BOTH, two, unsubscribe};
+use crate::bytes::{self, BOTH, four, two, unsubscribe};
 use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
 
 #[test]
@@ -153,6 +153,59 @@ fn another_member_gets_what_a_session_leaves_behind() {
             Peer::clean(&broker, version, "other").leave();
             stays.leave();
         }
+    }
+}
+
+/// The same when nobody ends the session but its interval, and where the last member that is left is away itself.
+#[test]
+fn a_session_that_expires_leaves_its_messages_to_another_member() {
+    let broker = broker();
+    let brief = Connect::new(V5, "brief").clean(false).property(&four(0x11, 1));
+    let mut brief = Peer::join(&broker, &brief);
+    brief.subscribe("$share/g/s", 1);
+    let mut writer = Peer::clean(&broker, V4, "writer");
+    writer.publish(1, "s", "sent");
+    brief.expect(&["PUBLISH s q1 #1: sent"]);
+    let mut away = Peer::join(&broker, &Connect::kept(V4, "away"));
+    away.subscribe("$share/g/s", 1);
+    away.leave();
+    brief.vanish();
+    lotmq_test_support::eventually("the other member gets it", || {
+        let mut back = Peer::join(&broker, &Connect::kept(V4, "away"));
+        back.send(&bytes::PINGREQ);
+        let line = back.next();
+        back.vanish();
+        (line == "PUBLISH s q1 #1: sent" || line == "PUBLISH s q1 #1 dup: sent").then_some(())
+    });
+}
+
+/// A member that reads nothing is passed over as soon as its socket is full; what it was given before stays with it.
+#[test]
+fn a_member_that_does_not_read_is_passed_over() {
+    let broker = broker();
+    let mut lazy = Peer::clean(&broker, V5, "lazy");
+    lazy.subscribe("$share/g/s", 0);
+    let mut quick = Peer::clean(&broker, V5, "quick");
+    quick.subscribe("$share/g/s", 0);
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    let large = "x".repeat(256 << 10);
+    let mut in_a_row = 0;
+    // Far less than the buffers of both sides and the broker's own take.
+    for n in 0..400 {
+        writer.publish(0, "s", &large);
+        quick.send(&bytes::PINGREQ);
+        match quick.next().as_str() {
+            "PINGRESP" => in_a_row = 0,
+            line => {
+                assert_eq!(line, "PUBLISH s q0: 262144 bytes");
+                assert_eq!(quick.next(), "PINGRESP");
+                in_a_row += 1;
+            }
+        }
+        if in_a_row == 10 {
+            return;
+        }
+        assert!(n < 399, "the one that does not read still has its turns");
     }
 }
 

@@ -148,6 +148,26 @@ fn a_will_of_the_broker_s_own_topics_is_refused() {
     assert_eq!(peer.until_closed(), ["CONNACK 0 90"]);
 }
 
+/// A Will is no way to publish where its Client may not.
+#[test]
+fn a_will_where_its_client_may_not_publish_is_refused() {
+    let broker = broker();
+    let willing = |version, topic: &str| Connect::new(version, "w").will(topic, "x", 0, false);
+    let deep = "a/".repeat(230);
+    for (topic, version, told) in [
+        ("$other/t", V4, &["CONNACK 0 05"][..]),
+        ("$other/t", V5, &["CONNACK 0 87"]),
+        // Before 5.0 there is no code for a topic.
+        (&deep, V4, &[]),
+        (&deep, V5, &["CONNACK 0 90"]),
+    ] {
+        let mut peer = Peer::open(&broker, version);
+        peer.send(&willing(version, topic).bytes());
+        assert_eq!(peer.until_closed(), told, "{topic}");
+    }
+    Peer::join(&broker, &willing(V5, "$other/t").user("root", "coreflux")).leave();
+}
+
 #[test]
 fn session_expiry_may_be_changed_in_disconnect() {
     let broker = broker();
