@@ -20,6 +20,7 @@ mod mqtt_exactly_once;
 mod mqtt_flow;
 mod mqtt_framing;
 mod mqtt_keep_alive;
+mod mqtt_limits;
 mod mqtt_publish;
 mod mqtt_reasons;
 mod mqtt_refused;

@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod durability;
 mod ecosystem;
+mod limits;
 mod metrics;
 mod modules;
 mod proxy_protocol;

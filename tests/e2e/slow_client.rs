@@ -54,6 +54,8 @@ fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
         dropped > 0.0 || is_closed,
         "what does not fit is dropped and counted, or the connection is closed"
     );
+    let reached = broker.metric("lotmq_limit_reached_total{limit=\"output_bytes\",listener=\"mqtt\"}");
+    assert!(reached > Some(0.0) || is_closed, "{reached:?}");
 }
 
 #[test]
@@ -100,6 +102,8 @@ fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
         "new messages are dropped when the queue is full"
     );
     assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(50.0));
+    let reached = broker.metric("lotmq_limit_reached_total{limit=\"queue_messages\"}");
+    assert_eq!(reached, Some(50.0), "the session belongs to no listener while its client is away");
 }
 
 #[test]
@@ -114,6 +118,7 @@ fn the_queue_of_a_kept_session_is_bounded_in_bytes_too() {
         publisher.publish(&Publication::new("orders", vec![b'x'; 1000]).qos(QoS::AtLeastOnce)).unwrap();
     }
     let dropped = broker.metric("lotmq_queue_full_dropped_total").unwrap();
+    assert_eq!(broker.metric("lotmq_limit_reached_total{limit=\"queue_bytes\"}"), Some(dropped));
     assert!((10.0..=12.0).contains(&dropped), "a message takes a little more than its payload: {dropped}");
 }
 

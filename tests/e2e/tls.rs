@@ -221,7 +221,7 @@ fn stalled_handshakes_end_and_disturb_nobody() {
     broker.wait_for_metric("lotmq_connections_opened_total", 3.0);
     // All places are taken.
     assert!(connect(&broker, &authority.context(), "too-many").is_err());
-    broker.wait_for_metric("lotmq_half_open_refused_total", 1.0);
+    broker.wait_for_metric("lotmq_limit_reached_total{limit=\"half_open\",listener=\"mqtts\"}", 1.0);
     // The plain listener has places of its own.
     broker.client("plain").ping().unwrap();
     for stream in &mut stalled {
@@ -230,6 +230,8 @@ fn stalled_handshakes_end_and_disturb_nobody() {
         let _ = stream.read_to_end(&mut end);
     }
     broker.wait_for_metric("lotmq_handshake_timeouts_total", 3.0);
+    let reached = "lotmq_limit_reached_total{limit=\"handshake_timeout_sec\",listener=\"mqtts\"}";
+    broker.wait_for_metric(reached, 3.0);
     connect(&broker, &authority.context(), "later").unwrap().ping().unwrap();
 }
 
@@ -243,6 +245,8 @@ fn silence_after_the_handshake_is_a_connect_timeout() {
     let mut silent = Connection::open_at(&endpoint, ProtocolVersion::V5, WAIT_MAX).unwrap();
     assert!(silent.wait_closed(WAIT_MAX).unwrap());
     assert_eq!(broker.metric("lotmq_connect_timeouts_total"), Some(1.0));
+    let reached = "lotmq_limit_reached_total{limit=\"connect_timeout_sec\",listener=\"mqtts\"}";
+    broker.wait_for_metric(reached, 1.0);
     assert_eq!(broker.metric("lotmq_handshake_timeouts_total"), Some(0.0));
 }
 

@@ -25,6 +25,11 @@ fn configuration_reference_is_fresh() {
 }
 
 #[test]
+fn limits_page_is_fresh() {
+    check_fresh("docs/limits.md", &crate::limits::page());
+}
+
+#[test]
 fn conformance_page_is_fresh() {
     check_fresh("docs/conformance.md", &crate::conformance::page());
 }

@@ -9,6 +9,7 @@ mod documents;
 mod files;
 mod generated;
 mod layers;
+mod limits;
 
 use std::path::{Path, PathBuf};
 

@@ -13,7 +13,6 @@ use lotmq_store::{Op, SessionRow, WillRow};
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
-use crate::limits::{RECEIVE_MAXIMUM, SEND_WINDOW_3_1_1};
 use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
@@ -201,7 +200,7 @@ fn session_options(request: &Request, connection: &Connection) -> SessionOptions
     SessionOptions {
         send_maximum: match request.version {
             ProtocolVersion::V5 => request.receive_maximum,
-            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => SEND_WINDOW_3_1_1,
+            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => connection.listener.limits.send_window,
         },
         keep_inflight: !request.expiry.ends_with_connection(),
         ..options_at(&connection.listener.limits, request.version)
@@ -211,7 +210,7 @@ fn session_options(request: &Request, connection: &Connection) -> SessionOptions
 /// What holds for every session of a listener with these limits, whatever its CONNECT says.
 pub(crate) fn options_at(limits: &ListenerLimits, version: ProtocolVersion) -> SessionOptions {
     SessionOptions {
-        receive_maximum: RECEIVE_MAXIMUM,
+        receive_maximum: limits.receive_maximum,
         queue_messages_max: limits.queue_messages,
         queue_bytes_max: limits.queue_bytes,
         ..SessionOptions::new(version)

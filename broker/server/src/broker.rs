@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lotmq_host::{Engine, Executor};
 use lotmq_session::SessionExpiry;
@@ -19,7 +18,9 @@ use crate::commits::Commits;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
+use crate::limits::LimitsReached;
 use crate::logins::Logins;
+use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
@@ -36,6 +37,7 @@ pub(crate) struct Broker {
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,
     pub(crate) counters: Counters,
+    pub(crate) limits: LimitsReached,
     pub(crate) numbers: Numbers,
     pub(crate) absences: Absences,
     pub(crate) logins: Logins,
@@ -43,8 +45,8 @@ pub(crate) struct Broker {
     pub(crate) engine: Engine,
     /// Runs guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
-    /// Connections that are open now.
-    pub(crate) connections: AtomicUsize,
+    /// Connections that are open now, and the rate of new ones.
+    pub(crate) gate: Gate,
     pub(crate) commands: Commands,
     pub(crate) sys: Sys,
     /// Certificates of the listeners with TLS.
@@ -99,7 +101,7 @@ impl Broker {
     }
 
     pub(crate) fn connection_count(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.gate.open() as usize
     }
 }
 

@@ -17,9 +17,12 @@ use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
+use crate::broker::Broker;
 use crate::close::CloseReason;
+use crate::limits::Limit;
 use crate::message::Message;
 use crate::net::connection::Connection;
+use crate::net::listener::Listener;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
@@ -65,6 +68,13 @@ pub(crate) struct ClientState {
     pub(crate) replays: Vec<Replay>,
     /// The session has ended; nothing is delivered to it any more.
     pub(crate) is_over: bool,
+}
+
+impl ClientState {
+    /// Where the Client is connected.
+    pub(crate) fn listener(&self) -> Option<&Listener> {
+        self.link.as_ref().map(|link| &**link.connection.listener)
+    }
 }
 
 /// A message in a session's queue or window.
@@ -237,11 +247,24 @@ impl Client {
         self.on(connection, |link, _| link.tell(reason));
     }
 
-    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
+    pub(crate) fn has_room(&self, bytes: usize, broker: &Broker) -> bool {
         let state = self.state.lock();
         let is_open = state.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
-        (is_open && state.session.can_send()) || state.session.can_queue(bytes)
+        let has_room = (is_open && state.session.can_send()) || state.session.can_queue(bytes);
+        if !has_room {
+            self.count_full(&state, broker);
+        }
+        has_room
+    }
+
+    /// Counts that the queue is full, for the listener of the connection if there is one.
+    fn count_full(&self, state: &ClientState, broker: &Broker) {
+        let is_by_number =
+            state.session.counts().queued >= state.session.options().queue_messages_max as usize;
+        let limit = if is_by_number { Limit::QueueMessages } else { Limit::QueueBytes };
+        let reached = state.listener().map_or(&broker.limits.elsewhere, |listener| &listener.reached);
+        reached.note(limit, &self.client_id, broker.clock.now());
     }
 
     /// Sends what waits in the session, as far as there is room.
@@ -295,8 +318,14 @@ impl Client {
     }
 
     /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store.
-    pub(crate) fn queue_full(&self, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
+    pub(crate) fn queue_full(
+        &self,
+        state: &ClientState,
+        message: Option<MessageId>,
+        turn: &mut Surroundings<'_>,
+    ) {
         turn.broker.counters.queue_full_dropped.add(1);
+        self.count_full(state, turn.broker);
         self.tenant.full_queues.note(&self.client_id, &self.dropped);
         if self.is_durable()
             && let Some(message) = message

@@ -1,11 +1,11 @@
 //! How connections end: the reasons, what the peer is told, and what becomes of its session.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 use tracing::{debug, info};
 
+use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
@@ -32,6 +32,8 @@ pub(crate) enum CloseReason {
     TakenOver,
     /// The peer broke a rule of the standard.
     Protocol(Box<Violation>),
+    /// It reached a limit of its listener.
+    Limit(Limit),
     /// An administrator or a changed account.
     Administrative,
     /// Something could not be made durable, and the Client's version has no way to say so.
@@ -64,6 +66,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Protocol(violation) => Some(violation.reason_code()),
+            Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
             Self::StoreFailed => Some(ReasonCode::ImplementationSpecificError),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
@@ -74,6 +77,27 @@ impl CloseReason {
             | Self::ConnectTimeout
             | Self::Transport(_)
             | Self::Refused => None,
+        }
+    }
+
+    /// The limit that was reached, if one was.
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Limit(limit) => Some(*limit),
+            Self::Protocol(violation) => violation.limit(),
+            Self::ConnectTimeout => Some(Limit::ConnectTimeoutSec),
+            Self::Transport(TransportFailure::HandshakeTimeout) => Some(Limit::HandshakeTimeoutSec),
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::Transport(_)
+            | Self::Refused
+            | Self::KeepAliveTimeout
+            | Self::TakenOver
+            | Self::Administrative
+            | Self::StoreFailed
+            | Self::QueueFull
+            | Self::ServerShutdown => None,
         }
     }
 
@@ -93,6 +117,7 @@ impl CloseReason {
     fn words(&self) -> String {
         let words = match self {
             Self::Protocol(violation) => return violation.to_string(),
+            Self::Limit(limit) => limit.sentence(),
             Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
             Self::TakenOver => "another connection came with this client identifier",
             Self::Administrative => "closed by an administrator, or the user's account was changed",
@@ -125,6 +150,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => "keepalive-timeout",
             Self::TakenOver => "session-taken-over",
             Self::Protocol(_) => "protocol-error",
+            Self::Limit(_) => "quota-exceeded",
             Self::Administrative => "administrative",
             Self::StoreFailed => "store-failed",
             Self::QueueFull => "queue-full",
@@ -164,6 +190,9 @@ pub(crate) fn connection_closed(
     turn: &mut Turn,
 ) {
     turn.broker.counters.closed(&reason);
+    if let Some(limit) = reason.limit() {
+        connection.listener.limit_reached(limit, &connection.peer());
+    }
     if let Phase::Open(open) = phase {
         let client_id = &*open.client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
@@ -184,6 +213,5 @@ pub(crate) fn connection_closed(
     if Arc::strong_count(connection) > 1 {
         let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
     }
-    turn.broker.connections.fetch_sub(1, Ordering::Relaxed);
     turn.connection_left(connection);
 }

@@ -42,8 +42,6 @@ counters! {
     protocol_errors;
     /// Connections closed because no CONNECT came in time.
     connect_timeouts;
-    /// Connections closed at once because too many of their listener were without CONNECT.
-    half_open_refused;
     /// Connections closed because a handshake before MQTT did not end in time.
     handshake_timeouts;
     /// Headers of the PROXY protocol read.
@@ -137,6 +135,7 @@ impl Counters {
             | CloseReason::PeerClosed
             | CloseReason::NetworkError
             | CloseReason::KeepAliveTimeout
+            | CloseReason::Limit(_)
             | CloseReason::TakenOver
             | CloseReason::Administrative
             | CloseReason::StoreFailed

@@ -111,7 +111,7 @@ impl Turn {
         let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
         let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
         let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-        let has_room = kept.all(|target| target.client.has_room(bytes));
+        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker));
         self.routes.put_back(tenant, route);
         has_room
     }

@@ -119,6 +119,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         if publishes_records {
             guests::publish_errors(turn, tenant);
         }
+        tenant.remove_expired(turn);
     }
     wait
 }

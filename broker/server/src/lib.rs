@@ -51,6 +51,7 @@ mod will;
 
 #[doc(hidden)]
 pub use command::fuzz_command;
+pub use limits::markdown as limits_markdown;
 pub use net::listener::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;

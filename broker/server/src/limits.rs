@@ -3,9 +3,20 @@
 //! What can be set is one row of [`limit_table`] each: the keys of `[limits]` and of the listeners, what a listener's connections are held to, the
 //! counters in `/metrics` and `docs/limits.md` derive from it.
 
+mod limit;
+mod page;
+mod rate;
+mod reached;
+
+pub(crate) use limit::{LIMITS, Limit, Scope};
+pub use page::markdown;
+pub(crate) use rate::{Bucket, ClientRate, Rest};
+pub(crate) use reached::{LimitsReached, Reached};
+
 /// Hands the rows of all limits that can be set to another macro: `limit_table! { path::of::macro! { what it needs besides } }`.
 ///
-/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it applies, `json "Name"`. Rows of the first
+/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it applies, `json "Name"`; behind `=>` its
+/// [`Limit`], the Reason Code and Reason String of refusals, and what happens at the bound. Rows of the first
 /// group can be set for every listener, those of the second for listeners with addresses, and both are those of `[limits]` until they are;
 /// those of the third are in `[limits]` alone.
 macro_rules! limit_table {
@@ -14,22 +25,80 @@ macro_rules! limit_table {
             { $($head)* }
             every_listener {
                 /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
-                max_packet_size: u32 = $crate::limits::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize";
+                max_packet_size: u32 = $crate::limits::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize"
+                    => MaxPacketSize(PacketTooLarge, "packet is larger than this server takes"): "the connection ends at the header of the packet, with 0x95 in 5.0";
                 /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
-                connect_timeout_sec: u32 = $crate::limits::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s";
+                connect_timeout_sec: u32 = $crate::limits::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
+                    => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
                 /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
-                half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections";
+                half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
+                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "a new connection is closed at once";
                 /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
                 /// the listener where it was last; after a restart that of `[limits]`.
-                queue_messages: u32 = $crate::limits::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages";
+                queue_messages: u32 = $crate::limits::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
+                    => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Most bytes that wait for one session.
-                queue_bytes: u64 = $crate::limits::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes";
+                queue_bytes: u64 = $crate::limits::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
+                    => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener.
+                connections: u32 = $crate::limits::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once";
+                /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any
+                /// number.
+                connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
+                /// Messages per second that each client may send, a second's worth at once. 0 for any number.
+                messages_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "the client is not read from until the rate is kept again, at most 60 s";
+                /// Bytes per second that each client may send, in packets of all types, a second's worth at once. 0 for any number.
+                bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
+                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "the client is not read from until the rate is kept again, at most 60 s";
+                /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
+                topic_bytes: u32 = $crate::limits::TOPIC_BYTES_MAX, range 1..=65_535, unit "bytes"
+                    => TopicBytes(TopicNameInvalid, "topic is too long"): "PUBLISH of QoS 1 or 2: refused with 0x90; SUBSCRIBE: 0x8F for the filter; CONNECT: refused with 0x90; else, and before 5.0, the connection ends";
+                /// Most levels of a Topic Name or Topic Filter; that of a Will too.
+                topic_levels: u32 = $crate::limits::TOPIC_LEVELS_MAX, range 1..=256, unit "levels"
+                    => TopicLevels(TopicNameInvalid, "topic has too many levels"): "as for `topic_bytes`";
+                /// Most User Properties of a CONNECT, its Will, a PUBLISH, SUBSCRIBE or UNSUBSCRIBE. Those of other packets are read and forgotten.
+                user_properties: u32 = $crate::limits::USER_PROPERTIES_MAX, range 0..=1_000_000, unit "properties"
+                    => UserProperties(QuotaExceeded, "packet has too many user properties"): "CONNECT, and PUBLISH of QoS 1 or 2: refused with 0x97; else the connection ends with 0x97";
+                /// Most bytes of all names and values of these User Properties.
+                user_property_bytes: u32 = $crate::limits::USER_PROPERTY_BYTES_MAX, range 0..=268_435_460, unit "bytes"
+                    => UserPropertyBytes(QuotaExceeded, "user properties of the packet are too long"): "as for `user_properties`";
+                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged: the Receive Maximum that 5.0 clients are told.
+                receive_maximum: u16 = $crate::limits::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
+                    => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
+                /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as much memory as its topic.
+                topic_alias_maximum: u16 = $crate::limits::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
+                    => TopicAliasMaximum(TopicAliasInvalid, "topic alias is too high"): "the connection ends with 0x94";
+                /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say itself how many it takes.
+                send_window: u16 = $crate::limits::SEND_WINDOW, range 1..=32_767, unit "messages"
+                    => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
+                /// Subscriptions of one session.
+                subscriptions: u32 = $crate::limits::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
+                    => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
+                /// Bytes of messages that wait for a client whose socket is full.
+                output_bytes: u32 = $crate::limits::OUTPUT_BYTES_MAX, range 65_536..=1_073_741_824, unit "bytes"
+                    => OutputBytes(QuotaExceeded, "client does not read"): "messages of QoS 0 are dropped for this client, others wait in its session's queue";
             }
             addressed_listener {
                 /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
-                handshake_timeout_sec: u32 = $crate::limits::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s";
+                handshake_timeout_sec: u32 = $crate::limits::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
+                    => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
+                /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for any number.
+                connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
+                    => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
+                /// New connections per second from one address, a second's worth at once. 0 for any number.
+                connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
             }
             whole_broker {
+                /// Retained messages of one tenant.
+                retained_messages: u32 = $crate::limits::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
+                    => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
+                /// Bytes of the retained messages of one tenant, with topics and properties.
+                retained_bytes: u64 = $crate::limits::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
             }
         }
     };
@@ -55,6 +124,54 @@ pub(crate) const QUEUE_MESSAGES_MAX: u32 = lotmq_session::limits::QUEUE_MESSAGES
 /// Default of `queue_bytes`.
 pub(crate) const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
 
+/// Default of `connections`; before that the process runs out of open files on most machines.
+pub(crate) const CONNECTIONS_MAX: u32 = 1_000_000;
+
+/// Default of `topic_bytes`: what fits a packet.
+pub(crate) const TOPIC_BYTES_MAX: u32 = 65_535;
+
+/// Default of `topic_levels`. The standard asks for no bound; rivals use 128 to 200.
+pub(crate) const TOPIC_LEVELS_MAX: u32 = 200;
+
+/// Default of `user_properties`.
+pub(crate) const USER_PROPERTIES_MAX: u32 = 1000;
+
+/// Default of `user_property_bytes`.
+pub(crate) const USER_PROPERTY_BYTES_MAX: u32 = 64 << 10;
+
+/// Default of `receive_maximum`.
+pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
+
+/// Default of `topic_alias_maximum`.
+pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
+
+/// Default of `send_window`.
+pub(crate) const SEND_WINDOW: u16 = 1000;
+
+/// Default of `subscriptions`.
+pub(crate) const SUBSCRIPTIONS_MAX: u32 = 10_000;
+
+/// Default of `output_bytes`: a hundred messages of 10 KiB.
+pub(crate) const OUTPUT_BYTES_MAX: u32 = 1 << 20;
+
+/// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
+pub(crate) const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
+
+/// Default of `retained_bytes`: 1 GiB, as all of them are in memory.
+pub(crate) const RETAINED_BYTES_MAX: u64 = 1 << 30;
+
+/// Milliseconds between two searches for expired retained messages, which are removed when there is no room for others. A million of them takes
+/// some 0.2 s of the thread that does such work.
+pub(crate) const RETAINED_SWEEP_MS: u64 = 10_000;
+
+/// Longest time that a Client is not read from because it sent too much at once, as one large packet: until then it is not noticed that it has
+/// gone.
+pub(crate) const REST_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Addresses that a listener counts connections of, while it bounds them per address; 5 MiB. Connections from further ones are let in without
+/// being counted for their address, when of all others something must be known.
+pub(crate) const ADDRESSES_MAX: usize = 100_000;
+
 /// Bytes of one thread's area for received data in a turn. Sixteen reads; only as much of it is ever touched as is used.
 pub(crate) const READ_AREA_BYTES: usize = 1 << 20;
 
@@ -65,25 +182,12 @@ pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 /// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
 pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes that wait for a Client whose socket is full, before QoS 0 messages for it are dropped and QoS 1 and 2 messages wait in its
-/// session's queue instead.
-pub(crate) const OUTPUT_BYTES_MAX: usize = 1 << 20;
-
 /// Acknowledgements and other control packets, in bytes, that may wait behind those messages. Beyond this the Client, which sends and does not
 /// read, is not read from until it does.
 pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 
-/// Messages of QoS 1 and 2 on their way to a 3.1.1 Client, which has no Receive Maximum of its own to announce.
-pub(crate) const SEND_WINDOW_3_1_1: u16 = 1000;
-
-/// Receive Maximum that we announce: QoS 1 and 2 messages a Client may send before we acknowledge.
-pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
-
 /// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
 pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
-
-/// Levels of a Topic Name or Filter. The standard asks for no bound; rivals use 128 to 200.
-pub(crate) const TOPIC_LEVELS_MAX: usize = 200;
 
 /// Topics whose routes one thread remembers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
@@ -124,14 +228,8 @@ pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 /// Bytes of retained messages that one turn sends to a new subscription.
 pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
 
-/// Topic Aliases that a Client may set.
-pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
-
 /// Messages of a session that has ended which other members of its shared subscriptions get. It is done in one go: 0.1 s at 1 µs each.
 pub(crate) const HANDED_ON_MAX: usize = 100_000;
-
-/// Subscriptions of one session.
-pub(crate) const SUBSCRIPTIONS_PER_CLIENT: usize = 10_000;
 
 /// Name of an environment variable or secret, in bytes. What shells and container tools accept is far shorter.
 pub(crate) const VARIABLE_NAME_BYTES_MAX: usize = 256;

@@ -1,5 +1,6 @@
 //! The network side: sockets, shards and the turn in which bytes go from one to another.
 
+pub(crate) mod admission;
 pub(crate) mod arena;
 pub(crate) mod certificates;
 pub(crate) mod connection;

@@ -133,7 +133,7 @@ fn replay(
                 Offer::Send(packet_id) => Some(packet_id),
                 Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => continue,
                 Offer::Refused(_) => {
-                    client.queue_full(None, turn);
+                    client.queue_full(state, None, turn);
                     continue;
                 }
             }

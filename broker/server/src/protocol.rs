@@ -4,6 +4,7 @@
 
 pub(crate) mod acknowledge;
 mod authenticate;
+mod bounds;
 pub(crate) mod connect;
 mod not_taken;
 pub(crate) mod publish;
@@ -20,6 +21,7 @@ use lotmq_session::KeepAlive;
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::limits::ClientRate;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -48,6 +50,8 @@ pub(crate) struct Open {
     pub(crate) feeds_store: bool,
     /// What it published last starts guests: it waits when they cannot keep up.
     pub(crate) feeds_guests: bool,
+    /// How fast it may send, where that is bounded.
+    pub(crate) rate: Option<Box<ClientRate>>,
 }
 
 impl Open {
@@ -112,14 +116,15 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
 
 /// The alias of a PUBLISH, resolved before anything else looks at its topic.
 pub(crate) fn resolve_alias(
+    connection: &Connection,
     open: &mut Open,
     turn: &mut Turn,
     topic: Span,
     alias: Option<NonZeroU16>,
 ) -> Result<Span, CloseReason> {
     let Some(alias) = alias else { return Ok(topic) };
-    let aliases =
-        open.aliases.get_or_insert_with(|| Box::new(TopicAliases::new(crate::limits::TOPIC_ALIAS_MAXIMUM)));
+    let maximum = connection.listener.limits.topic_alias_maximum;
+    let aliases = open.aliases.get_or_insert_with(|| Box::new(TopicAliases::new(maximum)));
     if topic.len() > 0 {
         aliases.set(alias, turn.arena.text(topic)).map_err(Violation::from)?;
         return Ok(topic);

@@ -226,6 +226,6 @@ pub(crate) fn retained(tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
                 expires_at_ms: row.expires_at_ms,
             },
         );
-        tenant.retained.write().insert(row.topic.as_str(), Arc::new(message));
+        tenant.retained.write().insert(&Arc::new(message));
     }
 }

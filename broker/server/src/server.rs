@@ -4,7 +4,7 @@
 //! everything in place. A stop goes the other way round.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,8 +26,10 @@ use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
+use crate::limits::LimitsReached;
 use crate::logins::Logins;
 use crate::modules;
+use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
 use crate::net::defer_accept::defer_accept;
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
@@ -181,8 +183,11 @@ impl Server {
             broker: Arc::clone(&self.broker),
             tenant: self.broker.tenants.default_tenant(),
             limits: plan.limits.clone(),
+            reached: self.broker.limits.add(plan.name),
             anonymous: anonymous(config),
             half_open: AtomicU32::new(0),
+            gate: Gate::default(),
+            addresses: Addresses::default(),
             tls,
             proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
@@ -340,13 +345,14 @@ fn assemble(
         shards,
         tenants: Tenants::new(tenants),
         counters: Counters::default(),
+        limits: LimitsReached::default(),
         numbers: Numbers::default(),
         absences: Absences::default(),
         logins: Logins::start(LOGIN_THREADS)?,
         housekeeping: Housekeeping::default(),
         engine,
         executor: Mutex::new(None),
-        connections: AtomicUsize::new(0),
+        gate: Gate::default(),
         commands: Commands::default(),
         sys: Sys::default(),
         certificates: Certificates::default(),

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use lotmq_auth::{Decide, Directory};
-use lotmq_router::{Match, RetainedIndex};
+use lotmq_router::Match;
 use lotmq_store::TenantId;
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
 use crate::guests::Guests;
-use crate::message::Message;
 use crate::modules::Modules;
+use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::subscription::{Index, Options, SHARED, Subscriber};
 use crate::sys::{Counted, FullQueues};
@@ -33,7 +33,7 @@ pub(crate) struct Tenant {
     shared: AtomicUsize,
     pub(crate) counted: Counted,
     pub(crate) full_queues: FullQueues,
-    pub(crate) retained: RwLock<RetainedIndex<Arc<Message>>>,
+    pub(crate) retained: RwLock<Retained>,
     pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<dyn Decide>,
@@ -62,7 +62,7 @@ impl Tenant {
             shared: AtomicUsize::new(0),
             counted: Counted::default(),
             full_queues: FullQueues::default(),
-            retained: RwLock::new(RetainedIndex::new()),
+            retained: RwLock::default(),
             sessions: Mutex::new(HashMap::new()),
             users,
             permissions,

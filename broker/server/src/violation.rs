@@ -3,7 +3,7 @@
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::{DecodeError, FrameError, PacketType, ReasonCode};
 
-use crate::limits::{RECEIVE_MAXIMUM, TOPIC_LEVELS_MAX};
+use crate::limits::Limit;
 use crate::topic_alias::AliasTooHigh;
 
 /// See the module's documentation.
@@ -16,8 +16,8 @@ pub(crate) enum Violation {
     #[error("{0} is not expected here")]
     Unexpected(PacketType),
     /// More QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\].
-    #[error("more than {RECEIVE_MAXIMUM} unacknowledged messages, the receive maximum")]
-    ReceiveMaximumExceeded,
+    #[error("more than {maximum} unacknowledged messages, the receive maximum")]
+    ReceiveMaximumExceeded { maximum: u16 },
     /// A Topic Alias above the maximum that we announced.
     #[error(transparent)]
     AliasTooHigh(#[from] AliasTooHigh),
@@ -27,9 +27,6 @@ pub(crate) enum Violation {
     /// A DISCONNECT that would make a session outlive its connection (§3.14.2.2.2).
     #[error("session expiry interval was 0 in CONNECT and cannot be raised")]
     SessionExpiryRaised,
-    /// A Topic Name, where the Client cannot be told otherwise.
-    #[error("topic name has more than {TOPIC_LEVELS_MAX} levels")]
-    TooManyLevels,
     /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told otherwise.
     #[error("packet identifier is in use")]
     PacketIdInUse,
@@ -48,6 +45,24 @@ pub(crate) enum Violation {
 }
 
 impl Violation {
+    /// The limit that was exceeded, if it is one that can be set.
+    pub(crate) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Packet(DecodeError::Frame(FrameError::TooLarge { .. })) => Some(Limit::MaxPacketSize),
+            Self::ReceiveMaximumExceeded { .. } => Some(Limit::ReceiveMaximum),
+            Self::AliasTooHigh(_) => Some(Limit::TopicAliasMaximum),
+            Self::Packet(_)
+            | Self::Unexpected(_)
+            | Self::AliasUnknown { .. }
+            | Self::SessionExpiryRaised
+            | Self::AuthOutOfTurn
+            | Self::MethodChanged
+            | Self::NotAuthenticated(_)
+            | Self::PacketIdInUse
+            | Self::AcknowledgementTooLarge { .. } => None,
+        }
+    }
+
     pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
             Self::Packet(error) => error.into(),
@@ -57,9 +72,8 @@ impl Violation {
             | Self::AuthOutOfTurn
             | Self::MethodChanged => ReasonCode::ProtocolError,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
-            Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
+            Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
-            Self::TooManyLevels => ReasonCode::TopicNameInvalid,
             Self::PacketIdInUse => ReasonCode::ProtocolError,
             Self::AcknowledgementTooLarge { .. } => ReasonCode::PacketTooLarge,
         }

@@ -6,14 +6,13 @@ use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
 
 use crate::client::Client;
 use crate::fan_out::Publication;
-use crate::limits::TOPIC_LEVELS_MAX;
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
 /// The topic of a Will is none that a Client may publish to. Topic Name invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("will topic is invalid, below $SYS/, or has more than {TOPIC_LEVELS_MAX} levels")]
+#[error("will topic is invalid, or below $SYS/")]
 pub(crate) struct WillTopicRefused;
 
 /// The Will of a connection.
@@ -37,8 +36,7 @@ impl WillMessage {
     /// # Errors
     /// For a topic that cannot be published to, and for one of the broker's own.
     pub(crate) fn new(will: &Will<'_>) -> Result<Self, WillTopicRefused> {
-        let levels = will.topic.split('/').count();
-        let is_valid = lotmq_router::topic_name_valid(will.topic).is_ok() && levels <= TOPIC_LEVELS_MAX;
+        let is_valid = lotmq_router::topic_name_valid(will.topic).is_ok();
         if !is_valid || will.topic.starts_with("$SYS/") {
             return Err(WillTopicRefused);
         }

@@ -78,7 +78,18 @@ pub(super) fn text(broker: &Broker) -> String {
         line(&mut text, &format!("lotmq_{name} {}", (figure.read)(broker)));
     }
     shards(&mut text, broker);
+    limits(&mut text, broker);
     text
+}
+
+/// How often limits were reached; without a listener where that is of none.
+fn limits(text: &mut String, broker: &Broker) {
+    sample_head(text, "limit_reached_total", COUNTER, "How often a limit of the configuration was reached.");
+    broker.limits.visit(|limit, listener, count| {
+        let (name, listener) = (limit.name(), Some(listener).filter(|listener| !listener.is_empty()));
+        let of = listener.map_or_else(String::new, |listener| format!(",listener=\"{listener}\""));
+        line(text, &format!("lotmq_limit_reached_total{{limit=\"{name}\"{of}}} {count}"));
+    });
 }
 
 /// What each shard does.

@@ -16,7 +16,8 @@ macro_rules! limits_section {
     };
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?;
+        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
+            => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
         section! {
             /// What one client or session may use. Listeners may have values of their own.

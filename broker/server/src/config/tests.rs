@@ -183,6 +183,21 @@ fn names_are_unique_and_every_default_reads_back() {
 }
 
 #[test]
+fn a_listener_has_the_limits_of_all_until_it_sets_its_own() {
+    let text = "[limits]\ntopic_levels = 7\nsubscriptions = 3\n[listener.mqtt]\nsubscriptions = 5";
+    let config = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap();
+    let of = |name: &str| {
+        let plan = config.listeners().into_iter().find(|plan| plan.name == name).unwrap();
+        (plan.limits.topic_levels, plan.limits.subscriptions)
+    };
+    assert_eq!((of("mqtt"), of("ws")), ((7, 5), (7, 3)));
+    // A Unix socket has no addresses to count, so the key would have no effect.
+    let text = "[listener.unix]\nconnections_per_address = 1";
+    let error = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap_err();
+    assert!(error.to_string().starts_with("unknown key `listener.unix.connections_per_address`"), "{error}");
+}
+
+#[test]
 fn reference_names_every_key() {
     let page = markdown();
     for key in KEYS.iter() {

@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use lotmq_codec::{FixedHeader, fixed_header};
+use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::{KeepAliveVerdict, Time};
 use parking_lot::Mutex;
 
 use crate::close::CloseReason;
-use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX};
+use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
+use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
-use crate::net::listener::{HalfOpen, Listener};
 use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
@@ -40,7 +40,8 @@ pub(crate) struct Connection {
     pub(crate) place: u32,
     pub(crate) stream: Socket,
     accepted_from: Peer,
-    pub(crate) listener: Arc<Listener>,
+    /// Where it was accepted, and what it counts for there.
+    pub(crate) listener: Place,
     /// What lies between the socket and MQTT; `None` for plain TCP.
     pub(crate) layers: Option<Box<Mutex<Layers>>>,
     /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
@@ -77,7 +78,7 @@ struct Input {
 /// How far the connection has come.
 pub(crate) enum Phase {
     /// Nothing or a part of CONNECT has come.
-    New(HalfOpen),
+    New,
     /// CONNECT was read; who comes is found out by an exchange of AUTH packets.
     Authenticating(Box<Authenticating>),
     /// CONNECT was read; its password is being checked. Nothing is read meanwhile.
@@ -91,7 +92,7 @@ pub(crate) enum Phase {
 /// What is known of a connection when it is accepted.
 pub(crate) struct Accepted {
     pub(crate) peer: Peer,
-    pub(crate) half_open: HalfOpen,
+    pub(crate) listener: Place,
 }
 
 /// The task of a connection.
@@ -121,8 +122,7 @@ impl Connection {
         (home, place): (u16, u32),
         now: Time,
     ) -> Result<Self, CloseReason> {
-        let Accepted { peer, half_open } = accepted;
-        let listener = Arc::clone(half_open.listener());
+        let Accepted { peer, listener } = accepted;
         Ok(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) % Self::NUMBER_MAX + 1,
             home,
@@ -134,7 +134,7 @@ impl Connection {
             unacknowledged: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
-            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New(half_open) }),
+            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
             attention: Attention::default(),
         })
     }
@@ -171,7 +171,10 @@ impl Connection {
         let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
         match &mut input.phase {
             // It is we who do not listen.
-            Phase::Open(_) if self.is_paused.load(Ordering::Relaxed) => {
+            Phase::Open(open)
+                if self.is_paused.load(Ordering::Relaxed)
+                    || open.rate.as_ref().is_some_and(|rate| rate.is_resting()) =>
+            {
                 Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
             }
             // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
@@ -179,7 +182,7 @@ impl Connection {
             Phase::Closed => Ok(KeepAliveVerdict::Off),
             // Many passwords wait to be checked.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
-            Phase::New(_) | Phase::Authenticating(_) => match &self.layers {
+            Phase::New | Phase::Authenticating(_) => match &self.layers {
                 Some(layers) => {
                     layers.lock().check_alive(&self.listener, now).map(KeepAliveVerdict::AliveUntil)
                 }
@@ -214,6 +217,7 @@ impl Connection {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 let phase = std::mem::replace(&mut input.phase, Phase::Closed);
+                self.listener.leave();
                 drop(input);
                 crate::close::connection_closed(self, phase, reason, turn);
                 Poll::Ready(())
@@ -283,11 +287,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than the disk or the guests take.
+    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than it may, or than the disk or the guests take.
     ///
     /// In all cases the owner is called when that has changed.
-    fn must_not_read(self: &Arc<Self>, input: &Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
-        let Phase::Open(open) = &input.phase else { return false };
+    fn must_not_read(self: &Arc<Self>, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
+        let Phase::Open(open) = &mut input.phase else { return false };
+        if let Some(rate) = &mut open.rate {
+            match rate.rest(turn.now()) {
+                Rest::None => {}
+                Rest::GoesOn => return true,
+                Rest::Begins { until, limit } => {
+                    self.listener.reached.note(limit, &open.client.client_id, turn.now());
+                    turn.rest(self, until);
+                    return true;
+                }
+            }
+        }
         if self.output_waits.load(Ordering::Acquire) && open.client.is_choked(self) {
             return true;
         }
@@ -407,13 +422,14 @@ impl Connection {
         match &mut input.phase {
             Phase::Open(open) => {
                 open.keep_alive.handle_packet(turn.now());
+                if let Some(rate) = &mut open.rate {
+                    rate.spend(header.packet_type() == PacketType::Publish, packet.len(), turn.now());
+                }
                 protocol::handle(self, open, turn, header, packet)
             }
-            Phase::New(_) => {
-                let Phase::New(half_open) = std::mem::replace(&mut input.phase, Phase::Closed) else {
-                    unreachable!("it was just looked at")
-                };
-                input.phase = protocol::connect::begin(self, turn, half_open, header, packet)?;
+            Phase::New => {
+                input.phase = protocol::connect::begin(self, turn, header, packet)?;
+                self.is_known(input);
                 Ok(())
             }
             Phase::Authenticating(_) => {
@@ -421,15 +437,23 @@ impl Connection {
                     unreachable!("it was just looked at")
                 };
                 input.phase = before.go_on(self, turn, header, packet)?;
+                self.is_known(input);
                 Ok(())
             }
             Phase::LoggingIn(_) | Phase::Closed => Ok(()),
         }
     }
 
+    /// Ends the time in which nobody is known, which an exchange of AUTH packets prolongs.
+    fn is_known(&self, input: &Input) {
+        if !matches!(input.phase, Phase::Authenticating(_)) {
+            self.listener.connect_came();
+        }
+    }
+
     fn packet_limit(&self, input: &Input) -> u32 {
         match input.phase {
-            Phase::New(_) | Phase::Authenticating(_) => CONNECT_BYTES_MAX,
+            Phase::New | Phase::Authenticating(_) => CONNECT_BYTES_MAX,
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.limits.max_packet_size,
         }
     }
@@ -442,6 +466,6 @@ mod tests {
     /// Idle connections cost this and what tokio keeps for them.
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 288, "{} bytes", size_of::<Connection>());
     }
 }

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::io::Interest;
 use tracing::debug;
 
+use super::admission::Place;
 use super::listener::Listener;
 use super::output::Output;
 use super::peer::Peer;
@@ -151,7 +152,7 @@ impl Layers {
     pub(crate) fn read(
         &mut self,
         socket: &Socket,
-        listener: &Arc<Listener>,
+        listener: &Place,
         target: &mut [u8],
     ) -> Result<Received, CloseReason> {
         if matches!(self.proxy, Proxy::Wanted(_)) && !self.read_proxy(socket, listener)? {
@@ -175,7 +176,7 @@ impl Layers {
     }
 
     /// Reads the header of the PROXY protocol. True when it has come, with something behind it.
-    fn read_proxy(&mut self, socket: &Socket, listener: &Listener) -> Result<bool, CloseReason> {
+    fn read_proxy(&mut self, socket: &Socket, listener: &Place) -> Result<bool, CloseReason> {
         let Proxy::Wanted(head) = &mut self.proxy else { return Ok(true) };
         let len = ENCRYPTED.with_borrow_mut(|buffer| {
             let len = socket.receive(buffer)?.unwrap_or(0);
@@ -190,6 +191,10 @@ impl Layers {
         listener.broker.counters.proxy_headers.add(1);
         self.ahead = head.split_off(header.len);
         self.proxy = Proxy::Read(header.source);
+        if let Some(source) = header.source {
+            let now = listener.broker.clock.now();
+            listener.count_address(source.ip(), now).map_err(CloseReason::Limit)?;
+        }
         Ok(!self.ahead.is_empty())
     }
 

@@ -17,12 +17,14 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::peer::Peer;
 use super::shard::{Arrival, place};
 use crate::broker::Broker;
 use crate::config::ListenerLimits;
+use crate::limits::{Limit, Reached};
 use crate::tenant::Tenant;
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -40,10 +42,16 @@ pub(crate) struct Listener {
     pub(crate) tenant: Arc<Tenant>,
     /// What its connections and their sessions are held to.
     pub(crate) limits: ListenerLimits,
+    /// How often they were reached.
+    pub(crate) reached: Arc<Reached>,
     /// Who may come without a user name.
     pub(crate) anonymous: AnonymousLogin,
     /// Connections without CONNECT.
     pub(crate) half_open: AtomicU32,
+    /// Its connections, and the rate of new ones.
+    pub(crate) gate: Gate,
+    /// Where they come from.
+    pub(crate) addresses: Addresses,
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
     /// Whether connections begin with a header of the PROXY protocol.
@@ -57,6 +65,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// Counts that a limit was reached by `who`: a peer or a Client.
+    pub(crate) fn limit_reached(&self, limit: Limit, who: &dyn fmt::Display) {
+        self.reached.note(limit, who, self.broker.clock.now());
+    }
+
     /// Time from accept to CONNECT, handshakes included.
     pub(crate) fn connect_timeout(&self) -> Duration {
         Duration::from_secs(self.limits.connect_timeout_sec.into())
@@ -79,28 +92,6 @@ impl Listener {
     /// Whether something lies between the sockets of its connections and MQTT.
     pub(crate) fn has_layers(&self) -> bool {
         self.tls.is_some() || self.is_websocket || self.proxy_protocol
-    }
-}
-
-/// The place of a connection among those without CONNECT; given back when this is dropped.
-pub(crate) struct HalfOpen(Arc<Listener>);
-
-impl HalfOpen {
-    /// A place for a new connection of `listener`; `None` when all are taken.
-    fn take(listener: &Arc<Listener>) -> Option<Self> {
-        let place = Self(Arc::clone(listener));
-        // Taken first, so that two threads cannot both take the last one.
-        (listener.half_open.fetch_add(1, Ordering::Relaxed) < listener.limits.half_open).then_some(place)
-    }
-
-    pub(crate) fn listener(&self) -> &Arc<Listener> {
-        &self.0
-    }
-}
-
-impl Drop for HalfOpen {
-    fn drop(&mut self) {
-        self.0.half_open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -320,13 +311,16 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
 
 fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, is_unix: bool, peer: Peer) {
     let broker = &listener.broker;
-    let Some(half_open) = HalfOpen::take(listener) else {
-        // Closed by dropping it.
-        broker.counters.half_open_refused.add(1);
-        return;
+    let own = match Place::take(listener, peer) {
+        Ok(own) => own,
+        Err(limit) => {
+            // Closed by dropping it.
+            listener.limit_reached(limit, &peer);
+            return;
+        }
     };
     let shard = place(&broker.shards, broker.config.broker.placement);
-    if !shard.give(Arrival { stream, is_unix, accepted: Accepted { peer, half_open } }) {
+    if !shard.give(Arrival { stream, is_unix, accepted: Accepted { peer, listener: own } }) {
         shard.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -28,7 +28,7 @@ use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
-use crate::limits::{CONTROL_BYTES_MAX, OUTPUT_BYTES_MAX, WRAPPED_CHUNK_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
 use crate::recipient::Recipient;
 use crate::release::Release;
@@ -106,6 +106,11 @@ impl Link {
         }
     }
 
+    /// Bytes of messages that may wait for the socket.
+    fn output_bytes_max(&self) -> usize {
+        self.connection.listener.limits.output_bytes as usize
+    }
+
     /// Bytes that wait for the socket.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.output.len()
@@ -113,7 +118,7 @@ impl Link {
 
     /// Whether so much waits for the Client to read that nothing more must be read from it.
     pub(crate) fn is_choked(&self) -> bool {
-        self.output.len() > OUTPUT_BYTES_MAX + CONTROL_BYTES_MAX
+        self.output.len() > self.output_bytes_max() + CONTROL_BYTES_MAX
     }
 
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
@@ -347,7 +352,8 @@ impl Delivery {
             self.push(span);
         }
         let is_blocked = link.is_blocked();
-        let mut room = OUTPUT_BYTES_MAX.saturating_sub(link.waiting_bytes() + link.held.bytes());
+        let is_window_ours = !link.version.has_properties();
+        let mut room = link.output_bytes_max().saturating_sub(link.waiting_bytes() + link.held.bytes());
         let mut plain_passes = true;
         let mut goes_on = false;
         let mut last_message = None;
@@ -369,6 +375,9 @@ impl Delivery {
                         self.push(span);
                     } else {
                         turn.broker.counters.publish_dropped.add(u64::from(messages));
+                        if let Some(listener) = state.listener() {
+                            listener.limit_reached(Limit::OutputBytes, &client.client_id);
+                        }
                     }
                 }
                 Item::Tracked { piece, qos, message, retain, identifiers } => {
@@ -396,8 +405,15 @@ impl Delivery {
                                 spans.into_iter().for_each(|span| self.push(span));
                             }
                         }
+                        Offer::Queued if is_window_ours && has_room => {
+                            if let Some(listener) = state.listener() {
+                                listener.reached.count(Limit::SendWindow);
+                            }
+                        }
                         Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => {}
-                        Offer::Refused(_) => client.queue_full(turn.messages.stored_id(*message), turn),
+                        Offer::Refused(_) => {
+                            client.queue_full(state, turn.messages.stored_id(*message), turn)
+                        }
                     }
                 }
             }
@@ -425,7 +441,7 @@ impl Delivery {
             if let Item::Tracked { piece, qos, message, retain, identifiers } = item {
                 let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
                 if let Offer::Refused(_) = state.session.enqueue(*qos, piece.len(), queued) {
-                    client.queue_full(turn.messages.stored_id(*message), turn);
+                    client.queue_full(state, turn.messages.stored_id(*message), turn);
                 }
             }
         }

@@ -245,7 +245,6 @@ fn start(local: &Arc<Local>, connection: Connection) {
         turn.open.watch(&connection, first_look);
     });
     local.broker.counters.connections_opened.add(1);
-    local.broker.connections.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(Drive(connection));
 }
 
@@ -289,6 +288,7 @@ async fn tick(local: Arc<Local>) {
         Turn::with(|turn| {
             turn.tick();
             expire(turn);
+            turn.wake_rested();
             turn.routes.drop_stale(&tenants);
             turn.trim();
         });

@@ -10,8 +10,8 @@
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use lotmq_codec::{ProtocolVersion, QoS};
@@ -61,6 +61,8 @@ pub(crate) struct Turn {
     is_backed_up: bool,
     /// Connections that are not read from until the disk has caught up.
     paused: Vec<Arc<Connection>>,
+    /// Connections that are not read from until a time, because their Clients sent too much.
+    resting: Vec<(Time, Weak<Connection>)>,
     pub(crate) releases: Releases,
     pub(crate) guest_events: GuestEvents,
     delivery: Delivery,
@@ -87,6 +89,7 @@ impl Turn {
             waits_for_earlier: false,
             is_backed_up: false,
             paused: Vec::new(),
+            resting: Vec::new(),
             releases: Releases::default(),
             guest_events: GuestEvents::default(),
             delivery: Delivery::default(),
@@ -331,6 +334,21 @@ impl Turn {
             self.paused.push(Arc::clone(connection));
         }
         true
+    }
+
+    /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
+    pub(crate) fn rest(&mut self, connection: &Arc<Connection>, until: Time) {
+        self.resting.push((until, Arc::downgrade(connection)));
+    }
+
+    /// Calls those who have rested. Call with every tick.
+    pub(crate) fn wake_rested(&mut self) {
+        let now = self.now;
+        for (_, connection) in self.resting.extract_if(.., |(until, _)| *until <= now) {
+            if let Some(connection) = connection.upgrade() {
+                connection.call_owner();
+            }
+        }
     }
 
     fn hold(&mut self, ticket: Ticket) {

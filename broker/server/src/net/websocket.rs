@@ -207,6 +207,7 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::ConnectTimeout
         | CloseReason::Refused
         | CloseReason::KeepAliveTimeout
+        | CloseReason::Limit(_)
         | CloseReason::Administrative => 1008,
     }
 }

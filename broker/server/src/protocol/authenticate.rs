@@ -17,7 +17,6 @@ use super::connect::{Request, accept, refuse};
 use crate::close::CloseReason;
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
-use crate::net::listener::HalfOpen;
 use crate::net::turn::Turn;
 use crate::violation::Violation;
 
@@ -25,13 +24,11 @@ use crate::violation::Violation;
 pub(crate) struct Authenticating {
     request: Box<Request>,
     exchange: Exchange,
-    /// Nobody is known yet.
-    _half_open: HalfOpen,
 }
 
 impl Authenticating {
-    pub(super) fn new(request: Request, exchange: Exchange, half_open: HalfOpen) -> Box<Self> {
-        Box::new(Self { request: Box::new(request), exchange, _half_open: half_open })
+    pub(super) fn new(request: Request, exchange: Exchange) -> Box<Self> {
+        Box::new(Self { request: Box::new(request), exchange })
     }
 
     /// Handles a packet that is not CONNECT: only AUTH and DISCONNECT may come before CONNACK \[MQTT-3.1.2-30\].

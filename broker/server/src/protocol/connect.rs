@@ -16,15 +16,15 @@ use lotmq_store::Batch;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::{Authenticating, Authentication, Open};
+use super::{Authenticating, Authentication, Open, bounds};
 use crate::accounts;
 use crate::attach::{Attachment, ForeignSession, attach};
 use crate::broker::Broker;
 use crate::close::CloseReason;
-use crate::limits::{RECEIVE_MAXIMUM, TOPIC_ALIAS_MAXIMUM};
+use crate::config::ListenerLimits;
+use crate::limits::{ClientRate, Limit};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
-use crate::net::listener::HalfOpen;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::sys;
@@ -71,7 +71,6 @@ impl Login {
 pub(crate) fn begin(
     connection: &Arc<Connection>,
     turn: &mut Turn,
-    half_open: HalfOpen,
     header: FixedHeader,
     packet: Span,
 ) -> Result<Phase, CloseReason> {
@@ -91,9 +90,12 @@ pub(crate) fn begin(
             return Err(CloseReason::Refused);
         }
     };
-    let request = match read(turn, &connect) {
+    let request = match read(connection, turn, &connect) {
         Ok(request) => request,
         Err(refusal) => {
+            if let ConnectRefusal::Limit(limit) = refusal {
+                connection.listener.limit_reached(limit, &connection.peer());
+            }
             return Err(refuse(connection, Recipient::of(&connect), refusal.reason_code(), &refusal));
         }
     };
@@ -104,7 +106,7 @@ pub(crate) fn begin(
             let reason = ReasonCode::BadAuthenticationMethod;
             return Err(refuse(connection, request.recipient, reason, &words));
         };
-        let begun = Authenticating::new(request, exchange, half_open);
+        let begun = Authenticating::new(request, exchange);
         return begun.step(connection, turn, data.as_deref());
     }
     let login = LoginRequest {
@@ -170,6 +172,8 @@ enum ConnectRefusal {
     ClientIdEmpty,
     #[error(transparent)]
     WillTopic(#[from] WillTopicRefused),
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
 }
 
 impl ConnectRefusal {
@@ -177,11 +181,21 @@ impl ConnectRefusal {
         match self {
             Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
             Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
+            Self::Limit(limit) => limit.reason(),
         }
     }
 }
 
-fn read(turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
+/// Holds a CONNECT to the limits of its listener.
+fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Limit> {
+    bounds::user_properties(limits, connect.properties)?;
+    let Some(will) = &connect.will else { return Ok(()) };
+    bounds::topic(limits, will.topic)?;
+    bounds::user_properties(limits, will.properties)
+}
+
+fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
+    check_bounds(&connection.listener.limits, connect).map_err(ConnectRefusal::Limit)?;
     let version = connect.version;
     let properties = &connect.properties;
     let is_assigned = connect.client_id.is_empty();
@@ -294,6 +308,7 @@ pub(super) fn accept(
         has_exchanges,
         feeds_store: false,
         feeds_guests: false,
+        rate: ClientRate::of(&connection.listener.limits),
     })
 }
 
@@ -338,9 +353,9 @@ fn announce(
     use PropertyId as Id;
     use PropertyValue as Value;
     announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
-    announced.push(Id::ReceiveMaximum, Value::TwoByte(RECEIVE_MAXIMUM))?;
+    announced.push(Id::ReceiveMaximum, Value::TwoByte(connection.listener.limits.receive_maximum))?;
     announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.limits.max_packet_size))?;
-    announced.push(Id::TopicAliasMaximum, Value::TwoByte(TOPIC_ALIAS_MAXIMUM))?;
+    announced.push(Id::TopicAliasMaximum, Value::TwoByte(connection.listener.limits.topic_alias_maximum))?;
     if request.is_keep_alive_ours {
         announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;
     }

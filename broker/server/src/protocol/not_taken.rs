@@ -2,15 +2,15 @@
 
 use lotmq_codec::ReasonCode;
 
-use crate::limits::TOPIC_LEVELS_MAX;
+use crate::limits::Limit;
 
 /// Why a PUBLISH is not taken, while its connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotTaken {
     #[error("no permission to publish to this topic")]
     NotAllowed,
-    #[error("topic name has more than {TOPIC_LEVELS_MAX} levels")]
-    TooManyLevels,
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
     /// `on_full = "reject"`.
     #[error("a session that must get this message has no room for it; nobody got it")]
     NoRoom,
@@ -29,7 +29,7 @@ impl NotTaken {
     pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
             Self::NotAllowed => ReasonCode::NotAuthorized,
-            Self::TooManyLevels => ReasonCode::TopicNameInvalid,
+            Self::Limit(limit) => limit.reason(),
             Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
             Self::SettingsFixed | Self::NotStored => ReasonCode::ImplementationSpecificError,
             Self::PacketIdInUse => ReasonCode::PacketIdentifierInUse,

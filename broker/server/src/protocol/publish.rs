@@ -11,11 +11,11 @@ use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
 
-use super::{NotTaken, Open, resolve_alias};
+use super::{NotTaken, Open, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::fan_out::{FanOut, InPlace, Publication};
-use crate::limits::{RECEIVE_MAXIMUM, TOPIC_LEVELS_MAX};
+use crate::limits::Limit;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -39,6 +39,8 @@ struct Received {
     packet_id: Option<PacketId>,
     expires_at_ms: Option<u64>,
     in_place: Option<InPlace>,
+    /// Whether its User Properties keep to the listener's limits.
+    properties_within: Result<(), Limit>,
 }
 
 pub(super) fn handle(
@@ -50,9 +52,9 @@ pub(super) fn handle(
     body: Span,
 ) -> Result<(), CloseReason> {
     turn.fill_queues();
-    let received = receive(open, turn, header, packet, body)?;
+    let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
-    if let Err(reason) = check(open, topic) {
+    if let Err(reason) = check(connection, open, &received, topic) {
         turn.broker.counters.publish_refused.add(1);
         return refuse(connection, open, turn, &received, reason);
     }
@@ -85,6 +87,15 @@ pub(super) fn handle(
         received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
         return Err(CloseReason::QueueFull);
     }
+    if open.version.has_properties()
+        && received.packet_id.is_some()
+        && let Err(limit) = turn.can_retain(&open.client.tenant, &publication)
+    {
+        turn.broker.counters.publish_refused.add(1);
+        connection.listener.limit_reached(limit, &open.client.client_id);
+        decline(connection, open, turn, &received, NotTaken::Limit(limit));
+        return Ok(());
+    }
     let fan_out = turn.publish(&open.client.tenant, &publication);
     open.feeds_store = fan_out.is_durable;
     open.feeds_guests = fan_out.starts_guests;
@@ -94,16 +105,16 @@ pub(super) fn handle(
 }
 
 /// Whether a message for this topic is taken.
-fn check(open: &mut Open, topic: &str) -> Result<(), NotTaken> {
+fn check(connection: &Connection, open: &mut Open, received: &Received, topic: &str) -> Result<(), NotTaken> {
     if !is_allowed(open, topic) {
         return Err(NotTaken::NotAllowed);
     }
-    let separators = topic.bytes().filter(|byte| *byte == b'/').count();
-    if separators >= TOPIC_LEVELS_MAX { Err(NotTaken::TooManyLevels) } else { Ok(()) }
+    let within = bounds::topic(&connection.listener.limits, topic);
+    within.and(received.properties_within).map_err(NotTaken::Limit)
 }
 
-/// Does not take a message. Who has no permission hears it as the standard says; a topic that is too deep closes the connection where
-/// the Client cannot be told otherwise.
+/// Does not take a message. Who has no permission hears it as the standard says; a limit closes the connection where the Client cannot be told
+/// otherwise.
 fn refuse(
     connection: &Arc<Connection>,
     open: &Open,
@@ -112,8 +123,11 @@ fn refuse(
     reason: NotTaken,
 ) -> Result<(), CloseReason> {
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
-    if reason == NotTaken::TooManyLevels && !can_be_told {
-        return Err(Violation::TooManyLevels.into());
+    if let NotTaken::Limit(limit) = reason {
+        if !can_be_told {
+            return Err(CloseReason::Limit(limit));
+        }
+        connection.listener.limit_reached(limit, &open.client.client_id);
     }
     decline(connection, open, turn, received, reason);
     Ok(())
@@ -141,6 +155,7 @@ fn acknowledgement(qos: QoS) -> AckType {
 
 /// Decodes the packet and prepares it for being sent on as it is.
 fn receive(
+    connection: &Connection,
     open: &mut Open,
     turn: &mut Turn,
     header: FixedHeader,
@@ -164,6 +179,7 @@ fn receive(
         retain: publish.retain,
         packet_id: publish.packet_id,
         expires_at_ms,
+        properties_within: bounds::user_properties(&connection.listener.limits, publish.properties),
         in_place: is_reusable.then(|| InPlace {
             packet,
             has_properties: open.version.has_properties(),
@@ -174,7 +190,7 @@ fn receive(
     if received.in_place.is_some() {
         turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
     }
-    received.topic = resolve_alias(open, turn, topic, alias)?;
+    received.topic = resolve_alias(connection, open, turn, topic, alias)?;
     Ok(received)
 }
 
@@ -209,8 +225,9 @@ fn take_over(
     let waiting = connection.unacknowledged.load(Ordering::Relaxed);
     if received.qos == QoS::AtLeastOnce {
         // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
-        if waiting >= RECEIVE_MAXIMUM.into() && open.version.has_properties() {
-            return Err(Violation::ReceiveMaximumExceeded.into());
+        let maximum = connection.listener.limits.receive_maximum;
+        if waiting >= maximum.into() && open.version.has_properties() {
+            return Err(Violation::ReceiveMaximumExceeded { maximum }.into());
         }
         return if open.has_exchanges {
             take_over_beside_exchanges(connection, open, turn, packet_id, waiting)
@@ -224,7 +241,8 @@ fn take_over(
         session.handle_publish(received.qos, Some(packet_id))
     });
     let Some(inbound) = inbound else { return Ok(false) };
-    match inbound.map_err(|_| Violation::ReceiveMaximumExceeded)? {
+    let maximum = connection.listener.limits.receive_maximum;
+    match inbound.map_err(|_| Violation::ReceiveMaximumExceeded { maximum })? {
         InboundPublish::Deliver => {
             if open.client.is_durable() {
                 let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
@@ -258,7 +276,10 @@ fn take_over_beside_exchanges(
             Ok(false)
         }
         Some(Err(PublishRefusal::PacketIdInUse { .. })) => Err(Violation::PacketIdInUse.into()),
-        Some(Err(_)) => Err(Violation::ReceiveMaximumExceeded.into()),
+        Some(Err(_)) => {
+            let maximum = connection.listener.limits.receive_maximum;
+            Err(Violation::ReceiveMaximumExceeded { maximum }.into())
+        }
         None => Ok(false),
     }
 }

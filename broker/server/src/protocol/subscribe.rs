@@ -9,10 +9,11 @@ use lotmq_codec::{
 use lotmq_router::TopicError;
 use lotmq_store::Op;
 
-use super::Open;
+use super::{Open, bounds};
 use crate::client::Client;
 use crate::close::CloseReason;
-use crate::limits::{SUBSCRIPTIONS_PER_CLIENT, TOPIC_LEVELS_MAX};
+use crate::config::ListenerLimits;
+use crate::limits::Limit;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -47,6 +48,8 @@ pub(super) fn subscribe(
 ) -> Result<(), CloseReason> {
     let (packet_id, asked) = {
         let subscribe = Subscribe::decode(turn.arena.get(body), open.version)?;
+        bounds::user_properties(&connection.listener.limits, subscribe.properties)
+            .map_err(CloseReason::Limit)?;
         let identifier = subscribe.properties.subscription_identifier();
         let asked = subscribe.filters().map(|wanted| Asked {
             filter: wanted.filter.into(),
@@ -65,13 +68,16 @@ pub(super) fn subscribe(
     let mut granted = Granted { packet_id, codes, refusals: Vec::new(), replays: Vec::new() };
     let mut is_durable = false;
     for asked in asked {
-        let code = match grant(open, turn, &asked) {
+        let code = match grant(&connection.listener.limits, open, turn, &asked) {
             Ok(options) => {
                 is_durable |= open.client.is_durable();
                 add(open, turn, &asked, options, &mut granted);
                 ReasonCode::granted(options.qos)
             }
             Err(refusal) => {
+                if let FilterRefusal::Limit(limit) = refusal {
+                    connection.listener.limit_reached(limit, &open.client.client_id);
+                }
                 granted.refusals.push((granted.codes.len() + 1, refusal));
                 refusal.reason_code()
             }
@@ -92,33 +98,31 @@ pub(super) fn subscribe(
 enum FilterRefusal {
     #[error(transparent)]
     Invalid(#[from] TopicError),
-    #[error("topic filter has more than {TOPIC_LEVELS_MAX} levels")]
-    TooManyLevels,
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
     #[error("no permission to subscribe to this topic filter")]
     NotAllowed,
-    #[error("the session has {SUBSCRIPTIONS_PER_CLIENT} subscriptions, the most that it may have")]
-    TooManySubscriptions,
 }
 
 impl FilterRefusal {
     fn reason_code(self) -> ReasonCode {
         match self {
-            Self::Invalid(_) | Self::TooManyLevels => ReasonCode::TopicFilterInvalid,
+            Self::Invalid(_) | Self::Limit(Limit::TopicBytes | Limit::TopicLevels) => {
+                ReasonCode::TopicFilterInvalid
+            }
+            Self::Limit(limit) => limit.reason(),
             Self::NotAllowed => ReasonCode::NotAuthorized,
-            Self::TooManySubscriptions => ReasonCode::QuotaExceeded,
         }
     }
 }
 
 /// Checks one filter; one that is bad fails alone.
-fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, FilterRefusal> {
+fn grant(limits: &ListenerLimits, open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, FilterRefusal> {
     let filter = &*asked.filter;
     let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
     lotmq_router::topic_filter_valid(inner)?;
-    if inner.split('/').count() > TOPIC_LEVELS_MAX {
-        return Err(FilterRefusal::TooManyLevels);
-    }
+    bounds::topic(limits, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
     {
@@ -130,8 +134,9 @@ fn grant(open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, FilterRefus
         }
     };
     let state = open.client.state.lock();
-    if state.subscriptions.len() >= SUBSCRIPTIONS_PER_CLIENT && !state.subscriptions.contains(filter) {
-        return Err(FilterRefusal::TooManySubscriptions);
+    let is_full = state.subscriptions.len() >= limits.subscriptions as usize;
+    if is_full && !state.subscriptions.contains(filter) {
+        return Err(FilterRefusal::Limit(Limit::Subscriptions));
     }
     Ok(Options { sys_broker_only, ..asked.options })
 }
@@ -204,6 +209,8 @@ pub(super) fn unsubscribe(
 ) -> Result<(), CloseReason> {
     let (packet_id, filters) = {
         let unsubscribe = Unsubscribe::decode(turn.arena.get(body), open.version)?;
+        bounds::user_properties(&connection.listener.limits, unsubscribe.properties)
+            .map_err(CloseReason::Limit)?;
         (unsubscribe.packet_id, unsubscribe.filters().map(Box::from).collect::<Vec<Box<str>>>())
     };
     let client = &open.client;

@@ -12,7 +12,8 @@ macro_rules! limit_structs {
     };
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?;
+        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
+            => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
         /// The limits that one listener sets itself; all others are those of `[limits]`.
         #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,7 +63,8 @@ macro_rules! limit_keys {
     };
     ($place:ident at $prefix:literal: $(
         $(#[doc = $doc:literal])+
-        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?;
+        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
+            => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
         &[$( Key {
             path: concat!($prefix, ".", stringify!($name)),

@@ -1,0 +1,144 @@
+//! Limits of connections, addresses and rates, through real sockets; those of packets are in `tests/conformance/mqtt_limits.rs`.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+
+use crate::options;
+
+/// CONNECT of 3.1.1 with the identifier `ab`.
+const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab";
+
+/// How often a limit of a listener was reached.
+fn reached(broker: &Broker, limit: &str, listener: &str) -> f64 {
+    let name = format!("lotmq_limit_reached_total{{limit=\"{limit}\",listener=\"{listener}\"}}");
+    broker.metric(&name).unwrap_or_else(|| panic!("no counter {name}"))
+}
+
+/// Opens a connection that begins with these bytes and answers whether it was let in: CONNACK came.
+fn open(port: u16, bytes: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    // The broker may have closed already.
+    let _ = stream.write_all(bytes);
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).is_ok().then_some(stream)
+}
+
+#[test]
+fn connections_are_bounded_by_listener_and_in_all() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_CONNECTIONS", "4")
+        .variable("LOTMQ_LISTENER_MQTT_CONNECTIONS", "2")
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .start();
+    let mqtt = broker.address().port();
+    let endpoint = Endpoint::tcp("127.0.0.1", broker.port_of("ws")).websocket("/mqtt");
+    let over_ws = |id: &str| Client::connect_at(&endpoint, &ConnectOptions::new(id));
+    let first = open(mqtt, &id(b'1')).expect("there is room");
+    let _second = open(mqtt, &id(b'2')).expect("there is room");
+    assert!(open(mqtt, &id(b'3')).is_none(), "the listener takes two");
+    assert_eq!(reached(&broker, "connections", "mqtt"), 1.0);
+    let _others = [over_ws("w1").unwrap(), over_ws("w2").unwrap()];
+    assert!(over_ws("w3").is_err(), "the broker takes four");
+    assert_eq!(reached(&broker, "connections", "ws"), 1.0);
+    broker.log().expect("limit reached");
+    drop(first);
+    eventually("a place is free", || over_ws("w4").ok());
+}
+
+/// CONNECT with an identifier of its own.
+fn id(last: u8) -> Vec<u8> {
+    let mut connect = CONNECT.to_vec();
+    *connect.last_mut().unwrap() = last;
+    connect
+}
+
+#[test]
+fn new_connections_per_second_are_bounded() {
+    let broker = options().variable("LOTMQ_LIMITS_CONNECTIONS_PER_SEC", "1").start();
+    let port = broker.address().port();
+    let let_in = (0..20).filter(|number| open(port, &id(b'a' + number)).is_some()).count();
+    assert!((1..20).contains(&let_in), "{let_in}: one at once, then one each second");
+    let refused = f64::from(u32::try_from(20 - let_in).unwrap());
+    assert_eq!(reached(&broker, "connections_per_sec", "mqtt"), refused);
+    // The log has a line a second at most.
+    let lines = broker.log().text().lines().filter(|line| line.contains("limit reached")).count();
+    assert!(lines <= let_in + 1, "{lines} lines");
+    eventually("the rate is kept again", || open(port, &id(b'z')));
+}
+
+fn from(address: &str, last: u8) -> Vec<u8> {
+    let family = if address.contains(':') { "TCP6" } else { "TCP4" };
+    let own = if address.contains(':') { "::1" } else { "10.0.0.2" };
+    [format!("PROXY {family} {address} {own} 4711 1883\r\n").into_bytes(), id(last)].concat()
+}
+
+#[test]
+fn one_address_has_so_many_connections() {
+    let broker = options()
+        .variable("LOTMQ_ANONYMOUS", "true")
+        .variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true")
+        .variable("LOTMQ_LIMITS_CONNECTIONS_PER_ADDRESS", "2")
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_WS_CONNECTIONS_PER_ADDRESS", "0")
+        .variable("LOTMQ_LISTENER_WS_CONNECTIONS_PER_SEC_PER_ADDRESS", "1")
+        .start();
+    let port = broker.address().port();
+    let first = open(port, &from("192.0.2.7", b'1')).expect("there is room");
+    let _second = open(port, &from("192.0.2.7", b'2')).expect("there is room");
+    assert!(open(port, &from("192.0.2.7", b'3')).is_none(), "the address has two");
+    let _other = open(port, &from("192.0.2.8", b'4')).expect("another address");
+    // Of IPv6 the first 64 bits count.
+    let _six = open(port, &from("2001:db8:1:2::1", b'5')).expect("there is room");
+    let _six = open(port, &from("2001:db8:1:2:9::2", b'6')).expect("there is room");
+    assert!(open(port, &from("2001:db8:1:2:ffff::3", b'7')).is_none(), "the network has two");
+    let _six = open(port, &from("2001:db8:1:3::1", b'8')).expect("another network");
+    broker.wait_for_metric(
+        "lotmq_limit_reached_total{limit=\"connections_per_address\",listener=\"mqtt\"}",
+        2.0,
+    );
+    drop(first);
+    eventually("the place is free again", || open(port, &from("192.0.2.7", b'9')));
+    // Without a proxy it is the address of the socket.
+    let endpoint = Endpoint::tcp("127.0.0.1", broker.port_of("ws")).websocket("/mqtt");
+    let over_ws = || Client::connect_at(&endpoint, &ConnectOptions::new("")).ok();
+    let let_in = (0..10).filter(|_| over_ws().is_some()).count();
+    assert!((1..10).contains(&let_in), "{let_in}");
+    assert!(reached(&broker, "connections_per_sec_per_address", "ws") >= 1.0);
+}
+
+#[test]
+fn who_sends_too_fast_rests_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("mqtt.sock");
+    let broker = options()
+        .variable("LOTMQ_LISTENER_MQTT_MESSAGES_PER_SEC", "100")
+        .variable("LOTMQ_LISTENER_UNIX_PATH", socket.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_UNIX_BYTES_PER_SEC", "1000")
+        .start();
+    let mut subscriber = broker.client("subscriber");
+    subscriber.subscribe_to("t", QoS::AtMostOnce).unwrap();
+    // It rests for longer than its Keep Alive lets it be silent.
+    let mut fast = broker.connect(&ConnectOptions { keep_alive: 1, ..ConnectOptions::new("fast") });
+    for number in 0..300 {
+        fast.send_publish(&Publication::new("t", number.to_string())).unwrap();
+    }
+    let numbers: Vec<String> =
+        (0..300).map(|_| subscriber.receive(WAIT_MAX).unwrap().expect("nothing is lost").text()).collect();
+    assert!(numbers.iter().enumerate().all(|(at, text)| *text == at.to_string()));
+    fast.ping().unwrap();
+    assert!(reached(&broker, "messages_per_sec", "mqtt") >= 1.0);
+    assert_eq!(reached(&broker, "bytes_per_sec", "mqtt"), 0.0);
+    // The other listener bounds bytes, of all packets.
+    let mut heavy = Client::connect_at(&Endpoint::unix(&socket), &ConnectOptions::new("heavy")).unwrap();
+    heavy.publish(&Publication::new("t", vec![b'x'; 2500]).qos(QoS::AtLeastOnce)).unwrap();
+    heavy.ping().unwrap();
+    assert_eq!(subscriber.receive(WAIT_MAX).unwrap().unwrap().payload.len(), 2500);
+    assert!(reached(&broker, "bytes_per_sec", "unix") >= 1.0);
+    assert_eq!(reached(&broker, "messages_per_sec", "unix"), 0.0);
+}

@@ -1,0 +1,180 @@
+//! `docs/limits.md`: limits that can be set, from the server's table, and bounds that cannot, from the `limits.rs` of every crate.
+
+use std::fmt::Write as _;
+
+use lotmq_server::config::KEYS;
+
+use crate::{assert_none, root};
+
+/// Crates with bounds, and what each is about.
+const CRATES: [(&str, &str); 11] = [
+    ("broker/server", "Connections, commands, modules"),
+    ("broker/session", "A session's flows"),
+    ("broker/router", "Topics and subscriptions"),
+    ("broker/codec", "The wire format"),
+    ("broker/websocket", "WebSocket"),
+    ("broker/store", "The store"),
+    ("broker/auth", "Users and logins"),
+    ("broker/definitions", "What is deployed"),
+    ("broker/host", "Guests"),
+    ("broker/client", "Our own client"),
+    ("lot-to-wasm", "LoT programs"),
+];
+
+/// What the comment on the default of a setting begins with.
+const DEFAULT_OF: &str = "Default of `";
+
+const PREFACE: &str = include_str!("limits.md");
+
+/// A bound that cannot be set.
+struct Bound {
+    name: String,
+    value: String,
+    doc: String,
+}
+
+/// The whole page.
+pub(crate) fn page() -> String {
+    let mut page = PREFACE.replace("{settings}", lotmq_server::limits_markdown().trim_end());
+    for (folder, title) in CRATES {
+        let _ = write!(page, "\n### {title}\n\n| bound | value | |\n|---|---|---|\n");
+        for Bound { name, value, doc } in bounds(folder) {
+            if !doc.starts_with(DEFAULT_OF) {
+                let _ = writeln!(page, "| `{name}` | {value} | {doc} |");
+            }
+        }
+    }
+    page
+}
+
+fn bounds(folder: &str) -> Vec<Bound> {
+    constants(&std::fs::read_to_string(root().join(folder).join("src/limits.rs")).unwrap())
+}
+
+/// Every constant with what stands above it.
+fn constants(text: &str) -> Vec<Bound> {
+    let mut found = Vec::new();
+    let mut doc = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(comment) = line.strip_prefix("///") {
+            doc.push(comment.trim().to_owned());
+        } else if let Some((_, rest)) = line
+            .split_once("const ")
+            .filter(|(before, rest)| before.starts_with("pub") && !rest.starts_with("fn "))
+        {
+            let mut rest = rest.to_owned();
+            while !rest.ends_with(';') {
+                rest.push_str(lines.next().unwrap());
+            }
+            let (name, rest) = rest.split_once(':').unwrap();
+            let (_, value) = rest.split_once(" = ").unwrap();
+            let value = shown(value.trim_end_matches(';').trim(), name);
+            found.push(Bound {
+                name: name.to_owned(),
+                value,
+                doc: plain(&std::mem::take(&mut doc).join(" ")),
+            });
+        } else {
+            doc.clear();
+        }
+    }
+    found
+}
+
+/// A value as people write it.
+fn shown(value: &str, name: &str) -> String {
+    let raw = value;
+    let value = value.replace('_', " ");
+    let shifted = value.split_once(" << ").and_then(|(base, shift)| Some((base, shift.parse::<u32>().ok()?)));
+    if let Some((base, shift)) = shifted {
+        return in_bytes(base.parse::<u64>().unwrap() << shift, name);
+    }
+    for (call, unit) in
+        [("Duration::from secs(", "s"), ("Duration::from millis(", "ms"), ("Duration::from micros(", "µs")]
+    {
+        let argument = value.split_once(call).map(|(_, rest)| rest.trim_end_matches(')'));
+        if let Some(number) =
+            argument.filter(|argument| argument.bytes().all(|byte| b" 0123456789".contains(&byte)))
+        {
+            return format!("{number} {unit}");
+        }
+    }
+    let factors: Option<Vec<u64>> = value.split(" * ").map(|factor| factor.parse().ok()).collect();
+    match factors.as_deref() {
+        Some([only]) => only.to_string(),
+        Some(factors) => in_bytes(factors.iter().product(), name),
+        // More than a number: as it stands in the code.
+        None if value.contains(|c: char| !c.is_ascii_digit() && c != ' ') => format!("`{raw}`"),
+        None => value,
+    }
+}
+
+/// A number, with the unit where it is one of bytes.
+fn in_bytes(number: u64, name: &str) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(size, _)| number.is_multiple_of(*size)) {
+        Some((size, unit)) if name.contains("BYTES") => format!("{} {unit}", number / size),
+        _ => number.to_string(),
+    }
+}
+
+/// A comment as plain Markdown: without links to code, on one line.
+fn plain(doc: &str) -> String {
+    let doc = doc.replace("](crate::", "]\0(").replace("  ", " ");
+    let without_targets = doc.split('\0').enumerate().map(|(at, part)| match part.split_once(')') {
+        Some((_, rest)) if at > 0 => rest.to_owned(),
+        _ => part.to_owned(),
+    });
+    without_targets
+        .collect::<String>()
+        .replace("[`", "`")
+        .replace("`]", "`")
+        .replace("\\[", "[")
+        .replace("\\]", "]")
+        .replace('|', "\\|")
+}
+
+#[test]
+fn every_limit_that_can_be_set_is_in_the_page() {
+    let page = page();
+    let is_limit = |path: &str| path.starts_with("limits.");
+    let limits = KEYS.iter().filter(|key| is_limit(key.path) || key.is_inherited);
+    let names = limits.filter_map(|key| Some((key.path, key.path.rsplit_once('.')?.1)));
+    let missing: Vec<String> = names
+        .filter(|(_, name)| !page.contains(&format!("`{name}`")))
+        .map(|(path, _)| format!("{path} is not in docs/limits.md"))
+        .collect();
+    assert_none(&missing);
+}
+
+#[test]
+fn every_default_names_its_setting_and_every_bound_says_what_it_is() {
+    let mut findings = Vec::new();
+    for (folder, _) in CRATES {
+        for Bound { name, doc, .. } in bounds(folder) {
+            if doc.is_empty() {
+                findings.push(format!("{folder}: {name} says nothing"));
+            }
+            let setting = doc.strip_prefix(DEFAULT_OF).and_then(|rest| rest.split_once('`'));
+            if let Some((setting, _)) = setting
+                && folder == "broker/server"
+                && !KEYS.iter().any(|key| key.path == format!("limits.{setting}"))
+            {
+                findings.push(format!("{folder}: {name} is the default of no setting"));
+            }
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn values_are_read() {
+    let text = "/// One.\npub(crate) const A_BYTES: usize = 64 << 10;\n\n/// Two\n/// lines.\npub const B: u32 =\n    1_000;\n";
+    let read: Vec<(String, String, String)> =
+        constants(text).into_iter().map(|bound| (bound.name, bound.value, bound.doc)).collect();
+    let row = |name: &str, value: &str, doc: &str| (name.to_owned(), value.to_owned(), doc.to_owned());
+    assert_eq!(read, [row("A_BYTES", "64 KiB", "One."), row("B", "1 000", "Two lines.")]);
+    assert_eq!(shown("std::time::Duration::from_millis(4)", "T"), "4 ms");
+    assert_eq!(shown("1 << 20", "MESSAGES"), "1048576");
+}
