@@ -4,7 +4,6 @@ pub(crate) mod admission;
 pub(crate) mod arena;
 pub(crate) mod certificates;
 pub(crate) mod connection;
-pub(crate) mod defer_accept;
 pub(crate) mod held;
 pub(crate) mod layers;
 pub(crate) mod listener;

@@ -31,7 +31,6 @@ use crate::logins::Logins;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
-use crate::net::defer_accept::defer_accept;
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
@@ -198,13 +197,7 @@ impl Server {
 
     fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, refused: &mut Vec<String>) {
         let network = plan.addresses.iter().map(|&address| {
-            let opened = listener::bind(address).and_then(|socket| {
-                // Where something lies between the socket and MQTT, it has a time of its own from accept on.
-                if !listener.has_layers() {
-                    defer_accept(&socket)?;
-                }
-                Ok(ListeningSocket::Tcp(socket))
-            });
+            let opened = listener::bind(address).map(ListeningSocket::Tcp);
             opened.map_err(|error| listener::refusal(address, &error))
         });
         let unix = plan.unix.iter().map(|unix| {
