@@ -16,7 +16,7 @@ pub(crate) enum Fault {
 const LOST_EVERY: u64 = 500;
 
 impl Fault {
-    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`] looks at.
+    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`] and [`spoil`] look at.
     ///
     /// # Panics
     /// With any other text: a test that misspells it would prove nothing.
@@ -25,6 +25,7 @@ impl Fault {
         match text.as_str() {
             "early-report" => Some(Self::EarlyReport),
             "lost-batch" => Some(Self::LostBatch),
+            SPOIL => None,
             place if place.starts_with(KILL_AT) => None,
             other => panic!("LOTMQ_STORE_FAULT: no fault is called {other}"),
         }
@@ -40,6 +41,17 @@ pub(crate) fn reached(place: &str) {
     if fault.strip_prefix(KILL_AT) == Some(place) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
+}
+
+/// The fault of a restored store that cannot be opened.
+const SPOIL: &str = "spoil-restored";
+
+/// Cuts the file off when `LOTMQ_STORE_FAULT` wants it.
+pub(crate) fn spoil(path: &std::path::Path) -> std::io::Result<()> {
+    if std::env::var("LOTMQ_STORE_FAULT").is_ok_and(|fault| fault == SPOIL) {
+        std::fs::OpenOptions::new().write(true).open(path)?.set_len(1000)?;
+    }
+    Ok(())
 }
 
 /// The batches that are written.

@@ -114,13 +114,20 @@ impl Staged {
         reached("linked");
         std::fs::rename(self.file(STAGED_FILE), &current)?;
         reached("renamed");
+        #[cfg(feature = "fault-points")]
+        crate::fault::spoil(&current)?;
         directory::sync(&self.directory)?;
         Ok(Installed { directory: self.directory.clone() })
     }
 
     fn keep_other_parts(&self) -> Result<(), ImportError> {
         load::contained(|| {
-            let (from, to) = (open(&self.file(DATABASE_FILE))?, open(&self.file(STAGED_FILE))?);
+            let (current, staged) = (self.file(DATABASE_FILE), self.file(STAGED_FILE));
+            for path in [&current, &staged] {
+                // Opening would make one that is not there.
+                std::fs::metadata(path).map_err(LoadError::Io)?;
+            }
+            let (from, to) = (open(&current)?, open(&staged)?);
             let reading = from.begin_read().map_err(from_redb)?;
             for info in TABLES.iter().filter(|info| self.keeps(info.backup)) {
                 export::copy(&reading, &to, info.name)

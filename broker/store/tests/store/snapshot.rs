@@ -245,3 +245,67 @@ fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_giv
     let (_target, _copy, recovered) = opened(&stream);
     assert!(queue(&recovered, session).len() >= 200);
 }
+
+/// Peak memory of this process in bytes.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
+}
+
+/// `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store export_beside -- --nocapture` says what it costs.
+#[test]
+fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_store() {
+    let messages: u64 = std::env::var("LOTMQ_SNAPSHOT_MESSAGES").map_or(5_000, |text| text.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let session = put_session(&store, 0, "c");
+    let put = |count: u64| {
+        let mut last = None;
+        for _ in 0..count {
+            while store.is_congested() {
+                std::thread::yield_now();
+            }
+            last = Some(step(&store, session).unwrap());
+        }
+        store.wait(last.unwrap()).unwrap();
+    };
+    put(messages);
+    let (is_over, appended) = (AtomicBool::new(false), AtomicU64::new(0));
+    let start = std::time::Instant::now();
+    let rounds = messages / 1000;
+    for _ in 0..rounds {
+        put(100);
+    }
+    let alone = (rounds * 100) as f64 / start.elapsed().as_secs_f64();
+    let before = peak_bytes();
+    let target = tempfile::tempdir().unwrap();
+    let path = target.path().join("stream");
+    let (took, rate, sizes) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                put(100);
+                appended.fetch_add(100, SeqCst);
+            }
+        });
+        let start = std::time::Instant::now();
+        let mut file = io::BufWriter::new(std::fs::File::create(&path).unwrap());
+        let sizes = store.snapshot().unwrap().export(ALL, &mut file).unwrap();
+        let took = start.elapsed();
+        let rate = appended.load(SeqCst) as f64 / took.as_secs_f64();
+        is_over.store(true, SeqCst);
+        (took, rate, sizes)
+    });
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    println!(
+        "{messages} messages, {bytes} bytes in {took:?}; {alone:.0} messages/s written without, {rate:.0} beside it; \
+         peak memory {} KiB more",
+        (peak_bytes() - before) / 1024
+    );
+    assert!(sizes.iter().any(|size| size.name == "log" && size.bytes > messages * 300));
+    if messages < 100_000 {
+        let stream = std::fs::read(&path).unwrap();
+        let (_target, _copy, recovered) = opened(&stream);
+        assert!(check(&recovered, session) >= messages);
+    }
+}
