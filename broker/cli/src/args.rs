@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::backup::BackupArgs;
 use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::cmd::CmdArgs;
@@ -9,6 +10,7 @@ use crate::compile::CompileArgs;
 use crate::config_show::ConfigArgs;
 use crate::demo::DemoArgs;
 use crate::publish::PubArgs;
+use crate::restore::RestoreArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
 use crate::store::StoreArgs;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Config(ConfigArgs),
     Store(StoreArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
 }
 
 #[cfg(test)]

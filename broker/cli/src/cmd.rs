@@ -17,8 +17,8 @@ use crate::exit::Exit;
 use crate::output;
 use crate::publish::seconds;
 
-const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
-const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
+pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
+pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
 /// Send a command to the broker and show its reply.
 ///
@@ -113,7 +113,7 @@ impl LongOptions {
 pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
     let command = args.command()?;
     anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
-    let mut client = args.connect()?;
+    let mut client = connect_as_root(&args.connect)?;
     if is_silent(&command) {
         client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
         client.disconnect()?;
@@ -147,17 +147,18 @@ impl CmdArgs {
         }
         Ok(command)
     }
+}
 
-    fn connect(&self) -> anyhow::Result<Client> {
-        let mut connect = self.connect.clone();
-        let url_user = connect.url.as_ref().and_then(|url| url.user.as_ref());
-        if connect.username.is_none() && url_user.is_none() {
-            connect.username = Some("root".to_owned());
-            let known = std::env::var("LOTMQ_ROOT_PASSWORD").unwrap_or_else(|_| "coreflux".to_owned());
-            connect.password.get_or_insert(known);
-        }
-        connect.connect(&SessionArgs::default())
+/// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker.
+pub(crate) fn connect_as_root(connect: &ConnectArgs) -> anyhow::Result<Client> {
+    let mut connect = connect.clone();
+    let url_user = connect.url.as_ref().and_then(|url| url.user.as_ref());
+    if connect.username.is_none() && url_user.is_none() {
+        connect.username = Some("root".to_owned());
+        let known = std::env::var("LOTMQ_ROOT_PASSWORD").unwrap_or_else(|_| "coreflux".to_owned());
+        connect.password.get_or_insert(known);
     }
+    connect.connect(&SessionArgs::default())
 }
 
 fn read_text(path: &PathBuf) -> anyhow::Result<String> {

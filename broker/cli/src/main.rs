@@ -3,6 +3,7 @@
 //! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a command line.
 
 mod args;
+mod backup;
 mod bench;
 mod check;
 mod cmd;
@@ -14,6 +15,7 @@ mod exit;
 mod log;
 mod output;
 mod publish;
+mod restore;
 mod run;
 mod serve;
 mod store;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::Config(args) => config_show::config(&args),
         Command::Store(args) => store::store(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => restore::restore(&args),
     };
     match outcome {
         Ok(exit) => exit.into(),

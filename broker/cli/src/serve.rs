@@ -60,7 +60,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
     }
     output::line("ready")?;
-    server.wait(signals);
+    server.wait(signals)?;
     Ok(Exit::Success)
 }
 

@@ -1,17 +1,21 @@
 //! `lotmq store`: looks after the data directory of a broker that is stopped.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
+use lotmq_server::backup::Archive;
 use lotmq_store::{BackupClass, Store, TableSize};
 
 use crate::config_show::PlaceArgs;
 use crate::exit::Exit;
 use crate::output;
+
+/// What the files of backups begin with.
+const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Look after what a stopped broker has stored.
 ///
@@ -32,7 +36,7 @@ enum StoreCommand {
     Compact(Place),
     /// Write everything to one file; the key of the secrets, secret.key, is not in it
     Export(ExportArgs),
-    /// Make a store of an exported file; the data directory must hold none
+    /// Make a store of an exported file or of a backup; the data directory must hold none
     Import(ImportArgs),
 }
 
@@ -56,7 +60,7 @@ struct ExportArgs {
 
 #[derive(Args, Debug)]
 struct ImportArgs {
-    /// File to read; `-` is standard input
+    /// File to read; `-` is standard input, for exports only
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -151,7 +155,10 @@ fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
 }
 
 /// Makes a file for its owner only, as it holds what the store does. A half one must not be taken for a whole one and is removed.
-fn export_to<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn export_to<T>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = created.with_context(|| format!("cannot make {}", path.display()))?;
     let written = write(&mut BufWriter::new(&file)).and_then(|written| {
@@ -167,13 +174,23 @@ fn export_to<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Resul
 
 fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     let directory = directory(&args.place)?;
-    let mut input: Box<dyn Read> = if args.file.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
+    let sizes = if args.file.as_os_str() == "-" {
+        Store::import(&directory, &mut io::stdin().lock())?
     } else {
-        let opened = File::open(&args.file);
-        Box::new(BufReader::new(opened.with_context(|| format!("cannot read {}", args.file.display()))?))
+        import_file(&directory, &args.file)?
     };
-    let sizes = Store::import(&directory, &mut *input)?;
     output::line(tables(&sizes).trim_end())?;
     Ok(Exit::Success)
+}
+
+fn import_file(directory: &Path, path: &Path) -> anyhow::Result<Vec<TableSize>> {
+    let cannot_read = || format!("cannot read {}", path.display());
+    let mut file = BufReader::new(File::open(path).with_context(cannot_read)?);
+    if !file.fill_buf().with_context(cannot_read)?.starts_with(ZIP) {
+        return Ok(Store::import(directory, &mut file)?);
+    }
+    let free = lotmq_store::free_bytes(directory).unwrap_or(u64::MAX);
+    let mut backup = Archive::open(file, free)?;
+    output::note(&format!("backup `{}` of {}", backup.manifest.name, backup.manifest.created_utc));
+    Ok(Store::import(directory, &mut backup.store()?)?)
 }

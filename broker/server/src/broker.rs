@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
 
 use crate::absences::Absences;
+use crate::backup::Backups;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Commands;
@@ -48,6 +49,7 @@ pub(crate) struct Broker {
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     pub(crate) commands: Commands,
+    pub(crate) backups: Backups,
     pub(crate) sys: Sys,
     /// Certificates of the listeners with TLS.
     pub(crate) certificates: Certificates,

@@ -267,6 +267,14 @@ impl Client {
         reached.note(limit, &self.client_id, broker.clock.now());
     }
 
+    /// Whether the Client has taken all that it was sent but for fewer than `unacknowledged` messages; `None` while it is away.
+    pub(crate) fn takes_more(&self, unacknowledged: usize) -> Option<bool> {
+        let state = self.state.lock();
+        let link = state.link.as_ref()?;
+        let counts = state.session.counts();
+        Some(link.waiting_bytes() == 0 && counts.queued == 0 && counts.inflight < unacknowledged)
+    }
+
     /// Sends what waits in the session, as far as there is room.
     pub(crate) fn send_waiting(self: &Arc<Self>, turn: &mut Turn) {
         turn.entry(self).items.drain();

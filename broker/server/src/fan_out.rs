@@ -135,6 +135,22 @@ impl Turn {
         self.relieve();
     }
 
+    /// Gives a message of the `$SYS` tree to one Client alone. False when it is not subscribed to it.
+    pub(crate) fn publish_to_client(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        client: &Arc<Client>,
+    ) -> bool {
+        self.call_flusher();
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
+        let is_sent = target.is_some_and(|target| FanOutOf::new(publication, true).send(self, target));
+        self.routes.put_back(tenant, route);
+        self.relieve();
+        is_sent
+    }
+
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.

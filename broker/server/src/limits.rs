@@ -246,6 +246,33 @@ pub(crate) const REQUEST_ID_CHARS_MAX: usize = 128;
 /// Characters of an unknown verb that a reply repeats.
 pub(crate) const VERB_SHOWN_CHARS_MAX: usize = 64;
 
+/// Bytes of the zip in one chunk of a backup: with base64 and its frame it stays below 1 MiB. Commands reference §12.3.
+pub(crate) const BACKUP_CHUNK_BYTES_MAX: usize = 512 << 10;
+
+/// Least bytes of the zip in one chunk; a Client whose largest packet has no room for them gets no backup.
+pub(crate) const BACKUP_CHUNK_BYTES_MIN: usize = 1 << 10;
+
+/// How long the Client that gets a backup may take nothing of it.
+pub(crate) const BACKUP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Free space that a backup leaves on the disk, so that it is not the backup that stops the store.
+pub(crate) const BACKUP_FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// Name of a backup, in bytes: a level of a topic, and mostly the name of a file.
+pub(crate) const BACKUP_NAME_BYTES_MAX: usize = 64;
+
+/// Files in the zip of a backup; there are three.
+pub(crate) const BACKUP_MEMBERS_MAX: usize = 16;
+
+/// Bytes of the manifest of a backup; it has about 2 KiB.
+pub(crate) const BACKUP_DOCUMENT_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes that a backup in a command may unpack to. One that fits a packet has 12 MiB, and stores shrink to a tenth.
+pub(crate) const RESTORE_UNPACKED_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of a store's file for each byte of its stream, at most.
+pub(crate) const RESTORE_DISK_FACTOR: u64 = 3;
+
 /// Bytes of a reply to a command: what the smallest default packet limit of Clients takes.
 pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
 

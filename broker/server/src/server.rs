@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::absences::Absences;
 use crate::admin::{self, Admin};
+use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
@@ -35,10 +36,14 @@ use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
+use crate::restart::Former;
 use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
+
+/// Name of the listener of the health port.
+const HEALTH: &str = "health";
 
 /// How long a stop waits for commands that are under way.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
@@ -105,14 +110,19 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_after(config, Former::default())
+    }
+
+    /// As [`Server::start`], for a broker that has run in this process before.
+    pub(crate) fn start_after(config: &Config, former: Former) -> Result<Self, StartError> {
         let commits = Arc::new(Commits::default());
         let listeners = Arc::new(OnceLock::new());
         let (store, recovered) = Store::open(store_options(config), on_commit(&commits, &listeners))?;
         let (shards, seats) = shard::prepare(std::thread::available_parallelism().map_or(1, usize::from));
-        let (broker, recovered) = assemble(config, store, commits, shards, recovered)?;
+        let (broker, recovered) = assemble(config, store, commits, shards, recovered, former.report.clone())?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker));
-        Self::run(config, broker, recovered, seats)
+        Self::run(config, broker, recovered, seats, &former)
     }
 
     fn run(
@@ -120,6 +130,7 @@ impl Server {
         broker: Arc<Broker>,
         recovered: Recovered,
         seats: Seats,
+        former: &Former,
     ) -> Result<Self, StartError> {
         let tenants = broker.tenants.all();
         recover::sessions(&broker, recovered.sessions);
@@ -135,7 +146,7 @@ impl Server {
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
         let mut server = Self { broker, threads, housekeeper, workers, admin: None, addresses: Vec::new() };
-        match server.listen(config) {
+        match server.listen(config, former) {
             Ok(()) => Ok(server),
             Err(error) => {
                 server.stop();
@@ -144,11 +155,11 @@ impl Server {
         }
     }
 
-    fn listen(&mut self, config: &Config) -> Result<(), StartError> {
+    fn listen(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let mut refused = Vec::new();
         for plan in config.listeners() {
             match self.listener(config, &plan) {
-                Ok(listener) => self.open(&Arc::new(listener), &plan, &mut refused),
+                Ok(listener) => self.open(&Arc::new(listener), &plan, former, &mut refused),
                 Err(reason) => {
                     error!(listener = plan.name, %reason, "listener not opened");
                     refused.push(reason.to_string());
@@ -158,7 +169,7 @@ impl Server {
         if self.addresses.is_empty() {
             return Err(StartError::NoListener(refused.join("; ")));
         }
-        self.serve_health(config)
+        self.serve_health(config, former)
     }
 
     /// What the connections of a listener will have in common.
@@ -195,8 +206,15 @@ impl Server {
         })
     }
 
-    fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, refused: &mut Vec<String>) {
+    fn open(
+        &mut self,
+        listener: &Arc<Listener>,
+        plan: &ListenerPlan,
+        former: &Former,
+        refused: &mut Vec<String>,
+    ) {
         let network = plan.addresses.iter().map(|&address| {
+            let address = former.address(plan.name, address);
             let opened = listener::bind(address).map(ListeningSocket::Tcp);
             opened.map_err(|error| listener::refusal(address, &error))
         });
@@ -221,17 +239,17 @@ impl Server {
     }
 
     /// Opens the health port, after the listeners: it says that they are open. Where it cannot be opened the broker works without it.
-    fn serve_health(&mut self, config: &Config) -> Result<(), StartError> {
+    fn serve_health(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let mut sockets = Vec::new();
         for address in config.health_addresses() {
-            match admin::bind(address) {
+            match admin::bind(former.address(HEALTH, address)) {
                 Ok((address, socket)) => {
-                    self.addresses.push(("health", ListenAddress::Network(address)));
+                    self.addresses.push((HEALTH, ListenAddress::Network(address)));
                     sockets.push(socket);
                 }
                 Err(reason) => {
                     let reason = listener::refusal(address, &reason);
-                    error!(listener = "health", %address, reason, "listener not opened");
+                    error!(listener = HEALTH, %address, reason, "listener not opened");
                 }
             }
         }
@@ -246,10 +264,19 @@ impl Server {
         &self.addresses
     }
 
-    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile has changed certificates read again.
-    pub fn wait(self, signals: Signals) {
-        signals.wait(|| self.reread_certificates());
+    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile has changed certificates read again; a backup that is
+    /// to be restored has the broker started anew.
+    ///
+    /// # Errors
+    /// [`StartError`] when it starts neither on the restored store nor on the former one.
+    pub fn wait(mut self, mut signals: Signals) -> Result<(), StartError> {
+        while signals.wait(&self) == Awaited::Restart {
+            if let Some(staged) = self.broker.backups.take() {
+                self = self.restart_on(staged)?;
+            }
+        }
         self.stop();
+        Ok(())
     }
 
     /// Has the files of certificates read again, if they have changed.
@@ -317,6 +344,7 @@ fn assemble(
     commits: Arc<Commits>,
     shards: Vec<Arc<Shard>>,
     mut recovered: Recovered,
+    report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
     let is_durable = config.store.durability != config::Durability::None;
     let engine = Engine::new(&EngineOptions {
@@ -347,6 +375,7 @@ fn assemble(
         executor: Mutex::new(None),
         gate: Gate::default(),
         commands: Commands::default(),
+        backups: Backups::new(report),
         sys: Sys::default(),
         certificates: Certificates::default(),
         config: config.clone(),
@@ -375,6 +404,13 @@ fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     }
 }
 
+/// What a broker has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    End,
+    Restart,
+}
+
 /// The signals that a service manager sends, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
 pub struct Signals {
     runtime: tokio::runtime::Runtime,
@@ -398,17 +434,18 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hang_up })
     }
 
-    /// Waits for SIGTERM or SIGINT; does `hung_up` for each SIGHUP meanwhile.
-    fn wait(mut self, hung_up: impl Fn()) {
+    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; looks after each SIGHUP meanwhile.
+    fn wait(&mut self, server: &Server) -> Awaited {
         self.runtime.block_on(async {
             loop {
                 tokio::select! {
                     // All of them only listen: none loses anything when another one wins.
-                    _ = self.terminate.recv() => return,
-                    _ = self.interrupt.recv() => return,
-                    _ = self.hang_up.recv() => hung_up(),
+                    _ = self.terminate.recv() => return Awaited::End,
+                    _ = self.interrupt.recv() => return Awaited::End,
+                    () = server.broker.backups.asked() => return Awaited::Restart,
+                    _ = self.hang_up.recv() => server.reread_certificates(),
                 }
             }
-        });
+        })
     }
 }

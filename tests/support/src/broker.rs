@@ -297,6 +297,11 @@ impl Broker {
         self.process.child.wait().unwrap();
     }
 
+    /// Waits for its end, which something else brings about.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
+
     /// Tells it to stop as a service manager does, and waits for its end.
     pub fn stop(&mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.process.child);

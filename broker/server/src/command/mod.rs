@@ -6,6 +6,7 @@
 mod action_trace;
 mod actions;
 mod add_entity;
+mod backup;
 mod diagnose;
 mod environment;
 mod fuzz;
@@ -82,6 +83,8 @@ static VERBS: &[&Verb] = &[
     &secrets::REMOVE,
     &secrets::LIST,
     &list_clients::LIST,
+    &backup::BACKUP,
+    &backup::RESTORE,
     &update_data::UPDATE,
     &help::HELP,
 ];
@@ -137,8 +140,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "listTraceLogs",
     "removeTraceLog",
     "removeAllTraceLogs",
-    "backup",
-    "restoreBackup",
     "install",
     "I",
     "uninstall",

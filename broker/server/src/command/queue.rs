@@ -102,6 +102,11 @@ impl Commands {
         self.state.lock().waiting
     }
 
+    /// Whether the threads are to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.lock().is_stopping
+    }
+
     /// Lets the threads end after the commands that run now.
     pub(crate) fn stop(&self) {
         self.state.lock().is_stopping = true;

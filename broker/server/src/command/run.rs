@@ -52,6 +52,8 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         body: text.body,
         entity: None,
         changed_topics: Vec::new(),
+        queue: job.queue,
+        restarts: false,
         users_changed: false,
     };
     let outcome = execute(&mut call);
@@ -77,6 +79,9 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     send(job, &call.changed_topics, answer);
     if call.users_changed {
         broker.sys.users_changed();
+    }
+    if call.restarts {
+        broker.backups.restart();
     }
 }
 

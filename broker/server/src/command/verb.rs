@@ -29,6 +29,8 @@ pub(crate) struct Verb {
 pub(crate) enum Permission {
     /// Everybody who may give commands.
     CommandCall,
+    /// `root` alone.
+    Root,
     /// Holders of the scope.
     Scope(Scope),
     /// Holders of the scope and, in cases that the verb decides, others.
@@ -40,6 +42,7 @@ impl Permission {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CommandCall => "-",
+            Self::Root => "root",
             Self::Scope(scope) | Self::ScopeOrOwn(scope) => scope.name(),
         }
     }
@@ -48,6 +51,7 @@ impl Permission {
     pub(crate) fn admits(self, tenant: &Tenant, identity: &Identity) -> bool {
         match self {
             Self::CommandCall | Self::ScopeOrOwn(_) => true,
+            Self::Root => identity.is_root(),
             Self::Scope(scope) => {
                 tenant.permissions.decide(&Question::operation(identity, scope)).is_allowed()
             }
@@ -68,6 +72,10 @@ pub(crate) struct Call<'a> {
     pub(crate) entity: Option<(EntityType, String)>,
     /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
+    /// Whose order it keeps, see [`Job::queue`](super::Job::queue).
+    pub(crate) queue: u64,
+    /// The broker restarts on a restored store once the reply is out.
+    pub(crate) restarts: bool,
     /// Accounts changed: sessions are looked through once the reply is out.
     pub(crate) users_changed: bool,
 }

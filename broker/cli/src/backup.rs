@@ -1,0 +1,153 @@
+//! `lotmq backup`: a backup of a running broker, as a file.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use lotmq_client::{Client, Publication, QoS};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, connect_as_root, render_reply};
+use crate::connect::{ConnectArgs, random_text};
+use crate::exit::Exit;
+use crate::output;
+use crate::publish::seconds;
+use crate::store::export_to;
+
+/// Longest name that the broker takes for a backup.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as they are encrypted.
+///
+/// FILE is a zip; it must not exist. The key of the secrets, secret.key, is not in it. Without -u it is taken as root, with the password in
+/// LOTMQ_ROOT_PASSWORD or else the one of a new broker; nobody else may. See also: lotmq restore, lotmq store import.
+///
+/// Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no broker.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct BackupArgs {
+    /// File to write
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Retained messages and kept values, too
+    #[arg(long)]
+    retained: bool,
+    /// Sessions with their subscriptions and waiting messages, too
+    #[arg(long)]
+    sessions: bool,
+    /// Seconds to wait while nothing comes
+    #[arg(long, default_value_t = 300.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// One message of the download.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    seq: u64,
+    total: u64,
+    sha256: &'a str,
+    data: &'a str,
+}
+
+pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<Exit> {
+    // Before the broker does anything.
+    ensure!(!args.file.exists(), "{} exists; it is not overwritten", args.file.display());
+    let mut client = connect_as_root(&args.connect)?;
+    let reply = export_to(&args.file, |out| download(args, &mut client, out))?;
+    client.disconnect()?;
+    output::line(render_reply(&reply).trim_end())?;
+    Ok(Exit::Success)
+}
+
+/// The reply of the broker, when all of the backup is written.
+fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyhow::Result<Value> {
+    let name = name_of(&args.file);
+    let topic = format!("$SYS/Coreflux/Backup/{name}/download");
+    for filter in [OUTPUT_TOPIC, &topic] {
+        let granted = client.subscribe_to(filter, QoS::AtLeastOnce)?;
+        ensure!(!granted.is_failure(), "this user may not take backups: {granted}");
+    }
+    let id = random_text(12)?;
+    let (retained, sessions) =
+        (if args.retained { " -retained" } else { "" }, if args.sessions { " -sessions" } else { "" });
+    let command = format!("-backup {name}{retained}{sessions} -requestId {id}");
+    let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
+    ensure!(!told.is_failure(), "this user may not send commands: {told}");
+    let (mut written, mut bytes, mut all) = (0, 0, Sha256::new());
+    loop {
+        let message = client.receive(Duration::from_secs_f64(args.timeout))?;
+        let message = message.with_context(|| format!("nothing came within {} s", args.timeout))?;
+        if message.topic == topic {
+            let chunk: Chunk<'_> = serde_json::from_slice(&message.payload).context("a chunk is damaged")?;
+            ensure!(chunk.seq == written + 1, "chunk {} is missing", written + 1);
+            let data = STANDARD.decode(chunk.data).context("a chunk is damaged")?;
+            ensure!(hex(&Sha256::digest(&data)) == chunk.sha256, "chunk {} is damaged", chunk.seq);
+            out.write_all(&data).with_context(|| format!("cannot write {}", args.file.display()))?;
+            all.update(&data);
+            (written, bytes) = (chunk.seq, bytes + data.len());
+            progress(bytes, chunk.seq, chunk.total);
+            continue;
+        }
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+        if reply.get("requestId").and_then(Value::as_str) != Some(&id) {
+            continue;
+        }
+        if reply.get("success").and_then(Value::as_bool) != Some(true) {
+            bail!("{}", render_reply(&reply).trim_end());
+        }
+        let sent = reply.pointer("/data/sha256").and_then(Value::as_str);
+        ensure!(sent == Some(&hex(&all.finalize())), "the backup has not come as it was sent");
+        return Ok(reply);
+    }
+}
+
+/// A line that is written over and over, for people.
+fn progress(bytes: usize, seq: u64, total: u64) {
+    let mut stderr = std::io::stderr().lock();
+    if stderr.is_terminal() {
+        let end = if seq == total { "\n" } else { "" };
+        // There is nobody to tell when that fails.
+        let _ = write!(stderr, "\r{seq} of {total} parts, {bytes} bytes{end}");
+    }
+}
+
+/// A name for the backup, after the file.
+fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let letters = stem.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c));
+    let name: String = letters.skip_while(|c| !c.is_ascii_alphanumeric()).take(NAME_CHARS_MAX).collect();
+    if name.is_empty() { "backup".to_owned() } else { name }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_such_that_the_broker_takes_them() {
+        for (file, expected) in [
+            ("/tmp/monday.zip", "monday"),
+            ("my backup (2).zip", "mybackup2"),
+            ("-x", "x"),
+            ("äö", "backup"),
+            (&"a".repeat(100), &"a".repeat(64)),
+        ] {
+            assert_eq!(name_of(Path::new(file)), *expected, "{file}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `lotmq restore`: a running broker goes on with what a backup holds.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use lotmq_client::{Client, ClientError, ProtocolVersion};
+use lotmq_server::backup::Archive;
+use serde_json::Value;
+
+use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::connect::{ConnectArgs, Version, random_text};
+use crate::exit::Exit;
+use crate::output;
+use crate::publish::seconds;
+
+/// How often is tried whether the broker is back.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Have a running broker go on with what a backup holds.
+///
+/// The backup is checked first. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
+/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds is restored with `lotmq store import`
+/// while the broker is stopped. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
+///
+/// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no broker.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct RestoreArgs {
+    /// File that `lotmq backup` has written
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Seconds to wait for the check, and as many for the restart
+    #[arg(long, default_value_t = 300.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
+    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    Archive::open(Cursor::new(&bytes), u64::MAX)?;
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let mut connect = args.connect.clone();
+    // Only 5.0 tells how large a packet may be.
+    connect.protocol_version = Version(ProtocolVersion::V5);
+    let mut client = connect_as_root(&connect)?;
+    let command = format!("-restoreBackup zip64:{}", STANDARD.encode(bytes));
+    let reply = match exchange(&mut client, &command, &random_text(12)?, timeout) {
+        Ok(reply) => reply.with_context(|| format!("no reply within {} s", args.timeout))?,
+        Err(error) if matches!(error.downcast_ref(), Some(ClientError::TooLarge { .. })) => {
+            bail!("{error}; stop the broker and use `lotmq store import`")
+        }
+        Err(error) => return Err(error),
+    };
+    output::line(render_reply(&reply).trim_end())?;
+    if reply.get("success").and_then(Value::as_bool) != Some(true) {
+        return Ok(Exit::Failure);
+    }
+    await_end(&mut client, timeout);
+    report(&connect, timeout)
+}
+
+/// Waits until the broker has closed the connection.
+fn await_end(client: &mut Client, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    // What still comes is of no interest.
+    while client
+        .receive(deadline.saturating_duration_since(Instant::now()))
+        .is_ok_and(|message| message.is_some())
+    {}
+}
+
+/// Asks the broker, when it is back, what the restore came to.
+fn report(connect: &ConnectArgs, timeout: Duration) -> anyhow::Result<Exit> {
+    let deadline = Instant::now() + timeout;
+    let mut client = loop {
+        match connect_as_root(connect) {
+            Ok(client) => break client,
+            // After a restore that failed the login would be good as before.
+            Err(error) if matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) => {
+                output::line("restored; users and passwords are those of the backup")?;
+                return Ok(Exit::Success);
+            }
+            Err(error) if Instant::now() >= deadline => {
+                return Err(error.context("the broker has not come back"));
+            }
+            Err(_) => std::thread::sleep(PAUSE),
+        }
+    };
+    let reply = exchange(&mut client, "-restoreBackup", &random_text(12)?, timeout)?;
+    client.disconnect()?;
+    let reply = reply.context("the broker is back and does not tell what the restore came to")?;
+    output::line(render_reply(&reply).trim_end())?;
+    let is_restored = reply.pointer("/data/state").and_then(Value::as_str) == Some("restored");
+    Ok(if is_restored { Exit::Success } else { Exit::Failure })
+}

@@ -1,0 +1,123 @@
+//! Backups: what is stored, as one zip, taken while the broker runs; and a broker that goes on with what a backup holds. Commands reference §12.3.
+//!
+//! ```text
+//! -backup         store -> snapshot -> zip in a file without a name -> chunks to the one who asked, as fast as he takes them
+//! -restoreBackup  zip -> checked -> store beside the one in use -> reply -> stop, swap, start
+//! ```
+//!
+//! Nothing slow happens while a snapshot lives: the zip is whole before the first chunk leaves.
+//!
+//! Invariants: one backup or restore at a time; nothing is touched before all of a backup was read and found good; compiled code and the key of the
+//! secrets are in none. Not here: the commands (`command::backup`), the stream of the store and the swap of its files (`store`), stop and start
+//! (`server`).
+
+mod archive;
+mod download;
+mod manifest;
+mod spool;
+
+use lotmq_store::{BackupClass, Staged};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+pub use archive::{Archive, ArchiveError};
+pub(crate) use archive::{Contents, write};
+pub(crate) use download::{DownloadError, chunk_bytes, send};
+pub use manifest::{Manifest, Member, Table};
+pub(crate) use spool::Spool;
+
+/// A part of a backup, which is in it or not as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Configuration,
+    Secrets,
+    Retained,
+    Sessions,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 4] = [Self::Configuration, Self::Secrets, Self::Retained, Self::Sessions];
+
+    pub(crate) fn class(self) -> BackupClass {
+        match self {
+            Self::Configuration => BackupClass::Configuration,
+            Self::Secrets => BackupClass::Secret,
+            Self::Retained => BackupClass::Messages,
+            Self::Sessions => BackupClass::Sessions,
+        }
+    }
+
+    /// As the manifest and replies call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Secrets => "secrets",
+            Self::Retained => "retained",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
+/// What became of the last restore of this process.
+#[derive(Clone, Debug)]
+pub(crate) struct RestoreReport {
+    pub(crate) ended_at_ms: u64,
+    /// Why it did not succeed; then the broker runs on what it had.
+    pub(crate) error: Option<String>,
+}
+
+/// The backup or restore that is under way, and what the last restore came to.
+pub(crate) struct Backups {
+    turn: Mutex<()>,
+    /// A store that waits for the broker to stop.
+    staged: Mutex<Option<Staged>>,
+    asked: Notify,
+    /// Of the restore that this broker was started by.
+    pub(crate) report: Option<RestoreReport>,
+}
+
+impl Backups {
+    pub(crate) fn new(report: Option<RestoreReport>) -> Self {
+        Self { turn: Mutex::new(()), staged: Mutex::new(None), asked: Notify::new(), report }
+    }
+
+    /// The right to make a backup or a restore; `None` while another one is under way.
+    pub(crate) fn begin(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = self.turn.try_lock()?;
+        self.staged.lock().is_none().then_some(turn)
+    }
+
+    /// Keeps a store that was made of a backup until the broker restarts on it. No other backup or restore begins from now on.
+    pub(crate) fn keep(&self, staged: Staged) {
+        *self.staged.lock() = Some(staged);
+    }
+
+    /// Has the broker restart on the store that it keeps, if there is one.
+    pub(crate) fn restart(&self) {
+        if self.staged.lock().is_some() {
+            self.asked.notify_one();
+        }
+    }
+
+    /// Waits for a restart to be asked for. Loses nothing when it is dropped.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    pub(crate) fn take(&self) -> Option<Staged> {
+        self.staged.lock().take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_in_a_part_or_in_all() {
+        for table in lotmq_store::TABLES {
+            let is_in_part = Part::ALL.iter().any(|part| part.class() == table.backup);
+            assert!(is_in_part || table.backup == BackupClass::Always, "{}", table.name);
+        }
+    }
+}

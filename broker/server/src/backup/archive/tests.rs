@@ -1,0 +1,148 @@
+use std::io::Cursor;
+
+use lotmq_store::{Durability, Store, StoreOptions};
+
+use super::*;
+
+const ROOM: u64 = 1 << 20;
+
+fn backup() -> Vec<u8> {
+    let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    let contents = Contents {
+        name: "n",
+        created_utc: "2026-11-20T00:00:00.000Z".to_owned(),
+        parts: &[Part::Configuration],
+        configuration: serde_json::json!({"a": 1}),
+    };
+    let mut out = Cursor::new(Vec::new());
+    write(&mut out, store.snapshot().unwrap(), &contents).unwrap();
+    out.into_inner()
+}
+
+/// A zip with these members.
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in members {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The members of a zip, in their order.
+fn unpacked(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut zip = ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let member = |at| {
+        let mut file = zip.by_index(at).unwrap();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        (file.name().unwrap().into_owned(), content)
+    };
+    (0..3).map(member).collect()
+}
+
+fn open(bytes: &[u8], bytes_max: u64) -> Result<Archive<Cursor<&[u8]>>, ArchiveError> {
+    Archive::open(Cursor::new(bytes), bytes_max)
+}
+
+/// A backup with its manifest changed.
+fn with_manifest(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut members = unpacked(bytes);
+    let manifest = &mut members[2].1;
+    let mut value: Value = serde_json::from_slice(manifest).unwrap();
+    change(&mut value);
+    *manifest = value.to_string().into_bytes();
+    let members: Vec<_> = members.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+    zip(&members)
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let bytes = backup();
+    let mut archive = open(&bytes, ROOM).unwrap();
+    assert_eq!(
+        (archive.manifest.name.as_str(), archive.manifest.parts.as_slice()),
+        ("n", &["configuration".to_owned()][..])
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let sizes = Store::import(directory.path(), &mut archive.store().unwrap()).unwrap();
+    let rows = |tables: &[Table]| tables.iter().map(|table| table.rows).collect::<Vec<_>>();
+    assert_eq!(rows(&archive.manifest.tables), sizes.iter().map(|size| size.rows).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_no_whole_backup_is_refused_with_the_reason() {
+    let good = backup();
+    let members = unpacked(&good);
+    let [(_, store), (_, configuration), (_, manifest)] = &members[..] else { panic!("three members") };
+    let rows: Vec<(Vec<u8>, &str)> = vec![
+        (b"#!/bin/sh".to_vec(), "this is no backup of lotmq: "),
+        (zip(&[("a", b"b")]), "this is no backup of lotmq: its manifest: "),
+        (zip(&[(MANIFEST, b"{}")]), "this is no backup of lotmq: its manifest: no format"),
+        (
+            with_manifest(&good, |m| m["format"] = 2.into()),
+            "the format of the backup has version 2, this program knows versions up to 1",
+        ),
+        (with_manifest(&good, |m| m["schema"] = 99.into()), "the schema of the backup has version 99, "),
+        (
+            with_manifest(&good, |m| m["members"] = serde_json::json!([])),
+            "the backup is damaged: its manifest does not name 'store.export'",
+        ),
+        (
+            zip(&[(CONFIGURATION, configuration), (MANIFEST, manifest)]),
+            "the backup is damaged: 'store.export': ",
+        ),
+        (
+            zip(&[(STORE, b"x"), (CONFIGURATION, configuration), (MANIFEST, manifest)]),
+            "the backup is damaged: 'store.export' has another length",
+        ),
+        (
+            zip(&[(STORE, &vec![1; store.len()]), (CONFIGURATION, configuration), (MANIFEST, manifest)]),
+            "the backup is damaged: 'store.export' has another digest",
+        ),
+        (
+            zip(&[(STORE, store), (CONFIGURATION, configuration), (MANIFEST, manifest), ("../evil", b"")]),
+            "the backup is damaged: its manifest does not name '../evil'",
+        ),
+    ];
+    for (bytes, expected) in rows {
+        let error = open(&bytes, ROOM).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with(expected), "{error}, not {expected}");
+    }
+    let error = open(&good, 100).err().unwrap();
+    assert!(matches!(error, ArchiveError::TooLarge { limit: 100, .. }), "{error}");
+}
+
+/// A member of a gigabyte that says it has ten bytes is not read beyond them.
+#[test]
+fn a_bomb_is_read_no_further_than_it_says_it_is_long() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file(STORE, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))
+        .unwrap();
+    io::copy(&mut io::repeat(0).take(64 << 20), &mut zip).unwrap();
+    zip.start_file(CONFIGURATION, SimpleFileOptions::default()).unwrap();
+    let manifest = unpacked(&backup()).swap_remove(2).1;
+    let mut value: Value = serde_json::from_slice(&manifest).unwrap();
+    value["members"][0]["bytes"] = 10.into();
+    zip.start_file(MANIFEST, SimpleFileOptions::default()).unwrap();
+    zip.write_all(value.to_string().as_bytes()).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    assert!(bytes.len() < 1 << 20);
+    let error = open(&bytes, ROOM).err().unwrap().to_string();
+    assert!(error.ends_with("has another length than its manifest says"), "{error}");
+}
+
+#[test]
+fn damage_anywhere_is_found_or_harmless() {
+    let good = backup();
+    let expected = unpacked(&good);
+    for place in 0..good.len() {
+        let mut damaged = good.clone();
+        damaged[place] ^= 0x10;
+        let Ok(mut archive) = open(&damaged, ROOM) else { continue };
+        let mut store = Vec::new();
+        archive.store().unwrap().read_to_end(&mut store).unwrap();
+        assert_eq!(store, expected[0].1, "byte {place}");
+    }
+}

@@ -1,0 +1,112 @@
+//! A backup on its way to the Client that asked for it: chunks on a topic of its own, to this Client alone, as fast as it takes them.
+//!
+//! Invariant: at most [`CHUNKS_ON_THE_WAY_MAX`] chunks are in memory, however slow the Client is. Not here: who may ask.
+
+use std::io::{self, Read, Seek as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_codec::QoS;
+use sha2::{Digest as _, Sha256};
+
+use super::Spool;
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
+use crate::modules::hex;
+use crate::net::turn::Turn;
+
+/// Chunks that were sent and are not acknowledged.
+const CHUNKS_ON_THE_WAY_MAX: usize = 4;
+
+/// How often is looked whether the Client takes more.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Bytes of a packet besides its topic and its data: head, properties, and the JSON with the largest numbers.
+const CHUNK_OVERHEAD_BYTES: usize = 256;
+
+/// Why a backup did not reach its Client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadError {
+    #[error("the client is gone, or is not subscribed any more")]
+    Gone,
+    #[error("the client has taken nothing for {} s", BACKUP_PATIENCE.as_secs())]
+    Stuck,
+    #[error("the broker stops")]
+    Stopping,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What was sent.
+pub(crate) struct Sent {
+    pub(crate) bytes: u64,
+    pub(crate) chunks: u64,
+    /// Digest of all, in hexadecimal.
+    pub(crate) sha256: String,
+}
+
+/// Bytes of the zip in a chunk for this Client; `None` when its largest packet is too small.
+pub(crate) fn chunk_bytes(client: &Client, topic: &str) -> Option<usize> {
+    let room = (client.wire().packet_bytes_max as usize).checked_sub(topic.len() + CHUNK_OVERHEAD_BYTES)?;
+    let bytes = (room / 4 * 3).min(BACKUP_CHUNK_BYTES_MAX);
+    (bytes >= BACKUP_CHUNK_BYTES_MIN).then_some(bytes)
+}
+
+/// Sends all of `spool`, in chunks of `chunk_bytes`.
+pub(crate) fn send(
+    broker: &Arc<Broker>,
+    client: &Arc<Client>,
+    topic: &str,
+    spool: &mut Spool,
+    chunk_bytes: usize,
+) -> Result<Sent, DownloadError> {
+    let bytes = spool.seek(io::SeekFrom::End(0))?;
+    spool.rewind()?;
+    let total = bytes.div_ceil(chunk_bytes as u64);
+    let mut all = Sha256::new();
+    let mut chunk = vec![0; chunk_bytes];
+    for seq in 1..=total {
+        let left = bytes - (seq - 1) * chunk_bytes as u64;
+        let chunk = &mut chunk[..usize::try_from(left).unwrap_or(chunk_bytes).min(chunk_bytes)];
+        spool.read_exact(chunk)?;
+        all.update(&*chunk);
+        let payload = format!(
+            r#"{{"seq":{seq},"total":{total},"sha256":"{}","data":"{}"}}"#,
+            hex(&Sha256::digest(&*chunk)),
+            STANDARD.encode(chunk)
+        );
+        await_room(broker, client)?;
+        let is_sent = Turn::with(|turn| {
+            turn.tick();
+            let publication =
+                crate::guests::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
+            let is_sent = turn.publish_to_client(&client.tenant, &publication, client);
+            turn.flush();
+            is_sent
+        });
+        if !is_sent {
+            return Err(DownloadError::Gone);
+        }
+    }
+    Ok(Sent { bytes, chunks: total, sha256: hex(&all.finalize()) })
+}
+
+/// Waits until the Client has taken what it was sent.
+fn await_room(broker: &Broker, client: &Client) -> Result<(), DownloadError> {
+    let start = Instant::now();
+    loop {
+        if client.takes_more(CHUNKS_ON_THE_WAY_MAX).ok_or(DownloadError::Gone)? {
+            return Ok(());
+        }
+        if broker.commands.is_stopping() {
+            return Err(DownloadError::Stopping);
+        }
+        if start.elapsed() > BACKUP_PATIENCE {
+            return Err(DownloadError::Stuck);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

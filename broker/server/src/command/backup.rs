@@ -1,0 +1,269 @@
+//! `-backup`, `-restoreBackup`. Commands reference §12.3.
+
+use std::io::{BufWriter, Cursor};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_store::{ImportError, StoreError};
+use serde_json::{Map, Value, json};
+use tracing::{info, warn};
+
+use super::reply::{Done, Refusal};
+use super::verb::{Call, Permission, Verb};
+use crate::backup::{self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool};
+use crate::client::Client;
+use crate::config::{Config, Durability};
+use crate::limits::{
+    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+};
+use crate::sys;
+
+pub(super) static BACKUP: Verb = Verb {
+    name: "backup",
+    usage: "[name] [-retained] [-sessions]",
+    permission: Permission::Root,
+    summary: "Sends a backup to $SYS/Coreflux/Backup/<name>/download, to the client that asks and is subscribed to it.",
+    example: "-backup monday -retained",
+    execute: backup,
+};
+
+pub(super) static RESTORE: Verb = Verb {
+    name: "restoreBackup",
+    usage: "[zip64:<base64>]",
+    permission: Permission::Root,
+    summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
+    example: "-restoreBackup",
+    execute: restore,
+};
+
+fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, parts) = read_arguments(call)?;
+    let topic = format!("$SYS/Coreflux/Backup/{name}/download");
+    let client = receiver(call, &topic)?;
+    let chunk_bytes = backup::chunk_bytes(&client, &topic).ok_or_else(|| {
+        let limit = client.wire().packet_bytes_max;
+        Refusal::new("PACKETS_TOO_SMALL", format!("The client takes packets of at most {limit} bytes."))
+    })?;
+    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
+    let config = &call.broker.config;
+    let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
+    let spool = Spool::new(&place).map_err(|error| not_written(&error, &place))?;
+    let contents = Contents {
+        name: &name,
+        created_utc: sys::utc_text(call.broker.clock.wall_ms()),
+        parts: &parts,
+        configuration: configuration(config),
+    };
+    let snapshot = call.broker.store.snapshot().map_err(|error| not_read(&error))?;
+    let mut out = BufWriter::new(spool);
+    let manifest = backup::write(&mut out, snapshot, &contents).map_err(|error| {
+        if error.is_full() { no_space(&place) } else { Refusal::new("BACKUP_FAILED", format!("{error}.")) }
+    })?;
+    let mut spool = out.into_inner().map_err(|error| not_written(error.error(), &place))?;
+    let sent = backup::send(call.broker, &client, &topic, &mut spool, chunk_bytes).map_err(not_sent)?;
+    info!(target: "command", bytes = sent.bytes, "backup taken");
+    Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
+        json!({
+            "name": name,
+            "topic": topic,
+            "bytes": sent.bytes,
+            "sha256": sent.sha256,
+            "chunks": sent.chunks,
+            "createdUtc": manifest.created_utc,
+            "parts": manifest.parts,
+            "tables": tables(&manifest),
+        }),
+    ))
+}
+
+/// The name and the parts that are wanted.
+fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
+    let mut name = None;
+    let mut parts = vec![Part::Configuration, Part::Secrets];
+    for argument in call.all_arguments()? {
+        match super::text::normalized_verb(&argument).as_deref() {
+            Some("retained") => parts.push(Part::Retained),
+            Some("sessions") => parts.push(Part::Sessions),
+            Some(_) => {
+                let shown: String = argument.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+                return Err(Refusal::new("ARGUMENT_INVALID", format!("Unknown option '{shown}'.")));
+            }
+            None if name.is_none() => name = Some(argument),
+            None => return Err(call.too_many_arguments()),
+        }
+    }
+    let of_time = || {
+        let utc = sys::utc_text(call.broker.clock.wall_ms());
+        utc.chars().filter(char::is_ascii_alphanumeric).collect()
+    };
+    let name: String = name.unwrap_or_else(of_time);
+    if !is_backup_name(&name) {
+        let shown: String = name.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let refusal = Refusal::new("BACKUP_NAME_INVALID", format!("Backup name '{shown}' is invalid."));
+        return Err(refusal.with_suggestion(format!(
+            "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
+        )));
+    }
+    Ok((name, parts))
+}
+
+fn is_backup_name(name: &str) -> bool {
+    name.len() <= BACKUP_NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+/// The Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
+fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
+    let client = call.tenant.sessions.lock().get(&call.identity.client_id).map(Arc::clone);
+    let client = client.filter(|client| client.session_id == call.queue).ok_or_else(|| {
+        Refusal::new(
+            "NO_RECEIVER",
+            "A backup is sent to the client that asks for it, which must be connected.",
+        )
+    })?;
+    let is_receiver = |target: &crate::route::Target| Arc::ptr_eq(&target.client, &client);
+    if call.tenant.route(topic).targets.iter().any(is_receiver) {
+        return Ok(client);
+    }
+    let refusal = Refusal::new("NOT_SUBSCRIBED", "Subscribe to the topic of the backup first.");
+    Err(refusal.with_suggestion(format!("the topic is {topic}")))
+}
+
+fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&[], 1)?;
+    let Some(argument) = arguments.first() else { return Ok(last_restore(call)) };
+    let base64 = argument
+        .strip_prefix("zip64:")
+        .ok_or_else(|| Refusal::new("ARGUMENT_INVALID", "The backup is given as zip64:<base64>."))?;
+    let bytes = STANDARD
+        .decode(base64)
+        .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))?;
+    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
+    let mut archive = Archive::open(Cursor::new(bytes), RESTORE_UNPACKED_BYTES_MAX).map_err(invalid)?;
+    check_space(&call.broker.config, &archive.manifest)?;
+    let staged = call.broker.store.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
+    let manifest = &archive.manifest;
+    let kept: Vec<&str> =
+        Part::ALL.into_iter().filter(|part| staged.keeps(part.class())).map(Part::name).collect();
+    let mut done = Done::new(format!(
+        "Backup '{}' of {} is good. The broker restarts on it now; all clients are disconnected.",
+        manifest.name, manifest.created_utc
+    ));
+    if !staged.keeps(Part::Configuration.class()) {
+        done = done.with_warning("USERS_REPLACED", "Users and their passwords are those of the backup.");
+    }
+    if !staged.locked_secrets.is_empty() {
+        let names = staged.locked_secrets.join(", ");
+        let warning = format!("The key of this broker does not open these secrets: {names}.");
+        done = done.with_warning("SECRETS_LOCKED", &warning);
+    }
+    warn!(target: "command", name = manifest.name, "restoring a backup");
+    let done = done.with_data(json!({
+        "name": manifest.name,
+        "createdUtc": manifest.created_utc,
+        "broker": manifest.broker,
+        "parts": manifest.parts,
+        "kept": kept,
+        "tables": tables(manifest),
+        "lockedSecrets": staged.locked_secrets,
+    }));
+    call.broker.backups.keep(staged);
+    call.restarts = true;
+    Ok(done)
+}
+
+fn last_restore(call: &Call<'_>) -> Done {
+    let Some(report) = &call.broker.backups.report else {
+        return Done::new("Nothing was restored since the broker was started.")
+            .with_data(json!({"state": "none"}));
+    };
+    let at = sys::utc_text(report.ended_at_ms);
+    match &report.error {
+        None => Done::new(format!("A backup was restored at {at}."))
+            .with_data(json!({"state": "restored", "endedUtc": at})),
+        Some(error) => Done::new(format!("The last restore failed, nothing has changed: {error}."))
+            .with_data(json!({"state": "failed", "endedUtc": at, "reason": error})),
+    }
+}
+
+/// The file of a store is larger than its stream, and what is kept of the present one comes on top.
+fn check_space(config: &Config, manifest: &Manifest) -> Result<(), Refusal> {
+    let unpacked: u64 = manifest.members.iter().map(|member| member.bytes).sum();
+    let present = std::fs::metadata(config.store_path()).map_or(0, |data| data.len());
+    let needed = unpacked.saturating_mul(RESTORE_DISK_FACTOR).saturating_add(present);
+    let free = lotmq_store::free_bytes(&config.data.path).unwrap_or(u64::MAX);
+    if free < needed.saturating_add(BACKUP_FREE_BYTES_MIN) {
+        Err(no_space(&config.data.path))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_in_memory(config: &Config) -> bool {
+    config.store.durability == Durability::None
+}
+
+/// Every key with its value. No key holds a secret: passwords and keys are in files and variables of their own.
+fn configuration(config: &Config) -> Value {
+    let keys: Map<String, Value> =
+        config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect();
+    Value::Object(keys)
+}
+
+fn tables(manifest: &Manifest) -> Value {
+    let rows = manifest
+        .tables
+        .iter()
+        .map(|table| (table.name.clone(), json!({"rows": table.rows, "bytes": table.bytes})));
+    Value::Object(rows.collect())
+}
+
+fn busy() -> Refusal {
+    Refusal::new("BUSY", "Another backup or restore is under way.")
+}
+
+fn no_space(place: &std::path::Path) -> Refusal {
+    let free = lotmq_store::free_bytes(place).unwrap_or(0);
+    Refusal::new("NO_SPACE", format!("Not enough space in '{}': {free} bytes are free.", place.display()))
+}
+
+fn not_written(error: &std::io::Error, place: &std::path::Path) -> Refusal {
+    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+        return no_space(place);
+    }
+    Refusal::new("BACKUP_FAILED", format!("'{}' cannot be written: {error}.", place.display()))
+}
+
+fn not_read(error: &StoreError) -> Refusal {
+    Refusal::new("STORE_FAILED", format!("The store cannot be read: {error}."))
+}
+
+fn not_sent(error: DownloadError) -> Refusal {
+    Refusal::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+}
+
+fn invalid(error: ArchiveError) -> Refusal {
+    let code = match error {
+        ArchiveError::Foreign(_) => "BACKUP_FOREIGN",
+        ArchiveError::TooNew { .. } => "BACKUP_TOO_NEW",
+        ArchiveError::TooLarge { .. } => "BACKUP_TOO_LARGE",
+        ArchiveError::Damaged(_) => "BACKUP_DAMAGED",
+    };
+    Refusal::new(code, format!("The backup cannot be used: {error}."))
+}
+
+fn not_staged(error: ImportError) -> Refusal {
+    let code = match &error {
+        ImportError::NoFile => "STORE_IN_MEMORY",
+        ImportError::TooNew { .. } => "BACKUP_TOO_NEW",
+        ImportError::Io(_) => "STORE_FAILED",
+        ImportError::Foreign
+        | ImportError::Damaged(_)
+        | ImportError::Exists(_)
+        | ImportError::Load(_)
+        | _ => "BACKUP_DAMAGED",
+    };
+    Refusal::new(code, format!("The backup cannot be used: {error}."))
+}
