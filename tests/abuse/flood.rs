@@ -11,6 +11,7 @@ use lotmq_client::{
 };
 use lotmq_codec::{PacketId, RetainHandling, SubscribeFilter, SubscriptionOptions, encode_subscribe};
 use lotmq_test_support::WAIT_MAX;
+use lotmq_zstd::Encoder;
 
 use crate::watch::{broker, watch};
 
@@ -46,6 +47,33 @@ fn user_properties() {
                 while client.receive(Duration::ZERO).unwrap().is_some() {}
             }
             client.disconnect().unwrap();
+        }
+    });
+}
+
+/// Streams of a few bytes that expand to megabytes of packets, towards a broker that answers each of them.
+#[test]
+fn zstd_bombs() {
+    let broker = broker().variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "100").start();
+    let address = broker.address();
+    let mut bomb = Vec::new();
+    Encoder::new().unwrap().encode([&[0xc0, 0x00].repeat(1 << 20)[..]; 8], &mut bomb).unwrap();
+    watch(&broker, 4, |thread, stop| {
+        let mut options = ConnectOptions::v5(format!("bomber-{thread}")).zstd();
+        options.keep_alive = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let mut connect = Vec::new();
+            options.encode(&mut connect).unwrap();
+            let mut connection = Connection::open(address, ProtocolVersion::V5, WAIT_MAX).unwrap();
+            connection.send(&connect).unwrap();
+            connection.receive(WAIT_MAX).unwrap().unwrap();
+            connection.send(&bomb).unwrap();
+            // One half reads nothing of the answers, the other half some.
+            thread::sleep(Duration::from_millis(100));
+            if thread % 2 == 0 {
+                let _ = connection.stream().read(&mut [0; 4096]);
+            }
+            connection.close();
         }
     });
 }

@@ -25,6 +25,7 @@ mod tls;
 mod transport;
 mod unix_socket;
 mod websocket;
+mod zstd;
 
 use lotmq_test_support::{Broker, BrokerOptions};
 

@@ -51,7 +51,7 @@ pub(crate) struct ConnectArgs {
 
 /// What lies between the broker and MQTT.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "TLS, WebSocket, Unix socket")]
+#[command(next_help_heading = "TLS, WebSocket, zstd, Unix socket")]
 pub(crate) struct TransportArgs {
     /// Use TLS; PEM file with the authorities that are trusted
     #[arg(long, value_name = "FILE")]
@@ -74,6 +74,12 @@ pub(crate) struct TransportArgs {
     /// Use WebSocket, at the path /mqtt
     #[arg(long)]
     pub(crate) ws: bool,
+    /// Ask for the zstd stream transport of lotmq, and go on without where the broker does not have it; implies version 5
+    #[arg(long, conflicts_with = "ws")]
+    pub(crate) zstd: bool,
+    /// Milliseconds for which what is sent is collected; with --zstd also by the broker
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(crate) flush_ms: u16,
     /// File of a Unix socket, instead of host and port
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "port", "url", "ws"])]
     pub(crate) unix: Option<PathBuf>,
@@ -203,6 +209,10 @@ impl ConnectArgs {
             let seconds = if seconds == -1 { u32::MAX } else { u32::try_from(seconds)? };
             options = options.version(ProtocolVersion::V5).session_expiry(seconds);
         }
+        options = options.flush_ms(self.transport.flush_ms);
+        if self.transport.zstd {
+            options = options.version(ProtocolVersion::V5).zstd();
+        }
         let url = self.url.as_ref();
         let url_user = || url.and_then(|url| url.user.clone());
         let url_password = || url.and_then(|url| url.password.clone());
@@ -225,7 +235,8 @@ impl ConnectArgs {
         let endpoint = self.endpoint()?;
         let client = Client::connect_at(&endpoint, &self.options(session)?)?;
         let present = if client.session_present() { ", session resumed" } else { "" };
-        self.debug(&format!("connected to {endpoint} as `{}`{present}", client.client_id()));
+        let zstd = if client.has_zstd() { ", zstd" } else { "" };
+        self.debug(&format!("connected to {endpoint} as `{}`{present}{zstd}", client.client_id()));
         Ok(client)
     }
 

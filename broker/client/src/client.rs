@@ -11,6 +11,7 @@ use lotmq_codec::{
     ReasonCode, ServerPacket, SubscribeFilter, SubscriptionOptions, encode_disconnect_from_client,
     encode_pingreq, encode_publish, encode_subscribe, encode_unsubscribe,
 };
+use lotmq_zstd::Offer;
 
 use crate::outbound::{Awaited, Outbound};
 use crate::{AckMode, ClientError, ConnectOptions, Connection, Endpoint, Message, Packet, Publication};
@@ -75,6 +76,10 @@ impl Client {
             let text = connack.properties.reason_string().unwrap_or_default().to_owned();
             return Err(ClientError::Refused { reason: connack.reason, text });
         }
+        if options.zstd && Offer::read(connack.properties.user_properties()).is_some() {
+            connection.start_zstd()?;
+        }
+        connection.collect_for(Duration::from_millis(options.flush_ms.into()));
         Ok(Self::accepted(connection, options, &connack))
     }
 
@@ -106,6 +111,12 @@ impl Client {
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// Whether the server granted the zstd stream transport.
+    #[must_use]
+    pub fn has_zstd(&self) -> bool {
+        self.connection.has_zstd()
     }
 
     /// Whether the server resumed a session.

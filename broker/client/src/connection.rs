@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lotmq_codec::{ProtocolVersion, fixed_header, limits::PACKET_BYTES_MAX};
 
 use crate::error::is_end;
-use crate::limits::READ_BYTES;
+use crate::limits::{COLLECTED_BYTES_MAX, READ_BYTES};
 use crate::socket::Socket;
 use crate::transport::Transport;
 use crate::{ClientError, Endpoint, Packet};
@@ -22,6 +22,11 @@ pub struct Connection {
     version: ProtocolVersion,
     max_packet_size: u32,
     last_sent: Instant,
+    /// Bytes that are collected, and until when.
+    collected: Vec<u8>,
+    flush_at: Option<Instant>,
+    /// For how long; zero for not at all.
+    flush_time: Duration,
 }
 
 impl Connection {
@@ -63,6 +68,9 @@ impl Connection {
             version,
             max_packet_size: PACKET_BYTES_MAX,
             last_sent: Instant::now(),
+            collected: Vec::new(),
+            flush_at: None,
+            flush_time: Duration::ZERO,
         }
     }
 
@@ -71,12 +79,54 @@ impl Connection {
         self.max_packet_size = max_packet_size;
     }
 
-    /// Sends these bytes, whatever they are.
+    /// Collects what is sent from now on for so long, to send it together; see [`Connection::flush`].
+    pub fn collect_for(&mut self, time: Duration) {
+        self.flush_time = time;
+    }
+
+    /// Speaks the zstd stream transport from now on, as CONNACK has granted.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] without memory.
+    pub fn start_zstd(&mut self) -> Result<(), ClientError> {
+        let behind = self.received.split_off(std::mem::take(&mut self.taken));
+        self.received.clear();
+        Ok(self.transport.start_zstd(behind)?)
+    }
+
+    /// Whether the zstd stream transport is spoken.
+    #[must_use]
+    pub fn has_zstd(&self) -> bool {
+        self.transport.has_zstd()
+    }
+
+    /// Sends these bytes, whatever they are; where bytes are collected, when their time has come.
     ///
     /// # Errors
     /// [`ClientError::Closed`] when the server is gone, [`ClientError::Io`]; the latter also when it did not take the bytes within
     /// the timeout of [`Connection::open`].
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if self.flush_time.is_zero() {
+            return self.send_now(bytes);
+        }
+        self.collected.extend_from_slice(bytes);
+        let now = Instant::now();
+        self.last_sent = now;
+        let flush_at = *self.flush_at.get_or_insert(now + self.flush_time);
+        if now >= flush_at || self.collected.len() >= COLLECTED_BYTES_MAX { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends what is collected. [`Connection::receive`] does so when the time has come; whoever neither sends nor receives calls this.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        self.flush_at = None;
+        let collected = std::mem::take(&mut self.collected);
+        if collected.is_empty() { Ok(()) } else { self.send_now(&collected) }
+    }
+
+    fn send_now(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         self.last_sent = Instant::now();
         let sent = self.transport.write_all(bytes);
         sent.map_err(|error| match is_end(&error) {
@@ -96,8 +146,18 @@ impl Connection {
             if let Some(packet) = self.take_packet()? {
                 return Ok(Some(packet));
             }
-            let left =
-                deadline.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let left = deadline.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
+            if let Some(at) = self.flush_at.filter(|at| at.saturating_duration_since(now) <= left) {
+                let is_read = self.read_more(at.saturating_duration_since(now))?;
+                if Instant::now() >= at {
+                    self.flush()?;
+                }
+                if is_read || Instant::now() < now + left {
+                    continue;
+                }
+                return Ok(None);
+            }
             if !self.read_more(left)? {
                 return Ok(None);
             }
@@ -149,6 +209,8 @@ impl Connection {
 
     /// Closes both directions without another packet; the server sees a broken connection.
     pub fn close(mut self) {
+        // The server may be gone.
+        let _ = self.flush();
         self.transport.close();
     }
 

@@ -31,6 +31,7 @@ mod socket;
 mod tls;
 mod transport;
 mod websocket;
+mod zstd;
 
 pub use client::Client;
 pub use connection::Connection;

@@ -14,3 +14,6 @@ pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes asked of the socket at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes that are collected before they are sent, whatever their time.
+pub(crate) const COLLECTED_BYTES_MAX: usize = 64 * 1024;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use lotmq_codec::{
     Connect, EncodeError, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS, encode_connect,
 };
+use lotmq_zstd::Offer;
+use lotmq_zstd::limits::FLUSH_MS_MAX;
 
 use crate::limits::{CONNECT_TIMEOUT, REPLY_TIMEOUT};
 
@@ -33,6 +35,11 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Time for every other answer.
     pub reply_timeout: Duration,
+    /// Whether to ask for the zstd stream transport of lotmq, and go on without it where the server does not know it. 5.0 only.
+    pub zstd: bool,
+    /// Milliseconds for which bytes are collected to be sent together, by this client whatever the transport, by the server only with zstd; at most
+    /// 1000. 0 for not at all.
+    pub flush_ms: u16,
     /// Largest packet in bytes that is accepted from the server. Announce it with a property if it is smaller than the standard's.
     pub max_packet_size: u32,
 }
@@ -92,6 +99,8 @@ impl ConnectOptions {
             ack_mode: AckMode::Automatic,
             connect_timeout: CONNECT_TIMEOUT,
             reply_timeout: REPLY_TIMEOUT,
+            zstd: false,
+            flush_ms: 0,
             max_packet_size: lotmq_codec::limits::PACKET_BYTES_MAX,
         }
     }
@@ -162,6 +171,31 @@ impl ConnectOptions {
         self.property(PropertyId::SessionExpiryInterval, PropertyValue::FourByte(seconds))
     }
 
+    /// Asks for the zstd stream transport of lotmq: `docs/zstd-transport.md`. 5.0 only.
+    #[must_use]
+    pub const fn zstd(mut self) -> Self {
+        self.zstd = true;
+        self
+    }
+
+    /// Collects bytes for so many milliseconds, at most 1000, and lets the server do so if it grants the zstd stream transport.
+    #[must_use]
+    pub const fn flush_ms(mut self, milliseconds: u16) -> Self {
+        self.flush_ms = milliseconds;
+        self
+    }
+
+    /// The properties of CONNECT with those that ask for the transport.
+    fn all_properties(&self) -> Result<PropertyBuf, EncodeError> {
+        let mut properties = self.properties.clone();
+        if self.zstd && self.version.has_properties() {
+            for (name, value) in (Offer { flush_ms: self.flush_ms.min(FLUSH_MS_MAX) }).properties() {
+                properties.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, &value))?;
+            }
+        }
+        Ok(properties)
+    }
+
     /// Appends the CONNECT packet.
     ///
     /// # Errors
@@ -174,11 +208,12 @@ impl ConnectOptions {
             topic: &will.topic,
             payload: &will.payload,
         });
+        let properties = self.all_properties()?;
         let connect = Connect {
             version: self.version,
             clean_start: self.clean_start,
             keep_alive: self.keep_alive,
-            properties: self.properties.properties(),
+            properties: properties.properties(),
             client_id: &self.client_id,
             will,
             user_name: self.user_name.as_deref(),

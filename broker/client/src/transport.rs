@@ -8,12 +8,15 @@ use crate::endpoint::Place;
 use crate::socket::Socket;
 use crate::tls::TlsStream;
 use crate::websocket::WebSocket;
+use crate::zstd::Zstd;
 
 /// The whole way from MQTT to the socket.
 #[derive(Debug)]
 pub(crate) struct Transport {
     stream: Stream,
     websocket: Option<Box<WebSocket>>,
+    /// Never together with WebSocket.
+    zstd: Option<Box<Zstd>>,
 }
 
 /// What is below WebSocket.
@@ -42,7 +45,7 @@ impl Stream {
 impl Transport {
     /// Nothing but the socket.
     pub(crate) fn plain(socket: Socket) -> Self {
-        Self { stream: Stream { socket, tls: None }, websocket: None }
+        Self { stream: Stream { socket, tls: None }, websocket: None, zstd: None }
     }
 
     /// Does the handshakes that the endpoint wants, each read within `timeout`.
@@ -72,17 +75,29 @@ impl Transport {
     }
 
     pub(crate) fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        match &mut self.websocket {
-            Some(websocket) => websocket.read(&mut self.stream, target),
-            None => self.stream.read(target),
+        match (&mut self.websocket, &mut self.zstd) {
+            (Some(websocket), _) => websocket.read(&mut self.stream, target),
+            (None, Some(zstd)) => zstd.read(&mut self.stream, target),
+            (None, None) => self.stream.read(target),
         }
     }
 
     pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.websocket {
-            Some(websocket) => websocket.write_all(&mut self.stream, bytes),
-            None => self.stream.write_all(bytes),
+        match (&mut self.websocket, &mut self.zstd) {
+            (Some(websocket), _) => websocket.write_all(&mut self.stream, bytes),
+            (None, Some(zstd)) => zstd.write_all(&mut self.stream, bytes),
+            (None, None) => self.stream.write_all(bytes),
         }
+    }
+
+    /// Speaks the zstd stream from now on; `received` has already come.
+    pub(crate) fn start_zstd(&mut self, received: Vec<u8>) -> io::Result<()> {
+        self.zstd = Some(Box::new(Zstd::new(received).map_err(io::Error::other)?));
+        Ok(())
+    }
+
+    pub(crate) fn has_zstd(&self) -> bool {
+        self.zstd.is_some()
     }
 
     /// Says good-bye in the words of each layer, and closes both directions.

@@ -57,6 +57,8 @@ pub(crate) enum TransportFailure {
     Upgrade,
     /// A frame of WebSocket broke a rule, as one with text \[MQTT-6.0.0-1\].
     WebSocket,
+    /// The zstd stream was damaged, or something came between CONNECT and CONNACK.
+    Zstd,
 }
 
 impl CloseReason {
@@ -146,6 +148,7 @@ impl CloseReason {
             Self::Transport(TransportFailure::Tls) => "tls-failed",
             Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
             Self::Transport(TransportFailure::WebSocket) => "websocket-failed",
+            Self::Transport(TransportFailure::Zstd) => "zstd-failed",
             Self::Refused => "refused",
             Self::KeepAliveTimeout => "keepalive-timeout",
             Self::TakenOver => "session-taken-over",

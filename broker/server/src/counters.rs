@@ -62,6 +62,10 @@ counters! {
     websocket_refused;
     /// WebSocket connections closed because a frame broke a rule.
     websocket_failures;
+    /// Connections with the zstd stream transport.
+    zstd_connections;
+    /// Connections with the zstd stream transport closed because the stream was damaged or began too early.
+    zstd_failures;
     /// Certificates read again because their files had changed.
     certificate_reloads;
     /// Changed files of certificates that were not usable; what was read before stays in use.
@@ -131,6 +135,7 @@ impl Counters {
             CloseReason::Transport(TransportFailure::Tls) => self.tls_failures.add(1),
             CloseReason::Transport(TransportFailure::Upgrade) => self.websocket_refused.add(1),
             CloseReason::Transport(TransportFailure::WebSocket) => self.websocket_failures.add(1),
+            CloseReason::Transport(TransportFailure::Zstd) => self.zstd_failures.add(1),
             CloseReason::Disconnected(_)
             | CloseReason::PeerClosed
             | CloseReason::NetworkError

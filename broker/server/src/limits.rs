@@ -216,6 +216,10 @@ pub(crate) const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_se
 /// full records of TLS.
 pub(crate) const WRAPPED_CHUNK_BYTES: usize = 64 << 10;
 
+/// Maximum Packet Size in bytes from which on a Client can have the zstd stream: what grants it must not make CONNACK too large for one that would take it
+/// otherwise, and no bridge takes so little.
+pub(crate) const ZSTD_PACKET_BYTES_MIN: u32 = 4 << 10;
+
 /// Bytes of a header of the PROXY protocol. Version 1 has at most 107; with all extensions that clouds add, version 2 has some hundred.
 pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
 

@@ -18,3 +18,4 @@ pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod websocket;
+mod zstd;

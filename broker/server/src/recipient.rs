@@ -1,8 +1,8 @@
 //! What a Client reads of the broker's answers: its version, its Maximum Packet Size, and whether it wants reasons in words.
 //!
 //! Words go with every refusal to a 5.0 Client, as a Reason String: in CONNACK and DISCONNECT always, elsewhere unless it set Request Problem
-//! Information to 0 \[MQTT-3.1.2-29\]. They say what is wrong with what this very Client sent, never what others have or do. The broker sends no
-//! User Properties of its own.
+//! Information to 0 \[MQTT-3.1.2-29\]. They say what is wrong with what this very Client sent, never what others have or do. The only
+//! User Properties of the broker's own are those of CONNACK that grant the zstd stream.
 
 use std::fmt::Display;
 use std::num::NonZeroU32;

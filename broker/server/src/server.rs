@@ -201,7 +201,7 @@ impl Server {
             tls,
             proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
-            compressed_max: plan.websocket.unwrap_or(0),
+            compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
             compressed: AtomicU32::new(0),
         })
     }

@@ -10,12 +10,10 @@ use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PublishHead, ServerPacket, SubscribeFilter,
     encode_publish, encode_subscribe,
 };
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::client::{Incoming, acknowledge, connect};
+use super::client::{Incoming, Outgoing, acknowledge, connect};
 use super::figures::{Figures, processor_time};
 
 /// Time before the figures count.
@@ -98,15 +96,12 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
     });
     let mut tasks = JoinSet::new();
     for index in 0..plan.subscribers {
-        let stream = connect(&plan.address, &options(plan, "s", index), &subscribe(plan, index)?).await?;
-        let (read, write) = stream.into_split();
-        let incoming = Incoming::new(read, plan.options.version);
+        let (incoming, write) =
+            connect(&plan.address, &options(plan, "s", index), &subscribe(plan, index)?).await?;
         tasks.spawn_local(receive(Rc::clone(&shared), incoming, write, plan.options.version));
     }
     for index in 0..plan.publishers {
-        let stream = connect(&plan.address, &options(plan, "p", index), &[]).await?;
-        let (read, write) = stream.into_split();
-        let incoming = Incoming::new(read, plan.options.version);
+        let (incoming, write) = connect(&plan.address, &options(plan, "p", index), &[]).await?;
         let publisher = Publisher::new(plan, &shared, index as usize, write);
         let out = Rc::clone(&publisher.acknowledgements);
         tasks.spawn_local(acknowledged(
@@ -195,7 +190,7 @@ fn subscribe(plan: &Plan, index: u32) -> anyhow::Result<Vec<u8>> {
 async fn receive(
     shared: Rc<Shared>,
     mut incoming: Incoming,
-    mut write: OwnedWriteHalf,
+    mut write: Outgoing,
     version: ProtocolVersion,
 ) -> anyhow::Result<()> {
     let mut out = Vec::new();
@@ -205,7 +200,7 @@ async fn receive(
             return Ok(());
         }
         if !out.is_empty() {
-            write.write_all(&out).await?;
+            write.write(&out).await?;
             out.clear();
         }
     }
@@ -279,7 +274,7 @@ async fn acknowledged(
 struct Publisher {
     shared: Rc<Shared>,
     index: usize,
-    write: OwnedWriteHalf,
+    write: Outgoing,
     /// PUBREL packets that are due.
     acknowledgements: Rc<RefCell<Vec<u8>>>,
     topic: String,
@@ -291,7 +286,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn new(plan: &Plan, shared: &Rc<Shared>, index: usize, write: OwnedWriteHalf) -> Self {
+    fn new(plan: &Plan, shared: &Rc<Shared>, index: usize, write: Outgoing) -> Self {
         Self {
             shared: Rc::clone(shared),
             index,
@@ -388,7 +383,7 @@ impl Publisher {
         if self.out.is_empty() {
             return Ok(false);
         }
-        self.write.write_all(&self.out).await?;
+        self.write.write(&self.out).await?;
         self.out.clear();
         // So that the others have their turn, also when the socket always takes everything.
         tokio::task::yield_now().await;

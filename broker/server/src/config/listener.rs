@@ -92,6 +92,8 @@ pub struct ListenerPlan {
     pub tls: Option<ClientCertificate>,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
+    /// Most clients with the zstd stream transport.
+    pub zstd_clients_max: u32,
     /// What its connections are held to.
     pub limits: ListenerLimits,
 }
@@ -124,6 +126,7 @@ impl Config {
         let section = &self.listener.mqtt;
         let mut plan = self.plan("mqtt", section.bind.at(section.port), &self.listener.limits.mqtt);
         plan.proxy_protocol = section.proxy_protocol;
+        plan.zstd_clients_max = section.zstd_clients;
         plan
     }
 
@@ -132,6 +135,7 @@ impl Config {
         let mut plan = self.plan("mqtts", section.bind.at(section.port), &self.listener.limits.mqtts);
         plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
+        plan.zstd_clients_max = section.zstd_clients;
         plan
     }
 
@@ -168,6 +172,7 @@ impl Config {
             proxy_protocol: false,
             tls: None,
             websocket: None,
+            zstd_clients_max: 0,
             limits: own.or(&self.limits),
         }
     }

@@ -11,15 +11,16 @@
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::{KeepAliveVerdict, Time};
+use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
-use crate::close::CloseReason;
+use crate::close::{CloseReason, TransportFailure};
 use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
@@ -28,6 +29,7 @@ use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
 use crate::net::turn::Turn;
+use crate::net::zstd::Zstd;
 use crate::protocol::{self, Authenticating, Login, Open};
 
 /// See the module's documentation.
@@ -42,8 +44,8 @@ pub(crate) struct Connection {
     accepted_from: Peer,
     /// Where it was accepted, and what it counts for there.
     pub(crate) listener: Place,
-    /// What lies between the socket and MQTT; `None` for plain TCP.
-    pub(crate) layers: Option<Box<Mutex<Layers>>>,
+    /// What lies between the socket and MQTT; nothing for plain TCP. Set before any other thread knows the connection.
+    layers: OnceLock<Box<Mutex<Layers>>>,
     /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
     pub(crate) unacknowledged: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
@@ -129,7 +131,7 @@ impl Connection {
             place,
             stream,
             accepted_from: peer,
-            layers: Layers::of(&listener, now)?,
+            layers: Layers::of(&listener, now)?.map_or_else(OnceLock::new, OnceLock::from),
             listener,
             unacknowledged: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
@@ -139,9 +141,25 @@ impl Connection {
         })
     }
 
+    /// What lies between the socket and MQTT; `None` for plain TCP.
+    pub(crate) fn layers(&self) -> Option<&Mutex<Layers>> {
+        self.layers.get().map(|layers| &**layers)
+    }
+
+    /// Speaks the zstd stream from now on, where the listener allows it and has a place left. Call with CONNECT read and CONNACK not yet made.
+    pub(crate) fn start_zstd(&self, offer: Offer, now: Time) {
+        let Some(zstd) = Zstd::granted(offer, &self.listener) else { return };
+        self.layers.get_or_init(|| Box::new(Mutex::new(Layers::none(now)))).lock().start_zstd(zstd);
+    }
+
+    /// What of the zstd stream was granted.
+    pub(crate) fn zstd(&self) -> Option<Offer> {
+        self.layers().and_then(|layers| layers.lock().zstd())
+    }
+
     /// From where it came.
     pub(crate) fn peer(&self) -> Peer {
-        match &self.layers {
+        match self.layers() {
             Some(layers) => layers.lock().peer(self.accepted_from),
             None => self.accepted_from,
         }
@@ -182,7 +200,7 @@ impl Connection {
             Phase::Closed => Ok(KeepAliveVerdict::Off),
             // Many passwords wait to be checked.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
-            Phase::New | Phase::Authenticating(_) => match &self.layers {
+            Phase::New | Phase::Authenticating(_) => match self.layers() {
                 Some(layers) => {
                     layers.lock().check_alive(&self.listener, now).map(KeepAliveVerdict::AliveUntil)
                 }
@@ -193,7 +211,7 @@ impl Connection {
 
     /// Writes a short packet past everything else: an answer before there is a Client, or the last word. Lost when the socket is full.
     pub(crate) fn write_directly(&self, packet: &[u8]) {
-        if let Some(layers) = &self.layers {
+        if let Some(layers) = self.layers() {
             let mut layers = layers.lock();
             if layers.make_idle(&self.stream) {
                 layers.write(&self.stream, &[IoSlice::new(packet)]);
@@ -206,7 +224,7 @@ impl Connection {
 
     /// The last words of what lies below MQTT.
     pub(crate) fn say_good_bye(&self, reason: &CloseReason) {
-        if let Some(layers) = &self.layers {
+        if let Some(layers) = self.layers() {
             layers.lock().close(&self.stream, reason);
         }
     }
@@ -239,7 +257,7 @@ impl Connection {
         if self.must_not_read(input, turn, cx) {
             return Ok(());
         }
-        let has_more = self.layers.as_ref().is_some_and(|layers| layers.lock().has_more());
+        let has_more = self.layers().is_some_and(|layers| layers.lock().has_more());
         match self.stream.poll_read_ready(cx) {
             Poll::Pending if has_more => {}
             Poll::Pending => return Ok(()),
@@ -256,7 +274,7 @@ impl Connection {
 
     /// Writes what a layer has to say by itself, as in a handshake.
     fn flush_layers(&self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        let Some(layers) = &self.layers else { return Ok(()) };
+        let Some(layers) = self.layers() else { return Ok(()) };
         let mut layers = layers.lock();
         if layers.is_idle() { Ok(()) } else { layers.poll_flush(&self.stream, cx).map(drop) }
     }
@@ -319,6 +337,7 @@ impl Connection {
         input.phase = Phase::Open(protocol::connect::finish(self, login, turn)?);
         let waiting = std::mem::take(&mut input.partial);
         if !waiting.is_empty() {
+            self.check_silent()?;
             let span = turn.arena.adopt(waiting);
             self.consume(input, turn, span)?;
         }
@@ -376,7 +395,7 @@ impl Connection {
 
     /// Reads bytes of MQTT. None when nothing has come.
     fn receive(&self, target: &mut [u8]) -> Result<Received, CloseReason> {
-        match &self.layers {
+        match self.layers() {
             None => {
                 let len = self.stream.receive(target)?.unwrap_or(0);
                 Ok(Received { len, is_more: len == target.len() })
@@ -401,8 +420,12 @@ impl Connection {
             }
             let len = header.packet_len();
             turn.counts.packets_received += 1;
+            let was_open = matches!(input.phase, Phase::Open(_));
             self.handle(input, turn, header, rest.slice(0, len))?;
             rest = rest.slice(len, rest.len() - len);
+            if !was_open && rest.len() > 0 {
+                self.check_silent()?;
+            }
         }
         if rest.len() > 0 {
             input.partial.extend_from_slice(turn.arena.get(rest));
@@ -410,6 +433,14 @@ impl Connection {
             input.partial = Vec::new();
         }
         Ok(())
+    }
+
+    /// Something came behind CONNECT before CONNACK has left, from where the zstd stream counts: nobody can say whether it is compressed.
+    fn check_silent(&self) -> Result<(), CloseReason> {
+        match self.zstd() {
+            Some(_) => Err(CloseReason::Transport(TransportFailure::Zstd)),
+            None => Ok(()),
+        }
     }
 
     fn handle(

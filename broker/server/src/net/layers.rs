@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lotmq_session::Time;
+use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tokio::io::Interest;
 use tracing::debug;
@@ -25,6 +26,7 @@ use super::proxy;
 use super::socket::Socket;
 use super::tls::Tls;
 use super::websocket::WebSocket;
+use super::zstd::Zstd;
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::READ_BYTES_MAX;
 #[cfg(doc)]
@@ -40,7 +42,7 @@ fn buffer() -> Buffer {
 thread_local! {
     /// From the socket to TLS.
     static ENCRYPTED: Buffer = buffer();
-    /// From below to WebSocket.
+    /// From below to WebSocket or zstd.
     static FRAMES: Buffer = buffer();
 }
 
@@ -49,13 +51,15 @@ pub(crate) struct Layers {
     proxy: Proxy,
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
+    /// Never together with WebSocket.
+    zstd: Option<Box<Zstd>>,
     /// Bytes from the socket that the lowest layer has not taken yet.
     ahead: Vec<u8>,
-    /// Bytes from below that WebSocket has not taken yet.
+    /// Bytes from below that WebSocket or zstd has not taken yet.
     frames: Vec<u8>,
     /// Framed bytes that the socket did not take; with TLS they wait there.
     output: Output,
-    /// Whether what WebSocket read last from below filled its buffer, so that TLS may have more.
+    /// Whether what WebSocket or zstd read last from below filled its buffer, so that TLS may have more.
     was_full: bool,
     /// Whether the last read left something here, of which the socket will not tell.
     has_more: bool,
@@ -89,19 +93,49 @@ impl Layers {
         if !listener.has_layers() {
             return Ok(None);
         }
-        let tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
-        let layers = Self {
-            proxy: if listener.proxy_protocol { Proxy::Wanted(Vec::new()) } else { Proxy::Off },
-            tls,
-            websocket: listener.is_websocket.then(|| Box::new(WebSocket::new())),
+        let mut layers = Self::none(now);
+        layers.tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
+        layers.websocket = listener.is_websocket.then(|| Box::new(WebSocket::new()));
+        if listener.proxy_protocol {
+            layers.proxy = Proxy::Wanted(Vec::new());
+        }
+        Ok(Some(Box::new(Mutex::new(layers))))
+    }
+
+    /// Nothing in between; for a connection that gets something later.
+    pub(crate) fn none(now: Time) -> Self {
+        Self {
+            proxy: Proxy::Off,
+            tls: None,
+            websocket: None,
+            zstd: None,
             ahead: Vec::new(),
             frames: Vec::new(),
             output: Output::default(),
             was_full: false,
             has_more: false,
             accepted_at: now,
-        };
-        Ok(Some(Box::new(Mutex::new(layers))))
+        }
+    }
+
+    /// Everything that comes from now on is of this stream.
+    pub(crate) fn start_zstd(&mut self, zstd: Box<Zstd>) {
+        self.zstd = Some(zstd);
+    }
+
+    /// What of the zstd stream was granted.
+    pub(crate) fn zstd(&self) -> Option<Offer> {
+        self.zstd.as_ref().map(|zstd| zstd.offer())
+    }
+
+    /// CONNACK has this length. Whether what is written behind it may be collected.
+    pub(crate) fn begin(&mut self, connack_len: usize) -> bool {
+        self.zstd.as_mut().is_some_and(|zstd| zstd.begin(connack_len))
+    }
+
+    /// Whether the `waiting` bytes of the Client's buffer are to leave now; otherwise the owner, who asks, is called when they are.
+    pub(crate) fn is_due(&mut self, waiting: usize, cx: &mut Context<'_>) -> bool {
+        self.zstd.as_mut().is_none_or(|zstd| zstd.is_due(waiting, cx))
     }
 
     /// Judges a connection without CONNECT: until when it may go on.
@@ -159,7 +193,7 @@ impl Layers {
             return Ok(Received { len: 0, is_more: false });
         }
         let had_more = self.has_more;
-        let len = if self.websocket.is_some() {
+        let len = if self.websocket.is_some() || self.zstd.is_some() {
             self.read_frames(socket, listener, target, had_more)?
         } else {
             self.read_below(socket, listener, target)?
@@ -225,10 +259,17 @@ impl Layers {
         target: &mut [u8],
         listener: &Arc<Listener>,
     ) -> Result<usize, CloseReason> {
-        let Some(websocket) = &mut self.websocket else { return Ok(0) };
-        let decoded = websocket.decode(frames, target, listener)?;
-        self.frames.extend_from_slice(&frames[decoded.consumed..]);
-        Ok(decoded.len)
+        let (consumed, len) = if let Some(websocket) = &mut self.websocket {
+            let decoded = websocket.decode(frames, target, listener)?;
+            (decoded.consumed, decoded.len)
+        } else if let Some(zstd) = &mut self.zstd {
+            let progress = zstd.decode(frames, target)?;
+            (progress.consumed, progress.produced)
+        } else {
+            return Ok(0);
+        };
+        self.frames.extend_from_slice(&frames[consumed..]);
+        Ok(len)
     }
 
     /// Reads what the layer above the socket gives.
@@ -277,13 +318,13 @@ impl Layers {
 
     /// Encodes all of `plain` and writes what the socket takes; the rest stays here. At most [`WRAPPED_CHUNK_BYTES`], and only when idle.
     pub(crate) fn write(&mut self, socket: &Socket, plain: &[IoSlice<'_>]) {
-        let Self { tls, websocket, output, .. } = self;
+        let Self { tls, websocket, zstd, output, .. } = self;
         // A dead peer, or one that broke the protocol, is noticed by the owner's read.
-        let _ = match websocket {
-            Some(websocket) => {
-                websocket.encode(plain, |frame| send(tls.as_deref_mut(), output, socket, frame))
-            }
-            None => Some(send(tls.as_deref_mut(), output, socket, plain)),
+        let mut send = |bytes: &[IoSlice<'_>]| send(tls.as_deref_mut(), output, socket, bytes);
+        let _ = match (websocket, zstd) {
+            (Some(websocket), _) => websocket.encode(plain, send),
+            (None, Some(zstd)) => zstd.encode(plain, send),
+            (None, None) => Some(send(plain)),
         };
     }
 

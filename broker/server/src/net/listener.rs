@@ -58,9 +58,9 @@ pub(crate) struct Listener {
     pub(crate) proxy_protocol: bool,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
-    /// Most connections with compressed messages at once.
+    /// Most connections with compressed messages, or with the zstd stream, at once.
     pub(crate) compressed_max: u32,
-    /// Connections with compressed messages.
+    /// Those that there are.
     pub(crate) compressed: AtomicU32,
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Link {
     /// Bytes that the socket did not take.
     output: Output,
     stage: Stage,
+    /// What leaves is collected for a while, by the owner: the Client has asked for it.
+    collects: bool,
     /// Messages whose identifier is on its way to the disk, and those behind them.
     pub(crate) held: Held,
 }
@@ -73,7 +75,17 @@ impl Link {
         output.append(connack);
         let stage = if is_held { Stage::Held } else { Stage::Opening };
         let Recipient { version, packet_bytes_max, wants_reasons } = recipient;
-        Self { connection, version, packet_bytes_max, wants_reasons, output, stage, held: Held::default() }
+        let collects = connection.layers().is_some_and(|layers| layers.lock().begin(connack.len()));
+        Self {
+            connection,
+            version,
+            packet_bytes_max,
+            wants_reasons,
+            output,
+            stage,
+            collects,
+            held: Held::default(),
+        }
     }
 
     /// What others must know of it.
@@ -102,6 +114,7 @@ impl Link {
         match self.stage {
             Stage::Held => true,
             Stage::Opening => false,
+            Stage::Open if self.collects => self.output.len() >= WRAPPED_CHUNK_BYTES,
             Stage::Open => !self.output.is_empty(),
         }
     }
@@ -124,7 +137,7 @@ impl Link {
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
     pub(crate) fn tell(&mut self, reason: &CloseReason) {
         let connection = Arc::clone(&self.connection);
-        if let Some(layers) = connection.layers.as_ref().filter(|_| self.stage == Stage::Open) {
+        if let Some(layers) = connection.layers().filter(|_| self.stage == Stage::Open) {
             // What other threads have left for the owner, who will not come to it any more.
             let mut layers = layers.lock();
             while !self.output.is_empty() && layers.make_idle(&connection.stream) {
@@ -151,7 +164,7 @@ impl Link {
 
     /// Writes ranges to the socket; what it does not take goes to the buffer.
     fn write(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
-        if self.connection.layers.is_some() {
+        if self.connection.layers().is_some() {
             return self.write_wrapped(ranges, arena, home);
         }
         let mut rest = ranges;
@@ -172,9 +185,17 @@ impl Link {
     /// Has the layers below MQTT encode ranges and write them. Only the owner does: for others this would mean that the thread which publishes
     /// encrypts for all receivers.
     fn write_wrapped(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
+        if self.collects {
+            let was_empty = self.output.is_empty();
+            self.keep(ranges, 0, arena);
+            if was_empty || self.output.len() >= WRAPPED_CHUNK_BYTES {
+                self.call_owner();
+            }
+            return;
+        }
         if home == Some(self.connection.home) {
             let connection = Arc::clone(&self.connection);
-            let Some(layers) = &connection.layers else { return };
+            let Some(layers) = connection.layers() else { return };
             let mut layers = layers.lock();
             let mut chunks = Chunks { ranges, done: 0 };
             while layers.make_idle(&connection.stream) {
@@ -209,8 +230,11 @@ impl Link {
         self.stage = Stage::Open;
         let connection = Arc::clone(&self.connection);
         let stream = &connection.stream;
-        if let Some(layers) = &connection.layers {
+        if let Some(layers) = connection.layers() {
             let mut layers = layers.lock();
+            if !layers.is_due(self.output.len(), cx) {
+                return Ok(Poll::Pending);
+            }
             while layers.poll_flush(stream, cx)?.is_ready() {
                 if self.output.is_empty() {
                     connection.output_waits.store(false, Ordering::Release);

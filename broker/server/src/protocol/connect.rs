@@ -13,6 +13,7 @@ use lotmq_codec::{
 };
 use lotmq_session::{KeepAlive, SessionExpiry};
 use lotmq_store::Batch;
+use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -22,7 +23,7 @@ use crate::attach::{Attachment, ForeignSession, attach};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
-use crate::limits::{ClientRate, Limit};
+use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
@@ -52,6 +53,8 @@ pub(crate) struct Request {
     pub(super) user_name: Option<Box<str>>,
     /// Method and last data of the exchange that has found out who comes.
     pub(super) authenticated: Option<(Method, Vec<u8>)>,
+    /// The zstd stream, if it is asked for.
+    zstd: Option<Offer>,
     pub(crate) will: Option<Box<WillMessage>>,
 }
 
@@ -226,6 +229,7 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
         receive_maximum: properties.receive_maximum().get(),
         user_name: connect.user_name.map(Into::into),
         authenticated: None,
+        zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
     })
 }
@@ -274,6 +278,10 @@ pub(super) fn accept(
         return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, &words));
     }
     let identity = Arc::new(identity);
+    if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
+    {
+        connection.start_zstd(offer, turn.now());
+    }
     if !connack_fits(connection, request) {
         // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
         return Err(CloseReason::Refused);
@@ -368,6 +376,11 @@ fn announce(
     }
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
+    }
+    if let Some(offer) = connection.zstd().filter(|_| request.zstd.is_some()) {
+        for (name, value) in offer.properties() {
+            announced.push(Id::UserProperty, Value::Utf8Pair(name, &value))?;
+        }
     }
     Ok(())
 }

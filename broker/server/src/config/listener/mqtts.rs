@@ -7,5 +7,8 @@ super::listener! {
     MqttsListener at "listener.mqtts", |config| config.listener.mqtts, port 8883, json "TlsPort" "BindIPForMQTTwithTls" => {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
+        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for it, at up to 960 KiB each; further ones are served
+        /// without. 0 turns it off. What it is: docs/zstd-transport.md.
+        zstd_clients: u32 = 0, range 0..=100_000;
     }
 }
