@@ -1,6 +1,6 @@
 //! What CONNACK says, and packets that a Client cannot take because they are too large for it (checklist 3 and 5).
 
-use crate::bytes::{self, BOTH, four, publish, subscribe_with, two, unsubscribe};
+use crate::bytes::{BOTH, four, subscribe_with, unsubscribe};
 use crate::{Broker, Connect, Peer, V4, V5, broker, options};
 
 /// The body of CONNACK.
@@ -156,26 +156,5 @@ fn acknowledgements_fit_the_maximum_packet_size() {
             peer.send(&whole);
             assert_eq!(peer.until_closed(), ["DISCONNECT 95"]);
         }
-    }
-}
-
-/// The broker's own aliases: none, whatever the Client allows [MQTT-3.1.2-26, -27], [MQTT-3.3.2-11]; none is 0 [MQTT-3.3.2-8].
-/// `Peer` fails at any property of PUBLISH that it does not know, and it does not know Topic Alias.
-#[test]
-fn no_topic_alias_is_sent_that_the_client_does_not_allow() {
-    let broker = broker();
-    for maximum in [None, Some(0), Some(1), Some(3)] {
-        let connect = Connect::new(V5, "reader");
-        let connect = maximum.map_or(connect.clone(), |maximum| connect.property(&two(0x22, maximum)));
-        let mut reader = Peer::join(&broker, &connect);
-        reader.subscribe("alias/#", 0);
-        let mut writer = Peer::clean(&broker, V5, "writer");
-        for n in 0..20 {
-            let topic = format!("alias/a/topic/that/is/worth/an/alias/{}", n % 4);
-            writer.send(&publish(V5, 0, &topic, 0, "x"));
-            assert_eq!(reader.next(), format!("PUBLISH {topic} q0: x"));
-        }
-        writer.send(&bytes::DISCONNECT);
-        reader.expect_only(&[]);
     }
 }

@@ -346,6 +346,10 @@ fn describe_properties(mut list: &[u8], line: &mut String) {
                 write!(line, " [sub {value}]").unwrap();
                 used
             }
+            0x23 => {
+                write!(line, " [alias {}]", u16::from_be_bytes([rest[0], rest[1]])).unwrap();
+                2
+            }
             0x26 => {
                 let (name, first) = string(rest);
                 let (value, second) = string(&rest[first..]);

@@ -140,7 +140,9 @@ fn resume(
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
 fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
     let connack = connect::connack(connection, request, session_present);
-    Link::new(Arc::clone(connection), request.recipient, &connack, is_durable)
+    let mut link = Link::new(Arc::clone(connection), request.recipient, &connack, is_durable);
+    link.allow_aliases(request.topic_alias_maximum);
+    link
 }
 
 fn create(

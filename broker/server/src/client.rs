@@ -105,21 +105,33 @@ pub(crate) struct Wire {
     pub(crate) connection: u32,
     /// Largest packet that it takes.
     pub(crate) packet_bytes_max: u32,
+    /// Whether topics may be sent to it as aliases.
+    pub(crate) takes_aliases: bool,
 }
 
 impl Wire {
     /// No connection. What is kept for the Client may be of any size.
-    pub(crate) const AWAY: Self = Self { version: None, connection: 0, packet_bytes_max: u32::MAX };
+    pub(crate) const AWAY: Self =
+        Self { version: None, connection: 0, packet_bytes_max: u32::MAX, takes_aliases: false };
+
+    /// Stands for 5.0 with aliases, as no protocol level does.
+    const LEVEL_WITH_ALIASES: u8 = 6;
 
     /// From the top: 4 bits protocol level, 28 bits connection, 32 bits packet size.
     fn pack(self) -> u64 {
-        let level = self.version.map_or(0, ProtocolVersion::level);
+        let level = match self.takes_aliases {
+            true => Self::LEVEL_WITH_ALIASES,
+            false => self.version.map_or(0, ProtocolVersion::level),
+        };
         u64::from(level) << 60 | u64::from(self.connection) << 32 | u64::from(self.packet_bytes_max)
     }
 
     fn unpack(packed: u64) -> Self {
+        let takes_aliases = packed >> 60 == u64::from(Self::LEVEL_WITH_ALIASES);
         Self {
+            takes_aliases,
             version: match packed >> 60 {
+                _ if takes_aliases => Some(ProtocolVersion::V5),
                 3 => Some(ProtocolVersion::V3_1),
                 4 => Some(ProtocolVersion::V3_1_1),
                 5 => Some(ProtocolVersion::V5),

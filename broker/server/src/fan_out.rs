@@ -230,7 +230,9 @@ impl<'a> FanOutOf<'a> {
             return false;
         }
         if qos == QoS::AtMostOnce {
-            turn.entry(&target.client).items.plain(&piece);
+            let entry = turn.entry(&target.client);
+            let is_apart = entry.takes_aliases;
+            entry.items.plain(&piece, is_apart);
             return true;
         }
         let message = self.message(turn);

@@ -10,6 +10,7 @@
 mod absences;
 mod accounts;
 mod admin;
+mod alias_out;
 mod attach;
 pub mod backup;
 mod broker;

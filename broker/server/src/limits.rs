@@ -232,6 +232,15 @@ pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 /// Bytes of retained messages that one turn sends to a new subscription.
 pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
 
+/// Topic Aliases that we set towards a Client, whatever more it allows. Its table of them is made as they are given: some 25 KiB for 256 usual topics.
+pub(crate) const ALIASES_OUT_MAX: u16 = 256;
+
+/// Longest topic in bytes that gets an alias: 128 KiB for the table of a Client at most.
+pub(crate) const ALIASED_TOPIC_BYTES_MAX: usize = 512;
+
+/// Bytes of a packet in which everything before its payload must lie for its topic to be sent as an alias.
+pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
+
 /// Messages of a session that has ended which other members of its shared subscriptions get. It is done in one go: 0.1 s at 1 µs each.
 pub(crate) const HANDED_ON_MAX: usize = 100_000;
 

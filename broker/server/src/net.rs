@@ -1,6 +1,7 @@
 //! The network side: sockets, shards and the turn in which bytes go from one to another.
 
 pub(crate) mod admission;
+mod aliased;
 pub(crate) mod arena;
 pub(crate) mod certificates;
 pub(crate) mod connection;

@@ -62,17 +62,25 @@ pub(crate) fn drain(
                 turn.counts.publish_sent += 1;
                 turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
                 let sent = Sent { message: queued.stored_id(), qos, packet_id };
-                if !dup && sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
-                    room = room.saturating_sub(span.len());
-                    continue;
+                room = room.saturating_sub(span.len());
+                if dup || !sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
+                    send(state, turn.arena, span, push);
                 }
-                span
+                continue;
             }
         };
         room = room.saturating_sub(span.len());
         push(span);
     }
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push)
+}
+
+/// Gives out a PUBLISH, with an alias where the Client takes them.
+fn send(state: &mut ClientState, arena: &mut Arena, packet: Span, push: &mut impl FnMut(Span)) {
+    match &mut state.link {
+        Some(link) => link.aliased(arena, packet).into_iter().for_each(push),
+        None => push(packet),
+    }
 }
 
 fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> Span {
@@ -158,7 +166,7 @@ fn replay(
         turn.counts.publish_sent += 1;
         turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
         room = room.saturating_sub(span.len());
-        push(span);
+        send(state, turn.arena, span, push);
     }
     if let Some(next) = replays.first_mut() {
         next.wait();

@@ -17,6 +17,7 @@ use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
 use tokio::io::Interest;
 
+use super::aliased::aliased;
 use super::arena::{Arena, Span};
 use super::connection::Connection;
 use super::held::Held;
@@ -24,6 +25,7 @@ use super::layers::Layers;
 use super::output::Output;
 use super::piece::{Item, Items, Piece};
 use super::turn::{Messages, TouchedClient};
+use crate::alias_out::AliasesOut;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
@@ -48,6 +50,8 @@ pub(crate) struct Link {
     stage: Stage,
     /// What leaves is collected for a while, by the owner: the Client has asked for it.
     collects: bool,
+    /// Topic Aliases towards the Client, where it allows any. They end with the connection: nothing that waits for another one has an alias.
+    aliases: Option<Box<AliasesOut>>,
     /// Messages whose identifier is on its way to the disk, and those behind them.
     pub(crate) held: Held,
 }
@@ -84,7 +88,21 @@ impl Link {
             output,
             stage,
             collects,
+            aliases: None,
             held: Held::default(),
+        }
+    }
+
+    /// Sends topics as aliases, up to this Topic Alias Maximum \[MQTT-3.1.2-26\]\[MQTT-3.1.2-27\].
+    pub(crate) fn allow_aliases(&mut self, topic_alias_maximum: u16) {
+        self.aliases = AliasesOut::new(topic_alias_maximum);
+    }
+
+    /// The PUBLISH as it enters the stream of bytes, in two parts: with an alias where its topic has one.
+    pub(crate) fn aliased(&mut self, arena: &mut Arena, packet: Span) -> [Span; 2] {
+        match &mut self.aliases {
+            Some(aliases) => aliased(aliases, arena, packet, self.packet_bytes_max),
+            None => [packet, Span::EMPTY],
         }
     }
 
@@ -94,6 +112,7 @@ impl Link {
             version: Some(self.version),
             connection: self.connection.number,
             packet_bytes_max: self.packet_bytes_max,
+            takes_aliases: self.aliases.is_some(),
         }
     }
 
@@ -396,7 +415,11 @@ impl Delivery {
                         turn.counts.publish_sent += u64::from(messages);
                         turn.counts.publish_bytes_sent += payload_bytes;
                         room = room.saturating_sub(span.len());
-                        self.push(span);
+                        if messages > 0 {
+                            self.push_message(state, turn.arena, span);
+                        } else {
+                            self.push(span);
+                        }
                     } else {
                         turn.broker.counters.publish_dropped.add(u64::from(messages));
                         if let Some(listener) = state.listener() {
@@ -424,9 +447,11 @@ impl Delivery {
                             set_packet_id(turn.arena, &piece, packet_id);
                             let sent =
                                 Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
+                            // What waits leaves later, past others: it has its topic in full.
                             let spans = [piece.head, piece.payload];
                             if !sent.waits(client, state.link.as_mut(), spans, turn) {
-                                spans.into_iter().for_each(|span| self.push(span));
+                                self.push_message(state, turn.arena, piece.head);
+                                self.push(piece.payload);
                             }
                         }
                         Offer::Queued if is_window_ours && has_room => {
@@ -468,6 +493,14 @@ impl Delivery {
                     client.queue_full(state, turn.messages.stored_id(*message), turn);
                 }
             }
+        }
+    }
+
+    /// Adds a PUBLISH, up to its payload at least, with an alias where the Client takes them.
+    fn push_message(&mut self, state: &mut ClientState, arena: &mut Arena, packet: Span) {
+        match &mut state.link {
+            Some(link) => link.aliased(arena, packet).into_iter().for_each(|span| self.push(span)),
+            None => self.push(packet),
         }
     }
 

@@ -77,9 +77,11 @@ impl Items {
         self.push(Item::Control(span));
     }
 
-    pub(crate) fn plain(&mut self, piece: &Piece) {
+    /// `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
+    pub(crate) fn plain(&mut self, piece: &Piece, is_apart: bool) {
         let bytes = piece.payload_bytes as u64;
-        if let Some(Item::Plain { span, messages, payload_bytes }) = self.0.last_mut()
+        if !is_apart
+            && let Some(Item::Plain { span, messages, payload_bytes }) = self.0.last_mut()
             && *messages > 0
             && span.touches(piece.head)
         {

@@ -493,6 +493,8 @@ pub(crate) struct TouchedClient {
     pub(crate) connection: u32,
     /// Largest packet that it takes.
     pub(crate) packet_bytes_max: u32,
+    /// Whether topics may be sent to it as aliases.
+    pub(crate) takes_aliases: bool,
     pub(crate) items: Items,
 }
 
@@ -542,6 +544,7 @@ impl Touched {
             version: entry.version,
             connection: entry.connection,
             packet_bytes_max: entry.packet_bytes_max,
+            takes_aliases: entry.takes_aliases,
         } = client.wire();
         entry
     }

@@ -50,6 +50,8 @@ pub(crate) struct Request {
     /// How long the session outlives the connection, as we grant it.
     pub(crate) expiry: SessionExpiry,
     pub(crate) receive_maximum: u16,
+    /// Topic Aliases that we may set.
+    pub(crate) topic_alias_maximum: u16,
     pub(super) user_name: Option<Box<str>>,
     /// Method and last data of the exchange that has found out who comes.
     pub(super) authenticated: Option<(Method, Vec<u8>)>,
@@ -227,6 +229,7 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
         is_keep_alive_ours: keep_alive != connect.keep_alive,
         expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
         receive_maximum: properties.receive_maximum().get(),
+        topic_alias_maximum: properties.topic_alias_maximum(),
         user_name: connect.user_name.map(Into::into),
         authenticated: None,
         zstd: Offer::read(properties.user_properties()),
