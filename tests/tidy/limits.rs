@@ -7,12 +7,13 @@ use lotmq_server::config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 11] = [
+const CRATES: [(&str, &str); 12] = [
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
     ("broker/router", "Topics and subscriptions"),
     ("broker/codec", "The wire format"),
     ("broker/websocket", "WebSocket"),
+    ("broker/zstd", "The zstd stream"),
     ("broker/store", "The store"),
     ("broker/auth", "Users and logins"),
     ("broker/definitions", "What is deployed"),
