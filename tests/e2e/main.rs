@@ -17,6 +17,7 @@ mod limits;
 mod metrics;
 mod modules;
 mod proxy_protocol;
+mod quic;
 mod slow_client;
 mod start;
 mod store_tools;

@@ -12,7 +12,7 @@ use crate::scram::ScramVerifier;
 /// From where a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
-    /// The address of the TCP connection itself.
+    /// The address of the TCP or QUIC connection itself.
     Tcp(IpAddr),
     /// A unix socket.
     Unix,

@@ -103,6 +103,11 @@ impl CloseReason {
         }
     }
 
+    /// What the end of a QUIC connection says: the Reason Code, also to Clients of versions that have none; 0 for an end as it should be.
+    pub(crate) fn close_code(&self) -> u8 {
+        self.reason_code().map_or(0, |reason| reason as u8)
+    }
+
     /// Sends DISCONNECT \[MQTT-4.13.1-1\] to a 5.0 Client; nobody else has one from a server.
     pub(crate) fn tell(&self, connection: &Connection, recipient: Recipient) {
         let Some(reason) = self.reason_code() else { return };

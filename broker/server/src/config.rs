@@ -51,7 +51,7 @@ pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
     ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
-    MqttsListener, OwnLimits, UnixListener, UnixSocket, WsListener, WssListener,
+    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, WsListener, WssListener,
 };
 pub use log::Log;
 pub use lot::{Lot, LotCache};
@@ -205,6 +205,16 @@ impl Config {
                 "listener.wss.client_certificate",
                 "tls.client_ca",
                 asks_clients(self.listener.wss.client_certificate),
+            ),
+            (
+                "listener.quic.client_certificate",
+                "tls.client_ca",
+                asks_clients(self.listener.quic.client_certificate),
+            ),
+            (
+                "listener.quic.port",
+                "tls.certificate",
+                self.listener.quic.port != Port::Off && tls.certificate.is_none(),
             ),
         ] {
             if is_missing {

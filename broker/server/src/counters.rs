@@ -48,12 +48,14 @@ counters! {
     proxy_headers;
     /// Connections closed because they did not begin with a header of the PROXY protocol where one is wanted.
     proxy_headers_missing;
-    /// TLS handshakes that succeeded.
+    /// TLS handshakes that succeeded, those of QUIC included.
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.
     tls_handshakes_resumed;
-    /// Connections closed because TLS failed, mostly in the handshake.
+    /// Connections closed because TLS failed, or QUIC before there was a stream, mostly in the handshake.
     tls_failures;
+    /// First packets of QUIC connections that were answered with the request to prove their address, because many were without CONNECT.
+    quic_retries;
     /// WebSocket handshakes that succeeded.
     websocket_upgrades;
     /// WebSocket connections whose messages are compressed.

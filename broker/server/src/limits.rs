@@ -226,6 +226,27 @@ pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
 /// Bytes of a file with certificates or a key: a chain has 10 KiB, the authorities of a whole system 200 KiB.
 pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 << 20;
 
+#[cfg(feature = "quic")]
+/// Bytes of one QUIC connection on their way in each direction: sent and not acknowledged, or received and not relayed. At 50 ms of round trip that is
+/// 5 MB/s, and it is what a client that never reads can make us keep.
+pub(crate) const QUIC_WINDOW_BYTES: u32 = 256 << 10;
+
+#[cfg(feature = "quic")]
+/// Bytes that a relay takes at once; as many lie between it and the shard in each direction.
+pub(crate) const RELAY_BYTES_MAX: usize = 64 << 10;
+
+#[cfg(feature = "quic")]
+/// Bytes that the kernel is asked to keep for all QUIC connections of a listener: a burst of a thousand large packets.
+pub(crate) const QUIC_UDP_BYTES: usize = 2 << 20;
+
+#[cfg(feature = "quic")]
+/// First packets of QUIC connections that wait to be judged, which happens in the next turn of their thread.
+pub(crate) const QUIC_INCOMING_MAX: usize = 1 << 10;
+
+#[cfg(feature = "quic")]
+/// Bytes of all of these, and of what comes behind them.
+pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
+
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 

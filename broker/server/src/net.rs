@@ -14,6 +14,9 @@ pub(crate) mod output;
 pub(crate) mod peer;
 pub(crate) mod piece;
 pub(crate) mod proxy;
+#[cfg(feature = "quic")]
+pub(crate) mod quic;
+pub(crate) mod relayed;
 pub(crate) mod shard;
 pub(crate) mod socket;
 pub(crate) mod tls;

@@ -33,6 +33,8 @@ use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
+#[cfg(feature = "quic")]
+use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::recover;
@@ -99,6 +101,9 @@ pub struct Server {
     housekeeper: JoinHandle<()>,
     /// Threads of commands and of the `$SYS` tree.
     workers: Vec<JoinHandle<()>>,
+    /// `None` without a listener of QUIC.
+    #[cfg(feature = "quic")]
+    quic: Option<Quic>,
     /// `None` where the health port could not be opened.
     admin: Option<Admin>,
     addresses: Vec<(&'static str, ListenAddress)>,
@@ -145,7 +150,16 @@ impl Server {
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
         let threads = seats.start(&broker)?;
-        let mut server = Self { broker, threads, housekeeper, workers, admin: None, addresses: Vec::new() };
+        let mut server = Self {
+            broker,
+            threads,
+            housekeeper,
+            workers,
+            #[cfg(feature = "quic")]
+            quic: None,
+            admin: None,
+            addresses: Vec::new(),
+        };
         match server.listen(config, former) {
             Ok(()) => Ok(server),
             Err(error) => {
@@ -166,6 +180,7 @@ impl Server {
                 }
             }
         }
+        self.listen_to_quic(config, former, &mut refused)?;
         if self.addresses.is_empty() {
             return Err(StartError::NoListener(refused.join("; ")));
         }
@@ -178,17 +193,27 @@ impl Server {
         config: &Config,
         plan: &ListenerPlan,
     ) -> Result<Listener, CertificateError> {
-        let tls = match (&config.tls.certificate, plan.tls) {
-            (Some(certificate), Some(client_certificate)) => {
-                let tls =
-                    ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"])?;
-                let tls = Arc::new(tls);
-                self.broker.certificates.add(&tls);
-                Some(tls)
-            }
-            _ => None,
+        let tls = self.certificates(config, plan)?;
+        Ok(Listener { tls, ..self.plain_listener(config, plan) })
+    }
+
+    /// What a listener with TLS shows and asks for; looked after from now on.
+    fn certificates(
+        &self,
+        config: &Config,
+        plan: &ListenerPlan,
+    ) -> Result<Option<Arc<ListenerTls>>, CertificateError> {
+        let (Some(certificate), Some(client_certificate)) = (&config.tls.certificate, plan.tls) else {
+            return Ok(None);
         };
-        Ok(Listener {
+        let tls = ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"])?;
+        let tls = Arc::new(tls);
+        self.broker.certificates.add(&tls);
+        Ok(Some(tls))
+    }
+
+    fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
+        Listener {
             name: plan.name,
             broker: Arc::clone(&self.broker),
             tenant: self.broker.tenants.default_tenant(),
@@ -198,12 +223,12 @@ impl Server {
             half_open: AtomicU32::new(0),
             gate: Gate::default(),
             addresses: Addresses::default(),
-            tls,
+            tls: None,
             proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
             compressed: AtomicU32::new(0),
-        })
+        }
     }
 
     fn open(
@@ -236,6 +261,61 @@ impl Server {
                 }
             }
         }
+    }
+
+    #[cfg(feature = "quic")]
+    fn listen_to_quic(
+        &mut self,
+        config: &Config,
+        former: &Former,
+        refused: &mut Vec<String>,
+    ) -> Result<(), StartError> {
+        let Some((plan, idle_timeout)) = config.quic_listener() else { return Ok(()) };
+        let tls = match self.certificates(config, &plan) {
+            Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
+            Err(reason) => {
+                error!(listener = plan.name, %reason, "listener not opened");
+                refused.push(reason.to_string());
+                return Ok(());
+            }
+        };
+        let listener = Arc::new(self.plain_listener(config, &plan));
+        let mut opened = Vec::new();
+        for &address in &plan.addresses {
+            let address = former.address(plan.name, address);
+            match quic::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
+                Ok((address, socket)) => {
+                    self.addresses.push((listener.name, ListenAddress::Network(address)));
+                    let (listener, tls) = (Arc::clone(&listener), Arc::clone(&tls));
+                    opened.push(QuicListener { listener, tls, idle_timeout, socket });
+                }
+                Err(error) => {
+                    let reason = listener::refusal(address, &error);
+                    error!(listener = listener.name, reason, "listener not opened");
+                    refused.push(reason);
+                }
+            }
+        }
+        if !opened.is_empty() {
+            self.quic = Some(Quic::start(opened)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "quic"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature of the one with QUIC")]
+    fn listen_to_quic(
+        &mut self,
+        config: &Config,
+        _: &Former,
+        refused: &mut Vec<String>,
+    ) -> Result<(), StartError> {
+        if let Some((plan, _)) = config.quic_listener() {
+            let reason = "this build has no QUIC".to_owned();
+            error!(listener = plan.name, reason, "listener not opened");
+            refused.push(reason);
+        }
+        Ok(())
     }
 
     /// Opens the health port, after the listeners: it says that they are open. Where it cannot be opened the broker works without it.
@@ -295,6 +375,10 @@ impl Server {
             shard.stop();
         }
         self.threads.join();
+        #[cfg(feature = "quic")]
+        if let Some(quic) = self.quic {
+            quic.stop();
+        }
         self.broker.commands.stop();
         self.broker.sys.stop();
         let deadline = Instant::now() + WORKERS_PATIENCE;

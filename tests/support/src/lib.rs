@@ -18,6 +18,7 @@ mod lines;
 mod open_files;
 mod prepared;
 mod program;
+mod quic;
 mod reply;
 mod wait;
 
@@ -27,5 +28,6 @@ pub use http::{Response, get};
 pub use lines::Lines;
 pub use open_files::allow_open_files;
 pub use program::{Finished, Program, python_with_paho, python_with_websockets};
+pub use quic::{QuicOptions, QuicTunnel, Silence};
 pub use reply::Reply;
 pub use wait::{WAIT_MAX, eventually};

@@ -30,7 +30,7 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 21] = [
+    let sections: [&'static [Key]; 23] = [
         broker::KEYS,
         listener::mqtt::KEYS,
         listener::limits::MQTT,
@@ -42,6 +42,8 @@ pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::n
         listener::limits::WSS,
         listener::unix::KEYS,
         listener::limits::UNIX,
+        listener::quic::KEYS,
+        listener::limits::QUIC,
         tls::KEYS,
         auth::KEYS,
         mqtt::KEYS,

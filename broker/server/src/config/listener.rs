@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Config;
 use super::setting::words;
@@ -20,6 +21,8 @@ pub struct Listener {
     pub wss: WssListener,
     /// Unix socket.
     pub unix: UnixListener,
+    /// QUIC.
+    pub quic: QuicListener,
     /// What each of them sets of the limits.
     pub limits: LimitsOfListeners,
 }
@@ -53,6 +56,7 @@ use listener;
 pub(in crate::config) mod limits;
 pub(in crate::config) mod mqtt;
 pub(in crate::config) mod mqtts;
+pub(in crate::config) mod quic;
 pub(in crate::config) mod unix;
 pub(in crate::config) mod ws;
 pub(in crate::config) mod wss;
@@ -60,6 +64,7 @@ pub(in crate::config) mod wss;
 pub use limits::{LimitsOfListeners, ListenerLimits, OwnLimits};
 pub use mqtt::MqttListener;
 pub use mqtts::MqttsListener;
+pub use quic::QuicListener;
 pub use unix::UnixListener;
 pub use ws::WsListener;
 pub use wss::WssListener;
@@ -109,7 +114,7 @@ pub struct UnixSocket {
 }
 
 impl Config {
-    /// The listeners that are to be opened.
+    /// The listeners that are to be opened, but for that of QUIC.
     #[must_use]
     pub fn listeners(&self) -> Vec<ListenerPlan> {
         let has_certificate = self.tls.certificate.is_some();
@@ -154,6 +159,16 @@ impl Config {
         plan.tls = Some(section.client_certificate);
         plan.websocket = Some(section.compressed_clients);
         plan
+    }
+
+    /// The listener of QUIC, if it is to be opened, and the time without any packet after which its connections are lost.
+    #[must_use]
+    pub fn quic_listener(&self) -> Option<(ListenerPlan, Duration)> {
+        let section = &self.listener.quic;
+        let mut plan = self.plan("quic", section.bind.at(section.port), &self.listener.limits.quic);
+        plan.tls = Some(section.client_certificate);
+        let idle_timeout = Duration::from_secs(section.idle_timeout_sec.into());
+        (self.tls.certificate.is_some() && !plan.addresses.is_empty()).then_some((plan, idle_timeout))
     }
 
     fn plan_unix(&self) -> Option<ListenerPlan> {

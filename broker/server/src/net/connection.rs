@@ -224,6 +224,9 @@ impl Connection {
 
     /// The last words of what lies below MQTT.
     pub(crate) fn say_good_bye(&self, reason: &CloseReason) {
+        if let Some(relayed) = self.stream.relayed() {
+            relayed.end(reason.close_code());
+        }
         if let Some(layers) = self.layers() {
             layers.lock().close(&self.stream, reason);
         }

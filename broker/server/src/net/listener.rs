@@ -22,6 +22,7 @@ use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::peer::Peer;
 use super::shard::{Arrival, place};
+use super::socket::SocketKind;
 use crate::broker::Broker;
 use crate::config::ListenerLimits;
 use crate::limits::{Limit, Reached};
@@ -156,13 +157,6 @@ impl ListeningSocket {
             Self::Unix(_, file) => Ok(ListenAddress::Unix(file.path.clone())),
         }
     }
-
-    fn is_unix(&self) -> bool {
-        match self {
-            Self::Tcp(_) => false,
-            Self::Unix(..) => true,
-        }
-    }
 }
 
 impl AsRawFd for ListeningSocket {
@@ -276,7 +270,6 @@ pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
 pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> io::Result<()> {
     let address = socket.address()?;
     info!(listener = listener.name, %address, "listening");
-    let is_unix = socket.is_unix();
     #[allow(
         deprecated,
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"
@@ -285,7 +278,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
     loop {
         let mut ready = socket.readable().await?;
         match ready.try_io(|socket| accept(socket.get_ref())) {
-            Ok(Ok((stream, peer))) => hand_over(&listener, stream, is_unix, peer),
+            Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
             Ok(Err(error)) => {
                 warn!(listener = listener.name, %error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -309,7 +302,7 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
     Ok((stream, peer))
 }
 
-fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, is_unix: bool, peer: Peer) {
+fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
     let broker = &listener.broker;
     let own = match Place::take(listener, peer) {
         Ok(own) => own,
@@ -320,7 +313,9 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, is_unix: bool, peer: Pee
         }
     };
     let shard = place(&broker.shards, broker.config.broker.placement);
-    if !shard.give(Arrival { stream, is_unix, accepted: Accepted { peer, listener: own } }) {
+    let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
+    let accepted = Accepted { peer, listener: own };
+    if !shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO }) {
         shard.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 /// From where a connection came, for logs, the `$SYS` tree and the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// The other end of the TCP connection.
+    /// The other end of the TCP or QUIC connection.
     Tcp(SocketAddr),
     /// A process of this machine.
     Unix,

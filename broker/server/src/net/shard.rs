@@ -19,7 +19,7 @@ use tracing::warn;
 
 use super::connection::{Accepted, Connection, Drive};
 use super::listener::{self, Listener, ListeningSocket};
-use super::socket::Socket;
+use super::socket::{Socket, SocketKind};
 use super::turn::Turn;
 use crate::broker::Broker;
 use crate::close::CloseReason;
@@ -61,8 +61,10 @@ enum Order {
 /// An accepted socket on its way to its shard.
 pub(crate) struct Arrival {
     pub(crate) stream: OwnedFd,
-    pub(crate) is_unix: bool,
+    pub(crate) kind: SocketKind,
     pub(crate) accepted: Accepted,
+    /// Time since it was accepted.
+    pub(crate) age: Duration,
 }
 
 /// The threads of all shards.
@@ -217,10 +219,10 @@ async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) 
 }
 
 fn serve(local: &Arc<Local>, arrival: Arrival) {
-    let Arrival { stream, is_unix, accepted } = arrival;
+    let Arrival { stream, kind, accepted, age } = arrival;
     let peer = accepted.peer;
     let place = Turn::with(|turn| turn.open.reserve());
-    let connection = match Socket::register(stream, is_unix) {
+    let connection = match Socket::register(stream, kind) {
         Ok(stream) => {
             Connection::new(stream, accepted, (local.shard.number, place), local.broker.clock.now())
                 .map_err(|reason| reason.word().to_owned())
@@ -228,7 +230,7 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
         Err(error) => Err(error.to_string()),
     };
     match connection {
-        Ok(connection) => start(local, connection),
+        Ok(connection) => start(local, connection, age),
         Err(error) => {
             Turn::with(|turn| turn.open.release(place));
             local.shard.connections.fetch_sub(1, Ordering::Relaxed);
@@ -237,9 +239,10 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
     }
 }
 
-fn start(local: &Arc<Local>, connection: Connection) {
+fn start(local: &Arc<Local>, connection: Connection, age: Duration) {
     let connection = Arc::new(connection);
-    let first_look = local.broker.clock.now().plus(connection.listener.first_look());
+    let first_look = connection.listener.first_look().saturating_sub(age);
+    let first_look = local.broker.clock.now().plus(first_look);
     Turn::with(|turn| {
         turn.open.enter(&connection);
         turn.open.watch(&connection, first_look);

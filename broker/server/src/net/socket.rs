@@ -6,18 +6,37 @@ use std::io;
 use std::net::TcpStream as StdTcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+use super::relayed::Relayed;
 use crate::close::CloseReason;
 
 /// See the module's documentation. The plain path costs one predictable branch per call.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    /// Of a process of this machine, or of the relay of a connection. Apart, so that those of TCP, which are many, are no larger for it.
+    Unix(Box<UnixSocket>),
+}
+
+/// A Unix socket, with what a relay and its connection know of each other.
+#[derive(Debug)]
+pub(crate) struct UnixSocket {
+    stream: UnixStream,
+    relayed: Option<Arc<Relayed>>,
+}
+
+/// What an accepted socket is.
+pub(crate) enum SocketKind {
+    Tcp,
+    Unix,
+    /// One end of a pair, the other one of which a relay has.
+    #[cfg(feature = "quic")]
+    Relayed(Arc<Relayed>),
 }
 
 impl Socket {
@@ -25,25 +44,36 @@ impl Socket {
     ///
     /// # Errors
     /// When the system can watch no more.
-    pub(crate) fn register(accepted: OwnedFd, is_unix: bool) -> io::Result<Self> {
-        if is_unix {
-            UnixStream::from_std(StdUnixStream::from(accepted)).map(Self::Unix)
-        } else {
-            TcpStream::from_std(StdTcpStream::from(accepted)).map(Self::Tcp)
+    pub(crate) fn register(accepted: OwnedFd, kind: SocketKind) -> io::Result<Self> {
+        let relayed = match kind {
+            SocketKind::Tcp => return TcpStream::from_std(StdTcpStream::from(accepted)).map(Self::Tcp),
+            SocketKind::Unix => None,
+            #[cfg(feature = "quic")]
+            SocketKind::Relayed(relayed) => Some(relayed),
+        };
+        let stream = UnixStream::from_std(StdUnixStream::from(accepted))?;
+        Ok(Self::Unix(Box::new(UnixSocket { stream, relayed })))
+    }
+
+    /// What the relay of the connection knows of it, where it has one.
+    pub(crate) fn relayed(&self) -> Option<&Relayed> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(socket) => socket.relayed.as_deref(),
         }
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Unix(socket) => socket.stream.poll_read_ready(cx),
         }
     }
 
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Unix(socket) => socket.stream.poll_write_ready(cx),
         }
     }
 
@@ -51,7 +81,7 @@ impl Socket {
     pub(crate) fn try_io<R>(&self, interest: Interest, io: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         match self {
             Self::Tcp(stream) => stream.try_io(interest, io),
-            Self::Unix(stream) => stream.try_io(interest, io),
+            Self::Unix(socket) => socket.stream.try_io(interest, io),
         }
     }
 
@@ -82,7 +112,7 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+            Self::Unix(socket) => socket.stream.as_fd(),
         }
     }
 }

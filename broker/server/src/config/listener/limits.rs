@@ -105,4 +105,5 @@ listeners! {
     WS: ws at "listener.ws";
     WSS: wss at "listener.wss";
     UNIX: unix at "listener.unix", without addresses;
+    QUIC: quic at "listener.quic";
 }

@@ -1,0 +1,283 @@
+//! QUIC: the thread that ends it, for all listeners. MQTT in the first stream of a connection is relayed to a shard through a pair of sockets.
+//!
+//! So a shard sees a plain socket, to which any thread writes, and nothing of QUIC costs the connections that have none of it: its timers, its
+//! encryption and the congestion of its peers stay here.
+//!
+//! Invariants: what a connection holds is bounded by the windows in [`limits`](crate::limits); a client that has not proved its address gets no handshake
+//! once an eighth of the places without CONNECT are taken. Not here: what is relayed (`relay`), certificates (`certificates`).
+
+mod relay;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{
+    Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use self::relay::relay;
+use super::admission::Place;
+use super::certificates::ListenerTls;
+use super::connection::Accepted;
+use super::listener::Listener;
+use super::peer::Peer;
+use super::relayed::Relayed;
+use super::shard::{Arrival, place};
+use super::socket::SocketKind;
+use crate::counters::Counters;
+use crate::limits::{
+    Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
+};
+
+/// How long the last words to clients may take when the broker stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A listener that is to be served.
+pub(crate) struct QuicListener {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) tls: Arc<ListenerTls>,
+    /// Time without any packet after which a connection is lost.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) socket: UdpSocket,
+}
+
+/// The thread.
+pub(crate) struct Quic {
+    thread: JoinHandle<()>,
+    /// The thread ends when it is dropped.
+    stop: watch::Sender<()>,
+}
+
+impl Quic {
+    /// Serves `listeners` on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or cannot watch the sockets.
+    pub(crate) fn start(listeners: Vec<QuicListener>) -> io::Result<Self> {
+        let (stop, is_over) = watch::channel(());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("quic".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let mut all = JoinSet::new();
+                for quic in listeners {
+                    all.spawn(serve(quic, is_over.clone()));
+                }
+                while all.join_next().await.is_some() {}
+            });
+        })?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Waits until what the shards have said has reached the clients, and ends the thread. Call when the shards have closed their connections.
+    pub(crate) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            warn!("the thread of quic ended by a panic");
+        }
+    }
+}
+
+/// Opens the socket of a listener.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // As much of it as the system allows.
+    socket.set_recv_buffer_size(QUIC_UDP_BYTES)?;
+    socket.set_send_buffer_size(QUIC_UDP_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Accepts the connections of one socket until the broker stops.
+async fn serve(quic: QuicListener, mut stop: watch::Receiver<()>) {
+    let QuicListener { listener, tls, idle_timeout, socket } = quic;
+    let mut configs = Configs::new(tls, idle_timeout);
+    let endpoint = match open(socket, &configs.current()) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return warn!(listener = listener.name, %error, "listener not served"),
+    };
+    if let Ok(address) = endpoint.local_addr() {
+        info!(listener = listener.name, %address, "listening");
+    }
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // All of them only wait: none loses anything when another one wins.
+            _ = stop.changed() => break,
+            Some(_) = connections.join_next() => {}
+            Some(incoming) = endpoint.accept() => {
+                if let Some((place, incoming)) = admit(&listener, incoming) {
+                    connections.spawn(connection(place, incoming, configs.current()));
+                }
+            }
+        }
+    }
+    endpoint.set_server_config(None);
+    let last_words = async {
+        while connections.join_next().await.is_some() {}
+        endpoint.close(VarInt::from_u32(0), b"");
+        endpoint.wait_idle().await;
+    };
+    let _ = timeout(STOP_TIME_MAX, last_words).await;
+}
+
+fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
+    Endpoint::new(EndpointConfig::default(), Some(config.clone()), socket, Arc::new(TokioRuntime))
+}
+
+/// Judges a first packet. What it is answered with is never larger than itself, but for the handshake.
+fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
+    let is_crowded = listener.half_open.load(Ordering::Relaxed) >= listener.limits.half_open / 8;
+    if is_crowded && !incoming.remote_address_validated() {
+        listener.broker.counters.quic_retries.add(1);
+        // Refused only to those who have been asked before, and they have proved their address.
+        let _ = incoming.retry();
+        return None;
+    }
+    // An address that is not proved yet counts for nobody.
+    match Place::take(listener, Peer::Unix) {
+        Ok(place) => Some((place, incoming)),
+        Err(limit) => {
+            listener.limit_reached(limit, &incoming.remote_address());
+            incoming.refuse();
+            None
+        }
+    }
+}
+
+/// One connection from its first packet to its last.
+async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
+    let started = Instant::now();
+    let listener = Arc::clone(&own);
+    let counters = &listener.broker.counters;
+    let peer = incoming.remote_address();
+    let patience = listener.handshake_timeout().min(listener.connect_timeout());
+    let Ok(opened) = timeout(patience, open_stream(incoming, config, counters)).await else {
+        counters.handshake_timeouts.add(1);
+        listener.limit_reached(Limit::HandshakeTimeoutSec, &peer);
+        return debug!(%peer, "quic handshake timed out");
+    };
+    let (connection, send, receive) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            counters.tls_failures.add(1);
+            return debug!(%peer, %error, "quic failed");
+        }
+    };
+    let relayed = Arc::new(Relayed::default());
+    let address = connection.remote_address();
+    if let Err(limit) = own.count_address(address.ip(), listener.broker.clock.now()) {
+        listener.limit_reached(limit, &address);
+        return connection.close(VarInt::from_u32((limit.reason() as u8).into()), b"");
+    }
+    let accepted = Accepted { peer: Peer::Tcp(address), listener: own };
+    match hand_over(accepted, Arc::clone(&relayed), started) {
+        Ok(socket) => relay(connection, send, receive, socket, &relayed).await,
+        Err(error) => warn!(%peer, %error, "connection refused"),
+    }
+}
+
+/// The handshake, and the stream that the client opens by its first bytes on it.
+async fn open_stream(
+    incoming: Incoming,
+    config: Arc<ServerConfig>,
+    counters: &Counters,
+) -> Result<(Connection, SendStream, RecvStream), ConnectionError> {
+    let connection = incoming.accept_with(config)?.await?;
+    counters.tls_handshakes.add(1);
+    let (send, receive) = connection.accept_bi().await?;
+    Ok((connection, send, receive))
+}
+
+/// Gives a shard one end of a pair of sockets; the other one is for the relay.
+fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io::Result<UnixStream> {
+    let (ours, theirs) = StdUnixStream::pair()?;
+    for end in [&ours, &theirs] {
+        end.set_nonblocking(true)?;
+        SockRef::from(end).set_send_buffer_size(RELAY_BYTES_MAX)?;
+    }
+    let socket = UnixStream::from_std(ours)?;
+    let broker = Arc::clone(&accepted.listener.broker);
+    let shard = place(&broker.shards, broker.config.broker.placement);
+    let kind = SocketKind::Relayed(relayed);
+    if !shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() }) {
+        shard.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+    Ok(socket)
+}
+
+/// What new connections use, made anew when the certificate has been replaced.
+struct Configs {
+    tls: Arc<ListenerTls>,
+    transport: Arc<TransportConfig>,
+    /// From which `current` was made.
+    source: Arc<rustls::ServerConfig>,
+    current: Arc<ServerConfig>,
+}
+
+impl Configs {
+    fn new(tls: Arc<ListenerTls>, idle_timeout: Duration) -> Self {
+        let transport = Arc::new(transport(idle_timeout));
+        let source = tls.current();
+        let current = Self::make(&source, &transport);
+        Self { tls, transport, source, current }
+    }
+
+    fn current(&mut self) -> Arc<ServerConfig> {
+        let source = self.tls.current();
+        if !Arc::ptr_eq(&source, &self.source) {
+            self.current = Self::make(&source, &self.transport);
+            self.source = source;
+        }
+        Arc::clone(&self.current)
+    }
+
+    fn make(source: &Arc<rustls::ServerConfig>, transport: &Arc<TransportConfig>) -> Arc<ServerConfig> {
+        // Early data is off, as it is until somebody turns it on: what is replayed would be done twice.
+        debug_assert_eq!(source.max_early_data_size, 0);
+        let crypto = QuicServerConfig::try_from(Arc::clone(source))
+            .expect("the provider has AES-128-GCM, which the first packets are encrypted with");
+        let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+        config.transport_config(Arc::clone(transport));
+        // What comes before a connection is accepted; they are accepted at once.
+        config.max_incoming(QUIC_INCOMING_MAX).incoming_buffer_size(QUIC_WINDOW_BYTES.into());
+        config.incoming_buffer_size_total(QUIC_INCOMING_BYTES_MAX);
+        Arc::new(config)
+    }
+}
+
+fn transport(idle_timeout: Duration) -> TransportConfig {
+    let window = VarInt::from_u32(QUIC_WINDOW_BYTES);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(window)
+        .receive_window(window)
+        .send_window(QUIC_WINDOW_BYTES.into())
+        .max_idle_timeout(Some(
+            IdleTimeout::try_from(idle_timeout).expect("the longest that can be set is a day"),
+        ))
+        .keep_alive_interval(Some(idle_timeout / 3))
+        .datagram_receive_buffer_size(None);
+    transport
+}

@@ -1,0 +1,87 @@
+//! Between the stream of a QUIC connection and the socket of its shard.
+//!
+//! Invariants: nothing is held while nothing comes; what one side does not take, the other one is not asked for; what the shard has said last reaches
+//! the client before the connection is closed, if it comes for it within [`LAST_WORDS_TIME_MAX`].
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+use tokio::net::unix::{ReadHalf, WriteHalf};
+use tokio::time::timeout;
+
+use super::super::relayed::Relayed;
+use crate::limits::RELAY_BYTES_MAX;
+
+/// How long a client may take to fetch what was said last.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; RELAY_BYTES_MAX].into_boxed_slice());
+}
+
+/// Moves bytes until one side ends, then ends the other one.
+pub(super) async fn relay(
+    connection: Connection,
+    mut send: SendStream,
+    mut receive: RecvStream,
+    mut socket: UnixStream,
+    relayed: &Relayed,
+) {
+    let (mut from_shard, mut to_shard) = socket.split();
+    tokio::select! {
+        // A message that was half moved when the other side ended has nobody who waits for it.
+        () = inbound(&mut receive, &mut to_shard) => {}
+        is_over = outbound(&mut from_shard, &mut send) => if is_over {
+            let _ = send.finish();
+            let _ = timeout(LAST_WORDS_TIME_MAX, send.stopped()).await;
+        },
+    }
+    connection.close(VarInt::from_u32(relayed.close_code().into()), b"");
+}
+
+/// From the client to the shard. Ends when the connection is lost; that the client has finished its stream is told to the shard, which closes then.
+async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>) {
+    loop {
+        match receive.read_chunk(RELAY_BYTES_MAX, true).await {
+            Ok(Some(chunk)) => {
+                if to_shard.write_all(&chunk.bytes).await.is_err() {
+                    break;
+                }
+            }
+            Ok(None) => {
+                let _ = to_shard.shutdown().await;
+                break;
+            }
+            // Dropping the socket tells the shard.
+            Err(_) => return,
+        }
+    }
+    std::future::pending().await
+}
+
+/// From the shard to the client. True when the shard has closed its side, false when the client takes nothing any more.
+async fn outbound(from_shard: &mut ReadHalf<'_>, send: &mut SendStream) -> bool {
+    loop {
+        if from_shard.readable().await.is_err() {
+            return true;
+        }
+        let read = BUFFER.with_borrow_mut(|buffer| {
+            from_shard.try_read(buffer).map(|len| Bytes::copy_from_slice(&buffer[..len]))
+        });
+        match read {
+            Ok(bytes) if bytes.is_empty() => return true,
+            Ok(bytes) => {
+                if send.write_chunk(bytes).await.is_err() {
+                    return false;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return true,
+        }
+    }
+}
