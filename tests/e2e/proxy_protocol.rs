@@ -76,6 +76,17 @@ fn without_header_there_is_no_connection() {
     assert_eq!(broker.metric("lotmq_connects_accepted_total"), Some(0.0));
 }
 
+#[test]
+fn who_ends_in_the_middle_of_the_header_is_gone_at_once() {
+    let broker = behind_proxy().start();
+    let mut stream = open(&broker, &V1[..20]);
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 0);
+    broker.wait_for_metric("lotmq_connections_closed_total", 1.0);
+    assert_eq!(broker.metric("lotmq_handshake_timeouts_total"), Some(0.0));
+    assert_eq!(broker.metric("lotmq_connections_opened_total"), Some(1.0));
+}
+
 /// Commands reference §9.1: an address that was told is never this machine, nor is that of the proxy.
 #[test]
 fn what_comes_through_a_proxy_is_never_of_this_machine() {

@@ -83,7 +83,7 @@ impl CloseReason {
     }
 
     /// The limit that was reached, if one was.
-    fn limit(&self) -> Option<Limit> {
+    pub(crate) fn limit(&self) -> Option<Limit> {
         match self {
             Self::Limit(limit) => Some(*limit),
             Self::Protocol(violation) => violation.limit(),

@@ -159,10 +159,7 @@ impl Connection {
 
     /// From where it came.
     pub(crate) fn peer(&self) -> Peer {
-        match self.layers() {
-            Some(layers) => layers.lock().peer(self.accepted_from),
-            None => self.accepted_from,
-        }
+        self.accepted_from
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.

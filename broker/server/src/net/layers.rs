@@ -4,11 +4,11 @@
 //! thread leaves plain bytes in the Client's buffer and calls the owner (`outbound`).
 //!
 //! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are encoded only when those encoded before have
-//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`proxy`, `tls`, `websocket`).
+//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`), and the header of the PROXY
+//! protocol, which is read before there is a connection (`proxy`).
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -16,7 +16,6 @@ use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tokio::io::Interest;
-use tracing::debug;
 
 use super::admission::Place;
 use super::listener::Listener;
@@ -48,7 +47,6 @@ thread_local! {
 
 /// See the module's documentation.
 pub(crate) struct Layers {
-    proxy: Proxy,
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
     /// Never together with WebSocket.
@@ -64,16 +62,6 @@ pub(crate) struct Layers {
     /// Whether the last read left something here, of which the socket will not tell.
     has_more: bool,
     accepted_at: Time,
-}
-
-/// Whether a header of the PROXY protocol stands in front of everything.
-enum Proxy {
-    /// None is wanted.
-    Off,
-    /// What has come of it.
-    Wanted(Vec<u8>),
-    /// It told this address.
-    Read(Option<SocketAddr>),
 }
 
 /// What one read gave.
@@ -96,16 +84,12 @@ impl Layers {
         let mut layers = Self::none(now);
         layers.tls = listener.tls.as_ref().map(|tls| Tls::new(tls.current()).map(Box::new)).transpose()?;
         layers.websocket = listener.is_websocket.then(|| Box::new(WebSocket::new()));
-        if listener.proxy_protocol {
-            layers.proxy = Proxy::Wanted(Vec::new());
-        }
         Ok(Some(Box::new(Mutex::new(layers))))
     }
 
     /// Nothing in between; for a connection that gets something later.
     pub(crate) fn none(now: Time) -> Self {
         Self {
-            proxy: Proxy::Off,
             tls: None,
             websocket: None,
             zstd: None,
@@ -155,8 +139,7 @@ impl Layers {
 
     /// Whether MQTT has not begun.
     fn is_handshaking(&self) -> bool {
-        matches!(self.proxy, Proxy::Wanted(_))
-            || self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
             || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
     }
 
@@ -189,9 +172,6 @@ impl Layers {
         listener: &Place,
         target: &mut [u8],
     ) -> Result<Received, CloseReason> {
-        if matches!(self.proxy, Proxy::Wanted(_)) && !self.read_proxy(socket, listener)? {
-            return Ok(Received { len: 0, is_more: false });
-        }
         let had_more = self.has_more;
         let len = if self.websocket.is_some() || self.zstd.is_some() {
             self.read_frames(socket, listener, target, had_more)?
@@ -207,29 +187,6 @@ impl Layers {
             || !self.frames.is_empty()
             || self.is_ended();
         Ok(Received { len, is_more: self.has_more })
-    }
-
-    /// Reads the header of the PROXY protocol. True when it has come, with something behind it.
-    fn read_proxy(&mut self, socket: &Socket, listener: &Place) -> Result<bool, CloseReason> {
-        let Proxy::Wanted(head) = &mut self.proxy else { return Ok(true) };
-        let len = ENCRYPTED.with_borrow_mut(|buffer| {
-            let len = socket.receive(buffer)?.unwrap_or(0);
-            head.extend_from_slice(&buffer[..len]);
-            Ok::<_, CloseReason>(len)
-        })?;
-        let header = proxy::read(head).map_err(|error| {
-            debug!(%error, len, "proxy header refused");
-            CloseReason::Transport(TransportFailure::ProxyHeader)
-        })?;
-        let Some(header) = header else { return Ok(false) };
-        listener.broker.counters.proxy_headers.add(1);
-        self.ahead = head.split_off(header.len);
-        self.proxy = Proxy::Read(header.source);
-        if let Some(source) = header.source {
-            let now = listener.broker.clock.now();
-            listener.count_address(source.ip(), now).map_err(CloseReason::Limit)?;
-        }
-        Ok(!self.ahead.is_empty())
     }
 
     fn read_frames(

@@ -81,18 +81,19 @@ impl Listener {
         Duration::from_secs(self.limits.handshake_timeout_sec.into())
     }
 
+    /// How long what comes before MQTT may take.
+    pub(crate) fn handshake_patience(&self) -> Duration {
+        self.handshake_timeout().min(self.connect_timeout())
+    }
+
     /// When a new connection is looked at for the first time.
     pub(crate) fn first_look(&self) -> Duration {
-        if self.has_layers() {
-            self.handshake_timeout().min(self.connect_timeout())
-        } else {
-            self.connect_timeout()
-        }
+        if self.has_layers() { self.handshake_patience() } else { self.connect_timeout() }
     }
 
     /// Whether something lies between the sockets of its connections and MQTT.
     pub(crate) fn has_layers(&self) -> bool {
-        self.tls.is_some() || self.is_websocket || self.proxy_protocol
+        self.tls.is_some() || self.is_websocket
     }
 }
 

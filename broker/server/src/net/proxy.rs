@@ -3,10 +3,18 @@
 //! Invariants: a header is read as soon as it is complete and never before; one that cannot become a header is refused at its first wrong byte, as far as
 //! the format allows; at most [`PROXY_HEADER_BYTES_MAX`] belong to it. Not here: what the address is used for (`peer`).
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::task::{Poll, ready};
 
 use proxy_header::{Error, ParseConfig, ProxyHeader};
 
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+
+use super::socket::Socket;
+use crate::close::{CloseReason, TransportFailure};
 use crate::limits::PROXY_HEADER_BYTES_MAX;
 
 /// How version 1 begins; the rest is a line of text.
@@ -31,6 +39,47 @@ pub(crate) struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no header of the PROXY protocol")]
 pub(crate) struct NoHeader;
+
+/// Takes the header from the front of a connection, and nothing behind it.
+///
+/// # Errors
+/// When there is none, or the connection ends before it is complete.
+pub(crate) async fn take(socket: &Socket) -> Result<Header, CloseReason> {
+    let mut head = Vec::new();
+    poll_fn(|cx| {
+        loop {
+            if ready!(socket.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Err(CloseReason::NetworkError));
+            }
+            match socket.try_io(Interest::READABLE, || take_more(socket, &mut head)) {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(header))) => return Poll::Ready(Ok(header)),
+                Ok(Err(reason)) => return Poll::Ready(Err(reason)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(Err(CloseReason::NetworkError)),
+            }
+        }
+    })
+    .await
+}
+
+/// Takes what has come of the header; `None` while that is not all.
+fn take_more(socket: &Socket, head: &mut Vec<u8>) -> io::Result<Result<Option<Header>, CloseReason>> {
+    let known = head.len();
+    let mut bytes = [0; PROXY_HEADER_BYTES_MAX];
+    // Looked at first: what stands behind it stays in the socket, where the connection finds it.
+    let (len, _) = rustix::net::recv(socket, &mut bytes, RecvFlags::PEEK)?;
+    if len == 0 {
+        return Ok(Err(CloseReason::PeerClosed));
+    }
+    head.extend_from_slice(&bytes[..len]);
+    let Ok(header) = read(head) else {
+        return Ok(Err(CloseReason::Transport(TransportFailure::ProxyHeader)));
+    };
+    let belonging = header.map_or(len, |header| header.len - known);
+    rustix::net::recv(socket, &mut bytes[..belonging], RecvFlags::empty())?;
+    Ok(Ok(header))
+}
 
 /// Reads the header at the beginning of `bytes`; `None` while it has not come as a whole.
 pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {

@@ -170,8 +170,8 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     let listener = Arc::clone(&own);
     let counters = &listener.broker.counters;
     let peer = incoming.remote_address();
-    let patience = listener.handshake_timeout().min(listener.connect_timeout());
-    let Ok(opened) = timeout(patience, open_stream(incoming, config, counters)).await else {
+    let Ok(opened) = timeout(listener.handshake_patience(), open_stream(incoming, config, counters)).await
+    else {
         counters.handshake_timeouts.add(1);
         listener.limit_reached(Limit::HandshakeTimeoutSec, &peer);
         return debug!(%peer, "quic handshake timed out");

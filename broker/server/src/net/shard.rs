@@ -15,14 +15,17 @@ use std::time::{Duration, Instant};
 
 use lotmq_session::KeepAliveVerdict;
 use tokio::sync::{Notify, mpsc};
-use tracing::warn;
+use tokio::time::timeout;
+use tracing::{debug, warn};
 
 use super::connection::{Accepted, Connection, Drive};
 use super::listener::{self, Listener, ListeningSocket};
+use super::peer::Peer;
+use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn::Turn;
 use crate::broker::Broker;
-use crate::close::CloseReason;
+use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
 use crate::limits::SHARD_BUSY_PERMILLE;
 
@@ -220,35 +223,76 @@ async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) 
 
 fn serve(local: &Arc<Local>, arrival: Arrival) {
     let Arrival { stream, kind, accepted, age } = arrival;
-    let peer = accepted.peer;
-    let place = Turn::with(|turn| turn.open.reserve());
-    let connection = match Socket::register(stream, kind) {
-        Ok(stream) => {
-            Connection::new(stream, accepted, (local.shard.number, place), local.broker.clock.now())
-                .map_err(|reason| reason.word().to_owned())
+    match Socket::register(stream, kind) {
+        Ok(socket) if accepted.listener.proxy_protocol => {
+            tokio::spawn(start_behind_proxy(Arc::clone(local), socket, accepted));
         }
-        Err(error) => Err(error.to_string()),
-    };
-    match connection {
-        Ok(connection) => start(local, connection, age),
-        Err(error) => {
-            Turn::with(|turn| turn.open.release(place));
+        Ok(socket) => start(local, socket, accepted, age),
+        Err(error) => give_up(local, accepted.peer, &error.to_string()),
+    }
+}
+
+/// Starts a connection once its header of the PROXY protocol has told from where it comes. From then on it is like any other.
+async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Accepted) {
+    let accepted_at = Instant::now();
+    match take_header(&local.broker, &socket, &accepted).await {
+        Ok(header) => {
+            accepted.peer = accepted.peer.behind_proxy(header.source);
+            start(&local, socket, accepted, accepted_at.elapsed());
+        }
+        Err(reason) => {
             local.shard.connections.fetch_sub(1, Ordering::Relaxed);
-            warn!(%peer, error, "connection refused");
+            local.broker.counters.connections_opened.add(1);
+            local.broker.counters.closed(&reason);
+            if let Some(limit) = reason.limit() {
+                accepted.listener.limit_reached(limit, &accepted.peer);
+            }
+            debug!(peer = %accepted.peer, reason = reason.word(), "connection closed before a client");
         }
     }
 }
 
-fn start(local: &Arc<Local>, connection: Connection, age: Duration) {
-    let connection = Arc::new(connection);
-    let first_look = connection.listener.first_look().saturating_sub(age);
-    let first_look = local.broker.clock.now().plus(first_look);
+/// Takes the header from the socket, and counts the connection for the address that it tells.
+async fn take_header(
+    broker: &Broker,
+    socket: &Socket,
+    accepted: &Accepted,
+) -> Result<proxy::Header, CloseReason> {
+    let listener = &accepted.listener;
+    let header = timeout(listener.handshake_patience(), proxy::take(socket))
+        .await
+        .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
+    broker.counters.proxy_headers.add(1);
+    if let Some(source) = header.source {
+        listener.count_address(source.ip(), broker.clock.now()).map_err(CloseReason::Limit)?;
+    }
+    Ok(header)
+}
+
+fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {
+    let accepted_at = local.broker.clock.now().minus(age);
+    let peer = accepted.peer;
+    let place = Turn::with(|turn| turn.open.reserve());
+    let home = (local.shard.number, place);
+    let connection = match Connection::new(socket, accepted, home, accepted_at) {
+        Ok(connection) => Arc::new(connection),
+        Err(reason) => {
+            Turn::with(|turn| turn.open.release(place));
+            return give_up(local, peer, reason.word());
+        }
+    };
+    let first_look = accepted_at.plus(connection.listener.first_look());
     Turn::with(|turn| {
         turn.open.enter(&connection);
         turn.open.watch(&connection, first_look);
     });
     local.broker.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));
+}
+
+fn give_up(local: &Local, peer: Peer, error: &str) {
+    local.shard.connections.fetch_sub(1, Ordering::Relaxed);
+    warn!(%peer, error, "connection refused");
 }
 
 /// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
