@@ -192,13 +192,20 @@ fn clients_of_quic_show_certificates_where_they_are_asked_for() {
     let broker = with_quic(&authority.server("broker"))
         .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
         .variable("LOTMQ_LISTENER_QUIC_CLIENT_CERTIFICATE", "required")
+        .variable("LOTMQ_LISTENER_QUIC_USER_FROM_CERTIFICATE", "common-name")
         .start();
+    broker.command_ok("-addUser good never-sent");
     for (certificate, is_welcome) in
         [(Some(authority.client("good")), true), (Some(stranger.client("bad")), false), (None, false)]
     {
         let options = QuicOptions { certificate, ..QuicOptions::new(&authority.file()) };
         let tunnel = QuicTunnel::new(broker.port_of("quic"), &options);
-        assert_eq!(connect(&tunnel, &ConnectOptions::v5("client")).is_ok(), is_welcome, "{options:?}");
+        let client = connect(&tunnel, &ConnectOptions::v5("client"));
+        assert_eq!(client.is_ok(), is_welcome, "{options:?}");
+        if is_welcome {
+            let clients = broker.command_ok("-listClients client");
+            assert_eq!(clients.data()["clients"][0]["username"], "good");
+        }
     }
     broker.wait_for_metric("lotmq_tls_failures_total", 2.0);
 }

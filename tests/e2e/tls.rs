@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use lotmq_client::{
-    Client, ClientError, ConnectOptions, Connection, Endpoint, ProtocolVersion, Publication, QoS, TlsContext,
-    TlsOptions,
+    Client, ClientError, ConnectOptions, Connection, Endpoint, PropertyId, PropertyValue, ProtocolVersion,
+    Publication, QoS, TlsContext, TlsOptions,
 };
 use lotmq_test_support::{Authority, Broker, BrokerOptions, Program, Signed, WAIT_MAX};
 
@@ -192,6 +192,55 @@ fn clients_show_certificates_where_they_are_asked_for() {
 }
 
 #[test]
+fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
+    let authority = Authority::new();
+    let shown = |name: &str| {
+        let signed = authority.client(name);
+        let options = TlsOptions {
+            certificate: Some(signed.certificate),
+            key: Some(signed.key),
+            ..authority.trusted()
+        };
+        TlsContext::new(&options).unwrap()
+    };
+    for (setting, account) in [("common-name", "device-1"), ("subject", "CN=device-1"), ("off", "device-1")] {
+        let broker = with_tls(&authority.server("broker"))
+            .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+            .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "optional")
+            .variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", setting)
+            .start();
+        broker.command_ok(&format!("-addUser \"{account}\" never-sent"));
+        let user_of = |client_id: &str| {
+            let clients = broker.command_ok(&format!("-listClients {client_id}"));
+            clients.data()["clients"][0]["username"].as_str().map(str::to_owned)
+        };
+        let is_asked = setting != "off";
+        let mut device = connect(&broker, &shown("device-1"), "device").unwrap();
+        device.ping().unwrap();
+        assert_eq!(user_of("device"), is_asked.then(|| account.to_owned()), "{setting}");
+
+        // What CONNECT says besides counts for nothing, the name of another user least of all.
+        let as_root = ConnectOptions::v5("claims").user("root", "wrong");
+        let claimed = Client::connect_at(&endpoint(&broker, &shown("device-1")), &as_root);
+        assert_eq!(claimed.is_ok(), is_asked, "{setting}");
+        if is_asked {
+            assert_eq!(user_of("claims").as_deref(), Some(account), "{setting}");
+            let refused = connect(&broker, &shown("device-2"), "unknown").unwrap_err();
+            assert!(refused.to_string().contains("the client certificate names no user"), "{refused}");
+            let method = PropertyValue::Utf8("SCRAM-SHA-256");
+            let other = ConnectOptions::v5("other").property(PropertyId::AuthenticationMethod, method);
+            let refused = Client::connect_at(&endpoint(&broker, &shown("device-1")), &other).unwrap_err();
+            assert!(refused.to_string().contains("says who the client is"), "{refused}");
+        }
+        // Without a certificate everything is as always.
+        connect(&broker, &authority.context(), "without").unwrap().ping().unwrap();
+        assert_eq!(user_of("without"), None);
+        let with_password = ConnectOptions::v5("password").user(account, "never-sent");
+        Client::connect_at(&endpoint(&broker, &authority.context()), &with_password).unwrap();
+    }
+}
+
+#[test]
 fn what_is_not_tls_is_refused_with_an_alert_and_counted() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();
@@ -286,6 +335,8 @@ fn wrong_settings_are_named_at_start() {
         assert!(!failed.status.success());
         assert!(failed.stderr.contains("no listener could be opened"), "{}", failed.stderr);
     }
+    let failed = options().variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", "subject").fail();
+    assert!(failed.stderr.contains("which needs `listener.mqtts.client_certificate`"), "{}", failed.stderr);
     let failed = options().variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required").fail();
     assert!(
         failed.stderr.contains(

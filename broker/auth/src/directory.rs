@@ -233,6 +233,15 @@ impl Directory {
         LoginStep::Verify(pending)
     }
 
+    /// A login by a certificate, which has been verified, of the user `name`; `None` when it names nobody. What the request says of user and password
+    /// counts for nothing.
+    pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
+        match name.and_then(|name| self.account(name)) {
+            Some(account) => LoginStep::Admitted(Identity::of(&account, request)),
+            None => LoginStep::Refused(LoginRefusal::CertificateOfNobody),
+        }
+    }
+
     /// Last step of a login whose password was compared.
     ///
     /// # Errors

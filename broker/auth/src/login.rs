@@ -46,6 +46,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// A session of this user.
+    pub(crate) fn of(account: &Account, request: &LoginRequest<'_>) -> Identity {
+        Identity {
+            user: Some(Arc::clone(&account.name)),
+            credential_version: account.credential_version,
+            client_id: Arc::clone(&request.client_id),
+            peer: request.peer,
+        }
+    }
+
     /// A session without a user.
     pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
         Identity { user: None, credential_version: 0, client_id, peer }
@@ -116,6 +126,9 @@ pub enum LoginRefusal {
     /// No user name, where that is not allowed. Not authorized.
     #[error("anonymous login is not allowed here")]
     AnonymousNotAllowed,
+    /// The certificate of the client, which is asked who it is, names no user that there is. Not authorized.
+    #[error("the client certificate names no user")]
+    CertificateOfNobody,
     /// `root` still has the password of a fresh installation and the peer is not on this machine. Not authorized.
     #[error(
         "root still has the default password and may log in from this machine only; set one with \
@@ -141,12 +154,7 @@ impl PendingLogin {
     /// For a user that exists.
     pub(crate) fn of(account: &Account, request: &LoginRequest<'_>, password: &[u8]) -> PendingLogin {
         PendingLogin {
-            identity: Identity {
-                user: Some(Arc::clone(&account.name)),
-                credential_version: account.credential_version,
-                client_id: Arc::clone(&request.client_id),
-                peer: request.peer,
-            },
+            identity: Identity::of(account, request),
             credential: account.credential.clone(),
             is_known: true,
             password: Zeroizing::new(password.to_vec()),

@@ -51,7 +51,8 @@ pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
     ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
-    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, WsListener, WssListener,
+    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
+    WssListener,
 };
 pub use log::Log;
 pub use lot::{Lot, LotCache};
@@ -193,6 +194,9 @@ impl Config {
         let tls = &self.tls;
         let asks_clients =
             |wanted: ClientCertificate| wanted != ClientCertificate::Off && tls.client_ca.is_none();
+        let is_user_unasked = |user: UserFromCertificate, certificate: ClientCertificate| {
+            user != UserFromCertificate::Off && certificate == ClientCertificate::Off
+        };
         for (key, needed, is_missing) in [
             ("tls.key", "tls.certificate", tls.key.is_some() && tls.certificate.is_none()),
             ("tls.client_ca", "tls.certificate", tls.client_ca.is_some() && tls.certificate.is_none()),
@@ -210,6 +214,30 @@ impl Config {
                 "listener.quic.client_certificate",
                 "tls.client_ca",
                 asks_clients(self.listener.quic.client_certificate),
+            ),
+            (
+                "listener.mqtts.user_from_certificate",
+                "listener.mqtts.client_certificate",
+                is_user_unasked(
+                    self.listener.mqtts.user_from_certificate,
+                    self.listener.mqtts.client_certificate,
+                ),
+            ),
+            (
+                "listener.wss.user_from_certificate",
+                "listener.wss.client_certificate",
+                is_user_unasked(
+                    self.listener.wss.user_from_certificate,
+                    self.listener.wss.client_certificate,
+                ),
+            ),
+            (
+                "listener.quic.user_from_certificate",
+                "listener.quic.client_certificate",
+                is_user_unasked(
+                    self.listener.quic.user_from_certificate,
+                    self.listener.quic.client_certificate,
+                ),
             ),
             (
                 "listener.quic.port",

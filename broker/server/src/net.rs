@@ -19,6 +19,7 @@ pub(crate) mod quic;
 pub(crate) mod relayed;
 pub(crate) mod shard;
 pub(crate) mod socket;
+pub(crate) mod subject;
 pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod websocket;

@@ -224,6 +224,7 @@ impl Server {
             gate: Gate::default(),
             addresses: Addresses::default(),
             tls: None,
+            user_from_certificate: plan.user_from_certificate,
             proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),

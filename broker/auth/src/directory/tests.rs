@@ -63,6 +63,25 @@ fn login_is_decided_by_name_password_and_peer() {
 }
 
 #[test]
+fn a_certificate_stands_for_name_and_password() {
+    let directory = directory();
+    for (name, expected) in [
+        (Some("bob"), Ok(Some("bob"))),
+        (Some("Bob"), Err(LoginRefusal::CertificateOfNobody)),
+        (Some(""), Err(LoginRefusal::CertificateOfNobody)),
+        (None, Err(LoginRefusal::CertificateOfNobody)),
+    ] {
+        // What CONNECT says besides counts for nothing.
+        let result = match directory.certified_login(name, &request(Some("root"), Some("guess"), REMOTE)) {
+            LoginStep::Admitted(identity) => Ok(identity.user),
+            LoginStep::Refused(refusal) => Err(refusal),
+            LoginStep::Verify(_) => panic!("there is nothing to hash"),
+        };
+        assert_eq!(result.as_ref().map(Option::as_deref).map_err(|refusal| *refusal), expected, "{name:?}");
+    }
+}
+
+#[test]
 fn anonymous_login_follows_its_setting() {
     let directory = directory();
     for (anonymous, address, expected) in [

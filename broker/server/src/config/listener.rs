@@ -81,6 +81,18 @@ words! {
     }
 }
 
+words! {
+    /// What a client's certificate says of its user.
+    UserFromCertificate {
+        /// Nothing: it logs in as everybody does.
+        Off = "off",
+        /// Its common name (CN) is the name of a user, who needs no password.
+        CommonName = "common-name",
+        /// Its whole subject, as in `CN=device-1,O=Example`, is that name.
+        Subject = "subject",
+    }
+}
+
 /// A listener that is to be opened, whatever its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,6 +107,8 @@ pub struct ListenerPlan {
     pub proxy_protocol: bool,
     /// Present for TLS: who must show a certificate.
     pub tls: Option<ClientCertificate>,
+    /// What a client's certificate says of its user.
+    pub user_from_certificate: UserFromCertificate,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
     /// Most clients with the zstd stream transport.
@@ -140,6 +154,7 @@ impl Config {
         let mut plan = self.plan("mqtts", section.bind.at(section.port), &self.listener.limits.mqtts);
         plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
+        plan.user_from_certificate = section.user_from_certificate;
         plan.zstd_clients_max = section.zstd_clients;
         plan
     }
@@ -157,6 +172,7 @@ impl Config {
         let mut plan = self.plan("wss", section.bind.at(section.port), &self.listener.limits.wss);
         plan.proxy_protocol = section.proxy_protocol;
         plan.tls = Some(section.client_certificate);
+        plan.user_from_certificate = section.user_from_certificate;
         plan.websocket = Some(section.compressed_clients);
         plan
     }
@@ -167,6 +183,7 @@ impl Config {
         let section = &self.listener.quic;
         let mut plan = self.plan("quic", section.bind.at(section.port), &self.listener.limits.quic);
         plan.tls = Some(section.client_certificate);
+        plan.user_from_certificate = section.user_from_certificate;
         let idle_timeout = Duration::from_secs(section.idle_timeout_sec.into());
         (self.tls.certificate.is_some() && !plan.addresses.is_empty()).then_some((plan, idle_timeout))
     }
@@ -186,6 +203,7 @@ impl Config {
             unix: None,
             proxy_protocol: false,
             tls: None,
+            user_from_certificate: UserFromCertificate::Off,
             websocket: None,
             zstd_clients_max: 0,
             limits: own.or(&self.limits),

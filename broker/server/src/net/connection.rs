@@ -28,6 +28,7 @@ use crate::net::layers::{Layers, Received};
 use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
+use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::net::zstd::Zstd;
 use crate::protocol::{self, Authenticating, Login, Open};
@@ -160,6 +161,14 @@ impl Connection {
     /// From where it came.
     pub(crate) fn peer(&self) -> Peer {
         self.accepted_from
+    }
+
+    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    pub(crate) fn certified(&self) -> Option<Certified> {
+        match self.stream.relayed() {
+            Some(relayed) => relayed.certified().cloned(),
+            None => self.layers()?.lock().certified(&self.listener),
+        }
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.

@@ -20,9 +20,8 @@ use tokio::io::Interest;
 use super::admission::Place;
 use super::listener::Listener;
 use super::output::Output;
-use super::peer::Peer;
-use super::proxy;
 use super::socket::Socket;
+use super::subject::Certified;
 use super::tls::Tls;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
@@ -143,12 +142,10 @@ impl Layers {
             || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
     }
 
-    /// From where the connection came; `accepted` is what the socket says.
-    pub(crate) fn peer(&self, accepted: Peer) -> Peer {
-        match self.proxy {
-            Proxy::Off | Proxy::Wanted(_) => accepted,
-            Proxy::Read(told) => accepted.behind_proxy(told),
-        }
+    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
+        let certificate = self.tls.as_ref()?.certificate()?;
+        Certified::read(listener.user_from_certificate, certificate)
     }
 
     /// Whether there is something to read, whatever the socket says.

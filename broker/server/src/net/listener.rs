@@ -24,7 +24,7 @@ use super::peer::Peer;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use crate::broker::Broker;
-use crate::config::ListenerLimits;
+use crate::config::{ListenerLimits, UserFromCertificate};
 use crate::limits::{Limit, Reached};
 use crate::tenant::Tenant;
 
@@ -55,6 +55,8 @@ pub(crate) struct Listener {
     pub(crate) addresses: Addresses,
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
+    /// What a client's certificate says of its user.
+    pub(crate) user_from_certificate: UserFromCertificate,
     /// Whether connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Whether MQTT comes in frames of WebSocket.

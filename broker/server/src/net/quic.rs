@@ -21,6 +21,7 @@ use quinn::{
     Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
+use rustls::pki_types::CertificateDer;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ use super::peer::Peer;
 use super::relayed::Relayed;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
+use super::subject::Certified;
 use crate::counters::Counters;
 use crate::limits::{
     Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
@@ -183,7 +185,7 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
             return debug!(%peer, %error, "quic failed");
         }
     };
-    let relayed = Arc::new(Relayed::default());
+    let relayed = Arc::new(Relayed::new(certified(&listener, &connection)));
     let address = connection.remote_address();
     if let Err(limit) = own.count_address(address.ip(), listener.broker.clock.now()) {
         listener.limit_reached(limit, &address);
@@ -194,6 +196,12 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
         Ok(socket) => relay(connection, send, receive, socket, &relayed).await,
         Err(error) => warn!(%peer, %error, "connection refused"),
     }
+}
+
+/// Who the client is by its certificate.
+fn certified(listener: &Listener, connection: &Connection) -> Option<Certified> {
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    Certified::read(listener.user_from_certificate, chain.first()?)
 }
 
 /// The handshake, and the stream that the client opens by its first bytes on it.

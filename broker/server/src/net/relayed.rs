@@ -2,14 +2,28 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::subject::Certified;
+
 /// See the module's documentation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(not(feature = "quic"), allow(dead_code, reason = "nothing is relayed then"))]
 pub(crate) struct Relayed {
     close_code: AtomicU8,
+    certified: Option<Certified>,
 }
 
 impl Relayed {
+    /// A connection whose client is `certified` as somebody.
+    #[cfg(feature = "quic")]
+    pub(crate) fn new(certified: Option<Certified>) -> Self {
+        Self { close_code: AtomicU8::new(0), certified }
+    }
+
+    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    pub(crate) fn certified(&self) -> Option<&Certified> {
+        self.certified.as_ref()
+    }
+
     /// Says with which code the connection ends. Call before its socket is shut down.
     pub(crate) fn end(&self, code: u8) {
         self.close_code.store(code, Ordering::Release);

@@ -48,6 +48,11 @@ impl Tls {
         self.is_ended
     }
 
+    /// The certificate that the client has shown.
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
+
     /// Whether encrypted bytes wait for the socket.
     pub(crate) fn wants_write(&self) -> bool {
         self.connection.wants_write()

@@ -26,6 +26,7 @@ use crate::config::ListenerLimits;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
+use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::sys;
@@ -104,7 +105,12 @@ pub(crate) fn begin(
             return Err(refuse(connection, Recipient::of(&connect), refusal.reason_code(), &refusal));
         }
     };
+    let certified = connection.certified();
     if let Some(method) = connect.properties.authentication_method() {
+        if certified.is_some() {
+            let words = "the client certificate says who the client is, no other method is taken";
+            return Err(refuse(connection, request.recipient, ReasonCode::BadAuthenticationMethod, &words));
+        }
         let data = connect.properties.authentication_data().map(<[u8]>::to_vec);
         let Some(exchange) = connection.listener.tenant.users.begin_exchange(method) else {
             let words = "authentication method is not known or not turned on";
@@ -121,7 +127,13 @@ pub(crate) fn begin(
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
     };
-    match connection.listener.tenant.users.begin_login(&login) {
+    let users = &connection.listener.tenant.users;
+    let step = match certified {
+        None => users.begin_login(&login),
+        Some(Certified::User(name)) => users.certified_login(Some(&name), &login),
+        Some(Certified::Nobody) => users.certified_login(None, &login),
+    };
+    match step {
         LoginStep::Admitted(identity) => accept(connection, &request, Ok(identity), turn).map(Phase::Open),
         LoginStep::Refused(refusal) => accept(connection, &request, Err(refusal), turn).map(Phase::Open),
         LoginStep::Verify(pending) => {

@@ -1,6 +1,6 @@
 //! Section `[listener.quic]`.
 
-use super::ClientCertificate;
+use super::{ClientCertificate, UserFromCertificate};
 use crate::config::key::section;
 use crate::config::setting::{BindAddresses, Port};
 
@@ -17,5 +17,8 @@ section! {
         idle_timeout_sec: u32 = 600, range 1..=86_400;
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
+        /// Whether the certificate that a client shows says which user it is. User name and password of its CONNECT count for nothing then; there must
+        /// be an account of that name, and whoever the authority certifies as it is that user, `root` included.
+        user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
     }
 }

@@ -1,12 +1,15 @@
 //! Section `[listener.wss]`.
 
-use super::ClientCertificate;
+use super::{ClientCertificate, UserFromCertificate};
 
 super::listener! {
     /// MQTT over WebSocket and TLS, at the paths `/mqtt` and `/`. Opened when `tls.certificate` is set.
     WssListener at "listener.wss", |config| config.listener.wss, port 443, json "WebsocketPortTls" "BindIpForWebSocketsTls" => {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
+        /// Whether the certificate that a client shows says which user it is. User name and password of its CONNECT count for nothing then; there must
+        /// be an account of that name, and whoever the authority certifies as it is that user, `root` included.
+        user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
         /// Clients at once for which messages are compressed (permessage-deflate) if they ask for it, at up to 60 KiB each; further ones are served
         /// without. 0 turns it off.
         compressed_clients: u32 = 1_000, range 0..=1_000_000;

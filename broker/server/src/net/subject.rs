@@ -1,0 +1,239 @@
+//! The subject of a client's certificate as a user name.
+//!
+//! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its contents are foreign bytes.
+//!
+//! Invariants: what is not DER, or has characters that could end a name early, names nobody. Not here: whether the certificate is good (`certificates`), and
+//! who may log in by it (`lotmq_auth`).
+
+use std::fmt::Write as _;
+
+use crate::config::UserFromCertificate;
+
+/// Who a client is by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Certified {
+    /// A user of this name.
+    User(Box<str>),
+    /// Nobody: the certificate has no name of the wanted kind.
+    Nobody,
+}
+
+impl Certified {
+    /// What the certificate `der` says, where the listener asks for it.
+    pub(crate) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Self> {
+        let name = match wanted {
+            UserFromCertificate::Off => return None,
+            UserFromCertificate::CommonName => common_name(der),
+            UserFromCertificate::Subject => whole(der),
+        };
+        Some(name.filter(|name| !name.is_empty()).map_or(Self::Nobody, |name| Self::User(name.into())))
+    }
+}
+
+/// Tags of DER that are met here.
+mod tag {
+    pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
+    pub(super) const UTF8: u8 = 0x0C;
+    pub(super) const PRINTABLE: u8 = 0x13;
+    pub(super) const TELETEX: u8 = 0x14;
+    pub(super) const IA5: u8 = 0x16;
+    pub(super) const BMP: u8 = 0x1E;
+    pub(super) const SEQUENCE: u8 = 0x30;
+    pub(super) const SET: u8 = 0x31;
+    pub(super) const VERSION: u8 = 0xA0;
+}
+
+/// 2.5.4.3.
+const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+
+/// Short names of RFC 4514 §3, and two that OpenSSL has besides.
+const SHORT_NAMES: [(&[u8], &str); 11] = [
+    (COMMON_NAME, "CN"),
+    (&[0x55, 4, 5], "serialNumber"),
+    (&[0x55, 4, 6], "C"),
+    (&[0x55, 4, 7], "L"),
+    (&[0x55, 4, 8], "ST"),
+    (&[0x55, 4, 9], "street"),
+    (&[0x55, 4, 10], "O"),
+    (&[0x55, 4, 11], "OU"),
+    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 1], "emailAddress"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 1, 1], "UID"),
+    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 1, 25], "DC"),
+];
+
+/// The type of an attribute and its text.
+type Attribute<'a> = (&'a [u8], String);
+
+/// The values of a sequence, one after the other.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        let (&[tag, first], rest) = self.0.split_first_chunk()?;
+        let (len, rest) = if first < 0x80 {
+            (usize::from(first), rest)
+        } else {
+            // Four bytes would be gigabytes; an indefinite length is not DER.
+            let count = usize::from(first & 0x7F);
+            let digits = rest.get(..count).filter(|_| (1..=3).contains(&count))?;
+            (digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit)), &rest[count..])
+        };
+        let (value, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some((tag, value))
+    }
+
+    fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
+        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, value)| value)
+    }
+}
+
+/// The attributes of the subject: type and text, in the order of the certificate. `None` when the certificate is damaged or a text is not fit to be one.
+fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
+    let certificate = Reader(der).expect(tag::SEQUENCE)?;
+    let mut fields = Reader(Reader(certificate).expect(tag::SEQUENCE)?);
+    let (first, _) = fields.next()?;
+    // Version, where it is told; then serial number, algorithm, issuer, validity.
+    for _ in 0..if first == tag::VERSION { 4 } else { 3 } {
+        fields.next()?;
+    }
+    let mut names = Reader(fields.expect(tag::SEQUENCE)?);
+    let mut all = Vec::new();
+    while !names.0.is_empty() {
+        let mut set = Reader(names.expect(tag::SET)?);
+        let mut together = Vec::new();
+        while !set.0.is_empty() {
+            let mut attribute = Reader(set.expect(tag::SEQUENCE)?);
+            let kind = attribute.expect(tag::OBJECT_IDENTIFIER)?;
+            let (tag, value) = attribute.next()?;
+            together.push((kind, text(tag, value)?));
+        }
+        all.push(together);
+    }
+    Some(all)
+}
+
+/// A text of one of the kinds that names have. None with characters that cannot be seen: a NUL would end the name in other programs.
+fn text(tag: u8, value: &[u8]) -> Option<String> {
+    let text = match tag {
+        tag::UTF8 | tag::PRINTABLE | tag::IA5 => std::str::from_utf8(value).ok()?.to_owned(),
+        tag::TELETEX => value.iter().map(|byte| char::from(*byte)).collect(),
+        tag::BMP => {
+            let (units, rest) = value.as_chunks::<2>();
+            let text =
+                String::from_utf16(&units.iter().map(|unit| u16::from_be_bytes(*unit)).collect::<Vec<_>>());
+            text.ok().filter(|_| rest.is_empty())?
+        }
+        _ => return None,
+    };
+    (!text.chars().any(char::is_control)).then_some(text)
+}
+
+/// The first common name.
+fn common_name(der: &[u8]) -> Option<String> {
+    attributes(der)?.into_iter().flatten().find(|(kind, _)| *kind == COMMON_NAME).map(|(_, text)| text)
+}
+
+/// The whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. One of a type without a short name makes it nobody's.
+fn whole(der: &[u8]) -> Option<String> {
+    let mut out = String::new();
+    for together in attributes(der)?.iter().rev() {
+        for (number, (kind, text)) in together.iter().enumerate() {
+            if !out.is_empty() {
+                out.push(if number == 0 { ',' } else { '+' });
+            }
+            let (_, name) = SHORT_NAMES.iter().find(|(known, _)| known == kind)?;
+            let _ = write!(out, "{name}=");
+            escape(text, &mut out);
+        }
+    }
+    Some(out)
+}
+
+/// RFC 4514 §2.4.
+fn escape(text: &str, out: &mut String) {
+    let last = text.chars().count().saturating_sub(1);
+    for (at, char) in text.chars().enumerate() {
+        let is_special = matches!(char, ',' | '+' | '"' | '\\' | '<' | '>' | ';')
+            || at == 0 && matches!(char, ' ' | '#')
+            || at == last && char == ' ';
+        if is_special {
+            out.push('\\');
+        }
+        out.push(char);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
+
+    use super::*;
+
+    fn certificate(attributes: &[(DnType, DnValue)]) -> Vec<u8> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, value) in attributes {
+            params.distinguished_name.push(kind.clone(), value.clone());
+        }
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    fn utf8(text: &str) -> DnValue {
+        DnValue::Utf8String(text.to_owned())
+    }
+
+    #[test]
+    fn names_are_read_as_other_brokers_read_them() {
+        let printable = |text: &str| DnValue::PrintableString(text.try_into().unwrap());
+        for (attributes, common_name, subject) in [
+            (vec![(DnType::CommonName, utf8("device-1"))], Some("device-1"), Some("CN=device-1")),
+            (
+                vec![
+                    (DnType::CountryName, printable("DE")),
+                    (DnType::OrganizationName, utf8("Werk, Süd; \"1\"")),
+                    (DnType::CommonName, utf8(" #7 ")),
+                ],
+                Some(" #7 "),
+                Some("CN=\\ #7\\ ,O=Werk\\, Süd\\; \\\"1\\\",C=DE"),
+            ),
+            (
+                vec![(DnType::CommonName, DnValue::BmpString("übel".try_into().unwrap()))],
+                Some("übel"),
+                Some("CN=übel"),
+            ),
+            (vec![(DnType::OrganizationName, utf8("o"))], None, Some("O=o")),
+            (vec![(DnType::CommonName, utf8("root\0.example"))], None, None),
+            (vec![(DnType::CommonName, utf8(""))], None, Some("CN=")),
+            (vec![], None, None),
+        ] {
+            let der = certificate(&attributes);
+            let expected = |name: Option<&str>| {
+                Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
+            };
+            let read = |wanted| Certified::read(wanted, &der);
+            assert_eq!(read(UserFromCertificate::CommonName), expected(common_name), "{attributes:?}");
+            assert_eq!(read(UserFromCertificate::Subject), expected(subject), "{attributes:?}");
+            assert_eq!(read(UserFromCertificate::Off), None);
+        }
+    }
+
+    #[test]
+    fn damaged_certificates_name_nobody_and_break_nothing() {
+        let der =
+            certificate(&[(DnType::CommonName, utf8("device-1")), (DnType::OrganizationName, utf8("o"))]);
+        for end in 0..der.len() {
+            assert_eq!(
+                Certified::read(UserFromCertificate::CommonName, &der[..end]),
+                Some(Certified::Nobody)
+            );
+        }
+        for at in 0..der.len() {
+            for mask in [0x01, 0x80, 0xFF] {
+                let mut changed = der.clone();
+                changed[at] ^= mask;
+                let _ = whole(&changed);
+            }
+        }
+    }
+}
