@@ -241,6 +241,25 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
 }
 
 #[test]
+fn a_file_in_pkcs12_is_named_with_the_way_out() {
+    let authority = Authority::new();
+    let signed = authority.server("broker");
+    let file = authority.path("broker.pfx");
+    let (certificate, key) = (signed.certificate.to_str().unwrap(), signed.key.to_str().unwrap());
+    let path = file.to_str().unwrap();
+    let made = Program::run(
+        "openssl",
+        &["pkcs12", "-export", "-in", certificate, "-inkey", key, "-out", path, "-passout", "pass:secret"],
+    );
+    let Some(made) = made else { return };
+    made.output();
+    let broker =
+        options().variable("LOTMQ_TLS_CERTIFICATE", path).variable("LOTMQ_LISTENER_WSS_PORT", "off").start();
+    broker.log().expect(&format!("{path} is PKCS#12"));
+    broker.log().expect(&format!("openssl pkcs12 -in {path} -out lotmq.pem -nodes"));
+}
+
+#[test]
 fn what_is_not_tls_is_refused_with_an_alert_and_counted() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();

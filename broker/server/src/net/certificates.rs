@@ -34,6 +34,8 @@ pub(crate) enum CertificateError {
     Unreadable { path: PathBuf, reason: io::Error },
     #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
     TooLarge { path: PathBuf },
+    #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
+    Pkcs12 { path: PathBuf },
     #[error("{} holds no certificate in PEM", path.display())]
     NoCertificate { path: PathBuf },
     #[error("{} holds no private key in PEM that is not encrypted", path.display())]
@@ -217,7 +219,18 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
     if std::fs::metadata(path).map_err(unreadable)?.len() > CERTIFICATE_FILE_BYTES_MAX {
         return Err(CertificateError::TooLarge { path: path.to_owned() });
     }
-    std::fs::read(path).map_err(unreadable)
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    if is_pkcs12(&bytes) { Err(CertificateError::Pkcs12 { path: path.to_owned() }) } else { Ok(bytes) }
+}
+
+/// Whether this begins as PFX of RFC 7292 §4 does: a sequence with the version, which is 3.
+fn is_pkcs12(bytes: &[u8]) -> bool {
+    let length_bytes = match bytes {
+        [0x30, 0x80, ..] => 0,
+        [0x30, first @ 0x81..=0x84, ..] => usize::from(first & 0x7F),
+        _ => return false,
+    };
+    bytes.get(2 + length_bytes..).is_some_and(|contents| contents.starts_with(&[2, 1, 3]))
 }
 
 /// The files of all listeners.
