@@ -55,7 +55,7 @@ fn leave(
     state.link = None;
     client.set_wire(None);
     state.session.disconnect();
-    state.replays.clear();
+    state.replays = Vec::new();
     state.disconnected_at = Some(now);
     if reason.discards_will() {
         state.will.handle_normal_disconnect();
