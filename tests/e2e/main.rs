@@ -13,6 +13,7 @@ mod commands;
 mod demo;
 mod durability;
 mod ecosystem;
+mod flood;
 mod limits;
 mod metrics;
 mod modules;

@@ -7,7 +7,7 @@ use lotmq_client::{
 };
 use lotmq_test_support::{Authority, Broker, BrokerOptions, QuicOptions, QuicTunnel, Signed, WAIT_MAX};
 
-use crate::options;
+use crate::{flood, options};
 
 /// How to start a broker with a QUIC listener that shows this certificate.
 fn with_quic(signed: &Signed) -> BrokerOptions {
@@ -65,18 +65,8 @@ fn a_flood_over_quic_keeps_its_order() {
     let broker = with_quic(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
     let tunnel = tunnel(&broker, &authority);
     let mut receiver = connected(&tunnel, "receiver");
-    receiver.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
     let mut sender = connected(&tunnel, "sender");
-    let count = 3_000_u32;
-    for number in 0..count {
-        let mut payload = vec![b'x'; 2_000];
-        payload[..4].copy_from_slice(&number.to_be_bytes());
-        sender.send_publish(&Publication::new("flood", payload).qos(QoS::AtLeastOnce)).unwrap();
-    }
-    for number in 0..count {
-        let message = receiver.receive(WAIT_MAX).unwrap().expect("nothing is lost");
-        assert_eq!(message.payload[..4], number.to_be_bytes());
-    }
+    flood::keeps_its_order(&mut sender, &mut receiver);
 }
 
 #[test]
@@ -85,17 +75,7 @@ fn a_client_of_quic_that_never_reads_is_bounded() {
     let broker = with_quic(&authority.server("broker")).start();
     let tunnel = tunnel(&broker, &authority);
     let mut lazy = connected(&tunnel, "lazy");
-    lazy.subscribe_to("flood", QoS::AtMostOnce).unwrap();
-    let mut flooder = broker.client("flooder");
-    let before = broker.resident_bytes();
-    let message = Publication::new("flood", vec![0; 64 * 1024]);
-    for _ in 0..1024 {
-        flooder.publish(&message).unwrap();
-    }
-    flooder.ping().unwrap();
-    let grown = broker.resident_bytes().saturating_sub(before);
-    assert!(grown < 32 << 20, "{grown} bytes");
-    assert!(broker.metric("lotmq_publish_dropped_total") > Some(0.0));
+    flood::is_bounded(&broker, &mut lazy);
     // Its own connection lives, and others of the thread do.
     connected(&tunnel, "other").ping().unwrap();
 }

@@ -9,7 +9,7 @@ use lotmq_client::{
 };
 use lotmq_test_support::{Authority, Broker, BrokerOptions, Program, Signed, WAIT_MAX};
 
-use crate::options;
+use crate::{flood, options};
 
 /// How to start a broker with a TLS listener that shows this certificate.
 fn with_tls(signed: &Signed) -> BrokerOptions {
@@ -76,18 +76,8 @@ fn a_flood_to_an_encrypted_receiver_keeps_its_order() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
     let mut receiver = connect(&broker, &authority.context(), "receiver").unwrap();
-    receiver.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
     let mut sender = broker.client("sender");
-    let count = 3_000_u32;
-    for number in 0..count {
-        let mut payload = vec![b'x'; 2_000];
-        payload[..4].copy_from_slice(&number.to_be_bytes());
-        sender.send_publish(&Publication::new("flood", payload).qos(QoS::AtLeastOnce)).unwrap();
-    }
-    for number in 0..count {
-        let message = receiver.receive(WAIT_MAX).unwrap().expect("nothing is lost");
-        assert_eq!(message.payload[..4], number.to_be_bytes());
-    }
+    flood::keeps_its_order(&mut sender, &mut receiver);
 }
 
 #[test]
@@ -97,17 +87,7 @@ fn an_encrypted_client_that_never_reads_is_bounded() {
         let broker =
             with_tls(&authority.server("broker")).variable("LOTMQ_BROKER_PLACEMENT", placement).start();
         let mut lazy = connect(&broker, &authority.context(), "lazy").unwrap();
-        lazy.subscribe_to("flood", QoS::AtMostOnce).unwrap();
-        let mut flooder = broker.client("flooder");
-        let before = broker.resident_bytes();
-        let message = Publication::new("flood", vec![0; 64 * 1024]);
-        for _ in 0..1024 {
-            flooder.publish(&message).unwrap();
-        }
-        flooder.ping().unwrap();
-        let grown = broker.resident_bytes().saturating_sub(before);
-        assert!(grown < 32 << 20, "{placement}: {grown} bytes");
-        assert!(broker.metric("lotmq_publish_dropped_total") > Some(0.0), "{placement}");
+        flood::is_bounded(&broker, &mut lazy);
     }
 }
 
