@@ -191,66 +191,36 @@ impl Config {
 
     /// Refuses keys that need another one which is not set.
     fn check_needs(&self) -> Result<(), ConfigError> {
-        let tls = &self.tls;
-        let asks_clients =
-            |wanted: ClientCertificate| wanted != ClientCertificate::Off && tls.client_ca.is_none();
-        let is_user_unasked = |user: UserFromCertificate, certificate: ClientCertificate| {
-            user != UserFromCertificate::Off && certificate == ClientCertificate::Off
-        };
-        for (key, needed, is_missing) in [
-            ("tls.key", "tls.certificate", tls.key.is_some() && tls.certificate.is_none()),
-            ("tls.client_ca", "tls.certificate", tls.client_ca.is_some() && tls.certificate.is_none()),
-            (
-                "listener.mqtts.client_certificate",
-                "tls.client_ca",
-                asks_clients(self.listener.mqtts.client_certificate),
-            ),
-            (
-                "listener.wss.client_certificate",
-                "tls.client_ca",
-                asks_clients(self.listener.wss.client_certificate),
-            ),
-            (
-                "listener.quic.client_certificate",
-                "tls.client_ca",
-                asks_clients(self.listener.quic.client_certificate),
-            ),
-            (
-                "listener.mqtts.user_from_certificate",
-                "listener.mqtts.client_certificate",
-                is_user_unasked(
-                    self.listener.mqtts.user_from_certificate,
-                    self.listener.mqtts.client_certificate,
-                ),
-            ),
-            (
-                "listener.wss.user_from_certificate",
-                "listener.wss.client_certificate",
-                is_user_unasked(
-                    self.listener.wss.user_from_certificate,
-                    self.listener.wss.client_certificate,
-                ),
-            ),
-            (
-                "listener.quic.user_from_certificate",
-                "listener.quic.client_certificate",
-                is_user_unasked(
-                    self.listener.quic.user_from_certificate,
-                    self.listener.quic.client_certificate,
-                ),
-            ),
-            (
-                "listener.quic.port",
-                "tls.certificate",
-                self.listener.quic.port != Port::Off && tls.certificate.is_none(),
-            ),
-        ] {
+        for (key, needed, is_missing) in self.needs() {
             if is_missing {
                 let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
                 return Err(ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed });
             }
         }
         Ok(())
+    }
+
+    /// Keys, what they need, and whether that is missing.
+    fn needs(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let Self { tls, listener, .. } = self;
+        let (no_certificate, no_authority) = (tls.certificate.is_none(), tls.client_ca.is_none());
+        let mut needs = vec![
+            ("tls.key", "tls.certificate", no_certificate && tls.key.is_some()),
+            ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
+            ("listener.quic.port", "tls.certificate", no_certificate && listener.quic.port != Port::Off),
+        ];
+        macro_rules! of_client_certificates {
+            ($($listener:ident)+) => {$(
+                let asks = listener.$listener.client_certificate != ClientCertificate::Off;
+                let takes_user = listener.$listener.user_from_certificate != UserFromCertificate::Off;
+                let key = concat!("listener.", stringify!($listener), ".client_certificate");
+                needs.push((key, "tls.client_ca", asks && no_authority));
+                let user_key = concat!("listener.", stringify!($listener), ".user_from_certificate");
+                needs.push((user_key, key, takes_user && !asks));
+            )+};
+        }
+        of_client_certificates! { mqtts wss quic }
+        needs
     }
 
     /// Where the value of the key with this path came from; [`Origin::Default`] also for a path that is none.
