@@ -199,6 +199,26 @@ fn what_is_too_large_for_the_client_is_dropped_as_if_delivered() {
     }
 }
 
+/// [MQTT-3.1.2-25]: as if it had been delivered, so there was a subscriber.
+#[test]
+fn what_is_too_large_for_its_only_subscriber_had_one() {
+    let broker = broker();
+    let mut small = Peer::join(&broker, &Connect::new(V5, "small").property(&four(0x27, 60)));
+    small.subscribe("t", 1);
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    for (qos, topic, answer) in
+        [(1, "t", "PUBACK 9 00"), (2, "t", "PUBREC 9 00"), (1, "other", "PUBACK 9 10")]
+    {
+        writer.send(&publish(V5, qos, topic, 9, &"x".repeat(200)));
+        assert_eq!(writer.next(), answer);
+        if qos == 2 {
+            writer.send(&bytes::pubrel(9));
+            assert!(writer.next().starts_with("PUBCOMP 9"));
+        }
+    }
+    small.expect_only(&[]);
+}
+
 #[test]
 fn a_client_that_sends_and_never_reads_is_not_read_from_any_more() {
     let broker = broker();

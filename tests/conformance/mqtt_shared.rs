@@ -56,6 +56,25 @@ fn groups_and_ordinary_subscriptions_each_get_their_own() {
 }
 
 #[test]
+fn what_is_too_large_for_one_member_goes_to_another() {
+    let broker = broker();
+    let mut small = Peer::join(&broker, &Connect::new(V5, "small").property(&four(0x27, 60)));
+    let mut large = Peer::clean(&broker, V5, "large");
+    for member in [&mut small, &mut large] {
+        member.subscribe("$share/g/s", 1);
+    }
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    for n in 0..6 {
+        writer.publish(1, "s", &n.to_string().repeat(200));
+    }
+    for n in 0..6 {
+        let line = large.next();
+        assert!(line.ends_with(&n.to_string().repeat(200)), "message {n}: {line}");
+    }
+    small.expect_only(&[]);
+}
+
+#[test]
 fn absent_members_are_passed_over_and_one_queues_if_all_are_away() {
     let broker = broker();
     for version in BOTH {

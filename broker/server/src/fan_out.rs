@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::client::Client;
 use crate::config::OnFull;
+use crate::limits::GROUP_TRIES_MAX;
 use crate::message::{Message, MessageParts};
 use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
@@ -128,7 +129,7 @@ impl Turn {
         let mut fan_out = FanOutOf::new(publication, false);
         let group = route.groups.iter().find(|candidate| candidate.id() == group);
         if let Some(group) = group {
-            fan_out.send_to_one(self, group, &route.topic);
+            fan_out.send_to_one(self, group, &route.topic).counted(self);
         }
         fan_out.keep(self, tenant);
         self.routes.put_back(tenant, route);
@@ -145,7 +146,8 @@ impl Turn {
         self.call_flusher();
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
-        let is_sent = target.is_some_and(|target| FanOutOf::new(publication, true).send(self, target));
+        let fate = target.map(|target| FanOutOf::new(publication, true).send(self, target));
+        let is_sent = fate.is_some_and(|fate| fate.counted(self) == Fate::Taken);
         self.routes.put_back(tenant, route);
         self.relieve();
         is_sent
@@ -161,10 +163,11 @@ impl Turn {
         let mut fan_out = FanOutOf::new(publication, is_volatile);
         let mut receivers = 0;
         for target in &route.targets {
-            receivers += usize::from(fan_out.send(self, target));
+            receivers += usize::from(fan_out.send(self, target).counted(self) != Fate::NotTheirs);
         }
         for group in &route.groups {
-            receivers += usize::from(fan_out.send_to_one(self, group, &route.topic));
+            let fate = fan_out.send_to_one(self, group, &route.topic).counted(self);
+            receivers += usize::from(fate != Fate::NotTheirs);
         }
         let mut is_durable = fan_out.keep(self, tenant);
         is_durable |= fan_out.retain(self, tenant);
@@ -173,6 +176,27 @@ impl Turn {
         self.routes.put_back(tenant, route);
         self.relieve();
         FanOut { receivers, is_durable, starts_guests }
+    }
+}
+
+/// What became of a message for one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It gets it.
+    Taken,
+    /// Larger than the Client takes: dropped as if it had been delivered \[MQTT-3.1.2-25\].
+    TooLarge,
+    /// It is not for this receiver: its own with No Local, or QoS 0 for one that is away.
+    NotTheirs,
+}
+
+impl Fate {
+    /// The same, once it is final.
+    fn counted(self, turn: &Turn) -> Self {
+        if self == Self::TooLarge {
+            turn.broker.counters.publish_too_large.add(1);
+        }
+        self
     }
 }
 
@@ -194,26 +218,33 @@ impl<'a> FanOutOf<'a> {
         Self { publication, variants, message: None, durable, is_volatile }
     }
 
-    /// Adds the message to the items of one member of a group. False where nobody gets it.
-    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, topic: &str) -> bool {
-        let Some(target) = choose(group, topic) else { return false };
-        let is_sent = self.send(turn, &target);
-        if let Some(message) = self.message.filter(|_| is_sent) {
-            turn.messages.sent_by_group(message, target.client.number, group.id());
+    /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
+    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, topic: &str) -> Fate {
+        let mut fate = Fate::NotTheirs;
+        for _ in 0..group.len().min(GROUP_TRIES_MAX) {
+            let Some(target) = choose(group, topic) else { break };
+            fate = self.send(turn, &target);
+            if fate == Fate::TooLarge {
+                continue;
+            }
+            if let Some(message) = self.message.filter(|_| fate == Fate::Taken) {
+                turn.messages.sent_by_group(message, target.client.number, group.id());
+            }
+            break;
         }
-        is_sent
+        fate
     }
 
-    /// Adds the message to a receiver's items. False where it does not get it.
-    fn send(&mut self, turn: &mut Turn, target: &Target) -> bool {
+    /// Adds the message to a receiver's items, if it is to get it.
+    fn send(&mut self, turn: &mut Turn, target: &Target) -> Fate {
         let publication = self.publication;
-        let Some(target) = target.for_source(publication.source) else { return false };
+        let Some(target) = target.for_source(publication.source) else { return Fate::NotTheirs };
         let qos = publication.qos.min(target.qos);
         let retain = publication.retain && target.retain_as_published;
         let entry = turn.entry(&target.client);
         let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
         if version.is_none() && qos == QoS::AtMostOnce {
-            return false;
+            return Fate::NotTheirs;
         }
         let has_properties = version.is_some_and(ProtocolVersion::has_properties);
         let piece = self.variants.piece(
@@ -226,14 +257,13 @@ impl<'a> FanOutOf<'a> {
         );
         // Of a Client that is away no limit is known; what its session keeps is measured when it is sent.
         if version.is_some() && piece.len() > packet_bytes_max as usize {
-            turn.broker.counters.publish_too_large.add(1);
-            return false;
+            return Fate::TooLarge;
         }
         if qos == QoS::AtMostOnce {
             let entry = turn.entry(&target.client);
             let is_apart = entry.takes_aliases;
             entry.items.plain(&piece, is_apart);
-            return true;
+            return Fate::Taken;
         }
         let message = self.message(turn);
         if target.client.is_durable() && !self.is_volatile {
@@ -241,7 +271,7 @@ impl<'a> FanOutOf<'a> {
             self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
         }
         turn.entry(&target.client).items.tracked(piece, qos, message, (retain, target.identifiers.clone()));
-        true
+        Fate::Taken
     }
 
     fn message(&mut self, turn: &mut Turn) -> u32 {

@@ -262,6 +262,9 @@ pub(crate) const ALIASED_TOPIC_BYTES_MAX: usize = 512;
 /// Bytes of a packet in which everything before its payload must lie for its topic to be sent as an alias.
 pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
 
+/// Members of a shared subscription that are tried for a message which is too large for others of them.
+pub(crate) const GROUP_TRIES_MAX: usize = 16;
+
 /// Messages of a session that has ended which other members of its shared subscriptions get. It is done in one go: 0.1 s at 1 µs each.
 pub(crate) const HANDED_ON_MAX: usize = 100_000;
 
