@@ -1,6 +1,9 @@
 //! Clients that are away: when their delayed Wills and the ends of their sessions are due.
 //!
-//! A heap of deadlines that one task looks after. A Client that comes back leaves its entry behind; what is due is judged by its state.
+//! A heap of deadlines that one task looks after. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
+//! waits for any more are thrown out when they may be half of all, so their number is bounded by that of the Clients that are away.
+//!
+//! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,9 +14,19 @@ use parking_lot::Mutex;
 
 use crate::client::Client;
 
+/// Entries that are left alone however few Clients are away.
+const SWEPT_FROM: usize = 1024;
+
 /// See the module's documentation.
 #[derive(Default)]
-pub(crate) struct Absences(Mutex<BinaryHeap<Reverse<Deadline>>>);
+pub(crate) struct Absences(Mutex<Deadlines>);
+
+#[derive(Default)]
+struct Deadlines {
+    heap: BinaryHeap<Reverse<Deadline>>,
+    /// Entries that were still wanted when they were last looked through.
+    wanted: usize,
+}
 
 struct Deadline {
     at: Time,
@@ -43,20 +56,50 @@ impl Ord for Deadline {
 impl Absences {
     /// A Client went away; something of it is due at each of these times, since 1970.
     pub(crate) fn add(&self, client: &Arc<Client>, deadlines: impl IntoIterator<Item = Time>) {
-        let mut heap = self.0.lock();
-        for at in deadlines {
-            heap.push(Reverse(Deadline { at, client: Arc::downgrade(client) }));
+        let mut all = self.0.lock();
+        let Deadlines { heap, wanted } = &mut *all;
+        heap.extend(deadlines.into_iter().map(|at| Reverse(Deadline { at, client: Arc::downgrade(client) })));
+        if heap.len() > SWEPT_FROM.max(*wanted * 2) {
+            heap.retain(|Reverse(deadline)| {
+                deadline.client.upgrade().is_some_and(|client| client.state.lock().is_due_at(deadline.at))
+            });
+            *wanted = heap.len();
         }
     }
 
     /// The Clients with a deadline that has passed.
     pub(crate) fn due(&self, now: Time) -> Vec<Arc<Client>> {
-        let mut heap = self.0.lock();
+        let heap = &mut self.0.lock().heap;
         let mut due = Vec::new();
         while heap.peek().is_some_and(|Reverse(deadline)| deadline.at <= now) {
             let Some(Reverse(deadline)) = heap.pop() else { break };
             due.extend(deadline.client.upgrade());
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::{Client, ConnectOptions};
+
+    use super::SWEPT_FROM;
+    use crate::testing::Running;
+
+    #[test]
+    fn who_comes_and_goes_leaves_no_entries_behind() {
+        let running = Running::start("none");
+        let away = running.address();
+        let options = |name: &str| ConnectOptions::v5(name).session_expiry(3_600);
+        Client::connect(away.to_string(), &options("away")).unwrap().disconnect().unwrap();
+        for round in 0..2 * SWEPT_FROM {
+            let mut options = options("fickle");
+            options.clean_start = round % 2 == 0;
+            Client::connect(away.to_string(), &options).unwrap().disconnect().unwrap();
+        }
+        let heap = &running.server.broker.absences.0.lock().heap;
+        assert!(heap.len() <= SWEPT_FROM + 1, "{} entries for two Clients", heap.len());
+        let has_away = heap.iter().filter_map(|entry| entry.0.client.upgrade());
+        assert!(has_away.into_iter().any(|client| &*client.client_id == "away"), "who is away is waited for");
     }
 }

@@ -71,6 +71,12 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
+    /// Whether the Client is away and something of it is due at this time.
+    pub(crate) fn is_due_at(&self, at: Time) -> bool {
+        let Some(left_at) = self.disconnected_at else { return false };
+        self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
+    }
+
     /// Where the Client is connected.
     pub(crate) fn listener(&self) -> Option<&Listener> {
         self.link.as_ref().map(|link| &**link.connection.listener)
