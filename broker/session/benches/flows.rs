@@ -19,7 +19,11 @@ fn session(inflight: usize) -> (Session<Arc<str>>, VecDeque<PacketId>) {
     let message: Arc<str> = Arc::from("message");
     let send = |_| match session.offer(QoS::AtLeastOnce, 100, || Arc::clone(&message)) {
         Offer::Send(packet_id) => Some(packet_id),
-        Offer::SendUnacknowledged | Offer::Queued | Offer::Offline | Offer::Refused(_) => None,
+        Offer::SendUnacknowledged
+        | Offer::Queued
+        | Offer::QueuedUntilStored
+        | Offer::Offline
+        | Offer::Refused(_) => None,
     };
     let ids = (0..inflight).filter_map(send).collect();
     (session, ids)

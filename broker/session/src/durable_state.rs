@@ -2,6 +2,7 @@
 //!
 //! A store keeps it by single changes while the session runs, and gives it back whole at a start.
 
+use crate::queue::Resting;
 use lotmq_codec::{PacketId, QoS};
 
 /// What a message in flight to the Client waits for.
@@ -60,6 +61,8 @@ pub struct QueuedMessage<M> {
     pub qos: QoS,
     /// Its size as [`Session::offer`](crate::Session::offer) was told.
     pub bytes: u32,
+    /// Its number in the store; 0 if it is not stored for this session.
+    pub number: u64,
 }
 
 /// The state of a session that outlives its connection. See [`Session::export`](crate::Session::export).
@@ -67,8 +70,10 @@ pub struct QueuedMessage<M> {
 pub struct DurableState<M> {
     /// Messages in flight to the Client, in the order of first sending.
     pub inflight: Vec<InflightMessage<M>>,
-    /// Messages that wait, in order.
+    /// Messages that wait, in order, as far as they are in memory.
     pub queue: Vec<QueuedMessage<M>>,
+    /// Those behind them that are in the store only.
+    pub resting: Resting,
     /// QoS 2 exchanges from the Client between PUBLISH and PUBREL, ascending.
     pub received: Vec<PacketId>,
     /// Where the search for the next free identifier starts.
@@ -77,7 +82,13 @@ pub struct DurableState<M> {
 
 impl<M> Default for DurableState<M> {
     fn default() -> Self {
-        Self { inflight: Vec::new(), queue: Vec::new(), received: Vec::new(), next_packet_id: PacketId::MIN }
+        Self {
+            inflight: Vec::new(),
+            queue: Vec::new(),
+            resting: Resting::default(),
+            received: Vec::new(),
+            next_packet_id: PacketId::MIN,
+        }
     }
 }
 

@@ -24,3 +24,9 @@ pub const PARTIAL_PACKET_BYTES: u32 = 1024;
 
 /// In how many Keep Alive intervals one half-received packet may count as activity.
 pub const PARTIAL_PACKET_INTERVALS: u8 = 10;
+
+/// Most messages of a long queue that are in memory at its head, when the others rest in a store. At half of that the next slice is asked for.
+pub const HEADS_MAX: usize = 512;
+
+/// Most bytes of them, beyond which no more are added.
+pub const HEADS_BYTES_MAX: u64 = 256 * 1024;

@@ -1,12 +1,20 @@
 //! Messages that wait: for the Client to come back, or for room in its window.
 //!
-//! Filled by [`Session::offer`](crate::Session::offer), emptied into the window in the same order.
+//! Filled by [`Session::offer`](crate::Session::offer), emptied into the window in the same order. Of a long queue whose messages are stored only
+//! the *heads* are here; the others *rest* in the store, known by number and bytes, and come back in slices:
 //!
-//! Invariants: never more messages or bytes than the options of the session say; nothing is thrown out for something
-//! newer; order is that of arrival \[MQTT-4.6.0-5\].
+//! ```text
+//! window <- heads <- resting, in the store only <- fresh, not known to be stored yet
+//! ```
+//!
+//! Invariants: never more messages or bytes than the options of the session say; nothing is thrown out for something newer; order is that of
+//! arrival, or within a long queue that of the numbers of messages, which is the same for each publisher \[MQTT-4.6.0-5\]; whatever rests or is
+//! fresh has a higher number than all that has left the heads or is among them, `taken`, so that a slice begins behind it and nothing comes twice.
 
 use lotmq_codec::QoS;
 use std::collections::VecDeque;
+
+use crate::limits::{HEADS_BYTES_MAX, HEADS_MAX};
 
 /// A message found the session's queue full. It was counted and not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,76 +26,276 @@ pub struct QueueFull {
     pub bytes: u64,
 }
 
+/// A message that is on its way into the store for this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// Its number there; it grows from message to message, not 0.
+    pub number: u64,
+    /// Whether it may rest there alone once it is stored.
+    pub may_rest: bool,
+}
+
+/// Messages that are in the store only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resting {
+    /// How many.
+    pub messages: u32,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Queued<M> {
     pub(crate) message: M,
     pub(crate) bytes: u32,
     pub(crate) qos: QoS,
+    /// Its number in the store; 0 if it is not stored for this session.
+    pub(crate) number: u64,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Queue<M> {
-    waiting: VecDeque<Queued<M>>,
+    heads: VecDeque<Queued<M>>,
+    /// Behind what rests: by number, those without one behind those that were there.
+    fresh: VecDeque<Fresh<M>>,
+    resting: Resting,
+    /// Bytes of heads and fresh ones.
     bytes: u64,
+    /// A slice is on its way. Until it is here nothing begins to rest: the slice may have been read before, without it.
+    is_asked: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Fresh<M> {
+    queued: Queued<M>,
+    /// It is stored and may rest.
+    is_stored: bool,
 }
 
 impl<M> Queue<M> {
     pub(crate) const fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0 }
+        Self {
+            heads: VecDeque::new(),
+            fresh: VecDeque::new(),
+            resting: Resting { messages: 0, bytes: 0 },
+            bytes: 0,
+            is_asked: false,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.in_memory() + self.resting.messages as usize
+    }
+
+    pub(crate) fn in_memory(&self) -> usize {
+        self.heads.len() + self.fresh.len()
+    }
+
+    pub(crate) fn resting(&self) -> Resting {
+        self.resting
+    }
+
+    pub(crate) fn needs_store(&self) -> bool {
+        self.resting.messages > 0 || self.is_asked || !self.fresh.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0 && !self.is_asked
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.resting.bytes
     }
 
+    /// Those in memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued<M>> {
-        self.waiting.iter()
+        self.heads.iter().chain(self.fresh.iter().map(|fresh| &fresh.queued))
     }
 
     /// Whether one more message of `bytes` keeps to both bounds.
     pub(crate) fn has_room(&self, bytes: u32, messages_max: u32, bytes_max: u64) -> bool {
-        self.waiting.len() < messages_max as usize && self.bytes.saturating_add(bytes.into()) <= bytes_max
+        self.len() < messages_max as usize && self.bytes().saturating_add(bytes.into()) <= bytes_max
     }
 
-    pub(crate) fn push(&mut self, queued: Queued<M>) {
+    /// Messages that a store kept and that are not here.
+    pub(crate) fn rest(&mut self, resting: Resting) {
+        self.resting = resting;
+    }
+
+    /// Takes a message that is not stored, or may not rest.
+    pub(crate) fn push(&mut self, queued: Queued<M>, taken: &mut u64) {
+        let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
+        if is_next || (queued.number != 0 && queued.number < *taken) {
+            self.push_head(queued, taken);
+        } else {
+            self.push_fresh(queued);
+        }
+    }
+
+    /// Takes a message that will rest in the store, unless it is among the heads. True when its caller is to say when it is stored.
+    pub(crate) fn push_stored(&mut self, queued: Queued<M>, is_connected: bool, taken: &mut u64) -> bool {
+        let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
+        let has_room = self.heads.len() < HEADS_MAX && self.bytes < HEADS_BYTES_MAX;
+        // One with a lower number than what was taken already came late; a slice would not bring it.
+        if queued.number <= *taken || (is_next && is_connected && has_room) {
+            self.push_head(queued, taken);
+            return false;
+        }
+        self.push_fresh(queued);
+        true
+    }
+
+    fn push_head(&mut self, queued: Queued<M>, taken: &mut u64) {
         debug_assert!(queued.qos != QoS::AtMostOnce, "QoS 0 does not wait");
+        *taken = queued.number.max(*taken);
         self.bytes += u64::from(queued.bytes);
-        self.waiting.push_back(queued);
+        self.heads.push_back(queued);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Queued<M>> {
-        let queued = self.waiting.pop_front()?;
+    fn push_fresh(&mut self, queued: Queued<M>) {
+        self.bytes += u64::from(queued.bytes);
+        let number = queued.number;
+        let is_before = |other: &Fresh<M>| number == 0 || other.queued.number <= number;
+        // Almost always behind all others: publishers' threads overtake each other by little.
+        let place = self.fresh.iter().rposition(is_before).map_or(0, |place| place + 1);
+        self.fresh.insert(place, Fresh { queued, is_stored: false });
+    }
+
+    /// Messages are stored: those of them that are fresh rest from now on.
+    pub(crate) fn stored(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if self.is_asked {
+                let fresh = self.fresh.iter_mut().find(|fresh| fresh.queued.number == *number);
+                fresh.into_iter().for_each(|fresh| fresh.is_stored = true);
+            } else if let Some(queued) = self.take_fresh(|fresh| fresh.queued.number == *number) {
+                self.begin_to_rest(&queued);
+            }
+        }
+        if self.fresh.is_empty() {
+            self.fresh.shrink_to(16);
+        }
+    }
+
+    fn begin_to_rest(&mut self, queued: &Queued<M>) {
+        self.resting.messages = self.resting.messages.saturating_add(1);
+        self.resting.bytes += u64::from(queued.bytes);
+    }
+
+    /// Takes out the first fresh one like this.
+    fn take_fresh(&mut self, is_it: impl FnMut(&Fresh<M>) -> bool) -> Option<Queued<M>> {
+        let place = self.fresh.iter().position(is_it)?;
+        let Fresh { queued, .. } = self.fresh.remove(place)?;
         self.bytes -= u64::from(queued.bytes);
-        if self.waiting.is_empty() {
+        Some(queued)
+    }
+
+    /// Whether a slice is wanted; it is asked for then.
+    pub(crate) fn ask(&mut self) -> bool {
+        if self.resting.messages == 0 || self.is_asked || self.heads.len() > HEADS_MAX / 2 {
+            return false;
+        }
+        self.is_asked = true;
+        true
+    }
+
+    /// No slice is on its way: what was stored meanwhile rests.
+    pub(crate) fn asked_no_more(&mut self) {
+        self.is_asked = false;
+        while let Some(queued) = self.take_fresh(|fresh| fresh.is_stored) {
+            self.begin_to_rest(&queued);
+        }
+    }
+
+    /// A slice has come: the messages up to the number `last`, by number. Without `last` nothing is in the store behind what was taken.
+    pub(crate) fn slice(
+        &mut self,
+        slice: impl Iterator<Item = Queued<M>>,
+        last: Option<u64>,
+        taken: &mut u64,
+    ) {
+        let Some(last) = last else {
+            // What was counted is not there: it is damaged.
+            self.resting = Resting::default();
+            return self.asked_no_more();
+        };
+        for queued in slice {
+            if queued.number <= *taken {
+                continue;
+            }
+            self.take_fresh_before(queued.number, taken);
+            if self.take_fresh(|fresh| fresh.queued.number == queued.number).is_none() {
+                self.resting.messages = self.resting.messages.saturating_sub(1);
+                self.resting.bytes = self.resting.bytes.saturating_sub(queued.bytes.into());
+            }
+            self.push_head(queued, taken);
+        }
+        self.take_fresh_before(last, taken);
+        *taken = last.max(*taken);
+        if self.resting.messages == 0 {
+            self.resting.bytes = 0;
+        }
+        self.asked_no_more();
+    }
+
+    /// Moves fresh ones with lower numbers, which were not stored yet when the slice was read, among the heads.
+    fn take_fresh_before(&mut self, number: u64, taken: &mut u64) {
+        let is_before = |fresh: &Fresh<M>| fresh.queued.number != 0 && fresh.queued.number < number;
+        while let Some(queued) = self.take_fresh(is_before) {
+            self.push_head(queued, taken);
+        }
+    }
+
+    pub(crate) fn pop(&mut self, taken: &mut u64) -> Option<Queued<M>> {
+        if self.heads.is_empty() && self.resting.messages == 0 && !self.is_asked {
+            self.advance(taken);
+        }
+        let queued = self.heads.pop_front()?;
+        self.bytes -= u64::from(queued.bytes);
+        if self.heads.is_empty() {
             // A queue of a million messages is not kept for a session that has caught up.
-            self.waiting.shrink_to(16);
+            self.heads.shrink_to(16);
         }
         Some(queued)
     }
 
-    /// Throws out every message that `is_unwanted` names; returns how many.
+    /// Nothing rests in front of the fresh ones: they are next.
+    fn advance(&mut self, taken: &mut u64) {
+        for Fresh { queued, .. } in std::mem::take(&mut self.fresh) {
+            *taken = queued.number.max(*taken);
+            self.heads.push_back(queued);
+        }
+    }
+
+    /// Throws out every message in memory that `is_unwanted` names; returns how many.
     pub(crate) fn discard(&mut self, mut is_unwanted: impl FnMut(&M) -> bool) -> usize {
-        let before = self.waiting.len();
+        let before = self.in_memory();
         let mut discarded = 0;
-        self.waiting.retain(|queued| {
+        let mut keep = |queued: &Queued<M>| {
             let keep = !is_unwanted(&queued.message);
             discarded += if keep { 0 } else { u64::from(queued.bytes) };
             keep
-        });
+        };
+        self.heads.retain(&mut keep);
+        self.fresh.retain(|fresh| keep(&fresh.queued));
         self.bytes -= discarded;
-        before - self.waiting.len()
+        before - self.in_memory()
     }
 
-    pub(crate) fn check_invariants(&self) -> Result<(), &'static str> {
-        let bytes: u64 = self.waiting.iter().map(|queued| u64::from(queued.bytes)).sum();
-        if bytes == self.bytes { Ok(()) } else { Err("bytes of the queue are the sum over its messages") }
+    pub(crate) fn check_invariants(&self, taken: u64) -> Result<(), &'static str> {
+        let bytes: u64 = self.iter().map(|queued| u64::from(queued.bytes)).sum();
+        if bytes != self.bytes {
+            return Err("bytes of the queue are the sum over its messages");
+        }
+        if self.heads.iter().any(|queued| queued.number > taken) {
+            return Err("heads were taken");
+        }
+        let fresh = self.fresh.iter().map(|fresh| fresh.queued.number).filter(|number| *number != 0);
+        if fresh.clone().any(|number| number <= taken) || !fresh.is_sorted() {
+            return Err("fresh messages are behind what was taken, by number");
+        }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

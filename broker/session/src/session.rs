@@ -9,7 +9,7 @@
 use crate::durable_state::{DurableState, ImportError, QueuedMessage};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
 use crate::options::SessionOptions;
-use crate::queue::{Queue, QueueFull, Queued};
+use crate::queue::{Queue, QueueFull, Queued, Stored};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -31,6 +31,8 @@ pub struct Session<M> {
     /// QoS 1 messages from the Client that are not acknowledged yet.
     unacknowledged: u32,
     queue_full_dropped: u32,
+    /// Highest number, in the store, of a message that has left the store's part of the queue.
+    taken: u64,
     flows: Option<Box<Flows<M>>>,
 }
 
@@ -52,6 +54,8 @@ pub enum Offer {
     SendUnacknowledged,
     /// It waits; [`Session::next_outbound`] brings it.
     Queued,
+    /// It waits; when it is stored, [`Session::handle_stored`] is to be told so that memory need not hold it.
+    QueuedUntilStored,
     /// QoS 0 and not connected: it is lost, as QoS 0 may be.
     Offline,
     /// The queue is full: it is not kept for this session, and counted.
@@ -89,6 +93,8 @@ pub struct SessionCounts {
     pub queued: usize,
     /// Their bytes.
     pub queued_bytes: u64,
+    /// Those of them that are in memory; the others rest in the store.
+    pub queued_in_memory: usize,
     /// QoS 2 exchanges from the Client between PUBLISH and PUBREL.
     pub received: usize,
     /// Messages that found the queue full, since the session began in this process.
@@ -105,6 +111,7 @@ impl<M: Clone> Session<M> {
             next_packet_id: PacketId::MIN,
             unacknowledged: 0,
             queue_full_dropped: 0,
+            taken: 0,
             flows: None,
         }
     }
@@ -190,28 +197,100 @@ impl<M: Clone> Session<M> {
     /// Called once per delivery in the order of delivery. `keep` makes the handle to keep and is called only if the
     /// message waits, or is in flight in a session that keeps such (`keep_inflight`).
     pub fn offer(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
+        self.offer_stored(qos, bytes, None, keep)
+    }
+
+    /// As [`offer`](Self::offer), of a message that is stored for the session, if `stored` says so. Messages of one publisher come in the order
+    /// of their numbers.
+    pub fn offer_stored(
+        &mut self,
+        qos: QoS,
+        bytes: usize,
+        stored: Option<Stored>,
+        keep: impl FnOnce() -> M,
+    ) -> Offer {
         if qos == QoS::AtMostOnce {
             return if self.is_connected { Offer::SendUnacknowledged } else { Offer::Offline };
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let options = self.options;
         if self.has_room() {
-            let message = options.keep_inflight.then(keep);
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let message = self.options.keep_inflight.then(keep);
+            self.taken = self.taken.max(stored.map_or(0, |stored| stored.number));
             return Offer::Send(self.flows().window.add(qos, message, bytes));
         }
-        self.enqueue(qos, bytes as usize, keep)
+        self.enqueue_stored(qos, bytes, stored, keep)
     }
 
     /// Takes a QoS 1 or 2 message for the Client that is not to be sent now, though there may be room: it waits behind the others.
     ///
     /// For a Client that is away or whose connection takes no more bytes. Otherwise as [`offer`](Self::offer).
     pub fn enqueue(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
+        self.enqueue_stored(qos, bytes, None, keep)
+    }
+
+    /// As [`enqueue`](Self::enqueue), of a message that is stored for the session, if `stored` says so.
+    pub fn enqueue_stored(
+        &mut self,
+        qos: QoS,
+        bytes: usize,
+        stored: Option<Stored>,
+        keep: impl FnOnce() -> M,
+    ) -> Offer {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if !self.queue_has_room(bytes) {
             return self.refuse();
         }
-        self.flows().queue.push(Queued { message: keep(), bytes, qos });
-        Offer::Queued
+        let number = stored.map_or(0, |stored| stored.number);
+        let queued = Queued { message: keep(), bytes, qos, number };
+        let (is_connected, mut taken) = (self.is_connected, self.taken);
+        let queue = &mut self.flows().queue;
+        let waits_for_store = if stored.is_some_and(|stored| stored.may_rest) {
+            queue.push_stored(queued, is_connected, &mut taken)
+        } else {
+            queue.push(queued, &mut taken);
+            false
+        };
+        self.taken = taken;
+        if waits_for_store { Offer::QueuedUntilStored } else { Offer::Queued }
+    }
+
+    /// Messages for which there was [`Offer::QueuedUntilStored`] are stored: what of them still waits may rest there.
+    pub fn handle_stored(&mut self, numbers: &[u64]) {
+        if let Some(flows) = &mut self.flows {
+            flows.queue.stored(numbers);
+        }
+    }
+
+    /// The number behind which a slice of the queue is to be read from the store and brought to [`handle_slice`](Self::handle_slice), if there
+    /// is need of one. Asked after [`next_outbound`](Self::next_outbound) has no more; one slice is on its way at a time.
+    pub fn next_slice(&mut self) -> Option<u64> {
+        let is_asked = self.is_connected && self.flows.as_mut()?.queue.ask();
+        is_asked.then_some(self.taken)
+    }
+
+    /// Whether messages of the queue are in the store only, or may soon be.
+    #[must_use]
+    pub fn needs_store(&self) -> bool {
+        self.flows.as_ref().is_some_and(|flows| flows.queue.needs_store())
+    }
+
+    /// The slice that was asked for: the messages up to the number `last`, in their order; those that cannot be read are left out. Without
+    /// `last` there was nothing.
+    pub fn handle_slice(&mut self, slice: Vec<QueuedMessage<M>>, last: Option<u64>) {
+        let mut taken = self.taken;
+        let messages = slice.into_iter().map(|queued| {
+            let QueuedMessage { message, qos, bytes, number } = queued;
+            Queued { message, bytes, qos, number }
+        });
+        self.flows().queue.slice(messages, last, &mut taken);
+        self.taken = taken;
+    }
+
+    /// The slice that was asked for could not be read; it may be asked for again.
+    pub fn handle_slice_failed(&mut self) {
+        if let Some(flows) = &mut self.flows {
+            flows.queue.asked_no_more();
+        }
     }
 
     /// Whether a message of `bytes` that has to wait would be kept.
@@ -243,7 +322,7 @@ impl<M: Clone> Session<M> {
         if !flows.window.has_room(maximum) {
             return None;
         }
-        let Queued { message, bytes, qos } = flows.queue.pop()?;
+        let Queued { message, bytes, qos, .. } = flows.queue.pop(&mut self.taken)?;
         let packet_id = flows.window.add(qos, keep_inflight.then(|| message.clone()), bytes);
         Some(Outbound::Publish { packet_id, qos, message, dup: false })
     }
@@ -334,21 +413,28 @@ impl<M: Clone> Session<M> {
             inflight: flows.window.len(),
             queued: flows.queue.len(),
             queued_bytes: flows.queue.bytes(),
+            queued_in_memory: flows.queue.in_memory(),
             received: flows.inbound.len(),
             ..counts
         }
     }
 
-    /// Everything that a durable session keeps. Cost: O(messages).
+    /// Everything that a durable session keeps. Cost: O(messages in memory).
     #[must_use]
     pub fn export(&self) -> DurableState<M> {
         let Some(flows) = &self.flows else {
             return DurableState { next_packet_id: self.next_packet_id, ..DurableState::default() };
         };
-        let queued = |q: &Queued<M>| QueuedMessage { message: q.message.clone(), qos: q.qos, bytes: q.bytes };
+        let queued = |q: &Queued<M>| QueuedMessage {
+            message: q.message.clone(),
+            qos: q.qos,
+            bytes: q.bytes,
+            number: q.number,
+        };
         DurableState {
             inflight: flows.window.export(),
             queue: flows.queue.iter().map(queued).collect(),
+            resting: flows.queue.resting(),
             received: flows.inbound.packet_ids().collect(),
             next_packet_id: flows.window.next_packet_id(),
         }
@@ -359,17 +445,19 @@ impl<M: Clone> Session<M> {
     /// # Errors
     /// [`ImportError`], if the state cannot be one.
     pub fn import(options: SessionOptions, state: DurableState<M>) -> Result<Self, ImportError> {
-        let DurableState { inflight, queue, received, next_packet_id } = state;
+        let DurableState { inflight, queue, resting, received, next_packet_id } = state;
+        let mut taken = 0;
         let mut flows = Flows {
             inbound: Inbound::restore(received),
             window: Window::restore(inflight, next_packet_id)?,
             queue: Queue::new(),
         };
-        for QueuedMessage { message, qos, bytes } in queue {
-            flows.queue.push(Queued { message, qos, bytes });
+        for QueuedMessage { message, qos, bytes, number } in queue {
+            flows.queue.push(Queued { message, qos, bytes, number }, &mut taken);
         }
+        flows.queue.rest(resting);
         let flows = Some(Box::new(flows));
-        let mut session = Self { is_connected: false, next_packet_id, flows, ..Self::new(options) };
+        let mut session = Self { is_connected: false, next_packet_id, taken, flows, ..Self::new(options) };
         session.release_idle();
         Ok(session)
     }
@@ -382,7 +470,7 @@ impl<M: Clone> Session<M> {
         let Some(flows) = &self.flows else { return Ok(()) };
         flows.inbound.check_invariants()?;
         flows.window.check_invariants()?;
-        flows.queue.check_invariants()
+        flows.queue.check_invariants(self.taken)
     }
 
     fn receive_at_least_once(&mut self, packet_id: PacketId) -> Result<InboundPublish, PublishRefusal> {

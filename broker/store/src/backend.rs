@@ -31,11 +31,14 @@ pub enum Durability {
 
 /// The storage for a mode.
 pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
-    match durability {
+    let factory: BackendFactory = match durability {
         Durability::Fsync => Box::new(move || Ok(Box::new(file_backend(&path)?))),
         Durability::Os => Box::new(move || Ok(Box::new(Unsynced(file_backend(&path)?)))),
-        Durability::None => shared_memory()(),
-    }
+        Durability::None => return shared_memory()(),
+    };
+    #[cfg(feature = "fault-points")]
+    let factory = crate::fault::disk(factory);
+    factory
 }
 
 /// Makes factories that all open the same memory.
@@ -75,6 +78,9 @@ macro_rules! delegate_locks {
         }
     };
 }
+
+#[cfg(feature = "fault-points")]
+pub(crate) use {delegate, delegate_locks};
 
 /// Whatever the factory made.
 #[derive(Debug)]

@@ -227,6 +227,13 @@ impl Batch {
         Self::default()
     }
 
+    /// One that changes nothing that anybody reads, to find out whether the disk takes it.
+    pub(crate) fn probe() -> Self {
+        let mut probe = Self::new();
+        probe.put(&MetaRow::number(crate::table::meta::PROBE, 0));
+        probe
+    }
+
     /// Whether it holds nothing; appending it is then a waste.
     pub fn is_empty(&self) -> bool {
         self.records.len() == 0 && self.rows.is_empty()

@@ -3,7 +3,7 @@
 //! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Ticket;
@@ -62,6 +62,19 @@ pub enum OpenError {
         /// What does not fit.
         detail: Corruption,
     },
+    /// Rows are damaged without which something may be allowed that they deny.
+    #[error(
+        "the store in '{0}' is damaged where it protects: {rows}. Nothing was changed. Restore a backup{1}",
+        directory.display(), protection_hint(directory, *may_be_put_aside)
+    )]
+    ProtectionDamaged {
+        /// The data directory.
+        directory: PathBuf,
+        /// Which, and what is wrong with them.
+        rows: String,
+        /// Whether [`Store::quarantine`](crate::Store::quarantine) puts them aside.
+        may_be_put_aside: bool,
+    },
     /// The key for secrets cannot be had.
     #[error("no key for secrets: {0}")]
     SecretKey(#[from] SecretKeyError),
@@ -76,6 +89,14 @@ pub enum OpenError {
     /// The writer thread could not be started.
     #[error("store thread cannot be started: {0}")]
     Thread(io::Error),
+}
+
+fn protection_hint(directory: &Path, may_be_put_aside: bool) -> String {
+    let command = "lotmq store quarantine --data";
+    match may_be_put_aside {
+        true => format!(", or let it start without them: `{command} '{}'`", directory.display()),
+        false => String::new(),
+    }
 }
 
 fn pid_text(pid: Option<u32>) -> String {
@@ -105,7 +126,7 @@ pub enum Corruption {
     Row {
         /// The table.
         table: &'static str,
-        /// The key, in hexadecimal, at most 64 bytes of it.
+        /// The key, in hexadecimal, at most 64 bytes of it, and the name that it ends with.
         key: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -117,6 +138,16 @@ pub enum Corruption {
         lsn: u64,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// A table says that it has more rows than are found, or fewer.
+    #[error("table '{table}' says that it has {expected} rows, and {found} are found")]
+    RowsMissing {
+        /// The table.
+        table: &'static str,
+        /// What it says.
+        expected: u64,
+        /// What is there.
+        found: u64,
     },
     /// Part of the log is missing.
     #[error("log continues at record {found} where record {expected} should be")]

@@ -17,7 +17,9 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::{Corruption, ImportError};
 use crate::load::{LoadError, from_redb};
-use crate::table::{BackupClass, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, SCHEMA_VERSION, TABLES, Table};
+use crate::table::{
+    BackupClass, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QUEUES, QUEUES_NAME, SCHEMA_VERSION, TABLES, Table,
+};
 
 const MAGIC: &[u8; 12] = b"lotmq-store\n";
 const FORMAT: u32 = 1;
@@ -58,11 +60,11 @@ pub(crate) fn each_row(
             let (key, value) = row?;
             visit(&key.value().to_be_bytes(), value.value()).map_err(LoadError::Io)?;
         }
-    } else if name == PAYLOADS_NAME {
-        for row in transaction.open_table(PAYLOADS).map_err(opened)?.iter()? {
+    } else if let Some(definition) = pairs(name) {
+        for row in transaction.open_table(definition).map_err(opened)?.iter()? {
             let (key, value) = row?;
-            let (message, part) = key.value();
-            let key = [message.to_be_bytes(), part.to_be_bytes()].concat();
+            let (first, second) = key.value();
+            let key = [first.to_be_bytes(), second.to_be_bytes()].concat();
             visit(&key, value.value()).map_err(LoadError::Io)?;
         }
     } else {
@@ -73,6 +75,15 @@ pub(crate) fn each_row(
         }
     }
     Ok(())
+}
+
+/// The table of this name, if its keys are pairs of numbers.
+fn pairs(name: &str) -> Option<TableDefinition<'static, (u64, u64), &'static [u8]>> {
+    match name {
+        PAYLOADS_NAME => Some(PAYLOADS),
+        QUEUES_NAME => Some(QUEUES),
+        _ => None,
+    }
 }
 
 /// Writes the tables of these classes.
@@ -255,11 +266,11 @@ fn insert(transaction: &WriteTransaction, size: &mut TableSize, rows: &[u8]) -> 
         let mut table = transaction.open_table(LOG).map_err(stored)?;
         return each(rows, size, |key, value| table.insert(number(key)?, value).map(drop).map_err(stored));
     }
-    if size.name == PAYLOADS_NAME {
-        let mut table = transaction.open_table(PAYLOADS).map_err(stored)?;
+    if let Some(definition) = pairs(size.name) {
+        let mut table = transaction.open_table(definition).map_err(stored)?;
         return each(rows, size, |key, value| {
-            let (message, part) = key.split_at_checked(8).ok_or(ImportError::Damaged("a key"))?;
-            table.insert((number(message)?, number(part)?), value).map(drop).map_err(stored)
+            let (first, second) = key.split_at_checked(8).ok_or(ImportError::Damaged("a key"))?;
+            table.insert((number(first)?, number(second)?), value).map(drop).map_err(stored)
         });
     }
     let known = Table::ALL.iter().find(|table| table.name() == size.name);

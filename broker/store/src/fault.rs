@@ -1,8 +1,15 @@
 //! Faults on purpose, so that tests can show that they would be noticed. Not in the binary that users build.
 
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redb::{BackendError, StorageBackend};
 
 use crate::Batch;
+use crate::backend::{AnyBackend, BackendFactory, delegate, delegate_locks};
 
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +23,7 @@ pub(crate) enum Fault {
 const LOST_EVERY: u64 = 500;
 
 impl Fault {
-    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`] and [`spoil`] look at.
+    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`], [`spoil`] and [`disk`] look at.
     ///
     /// # Panics
     /// With any other text: a test that misspells it would prove nothing.
@@ -26,7 +33,7 @@ impl Fault {
             "early-report" => Some(Self::EarlyReport),
             "lost-batch" => Some(Self::LostBatch),
             SPOIL => None,
-            place if place.starts_with(KILL_AT) => None,
+            place if place.starts_with(KILL_AT) || place.starts_with(DISK) => None,
             other => panic!("LOTMQ_STORE_FAULT: no fault is called {other}"),
         }
     }
@@ -47,7 +54,7 @@ pub(crate) fn reached(place: &str) {
 const SPOIL: &str = "spoil-restored";
 
 /// Cuts the file off when `LOTMQ_STORE_FAULT` wants it.
-pub(crate) fn spoil(path: &std::path::Path) -> std::io::Result<()> {
+pub(crate) fn spoil(path: &Path) -> io::Result<()> {
     if std::env::var("LOTMQ_STORE_FAULT").is_ok_and(|fault| fault == SPOIL) {
         std::fs::OpenOptions::new().write(true).open(path)?.set_len(1000)?;
     }
@@ -65,4 +72,67 @@ pub(crate) fn without_lost<'b>(
             && BATCHES.fetch_add(1, Ordering::Relaxed) % LOST_EVERY == LOST_EVERY - 1
     };
     batches.filter(|batch| !is_lost(batch)).collect::<Vec<_>>().into_iter()
+}
+
+/// What the fault begins with that is a disk whose state a file says, behind it the path of that file.
+const DISK: &str = "disk:";
+
+/// How often a disk that hangs looks whether it still does.
+const HANG_PAUSE: Duration = Duration::from_millis(2);
+
+/// Puts a disk under the store that does what a file says, if `LOTMQ_STORE_FAULT` wants it.
+///
+/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio` or `hang`; all is well with anything else, or without it.
+pub(crate) fn disk(factory: BackendFactory) -> BackendFactory {
+    let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
+    let Some(state) = fault.strip_prefix(DISK).map(PathBuf::from) else { return factory };
+    Box::new(move || Ok(Box::new(Disk(AnyBackend(factory()?), state.clone()))))
+}
+
+#[derive(Debug)]
+struct Disk(AnyBackend, PathBuf);
+
+impl Disk {
+    fn state(&self) -> String {
+        std::fs::read_to_string(&self.1).unwrap_or_default().trim().to_owned()
+    }
+
+    fn before_write(&self) -> io::Result<()> {
+        match self.state().as_str() {
+            "full" => Err(io::ErrorKind::StorageFull.into()),
+            "read-only" => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            "write-eio" => Err(rustix::io::Errno::IO.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for Disk {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        close() -> io::Result<()>;
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.before_write()?;
+        self.0.set_len(len)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.before_write()?;
+        self.0.write(offset, data)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        while self.state() == "hang" {
+            std::thread::sleep(HANG_PAUSE);
+        }
+        if self.state() == "sync-eio" {
+            return Err(rustix::io::Errno::IO.into());
+        }
+        self.0.sync_data()
+    }
+
+    delegate_locks!();
 }

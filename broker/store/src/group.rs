@@ -14,11 +14,11 @@ use crate::MessageId;
 use crate::SessionId;
 use crate::batch::{Batch, RowChange};
 use crate::error::{CommitError, CommitErrorKind};
-use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, SESSION_IDS_RESERVED};
+use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
-use crate::log::index::LogIndex;
+use crate::log::index::{IndexError, LogIndex, Room};
 use crate::log::record::Records;
-use crate::log::relocate::{self, Budget};
+use crate::log::relocate::{self, Budget, RelocateError};
 use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
@@ -37,6 +37,8 @@ pub(crate) struct Committer {
     deleted_retained: Recent<Vec<u8>, u64>,
     /// Messages whose rows in table `payloads` are to be removed.
     dead_payloads: Vec<MessageId>,
+    /// The rows of table `queues` do not belong to the index.
+    has_foreign_rows: bool,
     /// An old chunk cannot be read: the log is no longer cleaned, because only a prefix may go.
     is_damaged: bool,
 }
@@ -51,6 +53,7 @@ impl Committer {
             sessions_reserved: loaded.sessions_reserved,
             deleted_retained: Recent::default(),
             dead_payloads: loaded.orphaned_payloads,
+            has_foreign_rows: loaded.has_foreign_rows,
             is_damaged: false,
         };
         (committer, loaded.database)
@@ -63,6 +66,7 @@ impl Committer {
         self.index.next_message_id = self.index.next_message_id.max(next_message_id);
         self.sessions_reserved = loaded.sessions_reserved;
         self.dead_payloads = loaded.orphaned_payloads;
+        self.has_foreign_rows = loaded.has_foreign_rows;
         self.is_damaged = false;
         loaded.database
     }
@@ -82,12 +86,41 @@ impl Committer {
         self.write(&transaction, batches, counters).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         #[cfg(test)]
-        self.index.check_invariants();
-        metrics::set(&counters.log_bytes, self.index.total_bytes());
-        metrics::set(&counters.log_live_bytes, self.index.live_bytes());
-        metrics::set(&counters.log_chunks, self.index.chunks.len() as u64);
-        metrics::set(&counters.messages, self.index.message_count() as u64);
+        self.check(database);
+        self.show(counters);
         Ok(())
+    }
+
+    /// Sets the figures of what is stored.
+    pub(crate) fn show(&self, counters: &Counters) {
+        metrics::set(&counters.log_bytes, self.index.chunks.total_bytes());
+        metrics::set(&counters.log_live_bytes, self.index.chunks.live_bytes());
+        metrics::set(&counters.log_chunks, self.index.chunks.len() as u64);
+        metrics::set(&counters.deliveries, self.index.deliveries());
+        metrics::set(&counters.entries_in_memory, self.index.in_memory() as u64);
+    }
+
+    /// The books are right, and what a start would learn from the file is what is known here.
+    #[cfg(test)]
+    fn check(&self, database: &Database) {
+        use redb::ReadableDatabase as _;
+
+        use crate::log::replay::{self, Rows};
+        let transaction = database.begin_read().expect("the database is open");
+        let rows = Rows::open(&transaction).expect("the table is there");
+        self.index.check_invariants(&rows);
+        let sessions: Vec<_> = self.index.session_ids();
+        let whole = replay::whole(&transaction, &sessions).expect("the log is whole");
+        replay::check_rows(&transaction, &whole, &sessions).expect("the rows say what the log says");
+        for session in sessions {
+            let of_log = replay::entries(&whole, session, &replay::NoPages).expect("all is in memory");
+            assert_eq!(replay::entries(&self.index, session, &rows).expect("pages can be read"), of_log);
+        }
+    }
+
+    /// Whether more entries are in memory than should be, as after a start on a file without table `queues`.
+    pub(crate) fn has_too_much_in_memory(&self) -> bool {
+        self.index.in_memory() > self.limits.entries_in_memory_max
     }
 
     fn write<'b>(
@@ -99,14 +132,43 @@ impl Committer {
         let before_lsn = self.index.next_lsn;
         let bytes: usize = batches.clone().map(|batch| batch.records.bytes().len()).sum();
         let mut tables = Tables::new(transaction)?;
+        if self.has_foreign_rows {
+            tables.queues.clear()?;
+        }
         let mut packer = Packer::new(bytes);
+        let mut ops = 0;
         for batch in batches {
+            ops += batch.len();
             self.write_batch(batch, &mut packer, &mut tables)?;
         }
         packer.finish(&mut self.index, &mut tables.log)?;
         self.relocate(before_lsn, bytes as u64, &mut tables, counters)?;
         self.drop_dead_chunks(&mut tables.log)?;
-        self.drop_dead_payloads(&mut tables)
+        self.drop_dead_payloads(&mut tables)?;
+        self.page_out(ops, &mut tables, counters)?;
+        self.has_foreign_rows = false;
+        Ok(())
+    }
+
+    /// Writes out what nothing happened to for longest, if memory or the log has too much.
+    fn page_out(
+        &mut self,
+        ops: usize,
+        tables: &mut Tables<'_>,
+        counters: &Counters,
+    ) -> Result<(), redb::Error> {
+        let room = Room {
+            entries_max: self.limits.entries_in_memory_max,
+            replay_bytes_max: self.limits.replay_bytes_max,
+            // As fast as they come, and faster.
+            per_group: ops.saturating_mul(2).max(PAGED_OUT_MIN),
+        };
+        let before = self.index.in_memory();
+        if self.index.page_out(room, &mut tables.queues).map_err(unreadable)? {
+            tables.queues.put_mark(self.index.mark())?;
+            metrics::add(&counters.paged_out, (before - self.index.in_memory()) as u64);
+        }
+        Ok(())
     }
 
     /// Records and row changes in the order in which they were pushed.
@@ -119,11 +181,11 @@ impl Committer {
         let mut frames = batch.records.frames();
         let mut written = 0;
         for (after, change) in &batch.rows {
-            packer.write(frames.by_ref().take(after - written), &mut self.index, &mut tables.log)?;
+            packer.write(frames.by_ref().take(after - written), &mut self.index, tables)?;
             written = *after;
             self.change(change, tables)?;
         }
-        packer.write(frames, &mut self.index, &mut tables.log)
+        packer.write(frames, &mut self.index, tables)
     }
 
     fn change(&mut self, change: &RowChange, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
@@ -136,7 +198,9 @@ impl Committer {
                 tables.put(Table::Sessions, key, value)
             }
             RowChange::DeleteSession { session, key } => {
-                self.index.delete_session(*session);
+                if self.index.delete_session(*session, &tables.queues).map_err(unreadable)? {
+                    tables.queues.remove_all(*session)?;
+                }
                 tables.delete(Table::Sessions, key)?;
                 tables.delete_prefix(Table::Subscriptions, key)
             }
@@ -211,28 +275,35 @@ impl Committer {
             return Ok(());
         }
         for lsn in relocate::choose(&self.index, budget) {
-            let Some(value) = tables.log.get(lsn)? else { continue };
+            let log = &tables.log;
+            let Some(value) = log.get(lsn)? else { continue };
             metrics::add(&counters.relocated_bytes, value.value().len() as u64);
-            if let Err(reason) = relocate::living(&self.index, lsn, value.value(), &mut living) {
-                // Kept as it is: what is in it is reported as damaged at the next start, not thrown away.
-                self.is_damaged = true;
-                metrics::add(&counters.damaged_chunks, 1);
-                tracing::error!(lsn, reason, "log chunk cannot be read");
-                break;
+            let read =
+                relocate::living(&mut self.index, lsn, value.value(), log, &tables.queues, &mut living);
+            match read {
+                Ok(()) => {}
+                Err(RelocateError::Index(error)) => return Err(unreadable(error)),
+                Err(RelocateError::Damaged(reason)) => {
+                    // Kept as it is: what is in it is reported as damaged at the next start, not thrown away.
+                    self.is_damaged = true;
+                    metrics::add(&counters.damaged_chunks, 1);
+                    tracing::error!(lsn, reason, "log chunk cannot be read");
+                    break;
+                }
             }
         }
         let mut packer = Packer::new(living.bytes().len());
-        packer.write(living.frames(), &mut self.index, &mut tables.log)?;
+        packer.write(living.frames(), &mut self.index, tables)?;
         packer.finish(&mut self.index, &mut tables.log)
     }
 
     /// The newest chunk always stays: it carries the next message number.
     fn drop_dead_chunks(&mut self, log: &mut LogTable<'_>) -> Result<(), redb::Error> {
         for _ in 0..CHUNKS_DROPPED_PER_GROUP_MAX {
-            match self.index.chunks.front() {
-                Some(oldest) if oldest.live_items == 0 && self.index.chunks.len() > 1 => {
+            match self.index.chunks.oldest() {
+                Some(oldest) if oldest.is_dead() && self.index.chunks.len() > 1 => {
                     log.remove(oldest.first_lsn)?;
-                    self.index.drop_oldest_chunk();
+                    self.index.chunks.drop_oldest();
                 }
                 _ => break,
             }
@@ -243,11 +314,20 @@ impl Committer {
     fn drop_dead_payloads(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
         self.dead_payloads.extend(self.index.take_dead_payloads());
         for id in std::mem::take(&mut self.dead_payloads) {
-            if self.index.message(id).is_none() {
+            if !self.index.has_external(id) {
                 tables.delete_payload(id)?;
             }
         }
         Ok(())
+    }
+}
+
+/// What it means that a page or a record of our own cannot be read: nothing must be written before the file was loaded anew.
+pub(crate) fn unreadable(error: IndexError) -> redb::Error {
+    match error {
+        IndexError::Storage(error) => error,
+        IndexError::Malformed(error) => redb::Error::Corrupted(error.to_string()),
+        IndexError::Page(corruption) => redb::Error::Corrupted(corruption.to_string()),
     }
 }
 

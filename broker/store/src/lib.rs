@@ -34,14 +34,18 @@ mod load;
 mod log;
 mod metrics;
 mod offline;
+mod overlay;
 mod queue;
+mod reader;
 mod recent;
 mod recovered;
+mod rescue;
 mod secret;
 mod snapshot;
 mod staged;
 mod store;
 mod table;
+mod trouble;
 mod writer;
 
 pub use backend::{BackendFactory, Durability};
@@ -59,14 +63,17 @@ pub use limits::Limits;
 pub use log::record::{Delivery, MessageRef};
 pub use metrics::Metrics;
 pub use offline::Stats;
-pub use recovered::{Recovered, RecoveredDelivery, RecoveredSecret, RecoveredSession, StoredMessage};
+pub use reader::{OnSlice, QueueSlice};
+pub use recovered::{
+    Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
+};
 pub use redb::{BackendError, StorageBackend};
 pub use secret::KeySource;
 pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
 pub use table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, SCHEMA_VERSION,
-    SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo, TenantRow, UserRow, WillRow,
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, QuarantineRow, RetainedRow,
+    SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo, TenantRow, UserRow, WillRow,
 };
 pub use writer::{Committed, OnCommit};

@@ -21,6 +21,12 @@ pub(crate) const BODY_INLINE_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a few are.
 pub(crate) const DELIVERIES_BYTES_MAX: usize = if cfg!(test) { 8 } else { 16 * 1024 };
 
+/// Most entries in a page of table `queues`: about 2.5 KB, so that it fits a page of redb. In unit tests a few.
+pub(crate) const PAGE_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 256 };
+
+/// Least entries of a long queue that are written out at once. In unit tests a few.
+pub(crate) const PAGED_OUT_MIN: usize = if cfg!(test) { 3 } else { 2000 };
+
 /// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes longer).
 pub(crate) const PAYLOAD_PART_BYTES_MAX: usize = 16 * 4096 - 24;
 
@@ -66,7 +72,14 @@ pub struct Limits {
     /// Least bytes of old log that a group may look through for living records. Default 256 KiB; a larger group may
     /// look through twice its own size, so that the log cannot outgrow the cleaning.
     pub relocate_bytes_per_group: u64,
-    /// After a failed attempt to open the file again, groups fail at once for this long. Default 500 ms.
+    /// Most deliveries whose entries (some 100 bytes each) are in memory, beyond those of the group that is being
+    /// committed. Default 100,000.
+    pub entries_in_memory_max: usize,
+    /// Most bytes of log that are read record by record at a start, beyond those of a group. Default 32 MiB, which
+    /// takes some 0.05 s; each session is written once while so much comes.
+    pub replay_bytes_max: u64,
+    /// After two failures in a row groups fail at once for this long, or four times as long as the attempt took; then comes the next. Default
+    /// 500 ms.
     pub reopen_pause: Duration,
 }
 
@@ -78,6 +91,8 @@ impl Default for Limits {
             waiting_bytes_max: 64 * 1024 * 1024,
             log_slack_bytes: 1024 * 1024,
             relocate_bytes_per_group: 256 * 1024,
+            entries_in_memory_max: 100_000,
+            replay_bytes_max: 32 * 1024 * 1024,
             reopen_pause: Duration::from_millis(500),
         }
     }

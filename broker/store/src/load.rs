@@ -14,13 +14,17 @@ use crate::backend::{AnyBackend, BackendFactory};
 use crate::directory;
 use crate::error::{Corruption, OpenError};
 use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_AT_START_MIN};
-use crate::log::index::LogIndex;
-use crate::log::replay;
-use crate::recovered::{Recovered, RecoveredSecret, RecoveredSession};
+use crate::log::contents::{Reader, Wanted};
+use crate::log::index::{IndexError, LogIndex, Pages as _};
+use crate::log::page::Entry;
+use crate::log::replay::{self, Replayed, Rows};
+use crate::offline;
+use crate::overlay::Overlay;
+use crate::recovered::{Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession};
 use crate::secret::SecretCipher;
 use crate::table::{
-    LOG, MetaRow, PAYLOADS, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table, TenantRow,
-    meta, read, seal,
+    LOG, MetaRow, PAYLOADS, QUEUES, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table,
+    TenantRow, meta, read, seal,
 };
 use crate::{MessageId, SessionId, TenantId};
 
@@ -69,6 +73,16 @@ fn io_error(path: PathBuf, source: io::Error) -> OpenError {
     OpenError::Io { path, source }
 }
 
+impl From<IndexError> for LoadError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Malformed(error) => Self::Corrupted(Corruption::Structure(error.to_string())),
+            IndexError::Page(corruption) => Self::Corrupted(corruption),
+            IndexError::Storage(error) => from_redb(error),
+        }
+    }
+}
+
 impl From<StorageError> for LoadError {
     fn from(error: StorageError) -> Self {
         from_redb(error)
@@ -104,6 +118,8 @@ pub(crate) fn from_redb(error: impl Into<redb::Error>) -> LoadError {
 pub(crate) struct Loaded {
     pub(crate) database: Database,
     pub(crate) index: LogIndex,
+    /// The rows of table `queues` do not belong to the index.
+    pub(crate) has_foreign_rows: bool,
     pub(crate) orphaned_payloads: Vec<MessageId>,
     /// Sessions numbered below this may exist.
     pub(crate) sessions_reserved: u64,
@@ -125,12 +141,23 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_owned()
 }
 
-/// Opens the file, makes the schema if it is empty, and checks what is needed before going on.
+/// Opens the file, makes the schema if it is empty, and checks what is needed before going on. Nothing is changed in one that is damaged.
 pub(crate) fn open_database(
     factory: &BackendFactory,
     cache_bytes: usize,
 ) -> Result<(Database, bool), LoadError> {
-    let backend = AnyBackend(factory().map_err(LoadError::Io)?);
+    let (overlay, pending) =
+        Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    let opened = open_backend(overlay, cache_bytes)?;
+    pending.settle().map_err(LoadError::Io)?;
+    Ok(opened)
+}
+
+/// Opens what is there.
+pub(crate) fn open_backend(
+    backend: impl redb::StorageBackend,
+    cache_bytes: usize,
+) -> Result<(Database, bool), LoadError> {
     let file_bytes = redb::StorageBackend::len(&backend).map_err(LoadError::Io)?;
     let mut database = Builder::new().set_cache_size(cache_bytes).create_with_backend(backend)?;
     if file_bytes > 0 && file_bytes <= CHECK_AT_OPEN_BYTES_MAX {
@@ -143,7 +170,43 @@ pub(crate) fn open_database(
         create_schema(&database)?;
     }
     check_schema(&database)?;
+    upgrade(&database)?;
+    add_quarantine(&database)?;
     Ok((database, is_new))
+}
+
+/// Files of earlier versions do not have it; nothing else about them differs.
+fn add_quarantine(database: &Database) -> Result<(), LoadError> {
+    let reading = database.begin_read().map_err(from_redb)?;
+    let found = reading.open_table(Table::Quarantine.definition());
+    if !matches!(found, Err(TableError::TableDoesNotExist(_))) {
+        return Ok(());
+    }
+    drop((found, reading));
+    let transaction = database.begin_write().map_err(from_redb)?;
+    transaction.open_table(Table::Quarantine.definition()).map_err(from_redb)?;
+    transaction.commit().map_err(from_redb)
+}
+
+/// Reads everything once, and keeps nothing of it: the first thing that is damaged is an error.
+pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
+    let mut found = Vec::new();
+    offline::contents(database, &mut found)?;
+    found.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
+}
+
+/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once.
+fn upgrade(database: &Database) -> Result<(), LoadError> {
+    let reading = database.begin_read().map_err(from_redb)?;
+    let found = number(&reading, meta::SCHEMA)?;
+    drop(reading);
+    if found == Some(SCHEMA_VERSION) {
+        return Ok(());
+    }
+    let transaction = database.begin_write().map_err(from_redb)?;
+    transaction.open_table(QUEUES).map_err(from_redb)?;
+    put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
+    transaction.commit().map_err(from_redb)
 }
 
 fn create_schema(database: &Database) -> Result<(), LoadError> {
@@ -153,6 +216,7 @@ fn create_schema(database: &Database) -> Result<(), LoadError> {
     }
     transaction.open_table(LOG).map_err(from_redb)?;
     transaction.open_table(PAYLOADS).map_err(from_redb)?;
+    transaction.open_table(QUEUES).map_err(from_redb)?;
     let default = TenantRow { id: TenantId::DEFAULT, name: "default".to_owned() };
     put(&transaction, &default)?;
     put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
@@ -239,19 +303,37 @@ fn rows<R: Row>(transaction: &ReadTransaction) -> Result<Vec<R>, LoadError> {
 pub(crate) fn load(database: Database) -> Result<Loaded, LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     let sessions: Vec<SessionRow> = rows(&transaction)?;
-    let (index, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let (replayed, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let Replayed { index, has_foreign_rows } = replayed;
     let sessions_reserved = sessions_reserved(&transaction, &sessions)?;
     drop(transaction);
-    Ok(Loaded { database, index, orphaned_payloads, sessions_reserved })
+    Ok(Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved })
 }
 
 fn load_log(
     transaction: &ReadTransaction,
     sessions: &[SessionRow],
-) -> Result<(LogIndex, Vec<MessageId>), LoadError> {
-    let index = replay::index(transaction, sessions.iter().map(|session| session.id))?;
-    let orphans = replay::orphaned_payloads(transaction, &index)?;
-    Ok((index, orphans))
+) -> Result<(Replayed, Vec<MessageId>), LoadError> {
+    let sessions: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
+    let replayed = replay::index(transaction, &sessions)?;
+    // They go with their message; only a file that was damaged has some, and reading them all takes its time.
+    let orphans =
+        if replayed.has_foreign_rows { orphaned_payloads(transaction, &replayed.index)? } else { Vec::new() };
+    Ok((replayed, orphans))
+}
+
+/// Messages that have rows in table `payloads` and are not alive.
+fn orphaned_payloads(transaction: &ReadTransaction, index: &LogIndex) -> Result<Vec<MessageId>, LoadError> {
+    let table = transaction.open_table(PAYLOADS).map_err(|error| LoadError::table("payloads", error))?;
+    let mut orphans = Vec::new();
+    for row in table.iter()? {
+        let (key, _) = row?;
+        let id = MessageId(key.value().0);
+        if !index.has_external(id) && orphans.last() != Some(&id) {
+            orphans.push(id);
+        }
+    }
+    Ok(orphans)
 }
 
 fn sessions_reserved(transaction: &ReadTransaction, sessions: &[SessionRow]) -> Result<u64, LoadError> {
@@ -267,11 +349,13 @@ pub(crate) fn load_all(
     database: Database,
     is_new: bool,
     cipher: &SecretCipher,
+    queues: RecoveredQueues,
 ) -> Result<(Loaded, Recovered), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     let sessions: Vec<SessionRow> = rows(&transaction)?;
     let sessions_reserved = sessions_reserved(&transaction, &sessions)?;
-    let (mut index, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let (replayed, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let Replayed { mut index, has_foreign_rows } = replayed;
     let mut recovered = Recovered {
         tenants: rows(&transaction)?,
         retained: rows(&transaction)?,
@@ -282,8 +366,9 @@ pub(crate) fn load_all(
         settings: rows(&transaction)?,
         environment: rows(&transaction)?,
         secrets: rows(&transaction)?.into_iter().map(|row| open_secret(cipher, row)).collect(),
+        quarantined: rows(&transaction)?,
         meta: rows(&transaction)?,
-        sessions: join_sessions(&transaction, &index, sessions)?,
+        sessions: join_sessions(&transaction, &index, sessions, queues)?,
         is_new,
     };
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
@@ -292,7 +377,7 @@ pub(crate) fn load_all(
     let newest = recovered.retained.iter().map(|row| row.version.0.saturating_add(1)).max().unwrap_or(1);
     index.next_message_id = index.next_message_id.max(newest);
     drop(transaction);
-    Ok((Loaded { database, index, orphaned_payloads, sessions_reserved }, recovered))
+    Ok((Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved }, recovered))
 }
 
 fn open_secret(cipher: &SecretCipher, row: SecretRow) -> RecoveredSecret {
@@ -304,25 +389,64 @@ fn join_sessions(
     transaction: &ReadTransaction,
     index: &LogIndex,
     sessions: Vec<SessionRow>,
+    which: RecoveredQueues,
 ) -> Result<Vec<RecoveredSession>, LoadError> {
-    let mut queues = replay::queues(transaction, index)?;
+    let ids: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
+    let mut queues = queues(transaction, index, &ids, which)?;
     let mut subscriptions: HashMap<SessionId, Vec<SubscriptionRow>> = HashMap::new();
     for row in rows::<SubscriptionRow>(transaction)? {
         subscriptions.entry(row.session).or_default().push(row);
     }
     let join = |session: SessionRow| {
         let live = index.session(session.id);
-        let mut pubrel: Vec<_> = live
-            .map(|live| live.pubrel.iter().map(|(packet_id, (message, _))| (*packet_id, *message)).collect())
-            .unwrap_or_default();
+        let identifiers = live.map(|live| live.identifiers.clone()).unwrap_or_default();
+        let mut pubrel: Vec<_> =
+            identifiers.pubrel.iter().map(|(packet_id, (message, _))| (*packet_id, *message)).collect();
         pubrel.sort_by_key(|(_, message)| *message);
         RecoveredSession {
             subscriptions: subscriptions.remove(&session.id).unwrap_or_default(),
             queue: queues.remove(&session.id).unwrap_or_default(),
+            waiting: live.map(|live| live.waiting()).unwrap_or_default(),
             pubrel,
-            qos2_received: live.map(|live| live.received.keys().copied().collect()).unwrap_or_default(),
+            qos2_received: identifiers.received.into_keys().collect(),
             session,
         }
     };
     Ok(sessions.into_iter().map(join).collect())
+}
+
+/// The messages of sessions, in order; those that were sent, or those that wait, too.
+pub(crate) fn queues(
+    transaction: &ReadTransaction,
+    index: &LogIndex,
+    sessions: &[SessionId],
+    which: RecoveredQueues,
+) -> Result<HashMap<SessionId, Vec<RecoveredDelivery>>, LoadError> {
+    let rows = Rows::open(transaction)?;
+    let is_wanted = |entry: &Entry| which == RecoveredQueues::Whole || entry.packet_id.is_some();
+    let mut wanted = Vec::new();
+    for &session in sessions {
+        let Some(live) = index.session(session) else { continue };
+        let first = wanted.len();
+        let mut add = |message: MessageId, entry: Entry| {
+            if is_wanted(&entry) {
+                wanted.push(Wanted { session, message, entry });
+            }
+        };
+        live.entries.iter().for_each(|(message, entry)| add(*message, *entry));
+        for page in &live.pages {
+            if which == RecoveredQueues::Whole || page.entries > page.waiting.messages {
+                rows.page(session, page.first)?.into_iter().for_each(|(message, entry)| add(message, entry));
+            }
+        }
+        wanted[first..].sort_by_key(|wanted| wanted.message);
+    }
+    let mut found: Vec<Option<RecoveredDelivery>> = vec![None; wanted.len()];
+    let keep = |place: usize, delivery| found[place] = Some(delivery);
+    Reader::new(transaction)?.read(&wanted, keep, |_, corruption| Err(corruption.into()))?;
+    let mut queues: HashMap<SessionId, Vec<RecoveredDelivery>> = HashMap::new();
+    for (wanted, delivery) in wanted.iter().zip(found) {
+        queues.entry(wanted.session).or_default().extend(delivery);
+    }
+    Ok(queues)
 }

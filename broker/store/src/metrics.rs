@@ -32,14 +32,26 @@ pub struct Metrics {
     pub log_live_bytes: u64,
     /// Chunks of the log.
     pub log_chunks: u64,
-    /// Messages that some session must still get.
-    pub messages: u64,
+    /// Messages that sessions must still get, each counted once for each of them.
+    pub deliveries: u64,
+    /// How many of them have their entries in memory; those of the others are in pages on the disk.
+    pub entries_in_memory: u64,
+    /// Entries written to pages.
+    pub paged_out: u64,
+    /// Slices of queues that were read.
+    pub slices: u64,
+    /// Deliveries that could not be read from the disk.
+    pub damaged_deliveries: u64,
     /// Bytes of the log read to move what is alive in them.
     pub relocated_bytes: u64,
     /// Chunks that could not be read when they were to be moved.
     pub damaged_chunks: u64,
     /// How often the file was opened again after a failure.
     pub reopens: u64,
+    /// How often a commit worked again after a failure.
+    pub recoveries: u64,
+    /// Batches that were refused and could not be stored later either, though what they say has happened.
+    pub batches_lost: u64,
 }
 
 macro_rules! counters {
@@ -72,10 +84,16 @@ counters!(
     log_bytes,
     log_live_bytes,
     log_chunks,
-    messages,
+    deliveries,
+    entries_in_memory,
+    paged_out,
+    slices,
+    damaged_deliveries,
     relocated_bytes,
     damaged_chunks,
-    reopens
+    reopens,
+    recoveries,
+    batches_lost
 );
 
 /// Adds to a counter.

@@ -11,10 +11,12 @@ use crate::error::{Corruption, ImportError, OpenError};
 use crate::export::{self, TableSize};
 use crate::load::{self, LoadError, from_redb};
 use crate::log::replay;
+use crate::recovered::RecoveredQueues;
+use crate::rescue::{self, Consent};
 use crate::store::{DATABASE_FILE, Store, refuse_empty};
 use crate::table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, Row, SecretRow,
-    SessionRow, SettingRow, SubscriptionRow, TABLES, TenantRow, UserRow,
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, QuarantineRow, RetainedRow, Row,
+    SecretRow, SessionRow, SettingRow, SubscriptionRow, TABLES, Table, TenantRow, UserRow,
 };
 
 /// Cache of these operations in bytes.
@@ -49,18 +51,61 @@ impl Store {
 
     /// Reads everything in a closed store and says what is damaged: nothing if the list is empty.
     ///
-    /// Run it in a process of its own: on a file that a lying disk has garbled redb may abort.
+    /// The file is only read. Run it in a process of its own: on a file that a lying disk has garbled redb may abort.
     ///
     /// # Errors
     /// See [`OpenError`]; damage that lets the file not be opened at all is one of them.
     pub fn check(path: &Path) -> Result<Vec<Corruption>, OpenError> {
+        let file = path.join(DATABASE_FILE);
+        refuse_empty(&file)?;
+        let _lock = directory::enter(path)?;
+        rescue::check(&file).map_err(|error| error.at(&file))
+    }
+
+    /// What was damaged in a closed store and put aside.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn quarantined(path: &Path) -> Result<Vec<QuarantineRow>, OpenError> {
         with_database(path, |database| {
-            let mut found = Vec::new();
-            if let Err(error) = database.check_integrity() {
-                note(&mut found, error.into())?;
-            }
-            contents(database, &mut found)?;
-            Ok(found)
+            let transaction = database.begin_read().map_err(from_redb)?;
+            let (rows, damaged) = load::checked_rows(&transaction)?;
+            damaged.into_iter().next().map_or(Ok(rows), |first| Err(first.into()))
+        })
+    }
+
+    /// Puts aside what is damaged in a closed store, also what protects: whatever that denied may be allowed afterwards. The damaged file stays
+    /// as `lotmq.redb.damaged`. Returns everything that is put aside.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing has changed then.
+    pub fn quarantine(path: &Path) -> Result<Vec<QuarantineRow>, OpenError> {
+        refuse_empty(&path.join(DATABASE_FILE))?;
+        let lock = directory::enter(path)?;
+        rescue::rescue(path, Consent::Protecting)?;
+        drop(lock);
+        Self::quarantined(path)
+    }
+
+    /// Removes what was put aside in a closed store; returns how many rows it was. `lotmq.redb.damaged` goes with it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn forget_quarantined(path: &Path) -> Result<u64, OpenError> {
+        with_database(path, |database| {
+            let transaction = database.begin_write().map_err(from_redb)?;
+            let mut count = 0;
+            let mut table = transaction.open_table(Table::Quarantine.definition()).map_err(from_redb)?;
+            table
+                .retain(|_, _| {
+                    count += 1;
+                    false
+                })
+                .map_err(from_redb)?;
+            drop(table);
+            transaction.commit().map_err(from_redb)?;
+            rescue::forget_damaged(path).map_err(LoadError::Io)?;
+            Ok(count)
         })
     }
 
@@ -167,8 +212,10 @@ pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Resu
     rows(&transaction, found)?;
     let log = load::contained(|| {
         let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
-        let index = replay::index(&transaction, sessions.iter().map(|session| session.id))?;
-        replay::queues(&transaction, &index).map(drop)
+        let sessions: Vec<_> = sessions.iter().map(|session| session.id).collect();
+        let index = replay::whole(&transaction, &sessions)?;
+        load::queues(&transaction, &index, &sessions, RecoveredQueues::Whole)?;
+        replay::check_rows(&transaction, &index, &sessions)
     });
     log.or_else(|error| note(found, error))
 }
@@ -201,5 +248,6 @@ fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<()
     of::<UserRow>(transaction, found)?;
     of::<SettingRow>(transaction, found)?;
     of::<EnvironmentRow>(transaction, found)?;
-    of::<SecretRow>(transaction, found)
+    of::<SecretRow>(transaction, found)?;
+    of::<QuarantineRow>(transaction, found)
 }

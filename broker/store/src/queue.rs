@@ -10,6 +10,7 @@ use crate::Ticket;
 use crate::batch::Batch;
 use crate::error::{CommitError, StoreError};
 use crate::limits::{FAILED_RANGES_MAX, LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
+use crate::reader::Request;
 use crate::snapshot::Snapshot;
 
 /// The waiting batches, oldest first.
@@ -31,13 +32,15 @@ struct State {
     unsettled_bytes: usize,
     /// Those who want to read what is stored, each with the last ticket when they asked.
     readers: Vec<(u64, Reader)>,
+    /// Those who want to read queues.
+    requests: Vec<Request>,
     is_closed: bool,
 }
 
 /// Where a snapshot that was asked for is waited for.
 pub(crate) type Reader = SyncSender<Result<Snapshot, StoreError>>;
 
-/// Batches to be committed together; none when there are only readers to be served.
+/// Batches to be committed together; none when there are only readers to be served, or nothing at all.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) batches: Vec<Batch>,
@@ -47,6 +50,8 @@ pub(crate) struct Group {
     pub(crate) ops: usize,
     /// They get a snapshot when the batches are committed.
     pub(crate) readers: Vec<Reader>,
+    /// They are served first: what they want is stored.
+    pub(crate) requests: Vec<Request>,
 }
 
 impl Queue {
@@ -88,10 +93,26 @@ impl Queue {
         Ok(())
     }
 
+    /// Asks for a part of a queue; comes back when the store is closed.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(request);
+        }
+        state.requests.push(request);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
     /// Refuses what comes from now on, and lets go those who wait for a snapshot.
     pub(crate) fn end(&self) {
         self.close();
-        self.state.lock().readers.clear();
+        let mut state = self.state.lock();
+        state.readers.clear();
+        let requests = std::mem::take(&mut state.requests);
+        drop(state);
+        requests.into_iter().for_each(|request| (request.reply)(Err(StoreError::Closed)));
     }
 
     /// The ticket of the batch that came last; none before the first.
@@ -118,18 +139,29 @@ impl Queue {
         self.state.lock().unsettled_bytes -= group.bytes;
     }
 
-    /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty.
-    pub(crate) fn take(&self, pace: &Pace) -> Option<Group> {
+    /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty. With a `deadline`, an empty group comes
+    /// when that is over.
+    pub(crate) fn take(&self, pace: &Pace, deadline: Option<Instant>) -> Option<Group> {
         let mut state = self.state.lock();
         self.linger(&mut state, pace);
-        while state.waiting.is_empty() && state.readers.is_empty() {
+        while state.waiting.is_empty() && state.readers.is_empty() && state.requests.is_empty() {
             if state.is_closed {
                 return None;
             }
-            self.arrived.wait(&mut state);
+            match deadline {
+                Some(deadline) if self.arrived.wait_until(&mut state, deadline).timed_out() => break,
+                Some(_) => {}
+                None => self.arrived.wait(&mut state),
+            }
         }
-        let mut group =
-            Group { batches: Vec::new(), through: Ticket(0), bytes: 0, ops: 0, readers: Vec::new() };
+        let mut group = Group {
+            batches: Vec::new(),
+            through: Ticket(0),
+            bytes: 0,
+            ops: 0,
+            readers: Vec::new(),
+            requests: std::mem::take(&mut state.requests),
+        };
         while let Some(batch) = state.waiting.pop_front() {
             let ops = group.ops + batch.len();
             let bytes = group.bytes + batch.bytes();

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+pub use crate::log::page::Waiting;
 use crate::table::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, SessionRow, SettingRow,
-    SubscriptionRow, TenantRow, UserRow,
+    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, QuarantineRow, RetainedRow, SessionRow,
+    SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
 use crate::{MessageId, TenantId};
 
@@ -37,10 +38,22 @@ pub struct Recovered {
     pub environment: Vec<EnvironmentRow>,
     /// Secrets.
     pub secrets: Vec<RecoveredSecret>,
+    /// What is damaged and was put aside, now or before, and not forgotten since.
+    pub quarantined: Vec<QuarantineRow>,
     /// Facts about the whole broker that the server put.
     pub meta: Vec<MetaRow>,
     /// Whether the store was empty: the first start on this directory.
     pub is_new: bool,
+}
+
+/// Which messages of its queues [`Store::open`](crate::Store::open) brings along with a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecoveredQueues {
+    /// All: takes time and memory for everything that waits.
+    #[default]
+    Whole,
+    /// Those that were sent. The others are read when they are wanted, with [`Store::read_queue`](crate::Store::read_queue).
+    Sent,
 }
 
 /// A session as it was when it was last made durable.
@@ -50,9 +63,11 @@ pub struct RecoveredSession {
     pub session: SessionRow,
     /// Its subscriptions, by filter.
     pub subscriptions: Vec<SubscriptionRow>,
-    /// Messages that it must still get, in order. Those with a Packet Identifier were sent and are sent again with it
-    /// and with DUP.
+    /// Messages that it must still get, in order, as far as [`RecoveredQueues`] says. Those with a Packet Identifier were
+    /// sent and are sent again with it and with DUP.
     pub queue: Vec<RecoveredDelivery>,
+    /// Those without one, in `queue` or not.
+    pub waiting: Waiting,
     /// Outgoing QoS 2 messages for which a PUBREC came, in the order of the messages: a PUBREL is sent again for each.
     pub pubrel: Vec<(NonZeroU16, MessageId)>,
     /// Incoming QoS 2 Packet Identifiers that are not released: a PUBLISH with one of them is a repetition.

@@ -65,11 +65,7 @@ impl Store {
         staged.tables = offline::fill(&staged.file(STAGED_FILE), input)?;
         staged.locked_secrets = load::contained(|| {
             let database = open(&staged.file(STAGED_FILE))?;
-            let mut found = Vec::new();
-            offline::contents(&database, &mut found)?;
-            if let Some(first) = found.into_iter().next() {
-                return Err(first.into());
-            }
+            load::load_contents(&database)?;
             let transaction = database.begin_read().map_err(from_redb)?;
             let (secrets, _) = load::checked_rows::<SecretRow>(&transaction)?;
             let locked = secrets.into_iter().filter(|row| self.cipher.open_row(row).is_none());

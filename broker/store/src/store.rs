@@ -8,19 +8,23 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use crate::backend::{self, BackendFactory, Durability};
+use crate::backend::{self, AnyBackend, BackendFactory, Durability};
 use crate::batch::Batch;
 use crate::directory::{self, DirectoryLock};
-use crate::error::{Corruption, OpenError, StoreError};
+use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::group::Committer;
 use crate::limits::Limits;
-use crate::load;
-use crate::metrics::{Counters, Metrics};
-use crate::queue::{Outcomes, Queue};
-use crate::recovered::Recovered;
+use crate::load::{self, LoadError, Loaded};
+use crate::metrics::Metrics;
+use crate::overlay::Overlay;
+use crate::queue::Queue;
+use crate::reader::{self, OnSlice, QueueSlice, Request};
+use crate::recovered::{Recovered, RecoveredQueues};
+use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
 use crate::snapshot::Snapshot;
 use crate::staged;
+use crate::trouble::Trouble;
 use crate::writer::{OnCommit, Shared, Writer};
 use crate::{MessageId, SessionId, Ticket};
 
@@ -38,6 +42,8 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// Where the key for secrets comes from.
     pub secret_key: KeySource,
+    /// Which messages of the queues are read when the store is opened. Default [`RecoveredQueues::Whole`].
+    pub queues: RecoveredQueues,
     /// Tunable bounds.
     pub limits: Limits,
 }
@@ -50,6 +56,7 @@ impl StoreOptions {
             durability: Durability::default(),
             cache_bytes: 32 * 1024 * 1024,
             secret_key: KeySource::default(),
+            queues: RecoveredQueues::default(),
             limits: Limits::default(),
         }
     }
@@ -85,7 +92,8 @@ pub struct Store {
 
 /// What ends with the writer thread.
 struct Running {
-    thread: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    reader: JoinHandle<()>,
     /// Released only when the thread has closed the file.
     _lock: Option<DirectoryLock>,
 }
@@ -109,14 +117,24 @@ impl Store {
         if options.durability == Durability::None {
             let cipher = SecretCipher::ephemeral()?;
             let factory = backend::factory(Durability::None, path);
-            return Self::start(&options, factory, cipher, None, on_commit);
+            let loaded = load_from(&options, &factory, &cipher)?;
+            return Self::start(&options, factory, loaded, cipher, None, on_commit);
         }
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
         staged::forget(&options.path);
+        rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
+        let mut loaded = load_file(&options, &path, &cipher);
+        if matches!(loaded, Err(OpenError::Corrupted { .. })) {
+            for damage in rescue::rescue(&options.path, Consent::Ordinary)? {
+                tracing::error!(table = damage.table, error = %damage, "damaged row put aside");
+            }
+            loaded = load_file(&options, &path, &cipher);
+        }
         let factory = backend::factory(options.durability, path);
-        let (mut store, mut recovered) = Self::start(&options, factory, cipher, Some(lock), on_commit)?;
+        let (mut store, mut recovered) =
+            Self::start(&options, factory, loaded?, cipher, Some(lock), on_commit)?;
         store.directory = Some(options.path);
         recovered.is_new |= is_new;
         Ok((store, recovered))
@@ -134,32 +152,32 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<(Self, Recovered), OpenError> {
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
-        Self::start(&options, factory, cipher, None, on_commit)
+        let loaded = load_from(&options, &factory, &cipher)?;
+        Self::start(&options, factory, loaded, cipher, None, on_commit)
     }
 
     fn start(
         options: &StoreOptions,
         factory: BackendFactory,
+        (loaded, recovered): (Loaded, Recovered),
         cipher: SecretCipher,
         lock: Option<DirectoryLock>,
         on_commit: OnCommit,
     ) -> Result<(Self, Recovered), OpenError> {
-        let path = options.path.join(DATABASE_FILE);
-        let loaded = load::contained(|| {
-            let (database, is_new) = load::open_database(&factory, options.cache_bytes)?;
-            load::load_all(database, is_new, &cipher)
-        });
-        let (loaded, recovered) = loaded.map_err(|error| error.at(&path))?;
         let next_session_id = loaded.sessions_reserved;
         let cipher = Arc::new(cipher);
         let (committer, database) = Committer::new(loaded, Arc::clone(&cipher), options.limits.clone());
         let next_message_id = committer.index().next_message_id;
-        let shared = Arc::new(Shared {
-            queue: Queue::new(options.limits.clone()),
-            outcomes: Outcomes::default(),
-            counters: Counters::default(),
-            closings: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(Queue::new(options.limits.clone())));
+        let directory = lock.is_some().then(|| options.path.clone());
+        let limits = &options.limits;
+        committer.show(&shared.counters);
+        let (to_reader, work) = std::sync::mpsc::channel();
+        let of_reader = Arc::clone(&shared);
+        let reader = std::thread::Builder::new()
+            .name("lotmq-reader".to_owned())
+            .spawn(move || reader::run(&work, &of_reader))
+            .map_err(OpenError::Thread)?;
         let writer = Writer {
             shared: Arc::clone(&shared),
             committer,
@@ -167,18 +185,18 @@ impl Store {
             factory,
             cache_bytes: options.cache_bytes,
             on_commit,
-            reopen_pause: options.limits.reopen_pause,
-            last_attempt: None,
+            trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
+            to_reader,
             #[cfg(feature = "fault-points")]
             fault: crate::fault::Fault::from_environment(),
         };
-        let thread = std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("lotmq-store".to_owned())
             .spawn(move || writer.run())
             .map_err(OpenError::Thread)?;
         let store = Self {
             shared,
-            running: Mutex::new(Some(Running { thread, _lock: lock })),
+            running: Mutex::new(Some(Running { writer, reader, _lock: lock })),
             next_message_id: AtomicU64::new(next_message_id),
             next_session_id: AtomicU64::new(next_session_id),
             directory: None,
@@ -259,6 +277,48 @@ impl Store {
         snapshot.recv().unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Why nothing is stored at the moment, from a failure until a commit has worked again; costs next to nothing.
+    ///
+    /// The store finds out by itself when that is so, within about [`Limits::reopen_pause`].
+    pub fn failure(&self) -> Option<CommitErrorKind> {
+        self.shared.failure()
+    }
+
+    /// Reads what waits for a session behind the message `after` and has not been sent: at most so many messages and bytes, but one at least.
+    ///
+    /// `reply` is called on a thread of the store, which must not be kept waiting. Everything is there that was reported as committed
+    /// before; what was appended later may be there or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`]; `reply` is not called then.
+    pub fn read_queue(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        messages_max: usize,
+        bytes_max: u64,
+        reply: OnSlice,
+    ) -> Result<(), StoreError> {
+        let request = Request { session, after, messages_max, bytes_max, reply };
+        self.shared.queue.request(request).map_err(|_| StoreError::Closed)
+    }
+
+    /// Like [`Store::read_queue`], and waits for it; for commands and tests, not for shards.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
+    pub fn queue_slice(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        messages_max: usize,
+    ) -> Result<QueueSlice, StoreError> {
+        let (sender, slice) = std::sync::mpsc::sync_channel(1);
+        let reply = move |slice| drop(sender.send(slice));
+        self.read_queue(session, after, messages_max, u64::MAX, Box::new(reply))?;
+        slice.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
     /// The counters as they are now.
     pub fn metrics(&self) -> Metrics {
         let waiting_bytes = self.shared.queue.unsettled_bytes() as u64;
@@ -270,11 +330,43 @@ impl Store {
     /// Not to be called from `on_commit`.
     pub fn close(&self) {
         self.shared.queue.close();
-        let mut running = self.running.lock();
-        if running.take().is_some_and(|running| running.thread.join().is_err()) {
+        let Some(Running { writer, reader, _lock }) = self.running.lock().take() else { return };
+        // The reader ends when the writer has.
+        if writer.join().is_err() | reader.join().is_err() {
             tracing::error!("store thread panicked");
         }
     }
+}
+
+/// Opens the file and reads all of it. Of one that is damaged nothing is changed.
+fn load_file(
+    options: &StoreOptions,
+    path: &Path,
+    cipher: &SecretCipher,
+) -> Result<(Loaded, Recovered), OpenError> {
+    let factory = backend::factory(options.durability, path.to_owned());
+    let loaded = load::contained(|| {
+        let (overlay, pending) =
+            Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+        let (database, is_new) = load::open_backend(overlay, options.cache_bytes)?;
+        let loaded = load::load_all(database, is_new, cipher, options.queues)?;
+        pending.settle().map_err(LoadError::Io)?;
+        Ok(loaded)
+    });
+    loaded.map_err(|error| error.at(path))
+}
+
+/// The same on storage of the caller's own.
+fn load_from(
+    options: &StoreOptions,
+    factory: &BackendFactory,
+    cipher: &SecretCipher,
+) -> Result<(Loaded, Recovered), OpenError> {
+    let loaded = load::contained(|| {
+        let (database, is_new) = load::open_database(factory, options.cache_bytes)?;
+        load::load_all(database, is_new, cipher, options.queues)
+    });
+    loaded.map_err(|error| error.at(&options.path.join(DATABASE_FILE)))
 }
 
 /// Makes a new file under another name first: a crash or a full disk leaves no half database behind.

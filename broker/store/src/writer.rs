@@ -2,19 +2,25 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use redb::{Database, ReadableDatabase as _};
 
 use crate::Ticket;
 use crate::backend::BackendFactory;
+use crate::batch::Batch;
 use crate::error::{CommitError, CommitErrorKind, StoreError};
-use crate::group::{Committer, failed};
-use crate::load::{self, panic_text};
+use crate::group::{Committer, failed, unreadable};
+use crate::load::{self, LoadError, panic_text};
+use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
 use crate::queue::{Group, Outcomes, Pace, Queue, Reader};
+use crate::reader::{Request, Work};
 use crate::snapshot::Snapshot;
+use crate::trouble::Trouble;
 
 /// What became of the batches up to a ticket, told on the writer thread once per group.
 #[derive(Debug, Clone)]
@@ -41,7 +47,36 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// How often the file was closed: what was read of it before means nothing afterwards.
     pub(crate) closings: AtomicU64,
+    /// Why nothing is stored at the moment; 0 while all is well.
+    failure: AtomicU8,
 }
+
+impl Shared {
+    pub(crate) fn new(queue: Queue) -> Self {
+        Self {
+            queue,
+            outcomes: Outcomes::default(),
+            counters: Counters::default(),
+            closings: AtomicU64::new(0),
+            failure: AtomicU8::new(0),
+        }
+    }
+
+    fn note_failure(&self, failure: Option<&CommitError>) {
+        let code = failure.and_then(|error| KINDS.iter().position(|kind| *kind == error.kind));
+        let code = code.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0);
+        self.failure.store(code, Relaxed);
+    }
+
+    /// Why nothing is stored at the moment.
+    pub(crate) fn failure(&self) -> Option<CommitErrorKind> {
+        KINDS.get(usize::from(self.failure.load(Relaxed)).checked_sub(1)?).copied()
+    }
+}
+
+/// All of them, for [`Shared::failure`].
+const KINDS: [CommitErrorKind; 4] =
+    [CommitErrorKind::NoSpace, CommitErrorKind::Io, CommitErrorKind::Corrupted, CommitErrorKind::Unavailable];
 
 /// The state of the writer thread.
 pub(crate) struct Writer {
@@ -52,8 +87,10 @@ pub(crate) struct Writer {
     pub(crate) factory: BackendFactory,
     pub(crate) cache_bytes: usize,
     pub(crate) on_commit: OnCommit,
-    pub(crate) reopen_pause: Duration,
-    pub(crate) last_attempt: Option<Instant>,
+    /// What is known of a disk that does not do what it should.
+    pub(crate) trouble: Trouble,
+    /// To the thread that reads queues.
+    pub(crate) to_reader: Sender<Work>,
     #[cfg(feature = "fault-points")]
     pub(crate) fault: Option<crate::fault::Fault>,
 }
@@ -74,10 +111,13 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let _end = EndGuard(Arc::clone(&shared));
         let mut pace = Pace::new();
-        while let Some(mut group) = shared.queue.take(&pace) {
+        self.make_room();
+        while let Some(mut group) = shared.queue.take(&pace, self.trouble.next_attempt()) {
             let readers = std::mem::take(&mut group.readers);
+            self.serve_slices(std::mem::take(&mut group.requests));
             if group.batches.is_empty() {
                 self.serve(readers);
+                self.try_to_recover();
                 continue;
             }
             let start = Instant::now();
@@ -85,7 +125,7 @@ impl Writer {
             if self.fault == Some(crate::fault::Fault::EarlyReport) {
                 (self.on_commit)(Committed::Through(group.through));
             }
-            let result = self.commit(&group);
+            let result = self.commit(&group.batches);
             pace.committed(group.ops, start.elapsed());
             self.count(&group, &pace, result.is_ok());
             // Before anybody is told, so that who was told finds room.
@@ -96,25 +136,65 @@ impl Writer {
                     Committed::Through(group.through)
                 }
                 Err(error) => {
-                    tracing::error!(%error, batches = group.batches.len(), "group not stored");
+                    self.trouble.tell(&error, group.batches.len());
                     shared.outcomes.failed(group.through, error.clone());
+                    self.trouble.keep(group.batches, &shared.counters);
                     Committed::Failed { through: group.through, error }
                 }
             };
-            drop(group);
             (self.on_commit)(report);
             self.serve(readers);
+        }
+        // What was refused and is in force all the same gets its last chance.
+        if self.trouble.failure().is_some() {
+            self.trouble.hurry();
+            self.try_to_recover();
+            self.trouble.give_up(&shared.counters);
         }
         self.close();
     }
 
-    fn commit(&mut self, group: &Group) -> Result<(), CommitError> {
+    /// Writes out what a start had to bring into memory.
+    fn make_room(&mut self) {
+        if self.committer.has_too_much_in_memory()
+            && let Some(database) = &self.database
+        {
+            let none = std::iter::empty();
+            if let Err(error) = self.committer.commit(database, none, &self.shared.counters) {
+                tracing::error!(%error, "queues cannot be written out of memory");
+                self.close();
+            }
+        }
+    }
+
+    /// Commits batches behind those that have failed before.
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), CommitError> {
+        self.trouble.may_try()?;
+        let start = Instant::now();
+        let mut result = self.attempt(&self.trouble.kept(), batches);
+        if result.is_err() && self.trouble.has_kept() {
+            // One of them may be what it fails on, for ever; or together they are more than the disk has room for, though it is not full.
+            result = self.attempt(&[], batches);
+            if result.is_ok() {
+                self.trouble.give_up(&self.shared.counters);
+            }
+        }
+        match &result {
+            Ok(()) => self.trouble.is_over(&self.shared.counters),
+            Err(error) => self.trouble.begins(error, start.elapsed()),
+        }
+        self.shared.note_failure(self.trouble.failure());
+        result
+    }
+
+    /// One transaction; the file is closed when it fails, and opened again, which checks it, at once or before the next.
+    fn attempt(&mut self, kept: &[Arc<Vec<Batch>>], batches: &[Batch]) -> Result<(), CommitError> {
         if self.database.is_none() {
             self.reopen()?;
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
         let counters = &self.shared.counters;
-        let batches = group.batches.iter();
+        let batches = kept.iter().flat_map(|kept| kept.iter()).chain(batches);
         #[cfg(feature = "fault-points")]
         let batches = crate::fault::without_lost(self.fault, batches);
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
@@ -125,12 +205,23 @@ impl Writer {
         });
         if result.is_err() {
             self.close();
-            self.last_attempt = None;
-            if let Err(error) = self.reopen() {
+            if self.trouble.failure().is_none()
+                && let Err(error) = self.reopen()
+            {
                 tracing::error!(%error, "store cannot be opened again");
             }
         }
         result
+    }
+
+    /// Nobody has written since a failure: finds out whether it would work again.
+    fn try_to_recover(&mut self) {
+        if self.trouble.failure().is_none() || self.trouble.may_try().is_err() {
+            return;
+        }
+        if let Err(error) = self.commit(&[Batch::probe()]) {
+            tracing::debug!(%error, "store fails still");
+        }
     }
 
     /// Gives a snapshot to everybody who asked for one.
@@ -141,8 +232,54 @@ impl Writer {
         }
     }
 
+    /// Finds out where the wanted messages are, and has them read.
+    fn serve_slices(&mut self, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        let rows = self.read_transaction();
+        for request in requests {
+            let (transaction, rows) = match &rows {
+                Ok(rows) => rows,
+                Err(error) => {
+                    (request.reply)(Err(StoreError::CommitFailed(error.clone())));
+                    continue;
+                }
+            };
+            let Request { session, after, messages_max, bytes_max, .. } = request;
+            let index = self.committer.index();
+            let found = catch_unwind(AssertUnwindSafe(|| {
+                index.waiting_after(session, after, (messages_max, bytes_max), rows).map_err(unreadable)
+            }));
+            let found = found.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
+            match found {
+                Ok(slice) => {
+                    let (transaction, closings) =
+                        (Arc::clone(transaction), self.shared.closings.load(SeqCst));
+                    let work = Work { transaction, closings, slice, request };
+                    if let Err(work) = self.to_reader.send(work) {
+                        (work.0.request.reply)(Err(StoreError::Closed));
+                    }
+                }
+                Err(error) => (request.reply)(Err(StoreError::CommitFailed(failed(error)))),
+            }
+        }
+    }
+
+    fn read_transaction(&mut self) -> Result<(Arc<redb::ReadTransaction>, Rows), CommitError> {
+        if self.database.is_none() {
+            self.trouble.may_try()?;
+            self.reopen()?;
+        }
+        let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
+        let transaction = database.begin_read().map_err(failed)?;
+        let rows = Rows::open(&transaction).map_err(|error| unavailable(&error.to_string()))?;
+        Ok((Arc::new(transaction), rows))
+    }
+
     fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
         if self.database.is_none() {
+            self.trouble.may_try()?;
             self.reopen()?;
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
@@ -152,16 +289,12 @@ impl Writer {
 
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
-        if self.last_attempt.is_some_and(|attempt| attempt.elapsed() < self.reopen_pause) {
-            return Err(unavailable("store failed and could not be opened again yet"));
-        }
-        self.last_attempt = Some(Instant::now());
         metrics::add(&self.shared.counters.reopens, 1);
         let loaded = load::contained(|| {
             let (database, _) = load::open_database(&self.factory, self.cache_bytes)?;
             load::load(database)
         });
-        let loaded = loaded.map_err(|error| unavailable(&error.to_string()))?;
+        let loaded = loaded.map_err(not_opened)?;
         self.database = Some(self.committer.reload(loaded));
         Ok(())
     }
@@ -192,7 +325,17 @@ impl Writer {
         }
         let ops = group.ops as u64;
         metrics::set(&counters.group_last, ops);
-        counters.group_max.fetch_max(ops, std::sync::atomic::Ordering::Relaxed);
+        counters.group_max.fetch_max(ops, Relaxed);
+    }
+}
+
+/// The disk may be full for opening, too.
+fn not_opened(error: LoadError) -> CommitError {
+    match error {
+        LoadError::Io(error) => failed(redb::Error::Io(error)),
+        other @ (LoadError::Corrupted(_) | LoadError::SchemaTooNew(_) | LoadError::InUse) => {
+            unavailable(&other.to_string())
+        }
     }
 }
 

@@ -177,7 +177,7 @@ impl World {
         self.offered.push((qos, message));
         match self.session.offer(qos, 1, || message) {
             Offer::Send(packet_id) => self.send(Packet::Publish { packet_id, qos, message, dup: false }),
-            Offer::Queued => {}
+            Offer::Queued | Offer::QueuedUntilStored => {}
             refused @ (Offer::SendUnacknowledged | Offer::Offline | Offer::Refused(_)) => {
                 panic!("{refused:?}")
             }

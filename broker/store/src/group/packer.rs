@@ -1,6 +1,7 @@
 //! Packs the records of a group into chunks, stores them and tells the index.
 
-use super::tables::LogTable;
+use super::tables::{LogTable, Tables};
+use super::unreadable;
 use crate::encoding::Malformed;
 use crate::log::chunk::ChunkBuilder;
 use crate::log::index::LogIndex;
@@ -23,12 +24,12 @@ impl Packer {
         &mut self,
         frames: impl Iterator<Item = <Frames<'a> as Iterator>::Item>,
         index: &mut LogIndex,
-        log: &mut LogTable<'_>,
+        tables: &mut Tables<'_>,
     ) -> Result<(), redb::Error> {
         for frame in frames {
             let frame = frame.map_err(own_bytes)?;
             if self.chunk.as_ref().is_some_and(|chunk| !chunk.fits(frame.len())) {
-                self.finish(index, log)?;
+                self.finish(index, &mut tables.log)?;
             }
             if self.chunk.is_none() {
                 index.begin_chunk();
@@ -37,7 +38,7 @@ impl Packer {
                 ChunkBuilder::new(index.next_lsn, frame.len() + 2, self.remaining.max(frame.len() + 2))
             });
             chunk.push(frame);
-            index.apply(frame).map_err(own_bytes)?;
+            index.apply(frame, &tables.queues).map_err(unreadable)?;
             self.remaining = self.remaining.saturating_sub(frame.len() + 2);
         }
         Ok(())
@@ -48,7 +49,7 @@ impl Packer {
         let lsn = chunk.lsn;
         let value = chunk.finish(index.next_message_id);
         log.insert(lsn, value.as_slice())?;
-        index.end_chunk(value.len());
+        index.chunks.end(value.len());
         Ok(())
     }
 }

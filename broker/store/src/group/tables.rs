@@ -4,19 +4,77 @@ use std::collections::BTreeMap;
 
 use redb::{ReadableTable, WriteTransaction};
 
-use crate::MessageId;
 use crate::limits::PAYLOAD_PART_BYTES_MAX;
-use crate::table::{LOG, PAYLOADS, Table, retained, unseal};
+use crate::log::index::{IndexError, Pages, WritePages};
+use crate::log::page::{self, Entries, MARK_KEY};
+use crate::log::relocate::{ReadChunk, RelocateError};
+use crate::log::replay::page_in;
+use crate::table::{LOG, PAYLOADS, QUEUES, Table, retained, unseal};
+use crate::{MessageId, SessionId};
 
 pub(super) type LogTable<'t> = redb::Table<'t, u64, &'static [u8]>;
 type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
 type PayloadTable<'t> = redb::Table<'t, (u64, u64), &'static [u8]>;
+
+/// Table `queues` in a write transaction.
+pub(super) struct QueueTable<'t>(redb::Table<'t, (u64, u64), &'static [u8]>);
+
+impl QueueTable<'_> {
+    pub(super) fn put_mark(&mut self, lsn: u64) -> Result<(), redb::Error> {
+        self.0.insert(MARK_KEY, page::encode_mark(lsn).as_slice())?;
+        Ok(())
+    }
+
+    /// Removes all rows of a session.
+    pub(super) fn remove_all(&mut self, session: SessionId) -> Result<(), redb::Error> {
+        self.0.retain_in((session.0, 0)..=(session.0, u64::MAX), |_, _| false)?;
+        Ok(())
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&mut self) -> Result<(), redb::Error> {
+        self.0.retain(|_, _| false)?;
+        Ok(())
+    }
+}
+
+impl Pages for QueueTable<'_> {
+    fn page(&self, session: SessionId, first: MessageId) -> Result<Entries, IndexError> {
+        page_in(&self.0, session, first)
+    }
+}
+
+impl WritePages for QueueTable<'_> {
+    fn put(&mut self, session: SessionId, row: u64, value: &[u8]) -> Result<(), IndexError> {
+        self.0.insert((session.0, row), value)?;
+        Ok(())
+    }
+
+    fn remove(&mut self, session: SessionId, row: u64) -> Result<(), IndexError> {
+        self.0.remove((session.0, row))?;
+        Ok(())
+    }
+}
+
+impl ReadChunk for LogTable<'_> {
+    fn with<T>(
+        &self,
+        first_lsn: u64,
+        work: impl FnOnce(&[u8]) -> Result<T, RelocateError>,
+    ) -> Result<T, RelocateError> {
+        match self.get(first_lsn)? {
+            Some(value) => work(value.value()),
+            None => Err(RelocateError::Damaged("message is missing")),
+        }
+    }
+}
 
 /// The tables of one transaction; row tables are opened when they are needed.
 pub(super) struct Tables<'t> {
     transaction: &'t WriteTransaction,
     pub(super) log: LogTable<'t>,
     pub(super) payloads: PayloadTable<'t>,
+    pub(super) queues: QueueTable<'t>,
     rows: BTreeMap<Table, RowTable<'t>>,
 }
 
@@ -24,7 +82,8 @@ impl<'t> Tables<'t> {
     pub(super) fn new(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         let log = transaction.open_table(LOG)?;
         let payloads = transaction.open_table(PAYLOADS)?;
-        Ok(Self { transaction, log, payloads, rows: BTreeMap::new() })
+        let queues = QueueTable(transaction.open_table(QUEUES)?);
+        Ok(Self { transaction, log, payloads, queues, rows: BTreeMap::new() })
     }
 
     fn table(&mut self, table: Table) -> Result<&mut RowTable<'t>, redb::Error> {

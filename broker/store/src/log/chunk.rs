@@ -90,6 +90,16 @@ impl<'a> Chunk<'a> {
     pub(crate) fn frames(&self) -> Frames<'a> {
         frames(self.records)
     }
+
+    /// The records of a value that has been decoded before.
+    pub(crate) fn unchecked_frames(value: &'a [u8]) -> Frames<'a> {
+        frames(value.get(HEADER_BYTES..).unwrap_or_default())
+    }
+
+    /// How many records such a value has.
+    pub(crate) fn count(value: &[u8]) -> u16 {
+        value.get(5..7).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_be_bytes)
+    }
 }
 
 /// Covers the row's key, the version and all behind the checksum. `value` holds at least the header.

@@ -1,149 +1,152 @@
-//! What is alive in the log, and where: one entry per living message and delivery.
+//! What is alive in the log, and where: an entry per living delivery, in memory or in a page of table `queues`.
 //!
-//! The writer feeds it every record in order ([`LogIndex::apply`]), live and at replay alike, so that both come to the
-//! same result. It answers which chunk holds nothing alive and whether a record must be kept when its chunk goes.
+//! The writer feeds it every record in order ([`LogIndex::apply`]), live and at replay alike, so that both come to the same result. A session
+//! that nothing happened to for long is written out ([`LogIndex::page_out`]) and read back page by page when something does.
 //!
-//! Invariants ([`LogIndex::check_invariants`]): a chunk's living bytes are the sum of the living items in it; a message
-//! lives exactly as long as one of its deliveries. Dequeue and inflight records are never alive: they matter only while
-//! the record that they refer to is in the log, which is always in front of them.
+//! Invariants ([`LogIndex::check_invariants`]): a chunk's counts are the sums over the living items in it; the log from the *mark* on and the
+//! rows of table `queues` together say all that the whole log says. Dequeue and inflight records are never alive: they matter only while the
+//! record that they refer to is in the log, which is always in front of them. Replaying records that rows know of already changes nothing: of
+//! each delivery the last record decides.
 //! Not here: the contents of messages, which stay on disk.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU16;
 
 use crate::encoding::Malformed;
-use crate::log::record::{Body, Deliveries, Record};
+use crate::error::Corruption;
+use crate::log::chunks::{Chunks, SMALL_RECORD_BYTES};
+use crate::log::page::{Entries, Entry, Identifiers};
+use crate::log::record::{Body, Deliveries, Record, decode_body};
+use crate::log::session::LiveSession;
 use crate::recent::Recent;
 use crate::{MessageId, SessionId};
 
-/// Estimated cost of a record's length, kind and numbers, in bytes, where they are not measured.
-const SMALL_RECORD_BYTES: u32 = 16;
+mod paging;
 
-/// Where a living item is and how much of its chunk it takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) lsn: u64,
-    bytes: u32,
+pub(crate) use paging::{Room, Slice};
+
+/// Why a record could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IndexError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Page(#[from] Corruption),
+    #[error(transparent)]
+    Storage(#[from] redb::Error),
 }
 
-#[derive(Debug)]
-pub(crate) struct ChunkInfo {
-    pub(crate) first_lsn: u64,
-    count: u32,
-    bytes: u64,
-    live_bytes: u64,
-    pub(crate) live_items: u32,
-}
-
-impl ChunkInfo {
-    /// Bytes of its row's value.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Bytes of what is alive in it.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.live_bytes
+impl From<redb::StorageError> for IndexError {
+    fn from(error: redb::StorageError) -> Self {
+        Self::Storage(error.into())
     }
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct LiveMessage {
-    /// `None` while only later deliveries have been seen: their chunk outlived the message's first place.
-    pub(crate) body: Option<Place>,
-    /// Deliveries alive.
-    left: u32,
-    external: bool,
+/// Where pages are read.
+pub(crate) trait Pages {
+    /// The entries of a page that is there.
+    fn page(&self, session: SessionId, first: MessageId) -> Result<Entries, IndexError>;
 }
 
-#[derive(Debug)]
-pub(crate) struct LiveDelivery {
-    pub(crate) place: Place,
-    pub(crate) packet_id: Option<NonZeroU16>,
+/// Where its rows are written.
+pub(crate) trait WritePages: Pages {
+    fn put(&mut self, session: SessionId, row: u64, value: &[u8]) -> Result<(), IndexError>;
+    fn remove(&mut self, session: SessionId, row: u64) -> Result<(), IndexError>;
 }
 
-/// The durable part of a session's protocol state.
-#[derive(Debug, Default)]
-pub(crate) struct LiveSession {
-    pub(crate) deliveries: BTreeMap<MessageId, LiveDelivery>,
-    /// QoS 2 Packet Identifiers received and not yet released.
-    pub(crate) received: BTreeMap<NonZeroU16, Place>,
-    /// QoS 2 messages sent for which a PUBREC came and no PUBCOMP yet.
-    pub(crate) pubrel: BTreeMap<NonZeroU16, (MessageId, Place)>,
+/// The message whose deliveries are being taken in.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    lsn: u64,
+    size: u32,
+    is_external: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct LogIndex {
-    pub(crate) chunks: VecDeque<ChunkInfo>,
+    pub(crate) chunks: Chunks,
     pub(crate) next_lsn: u64,
     pub(crate) next_message_id: u64,
-    total_bytes: u64,
-    live_bytes: u64,
-    messages: HashMap<MessageId, LiveMessage>,
     sessions: HashMap<SessionId, LiveSession>,
-    /// Not at replay. There all sessions are known, and a message without deliveries may get some by a later record:
-    /// what was moved keeps the order of its moves, not that of its first writing.
+    /// Entries in memory.
+    in_memory: usize,
+    /// Deliveries alive, wherever their entries are.
+    deliveries: u64,
+    /// Sessions with records that their rows know nothing of, by the first such record.
+    dirty: BTreeSet<(u64, SessionId)>,
+    /// The same, by their numbers, which is the order of their rows.
+    dirty_ids: BTreeSet<SessionId>,
+    /// How far the round has come that writes them out.
+    round: SessionId,
+    /// How many deliveries of messages in table `payloads` are alive.
+    externals: HashMap<MessageId, u32>,
+    /// Messages of table `payloads` that died since the last [`LogIndex::take_dead_payloads`].
+    dead_payloads: Vec<MessageId>,
+    /// The message that came last: what continues its list of deliveries stands right behind it.
+    last: Option<(MessageId, Head)>,
+    /// At replay: every message, because the lists of older versions stand anywhere.
+    heads: HashMap<MessageId, Head>,
+    /// At replay: deliveries that were found without their message, and not taken out of their queue since.
+    headless: BTreeSet<(SessionId, MessageId)>,
+    /// Not at replay, where all sessions are known.
     is_live: bool,
     gone: Recent<SessionId>,
-    /// Messages that died since the last [`LogIndex::take_dead_payloads`] and have rows in table `payloads`.
-    dead_payloads: Vec<MessageId>,
 }
 
 impl LogIndex {
     /// An empty index in which these sessions exist; only their records count until [`LogIndex::go_live`].
     pub(crate) fn new(sessions: impl Iterator<Item = SessionId>) -> Self {
         Self {
-            chunks: VecDeque::new(),
+            chunks: Chunks::default(),
             next_lsn: 1,
             next_message_id: 1,
-            total_bytes: 0,
-            live_bytes: 0,
-            messages: HashMap::new(),
             sessions: sessions.map(|id| (id, LiveSession::default())).collect(),
+            in_memory: 0,
+            deliveries: 0,
+            dirty: BTreeSet::new(),
+            dirty_ids: BTreeSet::new(),
+            round: SessionId(0),
+            externals: HashMap::new(),
+            dead_payloads: Vec::new(),
+            last: None,
+            heads: HashMap::new(),
+            headless: BTreeSet::new(),
             is_live: false,
             gone: Recent::default(),
-            dead_payloads: Vec::new(),
         }
     }
 
-    /// Ends the replay: messages that nobody must get any more are dead.
+    /// Ends the replay.
     pub(crate) fn go_live(&mut self) {
         self.is_live = true;
-        let dead: Vec<_> =
-            self.messages.iter().filter(|(_, message)| message.left == 0).map(|(id, _)| *id).collect();
-        for id in dead {
-            self.bury(id);
-        }
+        self.heads = HashMap::new();
+        self.headless = BTreeSet::new();
         // Their rows went when they died.
-        self.dead_payloads.clear();
+        self.dead_payloads = Vec::new();
     }
 
-    /// Bytes of all chunks.
-    pub(crate) fn total_bytes(&self) -> u64 {
-        self.total_bytes
+    /// Deliveries alive.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries
     }
 
-    /// Bytes of what is alive in them.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.live_bytes
-    }
-
-    /// Number of living messages.
-    pub(crate) fn message_count(&self) -> usize {
-        self.messages.len()
-    }
-
-    pub(crate) fn message(&self, id: MessageId) -> Option<&LiveMessage> {
-        self.messages.get(&id)
+    /// Those whose entries are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.in_memory
     }
 
     pub(crate) fn session(&self, id: SessionId) -> Option<&LiveSession> {
         self.sessions.get(&id)
     }
 
-    /// A living message whose content was not found, if there is one.
-    pub(crate) fn message_without_body(&self) -> Option<MessageId> {
-        self.messages.iter().filter(|(_, message)| message.body.is_none()).map(|(id, _)| *id).min()
+    /// Whether a message of table `payloads` is alive.
+    pub(crate) fn has_external(&self, id: MessageId) -> bool {
+        self.externals.contains_key(&id)
+    }
+
+    /// A message that somebody must get, and that is not in the records that were read. Of the whole log there is none.
+    pub(crate) fn headless(&self) -> Option<MessageId> {
+        self.headless.first().map(|(_, message)| *message)
     }
 
     pub(crate) fn take_dead_payloads(&mut self) -> Vec<MessageId> {
@@ -152,159 +155,257 @@ impl LogIndex {
 
     /// A chunk begins with the next record.
     pub(crate) fn begin_chunk(&mut self) {
-        let first_lsn = self.next_lsn;
-        self.chunks.push_back(ChunkInfo { first_lsn, count: 0, bytes: 0, live_bytes: 0, live_items: 0 });
+        self.chunks.begin(self.next_lsn);
     }
 
-    /// The newest chunk is complete and takes this many bytes.
-    pub(crate) fn end_chunk(&mut self, bytes: usize) {
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.bytes = bytes as u64;
-            self.total_bytes += chunk.bytes;
-        }
-    }
-
-    /// Forgets the oldest chunk, in which nothing is alive.
-    pub(crate) fn drop_oldest_chunk(&mut self) {
-        if let Some(chunk) = self.chunks.pop_front() {
-            debug_assert_eq!(chunk.live_items, 0);
-            self.total_bytes -= chunk.bytes;
-        }
-    }
-
-    /// Takes in the next record of the chunk that was begun last.
-    pub(crate) fn apply(&mut self, frame: &[u8]) -> Result<(), Malformed> {
+    /// Takes in the next record.
+    pub(crate) fn apply(&mut self, frame: &[u8], pages: &impl Pages) -> Result<(), IndexError> {
         let lsn = self.next_lsn;
         self.next_lsn += 1;
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.count += 1;
-        }
-        let small = Place { lsn, bytes: SMALL_RECORD_BYTES };
         match Record::decode(frame)? {
-            Record::Message { id, body, deliveries, more } => {
-                let bytes = match body {
-                    Body::Inline(bytes) => bytes.len() as u32 + SMALL_RECORD_BYTES,
-                    Body::External { .. } => SMALL_RECORD_BYTES,
-                };
-                self.set_body(id, Place { lsn, bytes }, matches!(body, Body::External { .. }));
-                self.deliver(id, lsn, deliveries)?;
-                if !more {
-                    self.bury_if_done(id);
-                }
-            }
-            Record::Deliveries { id, deliveries, more } => {
-                self.deliver(id, lsn, deliveries)?;
-                if !more {
-                    self.bury_if_done(id);
-                }
-            }
-            Record::Dequeue { session, message } => self.finish(session, message),
+            Record::Message { id, body, deliveries, .. } => self.message(id, lsn, body, deliveries, pages),
+            Record::Deliveries { id, deliveries, .. } => self.more(id, lsn, deliveries, pages),
+            Record::Dequeue { session, message } => self.finish(session, message, lsn, pages),
             Record::Inflight { session, message, packet_id } => {
-                self.set_packet_id(session, message, packet_id)
+                self.sent(session, message, packet_id, lsn, pages)
             }
             Record::Pubrec { session, message, packet_id } => {
-                self.finish(session, message);
-                self.set_pubrel(session, packet_id, (message, small));
+                self.finish(session, message, lsn, pages)?;
+                self.set_pubrel(session, packet_id, message, lsn);
+                Ok(())
             }
-            Record::Pubcomp { session, packet_id } => self.clear_pubrel(session, packet_id),
-            Record::Qos2Received { session, packet_id } => self.set_received(session, packet_id, small),
-            Record::Qos2Released { session, packet_id } => self.clear_received(session, packet_id),
+            Record::Pubcomp { session, packet_id } => {
+                let record =
+                    |identifiers: &mut Identifiers| identifiers.pubrel.remove(&packet_id).map(|it| it.1);
+                self.clear(session, lsn, record);
+                Ok(())
+            }
+            Record::Qos2Received { session, packet_id } => {
+                self.set_received(session, packet_id, lsn);
+                Ok(())
+            }
+            Record::Qos2Released { session, packet_id } => {
+                self.clear(session, lsn, |identifiers| identifiers.received.remove(&packet_id));
+                Ok(())
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        id: MessageId,
+        lsn: u64,
+        body: Body<'_>,
+        deliveries: Deliveries<'_>,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        self.next_message_id = self.next_message_id.max(id.0.saturating_add(1));
+        let (size, share, is_external) = match body {
+            Body::Inline(bytes) => {
+                let message = decode_body(id, bytes)?;
+                let size = message.topic.len() + message.properties.len() + message.payload.len();
+                (size as u64, (bytes.len() / deliveries.left().max(1)) as u32, false)
+            }
+            Body::External { len, .. } => (len, 0, true),
+        };
+        let head = Head { lsn, size: u32::try_from(size).unwrap_or(u32::MAX), is_external };
+        self.last = Some((id, head));
+        if !self.is_live {
+            self.heads.insert(id, head);
+        }
+        self.deliver(id, lsn, share.saturating_add(SMALL_RECORD_BYTES), deliveries, pages)?;
+        if is_external && !self.externals.contains_key(&id) {
+            // Nobody gets it; what the list continues with would come at once.
+            self.dead_payloads.push(id);
         }
         Ok(())
     }
 
-    fn set_body(&mut self, id: MessageId, place: Place, external: bool) {
-        self.next_message_id = self.next_message_id.max(id.0.saturating_add(1));
-        let message = self.messages.entry(id).or_default();
-        message.external = external;
-        let old = message.body.replace(place);
-        self.replace_place(old, place);
+    /// More deliveries of a message that is in the log already.
+    fn more(
+        &mut self,
+        id: MessageId,
+        lsn: u64,
+        deliveries: Deliveries<'_>,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        if self.last.is_none_or(|(last, _)| last != id) {
+            let Some(head) = self.heads.get(&id) else {
+                for delivery in deliveries {
+                    let session = delivery?.session;
+                    if self.sessions.contains_key(&session) {
+                        self.headless.insert((session, id));
+                    }
+                }
+                return Ok(());
+            };
+            self.last = Some((id, *head));
+        }
+        self.deliver(id, lsn, 0, deliveries, pages)
     }
 
-    fn deliver(&mut self, id: MessageId, lsn: u64, deliveries: Deliveries<'_>) -> Result<(), Malformed> {
+    fn deliver(
+        &mut self,
+        id: MessageId,
+        lsn: u64,
+        share: u32,
+        deliveries: Deliveries<'_>,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        let Some((_, head)) = self.last else { return Ok(()) };
         for delivery in deliveries {
             let delivery = delivery?;
-            let place = Place { lsn, bytes: delivery.bytes };
-            let Some(session) = self.admit(delivery.session) else { continue };
-            let live = LiveDelivery { place, packet_id: delivery.packet_id };
-            let old = session.deliveries.insert(id, live).map(|old| old.place);
-            if old.is_none() {
-                self.messages.entry(id).or_default().left += 1;
-            }
-            self.replace_place(old, place);
+            let entry = Entry {
+                lsn,
+                head: head.lsn,
+                bytes: share.saturating_add(delivery.bytes),
+                size: head.size,
+                packet_id: delivery.packet_id,
+                is_external: head.is_external,
+            };
+            self.put(delivery.session, id, entry, pages)?;
         }
         Ok(())
     }
 
-    /// The session, if it may have records.
-    fn admit(&mut self, id: SessionId) -> Option<&mut LiveSession> {
+    /// A delivery is alive, in this place.
+    fn put(
+        &mut self,
+        session: SessionId,
+        id: MessageId,
+        entry: Entry,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        if self.admit(session, entry.lsn).is_none() {
+            return Ok(());
+        }
+        self.page_in(session, id, pages)?;
+        self.touch(session, entry.lsn.min(entry.head));
+        self.headless.remove(&(session, id));
+        let Some(live) = self.sessions.get_mut(&session) else { return Ok(()) };
+        match live.entries.insert(id, entry) {
+            Some(old) => self.chunks.release(&old),
+            None => {
+                self.in_memory += 1;
+                self.deliveries += 1;
+                if entry.is_external {
+                    *self.externals.entry(id).or_default() += 1;
+                }
+            }
+        }
+        self.chunks.keep(&entry);
+        Ok(())
+    }
+
+    /// The session, if it may have records, and if this one is not known to its rows already.
+    fn admit(&mut self, id: SessionId, lsn: u64) -> Option<&mut LiveSession> {
         if self.is_live && !self.gone.contains(&id) {
             return Some(self.sessions.entry(id).or_default());
         }
-        self.sessions.get_mut(&id)
+        self.known(id, lsn)
     }
 
-    fn bury_if_done(&mut self, id: MessageId) {
-        if self.is_live && self.messages.get(&id).is_some_and(|message| message.left == 0) {
-            self.bury(id);
-        }
+    /// The session, if it is there and this record is not known to its rows already.
+    fn known(&mut self, id: SessionId, lsn: u64) -> Option<&mut LiveSession> {
+        self.sessions.get_mut(&id).filter(|session| session.known_until <= lsn)
     }
 
-    fn bury(&mut self, id: MessageId) {
-        let Some(message) = self.messages.remove(&id) else { return };
-        if let Some(place) = message.body {
-            self.release(place);
-        }
-        if message.external {
-            self.dead_payloads.push(id);
-        }
+    /// Notes that the rows of a session do not know of this record.
+    fn touch(&mut self, id: SessionId, lsn: u64) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match session.dirty_since {
+            Some(since) if since <= lsn => return,
+            Some(since) => self.dirty.remove(&(since, id)),
+            None => false,
+        };
+        session.dirty_since = Some(lsn);
+        self.dirty.insert((lsn, id));
+        self.dirty_ids.insert(id);
     }
 
     /// One delivery is done.
-    fn finish(&mut self, session: SessionId, message: MessageId) {
-        let removed = self.sessions.get_mut(&session).and_then(|session| session.deliveries.remove(&message));
-        let Some(delivery) = removed else { return };
-        self.release(delivery.place);
-        self.finish_one(message);
+    fn finish(
+        &mut self,
+        session: SessionId,
+        message: MessageId,
+        lsn: u64,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        self.headless.remove(&(session, message));
+        if self.known(session, lsn).is_none() {
+            return Ok(());
+        }
+        self.page_in(session, message, pages)?;
+        let removed = self.sessions.get_mut(&session).and_then(|live| live.entries.remove(&message));
+        let Some(entry) = removed else { return Ok(()) };
+        self.touch(session, lsn);
+        self.in_memory -= 1;
+        self.release(message, &entry);
+        Ok(())
     }
 
-    fn finish_one(&mut self, id: MessageId) {
-        let Some(message) = self.messages.get_mut(&id) else { return };
-        message.left = message.left.saturating_sub(1);
-        self.bury_if_done(id);
-    }
-
-    fn set_packet_id(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
-        let delivery =
-            self.sessions.get_mut(&session).and_then(|session| session.deliveries.get_mut(&message));
-        if let Some(delivery) = delivery {
-            delivery.packet_id = Some(packet_id);
+    /// Nobody needs this delivery's place any more.
+    fn release(&mut self, message: MessageId, entry: &Entry) {
+        self.chunks.release(entry);
+        self.deliveries -= 1;
+        if entry.is_external
+            && let Some(left) = self.externals.get_mut(&message)
+        {
+            *left -= 1;
+            if *left == 0 {
+                self.externals.remove(&message);
+                self.dead_payloads.push(message);
+            }
         }
     }
 
-    fn set_pubrel(&mut self, session: SessionId, packet_id: NonZeroU16, entry: (MessageId, Place)) {
-        let Some(session) = self.admit(session) else { return };
-        let old = session.pubrel.insert(packet_id, entry).map(|(_, place)| place);
-        self.replace_place(old, entry.1);
-    }
-
-    fn clear_pubrel(&mut self, session: SessionId, packet_id: NonZeroU16) {
-        let removed = self.sessions.get_mut(&session).and_then(|session| session.pubrel.remove(&packet_id));
-        if let Some((_, place)) = removed {
-            self.release(place);
+    fn sent(
+        &mut self,
+        session: SessionId,
+        message: MessageId,
+        packet_id: NonZeroU16,
+        lsn: u64,
+        pages: &impl Pages,
+    ) -> Result<(), IndexError> {
+        if self.known(session, lsn).is_none() {
+            return Ok(());
         }
+        self.page_in(session, message, pages)?;
+        let entry = self.sessions.get_mut(&session).and_then(|live| live.entries.get_mut(&message));
+        if let Some(entry) = entry {
+            entry.packet_id = Some(packet_id);
+            self.touch(session, lsn);
+        }
+        Ok(())
     }
 
-    fn set_received(&mut self, session: SessionId, packet_id: NonZeroU16, place: Place) {
-        let Some(session) = self.admit(session) else { return };
-        let old = session.received.insert(packet_id, place);
-        self.replace_place(old, place);
+    fn set_pubrel(&mut self, session: SessionId, packet_id: NonZeroU16, message: MessageId, lsn: u64) {
+        let Some(live) = self.admit(session, lsn) else { return };
+        let old = live.identifiers.pubrel.insert(packet_id, (message, lsn)).map(|(_, old)| old);
+        self.replace(session, old, lsn);
     }
 
-    fn clear_received(&mut self, session: SessionId, packet_id: NonZeroU16) {
-        let removed = self.sessions.get_mut(&session).and_then(|session| session.received.remove(&packet_id));
-        if let Some(place) = removed {
-            self.release(place);
+    fn set_received(&mut self, session: SessionId, packet_id: NonZeroU16, lsn: u64) {
+        let Some(live) = self.admit(session, lsn) else { return };
+        let old = live.identifiers.received.insert(packet_id, lsn);
+        self.replace(session, old, lsn);
+    }
+
+    /// The record of an identifier takes the place of an older one.
+    fn replace(&mut self, session: SessionId, old: Option<u64>, lsn: u64) {
+        if let Some(old) = old {
+            self.chunks.release_record(old, SMALL_RECORD_BYTES);
+        }
+        self.chunks.keep_record(lsn, SMALL_RECORD_BYTES);
+        self.touch(session, lsn);
+    }
+
+    /// An identifier is free; `remove` takes it out and returns its record.
+    fn clear(&mut self, session: SessionId, lsn: u64, remove: impl FnOnce(&mut Identifiers) -> Option<u64>) {
+        let removed = self.known(session, lsn).and_then(|live| remove(&mut live.identifiers));
+        if let Some(record) = removed {
+            self.chunks.release_record(record, SMALL_RECORD_BYTES);
+            self.touch(session, lsn);
         }
     }
 
@@ -313,80 +414,164 @@ impl LogIndex {
         self.sessions.entry(id).or_default();
     }
 
-    /// The session is gone with all that it had.
-    pub(crate) fn delete_session(&mut self, id: SessionId) {
+    /// The session is gone with all that it had. True when it has rows, which are to be removed.
+    pub(crate) fn delete_session(&mut self, id: SessionId, pages: &impl Pages) -> Result<bool, IndexError> {
         self.gone.insert(id);
-        let Some(session) = self.sessions.remove(&id) else { return };
-        for (message, delivery) in session.deliveries {
-            self.release(delivery.place);
-            self.finish_one(message);
+        let Some(session) = self.sessions.remove(&id) else { return Ok(false) };
+        if let Some(since) = session.dirty_since {
+            self.dirty.remove(&(since, id));
+            self.dirty_ids.remove(&id);
         }
-        for place in session.received.into_values() {
-            self.release(place);
+        self.in_memory -= session.entries.len();
+        for (message, entry) in &session.entries {
+            self.release(*message, entry);
         }
-        for (_, place) in session.pubrel.into_values() {
-            self.release(place);
+        for page in &session.pages {
+            for (message, entry) in pages.page(id, page.first)? {
+                self.release(message, &entry);
+            }
         }
+        for lsn in session.identifiers.records() {
+            self.chunks.release_record(lsn, SMALL_RECORD_BYTES);
+        }
+        Ok(session.has_rows())
     }
 
-    fn replace_place(&mut self, old: Option<Place>, new: Place) {
-        if let Some(old) = old {
-            self.release(old);
-        }
-        if let Some(chunk) = self.chunk_of(new.lsn) {
-            chunk.live_bytes += u64::from(new.bytes);
-            chunk.live_items += 1;
-            self.live_bytes += u64::from(new.bytes);
-        }
+    /// The entry of a living delivery.
+    pub(crate) fn find(
+        &mut self,
+        session: SessionId,
+        message: MessageId,
+        pages: &impl Pages,
+    ) -> Result<Option<Entry>, IndexError> {
+        self.page_in(session, message, pages)?;
+        Ok(self.sessions.get(&session).and_then(|live| live.entries.get(&message)).copied())
     }
 
-    fn release(&mut self, place: Place) {
-        if let Some(chunk) = self.chunk_of(place.lsn) {
-            chunk.live_bytes = chunk.live_bytes.saturating_sub(u64::from(place.bytes));
-            chunk.live_items = chunk.live_items.saturating_sub(1);
-            self.live_bytes = self.live_bytes.saturating_sub(u64::from(place.bytes));
-        }
-    }
-
-    fn chunk_of(&mut self, lsn: u64) -> Option<&mut ChunkInfo> {
-        let after = self.chunks.partition_point(|chunk| chunk.first_lsn <= lsn);
-        self.chunks.get_mut(after.checked_sub(1)?)
+    /// The sessions that it knows.
+    #[cfg(test)]
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        let mut ids: Vec<_> = self.sessions.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Counts everything again and panics where the books are wrong.
     #[cfg(test)]
     #[allow(clippy::iter_over_hash_type, reason = "sums do not depend on the order")]
-    pub(crate) fn check_invariants(&self) {
-        let mut bytes = BTreeMap::<u64, (u64, u32)>::new();
-        let mut add = |place: Place| {
-            let after = self.chunks.partition_point(|chunk| chunk.first_lsn <= place.lsn);
-            let chunk = &self.chunks[after.checked_sub(1).expect("a living item is in a chunk of the log")];
-            assert!(place.lsn < chunk.first_lsn + u64::from(chunk.count));
-            let entry = bytes.entry(chunk.first_lsn).or_default();
-            entry.0 += u64::from(place.bytes);
-            entry.1 += 1;
-        };
-        let mut left = HashMap::<MessageId, u32>::new();
-        for session in self.sessions.values() {
-            for (id, delivery) in &session.deliveries {
-                add(delivery.place);
-                *left.entry(*id).or_default() += 1;
+    pub(crate) fn check_invariants(&self, pages: &impl Pages) {
+        let mut chunks = Chunks::default();
+        self.chunks.iter().for_each(|chunk| chunks.begin(chunk.first_lsn));
+        let (mut in_memory, mut deliveries) = (0, 0);
+        let mut externals = HashMap::<MessageId, u32>::new();
+        for (id, session) in &self.sessions {
+            let mut all: Entries = session.entries.iter().map(|(id, entry)| (*id, *entry)).collect();
+            in_memory += all.len();
+            assert!(session.entries.keys().all(|message| session.page_of(*message).is_none()));
+            assert!(session.pages.iter().is_sorted_by(|a, b| a.last < b.first), "pages overlap");
+            for page in &session.pages {
+                let entries = pages.page(*id, page.first).expect("a page is there");
+                assert_eq!(crate::log::page::info(&entries), Some(*page));
+                all.extend(entries);
             }
-            session.received.values().for_each(|place| add(*place));
-            session.pubrel.values().for_each(|(_, place)| add(*place));
+            for (message, entry) in all {
+                assert!(chunks.keep(&entry), "a living item is in a chunk of the log");
+                deliveries += 1;
+                if entry.is_external {
+                    *externals.entry(message).or_default() += 1;
+                }
+            }
+            for lsn in session.identifiers.records() {
+                assert!(chunks.keep_record(lsn, SMALL_RECORD_BYTES).is_some());
+            }
+            assert!(
+                !session.entries.is_empty() <= session.dirty_since.is_some(),
+                "what is in memory is dirty"
+            );
+            assert!(session.stale.is_empty() || session.dirty_since.is_some());
+            let listed = session.dirty_since.is_some_and(|since| self.dirty.contains(&(since, *id)));
+            assert_eq!(listed, session.dirty_since.is_some());
+            assert_eq!(listed, self.dirty_ids.contains(id));
         }
-        assert_eq!(left.len(), self.messages.len());
-        for (id, message) in &self.messages {
-            assert_eq!(left.get(id), Some(&message.left), "{id:?}");
-            add(message.body.expect("a living message has a body"));
+        assert_eq!(self.dirty.len(), self.dirty_ids.len());
+        assert_eq!((in_memory, deliveries), (self.in_memory, self.deliveries));
+        assert_eq!(externals, self.externals);
+        assert_eq!(chunks.live_bytes(), self.chunks.live_bytes());
+        let counts = |chunks: &Chunks| -> Vec<_> {
+            chunks
+                .iter()
+                .map(|chunk| (chunk.first_lsn, chunk.live_bytes, chunk.items, chunk.bodies))
+                .collect()
+        };
+        assert_eq!(counts(&chunks), counts(&self.chunks));
+        assert_eq!(self.chunks.total_bytes(), self.chunks.iter().map(|chunk| chunk.bytes).sum::<u64>());
+    }
+
+    /// A page that was found at the start. False when it cannot be.
+    ///
+    /// What has died since it was written, and whose records are gone from the log with those that say so, is left out.
+    pub(crate) fn found_page(
+        &mut self,
+        session: SessionId,
+        first: MessageId,
+        (mut entries, known_until): (Entries, u64),
+    ) -> bool {
+        let Some(info) = crate::log::page::info(&entries).filter(|info| info.first == first) else {
+            return false;
+        };
+        let Some(live) = self.sessions.get_mut(&session) else { return false };
+        live.known_until = live.known_until.max(known_until);
+        let end_of_entries = live.entries.last_key_value().map(|(last, _)| *last);
+        let end = live.pages.back().map(|page| page.last).max(end_of_entries);
+        if end.is_some_and(|end| end >= info.first) {
+            return false;
         }
-        let mut live = 0;
-        for chunk in &self.chunks {
-            let (bytes, items) = bytes.get(&chunk.first_lsn).copied().unwrap_or_default();
-            assert_eq!((chunk.live_bytes, chunk.live_items), (bytes, items), "chunk {}", chunk.first_lsn);
-            live += bytes;
+        let oldest = self.chunks.oldest().map_or(u64::MAX, |chunk| chunk.first_lsn);
+        let is_gone = |entry: &Entry| entry.lsn.min(entry.head) < oldest;
+        let is_whole = !entries.iter().any(|(_, entry)| is_gone(entry));
+        entries.retain(|(_, entry)| !is_gone(entry));
+        for (message, entry) in &entries {
+            if entry.is_external {
+                *self.externals.entry(*message).or_default() += 1;
+            }
+            if entry.lsn.max(entry.head) >= self.next_lsn || !self.chunks.keep(entry) {
+                return false;
+            }
         }
-        assert_eq!(live, self.live_bytes);
-        assert_eq!(self.total_bytes, self.chunks.iter().map(|chunk| chunk.bytes).sum::<u64>());
+        self.deliveries += entries.len() as u64;
+        if is_whole {
+            if live.pages.is_empty() {
+                live.pages.reserve_exact(1);
+            }
+            live.pages.push_back(info);
+            return true;
+        }
+        live.stale.push(first);
+        self.in_memory += entries.len();
+        live.entries.extend(entries);
+        self.touch(session, self.next_lsn);
+        true
+    }
+
+    /// Identifiers that were found at the start. False when they cannot be.
+    pub(crate) fn found_identifiers(
+        &mut self,
+        session: SessionId,
+        (mut identifiers, known_until): (Identifiers, u64),
+    ) -> bool {
+        let Some(live) = self.sessions.get_mut(&session) else { return false };
+        live.known_until = live.known_until.max(known_until);
+        let oldest = self.chunks.oldest().map_or(u64::MAX, |chunk| chunk.first_lsn);
+        identifiers.received.retain(|_, lsn| *lsn >= oldest);
+        identifiers.pubrel.retain(|_, (_, lsn)| *lsn >= oldest);
+        for lsn in identifiers.records() {
+            if lsn >= self.next_lsn {
+                return false;
+            }
+            self.chunks.keep_record(lsn, SMALL_RECORD_BYTES);
+        }
+        live.identifiers = identifiers;
+        live.has_identifiers_row = true;
+        true
     }
 }

@@ -81,8 +81,8 @@ pub(crate) enum Body<'a> {
 /// A record, read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Record<'a> {
-    Message { id: MessageId, body: Body<'a>, deliveries: Deliveries<'a>, more: bool },
-    Deliveries { id: MessageId, deliveries: Deliveries<'a>, more: bool },
+    Message { id: MessageId, body: Body<'a>, deliveries: Deliveries<'a> },
+    Deliveries { id: MessageId, deliveries: Deliveries<'a> },
     Dequeue { session: SessionId, message: MessageId },
     Inflight { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
     Pubrec { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
@@ -124,6 +124,11 @@ pub(crate) struct Deliveries<'a> {
 }
 
 impl<'a> Deliveries<'a> {
+    /// How many are to come.
+    pub(crate) fn left(&self) -> usize {
+        self.left.into()
+    }
+
     fn next_checked(&mut self) -> Result<StoredDelivery<'a>, Malformed> {
         let decoder = &mut self.decoder;
         let before = decoder.remaining();
@@ -173,8 +178,9 @@ impl<'a> Record<'a> {
             MESSAGE => return Self::decode_message(decoder),
             DELIVERIES => {
                 let id = MessageId(d.varint()?);
-                let more = d.flag()?;
-                return Ok(Self::Deliveries { id, deliveries: deliveries(decoder)?, more });
+                // Whether the list goes on: whoever reads it sees that.
+                d.flag()?;
+                return Ok(Self::Deliveries { id, deliveries: deliveries(decoder)? });
             }
             DEQUEUE => Self::Dequeue { session: session(d)?, message: MessageId(d.varint()?) },
             INFLIGHT => Self::Inflight {
@@ -205,8 +211,7 @@ impl<'a> Record<'a> {
         } else {
             Body::Inline(d.bytes()?)
         };
-        let more = flags & FLAG_MORE != 0;
-        Ok(Self::Message { id, body, deliveries: deliveries(decoder)?, more })
+        Ok(Self::Message { id, body, deliveries: deliveries(decoder)? })
     }
 }
 

@@ -4,8 +4,8 @@
 //! transaction that removes the chunks. Work per group is bounded by [`Budget`].
 
 use crate::log::chunk::Chunk;
-use crate::log::index::LogIndex;
-use crate::log::record::{Delivery, Record, Records, StoredDelivery};
+use crate::log::index::{IndexError, LogIndex, Pages};
+use crate::log::record::{Body, Deliveries, Delivery, Record, Records, StoredDelivery};
 use crate::{MessageId, SessionId};
 
 /// How many of the oldest chunks to empty now.
@@ -21,109 +21,151 @@ pub(crate) struct Budget {
 
 /// Numbers of the chunks to empty, oldest first; none while the log is small enough.
 pub(crate) fn choose(index: &LogIndex, budget: Budget) -> Vec<u64> {
-    let allowed = index.live_bytes().saturating_mul(2).saturating_add(budget.slack_bytes);
-    let mut total = index.total_bytes();
+    let allowed = index.chunks.live_bytes().saturating_mul(2).saturating_add(budget.slack_bytes);
+    let mut total = index.chunks.total_bytes();
     let mut read = 0;
     let mut chosen = Vec::new();
     for chunk in index.chunks.iter().take_while(|chunk| chunk.first_lsn < budget.before_lsn) {
         if total <= allowed || read >= budget.bytes_max {
             break;
         }
-        chosen.push(chunk.first_lsn);
-        read += chunk.bytes();
-        total = total.saturating_sub(chunk.bytes() - chunk.live_bytes().min(chunk.bytes()));
+        if chunk.items > 0 {
+            chosen.push(chunk.first_lsn);
+            read += chunk.bytes;
+        }
+        total = total.saturating_sub(chunk.bytes - chunk.live_bytes.min(chunk.bytes));
     }
     chosen
 }
 
-/// Appends to `out` what is alive in a chunk; returns what is wrong with the chunk if it cannot be read.
+/// Why a chunk could not be emptied.
+#[derive(Debug)]
+pub(crate) enum RelocateError {
+    /// What is wrong with it, or with the one that has the body of one of its messages.
+    Damaged(&'static str),
+    Index(IndexError),
+}
+
+impl From<IndexError> for RelocateError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Malformed(error) => Self::Damaged(error.0),
+            other @ (IndexError::Page(_) | IndexError::Storage(_)) => Self::Index(other),
+        }
+    }
+}
+
+impl From<crate::encoding::Malformed> for RelocateError {
+    fn from(error: crate::encoding::Malformed) -> Self {
+        Self::Damaged(error.0)
+    }
+}
+
+impl From<redb::StorageError> for RelocateError {
+    fn from(error: redb::StorageError) -> Self {
+        Self::Index(error.into())
+    }
+}
+
+/// Where chunks are read.
+pub(crate) trait ReadChunk {
+    /// Lets `work` see the value of a chunk, which is there.
+    fn with<T>(
+        &self,
+        first_lsn: u64,
+        work: impl FnOnce(&[u8]) -> Result<T, RelocateError>,
+    ) -> Result<T, RelocateError>;
+}
+
+/// Appends to `out` what is alive in a chunk.
 pub(crate) fn living(
-    index: &LogIndex,
+    index: &mut LogIndex,
     lsn: u64,
     value: &[u8],
+    chunks: &impl ReadChunk,
+    pages: &impl Pages,
     out: &mut Records,
-) -> Result<(), &'static str> {
-    let chunk = Chunk::decode(lsn, value)?;
+) -> Result<(), RelocateError> {
+    let chunk = Chunk::decode(lsn, value).map_err(RelocateError::Damaged)?;
     for (frame, lsn) in chunk.frames().zip(lsn..) {
-        let record = frame.and_then(Record::decode).map_err(|error| error.0)?;
-        keep(index, lsn, record, out).map_err(|error| error.0)?;
+        match Record::decode(frame?)? {
+            Record::Message { id, body, deliveries, .. } => {
+                let (living, _) = living_deliveries(index, lsn, id, deliveries, pages)?;
+                write(id, body, &living, out);
+            }
+            Record::Deliveries { id, deliveries, .. } => {
+                // They must stand behind their message; it is copied, once for some thousand of them.
+                let (living, head) = living_deliveries(index, lsn, id, deliveries, pages)?;
+                let Some(head) = head else { continue };
+                let first =
+                    index.chunks.first_lsn(head).ok_or(RelocateError::Damaged("message is missing"))?;
+                chunks.with(first, |value| {
+                    let chunk = Chunk::decode(first, value).map_err(RelocateError::Damaged)?;
+                    let frame = usize::try_from(head - first).ok().and_then(|nth| chunk.frames().nth(nth));
+                    match frame.map(|frame| frame.and_then(Record::decode)) {
+                        Some(Ok(Record::Message { id: found, body, .. })) if found == id => {
+                            write(id, body, &living, out);
+                            Ok(())
+                        }
+                        _ => Err(RelocateError::Damaged("message is missing")),
+                    }
+                })?;
+            }
+            Record::Pubrec { session, message, packet_id } => {
+                let entry = index.session(session).and_then(|live| live.identifiers.pubrel.get(&packet_id));
+                if entry.is_some_and(|(_, place)| *place == lsn) {
+                    out.pubrec(session, message, packet_id);
+                }
+            }
+            Record::Qos2Received { session, packet_id } => {
+                let entry = index.session(session).and_then(|live| live.identifiers.received.get(&packet_id));
+                if entry.is_some_and(|place| *place == lsn) {
+                    out.qos2_received(session, packet_id);
+                }
+            }
+            Record::Dequeue { .. }
+            | Record::Inflight { .. }
+            | Record::Pubcomp { .. }
+            | Record::Qos2Released { .. } => {}
+        }
     }
     Ok(())
 }
 
-fn keep(
-    index: &LogIndex,
-    lsn: u64,
-    record: Record<'_>,
-    out: &mut Records,
-) -> Result<(), crate::encoding::Malformed> {
-    match record {
-        Record::Message { id, body, deliveries, .. } => {
-            let deliveries = living_deliveries(index, lsn, id, deliveries)?;
-            let deliveries = deliveries.iter().map(|(delivery, ids)| with_ids(delivery, ids));
-            if index.message(id).and_then(|message| message.body).is_some_and(|place| place.lsn == lsn) {
-                out.message(id, body, deliveries);
-            } else {
-                out.deliveries(id, deliveries);
-            }
-        }
-        Record::Deliveries { id, deliveries, .. } => {
-            let deliveries = living_deliveries(index, lsn, id, deliveries)?;
-            out.deliveries(id, deliveries.iter().map(|(delivery, ids)| with_ids(delivery, ids)));
-        }
-        Record::Pubrec { session, message, packet_id } => {
-            let entry = index.session(session).and_then(|session| session.pubrel.get(&packet_id));
-            if entry.is_some_and(|(_, place)| place.lsn == lsn) {
-                out.pubrec(session, message, packet_id);
-            }
-        }
-        Record::Qos2Received { session, packet_id } => {
-            let entry = index.session(session).and_then(|session| session.received.get(&packet_id));
-            if entry.is_some_and(|place| place.lsn == lsn) {
-                out.qos2_received(session, packet_id);
-            }
-        }
-        Record::Dequeue { .. }
-        | Record::Inflight { .. }
-        | Record::Pubcomp { .. }
-        | Record::Qos2Released { .. } => {}
+/// A message for those who must still get it; nothing if that is nobody.
+fn write(id: MessageId, body: Body<'_>, living: &[WithIds<'_>], out: &mut Records) {
+    if !living.is_empty() {
+        out.message(id, body, living.iter().map(|(delivery, ids)| with_ids(delivery, ids)));
     }
-    Ok(())
 }
 
 type WithIds<'a> = (StoredDelivery<'a>, Vec<u32>);
 
-/// The deliveries of a record that are alive in this very place, each with the packet identifier of today.
+/// The deliveries of a record that are alive in this very place, each with the packet identifier of today; and where their message is.
 fn living_deliveries<'a>(
-    index: &LogIndex,
+    index: &mut LogIndex,
     lsn: u64,
     id: MessageId,
-    deliveries: crate::log::record::Deliveries<'a>,
-) -> Result<Vec<WithIds<'a>>, crate::encoding::Malformed> {
+    deliveries: Deliveries<'a>,
+    pages: &impl Pages,
+) -> Result<(Vec<WithIds<'a>>, Option<u64>), RelocateError> {
     let mut living = Vec::new();
+    let mut head = None;
     for delivery in deliveries {
         let mut delivery = delivery?;
-        let Some(live) = live_delivery(index, delivery.session, id) else { continue };
-        if live.place.lsn == lsn {
-            delivery.packet_id = live.packet_id;
-            let ids = delivery.subscription_ids()?;
-            living.push((delivery, ids));
-        }
+        let found = index.find(delivery.session, id, pages)?;
+        let Some(entry) = found.filter(|entry| entry.lsn == lsn) else { continue };
+        delivery.packet_id = entry.packet_id;
+        head = Some(entry.head);
+        let ids = delivery.subscription_ids()?;
+        living.push((delivery, ids));
     }
-    Ok(living)
-}
-
-fn live_delivery(
-    index: &LogIndex,
-    session: SessionId,
-    message: MessageId,
-) -> Option<&crate::log::index::LiveDelivery> {
-    index.session(session)?.deliveries.get(&message)
+    Ok((living, head))
 }
 
 fn with_ids<'a>(delivery: &StoredDelivery<'_>, subscription_ids: &'a [u32]) -> Delivery<'a> {
     Delivery {
-        session: delivery.session,
+        session: SessionId(delivery.session.0),
         qos: delivery.qos,
         retain: delivery.retain,
         packet_id: delivery.packet_id,

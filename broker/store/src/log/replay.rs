@@ -1,208 +1,229 @@
-//! Reading the log at start: once to learn what is alive, once more for the contents of that.
+//! What is alive in the log, learnt at start: from the rows of table `queues` and the records behind the mark, or from all of the log.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-
-use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable};
 
-use crate::encoding::Malformed;
 use crate::error::Corruption;
-use crate::load::LoadError;
+use crate::load::{LoadError, from_redb};
 use crate::log::chunk::Chunk;
-use crate::log::index::LogIndex;
-use crate::log::record::{Body, Deliveries, MessageRef, Record, decode_body};
-use crate::recovered::{RecoveredDelivery, StoredMessage};
-use crate::table::{LOG, PAYLOADS};
+use crate::log::index::{IndexError, LogIndex, Pages};
+use crate::log::page::{self, Entries, IDENTIFIERS, Identifiers, MARK_KEY};
+use crate::table::{LOG, QUEUES};
 use crate::{MessageId, SessionId};
 
-/// Feeds the whole log to a new index in which these sessions exist; it is live then.
-pub(crate) fn index(
-    transaction: &ReadTransaction,
-    sessions: impl Iterator<Item = SessionId>,
-) -> Result<LogIndex, LoadError> {
-    let mut index = LogIndex::new(sessions);
-    let mut expected = None;
-    each_chunk(transaction, |lsn, value| {
-        let damaged = |reason| LoadError::Corrupted(Corruption::Chunk { lsn, reason });
-        if let Some(expected) = expected.filter(|expected| *expected != lsn) {
-            return Err(LoadError::Corrupted(Corruption::LogGap { expected, found: lsn }));
+/// What was learnt.
+pub(crate) struct Replayed {
+    pub(crate) index: LogIndex,
+    /// The rows of table `queues` do not belong to it: they go with the first group.
+    pub(crate) has_foreign_rows: bool,
+}
+
+/// Learns what is alive; only these sessions exist.
+pub(crate) fn index(transaction: &ReadTransaction, sessions: &[SessionId]) -> Result<Replayed, LoadError> {
+    let rows = Rows::open(transaction)?;
+    let mut index = LogIndex::new(sessions.iter().copied());
+    list_chunks(transaction, &mut index)?;
+    match take_rows(&rows, &mut index)? {
+        Ok(Some(mark)) => {
+            replay(transaction, &mut index, mark, &rows)?;
+            index.go_live();
+            Ok(Replayed { index, has_foreign_rows: false })
         }
-        let chunk = Chunk::decode(lsn, value).map_err(damaged)?;
-        index.next_lsn = lsn;
-        index.begin_chunk();
-        for frame in chunk.frames() {
-            frame.and_then(|frame| index.apply(frame)).map_err(|error| damaged(error.0))?;
+        Ok(None) => Ok(Replayed { index: whole(transaction, sessions)?, has_foreign_rows: false }),
+        Err(reason) => {
+            tracing::warn!(reason, "the rows of the queues are of no use, all of the log is read");
+            Ok(Replayed { index: whole(transaction, sessions)?, has_foreign_rows: true })
         }
-        index.end_chunk(value.len());
-        index.next_message_id = index.next_message_id.max(chunk.next_message_id);
-        let next =
-            lsn.checked_add(u64::from(chunk.count)).ok_or_else(|| damaged("record number too large"))?;
-        if next != index.next_lsn {
-            return Err(damaged("record count does not match"));
-        }
-        expected = Some(next);
-        Ok(())
-    })?;
-    index.go_live();
-    if let Some(message) = index.message_without_body() {
-        return Err(LoadError::Corrupted(Corruption::MessageMissing { message: message.0 }));
     }
+}
+
+/// Learns it from the log alone, which takes memory for everything that is alive.
+pub(crate) fn whole(transaction: &ReadTransaction, sessions: &[SessionId]) -> Result<LogIndex, LoadError> {
+    let mut index = LogIndex::new(sessions.iter().copied());
+    list_chunks(transaction, &mut index)?;
+    replay(transaction, &mut index, 0, &NoPages)?;
+    if let Some(message) = index.headless() {
+        return Err(Corruption::MessageMissing { message: message.0 }.into());
+    }
+    index.go_live();
     Ok(index)
 }
 
-fn each_chunk(
+/// Compares what the rows of table `queues` say with what the log says.
+pub(crate) fn check_rows(
     transaction: &ReadTransaction,
-    mut visit: impl FnMut(u64, &[u8]) -> Result<(), LoadError>,
+    of_log: &LogIndex,
+    sessions: &[SessionId],
 ) -> Result<(), LoadError> {
+    if matches!(transaction.open_table(QUEUES), Err(redb::TableError::TableDoesNotExist(_))) {
+        // Of an earlier version.
+        return Ok(());
+    }
+    let rows = Rows::open(transaction)?;
+    let damaged = |session: SessionId, reason| LoadError::Corrupted(missing(session, MessageId(0), reason));
+    let mut index = LogIndex::new(sessions.iter().copied());
+    list_chunks(transaction, &mut index)?;
+    let mark = take_rows(&rows, &mut index)?.map_err(|reason| damaged(SessionId(0), reason))?;
+    replay(transaction, &mut index, mark.unwrap_or(0), &rows)?;
+    for &session in sessions {
+        let (found, expected) = (entries(&index, session, &rows)?, entries(of_log, session, &NoPages)?);
+        if found != expected {
+            return Err(damaged(session, "pages differ from the log"));
+        }
+        let identifiers = |index: &LogIndex| index.session(session).map(|live| live.identifiers.clone());
+        if identifiers(&index) != identifiers(of_log) {
+            return Err(damaged(session, "identifiers differ from the log"));
+        }
+    }
+    Ok(())
+}
+
+/// All entries of a session, in memory or not.
+pub(crate) fn entries(
+    index: &LogIndex,
+    session: SessionId,
+    pages: &impl Pages,
+) -> Result<Entries, LoadError> {
+    let Some(live) = index.session(session) else { return Ok(Entries::new()) };
+    let mut all: Entries = live.entries.iter().map(|(message, entry)| (*message, *entry)).collect();
+    for page in &live.pages {
+        all.extend(pages.page(session, page.first)?);
+    }
+    all.sort_by_key(|(message, _)| *message);
+    Ok(all)
+}
+
+/// Tells the index every chunk, each of which is checked.
+fn list_chunks(transaction: &ReadTransaction, index: &mut LogIndex) -> Result<(), LoadError> {
     let log = transaction.open_table(LOG).map_err(|error| LoadError::table("log", error))?;
+    let mut expected = None;
     for row in log.iter()? {
         let (lsn, value) = row?;
-        visit(lsn.value(), value.value())?;
+        let (lsn, value) = (lsn.value(), value.value());
+        let damaged = |reason| LoadError::Corrupted(Corruption::Chunk { lsn, reason });
+        if let Some(expected) = expected.filter(|expected| *expected != lsn) {
+            return Err(Corruption::LogGap { expected, found: lsn }.into());
+        }
+        let chunk = Chunk::decode(lsn, value).map_err(damaged)?;
+        let next =
+            lsn.checked_add(u64::from(chunk.count)).ok_or_else(|| damaged("record number too large"))?;
+        index.next_lsn = lsn;
+        index.begin_chunk();
+        index.chunks.end(value.len());
+        index.next_message_id = index.next_message_id.max(chunk.next_message_id);
+        index.next_lsn = next;
+        expected = Some(next);
     }
     Ok(())
 }
 
-/// What the sessions have queued, in order.
-pub(crate) type Queues = HashMap<SessionId, Vec<RecoveredDelivery>>;
-
-/// A delivery whose message may be read later.
-struct Pending {
-    message: MessageId,
-    session: SessionId,
-    qos: u8,
-    retain: bool,
-    subscription_ids: Vec<u32>,
-}
-
-/// Reads the contents of everything that is alive.
-pub(crate) fn queues(transaction: &ReadTransaction, index: &LogIndex) -> Result<Queues, LoadError> {
-    let mut messages = HashMap::new();
-    let mut pending = Vec::new();
-    each_chunk(transaction, |first_lsn, value| {
-        let damaged = |reason| LoadError::Corrupted(Corruption::Chunk { lsn: first_lsn, reason });
-        let chunk = Chunk::decode(first_lsn, value).map_err(damaged)?;
-        for (frame, lsn) in chunk.frames().zip(first_lsn..) {
-            let record = frame.and_then(Record::decode).map_err(|error| damaged(error.0))?;
-            let (id, deliveries) = match record {
-                Record::Message { id, body, deliveries, .. } => {
-                    let place = index.message(id).and_then(|message| message.body);
-                    if place.is_some_and(|place| place.lsn == lsn) {
-                        messages.insert(id, Arc::new(message(transaction, id, body)?));
-                    }
-                    (id, deliveries)
-                }
-                Record::Deliveries { id, deliveries, .. } => (id, deliveries),
-                Record::Dequeue { .. }
-                | Record::Inflight { .. }
-                | Record::Pubrec { .. }
-                | Record::Pubcomp { .. }
-                | Record::Qos2Received { .. }
-                | Record::Qos2Released { .. } => continue,
-            };
-            collect(index, lsn, id, deliveries, &mut pending).map_err(|error| damaged(error.0))?;
-        }
-        Ok(())
-    })?;
-    Ok(join(index, &messages, pending))
-}
-
-fn collect(
-    index: &LogIndex,
-    lsn: u64,
-    message: MessageId,
-    deliveries: Deliveries<'_>,
-    pending: &mut Vec<Pending>,
-) -> Result<(), Malformed> {
-    for delivery in deliveries {
-        let delivery = delivery?;
-        let live = index.session(delivery.session).and_then(|session| session.deliveries.get(&message));
-        if live.is_some_and(|live| live.place.lsn == lsn) {
-            pending.push(Pending {
-                message,
-                session: delivery.session,
-                qos: delivery.qos,
-                retain: delivery.retain,
-                subscription_ids: delivery.subscription_ids()?,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn join(
-    index: &LogIndex,
-    messages: &HashMap<MessageId, Arc<StoredMessage>>,
-    mut pending: Vec<Pending>,
-) -> Queues {
-    pending.sort_by_key(|delivery| delivery.message);
-    let mut queues = Queues::new();
-    for delivery in pending {
-        let live =
-            index.session(delivery.session).and_then(|session| session.deliveries.get(&delivery.message));
-        let Some(message) = messages.get(&delivery.message) else { continue };
-        queues.entry(delivery.session).or_default().push(RecoveredDelivery {
-            message: Arc::clone(message),
-            qos: delivery.qos,
-            retain: delivery.retain,
-            subscription_ids: delivery.subscription_ids,
-            packet_id: live.and_then(|live| live.packet_id),
-        });
-    }
-    queues
-}
-
-fn message(transaction: &ReadTransaction, id: MessageId, body: Body<'_>) -> Result<StoredMessage, LoadError> {
-    let missing = || LoadError::Corrupted(Corruption::MessageMissing { message: id.0 });
-    match body {
-        Body::Inline(bytes) => Ok(owned(&decode_body(id, bytes).map_err(|_| missing())?)),
-        Body::External { len, crc } => {
-            let bytes = payload(transaction, id)?;
-            if bytes.len() as u64 != len || crc32c::crc32c(&bytes) != crc {
-                return Err(missing());
+/// Takes in the rows of table `queues`; the mark, or none where there is none, or why they are of no use.
+fn take_rows(rows: &Rows, index: &mut LogIndex) -> Result<Result<Option<u64>, &'static str>, LoadError> {
+    let (mut mark, mut has_rows) = (None, false);
+    for row in rows.0.iter()? {
+        has_rows = true;
+        let (key, value) = row?;
+        let (key, value) = (key.value(), value.value());
+        let session = SessionId(key.0);
+        let taken = match key {
+            MARK_KEY => page::decode_mark(value).map(|found| {
+                mark = Some(found);
+                true
+            }),
+            (_, IDENTIFIERS) => {
+                Identifiers::decode(session, value).map(|found| index.found_identifiers(session, found))
             }
-            Ok(owned(&decode_body(id, &bytes).map_err(|_| missing())?))
+            (_, first) => {
+                page::decode(key, value).map(|found| index.found_page(session, MessageId(first), found))
+            }
+        };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => return Ok(Err("a row says what cannot be")),
+            Err(reason) => return Ok(Err(reason)),
         }
     }
+    Ok(match mark {
+        Some(mark) if mark > index.next_lsn => Err("the mark is beyond the log"),
+        None if has_rows => Err("there is no mark"),
+        mark => Ok(mark),
+    })
 }
 
-fn owned(message: &MessageRef<'_>) -> StoredMessage {
-    StoredMessage {
-        id: message.id,
-        tenant: message.tenant,
-        topic: message.topic.to_owned(),
-        properties: Bytes::copy_from_slice(message.properties),
-        payload: Bytes::copy_from_slice(message.payload),
-        qos: message.qos,
-        published_at_ms: message.published_at_ms,
-        expires_at_ms: message.expires_at_ms,
-    }
-}
-
-/// The parts of a large body, joined. Each is `version u8, bytes`; the record has the checksum of the whole.
-fn payload(transaction: &ReadTransaction, id: MessageId) -> Result<Vec<u8>, LoadError> {
-    let table = transaction.open_table(PAYLOADS).map_err(|error| LoadError::table("payloads", error))?;
-    let mut bytes = Vec::new();
-    for row in table.range((id.0, 0)..=(id.0, u64::MAX))? {
-        let (_, value) = row?;
-        bytes.extend_from_slice(value.value().get(1..).unwrap_or_default());
-    }
-    Ok(bytes)
-}
-
-/// Messages that have rows in table `payloads` and are not alive; a crash leaves none, a damaged file may.
-pub(crate) fn orphaned_payloads(
+/// Feeds the records from `mark` on to the index.
+fn replay(
     transaction: &ReadTransaction,
-    index: &LogIndex,
-) -> Result<Vec<MessageId>, LoadError> {
-    let table = transaction.open_table(PAYLOADS).map_err(|error| LoadError::table("payloads", error))?;
-    let mut orphans = BTreeMap::new();
-    for row in table.iter()? {
-        let (key, _) = row?;
-        let id = MessageId(key.value().0);
-        if index.message(id).is_none() {
-            orphans.insert(id, ());
+    index: &mut LogIndex,
+    mark: u64,
+    pages: &impl Pages,
+) -> Result<(), LoadError> {
+    let log = transaction.open_table(LOG).map_err(|error| LoadError::table("log", error))?;
+    let end = index.next_lsn;
+    let first = index.chunks.first_lsn(mark).unwrap_or(0);
+    for row in log.range(first..)? {
+        let (lsn, value) = row?;
+        let lsn = lsn.value();
+        let damaged = |reason| LoadError::Corrupted(Corruption::Chunk { lsn, reason });
+        let chunk = Chunk::decode(lsn, value.value()).map_err(damaged)?;
+        index.next_lsn = lsn;
+        for frame in chunk.frames() {
+            let frame = frame.map_err(|error| damaged(error.0))?;
+            if index.next_lsn < mark {
+                index.next_lsn += 1;
+                continue;
+            }
+            index.apply(frame, pages).map_err(|error| match error {
+                IndexError::Malformed(error) => damaged(error.0),
+                IndexError::Page(corruption) => corruption.into(),
+                IndexError::Storage(error) => from_redb(error),
+            })?;
+        }
+        if index.next_lsn != lsn.saturating_add(u64::from(chunk.count)) {
+            return Err(damaged("record count does not match"));
         }
     }
-    Ok(orphans.into_keys().collect())
+    index.next_lsn = end;
+    Ok(())
+}
+
+/// Table `queues` in a read transaction.
+pub(crate) struct Rows(redb::ReadOnlyTable<(u64, u64), &'static [u8]>);
+
+impl Rows {
+    pub(crate) fn open(transaction: &ReadTransaction) -> Result<Self, LoadError> {
+        let table = transaction.open_table(QUEUES).map_err(|error| LoadError::table("queues", error))?;
+        Ok(Self(table))
+    }
+}
+
+impl Pages for Rows {
+    fn page(&self, session: SessionId, first: MessageId) -> Result<Entries, IndexError> {
+        page_in(&self.0, session, first)
+    }
+}
+
+/// Where there is no page.
+pub(crate) struct NoPages;
+
+impl Pages for NoPages {
+    fn page(&self, session: SessionId, first: MessageId) -> Result<Entries, IndexError> {
+        Err(missing(session, first, "it is missing").into())
+    }
+}
+
+/// Reads a page that must be there.
+pub(crate) fn page_in(
+    table: &impl ReadableTable<(u64, u64), &'static [u8]>,
+    session: SessionId,
+    first: MessageId,
+) -> Result<Entries, IndexError> {
+    let key = (session.0, first.0);
+    let Some(value) = table.get(key)? else { return Err(missing(session, first, "it is missing").into()) };
+    match page::decode(key, value.value()) {
+        Ok((entries, _)) => Ok(entries),
+        Err(reason) => Err(missing(session, first, reason).into()),
+    }
+}
+
+fn missing(session: SessionId, first: MessageId, reason: &'static str) -> Corruption {
+    Corruption::Row { table: "queues", key: format!("{:016x}{:016x}", session.0, first.0), reason }
 }

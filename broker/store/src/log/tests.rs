@@ -80,7 +80,13 @@ impl Model {
 }
 
 fn limits() -> Limits {
-    Limits { log_slack_bytes: 8 * 1024, relocate_bytes_per_group: 64 * 1024, ..Limits::default() }
+    Limits {
+        log_slack_bytes: 8 * 1024,
+        relocate_bytes_per_group: 64 * 1024,
+        entries_in_memory_max: 12,
+        replay_bytes_max: 4 * 1024,
+        ..Limits::default()
+    }
 }
 
 fn options() -> StoreOptions {
@@ -206,11 +212,30 @@ fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
                 .queue
                 .insert(message.id.0, (message.payload.len(), delivery.packet_id.map(NonZeroU16::get)));
         }
+        let waiting = found.queue.iter().filter(|delivery| delivery.packet_id.is_none());
+        assert_eq!(found.waiting.messages as usize, waiting.count());
         model.pubrel = found.pubrel.iter().map(|(id, message)| (id.get(), message.0)).collect();
         model.received = found.qos2_received.iter().map(|id| (id.get(), ())).collect();
         (found.session.id, model)
     };
     recovered.sessions.iter().map(session).collect()
+}
+
+/// What waits can be read slice by slice.
+fn check_slices(store: &Store, model: &Model) {
+    for (session, expected) in &model.sessions {
+        let mut found = Vec::new();
+        let mut after = MessageId(0);
+        loop {
+            let slice = store.queue_slice(*session, after, 3).unwrap();
+            assert!(slice.deliveries.len() <= 3);
+            found.extend(slice.deliveries.iter().map(|it| (it.message.id.0, it.message.payload.len())));
+            let Some(last) = slice.last.filter(|_| !slice.is_last) else { break };
+            after = last;
+        }
+        let waiting = expected.queue.iter().filter(|(_, (_, packet_id))| packet_id.is_none());
+        assert_eq!(found, waiting.map(|(id, (payload, _))| (*id, *payload)).collect::<Vec<_>>());
+    }
 }
 
 fn run(steps: &[Step]) {
@@ -224,6 +249,9 @@ fn run(steps: &[Step]) {
         apply(&store, &mut model, &mut batch, step);
         if matches!(step, Step::Commit | Step::Reopen) {
             store.commit(std::mem::take(&mut batch)).unwrap();
+            let count = store.metrics().entries_in_memory;
+            assert!(count <= limits().entries_in_memory_max as u64, "{count} entries in memory");
+            check_slices(&store, &model);
         }
         if matches!(step, Step::Reopen) {
             let next = store.next_message_id();

@@ -18,6 +18,8 @@ pub(crate) const SCHEMA: &str = "store.schema";
 pub(crate) const NODE: &str = "store.node";
 /// Sessions numbered below this may exist, u64.
 pub(crate) const SESSIONS_RESERVED: &str = "store.sessions_reserved";
+/// Written to find out whether the disk takes it.
+pub(crate) const PROBE: &str = "store.probe";
 
 impl MetaRow {
     pub(crate) fn number(name: &str, value: u64) -> Self {

@@ -10,6 +10,7 @@ mod keep;
 mod key;
 pub(crate) mod meta;
 mod module;
+mod quarantine;
 pub(crate) mod retained;
 mod row;
 mod secret;
@@ -21,12 +22,15 @@ mod user;
 
 use redb::TableDefinition;
 
+use crate::error::Corruption;
+
 pub use definition::DefinitionRow;
 pub use environment::EnvironmentRow;
 pub use keep::KeepRow;
 pub(crate) use key::{definition_key, named_key, session_key, subscription_key};
 pub use meta::MetaRow;
 pub use module::ModuleRow;
+pub use quarantine::QuarantineRow;
 pub use retained::RetainedRow;
 pub(crate) use row::{Row, read, seal, unseal};
 pub(crate) use secret::SecretRow;
@@ -37,7 +41,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 1;
+pub const SCHEMA_VERSION: u64 = 2;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
@@ -48,6 +52,12 @@ pub(crate) const LOG_NAME: &str = "log";
 pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(PAYLOADS_NAME);
 
 pub(crate) const PAYLOADS_NAME: &str = "payloads";
+
+/// What is alive in the log, by session, so that it need not be read for that: (session, message id) -> page. See
+/// `log::page`.
+pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(QUEUES_NAME);
+
+pub(crate) const QUEUES_NAME: &str = "queues";
 
 macro_rules! tables {
     (rows { $($table:ident $name:literal $backup:ident,)* } others { $($other:literal $other_backup:ident,)* }) => {
@@ -91,10 +101,12 @@ tables! {
         Settings "settings" Configuration,
         Environment "environment" Configuration,
         Secrets "secrets" Secret,
+        Quarantine "quarantine" Quarantine,
     }
     others {
         "log" Sessions,
         "payloads" Sessions,
+        "queues" Sessions,
     }
 }
 
@@ -120,11 +132,32 @@ pub enum BackupClass {
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
+    /// What was damaged and is kept to be looked at.
+    Quarantine,
 }
 
 impl Table {
     pub(crate) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(self.name())
+    }
+}
+
+/// Whether a row of a table can be read.
+pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corruption> {
+    match table {
+        Table::Meta => read::<MetaRow>(key, value).map(drop),
+        Table::Tenants => read::<TenantRow>(key, value).map(drop),
+        Table::Sessions => read::<SessionRow>(key, value).map(drop),
+        Table::Subscriptions => read::<SubscriptionRow>(key, value).map(drop),
+        Table::Retained => read::<RetainedRow>(key, value).map(drop),
+        Table::Keeps => read::<KeepRow>(key, value).map(drop),
+        Table::Definitions => read::<DefinitionRow>(key, value).map(drop),
+        Table::Modules => read::<ModuleRow>(key, value).map(drop),
+        Table::Users => read::<UserRow>(key, value).map(drop),
+        Table::Settings => read::<SettingRow>(key, value).map(drop),
+        Table::Environment => read::<EnvironmentRow>(key, value).map(drop),
+        Table::Secrets => read::<SecretRow>(key, value).map(drop),
+        Table::Quarantine => read::<QuarantineRow>(key, value).map(drop),
     }
 }
 

@@ -59,11 +59,20 @@ pub(crate) fn read<R: Row>(key: &[u8], value: &[u8]) -> Result<R, Corruption> {
     Ok(row)
 }
 
+/// Characters of a name that errors show.
+const NAME_CHARS_MAX: usize = 80;
+
 impl Table {
     /// The error for a bad row of this table.
     pub(crate) fn corruption(self, key: &[u8], reason: &'static str) -> Corruption {
-        let key = key.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
-        Corruption::Row { table: self.name(), key, reason }
+        let mut text: String = key.iter().take(64).map(|byte| format!("{byte:02x}")).collect();
+        // Most keys end with a name behind numbers.
+        let name =
+            key.iter().rev().take_while(|byte| (b' '..=b'~').contains(byte)).count().min(NAME_CHARS_MAX);
+        if name > 0 {
+            text.push_str(&format!(" ({})", String::from_utf8_lossy(&key[key.len() - name..])));
+        }
+        Corruption::Row { table: self.name(), key: text, reason }
     }
 }
 

@@ -1,64 +1,135 @@
 //! Files that were cut, flipped or never ours: an error or the right contents, never a panic, never wrong contents.
 
+use std::collections::BTreeSet;
+
 use lotmq_store::*;
 use redb::{ReadableTable, TableDefinition};
 
 use crate::fixture::{describe, fill};
 use crate::support::*;
 
-/// Opens a directory of its own whose database is `bytes`.
-fn open_bytes(bytes: &[u8]) -> Result<String, OpenError> {
+/// What became of a damaged file.
+enum Outcome {
+    /// Refused; the file is as it was.
+    Refused(OpenError),
+    /// Opened with everything.
+    Whole(String),
+    /// Opened without what was put aside: what is there, piece by piece.
+    Rescued(BTreeSet<String>),
+}
+
+/// Opens a directory of its own whose database is `bytes`, twice if something was put aside.
+fn open_bytes(bytes: &[u8]) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lotmq.redb");
     std::fs::write(&path, bytes).unwrap();
+    let checked = Store::check(directory.path());
+    let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
+    if checked.as_ref().map_or(true, |damaged| !damaged.is_empty()) {
+        assert!(std::fs::read(&path).unwrap() == bytes, "looking at a damaged file changes nothing");
+    }
     match Store::open(options(directory.path()), Box::new(|_| {})) {
-        Ok((_store, recovered)) => Ok(describe(&recovered)),
+        Ok((_store, recovered)) if recovered.quarantined.is_empty() => Outcome::Whole(describe(&recovered)),
+        Ok((store, recovered)) => {
+            assert!(!checked.unwrap().is_empty(), "the check finds what a start puts aside");
+            let kept = std::fs::read(directory.path().join("lotmq.redb.damaged")).unwrap();
+            assert!(kept == bytes, "the damaged file stays as it was");
+            drop(store);
+            assert!(Store::check(directory.path()).unwrap().is_empty(), "what is left is whole");
+            let (_store, again) = open(directory.path());
+            assert_eq!(describe(&again), describe(&recovered));
+            Outcome::Rescued(pieces(&recovered))
+        }
         Err(error) => {
-            assert!(std::fs::read(&path).unwrap().len() >= bytes.len(), "{error}: the file was cut");
-            Err(error)
+            assert!(
+                checked.map_or(true, |damaged| !damaged.is_empty()),
+                "the check finds what is refused: {error}"
+            );
+            assert!(std::fs::read(&path).unwrap() == bytes, "{error}: the file was changed");
+            Outcome::Refused(error)
         }
     }
 }
 
-fn sample() -> (Vec<u8>, String) {
+/// Every row and every message by itself.
+fn pieces(recovered: &Recovered) -> BTreeSet<String> {
+    fn all<T: std::fmt::Debug>(rows: &[T]) -> impl Iterator<Item = String> {
+        rows.iter().map(|row| format!("{row:?}"))
+    }
+    let of_sessions = recovered.sessions.iter().flat_map(|session| {
+        let queue = session.queue.iter().map(|delivery| format!("{:?}", delivery.message));
+        queue.chain(all(&session.subscriptions)).chain([format!("{:?}", session.session)]).collect::<Vec<_>>()
+    });
+    of_sessions
+        .chain(all(&recovered.tenants))
+        .chain(all(&recovered.retained))
+        .chain(all(&recovered.keeps))
+        .chain(all(&recovered.definitions))
+        .chain(all(&recovered.modules))
+        .chain(all(&recovered.settings))
+        .chain(all(&recovered.environment))
+        .chain(all(&recovered.secrets))
+        .chain(recovered.users.iter().map(|user| format!("{user:?} {} {:?}", user.credential, user.settings)))
+        .collect()
+}
+
+/// Random flips and cuts; more with `LOTMQ_FLIPS`.
+fn flips() -> usize {
+    std::env::var("LOTMQ_FLIPS").ok().map_or(150, |text| text.parse().unwrap())
+}
+
+fn sample() -> (Vec<u8>, BTreeSet<String>, String) {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     fill(&store);
     drop(store);
     Store::compact(directory.path()).unwrap();
     let bytes = std::fs::read(directory.path().join("lotmq.redb")).unwrap();
-    let description = open_bytes(&bytes).unwrap();
-    (bytes, description)
+    let (_store, recovered) = open(directory.path());
+    (bytes, pieces(&recovered), describe(&recovered))
 }
 
 #[test]
 fn a_flipped_bit_is_an_error_or_harmless() {
-    let (bytes, expected) = sample();
+    let (bytes, expected, description) = sample();
     let used: Vec<_> = (0..bytes.len()).filter(|place| bytes[*place] != 0).collect();
     let mut seed = 0x5eed_1234_5678_9abc;
-    let mut errors = 0;
-    for case in 0..200 {
+    let (mut refused, mut rescued) = (0, 0);
+    for case in 0..flips() {
         let number = random(&mut seed) as usize;
-        // Most bytes of a small file are unused: every other case aims at one that is not.
-        let place = if case % 2 == 0 { used[number % used.len()] } else { number % bytes.len() };
+        // Most bytes of a small file are unused: three of four aim at one that is not.
+        let place = if case % 4 == 0 { number % bytes.len() } else { used[number % used.len()] };
         let mut damaged = bytes.clone();
-        damaged[place] ^= 1 << (case % 8);
+        damaged[place] ^= 1 << (random(&mut seed) % 8);
         match open_bytes(&damaged) {
-            Ok(found) => assert_eq!(found, expected, "byte {place}"),
-            Err(OpenError::Corrupted { .. } | OpenError::SchemaTooNew { .. }) => errors += 1,
-            Err(other) => panic!("byte {place}: {other}"),
+            Outcome::Whole(found) => assert_eq!(found, description, "byte {place}"),
+            Outcome::Rescued(found) => {
+                rescued += 1;
+                let wrong: Vec<_> = found.difference(&expected).collect();
+                assert!(wrong.is_empty(), "byte {place}: {wrong:?}");
+            }
+            Outcome::Refused(
+                OpenError::Corrupted { .. }
+                | OpenError::SchemaTooNew { .. }
+                | OpenError::ProtectionDamaged { .. },
+            ) => refused += 1,
+            Outcome::Refused(other) => panic!("byte {place}: {other}"),
         }
     }
-    assert!(errors > 20, "{errors} errors");
+    assert!(refused > flips() / 100, "{refused} refused");
+    assert!(rescued > flips() / 20, "{rescued} rescued");
 }
 
 #[test]
 fn a_truncated_file_is_an_error_or_an_empty_start() {
-    let (bytes, _) = sample();
+    let (bytes, ..) = sample();
     for part in 1..40 {
         let len = bytes.len() * part / 40;
-        let error = open_bytes(&bytes[..len]).unwrap_err();
-        assert!(matches!(error, OpenError::Corrupted { .. }), "{len}: {error}");
+        match open_bytes(&bytes[..len]) {
+            Outcome::Refused(OpenError::Corrupted { .. }) => {}
+            Outcome::Refused(other) => panic!("{len}: {other}"),
+            Outcome::Whole(_) | Outcome::Rescued(_) => panic!("{len} bytes opened"),
+        }
     }
 }
 
@@ -78,20 +149,19 @@ fn a_file_that_is_none_of_ours_is_an_error_and_left_alone() {
 
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const PAYLOADS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("payloads");
-const USERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("users");
 
-/// Changes a table behind the store's back, with correct page checksums, and says how the store takes it.
-fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Corruption {
+/// Changes a table behind the store's back, with correct page checksums, and opens it.
+fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Result<Recovered, OpenError> {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     fill(&store);
-    // Two more groups, so that the log has a middle.
-    put_session(&store, 0, "x");
-    let session = put_session(&store, 0, "y");
-    for _ in 0..2 {
+    // More groups, so that the log has a middle.
+    let sessions = [put_session(&store, 0, "x"), put_session(&store, 0, "y")];
+    for _ in 0..4 {
         let id = store.next_message_id();
+        let deliveries = sessions.map(delivery);
         commit_with(&store, |batch| {
-            batch.push(Op::Enqueue { message: message(id, "t", b"p"), deliveries: &[delivery(session)] });
+            batch.push(Op::Enqueue { message: message(id, "t", b"p"), deliveries: &deliveries });
         });
     }
     drop(store);
@@ -100,38 +170,82 @@ fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Corruption {
     change(&transaction);
     transaction.commit().unwrap();
     drop(database);
-    match Store::open(options(directory.path()), Box::new(|_| {})) {
-        Err(OpenError::Corrupted { detail, .. }) => detail,
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("opened"),
+    let before = std::fs::read(directory.path().join("lotmq.redb")).unwrap();
+    let opened = Store::open(options(directory.path()), Box::new(|_| {}));
+    if opened.is_err() {
+        assert!(std::fs::read(directory.path().join("lotmq.redb")).unwrap() == before);
     }
+    opened.map(|(store, recovered)| {
+        // It is used as any other.
+        put_session(&store, 0, "new");
+        recovered
+    })
+}
+
+/// Flips a bit of a row's value.
+fn flip(table: &str, key: &[u8]) -> Result<Recovered, OpenError> {
+    tamper(|transaction| {
+        let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
+        let mut rows = transaction.open_table(definition).unwrap();
+        let mut value = rows.get(key).unwrap().expect("the row is there").value().to_vec();
+        *value.last_mut().unwrap() ^= 1;
+        rows.insert(key, value.as_slice()).unwrap();
+    })
+}
+
+fn queued(recovered: &Recovered, client_id: &str) -> Vec<u64> {
+    let session = recovered.sessions.iter().find(|found| found.session.client_id == client_id);
+    let session = session.unwrap_or_else(|| panic!("the session of {client_id}"));
+    session.queue.iter().map(|delivery| delivery.message.id.0).collect()
+}
+
+fn reasons(recovered: &Recovered) -> Vec<String> {
+    recovered.quarantined.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_changed_chunk_is_found_by_its_own_checksum() {
-    let detail = tamper(|transaction| {
-        let mut log = transaction.open_table(LOG).unwrap();
-        let mut value = log.get(1).unwrap().unwrap().value().to_vec();
-        value[40] ^= 1;
-        log.insert(1, value.as_slice()).unwrap();
-    });
-    assert_eq!(detail, Corruption::Chunk { lsn: 1, reason: "checksum does not match" });
+    for place in [0, 1, 2, 4] {
+        let mut lsn = 0;
+        let recovered = tamper(|transaction| {
+            let mut log = transaction.open_table(LOG).unwrap();
+            let (key, mut value) = {
+                let (key, value) = log.iter().unwrap().nth(place).unwrap().unwrap();
+                (key.value(), value.value().to_vec())
+            };
+            lsn = key;
+            *value.last_mut().unwrap() ^= 1;
+            log.insert(key, value.as_slice()).unwrap();
+        });
+        let recovered = recovered.unwrap();
+        let expected = Corruption::Chunk { lsn, reason: "checksum does not match" };
+        assert_eq!(reasons(&recovered), [expected.to_string()]);
+        // What is in the other chunks is there, in order.
+        let all = [4, 5, 6, 7];
+        let left: Vec<u64> =
+            all.into_iter().enumerate().filter(|(at, _)| at + 1 != place).map(|(_, id)| id).collect();
+        for client_id in ["x", "y"] {
+            assert_eq!(queued(&recovered, client_id), left, "chunk {place}");
+        }
+    }
 }
 
 #[test]
 fn a_missing_chunk_is_found_by_the_record_numbers() {
-    let detail = tamper(|transaction| {
+    let recovered = tamper(|transaction| {
         let mut log = transaction.open_table(LOG).unwrap();
-        let middle = log.iter().unwrap().nth(1).unwrap().unwrap().0.value();
+        let middle = log.iter().unwrap().nth(2).unwrap().unwrap().0.value();
         log.remove(middle).unwrap();
     });
-    assert!(matches!(detail, Corruption::LogGap { .. }), "{detail}");
+    let recovered = recovered.unwrap();
+    assert!(reasons(&recovered)[0].starts_with("log continues at record"), "{:?}", reasons(&recovered));
+    assert_eq!(queued(&recovered, "x"), [4, 6, 7]);
 }
 
 #[test]
 fn a_missing_or_changed_payload_is_found_by_its_message() {
     for change in [true, false] {
-        let detail = tamper(|transaction| {
+        let recovered = tamper(|transaction| {
             let mut payloads = transaction.open_table(PAYLOADS).unwrap();
             let (key, mut value) = {
                 let (key, value) = payloads.first().unwrap().unwrap();
@@ -143,18 +257,89 @@ fn a_missing_or_changed_payload_is_found_by_its_message() {
                 payloads.insert(key, value.as_slice()).unwrap();
             }
         });
-        assert!(matches!(detail, Corruption::MessageMissing { .. }), "{detail}");
+        let recovered = recovered.unwrap();
+        assert_eq!(reasons(&recovered), ["message 2 is queued but its content is missing"]);
+        assert_eq!(queued(&recovered, "sensor"), [1], "the others are there");
+        assert_eq!(queued(&recovered, "x"), [4, 5, 6, 7]);
     }
 }
 
 #[test]
 fn a_changed_row_is_found_and_named() {
-    let detail = tamper(|transaction| {
-        let mut users = transaction.open_table(USERS).unwrap();
-        let key = b"\0\0\0\0root";
-        let mut value = users.get(&key[..]).unwrap().unwrap().value().to_vec();
-        *value.last_mut().unwrap() ^= 1;
-        users.insert(&key[..], value.as_slice()).unwrap();
-    });
-    assert_eq!(detail.to_string(), "row of table 'users' with key 00000000726f6f74: checksum does not match");
+    for (table, key, name) in [
+        ("users", &b"\0\0\0\0root"[..], "(root)"),
+        ("retained", b"\0\0\0\0site/temperature", "(site/temperature)"),
+        ("keeps", b"\0\0\0\0counter", "(counter)"),
+        ("definitions", b"\0\0\0\0\x06actionHeater", "(actionHeater)"),
+        ("modules", b"\0\0\0\0Filter", "(Filter)"),
+        ("environment", b"\0\0\0\0SITE", "(SITE)"),
+        ("secrets", b"\0\0\0\0TOKEN", "(TOKEN)"),
+    ] {
+        let recovered = flip(table, key).unwrap();
+        let [found] = &reasons(&recovered)[..] else { panic!("{table}: {:?}", reasons(&recovered)) };
+        assert!(found.starts_with(&format!("row of table '{table}' with key ")), "{found}");
+        assert!(found.contains(name) && found.ends_with("checksum does not match"), "{found}");
+        let row = &recovered.quarantined[0];
+        assert_eq!((&*row.table, &*row.key), (table, key), "kept as it was");
+        // That of the other tenant is there.
+        assert!(!pieces(&recovered).is_empty());
+        assert_eq!(recovered.users.len(), if table == "users" { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_damaged_session_is_put_aside_with_its_subscriptions() {
+    let first = 1_u64.to_be_bytes();
+    let recovered = flip("sessions", &[&[0; 4], &first[..]].concat()).unwrap();
+    let reasons = reasons(&recovered);
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.ends_with("its session is damaged")), "{reasons:?}");
+    assert_eq!(queued(&recovered, "x"), [4, 5, 6, 7], "other sessions have what they had");
+}
+
+#[test]
+fn what_protects_is_not_put_aside_without_being_told_to() {
+    // A rule, and a thing whose kind cannot be told.
+    for kind in ["rule", "rulf"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = open(directory.path());
+        let definition = DefinitionRow {
+            tenant: TenantId::DEFAULT,
+            kind: kind.into(),
+            name: "Readers".into(),
+            source: "DEFINE RULE".into(),
+            owner: String::new(),
+            origin: String::new(),
+            order: 1,
+            changed_at_ms: 1,
+            state: vec![],
+        };
+        commit_with(&store, |batch| batch.push(Op::PutDefinition(&definition)));
+        drop(store);
+        let path = directory.path().join("lotmq.redb");
+        let mut bytes = std::fs::read(&path).unwrap();
+        for at in
+            (0..bytes.len() - 11).filter(|at| bytes[*at..].starts_with(b"DEFINE RULE")).collect::<Vec<_>>()
+        {
+            bytes[at] ^= 1;
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let error = Store::open(options(directory.path()), Box::new(|_| {})).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, OpenError::ProtectionDamaged { .. }), "{text}");
+        assert!(text.contains("Readers") && text.contains("lotmq store quarantine --data"), "{text}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "nothing was changed");
+
+        let aside = Store::quarantine(directory.path()).unwrap();
+        assert_eq!(aside.len(), 1);
+        let (store, recovered) = open(directory.path());
+        assert_eq!((recovered.definitions.len(), recovered.quarantined), (0, aside));
+        drop(store);
+        assert_eq!(Store::forget_quarantined(directory.path()).unwrap(), 1);
+        assert!(open(directory.path()).1.quarantined.is_empty());
+    }
+    for key in [&b"store.sessions_reserved"[..], b"store.schema"] {
+        let error = flip("meta", key).unwrap_err();
+        assert!(matches!(error, OpenError::ProtectionDamaged { may_be_put_aside: false, .. }), "{error}");
+    }
 }

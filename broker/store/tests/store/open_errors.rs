@@ -174,7 +174,7 @@ fn a_disk_that_fills_up_fails_commits_and_recovers_when_there_is_space() {
         result.inspect(|()| stored.push(id.0))
     };
     let filler = disk.0.path().join("filler");
-    std::fs::write(&filler, vec![1; 20 * 1024 * 1024]).unwrap();
+    std::fs::write(&filler, vec![1; 26 * 1024 * 1024]).unwrap();
     let error = loop {
         if let Err(error) = enqueue(&mut stored) {
             break error;

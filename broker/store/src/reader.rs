@@ -1,0 +1,110 @@
+//! Reading what waits in the queues of sessions, a slice at a time, beside the writer.
+//!
+//! The writer thread knows where messages are and gives a read transaction; the thread here reads them in it, so that neither a commit nor a
+//! shard waits for the disk.
+//!
+//! Invariant: nothing is handed on that was read after the file was closed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::mpsc::Receiver;
+
+use redb::ReadTransaction;
+
+use crate::error::{CommitError, CommitErrorKind, StoreError};
+use crate::load::{self, LoadError};
+use crate::log::contents::{Reader, Wanted};
+use crate::log::index::Slice;
+use crate::metrics;
+use crate::recovered::RecoveredDelivery;
+use crate::writer::Shared;
+use crate::{MessageId, SessionId};
+
+/// Messages of a session's queue, in order.
+#[derive(Debug, Default)]
+pub struct QueueSlice {
+    /// Those that could be read.
+    pub deliveries: Vec<RecoveredDelivery>,
+    /// The last one, readable or not: the next slice begins behind it. `None` when there was none.
+    pub last: Option<MessageId>,
+    /// Nothing waits behind them.
+    pub is_last: bool,
+    /// Messages that are damaged on the disk: they are left out and stay there.
+    pub damaged: u32,
+}
+
+/// What becomes of a request: called on the reader's thread, or on that of the writer when it fails. It must not block.
+pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
+
+/// Which messages are wanted.
+pub(crate) struct Request {
+    pub(crate) session: SessionId,
+    pub(crate) after: MessageId,
+    pub(crate) messages_max: usize,
+    pub(crate) bytes_max: u64,
+    pub(crate) reply: OnSlice,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("session", &self.session)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request, and where its messages are.
+pub(crate) struct Work {
+    pub(crate) transaction: Arc<ReadTransaction>,
+    /// [`Shared::closings`] when the transaction began.
+    pub(crate) closings: u64,
+    pub(crate) slice: Slice,
+    pub(crate) request: Request,
+}
+
+/// Works until nobody can ask any more.
+pub(crate) fn run(work: &Receiver<Work>, shared: &Shared) {
+    for Work { transaction, closings, slice, request } in work {
+        let read = load::contained(|| read(&transaction, &slice, request.session));
+        drop(transaction);
+        let lost =
+            || CommitError { kind: CommitErrorKind::Unavailable, detail: "the store was closed".into() };
+        let result = match read {
+            _ if shared.closings.load(SeqCst) != closings => Err(StoreError::CommitFailed(lost())),
+            Ok(slice) => {
+                metrics::add(&shared.counters.damaged_deliveries, slice.damaged.into());
+                metrics::add(&shared.counters.slices, 1);
+                Ok(slice)
+            }
+            Err(error) => Err(StoreError::CommitFailed(CommitError {
+                kind: CommitErrorKind::Io,
+                detail: error.to_string().into(),
+            })),
+        };
+        (request.reply)(result);
+    }
+}
+
+fn read(transaction: &ReadTransaction, slice: &Slice, session: SessionId) -> Result<QueueSlice, LoadError> {
+    let wanted: Vec<Wanted> = slice
+        .entries
+        .iter()
+        .map(|(message, entry)| Wanted { session, message: *message, entry: *entry })
+        .collect();
+    let mut found: Vec<Option<RecoveredDelivery>> = vec![None; wanted.len()];
+    let mut damaged = 0;
+    let keep = |place: usize, delivery| found[place] = Some(delivery);
+    Reader::new(transaction)?.read(&wanted, keep, |places, corruption| {
+        tracing::error!(session = session.0, %corruption, count = places.len(), "queued messages cannot be read");
+        damaged += u32::try_from(places.len()).unwrap_or(u32::MAX);
+        Ok(())
+    })?;
+    Ok(QueueSlice {
+        deliveries: found.into_iter().flatten().collect(),
+        last: slice.entries.last().map(|(message, _)| *message),
+        is_last: slice.is_last,
+        damaged,
+    })
+}

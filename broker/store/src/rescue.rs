@@ -1,0 +1,143 @@
+//! A damaged store made whole again: what can be read goes into a new file, what cannot is put aside in it, row by row.
+//!
+//! ```text
+//! look      the damaged file is read through an overlay that never writes: every row, every chunk of the log, large messages
+//! decide    what protects is not put aside without being told to; damage that no row explains is not guessed at
+//! copy      lotmq.redb.rescue gets everything that is whole, and table `quarantine` the rest
+//! replace   lotmq.redb.damaged becomes a second name of lotmq.redb, then lotmq.redb.rescue is renamed to lotmq.redb
+//! ```
+//!
+//! Invariants: the damaged file is never written; whenever the process ends, `lotmq.redb` is the old file or the new one, each whole. Not here: who
+//! is told (`server`).
+
+mod inspect;
+mod rebuild;
+
+use std::path::Path;
+
+use redb::{Builder, Database, ReadableDatabase as _};
+
+use crate::backend::{self, AnyBackend, Durability};
+use crate::directory;
+use crate::error::{Corruption, OpenError};
+use crate::load::{self, LoadError};
+use crate::offline::CACHE_BYTES;
+use crate::overlay::Overlay;
+use crate::store::DATABASE_FILE;
+
+pub(crate) use inspect::{Damage, Findings, inspect};
+
+/// Name of the file that is made of what can be read.
+const RESCUE_FILE: &str = "lotmq.redb.rescue";
+
+/// Second name of the damaged file, kept until the next one is damaged.
+const DAMAGED_FILE: &str = "lotmq.redb.damaged";
+
+/// What may be put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// What is missed when it is not there.
+    Ordinary,
+    /// Also what denies something: without it that is allowed.
+    Protecting,
+}
+
+/// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing when nothing was damaged.
+///
+/// # Errors
+/// See [`OpenError`]; nothing has changed then.
+pub(crate) fn rescue(directory: &Path, consent: Consent) -> Result<Vec<Damage>, OpenError> {
+    let path = directory.join(DATABASE_FILE);
+    let tree = check_tree(&path);
+    if tree.is_ok() && load::contained(|| load::load_contents(&open_untouched(&path)?)).is_ok() {
+        return Ok(Vec::new());
+    }
+    let found = load::contained(|| {
+        let database = open_untouched(&path)?;
+        inspect(&database.begin_read().map_err(load::from_redb)?)
+    });
+    let found = found.map_err(|error| error.at(&path))?;
+    if found.damage.is_empty() {
+        // Damage that no row explains: nobody can tell what is missing.
+        tree.map_err(|error| error.at(&path))?;
+    }
+    let protecting: Vec<&Damage> = found.damage.iter().filter(|damage| damage.protects).collect();
+    if let Some(first) = protecting.first()
+        && (consent == Consent::Ordinary || first.is_irreplaceable())
+    {
+        let rows = protecting.iter().map(|damage| damage.to_string()).collect::<Vec<_>>().join("; ");
+        return Err(OpenError::ProtectionDamaged {
+            directory: directory.to_owned(),
+            rows,
+            may_be_put_aside: !protecting.iter().any(|damage| damage.is_irreplaceable()),
+        });
+    }
+    rebuild::replace(directory, &path, found)
+}
+
+/// Everything that is damaged in a closed store, its tree included. The file is only read.
+pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
+    let mut found = Vec::new();
+    match check_tree(path) {
+        Err(LoadError::Corrupted(corruption)) => found.push(corruption),
+        other => other?,
+    }
+    let rows = load::contained(|| {
+        let database = open_untouched(path)?;
+        load::check_schema(&database)?;
+        inspect(&database.begin_read().map_err(load::from_redb)?)
+    });
+    match rows {
+        Ok(findings) => found.extend(findings.damage.into_iter().map(|damage| damage.corruption)),
+        // Said already, in the same words.
+        Err(LoadError::Corrupted(corruption)) if found.contains(&corruption) => {}
+        Err(LoadError::Corrupted(corruption)) => found.push(corruption),
+        Err(other) => return Err(other),
+    }
+    Ok(found)
+}
+
+/// Opens a file of which nothing is changed, and nothing is checked.
+pub(crate) fn open_untouched(path: &Path) -> Result<Database, LoadError> {
+    // Opening would make one that is not there.
+    std::fs::metadata(path).map_err(LoadError::Io)?;
+    let factory = backend::factory(Durability::Fsync, path.to_owned());
+    let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    Ok(Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(overlay)?)
+}
+
+/// Verifies all checksums of redb's own.
+fn check_tree(path: &Path) -> Result<(), LoadError> {
+    load::contained(|| {
+        let mut database = open_untouched(path)?;
+        database.check_integrity()?;
+        Ok(())
+    })
+}
+
+/// Removes what a rescue has left that was cut off.
+pub(crate) fn forget(directory: &Path) {
+    // Usually there is nothing.
+    let _ = std::fs::remove_file(directory.join(RESCUE_FILE));
+}
+
+/// Removes the file that was damaged.
+pub(crate) fn forget_damaged(directory: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(directory.join(DAMAGED_FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the new file in the place of the damaged one, which keeps a second name.
+fn install(directory: &Path) -> std::io::Result<()> {
+    let (current, damaged) = (directory.join(DATABASE_FILE), directory.join(DAMAGED_FILE));
+    forget_damaged(directory)?;
+    if std::fs::hard_link(&current, &damaged).is_err() {
+        // Not every file system has second names.
+        std::fs::copy(&current, &damaged)?;
+    }
+    directory::sync(directory)?;
+    std::fs::rename(directory.join(RESCUE_FILE), &current)?;
+    directory::sync(directory)
+}

@@ -1,0 +1,174 @@
+//! What the writer thread knows of a disk that is full or failing: why, when to try again, and what was refused meanwhile.
+//!
+//! A batch whose group fails is refused to those who wait for it, and yet what it says has happened in memory: a session has ended, a message was
+//! delivered. So it is kept and committed in front of what comes after the recovery; the file follows the memory.
+//!
+//! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Not here: opening and committing (`writer`).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crate::batch::Batch;
+use crate::directory;
+use crate::error::{CommitError, CommitErrorKind};
+use crate::limits::FREE_BYTES_AT_START_MIN;
+use crate::metrics::{self, Counters};
+
+/// An attempt that took long, because all of a large file is read, is followed by a pause of so many times that.
+const PAUSE_PER_ATTEMPT: u32 = 4;
+
+/// Least pause between two log lines about batches that are not stored.
+const TELL_PAUSE: Duration = Duration::from_secs(10);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    failure: Option<Failure>,
+    /// What was refused, group by group.
+    kept: Vec<Arc<Vec<Batch>>>,
+    kept_bytes: usize,
+    /// When it was last said that something is not stored, and how many batches that was not said of.
+    told_at: Option<Instant>,
+    untold: usize,
+    /// Least pause between two attempts; zero for none at all.
+    pause: Duration,
+    /// Most bytes that are kept.
+    bytes_max: usize,
+    /// Where space must be free; `None` when that cannot be known.
+    directory: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    /// The first failure, or a later one that says more.
+    error: CommitError,
+    next_attempt: Instant,
+}
+
+impl Trouble {
+    pub(crate) fn new(pause: Duration, bytes_max: usize, directory: Option<PathBuf>) -> Self {
+        let (kept, kept_bytes, untold) = (Vec::new(), 0, 0);
+        Self { failure: None, kept, kept_bytes, told_at: None, untold, pause, bytes_max, directory }
+    }
+
+    /// Why nothing is stored at the moment.
+    pub(crate) fn failure(&self) -> Option<&CommitError> {
+        self.failure.as_ref().map(|failure| &failure.error)
+    }
+
+    /// When to try again, if nobody does before.
+    pub(crate) fn next_attempt(&self) -> Option<Instant> {
+        self.failure.as_ref().map(|failure| failure.next_attempt)
+    }
+
+    /// Whether the disk may be asked now. When it was full it is not asked before as much is free as a start needs: otherwise every small batch
+    /// that finds a hole in the file would look like the end of the trouble.
+    ///
+    /// # Errors
+    /// Why not: the failure.
+    pub(crate) fn may_try(&mut self) -> Result<(), CommitError> {
+        let Some(failure) = &mut self.failure else { return Ok(()) };
+        let now = Instant::now();
+        if now < failure.next_attempt {
+            return Err(failure.error.clone());
+        }
+        let is_full = failure.error.kind == CommitErrorKind::NoSpace;
+        let free = self.directory.as_deref().filter(|_| is_full).and_then(directory::free_bytes);
+        if free.is_some_and(|free| free < FREE_BYTES_AT_START_MIN) {
+            failure.next_attempt = now + self.pause;
+            return Err(failure.error.clone());
+        }
+        Ok(())
+    }
+
+    /// The next attempt may come at once.
+    pub(crate) fn hurry(&mut self) {
+        if let Some(failure) = &mut self.failure {
+            failure.next_attempt = Instant::now();
+        }
+    }
+
+    /// An attempt has failed and took so long. After the first failure the next attempt may come at once.
+    pub(crate) fn begins(&mut self, error: &CommitError, took: Duration) {
+        let is_first = self.failure.is_none();
+        let has_none = is_first || self.pause.is_zero();
+        let pause = if has_none { Duration::ZERO } else { self.pause.max(took * PAUSE_PER_ATTEMPT) };
+        let next_attempt = Instant::now() + pause;
+        let says_more = error.kind != CommitErrorKind::Unavailable;
+        match &mut self.failure {
+            Some(failure) => {
+                failure.next_attempt = next_attempt;
+                if says_more {
+                    failure.error = error.clone();
+                }
+            }
+            none => *none = Some(Failure { error: error.clone(), next_attempt }),
+        }
+    }
+
+    /// Says that batches were not stored: at once, then now and then.
+    pub(crate) fn tell(&mut self, error: &CommitError, batches: usize) {
+        self.untold += batches;
+        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_PAUSE) {
+            tracing::error!(%error, batches = self.untold, "batches not stored");
+            self.untold = 0;
+            self.told_at = Some(Instant::now());
+        }
+    }
+
+    /// What is kept, oldest first.
+    pub(crate) fn kept(&self) -> Vec<Arc<Vec<Batch>>> {
+        self.kept.clone()
+    }
+
+    pub(crate) fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Keeps the batches of a group that was refused, while there is room.
+    pub(crate) fn keep(&mut self, batches: Vec<Batch>, counters: &Counters) {
+        let bytes: usize = batches.iter().map(Batch::bytes).sum();
+        if self.kept_bytes.saturating_add(bytes) > self.bytes_max {
+            if counters.batches_lost.load(Relaxed) == 0 {
+                tracing::error!(
+                    bytes = self.kept_bytes,
+                    "no room to keep what is refused; see lotmq_store_batches_lost_total"
+                );
+            }
+            metrics::add(&counters.batches_lost, batches.len() as u64);
+            return;
+        }
+        self.kept_bytes += bytes;
+        self.kept.push(Arc::new(batches));
+    }
+
+    /// Throws away what is kept: without it the store works, or the broker stops.
+    pub(crate) fn give_up(&mut self, counters: &Counters) {
+        if !self.has_kept() {
+            return;
+        }
+        let batches: usize = self.kept.iter().map(|batches| batches.len()).sum();
+        tracing::error!(batches, "refused batches cannot be stored and are given up");
+        metrics::add(&counters.batches_lost, batches as u64);
+        self.forget();
+    }
+
+    /// Everything was stored.
+    pub(crate) fn is_over(&mut self, counters: &Counters) {
+        if self.failure.take().is_none() {
+            return;
+        }
+        let batches: usize = self.kept.iter().map(|batches| batches.len()).sum();
+        self.told_at = None;
+        metrics::add(&counters.recoveries, 1);
+        tracing::warn!(batches, "store works again; what was refused meanwhile is stored with it");
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.kept = Vec::new();
+        self.kept_bytes = 0;
+    }
+}
