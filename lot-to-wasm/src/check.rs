@@ -11,15 +11,19 @@ mod fold;
 mod infer;
 mod json_path;
 pub mod kind;
+mod model;
 mod names;
 mod operand;
 mod regex;
+mod rule;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 mod topic;
 pub mod tree;
+
+use std::sync::Arc;
 
 use lot_facts::Signature;
 
@@ -28,6 +32,9 @@ use crate::source::Span;
 use crate::syntax::Position;
 pub(crate) use action::action;
 pub(crate) use entity::entity;
+pub(crate) use model::{Fields, assignable_of, find as find_model, model};
+pub use rule::RULE_SCOPES;
+pub(crate) use rule::rule;
 use scope::Scope;
 pub(crate) use topic::TopicUse;
 
@@ -36,20 +43,11 @@ pub trait Known {
     /// What is known about the Action of this name.
     fn action(&self, name: &str) -> Callee;
 
-    /// What is known about the Model of this name; `None` when there is none yet.
-    fn model(&self, name: &str) -> Option<ModelFact> {
+    /// The text of the Model of this name; `None` when there is none yet.
+    fn model_source(&self, name: &str) -> Option<Arc<str>> {
         let _ = name;
         None
     }
-}
-
-/// A Model as others see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelFact {
-    /// The Model it inherits from.
-    pub parent: Option<String>,
-    /// Paths of its own fields, nested ones with dots: `id`, `m`, `m.want`.
-    pub fields: Vec<String>,
 }
 
 /// An Action as a caller sees it.
@@ -80,11 +78,20 @@ pub(crate) enum Start {
     Triggered(lot_facts::Trigger),
     /// A caller.
     Callable,
+    /// A question to a Rule.
+    Asked(Asked),
     /// A trigger that could not be read, which was reported: nothing is known, nothing is refused.
     Unreadable,
 }
 
-/// An Action while it is checked.
+/// What a question to a Rule has, which depends on its scope.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) has_topic: bool,
+    pub(crate) has_payload: bool,
+}
+
+/// An Action or Rule while it is checked.
 pub(crate) struct Checker<'s, 'k, 'n> {
     pub(crate) sink: &'s mut Sink<'k>,
     pub(crate) known: &'n dyn Known,
@@ -98,7 +105,7 @@ pub(crate) struct Checker<'s, 'k, 'n> {
 impl Checker<'_, '_, '_> {
     /// Line and column of a span's first character, for run-time reports.
     pub(crate) fn at(&self, span: Span) -> Position {
-        self.sink.source().position(span.start)
+        self.sink.position(span)
     }
 
     /// Reports an error.

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use lot_facts::{Facts, Kind, Signature};
 
-use crate::check::{Callee, Known, ModelFact};
+use crate::check::{Callee, Known};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
 use crate::limits::SOURCE_BYTES_MAX;
@@ -142,7 +143,7 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
         .collect();
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(|(_, source)| Sink::new(source)).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
-    let known = InText::new(&trees, options.known);
+    let known = InText::new(&trees, sources.iter().map(|(_, source)| source.text()), options.known);
     let whole = Source::new(text);
     let mut seen = BTreeSet::new();
     let entities = trees
@@ -167,35 +168,51 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 
 /// Checks and lowers one entity; `None` when there is an error.
 fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<'_>) -> Option<Output> {
-    let syntax::Entity::Action(action) = tree else {
-        crate::check::entity(tree, known, sink);
-        if !sink.has_errors() {
-            let construct = tree.kind().title().to_ascii_uppercase();
-            let message = format!("this build does not compile DEFINE {construct} yet");
-            sink.push(Draft::error(codes::NOT_YET_COMPILED, tree.name().span, message));
+    match tree {
+        syntax::Entity::Action(action) => {
+            let checked = crate::check::action(action, known, sink)?;
+            Some(Output { component: crate::lower::action(&checked, form), facts: checked.facts })
         }
-        return None;
-    };
-    let checked = crate::check::action(action, known, sink)?;
-    let component = crate::lower::action(&checked, form);
-    Some(Output { component, facts: checked.facts })
+        syntax::Entity::Model(model) => {
+            let checked = crate::check::model(model, known, sink)?;
+            Some(Output { component: crate::lower::model(&checked, form), facts: checked.run.facts })
+        }
+        syntax::Entity::Rule(rule) => {
+            let checked = crate::check::rule(rule, known, sink)?;
+            Some(Output { component: crate::lower::rule(&checked, form), facts: checked.facts })
+        }
+        syntax::Entity::Route(_) | syntax::Entity::Panel(_) | syntax::Entity::Theme(_) => {
+            crate::check::entity(tree, sink);
+            if !sink.has_errors() {
+                let construct = tree.kind().title().to_ascii_uppercase();
+                let message = format!("this build does not compile DEFINE {construct} yet");
+                sink.push(Draft::error(codes::NOT_YET_COMPILED, tree.name().span, message));
+            }
+            None
+        }
+    }
 }
 
 /// The entities of a text, in front of those outside of it. The last of a name counts.
 struct InText<'a> {
     actions: BTreeMap<&'a str, &'a syntax::Action>,
-    models: BTreeMap<&'a str, &'a syntax::Model>,
+    /// Their texts.
+    models: BTreeMap<&'a str, &'a str>,
     outside: &'a dyn Known,
 }
 
 impl<'a> InText<'a> {
-    fn new(trees: &'a [Option<syntax::Entity>], outside: &'a dyn Known) -> InText<'a> {
+    fn new(
+        trees: &'a [Option<syntax::Entity>],
+        texts: impl Iterator<Item = &'a str>,
+        outside: &'a dyn Known,
+    ) -> InText<'a> {
         let mut known = InText { actions: BTreeMap::new(), models: BTreeMap::new(), outside };
-        for tree in trees.iter().flatten() {
-            if let syntax::Entity::Action(action) = tree {
+        for (tree, text) in trees.iter().zip(texts) {
+            if let Some(syntax::Entity::Action(action)) = tree {
                 known.actions.insert(&action.name.text, action);
-            } else if let syntax::Entity::Model(model) = tree {
-                known.models.insert(&model.name.text, model);
+            } else if let Some(syntax::Entity::Model(model)) = tree {
+                known.models.insert(&model.name.text, text);
             }
         }
         known
@@ -207,22 +224,10 @@ impl Known for InText<'_> {
         self.actions.get(name).map_or_else(|| self.outside.action(name), |action| callee(action))
     }
 
-    fn model(&self, name: &str) -> Option<ModelFact> {
-        let inside = self.models.get(name).map(|model| model_fact(model));
-        inside.or_else(|| self.outside.model(name))
+    fn model_source(&self, name: &str) -> Option<Arc<str>> {
+        let inside = self.models.get(name).map(|text| Arc::from(*text));
+        inside.or_else(|| self.outside.model_source(name))
     }
-}
-
-fn model_fact(model: &syntax::Model) -> ModelFact {
-    let mut paths = Vec::new();
-    let mut open: Vec<(String, &syntax::model::Field)> =
-        model.fields.iter().map(|field| (String::new(), field)).collect();
-    while let Some((prefix, field)) = open.pop() {
-        let path = format!("{prefix}{}", field.name.value);
-        open.extend(field.children.iter().map(|child| (format!("{path}."), child)));
-        paths.push(path);
-    }
-    ModelFact { parent: model.options.parent.as_ref().map(|name| name.text.clone()), fields: paths }
 }
 
 fn callee(action: &syntax::Action) -> Callee {
@@ -252,9 +257,14 @@ fn warn_repeated(
     }
 }
 
+/// Whether lines of this entity can continue others (§2).
+pub(crate) fn joins_lines(text: &str) -> bool {
+    matches!(kind_in(text), Some(Kind::Action | Kind::Model))
+}
+
 /// Tokens and syntax tree of the sink's source.
 fn tree(sink: &mut Sink<'_>) -> Option<syntax::Entity> {
-    let joins_lines = matches!(kind_in(sink.source().text()), Some(Kind::Action | Kind::Model));
+    let joins_lines = joins_lines(sink.source().text());
     let tokens = crate::token::tokenize(sink, joins_lines);
     syntax::parse::entity(tokens, sink)
 }

@@ -3,11 +3,15 @@
 use crate::compile::{CompileOptions, Form, compile};
 use crate::diagnostic::json::Entry;
 use crate::diagnostic::render;
+use crate::format;
 
 /// Compiles any bytes and shows every diagnostic in both forms. Panics only when an invariant of the compiler is broken: an entity
-/// has an output exactly when it has no error, and every place lies in the text.
+/// has an output exactly when it has no error, every place lies in the text, and what is formatted stays as it is.
 pub fn fuzz_compile(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
+    if let Ok(formatted) = format(&text) {
+        assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "what is formatted stays as it is");
+    }
     let lines = u32::try_from(text.split(['\n', '\r']).count()).unwrap_or(u32::MAX);
     for form in [Form::Linked, Form::Standalone] {
         let compilation = compile(&text, &CompileOptions { form, ..CompileOptions::default() });

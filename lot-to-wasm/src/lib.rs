@@ -9,6 +9,7 @@
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+mod format;
 pub mod function;
 mod fuzz;
 pub mod limits;
@@ -21,6 +22,8 @@ pub(crate) mod token;
 mod topic;
 pub mod trigger;
 
+pub use check::RULE_SCOPES;
 pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, parse};
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;

@@ -25,6 +25,9 @@ pub const STATEMENTS_MAX: usize = 5_000;
 /// Most variables in one Action.
 pub const VARIABLES_MAX: usize = 1000;
 
+/// Most fields of one model, with those that it inherits and those of its collections' elements.
+pub const FIELDS_MAX: usize = 1000;
+
 /// Most ancestors of a model that are followed; deeper inheritance is not judged.
 pub const ANCESTORS_MAX: usize = 64;
 

@@ -1,4 +1,4 @@
-//! Lowering: from the [checked tree](crate::check::tree) of an Action to a WebAssembly component of the `action` world.
+//! Lowering: from the [checked tree](crate::check::tree) of an Action, Model or Rule to a WebAssembly component of its world.
 //!
 //! What comes out is a small core module, written by `wasm-encoder`, inside a component. The core module has one function for the
 //! run, straight-line code with the structure of the program; whatever depends on the kinds of values at run time is a call into
@@ -23,10 +23,12 @@ mod expression;
 mod host;
 mod interface;
 mod json;
+mod model;
 mod module;
 mod operator;
 mod pattern;
 mod report;
+mod rule;
 mod runtime;
 mod setting;
 mod statement;
@@ -35,7 +37,9 @@ mod tests;
 mod topic;
 mod write;
 
-use crate::check::tree::Action;
+use lot_facts::Facts;
+
+use crate::check::tree::{Action, Model};
 use crate::compile::Form;
 
 /// The LoT runtime: the core module that the [`shell`] imports as [`RUNTIME_IMPORT`].
@@ -44,19 +48,43 @@ pub const RUNTIME: &[u8] = include_bytes!("../../guests/lot-runtime/prebuilt/lot
 /// Name under which the [`shell`] imports the [`RUNTIME`].
 pub const RUNTIME_IMPORT: &str = "rt";
 
-/// Name under which the [`shell`] imports the core module of an Action.
+/// Name under which a [`shell`] imports the core module of a definition.
 pub const MAIN_IMPORT: &str = "main";
 
-/// The component of the world `action` that all [linked](Form::Linked) Actions share. The same bytes at each call.
-pub fn shell() -> Vec<u8> {
-    component::shell()
+/// Worlds of `wit/guest` whose components are generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum World {
+    /// Actions.
+    Action,
+    /// Models.
+    Model,
+    /// Rules.
+    Rule,
+}
+
+/// The component of a world that all its [linked](Form::Linked) definitions share. The same bytes at each call.
+pub fn shell(world: World) -> Vec<u8> {
+    component::shell(world)
 }
 
 /// Generates the component (or the core module) of an Action. Equal trees give equal bytes; costs some microseconds per statement.
 pub fn action(action: &Action, form: Form) -> Vec<u8> {
-    let module = entry::module(action);
+    finish(entry::module(action, World::Action), &action.facts, World::Action, form)
+}
+
+/// Generates the component (or the core module) of a Rule: an Action that is [asked](crate::check::tree::Entry::Asked).
+pub fn rule(rule: &Action, form: Form) -> Vec<u8> {
+    finish(entry::module(rule, World::Rule), &rule.facts, World::Rule, form)
+}
+
+/// Generates the component (or the core module) of a Model.
+pub fn model(model: &Model, form: Form) -> Vec<u8> {
+    finish(entry::model_module(model), &model.run.facts, World::Model, form)
+}
+
+fn finish(module: module::Module, facts: &Facts, world: World, form: Form) -> Vec<u8> {
     match form {
-        Form::Linked => module.with_facts(&component::facts_section(&action.facts)),
-        Form::Standalone => component::standalone(&module, &action.facts),
+        Form::Linked => module.with_facts(&component::facts_section(facts)),
+        Form::Standalone => component::standalone(&module, world, facts),
     }
 }

@@ -66,6 +66,11 @@ impl<'a> Source<'a> {
         Source { text, line_starts }
     }
 
+    /// Byte offset of the first character of each line, ascending; at least one.
+    pub(crate) fn line_offsets(&self) -> impl Iterator<Item = usize> {
+        self.line_starts.iter().map(|start| *start as usize)
+    }
+
     /// The whole text.
     pub fn text(&self) -> &'a str {
         self.text

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
-use crate::{arithmetic, cast, compare, function, json, memory, pending, random, text, time, topic};
+use crate::{arithmetic, cast, compare, function, json, memory, model, pending, random, text, time, topic};
 
 macro_rules! export {
     ($($name:literal $function:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {$(
@@ -228,6 +228,40 @@ export! {
         let name_of = |argument: &Argument| text_at(argument.name, argument.name_length);
         let unknown = list_of(arguments, count).iter().map(name_of).find(|name| !known.split('\0').any(|known| known == *name));
         unknown.map_or(0, |name| pair(name.as_bytes()))
+    }
+}
+
+// Models.
+export! {
+    "lot.inferred" inferred(value: Ref) -> Ref { model::inferred(value.get()).into() }
+    // The cell of what is assigned to a field or below it; 0 when nothing is.
+    "lot.assigned" assigned(arguments: u32, count: u32, name: u32, length: u32) -> u32 {
+        let name = text_at(name, length);
+        let arguments: Vec<(&str, Value)> = list_of(arguments, count)
+            .iter()
+            .map(|argument| (text_at(argument.name, argument.name_length), argument.value()))
+            .filter(|(of, _)| of.starts_with(name))
+            .collect();
+        model::assigned(&arguments, name).map_or(0, |value| Ref::from(value).address())
+    }
+    // The name of the first argument that is no field, see `model::unknown`; 0 when there is none.
+    "lot.unknown-field" unknown_field(arguments: u32, count: u32, names: u32, length: u32) -> Pair {
+        let names_given = list_of(arguments, count).iter().map(|argument| text_at(argument.name, argument.name_length));
+        model::unknown(names_given, text_at(names, length)).map_or(0, |name| pair(name.as_bytes()))
+    }
+    // Paths and values of the leaves of a JSON object, one after the other.
+    "lot.leaves" leaves(value: Ref) -> Pair { Ref::store_list(model::leaves(value.get())) }
+    // The members of a JSON array.
+    "lot.elements" elements(value: Ref) -> Pair { Ref::store_list(model::elements(value.get())) }
+    "lot.json-array" json_array(list: u32, count: u32) -> Ref {
+        model::array(Ref::list(list, count).map(Ref::get)).into()
+    }
+}
+
+impl Argument {
+    /// The value, whose texts are data.
+    fn value(&self) -> Value {
+        Ref::at(self.value.as_ptr() as u32).adopt().get()
     }
 }
 

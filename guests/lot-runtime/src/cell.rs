@@ -122,6 +122,23 @@ impl Ref {
         }
     }
 
+    /// The cell at an address that the compiler or the host passed.
+    pub(crate) fn at(address: u32) -> Self {
+        Ref(address as usize as *mut Cell)
+    }
+
+    /// Its address.
+    pub(crate) fn address(self) -> u32 {
+        self.0 as usize as u32
+    }
+
+    /// Stores values as cells; address and number of a list of their addresses.
+    pub(crate) fn store_list(values: Vec<Value>) -> Pair {
+        let list: Vec<Ref> = values.into_iter().map(Ref::from).collect();
+        let list = Box::leak(list.into_boxed_slice());
+        list.as_ptr() as usize as u64 | (list.len() as u64) << 32
+    }
+
     /// The cells whose addresses are stored one after the other at an address.
     pub(crate) fn list(address: u32, count: u32) -> impl Iterator<Item = Ref> {
         // SAFETY: the compiler stores exactly `count` addresses of cells there.

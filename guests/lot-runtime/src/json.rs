@@ -31,6 +31,24 @@ pub fn members(text: &str) -> Option<Vec<Value>> {
     Some(members.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
 }
 
+/// Calls `leaf` with path and value of each member of a JSON object that is no object itself, those of nested objects too; levels of the
+/// path are joined by `/`. Nothing is called when the text is not exactly one object.
+pub fn leaves_of(text: &str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) {
+    let mut pairs = Vec::new();
+    if Scanner::new(text).object(|key, value| pairs.push((key, value))).is_none() {
+        return;
+    }
+    for ((key_start, key_end), (start, end)) in pairs {
+        let path = format!("{prefix}{}", scan::unescape(&text[key_start..key_end]));
+        let value = &text[start..end];
+        if value.starts_with('{') {
+            leaves_of(value, &format!("{path}/"), leaf);
+        } else {
+            leaf(path, value_of(value));
+        }
+    }
+}
+
 /// Members of an array or object; 0 for anything else.
 pub fn count(text: &str) -> usize {
     let mut count = 0;

@@ -22,6 +22,7 @@ pub mod json;
 pub mod limits;
 #[cfg(target_arch = "wasm32")]
 mod memory;
+pub mod model;
 pub mod number;
 pub mod pattern;
 pub mod pending;

@@ -6,11 +6,13 @@
 //! Invariants: facts steer the broker only when its own compiler made them; in an uploaded component they are hints, and every
 //! capability is checked at the host call. Not here: how facts are found (`lot-to-wasm`) and what is done with them.
 
+mod rule;
 mod topic;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
 
+pub use rule::{RuleFacts, RuleInputs};
 pub use topic::TopicFact;
 pub use trigger::{CalendarDate, Days, Interval, OnceAt, TimeOfDay, Trigger};
 
@@ -81,6 +83,9 @@ pub struct Facts {
     /// What starts a run; `None` for a callable Action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// Filter of the messages of clients that a Model splits, beside those that its trigger names (§9.5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reception: Option<String>,
     /// Inputs and outputs of a callable Action; `None` when a trigger starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callable: Option<Signature>,
@@ -126,6 +131,9 @@ pub struct Facts {
     /// Definitions that must be there before this one is armed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
+    /// When a Rule is asked and on what its verdict depends; `None` for all other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleFacts>,
 }
 
 impl Facts {
@@ -137,6 +145,7 @@ impl Facts {
             name: name.into(),
             description: None,
             trigger: None,
+            reception: None,
             callable: None,
             needs_payload: false,
             needs_topic: false,
@@ -152,6 +161,7 @@ impl Facts {
             effects: Effects::default(),
             bounded: false,
             depends_on: Vec::new(),
+            rule: None,
         }
     }
 

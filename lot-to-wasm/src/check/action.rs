@@ -81,7 +81,7 @@ impl Checker<'_, '_, '_> {
             StatementKind::Switch(node) => Some(node.check(self)),
             StatementKind::LoopUntil(node) => Some(node.check(self)),
             StatementKind::CallAction(node) => Some(node.check(self)),
-            StatementKind::PublishModel(node) => node.check(self, span),
+            StatementKind::PublishModel(node) => Some(node.check(self)),
             StatementKind::CallPython(node) => node.check(self, span),
             StatementKind::CallRoute(node) => node.check(self, span),
             StatementKind::TriggerEvent(node) => node.check(self, span),
@@ -178,7 +178,7 @@ impl Checker<'_, '_, '_> {
     pub(crate) fn filters(&self) -> &[String] {
         match &self.start {
             Start::Triggered(trigger) => trigger.filters(),
-            Start::Callable | Start::Unreadable => &[],
+            Start::Callable | Start::Asked(_) | Start::Unreadable => &[],
         }
     }
 
@@ -186,6 +186,7 @@ impl Checker<'_, '_, '_> {
     pub(crate) fn has_message(&self) -> bool {
         match &self.start {
             Start::Triggered(trigger) => trigger.has_message(),
+            Start::Asked(asked) => asked.has_topic,
             Start::Callable | Start::Unreadable => true,
         }
     }
@@ -194,6 +195,7 @@ impl Checker<'_, '_, '_> {
     pub(crate) fn trigger_name(&self) -> &'static str {
         match &self.start {
             Start::Callable | Start::Unreadable => "a callable action",
+            Start::Asked(_) => "a rule",
             Start::Triggered(trigger) => match trigger {
                 Trigger::Topic { .. } => "ON TOPIC",
                 Trigger::Change { .. } => "ON CHANGE",

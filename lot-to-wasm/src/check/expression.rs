@@ -54,6 +54,9 @@ impl Checker<'_, '_, '_> {
             Source::TopicPosition(position) => self.topic_position(position, span),
             Source::TopicExists(topic) => ExpressionKind::TopicExists(self.topic(topic, TopicUse::Read)),
             Source::GetTopic(topic) => ExpressionKind::GetTopic(self.topic(topic, TopicUse::Read)),
+            Source::LiveTopic(topic) if self.scope.fields.is_some() => {
+                ExpressionKind::GetTopic(self.model_topic(&topic.value, topic.span))
+            }
             Source::LiveTopic(topic) => {
                 let draft = Draft::error(codes::MISPLACED_CLAUSE, topic.span, "live topics belong to models");
                 self.error(draft.suggest("write GET TOPIC \"topic\""));
@@ -92,7 +95,7 @@ impl Checker<'_, '_, '_> {
     fn absent_message(&self) -> KindSet {
         match self.start {
             super::Start::Triggered(_) => KindSet::NONE,
-            super::Start::Callable | super::Start::Unreadable => KindSet::EMPTY,
+            super::Start::Callable | super::Start::Asked(_) | super::Start::Unreadable => KindSet::EMPTY,
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) fn collect(action: &mut Action) {
             let outputs = outputs.iter().map(|output| output.name.clone()).collect();
             collector.facts.callable = Some(Signature { inputs, outputs });
         }
+        Entry::Asked => {}
     }
     collector.statements(&mut action.body);
     action.facts = collector.finish();
@@ -38,6 +39,7 @@ struct Collector {
     env: BTreeSet<String>,
     secrets: BTreeSet<String>,
     calls: BTreeSet<String>,
+    models: BTreeSet<String>,
 }
 
 impl Default for Collector {
@@ -52,6 +54,7 @@ impl Default for Collector {
             env: BTreeSet::new(),
             secrets: BTreeSet::new(),
             calls: BTreeSet::new(),
+            models: BTreeSet::new(),
         }
     }
 }
@@ -66,11 +69,13 @@ impl Collector {
         facts.topic_positions = self.positions.into_iter().collect();
         facts.effects.env = !self.env.is_empty();
         facts.effects.secret = !self.secrets.is_empty();
-        facts.effects.call = !self.calls.is_empty();
+        facts.effects.call |= !self.calls.is_empty();
         facts.env = self.env.into_iter().collect();
         facts.secrets = self.secrets.into_iter().collect();
+        let named =
+            |kind, names: BTreeSet<String>| names.into_iter().map(move |name| Dependency { kind, name });
         facts.depends_on =
-            self.calls.iter().map(|name| Dependency { kind: Kind::Action, name: name.clone() }).collect();
+            named(Kind::Action, self.calls.clone()).chain(named(Kind::Model, self.models)).collect();
         facts.calls = self.calls.into_iter().collect();
         facts
     }
@@ -103,6 +108,7 @@ impl Collector {
                 self.expression(value);
             }
             StatementKind::DeleteSetting { store, name } => self.setting(*store, name),
+            StatementKind::Verdict(_) => {}
             StatementKind::If { branches, otherwise } => {
                 for branch in branches {
                     self.expression(&mut branch.condition);
@@ -127,6 +133,24 @@ impl Collector {
                 self.facts.bounded = false;
                 self.calls.insert(name.clone());
                 arguments.iter_mut().for_each(|argument| self.expression(&mut argument.value));
+            }
+            StatementKind::PublishModel { model, topic, assignments } => {
+                self.facts.bounded = false;
+                self.facts.effects.call = true;
+                self.models.insert(model.clone());
+                let fact = self.topic(topic);
+                self.writes.extend(fact);
+                assignments.iter_mut().for_each(|assignment| self.expression(&mut assignment.value));
+            }
+            // These are bounded by the data, as GET JSON is.
+            StatementKind::ForEach { list, body, item, .. } => {
+                self.expression(list);
+                self.statements(body);
+                self.expression(item);
+            }
+            StatementKind::Split { .. } => {
+                self.facts.needs_payload = true;
+                self.facts.needs_topic = true;
             }
         }
     }

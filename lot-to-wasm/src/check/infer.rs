@@ -12,6 +12,11 @@ use super::tree::{
 use crate::function;
 use crate::limits::INFERENCE_PASSES_MAX;
 
+/// Fills in the kinds of the value of a Model, whose variables are known.
+pub(super) fn of_value(value: &mut Expression, variables: &[Variable]) {
+    expression(value, variables);
+}
+
 /// Fills in the kinds of an Action.
 pub(super) fn kinds(action: &mut Action) {
     let mut variables = std::mem::take(&mut action.variables);
@@ -48,7 +53,7 @@ fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
             }
             StatementKind::DeleteTopic { topic } => self::topic(topic, variables),
             StatementKind::KeepSetting { value, .. } => expression(value, variables),
-            StatementKind::DeleteSetting { .. } => {}
+            StatementKind::DeleteSetting { .. } | StatementKind::Verdict(_) => {}
             StatementKind::If { branches, otherwise } => {
                 for branch in branches {
                     expression(&mut branch.condition, variables);
@@ -74,6 +79,18 @@ fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
                     assign(variables, *id, KindSet::RETURNED);
                 }
             }
+            StatementKind::PublishModel { topic, assignments, .. } => {
+                self::topic(topic, variables);
+                assignments.iter_mut().for_each(|assignment| expression(&mut assignment.value, variables));
+            }
+            StatementKind::ForEach { list, element, body, item, result } => {
+                expression(list, variables);
+                assign(variables, *element, KindSet::FROM_JSON);
+                statements(body, variables);
+                expression(item, variables);
+                assign(variables, *result, KindSet::JSON);
+            }
+            StatementKind::Split { .. } => {}
         }
     }
 }
@@ -117,7 +134,12 @@ pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut E
         | Kind::GetSecret(_)
         | Kind::Timestamp(_)
         | Kind::RandomUuid
-        | Kind::Session(_) => {}
+        | Kind::Assigned(_)
+        | Kind::IsAssigned(_)
+        | Kind::Session(_)
+        | Kind::LoggedIn
+        | Kind::UserProperty(_)
+        | Kind::InGroup(_) => {}
         Kind::TopicLevelAt(value)
         | Kind::Negate(value)
         | Kind::Not(value)
@@ -127,6 +149,9 @@ pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut E
         | Kind::FilterRegex { value, .. }
         | Kind::CsvField { value, .. }
         | Kind::Split { value, .. }
+        | Kind::IsAbsent(value)
+        | Kind::Inferred(value)
+        | Kind::Fit { value, .. }
         | Kind::Cast { value, .. } => visit(value),
         Kind::TopicExists(topic) | Kind::GetTopic(topic) => {
             for part in &mut topic.parts {
@@ -186,6 +211,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::GetTopic(_)
         | Kind::GetEnv(_)
         | Kind::GetSecret(_)
+        | Kind::UserProperty(_)
         | Kind::FilterRegex { .. }
         | Kind::CsvField { .. }
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
@@ -198,9 +224,13 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
         Kind::TopicExists(_)
+        | Kind::LoggedIn
+        | Kind::InGroup(_)
         | Kind::Not(_)
         | Kind::Compare { .. }
         | Kind::IsEmpty(_)
+        | Kind::IsAbsent(_)
+        | Kind::IsAssigned(_)
         | Kind::MatchesRegex { .. }
         | Kind::OneOf { .. }
         | Kind::And(..)
@@ -211,6 +241,11 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::Arithmetic { operator, left, right } => numbers(*operator, left, right),
         Kind::Concat(_) => KindSet::TEXT_LITERAL,
         Kind::Cast { to, value } => cast(*to, value.kinds),
+        Kind::Fit { to, value } => cast(*to, value.kinds) | KindSet::NULL,
+        Kind::Assigned(_) => KindSet::RETURNED,
+        Kind::Inferred(value) => {
+            value.kinds.without(KindSet::TEXT_DATA) | KindSet::NUMBER | KindSet::BOOL | KindSet::TEXT_LITERAL
+        }
         Kind::If { then, otherwise, .. } => then.kinds | otherwise.kinds,
         Kind::Object(_) | Kind::Array(_) => KindSet::JSON,
         Kind::Replace { value, .. } | Kind::Trim(value) => KindSet::TEXT_DATA | empty_of(value.kinds),

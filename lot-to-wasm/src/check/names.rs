@@ -1,12 +1,12 @@
-//! Bare names inside an expression: fields of a model.
+//! Names inside an expression: fields of a model.
 
-use crate::syntax::{Expression, ExpressionKind, Transform};
+use crate::syntax::{Expression, ExpressionKind, Path, Transform};
 
-/// Calls `found` with the first word of each bare name.
-pub(super) fn each(expression: &Expression, found: &mut dyn FnMut(&str)) {
+/// Calls `found` with each bare name and each name in braces.
+pub(super) fn each(expression: &Expression, found: &mut dyn FnMut(&Path)) {
     use ExpressionKind as Kind;
     match &expression.kind {
-        Kind::Name(path) => found(&path.name),
+        Kind::Name(path) | Kind::Variable(path) => found(path),
         Kind::Invalid
         | Kind::Int(_)
         | Kind::Double(_)
@@ -14,7 +14,6 @@ pub(super) fn each(expression: &Expression, found: &mut dyn FnMut(&str)) {
         | Kind::Bool(_)
         | Kind::Null
         | Kind::Empty
-        | Kind::Variable(_)
         | Kind::Payload
         | Kind::Topic
         | Kind::Result

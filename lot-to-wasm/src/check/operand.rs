@@ -56,6 +56,9 @@ impl Checker<'_, '_, '_> {
 
     /// `{name}` or `{name.path}`.
     pub(super) fn variable(&mut self, path: &Path, span: Span) -> Expression {
+        if let Some(field) = self.field_reference(path, span) {
+            return field;
+        }
         let Some(id) = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id)) else {
             self.report_unset(&path.name, span);
             return self.constant(span, Constant::Empty);
@@ -94,6 +97,9 @@ impl Checker<'_, '_, '_> {
 
     /// A bare name: a variable of the oldest programs (OD-62), or a mistake.
     pub(super) fn bare_name(&mut self, path: &Path, span: Span) -> Expression {
+        if let Some(field) = self.field_reference(path, span) {
+            return field;
+        }
         let id = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id));
         let Some(id) = id else {
             self.report_bare(path, span);
@@ -126,7 +132,13 @@ impl Checker<'_, '_, '_> {
 
     /// Reports PAYLOAD or TOPIC where the trigger has no message.
     pub(super) fn need_message(&mut self, word: &str, span: Span) {
-        if !self.has_message() {
+        if let Start::Asked(asked) = &self.start {
+            let has_it = if word == "PAYLOAD" { asked.has_payload } else { asked.has_topic };
+            if !has_it {
+                let message = format!("no {word} for this scope");
+                self.error(Draft::error(codes::NO_MESSAGE, span, message));
+            }
+        } else if !self.has_message() {
             let message = format!("no {word} for this trigger: {} has no message", self.trigger_name());
             let draft = Draft::error(codes::NO_MESSAGE, span, message);
             self.error(draft.suggest("read a topic's last value with GET TOPIC \"topic\""));
@@ -138,6 +150,9 @@ impl Checker<'_, '_, '_> {
         let allowed = match &self.start {
             Start::Triggered(trigger) => session_word_fits(word, trigger),
             Start::Callable => false,
+            Start::Asked(_) => {
+                matches!(word, SessionWord::ClientId | SessionWord::User | SessionWord::Endpoint)
+            }
             Start::Unreadable => true,
         };
         if !allowed {

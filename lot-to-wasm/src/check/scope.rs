@@ -4,6 +4,7 @@
 //! variable *may* have been set before a place (else a read is reported), and whether it *must* have been (else a read may give Empty).
 
 use super::kind::KindSet;
+use super::model::Fields;
 use super::tree::{RESULT, VariableId};
 use crate::limits::VARIABLES_MAX;
 use crate::source::Span;
@@ -39,13 +40,15 @@ pub(crate) struct Scope {
     flow: Flow,
     /// Names beyond the bound.
     pub(crate) overflow: Option<Span>,
+    /// What names mean in a Model; `None` in an Action.
+    pub(crate) fields: Option<Fields>,
 }
 
 impl Scope {
     /// Finds every variable of an Action. Inputs come first and are set.
     pub(crate) fn new(action: &Action) -> Scope {
         let flow = Flow { may: Vec::new(), must: Vec::new() };
-        let mut scope = Scope { entries: Vec::new(), flow, overflow: None };
+        let mut scope = Scope { entries: Vec::new(), flow, overflow: None, fields: None };
         if let ActionBody::Callable { inputs, .. } = &action.entry {
             for input in inputs {
                 if scope.find(&input.name.text).is_none() {
@@ -61,6 +64,34 @@ impl Scope {
         scope.flow.may = (0..scope.entries.len()).map(|index| index < inputs).collect();
         scope.flow.must = scope.flow.may.clone();
         scope
+    }
+
+    /// No variables at all.
+    pub(crate) fn empty() -> Scope {
+        let flow = Flow { may: Vec::new(), must: Vec::new() };
+        Scope { entries: Vec::new(), flow, overflow: None, fields: None }
+    }
+
+    /// The variables of a Model, which are [added](Self::add) one by one.
+    pub(crate) fn of_model(fields: Fields) -> Scope {
+        let flow = Flow { may: Vec::new(), must: Vec::new() };
+        Scope { entries: Vec::new(), flow, overflow: None, fields: Some(fields) }
+    }
+
+    /// A variable that is set before it is read.
+    pub(crate) fn add(&mut self, name: String) -> VariableId {
+        let id = VariableId(u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
+        self.entries.push(Entry {
+            name,
+            span: Span::default(),
+            kinds: KindSet::NONE,
+            may_be_unset: false,
+            is_read: true,
+            is_given: true,
+        });
+        self.flow.may.push(true);
+        self.flow.must.push(true);
+        id
     }
 
     fn declare(&mut self, name: &str, span: Span) {

@@ -178,7 +178,7 @@ fn rest(filter: &str, slash: bool) -> TopicPart {
     u32::try_from(index + 1).map_or(TopicPart::Missing, |from| TopicPart::Rest { from, slash })
 }
 
-fn same(left: &TopicPart, right: &TopicPart) -> bool {
+pub(super) fn same(left: &TopicPart, right: &TopicPart) -> bool {
     match (left, right) {
         (TopicPart::Level(left), TopicPart::Level(right)) => left == right,
         (TopicPart::Rest { from: left, .. }, TopicPart::Rest { from: right, .. }) => left == right,
@@ -188,7 +188,7 @@ fn same(left: &TopicPart, right: &TopicPart) -> bool {
 }
 
 /// Joins neighbouring texts and drops empty ones, unless nothing else is left.
-fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
+pub(super) fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
     let mut merged: Vec<TopicPart> = Vec::new();
     for part in parts {
         match (part, merged.last_mut()) {

@@ -1,4 +1,4 @@
-//! The checked tree: an Action after names, topics, kinds and constants are settled. The interface between checking and lowering.
+//! The checked tree: an Action, or a Rule, after names, topics, kinds and constants are settled. The interface between checking and lowering.
 //!
 //! Made by [`check::action`](crate::check::action) when an Action has no errors; read by [`lower`](crate::lower).
 //!
@@ -21,8 +21,9 @@ use lot_facts::{Facts, InputKind, Trigger};
 
 use super::kind::KindSet;
 use crate::syntax::Position;
+pub use crate::syntax::rule::Verdict;
 
-/// An Action that may be lowered.
+/// An Action that may be lowered, or a Rule, which is one that is [asked](Entry::Asked).
 #[derive(Debug, Clone)]
 pub struct Action {
     /// Its name.
@@ -40,6 +41,23 @@ pub struct Action {
     pub facts: Facts,
 }
 
+/// A Model that may be lowered.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// What a message does. Its facts are those of the Model. [`Entry::Callable`] when no message starts it; its body is then empty.
+    pub run: Action,
+    /// What building an instance for `PUBLISH MODEL` does before [`value`](Self::value) is there: an [`Entry::Callable`] without inputs.
+    pub build: Action,
+    /// The instance as a JSON object, of the variables of [`build`](Self::build).
+    pub value: Expression,
+    /// What may be assigned, with dots between levels; a name that ends with a dot stands for all below it.
+    pub fields: Vec<String>,
+    /// QoS of its messages.
+    pub qos: u8,
+    /// RETAIN flag of its messages.
+    pub retain: bool,
+}
+
 /// What starts a run.
 #[derive(Debug, Clone)]
 pub enum Entry {
@@ -53,6 +71,8 @@ pub enum Entry {
         /// Variables whose values are returned, in order. Empty when never set.
         outputs: Vec<Output>,
     },
+    /// A Rule is asked. The body is made of [`StatementKind::If`] and [`StatementKind::Verdict`] alone; running to its end says nothing.
+    Asked,
 }
 
 /// One `INPUT` line.
@@ -216,6 +236,40 @@ pub enum StatementKind {
         returns: Vec<VariableId>,
         /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
         result: Option<VariableId>,
+    },
+    /// `ALLOW` or `DENY`: ends the run of a Rule.
+    Verdict(Verdict),
+    /// `PUBLISH MODEL`: the host has the Model build an instance and publishes it; an error of the Model ends the run.
+    PublishModel {
+        /// Name of the Model.
+        model: String,
+        /// Where to.
+        topic: Topic,
+        /// Assignments by field, in source order.
+        assignments: Vec<Argument>,
+    },
+    /// In a Model: an instance for each element of a JSON array (`COLLECTION`).
+    ForEach {
+        /// The array; anything else has no elements.
+        list: Expression,
+        /// Holds the element while the body runs.
+        element: VariableId,
+        /// Computes the fields.
+        body: Vec<Statement>,
+        /// What takes the element's place.
+        item: Expression,
+        /// Receives the array of all items.
+        result: VariableId,
+    },
+    /// In a Model: publishes each leaf of the received JSON object below the received topic (§9.5), with its RETAIN flag. Nothing for messages
+    /// that no client sent.
+    Split {
+        /// Declared types by path (`a/b`).
+        casts: Vec<(String, CastKind)>,
+        /// Topics that start an instance instead.
+        unless: Vec<String>,
+        /// QoS of the messages.
+        qos: u8,
     },
 }
 

@@ -247,6 +247,10 @@ codes! {
         "A PRIVATE panel is shared with nobody. Use WITH VISIBILITY SHARED."
     425 SETTING_NAME "bad name of an environment value or secret"
         "The name is not empty."
+    430 MODEL_WILDCARDS "base topic with more wildcards than the trigger"
+        "Each wildcard of WITH TOPIC takes what the wildcard of the triggering field matched, so the field needs as many."
+    431 MODEL_NEVER_RUNS "model never publishes by itself"
+        "It needs both WITH TOPIC in its header and a field AS TRIGGER; COLLAPSED models do not split JSON. PUBLISH MODEL can use it."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"
@@ -287,6 +291,10 @@ codes! {
         "At run time: a caller named an input that this action does not have."
     615 RUN_RETURN_COUNT "wrong number of returned values"
         "At run time: the called action returned another number of values than RETURN names."
+    620 RUN_UNKNOWN_FIELD "unknown field"
+        "At run time: PUBLISH MODEL named a field that the model does not have; it ends the run."
+    621 RUN_MODEL_FAILED "model failed"
+        "At run time: a PUBLISH MODEL ended with an error, which ends the run."
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub(crate) struct Sink<'a> {
     found: Vec<(u32, Diagnostic)>,
     errors: usize,
     warnings: usize,
+    /// Where everything is reported whose own place is in another text.
+    pinned: Option<Span>,
 }
 
 /// A diagnostic under construction; [`Sink::push`] takes it.
@@ -97,12 +99,22 @@ impl Draft {
 impl<'a> Sink<'a> {
     /// An empty collection for the entity with this text.
     pub(crate) fn new(source: &'a Source<'a>) -> Sink<'a> {
-        Sink { source, found: Vec::new(), errors: 0, warnings: 0 }
+        Sink { source, found: Vec::new(), errors: 0, warnings: 0, pinned: None }
     }
 
     /// The text that the spans point into.
     pub(crate) fn source(&self) -> &'a Source<'a> {
         self.source
+    }
+
+    /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands in another text.
+    pub(crate) fn pin(&mut self, place: Option<Span>) {
+        self.pinned = place;
+    }
+
+    /// Line and column of a span, or of the place that is pinned.
+    pub(crate) fn position(&self, span: Span) -> Position {
+        self.source.position(self.pinned.unwrap_or(span).start)
     }
 
     /// Whether the entity is to be refused.
@@ -116,7 +128,11 @@ impl<'a> Sink<'a> {
     }
 
     /// Takes a diagnostic; drops it beyond the bounds and when it is a follow-up of one at the same place.
-    pub(crate) fn push(&mut self, draft: Draft) {
+    pub(crate) fn push(&mut self, mut draft: Draft) {
+        if let Some(place) = self.pinned {
+            draft.span = place;
+            draft.labels.clear();
+        }
         let is_error = draft.severity == Severity::Error;
         let full = if is_error { self.errors >= ERRORS_MAX } else { self.warnings >= WARNINGS_MAX };
         let repeated = self.found.iter().any(|(start, known)| {

@@ -5,8 +5,9 @@ use wasm_encoder::{Instruction, ValType};
 use super::code::Callee;
 use super::entry::Generator;
 use super::host::Host;
+use super::rule::question;
 use super::runtime::Runtime;
-use crate::check::tree::{Constant, DatePart, Expression, SessionWord, TimestampFormat};
+use crate::check::tree::{Constant, DatePart, Entry, Expression, SessionWord, TimestampFormat};
 
 impl Generator<'_> {
     pub(super) fn timestamp(&mut self, format: &TimestampFormat) {
@@ -40,16 +41,20 @@ impl Generator<'_> {
     }
 
     /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
-    /// endpoint, clean start; then the reason, or filter and QoS.
+    /// endpoint, clean start; then the reason, or filter and QoS. Those of a question to a Rule: see [`super::rule`].
     pub(super) fn session(&mut self, word: SessionWord) {
+        let (client_id, user, endpoint) = match self.action.entry {
+            Entry::Asked => (question::CLIENT_ID, question::USER, question::ENDPOINT),
+            Entry::Triggered(_) | Entry::Callable { .. } => (1, 3, 6),
+        };
         let mut text = |address: u32| {
             self.code.parameter(address);
             self.code.parameter(address + 1);
             self.runtime(Runtime::Data);
         };
         match word {
-            SessionWord::ClientId => text(1),
-            SessionWord::Endpoint => text(6),
+            SessionWord::ClientId => text(client_id),
+            SessionWord::Endpoint => text(endpoint),
             SessionWord::DisconnectReason | SessionWord::SubscribeTopic => text(9),
             SessionWord::CleanSession => self.code.parameter(8),
             SessionWord::SubscribeQos => {
@@ -57,10 +62,10 @@ impl Generator<'_> {
                 self.code.push(Instruction::I64ExtendI32U);
             }
             SessionWord::User => {
-                self.code.parameter(3);
+                self.code.parameter(user);
                 self.code.open_if_value(ValType::I32);
-                self.code.parameter(4);
-                self.code.parameter(5);
+                self.code.parameter(user + 1);
+                self.code.parameter(user + 2);
                 self.runtime(Runtime::Data);
                 self.code.or_else();
                 self.push_constant(&Constant::Empty);

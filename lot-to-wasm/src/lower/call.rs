@@ -2,7 +2,7 @@
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, memory};
+use super::code::{Callee, Local, memory};
 use super::constants::{ANSWER, CELL_BYTES};
 use super::entry::Generator;
 use super::expression::Representation;
@@ -24,6 +24,19 @@ impl Generator<'_> {
         result: Option<VariableId>,
         at: Position,
     ) {
+        let list = self.arguments(arguments, at);
+        self.push_text(name);
+        self.code.get(list);
+        self.code.u32(u32::try_from(arguments.len()).unwrap_or(u32::MAX));
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::CallAction));
+        self.code.release(list);
+        self.pass_on_error(codes::RUN_CALL_FAILED, format!("called action `{name}` failed: "), at);
+        self.take_outputs(name, returns, result, at);
+    }
+
+    /// Computes a list of arguments; a local with its address.
+    pub(super) fn arguments(&mut self, arguments: &[Argument], at: Position) -> Local {
         let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
         let list = self.code.local(ValType::I32);
         self.code.u32(count * ARGUMENT_BYTES);
@@ -41,14 +54,7 @@ impl Generator<'_> {
             self.copy_cell(list, offset + 8);
         }
         self.flush_notes(at);
-        self.push_text(name);
-        self.code.get(list);
-        self.code.u32(count);
-        self.push_constant_address(ANSWER);
-        self.code.call(Callee::Host(Host::CallAction));
-        self.code.release(list);
-        self.pass_on_error(name, at);
-        self.take_outputs(name, returns, result, at);
+        list
     }
 
     /// Pushes the cell of an argument. Text crosses to the callee checked for UTF-8, which makes the runtime look at it.
@@ -62,13 +68,13 @@ impl Generator<'_> {
         self.code.release(cell);
     }
 
-    /// Ends the run when the callee ended with an error.
-    fn pass_on_error(&mut self, name: &str, at: Position) {
+    /// Ends the run when the host's answer is an error; what it says goes behind `text`.
+    pub(super) fn pass_on_error(&mut self, code: codes::Code, text: String, at: Position) {
         self.push_answer_present();
         self.code.open_if();
         let message = self.code.local(ValType::I64);
-        self.push_text(&codes::RUN_CALL_FAILED.to_string());
-        self.push_constant(&Constant::Text(format!("called action `{name}` failed: ")));
+        self.push_text(&code.to_string());
+        self.push_constant(&Constant::Text(text));
         for offset in [12, 16] {
             self.push_constant_address(ANSWER);
             self.code.push(Instruction::I32Load(memory(offset, 2)));

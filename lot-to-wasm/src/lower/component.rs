@@ -17,28 +17,40 @@ use super::host::Host;
 use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
 use super::module::{self, Helper, Module};
 use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
-use super::{MAIN_IMPORT, RUNTIME_IMPORT};
+use super::{MAIN_IMPORT, RUNTIME_IMPORT, World};
 
-/// Makes a component of the world `action` of a core module; the runtime is inside.
-pub(super) fn standalone(module: &Module, facts: &Facts) -> Vec<u8> {
+mod model;
+mod rule;
+
+/// Makes a component of a world of a core module; the runtime is inside.
+pub(super) fn standalone(module: &Module, world: World, facts: &Facts) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.builder.core_module_raw(None, RUNTIME);
     let main = writer.builder.core_module_raw(None, module.bytes());
     let core = writer.core(runtime, main, module.host_functions());
-    writer.handler(core.main, &core);
+    writer.handler_of(world, core.main, &core);
     writer.builder.custom_section(&facts_section(facts));
     writer.builder.finish()
 }
 
-/// A component of the world `action` that imports the runtime, and the core module of whatever Action it is instantiated for.
-pub(super) fn shell() -> Vec<u8> {
+/// A component of a world that imports the runtime, and the core module of whatever definition it is instantiated for.
+pub(super) fn shell(world: World) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
-    let main = writer.import_module(MAIN_IMPORT, &main_type());
-    let core = writer.core(runtime, main, &Host::ALL);
-    let entrance = writer.entrance(core.main);
-    writer.handler(entrance, &core);
+    let main = writer.import_module(MAIN_IMPORT, &main_type(world));
+    let core = writer.core(runtime, main, host_of(world));
+    let entrance = writer.entrance(world, core.main);
+    writer.handler_of(world, entrance, &core);
     writer.builder.finish()
+}
+
+/// Functions of the host that definitions of a world may import.
+fn host_of(world: World) -> &'static [Host] {
+    match world {
+        World::Action => &Host::OF_ACTIONS,
+        World::Model => &Host::OF_MODELS,
+        World::Rule => &Host::OF_RULES,
+    }
 }
 
 /// The section that carries the facts.
@@ -97,8 +109,8 @@ impl Writer {
     }
 
     /// An instance with the exports of the Action's instance `main`, of a module that is part of the component.
-    fn entrance(&mut self, main: u32) -> u32 {
-        let module = self.builder.core_module_raw(None, &module::entrance());
+    fn entrance(&mut self, world: World, main: u32) -> u32 {
+        let module = self.builder.core_module_raw(None, &module::entrance(world));
         self.builder.core_instantiate(None, module, [(MAIN_IMPORT, ModuleArg::Instance(main))])
     }
 
@@ -140,6 +152,15 @@ impl Writer {
         let exports: Vec<(&str, ExportKind, u32)> =
             exports.iter().map(|(name, index)| (name.as_str(), ExportKind::Func, *index)).collect();
         self.builder.core_instantiate_exports(None, exports)
+    }
+
+    /// Lifts the functions of the core instance `main` and exports them as the interface of the world.
+    fn handler_of(&mut self, world: World, main: u32, core: &Core) {
+        match world {
+            World::Action => self.handler(main, core),
+            World::Model => self.model_handler(main, core),
+            World::Rule => self.rule_handler(main, core),
+        }
     }
 
     /// Lifts the functions of the core instance `main` and exports them as the interface `action-handler`.
@@ -218,8 +239,8 @@ fn runtime_type() -> ModuleType {
     runtime
 }
 
-/// What the shell asks of an Action's core module: the three exports, and to import nothing but this.
-fn main_type() -> ModuleType {
+/// What the shell asks of a definition's core module: the exports of the world, and to import nothing but this.
+fn main_type(world: World) -> ModuleType {
     let mut main = ModuleType::new();
     main.import("rt", "memory", EntityType::Memory(MEMORY));
     for function in Runtime::ALL {
@@ -227,14 +248,14 @@ fn main_type() -> ModuleType {
         main.ty().function(function.parameters().iter().copied(), function.results().iter().copied());
         main.import("rt", function.name(), EntityType::Function(index));
     }
-    for function in Host::ALL {
+    for function in host_of(world) {
         let declaration = function.declaration();
         let index = main.type_count();
         main.ty()
             .function(declaration.core_parameters.iter().copied(), declaration.core_results.iter().copied());
         main.import("host", &function.import_name(), EntityType::Function(index));
     }
-    for (name, parameters, results) in Helper::exports() {
+    for (name, parameters, results) in Helper::exports(world) {
         let index = main.type_count();
         main.ty().function(parameters.iter().copied(), results.iter().copied());
         main.export(name, EntityType::Function(index));

@@ -5,36 +5,39 @@ use std::collections::BTreeSet;
 use lot_facts::{InputKind, Trigger};
 use wasm_encoder::{Instruction, ValType};
 
+use super::World;
 use super::code::{Callee, Code, Local, memory};
 use super::constants::{CELL_BYTES, Constants, RESULT};
 use super::expression::Representation;
 use super::module::{CELLS_BASE, CONSTANTS_BASE, Helper, Module, PENDING};
 use super::runtime::Runtime;
 use crate::check::tree::{
-    Action, CastKind, Constant, Entry, Input, JsonShape, Output, RegexEngine, RegexId, VariableId,
+    Action, CastKind, Constant, Entry, Input, JsonShape, Model, Output, RegexEngine, RegexId, VariableId,
 };
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
 /// A run-time error that belongs to the whole Action.
-const WHOLE: Position = Position { line: 1, column: 1 };
+pub(super) const WHOLE: Position = Position { line: 1, column: 1 };
 
-/// Generates the core module of an Action.
-pub(super) fn module(action: &Action) -> Module {
+/// Generates the core module of a definition.
+pub(super) fn module(action: &Action, world: World) -> Module {
     let mut generator = Generator::new(action);
     let mut functions = Vec::new();
-    for export in [Helper::OnMessage, Helper::OnEvent, Helper::Call] {
-        functions.push((export, generator.export(export)));
+    for export in Helper::of_world(world) {
+        functions.push((*export, generator.export(*export)));
     }
-    for helper in [Helper::Flush, Helper::CheckWrite, Helper::Fail] {
-        if generator.needed.contains(&helper) {
-            functions.push((helper, generator.helper(helper)));
-        }
-    }
-    // Last, because it copies the constants of all others.
-    generator.write_start();
-    functions.push((Helper::Start, generator.code));
-    Module::new(&functions, &generator.constants)
+    generator.module(functions)
+}
+
+/// Generates the core module of a Model.
+pub(super) fn model_module(model: &Model) -> Module {
+    let mut generator = Generator::new(&model.run);
+    let run = generator.export(Helper::OnMessage);
+    generator.begin_function(&model.build, Helper::Build);
+    generator.build_instance(model);
+    let build = std::mem::replace(&mut generator.code, Code::new(0));
+    generator.module(vec![(Helper::OnMessage, run), (Helper::Build, build)])
 }
 
 /// Where the triggering message is among the parameters of the export.
@@ -66,6 +69,8 @@ pub(super) struct Generator<'a> {
     pub(super) missing: Option<Local>,
     /// Whether the code since the last look may have made the runtime note something.
     pub(super) raises: bool,
+    /// Patterns of functions that are written already.
+    patterns_of_others: Vec<String>,
     needed: BTreeSet<Helper>,
 }
 
@@ -81,8 +86,39 @@ impl<'a> Generator<'a> {
             passes: None,
             missing: None,
             raises: false,
+            patterns_of_others: Vec::new(),
             needed: BTreeSet::new(),
         }
+    }
+
+    /// The module with these exports, and what they need.
+    fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Module {
+        for helper in [Helper::Flush, Helper::CheckWrite, Helper::Fail] {
+            if self.needed.contains(&helper) {
+                functions.push((helper, self.helper(helper)));
+            }
+        }
+        // Last, because it copies the constants of all others.
+        self.write_start();
+        functions.push((Helper::Start, self.code));
+        Module::new(&functions, &self.constants)
+    }
+
+    /// Begins another function with statements of its own. Patterns go on being counted where those before them ended.
+    fn begin_function(&mut self, action: &'a Action, export: Helper) {
+        let patterns = self.linear_patterns();
+        self.patterns_of_others.extend(patterns);
+        self.action = action;
+        self.code = Code::new(export.parameters());
+        self.variables.clear();
+        (self.message, self.payload_cell, self.passes, self.missing) = (None, None, None, None);
+        self.raises = false;
+    }
+
+    /// The patterns of the current statements that the runtime searches itself.
+    fn linear_patterns(&self) -> Vec<String> {
+        let linear = self.action.regexes.iter().filter(|regex| regex.engine == RegexEngine::Linear);
+        linear.map(|regex| regex.pattern.clone()).collect()
     }
 
     /// Says that a helper is called.
@@ -128,7 +164,7 @@ impl<'a> Generator<'a> {
         let is_linear = |regex: &&crate::check::tree::Regex| regex.engine == RegexEngine::Linear;
         self.action.regexes.get(index).filter(is_linear)?;
         let before = self.action.regexes.iter().take(index).filter(is_linear).count();
-        u32::try_from(before).ok()
+        u32::try_from(self.patterns_of_others.len() + before).ok()
     }
 
     /// Writes one of the three exports: the run in the one that belongs to the Action's trigger, a refusal in the others.
@@ -153,6 +189,7 @@ impl<'a> Generator<'a> {
                 self.block(&action.body);
                 self.return_outputs(outputs);
             }
+            (Helper::Check, Entry::Asked) => self.check_question(),
             _ => self.fail(codes::RUN_CALL_FAILED, refusal(&action.entry), WHOLE),
         }
         std::mem::replace(&mut self.code, Code::new(0))
@@ -165,13 +202,18 @@ impl<'a> Generator<'a> {
             Helper::Flush => self.write_flush(),
             Helper::CheckWrite => self.write_check_write(),
             Helper::Fail => self.write_fail(),
-            Helper::Start | Helper::OnMessage | Helper::OnEvent | Helper::Call => {}
+            Helper::Start
+            | Helper::OnMessage
+            | Helper::OnEvent
+            | Helper::Call
+            | Helper::Build
+            | Helper::Check => {}
         }
         std::mem::replace(&mut self.code, Code::new(0))
     }
 
     /// Makes the locals of a run. Variables start Empty.
-    fn begin(&mut self, message: Option<Message>) {
+    pub(super) fn begin(&mut self, message: Option<Message>) {
         self.message = message;
         for variable in &self.action.variables {
             let representation = Representation::of_variable(variable.kinds);
@@ -185,7 +227,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Ends the run without an error. What it took is given back; it stays readable for the host until something is taken again.
-    fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self) {
         self.end_run();
         self.push_constant_address(RESULT);
         self.code.i32(0);
@@ -232,18 +274,24 @@ impl<'a> Generator<'a> {
 
     fn refuse_unknown_inputs(&mut self, inputs: &[Input]) {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        let message = format!("action `{}` has no input ", self.action.name);
+        self.refuse_unknown(Runtime::UnknownInput, &names.join("\0"), codes::RUN_UNKNOWN_INPUT, message);
+    }
+
+    /// Ends the run when an argument (parameters 0 and 1) is none of the names.
+    pub(super) fn refuse_unknown(&mut self, find: Runtime, names: &str, code: codes::Code, message: String) {
         let name = self.code.local(ValType::I64);
         self.code.parameter(0);
         self.code.parameter(1);
-        // No name is empty, so that with no inputs every argument is unknown.
-        self.push_text(&names.join("\0"));
-        self.runtime(Runtime::UnknownInput);
+        // No name is empty, so that with no names every argument is unknown.
+        self.push_text(names);
+        self.runtime(find);
         self.code.tee(name);
         self.code.push(Instruction::I64Eqz);
         self.code.push(Instruction::I32Eqz);
         self.code.open_if();
-        self.push_text(&codes::RUN_UNKNOWN_INPUT.to_string());
-        self.push_constant(&Constant::Text(format!("action `{}` has no input ", self.action.name)));
+        self.push_text(&code.to_string());
+        self.push_constant(&Constant::Text(message));
         self.push_pair(name);
         self.runtime(Runtime::Data);
         self.runtime(Runtime::Concat2);
@@ -309,13 +357,8 @@ impl<'a> Generator<'a> {
     /// The body of [`Helper::Start`].
     fn write_start(&mut self) {
         self.code = Code::new(0);
-        let patterns: Vec<String> = self
-            .action
-            .regexes
-            .iter()
-            .filter(|regex| regex.engine == RegexEngine::Linear)
-            .map(|regex| regex.pattern.clone())
-            .collect();
+        let mut patterns = std::mem::take(&mut self.patterns_of_others);
+        patterns.extend(self.linear_patterns());
         for pattern in &patterns {
             self.constants.text(pattern);
         }
@@ -348,6 +391,7 @@ impl<'a> Generator<'a> {
 fn refusal(entry: &Entry) -> &'static str {
     match entry {
         Entry::Callable { .. } => "the action is called by name, nothing triggers it",
+        Entry::Asked => "a rule is asked, nothing triggers it",
         Entry::Triggered(trigger) if trigger.has_message() => "the action is triggered by messages only",
         Entry::Triggered(_) => "the action is triggered by another event",
     }

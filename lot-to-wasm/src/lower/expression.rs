@@ -6,6 +6,7 @@ use super::code::{Callee, Local, memory};
 use super::constants::ANSWER;
 use super::entry::{Generator, cast_function};
 use super::host::Host;
+use super::rule::question;
 use super::runtime::Runtime;
 use crate::check::kind::KindSet;
 use crate::check::tree::{
@@ -67,11 +68,15 @@ impl Generator<'_> {
             Kind::Not(_)
             | Kind::Compare { .. }
             | Kind::IsEmpty(_)
+            | Kind::IsAbsent(_)
+            | Kind::IsAssigned(_)
             | Kind::MatchesRegex { .. }
             | Kind::OneOf { .. }
             | Kind::And(..)
             | Kind::Or(..)
             | Kind::TopicExists(_)
+            | Kind::LoggedIn
+            | Kind::InGroup(_)
             | Kind::Session(SessionWord::CleanSession) => Representation::Bool,
             Kind::Session(SessionWord::SubscribeQos)
             | Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs)
@@ -146,6 +151,12 @@ impl Generator<'_> {
             Kind::RandomInt { low, high } => self.random(Runtime::RandomInt, low, high),
             Kind::RandomDouble { low, high } => self.random(Runtime::RandomDouble, low, high),
             Kind::Session(word) => self.session(*word),
+            Kind::LoggedIn => self.code.parameter(question::USER),
+            Kind::UserProperty(name) => self.get_setting(Host::Property, name, None),
+            Kind::InGroup(name) => {
+                self.push_text(name);
+                self.code.call(Callee::Host(Host::InGroup));
+            }
             Kind::Negate(operand) => self.negate(operand),
             Kind::Not(operand) => {
                 self.truth(operand);
@@ -189,6 +200,14 @@ impl Generator<'_> {
                 self.cell(value);
                 self.push_text(separator);
                 self.runtime(Runtime::Split);
+            }
+            Kind::Assigned(name) => self.assigned(name),
+            Kind::IsAssigned(name) => self.is_assigned(name),
+            Kind::IsAbsent(operand) => self.is_absent(operand),
+            Kind::Fit { to, value } => self.fit(*to, value),
+            Kind::Inferred(operand) => {
+                self.cell(operand);
+                self.runtime(Runtime::Inferred);
             }
             Kind::Function { function, arguments } => self.function(*function, arguments),
         }

@@ -26,6 +26,9 @@ pub(super) enum Host {
     CallAction,
     Find,
     Report,
+    Property,
+    InGroup,
+    PublishModel,
 }
 
 /// How a function is declared in WIT and what it is lowered to by the canonical ABI.
@@ -46,8 +49,31 @@ pub(super) struct Declaration {
 }
 
 impl Host {
-    /// All of them.
-    pub(super) const ALL: [Host; 16] = [
+    /// Those of the world `rule`.
+    pub(super) const OF_RULES: [Host; 6] =
+        [Host::GetTopic, Host::RetainedExists, Host::Find, Host::Report, Host::Property, Host::InGroup];
+
+    /// Those of the world `model`.
+    pub(super) const OF_MODELS: [Host; 15] = [
+        Host::Publish,
+        Host::Keep,
+        Host::Forget,
+        Host::GetTopic,
+        Host::RetainedExists,
+        Host::GetEnvironment,
+        Host::SetEnvironment,
+        Host::RemoveEnvironment,
+        Host::GetSecret,
+        Host::SetSecret,
+        Host::RemoveSecret,
+        Host::NowMs,
+        Host::Random,
+        Host::Find,
+        Host::Report,
+    ];
+
+    /// Those of the world `action`.
+    pub(super) const OF_ACTIONS: [Host; 17] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
@@ -62,6 +88,7 @@ impl Host {
         Host::NowMs,
         Host::Random,
         Host::CallAction,
+        Host::PublishModel,
         Host::Find,
         Host::Report,
     ];
@@ -85,6 +112,9 @@ impl Host {
             Host::CallAction => &CALL_ACTION,
             Host::Find => &FIND,
             Host::Report => &REPORT,
+            Host::Property => &PROPERTY,
+            Host::InGroup => &IN_GROUP,
+            Host::PublishModel => &PUBLISH_MODEL,
         }
     }
 }
@@ -92,7 +122,10 @@ impl Host {
 impl Declaration {
     /// Whether the host takes memory of the guest for the result.
     pub(super) fn needs_realloc(&self) -> bool {
-        matches!(self.result, Some(Shape::OptionBytes | Shape::OptionText | Shape::CallResult))
+        matches!(
+            self.result,
+            Some(Shape::OptionBytes | Shape::OptionText | Shape::CallResult | Shape::RunResult)
+        )
     }
 }
 
@@ -190,6 +223,31 @@ const REPORT: Declaration = Declaration {
         ("column", Shape::U32),
     ],
     result: None,
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+
+const PROPERTY: Declaration = Declaration {
+    interface: "subject",
+    name: "property",
+    parameters: &[("name", Shape::Text)],
+    result: Some(Shape::OptionText),
+    core_parameters: &[I32, I32, I32],
+    core_results: &[],
+};
+const IN_GROUP: Declaration = Declaration {
+    interface: "subject",
+    name: "in-group",
+    parameters: &[("name", Shape::Text)],
+    result: Some(Shape::Bool),
+    core_parameters: &[I32, I32],
+    core_results: &[I32],
+};
+const PUBLISH_MODEL: Declaration = Declaration {
+    interface: "models",
+    name: "publish",
+    parameters: &[("model", Shape::Text), ("topic", Shape::Text), ("assignments", Shape::Arguments)],
+    result: Some(Shape::RunResult),
     core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
     core_results: &[],
 };

@@ -40,6 +40,8 @@ pub(super) enum Shape {
     Values,
     /// `result<list<value>, run-error>`
     CallResult,
+    /// `result<_, run-error>`
+    RunResult,
     /// Enum of `messages`.
     WriteError,
     /// `result<_, write-error>`
@@ -229,6 +231,10 @@ impl InstanceWriter<'_> {
             Shape::CallResult => {
                 let (ok, error) = (self.shape(Shape::Values), self.shape(Shape::RunError));
                 self.instance.define(&mut |encoder| encoder.result(Some(ok), Some(error)))
+            }
+            Shape::RunResult => {
+                let error = self.shape(Shape::RunError);
+                self.instance.define(&mut |encoder| encoder.result(None, Some(error)))
             }
             Shape::WriteResult => {
                 let error = self.shape(Shape::WriteError);

@@ -8,6 +8,7 @@ use wasm_encoder::{
     StartSection, TypeSection, ValType,
 };
 
+use super::World;
 use super::code::{Callee, Code, Operation};
 use super::constants::Constants;
 use super::host::Host;
@@ -30,6 +31,8 @@ pub(super) enum Helper {
     OnMessage,
     OnEvent,
     Call,
+    Build,
+    Check,
     /// Reports what the runtime noted: line, column.
     Flush,
     /// Reports why the host refused a write, if it did: line, column.
@@ -45,7 +48,8 @@ impl Helper {
             Helper::Start => (&[], &[]),
             Helper::OnMessage => (&[I; 8], &[I]),
             Helper::OnEvent => (&[I; 12], &[I]),
-            Helper::Call => (&[I; 11], &[I]),
+            Helper::Call | Helper::Build => (&[I; 11], &[I]),
+            Helper::Check => (&[I; 15], &[I]),
             Helper::Flush | Helper::CheckWrite => (&[I; 2], &[]),
             Helper::Fail => (&[I; 6], &[I]),
         }
@@ -56,9 +60,20 @@ impl Helper {
         self.signature().0.len()
     }
 
-    /// Names, parameters and results of those that every Action exports.
-    pub(super) fn exports() -> impl Iterator<Item = (&'static str, &'static [ValType], &'static [ValType])> {
-        [Helper::OnMessage, Helper::OnEvent, Helper::Call].into_iter().filter_map(|helper| {
+    /// Those that every definition of a world exports.
+    pub(super) fn of_world(world: World) -> &'static [Helper] {
+        match world {
+            World::Action => &[Helper::OnMessage, Helper::OnEvent, Helper::Call],
+            World::Model => &[Helper::OnMessage, Helper::Build],
+            World::Rule => &[Helper::Check],
+        }
+    }
+
+    /// Names, parameters and results of those that every definition of a world exports.
+    pub(super) fn exports(
+        world: World,
+    ) -> impl Iterator<Item = (&'static str, &'static [ValType], &'static [ValType])> {
+        Helper::of_world(world).iter().filter_map(|helper| {
             let (parameters, results) = helper.signature();
             Some((helper.export()?, parameters, results))
         })
@@ -69,6 +84,8 @@ impl Helper {
             Helper::OnMessage => Some("on-message"),
             Helper::OnEvent => Some("on-event"),
             Helper::Call => Some("call"),
+            Helper::Build => Some("build"),
+            Helper::Check => Some("check"),
             Helper::Start | Helper::Flush | Helper::CheckWrite | Helper::Fail => None,
         }
     }
@@ -133,15 +150,15 @@ impl Module {
     }
 }
 
-/// A module that exports the functions that it imports: those of an Action's module.
+/// A module that exports the functions that it imports: those of a module of the world.
 ///
 /// The [`shell`](super::shell) lifts its exports instead of the Action's own. What module those come from is known only when the shell is
 /// instantiated, so wasmtime looks each of them up by name and makes a reference to it anew at every call; an import of a module that
 /// it has compiled with the component is neither.
-pub(super) fn entrance() -> Vec<u8> {
+pub(super) fn entrance(world: World) -> Vec<u8> {
     let (mut types, mut imports, mut exports) =
         (TypeSection::new(), ImportSection::new(), ExportSection::new());
-    for (index, (name, parameters, results)) in (0..).zip(Helper::exports()) {
+    for (index, (name, parameters, results)) in (0..).zip(Helper::exports(world)) {
         types.ty().function(parameters.iter().copied(), results.iter().copied());
         imports.import(super::MAIN_IMPORT, name, EntityType::Function(index));
         exports.export(name, ExportKind::Func, index);

@@ -127,6 +127,13 @@ runtime_functions! {
     // Inputs of callable Actions.
     Input "lot.input" (I32, I32, I32, I32) -> I32;
     UnknownInput "lot.unknown-input" (I32, I32, I32, I32) -> I64;
+    // Models.
+    Inferred "lot.inferred" (I32) -> I32;
+    Assigned "lot.assigned" (I32, I32, I32, I32) -> I32;
+    UnknownField "lot.unknown-field" (I32, I32, I32, I32) -> I64;
+    Leaves "lot.leaves" (I32) -> I64;
+    Elements "lot.elements" (I32) -> I64;
+    JsonArray "lot.json-array" (I32, I32) -> I32;
 }
 
 /// Export of the runtime through which the host takes memory for arguments and results.

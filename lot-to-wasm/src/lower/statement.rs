@@ -54,6 +54,14 @@ impl Generator<'_> {
             StatementKind::CallAction { name, arguments, returns, result } => {
                 self.call_action(name, arguments, returns, *result, at);
             }
+            StatementKind::Verdict(verdict) => self.verdict(Some(*verdict)),
+            StatementKind::PublishModel { model, topic, assignments } => {
+                self.publish_model(model, topic, assignments, at);
+            }
+            StatementKind::ForEach { list, element, body, item, result } => {
+                self.for_each(list, (*element, *result), body, item, at);
+            }
+            StatementKind::Split { casts, unless, qos } => self.split_message(casts, unless, *qos, at),
         }
     }
 

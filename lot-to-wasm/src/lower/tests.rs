@@ -84,7 +84,7 @@ fn check(action: &Action) {
         assert_valid(&binary, &format!("{form:?}"));
         assert_eq!(super::action(action, form), binary, "the same bytes again");
         if form == Form::Standalone {
-            fits_the_world(&binary);
+            fits_the_world(&binary, "action");
         }
     }
 }
@@ -95,11 +95,11 @@ fn assert_valid(binary: &[u8], name: &str) {
     }
 }
 
-fn fits_the_world(component: &[u8]) {
+fn fits_the_world(component: &[u8], world: &str) {
     let mut resolve = wit_parser::Resolve { all_features: true, ..wit_parser::Resolve::default() };
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/guest");
     let (package, _) = resolve.push_path(folder).unwrap();
-    let world = resolve.select_world(&[package], Some("action")).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     wit_component::targets(&resolve, world, component, false).unwrap();
 }
 
@@ -109,10 +109,31 @@ fn boxed(expression: Expression) -> Box<Expression> {
 
 #[test]
 fn the_shell_is_a_component_that_takes_any_action() {
-    let shell = super::shell();
+    let shell = super::shell(super::World::Action);
     assert_valid(&shell, "shell");
     // With runtime and core module put in, it is what the standalone form is.
     assert!(wasmparser::Parser::is_component(&shell));
+}
+
+#[test]
+fn a_rule_is_a_component_of_its_world() {
+    assert_valid(&super::shell(super::World::Rule), "shell");
+    let source = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"
+    IF USER IN GROUP \"g\" AND USER HAS p == 2 OR GET TOPIC \"s\" IS PAYLOAD OR TOPIC EXISTS \"e/\" + CLIENTID THEN
+        ALLOW
+    ELSE IF ENDPOINT MATCHES REGEX \"(?=a)a\" AND TOPIC POSITION 2 IS USER THEN
+        DENY
+";
+    for form in [Form::Linked, Form::Standalone] {
+        let options = crate::CompileOptions { form, ..crate::CompileOptions::default() };
+        let output = crate::compile(source, &options).entities.remove(0).output.unwrap();
+        assert_valid(&output.component, &format!("{form:?}"));
+        if form == Form::Standalone {
+            fits_the_world(&output.component, "rule");
+        } else {
+            assert!(output.component.len() < 3000, "{} bytes", output.component.len());
+        }
+    }
 }
 
 #[test]

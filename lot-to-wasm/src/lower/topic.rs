@@ -103,7 +103,7 @@ impl Generator<'_> {
     fn part_by_filter(&mut self, parts: &[TopicPart]) {
         let filters = match &self.action.entry {
             Entry::Triggered(trigger) => trigger.filters().join("\0"),
-            Entry::Callable { .. } => String::new(),
+            Entry::Callable { .. } | Entry::Asked => String::new(),
         };
         let (filter, result) = (self.code.local(ValType::I32), self.code.local(ValType::I32));
         self.push_constant(&Constant::Empty);

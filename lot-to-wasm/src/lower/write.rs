@@ -67,7 +67,7 @@ impl Generator<'_> {
 
     /// Opens a block whose end skips the write, and computes the topic. A topic with a wildcard that the trigger did not match is
     /// reported; `None` when it always is.
-    fn begin_write(&mut self, topic: &Topic, at: Position) -> Option<(Label, Ready)> {
+    pub(super) fn begin_write(&mut self, topic: &Topic, at: Position) -> Option<(Label, Ready)> {
         const MESSAGE: &str = "the trigger has no wildcard for one in this topic; nothing was written";
         if topic.is_unresolvable() {
             self.error(codes::RUN_NO_CAPTURE, MESSAGE, at);

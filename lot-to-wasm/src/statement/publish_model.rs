@@ -12,11 +12,11 @@
 
 use super::StatementKind;
 use crate::check::tree;
-use crate::check::{Checker, TopicUse};
+use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
 use crate::diagnostic::suggest::nearest;
-use crate::diagnostic::{Draft, codes};
-use crate::limits::ANCESTORS_MAX;
-use crate::source::Span;
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::source::Source;
+use crate::syntax::model::Model;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Path, PathStep, TopicOperand};
 use crate::token::{Sign, TokenKind};
@@ -77,20 +77,22 @@ fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec<Assignment
     }
 }
 
-/// The part of a target that is no field. Whatever is below a field without declared children is free.
+/// The part of a target that is no field. Whatever is below a field that stands in `fields` with a dot at its end is free.
 fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
     let mut path = target.name.clone();
-    if !fields.contains(&path) {
+    let is_field = |path: &str| fields.iter().any(|field| field == path);
+    if !is_field(&path) {
         return Some(path);
     }
     for step in &target.steps {
-        let PathStep::Key(key) = step else { return None };
-        let below = format!("{path}.");
-        if !fields.iter().any(|field| field.starts_with(&below)) {
+        if is_field(&format!("{path}.")) {
             return None;
         }
-        path = below + key;
-        if !fields.contains(&path) {
+        match step {
+            PathStep::Key(key) => path = format!("{path}.{key}"),
+            PathStep::Index(index) => path = format!("{path}[{index}]"),
+        }
+        if !is_field(&path) {
             return Some(path);
         }
     }
@@ -161,15 +163,8 @@ impl Parser<'_, '_> {
 impl PublishModel {
     /// Reports assignments to fields that the model and its parents do not have; nothing while one of them is not known.
     fn check_fields(&self, checker: &mut Checker<'_, '_, '_>) {
-        let mut fields: Vec<String> = Vec::new();
-        let mut seen: Vec<String> = Vec::new();
-        let mut next = Some(self.model.text.clone());
-        while let Some(name) = next.take().filter(|name| seen.len() < ANCESTORS_MAX && !seen.contains(name)) {
-            let Some(fact) = checker.known.model(&name) else { return };
-            fields.extend(fact.fields);
-            next = fact.parent;
-            seen.push(name);
-        }
+        let Some(model) = find_model(checker.known, &self.model.text) else { return };
+        let Some(fields) = whole(&model, checker.known) else { return };
         for Assignment { target, .. } in &self.assignments {
             let Some(unknown) = unknown_part(target, &fields) else { continue };
             let hint = nearest(&unknown, fields.iter().map(String::as_str));
@@ -182,14 +177,29 @@ impl PublishModel {
         }
     }
 
-    /// Checks the operands; the statement itself is not compiled yet.
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
-        checker.not_yet(span, "PUBLISH MODEL");
-        checker.topic(&self.topic, TopicUse::Publish);
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        let topic = checker.topic(&self.topic, TopicUse::Publish);
         self.check_fields(checker);
-        for assignment in &self.assignments {
-            checker.value(&assignment.value);
+        let mut assignments: Vec<tree::Argument> = Vec::new();
+        for Assignment { target, value } in &self.assignments {
+            let name = target.to_string();
+            if assignments.iter().any(|before| before.name == name) {
+                let draft = Draft::error(
+                    codes::DUPLICATE_NAME,
+                    target.span,
+                    format!("field `{name}` is assigned twice"),
+                );
+                checker.error(draft);
+            }
+            assignments.push(tree::Argument { name, value: checker.value(value) });
         }
-        None
+        tree::StatementKind::PublishModel { model: self.model.text.clone(), topic, assignments }
     }
+}
+
+/// What may be assigned to a Model; `None` while something that it is made of is not known.
+fn whole(model: &Model, known: &dyn Known) -> Option<Vec<String>> {
+    let source = Source::new("");
+    let mut quiet = Sink::new(&source);
+    assignable_of(model, known, &mut quiet)
 }

@@ -48,6 +48,8 @@ pub struct RuleCondition {
     pub kind: RuleConditionKind,
     /// Where it stands.
     pub span: Span,
+    /// Height of its tree, at most [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX).
+    pub depth: u16,
 }
 
 /// What a condition of a rule asks.
@@ -95,4 +97,27 @@ pub enum RuleConditionKind {
         /// Right side.
         value: Expression,
     },
+}
+
+impl RuleConditionKind {
+    /// Height of the highest tree below.
+    pub(crate) fn children_depth(&self) -> u16 {
+        match self {
+            RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) => {
+                left.depth.max(right.depth)
+            }
+            RuleConditionKind::Not(inner) => inner.depth,
+            RuleConditionKind::UserHas { compare: Some((_, value)), .. } => value.depth,
+            RuleConditionKind::TopicExists(topic) => topic_depth(topic),
+            RuleConditionKind::Compare { subject, value, .. } => subject.depth.max(value.depth),
+            RuleConditionKind::Invalid
+            | RuleConditionKind::UserIs { .. }
+            | RuleConditionKind::UserHas { compare: None, .. }
+            | RuleConditionKind::InGroup { .. } => 0,
+        }
+    }
+}
+
+fn topic_depth(topic: &TopicOperand) -> u16 {
+    topic.parts.iter().map(|part| part.depth).max().unwrap_or(0)
 }

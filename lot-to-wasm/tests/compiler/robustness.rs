@@ -285,3 +285,20 @@ fn a_bad_entity_does_not_prevent_the_others() {
         "DEFINE ACTION B\nON START DO\n    PUBLISH TOPIC \"o\" WITH 1\n"
     );
 }
+
+#[test]
+fn a_rule_of_endless_conditions_is_refused_without_recursion() {
+    let rule = |conditions: String| {
+        format!("DEFINE RULE R WITH PRIORITY 100 FOR Connect\n    IF {conditions} THEN\n        ALLOW\n")
+    };
+    let chain = |of: &str| vec!["USER IS \"a\""; 50_000].join(of);
+    for conditions in
+        [chain(" OR "), chain(" AND "), "NOT ".repeat(50_000) + "USER IS \"a\"", "(".repeat(50_000)]
+    {
+        let compilation = compile(&rule(conditions), &CompileOptions::default());
+        assert!(!compilation.succeeded());
+    }
+    let nested = "IF USER IS \"a\" THEN ".repeat(50_000);
+    let text = format!("DEFINE RULE R WITH PRIORITY 100 FOR Connect\n    {nested}ALLOW\n");
+    assert!(!compile(&text, &CompileOptions::default()).succeeded());
+}

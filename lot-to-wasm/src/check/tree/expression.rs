@@ -65,8 +65,14 @@ pub enum ExpressionKind {
         /// High end.
         high: Box<Expression>,
     },
-    /// A word about the client that triggered the run (§7.6); allowed for this trigger.
+    /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this trigger.
     Session(SessionWord),
+    /// Whether the client that asks a Rule has a user.
+    LoggedIn,
+    /// A property of the user that asks a Rule (`TEXT_DATA`), or Empty.
+    UserProperty(String),
+    /// Whether the user that asks a Rule is in a group.
+    InGroup(String),
     /// `-x`: the operand by `num`.
     Negate(Box<Expression>),
     /// `NOT x` of the operand's truth.
@@ -167,6 +173,21 @@ pub enum ExpressionKind {
         /// Which piece.
         at: Option<u32>,
     },
+    /// In a Model: what `PUBLISH MODEL` assigned to a field or below it; Empty when nothing.
+    Assigned(String),
+    /// In a Model: whether anything was assigned to a field or below it.
+    IsAssigned(String),
+    /// Whether the value is Empty or Null.
+    IsAbsent(Box<Expression>),
+    /// In a Model: a cast to the field's type, in which Empty and Null stay what they are.
+    Fit {
+        /// Target.
+        to: CastKind,
+        /// Operand.
+        value: Box<Expression>,
+    },
+    /// In a Model: the value of a field without a type (§15): a number or truth value where the text looks like one.
+    Inferred(Box<Expression>),
     /// A call of the small function set (OD-12); the number of arguments has been checked.
     Function {
         /// Which.

@@ -3,6 +3,7 @@
 use super::expression::Level;
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
+use crate::limits::TREE_DEPTH_MAX;
 use crate::source::Span;
 use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
 use crate::syntax::{BinaryOperator, ExpressionKind, Name};
@@ -125,7 +126,7 @@ impl Parser<'_, '_> {
             while parser.eat_word("OR") {
                 let right = parser.rule_and()?;
                 let kind = RuleConditionKind::Or(Box::new(left), Box::new(right));
-                left = parser.rule_node(start, kind);
+                left = parser.rule_node(start, kind)?;
             }
             Ok(left)
         })
@@ -136,7 +137,7 @@ impl Parser<'_, '_> {
         let mut left = self.rule_not()?;
         while self.eat_word("AND") {
             let right = self.rule_not()?;
-            left = self.rule_node(start, RuleConditionKind::And(Box::new(left), Box::new(right)));
+            left = self.rule_node(start, RuleConditionKind::And(Box::new(left), Box::new(right)))?;
         }
         Ok(left)
     }
@@ -145,13 +146,19 @@ impl Parser<'_, '_> {
         let start = self.span();
         if self.eat_word("NOT") {
             let inner = self.deeper(Self::rule_not)?;
-            return Ok(self.rule_node(start, RuleConditionKind::Not(Box::new(inner))));
+            return self.rule_node(start, RuleConditionKind::Not(Box::new(inner)));
         }
         self.rule_atom()
     }
 
-    fn rule_node(&self, start: Span, kind: RuleConditionKind) -> RuleCondition {
-        RuleCondition { kind, span: self.span_from(start) }
+    /// A node from `start` to here; refused when its tree would be too high.
+    fn rule_node(&mut self, start: Span, kind: RuleConditionKind) -> Parsed<RuleCondition> {
+        let depth = 1 + kind.children_depth();
+        let span = self.span_from(start);
+        if usize::from(depth) > TREE_DEPTH_MAX {
+            return self.too_deep(span, TREE_DEPTH_MAX);
+        }
+        Ok(RuleCondition { kind, span, depth })
     }
 
     fn rule_atom(&mut self) -> Parsed<RuleCondition> {
@@ -176,7 +183,7 @@ impl Parser<'_, '_> {
                 return self.fail(draft.expected(&what));
             }
         };
-        Ok(self.rule_node(start, kind))
+        self.rule_node(start, kind)
     }
 
     fn user_atom(&mut self) -> Parsed<RuleConditionKind> {

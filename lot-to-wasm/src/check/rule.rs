@@ -1,0 +1,440 @@
+//! Checking a Rule (LoT reference §10): its header, and its conditions to one expression each.
+//!
+//! Two things keep a condition from being true by accident. Names (`USER`, `CLIENTID`, levels of the topic) are compared as texts, never as
+//! numbers, or `01` would be `1`. And whatever a condition says about the user, it is false when nobody is logged in.
+
+use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
+
+use super::entity::filter;
+use super::kind::KindSet;
+use super::scope::Scope;
+use super::tree::{
+    self, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function, SessionWord,
+    StatementKind, TopicPart, Verdict,
+};
+use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::source::Span;
+use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind};
+use crate::syntax::{self, BinaryOperator, Name, Text};
+
+/// Scopes of rules, spelt exactly (§10.2; those of modules: commands reference §14.5).
+pub const RULE_SCOPES: [&str; 32] = [
+    "Connect",
+    "Publish",
+    "Subscribe",
+    "PublishSys",
+    "SubscribeSys",
+    "CommandCall",
+    "ShellCommand",
+    "SystemConfiguration",
+    "UserManagementCreation",
+    "UserManagementRemove",
+    "UserManagementPasswordChange",
+    "UserManagementUpdate",
+    "RuleManagementCreation",
+    "RuleManagementRemove",
+    "ModelManagementCreation",
+    "ModelManagementRemove",
+    "ActionManagementCreation",
+    "ActionManagementRemove",
+    "ActionManagementRun",
+    "RouteManagementCreation",
+    "RouteManagementRemove",
+    "LogManagementCreation",
+    "LogManagementUpdate",
+    "LogManagementRemove",
+    "LogManagementRead",
+    "AssetManagementCreation",
+    "AssetManagementUpdate",
+    "AssetManagementRemove",
+    "AssetManagementStart",
+    "AssetManagementStop",
+    "ModuleManagementCreation",
+    "ModuleManagementRemove",
+];
+
+/// Scopes whose questions have a topic.
+const TOPIC_SCOPES: [&str; 5] = ["Publish", "Subscribe", "PublishSys", "SubscribeSys", "CommandCall"];
+
+/// Scopes whose questions have a payload.
+const PAYLOAD_SCOPES: [&str; 2] = ["Publish", "PublishSys"];
+
+/// Values of a user property that are false, in any case (§10.3); one that is not set is Empty, which equals the empty text.
+const FALSE_TEXTS: [&str; 5] = ["", "false", "0", "off", "no"];
+
+/// Checks a Rule. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+pub(crate) fn rule(rule: &Rule, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
+    header(rule, sink);
+    let names_are_complete = !sink.has_errors();
+    let scope = rule.scope.text.as_str();
+    let has = |scopes: &[&str]| scopes.contains(&scope);
+    let start = Start::Asked(Asked { has_topic: has(&TOPIC_SCOPES), has_payload: has(&PAYLOAD_SCOPES) });
+    let mut checker =
+        Checker { sink, known, start, scope: Scope::empty(), regexes: Vec::new(), names_are_complete };
+    let body = rule.body.as_ref().map(|body| checker.rule_body(body)).unwrap_or_default();
+    let Checker { sink, regexes, .. } = checker;
+    if sink.has_errors() {
+        return None;
+    }
+    let name = rule.name.text.clone();
+    let facts = Facts::new(Kind::Rule, name.clone());
+    let mut checked = tree::Action { name, entry: Entry::Asked, variables: Vec::new(), regexes, body, facts };
+    infer::kinds(&mut checked);
+    facts::collect(&mut checked);
+    let mut inputs = inputs(&mut checked);
+    inputs.payload = checked.facts.needs_payload;
+    inputs.topic_levels.clone_from(&checked.facts.topic_positions);
+    inputs.reads = !(checked.facts.reads.is_empty() && checked.facts.retained_reads.is_empty());
+    checked.facts.rule = Some(RuleFacts {
+        priority: u64::try_from(rule.priority).unwrap_or(0),
+        scope: scope.to_owned(),
+        topic: rule.topic.as_ref().map(|topic| topic.value.clone()),
+        inputs,
+    });
+    Some(checked)
+}
+
+fn header(rule: &Rule, sink: &mut Sink<'_>) {
+    if rule.scope.text.is_empty() {
+        // The header could not be read, which was reported.
+        return;
+    }
+    let scope = rule.scope.text.as_str();
+    if !RULE_SCOPES.contains(&scope) {
+        let hint = nearest(scope, RULE_SCOPES).map(|near| format!("did you mean {near}?"));
+        let message = format!("unknown scope {scope}");
+        sink.push(Draft::error(codes::UNKNOWN_SCOPE, rule.scope.span, message).suggest_if(hint));
+    }
+    if (0..100).contains(&rule.priority) {
+        // The words of the commands reference §8.
+        let message = "Priorities 0-99 are meant for system rules.";
+        let draft = Draft::warning(codes::BUILT_IN_PRIORITY, rule.name.span, message);
+        sink.push(draft.suggest("use 100 and above"));
+    }
+    let Some(topic) = &rule.topic else { return };
+    filter(topic, sink);
+    if topic.value.ends_with("/+") {
+        let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
+        sink.push(draft.suggest("write /# for everything below"));
+    }
+    if RULE_SCOPES.contains(&scope) && !TOPIC_SCOPES.contains(&scope) {
+        let message = format!("questions of scope {scope} have no topic");
+        let draft = Draft::error(codes::MISPLACED_CLAUSE, topic.span, message);
+        sink.push(draft.suggest("leave out TO TOPIC"));
+    }
+}
+
+impl Checker<'_, '_, '_> {
+    fn rule_body(&mut self, body: &RuleBody) -> Vec<tree::Statement> {
+        match body {
+            RuleBody::Verdict(verdict) => vec![verdict_statement(*verdict)],
+            RuleBody::If { branches, otherwise } => {
+                let at = branches.first().map_or(Span::default(), |(condition, _)| condition.span);
+                let at = self.at(at);
+                let branches = branches
+                    .iter()
+                    .map(|(condition, body)| tree::Branch {
+                        condition: self.rule_condition(condition),
+                        body: self.rule_body(body),
+                    })
+                    .collect();
+                let otherwise = otherwise.as_ref().map(|body| self.rule_body(body)).unwrap_or_default();
+                vec![tree::Statement { at, kind: StatementKind::If { branches, otherwise } }]
+            }
+        }
+    }
+
+    fn rule_condition(&mut self, condition: &RuleCondition) -> Expression {
+        let span = condition.span;
+        match &condition.kind {
+            RuleConditionKind::Invalid => self.constant(span, Constant::Bool(false)),
+            RuleConditionKind::Or(left, right) => {
+                let sides = (self.rule_condition(left), self.rule_condition(right));
+                self.truth(span, ExpressionKind::Or(Box::new(sides.0), Box::new(sides.1)))
+            }
+            RuleConditionKind::And(left, right) => {
+                let sides = (self.rule_condition(left), self.rule_condition(right));
+                self.both(span, sides.0, sides.1)
+            }
+            RuleConditionKind::Not(inner) => {
+                let inner = self.rule_condition(inner);
+                self.not(span, inner)
+            }
+            RuleConditionKind::UserIs { negated, name } => self.user_is(span, name, *negated),
+            RuleConditionKind::UserHas { negated, property, compare } => {
+                self.user_has(span, property, *negated, compare.as_ref())
+            }
+            RuleConditionKind::InGroup { negated, group } => {
+                let is_in = self.truth(span, ExpressionKind::InGroup(group.value.clone()));
+                self.of_a_user(span, is_in, *negated)
+            }
+            RuleConditionKind::TopicExists(topic) => {
+                let kind = ExpressionKind::TopicExists(self.topic(topic, TopicUse::Read));
+                let exists = self.truth(span, kind);
+                self.pure(exists, span)
+            }
+            RuleConditionKind::Compare { subject, operator, value } => {
+                self.rule_comparison(span, subject, *operator, value)
+            }
+        }
+    }
+
+    fn user_is(&mut self, span: Span, name: &Text, negated: bool) -> Expression {
+        let user = self.node(span, session_kinds(), ExpressionKind::Session(SessionWord::User));
+        let name = self.constant(name.span, Constant::Text(name.value.clone()));
+        let is = self.compared(span, Comparison::Equal, user, name);
+        self.of_a_user(span, is, negated)
+    }
+
+    fn user_has(
+        &mut self,
+        span: Span,
+        property: &Name,
+        negated: bool,
+        compare: Option<&(BinaryOperator, syntax::Expression)>,
+    ) -> Expression {
+        let kind = ExpressionKind::UserProperty(property.text.clone());
+        let value = self.node(property.span, infer::kinds_of(&kind), kind);
+        let holds = match compare {
+            Some((operator, other)) => {
+                let other_value = self.operand(other);
+                let other_value = self.pure(other_value, other.span);
+                self.by_operator(span, *operator, value, other_value, other)
+            }
+            None => {
+                let lower = ExpressionKind::Function { function: Function::Lower, arguments: vec![value] };
+                let lower = self.node(span, infer::kinds_of(&lower), lower);
+                let candidates = FALSE_TEXTS
+                    .map(|text| self.constant(property.span, Constant::Text(text.to_owned())))
+                    .into();
+                let is_false = ExpressionKind::OneOf { value: Box::new(lower), candidates };
+                let is_false = self.truth(span, is_false);
+                self.not(span, is_false)
+            }
+        };
+        self.of_a_user(span, holds, negated)
+    }
+
+    /// A condition about the user, which is false when there is none.
+    fn of_a_user(&mut self, span: Span, holds: Expression, negated: bool) -> Expression {
+        let holds = if negated { self.not(span, holds) } else { holds };
+        let logged_in = self.truth(span, ExpressionKind::LoggedIn);
+        self.both(span, logged_in, holds)
+    }
+
+    fn rule_comparison(
+        &mut self,
+        span: Span,
+        subject: &syntax::Expression,
+        operator: BinaryOperator,
+        value: &syntax::Expression,
+    ) -> Expression {
+        let left = self.operand(subject);
+        let right = self.operand(value);
+        let (left, right) = (self.pure(left, subject.span), self.pure(right, value.span));
+        let is_name = |side: &Expression| {
+            matches!(
+                side.kind,
+                ExpressionKind::Session(_)
+                    | ExpressionKind::TopicName
+                    | ExpressionKind::TopicLevel(_)
+                    | ExpressionKind::TopicLevelAt(_)
+            )
+        };
+        let is_empty = matches!(right.kind, ExpressionKind::Constant(Constant::Empty | Constant::Null));
+        let (left, right) = if is_name(&left) && is_equality(operator) && !is_empty {
+            (self.as_text(left), self.as_text(right))
+        } else {
+            (left, right)
+        };
+        let mentions_user = mentions_user(&left) || mentions_user(&right);
+        let compared = self.by_operator(span, operator, left, right, value);
+        if mentions_user { self.of_a_user(span, compared, false) } else { compared }
+    }
+
+    /// A comparison by the operator of the source.
+    fn by_operator(
+        &mut self,
+        span: Span,
+        operator: BinaryOperator,
+        left: Expression,
+        right: Expression,
+        source: &syntax::Expression,
+    ) -> Expression {
+        use BinaryOperator as Op;
+        let comparison = match operator {
+            Op::Equal | Op::Matches | Op::NotEqual => {
+                let right = if operator == Op::Matches { self.as_text(right) } else { right };
+                let is = if matches!(right.kind, ExpressionKind::Constant(Constant::Empty)) {
+                    self.truth(span, ExpressionKind::IsEmpty(Box::new(left)))
+                } else {
+                    self.compared(span, Comparison::Equal, left, right)
+                };
+                return if operator == Op::NotEqual { self.not(span, is) } else { is };
+            }
+            Op::MatchesRegex => {
+                let pattern = if let ExpressionKind::Constant(Constant::Text(pattern)) = &right.kind {
+                    pattern.clone()
+                } else {
+                    let message = "MATCHES REGEX needs a string";
+                    self.error(Draft::error(codes::BAD_REGEX, source.span, message));
+                    String::new()
+                };
+                let regex = self.regex(&Text { value: pattern, span: source.span });
+                return self.truth(span, ExpressionKind::MatchesRegex { value: Box::new(left), regex });
+            }
+            Op::NotContains => {
+                let contains = self.compared(span, Comparison::Contains, left, right);
+                return self.not(span, contains);
+            }
+            Op::Less => Comparison::Less,
+            Op::LessOrEqual => Comparison::LessOrEqual,
+            Op::Greater => Comparison::Greater,
+            Op::GreaterOrEqual => Comparison::GreaterOrEqual,
+            Op::Contains => Comparison::Contains,
+            Op::StartsWith => Comparison::StartsWith,
+            Op::EndsWith => Comparison::EndsWith,
+            Op::In => Comparison::In,
+            Op::Or | Op::And | Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => {
+                unreachable!("the parser takes comparisons only")
+            }
+        };
+        self.compared(span, comparison, left, right)
+    }
+
+    fn compared(&self, span: Span, operator: Comparison, left: Expression, right: Expression) -> Expression {
+        let (left, right) = (Box::new(left), Box::new(right));
+        self.truth(span, ExpressionKind::Compare { operator, left, right })
+    }
+
+    fn both(&self, span: Span, left: Expression, right: Expression) -> Expression {
+        self.truth(span, ExpressionKind::And(Box::new(left), Box::new(right)))
+    }
+
+    fn not(&self, span: Span, inner: Expression) -> Expression {
+        self.truth(span, ExpressionKind::Not(Box::new(inner)))
+    }
+
+    fn truth(&self, span: Span, kind: ExpressionKind) -> Expression {
+        self.node(span, KindSet::BOOL, kind)
+    }
+
+    /// The text of a value, which is then compared as text.
+    fn as_text(&self, value: Expression) -> Expression {
+        if let Some(constant) =
+            fold::constant(&value).and_then(|constant| fold::cast(CastKind::String, constant))
+        {
+            let kinds = fold::kinds(&constant);
+            return Expression { kinds, kind: ExpressionKind::Constant(constant), ..value };
+        }
+        let at = value.at;
+        let kind = ExpressionKind::Cast { to: CastKind::String, value: Box::new(value) };
+        Expression { at, kinds: infer::kinds_of(&kind), kind }
+    }
+
+    /// Reports what would make a verdict depend on more than §10.5 says.
+    fn pure(&mut self, mut value: Expression, span: Span) -> Expression {
+        if let Some(what) = impurity(&mut value) {
+            let message = format!("a rule cannot ask about {what}");
+            let draft = Draft::error(codes::RULE_CONDITION, span, message);
+            self.error(draft.note("a verdict depends on who asks, on the topic and on last values alone"));
+        }
+        value
+    }
+}
+
+fn verdict_statement(verdict: Verdict) -> tree::Statement {
+    let at = syntax::Position { line: 1, column: 1 };
+    tree::Statement { at, kind: StatementKind::Verdict(verdict) }
+}
+
+fn session_kinds() -> KindSet {
+    KindSet::TEXT_DATA | KindSet::EMPTY
+}
+
+fn is_equality(operator: BinaryOperator) -> bool {
+    matches!(operator, BinaryOperator::Equal | BinaryOperator::NotEqual | BinaryOperator::Matches)
+}
+
+/// Whether `USER` is an operand, outside of topics that are read.
+fn mentions_user(value: &Expression) -> bool {
+    let mut found = false;
+    let mut copy = value.clone();
+    each(&mut copy, &mut |node| {
+        found |= matches!(node.kind, ExpressionKind::Session(SessionWord::User));
+        !matches!(node.kind, ExpressionKind::GetTopic(_) | ExpressionKind::TopicExists(_))
+    });
+    found
+}
+
+/// What in a value is not among the inputs of a rule.
+#[allow(clippy::wildcard_enum_match_arm, reason = "only what is not pure is named")]
+fn impurity(value: &mut Expression) -> Option<&'static str> {
+    let mut found = None;
+    each(value, &mut |node| {
+        let what = match &node.kind {
+            ExpressionKind::Timestamp(_) => Some("the clock"),
+            ExpressionKind::RandomUuid
+            | ExpressionKind::RandomInt { .. }
+            | ExpressionKind::RandomDouble { .. } => Some("chance"),
+            ExpressionKind::GetEnv(_) | ExpressionKind::GetSecret(_) => Some("settings"),
+            _ => None,
+        };
+        found = found.or(what);
+        true
+    });
+    found
+}
+
+/// Visits a tree from the top, below a node only when `visit` says so.
+fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
+    if visit(node) {
+        infer::each_child(&mut node.kind, &mut |child| each(child, visit));
+    }
+}
+
+/// What the verdict depends on, but for what [`facts`] has found out already.
+fn inputs(checked: &mut tree::Action) -> RuleInputs {
+    let mut inputs = RuleInputs::default();
+    statements(&mut checked.body, &mut inputs);
+    for names in [&mut inputs.groups, &mut inputs.properties] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    inputs
+}
+
+fn statements(body: &mut [tree::Statement], inputs: &mut RuleInputs) {
+    for statement in body {
+        let StatementKind::If { branches, otherwise } = &mut statement.kind else { continue };
+        for branch in branches {
+            each(&mut branch.condition, &mut |node| {
+                note(node, inputs);
+                true
+            });
+            statements(&mut branch.body, inputs);
+        }
+        statements(otherwise, inputs);
+    }
+}
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "only inputs are named")]
+fn note(node: &Expression, inputs: &mut RuleInputs) {
+    match &node.kind {
+        ExpressionKind::LoggedIn => inputs.login = true,
+        ExpressionKind::UserProperty(name) => inputs.properties.push(name.clone()),
+        ExpressionKind::InGroup(name) => inputs.groups.push(name.clone()),
+        ExpressionKind::Session(SessionWord::User) => inputs.user = true,
+        ExpressionKind::Session(SessionWord::ClientId) => inputs.client_id = true,
+        ExpressionKind::Session(SessionWord::Endpoint) => inputs.endpoint = true,
+        ExpressionKind::TopicName | ExpressionKind::TopicLevelAt(_) => inputs.topic = true,
+        ExpressionKind::GetTopic(topic) | ExpressionKind::TopicExists(topic) => {
+            let takes_topic =
+                |part: &TopicPart| matches!(part, TopicPart::Rest { .. } | TopicPart::ByFilter(_));
+            inputs.topic |= topic.parts.iter().any(takes_topic);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,64 @@
+//! What the exported function of a Rule is: a question in, a verdict out.
+
+use wasm_encoder::Instruction;
+
+use super::code::memory;
+use super::constants::RESULT;
+use super::entry::{Generator, Message};
+use crate::check::tree::Verdict;
+
+/// Parameters of `check`, the flattened record `request`: each text has two, each option one more in front.
+pub(super) mod question {
+    /// After the scope.
+    pub(crate) const CLIENT_ID: u32 = 2;
+    /// Whether there is a user; then the name.
+    pub(crate) const USER: u32 = 4;
+    pub(crate) const ENDPOINT: u32 = 7;
+    /// Whether there is a topic; then the topic.
+    pub(crate) const TOPIC: u32 = 9;
+    /// Whether there is a payload; then the payload, which is empty where there is none.
+    pub(crate) const PAYLOAD: u32 = 12;
+}
+
+/// Offset of the verdict in the result.
+const VERDICT: u64 = 4;
+
+impl Generator<'_> {
+    /// The body of the export `check`.
+    pub(super) fn check_question(&mut self) {
+        self.begin(Some(Message {
+            present: Some(question::TOPIC),
+            topic: question::TOPIC + 1,
+            payload: question::PAYLOAD + 1,
+        }));
+        let action = self.action;
+        self.block(&action.body);
+        self.push_verdict(None);
+    }
+
+    /// Ends the run with a verdict.
+    pub(super) fn verdict(&mut self, verdict: Option<Verdict>) {
+        self.push_verdict(verdict);
+        self.code.push(Instruction::Return);
+    }
+
+    /// Pushes the address of the result `ok(verdict)`.
+    fn push_verdict(&mut self, verdict: Option<Verdict>) {
+        self.end_run();
+        for (offset, value) in [(0, 0), (VERDICT, case(verdict))] {
+            self.push_constant_address(RESULT);
+            self.code.i32(value);
+            self.code.push(Instruction::I32Store8(memory(offset, 0)));
+        }
+        self.push_constant_address(RESULT);
+    }
+}
+
+/// Case numbers of the WIT enum `verdict`.
+fn case(verdict: Option<Verdict>) -> i32 {
+    match verdict {
+        Some(Verdict::Allow) => 0,
+        Some(Verdict::Deny) => 1,
+        None => 2,
+    }
+}
