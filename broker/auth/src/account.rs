@@ -66,6 +66,14 @@ impl Account {
         }
     }
 
+    /// A property as rules see it; a flag (its name in any case) is `true` when it is set, else it is not there.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        match Flag::by_name(name) {
+            Some(flag) => self.has(flag).then_some("true"),
+            None => self.properties.get(name).map(String::as_str),
+        }
+    }
+
     /// Whether this is the account that bypasses all rules.
     pub fn is_root(&self) -> bool {
         &*self.name == ROOT

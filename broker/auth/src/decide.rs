@@ -1,16 +1,20 @@
 //! The decision interface: one question, one verdict.
 //!
-//! Asked by the server before anything that a Client wants; answered by the [`PermissionTable`](crate::PermissionTable)
-//! until rules exist, then by rule guests. Asking is cheap but not free: the server keeps verdicts per (session, scope,
-//! topic) as long as [`Decide::generation`] stays.
+//! Asked by the server before anything that a Client wants; answered by the [`Rulebook`](crate::Rulebook). Asking is cheap but not free: the
+//! server keeps a [stable](Decision::is_stable) decision per session, scope and topic as long as [`Decide::generation`] stays.
 
 use crate::login::Identity;
 use crate::scope::Scope;
 
 /// Who decides. Shared by all threads.
 pub trait Decide: Send + Sync {
-    /// Answers one question. Never blocks on I/O.
-    fn decide(&self, question: &Question<'_>) -> Verdict;
+    /// Answers one question, and says how long the answer is good for. Never blocks on I/O.
+    fn decision(&self, question: &Question<'_>) -> Decision;
+
+    /// Answers one question.
+    fn decide(&self, question: &Question<'_>) -> Verdict {
+        self.decision(question).verdict
+    }
 
     /// Changes whenever an earlier verdict may no longer hold.
     fn generation(&self) -> u64;
@@ -26,23 +30,40 @@ pub struct Question<'a> {
     /// The Topic Name of a PUBLISH, or the Topic Filter of a SUBSCRIBE as it was requested (`$share/…` included);
     /// `None` for everything else.
     pub topic: Option<&'a str>,
+    /// The payload of a PUBLISH, where it is known.
+    pub payload: Option<&'a [u8]>,
 }
 
 impl<'a> Question<'a> {
     /// About a PUBLISH; the scope follows from the topic.
     pub fn publish(identity: &'a Identity, topic: &'a str) -> Question<'a> {
-        Question { scope: Scope::of_publish(topic), identity, topic: Some(topic) }
+        Question { scope: Scope::of_publish(topic), identity, topic: Some(topic), payload: None }
+    }
+
+    /// The same question about a message with this payload.
+    pub fn with_payload(self, payload: &'a [u8]) -> Question<'a> {
+        Question { payload: Some(payload), ..self }
     }
 
     /// About one filter of a SUBSCRIBE; the scope follows from the filter.
     pub fn subscribe(identity: &'a Identity, filter: &'a str) -> Question<'a> {
-        Question { scope: Scope::of_subscribe(filter).0, identity, topic: Some(filter) }
+        Question { scope: Scope::of_subscribe(filter).0, identity, topic: Some(filter), payload: None }
     }
 
     /// About a command or a CONNECT.
     pub fn operation(identity: &'a Identity, scope: Scope) -> Question<'a> {
-        Question { scope, identity, topic: None }
+        Question { scope, identity, topic: None, payload: None }
     }
+}
+
+/// A verdict, and how long it is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Whether the same question gets the same answer as long as [`Decide::generation`] stays. Not so when a rule looked at a payload or at
+    /// last values.
+    pub is_stable: bool,
 }
 
 /// The answer.

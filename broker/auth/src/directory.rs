@@ -284,7 +284,7 @@ impl Directory {
         let is_on = match method {
             Method::ScramSha256 => self.scram.is_some(),
         };
-        is_on.then_some(Exchange { method, state: ExchangeState::New })
+        is_on.then_some(Exchange { method, state: ExchangeState::New, claimed: None })
     }
 
     /// Takes the Client's next message in an exchange; `None` for a packet without data. `request` says who it claims to be otherwise: a user name
@@ -305,7 +305,9 @@ impl Directory {
                 Ok(ExchangeStep::Challenge(Vec::new()))
             }
             (ExchangeState::New, Some(message)) => {
-                let (state, data) = self.challenge(message, request)?;
+                let first = ClientFirst::parse(message).ok_or(LoginRefusal::ExchangeFailed)?;
+                exchange.claimed = Some(first.user.clone().into_owned());
+                let (state, data) = self.challenge(&first, request)?;
                 exchange.state = state;
                 Ok(ExchangeStep::Challenge(data))
             }
@@ -322,12 +324,11 @@ impl Directory {
     /// The answer to a client's first message of SCRAM; the same for names that nobody has.
     fn challenge(
         &self,
-        message: &[u8],
+        first: &ClientFirst<'_>,
         request: &LoginRequest<'_>,
     ) -> Result<(ExchangeState, Vec<u8>), LoginRefusal> {
         let failed = LoginRefusal::ExchangeFailed;
         let secret = self.scram.ok_or(failed)?;
-        let first = ClientFirst::parse(message).ok_or(failed)?;
         if request.user_name.is_some_and(|name| !name.is_empty() && name != first.user) {
             return Err(failed);
         }
@@ -346,7 +347,7 @@ impl Directory {
         let verifier = known.map_or_else(unknown, |(verifier, _)| verifier);
         let mut random = [0; NONCE_BYTES];
         getrandom::fill(&mut random).map_err(|_| failed)?;
-        let (challenge, data) = Challenge::new(&first, &random, verifier);
+        let (challenge, data) = Challenge::new(first, &random, verifier);
         Ok((ExchangeState::Challenged { challenge: Box::new(challenge), identity }, data))
     }
 

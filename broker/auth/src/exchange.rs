@@ -31,6 +31,8 @@ impl Method {
 pub struct Exchange {
     pub(crate) method: Method,
     pub(crate) state: ExchangeState,
+    /// Who the Client says it is.
+    pub(crate) claimed: Option<String>,
 }
 
 /// How far an exchange is.
@@ -51,6 +53,11 @@ impl Exchange {
     /// Its method.
     pub fn method(&self) -> Method {
         self.method
+    }
+
+    /// The user that the Client says it is, true or not; `None` until it has said so. For the log.
+    pub fn claimed_user(&self) -> Option<&str> {
+        self.claimed.as_deref()
     }
 }
 

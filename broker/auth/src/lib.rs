@@ -3,7 +3,7 @@
 //! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`PendingLogin::verify`] →
 //! [`Directory::finish_login`] → an [`Identity`]; with an authentication
 //! method [`Directory::begin_exchange`] → [`Directory::step`] for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
-//! that identity is put to whoever implements [`Decide`]; until rules exist that is the [`PermissionTable`].
+//! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the tenant, remembers what they said, and has the built-in ones.
 //!
 //! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only its Argon2id hash and,
 //! in memory, a keyed hash of what was verified; `root` always exists once it was created. Not here: storing accounts
@@ -11,6 +11,7 @@
 //! sweeps with [`Directory::is_current`]), Reason Codes (`codec`).
 
 mod account;
+pub mod built_in;
 mod decide;
 mod directory;
 mod exchange;
@@ -21,12 +22,14 @@ mod password;
 mod pattern;
 mod privilege;
 mod remembered;
+mod rulebook;
 mod scope;
 mod scram;
 mod table;
+mod verdicts;
 
 pub use account::{Account, Flag, Flags, UserError};
-pub use decide::{Decide, Question, Verdict};
+pub use decide::{Decide, Decision, Question, Verdict};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
@@ -36,11 +39,11 @@ pub use name::{NameError, check_group_name, check_user_name};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use privilege::{UserChange, UserChangeRefusal, check_user_change};
+pub use rulebook::{Answer, Ask, Opinion, Rule, Rulebook, Still, Validity};
 pub use scope::{Scope, UnknownScope};
 #[doc(hidden)]
 pub use scram::fuzz_scram;
 pub use scram::{ScramSecret, ScramVerifier};
-pub use table::PermissionTable;
 
 /// Name of the account that always exists, cannot be removed and bypasses all rules, commands reference §7.1.
 pub const ROOT: &str = "root";

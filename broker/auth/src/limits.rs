@@ -35,3 +35,10 @@ pub const SCRAM_MESSAGE_BYTES_MAX: usize = 2048;
 /// PBKDF2 rounds of SCRAM. RFC 7677 asks for at least 4096 and names 15,000 for 0.1 s of a machine of its day; the client pays them at each login, and
 /// so does who guesses passwords from a stolen verifier.
 pub const SCRAM_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(15_000).expect("it is not 0");
+
+/// Most answers of rules that one tenant remembers; about 150 bytes each, 36 MB when all have the longest keys. Beyond it the ones longest unused are
+/// forgotten, and cost a call when they are needed again.
+pub const VERDICTS_MAX: usize = 32_768;
+
+/// Longest key of a remembered answer in bytes: names, properties and the topic that the rule looks at. Longer ones are asked each time.
+pub const VERDICT_KEY_BYTES_MAX: usize = 1024;

@@ -30,6 +30,14 @@ impl Peer {
             Peer::Proxied(_) => false,
         }
     }
+
+    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket.
+    pub fn address(self) -> String {
+        match self {
+            Peer::Tcp(address) | Peer::Proxied(address) => address.to_canonical().to_string(),
+            Peer::Unix => "unix".to_owned(),
+        }
+    }
 }
 
 /// Who a session is. Kept with the session and put into every [`Question`](crate::Question).

@@ -1,15 +1,15 @@
-//! The permissions of the commands reference §7.3 and §8 as a table, until rules decide.
+//! The built-in rules of the commands reference §7.3 and §8, as a table: they must hold whatever becomes of guests.
 //!
-//! It answers what the built-in rules and the three seeds of a fresh installation answer. Invariants: `root` may do
-//! everything; a scope without a row is denied, as it would be without a rule.
+//! What they say takes part in the decision at their priorities, like what any rule says ([`rulebook`](crate::rulebook)). Their text, as
+//! people read it, is in [`built_in`](crate::built_in); a test of the server asks the compiled texts what it asks this table.
 
 use std::sync::Arc;
 
 use crate::account::{Account, Flag};
-use crate::decide::{Decide, Question, Verdict};
+use crate::decide::{Question, Verdict};
 use crate::directory::Directory;
 use crate::pattern::{covers, inner_filter};
-use crate::scope::{Scope, is_under_sys};
+use crate::scope::Scope;
 
 /// The tree that every authenticated user may read, and all that an anonymous Client on loopback gets of `$SYS/#`.
 const SYS_BROKER: &str = "$SYS/broker/#";
@@ -17,30 +17,29 @@ const SYS_BROKER: &str = "$SYS/broker/#";
 /// Readable by those who may call commands.
 const COMMAND_READERS: [&str; 2] = ["$SYS/Coreflux/Command/Output", "$SYS/Coreflux/Projects/#"];
 
-/// [`Decide`] by the fixed table, with the flags and groups of one tenant's [`Directory`].
-pub struct PermissionTable {
+/// Priority of the built-in rules that decide.
+const FIRST: u64 = 10;
+
+/// Priority of those that let other rules widen what they give.
+const SECOND: u64 = 20;
+
+/// What the built-in rules say, with the flags and groups of one tenant's [`Directory`].
+pub(crate) struct PermissionTable {
     directory: Arc<Directory>,
 }
 
 impl PermissionTable {
     /// The table over these users.
-    pub fn new(directory: Arc<Directory>) -> PermissionTable {
+    pub(crate) fn new(directory: Arc<Directory>) -> PermissionTable {
         PermissionTable { directory }
     }
-}
 
-impl Decide for PermissionTable {
-    fn decide(&self, question: &Question<'_>) -> Verdict {
-        if question.identity.is_root() {
-            return Verdict::Allow;
-        }
-        match question.scope {
-            Scope::Connect => Verdict::Allow,
-            Scope::Publish => self.publish(question),
-            Scope::Subscribe => self.subscribe(question),
-            Scope::PublishSys => self.holder(question, Account::is_admin).into(),
+    /// The opinions of the built-in rules on a question, by ascending priority; nothing where none has one.
+    pub(crate) fn opinions(&self, question: &Question<'_>) -> [(u64, Option<Verdict>); 2] {
+        let first = match question.scope {
+            Scope::Connect | Scope::Publish | Scope::Subscribe | Scope::PublishSys => None,
             Scope::SubscribeSys => self.subscribe_sys(question),
-            Scope::CommandCall => self.holder(question, may_call_commands).into(),
+            Scope::CommandCall => Some(self.holder(question, may_call_commands).into()),
             Scope::SystemConfiguration
             | Scope::RuleManagementCreation
             | Scope::RuleManagementRemove
@@ -53,68 +52,48 @@ impl Decide for PermissionTable {
             | Scope::RouteManagementRemove
             | Scope::ModuleManagementCreation
             | Scope::ModuleManagementRemove => {
-                self.holder(question, |account| account.has(Flag::SystemConfiguration)).into()
+                self.allowed(question, |account| account.has(Flag::SystemConfiguration))
             }
             Scope::UserManagementCreation
             | Scope::UserManagementRemove
             | Scope::UserManagementPasswordChange
             | Scope::UserManagementUpdate => {
-                self.holder(question, |account| account.has(Flag::UserManagement)).into()
+                self.allowed(question, |account| account.has(Flag::UserManagement))
             }
             Scope::LogManagementCreation
             | Scope::LogManagementUpdate
             | Scope::LogManagementRemove
-            | Scope::LogManagementRead => {
-                self.holder(question, |account| account.has(Flag::LogManagement)).into()
-            }
+            | Scope::LogManagementRead => self.allowed(question, |account| account.has(Flag::LogManagement)),
             Scope::AssetManagementCreation
             | Scope::AssetManagementUpdate
             | Scope::AssetManagementRemove
             | Scope::AssetManagementStart
-            | Scope::AssetManagementStop => self.holder(question, may_manage_assets).into(),
-            // No built-in rule names it, so nobody but root may.
-            Scope::ShellCommand => Verdict::Deny,
-        }
+            | Scope::AssetManagementStop => self.allowed(question, may_manage_assets),
+            // No built-in rule names it, so nobody but root may, until another rule says so.
+            Scope::ShellCommand => None,
+        };
+        let is_of_tree = question.scope == Scope::PublishSys
+            || (question.scope == Scope::SubscribeSys && question.topic.is_some());
+        let second = is_of_tree.then(|| self.allowed(question, Account::is_admin)).flatten();
+        [(FIRST, first), (SECOND, second)]
     }
 
-    fn generation(&self) -> u64 {
-        self.directory.generation()
-    }
-}
-
-impl PermissionTable {
-    /// Seed `AllowPublishTopic`; its `#` does not reach first levels that begin with `$`.
-    fn publish(&self, question: &Question<'_>) -> Verdict {
-        match question.topic {
-            Some(topic) if is_under_sys(topic) => self.holder(question, Account::is_admin).into(),
-            Some(topic) => covers("#", topic).into(),
-            None => Verdict::Deny,
-        }
-    }
-
-    /// Seed `AllowSubscribeTopic`, decided on the filter behind `$share/<group>/`.
-    fn subscribe(&self, question: &Question<'_>) -> Verdict {
-        match question.topic.map(inner_filter) {
-            Some(filter) if is_under_sys(filter) => self.subscribe_sys(question),
-            Some(filter) => covers("#", filter).into(),
-            None => Verdict::Deny,
-        }
-    }
-
-    /// Built-ins `AllowSubscribeCommandOutput` (10), `AllowSubscribeSysBroker` (10), `AllowSubscribeSysClient` (20).
-    fn subscribe_sys(&self, question: &Question<'_>) -> Verdict {
-        let Some(filter) = question.topic.map(inner_filter) else { return Verdict::Deny };
+    /// Built-ins `AllowSubscribeCommandOutput` and `AllowSubscribeSysBroker`.
+    fn subscribe_sys(&self, question: &Question<'_>) -> Option<Verdict> {
+        let filter = question.topic.map(inner_filter)?;
         if COMMAND_READERS.iter().any(|pattern| covers(pattern, filter)) {
-            return self.holder(question, may_call_commands).into();
+            return Some(self.holder(question, may_call_commands).into());
         }
         let is_local_anonymous = question.identity.user.is_none() && question.identity.peer.is_loopback();
         if covers(SYS_BROKER, filter) {
-            return (is_local_anonymous || self.holder(question, |_| true)).into();
+            return Some((is_local_anonymous || self.holder(question, |_| true)).into());
         }
-        if is_local_anonymous && filter == "$SYS/#" {
-            return Verdict::AllowOnly(SYS_BROKER);
-        }
-        self.holder(question, Account::is_admin).into()
+        (is_local_anonymous && filter == "$SYS/#").then_some(Verdict::AllowOnly(SYS_BROKER))
+    }
+
+    /// Allowed for those who fit; nothing is said about others.
+    fn allowed(&self, question: &Question<'_>, fits: impl FnOnce(&Account) -> bool) -> Option<Verdict> {
+        self.holder(question, fits).then_some(Verdict::Allow)
     }
 
     /// Whether the asking user exists and fits; never true for an anonymous one.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::login::Peer;
 use crate::password::tests::cheap_credential;
-use crate::{DirectoryOptions, PasswordCost, PermissionTable};
+use crate::{DirectoryOptions, PasswordCost, Rulebook};
 
-fn fixture() -> (Arc<Directory>, PermissionTable) {
+fn fixture() -> (Arc<Directory>, Rulebook) {
     let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, scram: None };
     let directory = Arc::new(Directory::new(options).unwrap());
     for name in ["root", "plain", "keeper", "chief", "config"] {
@@ -19,7 +19,7 @@ fn fixture() -> (Arc<Directory>, PermissionTable) {
     for name in ["chief", "config"] {
         directory.change_setting(name, "AllowedSystemConfiguration", "true").unwrap();
     }
-    (Arc::clone(&directory), PermissionTable::new(directory))
+    (Arc::clone(&directory), Rulebook::new(directory))
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Each row of the commands reference §7.3, §7.4 and §8, and of the language reference §10.4 that needs no rule.
+//! Each row of the commands reference §7.3, §7.4 and §8: the built-in rules with the three seeds.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::login::{Identity, Peer};
 use crate::password::tests::cheap_credential;
-use crate::{DirectoryOptions, PasswordCost};
+use crate::scope::is_under_sys;
+use crate::{Decide, DirectoryOptions, PasswordCost, Rulebook};
 
 /// Everybody who is different: nobody here and nobody elsewhere, a plain user, each flag, group admin, root, and a user
 /// who was removed while his session lives.
@@ -13,7 +14,8 @@ const WHO: [&str; 10] =
     ["anon-local", "anon-remote", "plain", "config", "users", "logs", "assets", "admins", "root", "gone"];
 
 struct Fixture {
-    table: PermissionTable,
+    table: Rulebook,
+    directory: Arc<Directory>,
 }
 
 impl Fixture {
@@ -32,7 +34,10 @@ impl Fixture {
             directory.change_setting(name, flag.name(), "true").unwrap();
         }
         directory.add_to_group("admins", "admin").unwrap();
-        Fixture { table: PermissionTable::new(Arc::new(directory)) }
+        let directory = Arc::new(directory);
+        let table = Rulebook::new(Arc::clone(&directory));
+        table.put(crate::rulebook::tests::seeds());
+        Fixture { table, directory }
     }
 
     fn identity(&self, who: &str) -> Identity {
@@ -147,7 +152,8 @@ fn scope_and_topic_that_disagree_are_decided_by_the_topic() {
     let fixture = Fixture::new();
     let plain = fixture.identity("plain");
     for scope in [Scope::Publish, Scope::Subscribe] {
-        let question = Question { scope, identity: &plain, topic: Some("$SYS/Coreflux/Version") };
+        let question =
+            Question { scope, identity: &plain, topic: Some("$SYS/Coreflux/Version"), payload: None };
         assert_eq!(fixture.table.decide(&question), Verdict::Deny, "{}", scope.name());
     }
 }
@@ -156,7 +162,7 @@ fn scope_and_topic_that_disagree_are_decided_by_the_topic() {
 fn change_of_a_user_moves_the_generation() {
     let fixture = Fixture::new();
     let before = fixture.table.generation();
-    fixture.table.directory.change_setting("plain", "AllowedLogManagement", "true").unwrap();
+    fixture.directory.change_setting("plain", "AllowedLogManagement", "true").unwrap();
     assert_ne!(fixture.table.generation(), before);
 }
 

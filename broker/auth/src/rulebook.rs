@@ -1,0 +1,334 @@
+//! The rules of a tenant and the decision that they make together, LoT reference §10.4.
+//!
+//! On the way of whatever a Client wants: the rules of the question's scope whose pattern covers its topic are asked by ascending priority,
+//! the built-in ones at theirs. At one priority DENY wins; where nobody says anything, the next priority decides; in the end it is no.
+//!
+//! Rules are guests behind [`Ask`]; what they said is remembered in [`Verdicts`], keyed by exactly what they may look at, so that a question that
+//! was asked before costs no call. Invariants: `root` is never refused; a rule that fails denies; nothing here looks at what a rule
+//! is made of. Not here: running rules (`server`, `host`), storing them, and the built-in ones (`table`).
+
+mod patterns;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use lot_facts::{RuleFacts, RuleInputs};
+use parking_lot::RwLock;
+
+use crate::account::Account;
+use crate::decide::{Decide, Decision, Question, Verdict};
+use crate::directory::Directory;
+use crate::pattern::inner_filter;
+use crate::scope::{Scope, is_under_sys};
+use crate::table::PermissionTable;
+use crate::verdicts::Verdicts;
+use patterns::Patterns;
+
+/// What a rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opinion {
+    /// Yes, unless another rule of the same priority denies.
+    Allow,
+    /// No.
+    Deny,
+    /// Not my business: the next priority decides.
+    Nothing,
+}
+
+/// What a rule said, and how long that may be remembered.
+pub struct Answer {
+    /// What it said; a rule that fails denies.
+    pub opinion: Opinion,
+    /// How long the same inputs give the same.
+    pub validity: Validity,
+}
+
+/// How long an answer may be remembered.
+pub enum Validity {
+    /// As long as the rule: it depends on its inputs alone.
+    Lasting,
+    /// As long as what it read stays the same.
+    While(Arc<dyn Still>),
+    /// Not at all: the answer is due to something that passes.
+    Never,
+}
+
+/// Whether what was read is still the same.
+pub trait Still: Send + Sync {
+    /// Reads again.
+    fn holds(&self) -> bool;
+}
+
+/// A rule that can be asked. Shared by all threads.
+pub trait Ask: Send + Sync {
+    /// Asks, on behalf of the account of the question's user, if there is one. Never waits for anything but the rule itself.
+    fn ask(&self, question: &Question<'_>, account: Option<&Arc<Account>>) -> Answer;
+}
+
+/// A rule as it takes part in decisions.
+pub struct Rule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it is asked and on what its verdict depends. `None` of a rule that could not be restored, of which not even this is known: it is
+    /// asked first, always.
+    pub facts: Option<RuleFacts>,
+    /// Who answers.
+    pub ask: Arc<dyn Ask>,
+}
+
+/// A rule among the others.
+struct Entry {
+    name: Arc<str>,
+    /// Distinguishes versions of a rule in what is remembered.
+    id: u64,
+    priority: u64,
+    inputs: RuleInputs,
+    /// What it says, once asked, when it has no inputs.
+    constant: OnceLock<Opinion>,
+    ask: Arc<dyn Ask>,
+}
+
+/// The rules of one scope.
+#[derive(Default)]
+struct OfScope {
+    rules: Vec<Arc<Entry>>,
+    /// Those with a pattern; the numbers are places in `rules`.
+    patterns: Patterns,
+    /// Those without.
+    everywhere: Vec<u32>,
+}
+
+struct Rules {
+    all: Vec<Rule>,
+    scopes: Arc<[OfScope]>,
+    entries: Vec<Arc<Entry>>,
+}
+
+/// See the module's documentation.
+pub struct Rulebook {
+    table: PermissionTable,
+    directory: Arc<Directory>,
+    rules: RwLock<Rules>,
+    verdicts: Verdicts,
+    next_id: AtomicU64,
+    generation: AtomicU64,
+}
+
+impl Rulebook {
+    /// No rules but the built-in ones, over these users.
+    pub fn new(directory: Arc<Directory>) -> Rulebook {
+        let rules = Rules { all: Vec::new(), scopes: scopes(&[]), entries: Vec::new() };
+        Rulebook {
+            table: PermissionTable::new(Arc::clone(&directory)),
+            directory,
+            rules: RwLock::new(rules),
+            verdicts: Verdicts::default(),
+            next_id: AtomicU64::new(1),
+            generation: AtomicU64::new(1),
+        }
+    }
+
+    /// Adds rules, each in place of one of its name. Cost: O(rules).
+    pub fn put(&self, added: Vec<Rule>) {
+        self.change(|all, entries| {
+            for rule in added {
+                let entry = Arc::new(self.entry(&rule));
+                match all.iter().position(|known| known.name == rule.name) {
+                    Some(at) => (all[at], entries[at]) = (rule, entry),
+                    None => {
+                        all.push(rule);
+                        entries.push(entry);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Removes a rule; nothing happens when there is none. Cost: O(rules).
+    pub fn remove(&self, name: &str) {
+        self.change(|all, entries| {
+            if let Some(at) = all.iter().position(|known| *known.name == *name) {
+                all.remove(at);
+                entries.remove(at);
+            }
+        });
+    }
+
+    /// Whether every session may get messages of `topic`; `None` when that depends on whose it is. `root` always may.
+    pub fn delivers_to_all(&self, topic: &str) -> Option<bool> {
+        if is_under_sys(topic) {
+            return None;
+        }
+        let mut found = Vec::new();
+        let scopes = Arc::clone(&self.rules.read().scopes);
+        scopes[Scope::Subscribe as usize].matching(Some(topic), &mut found);
+        let mut allowed_at = None;
+        for entry in found {
+            if allowed_at.is_some_and(|priority| priority < entry.priority) {
+                break;
+            }
+            match entry.constant.get()? {
+                Opinion::Deny => return Some(false),
+                Opinion::Allow => allowed_at = Some(entry.priority),
+                Opinion::Nothing => {}
+            }
+        }
+        Some(allowed_at.is_some())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Rule>, &mut Vec<Arc<Entry>>)) {
+        let mut rules = self.rules.write();
+        let Rules { all, entries, .. } = &mut *rules;
+        change(all, entries);
+        rules.scopes = scopes(&scoped(&rules.all, &rules.entries));
+        drop(rules);
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn entry(&self, rule: &Rule) -> Entry {
+        let facts = rule.facts.as_ref();
+        Entry {
+            name: Arc::clone(&rule.name),
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            priority: facts.map_or(0, |facts| facts.priority),
+            inputs: facts.map(|facts| facts.inputs.clone()).unwrap_or_default(),
+            constant: OnceLock::new(),
+            ask: Arc::clone(&rule.ask),
+        }
+    }
+
+    /// What one rule says; remembered where that is allowed. False as the second part when the answer is for this question only.
+    fn opinion(&self, entry: &Entry, question: &Question<'_>) -> (Opinion, bool) {
+        if let Some(known) = entry.constant.get() {
+            return (*known, true);
+        }
+        let account = question.identity.user.as_ref().and_then(|user| self.directory.account(user));
+        if entry.inputs.payload {
+            return (entry.ask.ask(question, account.as_ref()).opinion, false);
+        }
+        if entry.inputs == RuleInputs::default() {
+            let answer = entry.ask.ask(question, account.as_ref());
+            let is_lasting = matches!(answer.validity, Validity::Lasting);
+            if is_lasting {
+                let _ = entry.constant.set(answer.opinion);
+            }
+            return (answer.opinion, is_lasting);
+        }
+        self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account.as_ref(), &*entry.ask)
+    }
+}
+
+impl Decide for Rulebook {
+    fn decision(&self, question: &Question<'_>) -> Decision {
+        if question.identity.is_root() {
+            return Decision { verdict: Verdict::Allow, is_stable: true };
+        }
+        let question = &settled(question);
+        let opinions = self.table.opinions(question);
+        let mut built_in = opinions.into_iter().filter_map(|(at, said)| Some((at, said?))).peekable();
+        let mut found = Vec::new();
+        let scopes = Arc::clone(&self.rules.read().scopes);
+        scopes[question.scope as usize].matching(question.topic, &mut found);
+        let mut rules = found.into_iter().peekable();
+        let mut is_stable = true;
+        let decided = |verdict, is_stable| Decision { verdict, is_stable };
+        loop {
+            let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
+            let Some(priority) = next.into_iter().flatten().min() else {
+                return decided(Verdict::Deny, is_stable);
+            };
+            let mut said = None;
+            if let Some((_, verdict)) = built_in.next_if(|(at, _)| *at == priority) {
+                if verdict == Verdict::Deny {
+                    return decided(Verdict::Deny, is_stable);
+                }
+                said = Some(verdict);
+            }
+            while let Some(rule) = rules.next_if(|rule| rule.priority == priority) {
+                let (opinion, lasts) = self.opinion(rule, question);
+                is_stable &= lasts;
+                match opinion {
+                    Opinion::Deny => return decided(Verdict::Deny, is_stable),
+                    // A grant of less, which only a built-in rule gives, is not made more of by one that says yes to what was asked.
+                    Opinion::Allow => said = said.or(Some(Verdict::Allow)),
+                    Opinion::Nothing => {}
+                }
+            }
+            if let Some(verdict) = said {
+                return decided(verdict, is_stable);
+            }
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        // Both only ascend, so that the sum changes with either.
+        self.generation.load(Ordering::Acquire).wrapping_add(self.directory.generation())
+    }
+}
+
+/// The question as rules are asked: of a shared filter the part behind the group; scope and topic agree.
+fn settled<'a>(question: &Question<'a>) -> Question<'a> {
+    let is_subscribe = matches!(question.scope, Scope::Subscribe | Scope::SubscribeSys);
+    let topic = if is_subscribe { question.topic.map(inner_filter) } else { question.topic };
+    let is_of_tree = topic.is_some_and(is_under_sys);
+    let scope = if is_of_tree && question.scope == Scope::Publish {
+        Scope::PublishSys
+    } else if is_of_tree && question.scope == Scope::Subscribe {
+        Scope::SubscribeSys
+    } else {
+        question.scope
+    };
+    Question { scope, topic, ..*question }
+}
+
+impl OfScope {
+    fn add(&mut self, entry: &Arc<Entry>, pattern: Option<&str>) {
+        let place = u32::try_from(self.rules.len()).expect("rules are bounded by the registry");
+        self.rules.push(Arc::clone(entry));
+        match pattern {
+            Some(pattern) => self.patterns.insert(pattern, place),
+            None => self.everywhere.push(place),
+        }
+    }
+
+    /// The rules that a question about `topic` is put to, by ascending priority.
+    fn matching<'a>(&'a self, topic: Option<&str>, found: &mut Vec<&'a Entry>) {
+        let mut places = self.everywhere.clone();
+        if let Some(topic) = topic {
+            self.patterns.covering(topic, &mut places);
+        }
+        found.extend(places.into_iter().map(|place| &*self.rules[place as usize]));
+        found.sort_by_key(|entry| entry.priority);
+    }
+}
+
+/// A rule with its scope, `None` for all, and its pattern.
+type Scoped<'a> = (&'a Arc<Entry>, Option<Scope>, Option<&'a str>);
+
+fn scoped<'a>(all: &'a [Rule], entries: &'a [Arc<Entry>]) -> Vec<Scoped<'a>> {
+    let place = |(rule, entry): (&'a Rule, &'a Arc<Entry>)| {
+        let scope = rule.facts.as_ref().and_then(|facts| facts.scope.parse::<Scope>().ok());
+        let pattern = rule.facts.as_ref().and_then(|facts| facts.topic.as_deref());
+        // Without a topic a rule covers what `#` does (§10.2), which under $SYS would be nothing.
+        let is_plain = matches!(scope, Some(Scope::Publish | Scope::Subscribe));
+        let is_of_tree = matches!(scope, Some(Scope::PublishSys | Scope::SubscribeSys | Scope::CommandCall));
+        let pattern = if is_plain { pattern.or(Some("#")) } else { pattern.filter(|_| is_of_tree) };
+        debug_assert_eq!(entry.name, rule.name);
+        (entry, scope, pattern)
+    };
+    all.iter().zip(entries).map(place).collect()
+}
+
+fn scopes(rules: &[Scoped<'_>]) -> Arc<[OfScope]> {
+    let mut scopes: Vec<OfScope> = Scope::ALL.iter().map(|_| OfScope::default()).collect();
+    for (entry, scope, pattern) in rules {
+        match scope {
+            Some(scope) => scopes[*scope as usize].add(entry, *pattern),
+            None => scopes.iter_mut().for_each(|scope| scope.add(entry, None)),
+        }
+    }
+    scopes.into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
