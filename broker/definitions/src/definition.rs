@@ -206,6 +206,13 @@ impl Definition {
         self.activity.differs(topic, payload)
     }
 
+    /// Whether only messages of clients start it on this topic: a Model that splits JSON there (LoT reference §9.5).
+    pub fn only_receives(&self, topic: &str) -> bool {
+        let filters = self.trigger().map(Trigger::filters).unwrap_or_default();
+        self.facts().reception.is_some()
+            && !filters.iter().any(|filter| lotmq_router::filter_matches(filter, topic))
+    }
+
     /// The topic below which everything about this definition is published: `$SYS/Coreflux/Actions/<N>`.
     pub fn sys_topic(&self) -> String {
         format!("$SYS/Coreflux/{}/{}", self.kind().sys_level(), self.name())

@@ -22,3 +22,19 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
     additional_derives: [Clone, PartialEq],
 });
+
+/// Those of the world `model`.
+pub(crate) mod model {
+    wasmtime::component::bindgen!({
+        path: "../../wit/guest",
+        inline: "
+            package lotmq:host;
+            world model-exports {
+                export lotmq:guest/model-handler@0.1.0;
+            }
+        ",
+        world: "lotmq:host/model-exports",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "lotmq:guest/types": super::lotmq::guest::types },
+    });
+}

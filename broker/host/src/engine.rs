@@ -14,12 +14,12 @@ use crate::{
     cache::CodeCache,
     functions, heap, inert, limits,
     state::RunState,
-    validate::{self, Origin},
+    validate::{self, Origin, Summary},
 };
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
-    component::{Component, Linker},
+    component::{Component, InstancePre, Linker},
 };
 
 /// Import of the shell that the core module of a definition takes.
@@ -39,9 +39,9 @@ pub struct EngineOptions {
     pub address_space_bytes: Option<u64>,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
     pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
-    /// Component of the world `action` with which core modules of our own compiler are linked: it imports each as the core module
-    /// [`MAIN_MODULE`]. Its native code, types and glue are made once for all of them.
-    pub shell: Option<Cow<'static, [u8]>>,
+    /// Components with which core modules of our own compiler are linked, one for each world that it compiles to: they import each as the
+    /// core module [`MAIN_MODULE`]. Native code, types and glue of a shell are made once for all of its world.
+    pub shells: Vec<(World, Cow<'static, [u8]>)>,
 }
 
 impl Default for EngineOptions {
@@ -52,7 +52,7 @@ impl Default for EngineOptions {
             memory_bytes_max: limits::ACTION_MEMORY_BYTES,
             address_space_bytes: None,
             core_modules: Vec::new(),
-            shell: None,
+            shells: Vec::new(),
         }
     }
 }
@@ -82,7 +82,7 @@ pub enum EngineError {
         /// The compiler's text.
         reason: String,
     },
-    /// The shell is not valid.
+    /// A shell is not valid.
     #[error("the shell of linked definitions does not compile: {0}")]
     Shell(String),
     /// The cache directory or its key cannot be used.
@@ -106,7 +106,7 @@ struct Shared {
     engine: wasmtime::Engine,
     /// Host functions, and the core modules that our own components may import.
     linker: Linker<RunState>,
-    shell: Option<Component>,
+    shells: Vec<(World, Component)>,
     ticker: Ticker,
     cache: Option<CodeCache>,
     pool: Pool,
@@ -136,27 +136,42 @@ impl Engine {
                 });
             module?;
         }
-        let shell = options.shell.as_deref().map(|bytes| component(&engine, cache.as_ref(), bytes));
-        let shell = shell.transpose().map_err(|error| EngineError::Shell(format!("{error:#}")))?;
+        let compiled = options.shells.iter().map(|(world, bytes)| {
+            let shell = component(&engine, cache.as_ref(), bytes);
+            Ok((*world, shell.map_err(|error| EngineError::Shell(format!("{error:#}")))?))
+        });
+        let shells = compiled.collect::<Result<_, EngineError>>()?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Engine(Arc::new(Shared { engine, linker, shell, ticker, cache, pool })))
+        Ok(Engine(Arc::new(Shared { engine, linker, shells, ticker, cache, pool })))
     }
 
     /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
     /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
     pub fn compile(&self, binary: &[u8], world: World, origin: Origin) -> Result<Guest, LoadError> {
+        let (pre, summary) = self.prepare(binary, world, origin)?;
+        Guest::new(self, pre, world, summary)
+    }
+
+    /// The native code of a component, or of a core module in its shell, with everything linked that it imports.
+    pub(crate) fn prepare(
+        &self,
+        binary: &[u8],
+        world: World,
+        origin: Origin,
+    ) -> Result<(InstancePre<RunState>, Summary), LoadError> {
         let summary = validate::check(binary, world, origin)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
-        if let (true, Some(shell)) = (summary.is_linked, &self.0.shell) {
+        let shell = self.0.shells.iter().find(|(of, _)| *of == world);
+        if let (true, Some((_, shell))) = (summary.is_linked, shell) {
             let module =
                 core_module(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)?;
             let mut linker = self.0.linker.clone();
             linker.root().module(MAIN_MODULE, &module).map_err(mismatch)?;
-            return Guest::new(self, linker.instantiate_pre(shell).map_err(mismatch)?, world, summary);
+            return Ok((linker.instantiate_pre(shell).map_err(mismatch)?, summary));
         }
         let component = self.native(binary)?;
         let linker = inert::link(&self.0.linker, &component, &summary.imports).map_err(mismatch)?;
-        Guest::new(self, linker.instantiate_pre(&component).map_err(mismatch)?, world, summary)
+        Ok((linker.instantiate_pre(&component).map_err(mismatch)?, summary))
     }
 
     /// What was reserved for instances.

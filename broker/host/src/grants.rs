@@ -75,6 +75,15 @@ impl Grants {
             calls: NameGrant::All,
         }
     }
+
+    /// What every Model gets: as an Action, and its own memory below `$LOT/Models/` to read.
+    pub fn model() -> Self {
+        Grants {
+            read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into(), "$LOT/Models/#".into()])),
+            calls: NameGrant::None,
+            ..Grants::action()
+        }
+    }
 }
 
 pub(crate) fn is_system(topic: &str) -> bool {

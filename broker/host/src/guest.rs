@@ -2,7 +2,7 @@
 
 use crate::{
     ActionInstance, Grants, GuestLimits, Services, Trap, World,
-    bindings::ActionExportsPre,
+    bindings::{ActionExportsPre, model::ModelExportsPre},
     engine::Engine,
     state::RunState,
     validate::{Summary, is_ours},
@@ -95,9 +95,15 @@ pub struct Guest(Arc<Shared>);
 
 struct Shared {
     engine: Engine,
-    pre: ActionExportsPre<RunState>,
+    pre: Pre,
     world: World,
     summary: Summary,
+}
+
+/// What makes instances, by world.
+pub(crate) enum Pre {
+    Action(ActionExportsPre<RunState>),
+    Model(ModelExportsPre<RunState>),
 }
 
 impl std::fmt::Debug for Guest {
@@ -113,11 +119,15 @@ impl Guest {
         world: World,
         summary: Summary,
     ) -> Result<Guest, LoadError> {
-        if world != World::Action {
-            let reason = "only guests of worlds 'action' and 'route' can be loaded so far".to_owned();
-            return Err(LoadError::WorldUnavailable { world: world.name(), reason });
-        }
-        let pre = ActionExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(world, &error))?;
+        let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
+        let pre = match world {
+            World::Action => Pre::Action(ActionExportsPre::new(pre).map_err(mismatch)?),
+            World::Model => Pre::Model(ModelExportsPre::new(pre).map_err(mismatch)?),
+            World::Rule | World::Route | World::Auth => {
+                let reason = "only guests of worlds 'action' and 'route' can be uploaded so far".to_owned();
+                return Err(LoadError::WorldUnavailable { world: world.name(), reason });
+            }
+        };
         Ok(Guest(Arc::new(Shared { engine: engine.clone(), pre, world, summary })))
     }
 
@@ -150,13 +160,13 @@ impl Guest {
         &self.0.engine
     }
 
-    pub(crate) fn pre(&self) -> &ActionExportsPre<RunState> {
+    pub(crate) fn pre(&self) -> &Pre {
         &self.0.pre
     }
 
     /// Whether it can ask for the message that started its run: by a topic read, or by handing it to a callee.
     pub(crate) fn reads_topics(&self) -> bool {
-        self.0.summary.imports.iter().any(|import| is_ours(import, &["topic-store", "actions"]))
+        self.0.summary.imports.iter().any(|import| is_ours(import, &["topic-store", "actions", "models"]))
     }
 }
 

@@ -1,15 +1,15 @@
-//! One live instance of an Action, and what a run on it means.
+//! One live instance of an Action or Model, and what a run on it means.
 //!
 //! Invariants: an instance that was stopped by force is never entered again; the effects of a run belong to the caller's
 //! [`RunOutput`] when the run has ended, however it ended.
 //! Not here: queues, order and back-off (`executor`).
 
 use crate::{
-    Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services, Trap,
-    TrapKind, Value,
-    bindings::ActionExports,
+    Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services,
+    Trap, TrapKind, Value,
+    bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
-    guest::Guest,
+    guest::{Guest, Pre},
     limits::INLINE_SLICE,
     state::RunState,
     ticker::Pace,
@@ -67,13 +67,19 @@ pub(crate) enum Stopped {
     Slice,
 }
 
-/// One instance of a [`Guest`] of the world `action`. Made by [`Guest::instance`]; runs on one thread at a time.
+/// One instance of a [`Guest`] of the world `action` or `model`. Made by [`Guest::instance`]; runs on one thread at a time.
 pub struct ActionInstance {
     store: Store<RunState>,
-    exports: ActionExports,
+    exports: Exports,
     ticker: Ticker,
     limits: GuestLimits,
     is_poisoned: bool,
+}
+
+/// What can be called, by world.
+enum Exports {
+    Action(ActionExports),
+    Model(ModelExports),
 }
 
 impl std::fmt::Debug for ActionInstance {
@@ -92,14 +98,13 @@ impl ActionInstance {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
         let state = RunState::new(services, grants, memory_bytes, guest.reads_topics());
-        let mut store = Store::new(engine.wasmtime(), state);
-        store.limiter(RunState::limiter);
+        let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
-        store.epoch_deadline_callback(at_tick(ticker.clone()));
-        ticker.run_begins(Pace::Coarse);
-        store.data_mut().deadline = Deadline::new(limits.time);
-        store.set_epoch_deadline(1);
-        match guest.pre().instantiate(&mut store) {
+        let exports = match guest.pre() {
+            Pre::Action(pre) => pre.instantiate(&mut store).map(Exports::Action),
+            Pre::Model(pre) => pre.instantiate(&mut store).map(Exports::Model),
+        };
+        match exports {
             Ok(exports) => Ok(ActionInstance { store, exports, ticker, limits, is_poisoned: false }),
             Err(error) => Err(start_failed(&error, &store, &limits)),
         }
@@ -158,7 +163,7 @@ impl ActionInstance {
             });
         }
         self.ticker.run_begins(pace);
-        self.store.data_mut().begin(run, deadline, event, output);
+        self.store.data_mut().begin(run, deadline, event.trigger(), output);
         self.store.set_epoch_deadline(1);
         let result = self.call(event);
         self.store.data_mut().end(output);
@@ -170,8 +175,12 @@ impl ActionInstance {
     }
 
     fn call(&mut self, event: &Event<'_>) -> wasmtime::Result<Result<Vec<Value>, RunError>> {
-        let handler = self.exports.lotmq_guest_action_handler();
         let store = &mut self.store;
+        let exports = match &self.exports {
+            Exports::Action(exports) => exports,
+            Exports::Model(exports) => return call_model(exports, store, event),
+        };
+        let handler = exports.lotmq_guest_action_handler();
         let done = match event {
             Event::Message(message) => handler.call_on_message(store, message.clone())?,
             Event::Start => handler.call_on_event(store, LifeEvent::Start)?,
@@ -203,7 +212,45 @@ impl ActionInstance {
     }
 }
 
-fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, limits: &GuestLimits) -> Trap {
+/// A Model takes messages, and calls as what asks it for an instance.
+fn call_model(
+    exports: &ModelExports,
+    store: &mut Store<RunState>,
+    event: &Event<'_>,
+) -> wasmtime::Result<Result<Vec<Value>, RunError>> {
+    let handler = exports.lotmq_guest_model_handler();
+    match event {
+        Event::Message(message) => {
+            let done = handler.call_on_message(store, message.clone())?;
+            Ok(done.map(|()| Vec::new()).map_err(RunError::from))
+        }
+        Event::Call { inputs, trigger } => {
+            let built = handler.call_build(store, &as_params(inputs), trigger.clone())?;
+            let values = built.map(|built| {
+                let qos = Value::Integer(i64::from(built.qos as u8));
+                vec![Value::Bytes(built.payload), qos, Value::Boolean(built.retain)]
+            });
+            Ok(values.map_err(RunError::from))
+        }
+        Event::Start | Event::Timer | Event::Connected(_) | Event::Disconnected(_) | Event::Subscribed(_) => {
+            Ok(Err(RunError::new("NOT_TRIGGERED", "a model is started by messages only")))
+        }
+    }
+}
+
+/// A store that is bounded, and about to be instantiated in.
+pub(crate) fn new_store(engine: &Engine, state: RunState, time: Duration) -> Store<RunState> {
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(RunState::limiter);
+    let ticker = engine.ticker().clone();
+    store.epoch_deadline_callback(at_tick(ticker.clone()));
+    ticker.run_begins(Pace::Coarse);
+    store.data_mut().deadline = Deadline::new(time);
+    store.set_epoch_deadline(1);
+    store
+}
+
+pub(crate) fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, limits: &GuestLimits) -> Trap {
     let trap = crate::trap::explain(error, store.data().memory_refused(), limits.memory_bytes);
     if matches!(trap.kind, TrapKind::HostCall | TrapKind::Other) {
         return Trap { kind: TrapKind::Start, ..trap };

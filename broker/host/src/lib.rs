@@ -26,6 +26,7 @@ pub mod limits;
 mod outcome;
 mod output;
 pub mod route;
+pub mod rule;
 mod services;
 mod stack;
 mod state;
@@ -48,7 +49,7 @@ pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{DefinitionId, Effect, RunOutput, Severity};
-pub use services::{NestedCall, RunContext, Services};
+pub use services::{ModelInstance, NestedCall, RunContext, Services};
 pub use stack::register_stack;
 pub use types::{
     Argument, Client, Departure, Event, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,

@@ -36,6 +36,15 @@ pub const ACTION_TIME: Duration = Duration::from_secs(1);
 /// Linear memory of one instance of an Action, in bytes. From the language reference §7.8.
 pub const ACTION_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
+/// CPU time of one call of a rule, commands reference §14.4. A compiled rule takes some microseconds; what takes longer denies.
+pub const RULE_TIME: Duration = Duration::from_millis(5);
+
+/// Linear memory of one instance of a rule, in bytes. From the commands reference §14.4.
+pub const RULE_MEMORY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Steps of one search with backtracking in a rule, whose caller waits: below a millisecond.
+pub const RULE_BACKTRACK_STEPS_MAX: usize = 20_000;
+
 /// Elements of all tables of one instance. Rust and C guests need some hundreds, JavaScript engines some thousands.
 pub const TABLE_ELEMENTS_MAX: usize = 20_000;
 

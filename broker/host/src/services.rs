@@ -4,7 +4,7 @@
 //! may wait: host time does not count against a guest's limit.
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
-use crate::{Argument, DefinitionId, Message, RunError, RunOutput, Value, instance::Deadline};
+use crate::{Argument, DefinitionId, Message, Qos, RunError, RunOutput, Value, instance::Deadline};
 
 /// Which run a service is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,34 @@ pub struct NestedCall<'a> {
     /// Where the callee's effects go: behind those that the caller already had.
     pub output: &'a mut RunOutput,
     pub(crate) deadline: Deadline,
+}
+
+/// An instance of a Model as a single message, without its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInstance {
+    /// The fields as one JSON object.
+    pub payload: Vec<u8>,
+    /// Quality of service from the Model's options.
+    pub qos: Qos,
+    /// RETAIN flag from the Model's options.
+    pub retain: bool,
+}
+
+impl ModelInstance {
+    /// What a Model returned for [`Event::Call`](crate::Event::Call).
+    pub fn from_values(values: Vec<Value>) -> Option<Self> {
+        let [Value::Bytes(payload), Value::Integer(qos), Value::Boolean(retain)] =
+            <[Value; 3]>::try_from(values).ok()?
+        else {
+            return None;
+        };
+        let qos = match qos {
+            0 => Qos::AtMostOnce,
+            1 => Qos::AtLeastOnce,
+            _ => Qos::ExactlyOnce,
+        };
+        Some(ModelInstance { payload, qos, retain })
+    }
 }
 
 /// What guests may ask of the broker. Grants were checked before unless said otherwise.
@@ -73,6 +101,17 @@ pub trait Services: Send + Sync {
         name: &str,
         inputs: &[Argument],
     ) -> Result<Vec<Value>, RunError>;
+
+    /// Has a Model build an instance for `PUBLISH MODEL`. [`RunError`] when it is unknown or pending, or refuses the assignments.
+    fn build_model(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        assignments: &[Argument],
+    ) -> Result<ModelInstance, RunError> {
+        let _ = (call, assignments);
+        Err(RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist")))
+    }
 
     /// The wall clock in milliseconds since 1970-01-01 UTC.
     fn now_ms(&self) -> i64;

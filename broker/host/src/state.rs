@@ -3,8 +3,11 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    DefinitionId, Event, Grants, Message, Qos, RunContext, RunOutput, Services, functions::Patterns,
-    instance::Deadline, limits::TABLE_ELEMENTS_MAX,
+    DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services,
+    functions::Patterns,
+    instance::Deadline,
+    limits::{RULE_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
+    rule::{Read, Subject},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -21,6 +24,10 @@ pub(crate) struct RunState {
     pub(crate) deadline: Deadline,
     pub(crate) output: RefCell<RunOutput>,
     pub(crate) patterns: Patterns,
+    /// Who asks a rule; `None` in other worlds.
+    pub(crate) subject: Option<Arc<dyn Subject>>,
+    /// What the run read, for worlds whose results are remembered.
+    reads: Option<RefCell<Vec<Read>>>,
     trigger: Trigger,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
     value: RefCell<Arc<Vec<u8>>>,
@@ -60,6 +67,8 @@ impl RunState {
             deadline: Deadline::new(Duration::ZERO),
             output: RefCell::default(),
             patterns: Patterns::default(),
+            subject: None,
+            reads: None,
             trigger: Trigger {
                 is_set: false,
                 topic: String::new(),
@@ -83,7 +92,7 @@ impl RunState {
         &mut self,
         run: RunContext,
         deadline: Deadline,
-        event: &Event<'_>,
+        trigger: Option<&Message<'_>>,
         output: &mut RunOutput,
     ) {
         self.run = run;
@@ -92,8 +101,28 @@ impl RunState {
         self.memory.refused = false;
         std::mem::swap(self.output.get_mut(), output);
         if self.keeps_trigger {
-            self.trigger.set(event.trigger());
+            self.trigger.set(trigger);
         }
+    }
+
+    /// The state of a rule: it notes what it reads, and its searches are short.
+    pub(crate) fn of_rule(services: Arc<dyn Services>, grants: Arc<Grants>, memory_bytes: usize) -> Self {
+        let mut state = RunState::new(services, grants, memory_bytes, false);
+        state.patterns = Patterns::new(RULE_BACKTRACK_STEPS_MAX);
+        state.reads = Some(RefCell::default());
+        state
+    }
+
+    /// Notes what a read gave, where that matters.
+    pub(crate) fn note_read(&self, read: impl FnOnce() -> Read) {
+        if let Some(reads) = &self.reads {
+            reads.borrow_mut().push(read());
+        }
+    }
+
+    /// What was read since the last call.
+    pub(crate) fn take_reads(&mut self) -> Vec<Read> {
+        self.reads.as_mut().map(|reads| std::mem::take(reads.get_mut())).unwrap_or_default()
     }
 
     pub(crate) fn end(&mut self, output: &mut RunOutput) {

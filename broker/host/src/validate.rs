@@ -50,11 +50,25 @@ impl World {
                 "environment",
                 "ambient",
                 "actions",
+                "models",
                 "backtracking",
                 "diagnostics",
             ],
             World::Route => &["types", "net", "ingest", "environment", "ambient", "diagnostics"],
-            World::Model | World::Rule | World::Auth => &["types"],
+            World::Rule => {
+                &["types", "rule-handler", "subject", "topic-store", "backtracking", "diagnostics"]
+            }
+            World::Model => &[
+                "types",
+                "model-handler",
+                "messages",
+                "topic-store",
+                "environment",
+                "ambient",
+                "backtracking",
+                "diagnostics",
+            ],
+            World::Auth => &["types"],
         }
     }
 

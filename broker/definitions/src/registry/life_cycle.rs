@@ -147,6 +147,9 @@ impl Registry {
                 entry.warnings.push(Warning::NeverRuns);
             }
         }
+        if let Some(filter) = &definition.facts().reception {
+            self.triggers.insert(filter, id, Arc::clone(&definition));
+        }
         if !self.is_loading && starts(&definition) {
             changed.starts.push(Arc::clone(&definition));
         }
@@ -158,6 +161,9 @@ impl Registry {
         entry.is_armed = false;
         let definition = Arc::clone(&entry.definition);
         for filter in definition.trigger().map(Trigger::filters).unwrap_or_default() {
+            self.triggers.remove(filter, &id);
+        }
+        if let Some(filter) = &definition.facts().reception {
             self.triggers.remove(filter, &id);
         }
         self.hooks.disarm(id);
@@ -200,7 +206,7 @@ fn check_filters(new: &NewDefinition) -> Result<(), InstallError> {
         TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter),
         TopicFact::Any => None,
     });
-    for filter in of_trigger.iter().chain(of_facts) {
+    for filter in of_trigger.iter().chain(&new.facts.reception).chain(of_facts) {
         topic_filter_valid(filter)
             .map_err(|reason| InstallError::FilterInvalid { filter: filter.clone(), reason })?;
     }

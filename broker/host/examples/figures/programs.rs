@@ -1,7 +1,7 @@
 //! The Actions that are measured, an engine for them, and the least that a broker does for them.
 
 use lot_facts::Trigger;
-use lot_to_wasm::CompileOptions;
+use lot_to_wasm::{CompileOptions, lower};
 use lotmq_host::{
     Argument, DefinitionId, DefinitionSpec, Engine, EngineOptions, Event, Grants, Guest, GuestLimits,
     MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RunContext, RunError,
@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 /// What is measured.
-pub(crate) const PROGRAMS: [Program; 5] = [
+pub(crate) const PROGRAMS: [Program; 6] = [
     Program {
         name: "forward",
         source: "DEFINE ACTION Forward\nON TOPIC \"s/+/t\" DO\n    PUBLISH TOPIC \"x\" WITH PAYLOAD\n",
@@ -52,6 +52,22 @@ pub(crate) const PROGRAMS: [Program; 5] = [
     Program {
         name: "convert",
         source: "DEFINE ACTION Convert\nON TOPIC \"s/+/t\" DO\n    PUBLISH TOPIC \"f/\" + TOPIC POSITION 2 WITH PAYLOAD * 1.8 + 32\n",
+        topic: "s/cell7/t",
+        payload: b"61.5",
+        publishes: 1,
+    },
+    Program {
+        name: "model",
+        source: r#"DEFINE MODEL Eight COLLAPSED WITH TOPIC "out/+"
+    ADD STRING "id" WITH TOPIC POSITION 2
+    ADD DOUBLE "t" WITH TOPIC "s/+/t" AS TRIGGER
+    ADD DOUBLE "f" WITH (t * 9 / 5 + 32)
+    ADD BOOL "hot" WITH (t > 50)
+    ADD STRING "state" WITH IF hot THEN "hot" ELSE "ok"
+    ADD STRING "unit" WITH "C"
+    ADD DOUBLE "h" WITH TOPIC "s/+/h"
+    ADD STRING "at" WITH TIMESTAMP "ISO"
+"#,
         topic: "s/cell7/t",
         payload: b"61.5",
         publishes: 1,
@@ -98,15 +114,18 @@ pub(crate) fn compile(source: &str) -> (Vec<u8>, lot_facts::Facts) {
 
 /// An engine with the LoT runtime.
 pub(crate) fn engine(cache_dir: Option<&Path>) -> Engine {
-    let core_modules = vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())];
+    let core_modules = vec![("rt".to_owned(), lower::RUNTIME.into())];
     let cache_dir = cache_dir.map(Path::to_owned);
-    let shell = Some(lot_to_wasm::lower::shell().into());
-    Engine::new(&EngineOptions { cache_dir, core_modules, shell, ..EngineOptions::default() }).unwrap()
+    let shells = [(World::Action, lower::World::Action), (World::Model, lower::World::Model)]
+        .map(|(world, of)| (world, lower::shell(of).into()))
+        .into();
+    Engine::new(&EngineOptions { cache_dir, core_modules, shells, ..EngineOptions::default() }).unwrap()
 }
 
-/// Loads a component of our compiler.
+/// Loads a component of our compiler, of the world that it fits.
 pub(crate) fn load(engine: &Engine, component: &[u8]) -> Guest {
-    engine.compile(component, World::Action, Origin::Compiler).unwrap()
+    let of_world = |world| engine.compile(component, world, Origin::Compiler);
+    of_world(World::Action).or_else(|_| of_world(World::Model)).unwrap()
 }
 
 /// What an executor is told of a definition.

@@ -22,20 +22,34 @@ struct Span {
 /// A pattern and what became of it: a machine, or the reason why not.
 type Compiled = (String, Result<Arc<Regex>, String>);
 
-/// Compiled patterns of one instance, the one used longest ago first.
-#[derive(Default)]
-pub(crate) struct Patterns(RefCell<Vec<Compiled>>);
+/// Compiled patterns of one instance.
+pub(crate) struct Patterns {
+    /// The one used longest ago first.
+    compiled: RefCell<Vec<Compiled>>,
+    /// Steps of one search.
+    steps_max: usize,
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Patterns::new(BACKTRACK_STEPS_MAX)
+    }
+}
 
 impl Patterns {
+    pub(crate) fn new(steps_max: usize) -> Self {
+        Patterns { compiled: RefCell::default(), steps_max }
+    }
+
     fn get(&self, pattern: &str) -> Result<Arc<Regex>, String> {
-        let mut patterns = self.0.borrow_mut();
+        let mut patterns = self.compiled.borrow_mut();
         let found = patterns.iter().position(|(known, _)| known == pattern);
         let entry = match found {
             Some(index) => patterns.remove(index),
             None => {
                 let surplus = (patterns.len() + 1).saturating_sub(PATTERNS_MAX);
                 patterns.drain(..surplus);
-                (pattern.to_owned(), compile(pattern))
+                (pattern.to_owned(), compile(pattern, self.steps_max))
             }
         };
         let regex = entry.1.clone();
@@ -44,12 +58,12 @@ impl Patterns {
     }
 }
 
-fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
+fn compile(pattern: &str, steps_max: usize) -> Result<Arc<Regex>, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("pattern has {} bytes, limit {PATTERN_BYTES_MAX}", pattern.len()));
     }
     RegexBuilder::new(pattern)
-        .backtrack_limit(BACKTRACK_STEPS_MAX)
+        .backtrack_limit(steps_max)
         .delegate_size_limit(1 << 20)
         .build()
         .map(Arc::new)
@@ -111,6 +125,6 @@ mod tests {
         for number in 0..2 * PATTERNS_MAX {
             patterns.get(&format!("p{number}")).unwrap();
         }
-        assert_eq!(patterns.0.borrow().len(), PATTERNS_MAX);
+        assert_eq!(patterns.compiled.borrow().len(), PATTERNS_MAX);
     }
 }

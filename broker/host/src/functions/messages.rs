@@ -13,7 +13,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr}
 #[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
-enum WriteError {
+pub(super) enum WriteError {
     #[component(name = "invalid-topic")]
     InvalidTopic,
     #[component(name = "not-allowed")]
@@ -57,7 +57,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })
 }
 
-fn checked(state: &RunState, topic: &str) -> Result<(), WriteError> {
+pub(super) fn checked(state: &RunState, topic: &str) -> Result<(), WriteError> {
     topic_name_valid(topic).map_err(|_| WriteError::InvalidTopic)?;
     let grant = &state.grants.write;
     let may = grant.covers(topic)

@@ -1,4 +1,4 @@
-//! Host functions of the world `action`: one file per WIT interface that we provide, linked by hand.
+//! Host functions of the worlds `action`, `model` and `rule`: one file per WIT interface that we provide, linked by hand.
 //!
 //! By hand, because generated bindings copy each string and list out of the guest first; here they are borrowed from its memory.
 
@@ -8,6 +8,8 @@ mod backtracking;
 mod diagnostics;
 mod environment;
 mod messages;
+mod models;
+mod subject;
 mod topic_store;
 
 pub(crate) use ambient::random;
@@ -18,18 +20,20 @@ use wasmtime::component::Linker;
 
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
-/// All interfaces of the world `action`.
-const INTERFACES: [Link; 7] = [
+/// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
+const INTERFACES: [Link; 9] = [
     messages::link,
     topic_store::link,
+    subject::link,
     environment::link,
     ambient::link,
     actions::link,
+    models::link,
     backtracking::link,
     diagnostics::link,
 ];
 
-/// Links everything that an Action may import of ours.
+/// Links everything that an Action, Model or rule may import of ours.
 pub(crate) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     INTERFACES.iter().try_for_each(|link| link(linker))
 }

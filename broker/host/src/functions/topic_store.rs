@@ -1,6 +1,6 @@
 //! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
 
-use crate::state::RunState;
+use crate::{rule::Read, state::RunState};
 use wasmtime::{
     StoreContextMut,
     component::{Linker, WasmStr},
@@ -14,12 +14,16 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         if !state.grants.read.covers(&topic) {
             return Ok((None,));
         }
-        Ok((state.share_value(|value| last_value(state, &topic, value)),))
+        let found = state.share_value(|value| last_value(state, &topic, value));
+        state.note_read(|| Read::value(&topic, found.as_deref().map(Vec::as_slice)));
+        Ok((found,))
     })?;
     interface.func_wrap("retained-exists", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        Ok((state.grants.read.covers(&topic) && state.services.retained_exists(&state.run, &topic),))
+        let exists = state.grants.read.covers(&topic) && state.services.retained_exists(&state.run, &topic);
+        state.note_read(|| Read::retained(&topic, exists));
+        Ok((exists,))
     })
 }
 

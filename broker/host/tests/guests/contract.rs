@@ -109,6 +109,7 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "diagnostics",
             "environment",
             "messages",
+            "models",
             "topic-store",
             "types"
         ]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 use lot_facts::Trigger;
-use lot_to_wasm::{CompileOptions, Form};
+use lot_to_wasm::{CompileOptions, Form, lower};
 use lotmq_host::{
     ActionInstance, Argument, Client, Definition, DefinitionId, DefinitionSpec, Departure, Effect, Engine,
     EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestLimits, MailboxOptions,
-    Message, NestedCall, Origin, Qos, RunContext, RunError, RunOutcome, RunOutput, Services, Severity, Sink,
-    Subscription, Trap, Value, World,
+    Message, ModelInstance, NestedCall, Origin, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
+    Severity, Sink, Subscription, Trap, Value, World,
 };
 use parking_lot::Mutex;
 
@@ -17,11 +17,17 @@ use parking_lot::Mutex;
 pub(crate) const NOW_MS: i64 = 1_768_473_000_123;
 
 /// One engine for the whole test binary, as in the broker.
-fn engine() -> &'static Engine {
+pub(crate) fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-        let core_modules = vec![("rt".to_owned(), lot_to_wasm::lower::RUNTIME.into())];
-        let shell = Some(lot_to_wasm::lower::shell().into());
-        Engine::new(&EngineOptions { instances_max: 512, core_modules, shell, ..EngineOptions::default() })
+        let core_modules = vec![("rt".to_owned(), lower::RUNTIME.into())];
+        let shells = [
+            (World::Action, lower::World::Action),
+            (World::Model, lower::World::Model),
+            (World::Rule, lower::World::Rule),
+        ]
+        .map(|(world, of)| (world, lower::shell(of).into()))
+        .into();
+        Engine::new(&EngineOptions { instances_max: 512, core_modules, shells, ..EngineOptions::default() })
             .unwrap()
     });
     &ENGINE
@@ -38,7 +44,9 @@ fn guests(source: &str, form: Form) -> Vec<(String, lot_facts::Facts, Guest)> {
     };
     let load = |entity: lot_to_wasm::Entity| {
         let output = entity.output.unwrap();
-        let guest = engine().compile(&output.component, World::Action, origin).unwrap();
+        let world = if output.facts.kind == lot_facts::Kind::Model { World::Model } else { World::Action };
+        // Models in the standalone form are for tools; nobody may upload them.
+        let guest = engine().compile(&output.component, world, origin).unwrap();
         (entity.name, output.facts, guest)
     };
     compilation.entities.into_iter().map(load).collect()
@@ -46,13 +54,14 @@ fn guests(source: &str, form: Form) -> Vec<(String, lot_facts::Facts, Guest)> {
 
 /// What guests may ask, and what they have written.
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// Last values, kept ones included.
-    topics: Mutex<BTreeMap<String, Vec<u8>>>,
-    retained: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(crate) topics: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(crate) retained: Mutex<BTreeMap<String, Vec<u8>>>,
     environment: Mutex<BTreeMap<String, String>>,
     secrets: Mutex<BTreeMap<String, String>>,
     callees: Mutex<BTreeMap<String, Arc<Definition>>>,
+    models: Mutex<BTreeMap<String, Arc<Definition>>>,
     random: Mutex<u64>,
 }
 
@@ -88,6 +97,16 @@ impl Services for State {
         let callee = callee.ok_or_else(|| RunError::new("CALL_UNKNOWN", format!("no action '{name}'")))?;
         callee.call_nested(call, inputs)
     }
+    fn build_model(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        assignments: &[Argument],
+    ) -> Result<ModelInstance, RunError> {
+        let model = self.models.lock().get(name).cloned();
+        let model = model.ok_or_else(|| RunError::new("MODEL_NOT_FOUND", format!("no model '{name}'")))?;
+        Ok(ModelInstance::from_values(model.call_nested(call, assignments)?).unwrap())
+    }
     fn now_ms(&self) -> i64 {
         NOW_MS
     }
@@ -118,6 +137,8 @@ impl Sink for Deaf {
 /// A deployed Action.
 struct Deployed {
     trigger: Option<Trigger>,
+    /// Filter of the messages of clients that a Model splits.
+    reception: Option<String>,
     instance: ActionInstance,
     /// Payloads that ON CHANGE has seen, by topic.
     seen: BTreeMap<String, Vec<u8>>,
@@ -155,10 +176,11 @@ impl Bench {
 
     fn deploy(&mut self, source: &str, form: Form) {
         for (name, facts, guest) in guests(source, form) {
-            let grants = Arc::new(Grants::action());
+            let is_model = facts.kind == lot_facts::Kind::Model;
+            let grants = Arc::new(if is_model { Grants::model() } else { Grants::action() });
             let services: Arc<dyn Services> = self.state.clone();
             let instance = guest.instance(services.clone(), grants.clone(), GuestLimits::default()).unwrap();
-            if facts.callable.is_some() {
+            if facts.callable.is_some() || is_model {
                 let callee = self.executor.add(DefinitionSpec {
                     id: DefinitionId(100),
                     tenant: 0,
@@ -169,15 +191,18 @@ impl Bench {
                     mailbox: MailboxOptions::default(),
                     after_traps: Default::default(),
                 });
-                self.state.callees.lock().insert(name, callee);
+                let known = if is_model { &self.state.models } else { &self.state.callees };
+                known.lock().insert(name, callee);
             }
-            self.deployed.push(Deployed { trigger: facts.trigger, instance, seen: BTreeMap::new() });
+            let (trigger, reception) = (facts.trigger, facts.reception);
+            self.deployed.push(Deployed { trigger, reception, instance, seen: BTreeMap::new() });
         }
     }
 
     /// A client publishes a message; all that follows from it happens before this returns.
     pub(crate) fn send(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> &mut Bench {
         let mut waiting = VecDeque::from([(topic.to_owned(), payload.as_ref().to_vec())]);
+        let mut client_id = "c1";
         while let Some((topic, payload)) = waiting.pop_front() {
             self.state.topics.lock().insert(topic.clone(), payload.clone());
             for index in 0..self.deployed.len() {
@@ -187,11 +212,12 @@ impl Bench {
                         payload: &payload,
                         qos: Qos::AtMostOnce,
                         retain: false,
-                        client_id: "c1",
+                        client_id,
                     };
                     waiting.extend(self.run(index, &Event::Message(message)));
                 }
             }
+            client_id = "";
         }
         self
     }
@@ -306,6 +332,9 @@ impl Bench {
 
 impl Deployed {
     fn takes(&mut self, topic: &str, payload: &[u8]) -> bool {
+        if self.reception.as_ref().is_some_and(|filter| filter_matches(filter, topic)) {
+            return true;
+        }
         let Some(trigger) = &self.trigger else { return false };
         if !trigger.filters().iter().any(|filter| filter_matches(filter, topic)) {
             return false;

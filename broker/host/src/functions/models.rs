@@ -1,0 +1,56 @@
+//! `models`: publishing instances of Models. Capabilities: [`Grants::calls`](crate::Grants) and [`Grants::write`](crate::Grants). Bounds: those of
+//! a call and those of a write.
+
+use super::messages::{WriteError, checked};
+use crate::{
+    Argument, NestedCall, RunContext, RunError,
+    limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
+    output::cut,
+    services::ModelInstance,
+    stack,
+    state::RunState,
+};
+use wasmtime::component::{Linker, WasmStr};
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/models@0.1.0")?;
+    interface.func_wrap("publish", |store, (model, topic, assignments): (WasmStr, WasmStr, Vec<Argument>)| {
+        let (model, topic) = (model.to_str(&store)?, topic.to_str(&store)?);
+        Ok((publish(store.data(), &model, &topic, &assignments),))
+    })
+}
+
+fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument]) -> Result<(), RunError> {
+    if model.len() > NAME_BYTES_MAX || !state.grants.calls.covers(model) {
+        let message = format!("this definition may not publish model '{}'", cut(model, NAME_BYTES_MAX));
+        return Err(RunError::new("CALL_NOT_ALLOWED", message));
+    }
+    checked(state, topic).map_err(|error| refused(error, topic))?;
+    let depth = state.run.depth + 1;
+    if depth > CALL_DEPTH_MAX || !stack::has_room() {
+        let message = format!("calls are nested deeper than {CALL_DEPTH_MAX}: model '{model}' was not asked");
+        return Err(RunError::new("CALL_DEPTH", message));
+    }
+    state.act();
+    let mut output = state.output.borrow_mut();
+    let call = NestedCall {
+        run: RunContext { depth, ..state.run },
+        trigger: state.trigger(),
+        output: &mut output,
+        deadline: state.deadline,
+    };
+    let ModelInstance { payload, qos, retain } = state.services.build_model(call, model, assignments)?;
+    let written = output.publish(state.run.definition, topic, &payload, (qos, retain));
+    written.map_err(|error| refused(error.into(), topic))
+}
+
+fn refused(error: WriteError, topic: &str) -> RunError {
+    let topic = cut(topic, NAME_BYTES_MAX);
+    match error {
+        WriteError::InvalidTopic => RunError::new("LOT604", format!("'{topic}' is no topic to publish to")),
+        WriteError::NotAllowed => {
+            RunError::new("LOT611", format!("this definition may not publish to '{topic}'"))
+        }
+        WriteError::LimitReached => RunError::new("LOT609", "the run has reached its bound of writes"),
+    }
+}

@@ -1,0 +1,192 @@
+//! Rules: guests that decide what a client may do. Asked on the thread that wants to know, because an answer takes some microseconds.
+//!
+//! A rule has no effects and sees nothing but its question, its [`Subject`] and last values. What it read is told beside its verdict, so that
+//! the verdict can be remembered for as long as those reads would give the same.
+//!
+//! Invariants: an instance that trapped is never entered again; a call takes at most [`RULE_TIME`](crate::limits::RULE_TIME) of
+//! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
+
+mod bindings;
+
+use crate::{
+    Engine, Grants, GuestLimits, LoadError, Origin, RunContext, RunError, RunOutput, Services, TopicGrant,
+    Trap, TrapKind, World,
+    instance::{Deadline, new_store, start_failed},
+    limits::{RULE_MEMORY_BYTES, RULE_TIME},
+    state::RunState,
+    ticker::{Pace, Ticker},
+};
+use bindings::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler};
+use std::{fmt, sync::Arc};
+use wasmtime::Store;
+
+/// What a client wants to do, as a rule is asked.
+pub use handler::Request;
+/// What a rule says.
+pub use handler::Verdict;
+
+/// Who asks. Answers do not change while a rule runs.
+pub trait Subject: Send + Sync {
+    /// A property or flag of the user; `None` when it is not set or nobody is logged in.
+    fn property(&self, name: &str) -> Option<String>;
+
+    /// Whether the user is in the group.
+    fn in_group(&self, name: &str) -> bool;
+}
+
+/// Something that a rule read, and what it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The last value of a topic; `None` when there is none.
+    Value {
+        /// The topic.
+        topic: Box<str>,
+        /// What it was.
+        value: Option<Box<[u8]>>,
+    },
+    /// Whether a topic has a retained message.
+    Retained {
+        /// The topic.
+        topic: Box<str>,
+        /// Whether it had.
+        exists: bool,
+    },
+}
+
+impl Read {
+    pub(crate) fn value(topic: &str, value: Option<&[u8]>) -> Read {
+        Read::Value { topic: topic.into(), value: value.map(Into::into) }
+    }
+
+    pub(crate) fn retained(topic: &str, exists: bool) -> Read {
+        Read::Retained { topic: topic.into(), exists }
+    }
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RuleOutcome {
+    /// An answer.
+    Said(Verdict),
+    /// An error of the guest's own. The instance lives on.
+    Failed(RunError),
+    /// It was stopped by force: the instance must be dropped.
+    Trapped(Trap),
+}
+
+/// A compiled component of the world `rule`. Clones share the code.
+#[derive(Clone)]
+pub struct RuleGuest {
+    engine: Engine,
+    pre: RuleExportsPre<RunState>,
+}
+
+impl fmt::Debug for RuleGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleGuest").finish_non_exhaustive()
+    }
+}
+
+impl RuleGuest {
+    /// Checks and compiles a component, or a core module of our own compiler; see [`Engine::compile`].
+    ///
+    /// # Errors
+    /// When it is not one, or does not fit the world.
+    pub fn compile(engine: &Engine, binary: &[u8], origin: Origin) -> Result<RuleGuest, LoadError> {
+        let (pre, _) = engine.prepare(binary, World::Rule, origin)?;
+        let pre = RuleExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(World::Rule, &error))?;
+        Ok(RuleGuest { engine: engine.clone(), pre })
+    }
+
+    /// Makes an instance: some 10 µs.
+    ///
+    /// # Errors
+    /// When no instance is free, or its start code fails.
+    pub fn instance(&self, services: Arc<dyn Services>) -> Result<RuleInstance, Trap> {
+        let memory_bytes = RULE_MEMORY_BYTES.min(self.engine.memory_bytes_max());
+        let limits = GuestLimits { memory_bytes, time: RULE_TIME, writes: 0, write_bytes: 0 };
+        let state = RunState::of_rule(services, Arc::new(grants()), memory_bytes);
+        let mut store = new_store(&self.engine, state, limits.time);
+        match self.pre.instantiate(&mut store) {
+            Ok(exports) => {
+                let ticker = self.engine.ticker().clone();
+                Ok(RuleInstance { store, exports, ticker, limits, is_poisoned: false })
+            }
+            Err(error) => Err(start_failed(&error, &store, &limits)),
+        }
+    }
+}
+
+/// All topics to read, and nothing else.
+fn grants() -> Grants {
+    Grants { read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])), ..Grants::default() }
+}
+
+/// One live instance of a rule; runs on one thread at a time.
+pub struct RuleInstance {
+    store: Store<RunState>,
+    exports: RuleExports,
+    ticker: Ticker,
+    limits: GuestLimits,
+    is_poisoned: bool,
+}
+
+impl fmt::Debug for RuleInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuleInstance").field("is_poisoned", &self.is_poisoned).finish_non_exhaustive()
+    }
+}
+
+impl RuleInstance {
+    /// Asks. `output` is cleared first and then holds what the rule reported; `subject` is who asks, `None` for nobody.
+    pub fn check(
+        &mut self,
+        request: &Request,
+        subject: Option<Arc<dyn Subject>>,
+        run: RunContext,
+        output: &mut RunOutput,
+    ) -> RuleOutcome {
+        output.begin(&self.limits);
+        if self.is_poisoned {
+            return RuleOutcome::Trapped(Trap {
+                kind: TrapKind::Start,
+                message: "the instance was stopped before".to_owned(),
+                function: None,
+            });
+        }
+        self.ticker.run_begins(Pace::Fine);
+        let state = self.store.data_mut();
+        state.begin(run, Deadline::new(self.limits.time), None, output);
+        state.subject = subject;
+        self.store.set_epoch_deadline(1);
+        let handler = self.exports.lotmq_guest_rule_handler();
+        let called = handler.call_check(&mut self.store, request);
+        let state = self.store.data_mut();
+        state.subject = None;
+        state.end(output);
+        match called {
+            Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
+            Ok(Err(error)) => RuleOutcome::Failed(RunError {
+                code: error.code,
+                message: error.message,
+                line: error.line,
+                column: error.column,
+            }),
+            Err(error) => {
+                self.is_poisoned = true;
+                let refused = self.store.data().memory_refused();
+                RuleOutcome::Trapped(crate::trap::explain(&error, refused, self.limits.memory_bytes))
+            }
+        }
+    }
+
+    /// What it read since the last call of this, in order.
+    pub fn take_reads(&mut self) -> Vec<Read> {
+        self.store.data_mut().take_reads()
+    }
+
+    /// Whether a trap has ended its life.
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
+    }
+}

@@ -1,0 +1,349 @@
+//! Models (§9), PUBLISH MODEL (§8.6), and the rows of the catalogue that consist of them.
+
+use lot_to_wasm::Form;
+
+use crate::bench::Bench;
+
+/// Sends messages to a program; what it publishes.
+fn check(source: &str, messages: &[(&str, &str)], expected: &[&str]) {
+    let mut bench = Bench::new(source);
+    for (topic, payload) in messages {
+        bench.send(topic, payload);
+    }
+    assert_eq!(bench.published(), expected, "{source}\n{:?} {:?}", bench.reports(), bench.failures());
+}
+
+/// Publishes an instance of the first model of `models` for a message on `in`.
+fn publish(models: &str, assignments: &str, payload: &str) -> Bench {
+    let name = models.split_whitespace().nth(2).unwrap();
+    let source = format!(
+        "{models}DEFINE ACTION P\nON TOPIC \"in\" DO\n    PUBLISH MODEL {name} TO \"o\" WITH {assignments}\n"
+    );
+    let mut bench = Bench::new(&source);
+    bench.send("in", payload);
+    bench
+}
+
+const C13: &str = r#"DEFINE MODEL St COLLAPSED WITH TOPIC "st" WITH RETAIN AND QOS1
+    ADD STRING "mode" WITH TOPIC "mode" AS TRIGGER
+    ADD INT "n" WITH TOPIC "count" AS TRIGGER
+"#;
+
+#[test]
+fn c13_two_triggers_retain_and_qos() {
+    let expected =
+        ["st={\"mode\":null,\"n\":3} AtLeastOnce retain", "st={\"mode\":\"run\",\"n\":3} AtLeastOnce retain"];
+    check(C13, &[("count", "3"), ("mode", "run")], &expected);
+}
+
+#[test]
+fn c14_model_with_a_topic_for_each_field() {
+    check(
+        r#"DEFINE MODEL E WITH TOPIC "e"
+    ADD DOUBLE "w" WITH TOPIC "raw/w" AS TRIGGER
+    ADD DOUBLE "kw" WITH (w / 1000)
+    ADD STRING "s" WITH IF w > 500 THEN "busy" ELSE "idle"
+"#,
+        &[("raw/w", "600")],
+        &["e/w=600", "e/kw=0.6", "e/s=busy", "e={\"w\":600,\"kw\":0.6,\"s\":\"busy\"}"],
+    );
+}
+
+#[test]
+fn c15_counter_by_self_reference() {
+    check(
+        r#"DEFINE MODEL C COLLAPSED WITH TOPIC "cnt/+"
+    ADD STRING "last" WITH TOPIC "in/+" AS TRIGGER
+    ADD INT "n" WITH (n + 1)
+"#,
+        &[("in/a", "x"), ("in/a", "y"), ("in/b", "z")],
+        &[
+            "cnt/a={\"last\":\"x\",\"n\":1}",
+            "cnt/a={\"last\":\"y\",\"n\":2}",
+            "cnt/b={\"last\":\"z\",\"n\":1}",
+        ],
+    );
+}
+
+#[test]
+fn c16_inheritance_and_override() {
+    let models = r#"DEFINE MODEL Pump FROM Base
+    ADD STRING "kind" WITH "pump"
+    ADD DOUBLE "flow"
+DEFINE MODEL Base COLLAPSED
+    ADD STRING "id"
+    ADD STRING "kind" WITH "base"
+"#;
+    let mut bench = publish(models, "id = \"p1\", flow = \"3.5\"", "");
+    assert_eq!(bench.published(), [r#"o={"id":"p1","kind":"pump","flow":3.5}"#]);
+}
+
+#[test]
+fn c17_nested_object_and_dotted_assignment() {
+    let models = r#"DEFINE MODEL Ev COLLAPSED
+    ADD STRING "id"
+    ADD OBJECT "m"
+        ADD DOUBLE "want"
+        ADD DOUBLE "got"
+        ADD DOUBLE "pct" WITH (m.got / m.want * 100)
+"#;
+    let mut bench = publish(models, "id = \"a\", m.want = 4, m.got = 3", "");
+    assert_eq!(bench.published(), [r#"o={"id":"a","m":{"want":4,"got":3,"pct":75}}"#]);
+    let mut bench = publish(models, "id = \"a\", m = PAYLOAD", r#"{"want":8,"got":2,"z":1}"#);
+    assert_eq!(bench.published(), [r#"o={"id":"a","m":{"want":8,"got":2,"pct":25}}"#]);
+}
+
+#[test]
+fn c18_collection() {
+    let models = r#"DEFINE MODEL Batch COLLAPSED
+    ADD STRING "dev"
+    ADD COLLECTION "rs" OF Rd
+DEFINE MODEL Rd
+    ADD DOUBLE "v"
+"#;
+    for (assignment, payload, expected) in [
+        ("rs = PAYLOAD", r#"[{"v":"1"},{"v":2,"z":9}]"#, r#"[{"v":1},{"v":2}]"#),
+        ("rs = PAYLOAD", "nothing", "[]"),
+        ("rs[0].v = 1, rs[1].v = PAYLOAD", "2.5", r#"[{"v":1},{"v":2.5}]"#),
+        ("rs = PAYLOAD", "[{}]", r#"[{"v":null}]"#),
+    ] {
+        let mut bench = publish(models, &format!("dev = \"d\", {assignment}"), payload);
+        assert_eq!(bench.published(), [format!("o={{\"dev\":\"d\",\"rs\":{expected}}}")], "{assignment}");
+    }
+    let mut bench = publish(models, "dev = \"d\"", "");
+    assert_eq!(bench.published(), [r#"o={"dev":"d","rs":[]}"#]);
+}
+
+#[test]
+fn publish_model_casts_and_keeps_the_order_of_fields() {
+    check(
+        r#"DEFINE MODEL R COLLAPSED
+    ADD STRING "unit" WITH "C"
+    ADD STRING "id"
+    ADD DOUBLE "v"
+DEFINE ACTION P
+ON TOPIC "raw/+" DO
+    PUBLISH MODEL R TO "clean/" + TOPIC POSITION 2 WITH
+        id = TOPIC POSITION 2
+        v = PAYLOAD AS DOUBLE
+"#,
+        &[("raw/a", "7.5")],
+        &[r#"clean/a={"unit":"C","id":"a","v":7.5}"#],
+    );
+}
+
+#[test]
+fn publish_model_evaluates_siblings_after_assignments() {
+    let models = r#"DEFINE MODEL B QOS2 RETAIN
+    ADD DOUBLE "bmi" WITH (w / h)
+    ADD DOUBLE "w"
+    ADD DOUBLE "h" WITH 2
+    ADD STRING "note" WITH "none"
+"#;
+    for (assignments, expected) in [
+        ("w = 3", r#"{"bmi":1.5,"w":3,"h":2,"note":"none"}"#),
+        ("\"w\" = \"8\", h = 4, note = PAYLOAD", r#"{"bmi":2,"w":8,"h":4,"note":"hi"}"#),
+        ("note = NULL, bmi = 9", r#"{"bmi":9,"w":null,"h":2,"note":null}"#),
+        ("note = GET TOPIC \"never\", w = 2", r#"{"bmi":1,"w":2,"h":2,"note":null}"#),
+    ] {
+        let mut bench = publish(models, assignments, "hi");
+        assert_eq!(bench.published(), [format!("o={expected} ExactlyOnce retain")], "{assignments}");
+    }
+}
+
+#[test]
+fn errors_of_a_model_end_the_run() {
+    let mut bench = Bench::new(
+        "DEFINE ACTION P\nON TOPIC \"in\" DO\n    PUBLISH MODEL Gone TO \"o\" WITH a = 1\n    PUBLISH TOPIC \"x\" WITH 1\n",
+    );
+    bench.send("in", "");
+    assert_eq!(bench.published(), [""; 0]);
+    let failures = bench.failures();
+    assert_eq!(failures[0].code, "LOT621");
+    assert!(failures[0].message.contains("model `Gone` failed"), "{failures:?}");
+    assert_eq!((failures[0].line, failures[0].column), (3, 5));
+}
+
+#[test]
+fn wildcards_name_instances() {
+    for (model, messages, expected) in [
+        (
+            r#"DEFINE MODEL M COLLAPSED WITH TOPIC "out/+"
+    ADD DOUBLE "t" WITH TOPIC "s/+/t" AS TRIGGER
+    ADD DOUBLE "h" WITH TOPIC "s/+/h"
+"#,
+            vec![("s/a/h", "40"), ("s/b/h", "50"), ("s/a/t", "20")],
+            vec![r#"out/a={"t":20,"h":40}"#],
+        ),
+        (
+            r#"DEFINE MODEL M COLLAPSED WITH TOPIC "out/{id}/x"
+    ADD DOUBLE "t" WITH TOPIC "s/{site}/{id}/t" AS TRIGGER
+    ADD DOUBLE "h" WITH TOPIC "h/{id}/{site}"
+    ADD STRING "p" WITH TOPIC POSITION 3
+"#,
+            vec![("h/i/s1", "4"), ("s/s1/i/t", "2")],
+            vec![r#"out/i/x={"t":2,"h":4,"p":"i"}"#],
+        ),
+        (
+            r#"DEFINE MODEL M COLLAPSED WITH TOPIC "all"
+    ADD STRING "t" WITH TOPIC "s/+" AS TRIGGER
+"#,
+            vec![("s/a", "1"), ("s/b", "2")],
+            vec![r#"all={"t":"1"}"#, r#"all={"t":"2"}"#],
+        ),
+    ] {
+        check(model, &messages, &expected);
+    }
+}
+
+#[test]
+fn every_message_fires_and_the_last_values_are_read() {
+    check(C13, &[("mode", "a"), ("mode", "a")], &["st={\"mode\":\"a\",\"n\":null} AtLeastOnce retain"; 2]);
+}
+
+#[test]
+fn received_json_is_split() {
+    for (model, topic, payload, expected) in [
+        (
+            "DEFINE MODEL X WITH TOPIC \"m/+/d\"\n",
+            "m/1/d",
+            r#"{"id":7,"p":{"x":1}}"#,
+            vec!["m/1/d/id=7", "m/1/d/p/x=1"],
+        ),
+        (
+            "DEFINE MODEL X WITH TOPIC \"m\"\n    ADD INT \"n\"\n    ADD OBJECT \"p\"\n        ADD STRING \"x\"\n",
+            "m",
+            r#"{"n":"7.9","p":{"x":1.50},"l":[1, {"a":2}],"u":true}"#,
+            vec!["m/n=7", "m/p/x=1.5", "m/l=[1,{\"a\":2}]", "m/u=true"],
+        ),
+        ("DEFINE MODEL X WITH TOPIC \"m\"\n", "m", "no json", vec![]),
+        ("DEFINE MODEL X WITH TOPIC \"m\"\n", "m", "[1]", vec![]),
+    ] {
+        check(model, &[(topic, payload)], &expected);
+    }
+}
+
+#[test]
+fn a_streaming_model_splits_what_others_write_and_not_its_own() {
+    check(
+        r#"DEFINE MODEL A WITH TOPIC "a"
+    ADD INT "n" WITH TOPIC "in" AS TRIGGER
+"#,
+        &[("in", "1"), ("a", r#"{"n":"5","m":2}"#)],
+        &["a/n=1", "a={\"n\":1}", "a/n=5", "a/m=2"],
+    );
+}
+
+#[test]
+fn v1_spellings_of_models() {
+    for (fields, payload, expected) in [
+        (r#"ADD "v" WITH TOPIC "in" AS TRIGGER"#, "5", r#"{"v":5}"#),
+        (r#"ADD "v" WITH TOPIC "in" AS TRIGGER"#, "true", r#"{"v":true}"#),
+        (r#"ADD "v" WITH TOPIC "in" AS TRIGGER"#, "on", r#"{"v":"on"}"#),
+        (r#"ADD FLOAT "v" WITH TOPIC "in" AS TRIGGER"#, "5", r#"{"v":5}"#),
+        (
+            "ADD STRING \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD INT \"ok\" WITH IF v EQUALS \"on\" THEN 1 ELSE 0",
+            "on",
+            r#"{"v":"on","ok":1}"#,
+        ),
+        (
+            "ADD STRING \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD OBJECT \"m\" WITH { \"k\": TOPIC \"in\",\n        \"j\": \"x\" }",
+            "7",
+            r#"{"v":"7","m":{"k":7,"j":"x"}}"#,
+        ),
+        (
+            "ADD STRING \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD STRING \"w\" WITH (\n        IF v == \"a\" THEN \"first\"\n        ELSE \"other\"\n    )",
+            "b",
+            r#"{"v":"b","w":"other"}"#,
+        ),
+        (
+            "ADD STRING \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD STRING \"p\" WITH REPLACE \"+\" WITH TOPIC POSITION 1 IN \"+\"",
+            "b",
+            r#"{"v":"b","p":"in"}"#,
+        ),
+        (
+            "ADD STRING \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD OBJECT \"o\",\n        ADD INT \"a\" WITH 1,\n        ADD INT \"b\" WITH o.a + 1,",
+            "b",
+            r#"{"v":"b","o":{"a":1,"b":2}}"#,
+        ),
+        (
+            "ADD OBJECT \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD ARRAY \"l\" WITH [1, v.a]\n    ADD ARRAY \"n\"\n        ADD INT \"x\" WITH v.a",
+            "{\"a\": 3}",
+            r#"{"v":{"a":3},"l":[1,3],"n":[{"x":3}]}"#,
+        ),
+        (
+            "ADD BOOL \"v\" WITH TOPIC \"in\" AS TRIGGER\n    ADD TIMESTAMP \"t\" WITH TIMESTAMP \"UTC\"\n    ADD TIMESTAMP \"e\" WITH 0",
+            "on",
+            r#"{"v":true,"t":"2026-01-15 10:30:00","e":"1970-01-01T00:00:00.000Z"}"#,
+        ),
+    ] {
+        let source = format!("DEFINE MODEL V COLLAPSED WITH TOPIC \"o\"\n    {fields}\n");
+        check(&source, &[("in", payload)], &[&format!("o={expected}")]);
+    }
+}
+
+#[test]
+fn fields_without_a_value_are_null_or_not_published() {
+    check(
+        r#"DEFINE MODEL E WITH TOPIC "e"
+    ADD INT "w" WITH TOPIC "w" AS TRIGGER
+    ADD INT "none" WITH TOPIC "never"
+    ADD STRING "json" WITH (GET JSON "x" IN PAYLOAD)
+    ADD OBJECT "o"
+        ADD STRING "free"
+"#,
+        &[("w", "1")],
+        &["e/w=1", "e={\"w\":1,\"none\":null,\"json\":null,\"o\":{\"free\":null}}"],
+    );
+}
+
+#[test]
+fn counters_of_models_with_topics_live_in_their_topics() {
+    check(
+        r#"DEFINE MODEL N WITH TOPIC "n"
+    ADD STRING "run" WITH TOPIC "run" AS TRIGGER
+    ADD INT "n" WITH (IF run EQUALS "on" THEN (n + 1) ELSE 0)
+"#,
+        &[("run", "on"), ("n/n", "41"), ("run", "on")],
+        &[
+            "n/run=on",
+            "n/n=1",
+            "n={\"run\":\"on\",\"n\":1}",
+            "n/run=on",
+            "n/n=42",
+            "n={\"run\":\"on\",\"n\":42}",
+        ],
+    );
+}
+
+#[test]
+fn models_trigger_what_follows() {
+    check(
+        r#"DEFINE ACTION A
+ON TOPIC "a" DO
+    PUBLISH TOPIC "b" WITH PAYLOAD
+DEFINE MODEL M COLLAPSED WITH TOPIC "m"
+    ADD INT "v" WITH TOPIC "b" AS TRIGGER
+DEFINE ACTION C
+ON TOPIC "m" DO
+    PUBLISH TOPIC "c" WITH (GET JSON "v" IN PAYLOAD) + 1
+"#,
+        &[("a", "1")],
+        &["b=1", "m={\"v\":1}", "c=2"],
+    );
+}
+
+#[test]
+fn keep_writes_the_last_value_too() {
+    let mut bench = Bench::new(
+        "DEFINE MODEL K COLLAPSED KEEP WITH TOPIC \"k\"\n    ADD INT \"v\" WITH TOPIC \"in\" AS TRIGGER\n",
+    );
+    assert_eq!(bench.send("in", "1").published(), ["k={\"v\":1}"]);
+    assert_eq!(bench.value("k").as_deref(), Some("{\"v\":1}"));
+}
+
+#[test]
+fn the_standalone_form_of_a_model_runs_alike() {
+    let mut bench = Bench::with_form(C13, Form::Standalone);
+    assert_eq!(bench.send("count", "3").published(), ["st={\"mode\":null,\"n\":3} AtLeastOnce retain"]);
+}
