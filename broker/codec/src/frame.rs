@@ -9,7 +9,7 @@ use crate::error::FrameError;
 use crate::limits::VAR_INT_BYTES_MAX;
 use crate::{PacketType, ProtocolVersion};
 
-/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are legal.
+/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are legal, in one version at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FixedHeader {
@@ -49,27 +49,34 @@ impl FixedHeader {
     /// Refuses what no Client of this version may send, whatever its body.
     ///
     /// # Errors
-    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0;
-    /// [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no rule forbids a longer form.
+    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0; [`FrameError::FlagsInvalid`] for DUP in other packets
+    /// than PUBLISH since 3.1.1 \[MQTT-2.1.3-1\]; [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no rule forbids a longer form.
     #[inline]
     pub const fn check_from_client(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_client(version) {
             return Err(FrameError::NotFromClient { packet_type: self.packet_type });
         }
-        if version.has_properties() && !self.length_is_shortest() {
-            return Err(FrameError::LengthNotShortest);
-        }
-        Ok(self.packet_type)
+        self.check_form(version)
     }
 
     /// Refuses what no server of this version may send, whatever its body.
     ///
     /// # Errors
     /// [`FrameError::NotFromServer`] for the Client's own types and for DISCONNECT and AUTH before 5.0;
-    /// [`FrameError::LengthNotShortest`] as for Clients.
+    /// [`FrameError::FlagsInvalid`] and [`FrameError::LengthNotShortest`] as for Clients.
     pub const fn check_from_server(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_server(version) {
             return Err(FrameError::NotFromServer { packet_type: self.packet_type });
+        }
+        self.check_form(version)
+    }
+
+    /// Refuses a header that this version does not allow, whoever sends it.
+    #[inline]
+    const fn check_form(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
+        let flags = self.first_byte & 0x0F;
+        if self.packet_type.repeats_in_3_1(flags) && !matches!(version, ProtocolVersion::V3_1) {
+            return Err(FrameError::FlagsInvalid { packet_type: self.packet_type, flags });
         }
         if version.has_properties() && !self.length_is_shortest() {
             return Err(FrameError::LengthNotShortest);
@@ -92,7 +99,7 @@ pub fn fixed_header(bytes: &[u8], max_packet_size: u32) -> Result<Option<FixedHe
     let Some(packet_type) = PacketType::from_bits(first_byte >> 4) else {
         return Err(FrameError::TypeIllegal { first_byte });
     };
-    if !packet_type.flags_valid(first_byte & 0x0F) {
+    if !packet_type.flags_valid(first_byte & 0x0F) && !packet_type.repeats_in_3_1(first_byte & 0x0F) {
         return Err(FrameError::FlagsInvalid { packet_type, flags: first_byte & 0x0F });
     }
     let Some((remaining_len, length_bytes)) = remaining_length(rest)? else { return Ok(None) };

@@ -81,8 +81,7 @@ impl PacketType {
 
     /// Whether the lower four bits of a first byte are legal for this type \[MQTT-2.1.3-1\].
     ///
-    /// For PUBLISH: QoS is not 3 \[MQTT-3.3.1-4\] and DUP is 0 at QoS 0 \[MQTT-3.3.1-2\]. 3.1 allowed DUP in repeated PUBREL,
-    /// SUBSCRIBE and UNSUBSCRIBE; since a header does not know its version, they are refused as 3.1.1 demands.
+    /// For PUBLISH: QoS is not 3 \[MQTT-3.3.1-4\] and DUP is 0 at QoS 0 \[MQTT-3.3.1-2\].
     #[must_use]
     #[inline]
     pub(crate) const fn flags_valid(self, flags: u8) -> bool {
@@ -103,6 +102,13 @@ impl PacketType {
             | Self::Disconnect
             | Self::Auth => flags == self.reserved_flags(),
         }
+    }
+
+    /// Whether these are the flags of a packet that is sent again, where 3.1 allows DUP and later versions do not (3.1, §3.6, §3.8 and §3.10).
+    #[must_use]
+    #[inline]
+    pub(crate) const fn repeats_in_3_1(self, flags: u8) -> bool {
+        matches!(self, Self::Pubrel | Self::Subscribe | Self::Unsubscribe) && flags == 0b1010
     }
 
     /// Whether a Client of this version may send packets of this type.

@@ -19,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, warn};
 
@@ -102,10 +103,32 @@ async fn answer(broker: &Broker, request: Request<Incoming>) -> Result<Response<
         return Ok(refusal);
     }
     Ok(match request.uri().path() {
-        "/health" => response(StatusCode::OK, JSON, r#"{"status":"healthy"}"#),
+        "/health" => health(broker),
         "/metrics" => response(StatusCode::OK, METRICS, metrics::text(broker)),
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
     })
+}
+
+/// 503 while nothing can be stored. A listener that is not served is told, and is no reason to start the broker again: that would not open it, and
+/// end what works.
+fn health(broker: &Broker) -> Response<Full<Bytes>> {
+    let failure = broker.store_failure();
+    let mut body = Map::new();
+    body.insert("status".to_owned(), if failure.is_some() { "failing" } else { "healthy" }.into());
+    if let Some(failure) = failure {
+        body.insert("reason".to_owned(), failure.to_string().into());
+    }
+    if !broker.quarantined.is_empty() {
+        body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
+    }
+    let not_opened = broker.not_opened.lock();
+    if !not_opened.is_empty() {
+        let listeners =
+            not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
+        body.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
+    }
+    let status = if failure.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    response(status, JSON, Value::Object(body).to_string())
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

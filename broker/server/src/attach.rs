@@ -126,9 +126,11 @@ fn resume(
     let link = link(connection, request, true, is_durable);
     client.set_wire(Some(&link));
     state.link = Some(link);
-    let row = row(client, &state);
+    // What rests in the store is still to be sent; it goes when the session ends.
+    state.keeps_rows = state.session.needs_store();
+    let (row, keeps_rows) = (row(client, &state), state.keeps_rows);
     drop(state);
-    if client.is_durable() {
+    if client.is_durable() || keeps_rows {
         turn.batch.push(Op::PutSession(&row));
     } else if was_durable {
         // From now on it ends with its connection.
@@ -165,6 +167,7 @@ fn create(
         connected_at_ms: 0,
         disconnected_at: None,
         replays: Vec::new(),
+        keeps_rows: false,
         is_over: false,
     };
     fill(&mut state, request, identity, turn);

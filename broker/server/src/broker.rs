@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lotmq_host::{Engine, Executor};
 use lotmq_session::SessionExpiry;
-use lotmq_store::Store;
+use lotmq_store::{QuarantineRow, Store};
 use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
 
@@ -26,6 +26,7 @@ use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
 use crate::numbers::Numbers;
+use crate::store_failure::StoreFailure;
 use crate::sys::Sys;
 use crate::tenant::Tenant;
 
@@ -53,8 +54,19 @@ pub(crate) struct Broker {
     pub(crate) sys: Sys,
     /// Certificates of the listeners with TLS.
     pub(crate) certificates: Certificates,
+    /// Listeners that are configured and not served.
+    pub(crate) not_opened: Mutex<Vec<NotOpened>>,
+    /// What is damaged in the store and was put aside, as it was when the broker started.
+    pub(crate) quarantined: Vec<QuarantineRow>,
     /// As it was when the broker started.
     pub(crate) config: Config,
+}
+
+/// A listener, or one address of it, that could not be opened at start.
+#[derive(Debug)]
+pub(crate) struct NotOpened {
+    pub(crate) listener: &'static str,
+    pub(crate) reason: String,
 }
 
 /// What the data path needs of the configuration.
@@ -86,8 +98,14 @@ impl Broker {
     }
 
     /// Notes a refused CONNECT.
-    pub(crate) fn login_refused(&self, connection: &Connection, client_id: &str, refusal: &dyn Display) {
-        warn!(target: "client", peer = %connection.peer(), client_id, reason = %refusal, "login refused");
+    pub(crate) fn login_refused(
+        &self,
+        connection: &Connection,
+        client_id: &str,
+        user: Option<&str>,
+        refusal: &dyn Display,
+    ) {
+        warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, "login refused");
     }
 
     /// Notes an accepted CONNECT.
@@ -100,6 +118,11 @@ impl Broker {
         for shard in &self.shards {
             shard.committed();
         }
+    }
+
+    /// Why nothing can be stored at the moment.
+    pub(crate) fn store_failure(&self) -> Option<StoreFailure> {
+        self.store.failure().map(StoreFailure::from)
     }
 
     pub(crate) fn connection_count(&self) -> usize {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Context;
 
-use lotmq_auth::Identity;
+use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
@@ -19,10 +19,9 @@ use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::close::CloseReason;
-use crate::limits::Limit;
+use crate::limits::{Limit, Reached};
 use crate::message::Message;
 use crate::net::connection::Connection;
-use crate::net::listener::Listener;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
@@ -66,6 +65,8 @@ pub(crate) struct ClientState {
     pub(crate) disconnected_at: Option<Time>,
     /// Retained messages that are still to be sent for new subscriptions.
     pub(crate) replays: Vec<Replay>,
+    /// Rows of the session stay in the store until it ends, even if it ends with its connection.
+    pub(crate) keeps_rows: bool,
     /// The session has ended; nothing is delivered to it any more.
     pub(crate) is_over: bool,
 }
@@ -77,9 +78,9 @@ impl ClientState {
         self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
     }
 
-    /// Where the Client is connected.
-    pub(crate) fn listener(&self) -> Option<&Listener> {
-        self.link.as_ref().map(|link| &**link.connection.listener)
+    /// The counters of the listener where the Client is connected, or those of nowhere.
+    pub(crate) fn limits_reached<'a>(&'a self, broker: &'a Broker) -> &'a Reached {
+        self.link.as_ref().map_or(&broker.limits.elsewhere, |link| &link.connection.listener.reached)
     }
 }
 
@@ -120,24 +121,19 @@ impl Wire {
     pub(crate) const AWAY: Self =
         Self { version: None, connection: 0, packet_bytes_max: u32::MAX, takes_aliases: false };
 
-    /// Stands for 5.0 with aliases, as no protocol level does.
-    const LEVEL_WITH_ALIASES: u8 = 6;
-
-    /// From the top: 4 bits protocol level, 28 bits connection, 32 bits packet size.
+    /// From the top: 1 bit aliases, 3 bits protocol level, 28 bits connection, 32 bits packet size.
     fn pack(self) -> u64 {
-        let level = match self.takes_aliases {
-            true => Self::LEVEL_WITH_ALIASES,
-            false => self.version.map_or(0, ProtocolVersion::level),
-        };
-        u64::from(level) << 60 | u64::from(self.connection) << 32 | u64::from(self.packet_bytes_max)
+        let level = self.version.map_or(0, ProtocolVersion::level);
+        u64::from(self.takes_aliases) << 63
+            | u64::from(level) << 60
+            | u64::from(self.connection) << 32
+            | u64::from(self.packet_bytes_max)
     }
 
     fn unpack(packed: u64) -> Self {
-        let takes_aliases = packed >> 60 == u64::from(Self::LEVEL_WITH_ALIASES);
         Self {
-            takes_aliases,
-            version: match packed >> 60 {
-                _ if takes_aliases => Some(ProtocolVersion::V5),
+            takes_aliases: packed >> 63 == 1,
+            version: match packed >> 60 & 0b111 {
                 3 => Some(ProtocolVersion::V3_1),
                 4 => Some(ProtocolVersion::V3_1_1),
                 5 => Some(ProtocolVersion::V5),
@@ -245,6 +241,11 @@ impl Client {
         Arc::clone(&self.state.lock().identity)
     }
 
+    /// Whether rules let this Client have messages of a topic.
+    pub(crate) fn may_get(&self, topic: &str) -> bool {
+        self.tenant.permissions.decide(&Question::subscribe(&self.identity(), topic)).is_allowed()
+    }
+
     /// A message that was held back for its identifier may leave.
     pub(crate) fn let_go(&self, connection: &Connection, number: u64) {
         self.on(connection, |link, _| link.held.let_go(number));
@@ -266,23 +267,27 @@ impl Client {
     }
 
     /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
-    pub(crate) fn has_room(&self, bytes: usize, broker: &Broker) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize, broker: &Broker, now: Time) -> bool {
         let state = self.state.lock();
         let is_open = state.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
         let has_room = (is_open && state.session.can_send()) || state.session.can_queue(bytes);
         if !has_room {
-            self.count_full(&state, broker);
+            self.count_full(&state, broker, now);
         }
         has_room
     }
 
-    /// Counts that the queue is full, for the listener of the connection if there is one.
-    fn count_full(&self, state: &ClientState, broker: &Broker) {
+    /// Counts that this Client has reached a limit.
+    pub(crate) fn limit_reached(&self, limit: Limit, broker: &Broker, now: Time) {
+        self.state.lock().limits_reached(broker).note(limit, &self.client_id, now);
+    }
+
+    /// Counts that the queue is full.
+    fn count_full(&self, state: &ClientState, broker: &Broker, now: Time) {
         let is_by_number =
             state.session.counts().queued >= state.session.options().queue_messages_max as usize;
         let limit = if is_by_number { Limit::QueueMessages } else { Limit::QueueBytes };
-        let reached = state.listener().map_or(&broker.limits.elsewhere, |listener| &listener.reached);
-        reached.note(limit, &self.client_id, broker.clock.now());
+        state.limits_reached(broker).note(limit, &self.client_id, now);
     }
 
     /// Whether the Client has taken all that it was sent but for fewer than `unacknowledged` messages; `None` while it is away.
@@ -309,6 +314,7 @@ impl Client {
             for replay in replays.into_iter().filter(|replay| subscriptions.contains(replay.filter())) {
                 // A repeated subscription begins anew; so there are never more than subscriptions.
                 waiting.retain(|other| !other.is_of(replay.filter()));
+                waiting.reserve_exact(usize::from(waiting.is_empty()));
                 waiting.push(replay);
             }
         }
@@ -351,7 +357,7 @@ impl Client {
         turn: &mut Surroundings<'_>,
     ) {
         turn.broker.counters.queue_full_dropped.add(1);
-        self.count_full(state, turn.broker);
+        self.count_full(state, turn.broker, turn.now);
         self.tenant.full_queues.note(&self.client_id, &self.dropped);
         if self.is_durable()
             && let Some(message) = message
@@ -413,6 +419,33 @@ impl Client {
         let reason = ReasonCode::PacketIdentifierNotFound;
         let words = "no exchange has this packet identifier";
         self.refuse(turn, connection, (ack_type, packet_id), reason, &words);
+    }
+
+    /// Puts back what was before a subscription that could not be stored, unless it has been changed since. The store follows when it works again.
+    pub(crate) fn take_back(
+        self: &Arc<Self>,
+        filter: &str,
+        options: Options,
+        former: Option<Options>,
+        turn: &mut Turn,
+    ) {
+        let mut state = self.state.lock();
+        if state.is_over || state.subscriptions.get(filter) != Some(options) {
+            return;
+        }
+        match former {
+            Some(former) => {
+                state.subscriptions.insert(filter, former);
+                self.tenant.subscribe(self, filter, former);
+                turn.batch.push(Op::PutSubscription(&self.subscription_row(filter, former)));
+            }
+            None => {
+                state.subscriptions.remove(filter);
+                self.tenant.unsubscribe(self, filter);
+                let (tenant, session) = (self.tenant.id, self.stored_id());
+                turn.batch.push(Op::DeleteSubscription { tenant, session, filter });
+            }
+        }
     }
 
     /// The stored form of a subscription.

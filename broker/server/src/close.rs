@@ -9,6 +9,7 @@ use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
+use crate::store_failure::StoreFailure;
 use crate::violation::Violation;
 
 /// Why a connection ends.
@@ -37,7 +38,7 @@ pub(crate) enum CloseReason {
     /// An administrator or a changed account.
     Administrative,
     /// Something could not be made durable, and the Client's version has no way to say so.
-    StoreFailed,
+    StoreFailed(StoreFailure),
     /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
     QueueFull,
     /// The broker stops.
@@ -70,7 +71,7 @@ impl CloseReason {
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
-            Self::StoreFailed => Some(ReasonCode::ImplementationSpecificError),
+            Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
             Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
             Self::Disconnected(_)
@@ -97,7 +98,7 @@ impl CloseReason {
             | Self::KeepAliveTimeout
             | Self::TakenOver
             | Self::Administrative
-            | Self::StoreFailed
+            | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::ServerShutdown => None,
         }
@@ -124,11 +125,11 @@ impl CloseReason {
     fn words(&self) -> String {
         let words = match self {
             Self::Protocol(violation) => return violation.to_string(),
+            Self::StoreFailed(failure) => return format!("what was sent could not be stored: {failure}"),
             Self::Limit(limit) => limit.sentence(),
             Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
             Self::TakenOver => "another connection came with this client identifier",
             Self::Administrative => "closed by an administrator, or the user's account was changed",
-            Self::StoreFailed => "what was sent could not be stored",
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::ServerShutdown => "the broker stops",
             Self::Disconnected(_)
@@ -160,7 +161,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol-error",
             Self::Limit(_) => "quota-exceeded",
             Self::Administrative => "administrative",
-            Self::StoreFailed => "store-failed",
+            Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
             Self::ServerShutdown => "server-shutdown",
         }

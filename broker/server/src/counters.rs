@@ -100,6 +100,8 @@ counters! {
     publish_too_large;
     /// Publishes refused for lack of permission.
     publish_refused;
+    /// Publishes refused because the disk is full or fails.
+    publish_not_stored;
     /// Filters refused for lack of permission.
     subscribe_refused;
     /// Messages of QoS 1 or 2 dropped because a session's queue was full.
@@ -145,7 +147,7 @@ impl Counters {
             | CloseReason::Limit(_)
             | CloseReason::TakenOver
             | CloseReason::Administrative
-            | CloseReason::StoreFailed
+            | CloseReason::StoreFailed(_)
             | CloseReason::QueueFull
             | CloseReason::ServerShutdown => {}
         }

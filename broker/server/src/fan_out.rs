@@ -22,6 +22,7 @@ use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
 use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
+use crate::store_failure::StoreFailure;
 use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
 
@@ -112,9 +113,32 @@ impl Turn {
         let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
         let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
         let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker));
+        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker, self.now()));
         self.routes.put_back(tenant, route);
         has_room
+    }
+
+    /// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
+    pub(crate) fn unstorable(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+    ) -> Option<StoreFailure> {
+        let failure = self.broker.store_failure()?;
+        if publication.retain
+            || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
+        {
+            return Some(failure);
+        }
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
+        let is_kept = route.targets.iter().any(|target| keeps(target.qos, &target.client))
+            || route
+                .groups
+                .iter()
+                .any(|group| group.choose(|_, member| keeps(member.options.qos, &member.client)).is_some());
+        self.routes.put_back(tenant, route);
+        is_kept.then_some(failure)
     }
 
     /// Gives a message to one member of a group, to nobody else.
@@ -129,7 +153,7 @@ impl Turn {
         let mut fan_out = FanOutOf::new(publication, false);
         let group = route.groups.iter().find(|candidate| candidate.id() == group);
         if let Some(group) = group {
-            fan_out.send_to_one(self, group, &route.topic).counted(self);
+            fan_out.send_to_one(self, group, &route).counted(self);
         }
         fan_out.keep(self, tenant);
         self.routes.put_back(tenant, route);
@@ -166,7 +190,7 @@ impl Turn {
             receivers += usize::from(fan_out.send(self, target).counted(self) != Fate::NotTheirs);
         }
         for group in &route.groups {
-            let fate = fan_out.send_to_one(self, group, &route.topic).counted(self);
+            let fate = fan_out.send_to_one(self, group, &route).counted(self);
             receivers += usize::from(fate != Fate::NotTheirs);
         }
         let mut is_durable = fan_out.keep(self, tenant);
@@ -219,10 +243,10 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
-    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, topic: &str) -> Fate {
+    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Fate {
         let mut fate = Fate::NotTheirs;
         for _ in 0..group.len().min(GROUP_TRIES_MAX) {
-            let Some(target) = choose(group, topic) else { break };
+            let Some(target) = choose(group, &route.topic, route.is_open) else { break };
             fate = self.send(turn, &target);
             if fate == Fate::TooLarge {
                 continue;
@@ -327,7 +351,12 @@ impl<'a> FanOutOf<'a> {
         }
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        tenant.retain(&message, turn);
+        if let Err(limit) = tenant.retain(&message, turn) {
+            match self.publication.source {
+                Some(client) => client.limit_reached(limit, &turn.broker, turn.now()),
+                None => turn.broker.limits.elsewhere.note(limit, &message.topic(), turn.now()),
+            }
+        }
         self.publication.qos != QoS::AtMostOnce
     }
 

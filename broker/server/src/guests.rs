@@ -9,8 +9,10 @@
 mod deploy;
 mod effects;
 mod events;
+mod models;
 mod records;
 mod restore;
+pub(crate) mod rules;
 mod run_action;
 mod services;
 mod sink;
@@ -54,6 +56,7 @@ pub(crate) struct Guests {
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
+    idle_rules: rules::IdleRules,
 }
 
 /// A deployed definition that can run.
@@ -68,6 +71,8 @@ pub(crate) struct Trigger {
     pub(crate) runner: Arc<host::Definition>,
     /// Whether its facts promise that it is short: no loop, no call, no wait.
     pub(crate) is_bounded: bool,
+    /// Whether only messages of Clients start it: a model that splits JSON.
+    pub(crate) is_for_clients: bool,
 }
 
 impl Guests {
@@ -80,6 +85,7 @@ impl Guests {
             next_order: AtomicU64::new(1),
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
+            idle_rules: rules::IdleRules::default(),
         }
     }
 
@@ -93,7 +99,8 @@ impl Guests {
             .filter_map(|definition| {
                 let runner = Arc::clone(&runners.get(&definition.id)?.definition);
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
-                Some(Arc::new(Trigger { definition, runner, is_bounded }))
+                let is_for_clients = definition.only_receives(topic);
+                Some(Arc::new(Trigger { definition, runner, is_bounded, is_for_clients }))
             })
             .collect()
     }

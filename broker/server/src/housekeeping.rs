@@ -113,7 +113,8 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         if let Some(timer) = tenant.guests.run_timers(turn.definitions_now()) {
             wait = wait.min(timer);
         }
-        if tenant.guests.values.has_unsaved() {
+        // While the store takes nothing they stay where they are, newest only.
+        if tenant.guests.values.has_unsaved() && broker.store_failure().is_none() {
             save_kept(broker, tenant);
         }
         if publishes_records {

@@ -33,6 +33,9 @@ macro_rules! limit_table {
                 /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
                 half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
                     => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "a new connection is closed at once";
+                /// Bytes of CONNECT packets that have come in part, of all connections of one listener.
+                half_open_bytes: u64 = $crate::limits::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets"): "the connection that brings more is closed";
                 /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
                 /// the listener where it was last; after a restart that of `[limits]`.
                 queue_messages: u32 = $crate::limits::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
@@ -47,12 +50,13 @@ macro_rules! limit_table {
                 /// number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
-                /// Messages per second that each client may send, a second's worth at once. 0 for any number.
+                /// Messages per second that each connection may send, a second's worth at once. 0 for any number.
                 messages_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
-                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "the client is not read from until the rate is kept again, at most 60 s";
-                /// Bytes per second that each client may send, in packets of all types, a second's worth at once. 0 for any number.
+                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
+                /// Bytes per second that each connection may send, in packets of all types, a second's worth at once; a packet that is longer is handled,
+                /// and paid for before the next one. 0 for any number.
                 bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
-                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "the client is not read from until the rate is kept again, at most 60 s";
+                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
                 topic_bytes: u32 = $crate::limits::TOPIC_BYTES_MAX, range 1..=65_535, unit "bytes"
                     => TopicBytes(TopicNameInvalid, "topic is too long"): "PUBLISH of QoS 1 or 2: refused with 0x90; SUBSCRIBE: 0x8F for the filter; CONNECT: refused with 0x90; else, and before 5.0, the connection ends";
@@ -118,6 +122,9 @@ pub(crate) const HANDSHAKE_TIMEOUT_SEC: u32 = 8;
 /// Default of `half_open`: a hall of devices that reconnects at once has room.
 pub(crate) const HALF_OPEN_MAX: u32 = 10_000;
 
+/// Default of `half_open_bytes`: a hundred times the largest CONNECT, and what half a million usual ones take.
+pub(crate) const HALF_OPEN_BYTES_MAX: u64 = 64 << 20;
+
 /// Default of `queue_messages`.
 pub(crate) const QUEUE_MESSAGES_MAX: u32 = lotmq_session::limits::QUEUE_MESSAGES_MAX;
 
@@ -164,10 +171,6 @@ pub(crate) const RETAINED_BYTES_MAX: u64 = 1 << 30;
 /// some 0.2 s of the thread that does such work.
 pub(crate) const RETAINED_SWEEP_MS: u64 = 10_000;
 
-/// Longest time that a Client is not read from because it sent too much at once, as one large packet: until then it is not noticed that it has
-/// gone.
-pub(crate) const REST_MAX: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// Addresses that a listener counts connections of, while it bounds them per address; 5 MiB. Connections from further ones are let in without
 /// being counted for their address, when of all others something must be known.
 pub(crate) const ADDRESSES_MAX: usize = 100_000;
@@ -188,6 +191,12 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 
 /// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
 pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
+
+/// Instances of rules of a tenant that are kept for the next question, at 28 KiB each. Making one anew costs some 10 µs.
+pub(crate) const RULE_INSTANCES_IDLE_MAX: usize = 64;
+
+/// Bytes of topics and values that one answer of a rule may have come of, to be remembered.
+pub(crate) const RULE_READ_BYTES_MAX: usize = 4096;
 
 /// Topics whose routes one thread remembers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
@@ -249,6 +258,12 @@ pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
+
+/// Most messages of a long queue that are read from the store at once.
+pub(crate) const SLICE_MESSAGES_MAX: usize = 512;
+
+/// Most bytes of them, beyond the first one.
+pub(crate) const SLICE_BYTES_MAX: u64 = 256 << 10;
 
 /// Bytes of retained messages that one turn sends to a new subscription.
 pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
@@ -327,6 +342,9 @@ pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 
 /// Rows of a listing of the `$SYS` tree, and of a page of `-listClients`. Commands reference §5.
 pub(crate) const LISTING_ROWS_MAX: usize = 1000;
+
+/// Damaged rows that a start logs one by one; of further ones there is only the number.
+pub(crate) const QUARANTINED_LOGGED_MAX: usize = 1000;
 
 /// HTTP connections on the health port; more wait in the kernel. A scraper and a probe need one each.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;

@@ -17,6 +17,7 @@ use crate::limits::REPLAY_BYTES_MAX;
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
 use crate::net::outbound::{Sent, Surroundings};
+use crate::paging;
 use crate::subscription::Identifiers;
 
 /// How one waiting message is sent.
@@ -72,6 +73,7 @@ pub(crate) fn drain(
         room = room.saturating_sub(span.len());
         push(span);
     }
+    paging::ask(client, state, turn.broker);
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push)
 }
 
@@ -121,12 +123,13 @@ fn replay(
 ) -> bool {
     let Some(link) = &state.link else { return false };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    let identity = Arc::clone(&state.identity);
     let mut replays = std::mem::take(&mut state.replays);
     while let Some(replay) = replays.first_mut() {
         if room == 0 || !state.session.can_send() {
             break;
         }
-        let Some(message) = replay.next(&client.tenant, turn.wall_ms) else {
+        let Some(message) = replay.next(&client.tenant, &identity, turn.wall_ms) else {
             replays.remove(0);
             if replays.is_empty() {
                 // Room for four of them is a third of what a connection takes.
@@ -143,7 +146,9 @@ fn replay(
             let copy = || Queued::new(&message, true, &identifiers);
             match state.session.offer(qos, message.size(), copy) {
                 Offer::Send(packet_id) => Some(packet_id),
-                Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => continue,
+                Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
+                    continue;
+                }
                 Offer::Refused(_) => {
                     client.queue_full(state, None, turn);
                     continue;

@@ -7,15 +7,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Identity, Peer, Question, Verdict};
+use lotmq_auth::{Decide as _, Identity, Peer, Question, Verdict};
 use lotmq_codec::{PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling};
 use lotmq_session::{
-    DurableState, InflightMessage, InflightStep, QueuedMessage, Session, SessionExpiry, SessionOptions, Time,
+    DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
 };
 use lotmq_store::{
     Batch, MessageId, Op, RecoveredDelivery, RecoveredSession, RetainedRow, StoredMessage, SubscriptionRow,
-    WillRow,
+    Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -23,7 +23,8 @@ use crate::attach::options_at;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
-use crate::subscription::{Identifiers, Options, Subscriptions};
+use crate::paging;
+use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -74,7 +75,7 @@ impl Messages {
     }
 }
 
-fn message(stored: &StoredMessage) -> Message {
+pub(crate) fn message(stored: &StoredMessage) -> Message {
     Message::new(
         stored.id.0,
         MessageParts {
@@ -107,6 +108,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         connected_at_ms: 0,
         disconnected_at: Some(left_at),
         replays: Vec::new(),
+        keeps_rows: true,
         is_over: false,
     };
     let deadlines: Vec<Time> =
@@ -127,26 +129,28 @@ fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Message
         5 => ProtocolVersion::V5,
         _ => ProtocolVersion::V3_1_1,
     };
-    let mut state = DurableState::default();
+    let Waiting { messages: resting, bytes } = recovered.waiting;
+    let mut state = DurableState { resting: Resting { messages: resting, bytes }, ..DurableState::default() };
     for (packet_id, _) in &recovered.pubrel {
         let (packet_id, step) = (PacketId(*packet_id), InflightStep::AwaitsPubcomp);
         state.inflight.push(InflightMessage { packet_id, step, bytes: 0, message: None });
     }
+    // The store was asked for those that were sent; the others rest there.
     for delivery in &recovered.queue {
-        let queued = queued(delivery, messages);
+        let Some(packet_id) = delivery.packet_id.map(PacketId) else { continue };
+        let queued = queued(delivery, &messages.get(&delivery.message));
         let bytes = u32::try_from(queued.message.size()).unwrap_or(u32::MAX);
         let qos = qos(delivery.qos);
-        match delivery.packet_id {
-            Some(packet_id) => {
-                let step = if qos == QoS::ExactlyOnce {
-                    InflightStep::AwaitsPubrec
-                } else {
-                    InflightStep::AwaitsPuback
-                };
-                let packet_id = PacketId(packet_id);
-                state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
-            }
-            None => state.queue.push(QueuedMessage { message: queued, qos, bytes }),
+        let step = match qos {
+            QoS::ExactlyOnce => InflightStep::AwaitsPubrec,
+            QoS::AtLeastOnce | QoS::AtMostOnce => InflightStep::AwaitsPuback,
+        };
+        state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
+    }
+    if recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED)) {
+        match paging::whole(broker, recovered.session.id) {
+            Ok(queue) => (state.queue, state.resting) = (queue, Resting::default()),
+            Err(error) => warn!(client_id = recovered.session.client_id, %error, "queue cannot be read"),
         }
     }
     let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
@@ -165,10 +169,10 @@ fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Message
     }
 }
 
-fn queued(delivery: &RecoveredDelivery, messages: &mut Messages) -> Queued {
+pub(crate) fn queued(delivery: &RecoveredDelivery, message: &Arc<Message>) -> Queued {
     let identifiers =
         delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
-    Queued::new(&messages.get(&delivery.message), delivery.retain, &Identifiers::from(identifiers))
+    Queued::new(message, delivery.retain, &Identifiers::from(identifiers))
 }
 
 /// The Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
@@ -190,7 +194,8 @@ fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillStat
 }
 
 fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
-    // What it covers is decided anew: it is not stored, and the permissions may have changed.
+    // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules are not restored yet; they are asked about
+    // each topic that is delivered.
     let verdict = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
     Options {
         qos: qos(row.qos),
@@ -202,12 +207,12 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
             _ => RetainHandling::DoNotSend,
         },
         identifier: row.subscription_id.and_then(NonZeroU32::new),
-        sys_broker_only: verdict != Verdict::Allow,
+        sys_broker_only: matches!(verdict, Verdict::AllowOnly(_)),
     }
 }
 
 /// The store keeps only legal values; a damaged one counts as the strongest promise.
-fn qos(bits: u8) -> QoS {
+pub(crate) fn qos(bits: u8) -> QoS {
     QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
 }
 

@@ -13,8 +13,10 @@ use crate::client::Client;
 use crate::close::CloseReason;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
-use crate::protocol::NotTaken;
+use crate::paging;
 use crate::protocol::subscribe::Granted;
+use crate::protocol::{NotTaken, connect};
+use crate::store_failure::StoreFailure;
 
 /// One thing to do when a batch is committed.
 pub(crate) enum Release {
@@ -31,7 +33,9 @@ pub(crate) enum Release {
     /// Answer SUBSCRIBE and begin with the retained messages.
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Granted },
     /// Answer UNSUBSCRIBE.
-    Control { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
+    Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
+    /// Messages of a long queue are stored: they need not be in memory as well.
+    Queued { client: Arc<Client>, numbers: Vec<u64> },
     /// Send a message whose identifier is stored.
     Message {
         client: Arc<Client>,
@@ -56,10 +60,15 @@ impl Release {
                 client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
             }
             Self::Connect { client, connection } => client.release_output(&connection),
-            Self::Subscribe { client, connection, granted } => granted.answer(&client, &connection, turn),
-            Self::Control { client, connection, packet } => {
+            Self::Subscribe { client, connection, granted } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                granted.answer(&client, &connection, turn);
+            }
+            Self::Unsubscribe { client, connection, packet } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
             }
+            Self::Queued { client, numbers } => paging::stored(&client, &numbers, turn),
             Self::Message { client, connection, number } => {
                 client.let_go(&connection, number);
                 // It leaves when the turn gets to this Client.
@@ -68,8 +77,9 @@ impl Release {
         }
     }
 
-    /// The store failed: 5.0 Clients hear it, others are closed without an acknowledgement.
-    pub(crate) fn refused(self, turn: &mut Turn) {
+    /// The store failed: 5.0 Clients hear it, others are closed without an acknowledgement. What was asked for before anybody knew of the failure
+    /// has its effect in memory all the same, and the store follows when it works again; only a subscription is taken back.
+    pub(crate) fn refused(self, turn: &mut Turn, failure: StoreFailure) {
         match self {
             Self::Acknowledge { client, connection, ack_type, packet_id, .. } => {
                 if ack_type == AckType::Puback {
@@ -86,20 +96,31 @@ impl Release {
                                 session.inbound_acknowledged(packet_id);
                             }
                         });
-                        let reason = NotTaken::NotStored;
+                        turn.broker.counters.publish_not_stored.add(1);
+                        let reason = NotTaken::NotStored(failure);
                         let packet = (ack_type, packet_id);
                         client.refuse(turn, &connection, packet, reason.reason_code(), &reason);
                     }
-                    Some(_) => connection.request_close(CloseReason::StoreFailed),
+                    Some(_) => connection.request_close(CloseReason::StoreFailed(failure)),
                     None => {}
                 }
             }
-            Self::Connect { connection, .. }
-            | Self::Subscribe { connection, .. }
-            | Self::Control { connection, .. }
-            | Self::Message { connection, .. } => {
-                connection.request_close(CloseReason::StoreFailed);
+            // They stay where they are, though their publishers have been told that they are not promised.
+            Self::Queued { .. } => {}
+            Self::Connect { client, connection } => {
+                if let Some(recipient) = client.recipient_on(&connection) {
+                    // In place of the CONNACK that was held back.
+                    connection.request_close(connect::refuse_unstored(&connection, recipient, failure));
+                }
             }
+            Self::Subscribe { client, connection, granted } => {
+                granted.take_back(&client, &connection, turn, failure);
+            }
+            Self::Unsubscribe { connection, .. } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                connection.request_close(CloseReason::StoreFailed(failure));
+            }
+            Self::Message { connection, .. } => connection.request_close(CloseReason::StoreFailed(failure)),
         }
     }
 }
@@ -117,12 +138,15 @@ impl Releases {
         self.0.is_empty()
     }
 
-    /// The next release whose batch is settled, and whether it was committed.
-    fn pop(&mut self, turn_settled: impl Fn(Ticket) -> Option<bool>) -> Option<(Release, bool)> {
+    /// The next release whose batch is settled, and how.
+    fn pop(
+        &mut self,
+        settled: impl Fn(Ticket) -> Option<Result<(), StoreFailure>>,
+    ) -> Option<(Release, Result<(), StoreFailure>)> {
         let (ticket, _) = self.0.front()?;
-        let is_committed = turn_settled(*ticket)?;
+        let outcome = settled(*ticket)?;
         let (_, release) = self.0.pop_front()?;
-        Some((release, is_committed))
+        Some((release, outcome))
     }
 }
 
@@ -130,11 +154,10 @@ impl Turn {
     /// Releases everything whose batch has been settled since the last call.
     pub(crate) fn release_committed(&mut self) {
         let commits = Arc::clone(&self.broker.commits);
-        while let Some((release, is_committed)) = self.releases.pop(|ticket| commits.settled(ticket)) {
-            if is_committed {
-                release.granted(self);
-            } else {
-                release.refused(self);
+        while let Some((release, outcome)) = self.releases.pop(|ticket| commits.settled(ticket)) {
+            match outcome {
+                Ok(()) => release.granted(self),
+                Err(failure) => release.refused(self, failure),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_router::{RetainedIndex, filter_matches};
 use lotmq_store::{MessageId, Op, RetainedRow};
 
@@ -85,9 +86,11 @@ impl Turn {
 impl Tenant {
     /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\].
     ///
-    /// The order of writers is decided under the index's lock; the store keeps to it by the version. One for which there is no room is counted and not
-    /// retained.
-    pub(crate) fn retain(&self, message: &Arc<Message>, turn: &mut Turn) {
+    /// The order of writers is decided under the index's lock; the store keeps to it by the version.
+    ///
+    /// # Errors
+    /// The limit that leaves no room for it, for the caller to count: it is not retained.
+    pub(crate) fn retain(&self, message: &Arc<Message>, turn: &mut Turn) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
         let version = turn.broker.store.next_message_id();
@@ -98,16 +101,19 @@ impl Tenant {
                 turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
             }
         } else {
-            if let Err(limit) = retained.has_room(&turn.broker.config.limits, topic, message.size()) {
-                drop(retained);
-                turn.broker.limits.elsewhere.note(limit, &topic, turn.now());
-                return;
-            }
+            retained.has_room(&turn.broker.config.limits, topic, message.size())?;
             retained.insert(message);
             drop(retained);
             turn.batch.push(Op::PutRetained(&self.retained_row(message, version, turn.wall_ms())));
         }
         turn.call_flusher();
+        Ok(())
+    }
+
+    /// Whether a new subscription with this filter may have retained messages to get. Those that come later reach it as they come.
+    pub(crate) fn may_retain_for(&self, filter: &str) -> bool {
+        let retained = self.retained.read();
+        !retained.is_empty() && (filter.contains(['+', '#']) || retained.get(filter).is_some())
     }
 
     fn retained_row(&self, message: &Message, version: MessageId, now_ms: u64) -> RetainedRow {
@@ -231,16 +237,25 @@ impl Replay {
     }
 
     /// The next message, or `None` when all have been sent.
-    pub(crate) fn next(&mut self, tenant: &Tenant, wall_ms: u64) -> Option<Arc<Message>> {
+    pub(crate) fn next(
+        &mut self,
+        tenant: &Tenant,
+        identity: &Identity,
+        wall_ms: u64,
+    ) -> Option<Arc<Message>> {
+        let may_get = |topic: &str| {
+            tenant.permissions.delivers_to_all(topic) == Some(true)
+                || tenant.permissions.decide(&Question::subscribe(identity, topic)).is_allowed()
+        };
         loop {
             if let Some(pending) = self.system.pop_front() {
-                if let Some(message) = pending.message() {
+                if let Some(message) = pending.message().filter(|message| may_get(message.topic())) {
                     return Some(message);
                 }
                 continue;
             }
             if let Some(message) = self.slice.pop_front() {
-                if self.has_waited && !tenant.retains(&message, wall_ms) {
+                if (self.has_waited && !tenant.retains(&message, wall_ms)) || !may_get(message.topic()) {
                     continue;
                 }
                 return Some(message);

@@ -29,6 +29,10 @@ pub(crate) struct Route {
     pub(crate) triggers: Box<[Arc<Trigger>]>,
     /// What a message does to the topic's last value.
     pub(crate) caching: Caching,
+    /// Rules let every session have messages of the topic. Else those in `targets` were asked for, and members of groups are asked for each time.
+    pub(crate) is_open: bool,
+    /// Good for more than one message: no rule looked at what may change without a new generation.
+    pub(crate) is_stable: bool,
 }
 
 /// One receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
@@ -82,7 +86,7 @@ impl RouteCache {
             known.generation = generation;
             known.forget();
         }
-        if let Some(last) = known.last.take() {
+        if let Some(last) = known.last.take().filter(|last| last.is_stable) {
             if *last.topic == *topic {
                 return last;
             }
@@ -117,6 +121,8 @@ impl Route {
             groups: Vec::new(),
             triggers: Box::default(),
             caching: Caching::Skip,
+            is_open: true,
+            is_stable: true,
         }
     }
 
@@ -127,6 +133,7 @@ impl Route {
         self.groups.clear();
         self.triggers = Box::default();
         self.caching = Caching::Skip;
+        (self.is_open, self.is_stable) = (true, true);
     }
 }
 
@@ -175,6 +182,9 @@ impl TenantRoutes {
             return self.make(tenant, topic);
         }
         let route = Arc::new(tenant.route(topic));
+        if !route.is_stable {
+            return route;
+        }
         if self.routes.len() >= ROUTE_CACHE_TOPICS {
             self.routes.clear();
         }

@@ -3,15 +3,18 @@
 //! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
 //! everything in place. A stop goes the other way round.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink};
+use lot_to_wasm::lower::World as LotWorld;
+use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
 use lotmq_session::SessionExpiry;
-use lotmq_store::{Committed, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
+use lotmq_store::{
+    Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
+};
 use parking_lot::Mutex;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -19,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::absences::Absences;
 use crate::admin::{self, Admin};
 use crate::backup::{Backups, RestoreReport};
-use crate::broker::{Broker, Settings, Tenants};
+use crate::broker::{Broker, NotOpened, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::commits::Commits;
@@ -27,7 +30,7 @@ use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
-use crate::limits::LimitsReached;
+use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
 use crate::logins::Logins;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
@@ -67,6 +70,18 @@ pub enum StartError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(OpenError),
+    /// The store is damaged so that nothing of it can be had as it is.
+    #[error(
+        "{error}. Nothing was changed. `lotmq store check --data '{0}'` says more; to go on, move '{1}' away and restore a backup with \
+         `lotmq store import FILE --data '{0}'`",
+        directory(path), path.display()
+    )]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OpenError,
+    },
     /// Threads could not be had.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -86,12 +101,20 @@ pub enum StartError {
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
+        if let OpenError::Corrupted { path, .. } = &error {
+            return Self::Damaged { path: path.clone(), error };
+        }
         if let OpenError::InUse { dir, pid } = error {
             Self::DataInUse { dir, pid }
         } else {
             Self::Store(error)
         }
     }
+}
+
+/// Where a file is, for command lines.
+fn directory(path: &Path) -> String {
+    path.parent().map(|directory| directory.display().to_string()).unwrap_or_default()
 }
 
 /// A running broker. Dropping it without [`Server::stop`] leaves its threads running.
@@ -123,6 +146,7 @@ impl Server {
         let commits = Arc::new(Commits::default());
         let listeners = Arc::new(OnceLock::new());
         let (store, recovered) = Store::open(store_options(config), on_commit(&commits, &listeners))?;
+        tell_quarantined(&recovered.quarantined);
         let (shards, seats) = shard::prepare(std::thread::available_parallelism().map_or(1, usize::from));
         let (broker, recovered) = assemble(config, store, commits, shards, recovered, former.report.clone())?;
         // Nobody else sets it.
@@ -143,7 +167,7 @@ impl Server {
         recover::keeps(&tenants, recovered.keeps);
         let sink = |_| Box::new(GuestSink::new(&broker)) as Box<dyn Sink>;
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
-        guests::definitions(&broker, recovered.definitions);
+        guests::definitions(&broker, recovered.definitions, &recovered.settings);
         modules::restore(&broker, recovered.modules);
         let housekeeper = housekeeping::start(&broker)?;
         let mut workers = command::start(&broker)?;
@@ -170,21 +194,25 @@ impl Server {
     }
 
     fn listen(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
-        let mut refused = Vec::new();
         for plan in config.listeners() {
             match self.listener(config, &plan) {
-                Ok(listener) => self.open(&Arc::new(listener), &plan, former, &mut refused),
-                Err(reason) => {
-                    error!(listener = plan.name, %reason, "listener not opened");
-                    refused.push(reason.to_string());
-                }
+                Ok(listener) => self.open(&Arc::new(listener), &plan, former),
+                Err(reason) => self.not_opened(plan.name, reason.to_string()),
             }
         }
-        self.listen_to_quic(config, former, &mut refused)?;
+        self.listen_to_quic(config, former)?;
         if self.addresses.is_empty() {
-            return Err(StartError::NoListener(refused.join("; ")));
+            let refused = self.broker.not_opened.lock();
+            let reasons: Vec<&str> = refused.iter().map(|refused| &*refused.reason).collect();
+            return Err(StartError::NoListener(reasons.join("; ")));
         }
         self.serve_health(config, former)
+    }
+
+    /// Notes that a listener, or one of its addresses, is not served. The others are.
+    fn not_opened(&self, listener: &'static str, reason: String) {
+        error!(listener, reason, "listener not opened");
+        self.broker.not_opened.lock().push(NotOpened { listener, reason });
     }
 
     /// What the connections of a listener will have in common.
@@ -221,6 +249,7 @@ impl Server {
             reached: self.broker.limits.add(plan.name),
             anonymous: anonymous(config),
             half_open: AtomicU32::new(0),
+            half_open_bytes: AtomicU64::new(0),
             gate: Gate::default(),
             addresses: Addresses::default(),
             tls: None,
@@ -232,13 +261,7 @@ impl Server {
         }
     }
 
-    fn open(
-        &mut self,
-        listener: &Arc<Listener>,
-        plan: &ListenerPlan,
-        former: &Former,
-        refused: &mut Vec<String>,
-    ) {
+    fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
         let network = plan.addresses.iter().map(|&address| {
             let address = former.address(plan.name, address);
             let opened = listener::bind(address).map(ListeningSocket::Tcp);
@@ -256,27 +279,18 @@ impl Server {
                     self.addresses.push((listener.name, address));
                     self.broker.shards[0].listen(Arc::clone(listener), socket);
                 }
-                Err(reason) => {
-                    error!(listener = listener.name, reason, "listener not opened");
-                    refused.push(reason);
-                }
+                Err(reason) => self.not_opened(listener.name, reason),
             }
         }
     }
 
     #[cfg(feature = "quic")]
-    fn listen_to_quic(
-        &mut self,
-        config: &Config,
-        former: &Former,
-        refused: &mut Vec<String>,
-    ) -> Result<(), StartError> {
+    fn listen_to_quic(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let Some((plan, idle_timeout)) = config.quic_listener() else { return Ok(()) };
         let tls = match self.certificates(config, &plan) {
             Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
             Err(reason) => {
-                error!(listener = plan.name, %reason, "listener not opened");
-                refused.push(reason.to_string());
+                self.not_opened(plan.name, reason.to_string());
                 return Ok(());
             }
         };
@@ -290,11 +304,7 @@ impl Server {
                     let (listener, tls) = (Arc::clone(&listener), Arc::clone(&tls));
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
-                Err(error) => {
-                    let reason = listener::refusal(address, &error);
-                    error!(listener = listener.name, reason, "listener not opened");
-                    refused.push(reason);
-                }
+                Err(error) => self.not_opened(listener.name, listener::refusal(address, &error)),
             }
         }
         if !opened.is_empty() {
@@ -304,17 +314,10 @@ impl Server {
     }
 
     #[cfg(not(feature = "quic"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature of the one with QUIC")]
-    fn listen_to_quic(
-        &mut self,
-        config: &Config,
-        _: &Former,
-        refused: &mut Vec<String>,
-    ) -> Result<(), StartError> {
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of the one with QUIC")]
+    fn listen_to_quic(&mut self, config: &Config, _: &Former) -> Result<(), StartError> {
         if let Some((plan, _)) = config.quic_listener() {
-            let reason = "this build has no QUIC".to_owned();
-            error!(listener = plan.name, reason, "listener not opened");
-            refused.push(reason);
+            self.not_opened(plan.name, "this build has no QUIC".to_owned());
         }
         Ok(())
     }
@@ -328,10 +331,7 @@ impl Server {
                     self.addresses.push((HEALTH, ListenAddress::Network(address)));
                     sockets.push(socket);
                 }
-                Err(reason) => {
-                    let reason = listener::refusal(address, &reason);
-                    error!(listener = HEALTH, %address, reason, "listener not opened");
-                }
+                Err(error) => self.not_opened(HEALTH, listener::refusal(address, &error)),
             }
         }
         if !sockets.is_empty() {
@@ -403,13 +403,24 @@ impl Server {
     }
 }
 
+/// What is damaged is said at every start, until it is forgotten on purpose.
+fn tell_quarantined(rows: &[QuarantineRow]) {
+    for row in rows.iter().take(QUARANTINED_LOGGED_MAX) {
+        error!(table = row.table, reason = row.reason, "row is damaged and put aside");
+    }
+    if rows.len() > QUARANTINED_LOGGED_MAX {
+        error!(count = rows.len(), "more rows are damaged and put aside; `lotmq store check` lists them");
+    }
+}
+
 fn store_options(config: &Config) -> StoreOptions {
     let durability = match config.store.durability {
         config::Durability::Fsync => lotmq_store::Durability::Fsync,
         config::Durability::Os => lotmq_store::Durability::Os,
         config::Durability::None => lotmq_store::Durability::None,
     };
-    StoreOptions { durability, ..StoreOptions::new(&config.data.path) }
+    let queues = lotmq_store::RecoveredQueues::Sent;
+    StoreOptions { durability, queues, ..StoreOptions::new(&config.data.path) }
 }
 
 /// Tells the shards of commits, as soon as there are shards.
@@ -438,7 +449,13 @@ fn assemble(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
         )],
-        shell: Some(lot_to_wasm::lower::shell().into()),
+        shells: [
+            (World::Action, LotWorld::Action),
+            (World::Model, LotWorld::Model),
+            (World::Rule, LotWorld::Rule),
+        ]
+        .map(|(world, of)| (world, lot_to_wasm::lower::shell(of).into()))
+        .into(),
         ..EngineOptions::default()
     })?;
     let clock = Clock::new();
@@ -463,7 +480,9 @@ fn assemble(
         backups: Backups::new(report),
         sys: Sys::default(),
         certificates: Certificates::default(),
+        not_opened: Mutex::default(),
         config: config.clone(),
+        quarantined: std::mem::take(&mut recovered.quarantined),
     };
     Ok((Arc::new(broker), recovered))
 }

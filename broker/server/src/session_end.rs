@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
+use tracing::info;
 
 use crate::client::Client;
 use crate::close::CloseReason;
@@ -74,6 +75,12 @@ fn leave(
 }
 
 fn publish_will(client: &Arc<Client>, will: &WillMessage, turn: &mut Turn) {
+    // Rules may have changed since CONNECT.
+    if !will.is_allowed(&client.tenant, &client.identity()) {
+        turn.broker.counters.publish_refused.add(1);
+        info!(target: "client", client_id = &*client.client_id, topic = &*will.topic, "will not published, no permission");
+        return;
+    }
     turn.broker.counters.wills_published.add(1);
     will.publish(&client.tenant, Some(client), turn);
 }
@@ -100,7 +107,7 @@ fn forget(sessions: &mut HashMap<Arc<str>, Arc<Client>>, client: &Arc<Client>) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (subscriptions, will, undelivered) = {
+    let (subscriptions, will, undelivered, keeps_rows) = {
         let mut state = client.state.lock();
         if state.is_over {
             return;
@@ -110,7 +117,8 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
         let options = *state.session.options();
         state.session = lotmq_session::Session::new(options);
         state.session.disconnect();
-        (std::mem::take(&mut state.subscriptions), state.will.handle_session_end(), undelivered)
+        let will = state.will.handle_session_end();
+        (std::mem::take(&mut state.subscriptions), will, undelivered, state.keeps_rows)
     };
     let orphans = hand_on::orphans(client, undelivered);
     for filter in subscriptions.filters() {
@@ -123,7 +131,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
     let was_durable = client.is_durable();
     client.set_durable(false);
-    if was_durable {
+    if was_durable || keeps_rows {
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
         turn.call_flusher();
     }

@@ -89,6 +89,10 @@ impl Subscriptions {
         }
     }
 
+    pub(crate) fn get(&self, filter: &str) -> Option<Options> {
+        self.find(filter).ok().map(|at| self.0[at].1)
+    }
+
     pub(crate) fn contains(&self, filter: &str) -> bool {
         self.find(filter).is_ok()
     }
@@ -177,9 +181,10 @@ impl Target {
 }
 
 /// Chooses the member that gets a message of `topic`, each in turn \[MQTT-4.8.2-3\]: first one that can take it at once, then one that is
-/// connected and slow, then one that is away.
-pub(crate) fn choose(group: &SharedGroup, topic: &str) -> Option<Target> {
-    let takes = |member: &Subscriber| member.options.cover(topic);
+/// connected and slow, then one that is away. Unless the topic is open to all, rules are asked about each.
+pub(crate) fn choose(group: &SharedGroup, topic: &str, is_open: bool) -> Option<Target> {
+    let takes =
+        |member: &Subscriber| member.options.cover(topic) && (is_open || member.client.may_get(topic));
     let is_connected = |member: &Subscriber| takes(member) && member.client.wire_version().is_some();
     let ready = group.choose(|_, member| is_connected(member) && !member.client.is_slow());
     let connected = ready.or_else(|| group.choose(|_, member| is_connected(member)));

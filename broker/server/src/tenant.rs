@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
-use lotmq_auth::{Decide, Directory};
+use lotmq_auth::{Decide, Directory, Question, Rulebook};
 use lotmq_router::Match;
 use lotmq_store::TenantId;
 use parking_lot::{Mutex, RwLock};
@@ -36,7 +36,7 @@ pub(crate) struct Tenant {
     pub(crate) retained: RwLock<Retained>,
     pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
     pub(crate) users: Arc<Directory>,
-    pub(crate) permissions: Arc<dyn Decide>,
+    pub(crate) permissions: Arc<Rulebook>,
     pub(crate) variables: Variables,
     pub(crate) modules: Modules,
     pub(crate) guests: Arc<Guests>,
@@ -48,7 +48,7 @@ impl Tenant {
         number: u32,
         name: &str,
         users: Arc<Directory>,
-        permissions: Arc<dyn Decide>,
+        permissions: Arc<Rulebook>,
         variables: Variables,
         guests: Guests,
     ) -> Self {
@@ -91,6 +91,16 @@ impl Tenant {
             Match::Group(group) => route.groups.push(Arc::clone(group)),
         });
         merge(found, &mut route.targets);
+        route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
+        if !route.is_open {
+            let is_stable = &mut route.is_stable;
+            route.targets.retain(|target| {
+                let decision =
+                    self.permissions.decision(&Question::subscribe(&target.client.identity(), topic));
+                *is_stable &= decision.is_stable;
+                decision.verdict.is_allowed()
+            });
+        }
         route.triggers = self.guests.triggers(topic);
         route.caching = self.guests.caching(topic);
     }
@@ -156,6 +166,12 @@ impl Tenant {
     pub(crate) fn output_waiting_bytes(&self) -> usize {
         let clients: Vec<Arc<Client>> = self.sessions.lock().values().cloned().collect();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
+    }
+
+    /// Messages of queues that are in memory.
+    pub(crate) fn queued_in_memory(&self) -> usize {
+        let clients: Vec<Arc<Client>> = self.sessions.lock().values().cloned().collect();
+        clients.iter().map(|client| client.state.lock().session.counts().queued_in_memory).sum()
     }
 
     /// Number of subscriptions.

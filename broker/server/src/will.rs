@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
 
 use crate::client::Client;
@@ -51,6 +52,12 @@ impl WillMessage {
             delay_seconds: will.properties.will_delay_interval(),
             expiry_seconds: will.properties.message_expiry_interval(),
         })
+    }
+
+    /// Whether its Client may publish it now.
+    pub(crate) fn is_allowed(&self, tenant: &Tenant, identity: &Identity) -> bool {
+        let question = Question::publish(identity, &self.topic).with_payload(&self.payload);
+        tenant.permissions.decide(&question).is_allowed()
     }
 
     /// Publishes it like a message of its Client.

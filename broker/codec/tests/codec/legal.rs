@@ -28,6 +28,9 @@ fn client_packets_are_accepted() {
             0x10,
             "0006 'MQIsdp' 03 03 003C 0001 'c'",
         ),
+        ("3.1 PUBREL, sent again", ProtocolVersion::V3_1, 0x6A, "0001"),
+        ("3.1 SUBSCRIBE, sent again", ProtocolVersion::V3_1, 0x8A, "0001 0001 'a' 00"),
+        ("3.1 UNSUBSCRIBE, sent again", ProtocolVersion::V3_1, 0xAA, "0001 0001 'a'"),
         ("CONNECT, empty id, clean session [3.1.1: MQTT-3.1.3-6]", V3, 0x10, "0004 'MQTT' 04 02 0000 0000"),
         (
             "CONNECT with all fields",

@@ -66,6 +66,9 @@ struct Read {
 /// What the oracle makes of the bytes; `None` when it refuses, leaves bytes unread, or panics.
 fn oracle(bytes: &[u8]) -> Option<Read> {
     let header = fixed_header(bytes, PACKET_BYTES_MAX).ok()??;
+    if matches!(header.check_from_client(VERSION), Err(FrameError::FlagsInvalid { .. })) {
+        return None;
+    }
     let body = bytes.get(usize::from(header.header_len)..header.packet_len())?;
     catch_unwind(AssertUnwindSafe(|| read(&header, body))).ok().flatten()
 }

@@ -56,7 +56,8 @@ fn fixed_headers() {
         ("PUBACK", "42", flags(PacketType::Puback, 2)),
         ("PUBREC", "51", flags(PacketType::Pubrec, 1)),
         ("PUBREL [MQTT-3.6.1-1]", "60", flags(PacketType::Pubrel, 0)),
-        ("PUBREL with DUP, as 3.1 had it", "6A", flags(PacketType::Pubrel, 0x0A)),
+        ("PUBREL with RETAIN", "6B", flags(PacketType::Pubrel, 0x0B)),
+        ("PUBACK with DUP", "48", flags(PacketType::Puback, 8)),
         ("PUBCOMP", "78", flags(PacketType::Pubcomp, 8)),
         ("SUBSCRIBE [MQTT-3.8.1-1]", "80", flags(PacketType::Subscribe, 0)),
         ("UNSUBSCRIBE [MQTT-3.10.1-1]", "A3", flags(PacketType::Unsubscribe, 3)),
@@ -116,6 +117,17 @@ fn packets_of_the_other_side() {
         ("DISCONNECT in 3.1.1", V3, 0xE0, "", from_server(PacketType::Disconnect)),
         ("AUTH in 3.1.1", V3, 0xF0, "", from_server(PacketType::Auth)),
     ]);
+}
+
+#[test]
+fn dup_is_for_publish_alone_since_3_1_1() {
+    let flags = |packet_type| malformed(FrameError::FlagsInvalid { packet_type, flags: 0x0A }.into());
+    check_client(&[
+        ("PUBREL [MQTT-3.6.1-1]", V3, 0x6A, "0001", flags(PacketType::Pubrel)),
+        ("SUBSCRIBE [MQTT-3.8.1-1]", V3, 0x8A, "0001 0001 'a' 00", flags(PacketType::Subscribe)),
+        ("UNSUBSCRIBE [MQTT-3.10.1-1]", V5, 0xAA, "0001 00 0001 'a'", flags(PacketType::Unsubscribe)),
+    ]);
+    check_server(&[("PUBREL", V5, 0x6A, "0001", flags(PacketType::Pubrel))]);
 }
 
 #[test]

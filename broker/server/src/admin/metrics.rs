@@ -34,6 +34,8 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "retained_messages" "Retained messages." |broker| of_tenants(broker, |tenant| tenant.retained.read().len());
     GAUGE "output_waiting_bytes" "Bytes that wait for Clients which do not read what they are sent."
         |broker| of_tenants(broker, |tenant| tenant.output_waiting_bytes());
+    GAUGE "queued_in_memory" "Messages of queues that are in memory; the others are in the store only."
+        |broker| of_tenants(broker, |tenant| tenant.queued_in_memory());
     GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
         |broker| of_tenants(broker, |tenant| tenant.guests.definitions());
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
@@ -49,8 +51,17 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "store_waiting_bytes" "Bytes that wait for the disk." |broker| broker.store.metrics().waiting_bytes as f64;
     GAUGE "store_log_bytes" "Bytes of the store's log." |broker| broker.store.metrics().log_bytes as f64;
     GAUGE "store_log_live_bytes" "Bytes of what is alive in the log." |broker| broker.store.metrics().log_live_bytes as f64;
-    GAUGE "store_messages" "Messages that some session must still get." |broker| broker.store.metrics().messages as f64;
+    GAUGE "store_deliveries" "Messages that sessions must still get, each counted once for each of them." |broker| broker.store.metrics().deliveries as f64;
+    GAUGE "store_entries_in_memory" "Deliveries of which the store knows the place without the disk." |broker| broker.store.metrics().entries_in_memory as f64;
     COUNTER "store_reopens" "How often the store was opened again after a failure." |broker| broker.store.metrics().reopens as f64;
+    GAUGE "store_failing" "Whether nothing can be stored at the moment: 1 then."
+        |broker| f64::from(u8::from(broker.store_failure().is_some()));
+    COUNTER "store_recoveries" "How often a commit worked again after failures." |broker| broker.store.metrics().recoveries as f64;
+    COUNTER "store_batches_lost" "Batches that were refused and could not be stored later either."
+        |broker| broker.store.metrics().batches_lost as f64;
+    GAUGE "store_quarantined_rows" "Rows that are damaged and were put aside." |broker| broker.quarantined.len() as f64;
+    GAUGE "listeners_not_opened" "Addresses that the configuration names and that could not be opened."
+        |broker| broker.not_opened.lock().len() as f64;
     GAUGE "guests_warm" "Definitions that have an instance in memory."
         |broker| broker.executor.lock().as_ref().map_or(0.0, |executor| executor.warm_definitions() as f64);
     COUNTER "guest_cache_hits" "Components whose native code came from the cache." |broker| broker.engine.cache_counts().0 as f64;

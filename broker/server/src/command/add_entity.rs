@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use lot_facts::Kind;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Severity};
-use lotmq_definitions::{Definition, DefinitionKind, Origin};
+use lotmq_definitions::{Definition, DefinitionKind, OnExisting, Origin};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
@@ -27,7 +28,10 @@ struct Outcome {
 /// # Errors
 /// When one of them was not added; the others are.
 pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
-    let (text, _replaces) = entity_body(call.body);
+    let (text, replaces) = entity_body(call.body);
+    // Of all kinds rules alone are not replaced without being told so (commands reference §4).
+    let stays = kind == DefinitionKind::Rule && !replaces;
+    let existing = if stays { OnExisting::Refuse } else { OnExisting::Replace };
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }
@@ -40,7 +44,7 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
     let mut outcomes = Vec::with_capacity(entities.len());
     for entity in entities {
         let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
-        outcomes.push(add_one(call, kind, entity, source));
+        outcomes.push(add_one(call, (kind, existing), entity, source));
     }
     let Some(first) = outcomes.first() else {
         let message = diagnostics.first().map(reply_message).unwrap_or_default();
@@ -71,7 +75,12 @@ fn row(outcome: &Outcome) -> Value {
     json!({ "type": kind.title(), "name": name, "success": errors.is_empty(), "errors": errors })
 }
 
-fn add_one(call: &mut Call<'_>, wanted: DefinitionKind, entity: Entity, source: &str) -> Outcome {
+fn add_one(
+    call: &mut Call<'_>,
+    (wanted, existing): (DefinitionKind, OnExisting),
+    entity: Entity,
+    source: &str,
+) -> Outcome {
     let kind = entity.kind.map_or(wanted, DefinitionKind::from);
     let name = entity.name.clone();
     let of_text: Vec<Diagnostic> =
@@ -93,7 +102,7 @@ fn add_one(call: &mut Call<'_>, wanted: DefinitionKind, entity: Entity, source: 
         let message = format!("{} '{name}' was not compiled.", kind.title());
         return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
     };
-    match deploy(call, &output.component, output.facts, source) {
+    match deploy(call, &output.component, output.facts, source, existing) {
         Ok(installed) => {
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
@@ -109,21 +118,34 @@ fn deploy(
     component: &[u8],
     facts: lot_facts::Facts,
     source: &str,
+    existing: OnExisting,
 ) -> Result<Deployed, Refusal> {
     let owner = call.identity.user.as_ref().map(Arc::clone);
     let now = call.broker.clock.definitions_now().wall;
-    let deployment = Guests::load_action(call.broker, component, facts, source, owner, Origin::AdHoc, now)
-        .map_err(|error| refused(&error))?;
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
-    let installed =
-        Guests::deploy(call.tenant, call.broker, deployment, &mut batch).map_err(|error| refused(&error))?;
+    let (is_rule, broker) = (facts.kind == Kind::Rule, call.broker);
+    let _changes;
+    let installed = if is_rule {
+        _changes = broker.commands.changes.lock();
+        super::rules::deploy(call, component, facts, (source, existing), &mut batch)?
+    } else {
+        let deployment = Guests::load(broker, component, facts, source, owner, Origin::AdHoc, now)
+            .map_err(|error| refused(&error))?;
+        _changes = broker.commands.changes.lock();
+        Guests::deploy(call.tenant, broker, deployment, &mut batch).map_err(|error| refused(&error))?
+    };
     let definition = &installed.definition;
     let topic = definition.sys_topic();
+    if is_rule {
+        super::rules::count_changed(call);
+    }
     call.changed(topic.clone(), definition.deployed.source.as_bytes());
     call.changed(format!("{topic}/Description"), definition.description());
     if installed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{topic}/Error"), Vec::new());
+    }
+    if definition.kind() == DefinitionKind::Model {
+        Guests::rebuild_models(call.tenant, call.broker, definition.name());
     }
     call.commit(batch)?;
     Ok(installed)
@@ -140,6 +162,7 @@ pub(super) fn refused(error: &DeployError) -> Refusal {
         DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",
         DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
         DeployError::Install(_) => "FILTER_INVALID",
+        DeployError::NoScope => "COMPILE_FAILED",
         DeployError::Stopping => "STOPPING",
     };
     Refusal::new(code, error.to_string())

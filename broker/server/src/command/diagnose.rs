@@ -6,6 +6,7 @@ use serde_json::json;
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Permission, Verb};
+use crate::guests::rules::is_seed;
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
@@ -70,7 +71,9 @@ fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let rows = call.tenant.guests.registry.read().list_entities();
+    let mut rows = call.tenant.guests.registry.read().list_entities();
+    // Nobody has deployed the rules of a fresh installation; -listRules has them.
+    rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
     let message = match rows.len() {
         0 => "No entities registered.".to_owned(),
         1 => "1 entity.".to_owned(),

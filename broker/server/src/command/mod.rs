@@ -54,6 +54,9 @@ static VERBS: &[&Verb] = &[
     &models::REMOVE_ALL,
     &rules::ADD,
     &rules::REMOVE,
+    &rules::REMOVE_ALL,
+    &rules::RESTORE,
+    &rules::LIST,
     &routes::ADD,
     &routes::REMOVE,
     &routes::REMOVE_ALL,
@@ -98,8 +101,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "setCertificate",
     "rollbackCertificate",
     "discoverAIProviders",
-    "removeAllRules",
-    "restoreRules",
     "addPython",
     "removePython",
     "removeAllPythonScripts",
@@ -166,6 +167,31 @@ static NOT_AVAILABLE: &[&str] = &[
     "getModule",
 ];
 
+/// Verbs that store nothing, so that they work while the disk is full or fails. All others are refused then.
+static STORE_NOTHING: &[&str] = &[
+    "runAction",
+    "actionTrace",
+    "lotDiagnostic",
+    "getPendingStatus",
+    "listEntities",
+    "listRules",
+    "listRoutes",
+    "connectionStatus",
+    "checkRouteConnection",
+    "listModules",
+    "moduleInfo",
+    "listProjects",
+    "listUsers",
+    "listUserGroups",
+    "listEnv",
+    "listSecrets",
+    "listClients",
+    "backup",
+    "restoreBackup",
+    "updateData",
+    "help",
+];
+
 /// The verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
@@ -191,6 +217,9 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count, "a verb is in one of the lists, once");
+        for name in STORE_NOTHING {
+            assert!(VERBS.iter().any(|verb| verb.name == *name), "{name}");
+        }
         for verb in VERBS {
             assert!(verb.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", verb.name);
             assert!(verb.example.starts_with(&format!("-{}", verb.name)), "{}", verb.example);

@@ -48,7 +48,7 @@ pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str
 }
 
 /// What was retained about a definition is gone.
-fn clear_topics(call: &mut Call<'_>, definition: &Definition) {
+pub(super) fn clear_topics(call: &mut Call<'_>, definition: &Definition) {
     let topic = definition.sys_topic();
     call.changed(format!("{topic}/Description"), Vec::new());
     if has_error(definition) {

@@ -1,11 +1,13 @@
 //! What a command answers: the envelope of the commands reference §2, one line of JSON with its keys in a fixed order.
 
+use lotmq_store::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::text::CommandText;
 use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::store_failure::StoreFailure;
 
 /// What an entity command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,15 +80,27 @@ impl Refusal {
         Self::new("NOT_FOUND", message)
     }
 
+    /// The store takes nothing at the moment; the second sentence says what that means.
+    pub(crate) fn not_stored(failure: StoreFailure, consequence: &str) -> Self {
+        let message = format!("The change could not be stored: {failure}. {consequence}");
+        Self::new(failure.command_code(), message)
+    }
+
     pub(crate) fn permission_denied(verb: &str) -> Self {
         let message = format!("Permission denied: You are not allowed to execute -{verb}");
         Self::new("PERMISSION_DENIED", message)
     }
 }
 
-impl From<lotmq_store::StoreError> for Refusal {
-    fn from(error: lotmq_store::StoreError) -> Self {
-        Self::new("STORE_FAILED", format!("The change could not be stored: {error}"))
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let StoreError::CommitFailed(error) = error else {
+            return Self::new("STORE_FAILED", format!("The change could not be stored: {error}"));
+        };
+        Self::not_stored(
+            error.kind.into(),
+            "It is in force and is stored as soon as that works again, unless the broker stops before.",
+        )
     }
 }
 

@@ -1,11 +1,19 @@
-//! `-addRule`, `-removeRule`. Commands reference §3.
+//! `-addRule`, `-removeRule`, `-removeAllRules`, `-restoreRules`, `-listRules`. Commands reference §3, §8.
 
+use std::sync::Arc;
+
+use lot_facts::Facts;
 use lotmq_auth::Scope;
-use lotmq_definitions::DefinitionKind;
+use lotmq_auth::built_in::{BUILT_INS, built_in};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
 
-use super::add_entity::add;
-use super::remove_entity::remove;
-use super::verb::{Permission, Verb};
+use super::add_entity::{add, refused};
+use super::remove_entity::{clear_topics, remove};
+use super::reply::{Done, EntityType, Refusal};
+use super::verb::{Call, Permission, Verb};
+use crate::guests::{Deployed, Guests, rules};
 
 pub(super) static ADD: Verb = Verb {
     name: "addRule",
@@ -22,5 +30,135 @@ pub(super) static REMOVE: Verb = Verb {
     permission: Permission::Scope(Scope::RuleManagementRemove),
     summary: "Removes a rule.",
     example: "-removeRule Readers",
-    execute: |call| remove(call, DefinitionKind::Rule),
+    execute: remove_one,
 };
+
+pub(super) static REMOVE_ALL: Verb = Verb {
+    name: "removeAllRules",
+    usage: "",
+    permission: Permission::Scope(Scope::RuleManagementRemove),
+    summary: "Removes all rules but the built-in ones and those of a fresh installation.",
+    example: "-removeAllRules",
+    execute: remove_all,
+};
+
+pub(super) static RESTORE: Verb = Verb {
+    name: "restoreRules",
+    usage: "",
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Puts the rules of a fresh installation back as they were.",
+    example: "-restoreRules",
+    execute: restore,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listRules",
+    usage: "",
+    permission: Permission::CommandCall,
+    summary: "Lists the rules with priority, scope, topic and state.",
+    example: "-listRules",
+    execute: list,
+};
+
+/// Deploys a compiled rule.
+///
+/// # Errors
+/// When it is not taken; what was there stays.
+pub(super) fn deploy(
+    call: &Call<'_>,
+    component: &[u8],
+    facts: Facts,
+    (source, existing): (&str, OnExisting),
+    batch: &mut Batch,
+) -> Result<Deployed, Refusal> {
+    if built_in(&facts.name).is_some() {
+        let message = format!("A rule with the name '{}' already exists", facts.name);
+        return Err(Refusal::new("EXISTS", message));
+    }
+    let new = NewDefinition {
+        kind: DefinitionKind::Rule,
+        name: facts.name.as_str().into(),
+        source: source.into(),
+        origin: Origin::AdHoc,
+        owner: call.identity.user.as_ref().map(Arc::clone),
+        facts: Arc::new(facts),
+        installed_at: call.broker.clock.definitions_now().wall,
+    };
+    rules::deploy(call.tenant, call.broker, component, new, existing, batch).map_err(|error| refused(&error))
+}
+
+/// Publishes how many rules there are.
+pub(super) fn count_changed(call: &mut Call<'_>) {
+    let count = rules::count(call.tenant).to_string();
+    call.changed("$SYS/Coreflux/Config/Rules", count);
+}
+
+fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("name")?;
+    if built_in(&name).is_some() {
+        call.about(EntityType::Rule, &name);
+        let message = format!("Rule '{name}' is a built-in rule and cannot be removed.");
+        return Err(Refusal::new("BUILT_IN", message));
+    }
+    let done = remove(call, DefinitionKind::Rule)?;
+    count_changed(call);
+    Ok(done)
+}
+
+fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    let names: Vec<Arc<str>> = {
+        let registry = call.tenant.guests.registry.read();
+        let all = registry.list(DefinitionKind::Rule).map(|rule| Arc::clone(rule.name()));
+        all.filter(|name| !rules::is_seed(name)).collect()
+    };
+    for name in names {
+        let removed = Guests::remove(call.tenant, call.broker, DefinitionKind::Rule, &name, &mut batch);
+        if let Ok(removed) = removed {
+            clear_topics(call, &removed.definition);
+        }
+    }
+    count_changed(call);
+    call.commit(batch)?;
+    Ok(Done::new("Removed all rules successfully"))
+}
+
+fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    for definition in rules::restore_seeds(call.tenant, call.broker, OnExisting::Replace, &mut batch) {
+        call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
+    }
+    count_changed(call);
+    call.commit(batch)?;
+    Ok(Done::new("Default rules restored successfully!"))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let registry = call.tenant.guests.registry.read();
+    let row = |rule: &Arc<lotmq_definitions::Definition>| {
+        let facts = rule.facts().rule.as_ref();
+        json!({
+            "name": &**rule.name(),
+            "priority": facts.map(|facts| facts.priority),
+            "scope": facts.map(|facts| &facts.scope),
+            "topic": facts.and_then(|facts| facts.topic.as_ref()),
+            "state": registry.state(rule.id),
+            "origin": rule.deployed.origin.to_string(),
+        })
+    };
+    let mut rows: Vec<Value> = registry.list(DefinitionKind::Rule).map(row).collect();
+    rows.sort_by_key(|row| row["priority"].as_u64());
+    let built_in = BUILT_INS.iter().map(|rule| {
+        json!({
+            "name": rule.name, "priority": rule.priority, "scope": rule.scope, "topic": rule.topic,
+            "state": "running", "origin": "builtin"
+        })
+    });
+    let rows: Vec<Value> = built_in.chain(rows).collect();
+    Ok(Done::new(format!("{} rules.", rows.len())).with_data(rows))
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::Question;
+use lotmq_auth::{Decide as _, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use tracing::{debug, info};
 
@@ -10,7 +10,7 @@ use super::queue::{Job, ResponseTo};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Verb};
-use super::{NOT_AVAILABLE, find};
+use super::{NOT_AVAILABLE, STORE_NOTHING, find};
 use crate::broker::Broker;
 use crate::fan_out::Publication;
 use crate::message::MessageParts;
@@ -103,6 +103,9 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         || !call.verb.permission.admits(call.tenant, call.identity)
     {
         return Err(Refusal::permission_denied(call.verb.name));
+    }
+    if let Some(failure) = call.broker.store_failure().filter(|_| !STORE_NOTHING.contains(&call.verb.name)) {
+        return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
     (call.verb.execute)(call)
 }

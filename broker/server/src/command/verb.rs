@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, Question, Scope};
+use lotmq_auth::{Decide as _, Identity, Question, Scope};
 use lotmq_store::Batch;
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};

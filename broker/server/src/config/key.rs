@@ -16,6 +16,8 @@ pub struct Key {
     pub json: Option<&'static str>,
     /// A shorter environment variable that means the same.
     pub short_variable: Option<&'static str>,
+    /// What its section is about, line by line.
+    pub section_doc: &'static [&'static str],
     /// What it sets, line by line.
     pub doc: &'static [&'static str],
     /// What values look like, for the reference.
@@ -128,11 +130,14 @@ macro_rules! section {
             }
         }
 
+        const SECTION_DOC: &[&str] = &[$($section_doc),+];
+
         pub(in crate::config) const KEYS: &[$crate::config::Key] = &[$(
             $crate::config::Key {
                 path: concat!($prefix, ".", stringify!($name)),
                 json: $crate::config::key::optional!($($json)?),
                 short_variable: $crate::config::key::optional!($($variable)?),
+                section_doc: SECTION_DOC,
                 doc: &[$($doc),+],
                 type_name: <$type as $crate::config::setting::Setting>::TYPE,
                 range: $crate::config::key::optional!($($range)?),

@@ -29,11 +29,16 @@ impl TopicPrefix {
 }
 
 impl Setting for TopicPrefix {
-    const TYPE: &'static str = "first levels of topics, without wildcards and without `/` at the end";
+    const TYPE: &'static str =
+        "first levels of topics, without wildcards, without `$` at the beginning and without `/` at the end";
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         match value.as_str() {
-            Some(prefix) if lotmq_router::topic_name_valid(prefix).is_ok() && !prefix.ends_with('/') => {
+            Some(prefix)
+                if lotmq_router::topic_name_valid(prefix).is_ok()
+                    && !prefix.ends_with('/')
+                    && !prefix.starts_with('$') =>
+            {
                 Ok(Self(prefix.to_owned()))
             }
             Some(_) | None => Err(ValueError::WrongType { expected: Self::TYPE }),
@@ -51,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_prefix_is_the_beginning_of_a_topic() {
-        for bad in ["", "a/", "/", "a/+", "#"] {
+        for bad in ["", "a/", "/", "a/+", "#", "$SYS/a"] {
             TopicPrefix::parse(&Value::from(bad)).unwrap_err();
         }
         let prefix = TopicPrefix::parse(&Value::from("a/b")).unwrap();

@@ -45,7 +45,7 @@ pub fn markdown() -> String {
                 page.push_str(".\n");
             }
             section = own_section;
-            let _ = write!(page, "\n## [{section}]\n");
+            let _ = write!(page, "\n## [{section}]\n{}\n", paragraph(key.section_doc));
         }
         if !key.is_inherited {
             write_key(&mut page, name, key, &key.get(&defaults));
@@ -58,16 +58,21 @@ pub fn markdown() -> String {
     page
 }
 
+/// Lines of documentation as one line; code spans are all that there is of Rust's links.
+fn paragraph(lines: &[&str]) -> String {
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    lines.join(" ").replace("[`", "`").replace("`]", "`")
+}
+
 fn write_key(page: &mut String, name: &str, key: &Key, default: &Value) {
     let range = key.range.as_ref().map(|range| format!(", {} to {}", range.start(), range.end()));
     let json = key.json.map(|name| format!(" · JSON `{name}`")).unwrap_or_default();
     let short = key.short_variable.map(|name| format!(", short `{name}`")).unwrap_or_default();
     let default = if default.is_null() { "not set".to_owned() } else { format!("`{default}`") };
-    let doc: Vec<&str> = key.doc.iter().map(|line| line.trim()).collect();
     let _ = write!(
         page,
         "\n### `{name}`\n{}\n\n{}{} · default {default}{json} · environment `{}`{short}\n",
-        doc.join(" "),
+        paragraph(key.doc),
         key.type_name,
         range.unwrap_or_default(),
         key.variable(),

@@ -39,6 +39,9 @@ pub(crate) enum DeployError {
     Load(#[from] LoadError),
     #[error(transparent)]
     Install(#[from] InstallError),
+    /// A rule whose scope this broker does not know.
+    #[error("the rule has no scope that this broker knows")]
+    NoScope,
     #[error("guests are not available: the broker is stopping")]
     Stopping,
 }
@@ -52,14 +55,19 @@ impl Known for Guests {
         let Some(action) = registry.get(DefinitionKind::Action, name) else { return Callee::Unknown };
         action.facts().callable.clone().map_or(Callee::Triggered, Callee::Callable)
     }
+
+    fn model_source(&self, name: &str) -> Option<Arc<str>> {
+        let registry = self.registry.read();
+        registry.get(DefinitionKind::Model, name).map(|model| Arc::clone(&model.deployed.source))
+    }
 }
 
 impl Guests {
-    /// Loads what the LoT compiler made of an Action.
+    /// Loads what the LoT compiler made of an Action or Model.
     ///
     /// # Errors
     /// [`DeployError::Load`] when the host refuses it, which is a fault of ours.
-    pub(crate) fn load_action(
+    pub(crate) fn load(
         broker: &Broker,
         component: &[u8],
         facts: Facts,
@@ -68,8 +76,13 @@ impl Guests {
         origin: Origin,
         installed_at: Timestamp,
     ) -> Result<Deployment, DeployError> {
-        let guest = broker.engine.compile(component, World::Action, lotmq_host::Origin::Compiler)?;
-        debug_assert_eq!(facts.kind, Kind::Action, "other kinds are refused by the compiler yet");
+        let (world, grants) = match facts.kind {
+            Kind::Model => (World::Model, Grants::model()),
+            Kind::Action | Kind::Rule | Kind::Route | Kind::Panel | Kind::Theme => {
+                (World::Action, Grants::action())
+            }
+        };
+        let guest = broker.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
         Ok(Deployment {
             new: NewDefinition {
                 kind: facts.kind.into(),
@@ -81,7 +94,7 @@ impl Guests {
                 installed_at,
             },
             guest,
-            grants: Grants::action(),
+            grants,
             limits: GuestLimits::default(),
             after_traps: AfterTraps::Restart,
             existing: OnExisting::Replace,
@@ -157,6 +170,9 @@ impl Guests {
         let mut registry = guests.registry.write();
         let removed = registry.remove(kind, name, broker.clock.definitions_now())?;
         let runner = guests.runners.write().remove(&removed.definition.id);
+        if kind == DefinitionKind::Rule {
+            tenant.permissions.remove(name);
+        }
         drop(registry);
         if let Some(runner) = runner {
             runner.definition.close();
@@ -172,9 +188,12 @@ impl Guests {
     /// Adds to `batch` that what `user` deployed belongs to nobody.
     pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         for definition in self.registry.read().of_owner(user) {
-            let Some(runner) = self.runner(definition.id) else { continue };
+            let of_rule = definition.facts().rule.as_ref();
+            let order = self.runner(definition.id).map(|runner| runner.order);
+            let Some(order) = order.or_else(|| of_rule.map(|_| self.order())) else { continue };
             if definition.kind() != DefinitionKind::Module {
-                let row = DefinitionRow { owner: String::new(), ..row(tenant, definition, runner.order) };
+                let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();
+                let row = DefinitionRow { owner: String::new(), state, ..row(tenant, definition, order) };
                 batch.push(Op::PutDefinition(&row));
             }
         }
@@ -206,7 +225,7 @@ pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
     }
 }
 
-fn row(tenant: &Tenant, definition: &Definition, order: u64) -> DefinitionRow {
+pub(super) fn row(tenant: &Tenant, definition: &Definition, order: u64) -> DefinitionRow {
     let deployed = &definition.deployed;
     DefinitionRow {
         tenant: tenant.id,

@@ -239,6 +239,9 @@ impl Turn {
 
 /// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
 fn fires(event: &GuestEvent) -> bool {
+    if event.trigger.is_for_clients && event.source.is_none() {
+        return false;
+    }
     let parts = event.message.parts();
     event.trigger.definition.fires(parts.topic, parts.payload)
 }

@@ -5,14 +5,15 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use lot_facts::Kind;
+use lot_facts::{Facts, Kind};
 use lot_to_wasm::{CompileOptions, Form};
+use lotmq_definitions::DefinitionKind;
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, Op};
+use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
-use super::Guests;
 use super::deploy::kind_name;
+use super::{Guests, rules};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -20,7 +21,7 @@ use crate::tenant::Tenant;
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Deploys the definitions of all tenants. One that does not compile any more is left out and stays in the store.
-pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>) {
+pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settings: &[SettingRow]) {
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
         .filter_map(|row| {
@@ -33,9 +34,19 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>) {
         (kind.unwrap_or(usize::MAX), row.order)
     };
     rows.sort_by_key(|(row, _)| place(row));
+    // Together, because each change of the rulebook costs as much as it has rules.
+    let mut rules: Vec<(Arc<Tenant>, Vec<lotmq_auth::Rule>)> = Vec::new();
     for (row, tenant) in rows {
         let guests = &tenant.guests;
         guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
+        if row.kind == kind_name(DefinitionKind::Rule) {
+            let rule = rules::restore(&tenant, broker, &row);
+            match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
+                Some((_, of_tenant)) => of_tenant.push(rule),
+                None => rules.push((tenant, vec![rule])),
+            }
+            continue;
+        }
         if let Err(reason) = restore(&tenant, broker, &row) {
             error!(
                 tenant = &*tenant.name,
@@ -46,29 +57,38 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>) {
             );
         }
     }
+    for (tenant, of_tenant) in rules {
+        tenant.permissions.put(of_tenant);
+    }
+    for tenant in broker.tenants.all().iter() {
+        rules::seed(tenant, broker, settings);
+    }
 }
 
-fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
+/// The component and the facts of a stored definition.
+pub(super) fn compiled(tenant: &Tenant, row: &DefinitionRow) -> Result<(Vec<u8>, Facts), String> {
     let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
-    let Some(output) = output else { return Err("its source does not compile".to_owned()) };
+    let output = output.ok_or("its source does not compile")?;
+    Ok((output.component, output.facts))
+}
+
+fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
+    let (component, facts) = compiled(tenant, row)?;
     let installed_at =
         i64::try_from(row.changed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let owner = (!row.owner.is_empty()).then(|| row.owner.as_str().into());
     let origin = serde_json::from_str(&row.origin).unwrap_or_default();
-    let deployment = Guests::load_action(
-        broker,
-        &output.component,
-        output.facts,
-        &row.source,
-        owner,
-        origin,
-        installed_at.unwrap_or_default(),
-    );
+    let deployment =
+        Guests::load(broker, &component, facts, &row.source, owner, origin, installed_at.unwrap_or_default());
     // It is stored already: what deploying would write is dropped.
     let deployed = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
-    deployed.map(|_| ()).map_err(|refusal| refusal.to_string())
+    let deployed = deployed.map_err(|refusal| refusal.to_string())?;
+    if deployed.definition.kind() == DefinitionKind::Model {
+        Guests::rebuild_models(tenant, broker, deployed.definition.name());
+    }
+    Ok(())
 }
 
 /// Runs `ON START` of all tenants, and waits for it for at most five seconds.

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
-use lotmq_auth::{Identity, Peer, Question};
+use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::DefinitionKind;
-use lotmq_host::{Argument, NestedCall, RunContext, RunError, Services, Value};
+use lotmq_host::{Argument, ModelInstance, NestedCall, RunContext, RunError, Services, Value};
 use lotmq_store::Store;
 
 use super::sink::definition_id;
@@ -103,6 +103,16 @@ impl Services for TenantServices {
         let definition = definition.ok_or_else(unknown)?;
         let runner = tenant.guests.runner(definition.id).ok_or_else(unknown)?;
         runner.definition.call_nested(call, inputs)
+    }
+
+    fn build_model(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        assignments: &[Argument],
+    ) -> Result<ModelInstance, RunError> {
+        let gone = || RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"));
+        self.tenant().ok_or_else(gone)?.guests.build_model(call, name, assignments)
     }
 
     fn now_ms(&self) -> i64 {

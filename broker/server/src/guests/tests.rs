@@ -18,8 +18,7 @@ fn deploy(running: &Running, source: &str) {
         let owner = None;
         let at = jiff::Timestamp::now();
         let deployment =
-            Guests::load_action(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at)
-                .unwrap();
+            Guests::load(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at).unwrap();
         Guests::deploy(&tenant, broker, deployment, &mut Batch::new()).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lotmq_session::Time;
 
-use super::{Limit, REST_MAX};
+use super::Limit;
 use crate::config::ListenerLimits;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
@@ -65,6 +65,8 @@ pub(crate) struct ClientRate {
     bytes: Bucket,
     /// It is not read from until then.
     rests_until: Option<Time>,
+    /// Whole packets that have come wait for the end of the rest.
+    pub(crate) has_waiting: bool,
 }
 
 impl ClientRate {
@@ -73,8 +75,10 @@ impl ClientRate {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
         let (messages, bytes) = (Bucket::default(), Bucket::default());
-        is_bounded
-            .then(|| Box::new(Self { messages_per_sec, bytes_per_sec, messages, bytes, rests_until: None }))
+        let (rests_until, has_waiting) = (None, false);
+        is_bounded.then(|| {
+            Box::new(Self { messages_per_sec, bytes_per_sec, messages, bytes, rests_until, has_waiting })
+        })
     }
 
     /// A packet has come: a PUBLISH, or another one.
@@ -83,22 +87,24 @@ impl ClientRate {
         self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
     }
 
+    /// Whether more has come than may.
+    pub(crate) fn is_in_debt(&self, now: Time) -> bool {
+        !self.messages.debt(now).max(self.bytes.debt(now)).is_zero()
+    }
+
     /// Whether the Client must rest now; with the limit when that begins.
     pub(crate) fn rest(&mut self, now: Time) -> Rest {
-        if let Some(until) = self.rests_until {
-            if now < until {
-                return Rest::GoesOn;
-            }
-            self.rests_until = None;
-            return Rest::None;
+        if self.rests_until.is_some_and(|until| now < until) {
+            return Rest::GoesOn;
         }
+        self.rests_until = None;
         let (messages, bytes) = (self.messages.debt(now), self.bytes.debt(now));
         let debt = messages.max(bytes);
         if debt.is_zero() {
             return Rest::None;
         }
         // Debts in fractions of the clock's milliseconds are paid with the next one.
-        let until = now.plus(debt.min(REST_MAX) + Duration::from_millis(1));
+        let until = now.plus(debt + Duration::from_millis(1));
         self.rests_until = Some(until);
         let limit = if messages >= bytes { Limit::MessagesPerSec } else { Limit::BytesPerSec };
         Rest::Begins { until, limit }
@@ -166,14 +172,10 @@ mod tests {
             panic!("it rests")
         };
         assert!(until > at(4000));
-        let _ = rate.rest(until);
+        assert_eq!(rate.rest(until), Rest::None);
         rate.spend(true, 10_000_000, until);
-        assert_eq!(
-            rate.rest(until),
-            Rest::Begins {
-                until: until.plus(REST_MAX).plus(Duration::from_millis(1)),
-                limit: Limit::BytesPerSec
-            }
-        );
+        let Rest::Begins { until: paid, .. } = rate.rest(until) else { panic!("it rests") };
+        assert!(paid > until.plus(Duration::from_secs(9_000)), "however much it was, all of it is paid");
+        assert!(rate.is_in_debt(until) && !rate.is_in_debt(paid));
     }
 }

@@ -128,6 +128,8 @@ pub(crate) struct Place {
     address: AtomicU64,
     /// Until CONNECT has come.
     is_half_open: AtomicBool,
+    /// What has come of a CONNECT that is not whole, in bytes.
+    held_bytes: AtomicU32,
     /// Until it has ended.
     is_open: AtomicBool,
 }
@@ -142,6 +144,7 @@ impl Place {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
             is_half_open: AtomicBool::new(true),
+            held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
         };
         if listener.half_open.fetch_add(1, Ordering::Relaxed) >= listener.limits.half_open {
@@ -182,8 +185,26 @@ impl Place {
         Ok(())
     }
 
+    /// So many bytes are kept of a CONNECT that is not whole.
+    ///
+    /// # Errors
+    /// [`Limit::HalfOpenBytes`] when those of all connections are more than the listener allows.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
+        let held = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let before = self.held_bytes.swap(held, Ordering::Relaxed);
+        let all = &self.listener.half_open_bytes;
+        all.fetch_add(u64::from(held), Ordering::Relaxed);
+        all.fetch_sub(u64::from(before), Ordering::Relaxed);
+        if held > before && all.load(Ordering::Relaxed) > self.listener.limits.half_open_bytes {
+            return Err(Limit::HalfOpenBytes);
+        }
+        Ok(())
+    }
+
     /// CONNECT has come.
     pub(crate) fn connect_came(&self) {
+        let held = u64::from(self.held_bytes.swap(0, Ordering::Relaxed));
+        self.listener.half_open_bytes.fetch_sub(held, Ordering::Relaxed);
         if self.is_half_open.swap(false, Ordering::Relaxed) {
             self.listener.half_open.fetch_sub(1, Ordering::Relaxed);
         }

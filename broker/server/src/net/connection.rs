@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     layers: OnceLock<Box<Mutex<Layers>>>,
     /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
     pub(crate) unacknowledged: AtomicU32,
+    /// Changes of subscriptions that wait for the store.
+    pub(crate) changes_waiting: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
     pub(crate) output_waits: AtomicBool,
     /// It is not read from until the disk has caught up, or the guests.
@@ -76,6 +78,13 @@ struct Input {
     /// Bytes of an incomplete packet.
     partial: Vec<u8>,
     phase: Phase,
+}
+
+impl Input {
+    /// Whether whole packets wait until the Client has rested.
+    fn has_waiting(&self) -> bool {
+        matches!(&self.phase, Phase::Open(Open { rate: Some(rate), .. }) if rate.has_waiting)
+    }
 }
 
 /// How far the connection has come.
@@ -135,6 +144,7 @@ impl Connection {
             layers: Layers::of(&listener, now)?.map_or_else(OnceLock::new, OnceLock::from),
             listener,
             unacknowledged: AtomicU32::new(0),
+            changes_waiting: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
             input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
@@ -263,7 +273,9 @@ impl Connection {
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
             return Ok(());
         }
-        if self.must_not_read(input, turn, cx) {
+        if self.must_not_read(input, turn, cx)
+            || (self.finish_rest(input, turn)? && self.must_not_read(input, turn, cx))
+        {
             return Ok(());
         }
         let has_more = self.layers().is_some_and(|layers| layers.lock().has_more());
@@ -273,9 +285,12 @@ impl Connection {
             Poll::Ready(ready) => ready.map_err(|_| CloseReason::NetworkError)?,
         }
         let more = self.read(input, turn)?;
+        if matches!(input.phase, Phase::New) {
+            self.listener.hold(input.partial.len()).map_err(CloseReason::Limit)?;
+        }
         self.flush_layers(cx)?;
         // Give others their turn after one read; readiness that is still there must not be waited for.
-        if more || self.stream.poll_read_ready(cx).is_ready() {
+        if more || input.has_waiting() || self.stream.poll_read_ready(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Ok(())
@@ -344,13 +359,27 @@ impl Connection {
             return Ok(false);
         }
         input.phase = Phase::Open(protocol::connect::finish(self, login, turn)?);
-        let waiting = std::mem::take(&mut input.partial);
-        if !waiting.is_empty() {
+        if !input.partial.is_empty() {
             self.check_silent()?;
-            let span = turn.arena.adopt(waiting);
-            self.consume(input, turn, span)?;
+            self.consume_waiting(input, turn)?;
         }
         Ok(true)
+    }
+
+    /// Goes on with the packets that came before a Client had to rest. True when there were any.
+    fn finish_rest(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        let Phase::Open(Open { rate: Some(rate), .. }) = &mut input.phase else { return Ok(false) };
+        if !std::mem::take(&mut rate.has_waiting) {
+            return Ok(false);
+        }
+        self.consume_waiting(input, turn)?;
+        Ok(true)
+    }
+
+    /// Handles what had come already.
+    fn consume_waiting(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
+        let span = turn.arena.adopt(std::mem::take(&mut input.partial));
+        self.consume(input, turn, span)
     }
 
     /// Reads once. True when more may be waiting in the socket.
@@ -396,8 +425,7 @@ impl Connection {
         turn.counts.bytes_received += len as u64;
         input.partial.truncate(have + len);
         if len == missing {
-            let span = turn.arena.adopt(std::mem::take(&mut input.partial));
-            self.consume(input, turn, span)?;
+            self.consume_waiting(input, turn)?;
         }
         Ok(is_more)
     }
@@ -424,7 +452,7 @@ impl Connection {
             let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());
             let Some(header) = whole else { break };
-            if matches!(input.phase, Phase::LoggingIn(_)) {
+            if matches!(input.phase, Phase::LoggingIn(_)) || must_rest(input, turn.now()) {
                 break;
             }
             let len = header.packet_len();
@@ -493,10 +521,19 @@ impl Connection {
 
     fn packet_limit(&self, input: &Input) -> u32 {
         match input.phase {
-            Phase::New | Phase::Authenticating(_) => CONNECT_BYTES_MAX,
+            Phase::New | Phase::Authenticating(_) => {
+                self.listener.limits.max_packet_size.min(CONNECT_BYTES_MAX)
+            }
             Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => self.listener.limits.max_packet_size,
         }
     }
+}
+
+/// Whether the next packet waits, because its Client has sent more than it may; it is remembered then.
+fn must_rest(input: &mut Input, now: Time) -> bool {
+    let Phase::Open(Open { rate: Some(rate), .. }) = &mut input.phase else { return false };
+    rate.has_waiting = rate.is_in_debt(now);
+    rate.has_waiting
 }
 
 #[cfg(test)]

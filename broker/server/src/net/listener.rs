@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::AnonymousLogin;
@@ -49,6 +49,8 @@ pub(crate) struct Listener {
     pub(crate) anonymous: AnonymousLogin,
     /// Connections without CONNECT.
     pub(crate) half_open: AtomicU32,
+    /// What has come of their CONNECT packets, in bytes.
+    pub(crate) half_open_bytes: AtomicU64,
     /// Its connections, and the rate of new ones.
     pub(crate) gate: Gate,
     /// Where they come from.

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use lotmq_codec::{PacketId, ProtocolVersion, QoS};
-use lotmq_session::Offer;
+use lotmq_session::{Offer, Time};
 use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
 use tokio::io::Interest;
@@ -32,6 +32,7 @@ use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
+use crate::paging::{self, stored_for};
 use crate::recipient::Recipient;
 use crate::release::Release;
 
@@ -176,7 +177,8 @@ impl Link {
         self.output.advance(len);
     }
 
-    fn call_owner(&self) {
+    /// Has the owner look at the buffer, and then at what waits in the session.
+    pub(crate) fn call_owner(&self) {
         self.connection.output_waits.store(true, Ordering::Release);
         self.connection.call_owner();
     }
@@ -339,6 +341,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) on_commit: &'a mut Vec<Release>,
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) counts: &'a mut TurnCounts,
+    /// Of the broker's clock.
+    pub(crate) now: Time,
     /// Milliseconds since 1970.
     pub(crate) wall_ms: u64,
     /// Number of the shard whose turn it is; `None` on other threads.
@@ -400,6 +404,7 @@ impl Delivery {
         let mut plain_passes = true;
         let mut goes_on = false;
         let mut last_message = None;
+        let mut until_stored = Vec::new();
         for item in items.iter() {
             match item {
                 &Item::Control(span) => self.push(span),
@@ -422,19 +427,20 @@ impl Delivery {
                         }
                     } else {
                         turn.broker.counters.publish_dropped.add(u64::from(messages));
-                        if let Some(listener) = state.listener() {
-                            listener.limit_reached(Limit::OutputBytes, &client.client_id);
-                        }
+                        let reached = state.limits_reached(turn.broker);
+                        reached.note(Limit::OutputBytes, &client.client_id, turn.now);
                     }
                 }
                 Item::Tracked { piece, qos, message, retain, identifiers } => {
                     let has_room = !is_blocked || piece.len() <= room;
+                    let bytes = turn.messages.size(*message);
+                    let stored = stored_for(client, state, turn.messages.stored_id(*message));
                     let queued =
                         || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
                     let offer = if has_room {
-                        state.session.offer(*qos, piece.len(), queued)
+                        state.session.offer_stored(*qos, bytes, stored, queued)
                     } else {
-                        state.session.enqueue(*qos, piece.len(), queued)
+                        state.session.enqueue_stored(*qos, bytes, stored, queued)
                     };
                     match offer {
                         Offer::Send(packet_id) => {
@@ -454,12 +460,15 @@ impl Delivery {
                                 self.push(piece.payload);
                             }
                         }
-                        Offer::Queued if is_window_ours && has_room => {
-                            if let Some(listener) = state.listener() {
-                                listener.reached.count(Limit::SendWindow);
+                        Offer::Queued | Offer::QueuedUntilStored => {
+                            if is_window_ours && has_room {
+                                state.limits_reached(turn.broker).count(Limit::SendWindow);
+                            }
+                            if offer == Offer::QueuedUntilStored {
+                                until_stored.extend(stored.map(|stored| stored.number));
                             }
                         }
-                        Offer::Queued | Offer::Offline | Offer::SendUnacknowledged => {}
+                        Offer::Offline | Offer::SendUnacknowledged => {}
                         Offer::Refused(_) => {
                             client.queue_full(state, turn.messages.stored_id(*message), turn)
                         }
@@ -467,17 +476,19 @@ impl Delivery {
                 }
             }
         }
+        paging::when_stored(client, until_stored, turn);
         goes_on
     }
 
     /// Offers QoS 1 and 2 messages to the session of a Client that is away.
     fn leave(
         &mut self,
-        client: &Client,
+        client: &Arc<Client>,
         state: &mut ClientState,
         items: &Items,
         turn: &mut Surroundings<'_>,
     ) {
+        let mut until_stored = Vec::new();
         if state.is_over {
             for item in items.iter() {
                 if let Item::Tracked { message, .. } = item {
@@ -487,13 +498,20 @@ impl Delivery {
             return;
         }
         for item in items.iter() {
-            if let Item::Tracked { piece, qos, message, retain, identifiers } = item {
+            if let Item::Tracked { qos, message, retain, identifiers, .. } = item {
+                let bytes = turn.messages.size(*message);
+                let stored = stored_for(client, state, turn.messages.stored_id(*message));
                 let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
-                if let Offer::Refused(_) = state.session.enqueue(*qos, piece.len(), queued) {
-                    client.queue_full(state, turn.messages.stored_id(*message), turn);
+                match state.session.enqueue_stored(*qos, bytes, stored, queued) {
+                    Offer::Refused(_) => {
+                        client.queue_full(state, turn.messages.stored_id(*message), turn);
+                    }
+                    Offer::QueuedUntilStored => until_stored.extend(stored.map(|stored| stored.number)),
+                    Offer::Send(_) | Offer::SendUnacknowledged | Offer::Queued | Offer::Offline => {}
                 }
             }
         }
+        paging::when_stored(client, until_stored, turn);
     }
 
     /// Adds a PUBLISH, up to its payload at least, with an alias where the Client takes them.

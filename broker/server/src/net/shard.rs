@@ -235,9 +235,8 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
 /// Starts a connection once its header of the PROXY protocol has told from where it comes. From then on it is like any other.
 async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Accepted) {
     let accepted_at = Instant::now();
-    match take_header(&local.broker, &socket, &accepted).await {
-        Ok(header) => {
-            accepted.peer = accepted.peer.behind_proxy(header.source);
+    match take_header(&local.broker, &socket, &mut accepted).await {
+        Ok(()) => {
             start(&local, socket, accepted, accepted_at.elapsed());
         }
         Err(reason) => {
@@ -253,20 +252,17 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
 }
 
 /// Takes the header from the socket, and counts the connection for the address that it tells.
-async fn take_header(
-    broker: &Broker,
-    socket: &Socket,
-    accepted: &Accepted,
-) -> Result<proxy::Header, CloseReason> {
+async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) -> Result<(), CloseReason> {
     let listener = &accepted.listener;
     let header = timeout(listener.handshake_patience(), proxy::take(socket))
         .await
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
     broker.counters.proxy_headers.add(1);
+    accepted.peer = accepted.peer.behind_proxy(header.source);
     if let Some(source) = header.source {
         listener.count_address(source.ip(), broker.clock.now()).map_err(CloseReason::Limit)?;
     }
-    Ok(header)
+    Ok(())
 }
 
 fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {

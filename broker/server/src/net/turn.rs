@@ -36,6 +36,7 @@ use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
+use crate::store_failure::StoreFailure;
 use crate::tenant::Tenant;
 use crate::violation::Violation;
 
@@ -266,11 +267,31 @@ impl Turn {
 
     fn deliver(&mut self) {
         let Self {
-            arena, touched, messages, batch, on_commit, delivery, broker, counts, wall_ms, shard, ..
+            arena,
+            touched,
+            messages,
+            batch,
+            on_commit,
+            delivery,
+            broker,
+            counts,
+            now,
+            wall_ms,
+            shard,
+            ..
         } = self;
         let home = shard.as_ref().map(|shard| shard.number);
-        let mut surroundings =
-            Surroundings { arena, messages, batch, on_commit, broker, counts, wall_ms: *wall_ms, home };
+        let mut surroundings = Surroundings {
+            arena,
+            messages,
+            batch,
+            on_commit,
+            broker,
+            counts,
+            now: *now,
+            wall_ms: *wall_ms,
+            home,
+        };
         for entry in touched.drain() {
             delivery.deliver(entry, &mut surroundings);
         }
@@ -295,7 +316,7 @@ impl Turn {
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
                 for release in std::mem::take(&mut self.on_commit) {
-                    release.refused(self);
+                    release.refused(self, StoreFailure::Failing);
                 }
             }
         }
@@ -444,6 +465,12 @@ impl Messages {
             };
             Arc::new(Message::new(0, parts))
         })
+    }
+
+    /// Bytes that it counts for in bounds of queues.
+    pub(crate) fn size(&self, index: u32) -> usize {
+        let message = &self.all[index as usize];
+        message.topic.len() + message.properties.len() + message.payload.len()
     }
 
     /// The number in the store, for a message that is stored.

@@ -92,7 +92,10 @@ impl Authenticating {
                 request.authenticated = Some((exchange.method(), data));
                 accept(connection, request, Ok(identity), turn).map(Phase::Open)
             }
-            Err(refusal) => accept(connection, request, Err(refusal), turn).map(Phase::Open),
+            Err(refusal) => {
+                request.user_name = request.user_name.take().or(exchange.claimed_user().map(Box::from));
+                accept(connection, request, Err(refusal), turn).map(Phase::Open)
+            }
         }
     }
 }
@@ -178,7 +181,7 @@ pub(super) fn handle(
             auth(ReasonCode::Success, method, &data)
         }
         Err(refusal) => {
-            turn.broker.login_refused(connection, &open.client.client_id, &refusal);
+            turn.broker.login_refused(connection, &open.client.client_id, before.user.as_deref(), &refusal);
             return Err(Violation::from(refusal).into());
         }
     };

@@ -6,7 +6,9 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, LoginRefusal, LoginRequest, LoginStep, Method, PendingLogin, Question, Scope};
+use lotmq_auth::{
+    Decide as _, Identity, LoginRefusal, LoginRequest, LoginStep, Method, PendingLogin, Question, Scope,
+};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
@@ -19,7 +21,7 @@ use tracing::warn;
 
 use super::{Authenticating, Authentication, Open, bounds};
 use crate::accounts;
-use crate::attach::{Attachment, ForeignSession, attach};
+use crate::attach::{Attachment, attach};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
@@ -29,6 +31,7 @@ use crate::net::connection::{Connection, Phase};
 use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
+use crate::store_failure::StoreFailure;
 use crate::sys;
 use crate::tenant::Tenant;
 use crate::violation::Violation;
@@ -271,26 +274,23 @@ pub(super) fn accept(
     let identity = match login {
         Ok(identity) => identity,
         Err(refusal) => {
-            turn.broker.login_refused(connection, &request.client_id, &refusal);
             let reason = if refusal == LoginRefusal::BadCredentials {
                 ReasonCode::BadUserNameOrPassword
             } else {
                 ReasonCode::NotAuthorized
             };
-            let user = request.user_name.as_deref();
-            sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-            return Err(refuse(connection, request.recipient, reason, &refusal));
+            return Err(turn_away(connection, request, turn, reason, &refusal));
         }
     };
     if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
         let words = "no permission to connect";
-        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, &words));
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     if let Some(will) = &request.will
-        && !tenant.permissions.decide(&Question::publish(&identity, &will.topic)).is_allowed()
+        && !will.is_allowed(&tenant, &identity)
     {
         let words = "no permission to publish to the will topic";
-        return Err(refuse(connection, request.recipient, ReasonCode::NotAuthorized, &words));
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
@@ -299,11 +299,21 @@ pub(super) fn accept(
     }
     if !connack_fits(connection, request) {
         // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
-        return Err(CloseReason::Refused);
+        let words = "the Maximum Packet Size is less than CONNACK takes";
+        return Err(turn_away(connection, request, turn, ReasonCode::PacketTooLarge, &words));
+    }
+    if let Some(failure) = turn.broker.store_failure()
+        && promises_durability(&tenant, request)
+    {
+        let reason = unstored_reason(request.recipient, failure);
+        return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
     }
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
-        Err(foreign) => return Err(refuse_foreign(connection, request, turn, &foreign)),
+        Err(foreign) => {
+            let reason = ReasonCode::ClientIdentifierNotValid;
+            return Err(turn_away(connection, request, turn, reason, &foreign));
+        }
     };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     if let Some(deadline) = keep_alive.deadline() {
@@ -335,17 +345,42 @@ pub(super) fn accept(
     })
 }
 
-fn refuse_foreign(
+/// Whether CONNACK would promise something that must be stored: a session, or the end of one.
+fn promises_durability(tenant: &Tenant, request: &Request) -> bool {
+    !request.expiry.ends_with_connection()
+        || tenant.sessions.lock().get(&request.client_id).is_some_and(|client| client.is_durable())
+}
+
+/// Answers a CONNECT whose session cannot be stored.
+pub(crate) fn refuse_unstored(
+    connection: &Connection,
+    recipient: Recipient,
+    failure: StoreFailure,
+) -> CloseReason {
+    refuse(connection, recipient, unstored_reason(recipient, failure), &unstored_words(failure))
+}
+
+/// Before 5.0 there is one code for everything that may pass.
+fn unstored_reason(recipient: Recipient, failure: StoreFailure) -> ReasonCode {
+    if recipient.version.has_properties() { failure.reason_code() } else { ReasonCode::ServerUnavailable }
+}
+
+fn unstored_words(failure: StoreFailure) -> String {
+    format!("the session could not be stored: {failure}")
+}
+
+/// Refuses who is known by now, and tells those who watch.
+fn turn_away(
     connection: &Connection,
     request: &Request,
     turn: &mut Turn,
-    foreign: &ForeignSession,
+    reason: ReasonCode,
+    words: &dyn Display,
 ) -> CloseReason {
-    turn.broker.login_refused(connection, &request.client_id, foreign);
-    let reason = ReasonCode::ClientIdentifierNotValid;
     let user = request.user_name.as_deref();
+    turn.broker.login_refused(connection, &request.client_id, user, words);
     sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-    refuse(connection, request.recipient, reason, foreign)
+    refuse(connection, request.recipient, reason, words)
 }
 
 /// CONNACK, with what differs from the standard's defaults.

@@ -3,6 +3,7 @@
 use lotmq_codec::ReasonCode;
 
 use crate::limits::Limit;
+use crate::store_failure::StoreFailure;
 
 /// Why a PUBLISH is not taken, while its connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +19,8 @@ pub(crate) enum NotTaken {
     CommandsBusy,
     #[error("settings cannot be published in this version")]
     SettingsFixed,
-    #[error("the message could not be stored")]
-    NotStored,
+    #[error("the message could not be stored: {0}")]
+    NotStored(StoreFailure),
     /// Of a QoS 2 message that is not finished \[MQTT-2.2.1-3\].
     #[error("packet identifier is that of an unfinished QoS 2 message")]
     PacketIdInUse,
@@ -31,7 +32,8 @@ impl NotTaken {
             Self::NotAllowed => ReasonCode::NotAuthorized,
             Self::Limit(limit) => limit.reason(),
             Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
-            Self::SettingsFixed | Self::NotStored => ReasonCode::ImplementationSpecificError,
+            Self::SettingsFixed => ReasonCode::ImplementationSpecificError,
+            Self::NotStored(failure) => failure.reason_code(),
             Self::PacketIdInUse => ReasonCode::PacketIdentifierInUse,
         }
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Question, Verdict};
+use lotmq_auth::{Decide as _, Question, Verdict};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -54,7 +54,8 @@ pub(super) fn handle(
     turn.fill_queues();
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
-    if let Err(reason) = check(connection, open, &received, topic) {
+    let payload = turn.arena.get(received.payload);
+    if let Err(reason) = check(connection, open, &received, topic, payload) {
         turn.broker.counters.publish_refused.add(1);
         return refuse(connection, open, turn, &received, reason);
     }
@@ -96,6 +97,17 @@ pub(super) fn handle(
         decline(connection, open, turn, &received, NotTaken::Limit(limit));
         return Ok(());
     }
+    if received.packet_id.is_some()
+        && let Some(failure) = turn.unstorable(&open.client.tenant, &publication)
+    {
+        turn.broker.counters.publish_not_stored.add(1);
+        if open.version.has_properties() {
+            decline(connection, open, turn, &received, NotTaken::NotStored(failure));
+            return Ok(());
+        }
+        received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+        return Err(CloseReason::StoreFailed(failure));
+    }
     let fan_out = turn.publish(&open.client.tenant, &publication);
     open.feeds_store = fan_out.is_durable;
     open.feeds_guests = fan_out.starts_guests;
@@ -105,8 +117,14 @@ pub(super) fn handle(
 }
 
 /// Whether a message for this topic is taken.
-fn check(connection: &Connection, open: &mut Open, received: &Received, topic: &str) -> Result<(), NotTaken> {
-    if !is_allowed(open, topic) {
+fn check(
+    connection: &Connection,
+    open: &mut Open,
+    received: &Received,
+    topic: &str,
+    payload: &[u8],
+) -> Result<(), NotTaken> {
+    if !is_allowed(open, topic, payload) {
         return Err(NotTaken::NotAllowed);
     }
     let within = bounds::topic(&connection.listener.limits, topic);
@@ -194,8 +212,8 @@ fn receive(
     Ok(received)
 }
 
-/// Asks for permission once per topic and generation of the permissions.
-fn is_allowed(open: &mut Open, topic: &str) -> bool {
+/// Asks for permission once per topic and generation of the permissions, where that settles it.
+fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
     if let Some((known, at)) = &open.allowed
@@ -205,8 +223,9 @@ fn is_allowed(open: &mut Open, topic: &str) -> bool {
         return true;
     }
     let identity = &open.client.identity();
-    let is_allowed = decide.decide(&Question::publish(identity, topic)) == Verdict::Allow;
-    if is_allowed {
+    let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
+    let is_allowed = decision.verdict == Verdict::Allow;
+    if is_allowed && decision.is_stable {
         let (known, at) = open.allowed.get_or_insert_default();
         topic.clone_into(known);
         *at = generation;

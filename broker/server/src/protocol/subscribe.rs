@@ -1,8 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Question, Verdict};
+use lotmq_auth::{Decide as _, Question, Verdict};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
 };
@@ -19,6 +20,7 @@ use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::retain::Replay;
+use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED};
 use crate::sys;
 
@@ -31,7 +33,18 @@ pub(crate) struct Granted {
     codes: Vec<ReasonCode>,
     /// Why filters were refused, by their place in the packet.
     refusals: Vec<(usize, FilterRefusal)>,
+    /// Subscriptions that are on their way to the store.
+    added: Vec<Added>,
     replays: Vec<Replay>,
+}
+
+/// A subscription that was made, and what was there before.
+struct Added {
+    filter: Box<str>,
+    options: Options,
+    former: Option<Options>,
+    /// Its place in the packet.
+    at: usize,
 }
 
 /// One filter as asked for.
@@ -65,10 +78,15 @@ pub(super) fn subscribe(
         (subscribe.packet_id, asked.collect::<Vec<_>>())
     };
     let codes = Vec::with_capacity(asked.len());
-    let mut granted = Granted { packet_id, codes, refusals: Vec::new(), replays: Vec::new() };
+    let mut granted =
+        Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Vec::new() };
     let mut is_durable = false;
+    let unstorable = turn.broker.store_failure().filter(|_| open.client.is_durable());
+    if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
+        return Err(CloseReason::StoreFailed(failure));
+    }
     for asked in asked {
-        let code = match grant(&connection.listener.limits, open, turn, &asked) {
+        let code = match grant(&connection.listener.limits, open, turn, &asked, unstorable) {
             Ok(options) => {
                 is_durable |= open.client.is_durable();
                 add(open, turn, &asked, options, &mut granted);
@@ -85,6 +103,7 @@ pub(super) fn subscribe(
         granted.codes.push(code);
     }
     if is_durable {
+        connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
         let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
         turn.when_committed(Release::Subscribe { client, connection, granted });
     } else {
@@ -102,6 +121,8 @@ enum FilterRefusal {
     Limit(Limit),
     #[error("no permission to subscribe to this topic filter")]
     NotAllowed,
+    #[error("the subscription could not be stored: {0}")]
+    NotStored(StoreFailure),
 }
 
 impl FilterRefusal {
@@ -112,12 +133,19 @@ impl FilterRefusal {
             }
             Self::Limit(limit) => limit.reason(),
             Self::NotAllowed => ReasonCode::NotAuthorized,
+            Self::NotStored(failure) => failure.reason_code(),
         }
     }
 }
 
 /// Checks one filter; one that is bad fails alone.
-fn grant(limits: &ListenerLimits, open: &Open, turn: &Turn, asked: &Asked) -> Result<Options, FilterRefusal> {
+fn grant(
+    limits: &ListenerLimits,
+    open: &Open,
+    turn: &Turn,
+    asked: &Asked,
+    unstorable: Option<StoreFailure>,
+) -> Result<Options, FilterRefusal> {
     let filter = &*asked.filter;
     let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
@@ -138,12 +166,16 @@ fn grant(limits: &ListenerLimits, open: &Open, turn: &Turn, asked: &Asked) -> Re
     if is_full && !state.subscriptions.contains(filter) {
         return Err(FilterRefusal::Limit(Limit::Subscriptions));
     }
+    drop(state);
+    if let Some(failure) = unstorable {
+        return Err(FilterRefusal::NotStored(failure));
+    }
     Ok(Options { sys_broker_only, ..asked.options })
 }
 
 fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &mut Granted) {
     let client = &open.client;
-    let is_new = {
+    let former = {
         // Both under the lock: a session that ends meanwhile leaves no subscription behind.
         let mut state = client.state.lock();
         if state.is_over {
@@ -154,20 +186,24 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
             // What is unacknowledged at its end goes to other members.
             state.session.keep_inflight();
         }
-        client.tenant.subscribe(client, &asked.filter, options).is_none()
+        client.tenant.subscribe(client, &asked.filter, options)
     };
     if client.is_durable() {
+        granted.added.push(Added { filter: asked.filter.clone(), options, former, at: granted.codes.len() });
         turn.batch.push(Op::PutSubscription(&client.subscription_row(&asked.filter, options)));
     }
     let replays = match options.retain_handling {
         RetainHandling::Send => true,
-        RetainHandling::SendIfNew => is_new,
+        RetainHandling::SendIfNew => former.is_none(),
         RetainHandling::DoNotSend => false,
     };
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with(SHARED) {
         let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
-        granted.replays.push(Replay::new(&asked.filter, options, system));
+        if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
+            granted.replays.reserve_exact(usize::from(granted.replays.is_empty()));
+            granted.replays.push(Replay::new(&asked.filter, options, system));
+        }
     }
     client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }
@@ -182,6 +218,30 @@ impl Granted {
             });
         });
         client.replay(self.replays, turn);
+    }
+
+    /// The store failed before it had these subscriptions: a 5.0 Client hears that it does not have them, and has them no more. Anybody else is closed,
+    /// and so is one that has asked for more changes meanwhile: which of them hold would be hard to say.
+    pub(crate) fn take_back(
+        mut self,
+        client: &Arc<Client>,
+        connection: &Connection,
+        turn: &mut Turn,
+        failure: StoreFailure,
+    ) {
+        let others = connection.changes_waiting.fetch_sub(1, Ordering::Relaxed) - 1;
+        let Some(recipient) = client.recipient_on(connection) else { return };
+        if others > 0 || !recipient.version.has_properties() {
+            return connection.request_close(CloseReason::StoreFailed(failure));
+        }
+        for added in std::mem::take(&mut self.added) {
+            client.take_back(&added.filter, added.options, added.former, turn);
+            let refusal = FilterRefusal::NotStored(failure);
+            self.codes[added.at] = refusal.reason_code();
+            self.refusals.push((added.at + 1, refusal));
+        }
+        self.replays.clear();
+        self.answer(client, connection, turn);
     }
 
     /// Why filters were refused, each named by its number when there are several; empty when none was.
@@ -214,6 +274,9 @@ pub(super) fn unsubscribe(
         (unsubscribe.packet_id, unsubscribe.filters().map(Box::from).collect::<Vec<Box<str>>>())
     };
     let client = &open.client;
+    if let Some(failure) = turn.broker.store_failure().filter(|_| client.is_durable()) {
+        return refuse_unsubscribe(connection, open, turn, (packet_id, filters.len()), failure);
+    }
     let mut codes = Vec::with_capacity(filters.len());
     let mut is_durable = false;
     for filter in filters {
@@ -239,9 +302,32 @@ pub(super) fn unsubscribe(
         .expect("every code that the broker chooses is one that UNSUBACK can carry");
     if is_durable {
         let (client, connection) = (Arc::clone(client), Arc::clone(connection));
-        turn.when_committed(Release::Control { client, connection, packet: packet.into() });
+        connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+        turn.when_committed(Release::Unsubscribe { client, connection, packet: packet.into() });
     } else {
         turn.control(client, connection, |out| out.extend_from_slice(&packet));
     }
+    Ok(())
+}
+
+/// Leaves all subscriptions as they are, because the end of one could not be stored. UNSUBACK has one code for it, whatever the reason.
+fn refuse_unsubscribe(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    (packet_id, count): (PacketId, usize),
+    failure: StoreFailure,
+) -> Result<(), CloseReason> {
+    let recipient = open.client.recipient_on(connection);
+    let Some(recipient) = recipient.filter(|recipient| recipient.version.has_properties()) else {
+        return Err(CloseReason::StoreFailed(failure));
+    };
+    let codes = vec![ReasonCode::ImplementationSpecificError; count];
+    let words = format!("the change could not be stored: {failure}");
+    turn.control(&open.client, connection, |out| {
+        recipient.explain_acknowledgement(out, &words, |out, properties| {
+            encode_unsuback(out, recipient.version, packet_id, properties, &codes)
+        });
+    });
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lotmq_auth::{Directory, DirectoryOptions, PermissionTable};
+use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
 use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
-use lotmq_store::{KeepRow, Recovered, Store, TenantId};
-use tracing::warn;
+use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
+use tracing::{error, warn};
 
 use crate::accounts::{self, Scram};
 use crate::config::{Config, LotCache, Secret};
@@ -14,6 +14,9 @@ use crate::guests::Guests;
 use crate::server::StartError;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
+
+/// The table of accounts.
+const USERS: &str = "users";
 
 /// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a mistake.
 const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -36,9 +39,17 @@ pub(crate) fn tenants(
         let users = Directory::new(DirectoryOptions { scram: scram.secret, ..DirectoryOptions::default() })?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
         users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
-        accounts::ensure_root(&users, row.id, password, store, now_ms)?;
+        // One that is damaged is not replaced by one that everybody knows the password of.
+        let is_damaged = |row: &QuarantineRow| row.table == USERS;
+        if users.account(ROOT).is_none() && recovered.quarantined.iter().any(is_damaged) {
+            error!(
+                "root may be among the damaged users and is not made anew before `lotmq store quarantine --forget`"
+            );
+        } else {
+            accounts::ensure_root(&users, row.id, password, store, now_ms)?;
+        }
         let users = Arc::new(users);
-        let permissions = Arc::new(PermissionTable::new(Arc::clone(&users)));
+        let permissions = Arc::new(Rulebook::new(Arc::clone(&users)));
         let mut variables = Variables::new(row.id);
         if row.id == TenantId::DEFAULT {
             read_environment_file(&mut variables, &config.data.path);

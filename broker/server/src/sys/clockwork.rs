@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use lotmq_auth::Question;
+use lotmq_auth::{Decide as _, Question};
 use lotmq_store::{Batch, Op};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;

@@ -1,6 +1,8 @@
 //! The topics below `$SYS/Coreflux` that always exist: one line each, with what computes its payload. Commands reference §5.
 
+use lotmq_auth::built_in::BUILT_INS;
 use lotmq_definitions::DefinitionKind;
+use lotmq_store::{QuarantineRow, TenantId};
 use serde_json::{Map, Value, json};
 
 use super::clients;
@@ -89,10 +91,22 @@ pub(super) static LISTINGS: &[Document] = &[
         payload: |_, tenant| deployed(tenant, DefinitionKind::Action),
     },
     Document { topic: "$SYS/Coreflux/Models", payload: |_, tenant| deployed(tenant, DefinitionKind::Model) },
-    Document { topic: "$SYS/Coreflux/Rules", payload: |_, tenant| deployed(tenant, DefinitionKind::Rule) },
+    Document { topic: "$SYS/Coreflux/Rules", payload: |_, tenant| rule_listing(tenant) },
     Document { topic: "$SYS/Coreflux/Routes", payload: |_, tenant| deployed(tenant, DefinitionKind::Route) },
+    Document { topic: "$SYS/Coreflux/Store/Quarantine", payload: quarantine },
     Document { topic: "$SYS/Coreflux/Entities/ownership", payload: |_, tenant| ownership(tenant) },
 ];
+
+/// Rows of the store that are damaged and were put aside: where they were, what is wrong with them, since when.
+fn quarantine(broker: &Broker, tenant: &Tenant) -> String {
+    let is_own = |row: &&QuarantineRow| {
+        tenant.id == TenantId::DEFAULT || row.key.starts_with(&tenant.id.0.to_be_bytes())
+    };
+    let own = broker.quarantined.iter().filter(is_own);
+    Rows::of(own.clone().count()).json(
+        own.map(|row| json!({ "table": row.table, "reason": row.reason, "foundAtMs": row.found_at_ms })),
+    )
+}
 
 fn version() -> String {
     json!({
@@ -137,7 +151,7 @@ fn users(_: &Broker, tenant: &Tenant) -> String {
 }
 
 fn rules(_: &Broker, tenant: &Tenant) -> String {
-    tenant.guests.registry.read().count(DefinitionKind::Rule).to_string()
+    crate::guests::rules::count(tenant).to_string()
 }
 
 fn status(broker: &Broker, tenant: &Tenant) -> Value {
@@ -167,6 +181,17 @@ fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
     let rows = Rows::of(registry.count(kind));
     drop(registry);
     rows.json(listed.iter().map(|row| json!(row)))
+}
+
+/// The built-in rules, then the others.
+fn rule_listing(tenant: &Tenant) -> String {
+    let registry = tenant.guests.registry.read();
+    let listed = registry.listing(DefinitionKind::Rule, LISTING_ROWS_MAX - BUILT_INS.len());
+    drop(registry);
+    let rows = Rows::of(crate::guests::rules::count(tenant));
+    let built_in =
+        BUILT_INS.iter().map(|rule| json!({ "name": rule.name, "state": "running", "origin": "builtin" }));
+    rows.json(built_in.chain(listed.iter().map(|row| json!(row))))
 }
 
 /// An object, not an array: what is cut is told by two keys.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
+use lotmq_auth::built_in::BUILT_INS;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_router::filter_matches;
@@ -101,6 +102,12 @@ pub(crate) fn snapshot(
             if wants(&topic) {
                 let info = crate::modules::info(tenant, &module).to_string();
                 found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
+            }
+        }
+        for rule in BUILT_INS {
+            let topic = format!("$SYS/Coreflux/Rules/{}", rule.name);
+            if wants(&topic) {
+                found.push_back(Pending::Ready(message(&topic, rule.source.as_bytes())));
             }
         }
         definitions(tenant, filter, &wants, &mut found);

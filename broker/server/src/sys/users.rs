@@ -33,6 +33,8 @@ pub(crate) fn users_changed(call: &mut Call<'_>) {
     }
     let config = super::config_json(call.broker, call.tenant);
     call.changed("$SYS/Coreflux/Config", config);
+    // Rules may now say something else about who gets what.
+    call.tenant.routes_changed();
     call.users_changed = true;
 }
 

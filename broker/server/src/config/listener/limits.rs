@@ -70,6 +70,7 @@ macro_rules! limit_keys {
             path: concat!($prefix, ".", stringify!($name)),
             json: None,
             short_variable: None,
+            section_doc: &[],
             doc: &[$($doc),+, " That of `[limits]` until it is set."],
             type_name: <$type as Setting>::TYPE,
             range: Some($range),

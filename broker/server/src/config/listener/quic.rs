@@ -5,7 +5,7 @@ use crate::config::key::section;
 use crate::config::setting::{BindAddresses, Port};
 
 section! {
-    /// MQTT over QUIC, one bidirectional stream per connection. Opened when its port and `tls.certificate` are set. Clients must prove their address, which
+    /// MQTT over QUIC, ALPN `mqtt`, one bidirectional stream per connection. Opened when its port and `tls.certificate` are set. Clients must prove their address, which
     /// takes another round trip, while an eighth of `half_open` is taken.
     QuicListener at "listener.quic", |config| config.listener.quic => {
         /// UDP port, usually 14567. 0 takes any free one, which `lotmq serve` prints; `off` opens none.

@@ -1,0 +1,92 @@
+//! Models of a tenant: one is made of others (parents, collections), so it is compiled again when one of those arrives or changes.
+
+use std::sync::Arc;
+
+use lot_facts::Kind;
+use lot_to_wasm::{CompileOptions, Form};
+use lotmq_definitions::{Definition, DefinitionKind, State};
+use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
+use lotmq_store::Batch;
+use tracing::warn;
+
+use super::Guests;
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+impl Guests {
+    /// Compiles the models again that are made of the model `name`. One that does not fit any more is stopped, with the reason in its state.
+    pub(crate) fn rebuild_models(tenant: &Arc<Tenant>, broker: &Arc<Broker>, name: &str) {
+        let is_made_of_it = |definition: &&Arc<Definition>| {
+            let needed = &definition.facts().depends_on;
+            **definition.name() != *name
+                && needed.iter().any(|need| need.kind == Kind::Model && need.name == name)
+        };
+        let users: Vec<Arc<Definition>> = tenant
+            .guests
+            .registry
+            .read()
+            .list(DefinitionKind::Model)
+            .filter(is_made_of_it)
+            .cloned()
+            .collect();
+        for user in users {
+            if let Err(reason) = rebuild(tenant, broker, &user) {
+                warn!(
+                    tenant = &*tenant.name,
+                    definition = &**user.name(),
+                    reason,
+                    "model stopped: a part of it changed"
+                );
+                let now = broker.clock.definitions_now();
+                let changed = tenant.guests.registry.write().set_failed(user.id, &reason, now);
+                tenant.guests.settle(tenant, broker, &changed);
+            }
+        }
+    }
+
+    /// Has a model build an instance.
+    pub(super) fn build_model(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        assignments: &[Argument],
+    ) -> Result<ModelInstance, RunError> {
+        let unknown = || RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"));
+        let id = {
+            let registry = self.registry.read();
+            let definition = registry.get(DefinitionKind::Model, name).ok_or_else(unknown)?;
+            if registry.state(definition.id) != Some(State::Running) {
+                return Err(RunError::new(
+                    "MODEL_PENDING",
+                    format!("model '{name}' waits for what it is made of"),
+                ));
+            }
+            definition.id
+        };
+        let runner = self.runner(id).ok_or_else(unknown)?;
+        let values = runner.definition.call_nested(call, assignments)?;
+        ModelInstance::from_values(values).ok_or_else(unknown)
+    }
+}
+
+fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+    let deployed = &user.deployed;
+    let mut compilation = lot_to_wasm::compile(&deployed.source, &options);
+    let entity = compilation.entities.pop().ok_or("its source is empty")?;
+    let first = entity.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
+    let output = entity.output.ok_or(first)?;
+    let owner = user.owner().cloned();
+    let deployment = Guests::load(
+        broker,
+        &output.component,
+        output.facts,
+        &deployed.source,
+        owner,
+        deployed.origin.clone(),
+        deployed.installed_at,
+    );
+    // Its source is stored already: what deploying would write is dropped.
+    let result = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
+    result.map(|_| ()).map_err(|refusal| refusal.to_string())
+}

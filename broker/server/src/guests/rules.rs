@@ -1,0 +1,398 @@
+//! Rules: deployed like other definitions, asked by the [`Rulebook`](lotmq_auth::Rulebook) on the thread that wants to know.
+//!
+//! A rule fails closed. One that traps, takes too long or ends with an error denies what it was asked, one that cannot be restored denies all that
+//! it would have been asked; either leaves a record below its `…/Error` and a line in the log. Invariants: the rulebook has the rules that the
+//! registry has, because only commands, one at a time, and the start change either; no condition of a rule is looked at here.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use jiff::Timestamp;
+use lot_facts::{Facts, Kind, RuleFacts};
+use lotmq_auth::built_in::{BUILT_INS, SEEDS};
+use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Scope, Still, Validity};
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin, RunError};
+use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
+use lotmq_host::{DefinitionId, Effect, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
+use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
+use parking_lot::Mutex;
+use tracing::{error, warn};
+
+use super::deploy::{self, DeployError, Deployed};
+use super::services::TenantServices;
+use super::sink::host_id;
+use crate::broker::Broker;
+use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
+use crate::tenant::Tenant;
+
+/// Setting of a tenant that has got the rules of a fresh installation: those that are removed later stay removed.
+const SEEDED: &str = "rules.seeded";
+
+/// The store's table of settings.
+const SETTINGS: &str = "settings";
+
+/// Instances of rules that wait to be asked again, the one used longest ago first.
+#[derive(Default)]
+pub(crate) struct IdleRules(Mutex<VecDeque<(u64, RuleInstance)>>);
+
+impl IdleRules {
+    fn take(&self, key: u64) -> Option<RuleInstance> {
+        let mut idle = self.0.lock();
+        let at = idle.iter().rposition(|(of, _)| *of == key)?;
+        idle.remove(at).map(|(_, instance)| instance)
+    }
+
+    fn put(&self, key: u64, instance: RuleInstance) {
+        let surplus = {
+            let mut idle = self.0.lock();
+            idle.push_back((key, instance));
+            if idle.len() > RULE_INSTANCES_IDLE_MAX { idle.pop_front() } else { None }
+        };
+        drop(surplus);
+    }
+}
+
+/// A deployed rule that can be asked.
+struct GuestRule {
+    definition: Arc<Definition>,
+    guest: RuleGuest,
+    /// Names its instances.
+    key: u64,
+    services: Arc<TenantServices>,
+    tenant: Weak<Tenant>,
+    broker: Weak<Broker>,
+}
+
+impl GuestRule {
+    fn new(
+        tenant: &Arc<Tenant>,
+        broker: &Arc<Broker>,
+        definition: &Arc<Definition>,
+        guest: RuleGuest,
+    ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (tenant, broker) = (Arc::downgrade(tenant), Arc::downgrade(broker));
+        let services =
+            Arc::new(TenantServices { broker: Weak::clone(&broker), tenant: Weak::clone(&tenant) });
+        let key = NEXT.fetch_add(1, Ordering::Relaxed);
+        GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, broker }
+    }
+
+    fn instance(&self, tenant: &Tenant) -> Result<RuleInstance, Trap> {
+        match tenant.guests.idle_rules.take(self.key) {
+            Some(instance) => Ok(instance),
+            None => self.guest.instance(Arc::clone(&self.services) as Arc<dyn Services>),
+        }
+    }
+
+    /// Notes an error of the rule: a record below its topic, and a line in the log, seldom where there are many.
+    fn failed(&self, question: &Question<'_>, found: RunError<'_>) {
+        let (Some(tenant), Some(broker)) = (self.tenant.upgrade(), self.broker.upgrade()) else { return };
+        let found = RunError { topic: question.topic.unwrap_or_default(), ..found };
+        let count = note(&tenant, &broker, &self.definition, &found);
+        if count.is_power_of_two() {
+            let client_id = &*question.identity.client_id;
+            warn!(
+                tenant = &*tenant.name,
+                definition = &**self.definition.name(),
+                kind = "rule",
+                client_id,
+                code = found.code,
+                error = found.message,
+                count,
+                "rule failed"
+            );
+        }
+    }
+}
+
+/// Records an error of a definition, to be published with the next sweep; how many there were.
+fn note(tenant: &Tenant, broker: &Broker, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
+    broker.counters.guest_errors.add(1);
+    let count = definition.activity.record_error(definition.name(), found, Timestamp::now());
+    let mut changed = tenant.guests.changed_errors.lock();
+    if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
+        changed.push((Arc::clone(definition), 0));
+        broker.housekeeping.wake();
+    }
+    count
+}
+
+impl Ask for GuestRule {
+    fn ask(&self, question: &Question<'_>, account: Option<&Arc<Account>>) -> Answer {
+        let deny = |validity| Answer { opinion: Opinion::Deny, validity };
+        let Some(tenant) = self.tenant.upgrade() else { return deny(Validity::Never) };
+        let mut instance = match self.instance(&tenant) {
+            Ok(instance) => instance,
+            Err(trap) => {
+                self.failed(question, of_trap(&trap));
+                return deny(Validity::Never);
+            }
+        };
+        let subject = account.map(|account| Arc::new(Who(Arc::clone(account))) as Arc<dyn Subject>);
+        let run = RunContext::new(host_id(&tenant, self.definition.id));
+        let mut output = RunOutput::new();
+        let outcome = instance.check(&request(question), subject, run, &mut output);
+        let reads = instance.take_reads();
+        self.definition.activity.run_ended(Timestamp::now());
+        for (_, effect) in output.effects() {
+            if let Effect::Report { severity: Severity::Error, code, message, line, column } = effect {
+                self.failed(question, RunError { code, message, line, column, ..RunError::default() });
+            }
+        }
+        let opinion = match &outcome {
+            RuleOutcome::Said(Verdict::Allow) => Opinion::Allow,
+            RuleOutcome::Said(Verdict::Deny) => Opinion::Deny,
+            RuleOutcome::Said(Verdict::Nothing) => Opinion::Nothing,
+            RuleOutcome::Failed(found) => {
+                let (line, column) = (found.line, found.column);
+                let (code, message) = (found.code.as_str(), found.message.as_str());
+                self.failed(question, RunError { code, message, line, column, ..RunError::default() });
+                Opinion::Deny
+            }
+            RuleOutcome::Trapped(trap) => {
+                self.failed(question, of_trap(trap));
+                // A rule is pure: the same question would end the same way, unless it is the machine that had no room.
+                let passes = matches!(trap.kind, TrapKind::Pool | TrapKind::Start);
+                return deny(if passes { Validity::Never } else { self.validity(reads) });
+            }
+        };
+        tenant.guests.idle_rules.put(self.key, instance);
+        Answer { opinion, validity: self.validity(reads) }
+    }
+}
+
+impl GuestRule {
+    /// How long an answer that came of these reads is good.
+    fn validity(&self, reads: Vec<Read>) -> Validity {
+        if reads.is_empty() {
+            return Validity::Lasting;
+        }
+        let bytes: usize = reads.iter().map(read_bytes).sum();
+        if bytes > RULE_READ_BYTES_MAX {
+            return Validity::Never;
+        }
+        Validity::While(Arc::new(Seen { services: Arc::clone(&self.services), reads }))
+    }
+}
+
+fn read_bytes(read: &Read) -> usize {
+    match read {
+        Read::Value { topic, value } => topic.len() + value.as_ref().map_or(0, |value| value.len()),
+        Read::Retained { topic, .. } => topic.len(),
+    }
+}
+
+fn of_trap(trap: &Trap) -> RunError<'_> {
+    RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() }
+}
+
+fn request(question: &Question<'_>) -> Request {
+    let identity = question.identity;
+    Request {
+        scope: question.scope.name().to_owned(),
+        client_id: identity.client_id.as_ref().to_owned(),
+        user: identity.user.as_deref().map(str::to_owned),
+        endpoint: identity.peer.address(),
+        topic: question.topic.map(str::to_owned),
+        payload: question.payload.map(<[u8]>::to_vec),
+    }
+}
+
+/// The account that asks.
+struct Who(Arc<Account>);
+
+impl Subject for Who {
+    fn property(&self, name: &str) -> Option<String> {
+        self.0.property(name).map(str::to_owned)
+    }
+
+    fn in_group(&self, name: &str) -> bool {
+        self.0.groups.contains(name)
+    }
+}
+
+/// What a rule read.
+struct Seen {
+    services: Arc<TenantServices>,
+    reads: Vec<Read>,
+}
+
+impl Still for Seen {
+    fn holds(&self) -> bool {
+        let run = RunContext::new(DefinitionId(0));
+        let mut now = Vec::new();
+        self.reads.iter().all(|read| match read {
+            Read::Value { topic, value } => {
+                now.clear();
+                let is_there = self.services.topic_value(&run, topic, &mut now);
+                is_there == value.is_some() && value.as_deref().unwrap_or_default() == now
+            }
+            Read::Retained { topic, exists } => self.services.retained_exists(&run, topic) == *exists,
+        })
+    }
+}
+
+/// What answers for a rule that cannot be asked: no.
+struct Lost;
+
+impl Ask for Lost {
+    fn ask(&self, _question: &Question<'_>, _account: Option<&Arc<Account>>) -> Answer {
+        Answer { opinion: Opinion::Deny, validity: Validity::Lasting }
+    }
+}
+
+/// Installs a compiled rule; it takes part in decisions once it is [`put`](lotmq_auth::Rulebook::put) into the rulebook. What it needs to
+/// survive is added to `batch`.
+fn install(
+    tenant: &Arc<Tenant>,
+    broker: &Arc<Broker>,
+    component: &[u8],
+    new: NewDefinition,
+    existing: OnExisting,
+    batch: &mut Batch,
+) -> Result<(Deployed, Rule), DeployError> {
+    let facts = new.facts.rule.clone().filter(|facts| facts.scope.parse::<Scope>().is_ok());
+    let facts = facts.ok_or(DeployError::NoScope)?;
+    let guest = RuleGuest::compile(&broker.engine, component, lotmq_host::Origin::Compiler)?;
+    let mut registry = tenant.guests.registry.write();
+    let installed = registry.install(new, existing, broker.clock.definitions_now())?;
+    let definition = &installed.definition;
+    let ask = Arc::new(GuestRule::new(tenant, broker, definition, guest));
+    let state = serde_json::to_vec(&facts).expect("facts have string keys");
+    let row = deploy::row(tenant, definition, tenant.guests.order());
+    batch.push(Op::PutDefinition(&DefinitionRow { state, ..row }));
+    let name = Arc::clone(definition.name());
+    Ok((installed, Rule { name, facts: Some(facts), ask }))
+}
+
+/// Deploys a rule: from the next question on it is asked.
+///
+/// # Errors
+/// [`DeployError`]; nothing has changed then.
+pub(crate) fn deploy(
+    tenant: &Arc<Tenant>,
+    broker: &Arc<Broker>,
+    component: &[u8],
+    new: NewDefinition,
+    existing: OnExisting,
+    batch: &mut Batch,
+) -> Result<Deployed, DeployError> {
+    let (installed, rule) = install(tenant, broker, component, new, existing, batch)?;
+    tenant.permissions.put(vec![rule]);
+    tenant.guests.settle(tenant, broker, &installed.changed);
+    Ok(installed)
+}
+
+/// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
+pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Rule {
+    let new = |facts: Facts| new_definition(row, facts);
+    let restored = super::restore::compiled(tenant, row).and_then(|(component, facts)| {
+        let mut stored = Batch::new();
+        install(tenant, broker, &component, new(facts), OnExisting::Replace, &mut stored)
+            .map_err(|refusal| refusal.to_string())
+    });
+    let reason = match restored {
+        Ok((_, rule)) => return rule,
+        Err(reason) => reason,
+    };
+    // What it was about stands beside its text.
+    let facts = serde_json::from_slice::<RuleFacts>(&row.state).ok();
+    let known = facts.filter(|facts| facts.scope.parse::<Scope>().is_ok());
+    error!(
+        tenant = &*tenant.name,
+        definition = row.name,
+        kind = "rule",
+        reason,
+        "rule not restored; it denies all that it would have been asked"
+    );
+    let mut registry = tenant.guests.registry.write();
+    let now = broker.clock.definitions_now();
+    let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
+    of_lost.rule.clone_from(&known);
+    if let Ok(installed) = registry.install(new(of_lost), OnExisting::Replace, now) {
+        registry.set_failed(installed.definition.id, &reason, now);
+        let error = RunError { code: "NOT_RESTORED", message: &reason, ..RunError::default() };
+        note(tenant, broker, &installed.definition, &error);
+    }
+    Rule { name: row.name.as_str().into(), facts: known, ask: Arc::new(Lost) }
+}
+
+fn new_definition(row: &DefinitionRow, facts: Facts) -> NewDefinition {
+    let installed_at = i64::try_from(row.changed_at_ms).ok();
+    NewDefinition {
+        kind: DefinitionKind::Rule,
+        name: row.name.as_str().into(),
+        source: row.source.as_str().into(),
+        origin: serde_json::from_str(&row.origin).unwrap_or_default(),
+        owner: (!row.owner.is_empty()).then(|| row.owner.as_str().into()),
+        facts: Arc::new(facts),
+        installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
+    }
+}
+
+/// Gives a tenant that was never given them the rules of a fresh installation.
+pub(super) fn seed(tenant: &Arc<Tenant>, broker: &Arc<Broker>, settings: &[SettingRow]) {
+    let is_seeded = |row: &SettingRow| row.tenant == tenant.id && row.name == SEEDED;
+    if settings.iter().any(is_seeded) {
+        return;
+    }
+    // What was removed must not come back because the note of it is damaged.
+    if broker.quarantined.iter().any(|row| row.table == SETTINGS) {
+        error!(
+            tenant = &*tenant.name,
+            "the rules of a fresh installation may have been removed; -restoreRules puts them back"
+        );
+        return;
+    }
+    let mut batch = Batch::new();
+    restore_seeds(tenant, broker, OnExisting::Refuse, &mut batch);
+    let row = SettingRow { tenant: tenant.id, name: SEEDED.to_owned(), value: "true".to_owned() };
+    batch.push(Op::PutSetting(&row));
+    if let Err(error) = broker.store.commit(batch) {
+        error!(tenant = &*tenant.name, %error, "the rules of a fresh installation were not stored");
+    }
+}
+
+/// Deploys the rules of a fresh installation; names of those that were.
+pub(crate) fn restore_seeds(
+    tenant: &Arc<Tenant>,
+    broker: &Arc<Broker>,
+    existing: OnExisting,
+    batch: &mut Batch,
+) -> Vec<Arc<Definition>> {
+    let mut deployed = Vec::new();
+    for seed in SEEDS {
+        let options = lot_to_wasm::CompileOptions::default();
+        let mut compilation = lot_to_wasm::compile(seed.source, &options);
+        let Some(output) = compilation.entities.pop().and_then(|entity| entity.output) else { continue };
+        let new = NewDefinition {
+            kind: DefinitionKind::Rule,
+            name: seed.name.into(),
+            source: seed.source.into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: Arc::new(output.facts),
+            installed_at: broker.clock.definitions_now().wall,
+        };
+        match deploy(tenant, broker, &output.component, new, existing, batch) {
+            Ok(installed) => deployed.push(installed.definition),
+            Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
+        }
+    }
+    deployed
+}
+
+/// Whether a rule is one of a fresh installation.
+pub(crate) fn is_seed(name: &str) -> bool {
+    SEEDS.iter().any(|seed| seed.name == name)
+}
+
+/// How many rules there are, the built-in ones too.
+pub(crate) fn count(tenant: &Tenant) -> usize {
+    BUILT_INS.len() + tenant.guests.registry.read().count(DefinitionKind::Rule)
+}
+
+#[cfg(test)]
+mod tests;

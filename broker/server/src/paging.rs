@@ -1,0 +1,134 @@
+//! Long queues: what of them is in memory, and how the rest comes back from the store.
+//!
+//! A message for a session whose queue is long, or whose Client is away, is in memory until it is stored (`when_stored`, `stored`). When the
+//! Client takes what is at the head, the next slice is asked for (`ask`); the store reads it on a thread of its own, which puts it into the
+//! session and calls the owner of the connection. Neither waits for the disk.
+//!
+//! Members of shared subscriptions keep their whole queue in memory: at their end others get it at once. Not here: the order of a queue
+//! (`lotmq_session`).
+
+use std::sync::Arc;
+
+use lotmq_session::{QueuedMessage, Stored};
+use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId, StoreError};
+use tracing::{error, warn};
+
+use crate::broker::Broker;
+use crate::client::{Client, ClientState, Queued};
+use crate::close::CloseReason;
+use crate::limits::{SLICE_BYTES_MAX, SLICE_MESSAGES_MAX};
+use crate::net::outbound::Surroundings;
+use crate::net::turn::Turn;
+use crate::recover;
+use crate::release::Release;
+use crate::store_failure::StoreFailure;
+
+/// How a message is stored for a Client's session, if it is.
+pub(crate) fn stored_for(client: &Client, state: &ClientState, message: Option<MessageId>) -> Option<Stored> {
+    let number = message.filter(|_| client.is_durable())?.0;
+    Some(Stored { number, may_rest: !state.subscriptions.has_shared() })
+}
+
+/// Has the session told when these messages are stored.
+pub(crate) fn when_stored(client: &Arc<Client>, numbers: Vec<u64>, turn: &mut Surroundings<'_>) {
+    if !numbers.is_empty() {
+        turn.on_commit.push(Release::Queued { client: Arc::clone(client), numbers });
+    }
+}
+
+/// They are stored: memory need not hold them.
+pub(crate) fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
+    let is_connected = {
+        let mut state = client.state.lock();
+        state.session.handle_stored(numbers);
+        state.link.is_some()
+    };
+    if is_connected {
+        // It may have been waiting for them.
+        client.send_waiting(turn);
+    }
+}
+
+/// Asks for the next slice of the queue, if there is need of one.
+pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker) {
+    let Some(after) = state.session.next_slice() else { return };
+    // Not kept alive by the request: the store must not be what drops a Client last.
+    let asking = Arc::downgrade(client);
+    let reply = move |slice| {
+        if let Some(client) = asking.upgrade() {
+            take(&client, slice);
+        }
+    };
+    let (session, after) = (client.stored_id(), MessageId(after));
+    let asked = broker.store.read_queue(session, after, SLICE_MESSAGES_MAX, SLICE_BYTES_MAX, Box::new(reply));
+    if asked.is_err() {
+        // The broker stops.
+        state.session.handle_slice_failed();
+    }
+}
+
+/// Puts a slice into the session. On the store's thread.
+fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
+    // Copied before the lock.
+    let slice = slice.map(|slice| {
+        if slice.damaged > 0 {
+            error!(
+                client_id = &*client.client_id,
+                count = slice.damaged,
+                "queued messages are damaged and left out"
+            );
+        }
+        (slice.deliveries.iter().map(queued).collect::<Vec<_>>(), slice.last)
+    });
+    let mut state = client.state.lock();
+    if state.is_over {
+        return;
+    }
+    match slice {
+        Ok((messages, last)) => {
+            state.session.handle_slice(messages, last.map(|last| last.0));
+            if let Some(link) = &state.link {
+                link.call_owner();
+            }
+        }
+        Err(error) => {
+            state.session.handle_slice_failed();
+            if !matches!(error, StoreError::Closed) {
+                warn!(client_id = &*client.client_id, %error, "queue cannot be read");
+            }
+            let failure = if let StoreError::CommitFailed(error) = &error {
+                error.kind.into()
+            } else {
+                StoreFailure::Failing
+            };
+            if let Some(link) = &state.link {
+                link.connection.request_close(CloseReason::StoreFailed(failure));
+            }
+        }
+    }
+}
+
+fn queued(delivery: &RecoveredDelivery) -> QueuedMessage<Queued> {
+    let message = Arc::new(recover::message(&delivery.message));
+    let bytes = u32::try_from(message.size()).unwrap_or(u32::MAX);
+    QueuedMessage {
+        qos: recover::qos(delivery.qos),
+        bytes,
+        number: message.id,
+        message: recover::queued(delivery, &message),
+    }
+}
+
+/// All that waits for a session. Waits for the disk: for the start of the broker.
+pub(crate) fn whole(broker: &Broker, session: SessionId) -> Result<Vec<QueuedMessage<Queued>>, StoreError> {
+    let mut all = Vec::new();
+    let mut after = MessageId(0);
+    loop {
+        let slice = broker.store.queue_slice(session, after, SLICE_MESSAGES_MAX)?;
+        all.extend(slice.deliveries.iter().map(queued));
+        match slice.last.filter(|_| !slice.is_last) {
+            Some(last) => after = last,
+            None => return Ok(all),
+        }
+    }
+}
