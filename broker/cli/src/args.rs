@@ -9,12 +9,15 @@ use crate::cmd::CmdArgs;
 use crate::compile::CompileArgs;
 use crate::config_show::ConfigArgs;
 use crate::demo::DemoArgs;
+use crate::explain::ExplainArgs;
+use crate::fmt::FmtArgs;
 use crate::publish::PubArgs;
 use crate::restore::RestoreArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
 use crate::store::StoreArgs;
 use crate::subscribe::SubArgs;
+use crate::test::TestArgs;
 
 /// An MQTT broker that runs your logic, written in LoT, inside it.
 ///
@@ -31,8 +34,11 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Demo(DemoArgs),
     Check(CheckArgs),
+    Fmt(FmtArgs),
+    Explain(ExplainArgs),
     Compile(CompileArgs),
     Run(RunArgs),
+    Test(TestArgs),
     Cmd(CmdArgs),
     Pub(PubArgs),
     Sub(SubArgs),

@@ -3,17 +3,17 @@
 //! One thread plays all clients and keeps a bounded number of messages under way, so no broker is flooded into dropping.
 
 mod client;
+mod connects;
 mod figures;
 mod traffic;
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use lotmq_client::ProtocolVersion;
 
-use crate::connect::{ConnectArgs, Quality, SessionArgs, qos, random_text};
-use crate::exit::Exit;
+use crate::connect::{LoginArgs, Quality, ZstdArgs, qos, random_text};
+use crate::exit::{Exit, Misuse};
 use crate::output;
 use crate::publish::seconds;
 use traffic::{Pace, Plan};
@@ -22,7 +22,7 @@ use traffic::{Pace, Plan};
 ///
 /// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries per second and the time from
 /// publisher to subscriber. With --pid also deliveries per second of the broker's processor time, the figure that depends least on
-/// what else the machine does.
+/// what else the machine does. `connect` counts answers to CONNECT instead, and the time from opening the connection to them.
 ///
 /// Exit codes: 0 done, 1 messages were lost or it failed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -41,10 +41,10 @@ pub(crate) struct BenchArgs {
     #[arg(short = 's', long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     size: u32,
     /// Seconds to measure, after half a second to get going
-    #[arg(short = 't', long, default_value_t = 5.0, value_parser = seconds)]
+    #[arg(short = 't', long, default_value_t = 5.0, value_parser = some_seconds)]
     time: f64,
     /// Messages per second of all publishers together; without it as many as are delivered
-    #[arg(short = 'r', long)]
+    #[arg(short = 'r', long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Messages that may be under way for each publisher
     #[arg(short = 'w', long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=900))]
@@ -59,7 +59,9 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connect: ConnectArgs,
+    login: LoginArgs,
+    #[command(flatten)]
+    zstd: ZstdArgs,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -75,16 +77,36 @@ enum Scenario {
     FanOut,
     /// Pairs with one message in each write and little under way
     Single,
+    /// Clients that connect and leave, over and over; -r is connections per second then, and refusals are counted
+    Connect,
+}
+
+/// Reads a time in which something can be measured.
+fn some_seconds(text: &str) -> Result<f64, String> {
+    let value = seconds(text)?;
+    if value < 0.1 { Err("expected 0.1 seconds or more".to_owned()) } else { Ok(value) }
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
-    ensure!(
-        args.connect.protocol_version.0 != ProtocolVersion::V3_1,
-        "version 3.1 is not measured; use 311 or 5"
-    );
+    if args.login.version() == ProtocolVersion::V3_1 {
+        return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()).into());
+    }
+    if args.zstd.flush_ms > 0 && !args.zstd.zstd {
+        return Err(Misuse(
+            "messages are collected by their number here, see -b; --flush-ms is for --zstd".to_owned(),
+        )
+        .into());
+    }
     let plan = args.plan()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let figures = tokio::task::LocalSet::new().block_on(&runtime, traffic::run(&plan))?;
+    let figures = tokio::task::LocalSet::new().block_on(&runtime, async {
+        match args.scenario {
+            Scenario::Connect => connects::run(&plan).await,
+            Scenario::Pair | Scenario::FanIn | Scenario::FanOut | Scenario::Single => {
+                traffic::run(&plan).await
+            }
+        }
+    })?;
     output::line(&if args.json { figures.to_json(&plan).to_string() } else { figures.to_text() })?;
     if figures.lost > 0 {
         output::error(&format!("{} messages did not arrive", figures.lost));
@@ -97,16 +119,19 @@ impl BenchArgs {
     fn plan(&self) -> anyhow::Result<Plan> {
         let (publishers, subscribers) = match self.scenario {
             Scenario::Pair | Scenario::Single => (self.clients, self.clients),
+            Scenario::Connect => (self.clients, 0),
             Scenario::FanIn => (self.clients, 1),
             Scenario::FanOut => (1, self.clients),
         };
         let (window, batch) = match self.scenario {
             Scenario::Single => (4, 1),
-            Scenario::Pair | Scenario::FanIn | Scenario::FanOut => (self.window, self.batch),
+            Scenario::Pair | Scenario::FanIn | Scenario::FanOut | Scenario::Connect => {
+                (self.window, self.batch)
+            }
         };
         Ok(Plan {
-            address: self.connect.plain_address()?,
-            options: self.connect.options(&SessionArgs::default())?,
+            address: self.login.plain_address()?,
+            options: self.login.clone().options(self.zstd)?,
             name: random_text(8)?,
             scenario: self
                 .scenario

@@ -152,11 +152,11 @@ impl CmdArgs {
 /// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker.
 pub(crate) fn connect_as_root(connect: &ConnectArgs) -> anyhow::Result<Client> {
     let mut connect = connect.clone();
-    let url_user = connect.url.as_ref().and_then(|url| url.user.as_ref());
-    if connect.username.is_none() && url_user.is_none() {
-        connect.username = Some("root".to_owned());
+    let url_user = connect.login.url.as_ref().and_then(|url| url.user.as_ref());
+    if connect.login.username.is_none() && url_user.is_none() {
+        connect.login.username = Some("root".to_owned());
         let known = std::env::var("LOTMQ_ROOT_PASSWORD").unwrap_or_else(|_| "coreflux".to_owned());
-        connect.password.get_or_insert(known);
+        connect.login.password.get_or_insert(known);
     }
     connect.connect(&SessionArgs::default())
 }

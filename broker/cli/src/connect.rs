@@ -4,16 +4,28 @@ mod url;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Endpoint, ProtocolVersion, QoS, TlsContext, TlsOptions, Will};
 
 pub(crate) use url::Url;
 
+use crate::exit::{Misuse, OrMisuse as _};
+use crate::output::chain;
+
+/// Which broker, as whom, and through what.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ConnectArgs {
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
+}
+
 /// Which broker, and as whom.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct ConnectArgs {
+pub(crate) struct LoginArgs {
     /// Name or address of the broker [default: 127.0.0.1]
     #[arg(short = 'h', long)]
     pub(crate) host: Option<String>,
@@ -36,17 +48,15 @@ pub(crate) struct ConnectArgs {
     /// Begin of the client identifier; random characters follow
     #[arg(short = 'I', long, conflicts_with = "id")]
     pub(crate) id_prefix: Option<String>,
-    /// Protocol version: 31, 311 or 5
-    #[arg(short = 'V', long, value_parser = version, default_value = "311")]
-    pub(crate) protocol_version: Version,
+    /// Protocol version: 31, 311 or 5 [default: 311, and 5 with what needs it]
+    #[arg(short = 'V', long, value_parser = version)]
+    pub(crate) protocol_version: Option<Version>,
     /// Seconds of silence after which a sign of life is sent; 0 for none
     #[arg(short = 'k', long, default_value_t = 60)]
     pub(crate) keepalive: u16,
     /// Say on standard error what happens
     #[arg(short = 'd', long)]
     pub(crate) debug: bool,
-    #[command(flatten)]
-    pub(crate) transport: TransportArgs,
 }
 
 /// What lies between the broker and MQTT.
@@ -72,17 +82,25 @@ pub(crate) struct TransportArgs {
     #[arg(long, value_name = "PROTOCOL")]
     pub(crate) tls_alpn: Option<String>,
     /// Use WebSocket, at the path /mqtt
-    #[arg(long)]
+    #[arg(long, conflicts_with = "zstd")]
     pub(crate) ws: bool,
+    #[command(flatten)]
+    pub(crate) zstd: ZstdArgs,
+    /// File of a Unix socket, instead of host and port
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "port", "url", "ws"])]
+    pub(crate) unix: Option<PathBuf>,
+}
+
+/// The zstd stream.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "TLS, WebSocket, zstd, Unix socket")]
+pub(crate) struct ZstdArgs {
     /// Ask for the zstd stream transport of lotmq, and go on without where the broker does not have it; implies version 5
-    #[arg(long, conflicts_with = "ws")]
+    #[arg(long)]
     pub(crate) zstd: bool,
     /// Milliseconds for which what is sent is collected; with --zstd also by the broker
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub(crate) flush_ms: u16,
-    /// File of a Unix socket, instead of host and port
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "port", "url", "ws"])]
-    pub(crate) unix: Option<PathBuf>,
 }
 
 impl TransportArgs {
@@ -91,7 +109,7 @@ impl TransportArgs {
         self.cafile.is_some() || self.tls_use_os_certs || self.cert.is_some() || self.tls_alpn.is_some()
     }
 
-    fn tls(&self) -> anyhow::Result<TlsContext> {
+    fn tls(&self) -> Result<TlsContext, Misuse> {
         let options = TlsOptions {
             authorities: self.cafile.clone(),
             certificate: self.cert.clone(),
@@ -99,7 +117,7 @@ impl TransportArgs {
             ignores_name: self.insecure,
             alpn: self.tls_alpn.iter().cloned().collect(),
         };
-        TlsContext::new(&options).context("TLS")
+        TlsContext::new(&options).map_err(|error| Misuse(format!("TLS: {}", chain(&error.into()))))
     }
 }
 
@@ -134,12 +152,6 @@ pub(crate) type Quality = QoS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(pub(crate) ProtocolVersion);
 
-impl Default for Version {
-    fn default() -> Self {
-        Self(ProtocolVersion::V3_1_1)
-    }
-}
-
 fn version(text: &str) -> Result<Version, String> {
     let number = text.trim_start_matches("mqttv").trim_start_matches('v');
     match number {
@@ -155,63 +167,49 @@ pub(crate) fn qos(text: &str) -> Result<Quality, String> {
     text.parse().ok().and_then(QoS::from_bits).ok_or_else(|| "QoS is 0, 1 or 2".to_owned())
 }
 
-impl ConnectArgs {
-    /// Where the broker is: of the options, else of the URL, else the default.
-    pub(crate) fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        if let Some(path) = &self.transport.unix {
-            let endpoint = Endpoint::unix(path);
-            return if self.has_tls() { Ok(endpoint.tls(&self.transport.tls()?)) } else { Ok(endpoint) };
-        }
+impl LoginArgs {
+    /// Host and port: of the options, else of the URL, else `usual`.
+    fn host_and_port(&self, usual: u16) -> (&str, u16) {
         let url = self.url.as_ref();
         let host = self.host.as_deref().or(url.map(|url| url.host.as_str())).unwrap_or("127.0.0.1");
-        let (has_tls, is_websocket) = (self.has_tls(), self.is_websocket());
-        let usual = match (has_tls, is_websocket) {
-            (false, false) => 1883,
-            (true, false) => 8883,
-            (false, true) => 80,
-            (true, true) => 443,
-        };
-        let port = self.port.or(url.and_then(|url| url.port)).unwrap_or(usual);
-        let mut endpoint = Endpoint::tcp(host, port);
-        if is_websocket {
-            let path = url.filter(|url| url.scheme.is_websocket()).and_then(|url| url.tail.as_deref());
-            endpoint = endpoint.compressed_websocket(&format!("/{}", path.unwrap_or("mqtt")));
-        }
-        if has_tls {
-            endpoint = endpoint.tls(&self.transport.tls()?);
-        }
-        Ok(endpoint)
+        (host, self.port.or(url.and_then(|url| url.port)).unwrap_or(usual))
     }
 
     /// Address of the broker for what speaks plain MQTT only.
-    pub(crate) fn plain_address(&self) -> anyhow::Result<String> {
-        if self.has_tls() || self.is_websocket() || self.transport.unix.is_some() {
-            bail!("this goes through plain TCP only");
+    pub(crate) fn plain_address(&self) -> Result<String, Misuse> {
+        if self.url.as_ref().is_some_and(|url| url.scheme.has_tls() || url.scheme.is_websocket()) {
+            return Err(Misuse("this goes through plain TCP only; give mqtt:// or -h and -p".to_owned()));
         }
-        Ok(self.endpoint()?.to_string())
+        let (host, port) = self.host_and_port(1883);
+        Ok(Endpoint::tcp(host, port).to_string())
     }
 
-    fn has_tls(&self) -> bool {
-        self.transport.wants_tls() || self.url.as_ref().is_some_and(|url| url.scheme.has_tls())
+    /// `option` is there only in version 5, which is chosen where nothing else was.
+    pub(crate) fn needs_version_5(&mut self, option: &str) -> Result<(), Misuse> {
+        match self.protocol_version.get_or_insert(Version(ProtocolVersion::V5)) {
+            Version(ProtocolVersion::V5) => Ok(()),
+            Version(ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1) => {
+                Err(Misuse(format!("{option} needs version 5; leave -V out or give -V 5")))
+            }
+        }
     }
 
-    fn is_websocket(&self) -> bool {
-        self.transport.ws || self.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
+    /// The version that was chosen.
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.protocol_version.map_or(ProtocolVersion::V3_1_1, |version| version.0)
     }
 
-    /// What CONNECT is to say.
-    pub(crate) fn options(&self, session: &SessionArgs) -> anyhow::Result<ConnectOptions> {
+    /// What CONNECT is to say of the Client, and of the zstd stream.
+    pub(crate) fn options(mut self, zstd: ZstdArgs) -> anyhow::Result<ConnectOptions> {
+        if zstd.zstd {
+            self.needs_version_5("--zstd")?;
+        }
         let mut options = ConnectOptions::new(self.client_id()?)
-            .version(self.protocol_version.0)
+            .version(self.version())
             .keep_alive(self.keepalive)
-            .clean_start(!session.disable_clean_session);
-        if let Some(seconds) = session.session_expiry_interval {
-            let seconds = if seconds == -1 { u32::MAX } else { u32::try_from(seconds)? };
-            options = options.version(ProtocolVersion::V5).session_expiry(seconds);
-        }
-        options = options.flush_ms(self.transport.flush_ms);
-        if self.transport.zstd {
-            options = options.version(ProtocolVersion::V5).zstd();
+            .flush_ms(zstd.flush_ms);
+        if zstd.zstd {
+            options = options.zstd();
         }
         let url = self.url.as_ref();
         let url_user = || url.and_then(|url| url.user.clone());
@@ -220,24 +218,10 @@ impl ConnectArgs {
         options.password = self.password.clone().or_else(url_password).map(String::into_bytes);
         if options.password.is_some() && options.user_name.is_none() && options.version != ProtocolVersion::V5
         {
-            bail!("a password needs a user name before version 5; add -u");
-        }
-        if let Some(topic) = &session.will_topic {
-            let mut will = Will::new(topic, session.will_payload.clone().unwrap_or_default());
-            (will.qos, will.retain) = (session.will_qos, session.will_retain);
-            options = options.will(will);
+            let told = "a password needs a user name before version 5; add -u";
+            return Err(Misuse(told.to_owned()).into());
         }
         Ok(options)
-    }
-
-    /// Connects.
-    pub(crate) fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
-        let endpoint = self.endpoint()?;
-        let client = Client::connect_at(&endpoint, &self.options(session)?)?;
-        let present = if client.session_present() { ", session resumed" } else { "" };
-        let zstd = if client.has_zstd() { ", zstd" } else { "" };
-        self.debug(&format!("connected to {endpoint} as `{}`{present}{zstd}", client.client_id()));
-        Ok(client)
     }
 
     /// Says something with `-d`.
@@ -253,6 +237,75 @@ impl ConnectArgs {
         }
         let prefix = self.id_prefix.as_deref().unwrap_or("lotmq-");
         Ok(format!("{prefix}{}", random_text(8)?))
+    }
+}
+
+impl ConnectArgs {
+    /// Where the broker is.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, Misuse> {
+        let has_tls = self.has_tls();
+        if self.transport.insecure && !has_tls {
+            return Err(Misuse("--insecure is about TLS, which nothing here asks for".to_owned()));
+        }
+        if let Some(path) = &self.transport.unix {
+            let endpoint = Endpoint::unix(path);
+            return if has_tls { Ok(endpoint.tls(&self.transport.tls()?)) } else { Ok(endpoint) };
+        }
+        let is_websocket = self.is_websocket();
+        let usual = match (has_tls, is_websocket) {
+            (false, false) => 1883,
+            (true, false) => 8883,
+            (false, true) => 80,
+            (true, true) => 443,
+        };
+        let (host, port) = self.login.host_and_port(usual);
+        let mut endpoint = Endpoint::tcp(host, port);
+        if is_websocket {
+            let url = self.login.url.as_ref().filter(|url| url.scheme.is_websocket());
+            let path = url.and_then(|url| url.tail.as_deref());
+            endpoint = endpoint.compressed_websocket(&format!("/{}", path.unwrap_or("mqtt")));
+        }
+        if has_tls {
+            endpoint = endpoint.tls(&self.transport.tls()?);
+        }
+        Ok(endpoint)
+    }
+
+    fn has_tls(&self) -> bool {
+        self.transport.wants_tls() || self.login.url.as_ref().is_some_and(|url| url.scheme.has_tls())
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.transport.ws || self.login.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
+    }
+
+    /// What CONNECT is to say.
+    pub(crate) fn options(&self, session: &SessionArgs) -> anyhow::Result<ConnectOptions> {
+        let mut login = self.login.clone();
+        if session.session_expiry_interval.is_some() {
+            login.needs_version_5("-x")?;
+        }
+        let mut options = login.options(self.transport.zstd)?.clean_start(!session.disable_clean_session);
+        if let Some(seconds) = session.session_expiry_interval {
+            let seconds = if seconds == -1 { u32::MAX } else { u32::try_from(seconds).or_misuse("-x")? };
+            options = options.session_expiry(seconds);
+        }
+        if let Some(topic) = &session.will_topic {
+            let mut will = Will::new(topic, session.will_payload.clone().unwrap_or_default());
+            (will.qos, will.retain) = (session.will_qos, session.will_retain);
+            options = options.will(will);
+        }
+        Ok(options)
+    }
+
+    /// Connects.
+    pub(crate) fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
+        let endpoint = self.endpoint()?;
+        let client = Client::connect_at(&endpoint, &self.options(session)?)?;
+        let present = if client.session_present() { ", session resumed" } else { "" };
+        let zstd = if client.has_zstd() { ", zstd" } else { "" };
+        self.login.debug(&format!("connected to {endpoint} as `{}`{present}{zstd}", client.client_id()));
+        Ok(client)
     }
 }
 
@@ -287,18 +340,19 @@ mod tests {
     #[test]
     fn options_win_over_the_url() {
         let url = Url::parse("mqtt://ada:pw@broker:2883/a/b").unwrap();
-        let mut args = ConnectArgs { url: Some(url), id: Some("x".to_owned()), ..ConnectArgs::default() };
-        assert_eq!(args.plain_address().unwrap(), "broker:2883");
+        let login = LoginArgs { url: Some(url), id: Some("x".to_owned()), ..LoginArgs::default() };
+        let mut args = ConnectArgs { login, ..ConnectArgs::default() };
+        assert_eq!(args.login.plain_address().unwrap(), "broker:2883");
         let options = args.options(&SessionArgs::default()).unwrap();
         assert_eq!(
             (options.user_name.as_deref(), options.password.as_deref()),
             (Some("ada"), Some(&b"pw"[..]))
         );
-        args.host = Some("::1".to_owned());
-        assert_eq!(args.plain_address().unwrap(), "[::1]:2883");
-        args.port = Some(1);
-        args.username = Some("eve".to_owned());
-        assert_eq!(args.plain_address().unwrap(), "[::1]:1");
+        args.login.host = Some("::1".to_owned());
+        assert_eq!(args.login.plain_address().unwrap(), "[::1]:2883");
+        args.login.port = Some(1);
+        args.login.username = Some("eve".to_owned());
+        assert_eq!(args.login.plain_address().unwrap(), "[::1]:1");
         assert_eq!(args.options(&SessionArgs::default()).unwrap().user_name.as_deref(), Some("eve"));
     }
 
@@ -306,7 +360,8 @@ mod tests {
     fn ports_follow_the_transport() {
         let of = |text: &str| {
             let url = Some(Url::parse(text).unwrap());
-            ConnectArgs { url, ..ConnectArgs::default() }.endpoint().map(|endpoint| endpoint.to_string())
+            let login = LoginArgs { url, ..LoginArgs::default() };
+            ConnectArgs { login, ..ConnectArgs::default() }.endpoint().map(|endpoint| endpoint.to_string())
         };
         assert_eq!(of("mqtt://h").unwrap(), "h:1883");
         assert_eq!(of("ws://h").unwrap(), "h:80");
@@ -314,20 +369,34 @@ mod tests {
         let unix = TransportArgs { unix: Some("/run/x".into()), ..TransportArgs::default() };
         let args = ConnectArgs { transport: unix, ..ConnectArgs::default() };
         assert_eq!(args.endpoint().unwrap().to_string(), "/run/x");
-        assert!(args.plain_address().unwrap_err().to_string().contains("plain TCP"));
+        let login = LoginArgs { url: Some(Url::parse("wss://h").unwrap()), ..LoginArgs::default() };
+        assert!(login.plain_address().unwrap_err().to_string().contains("plain TCP"));
     }
 
     #[test]
     fn password_alone_needs_version_5() {
-        let mut args = ConnectArgs { password: Some("p".to_owned()), ..ConnectArgs::default() };
-        assert!(args.options(&SessionArgs::default()).unwrap_err().to_string().contains("add -u"));
-        args.protocol_version = Version(ProtocolVersion::V5);
-        assert!(args.options(&SessionArgs::default()).is_ok());
+        let mut args = LoginArgs { password: Some("p".to_owned()), ..LoginArgs::default() };
+        assert!(args.clone().options(ZstdArgs::default()).unwrap_err().to_string().contains("add -u"));
+        args.protocol_version = Some(Version(ProtocolVersion::V5));
+        assert!(args.options(ZstdArgs::default()).is_ok());
+    }
+
+    #[test]
+    fn what_needs_version_5_chooses_it_and_refuses_others() {
+        let session = SessionArgs { session_expiry_interval: Some(60), ..SessionArgs::default() };
+        let mut args = ConnectArgs::default();
+        assert_eq!(args.options(&SessionArgs::default()).unwrap().version, ProtocolVersion::V3_1_1);
+        assert_eq!(args.options(&session).unwrap().version, ProtocolVersion::V5);
+        args.login.protocol_version = Some(Version(ProtocolVersion::V3_1_1));
+        assert!(args.options(&session).unwrap_err().to_string().contains("-x needs version 5"));
+        args.transport.zstd.zstd = true;
+        let told = args.options(&SessionArgs::default()).unwrap_err().to_string();
+        assert!(told.contains("--zstd needs version 5"), "{told}");
     }
 
     #[test]
     fn client_ids_are_random_behind_their_prefix() {
-        let args = ConnectArgs { id_prefix: Some("dev-".to_owned()), ..ConnectArgs::default() };
+        let args = LoginArgs { id_prefix: Some("dev-".to_owned()), ..LoginArgs::default() };
         let (first, second) = (args.client_id().unwrap(), args.client_id().unwrap());
         assert!(first.starts_with("dev-") && first.len() == 12 && first != second);
     }

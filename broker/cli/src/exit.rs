@@ -20,6 +20,26 @@ pub(crate) enum Exit {
     TimeOver = 27,
 }
 
+/// What is wrong with a command line, where only we can tell and not clap.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misuse(pub(crate) String);
+
+/// Words for [`Misuse`].
+pub(crate) trait OrMisuse<T> {
+    /// The error becomes one of usage; `what` is said before it.
+    ///
+    /// # Errors
+    /// The one that there was.
+    fn or_misuse(self, what: &str) -> Result<T, Misuse>;
+}
+
+impl<T, E: std::fmt::Display> OrMisuse<T> for Result<T, E> {
+    fn or_misuse(self, what: &str) -> Result<T, Misuse> {
+        self.map_err(|error| Misuse(format!("{what}: {error}")))
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -28,6 +48,9 @@ impl From<Exit> for ExitCode {
 
 /// The code for an error that ends the program.
 pub(crate) fn of_error(error: &anyhow::Error) -> Exit {
+    if error.is::<Misuse>() {
+        return Exit::Usage;
+    }
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Encode(_) | ClientError::TooLarge { .. }) => Exit::Usage,
         Some(_) => Exit::NoBroker,

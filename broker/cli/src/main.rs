@@ -12,6 +12,8 @@ mod config_show;
 mod connect;
 mod demo;
 mod exit;
+mod explain;
+mod fmt;
 mod log;
 mod output;
 mod publish;
@@ -20,6 +22,7 @@ mod run;
 mod serve;
 mod store;
 mod subscribe;
+mod test;
 
 use std::process::ExitCode;
 
@@ -34,7 +37,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Check(args) => check::check(&args),
+        Command::Fmt(args) => fmt::fmt(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Compile(args) => compile::compile(&args),
+        Command::Test(args) => test::test(&args),
         Command::Run(args) => run::run(&args),
         Command::Cmd(args) => cmd::cmd(&args),
         Command::Pub(args) => publish::publish(&args),

@@ -5,13 +5,13 @@ use std::io::{BufRead as _, Read as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use lotmq_client::{Client, PacketId, Publication, ReasonCode};
 use lotmq_router::topic_name_valid;
 
 use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse, OrMisuse as _};
 
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
@@ -76,9 +76,11 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
-    let url_topic = args.connect.url.as_ref().and_then(|url| url.topic().map(str::to_owned));
-    let Some(topic) = args.topic.clone().or(url_topic) else { bail!("no topic; give one with -t") };
-    topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic to publish to"))?;
+    let url_topic = args.connect.login.url.as_ref().and_then(|url| url.topic().map(str::to_owned));
+    let Some(topic) = args.topic.clone().or(url_topic) else {
+        return Err(Misuse("no topic; give one with -t".to_owned()).into());
+    };
+    topic_name_valid(&topic).or_misuse(&format!("`{topic}` is no topic to publish to"))?;
     // Before connecting, so that an unreadable file is told as that.
     let payload = if args.payload.stdin_line { None } else { Some(args.payload.read()?) };
     let mut publication = Publication::new(topic, payload.unwrap_or_default()).qos(args.qos);
@@ -122,7 +124,7 @@ fn send_repeatedly(sender: &mut Sender, publication: &Publication, args: &PubArg
 impl PayloadArgs {
     fn read(&self) -> anyhow::Result<Vec<u8>> {
         if let Some(path) = &self.file {
-            return std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+            return Ok(std::fs::read(path).or_misuse(&format!("cannot read {}", path.display()))?);
         }
         if self.stdin_file {
             let mut payload = Vec::new();

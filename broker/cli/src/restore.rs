@@ -50,7 +50,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let mut connect = args.connect.clone();
     // Only 5.0 tells how large a packet may be.
-    connect.protocol_version = Version(ProtocolVersion::V5);
+    connect.login.protocol_version = Some(Version(ProtocolVersion::V5));
     let mut client = connect_as_root(&connect)?;
     let command = format!("-restoreBackup zip64:{}", STANDARD.encode(bytes));
     let reply = match exchange(&mut client, &command, &random_text(12)?, timeout) {

@@ -1,6 +1,6 @@
 //! `lotmq run`: runs a LoT program without a broker and prints what it publishes.
 
-mod offline;
+pub(crate) mod offline;
 mod services;
 
 use std::io::BufRead as _;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use lotmq_server::backup::Archive;
-use lotmq_store::{BackupClass, Store, TableSize};
+use lotmq_store::{BackupClass, QuarantineRow, Store, TableSize};
 
 use crate::config_show::PlaceArgs;
 use crate::exit::Exit;
@@ -32,6 +32,8 @@ enum StoreCommand {
     Stats(Place),
     /// Read everything and say what is damaged
     Check(Place),
+    /// Put aside what is damaged, also rules and what else denies something, and list what was put aside
+    Quarantine(QuarantineArgs),
     /// Rewrite the file as small as it can be; takes seconds per GiB
     Compact(Place),
     /// Write everything to one file; the key of the secrets, secret.key, is not in it
@@ -42,6 +44,15 @@ enum StoreCommand {
 
 #[derive(Args, Debug)]
 struct Place {
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Args, Debug)]
+struct QuarantineArgs {
+    /// Remove what was put aside, for good, and the damaged file with it
+    #[arg(long)]
+    forget: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -78,6 +89,8 @@ enum Part {
     Sessions,
     /// Secrets, as they are encrypted
     Secrets,
+    /// What was damaged and was put aside
+    Quarantine,
 }
 
 impl Part {
@@ -87,6 +100,7 @@ impl Part {
             Self::Messages => BackupClass::Messages,
             Self::Sessions => BackupClass::Sessions,
             Self::Secrets => BackupClass::Secret,
+            Self::Quarantine => BackupClass::Quarantine,
         }
     }
 }
@@ -95,6 +109,7 @@ pub(crate) fn store(args: &StoreArgs) -> anyhow::Result<Exit> {
     match &args.command {
         StoreCommand::Stats(Place { place }) => stats(&directory(place)?),
         StoreCommand::Check(Place { place }) => check(&directory(place)?),
+        StoreCommand::Quarantine(args) => quarantine(args),
         StoreCommand::Compact(Place { place }) => compact(&directory(place)?),
         StoreCommand::Export(args) => export(args),
         StoreCommand::Import(args) => import(args),
@@ -125,11 +140,31 @@ fn check(directory: &Path) -> anyhow::Result<Exit> {
     for corruption in &damaged {
         output::line(&format!("damaged: {corruption}"))?;
     }
-    if damaged.is_empty() {
-        output::line("no damage found")?;
+    if !damaged.is_empty() {
+        return Ok(Exit::Failure);
+    }
+    list(&Store::quarantined(directory)?)?;
+    output::line("no damage found")?;
+    Ok(Exit::Success)
+}
+
+fn quarantine(args: &QuarantineArgs) -> anyhow::Result<Exit> {
+    let directory = directory(&args.place)?;
+    if args.forget {
+        output::line(&format!("{} rows removed", Store::forget_quarantined(&directory)?))?;
         return Ok(Exit::Success);
     }
-    Ok(Exit::Failure)
+    let rows = Store::quarantine(&directory)?;
+    list(&rows)?;
+    output::line(&format!("{} rows are put aside", rows.len()))?;
+    Ok(Exit::Success)
+}
+
+fn list(rows: &[QuarantineRow]) -> anyhow::Result<()> {
+    for row in rows {
+        output::line(&format!("put aside: {row}"))?;
+    }
+    Ok(())
 }
 
 fn compact(directory: &Path) -> anyhow::Result<Exit> {

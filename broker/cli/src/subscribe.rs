@@ -4,13 +4,12 @@ mod format;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, Message, Publication, RetainHandling, SubscriptionOptions};
 use lotmq_router::{filter_matches, topic_filter_valid};
 
 use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse, OrMisuse as _};
 use crate::output;
 use crate::publish::seconds;
 use format::Format;
@@ -76,14 +75,14 @@ pub(crate) struct SubArgs {
 pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     let filters = args.filters();
     if filters.is_empty() && args.unsubscribe.is_empty() {
-        bail!("no topic; give one with -t");
+        return Err(Misuse("no topic; give one with -t".to_owned()).into());
     }
     for filter in &filters {
-        topic_filter_valid(filter).with_context(|| format!("`{filter}` is no topic filter"))?;
+        topic_filter_valid(filter).or_misuse(&format!("`{filter}` is no topic filter"))?;
     }
     let mut connect = args.connect.clone();
     if args.no_local {
-        connect.protocol_version.0 = lotmq_client::ProtocolVersion::V5;
+        connect.login.needs_version_5("--no-local")?;
     }
     let mut client = connect.connect(&args.session)?;
     if !args.make_subscriptions(&mut client, &filters)? {
@@ -100,7 +99,7 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
 
 impl SubArgs {
     fn filters(&self) -> Vec<&str> {
-        let url_topic = self.connect.url.as_ref().and_then(|url| url.topic());
+        let url_topic = self.connect.login.url.as_ref().and_then(|url| url.topic());
         self.topics.iter().map(String::as_str).chain(url_topic).collect()
     }
 
@@ -128,7 +127,7 @@ impl SubArgs {
                 is_granted = false;
                 output::error(&format!("the broker refused the subscription to `{filter}`: {code}"));
             } else {
-                self.connect.debug(&format!("subscribed to `{filter}`: {code}"));
+                self.connect.login.debug(&format!("subscribed to `{filter}`: {code}"));
             }
         }
         Ok(is_granted)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use lotmq_client::{ClientError, ConnectOptions, ProtocolVersion};
 use lotmq_codec::{
-    Ack, AckType, FixedHeader, PacketId, Properties, ReasonCode, ServerPacket, encode_ack, fixed_header,
+    Ack, AckType, Disconnect, FixedHeader, PacketId, Properties, ReasonCode, ServerPacket, encode_ack,
+    encode_disconnect_from_client, fixed_header,
 };
 use lotmq_zstd::{Decoder, Encoder, Offer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -84,6 +85,15 @@ impl Outgoing {
         let mut out = Vec::new();
         encoder.encode([bytes], &mut out)?;
         Ok(self.stream.write_all(&out).await?)
+    }
+}
+
+impl Outgoing {
+    /// Says that the client leaves, and closes.
+    pub(crate) async fn leave(&mut self, version: ProtocolVersion) -> anyhow::Result<()> {
+        let mut packet = Vec::new();
+        encode_disconnect_from_client(&mut packet, version, &Disconnect::with_reason(ReasonCode::Success))?;
+        self.write(&packet).await
     }
 }
 

@@ -13,22 +13,36 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// Deliveries within the measured time.
+    /// What is counted: `messages` or `connections`.
+    counted: &'static str,
+    /// Deliveries, or answers to CONNECT, within the measured time.
     pub(crate) delivered: u64,
+    /// Of these answers, the refusals.
+    pub(crate) refused: u64,
     /// Messages that had not arrived a while after the end.
     pub(crate) lost: u64,
     pub(crate) elapsed: Duration,
-    /// From publisher to subscriber, in microseconds.
+    /// From publisher to subscriber, or from the first packet of TCP to CONNACK, in microseconds.
     pub(crate) latency: Histogram<u64>,
     /// Processor time of the broker within the measured time.
     pub(crate) broker_time: Option<Duration>,
 }
 
 impl Figures {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn of_messages() -> Self {
+        Self::of("messages")
+    }
+
+    pub(crate) fn of_connections() -> Self {
+        Self::of("connections")
+    }
+
+    fn of(counted: &'static str) -> Self {
         let latency = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Self {
+            counted,
             delivered: 0,
+            refused: 0,
             lost: 0,
             elapsed: Duration::ZERO,
             latency: latency.expect("the bounds are legal: 1 to more than 2, 3 digits"),
@@ -52,7 +66,11 @@ impl Figures {
     }
 
     pub(crate) fn to_text(&self) -> String {
-        let mut text = format!("{:.0} messages/s delivered", self.per_second());
+        let done = if self.counted == "messages" { "delivered" } else { "answered" };
+        let mut text = format!("{:.0} {}/s {done}", self.per_second(), self.counted);
+        if self.refused > 0 {
+            text.push_str(&format!(", {} of {} refused", self.refused, self.delivered));
+        }
         if let Some(rate) = self.per_processor_second() {
             text.push_str(&format!(", {rate:.0} per second of the broker's processor time"));
         }
@@ -76,6 +94,7 @@ impl Figures {
             "seconds": self.elapsed.as_secs_f64(),
             "delivered": self.delivered,
             "lost": self.lost,
+            "refused": self.refused,
             "perSecond": self.per_second(),
             "perBrokerCpuSecond": self.per_processor_second(),
             "latencyUs": {

@@ -91,7 +91,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
         start: Instant::now(),
         is_measuring: Cell::new(false),
         is_over: Cell::new(false),
-        figures: RefCell::new(Figures::new()),
+        figures: RefCell::new(Figures::of_messages()),
         publishers: (0..plan.publishers).map(|_| Progress::default()).collect(),
     });
     let mut tasks = JoinSet::new();
@@ -121,17 +121,26 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
         }
     }
     tasks.abort_all();
-    Ok(shared.figures.replace(Figures::new()))
+    Ok(shared.figures.replace(Figures::of_messages()))
 }
 
-async fn measure(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
+/// Lets the run get going, then measures for the planned time. Answers how long that was, and the broker's processor time within it.
+pub(super) async fn measured(
+    plan: &Plan,
+    is_measuring: &Cell<bool>,
+) -> anyhow::Result<(Duration, Option<Duration>)> {
     tokio::time::sleep(WARM_UP).await;
     let broker_time = || plan.process.map(processor_time).transpose();
     let (before, start) = (broker_time()?, Instant::now());
-    shared.is_measuring.set(true);
+    is_measuring.set(true);
     tokio::time::sleep(plan.time).await;
-    shared.is_measuring.set(false);
+    is_measuring.set(false);
     let (after, elapsed) = (broker_time()?, start.elapsed());
+    Ok((elapsed, after.zip(before).map(|(after, before)| after.saturating_sub(before))))
+}
+
+async fn measure(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
+    let (elapsed, broker_time) = measured(plan, &shared.is_measuring).await?;
     shared.is_over.set(true);
     let fan_out = plan.fan_out();
     let missing = || {
@@ -146,11 +155,11 @@ async fn measure(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
     let mut figures = shared.figures.borrow_mut();
     figures.lost = missing();
     figures.elapsed = elapsed;
-    figures.broker_time = after.zip(before).map(|(after, before)| after.saturating_sub(before));
+    figures.broker_time = broker_time;
     Ok(())
 }
 
-fn options(plan: &Plan, role: &str, index: u32) -> ConnectOptions {
+pub(super) fn options(plan: &Plan, role: &str, index: u32) -> ConnectOptions {
     let mut options = plan.options.clone();
     options.client_id = format!("bench-{}-{role}{index}", plan.name);
     options.keep_alive = 0;

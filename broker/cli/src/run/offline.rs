@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use jiff::{Timestamp, tz::TimeZone};
 use lot_to_wasm::Entity;
-use lot_to_wasm::lower::{RUNTIME, RUNTIME_IMPORT, shell};
+use lot_to_wasm::lower::{self, RUNTIME, RUNTIME_IMPORT, shell};
 use lotmq_definitions::{
     Caching, DefinitionKind, NewDefinition, Now, OnExisting, Origin, Registry, RegistryOptions, State,
 };
@@ -84,6 +84,24 @@ impl From<Effect<'_>> for OwnedEffect {
     }
 }
 
+/// When and where a program starts.
+pub(crate) struct Start {
+    pub(crate) wall: Timestamp,
+    pub(crate) zone: TimeZone,
+}
+
+/// What compiles and runs the programs. Making it takes a moment.
+pub(crate) fn engine() -> anyhow::Result<Engine> {
+    Ok(Engine::new(&EngineOptions {
+        instances_max: 64,
+        core_modules: vec![(RUNTIME_IMPORT.to_owned(), RUNTIME.into())],
+        shells: [(World::Action, lower::World::Action), (World::Model, lower::World::Model)]
+            .map(|(world, of)| (world, shell(of).into()))
+            .into(),
+        ..EngineOptions::default()
+    })?)
+}
+
 struct ToMainThread(Sender<Finished>);
 
 impl Sink for ToMainThread {
@@ -104,15 +122,25 @@ impl Sink for ToMainThread {
 }
 
 impl Offline {
-    /// Loads the entities of `source`; `ON START` definitions wait for the first [`Offline::settle`].
+    /// Loads the entities of `source`, now and here; `ON START` definitions wait for the first [`Offline::settle`].
     pub(crate) fn start(source: &str, entities: Vec<Entity>) -> anyhow::Result<Self> {
+        let start = Start { wall: Timestamp::now(), zone: TimeZone::system() };
+        Self::start_at(&engine()?, source, entities, start)
+    }
+
+    /// The same at another time and place.
+    pub(crate) fn start_at(
+        engine: &Engine,
+        source: &str,
+        entities: Vec<Entity>,
+        Start { wall, zone }: Start,
+    ) -> anyhow::Result<Self> {
         let (sender, finished) = channel();
         let sender = Mutex::new(sender);
         let executor = Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, |_| {
             Box::new(ToMainThread(locked(&sender).clone()))
         })?;
-        let wall = Timestamp::now();
-        let registry = Registry::new(RegistryOptions::new(TimeZone::system()));
+        let registry = Registry::new(RegistryOptions::new(zone));
         let services = Arc::new(OfflineServices::new(Arc::clone(registry.values()), wall.as_millisecond()));
         let now = Now { elapsed: Duration::ZERO, wall };
         let mut offline = Self {
@@ -124,14 +152,8 @@ impl Offline {
             now,
             executor,
         };
-        let engine = Engine::new(&EngineOptions {
-            instances_max: 64,
-            core_modules: vec![(RUNTIME_IMPORT.to_owned(), RUNTIME.into())],
-            shell: Some(shell().into()),
-            ..EngineOptions::default()
-        })?;
         for entity in entities {
-            offline.load(&engine, source, entity)?;
+            offline.load(engine, source, entity)?;
         }
         let starts = offline.registry.finish_loading();
         offline.waiting.extend(starts.iter().map(|start| (DefinitionId(start.id.0), OwnedEvent::Start, 0)));
@@ -151,9 +173,15 @@ impl Offline {
             installed_at: self.now.wall,
         };
         let installed = self.registry.install(new, OnExisting::Replace, self.now)?;
-        if kind != DefinitionKind::Action {
-            return Ok(());
-        }
+        let (world, grants) = match kind {
+            DefinitionKind::Action => (World::Action, Grants::action()),
+            DefinitionKind::Model => (World::Model, Grants::model()),
+            DefinitionKind::Route
+            | DefinitionKind::Rule
+            | DefinitionKind::Module
+            | DefinitionKind::Theme
+            | DefinitionKind::Panel => return Ok(()),
+        };
         if installed.state == State::Pending {
             crate::output::note(&format!(
                 "warning: {} waits for something that the program lacks",
@@ -161,25 +189,27 @@ impl Offline {
             ));
         }
         let id = installed.definition.id.0;
-        let guest = engine.compile(&output.component, World::Action, lotmq_host::Origin::Compiler)?;
+        let guest = engine.compile(&output.component, world, lotmq_host::Origin::Compiler)?;
         let definition = self.executor.add(DefinitionSpec {
             id: DefinitionId(id),
             tenant: 0,
             guest,
             services: Arc::clone(&self.services) as Arc<dyn Services>,
-            grants: Arc::new(Grants::action()),
+            grants: Arc::new(grants),
             limits: GuestLimits::default(),
             mailbox: MailboxOptions::default(),
             after_traps: AfterTraps::Restart,
         });
-        locked(&self.services.actions).insert(entity.name, Arc::clone(&definition));
+        let known =
+            if kind == DefinitionKind::Model { &self.services.models } else { &self.services.actions };
+        locked(known).insert(entity.name, Arc::clone(&definition));
         self.guests.insert(id, definition);
         Ok(())
     }
 
     /// A message arrives from outside.
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8]) {
-        self.route(topic, payload, false, 0);
+        self.route(topic, payload, "lotmq-run", false, 0);
     }
 
     /// Calls an action with these inputs.
@@ -203,6 +233,31 @@ impl Offline {
         self.registry.due(self.now, &mut due);
         self.waiting.extend(due.iter().map(|timer| (DefinitionId(timer.id.0), OwnedEvent::Timer, 0)));
         Some(step)
+    }
+
+    /// Lets time pass in which no timer is due.
+    pub(crate) fn stand(&mut self, time: Duration) {
+        let Ok(wall) = self.now.wall.checked_add(time) else { return };
+        self.now = Now { elapsed: self.now.elapsed + time, wall };
+        self.services.now_ms.store(wall.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Gives a topic a last value, which triggers nothing.
+    pub(crate) fn keep(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+        Ok(self.registry.values().keep(topic, payload)?)
+    }
+
+    /// The last value of a topic.
+    pub(crate) fn value(&self, topic: &str) -> Option<Vec<u8>> {
+        self.registry.values().read(topic, |value| value.map(<[u8]>::to_vec))
+    }
+
+    pub(crate) fn set_environment(&mut self, name: &str, value: &str) {
+        locked(&self.services.environment).insert(name.to_owned(), Some(value.to_owned()));
+    }
+
+    pub(crate) fn set_secret(&mut self, name: &str, value: &str) {
+        locked(&self.services.secrets).insert(name.to_owned(), value.to_owned());
     }
 
     /// Runs until nothing is left to run.
@@ -229,7 +284,7 @@ impl Offline {
             match effect {
                 OwnedEffect::Publish { topic, payload, retain } => {
                     tell(Happening::Published { action: &action, topic, payload, retain: *retain })?;
-                    self.route(topic, payload, *retain, finished.hops.saturating_add(1));
+                    self.route(topic, payload, "", *retain, finished.hops.saturating_add(1));
                 }
                 OwnedEffect::Keep { topic, payload } => self.registry.values().keep(topic, payload)?,
                 OwnedEffect::Forget { topic } => self.registry.values().forget(topic),
@@ -270,7 +325,7 @@ impl Offline {
     }
 
     /// A message takes its way: last value, retained, triggers.
-    fn route(&mut self, topic: &str, payload: &[u8], retain: bool, hops: u8) {
+    fn route(&mut self, topic: &str, payload: &[u8], client_id: &str, retain: bool, hops: u8) {
         let values = self.registry.values();
         match self.registry.caching(topic) {
             Caching::Store if retain && payload.is_empty() => values.clear(topic),
@@ -294,7 +349,7 @@ impl Offline {
             payload: payload.to_vec().into(),
             qos: Qos::AtMostOnce,
             retain,
-            client_id: "".into(),
+            client_id: client_id.into(),
         });
         for definition in matching.iter().filter(|definition| definition.fires(topic, payload)) {
             let event = OwnedEvent::Message(Arc::clone(&message));

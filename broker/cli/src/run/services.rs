@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lotmq_definitions::LastValues;
-use lotmq_host::{Argument, Definition, NestedCall, RunContext, RunError, Services, Value};
+use lotmq_host::{Argument, Definition, ModelInstance, NestedCall, RunContext, RunError, Services, Value};
 
 /// State that runs read and change at once.
 pub(crate) struct OfflineServices {
     values: Arc<LastValues>,
     pub(crate) retained: Mutex<BTreeMap<String, Vec<u8>>>,
-    environment: Mutex<HashMap<String, Option<String>>>,
-    secrets: Mutex<HashMap<String, String>>,
+    pub(super) environment: Mutex<HashMap<String, Option<String>>>,
+    pub(super) secrets: Mutex<HashMap<String, String>>,
     pub(crate) actions: Mutex<HashMap<String, Arc<Definition>>>,
+    pub(crate) models: Mutex<HashMap<String, Arc<Definition>>>,
     pub(crate) now_ms: AtomicI64,
 }
 
@@ -25,6 +26,7 @@ impl OfflineServices {
             environment: Mutex::default(),
             secrets: Mutex::default(),
             actions: Mutex::default(),
+            models: Mutex::default(),
             now_ms: AtomicI64::new(now_ms),
         }
     }
@@ -78,6 +80,17 @@ impl Services for OfflineServices {
         let callee =
             found.ok_or_else(|| RunError::new("NOT_FOUND", format!("Action '{name}' not found.")))?;
         callee.call_nested(call, inputs)
+    }
+
+    fn build_model(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        assignments: &[Argument],
+    ) -> Result<ModelInstance, RunError> {
+        let unknown = || RunError::new("MODEL_NOT_FOUND", format!("Model '{name}' not found."));
+        let model = locked(&self.models).get(name).cloned().ok_or_else(unknown)?;
+        ModelInstance::from_values(model.call_nested(call, assignments)?).ok_or_else(unknown)
     }
 
     fn now_ms(&self) -> i64 {
