@@ -14,7 +14,11 @@ fn scram_options() -> BrokerOptions {
 
 /// A broker that knows SCRAM and the user `bob`.
 fn broker() -> Broker {
-    let broker = scram_options().start();
+    with_bob(scram_options())
+}
+
+fn with_bob(options: BrokerOptions) -> Broker {
+    let broker = options.start();
     broker.command_ok("-addUser bob s3cret");
     broker
 }
@@ -225,6 +229,19 @@ fn a_client_may_authenticate_again() {
     }
 }
 
+/// It may take as long as a CONNECT.
+#[test]
+fn a_reauthentication_ends_in_time() {
+    let broker = with_bob(scram_options().variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "1"));
+    let mut peer = join(&broker, &Connect::new(V5, "c"), "bob", "s3cret");
+    let mut scram = Scram::new("bob", "s3cret");
+    peer.send(&auth(0x19, METHOD, &scram.first()));
+    let challenge = auth_data(&mut peer, 0x18);
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    peer.send(&auth(0x18, METHOD, &scram.last(&challenge)));
+    assert_eq!(peer.until_closed(), ["DISCONNECT 87"]);
+}
+
 /// One that fails closes the connection [MQTT-4.12.1-2], and publishes the Will. Another method than that of CONNECT violates [MQTT-4.12.1-1]; AUTH without
 /// a method in CONNECT violates [MQTT-4.12.0-7].
 #[test]
@@ -255,6 +272,8 @@ fn a_reauthentication_that_fails_closes() {
         assert_eq!(peer.until_closed(), [told], "{sent:X?}");
         watcher.expect(&["PUBLISH will q0: x"]);
     }
+    broker.log().expect("reason=");
+    assert!(broker.log().text().contains("user=\"bob\""), "whoever reads the log learns whose name was used");
     let mut plain = Peer::clean(&broker, V5, "plain");
     plain.send(&again);
     assert_eq!(plain.until_closed(), ["DISCONNECT 82"]);

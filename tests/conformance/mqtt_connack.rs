@@ -105,9 +105,13 @@ fn response_information_is_for_those_who_ask() {
 #[test]
 fn a_connack_that_the_client_cannot_take_is_not_sent() {
     let broker = broker();
-    let mut peer = Peer::open(&broker, V5);
-    peer.send(&Connect::new(V5, "c").property(&four(0x27, 8)).bytes());
-    assert_eq!(peer.until_closed(), [""; 0]);
+    // The refusal is shorter.
+    for (limit, told) in [(4, &[][..]), (5, &["CONNACK 0 95"]), (20, &["CONNACK 0 95"])] {
+        let mut peer = Peer::open(&broker, V5);
+        peer.send(&Connect::new(V5, "c").property(&four(0x27, limit)).bytes());
+        assert_eq!(peer.until_closed(), told, "{limit}");
+    }
+    broker.log().expect("the Maximum Packet Size is less than CONNACK takes");
 }
 
 /// A refusal loses its Reason String when that would not fit [MQTT-3.2.2-19], and is not sent at all when it still does not [MQTT-3.1.2-24].

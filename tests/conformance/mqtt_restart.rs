@@ -151,6 +151,10 @@ fn session_and_message_expiry_run_on_while_the_broker_is_down() {
     let mut kept = Peer::join(&broker, &Connect::kept(V5, "kept"));
     kept.subscribe("t", 1);
     kept.leave();
+    // What is acknowledged from here on is stored behind it.
+    lotmq_test_support::eventually("both are known to have left", || {
+        (broker.metric("lotmq_connections") == Some(0.0)).then_some(())
+    });
     let mut writer = Peer::clean(&broker, V5, "writer");
     writer.publish_with(0b0010, "t", &four(2, 1), "short");
     writer.publish_with(0b0010, "t", &four(2, 1000), "long");

@@ -71,6 +71,7 @@ impl Scene {
     pub(crate) fn run_until_killed(&mut self) -> u64 {
         let wanted = OPERATIONS_MIN + self.random.below(OPERATIONS_MIN);
         let pause = Duration::from_micros(self.random.below(3_000));
+        let is_last_offline = self.kills % OFFLINE_EVERY == OFFLINE_EVERY - 1;
         let address = self.broker.address();
         let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
         let (stop, count) = (&stop, &count);
@@ -80,7 +81,10 @@ impl Scene {
                 let until = publisher::Until::Killed(stop, count);
                 work.push(scope.spawn(move || publisher.publish(address, &until)));
             }
-            for (receiver, audience) in &mut self.online {
+            // In the last round before they are looked at, the kill finds those that were offline within a queue that is longer than what of
+            // it is in memory.
+            let drained = self.offline.iter_mut().filter(|_| is_last_offline);
+            for (receiver, audience) in self.online.iter_mut().chain(drained) {
                 let until = receiver::Until::Killed(stop);
                 work.push(scope.spawn(move || receiver.receive(address, audience, &until)));
             }

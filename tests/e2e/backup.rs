@@ -13,6 +13,8 @@ use lotmq_client::{
 use lotmq_test_support::{Broker, Finished, Program, Reply, WAIT_MAX};
 use serde_json::{Value, json};
 
+use crate::disk::Sick;
+use crate::small_disk::SmallDisk;
 use crate::{LOTMQ, broker, options};
 
 const ACTION: &str =
@@ -335,4 +337,74 @@ fn a_restored_store_that_cannot_be_opened_gives_way_to_the_former_one() {
     assert!(finished.stdout.contains("The last restore failed, nothing has changed"), "{}", finished.stdout);
     assert!(environment(&broker).contains("new"));
     assert_eq!(state(&broker), "failed");
+}
+
+/// Gives a command and returns its code; empty when it was done.
+fn code_of(client: &mut Client, command: &str) -> String {
+    let request = client.client_id().to_owned();
+    client.subscribe_to("$SYS/Coreflux/#", QoS::AtLeastOnce).unwrap();
+    let payload = format!("{command} -requestId {request}");
+    client.publish(&Publication::new("$SYS/Coreflux/Command", payload).qos(QoS::AtLeastOnce)).unwrap();
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().unwrap();
+        if !message.topic.ends_with("/Output") {
+            continue;
+        }
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap();
+        if reply["requestId"] == *request {
+            return reply["errors"][0]["code"].as_str().unwrap_or_default().to_owned();
+        }
+    }
+}
+
+#[test]
+fn one_backup_or_restore_at_a_time() {
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    let mut keeper = broker.connect(&durable("keeper"));
+    keeper.subscribe_to("q", QoS::AtLeastOnce).unwrap();
+    let mut publisher = broker.client("publisher");
+    // The store's thread waits for the disk, and who wants to read the store waits for the thread.
+    sick.becomes("hang");
+    publisher.send_publish(&Publication::new("q", "1").qos(QoS::AtLeastOnce)).unwrap();
+    let (sender, codes) = std::sync::mpsc::channel();
+    let mut threads = Vec::new();
+    for client_id in ["one", "two"] {
+        let mut root = broker.root(client_id);
+        let sender = sender.clone();
+        threads.push(std::thread::spawn(move || {
+            sender.send(code_of(&mut root, &format!("-backup {client_id}")))
+        }));
+    }
+    assert_eq!(codes.recv_timeout(WAIT_MAX).unwrap(), "BUSY", "whoever comes second");
+    assert_eq!(broker.command("-restoreBackup zip64:AAAA").code(), "BUSY");
+    sick.heals();
+    assert_eq!(codes.recv_timeout(WAIT_MAX).unwrap(), "", "the first one gets its backup");
+    for thread in threads {
+        thread.join().unwrap().unwrap();
+    }
+    assert_eq!(code_of(&mut broker.root("three"), "-backup three"), "", "the next one may begin");
+}
+
+#[test]
+fn without_space_neither_a_backup_nor_a_restore_begins() {
+    let Some(disk) = SmallDisk::with_megabytes(64) else { return };
+    let source = broker();
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("b.zip");
+    run_ok("backup", &source, &file, &[]);
+    let full = options().data(&disk.path().join("data")).start();
+    full.command_ok("-setEnv SITE=north");
+    // A backup leaves 64 MiB free, which this disk never had.
+    assert_eq!(code_of(&mut full.root("r"), "-backup b"), "NO_SPACE");
+    let refused = run("backup", &full, &file.with_extension("2"), &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.contains("bytes are free"), "{}", refused.stderr);
+    assert!(!file.with_extension("2").exists(), "no half backup is left");
+    let reply = full.command(&zip64(&file));
+    assert_eq!(reply.code(), "NO_SPACE", "{reply:?}");
+    assert!(environment(&full).contains("north"), "nothing has changed");
+    let left: Vec<_> =
+        std::fs::read_dir(full.data()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name == "lotmq.redb.restore"), "{left:?}");
 }

@@ -32,6 +32,27 @@ fn every_scenario_counts_what_it_sends() {
 }
 
 #[test]
+fn connections_are_counted_and_refusals_too() {
+    let broker = broker();
+    let (port, pid) = (broker.port(), broker.process_id().to_string());
+    // A password takes long to check without optimisation, and longer beside other tests.
+    let run = |more: &[&str]| {
+        let arguments = ["bench", "connect", "-p", &port, "--pid", &pid, "-n", "3", "-t", "2", "--json"];
+        let run = Program::run(LOTMQ, &[&arguments[..], more].concat()).unwrap();
+        assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
+        serde_json::from_str::<Value>(&run.stdout).unwrap()
+    };
+    let figures = run(&[]);
+    assert!(figures["delivered"].as_u64() > Some(0) && figures["refused"] == 0, "{figures}");
+    let figures = run(&["-u", "nobody", "-P", "wrong", "-r", "100"]);
+    assert!(figures["refused"].as_u64() > Some(0), "{figures}");
+    assert_eq!(figures["refused"], figures["delivered"]);
+    let arguments = ["bench", "connect", "-p", &port, "-n", "2", "-t", "0.3", "-V", "5", "-r", "20"];
+    let text = Program::run(LOTMQ, &arguments).unwrap().stdout;
+    assert!(text.contains("connections/s answered"), "{text}");
+}
+
+#[test]
 fn a_rate_can_be_given_and_mistakes_are_told() {
     let broker = broker();
     let port = broker.port();

@@ -174,9 +174,19 @@ fn refusals_of_the_broker_are_exit_codes() {
         (&["sub", "-t", "a/#/b"][..], "`a/#/b` is no topic filter"),
         (&["sub", "-t", "$share/g"], "`$share/g` is no topic filter"),
         (&["pub", "-m", "x", "-t", "a/+"], "`a/+` is no topic to publish to"),
+        (&["pub", "-m", "x"], "no topic; give one with -t"),
+        (&["pub", "-t", "a", "-f", "/no/such/file"], "cannot read /no/such/file"),
+        (&["pub", "-t", "a", "-m", "x", "--cafile", "/no/such/file"], "/no/such/file"),
+        (&["pub", "-t", "a", "-m", "x", "--insecure"], "--insecure is about TLS"),
+        (&["pub", "-t", "a", "-m", "x", "--zstd", "-V", "311"], "--zstd needs version 5"),
+        (&["sub", "-t", "a", "--no-local", "-V", "31"], "--no-local needs version 5"),
+        (&["bench", "--ws"], "unexpected argument '--ws'"),
+        (&["bench", "-L", "mqtts://127.0.0.1"], "plain TCP only"),
+        (&["bench", "--flush-ms", "5"], "--flush-ms is for --zstd"),
+        (&["bench", "-t", "0"], "0.1 seconds or more"),
     ] {
         let wrong = lotmq(arguments);
-        assert_eq!(wrong.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(wrong.status.code(), Some(2), "{arguments:?}");
         assert!(wrong.stderr.contains(said), "{}", wrong.stderr);
     }
     let small = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "2000").start();
@@ -186,9 +196,118 @@ fn refusals_of_the_broker_are_exit_codes() {
     assert!(refused.stderr.contains("the server takes 2000"), "{}", refused.stderr);
     let unreachable = lotmq(&["pub", "-p", "1", "-t", "a", "-m", "x"]);
     assert_eq!(unreachable.status.code(), Some(3));
-    let usage = lotmq(&["pub", "-p", &port, "-m", "x"]);
-    assert!(usage.stderr.contains("no topic; give one with -t"), "{}", usage.stderr);
     assert_eq!(lotmq(&["pub", "-t", "a"]).status.code(), Some(2));
+}
+
+#[test]
+fn fmt_rewrites_files_and_checks_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.lot");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "DEFINE ACTION A\nON START DO\n  KEEP TOPIC \"k\" WITH 1+1\n").unwrap();
+    let unformatted = lotmq(&["fmt", "--check", file]);
+    assert_eq!(unformatted.status.code(), Some(1));
+    assert!(unformatted.stdout.contains("a.lot is not formatted"), "{}", unformatted.stdout);
+    assert_eq!(lotmq(&["fmt", file]).status.code(), Some(0));
+    let formatted = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(formatted, "DEFINE ACTION A\nON START DO\n    KEEP TOPIC \"k\" WITH 1 + 1\n");
+    assert_eq!(lotmq(&["fmt", "--check", file]).status.code(), Some(0));
+    std::fs::write(&path, "DEFINE ACTION A\nON START DO\n  KEEP\n").unwrap();
+    let wrong = lotmq(&["fmt", file]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.stderr.contains("a.lot:3:"), "{}", wrong.stderr);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "DEFINE ACTION A\nON START DO\n  KEEP\n");
+}
+
+/// The files that docs/lot/testing.md shows.
+fn heater(folder: &std::path::Path) {
+    let page = include_str!("../../docs/lot/testing.md");
+    for (language, name) in [("lot", "heater.lot"), ("toml", "heater.test.toml")] {
+        let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
+        std::fs::write(folder.join(name), block.split_once("```").unwrap().0).unwrap();
+    }
+}
+
+#[test]
+fn test_runs_the_cases_of_the_manual() {
+    let folder = tempfile::tempdir().unwrap();
+    heater(folder.path());
+    let program = folder.path().join("heater.lot");
+    for path in [folder.path(), &program, &folder.path().join("heater.test.toml")] {
+        let run = lotmq(&["test", path.to_str().unwrap()]);
+        assert!(run.stdout.ends_with("2 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+        assert_eq!(run.status.code(), Some(0));
+    }
+    // Another limit, and the first case does not hold any more.
+    let changed = std::fs::read_to_string(&program).unwrap().replace("> 80", "> 90");
+    std::fs::write(&program, changed).unwrap();
+    let run = lotmq(&["test", folder.path().to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(run.stdout.contains("FAIL") && run.stdout.contains("a hot press is reported"), "{}", run.stdout);
+    assert!(run.stdout.contains("expected alarms/press too hot: 81, found report 2"), "{}", run.stdout);
+    assert!(run.stdout.contains("kept state/alarms: expected `3`, found `2`"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("1 passed, 1 failed"), "{}", run.stdout);
+    let one = lotmq(&["test", "-n", "by itself", folder.path().to_str().unwrap()]);
+    assert!(one.stdout.ends_with("1 passed, 0 failed"), "{}", one.stdout);
+}
+
+#[test]
+fn test_judges_calls_errors_json_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "DEFINE ACTION Add\nINPUT a\nINPUT b\nDO\n    SET \"sum\" WITH {a} + {b}\nRETURN\n    OUTPUT sum\n\n\
+        DEFINE ACTION Split\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n\n\
+        DEFINE ACTION Morning\nON EVERY DAY AT \"06:00\" DO\n    PUBLISH TOPIC \"morning\" WITH GET ENV \"SHIFT\"\n";
+    std::fs::write(folder.path().join("calc.lot"), program).unwrap();
+    let cases = r##"
+        [[case]]
+        name = "sum"
+        when = [{ call = "Add", inputs = { a = 1, b = 2 } }]
+        then = [{ returned = 3 }]
+        [[case]]
+        name = "json"
+        when = [{ topic = "in", payload = { b = [1, "x"], a = true } }]
+        then = [{ topic = "out", payload = { a = true, b = [1, "x"] } }]
+        [[case]]
+        name = "a part of a text"
+        when = [{ topic = "in", payload = "abc" }, { topic = "in", payload = "noise" }]
+        then = [{ topic = "out", contains = "b", retain = false }, { topic = "out" }]
+        [[case]]
+        name = "the clock of Berlin goes forward"
+        at = "2026-03-28T22:30:00Z"
+        zone = "Europe/Berlin"
+        env = { SHIFT = "early" }
+        when = [{ pass = "5h 29min" }, { pass = "1min" }]
+        then = [{ topic = "morning", payload = "early" }]
+        [[case]]
+        name = "all is ignored"
+        when = [{ topic = "in", payload = 1 }]
+        ignore = ["#"]
+    "##;
+    std::fs::write(folder.path().join("calc.test.toml"), cases).unwrap();
+    let run = lotmq(&["test", folder.path().to_str().unwrap()]);
+    assert!(run.stdout.ends_with("5 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+    std::fs::write(folder.path().join("calc.test.toml"), "[[case]]\nname = \"x\"\nwhne = []\n").unwrap();
+    let wrong = lotmq(&["test", folder.path().to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(wrong.stderr.contains("calc.test.toml") && wrong.stderr.contains("whne"), "{}", wrong.stderr);
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(lotmq(&["test", empty.path().to_str().unwrap()]).status.code(), Some(2));
+}
+
+#[test]
+fn explain_knows_every_code() {
+    let all = lotmq(&["explain"]);
+    assert_eq!(all.status.code(), Some(0));
+    for code in all.stdout.lines().filter_map(|line| line.split(' ').next()) {
+        let told = lotmq(&["explain", code]);
+        assert!(
+            told.status.code() == Some(0) && told.stdout.starts_with(&format!("{code}: ")),
+            "{}",
+            told.stdout
+        );
+    }
+    assert!(lotmq(&["explain", "lot203"]).stdout.contains("THEN"));
+    assert_eq!(lotmq(&["explain", "LOT999"]).status.code(), Some(2));
 }
 
 #[test]

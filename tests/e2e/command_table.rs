@@ -196,14 +196,13 @@ fn a_run_reports_what_it_published_and_returned() {
 #[test]
 fn what_this_build_cannot_run_is_refused_by_name() {
     let broker = broker();
-    for (command, kind) in [
-        ("-addModel DEFINE MODEL M COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"", "MODEL"),
-        ("-addRoute DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n", "ROUTE"),
-    ] {
-        let reply = broker.command(command);
-        assert_eq!(reply.code(), "LOT501", "{reply:?}");
-        assert!(reply.message().contains(&format!("does not compile DEFINE {kind} yet")), "{reply:?}");
-    }
+    let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n");
+    assert_eq!(reply.code(), "LOT501", "{reply:?}");
+    assert!(reply.message().contains("does not compile DEFINE ROUTE yet"), "{reply:?}");
+    // The name of a parent that is not there yet is no reason to refuse, a database is.
+    let stored = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"l\"\n    ADD INT \"t\" WITH TOPIC \"t\" AS TRIGGER\n    STORE IN \"Db\"";
+    let reply = broker.command(stored);
+    assert_eq!(reply.code(), "LOT501", "{reply:?}");
     check(
         &broker,
         &[

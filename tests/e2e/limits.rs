@@ -102,6 +102,14 @@ fn one_address_has_so_many_connections() {
         "lotmq_limit_reached_total{limit=\"connections_per_address\",listener=\"mqtt\"}",
         2.0,
     );
+    let reached_by = broker.log().text();
+    let reached_by = reached_by.lines().filter(|line| line.contains("limit reached"));
+    assert!(
+        reached_by.clone().count() > 0
+            && reached_by
+                .clone()
+                .all(|line| line.contains("peer=192.0.2.7") || line.contains("peer=[2001:db8"))
+    );
     drop(first);
     eventually("the place is free again", || open(port, &from("192.0.2.7", b'9')));
     // Without a proxy it is the address of the socket.
@@ -141,4 +149,52 @@ fn who_sends_too_fast_rests_and_loses_nothing() {
     assert_eq!(subscriber.receive(WAIT_MAX).unwrap().unwrap().payload.len(), 2500);
     assert!(reached(&broker, "bytes_per_sec", "unix") >= 1.0);
     assert_eq!(reached(&broker, "messages_per_sec", "unix"), 0.0);
+}
+
+#[test]
+fn what_was_sent_at_once_is_not_handled_at_once() {
+    let broker = options().variable("LOTMQ_LIMITS_MESSAGES_PER_SEC", "1").start();
+    let mut subscriber = broker.client("subscriber");
+    subscriber.subscribe_to("t", QoS::AtMostOnce).unwrap();
+    let mut fast = open(broker.address().port(), &id(b'f')).unwrap();
+    fast.write_all(&b"\x30\x03\x00\x01t".repeat(20)).unwrap();
+    subscriber.receive(WAIT_MAX).unwrap().expect("the first one");
+    subscriber.receive(WAIT_MAX).unwrap().expect("the one that is allowed to be owed");
+    let received = broker.metric("lotmq_publish_received_total").unwrap();
+    assert!(received < 10.0, "{received} of 20: the others wait");
+}
+
+#[test]
+fn unfinished_connects_are_bounded_in_bytes() {
+    let broker = options().variable("LOTMQ_LISTENER_MQTT_HALF_OPEN_BYTES", "100000").start();
+    // 60,012 bytes are announced.
+    let head = [&b"\x10\xec\xd4\x03\x00\x04MQTT\x04\x02\x00\x3c\xea\x60"[..], &[b'x'; 59_000]].concat();
+    let port = broker.address().port();
+    let unfinished = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(&head).unwrap();
+        stream
+    };
+    let both = [unfinished(), unfinished()];
+    broker.wait_for_metric("lotmq_limit_reached_total{limit=\"half_open_bytes\",listener=\"mqtt\"}", 1.0);
+    // One is closed, the other one goes on.
+    let let_in = both.map(|mut stream| {
+        let _ = stream.write_all(&[b'x'; 1000]);
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).is_ok()
+    });
+    assert_eq!(let_in.iter().filter(|is_in| **is_in).count(), 1);
+    // Who says all at once is not concerned.
+    let _third = unfinished();
+    assert!(open(port, &id(b'3')).is_some());
+}
+
+#[test]
+fn connect_is_bounded_as_other_packets_are() {
+    let broker = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "1024").start();
+    let port = broker.address().port();
+    assert!(open(port, &id(b'1')).is_some());
+    let header = b"\x10\x81\x08\x00\x04MQTT\x04\x02\x00\x3c";
+    assert!(open(port, header).is_none(), "1028 bytes are announced; it is closed before they have come");
 }

@@ -3,12 +3,12 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{BrokerOptions, Exited, Program, WAIT_MAX};
 
+use crate::small_disk::SmallDisk;
 use crate::{LOTMQ, broker, options};
 
 /// The one line that an ended broker said; log lines apart.
@@ -80,6 +80,14 @@ fn a_port_in_use_is_said_and_other_listeners_start() {
     assert_eq!(broker.address().to_string(), format!("127.0.0.2:{port}"));
     broker.client("served").disconnect().unwrap();
 
+    let health = broker.http("/health");
+    let body: serde_json::Value = serde_json::from_str(&health.body).unwrap();
+    assert_eq!((health.status, &body["status"]), (200, &"healthy".into()), "{body}");
+    let named = &body["listeners_not_opened"][0];
+    assert_eq!(named["listener"], "mqtt", "{body}");
+    assert!(named["reason"].as_str().is_some_and(|reason| reason.contains(&taken)), "{body}");
+    assert_eq!(broker.metric("lotmq_listeners_not_opened"), Some(1.0));
+
     let broker = options().health(&taken).start();
     let said = broker.log().expect(&taken);
     assert!(said.contains("in use"), "{said}");
@@ -98,7 +106,7 @@ fn without_any_mqtt_listener_it_ends_with_one_line() {
 
 #[test]
 fn a_full_disk_at_start_is_told_with_path_and_free_bytes() {
-    let Some(disk) = FullDisk::new() else { return };
+    let Some(disk) = SmallDisk::new() else { return };
     // Empty data directory.
     let data = disk.path().join("data");
     let exited = options().data(&data).fail();
@@ -107,7 +115,7 @@ fn a_full_disk_at_start_is_told_with_path_and_free_bytes() {
 
 #[test]
 fn a_full_disk_harms_no_file() {
-    let Some(disk) = FullDisk::with_megabytes(64) else { return };
+    let Some(disk) = SmallDisk::with_megabytes(64) else { return };
     let data = disk.path().join("data");
     let mut broker = options().data(&data).start();
     let mut client = broker.client("writer");
@@ -131,53 +139,21 @@ fn assert_full(exited: &Exited, data: &Path) {
     assert!(line.contains(&data.display().to_string()) && line.contains("bytes free"), "{line}");
 }
 
-/// A small file system in memory; unmounted at the end. Needs the right to mount.
-struct FullDisk {
-    folder: tempfile::TempDir,
-}
-
-impl FullDisk {
-    /// One without room for anything.
-    fn new() -> Option<Self> {
-        Self::mount("size=64k")
-    }
-
-    fn with_megabytes(megabytes: u32) -> Option<Self> {
-        Self::mount(&format!("size={megabytes}m"))
-    }
-
-    fn mount(options: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "none"])
-            .arg(folder.path())
-            .output()
-            .is_ok_and(|output| output.status.success());
-        #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-        if !mounted {
-            eprintln!("skipped: mounting a small file system needs root");
-            return None;
-        }
-        Some(Self { folder })
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Fills it to the last byte; the file can be removed again.
-    fn fill(&self) -> std::path::PathBuf {
-        let path = self.path().join("filler");
-        // Fails at the end of the room, which is its purpose.
-        let _ = std::io::copy(&mut std::io::repeat(1), &mut std::fs::File::create(&path).unwrap());
-        path
-    }
-}
-
-impl Drop for FullDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
+#[test]
+fn a_read_only_file_system_is_named_and_harms_nothing() {
+    let Some(disk) = SmallDisk::with_megabytes(64) else { return };
+    let data = disk.path().join("data");
+    let mut broker = options().data(&data).start();
+    broker.command_ok("-setEnv SITE=north");
+    broker.stop();
+    disk.make_read_only(true);
+    let exited = options().data(&data).fail();
+    assert_eq!(exited.status.code(), Some(1));
+    let line = error_line(&exited);
+    assert!(line.contains(&data.display().to_string()) && line.contains("not writable"), "{line}");
+    disk.make_read_only(false);
+    broker.start_again();
+    assert!(broker.command_ok("-listEnv").data().to_string().contains("north"));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `lotmq store`: what it says of a real broker's data, and a move to another machine.
 
+use std::path::Path;
+
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Finished, Program, WAIT_MAX};
 
 use crate::{LOTMQ, options};
 
-fn store(arguments: &[&str], data: &std::path::Path) -> Finished {
+fn store(arguments: &[&str], data: &Path) -> Finished {
     Program::run(LOTMQ, &[&["store"], arguments, &["--data", data.to_str().unwrap()]].concat()).unwrap()
 }
 
@@ -59,5 +61,107 @@ fn damage_is_named_and_is_an_exit_code() {
     std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let checked = store(&["check"], &data);
     assert_eq!(checked.status.code(), Some(1));
-    assert!(checked.stderr.contains("corrupted"), "{}", checked.stderr);
+    assert!(checked.stdout.contains("damaged: "), "{}", checked.stdout);
+    let refused = options().data(&data).fail();
+    let said = refused.stderr.lines().last().unwrap();
+    for expected in
+        ["lotmq.redb' is corrupted", "`lotmq store check --data", "`lotmq store import FILE --data"]
+    {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// Flips a bit of everything that is written so in the file.
+fn damage(data: &Path, text: &str) {
+    let file = data.join("lotmq.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let places: Vec<usize> = bytes
+        .windows(text.len())
+        .enumerate()
+        .filter(|(_, window)| *window == text.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty(), "{text} is in the file");
+    places.into_iter().for_each(|at| bytes[at] ^= 0x20);
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn damaged_rows_are_put_aside_and_the_rest_serves() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut broker = options().data(&data).start();
+    broker.command_ok("-setEnv SITE=the-north-wing");
+    broker.command_ok("-setEnv LINE=7");
+    let mut client = broker.client("c");
+    for topic in ["kept/a", "kept/b"] {
+        let text = format!("retained-on-{topic}");
+        client.publish(&Publication::new(topic, text).retained().qos(QoS::AtLeastOnce)).unwrap();
+    }
+    broker.stop();
+    damage(&data, "the-north-wing");
+    damage(&data, "retained-on-kept/a");
+    let checked = store(&["check"], &data);
+    assert_eq!(checked.status.code(), Some(1));
+    for id in ["'environment'", "(SITE)", "'retained'", "(kept/a)"] {
+        assert!(checked.stdout.contains(id), "{}", checked.stdout);
+    }
+
+    broker.start_again();
+    let said = broker.log().expect("(kept/a)");
+    assert!(said.contains("ERROR"), "{said}");
+    assert_eq!(broker.metric("lotmq_store_quarantined_rows"), Some(2.0));
+    assert!(broker.http("/health").body.contains(r#""quarantined_rows":2"#));
+    let environment = broker.command_ok("-listEnv").data().to_string();
+    assert!(environment.contains("LINE") && !environment.contains("SITE"), "{environment}");
+    let mut reader = broker.root("reader");
+    reader.subscribe_to("kept/#", QoS::AtLeastOnce).unwrap();
+    assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().text(), "retained-on-kept/b");
+    reader.subscribe_to("$SYS/Coreflux/Store/Quarantine", QoS::AtLeastOnce).unwrap();
+    let listed = reader.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(listed.contains("(SITE)") && listed.contains("(kept/a)"), "{listed}");
+
+    // It is said again at every start, until somebody has seen it.
+    broker.kill();
+    broker.start_again();
+    broker.log().expect("(SITE)");
+    broker.stop();
+    let checked = store(&["check"], &data);
+    assert_eq!(checked.status.code(), Some(0), "{}", checked.stderr);
+    assert!(
+        checked.stdout.contains("put aside: ") && checked.stdout.contains("no damage found"),
+        "{}",
+        checked.stdout
+    );
+    assert!(
+        store(&["stats"], &data)
+            .stdout
+            .lines()
+            .any(|line| { line.split_whitespace().take(2).eq(["quarantine", "2"]) })
+    );
+    assert_eq!(store(&["quarantine", "--forget"], &data).output(), "2 rows removed");
+    broker.start_again();
+    assert_eq!(broker.metric("lotmq_store_quarantined_rows"), Some(0.0));
+}
+
+#[test]
+fn a_damaged_root_does_not_become_one_with_the_default_password() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut broker = options().data(&data).start();
+    broker.command_ok("-addUser ada hopper-1906-cobol");
+    broker.command_ok("-changeUserPassword root lovelace-1815");
+    broker.stop();
+    damage(&data, "$argon2id$v=19$");
+    broker.start_again();
+    broker.log().expect("root may be among the damaged users");
+    for password in ["coreflux", "lovelace-1815"] {
+        let options = ConnectOptions::new("r").user("root", password);
+        assert!(lotmq_client::Client::connect(broker.address(), &options).is_err(), "{password}");
+    }
+    let ada = ConnectOptions::new("a").user("ada", "hopper-1906-cobol");
+    assert!(
+        lotmq_client::Client::connect(broker.address(), &ada).is_err(),
+        "what cannot be read lets nobody in"
+    );
 }

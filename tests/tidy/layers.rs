@@ -123,6 +123,41 @@ fn dependencies_point_downwards() {
     assert_none(&findings);
 }
 
+/// Paths of the compiler that lead to its trees. What crosses to the broker is text in, components, facts and diagnostics out.
+const TREES: [&str; 7] = [
+    "lot_to_wasm::syntax",
+    "lot_to_wasm::statement",
+    "lot_to_wasm::trigger",
+    "lot_to_wasm::parse",
+    "lot_to_wasm::check::tree",
+    "lot_to_wasm::ParsedEntity",
+    "lot_to_wasm::*",
+];
+
+#[test]
+fn the_broker_knows_no_tree_of_the_compiler() {
+    let mut findings = Vec::new();
+    for source in crate::files::sources().iter().filter(|source| source.path.starts_with("broker")) {
+        let file = source.path.display();
+        let text = source.text.replace(char::is_whitespace, "");
+        // What a `use` takes at once stands behind its brace.
+        let grouped = text.split("lot_to_wasm::{").skip(1).filter_map(|rest| rest.split_once("};"));
+        let words =
+            grouped.flat_map(|(names, _)| names.split([',', '{'])).map(|name| format!("lot_to_wasm::{name}"));
+        let mut used: Vec<String> = words.collect();
+        used.push(text.clone());
+        let is_tree = |tree: &&&str| {
+            used.iter().any(|text| {
+                text.match_indices(**tree).any(|(at, _)| {
+                    !text[at + tree.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                })
+            })
+        };
+        findings.extend(TREES.iter().filter(is_tree).map(|tree| format!("{file} uses {tree}")));
+    }
+    assert_none(&findings);
+}
+
 #[test]
 fn crates_without_io_reach_none() {
     let graph = resolved(&metadata());

@@ -85,30 +85,44 @@ fn constants(text: &str) -> Vec<Bound> {
 
 /// A value as people write it.
 fn shown(value: &str, name: &str) -> String {
-    let raw = value;
-    let value = value.replace('_', " ");
+    let value = value
+        .rsplit_once("NonZeroU32::new(")
+        .map_or(value, |(_, inner)| inner.split_once(')').map_or(inner, |(number, _)| number));
+    let range = value.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')?.split_once(", "));
+    if let Some((low, high)) = range {
+        return format!("{} to {}", shown(low, name), shown(high, name));
+    }
     let shifted = value.split_once(" << ").and_then(|(base, shift)| Some((base, shift.parse::<u32>().ok()?)));
     if let Some((base, shift)) = shifted {
-        return in_bytes(base.parse::<u64>().unwrap() << shift, name);
+        return in_bytes(product(base).expect("a number is shifted") << shift, name);
     }
     for (call, unit) in
-        [("Duration::from secs(", "s"), ("Duration::from millis(", "ms"), ("Duration::from micros(", "µs")]
+        [("Duration::from_secs(", "s"), ("Duration::from_millis(", "ms"), ("Duration::from_micros(", "µs")]
     {
         let argument = value.split_once(call).map(|(_, rest)| rest.trim_end_matches(')'));
-        if let Some(number) =
-            argument.filter(|argument| argument.bytes().all(|byte| b" 0123456789".contains(&byte)))
-        {
-            return format!("{number} {unit}");
+        if let Some(number) = argument.and_then(product) {
+            return format!("{} {unit}", grouped(number));
         }
     }
-    let factors: Option<Vec<u64>> = value.split(" * ").map(|factor| factor.parse().ok()).collect();
-    match factors.as_deref() {
-        Some([only]) => only.to_string(),
-        Some(factors) => in_bytes(factors.iter().product(), name),
+    match product(value) {
+        Some(number) if value.contains('*') => in_bytes(number, name),
+        Some(number) => grouped(number),
         // More than a number: as it stands in the code.
-        None if value.contains(|c: char| !c.is_ascii_digit() && c != ' ') => format!("`{raw}`"),
-        None => value,
+        None => format!("`{value}`"),
     }
+}
+
+/// The number that a literal is, or several that are multiplied.
+fn product(value: &str) -> Option<u64> {
+    value.split(" * ").map(|factor| factor.replace('_', "").parse::<u64>().ok()).product()
+}
+
+/// A number, with a space between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    if digits.len() > 4 { groups.join(" ") } else { digits }
 }
 
 /// A number, with the unit where it is one of bytes.
@@ -116,7 +130,7 @@ fn in_bytes(number: u64, name: &str) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(size, _)| number.is_multiple_of(*size)) {
         Some((size, unit)) if name.contains("BYTES") => format!("{} {unit}", number / size),
-        _ => number.to_string(),
+        _ => grouped(number),
     }
 }
 
@@ -175,7 +189,11 @@ fn values_are_read() {
     let read: Vec<(String, String, String)> =
         constants(text).into_iter().map(|bound| (bound.name, bound.value, bound.doc)).collect();
     let row = |name: &str, value: &str, doc: &str| (name.to_owned(), value.to_owned(), doc.to_owned());
-    assert_eq!(read, [row("A_BYTES", "64 KiB", "One."), row("B", "1 000", "Two lines.")]);
+    assert_eq!(read, [row("A_BYTES", "64 KiB", "One."), row("B", "1000", "Two lines.")]);
     assert_eq!(shown("std::time::Duration::from_millis(4)", "T"), "4 ms");
-    assert_eq!(shown("1 << 20", "MESSAGES"), "1048576");
+    assert_eq!(shown("1 << 20", "MESSAGES"), "1 048 576");
+    assert_eq!(shown("Duration::from_secs(30 * 24 * 3_600)", "T"), "2 592 000 s");
+    assert_eq!(shown("std::num::NonZeroU32::new(15_000).expect(\"it is not 0\")", "N"), "15 000");
+    assert_eq!(shown("(Duration::from_micros(200), Duration::from_micros(500))", "T"), "200 µs to 500 µs");
+    assert_eq!(shown("crate::OTHER", "T"), "`crate::OTHER`");
 }

@@ -67,7 +67,7 @@ impl Delivery<'_> {
                 self.push(&packet);
             }
             Offer::SendUnacknowledged => self.push(&packet),
-            Offer::Queued | Offer::Offline => {}
+            Offer::Queued | Offer::QueuedUntilStored | Offer::Offline => {}
             Offer::Refused(full) => {
                 let client_id = member.client_id.to_string();
                 self.notes.push(Note::Refused { client_id, nth, queued: full.messages });

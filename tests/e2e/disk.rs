@@ -1,0 +1,277 @@
+//! Disks that are full, read-only, broken or slow: who is told what, who notices nothing, and what is there afterwards.
+//!
+//! A file says what the disk does (see `disk:` in the store's faults), so that a test decides the very moment. One more, on a small file system of its
+//! own where that may be mounted, shows that a real full disk looks the same.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lotmq_client::{Client, ClientError, ConnectOptions, ProtocolVersion, Publication, QoS, ReasonCode};
+use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX, eventually};
+use tempfile::TempDir;
+
+use crate::options;
+use crate::small_disk::SmallDisk;
+
+/// A broker on a disk that does what it is told.
+pub(crate) struct Sick {
+    pub(crate) broker: Broker,
+    state: PathBuf,
+    _place: TempDir,
+}
+
+impl Sick {
+    pub(crate) fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("disk");
+        let broker = on_disk(options().prepared(), &state).start();
+        Self { broker, state, _place: place }
+    }
+
+    /// `full`, `read-only`, `write-eio`, `sync-eio`, `hang`.
+    pub(crate) fn becomes(&self, state: &str) {
+        let new = self.state.with_extension("new");
+        std::fs::write(&new, state).unwrap();
+        std::fs::rename(&new, &self.state).unwrap();
+    }
+
+    pub(crate) fn heals(&self) {
+        std::fs::remove_file(&self.state).unwrap();
+    }
+}
+
+fn on_disk(options: BrokerOptions, state: &Path) -> BrokerOptions {
+    options.variable("LOTMQ_STORE_FAULT", &format!("disk:{}", state.display()))
+}
+
+/// What a disk does, the code that 5.0 Clients get for it, and what the health port says.
+const SICK: [(&str, ReasonCode, &str); 4] = [
+    ("full", ReasonCode::QuotaExceeded, "the disk of the broker is full"),
+    ("read-only", ReasonCode::ImplementationSpecificError, "the disk of the broker fails"),
+    ("write-eio", ReasonCode::ImplementationSpecificError, "the disk of the broker fails"),
+    ("sync-eio", ReasonCode::ImplementationSpecificError, "the disk of the broker fails"),
+];
+
+fn sleeper() -> ConnectOptions {
+    ConnectOptions::v5("sleeper").clean_start(false).session_expiry(3600)
+}
+
+fn send_to_sleep(broker: &Broker) {
+    let mut client = broker.connect(&sleeper());
+    assert!(!client.subscribe_to("kept", QoS::ExactlyOnce).unwrap().is_failure());
+    client.disconnect().unwrap();
+}
+
+fn kept(text: &str) -> Publication {
+    Publication::new("kept", text).qos(QoS::AtLeastOnce)
+}
+
+fn wait_for_health(broker: &Broker, status: u16) -> String {
+    eventually(&format!("health {status}"), || {
+        Some(broker.http("/health")).filter(|health| health.status == status)
+    })
+    .body
+}
+
+/// Everything of QoS 0, and of sessions that end with their connection, works as ever.
+fn others_notice_nothing(broker: &Broker) {
+    let mut passing = broker.connect(&ConnectOptions::v5("passing"));
+    passing.subscribe_to("live/#", QoS::AtLeastOnce).unwrap();
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let sent = passing.publish(&Publication::new("live/a", "1").qos(qos)).unwrap();
+        assert!(!sent.is_failure(), "{sent}");
+        assert_eq!(passing.receive(WAIT_MAX).unwrap().unwrap().text(), "1");
+    }
+    // For a session that is away nothing of QoS 0 is kept.
+    passing.publish(&Publication::new("kept", "0")).unwrap();
+    passing.ping().unwrap();
+    assert_eq!(broker.command("-listUsers").0["success"], true);
+}
+
+#[test]
+fn nothing_is_acknowledged_that_the_disk_does_not_take_and_all_goes_on_when_it_does() {
+    for (state, code, reason) in SICK {
+        let mut sick = Sick::new();
+        let broker = &sick.broker;
+        send_to_sleep(broker);
+        let mut v5 = broker.connect(&ConnectOptions::v5("five"));
+        assert!(!v5.publish(&kept("before")).unwrap().is_failure());
+        sick.becomes(state);
+
+        // The first one finds out, the others are refused at once.
+        for number in 0..3 {
+            for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+                let refused = v5.publish(&kept(&format!("refused-{number}")).qos(qos)).unwrap();
+                assert_eq!(refused, code, "{state}: {number} {qos:?}");
+            }
+        }
+        let health = wait_for_health(broker, 503);
+        assert!(health.contains(reason), "{state}: {health}");
+        assert_eq!(broker.metric("lotmq_store_failing"), Some(1.0));
+        let mut v3 = broker.connect(&ConnectOptions::new("three"));
+        let closed = v3.publish(&kept("refused")).unwrap_err();
+        assert!(closed.is_closed(), "{state}: {closed}");
+        retained_is_refused(broker, state, code);
+        others_notice_nothing(broker);
+
+        sick.heals();
+        assert_eq!(wait_for_health(broker, 200), r#"{"status":"healthy"}"#, "{state}");
+        assert!(
+            broker.metric("lotmq_store_reopens_total") >= Some(1.0),
+            "{state}: opened again, which checks it"
+        );
+        assert!(!v5.publish(&kept("after")).unwrap().is_failure(), "{state}");
+        sick.broker.kill();
+        sick.broker.start_again();
+        let mut sleeper = sick.broker.connect(&sleeper());
+        assert!(sleeper.session_present());
+        let mut got = Vec::new();
+        while got.last().is_none_or(|last| last != "after") {
+            got.push(sleeper.receive(WAIT_MAX).unwrap().unwrap().text());
+        }
+        assert_eq!(got[0], "before", "{state}");
+        // The one that found out may have been on its way to others already; the rest was not taken at all.
+        assert!(got.len() <= 3, "{state}: {got:?}");
+    }
+}
+
+fn retained_is_refused(broker: &Broker, state: &str, code: ReasonCode) {
+    let mut client = broker.connect(&ConnectOptions::v5("retaining"));
+    let publication = Publication::new("state", "x").retained();
+    assert_eq!(client.publish(&publication.clone().qos(QoS::AtLeastOnce)).unwrap(), code, "{state}");
+    // QoS 0 has no promise and goes on.
+    client.publish(&publication).unwrap();
+    client.subscribe_to("state", QoS::AtMostOnce).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "x", "{state}");
+}
+
+#[test]
+fn subscriptions_sessions_and_commands_are_refused_with_the_reason() {
+    for (state, code, reason) in SICK {
+        let sick = Sick::new();
+        let broker = &sick.broker;
+        let mut durable = broker.connect(&sleeper());
+        assert!(!durable.subscribe_to("held", QoS::AtLeastOnce).unwrap().is_failure());
+        let mut v3 = broker.connect(&ConnectOptions::new("three").clean_start(false));
+        sick.becomes(state);
+
+        // The first one finds out by trying, and is refused in the same way as the next.
+        for _ in 0..2 {
+            assert_eq!(durable.subscribe_to("wanted", QoS::AtLeastOnce).unwrap(), code, "{state}");
+            wait_for_health(broker, 503);
+        }
+        let refused = durable.unsubscribe(&["held"]).unwrap();
+        assert_eq!(refused, [ReasonCode::ImplementationSpecificError], "{state}");
+        assert!(v3.subscribe_to("wanted", QoS::AtLeastOnce).is_err(), "{state}: closed without an answer");
+        let reply = broker.command("-addUser ada lovelace-1815");
+        assert!(!reply.success() && reply.message().contains(reason), "{state}: {reply:?}");
+        for version in [ProtocolVersion::V5, ProtocolVersion::V3_1_1] {
+            let options = ConnectOptions { client_id: "new".to_owned(), ..sleeper().version(version) };
+            let refused = Client::connect(broker.address(), &options);
+            let expected = if version == ProtocolVersion::V5 { code } else { ReasonCode::ServerUnavailable };
+            match refused {
+                Err(ClientError::Refused { reason, .. }) => assert_eq!(reason, expected, "{state}"),
+                Err(other) => panic!("{state}: {other}"),
+                Ok(_) => panic!("{state}: accepted"),
+            }
+        }
+        others_notice_nothing(broker);
+
+        sick.heals();
+        wait_for_health(broker, 200);
+        // What was refused is not there, what was there is.
+        let mut publisher = broker.client("publisher");
+        for topic in ["wanted", "held"] {
+            publisher.publish(&Publication::new(topic, topic).qos(QoS::AtLeastOnce)).unwrap();
+        }
+        assert_eq!(durable.receive(WAIT_MAX).unwrap().unwrap().text(), "held", "{state}");
+        assert!(broker.command("-addUser ada lovelace-1815").success(), "{state}");
+        assert_eq!(durable.subscribe_to("wanted", QoS::AtLeastOnce).unwrap(), ReasonCode::GrantedQos1);
+    }
+}
+
+#[test]
+fn what_happened_while_the_disk_failed_is_stored_when_it_works_again() {
+    let mut sick = Sick::new();
+    send_to_sleep(&sick.broker);
+    let mut publisher = sick.broker.client("publisher");
+    for text in ["1", "2", "3"] {
+        publisher.publish(&kept(text)).unwrap();
+    }
+    let mut awake = sick.broker.connect(&sleeper().manual_acks());
+    let got: Vec<_> = (0..3).map(|_| awake.receive(WAIT_MAX).unwrap().unwrap()).collect();
+    sick.becomes("write-eio");
+    for message in &got[..2] {
+        awake.acknowledge(message, ReasonCode::Success).unwrap();
+    }
+    awake.ping().unwrap();
+    wait_for_health(&sick.broker, 503);
+    sick.heals();
+    wait_for_health(&sick.broker, 200);
+    sick.broker.kill();
+    sick.broker.start_again();
+    let mut again = sick.broker.connect(&sleeper());
+    assert_eq!(again.receive(WAIT_MAX).unwrap().unwrap().text(), "3");
+    again.ping().unwrap();
+    assert!(again.receive(Duration::ZERO).unwrap().is_none(), "what was acknowledged does not come again");
+}
+
+#[test]
+fn a_slow_disk_slows_those_only_who_need_it() {
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    send_to_sleep(broker);
+    let mut waiting = broker.connect(&ConnectOptions::v5("waiting"));
+    sick.becomes("hang");
+    let slow = waiting.send_publish(&kept("slow")).unwrap().unwrap();
+    // Durable publishers wait; who needs no disk does not notice, on whichever shard.
+    for _ in 0..4 {
+        others_notice_nothing(broker);
+    }
+    assert_eq!(broker.http("/health").status, 200, "slow is not broken");
+    waiting.ping().unwrap();
+    assert_eq!(waiting.unacknowledged(), 1);
+    sick.heals();
+    assert!(!waiting.wait_published(slow).unwrap().is_failure());
+}
+
+#[test]
+fn a_disk_that_is_behind_bounds_what_waits_for_it() {
+    const MESSAGES: usize = 1_500;
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    send_to_sleep(broker);
+    let mut flooding = broker.connect(&ConnectOptions::new("flooding"));
+    sick.becomes("hang");
+    let flood = std::thread::spawn(move || {
+        let message = Publication::new("kept", vec![7; 60_000]).qos(QoS::AtLeastOnce);
+        let sent: Vec<_> = (0..MESSAGES).map(|_| flooding.send_publish(&message).unwrap().unwrap()).collect();
+        sent.into_iter().filter(|id| !flooding.wait_published(*id).unwrap().is_failure()).count()
+    });
+    let waiting = || broker.metric("lotmq_store_waiting_bytes").unwrap();
+    eventually("half of what may wait waits", || (waiting() > f64::from(32 << 20)).then_some(()));
+    for _ in 0..4 {
+        others_notice_nothing(broker);
+    }
+    assert!(waiting() <= f64::from(65 << 20), "{} bytes wait", waiting());
+    sick.heals();
+    assert_eq!(flood.join().unwrap(), MESSAGES);
+}
+
+#[test]
+fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
+    let Some(disk) = SmallDisk::with_megabytes(64) else { return };
+    let broker = options().data(&disk.path().join("data")).start();
+    send_to_sleep(&broker);
+    let filler = disk.fill();
+    let mut client = broker.connect(&ConnectOptions::v5("writer"));
+    let large = Publication::new("kept", vec![7; 60_000]).qos(QoS::AtLeastOnce);
+    // The file has room for some.
+    let refused = (0..2_000).find_map(|_| Some(client.publish(&large).unwrap()).filter(|it| it.is_failure()));
+    assert_eq!(refused, Some(ReasonCode::QuotaExceeded));
+    assert!(wait_for_health(&broker, 503).contains("full"));
+    others_notice_nothing(&broker);
+    std::fs::remove_file(filler).unwrap();
+    wait_for_health(&broker, 200);
+    assert!(!client.publish(&kept("after")).unwrap().is_failure());
+}

@@ -1,0 +1,151 @@
+//! Queues that are longer than what of them is in memory: whole, in order, once, and not in memory.
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+
+use crate::{broker, options};
+
+/// Messages of a queue: several slices of it.
+const MESSAGES: usize = 2_500;
+
+fn lasting(client_id: &str) -> ConnectOptions {
+    ConnectOptions::v5(client_id).clean_start(false).session_expiry(3_600)
+}
+
+fn subscribe_and_leave(broker: &Broker, client_id: &str, filter: &str) {
+    let mut client = broker.connect(&lasting(client_id));
+    client.subscribe_to(filter, QoS::ExactlyOnce).unwrap();
+    client.disconnect().unwrap();
+}
+
+fn publish(broker: &Broker, numbers: std::ops::Range<usize>) {
+    let mut publisher = broker.client("publisher");
+    for number in numbers {
+        let qos = if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        let publication = Publication::new("long/q", format!("{number:<200}")).qos(qos);
+        let reason = publisher.publish(&publication).unwrap();
+        assert!(!reason.is_failure(), "{reason}");
+    }
+    publisher.disconnect().unwrap();
+}
+
+fn number(client: &mut Client) -> usize {
+    let message = client.receive(WAIT_MAX).unwrap().expect("a message is missing");
+    message.text().trim().parse().unwrap()
+}
+
+fn figure(broker: &Broker, name: &str) -> usize {
+    broker.metric(name).unwrap() as usize
+}
+
+/// Waits until nothing of the queues is in memory.
+fn all_rest(broker: &Broker) {
+    eventually("queues rest in the store", || (figure(broker, "lotmq_queued_in_memory") == 0).then_some(()));
+}
+
+#[test]
+fn a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once() {
+    let broker = broker();
+    subscribe_and_leave(&broker, "away", "long/q");
+    publish(&broker, 0..MESSAGES);
+    all_rest(&broker);
+    assert_eq!(figure(&broker, "lotmq_store_deliveries"), MESSAGES);
+    let mut client = broker.connect(&lasting("away"));
+    for expected in 0..MESSAGES / 2 {
+        assert_eq!(number(&mut client), expected);
+    }
+    assert!(figure(&broker, "lotmq_queued_in_memory") < 1_100, "two slices at most");
+    // What comes meanwhile waits behind what was there before.
+    publish(&broker, MESSAGES..MESSAGES + 100);
+    for expected in MESSAGES / 2..MESSAGES + 100 {
+        assert_eq!(number(&mut client), expected);
+    }
+    publish(&broker, 7..8);
+    assert_eq!(number(&mut client), 7, "nothing came between");
+    broker.wait_for_metric("lotmq_store_deliveries", 0.0);
+}
+
+#[test]
+fn kill_9_in_the_midst_of_a_drain_costs_no_message_and_no_order() {
+    let mut broker = broker();
+    subscribe_and_leave(&broker, "away", "long/q");
+    publish(&broker, 0..MESSAGES);
+    let mut next = 0;
+    for taken in [300, 900] {
+        let mut client = broker.connect(&lasting("away"));
+        for _ in 0..taken {
+            next = take(&mut client, next);
+        }
+        broker.kill();
+        broker.start_again();
+        assert_eq!(figure(&broker, "lotmq_queued_in_memory"), 0);
+    }
+    let mut client = broker.connect(&lasting("away"));
+    while next < MESSAGES {
+        next = take(&mut client, next);
+    }
+    publish(&broker, MESSAGES..MESSAGES + 1);
+    assert_eq!(number(&mut client), MESSAGES);
+}
+
+/// Takes the next message, and before it those that were on their way at the kill once more; returns which is next.
+fn take(client: &mut Client, next: usize) -> usize {
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a message is missing");
+        let number: usize = message.text().trim().parse().unwrap();
+        if number == next {
+            return next + 1;
+        }
+        assert!(number < next, "{number} came instead of {next}");
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_also_when_it_rests_in_the_store() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "1000")
+        .variable("LOTMQ_LIMITS_ON_FULL", "reject")
+        .start();
+    subscribe_and_leave(&broker, "away", "long/q");
+    publish(&broker, 0..1_000);
+    all_rest(&broker);
+    let mut publisher = broker.connect(&ConnectOptions::v5("p"));
+    let reason = publisher.publish(&Publication::new("long/q", "too many").qos(QoS::AtLeastOnce)).unwrap();
+    assert!(reason.is_failure(), "{reason}");
+    let mut client = broker.connect(&lasting("away"));
+    for expected in 0..1_000 {
+        assert_eq!(number(&mut client), expected);
+    }
+    publish(&broker, 4..5);
+    assert_eq!(number(&mut client), 4);
+}
+
+#[test]
+fn a_session_that_ends_takes_what_rests_with_it() {
+    let broker = broker();
+    subscribe_and_leave(&broker, "away", "long/q");
+    publish(&broker, 0..600);
+    all_rest(&broker);
+    let mut client = broker.connect(&ConnectOptions::new("away"));
+    client.subscribe_to("long/q", QoS::AtLeastOnce).unwrap();
+    broker.wait_for_metric("lotmq_store_deliveries", 0.0);
+    publish(&broker, 9..10);
+    assert_eq!(number(&mut client), 9);
+}
+
+#[test]
+fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
+    let mut broker = broker();
+    subscribe_and_leave(&broker, "member", "$share/g/long/q");
+    publish(&broker, 0..700);
+    broker.kill();
+    broker.start_again();
+    let mut other = broker.client("other");
+    other.subscribe_to("$share/g/long/q", QoS::ExactlyOnce).unwrap();
+    // A clean start ends the session of the first member.
+    let first = broker.client("member");
+    let mut numbers: Vec<usize> = (0..700).map(|_| number(&mut other)).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..700).collect::<Vec<_>>());
+    first.disconnect().unwrap();
+}

@@ -1,0 +1,116 @@
+//! Models as a user has them: uploaded by command, fed by clients, read as JSON, there again after `kill -9`.
+
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use serde_json::json;
+
+use crate::broker;
+
+const PUMP: &str = r#"-addModel DEFINE MODEL Pump COLLAPSED WITH TOPIC "out/+" WITH RETAIN AND QOS1
+    ADD STRING "id" WITH TOPIC POSITION 2
+    ADD DOUBLE "flow" WITH TOPIC "raw/+/flow" AS TRIGGER
+    ADD DOUBLE "limit" WITH TOPIC "raw/+/limit"
+    ADD BOOL "high" WITH (flow > limit)
+    ADD INT "n" WITH (n + 1)"#;
+
+fn watch(broker: &Broker, filter: &str) -> Client {
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    watcher
+}
+
+fn send(broker: &Broker, topic: &str, payload: &str) {
+    let mut client = broker.client("sender");
+    client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
+    client.disconnect().unwrap();
+}
+
+fn next(client: &mut Client) -> String {
+    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
+    format!("{}={}", message.topic, message.text())
+}
+
+#[test]
+fn a_model_makes_json_and_survives_kill_9() {
+    let mut broker = broker();
+    let reply = broker.command_ok(PUMP);
+    assert_eq!(reply.message(), "Model 'Pump' added successfully!");
+    let mut watcher = watch(&broker, "out/#");
+    send(&broker, "raw/p1/limit", "3");
+    send(&broker, "raw/p1/flow", "3.5");
+    assert_eq!(next(&mut watcher), r#"out/p1={"id":"p1","flow":3.5,"limit":3,"high":true,"n":1}"#);
+    // A kept value, the counter, is on the disk within 100 ms; no reply covers it (language reference §6).
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    broker.kill();
+    broker.start_again();
+    let mut watcher = watch(&broker, "out/#");
+    let retained = watcher.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(retained.retain, "RETAIN of the header");
+    send(&broker, "raw/p1/flow", "1");
+    assert_eq!(next(&mut watcher), r#"out/p1={"id":"p1","flow":1,"limit":null,"high":true,"n":2}"#);
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Models/#", QoS::AtMostOnce).unwrap();
+    let source = eventually("the source of the model", || {
+        let message = root.receive(WAIT_MAX).unwrap()?;
+        (message.topic == "$SYS/Coreflux/Models/Pump").then(|| message.text())
+    });
+    assert_eq!(source, &PUMP["-addModel ".len()..]);
+    broker.command_ok("-removeModel Pump");
+    assert_eq!(broker.command("-listEntities").data(), &json!([]));
+    assert_eq!(broker.command("-removeModel Pump").message(), "Model 'Pump' not found.");
+}
+
+#[test]
+fn a_model_is_pending_until_its_parent_is_there_and_follows_it() {
+    let broker = broker();
+    let child = "-addModel DEFINE MODEL Child FROM Parent WITH TOPIC \"c\"\n    ADD INT \"v\" WITH TOPIC \"v\" AS TRIGGER";
+    broker.command_ok(child);
+    let waits = broker.command_ok("-getPendingStatus");
+    assert!(waits.message() == "1 pending." && waits.data().to_string().contains("Parent"), "{waits:?}");
+    let parent = |unit: &str| {
+        format!("-addModel DEFINE MODEL Parent COLLAPSED\n    ADD STRING \"unit\" WITH \"{unit}\"")
+    };
+    let mut watcher = watch(&broker, "c");
+    for unit in ["C", "F"] {
+        broker.command_ok(&parent(unit));
+        send(&broker, "v", "1");
+        assert_eq!(next(&mut watcher), format!("c={{\"unit\":\"{unit}\",\"v\":1}}"));
+    }
+    broker.command_ok("-removeModel Parent");
+    assert_eq!(broker.command_ok("-getPendingStatus").message(), "1 pending.");
+}
+
+#[test]
+fn actions_publish_models_and_unknown_fields_are_errors() {
+    let broker = broker();
+    let action = "-addAction DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"o\" WITH\n        id = \"a\"\n        v = PAYLOAD";
+    // The model is not there yet, so nothing is known of its fields.
+    broker.command_ok(action);
+    broker.command_ok("-addModel DEFINE MODEL Reading\n    ADD STRING \"id\"\n    ADD DOUBLE \"v\"");
+    let mut watcher = watch(&broker, "o");
+    send(&broker, "in", "2.50");
+    assert_eq!(next(&mut watcher), r#"o={"id":"a","v":2.5}"#);
+    // Now one field less: the deployed action names one that is not there any more.
+    broker.command_ok("-addModel DEFINE MODEL Reading\n    ADD STRING \"id\"");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Send/Error", QoS::AtMostOnce).unwrap();
+    send(&broker, "in", "3");
+    let error = next(&mut root);
+    assert!(
+        error.contains("model `Reading` has no field `v`") || error.contains("has no field v"),
+        "{error}"
+    );
+    let refused = broker.command(action);
+    assert!(refused.message().contains("model `Reading` has no field `v`"), "{}", refused.message());
+}
+
+#[test]
+fn received_json_is_split_once() {
+    let broker = broker();
+    broker.command_ok("-addModel DEFINE MODEL In WITH TOPIC \"m/+\"\n    ADD INT \"n\"");
+    let mut watcher = watch(&broker, "m/#");
+    send(&broker, "m/1", r#"{"n":"7","p":{"x":true}}"#);
+    let mut found: Vec<String> = (0..3).map(|_| next(&mut watcher)).collect();
+    found.sort();
+    assert_eq!(found, [r#"m/1/n=7"#, r#"m/1/p/x=true"#, r#"m/1={"n":"7","p":{"x":true}}"#]);
+}
