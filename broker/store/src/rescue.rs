@@ -3,7 +3,7 @@
 //! ```text
 //! look      the damaged file is read through an overlay that never writes: every row, every chunk of the log, large messages
 //! decide    what protects is not put aside without being told to; damage that no row explains is not guessed at
-//! copy      lotmq.redb.rescue gets everything that is whole, and table `quarantine` the rest
+//! copy      lotmq.redb.rescue gets everything that is whole, and table `quarantine` the rest; not table `queues`, which the log says again
 //! replace   lotmq.redb.damaged becomes a second name of lotmq.redb, then lotmq.redb.rescue is renamed to lotmq.redb
 //! ```
 //!
@@ -42,7 +42,8 @@ pub(crate) enum Consent {
     Protecting,
 }
 
-/// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing when nothing was damaged.
+/// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing when nothing was damaged, or only table
+/// `queues`.
 ///
 /// # Errors
 /// See [`OpenError`]; nothing has changed then.
@@ -57,9 +58,12 @@ pub(crate) fn rescue(directory: &Path, consent: Consent) -> Result<Vec<Damage>, 
         inspect(&database.begin_read().map_err(load::from_redb)?)
     });
     let found = found.map_err(|error| error.at(&path))?;
-    if found.damage.is_empty() {
+    if found.damage.is_empty() && found.derived.is_empty() {
         // Damage that no row explains: nobody can tell what is missing.
         tree.map_err(|error| error.at(&path))?;
+    }
+    for corruption in &found.derived {
+        tracing::warn!(error = %corruption, "where the messages of queues are is learnt from the log again");
     }
     let protecting: Vec<&Damage> = found.damage.iter().filter(|damage| damage.protects).collect();
     if let Some(first) = protecting.first()
@@ -88,7 +92,7 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
         inspect(&database.begin_read().map_err(load::from_redb)?)
     });
     match rows {
-        Ok(findings) => found.extend(findings.damage.into_iter().map(|damage| damage.corruption)),
+        Ok(findings) => found.extend(findings.into_corruptions()),
         // Said already, in the same words.
         Err(LoadError::Corrupted(corruption)) if found.contains(&corruption) => {}
         Err(LoadError::Corrupted(corruption)) => found.push(corruption),

@@ -349,7 +349,11 @@ fn load_file(
         let (overlay, pending) =
             Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
         let (database, is_new) = load::open_backend(overlay, options.cache_bytes)?;
-        let loaded = load::load_all(database, is_new, cipher, options.queues)?;
+        let mut loaded = load::load_all(database, is_new, cipher, options.queues)?;
+        if loaded.0.has_foreign_rows {
+            // They are removed in place, which pages that are damaged do not stand: those are left behind with the file.
+            loaded.0.database.check_integrity().map_err(load::from_redb)?;
+        }
         pending.settle().map_err(LoadError::Io)?;
         Ok(loaded)
     });

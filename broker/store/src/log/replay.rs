@@ -1,13 +1,13 @@
 //! What is alive in the log, learnt at start: from the rows of table `queues` and the records behind the mark, or from all of the log.
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 
 use crate::error::Corruption;
 use crate::load::{LoadError, from_redb};
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::{self, Entries, IDENTIFIERS, Identifiers, MARK_KEY};
-use crate::table::{LOG, QUEUES};
+use crate::table::{LOG, QUEUES, QUEUES_NAME};
 use crate::{MessageId, SessionId};
 
 /// What was learnt.
@@ -54,8 +54,7 @@ pub(crate) fn check_rows(
     of_log: &LogIndex,
     sessions: &[SessionId],
 ) -> Result<(), LoadError> {
-    if matches!(transaction.open_table(QUEUES), Err(redb::TableError::TableDoesNotExist(_))) {
-        // Of an earlier version.
+    if has_no_table(transaction) {
         return Ok(());
     }
     let rows = Rows::open(transaction)?;
@@ -75,6 +74,33 @@ pub(crate) fn check_rows(
         }
     }
     Ok(())
+}
+
+/// Whether every row of table `queues` is there, and says something.
+pub(crate) fn check_each_row(transaction: &ReadTransaction) -> Result<(), LoadError> {
+    if has_no_table(transaction) {
+        return Ok(());
+    }
+    let rows = Rows::open(transaction)?;
+    let mut found = 0;
+    for row in rows.0.iter()? {
+        let (key, value) = row?;
+        found += 1;
+        let (key, value) = (key.value(), value.value());
+        let session = SessionId(key.0);
+        let said = match key {
+            MARK_KEY => page::decode_mark(value).map(drop),
+            (_, IDENTIFIERS) => Identifiers::decode(session, value).map(drop),
+            _ => page::decode(key, value).map(drop),
+        };
+        said.map_err(|reason| missing(session, MessageId(key.1), reason))?;
+    }
+    rows.all_there(found)
+}
+
+/// Files of schema version 1 have none.
+fn has_no_table(transaction: &ReadTransaction) -> bool {
+    matches!(transaction.open_table(QUEUES), Err(redb::TableError::TableDoesNotExist(_)))
 }
 
 /// All entries of a session, in memory or not.
@@ -118,9 +144,9 @@ fn list_chunks(transaction: &ReadTransaction, index: &mut LogIndex) -> Result<()
 
 /// Takes in the rows of table `queues`; the mark, or none where there is none, or why they are of no use.
 fn take_rows(rows: &Rows, index: &mut LogIndex) -> Result<Result<Option<u64>, &'static str>, LoadError> {
-    let (mut mark, mut has_rows) = (None, false);
+    let (mut mark, mut count) = (None, 0);
     for row in rows.0.iter()? {
-        has_rows = true;
+        count += 1;
         let (key, value) = row?;
         let (key, value) = (key.value(), value.value());
         let session = SessionId(key.0);
@@ -142,9 +168,12 @@ fn take_rows(rows: &Rows, index: &mut LogIndex) -> Result<Result<Option<u64>, &'
             Err(reason) => return Ok(Err(reason)),
         }
     }
+    if rows.all_there(count).is_err() {
+        return Ok(Err("rows are missing"));
+    }
     Ok(match mark {
         Some(mark) if mark > index.next_lsn => Err("the mark is beyond the log"),
-        None if has_rows => Err("there is no mark"),
+        None if count > 0 => Err("there is no mark"),
         mark => Ok(mark),
     })
 }
@@ -190,8 +219,17 @@ pub(crate) struct Rows(redb::ReadOnlyTable<(u64, u64), &'static [u8]>);
 
 impl Rows {
     pub(crate) fn open(transaction: &ReadTransaction) -> Result<Self, LoadError> {
-        let table = transaction.open_table(QUEUES).map_err(|error| LoadError::table("queues", error))?;
+        let table = transaction.open_table(QUEUES).map_err(|error| LoadError::table(QUEUES_NAME, error))?;
         Ok(Self(table))
+    }
+
+    /// Damage in the tree may hide rows without a trace; the count in it tells.
+    fn all_there(&self, found: u64) -> Result<(), LoadError> {
+        let expected = self.0.len()?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(Corruption::RowsMissing { table: QUEUES_NAME, expected, found }.into())
     }
 }
 
@@ -225,5 +263,5 @@ pub(crate) fn page_in(
 }
 
 fn missing(session: SessionId, first: MessageId, reason: &'static str) -> Corruption {
-    Corruption::Row { table: "queues", key: format!("{:016x}{:016x}", session.0, first.0), reason }
+    Corruption::Row { table: QUEUES_NAME, key: format!("{:016x}{:016x}", session.0, first.0), reason }
 }

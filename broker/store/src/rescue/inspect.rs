@@ -8,10 +8,11 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use crate::encoding::Decoder;
 use crate::error::Corruption;
 use crate::export;
-use crate::load::LoadError;
+use crate::load::{self, LoadError};
 use crate::log::chunk::Chunk;
 use crate::log::record::{Body, Record};
-use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, Table};
+use crate::log::replay;
+use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, SessionRow, Table};
 use crate::{MessageId, SessionId};
 
 /// Kinds of definitions and worlds of modules without which less happens, and nothing more is allowed.
@@ -54,12 +55,19 @@ pub(crate) struct Findings {
     pub(crate) lost: HashSet<MessageId>,
     /// Messages whose content is in a chunk that is whole.
     pub(crate) bodies: HashSet<MessageId>,
+    /// Damage in table `queues`: nothing is lost by it, because the log says the same.
+    pub(crate) derived: Vec<Corruption>,
 }
 
 impl Findings {
     fn note(&mut self, damage: Damage) {
         self.damaged.insert((damage.table, damage.key.clone()));
         self.damage.push(damage);
+    }
+
+    /// Everything that is damaged.
+    pub(crate) fn into_corruptions(self) -> impl Iterator<Item = Corruption> {
+        self.damage.into_iter().map(|damage| damage.corruption).chain(self.derived)
     }
 
     /// Whether chunks of the log are missing or damaged.
@@ -76,7 +84,24 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
     }
     orphans(transaction, &mut findings)?;
     log(transaction, &mut findings)?;
+    if let Err(error) = load::contained(|| queues(transaction, &findings)) {
+        let LoadError::Corrupted(corruption) = error else { return Err(error) };
+        findings.derived.push(corruption);
+    }
     Ok(findings)
+}
+
+/// Compares table `queues` with the log, as far as that can be told: the first thing that is wrong with it is an error.
+fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
+    replay::check_each_row(transaction)?;
+    if !findings.damage.is_empty() {
+        // What is missing from the log is missing there, too; the table is not kept anyway.
+        return Ok(());
+    }
+    let (sessions, _) = load::checked_rows::<SessionRow>(transaction)?;
+    let sessions: Vec<_> = sessions.iter().map(|session| session.id).collect();
+    let whole = replay::whole(transaction, &sessions)?;
+    replay::check_rows(transaction, &whole, &sessions)
 }
 
 fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) -> Result<(), LoadError> {

@@ -8,6 +8,9 @@ use redb::{ReadableTable, TableDefinition};
 use crate::fixture::{describe, fill};
 use crate::support::*;
 
+/// Longer files are not checked page by page whenever they are opened.
+const CHECKED_AT_OPEN_BYTES_MAX: usize = 32 << 20;
+
 /// What became of a damaged file.
 enum Outcome {
     /// Refused; the file is as it was.
@@ -24,7 +27,9 @@ fn open_bytes(bytes: &[u8]) -> Outcome {
     let path = directory.path().join("lotmq.redb");
     std::fs::write(&path, bytes).unwrap();
     let checked = Store::check(directory.path());
-    let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
+    if bytes.len() <= CHECKED_AT_OPEN_BYTES_MAX {
+        let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
+    }
     if checked.as_ref().map_or(true, |damaged| !damaged.is_empty()) {
         assert!(std::fs::read(&path).unwrap() == bytes, "looking at a damaged file changes nothing");
     }
@@ -341,5 +346,123 @@ fn what_protects_is_not_put_aside_without_being_told_to() {
     for key in [&b"store.sessions_reserved"[..], b"store.schema"] {
         let error = flip("meta", key).unwrap_err();
         assert!(matches!(error, OpenError::ProtectionDamaged { may_be_put_aside: false, .. }), "{error}");
+    }
+}
+
+const QUEUES: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("queues");
+
+/// A file with rows in table `queues`, the places of their pages in it, and what it says. It is longer by `ballast`.
+fn sample_with_queues(ballast: usize) -> (Vec<u8>, Vec<std::ops::Range<usize>>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lotmq.redb");
+    let limits = Limits { entries_in_memory_max: 0, ..Limits::default() };
+    let (store, _) =
+        Store::open(StoreOptions { limits, ..options(directory.path()) }, Box::new(|_| {})).unwrap();
+    fill(&store);
+    store.commit(large_module(ballast)).unwrap();
+    let sessions: Vec<_> = (0..120).map(|at| put_session(&store, 0, &format!("sensor-{at}"))).collect();
+    for group in 0..20 {
+        commit_with(&store, |batch| {
+            for (at, session) in sessions.iter().enumerate().filter(|(at, _)| at % 4 == group % 4) {
+                for _ in 0..=at % 5 {
+                    let id = store.next_message_id();
+                    batch.push(Op::Enqueue {
+                        message: message(id, "t", b"p"),
+                        deliveries: &[delivery(*session)],
+                    });
+                }
+            }
+        });
+    }
+    drop(store);
+    Store::compact(directory.path()).unwrap();
+    let description = describe(&open(directory.path()).1);
+    let bytes = std::fs::read(&path).unwrap();
+    let database = redb::Database::open(&path).unwrap();
+    let reading = redb::ReadableDatabase::begin_read(&database).unwrap();
+    let keys: Vec<[u8; 16]> = reading
+        .open_table(QUEUES)
+        .unwrap()
+        .iter()
+        .unwrap()
+        .map(|row| row.unwrap().0.value())
+        .filter(|key| key.1 > 0)
+        .map(|(session, first)| [session.to_le_bytes(), first.to_le_bytes()].concat().try_into().unwrap())
+        .collect();
+    let pages = (0..bytes.len()).step_by(4096).map(|start| start..start + 4096);
+    let has_key = |page: &std::ops::Range<usize>| {
+        let mut windows = bytes[page.clone()].windows(16);
+        // redb's kinds of pages: 1 is a leaf, 2 a branch.
+        [1, 2].contains(&bytes[page.start]) && windows.any(|bytes| keys.iter().any(|key| key == bytes))
+    };
+    let pages: Vec<_> = pages.filter(has_key).collect();
+    assert!(pages.len() > 4, "{} pages", pages.len());
+    (bytes, pages, description)
+}
+
+fn large_module(bytes: usize) -> Batch {
+    let mut batch = Batch::new();
+    batch.push(Op::PutModule(&ModuleRow {
+        tenant: TenantId::DEFAULT,
+        name: "Ballast".into(),
+        world: "action".into(),
+        options: String::new(),
+        hash: [0; 32],
+        bytes: vec![1; bytes].into(),
+        owner: String::new(),
+        origin: String::new(),
+        order: 3,
+        changed_at_ms: 0,
+    }));
+    batch
+}
+
+#[test]
+fn a_flipped_bit_in_what_the_log_says_again_costs_nothing() {
+    // A file that is checked page by page at every open, and one that is too large for that.
+    for (ballast, cases) in [(0, flips() / 8), (CHECKED_AT_OPEN_BYTES_MAX, 2)] {
+        let (bytes, pages, description) = sample_with_queues(ballast);
+        let mut seed = 0x51de_0f11_0000_0001;
+        for case in 0..cases {
+            let page = pages[case % pages.len()].clone();
+            let used: Vec<_> = page.filter(|place| bytes[*place] != 0).collect();
+            let place = used[random(&mut seed) as usize % used.len()];
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1 << (random(&mut seed) % 8);
+            match open_bytes(&damaged) {
+                Outcome::Whole(found) => assert!(found == description, "byte {place}"),
+                Outcome::Rescued(_) => panic!("byte {place}: something was put aside"),
+                Outcome::Refused(error) => panic!("byte {place}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_the_queues_that_is_changed_or_gone_is_found_by_the_check() {
+    for is_gone in [true, false] {
+        let (bytes, ..) = sample_with_queues(0);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lotmq.redb");
+        std::fs::write(&path, bytes).unwrap();
+        let database = redb::Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut queues = transaction.open_table(QUEUES).unwrap();
+        let (key, mut value) = {
+            let (key, value) = queues.iter().unwrap().nth(20).unwrap().unwrap();
+            (key.value(), value.value().to_vec())
+        };
+        queues.remove(key).unwrap();
+        if !is_gone {
+            *value.last_mut().unwrap() ^= 1;
+            queues.insert(key, value.as_slice()).unwrap();
+        }
+        drop(queues);
+        transaction.commit().unwrap();
+        drop(database);
+        let found = Store::check(directory.path()).unwrap();
+        let [Corruption::Row { table: "queues", .. }] = &found[..] else { panic!("{found:?}") };
+        assert!(Store::quarantine(directory.path()).unwrap().is_empty(), "nothing is lost");
+        assert!(Store::check(directory.path()).unwrap().is_empty());
     }
 }
