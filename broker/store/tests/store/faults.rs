@@ -171,3 +171,31 @@ fn a_full_disk_is_named_and_passes_when_there_is_space_again() {
         check(&recovered, &results, &format!("full from write {first}"));
     }
 }
+
+#[test]
+fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_up() {
+    let memory = Arc::new(InMemoryBackend::new());
+    let plan = Plan::new(Call::SetLen, u64::MAX, 0, io::ErrorKind::StorageFull);
+    let (store, _) = open_on(&memory, &plan).unwrap();
+    let session = put_session(&store, 0, "c");
+    let enqueue = |payload: &[u8]| {
+        let id = store.next_message_id();
+        let mut batch = Batch::new();
+        batch.push(Op::Enqueue { message: message(id, "t", payload), deliveries: &[delivery(session)] });
+        (id.0, store.commit(batch))
+    };
+    let (before, result) = enqueue(b"small");
+    result.unwrap();
+    // From now on the file cannot grow; what is free in it can be used.
+    plan.first.store(1, SeqCst);
+    plan.last.store(u64::MAX, SeqCst);
+    let (_, refused) = enqueue(&vec![1; 16 << 20]);
+    let Err(StoreError::CommitFailed(error)) = refused else { panic!("{refused:?}") };
+    assert_eq!(error.kind, CommitErrorKind::NoSpace);
+    let (after, result) = enqueue(b"small, too");
+    result.unwrap();
+    assert_eq!((store.metrics().batches_lost, store.failure()), (1, None));
+    drop(store);
+    let (_store, recovered) = open_on(&memory, &plan).unwrap();
+    assert_eq!(queue(&recovered, session), [before, after]);
+}
