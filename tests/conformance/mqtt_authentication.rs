@@ -272,8 +272,8 @@ fn a_reauthentication_that_fails_closes() {
         assert_eq!(peer.until_closed(), [told], "{sent:X?}");
         watcher.expect(&["PUBLISH will q0: x"]);
     }
-    broker.log().expect("reason=");
-    assert!(broker.log().text().contains("user=\"bob\""), "whoever reads the log learns whose name was used");
+    // Whoever reads the log learns whose name was used.
+    broker.log().expect("user=\"bob\"");
     let mut plain = Peer::clean(&broker, V5, "plain");
     plain.send(&again);
     assert_eq!(plain.until_closed(), ["DISCONNECT 82"]);

@@ -361,3 +361,40 @@ fn an_error_in_a_condition_is_told_below_the_rule() {
     assert!(record["line"].as_u64() > Some(0));
     assert!(root.receive(Duration::ZERO).unwrap().is_none());
 }
+
+/// The session of an anonymous client is for whoever comes, and what is delivered to it follows him: threads remember who gets a topic.
+#[test]
+fn deliveries_are_decided_for_whoever_has_resumed_the_session() {
+    let broker = broker_of_two();
+    broker.command_ok(
+        "-addRule DEFINE RULE Ann WITH PRIORITY 100 FOR Subscribe TO TOPIC \"for-ann\"
+    IF USER IS \"ann\" THEN
+        ALLOW
+    ELSE
+        DENY
+",
+    );
+    broker.command_ok(
+        "-addRule DEFINE RULE NotBob WITH PRIORITY 100 FOR Subscribe TO TOPIC \"not-for-bob\"
+    IF USER IS \"bob\" THEN
+        DENY
+",
+    );
+    for (user, for_ann, not_for_bob) in [("ann", true, true), ("bob", false, false)] {
+        let session = || ConnectOptions::v5(format!("of-{user}")).session_expiry(3_600).clean_start(false);
+        let mut nobody = broker.connect(&session());
+        nobody.subscribe_to("#", QoS::AtMostOnce).unwrap();
+        // Often enough for every thread to know.
+        for _ in 0..8 {
+            assert!(!reaches(&broker, &mut nobody, "for-ann"));
+            assert!(reaches(&broker, &mut nobody, "not-for-bob"));
+        }
+        nobody.disconnect().unwrap();
+        let mut somebody = broker.connect(&session().user(user, "pw"));
+        assert!(somebody.session_present());
+        for _ in 0..8 {
+            assert_eq!(reaches(&broker, &mut somebody, "for-ann"), for_ann, "{user}");
+            assert_eq!(reaches(&broker, &mut somebody, "not-for-bob"), not_for_bob, "{user}");
+        }
+    }
+}

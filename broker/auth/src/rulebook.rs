@@ -9,11 +9,14 @@
 
 mod patterns;
 
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use lot_facts::{RuleFacts, RuleInputs};
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use crate::account::Account;
 use crate::decide::{Decide, Decision, Question, Verdict};
@@ -82,6 +85,10 @@ struct Entry {
     /// Distinguishes versions of a rule in what is remembered.
     id: u64,
     priority: u64,
+    /// `None` = all of them.
+    scope: Option<Scope>,
+    /// What its topics are laid under; `None` = asked whatever the topic is.
+    pattern: Option<Box<str>>,
     inputs: RuleInputs,
     /// What it says, once asked, when it has no inputs.
     constant: OnceLock<Opinion>,
@@ -91,6 +98,7 @@ struct Entry {
 /// The rules of one scope.
 #[derive(Default)]
 struct OfScope {
+    /// By ascending priority.
     rules: Vec<Arc<Entry>>,
     /// Those with a pattern; the numbers are places in `rules`.
     patterns: Patterns,
@@ -98,11 +106,17 @@ struct OfScope {
     everywhere: Vec<u32>,
 }
 
+/// Places in [`OfScope::rules`], in the memory of the stack unless there are many.
+type Places = SmallVec<[u32; 16]>;
+
 struct Rules {
-    all: Vec<Rule>,
+    /// By ascending priority.
+    all: Vec<Arc<Entry>>,
     scopes: Arc<[OfScope]>,
-    entries: Vec<Arc<Entry>>,
 }
+
+/// The account of who asks, looked up by the first rule that wants it.
+type Asker = OnceCell<Option<Arc<Account>>>;
 
 /// See the module's documentation.
 pub struct Rulebook {
@@ -117,7 +131,7 @@ pub struct Rulebook {
 impl Rulebook {
     /// No rules but the built-in ones, over these users.
     pub fn new(directory: Arc<Directory>) -> Rulebook {
-        let rules = Rules { all: Vec::new(), scopes: scopes(&[]), entries: Vec::new() };
+        let rules = Rules { all: Vec::new(), scopes: scopes(&[]) };
         Rulebook {
             table: PermissionTable::new(Arc::clone(&directory)),
             directory,
@@ -130,15 +144,15 @@ impl Rulebook {
 
     /// Adds rules, each in place of one of its name. Cost: O(rules).
     pub fn put(&self, added: Vec<Rule>) {
-        self.change(|all, entries| {
+        self.change(|all| {
+            let mut places: HashMap<Arc<str>, usize> =
+                all.iter().enumerate().map(|(at, known)| (Arc::clone(&known.name), at)).collect();
             for rule in added {
-                let entry = Arc::new(self.entry(&rule));
-                match all.iter().position(|known| known.name == rule.name) {
-                    Some(at) => (all[at], entries[at]) = (rule, entry),
-                    None => {
-                        all.push(rule);
-                        entries.push(entry);
-                    }
+                let entry = Arc::new(Entry::new(rule, self.next_id.fetch_add(1, Ordering::Relaxed)));
+                let at = *places.entry(Arc::clone(&entry.name)).or_insert(all.len());
+                match all.get_mut(at) {
+                    Some(known) => *known = entry,
+                    None => all.push(entry),
                 }
             }
         });
@@ -146,12 +160,7 @@ impl Rulebook {
 
     /// Removes a rule; nothing happens when there is none. Cost: O(rules).
     pub fn remove(&self, name: &str) {
-        self.change(|all, entries| {
-            if let Some(at) = all.iter().position(|known| *known.name == *name) {
-                all.remove(at);
-                entries.remove(at);
-            }
-        });
+        self.change(|all| all.retain(|known| *known.name != *name));
     }
 
     /// Whether every session may get messages of `topic`; `None` when that depends on whose it is. `root` always may.
@@ -159,11 +168,11 @@ impl Rulebook {
         if is_under_sys(topic) {
             return None;
         }
-        let mut found = Vec::new();
         let scopes = Arc::clone(&self.rules.read().scopes);
-        scopes[Scope::Subscribe as usize].matching(Some(topic), &mut found);
+        let scope = &scopes[Scope::Subscribe as usize];
         let mut allowed_at = None;
-        for entry in found {
+        for place in scope.matching(Some(topic)) {
+            let entry = &scope.rules[place as usize];
             if allowed_at.is_some_and(|priority| priority < entry.priority) {
                 break;
             }
@@ -176,45 +185,34 @@ impl Rulebook {
         Some(allowed_at.is_some())
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Rule>, &mut Vec<Arc<Entry>>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Entry>>)) {
         let mut rules = self.rules.write();
-        let Rules { all, entries, .. } = &mut *rules;
-        change(all, entries);
-        rules.scopes = scopes(&scoped(&rules.all, &rules.entries));
+        change(&mut rules.all);
+        rules.all.sort_by_key(|entry| entry.priority);
+        rules.scopes = scopes(&rules.all);
         drop(rules);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn entry(&self, rule: &Rule) -> Entry {
-        let facts = rule.facts.as_ref();
-        Entry {
-            name: Arc::clone(&rule.name),
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            priority: facts.map_or(0, |facts| facts.priority),
-            inputs: facts.map(|facts| facts.inputs.clone()).unwrap_or_default(),
-            constant: OnceLock::new(),
-            ask: Arc::clone(&rule.ask),
-        }
-    }
-
     /// What one rule says; remembered where that is allowed. False as the second part when the answer is for this question only.
-    fn opinion(&self, entry: &Entry, question: &Question<'_>) -> (Opinion, bool) {
+    fn opinion(&self, entry: &Entry, question: &Question<'_>, asker: &Asker) -> (Opinion, bool) {
         if let Some(known) = entry.constant.get() {
             return (*known, true);
         }
-        let account = question.identity.user.as_ref().and_then(|user| self.directory.account(user));
+        let user = question.identity.user.as_ref();
+        let account = asker.get_or_init(|| user.and_then(|user| self.directory.account(user))).as_ref();
         if entry.inputs.payload {
-            return (entry.ask.ask(question, account.as_ref()).opinion, false);
+            return (entry.ask.ask(question, account).opinion, false);
         }
         if entry.inputs == RuleInputs::default() {
-            let answer = entry.ask.ask(question, account.as_ref());
+            let answer = entry.ask.ask(question, account);
             let is_lasting = matches!(answer.validity, Validity::Lasting);
             if is_lasting {
                 let _ = entry.constant.set(answer.opinion);
             }
             return (answer.opinion, is_lasting);
         }
-        self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account.as_ref(), &*entry.ask)
+        self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account, &*entry.ask)
     }
 }
 
@@ -226,10 +224,11 @@ impl Decide for Rulebook {
         let question = &settled(question);
         let opinions = self.table.opinions(question);
         let mut built_in = opinions.into_iter().filter_map(|(at, said)| Some((at, said?))).peekable();
-        let mut found = Vec::new();
         let scopes = Arc::clone(&self.rules.read().scopes);
-        scopes[question.scope as usize].matching(question.topic, &mut found);
-        let mut rules = found.into_iter().peekable();
+        let scope = &scopes[question.scope as usize];
+        let places = scope.matching(question.topic);
+        let mut rules = places.iter().map(|place| &scope.rules[*place as usize]).peekable();
+        let asker = Asker::new();
         let mut is_stable = true;
         let decided = |verdict, is_stable| Decision { verdict, is_stable };
         loop {
@@ -245,7 +244,7 @@ impl Decide for Rulebook {
                 said = Some(verdict);
             }
             while let Some(rule) = rules.next_if(|rule| rule.priority == priority) {
-                let (opinion, lasts) = self.opinion(rule, question);
+                let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
                 match opinion {
                     Opinion::Deny => return decided(Verdict::Deny, is_stable),
@@ -281,50 +280,50 @@ fn settled<'a>(question: &Question<'a>) -> Question<'a> {
     Question { scope, topic, ..*question }
 }
 
+impl Entry {
+    fn new(rule: Rule, id: u64) -> Entry {
+        let Rule { name, facts, ask } = rule;
+        let known = |facts: RuleFacts| (facts.priority, facts.scope.parse().ok(), facts.topic, facts.inputs);
+        let (priority, scope, topic, inputs) = facts.map_or_else(Default::default, known);
+        let pattern = match scope {
+            // Without a topic a rule covers what `#` does (§10.2), which under $SYS would be nothing.
+            Some(Scope::Publish | Scope::Subscribe) => Some(topic.unwrap_or_else(|| "#".to_owned())),
+            Some(Scope::PublishSys | Scope::SubscribeSys | Scope::CommandCall) => topic,
+            _ => None,
+        };
+        let pattern = pattern.map(String::into_boxed_str);
+        Entry { name, id, priority, scope, pattern, inputs, constant: OnceLock::new(), ask }
+    }
+}
+
 impl OfScope {
-    fn add(&mut self, entry: &Arc<Entry>, pattern: Option<&str>) {
+    fn add(&mut self, entry: &Arc<Entry>) {
         let place = u32::try_from(self.rules.len()).expect("rules are bounded by the registry");
         self.rules.push(Arc::clone(entry));
-        match pattern {
+        match &entry.pattern {
             Some(pattern) => self.patterns.insert(pattern, place),
             None => self.everywhere.push(place),
         }
     }
 
     /// The rules that a question about `topic` is put to, by ascending priority.
-    fn matching<'a>(&'a self, topic: Option<&str>, found: &mut Vec<&'a Entry>) {
-        let mut places = self.everywhere.clone();
+    fn matching(&self, topic: Option<&str>) -> Places {
+        let mut places = Places::from_slice(&self.everywhere);
         if let Some(topic) = topic {
             self.patterns.covering(topic, &mut places);
         }
-        found.extend(places.into_iter().map(|place| &*self.rules[place as usize]));
-        found.sort_by_key(|entry| entry.priority);
+        places.sort_unstable();
+        places
     }
 }
 
-/// A rule with its scope, `None` for all, and its pattern.
-type Scoped<'a> = (&'a Arc<Entry>, Option<Scope>, Option<&'a str>);
-
-fn scoped<'a>(all: &'a [Rule], entries: &'a [Arc<Entry>]) -> Vec<Scoped<'a>> {
-    let place = |(rule, entry): (&'a Rule, &'a Arc<Entry>)| {
-        let scope = rule.facts.as_ref().and_then(|facts| facts.scope.parse::<Scope>().ok());
-        let pattern = rule.facts.as_ref().and_then(|facts| facts.topic.as_deref());
-        // Without a topic a rule covers what `#` does (§10.2), which under $SYS would be nothing.
-        let is_plain = matches!(scope, Some(Scope::Publish | Scope::Subscribe));
-        let is_of_tree = matches!(scope, Some(Scope::PublishSys | Scope::SubscribeSys | Scope::CommandCall));
-        let pattern = if is_plain { pattern.or(Some("#")) } else { pattern.filter(|_| is_of_tree) };
-        debug_assert_eq!(entry.name, rule.name);
-        (entry, scope, pattern)
-    };
-    all.iter().zip(entries).map(place).collect()
-}
-
-fn scopes(rules: &[Scoped<'_>]) -> Arc<[OfScope]> {
+/// Rules, which come by ascending priority, by scope.
+fn scopes(rules: &[Arc<Entry>]) -> Arc<[OfScope]> {
     let mut scopes: Vec<OfScope> = Scope::ALL.iter().map(|_| OfScope::default()).collect();
-    for (entry, scope, pattern) in rules {
-        match scope {
-            Some(scope) => scopes[*scope as usize].add(entry, *pattern),
-            None => scopes.iter_mut().for_each(|scope| scope.add(entry, None)),
+    for entry in rules {
+        match entry.scope {
+            Some(scope) => scopes[scope as usize].add(entry),
+            None => scopes.iter_mut().for_each(|scope| scope.add(entry)),
         }
     }
     scopes.into()

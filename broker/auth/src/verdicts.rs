@@ -8,15 +8,21 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use lot_facts::RuleInputs;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::account::Account;
 use crate::decide::Question;
 use crate::limits::{VERDICT_KEY_BYTES_MAX, VERDICTS_MAX};
+use crate::login::Peer;
 use crate::rulebook::{Answer, Ask, Opinion, Still, Validity};
+
+/// What an answer is found by, in the memory of the stack unless its inputs are long.
+type Key = SmallVec<[u8; 128]>;
 
 /// Parts with a lock each, so that threads seldom wait for one another.
 const PARTS: usize = 16;
@@ -57,7 +63,7 @@ impl Verdicts {
         ask: &dyn Ask,
     ) -> (Opinion, bool) {
         let key = key(rule, inputs, question, account.map(|account| &**account));
-        let part = &self.parts[self.hasher.hash_one(&key) as usize % PARTS];
+        let part = &self.parts[self.hasher.hash_one(&*key) as usize % PARTS];
         let known = part.lock().get(&key);
         if let Some(Known { opinion, reads }) = known {
             match reads {
@@ -74,7 +80,7 @@ impl Verdicts {
             Validity::Never => return (opinion, false),
         };
         if key.len() <= VERDICT_KEY_BYTES_MAX {
-            part.lock().put(key.into(), Known { opinion, reads });
+            part.lock().put(key.into_boxed_slice(), Known { opinion, reads });
         }
         (opinion, is_lasting)
     }
@@ -99,45 +105,56 @@ impl Part {
 }
 
 /// The inputs of a rule, each with its length, so that no two questions that differ in them share a key.
-fn key(rule: u64, inputs: &RuleInputs, question: &Question<'_>, account: Option<&Account>) -> Vec<u8> {
-    let mut key = Vec::with_capacity(64);
+fn key(rule: u64, inputs: &RuleInputs, question: &Question<'_>, account: Option<&Account>) -> Key {
+    let mut key = Key::new();
     key.extend_from_slice(&rule.to_le_bytes());
     let identity = question.identity;
     if inputs.login || !inputs.groups.is_empty() || !inputs.properties.is_empty() {
         key.push(identity.user.is_some().into());
     }
     if inputs.user {
-        field(&mut key, identity.user.as_deref());
+        field(&mut key, identity.user.as_deref().map(str::as_bytes));
     }
     for group in &inputs.groups {
         key.push(account.is_some_and(|account| account.groups.contains(group)).into());
     }
     for property in &inputs.properties {
-        field(&mut key, account.and_then(|account| account.property(property)));
+        field(&mut key, account.and_then(|account| account.property(property)).map(str::as_bytes));
     }
     if inputs.client_id {
-        field(&mut key, Some(&*identity.client_id));
+        field(&mut key, Some(identity.client_id.as_bytes()));
     }
     if inputs.endpoint {
-        field(&mut key, Some(&identity.peer.address()));
+        endpoint(&mut key, identity.peer);
     }
     if inputs.topic {
-        field(&mut key, question.topic);
+        field(&mut key, question.topic.map(str::as_bytes));
     } else if !inputs.topic_levels.is_empty() {
         let levels = &inputs.topic_levels;
         for level in levels {
             let level = question.topic.and_then(|topic| topic.split('/').nth(*level as usize - 1));
-            field(&mut key, level);
+            field(&mut key, level.map(str::as_bytes));
         }
     }
     key
 }
 
-fn field(key: &mut Vec<u8>, text: Option<&str>) {
-    let Some(text) = text else { return key.push(0) };
+/// As distinct as [`Peer::address`], and no text.
+fn endpoint(key: &mut Key, peer: Peer) {
+    match peer {
+        Peer::Unix => field(key, None),
+        Peer::Tcp(address) | Peer::Proxied(address) => match address.to_canonical() {
+            IpAddr::V4(address) => field(key, Some(&address.octets())),
+            IpAddr::V6(address) => field(key, Some(&address.octets())),
+        },
+    }
+}
+
+fn field(key: &mut Key, bytes: Option<&[u8]>) {
+    let Some(bytes) = bytes else { return key.push(0) };
     key.push(1);
-    key.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
+    key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    key.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ fn resume(
 ) -> Attachment {
     let mut state = client.state.lock();
     let was_durable = client.is_durable();
+    let is_for_another = differs(&state.identity, identity);
     state.session.resume(session_options(request, connection));
     if state.subscriptions.has_shared() {
         state.session.keep_inflight();
@@ -130,6 +131,9 @@ fn resume(
     state.keeps_rows = state.session.needs_store();
     let (row, keeps_rows) = (row(client, &state), state.keeps_rows);
     drop(state);
+    if is_for_another {
+        client.tenant.routes_changed();
+    }
     if client.is_durable() || keeps_rows {
         turn.batch.push(Op::PutSession(&row));
     } else if was_durable {
@@ -137,6 +141,11 @@ fn resume(
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
     }
     Attachment { client: Arc::clone(client), is_durable }
+}
+
+/// Whether rules may say something else of one than of the other about the same session. Threads remember with a topic's route who may get it.
+fn differs(before: &Identity, now: &Identity) -> bool {
+    before.user != now.user || before.peer.address() != now.peer.address()
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.

@@ -5,6 +5,10 @@
 
 use std::collections::HashMap;
 
+use smallvec::{SmallVec, smallvec};
+
+use super::Places;
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Patterns {
@@ -40,14 +44,14 @@ impl Patterns {
     }
 
     /// Appends the rules whose pattern covers a topic or filter, each once.
-    pub(super) fn covering(&self, asked: &str, found: &mut Vec<u32>) {
+    pub(super) fn covering(&self, asked: &str, found: &mut Places) {
         let Some(root) = self.nodes.first() else { return };
         // Wildcards do not reach a first level that begins with $.
         let mut with_wildcards = !asked.starts_with('$');
-        let mut reached = vec![root];
+        let mut reached: SmallVec<[&Node; 8]> = smallvec![root];
+        let mut next = SmallVec::new();
         for level in asked.split('/') {
-            let mut next = Vec::new();
-            for node in reached {
+            for node in reached.drain(..) {
                 if with_wildcards {
                     found.extend_from_slice(&node.rest);
                     next.extend(node.plus.map(|plus| &self.nodes[plus as usize]));
@@ -56,7 +60,7 @@ impl Patterns {
                 next.extend(node.literal.get(level).map(|child| &self.nodes[*child as usize]));
             }
             with_wildcards = true;
-            reached = next;
+            std::mem::swap(&mut reached, &mut next);
             if reached.is_empty() {
                 return;
             }
@@ -112,11 +116,11 @@ mod tests {
             let asked = asked.join("/");
             let mut index = Patterns::default();
             (0..).zip(&patterns).for_each(|(place, pattern)| index.insert(pattern, place));
-            let mut found = Vec::new();
+            let mut found = Places::new();
             index.covering(&asked, &mut found);
             found.sort_unstable();
             let expected: Vec<u32> = (0..).zip(&patterns).filter(|(_, pattern)| covers(pattern, &asked)).map(|(place, _)| place).collect();
-            prop_assert_eq!(found, expected, "{:?} against {}", patterns, asked);
+            prop_assert_eq!(found.as_slice(), expected, "{:?} against {}", patterns, asked);
         }
     }
 
@@ -125,8 +129,8 @@ mod tests {
         let deep = "a/".repeat(30_000) + "b";
         let mut index = Patterns::default();
         index.insert(&deep, 7);
-        let mut found = Vec::new();
+        let mut found = Places::new();
         index.covering(&deep, &mut found);
-        assert_eq!(found, [7]);
+        assert_eq!(found.as_slice(), [7]);
     }
 }

@@ -120,7 +120,7 @@ impl Turn {
         TURN.with(|cell| cell.borrow_mut().take());
     }
 
-    /// The broker's clock, read when the thread woke up.
+    /// The broker's clock, as it was at most a [`TICK`](super::shard::TICK) ago: reading it for each message is not for free.
     pub(crate) fn now(&self) -> Time {
         self.now
     }
@@ -141,7 +141,7 @@ impl Turn {
         self.touched.trim();
     }
 
-    /// Reads the clocks anew. Called when a thread wakes up.
+    /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
     pub(crate) fn tick(&mut self) {
         self.now = self.broker.clock.now();
         self.wall_ms = self.broker.clock.wall_ms();
