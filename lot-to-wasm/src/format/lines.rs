@@ -36,21 +36,33 @@ struct Start {
     continues: bool,
 }
 
-/// The lines of `source`, whose tokens these are.
+/// The last line above that continues none, as it was found.
+#[derive(Clone, Copy, Default)]
+struct Above {
+    width: usize,
+    depth: usize,
+}
+
+/// The lines of `source`, whose tokens these are. Looks at each line a bounded number of times.
 pub(super) fn of<'a>(source: &Source<'a>, tokens: &'a [Token]) -> Vec<Line<'a>> {
     let text = source.text();
     let starts: Vec<usize> = source.line_offsets().collect();
     let line_of = |offset: u32| starts.partition_point(|start| *start <= offset as usize) - 1;
     let known = known(tokens, starts.len(), line_of);
+    let below = depths_below(&known);
     let inside = inside(text, tokens, starts.len(), line_of);
     let mut written = Vec::with_capacity(starts.len());
     // Of the last line that continues none: where it was, and where it goes.
     let mut anchor = (0, 0);
+    let mut above = Above::default();
     for (number, start) in starts.iter().enumerate() {
         let end = starts.get(number + 1).copied().unwrap_or(text.len());
         let whole = text.get(*start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
         let code = whole.trim_start_matches([' ', '\t', '\u{feff}']);
         let width = width(whole);
+        if let Some(line) = known[number].filter(|line| !line.continues) {
+            above = Above { width, depth: line.depth };
+        }
         match inside[number] {
             Some(Inside::Comment) => {
                 written.push(Line::AsIs(whole.trim_end()));
@@ -61,7 +73,7 @@ pub(super) fn of<'a>(source: &Source<'a>, tokens: &'a [Token]) -> Vec<Line<'a>> 
             None => {}
         }
         let Some(line) = known[number] else {
-            let indentation = LEVEL * comment_depth(&known, number, width, &starts, text);
+            let indentation = LEVEL * comment_depth(above, width, below[number]);
             written.push(match code.trim_end() {
                 "" => Line::Blank,
                 text => Line::Comment { indentation, text },
@@ -165,22 +177,19 @@ fn comments(text: &str, part: std::ops::Range<usize>, found: &mut impl FnMut(usi
     }
 }
 
+/// For each line, how deep the next line stands that continues none; 0 where none comes.
+fn depths_below(known: &[Option<Start>]) -> Vec<usize> {
+    let mut below = vec![0; known.len()];
+    let mut next = 0;
+    for (depth, line) in below.iter_mut().zip(known).rev() {
+        *depth = next;
+        next = line.filter(|line| !line.continues).map_or(next, |line| line.depth);
+    }
+    below
+}
+
 /// How deep a line of comments stands: as the next line of code, or still in the block before when that ends there and the comment
 /// stands as deep as its lines.
-fn comment_depth(
-    known: &[Option<Start>],
-    number: usize,
-    width: usize,
-    starts: &[usize],
-    text: &str,
-) -> usize {
-    let own = |line: &&(usize, Start)| !line.1.continues;
-    let lines = || known.iter().enumerate().filter_map(|(number, line)| line.map(|line| (number, line)));
-    let before = lines().filter(|(at, _)| *at < number).collect::<Vec<_>>();
-    let before = before.iter().rev().find(own);
-    let next = lines().filter(|(at, _)| *at > number).collect::<Vec<_>>();
-    let next = next.iter().find(own).map_or(0, |(_, line)| line.depth);
-    let Some((at, before)) = before.filter(|(_, before)| before.depth > next) else { return next };
-    let block = starts.get(*at).and_then(|start| text.get(*start..)).map_or(0, self::width);
-    if width >= block { before.depth } else { next }
+fn comment_depth(above: Above, width: usize, below: usize) -> usize {
+    if above.depth > below && width >= above.width { above.depth } else { below }
 }

@@ -45,6 +45,17 @@ fn comments_stay_with_what_they_are_about() {
     );
 }
 
+/// Were each comment to look for its neighbours, this would take 10^10 steps, and the runner would give the test up.
+#[test]
+fn a_hundred_thousand_lines_of_comments_are_formatted_at_once() {
+    let comments = |indentation| format!("{:indentation$}--\n", "").repeat(50_000);
+    let text = |first, second| {
+        let (first, second) = (comments(first), comments(second));
+        format!("DEFINE ACTION A\nON START DO\n{first}    SET \"x\" WITH 1\n{second}    SET \"x\" WITH 2\n")
+    };
+    assert!(format(&text(1, 9)) == Ok(text(4, 4)));
+}
+
 #[test]
 fn a_text_with_errors_is_left_alone() {
     let Err(FormatError::Invalid(errors)) = format("DEFINE ACTION A\nON START DO\n    SET\n") else {
