@@ -38,3 +38,19 @@ pub(crate) mod model {
         with: { "lotmq:guest/types": super::lotmq::guest::types },
     });
 }
+
+/// Those of the world `rule`.
+pub(crate) mod rule {
+    wasmtime::component::bindgen!({
+        path: "../../wit/guest",
+        inline: "
+            package lotmq:host;
+            world rule-exports {
+                export lotmq:guest/rule-handler@0.1.0;
+            }
+        ",
+        world: "lotmq:host/rule-exports",
+        with: { "lotmq:guest/types": super::lotmq::guest::types },
+        additional_derives: [Clone, PartialEq],
+    });
+}

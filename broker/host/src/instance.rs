@@ -156,11 +156,7 @@ impl ActionInstance {
         output: &mut RunOutput,
     ) -> RunOutcome {
         if self.is_poisoned {
-            return RunOutcome::Trapped(Trap {
-                kind: TrapKind::Start,
-                message: "the instance was stopped before".to_owned(),
-                function: None,
-            });
+            return RunOutcome::Trapped(Trap::stopped_before());
         }
         self.ticker.run_begins(pace);
         self.store.data_mut().begin(run, deadline, event.trigger(), output);

@@ -28,6 +28,13 @@ pub struct Trap {
     pub function: Option<String>,
 }
 
+impl Trap {
+    /// Of an instance that would be entered again after a trap.
+    pub(crate) fn stopped_before() -> Trap {
+        Trap { kind: TrapKind::Start, message: "the instance was stopped before".to_owned(), function: None }
+    }
+}
+
 /// What a guest did to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -6,17 +6,15 @@
 //! Invariants: an instance that trapped is never entered again; a call takes at most [`RULE_TIME`](crate::limits::RULE_TIME) of
 //! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
-mod bindings;
-
 use crate::{
     Engine, Grants, GuestLimits, LoadError, Origin, RunContext, RunError, RunOutput, Services, TopicGrant,
-    Trap, TrapKind, World,
+    Trap, World,
+    bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
     state::RunState,
     ticker::{Pace, Ticker},
 };
-use bindings::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler};
 use std::{fmt, sync::Arc};
 use wasmtime::Store;
 
@@ -148,11 +146,7 @@ impl RuleInstance {
     ) -> RuleOutcome {
         output.begin(&self.limits);
         if self.is_poisoned {
-            return RuleOutcome::Trapped(Trap {
-                kind: TrapKind::Start,
-                message: "the instance was stopped before".to_owned(),
-                function: None,
-            });
+            return RuleOutcome::Trapped(Trap::stopped_before());
         }
         self.ticker.run_begins(Pace::Fine);
         let state = self.store.data_mut();
@@ -166,12 +160,7 @@ impl RuleInstance {
         state.end(output);
         match called {
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
-            Ok(Err(error)) => RuleOutcome::Failed(RunError {
-                code: error.code,
-                message: error.message,
-                line: error.line,
-                column: error.column,
-            }),
+            Ok(Err(error)) => RuleOutcome::Failed(error.into()),
             Err(error) => {
                 self.is_poisoned = true;
                 let refused = self.store.data().memory_refused();

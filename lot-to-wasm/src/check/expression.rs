@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::kind::KindSet;
 use super::tree::{
-    Arithmetic, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, JsonShape, RESULT,
-    SettingStore, TimestampFormat,
+    Arithmetic, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT, SettingStore,
+    TimestampFormat,
 };
 use super::{Checker, TopicUse, fold, infer, json_path, timestamp};
 use crate::diagnostic::{Draft, codes};
@@ -350,17 +350,7 @@ impl Checker<'_, '_, '_> {
         if to == CastType::Bytes && value.kind == Source::Payload {
             return self.payload(span, ExpressionKind::PayloadBytes, KindSet::BYTES);
         }
-        let to = match to {
-            CastType::Int => CastKind::Int,
-            CastType::Double => CastKind::Double,
-            CastType::Bool => CastKind::Bool,
-            CastType::String => CastKind::String,
-            CastType::Timestamp => CastKind::Timestamp,
-            CastType::Array => CastKind::Json(JsonShape::Array),
-            CastType::Object => CastKind::Json(JsonShape::Object),
-            CastType::Json => CastKind::Json(JsonShape::Any),
-            CastType::Bytes => CastKind::Bytes,
-        };
+        let to = CastKind::from(to);
         let value = self.operand(value);
         if let Some(constant) = fold::constant(&value).and_then(|constant| fold::cast(to, constant)) {
             return self.constant(span, constant);

@@ -2,7 +2,7 @@
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, memory};
+use super::code::{Callee, Local, memory};
 use super::constants::{ANSWER, RESULT};
 use super::entry::{Generator, Message, WHOLE, cast_function};
 use super::expression::Representation;
@@ -122,25 +122,16 @@ impl Generator<'_> {
     ) {
         self.cell(list);
         self.runtime(Runtime::Elements);
-        let (start, next) = (self.code.new_local(ValType::I32), self.code.new_local(ValType::I32));
-        let end = self.list_bounds(start, next);
-        let (done, again) = (self.code.block(), self.code.open_loop());
-        self.code.get(next);
-        self.code.get(end);
-        self.code.push(Instruction::I32GeU);
-        self.code.branch_if(done);
-        self.code.get(next);
-        self.code.push(Instruction::I32Load(memory(0, 2)));
-        self.assign(element, Representation::Cell);
-        self.block(body);
-        self.code.get(next);
-        self.cell(item);
-        self.code.push(Instruction::I32Store(memory(0, 2)));
-        self.flush_notes(at);
-        self.step(next, ADDRESS_BYTES);
-        self.code.branch(again);
-        self.code.end();
-        self.code.end();
+        let (start, end) = self.each(ADDRESS_BYTES, |generator, next| {
+            generator.code.get(next);
+            generator.code.push(Instruction::I32Load(memory(0, 2)));
+            generator.assign(element, Representation::Cell);
+            generator.block(body);
+            generator.code.get(next);
+            generator.cell(item);
+            generator.code.push(Instruction::I32Store(memory(0, 2)));
+            generator.flush_notes(at);
+        });
         self.code.get(start);
         self.code.get(end);
         self.code.get(start);
@@ -151,8 +142,28 @@ impl Generator<'_> {
         self.assign(result, Representation::Cell);
     }
 
+    /// Takes a list of addresses off the stack and does `body` at every `step` bytes of it. The result is where the list starts and where it ends.
+    fn each(&mut self, step: i32, body: impl FnOnce(&mut Self, Local)) -> (Local, Local) {
+        let (start, next) = (self.code.new_local(ValType::I32), self.code.new_local(ValType::I32));
+        let end = self.list_bounds(start, next);
+        let (done, again) = (self.code.block(), self.code.open_loop());
+        self.code.get(next);
+        self.code.get(end);
+        self.code.push(Instruction::I32GeU);
+        self.code.branch_if(done);
+        body(self, next);
+        self.code.get(next);
+        self.code.i32(step);
+        self.code.push(Instruction::I32Add);
+        self.code.set(next);
+        self.code.branch(again);
+        self.code.end();
+        self.code.end();
+        (start, end)
+    }
+
     /// Takes a list of addresses off the stack: `start` and `next` are at its first one, the result is behind its last.
-    fn list_bounds(&mut self, start: super::code::Local, next: super::code::Local) -> super::code::Local {
+    fn list_bounds(&mut self, start: Local, next: Local) -> Local {
         let end = self.code.new_local(ValType::I32);
         let pair = self.code.local(ValType::I64);
         self.code.tee(pair);
@@ -169,13 +180,6 @@ impl Generator<'_> {
         self.code.set(end);
         self.code.release(pair);
         end
-    }
-
-    fn step(&mut self, local: super::code::Local, bytes: i32) {
-        self.code.get(local);
-        self.code.i32(bytes);
-        self.code.push(Instruction::I32Add);
-        self.code.set(local);
     }
 
     /// Publishes the leaves of the received object and ends the run, unless the topic is that of a trigger.
@@ -214,14 +218,21 @@ impl Generator<'_> {
         self.code.parameter(message.payload + 1);
         self.runtime(Runtime::Raw);
         self.runtime(Runtime::Leaves);
-        let (start, next) = (self.code.new_local(ValType::I32), self.code.new_local(ValType::I32));
+        self.each(2 * ADDRESS_BYTES, |generator, next| {
+            generator.publish_leaf(message, next, casts, qos, at);
+        });
+    }
+
+    /// Publishes the leaf whose path and value are at `next`.
+    fn publish_leaf(
+        &mut self,
+        message: Message,
+        next: Local,
+        casts: &[(String, CastKind)],
+        qos: u8,
+        at: Position,
+    ) {
         let (value, text) = (self.code.new_local(ValType::I32), self.code.new_local(ValType::I64));
-        let end = self.list_bounds(start, next);
-        let (done, again) = (self.code.block(), self.code.open_loop());
-        self.code.get(next);
-        self.code.get(end);
-        self.code.push(Instruction::I32GeU);
-        self.code.branch_if(done);
         self.code.get(next);
         self.code.push(Instruction::I32Load(memory(4, 2)));
         self.code.set(value);
@@ -247,14 +258,10 @@ impl Generator<'_> {
         self.push_constant_address(ANSWER);
         self.code.call(Callee::Host(Host::Publish));
         self.check_write(at);
-        self.step(next, 2 * ADDRESS_BYTES);
-        self.code.branch(again);
-        self.code.end();
-        self.code.end();
     }
 
     /// Pushes address and length of the topic of the leaf whose path is at `next`.
-    fn push_leaf_topic(&mut self, message: Message, next: super::code::Local, text: super::code::Local) {
+    fn push_leaf_topic(&mut self, message: Message, next: Local, text: Local) {
         self.code.parameter(message.topic);
         self.code.parameter(message.topic + 1);
         self.runtime(Runtime::Data);

@@ -32,16 +32,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let mut arguments = Vec::new();
     if parser.eat_word("WITH") {
         parser.expect_sign(Sign::OpenParen, "WITH")?;
-        parser.enclosed(|parser| {
-            while !parser.is_sign(Sign::CloseParen) {
-                arguments.push(parser.value()?);
-                if !parser.eat_sign(Sign::Comma) {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        parser.expect_sign(Sign::CloseParen, "the arguments")?;
+        arguments = parser.items(Sign::CloseParen, "the arguments", Parser::value)?;
     }
     let returns = parser.return_variable()?;
     Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))

@@ -123,17 +123,7 @@ impl Parser<'_, '_> {
             assignment_list(self, &mut assignments)?;
             return Ok(assignments);
         }
-        self.enclosed(|parser| {
-            while !parser.is_sign(Sign::CloseParen) {
-                assignments.push(parser.assignment()?);
-                if !parser.eat_sign(Sign::Comma) {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        self.expect_sign(Sign::CloseParen, "the arguments")?;
-        Ok(assignments)
+        self.items(Sign::CloseParen, "the arguments", Self::assignment)
     }
 
     /// `RETURN [AS] a, b`; nothing when there is no `RETURN`.

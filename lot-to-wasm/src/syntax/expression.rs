@@ -327,8 +327,14 @@ pub enum Transform {
 impl ExpressionKind {
     /// Height of the highest tree directly below; 0 for a leaf.
     pub(crate) fn children_depth(&self) -> u16 {
+        let mut highest = 0;
+        self.each_child(&mut |child| highest = child.depth.max(highest));
+        highest
+    }
+
+    /// Calls `visit` for each expression directly below, in source order but for those of a transform, whose value comes last.
+    pub(crate) fn each_child(&self, visit: &mut dyn FnMut(&Expression)) {
         use ExpressionKind as Kind;
-        let all = |parts: &[Expression]| parts.iter().map(|part| part.depth).max().unwrap_or(0);
         match self {
             Kind::Invalid
             | Kind::Int(_)
@@ -345,33 +351,40 @@ impl ExpressionKind {
             | Kind::Session(_)
             | Kind::LiveTopic(_)
             | Kind::GetSetting(..)
-            | Kind::Timestamp(_) => 0,
-            Kind::TopicPosition(value) | Kind::Negate(value) | Kind::Not(value) => value.depth,
-            Kind::Cast { value, .. } => value.depth,
-            Kind::TopicExists(topic) | Kind::GetTopic(topic) => all(&topic.parts),
-            Kind::GetJson { path, source } => path.depth.max(source.as_ref().map_or(0, |s| s.depth)),
-            Kind::GetModel(query) => query.filter.as_ref().map_or(0, |filter| filter.depth),
-            Kind::Random(random) => random.bounds.as_ref().map_or(0, |(low, high)| low.depth.max(high.depth)),
-            Kind::Binary { left, right, .. } => left.depth.max(right.depth),
-            Kind::If { condition, then, otherwise } => {
-                condition.depth.max(then.depth).max(otherwise.as_ref().map_or(0, |value| value.depth))
+            | Kind::Timestamp(_) => {}
+            Kind::TopicPosition(value)
+            | Kind::Negate(value)
+            | Kind::Not(value)
+            | Kind::Cast { value, .. } => visit(value),
+            Kind::TopicExists(topic) | Kind::GetTopic(topic) => topic.parts.iter().for_each(visit),
+            Kind::GetJson { path, source } => {
+                visit(path);
+                source.iter().for_each(|source| visit(source));
             }
-            Kind::Object(members) => members.iter().map(|member| member.value.depth).max().unwrap_or(0),
-            Kind::Array(elements) => all(elements),
-            Kind::Apply { transform, value } => value.depth.max(transform.depth()),
-            Kind::Call { arguments, .. } => all(arguments),
-        }
-    }
-}
-
-impl Transform {
-    fn depth(&self) -> u16 {
-        match self {
-            Transform::Replace { search, replacement } => search.depth.max(replacement.depth),
-            Transform::FilterRegex(_)
-            | Transform::FilterCsv(_)
-            | Transform::Trim
-            | Transform::Split { .. } => 0,
+            Kind::GetModel(query) => query.filter.iter().for_each(visit),
+            Kind::Random(random) => random.bounds.iter().for_each(|(low, high)| {
+                visit(low);
+                visit(high);
+            }),
+            Kind::Binary { left, right, .. } => {
+                visit(left);
+                visit(right);
+            }
+            Kind::If { condition, then, otherwise } => {
+                visit(condition);
+                visit(then);
+                otherwise.iter().for_each(|value| visit(value));
+            }
+            Kind::Object(members) => members.iter().for_each(|member| visit(&member.value)),
+            Kind::Array(elements) => elements.iter().for_each(visit),
+            Kind::Call { arguments, .. } => arguments.iter().for_each(visit),
+            Kind::Apply { transform, value } => {
+                if let Transform::Replace { search, replacement } = transform.as_ref() {
+                    visit(search);
+                    visit(replacement);
+                }
+                visit(value);
+            }
         }
     }
 }

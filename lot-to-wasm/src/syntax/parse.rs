@@ -375,6 +375,27 @@ impl Parser<'_, '_> {
         self.options_follow = outer;
         result
     }
+
+    /// What stands with commas between it in front of a closing bracket, which is taken too; a comma may stand behind the last.
+    pub(crate) fn items<T>(
+        &mut self,
+        close: Sign,
+        what: &str,
+        item: impl Fn(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
+        let mut items = Vec::new();
+        self.enclosed(|parser| {
+            while !parser.is_sign(close) {
+                items.push(item(parser)?);
+                if !parser.eat_sign(Sign::Comma) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        self.expect_sign(close, what)?;
+        Ok(items)
+    }
 }
 
 /// `a`, `a or b`, `a, b or c`.

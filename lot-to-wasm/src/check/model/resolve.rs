@@ -25,6 +25,17 @@ pub(super) struct Node {
     pub(super) span: Span,
 }
 
+impl Node {
+    pub(super) fn is_array(&self) -> bool {
+        self.kind == Some(CastType::Array)
+    }
+
+    /// Whether its type is that of a single value.
+    pub(super) fn is_scalar(&self) -> bool {
+        !matches!(self.kind, None | Some(CastType::Array | CastType::Object | CastType::Json))
+    }
+}
+
 /// What a header comes to with what it inherits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {

@@ -2,8 +2,11 @@
 
 use lot_facts::TopicFact;
 
+use crate::check::Checker;
 use crate::check::topic::merge;
 use crate::check::tree::{Topic, TopicPart};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::Position;
 
 /// A topic as a Model writes it: `+`, `{name}` and `#` stand for what the trigger matched.
@@ -87,6 +90,20 @@ fn of_triggers(triggers: &[String], of: impl Fn(&str) -> TopicPart) -> TopicPart
             first.clone()
         }
         _ => TopicPart::ByFilter(parts),
+    }
+}
+
+impl Checker<'_, '_, '_> {
+    /// The topic of a field: its wildcards take what the trigger matched.
+    pub(in crate::check) fn model_topic(&mut self, template: &str, span: Span) -> Topic {
+        let triggers = self.scope.fields.as_ref().map(|fields| fields.triggers.clone()).unwrap_or_default();
+        let topic = resolve(template, &triggers, self.at(span));
+        if misses(&topic) {
+            let draft =
+                Draft::warning(codes::NO_CAPTURE, span, "wildcard without a counterpart in the trigger");
+            self.error(draft.note("the field has no value then"));
+        }
+        topic
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{RegexId, Topic, VariableId};
 use crate::check::kind::KindSet;
-use crate::syntax::Position;
+use crate::syntax::{CastType, Position};
 
 /// An expression with its place and inferred kinds.
 #[derive(Debug, Clone)]
@@ -273,6 +273,22 @@ pub enum CastKind {
     Json(JsonShape),
     /// `BYTES` of anything but PAYLOAD: its canonical text.
     Bytes,
+}
+
+impl From<CastType> for CastKind {
+    fn from(written: CastType) -> Self {
+        match written {
+            CastType::Int => CastKind::Int,
+            CastType::Double => CastKind::Double,
+            CastType::Bool => CastKind::Bool,
+            CastType::String => CastKind::String,
+            CastType::Timestamp => CastKind::Timestamp,
+            CastType::Array => CastKind::Json(JsonShape::Array),
+            CastType::Object => CastKind::Json(JsonShape::Object),
+            CastType::Json => CastKind::Json(JsonShape::Any),
+            CastType::Bytes => CastKind::Bytes,
+        }
+    }
 }
 
 /// Which JSON a cast asks for.

@@ -254,17 +254,7 @@ impl Parser<'_, '_> {
         self.non_portable(start, row.keyword);
         self.advance();
         self.advance();
-        let mut arguments = Vec::new();
-        self.enclosed(|parser| {
-            while !parser.is_sign(Sign::CloseParen) {
-                arguments.push(parser.value()?);
-                if !parser.eat_sign(Sign::Comma) {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        self.expect_sign(Sign::CloseParen, "the arguments")?;
+        let arguments = self.items(Sign::CloseParen, "the arguments", Self::value)?;
         self.node(start, ExpressionKind::Call { function: row.function, arguments })
     }
 
@@ -280,17 +270,7 @@ impl Parser<'_, '_> {
     fn array(&mut self) -> Parsed<Expression> {
         let start = self.span();
         self.advance();
-        let mut elements = Vec::new();
-        self.enclosed(|parser| {
-            while !parser.is_sign(Sign::CloseBracket) {
-                elements.push(parser.value()?);
-                if !parser.eat_sign(Sign::Comma) {
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        self.expect_sign(Sign::CloseBracket, "the elements of the array")?;
+        let elements = self.items(Sign::CloseBracket, "the elements of the array", Self::value)?;
         self.node(start, ExpressionKind::Array(elements))
     }
 
@@ -360,19 +340,11 @@ impl Parser<'_, '_> {
     fn object(&mut self) -> Parsed<Expression> {
         let start = self.span();
         self.advance();
-        let mut members = Vec::new();
-        self.enclosed(|parser| {
-            while !parser.is_sign(Sign::CloseBrace) {
-                let key = parser.expect_text("`{` or `,`")?;
-                parser.expect_sign(Sign::Colon, "the key")?;
-                members.push(Member { key, value: parser.value()? });
-                if !parser.eat_sign(Sign::Comma) {
-                    break;
-                }
-            }
-            Ok(())
+        let members = self.items(Sign::CloseBrace, "the members of the object", |parser| {
+            let key = parser.expect_text("`{` or `,`")?;
+            parser.expect_sign(Sign::Colon, "the key")?;
+            Ok(Member { key, value: parser.value()? })
         })?;
-        self.expect_sign(Sign::CloseBrace, "the members of the object")?;
         self.node(start, ExpressionKind::Object(members))
     }
 

@@ -1,0 +1,72 @@
+//! How an instance is published, what is kept of it, and how received JSON is split.
+
+use super::{Builder, WHOLE};
+use crate::check::kind::KindSet;
+use crate::check::model::resolve::Node;
+use crate::check::model::{Plan, order, topic};
+use crate::check::tree::{
+    Branch, CastKind, Expression, ExpressionKind, Statement, StatementKind, Topic, WhenEmpty,
+};
+use crate::syntax;
+
+/// Splits received JSON, unless the topic is one of these filters.
+pub(in crate::check::model) fn split(plan: &Plan<'_>, unless: Vec<String>) -> Statement {
+    let casts = order::leaves(&plan.fields, "").into_iter().filter_map(|leaf| {
+        let to = leaf.node.kind.map(CastKind::from)?;
+        Some((leaf.path.replace('.', "/"), to))
+    });
+    let kind = StatementKind::Split { casts: casts.collect(), unless, qos: plan.header.qos.unwrap_or(0) };
+    Statement { at: WHOLE, kind }
+}
+
+impl Builder<'_, '_, '_, '_> {
+    /// Publishes every field on a topic of its own, those of objects below that of the object.
+    pub(super) fn publish_fields(
+        &mut self,
+        fields: &[Node],
+        prefix: &str,
+        base: &syntax::Text,
+        into: &mut Vec<Statement>,
+    ) {
+        for node in fields {
+            let path = format!("{prefix}{}", node.name);
+            if !node.children.is_empty() && !node.is_array() {
+                self.publish_fields(&node.children, &format!("{path}."), base, into);
+                continue;
+            }
+            let value = self.member(node, prefix);
+            let below = format!("{}/{}", base.value, path.replace('.', "/"));
+            let topic = topic::resolve(&below, &self.plan.triggers, self.checker.at(node.span));
+            let mut publish = Vec::new();
+            let present = self.node(KindSet::BOOL, ExpressionKind::IsAbsent(Box::new(value.clone())));
+            let condition = self.node(KindSet::BOOL, ExpressionKind::Not(Box::new(present)));
+            self.publish(topic, value, &mut publish);
+            let branches = vec![Branch { condition, body: publish }];
+            into.push(Statement { at: WHOLE, kind: StatementKind::If { branches, otherwise: Vec::new() } });
+        }
+    }
+
+    pub(super) fn publish(&mut self, topic: Topic, value: Expression, into: &mut Vec<Statement>) {
+        let header = &self.plan.header;
+        if header.keep {
+            let kind = StatementKind::KeepTopic {
+                topic: topic.clone(),
+                value: value.clone(),
+                when_empty: WhenEmpty::Silent,
+            };
+            into.push(Statement { at: WHOLE, kind });
+        }
+        let (qos, retain) = (header.qos.unwrap_or(0), header.retain);
+        let kind = StatementKind::PublishTopic { topic, value, qos, retain, when_empty: WhenEmpty::Silent };
+        into.push(Statement { at: WHOLE, kind });
+    }
+
+    /// Remembers what fields read of themselves next time.
+    pub(super) fn keep(&mut self) {
+        for (topic, variable) in std::mem::take(&mut self.kept) {
+            let value = self.variable(variable);
+            let kind = StatementKind::KeepTopic { topic, value, when_empty: WhenEmpty::Silent };
+            self.body.push(Statement { at: WHOLE, kind });
+        }
+    }
+}
