@@ -1,6 +1,7 @@
 //! `lotmq run`: runs a LoT program without a broker and prints what it publishes.
 
 pub(crate) mod offline;
+pub(crate) mod program;
 mod services;
 
 use std::io::BufRead as _;
@@ -16,7 +17,8 @@ use crate::check::{as_text, read_source};
 use crate::exit::Exit;
 use crate::output;
 use crate::publish::seconds;
-use offline::{Happening, Offline};
+use offline::{Happening, Offline, Start};
+use program::Program;
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
@@ -64,7 +66,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if !compilation.succeeded() {
         return Ok(Exit::Failure);
     }
-    let mut offline = Offline::start(&source, compilation.entities)?;
+    let program = Program::compile(&offline::engine()?, &source, compilation.entities)?;
+    let mut offline = Offline::start(&program, Start::here_and_now())?;
     let mut printer = Printer { json: args.json, has_failed: false };
     let mut feed = |offline: &mut Offline| -> anyhow::Result<()> {
         offline.settle(&mut |happening| printer.show(&happening))

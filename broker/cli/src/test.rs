@@ -14,6 +14,7 @@ use crate::check::{as_text, read_source};
 use crate::exit::{Exit, Misuse};
 use crate::output;
 use crate::run::offline::{self, Offline, Start};
+use crate::run::program::Program;
 use case::{Case, Cases, Step};
 use judge::{Seen, judge};
 
@@ -96,10 +97,10 @@ fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> an
         format!("{}.lot", name.trim_end_matches(SUFFIX))
     });
     let program = file.parent().unwrap_or(Path::new("")).join(program);
-    let source = read_source(&program)?;
+    let program = load(engine, &program)?;
     let mut failed = 0;
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(engine, &program, &source, case)?;
+        let complaints = run(&program, case)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -113,12 +114,16 @@ fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> an
     Ok(failed)
 }
 
+fn load(engine: &Engine, path: &Path) -> anyhow::Result<Program> {
+    let source = read_source(path)?;
+    let compilation = compile(&source, &CompileOptions::default());
+    anyhow::ensure!(compilation.succeeded(), "{}", as_text(path, &compilation));
+    Program::compile(engine, &source, compilation.entities)
+}
+
 /// Runs a case, and says what is not as it should be.
-fn run(engine: &Engine, program: &Path, source: &str, case: &Case) -> anyhow::Result<Vec<String>> {
-    let compilation = compile(source, &CompileOptions::default());
-    anyhow::ensure!(compilation.succeeded(), "{}", as_text(program, &compilation));
-    let start = Start { wall: case.at()?, zone: case.zone()? };
-    let mut offline = Offline::start_at(engine, source, compilation.entities, start)?;
+fn run(program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
+    let mut offline = Offline::start(program, Start { wall: case.at()?, zone: case.zone()? })?;
     case.given.iter().try_for_each(|(topic, value)| offline.keep(topic, &value.to_bytes()))?;
     case.env.iter().for_each(|(name, value)| offline.set_environment(name, value));
     case.secrets.iter().for_each(|(name, value)| offline.set_secret(name, value));

@@ -8,19 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::{Timestamp, tz::TimeZone};
-use lot_to_wasm::Entity;
 use lot_to_wasm::lower::{self, RUNTIME, RUNTIME_IMPORT, shell};
-use lotmq_definitions::{
-    Caching, DefinitionKind, NewDefinition, Now, OnExisting, Origin, Registry, RegistryOptions, State,
-};
+use lotmq_definitions::{Caching, DefinitionKind, Now, OnExisting, Registry, RegistryOptions};
 use lotmq_host::{
     AfterTraps, Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Executor,
-    ExecutorOptions, FinishedRun, Grants, GuestLimits, MailboxOptions, OwnedEvent, OwnedMessage, Qos,
-    RunOutcome, RunOutput, Services, Severity, Sink, Trap, Value, World,
+    ExecutorOptions, FinishedRun, GuestLimits, MailboxOptions, OwnedEvent, OwnedMessage, Qos, RunOutcome,
+    RunOutput, Services, Severity, Sink, Trap, Value, World,
 };
 use serde_json::Value as Json;
 
+use super::program::{Compiled, Program};
 use super::services::{OfflineServices, locked};
+use crate::output::note;
 
 /// Hops after which a message triggers nothing more (language reference §7.8).
 const HOPS_MAX: u8 = 64;
@@ -90,6 +89,12 @@ pub(crate) struct Start {
     pub(crate) zone: TimeZone,
 }
 
+impl Start {
+    pub(crate) fn here_and_now() -> Self {
+        Self { wall: Timestamp::now(), zone: TimeZone::system() }
+    }
+}
+
 /// What compiles and runs the programs. Making it takes a moment.
 pub(crate) fn engine() -> anyhow::Result<Engine> {
     Ok(Engine::new(&EngineOptions {
@@ -122,19 +127,8 @@ impl Sink for ToMainThread {
 }
 
 impl Offline {
-    /// Loads the entities of `source`, now and here; `ON START` definitions wait for the first [`Offline::settle`].
-    pub(crate) fn start(source: &str, entities: Vec<Entity>) -> anyhow::Result<Self> {
-        let start = Start { wall: Timestamp::now(), zone: TimeZone::system() };
-        Self::start_at(&engine()?, source, entities, start)
-    }
-
-    /// The same at another time and place.
-    pub(crate) fn start_at(
-        engine: &Engine,
-        source: &str,
-        entities: Vec<Entity>,
-        Start { wall, zone }: Start,
-    ) -> anyhow::Result<Self> {
+    /// Loads a program; `ON START` definitions wait for the first [`Offline::settle`].
+    pub(crate) fn start(program: &Program, Start { wall, zone }: Start) -> anyhow::Result<Self> {
         let (sender, finished) = channel();
         let sender = Mutex::new(sender);
         let executor = Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, |_| {
@@ -152,59 +146,48 @@ impl Offline {
             now,
             executor,
         };
-        for entity in entities {
-            offline.load(engine, source, entity)?;
+        for definition in &program.0 {
+            offline.load(definition)?;
         }
+        offline.tell_what_is_lacking();
         let starts = offline.registry.finish_loading();
         offline.waiting.extend(starts.iter().map(|start| (DefinitionId(start.id.0), OwnedEvent::Start, 0)));
         Ok(offline)
     }
 
-    fn load(&mut self, engine: &Engine, source: &str, entity: Entity) -> anyhow::Result<()> {
-        let output = entity.output.context("an entity without errors has an output")?;
-        let kind = DefinitionKind::from(entity.kind.context("an entity without errors has a kind")?);
-        let new = NewDefinition {
-            kind,
-            name: entity.name.as_str().into(),
-            source: source.get(entity.range).unwrap_or_default().into(),
-            origin: Origin::AdHoc,
-            owner: None,
-            facts: Arc::new(output.facts),
-            installed_at: self.now.wall,
-        };
+    fn load(&mut self, compiled: &Compiled) -> anyhow::Result<()> {
+        let new = compiled.installed_at(self.now.wall);
         let installed = self.registry.install(new, OnExisting::Replace, self.now)?;
-        let (world, grants) = match kind {
-            DefinitionKind::Action => (World::Action, Grants::action()),
-            DefinitionKind::Model => (World::Model, Grants::model()),
-            DefinitionKind::Route
-            | DefinitionKind::Rule
-            | DefinitionKind::Module
-            | DefinitionKind::Theme
-            | DefinitionKind::Panel => return Ok(()),
-        };
-        if installed.state == State::Pending {
-            crate::output::note(&format!(
-                "warning: {} waits for something that the program lacks",
-                entity.name
-            ));
-        }
+        let Some(guest) = compiled.guest.clone() else { return Ok(()) };
         let id = installed.definition.id.0;
-        let guest = engine.compile(&output.component, world, lotmq_host::Origin::Compiler)?;
         let definition = self.executor.add(DefinitionSpec {
             id: DefinitionId(id),
             tenant: 0,
             guest,
             services: Arc::clone(&self.services) as Arc<dyn Services>,
-            grants: Arc::new(grants),
+            grants: Arc::new(compiled.grants()),
             limits: GuestLimits::default(),
             mailbox: MailboxOptions::default(),
             after_traps: AfterTraps::Restart,
         });
-        let known =
-            if kind == DefinitionKind::Model { &self.services.models } else { &self.services.actions };
-        locked(known).insert(entity.name, Arc::clone(&definition));
+        let is_model = compiled.kind() == DefinitionKind::Model;
+        let known = if is_model { &self.services.models } else { &self.services.actions };
+        locked(known).insert(compiled.name().to_owned(), Arc::clone(&definition));
         self.guests.insert(id, definition);
         Ok(())
+    }
+
+    /// Names what does nothing here: what waits for something that the program does not have, and what only a broker asks.
+    fn tell_what_is_lacking(&self) {
+        for waiting in self.registry.pending_status() {
+            let kind = waiting.kind.title().to_ascii_lowercase();
+            let (name, missing) = (waiting.name, waiting.missing.join(", "));
+            note(&format!("warning: {kind} {name} waits for {missing}, which the program does not have"));
+        }
+        for rule in self.registry.list(DefinitionKind::Rule) {
+            let name = rule.name();
+            note(&format!("warning: rule {name} is not asked: only a broker has clients to ask about"));
+        }
     }
 
     /// A message arrives from outside.
@@ -339,7 +322,7 @@ impl Offline {
             locked(&self.services.retained).insert(topic.to_owned(), payload.to_vec());
         }
         if hops > HOPS_MAX {
-            crate::output::note(&format!("warning: `{topic}` triggers nothing: more than {HOPS_MAX} hops"));
+            note(&format!("warning: `{topic}` triggers nothing: more than {HOPS_MAX} hops"));
             return;
         }
         let mut matching = Vec::new();

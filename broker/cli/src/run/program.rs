@@ -1,0 +1,71 @@
+//! A program that is compiled to native code: made once, started as often as one likes.
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use lot_to_wasm::Entity;
+use lotmq_definitions::{DefinitionKind, NewDefinition, Origin};
+use lotmq_host::{Engine, Grants, Guest, World};
+
+/// The definitions of a program, in the order in which they are loaded.
+pub(crate) struct Program(pub(super) Vec<Compiled>);
+
+/// One of them.
+pub(super) struct Compiled {
+    definition: NewDefinition,
+    /// What runs; `None` for what only a broker can use.
+    pub(super) guest: Option<Guest>,
+}
+
+impl Program {
+    /// Compiles the entities of a text, none of which has an error.
+    pub(crate) fn compile(engine: &Engine, source: &str, entities: Vec<Entity>) -> anyhow::Result<Self> {
+        let definitions = entities.into_iter().map(|entity| Compiled::new(engine, source, entity));
+        Ok(Self(definitions.collect::<anyhow::Result<_>>()?))
+    }
+}
+
+impl Compiled {
+    fn new(engine: &Engine, source: &str, entity: Entity) -> anyhow::Result<Self> {
+        let output = entity.output.context("an entity without errors has an output")?;
+        let kind = DefinitionKind::from(entity.kind.context("an entity without errors has a kind")?);
+        let world = match kind {
+            DefinitionKind::Action => Some(World::Action),
+            DefinitionKind::Model => Some(World::Model),
+            DefinitionKind::Route
+            | DefinitionKind::Rule
+            | DefinitionKind::Module
+            | DefinitionKind::Theme
+            | DefinitionKind::Panel => None,
+        };
+        let compile = |world| engine.compile(&output.component, world, lotmq_host::Origin::Compiler);
+        let guest = world.map(compile).transpose()?;
+        let definition = NewDefinition {
+            kind,
+            name: entity.name.into(),
+            source: source.get(entity.range).unwrap_or_default().into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: output.facts.into(),
+            installed_at: Timestamp::UNIX_EPOCH,
+        };
+        Ok(Self { definition, guest })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    pub(super) fn kind(&self) -> DefinitionKind {
+        self.definition.kind
+    }
+
+    /// What it may do in a broker, it may do here.
+    pub(super) fn grants(&self) -> Grants {
+        if self.kind() == DefinitionKind::Model { Grants::model() } else { Grants::action() }
+    }
+
+    /// As the registry takes it.
+    pub(super) fn installed_at(&self, installed_at: Timestamp) -> NewDefinition {
+        NewDefinition { installed_at, ..self.definition.clone() }
+    }
+}
