@@ -79,6 +79,33 @@ fn run_needs_no_broker() {
 }
 
 #[test]
+fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let sends =
+        "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"out\" WITH v = PAYLOAD\n";
+    let reading = "DEFINE MODEL Reading COLLAPSED\n    ADD INT \"v\"\n";
+    let rule = "DEFINE RULE Gate WITH PRIORITY 100 FOR Publish TO TOPIC \"in\"\n    DENY\n";
+    std::fs::write(path("all.lot"), format!("{sends}{reading}{rule}")).unwrap();
+    std::fs::write(path("sends.lot"), sends).unwrap();
+    let checked = lotmq(&["check", &path("all.lot")]);
+    assert!(checked.output().ends_with("ok (action Send, model Reading, rule Gate)"), "{}", checked.stdout);
+    // What is further down is there when messages come; a rule has nobody to be asked about.
+    let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7"]);
+    assert_eq!(ran.output(), "out {\"v\":7}");
+    assert_eq!(ran.stderr, "warning: rule Gate is not asked: only a broker has clients to ask about");
+    let waits = lotmq(&["run", &path("sends.lot"), "--in", "in=7"]);
+    assert_eq!((waits.output(), waits.status.code()), ("", Some(0)));
+    let lacking = "warning: action Send waits for Model Reading, which the program does not have";
+    assert_eq!(waits.stderr, lacking);
+    lotmq(&["compile", &path("all.lot"), "-o", folder.path().to_str().unwrap()]).output();
+    for name in ["Send", "Reading", "Gate"] {
+        let component = std::fs::read(path(&format!("{name}.wasm"))).unwrap();
+        assert_eq!(&component[..8], b"\0asm\x0d\0\x01\0", "{name} is a component");
+    }
+}
+
+#[test]
 fn run_calls_actions_and_follows_triggers() {
     let program = "DEFINE ACTION Avg\nINPUT a AS DOUBLE\nINPUT b AS DOUBLE\nDO\n    SET \"m\" WITH ({a} + {b}) / 2\nRETURN\n    OUTPUT m\n
 DEFINE ACTION First\nON TOPIC \"in\" DO\n    CALL ACTION Avg WITH a = 2, b = PAYLOAD RETURN m\n    PUBLISH TOPIC \"mid\" WITH {m}\n

@@ -1,11 +1,12 @@
-//! The pages of `docs/lot/`: each program is uploaded, each block of steps is done, in the order of the page, on one broker per page.
+//! The pages of `docs/lot/`: each program is uploaded, each block of messages, steps or commands is done, in the order of the page, on one broker per page.
 
 use std::path::Path;
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::Broker;
+use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
+use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
+use lotmq_test_support::{Broker, Program, WAIT_MAX};
 
-use crate::broker;
+use crate::{LOTMQ, broker};
 
 /// A fenced block of a page.
 struct Block {
@@ -37,12 +38,60 @@ fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-/// Uploads a program with the verb of its kind.
+/// Uploads each definition of a program with the verb of its kind.
 fn upload(broker: &Broker, program: &str) {
-    let kind = program.lines().find_map(|line| line.strip_prefix("DEFINE ")).expect("a program has a DEFINE");
-    let kind = kind.split_whitespace().next().unwrap();
-    let verb = format!("-add{}{}", &kind[..1], kind[1..].to_ascii_lowercase());
-    broker.command_ok(&format!("{verb} {program}"));
+    let starts: Vec<usize> = program.match_indices("DEFINE ").map(|(at, _)| at).collect();
+    assert!(!starts.is_empty(), "a program has a DEFINE");
+    for (number, start) in starts.iter().enumerate() {
+        let definition = &program[*start..starts.get(number + 1).copied().unwrap_or(program.len())];
+        let kind = definition.split_whitespace().nth(1).unwrap();
+        let verb = format!("-add{}{}", &kind[..1], kind[1..].to_ascii_lowercase());
+        broker.command_ok(&format!("{verb} {definition}"));
+    }
+}
+
+/// A message as the pages write it.
+fn shown(message: &Message) -> String {
+    let options = match (message.qos, message.retain) {
+        (QoS::AtMostOnce, false) => "",
+        (QoS::AtMostOnce, true) => " (retained)",
+        (_, false) => " (QoS 1)",
+        (_, true) => " (QoS 1, retained)",
+    };
+    format!("{}={}{options}", message.topic, message.text())
+}
+
+/// Sends each message behind `>`; the lines behind it are all that comes of it, in order.
+fn exchange(broker: &Broker, lines: &str) {
+    let mut watcher = broker.connect(&ConnectOptions::v5("watcher"));
+    let options = SubscriptionOptions {
+        qos: QoS::AtLeastOnce,
+        retain_as_published: true,
+        retain_handling: RetainHandling::DoNotSend,
+        ..SubscriptionOptions::default()
+    };
+    watcher.subscribe(&[("#", options)], Properties::EMPTY).unwrap();
+    let mut sender = broker.client("sender");
+    let mut receive = || shown(&watcher.receive(WAIT_MAX).unwrap().expect("a message"));
+    for line in lines.lines().chain(["> the/end="]) {
+        let Some(sent) = line.strip_prefix("> ") else {
+            assert_eq!(receive(), line, "{lines}");
+            continue;
+        };
+        let (topic, payload) = sent.split_once('=').unwrap();
+        sender.publish(&Publication::new(topic, payload)).unwrap();
+        assert_eq!(receive(), sent, "nothing else came before in\n{lines}");
+    }
+}
+
+/// Runs commands of a shell, in a folder and with the port of the broker. The answer is what they write.
+fn shell(broker: &Broker, folder: &Path, commands: &str) -> String {
+    let script = format!(
+        "cd '{}'\nlotmq() {{ case $1 in cmd|pub) verb=$1; shift; '{LOTMQ}' $verb -p {} \"$@\";; *) '{LOTMQ}' \"$@\";; esac; }}\n{commands}",
+        folder.display(),
+        broker.port(),
+    );
+    Program::run("sh", &["-e", "-c", &script]).unwrap().output().to_owned()
 }
 
 /// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] -> yes|no`, and so on for `subscribes` and `connects`.
@@ -94,19 +143,39 @@ fn every_block_of_the_pages_does_what_it_says() {
     assert!(!pages.is_empty());
     for page in pages {
         let text = std::fs::read_to_string(&page).unwrap();
-        // Pages with blocks of messages are run by `lot_language/guide.rs` of the host, those with cases by `command_line`.
-        if text.contains("```messages") || text.contains("```toml") {
+        // The page with cases is run by `command_line`.
+        if text.contains("```toml") {
             continue;
         }
-        let broker = broker();
-        for block in blocks(&text) {
-            let place = format!("{}:{}", page.display(), block.line);
-            match block.kind.as_str() {
-                "lot" => upload(&broker, &block.text),
-                "steps" => block.text.lines().for_each(|line| step(&broker, line)),
-                "text" => {}
-                other => panic!("{place}: no test runs blocks of `{other}`"),
+        run(&page.display().to_string(), &blocks(&text));
+    }
+}
+
+fn run(page: &str, blocks: &[Block]) {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut program, mut output) = ("", String::new());
+    for (number, block) in blocks.iter().enumerate() {
+        match block.kind.as_str() {
+            "lot" => {
+                program = &block.text;
+                // Some are uploaded by the commands behind them.
+                let is_uploaded_below = blocks
+                    .get(number + 1)
+                    .is_some_and(|next| next.kind == "sh" && next.text.contains("cmd -add"));
+                if !is_uploaded_below {
+                    upload(&broker, program);
+                }
             }
+            "messages" => exchange(&broker, &block.text),
+            "steps" => block.text.lines().for_each(|line| step(&broker, line)),
+            "sh" => {
+                let name = block.text.split_whitespace().find(|word| word.ends_with(".lot"));
+                std::fs::write(folder.path().join(name.unwrap_or("program.lot")), program).unwrap();
+                output = shell(&broker, folder.path(), &block.text);
+            }
+            "text" => assert_eq!(block.text.trim_end(), output.trim_end(), "{page}:{}", block.line),
+            other => panic!("{page}:{}: no test runs blocks of `{other}`", block.line),
         }
     }
 }

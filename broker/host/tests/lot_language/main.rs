@@ -9,7 +9,6 @@ mod bench;
 mod catalogue;
 mod expressions;
 mod failures;
-mod guide;
 mod models;
 mod rules;
 mod statements;

@@ -90,7 +90,8 @@ fn add_one(
         |message: String, errors| Outcome { kind, name: name.clone(), message, errors, warnings: Vec::new() };
     if entity.kind.is_some() && kind != wanted {
         let title = kind.title();
-        let message = format!("'{name}' is a {}. Use -add{title}.", title.to_lowercase());
+        let article = if kind == DefinitionKind::Action { "an" } else { "a" };
+        let message = format!("'{name}' is {article} {}. Use -add{title}.", title.to_lowercase());
         let errors = vec![problem("KIND_MISMATCH", &message)];
         return failed(message, errors);
     }
