@@ -1,6 +1,7 @@
 //! The tools beside the broker: check, compile, run, cmd, pub, sub, config.
 
-use lotmq_test_support::{Finished, Program};
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Finished, Program, eventually};
 use serde_json::Value;
 
 use crate::{DEMO_PROGRAM, LOTMQ, broker, demo_broker, options};
@@ -103,6 +104,32 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
         let component = std::fs::read(path(&format!("{name}.wasm"))).unwrap();
         assert_eq!(&component[..8], b"\0asm\x0d\0\x01\0", "{name} is a component");
     }
+}
+
+#[test]
+fn what_runs_warn_of_is_told_with_its_count() {
+    let program = "DEFINE ACTION Hot\nON TOPIC \"in\" DO\n    IF PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hot.lot");
+    std::fs::write(&file, program).unwrap();
+    let messages = ["--in", "in=warm"].repeat(5);
+    let ran = lotmq(&[&["run", file.to_str().unwrap()], &messages[..]].concat());
+    assert_eq!(ran.output(), ["out warm"; 5].join("\n"));
+    let warning = |times| format!("3:5: a number was compared with something else as text{times} (LOT601)");
+    let told = ["", " (2 times so far)", " (4 times so far)"]
+        .map(|times| format!("warning: Hot:{}", warning(times)));
+    assert_eq!(ran.stderr, told.join("\n"));
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {program}"));
+    let mut sender = broker.client("sender");
+    for _ in 0..5 {
+        sender.publish(&Publication::new("in", "warm").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let told = eventually("the warnings", || {
+        let reply = broker.command_ok("-lotDiagnostic action Hot");
+        (reply.data()["runs"] == 5).then(|| reply.data()["warnings"].clone())
+    });
+    assert_eq!(told, serde_json::json!([warning(" (4 times so far)")]));
 }
 
 #[test]

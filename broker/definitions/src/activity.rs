@@ -10,6 +10,18 @@ use parking_lot::Mutex;
 use crate::change::ChangeMemory;
 use crate::record::{ErrorRecord, RunError};
 
+/// Places of one definition whose warnings are kept.
+const WARNINGS_MAX: usize = 16;
+
+/// What runs warned of at one place.
+#[derive(Debug)]
+struct RunWarning {
+    code: Box<str>,
+    line: u32,
+    column: u32,
+    message: Box<str>,
+}
+
 /// Counters, error record, trace and `ON CHANGE` memory of one version of a definition.
 #[derive(Debug, Default)]
 pub struct Activity {
@@ -22,6 +34,7 @@ pub struct Activity {
     tick_is_waiting: AtomicBool,
     is_disowned: AtomicBool,
     error: Mutex<Option<Box<ErrorRecord>>>,
+    warnings: Mutex<Vec<RunWarning>>,
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
     refused: AtomicU64,
     change: Option<Mutex<ChangeMemory>>,
@@ -63,6 +76,30 @@ impl Activity {
         let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
         *last = Some(Box::new(ErrorRecord::new(action, error, at, count)));
         count
+    }
+
+    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are left out.
+    pub fn note_warning(&self, warning: &RunError<'_>) {
+        let mut warnings = self.warnings.lock();
+        let place = (warning.code, warning.line, warning.column);
+        let message = warning.message.into();
+        let known = warnings.iter_mut().find(|known| (&*known.code, known.line, known.column) == place);
+        if let Some(known) = known {
+            known.message = message;
+        } else if warnings.len() < WARNINGS_MAX {
+            let (line, column) = (warning.line, warning.column);
+            warnings.push(RunWarning { code: warning.code.into(), line, column, message });
+        }
+    }
+
+    /// What runs warned of, as people read it: `3:5: a number was compared with something else as text (4 times so far) (LOT601)`.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        let shown = warnings.iter().map(|RunWarning { code, line, column, message }| match line {
+            0 => format!("{message} ({code})"),
+            _ => format!("{line}:{column}: {message} ({code})"),
+        });
+        shown.collect()
     }
 
     /// Counts an event that was not taken. True for the first since [`take_refused`](Self::take_refused): that one is worth a record of its
@@ -149,6 +186,22 @@ mod tests {
         }
         let last = activity.last_error().unwrap();
         assert_eq!((last.line, last.count), (3, 3));
+    }
+
+    #[test]
+    fn the_last_warning_of_each_place_is_kept() {
+        let activity = Activity::default();
+        for line in (0..20).chain(0..20) {
+            let message = format!("odd ({line})");
+            let warning =
+                RunError { code: "LOT601", message: &message, line, column: 5, ..RunError::default() };
+            activity.note_warning(&warning);
+        }
+        let warnings = activity.warnings();
+        assert_eq!(
+            (warnings.len(), &*warnings[0], &*warnings[3]),
+            (16, "odd (0) (LOT601)", "3:5: odd (3) (LOT601)")
+        );
     }
 
     #[test]

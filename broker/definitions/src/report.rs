@@ -36,7 +36,7 @@ pub struct Report {
     pub last_error: Option<ErrorRecord>,
     /// Runs since the deploy.
     pub runs: u64,
-    /// Warnings of the deploy that still hold, and why it is in state `error`.
+    /// Why it is in state `error`, warnings of the deploy that still hold, and what runs warned of since.
     pub warnings: Vec<String>,
 }
 
@@ -143,6 +143,7 @@ impl Registry {
         let Entry { definition, hold, warnings, .. } = entry;
         let depends_on = definition.facts().depends_on.iter().map(DefinitionRef::from);
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(definition.activity.warnings());
         if let Some(Hold::Failed(reason)) = hold {
             warnings.insert(0, reason.clone());
         }

@@ -1,7 +1,7 @@
 //! The constants of a program: texts, and ready-made cells for the runtime.
 //!
 //! They are one passive data segment, copied by the start function to memory that the runtime gives out. First come the areas for
-//! the run's result and for results of the host, then the texts, then the cells, whose texts are addressed from the start.
+//! the run's result and for results of the host, then the texts, with counters among them, then the cells, whose texts are addressed from the start.
 
 use std::collections::HashMap;
 
@@ -64,6 +64,13 @@ impl Constants {
         self.texts.extend_from_slice(text.as_bytes());
         self.known_texts.insert(text.to_owned(), place);
         place
+    }
+
+    /// Words that are 0 at first and keep their values from run to run; the offset of the first.
+    pub(super) fn counters(&mut self, count: usize) -> u32 {
+        let offset = length(&self.texts).next_multiple_of(4);
+        self.texts.resize(offset as usize + 4 * count, 0);
+        offset
     }
 
     /// Takes up a value, once; returns its offset from the start of the cells.

@@ -93,7 +93,8 @@ impl<'a> Generator<'a> {
 
     /// The module with these exports, and what they need.
     fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Module {
-        for helper in [Helper::Flush, Helper::CheckWrite, Helper::Fail] {
+        // A helper stands in front of those that it needs.
+        for helper in [Helper::Flush, Helper::Warn, Helper::CheckWrite, Helper::Fail] {
             if self.needed.contains(&helper) {
                 functions.push((helper, self.helper(helper)));
             }
@@ -200,6 +201,7 @@ impl<'a> Generator<'a> {
         self.code = Code::new(helper.parameters());
         match helper {
             Helper::Flush => self.write_flush(),
+            Helper::Warn => self.write_warn(),
             Helper::CheckWrite => self.write_check_write(),
             Helper::Fail => self.write_fail(),
             Helper::Start

@@ -33,8 +33,10 @@ pub(super) enum Helper {
     Call,
     Build,
     Check,
-    /// Reports what the runtime noted: line, column.
+    /// Reports what the runtime noted: line, column, a counter for each kind of note.
     Flush,
+    /// Reports a warning the 1st, 2nd, 4th, 8th, … time: code, message, line, column, counter.
+    Warn,
     /// Reports why the host refused a write, if it did: line, column.
     CheckWrite,
     /// Fills the result with an error: code, message, line, column; returns its address.
@@ -50,7 +52,9 @@ impl Helper {
             Helper::OnEvent => (&[I; 12], &[I]),
             Helper::Call | Helper::Build => (&[I; 11], &[I]),
             Helper::Check => (&[I; 15], &[I]),
-            Helper::Flush | Helper::CheckWrite => (&[I; 2], &[]),
+            Helper::Flush => (&[I; 3], &[]),
+            Helper::Warn => (&[I; 7], &[]),
+            Helper::CheckWrite => (&[I; 2], &[]),
             Helper::Fail => (&[I; 6], &[I]),
         }
     }
@@ -86,7 +90,7 @@ impl Helper {
             Helper::Call => Some("call"),
             Helper::Build => Some("build"),
             Helper::Check => Some("check"),
-            Helper::Start | Helper::Flush | Helper::CheckWrite | Helper::Fail => None,
+            Helper::Start | Helper::Flush | Helper::Warn | Helper::CheckWrite | Helper::Fail => None,
         }
     }
 }

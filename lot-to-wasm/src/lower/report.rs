@@ -7,7 +7,8 @@ use super::constants::{ANSWER, RESULT};
 use super::entry::Generator;
 use super::host::Host;
 use super::module::{Helper, PENDING};
-use super::runtime::pending;
+use super::runtime::{Runtime, pending};
+use crate::check::tree::Constant;
 use crate::diagnostic::codes::{self, Code};
 use crate::syntax::Position;
 
@@ -39,18 +40,20 @@ const REFUSALS: [(Code, &str); 3] = [
 ];
 
 impl Generator<'_> {
-    /// Reports a warning at a place.
+    /// Reports a warning at a place, less and less often.
     pub(super) fn warn(&mut self, code: Code, message: &str, at: Position) {
-        self.report(WARNING, code, message, at);
+        let counter = self.constants.counters(1);
+        self.push_text(&code.to_string());
+        self.push_text(message);
+        self.push_position(at);
+        self.push_constant_address(counter);
+        self.needs(Helper::Warn);
+        self.code.call(Callee::Helper(Helper::Warn));
     }
 
     /// Reports an error at a place; the run goes on.
     pub(super) fn error(&mut self, code: Code, message: &str, at: Position) {
-        self.report(ERROR, code, message, at);
-    }
-
-    fn report(&mut self, severity: i32, code: Code, message: &str, at: Position) {
-        self.code.i32(severity);
+        self.code.i32(ERROR);
         self.push_text(&code.to_string());
         self.push_text(message);
         self.push_position(at);
@@ -63,10 +66,12 @@ impl Generator<'_> {
             return;
         }
         self.needs(Helper::Flush);
+        let counters = self.constants.counters(NOTES.len());
         self.code.push(Instruction::GlobalGet(PENDING));
         self.code.push(Instruction::I32Load(memory(0, 2)));
         self.code.open_if();
         self.push_position(at);
+        self.push_constant_address(counters);
         self.code.call(Callee::Helper(Helper::Flush));
         self.code.end();
     }
@@ -102,7 +107,7 @@ impl Generator<'_> {
         self.code.u32(at.column);
     }
 
-    /// The body of [`Helper::Flush`]: parameters line, column.
+    /// The body of [`Helper::Flush`]: parameters line, column, address of the counters.
     pub(super) fn write_flush(&mut self) {
         let bits = self.code.local(ValType::I32);
         self.code.push(Instruction::GlobalGet(PENDING));
@@ -111,14 +116,69 @@ impl Generator<'_> {
         self.code.push(Instruction::GlobalGet(PENDING));
         self.code.i32(0);
         self.code.push(Instruction::I32Store(memory(0, 2)));
-        for (bit, severity, code, message) in NOTES {
+        self.needs(Helper::Warn);
+        for (index, (bit, severity, code, message)) in (0..).zip(NOTES) {
             self.code.get(bits);
             self.code.i32(bit);
             self.code.push(Instruction::I32And);
             self.code.open_if();
-            self.report_at_parameters(severity, code, message);
+            if severity == WARNING {
+                self.push_text(&code.to_string());
+                self.push_text(message);
+                (0..3).for_each(|parameter| self.code.parameter(parameter));
+                self.code.u32(4 * index);
+                self.code.push(Instruction::I32Add);
+                self.code.call(Callee::Helper(Helper::Warn));
+            } else {
+                self.report_at_parameters(severity, code, message);
+            }
             self.code.end();
         }
+    }
+
+    /// The body of [`Helper::Warn`]: parameters code, message (address and length each), line, column, address of the counter. What is worth a
+    /// warning is mostly so in each run: after the first time the doubled count is told, so that a flood costs a few instructions a run.
+    pub(super) fn write_warn(&mut self) {
+        const MESSAGE: u32 = 2;
+        const COUNTER: u32 = 6;
+        let (count, text) = (self.code.local(ValType::I32), self.code.local(ValType::I64));
+        self.code.parameter(COUNTER);
+        self.code.parameter(COUNTER);
+        self.code.push(Instruction::I32Load(memory(0, 2)));
+        self.code.i32(1);
+        self.code.push(Instruction::I32Add);
+        self.code.tee(count);
+        self.code.push(Instruction::I32Store(memory(0, 2)));
+        self.code.get(count);
+        self.code.push(Instruction::I32Popcnt);
+        self.code.i32(1);
+        self.code.push(Instruction::I32GtU);
+        self.code.open_if();
+        self.code.push(Instruction::Return);
+        self.code.end();
+        self.code.get(count);
+        self.code.i32(1);
+        self.code.push(Instruction::I32GtU);
+        self.code.open_if();
+        self.code.parameter(MESSAGE);
+        self.code.parameter(MESSAGE + 1);
+        self.runtime(Runtime::Data);
+        self.push_constant(&Constant::Text(" (".to_owned()));
+        self.code.get(count);
+        self.code.push(Instruction::I64ExtendI32U);
+        self.runtime(Runtime::Int);
+        self.runtime(Runtime::Concat3);
+        self.push_constant(&Constant::Text(" times so far)".to_owned()));
+        self.runtime(Runtime::Concat2);
+        self.runtime(Runtime::Text);
+        self.code.set(text);
+        self.push_pair(text);
+        self.code.push(Instruction::LocalSet(MESSAGE + 1));
+        self.code.push(Instruction::LocalSet(MESSAGE));
+        self.code.end();
+        self.code.i32(WARNING);
+        (0..COUNTER).for_each(|parameter| self.code.parameter(parameter));
+        self.code.call(Callee::Host(Host::Report));
     }
 
     /// The body of [`Helper::CheckWrite`]: parameters line, column.

@@ -20,7 +20,7 @@ pub(crate) struct Program {
 }
 
 /// What is measured.
-pub(crate) const PROGRAMS: [Program; 6] = [
+pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         name: "forward",
         source: "DEFINE ACTION Forward\nON TOPIC \"s/+/t\" DO\n    PUBLISH TOPIC \"x\" WITH PAYLOAD\n",
@@ -70,6 +70,13 @@ pub(crate) const PROGRAMS: [Program; 6] = [
 "#,
         topic: "s/cell7/t",
         payload: b"61.5",
+        publishes: 1,
+    },
+    Program {
+        name: "threshold, text",
+        source: "DEFINE ACTION Threshold\nON TOPIC \"s/+/t\" DO\n    IF PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"x\" WITH PAYLOAD\n",
+        topic: "s/cell7/t",
+        payload: b"warm",
         publishes: 1,
     },
 ];

@@ -24,6 +24,23 @@ fn a_run_does_not_hear_of_another_ones_faults() {
 }
 
 #[test]
+fn a_warning_is_told_when_its_count_has_doubled_and_an_error_each_time() {
+    let program = on_in(
+        "IF PAYLOAD > 50 THEN\n    SET \"x\" WITH 1\nSET \"y\" WITH PAYLOAD * 2\nSET \"z\" WITH 1 / {y}",
+    );
+    let mut bench = Bench::new(&program);
+    for count in 1..=20_u32 {
+        bench.send("in", "abc");
+        let warnings = ["warning LOT601 3:5", "warning LOT601 5:5"];
+        let expected = if count.is_power_of_two() { &warnings[..] } else { &[] };
+        let (reports, errors): (Vec<_>, Vec<_>) =
+            bench.reports().into_iter().partition(|report| report.starts_with("warning"));
+        assert_eq!(reports, expected, "run {count}");
+        assert_eq!(errors, ["error LOT602 6:5"], "run {count}");
+    }
+}
+
+#[test]
 fn writing_to_the_system_tree_is_refused() {
     let mut bench = Bench::new(&on_in("PUBLISH TOPIC PAYLOAD WITH 1\nPUBLISH TOPIC \"o\" WITH 2"));
     assert_eq!(bench.send("in", "$SYS/x").published(), ["o=2"]);

@@ -53,7 +53,11 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
             }
             Effect::Keep { topic, payload } => keep(turn, definition, run, topic, payload),
             Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
-            Effect::Report { severity: Severity::Warning, .. } => turn.broker.counters.guest_warnings.add(1),
+            Effect::Report { severity: Severity::Warning, code, message, line, column } => {
+                turn.broker.counters.guest_warnings.add(1);
+                let warning = RunError { code, message, line, column, ..RunError::default() };
+                writer_of(definition, run, writer).activity.note_warning(&warning);
+            }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
                 let callee = writer_of(definition, run, writer);

@@ -137,8 +137,12 @@ impl Ask for GuestRule {
         let reads = instance.take_reads();
         self.definition.activity.run_ended(Timestamp::now());
         for (_, effect) in output.effects() {
-            if let Effect::Report { severity: Severity::Error, code, message, line, column } = effect {
-                self.failed(question, RunError { code, message, line, column, ..RunError::default() });
+            if let Effect::Report { severity, code, message, line, column } = effect {
+                let told = RunError { code, message, line, column, ..RunError::default() };
+                match severity {
+                    Severity::Error => self.failed(question, told),
+                    Severity::Warning => self.definition.activity.note_warning(&told),
+                }
             }
         }
         let opinion = match &outcome {
