@@ -10,6 +10,7 @@
 //! Invariants: the damaged file is never written; whenever the process ends, `lotmq.redb` is the old file or the new one, each whole. Not here: who
 //! is told (`server`).
 
+mod heal;
 mod inspect;
 mod rebuild;
 
@@ -25,6 +26,8 @@ use crate::offline::CACHE_BYTES;
 use crate::overlay::Overlay;
 use crate::store::DATABASE_FILE;
 
+use heal::{Healed, heal};
+pub(crate) use heal::{header, is_undone};
 pub(crate) use inspect::{Damage, Findings, inspect};
 
 /// Name of the file that is made of what can be read.
@@ -53,11 +56,7 @@ pub(crate) fn rescue(directory: &Path, consent: Consent) -> Result<Vec<Damage>, 
     if tree.is_ok() && load::contained(|| load::load_contents(&open_untouched(&path)?)).is_ok() {
         return Ok(Vec::new());
     }
-    let found = load::contained(|| {
-        let database = open_untouched(&path)?;
-        inspect(&database.begin_read().map_err(load::from_redb)?)
-    });
-    let found = found.map_err(|error| error.at(&path))?;
+    let found = load::contained(|| look(&path)).map_err(|error| error.at(&path))?;
     if found.damage.is_empty() && found.derived.is_empty() {
         // Damage that no row explains: nobody can tell what is missing.
         tree.map_err(|error| error.at(&path))?;
@@ -87,9 +86,8 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
         other => other?,
     }
     let rows = load::contained(|| {
-        let database = open_untouched(path)?;
-        load::check_schema(&database)?;
-        inspect(&database.begin_read().map_err(load::from_redb)?)
+        load::check_schema(&open_healed(path)?.0)?;
+        look(path)
     });
     match rows {
         Ok(findings) => found.extend(findings.into_corruptions()),
@@ -101,12 +99,43 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
     Ok(found)
 }
 
+/// Reads every row, and says what is damaged.
+fn look(path: &Path) -> Result<Findings, LoadError> {
+    let (database, healed) = open_healed(path)?;
+    let mut findings = inspect(&database.begin_read().map_err(load::from_redb)?)?;
+    findings.derived.extend(healed.derived);
+    Ok(findings)
+}
+
 /// Opens a file of which nothing is changed, and nothing is checked.
-pub(crate) fn open_untouched(path: &Path) -> Result<Database, LoadError> {
+fn open_untouched(path: &Path) -> Result<Database, LoadError> {
+    database_on(overlay(path)?)
+}
+
+/// The same with pages healed, so that also a file that was not closed opens in spite of damage.
+fn open_healed(path: &Path) -> Result<(Database, Healed), LoadError> {
+    let healed = overlay(path)?;
+    match heal(&healed) {
+        Ok(done) => Ok((database_on(healed)?, done)),
+        // One that was closed opens all the same.
+        Err(LoadError::Corrupted(corruption)) => {
+            drop(healed);
+            let database = open_untouched(path).map_err(|_| corruption)?;
+            Ok((database, Healed::default()))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn overlay(path: &Path) -> Result<Overlay, LoadError> {
     // Opening would make one that is not there.
     std::fs::metadata(path).map_err(LoadError::Io)?;
     let factory = backend::factory(Durability::Fsync, path.to_owned());
     let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    Ok(overlay)
+}
+
+fn database_on(overlay: Overlay) -> Result<Database, LoadError> {
     Ok(Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(overlay)?)
 }
 

@@ -346,6 +346,7 @@ fn load_file(
 ) -> Result<(Loaded, Recovered), OpenError> {
     let factory = backend::factory(options.durability, path.to_owned());
     let loaded = load::contained(|| {
+        let before = rescue::header(path).map_err(LoadError::Io);
         let (overlay, pending) =
             Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
         let (database, is_new) = load::open_backend(overlay, options.cache_bytes)?;
@@ -355,6 +356,9 @@ fn load_file(
             loaded.0.database.check_integrity().map_err(load::from_redb)?;
         }
         pending.settle().map_err(LoadError::Io)?;
+        if rescue::is_undone(&before?, &rescue::header(path).map_err(LoadError::Io)?) {
+            tracing::warn!("what was committed last before the crash is not whole and was undone");
+        }
         Ok(loaded)
     });
     loaded.map_err(|error| error.at(path))

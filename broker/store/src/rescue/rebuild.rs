@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
 use super::inspect::deliveries_of_lost;
-use super::{Damage, Findings, RESCUE_FILE, forget, install, open_untouched};
+use super::{Damage, Findings, RESCUE_FILE, forget, install, open_healed};
 use crate::backend::{self, Durability};
 use crate::error::{Corruption, OpenError};
 use crate::export;
@@ -38,7 +38,7 @@ pub(super) fn replace(
     for _ in 0..MISSING_MAX {
         forget(directory);
         let made = load::contained(|| {
-            let damaged = open_untouched(path)?;
+            let (damaged, _) = open_healed(path)?;
             let reading = damaged.begin_read().map_err(from_redb)?;
             make(&directory.join(RESCUE_FILE), &reading, &findings)
         });

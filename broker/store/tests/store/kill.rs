@@ -57,6 +57,43 @@ fn mode_os_survives_kill_9_too() {
     kill_at_random(Durability::Os);
 }
 
+#[test]
+fn a_damaged_file_that_kill_9_has_left_is_made_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let kept = KeepRow {
+        tenant: TenantId::DEFAULT,
+        topic: "counter".into(),
+        payload: "a value that is nowhere else".into(),
+        kept_at_ms: 1,
+    };
+    commit_with(&store, |batch| batch.push(Op::PutKeep(&kept)));
+    drop(store);
+    let reported = run_and_kill(directory.path(), Durability::Fsync, 200);
+    let path = directory.path().join("lotmq.redb");
+    let mut bytes = std::fs::read(&path).unwrap();
+    for place in 0..bytes.len() - kept.payload.len() {
+        if bytes[place..].starts_with(&kept.payload) {
+            bytes[place] ^= 1;
+        }
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let found = Store::check(directory.path()).unwrap();
+    assert!(found.iter().any(|found| matches!(found, Corruption::Row { table: "keeps", .. })), "{found:?}");
+    assert!(std::fs::read(&path).unwrap() == bytes, "the check changes nothing");
+    // A start does it by itself, and `lotmq store quarantine` as well.
+    for by_command in [true, false] {
+        std::fs::write(&path, &bytes).unwrap();
+        if by_command {
+            assert_eq!(Store::quarantine(directory.path()).unwrap().len(), 1);
+            assert!(Store::check(directory.path()).unwrap().is_empty());
+        }
+        let (_store, recovered) = open(directory.path());
+        assert_eq!((recovered.quarantined.len(), recovered.keeps.len()), (1, 0));
+        rounds::check(&recovered, reported);
+    }
+}
+
 fn kill_at_random(durability: Durability) {
     let directory = tempfile::tempdir().unwrap();
     let mut seed = std::process::id() as u64 * 2_654_435_761 + 1;
