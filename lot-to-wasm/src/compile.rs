@@ -126,7 +126,7 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
     ParsedEntity { range, lines_before, tree, diagnostics: sink.finish() }
 }
 
-/// Compiles every entity of a text, each on its own. Callable Actions of the text are known to each other.
+/// Compiles every entity of a text, each on its own. Callable Actions and Models of the text are known to each other.
 ///
 /// ```
 /// let text = "DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
@@ -135,35 +135,63 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
 /// assert_eq!(compilation.entities[0].name, "Echo");
 /// ```
 pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
-    let (slices, diagnostics) = slices(text);
-    let sources: Vec<(Range<usize>, Source<'_>)> = slices
-        .entities
-        .into_iter()
-        .map(|range| (range.clone(), Source::new(text.get(range).unwrap_or(""))))
-        .collect();
-    let mut sinks: Vec<Sink<'_>> = sources.iter().map(|(_, source)| Sink::new(source)).collect();
+    let slices = slices(text);
+    let mut compilations = compile_slices(vec![(text, slices)], options, "text");
+    compilations.pop().unwrap_or(Compilation { entities: Vec::new(), diagnostics: Vec::new() })
+}
+
+/// Compiles the texts of a project: as [`compile`] each of them, but all are known to each other, and a text may have nothing in it. The answers
+/// come in the order of the texts.
+///
+/// ```
+/// let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
+/// let action = "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
+/// let compiled = lot_to_wasm::compile_project(&[action, model], &lot_to_wasm::CompileOptions::default());
+/// assert!(!compiled[0].succeeded() && compiled[1].succeeded(), "the model has no field w");
+/// ```
+pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
+    let texts = texts.iter().map(|text| {
+        let is_empty = split(text) == Slices::default();
+        (*text, if is_empty { Default::default() } else { slices(text) })
+    });
+    compile_slices(texts.collect(), options, "project")
+}
+
+/// Compiles texts that were split, all of which know each other. `whole` names what they are together.
+fn compile_slices(
+    texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
+    options: &CompileOptions<'_>,
+    whole: &str,
+) -> Vec<Compilation> {
+    let mut compilations = Vec::with_capacity(texts.len());
+    // Of each entity: which text it is in, and where.
+    let mut places = Vec::new();
+    let mut sources = Vec::new();
+    for (number, (text, (slices, diagnostics))) in texts.into_iter().enumerate() {
+        let lines = Source::new(text);
+        for range in slices.entities {
+            sources.push(Source::new(text.get(range.clone()).unwrap_or("")));
+            places.push((number, lines_before(&lines, range.start), range));
+        }
+        compilations.push(Compilation { entities: Vec::new(), diagnostics });
+    }
+    let mut sinks: Vec<Sink<'_>> = sources.iter().map(Sink::new).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
-    let known = InText::new(&trees, sources.iter().map(|(_, source)| source.text()), options.known);
-    let whole = Source::new(text);
+    let known = InText::new(&trees, sources.iter().map(Source::text), options.known);
     let mut seen = BTreeSet::new();
-    let entities = trees
-        .iter()
-        .zip(sinks)
-        .zip(&sources)
-        .map(|((tree, mut sink), (range, _))| {
-            warn_repeated(tree.as_ref(), &mut seen, &mut sink);
-            let output = tree.as_ref().and_then(|tree| output(tree, &known, options.form, &mut sink));
-            Entity {
-                kind: tree.as_ref().map(syntax::Entity::kind),
-                name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
-                range: range.clone(),
-                lines_before: lines_before(&whole, range.start),
-                diagnostics: sink.finish(),
-                output,
-            }
-        })
-        .collect();
-    Compilation { entities, diagnostics }
+    for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
+        warn_repeated(tree.as_ref(), &mut seen, whole, &mut sink);
+        let output = tree.as_ref().and_then(|tree| output(tree, &known, options.form, &mut sink));
+        compilations[number].entities.push(Entity {
+            kind: tree.as_ref().map(syntax::Entity::kind),
+            name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
+            range,
+            lines_before,
+            diagnostics: sink.finish(),
+            output,
+        });
+    }
+    compilations
 }
 
 /// Checks and lowers one entity; `None` when there is an error.
@@ -193,7 +221,7 @@ fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<
     }
 }
 
-/// The entities of a text, in front of those outside of it. The last of a name counts.
+/// The entities of a text or project, in front of those outside of it. The last of a name counts.
 struct InText<'a> {
     actions: BTreeMap<&'a str, &'a syntax::Action>,
     /// Their texts.
@@ -247,12 +275,13 @@ fn callee(action: &syntax::Action) -> Callee {
 fn warn_repeated(
     tree: Option<&syntax::Entity>,
     seen: &mut BTreeSet<(&'static str, String)>,
+    whole: &str,
     sink: &mut Sink<'_>,
 ) {
     let Some(tree) = tree else { return };
     let (kind, name) = (tree.kind().title(), tree.name());
     if !seen.insert((kind, name.text.clone())) {
-        let message = format!("{kind} `{}` is defined twice in this text", name.text);
+        let message = format!("{kind} `{}` is defined twice in this {whole}", name.text);
         sink.push(Draft::warning(codes::DUPLICATE_ENTITY, name.span, message));
     }
 }

@@ -14,6 +14,7 @@ pub mod function;
 mod fuzz;
 pub mod limits;
 pub mod lower;
+pub mod notebook;
 pub mod source;
 mod split;
 pub mod statement;
@@ -23,7 +24,9 @@ mod topic;
 pub mod trigger;
 
 pub use check::RULE_SCOPES;
-pub use compile::{Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, parse};
+pub use compile::{
+    Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, compile_project, parse,
+};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// The slices of a text.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slices {
     /// Text before the first entity that is more than comments; empty range otherwise.
     pub(crate) outside: Range<usize>,

@@ -107,6 +107,69 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
 }
 
 #[test]
+fn projects_know_their_definitions_across_files_and_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let cell =
+        |language: &str, value: &str| serde_json::json!({"kind": 2, "language": language, "value": value});
+    std::fs::create_dir_all(folder.path().join("models/.old")).unwrap();
+    write("models/reading.LOT", "DEFINE MODEL Reading COLLAPSED\n    ADD INT \"v\"\n");
+    write("models/.old/reading.lot", "not lot");
+    write("nothing.lot", "-- DEFINE nothing yet\n");
+    let send =
+        "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
+    let cells = [
+        cell("python", "# Script Name: S"),
+        cell("lot", send),
+        cell("lot", "DEFINE MODEL Reading\n    ADD INT \"v\"\n"),
+    ];
+    write("z.lotnb", &serde_json::to_string(&cells).unwrap());
+    let path = folder.path().to_str().unwrap();
+    let checked = lotmq(&["check", path]);
+    assert_eq!(checked.status.code(), Some(1));
+    for part in [
+        &format!("{path}/models/reading.LOT: ok (model Reading)") as &str,
+        &format!("{path}/nothing.lot: ok (nothing is defined)"),
+        &format!("{path}/z.lotnb#1: left out"),
+        &format!("--> {path}/z.lotnb#2:3:"),
+        "has no field `w`",
+        &format!("--> {path}/z.lotnb#3:1:"),
+        "Model `Reading` is defined twice in this project",
+    ] {
+        assert!(checked.stdout.contains(part), "{part} in:\n{}", checked.stdout);
+    }
+    let json = lotmq(&["check", "--json", path]);
+    let reports: Vec<Value> = json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (reports.len(), &reports[2]["cell"], &reports[2]["success"]),
+        (4, &Value::from(2), &Value::from(false))
+    );
+    // A notebook alone is a project, too.
+    write("a.lotnb", &serde_json::to_string(&cells).unwrap().replace("w = PAYLOAD", "v = PAYLOAD"));
+    let notebook = folder.path().join("a.lotnb");
+    write(
+        "a.test.toml",
+        "[[case]]\nname = \"send\"\nwhen = [{ topic = \"in\", payload = 7 }]\nthen = [{ topic = \"out\", payload = { v = 7 } }]\n",
+    );
+    let ran = lotmq(&["run", notebook.to_str().unwrap(), "--in", "in=7"]);
+    assert_eq!(ran.output(), "out {\"v\":7}");
+    for tested in [notebook.to_str().unwrap(), path] {
+        let tested = lotmq(&["test", tested]);
+        assert!(tested.output().ends_with("1 passed, 0 failed"), "{}", tested.stdout);
+    }
+    write("a.lotnb", "{}");
+    let wrong = lotmq(&["check", notebook.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        wrong.stderr.contains("a.lotnb: not a notebook, which is a JSON array of cells"),
+        "{}",
+        wrong.stderr
+    );
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(lotmq(&["check", empty.path().to_str().unwrap()]).status.code(), Some(2));
+}
+
+#[test]
 fn what_runs_warn_of_is_told_with_its_count() {
     let program = "DEFINE ACTION Hot\nON TOPIC \"in\" DO\n    IF PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
     let folder = tempfile::tempdir().unwrap();
@@ -277,7 +340,7 @@ fn fmt_rewrites_files_and_checks_them() {
 fn heater(folder: &std::path::Path) {
     let page = include_str!("../../docs/lot/testing.md");
     for (language, name) in [("lot", "heater.lot"), ("toml", "heater.test.toml")] {
-        let (_, block) = page.split_once(&format!("```{language}\n")).unwrap();
+        let (_, block) = page.split_once(&format!("```{language} {name}\n")).unwrap();
         std::fs::write(folder.join(name), block.split_once("```").unwrap().0).unwrap();
     }
 }

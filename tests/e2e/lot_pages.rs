@@ -1,4 +1,4 @@
-//! The pages of `docs/lot/`: each program is uploaded, each block of messages, steps or commands is done, in the order of the page, on one broker per page.
+//! The pages of `docs/lot/`: each program is uploaded, each block of messages, steps or commands is done, each named file is written, in the order of the page, on one broker per page.
 
 use std::path::Path;
 
@@ -12,6 +12,8 @@ use crate::{LOTMQ, broker};
 struct Block {
     /// The word behind the fence.
     kind: String,
+    /// The word behind that: the file that the block is.
+    file: Option<String>,
     text: String,
     line: usize,
 }
@@ -22,7 +24,10 @@ fn blocks(page: &str) -> Vec<Block> {
     for (number, line) in page.lines().enumerate() {
         match (line.strip_prefix("```"), is_open) {
             (Some(kind), false) => {
-                found.push(Block { kind: kind.trim().to_owned(), text: String::new(), line: number + 1 });
+                let (kind, file) =
+                    kind.split_once(' ').map_or((kind, None), |(kind, file)| (kind, Some(file)));
+                let (kind, file) = (kind.to_owned(), file.map(str::to_owned));
+                found.push(Block { kind, file, text: String::new(), line: number + 1 });
                 is_open = true;
             }
             (Some(_), true) => is_open = false,
@@ -143,10 +148,6 @@ fn every_block_of_the_pages_does_what_it_says() {
     assert!(!pages.is_empty());
     for page in pages {
         let text = std::fs::read_to_string(&page).unwrap();
-        // The page with cases is run by `command_line`.
-        if text.contains("```toml") {
-            continue;
-        }
         run(&page.display().to_string(), &blocks(&text));
     }
 }
@@ -156,6 +157,10 @@ fn run(page: &str, blocks: &[Block]) {
     let folder = tempfile::tempdir().unwrap();
     let (mut program, mut output) = ("", String::new());
     for (number, block) in blocks.iter().enumerate() {
+        if let Some(file) = &block.file {
+            std::fs::write(folder.path().join(file), &block.text).unwrap();
+            continue;
+        }
         match block.kind.as_str() {
             "lot" => {
                 program = &block.text;
@@ -170,8 +175,11 @@ fn run(page: &str, blocks: &[Block]) {
             "messages" => exchange(&broker, &block.text),
             "steps" => block.text.lines().for_each(|line| step(&broker, line)),
             "sh" => {
+                // The program above may be named by the commands only.
                 let name = block.text.split_whitespace().find(|word| word.ends_with(".lot"));
-                std::fs::write(folder.path().join(name.unwrap_or("program.lot")), program).unwrap();
+                if let Some(file) = name.map(|name| folder.path().join(name)).filter(|file| !file.exists()) {
+                    std::fs::write(file, program).unwrap();
+                }
                 output = shell(&broker, folder.path(), &block.text);
             }
             "text" => assert_eq!(block.text.trim_end(), output.trim_end(), "{page}:{}", block.line),

@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use lot_to_wasm::{CompileOptions, Entity, Form, compile as compile_text};
+use lot_to_wasm::{Entity, Form};
 
-use crate::check::{as_text, read_source};
 use crate::exit::Exit;
 use crate::output;
+use crate::project::Project;
 
 /// Compile a LoT program to a WebAssembly component.
 ///
 /// Exit codes: 0 written, 1 the program has errors or a file could not be read or written, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
-    /// LoT file; `-` is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
     /// File to write; for a program with several definitions an existing directory, which gets NAME.wasm for each
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
@@ -27,16 +27,16 @@ pub(crate) struct CompileArgs {
 }
 
 pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
-    let source = read_source(&args.file)?;
     let form = if args.linked { Form::Linked } else { Form::Standalone };
-    let compilation = compile_text(&source, &CompileOptions { form, ..CompileOptions::default() });
-    if !compilation.all_diagnostics().is_empty() {
-        output::note(&as_text(&args.file, &compilation));
+    let compiled = Project::read(&args.path)?.compile(form);
+    if compiled.has_diagnostics() {
+        output::note(&compiled.to_text());
     }
-    if !compilation.succeeded() {
+    if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    for (entity, path) in targets(&compilation.entities, &args.output)? {
+    let entities: Vec<Entity> = compiled.into_entities().flat_map(|(_, entities)| entities).collect();
+    for (entity, path) in targets(&entities, &args.output)? {
         let component = entity.output.as_ref().map_or(&[][..], |output| &output.component);
         std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
         output::line(&format!("{}: {} ({} bytes)", entity.name, path.display(), component.len()))?;

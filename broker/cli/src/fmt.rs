@@ -9,9 +9,9 @@ use clap::Args;
 use lot_to_wasm::diagnostic::render;
 use lot_to_wasm::{FormatError, format};
 
-use crate::check::read_source;
 use crate::exit::Exit;
 use crate::output;
+use crate::project::read_source;
 
 /// Format LoT programs.
 ///

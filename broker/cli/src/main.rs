@@ -16,6 +16,7 @@ mod explain;
 mod fmt;
 mod log;
 mod output;
+mod project;
 mod publish;
 mod restore;
 mod run;

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use lot_to_wasm::{CompileOptions, compile};
+use lot_to_wasm::Form;
 use serde_json::json;
 
-use crate::check::{as_text, read_source};
 use crate::exit::Exit;
 use crate::output;
+use crate::project::Project;
 use crate::publish::seconds;
 use offline::{Happening, Offline, Start};
 use program::Program;
@@ -27,9 +27,9 @@ use program::Program;
 /// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// LoT file; `-` is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
     /// A message that arrives; may be given several times, they arrive in order
     #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = assignment)]
     messages: Vec<(String, String)>,
@@ -58,15 +58,14 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
-    let source = read_source(&args.file)?;
-    let compilation = compile(&source, &CompileOptions::default());
-    if !compilation.all_diagnostics().is_empty() {
-        output::note(&as_text(&args.file, &compilation));
+    let compiled = Project::read(&args.path)?.compile(Form::Linked);
+    if compiled.has_diagnostics() {
+        output::note(&compiled.to_text());
     }
-    if !compilation.succeeded() {
+    if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    let program = Program::compile(&offline::engine()?, &source, compilation.entities)?;
+    let program = Program::compile(&offline::engine()?, compiled)?;
     let mut offline = Offline::start(&program, Start::here_and_now())?;
     let mut printer = Printer { json: args.json, has_failed: false };
     let mut feed = |offline: &mut Offline| -> anyhow::Result<()> {

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use lot_to_wasm::{CompileOptions, compile};
+use lot_to_wasm::Form;
 use lotmq_host::Engine;
 
-use crate::check::{as_text, read_source};
 use crate::exit::{Exit, Misuse};
 use crate::output;
+use crate::project::Project;
 use crate::run::offline::{self, Offline, Start};
 use crate::run::program::Program;
 use case::{Case, Cases, Step};
@@ -23,7 +23,7 @@ const SUFFIX: &str = ".test.toml";
 
 /// Test LoT programs.
 ///
-/// Cases stand in a file beside the program: heater.test.toml tests heater.lot. Each starts anew, in virtual time. docs/lot/testing.md says what
+/// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb. Each starts anew, in virtual time. docs/lot/testing.md says what
 /// stands in such a file.
 ///
 /// Exit codes: 0 every case passed, 1 one failed or a file could not be used, 2 wrong usage.
@@ -92,12 +92,7 @@ fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> an
     let text = std::fs::read_to_string(file).context("cannot be read")?;
     let cases: Cases =
         toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))?;
-    let program = cases.program.clone().unwrap_or_else(|| {
-        let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        format!("{}.lot", name.trim_end_matches(SUFFIX))
-    });
-    let program = file.parent().unwrap_or(Path::new("")).join(program);
-    let program = load(engine, &program)?;
+    let program = load(engine, &program_of(file, cases.program.as_deref()))?;
     let mut failed = 0;
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
         let complaints = run(&program, case)?;
@@ -114,11 +109,26 @@ fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> an
     Ok(failed)
 }
 
+/// What a file with cases is about: what it names, else the program or notebook of its name beside it.
+fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
+    let beside = |name: &str| match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.join(name),
+        _ => PathBuf::from(name),
+    };
+    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = name.trim_end_matches(SUFFIX);
+    let notebook = beside(&format!("{name}.lotnb"));
+    match named {
+        Some(named) => beside(named),
+        None if notebook.exists() => notebook,
+        None => beside(&format!("{name}.lot")),
+    }
+}
+
 fn load(engine: &Engine, path: &Path) -> anyhow::Result<Program> {
-    let source = read_source(path)?;
-    let compilation = compile(&source, &CompileOptions::default());
-    anyhow::ensure!(compilation.succeeded(), "{}", as_text(path, &compilation));
-    Program::compile(engine, &source, compilation.entities)
+    let compiled = Project::read(path)?.compile(Form::Linked);
+    anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
+    Program::compile(engine, compiled)
 }
 
 /// Runs a case, and says what is not as it should be.

@@ -6,6 +6,8 @@ use lot_to_wasm::Entity;
 use lotmq_definitions::{DefinitionKind, NewDefinition, Origin};
 use lotmq_host::{Engine, Grants, Guest, World};
 
+use crate::project;
+
 /// The definitions of a program, in the order in which they are loaded.
 pub(crate) struct Program(pub(super) Vec<Compiled>);
 
@@ -17,10 +19,16 @@ pub(super) struct Compiled {
 }
 
 impl Program {
-    /// Compiles the entities of a text, none of which has an error.
-    pub(crate) fn compile(engine: &Engine, source: &str, entities: Vec<Entity>) -> anyhow::Result<Self> {
-        let definitions = entities.into_iter().map(|entity| Compiled::new(engine, source, entity));
-        Ok(Self(definitions.collect::<anyhow::Result<_>>()?))
+    /// Compiles what has no error, and puts it into the order of LoT reference §1.6.
+    pub(crate) fn compile(engine: &Engine, compiled: project::Compiled) -> anyhow::Result<Self> {
+        let mut definitions = Vec::new();
+        for (source, entities) in compiled.into_entities() {
+            for entity in entities {
+                definitions.push(Compiled::new(engine, &source, entity)?);
+            }
+        }
+        definitions.sort_by_key(Compiled::kind);
+        Ok(Self(definitions))
     }
 }
 

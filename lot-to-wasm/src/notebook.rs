@@ -1,0 +1,108 @@
+//! Notebooks (LoT reference §13): a JSON array of cells, some of which are programs.
+//!
+//! Text in, cells out; which of them belong together, and where they come from, is the caller's.
+
+use serde::Deserialize;
+
+/// A cell with a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Its number among all cells of the notebook, from 1.
+    pub number: u32,
+    /// What its text is written in.
+    pub language: Language,
+    /// The program.
+    pub text: String,
+}
+
+/// The languages of cells that are deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// `lot`: any number of entities.
+    Lot,
+    /// `python`: one script.
+    Python,
+}
+
+/// Why a text is no notebook.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotebookError {
+    /// It is no JSON, or not an array of cells.
+    #[error("not a notebook, which is a JSON array of cells: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A cell as notebooks store it.
+#[derive(Deserialize)]
+struct Stored {
+    /// 1: text for people; 2: code.
+    kind: u8,
+    language: String,
+    value: String,
+}
+
+/// Number of cells with code.
+const CODE: u8 = 2;
+
+/// The cells of a notebook that are programs, in order. Text, other languages and blank cells are left out.
+///
+/// ```
+/// use lot_to_wasm::notebook::{Cell, Language, cells};
+/// let notebook = r#"[{"kind":1,"language":"markdown","value":"Hi"},{"kind":2,"language":"lot","value":"DEFINE ACTION A"}]"#;
+/// let found = Cell { number: 2, language: Language::Lot, text: "DEFINE ACTION A".to_owned() };
+/// assert_eq!(cells(notebook).unwrap(), [found]);
+/// ```
+///
+/// # Errors
+/// See [`NotebookError`].
+pub fn cells(notebook: &str) -> Result<Vec<Cell>, NotebookError> {
+    let notebook = notebook.strip_prefix('\u{feff}').unwrap_or(notebook);
+    let stored: Vec<Stored> = serde_json::from_str(notebook)?;
+    let cells = (1..).zip(stored).filter_map(|(number, Stored { kind, language, value })| {
+        let language = match language.as_str() {
+            "lot" => Language::Lot,
+            "python" => Language::Python,
+            _ => return None,
+        };
+        (kind == CODE && !value.trim().is_empty()).then_some(Cell { number, language, text: value })
+    });
+    Ok(cells.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_in_lot_and_python_is_a_program() {
+        let cell = |kind: u8, language: &str, value: &str| serde_json::json!({"kind": kind, "language": language, "value": value, "outputs": []});
+        let notebook = serde_json::json!([
+            cell(1, "lot", "text about lot"),
+            cell(2, "python", "# Script Name: S"),
+            cell(2, "shellscript", "ls"),
+            cell(2, "lot", " \n"),
+            cell(2, "lot", "DEFINE"),
+        ]);
+        let found: Vec<_> = cells(&notebook.to_string())
+            .unwrap()
+            .into_iter()
+            .map(|cell| (cell.number, cell.language))
+            .collect();
+        assert_eq!(found, [(2, Language::Python), (5, Language::Lot)]);
+        assert_eq!(cells("\u{feff}[]").unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_no_notebook_is_refused_with_its_place() {
+        for (text, part) in [
+            ("", "line 1 column 0"),
+            ("{}", "expected a sequence"),
+            ("[{\"kind\":2,\"language\":\"lot\"}]", "missing field `value`"),
+            ("[{\"kind\":\"x\",\"language\":\"lot\",\"value\":\"\"}]", "line 1 column 12"),
+        ] {
+            let error = cells(text).unwrap_err().to_string();
+            assert!(error.contains("JSON array of cells") && error.contains(part), "{text}: {error}");
+        }
+    }
+}
