@@ -9,6 +9,7 @@ use std::sync::Arc;
 use lot_facts::{Facts, Kind, Signature};
 
 use crate::check::{Callee, Known};
+use crate::compat::Compat;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
 use crate::limits::SOURCE_BYTES_MAX;
@@ -22,17 +23,22 @@ pub struct CompileOptions<'a> {
     pub form: Form,
     /// Definitions outside the text, for the check of arguments; those in the text are known anyway.
     pub known: &'a dyn Known,
+    /// How the language is read.
+    pub compat: Compat,
 }
 
 impl std::fmt::Debug for CompileOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CompileOptions").field("form", &self.form).finish_non_exhaustive()
+        f.debug_struct("CompileOptions")
+            .field("form", &self.form)
+            .field("compat", &self.compat)
+            .finish_non_exhaustive()
     }
 }
 
 impl Default for CompileOptions<'_> {
     fn default() -> Self {
-        CompileOptions { form: Form::Linked, known: &crate::check::KnownNothing }
+        CompileOptions { form: Form::Linked, known: &crate::check::KnownNothing, compat: Compat::default() }
     }
 }
 
@@ -181,7 +187,7 @@ fn compile_slices(
     let mut seen = BTreeSet::new();
     for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
         warn_repeated(tree.as_ref(), &mut seen, whole, &mut sink);
-        let output = tree.as_ref().and_then(|tree| output(tree, &known, options.form, &mut sink));
+        let output = tree.as_ref().and_then(|tree| output(tree, &known, options, &mut sink));
         compilations[number].entities.push(Entity {
             kind: tree.as_ref().map(syntax::Entity::kind),
             name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
@@ -195,18 +201,24 @@ fn compile_slices(
 }
 
 /// Checks and lowers one entity; `None` when there is an error.
-fn output(tree: &syntax::Entity, known: &dyn Known, form: Form, sink: &mut Sink<'_>) -> Option<Output> {
+fn output(
+    tree: &syntax::Entity,
+    known: &dyn Known,
+    options: &CompileOptions<'_>,
+    sink: &mut Sink<'_>,
+) -> Option<Output> {
+    let CompileOptions { form, compat, .. } = *options;
     match tree {
         syntax::Entity::Action(action) => {
             let checked = crate::check::action(action, known, sink)?;
             Some(Output { component: crate::lower::action(&checked, form), facts: checked.facts })
         }
         syntax::Entity::Model(model) => {
-            let checked = crate::check::model(model, known, sink)?;
+            let checked = crate::check::model(model, known, compat, sink)?;
             Some(Output { component: crate::lower::model(&checked, form), facts: checked.run.facts })
         }
         syntax::Entity::Rule(rule) => {
-            let checked = crate::check::rule(rule, known, sink)?;
+            let checked = crate::check::rule(rule, known, compat, sink)?;
             Some(Output { component: crate::lower::rule(&checked, form), facts: checked.facts })
         }
         syntax::Entity::Route(_) | syntax::Entity::Panel(_) | syntax::Entity::Theme(_) => {

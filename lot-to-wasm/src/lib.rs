@@ -7,6 +7,7 @@
 //! equal bytes; no clock, files, threads or random numbers. Not here: the broker, and what runs a component.
 
 pub mod check;
+mod compat;
 pub mod compile;
 pub mod diagnostic;
 mod format;
@@ -24,6 +25,7 @@ mod topic;
 pub mod trigger;
 
 pub use check::RULE_SCOPES;
+pub use compat::{Compat, ModelOutput};
 pub use compile::{
     Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, compile_project, parse,
 };

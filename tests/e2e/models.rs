@@ -1,10 +1,10 @@
 //! Models as a user has them: uploaded by command, fed by clients, read as JSON, there again after `kill -9`.
 
-use lotmq_client::{Client, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::json;
 
-use crate::broker;
+use crate::{broker, options};
 
 const PUMP: &str = r#"-addModel DEFINE MODEL Pump COLLAPSED WITH TOPIC "out/+" WITH RETAIN AND QOS1
     ADD STRING "id" WITH TOPIC POSITION 2
@@ -58,6 +58,38 @@ fn a_model_makes_json_and_survives_kill_9() {
     broker.command_ok("-removeModel Pump");
     assert_eq!(broker.command("-listEntities").data(), &json!([]));
     assert_eq!(broker.command("-removeModel Pump").message(), "Model 'Pump' not found.");
+}
+
+#[test]
+fn switches_of_the_language_hold_at_upload_and_after_a_restart() {
+    let mut broker = options()
+        .variable("LOTMQ_LOT_COMPAT_MODEL_OUTPUT", "json")
+        .variable("LOTMQ_LOT_COMPAT_EMPTY_AS_ZERO_VALUE", "true")
+        .variable("LOTMQ_LOT_COMPAT_RULE_TRAILING_PLUS", "subtree")
+        .start();
+    let model = "-addModel DEFINE MODEL E WITH TOPIC \"e\"\n    ADD INT \"w\" WITH TOPIC \"raw\" AS TRIGGER\n    ADD STRING \"s\" WITH TOPIC \"never\"";
+    broker.command_ok(model);
+    broker.command_ok(
+        "-addRule DEFINE RULE Below WITH PRIORITY 100 FOR Publish TO TOPIC \"factory/+\"\n    DENY",
+    );
+    for starts in 1..=2 {
+        let mut watcher = watch(&broker, "e/#");
+        send(&broker, "raw", "1");
+        send(&broker, "raw", "2");
+        let seen = [next(&mut watcher), next(&mut watcher)];
+        assert_eq!(seen, [r#"e={"w":1,"s":""}"#, r#"e={"w":2,"s":""}"#], "start {starts}");
+        let mut client = broker.connect(&ConnectOptions::v5("below"));
+        let mut publish = |topic: &str| {
+            client.publish(&Publication::new(topic, "x").qos(QoS::AtLeastOnce)).unwrap().is_failure()
+        };
+        assert_eq!(
+            ["factory/a/b", "factory/a", "factory"].map(&mut publish),
+            [true, true, false],
+            "start {starts}"
+        );
+        broker.kill();
+        broker.start_again();
+    }
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub(crate) struct NotOpened {
 pub(crate) struct Settings {
     /// Whether what `KEEP TOPIC` writes is a retained message too (language reference OD-29).
     pub(crate) keep_visible_retained: bool,
+    /// How LoT is read.
+    pub(crate) compat: lot_to_wasm::Compat,
     pub(crate) session_expiry_max: SessionExpiry,
     /// What becomes of a message for a session that has no room for it.
     pub(crate) on_full: OnFull,

@@ -491,6 +491,7 @@ fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     Settings {
         keep_visible_retained: config.compat.keep_visible_retained,
+        compat: config.compat.of_language(),
         session_expiry_max: limits
             .session_expiry_max
             .seconds()

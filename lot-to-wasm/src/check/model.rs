@@ -14,6 +14,7 @@ use lot_facts::{Dependency, Facts, Kind, Trigger};
 
 use super::tree::{self, Entry};
 use super::{Known, entity, facts, infer};
+use crate::compat::{Compat, ModelOutput};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax;
@@ -32,9 +33,20 @@ pub(super) struct Plan<'a> {
     base: Option<&'a syntax::Text>,
     /// Topics of the fields that trigger, as written, each once; none without a base topic.
     triggers: Vec<String>,
+    compat: Compat,
 }
 
 impl Plan<'_> {
+    /// Whether a run publishes each field on a topic of its own.
+    fn publishes_fields(&self) -> bool {
+        !self.header.is_collapsed && self.compat.model_output != ModelOutput::Json
+    }
+
+    /// Whether a run publishes a JSON object.
+    fn publishes_object(&self) -> bool {
+        self.header.is_collapsed || self.compat.model_output != ModelOutput::Fields
+    }
+
     /// Topics whose messages start an instance.
     fn filters(&self) -> Vec<String> {
         self.triggers.iter().map(|trigger| topic::filter_of(trigger)).collect()
@@ -47,13 +59,19 @@ impl Plan<'_> {
 }
 
 /// Checks a Model. `None` when anything is wrong with it, also by the parser; the sink then has an error.
-pub(crate) fn model(model: &syntax::Model, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Model> {
+pub(crate) fn model(
+    model: &syntax::Model,
+    known: &dyn Known,
+    compat: Compat,
+    sink: &mut Sink<'_>,
+) -> Option<tree::Model> {
     entity::model(model, known, sink);
     refuse_what_needs_more(model, sink);
     let was_read = !sink.has_errors();
     let Resolved { header, fields, depends_on } = resolve::resolve(model, known, sink);
     let triggers = if model.options.topic.is_some() { triggers(&fields) } else { Vec::new() };
-    let plan = Plan { name: &model.name.text, header, fields, base: model.options.topic.as_ref(), triggers };
+    let base = model.options.topic.as_ref();
+    let plan = Plan { name: &model.name.text, header, fields, base, triggers, compat };
     if was_read {
         judge(&plan, model.name.span, sink);
     }

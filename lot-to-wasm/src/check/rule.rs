@@ -13,6 +13,7 @@ use super::tree::{
     StatementKind, TopicPart, Verdict,
 };
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
+use crate::compat::Compat;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
@@ -65,8 +66,13 @@ const PAYLOAD_SCOPES: [&str; 2] = ["Publish", "PublishSys"];
 const FALSE_TEXTS: [&str; 5] = ["", "false", "0", "off", "no"];
 
 /// Checks a Rule. `None` when anything is wrong with it, also by the parser; the sink then has an error.
-pub(crate) fn rule(rule: &Rule, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
-    header(rule, sink);
+pub(crate) fn rule(
+    rule: &Rule,
+    known: &dyn Known,
+    compat: Compat,
+    sink: &mut Sink<'_>,
+) -> Option<tree::Action> {
+    header(rule, compat, sink);
     let names_are_complete = !sink.has_errors();
     let scope = rule.scope.text.as_str();
     let has = |scopes: &[&str]| scopes.contains(&scope);
@@ -90,13 +96,19 @@ pub(crate) fn rule(rule: &Rule, known: &dyn Known, sink: &mut Sink<'_>) -> Optio
     checked.facts.rule = Some(RuleFacts {
         priority: u64::try_from(rule.priority).unwrap_or(0),
         scope: scope.to_owned(),
-        topic: rule.topic.as_ref().map(|topic| topic.value.clone()),
+        topic: rule.topic.as_ref().map(|topic| pattern(&topic.value, compat)),
         inputs,
     });
     Some(checked)
 }
 
-fn header(rule: &Rule, sink: &mut Sink<'_>) {
+/// The filter of a rule.
+fn pattern(written: &str, compat: Compat) -> String {
+    let is_subtree = compat.rule_trailing_plus && written.ends_with("/+");
+    if is_subtree { format!("{written}/#") } else { written.to_owned() }
+}
+
+fn header(rule: &Rule, compat: Compat, sink: &mut Sink<'_>) {
     if rule.scope.text.is_empty() {
         // The header could not be read, which was reported.
         return;
@@ -115,7 +127,7 @@ fn header(rule: &Rule, sink: &mut Sink<'_>) {
     }
     let Some(topic) = &rule.topic else { return };
     filter(topic, sink);
-    if topic.value.ends_with("/+") {
+    if topic.value.ends_with("/+") && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
         sink.push(draft.suggest("write /# for everything below"));
     }

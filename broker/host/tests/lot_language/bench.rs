@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 
 use lot_facts::Trigger;
-use lot_to_wasm::{CompileOptions, Form, lower};
+use lot_to_wasm::{Compat, CompileOptions, Form, lower};
 use lotmq_host::{
     ActionInstance, Argument, Client, Definition, DefinitionId, DefinitionSpec, Departure, Effect, Engine,
     EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestLimits, MailboxOptions,
@@ -34,8 +34,9 @@ pub(crate) fn engine() -> &'static Engine {
 }
 
 /// Compiles every entity of a text to a guest that can run.
-fn guests(source: &str, form: Form) -> Vec<(String, lot_facts::Facts, Guest)> {
-    let compilation = lot_to_wasm::compile(source, &CompileOptions { form, ..CompileOptions::default() });
+fn guests(source: &str, form: Form, compat: Compat) -> Vec<(String, lot_facts::Facts, Guest)> {
+    let compilation =
+        lot_to_wasm::compile(source, &CompileOptions { form, compat, ..CompileOptions::default() });
     let problems = compilation.all_diagnostics();
     assert!(compilation.succeeded(), "{source}\n{problems:#?}");
     let origin = match form {
@@ -161,6 +162,15 @@ impl Bench {
     }
 
     pub(crate) fn with_form(source: &str, form: Form) -> Bench {
+        Bench::made(source, form, Compat::default())
+    }
+
+    /// A broker that reads the language with these switches.
+    pub(crate) fn compatible(source: &str, compat: Compat) -> Bench {
+        Bench::made(source, Form::Linked, compat)
+    }
+
+    fn made(source: &str, form: Form, compat: Compat) -> Bench {
         let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
         let mut bench = Bench {
             state: Arc::default(),
@@ -170,12 +180,12 @@ impl Bench {
             reports: Vec::new(),
             failures: Vec::new(),
         };
-        bench.deploy(source, form);
+        bench.deploy(source, form, compat);
         bench
     }
 
-    fn deploy(&mut self, source: &str, form: Form) {
-        for (name, facts, guest) in guests(source, form) {
+    fn deploy(&mut self, source: &str, form: Form, compat: Compat) {
+        for (name, facts, guest) in guests(source, form, compat) {
             let is_model = facts.kind == lot_facts::Kind::Model;
             let grants = Arc::new(if is_model { Grants::model() } else { Grants::action() });
             let services: Arc<dyn Services> = self.state.clone();

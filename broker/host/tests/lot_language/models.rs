@@ -1,6 +1,6 @@
 //! Models (§9), PUBLISH MODEL (§8.6), and the rows of the catalogue that consist of them.
 
-use lot_to_wasm::Form;
+use lot_to_wasm::{Compat, Form, ModelOutput};
 
 use crate::bench::Bench;
 
@@ -63,6 +63,29 @@ fn c15_counter_by_self_reference() {
             "cnt/b={\"last\":\"z\",\"n\":1}",
         ],
     );
+}
+
+#[test]
+fn switches_read_models_as_the_original_does() {
+    let model = "DEFINE MODEL E WITH TOPIC \"e\"\n    ADD INT \"w\" WITH TOPIC \"raw\" AS TRIGGER\n    ADD STRING \"s\" WITH TOPIC \"never\"\n    ADD BOOL \"b\" WITH TOPIC \"never\"\n    ADD INT \"n\" WITH (n + 1)\n    ADD OBJECT \"o\"\n";
+    let output = |model_output| Compat { model_output, ..Compat::default() };
+    let object = |n| format!("e={{\"w\":{n},\"s\":null,\"b\":null,\"n\":{n},\"o\":null}}");
+    let fields = |n| [format!("e/w={n}"), format!("e/n={n}")];
+    let zeros = Compat { empty_as_zero_value: true, ..output(ModelOutput::Json) };
+    let filled = |n| format!("e={{\"w\":{n},\"s\":\"\",\"b\":false,\"n\":{n},\"o\":null}}");
+    for (compat, expected) in [
+        (Compat::default(), [&fields(1)[..], &[object(1)], &fields(2), &[object(2)]].concat()),
+        (output(ModelOutput::Fields), [fields(1), fields(2)].concat()),
+        (output(ModelOutput::Json), vec![object(1), object(2)]),
+        (zeros, vec![filled(1), filled(2)]),
+    ] {
+        let mut bench = Bench::compatible(model, compat);
+        bench.send("raw", "1").send("raw", "2");
+        assert_eq!(bench.published(), expected, "{compat:?}");
+    }
+    let schema = "DEFINE MODEL R COLLAPSED\n    ADD STRING \"id\"\n    ADD DOUBLE \"v\"\n    ADD \"x\"\nDEFINE ACTION P\nON TOPIC \"in\" DO\n    PUBLISH MODEL R TO \"o\" WITH id = PAYLOAD\n";
+    let mut bench = Bench::compatible(schema, zeros);
+    assert_eq!(bench.send("in", "a").published(), ["o={\"id\":\"a\",\"v\":0,\"x\":null}"]);
 }
 
 #[test]

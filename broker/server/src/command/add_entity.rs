@@ -35,7 +35,8 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }
-    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.guests };
+    let compat = call.broker.settings.compat;
+    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.guests, compat };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics } = compilation;

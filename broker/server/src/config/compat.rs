@@ -1,11 +1,55 @@
 //! Section `[lot.compat]`: switches where our reading of the language differs from the original's.
 
 use super::key::section;
+use super::setting::words;
 
 section! {
     /// Switches where our reading of the language differs from the original's.
     Compat at "lot.compat", |config| config.compat => {
         /// Whether a value written by `KEEP TOPIC` is also a retained message that subscribers see.
         keep_visible_retained: bool = false;
+        /// What a model that is not COLLAPSED publishes: each field on a topic of its own, a JSON object on its base topic, or both.
+        model_output: ModelOutput = ModelOutput::Both;
+        /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in place of `null`.
+        empty_as_zero_value: bool = false;
+        /// What a rule's pattern covers that ends with `/+`: one level, or everything below.
+        rule_trailing_plus: RuleTrailingPlus = RuleTrailingPlus::Level;
+    }
+}
+
+words! {
+    /// What a model that is not COLLAPSED publishes.
+    ModelOutput {
+        /// Each field on a topic of its own.
+        Fields = "fields",
+        /// A JSON object on the base topic.
+        Json = "json",
+        /// First the fields, then the object.
+        Both = "both",
+    }
+}
+
+words! {
+    /// What a rule's pattern covers that ends with `/+`.
+    RuleTrailingPlus {
+        /// One level, as in MQTT.
+        Level = "level",
+        /// Everything below.
+        Subtree = "subtree",
+    }
+}
+
+impl Compat {
+    /// The switches that the compiler has.
+    pub(crate) fn of_language(&self) -> lot_to_wasm::Compat {
+        lot_to_wasm::Compat {
+            model_output: match self.model_output {
+                ModelOutput::Fields => lot_to_wasm::ModelOutput::Fields,
+                ModelOutput::Json => lot_to_wasm::ModelOutput::Json,
+                ModelOutput::Both => lot_to_wasm::ModelOutput::Both,
+            },
+            empty_as_zero_value: self.empty_as_zero_value,
+            rule_trailing_plus: self.rule_trailing_plus == RuleTrailingPlus::Subtree,
+        }
     }
 }

@@ -8,13 +8,10 @@ pub(in crate::config) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 3] = ["modules", "routes", "tenant"];
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 19] = [
     "auth.module",
     "lot.durable_triggers",
-    "lot.compat.rule_trailing_plus",
     "lot.compat.model_publish_rules",
-    "lot.compat.model_output",
-    "lot.compat.empty_as_zero_value",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",

@@ -70,7 +70,8 @@ impl Guests {
 }
 
 fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+    let compat = broker.settings.compat;
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests, compat };
     let deployed = &user.deployed;
     let mut compilation = lot_to_wasm::compile(&deployed.source, &options);
     let entity = compilation.entities.pop().ok_or("its source is empty")?;

@@ -66,8 +66,13 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
 }
 
 /// The component and the facts of a stored definition.
-pub(super) fn compiled(tenant: &Tenant, row: &DefinitionRow) -> Result<(Vec<u8>, Facts), String> {
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+pub(super) fn compiled(
+    tenant: &Tenant,
+    broker: &Broker,
+    row: &DefinitionRow,
+) -> Result<(Vec<u8>, Facts), String> {
+    let compat = broker.settings.compat;
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests, compat };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
     let output = output.ok_or("its source does not compile")?;
@@ -75,7 +80,7 @@ pub(super) fn compiled(tenant: &Tenant, row: &DefinitionRow) -> Result<(Vec<u8>,
 }
 
 fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
-    let (component, facts) = compiled(tenant, row)?;
+    let (component, facts) = compiled(tenant, broker, row)?;
     let installed_at =
         i64::try_from(row.changed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let owner = (!row.owner.is_empty()).then(|| row.owner.as_str().into());

@@ -292,7 +292,7 @@ pub(crate) fn deploy(
 /// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
 pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| new_definition(row, facts);
-    let restored = super::restore::compiled(tenant, row).and_then(|(component, facts)| {
+    let restored = super::restore::compiled(tenant, broker, row).and_then(|(component, facts)| {
         let mut stored = Batch::new();
         install(tenant, broker, &component, new(facts), OnExisting::Replace, &mut stored)
             .map_err(|refusal| refusal.to_string())

@@ -1,6 +1,6 @@
 //! Guests through the real broker: text compiled here, messages over real sockets.
 
-use lot_to_wasm::{CompileOptions, Form};
+use lot_to_wasm::CompileOptions;
 use lotmq_client::{Publication, QoS};
 use lotmq_definitions::{DefinitionKind, Origin};
 use lotmq_store::Batch;
@@ -11,7 +11,7 @@ use crate::testing::{Running, receive};
 fn deploy(running: &Running, source: &str) {
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests };
+    let options = CompileOptions { known: &*tenant.guests, ..CompileOptions::default() };
     for entity in lot_to_wasm::compile(source, &options).entities {
         let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
         let text = &source[entity.range];

@@ -100,12 +100,14 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         self.keep();
         let plan = self.plan;
         let mut publishes = Vec::new();
-        if !plan.header.is_collapsed {
+        if plan.publishes_fields() {
             self.publish_fields(&plan.fields, "", base, &mut publishes);
         }
-        let value = self.object(&plan.fields, "");
-        let topic = topic::resolve(&base.value, &plan.triggers, WHOLE);
-        self.publish(topic, value, &mut publishes);
+        if plan.publishes_object() {
+            let value = self.object(&plan.fields, "");
+            let topic = topic::resolve(&base.value, &plan.triggers, WHOLE);
+            self.publish(topic, value, &mut publishes);
+        }
         Some(publishes)
     }
 
@@ -176,7 +178,20 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
             return self.collection(leaf, elements, value, variable);
         }
         self.set(leaf.node.span, variable, value);
+        if self.plan.compat.empty_as_zero_value {
+            self.fill(leaf.node, variable);
+        }
         Some(())
+    }
+
+    /// Gives a field that has no value the zero of its type.
+    fn fill(&mut self, node: &Node, variable: VariableId) {
+        let Some(zero) = node.zero() else { return };
+        let value = self.variable(variable);
+        let is_absent = self.node(KindSet::BOOL, ExpressionKind::IsAbsent(Box::new(value.clone())));
+        let zero = self.constant(zero);
+        let filled = self.choice(is_absent, zero, value);
+        self.set(node.span, variable, filled);
     }
 
     fn set(&mut self, span: Span, variable: VariableId, value: Expression) {
@@ -211,7 +226,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         let before = self.checker.scope.add(format!("{} before", leaf.path));
         let at = self.checker.at(leaf.node.span);
         let plan = self.plan;
-        let published = plan.base.filter(|_| self.purpose == Purpose::Run && !plan.header.is_collapsed);
+        let published = plan.base.filter(|_| self.purpose == Purpose::Run && plan.publishes_fields());
         let topic = match published {
             Some(base) => {
                 let below = format!("{}/{}", base.value, leaf.path.replace('.', "/"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::check::Known;
+use crate::check::tree::Constant;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{ANCESTORS_MAX, FIELDS_MAX};
 use crate::source::{Source, Span};
@@ -28,6 +29,17 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn is_array(&self) -> bool {
         self.kind == Some(CastType::Array)
+    }
+
+    /// The zero of its type; `None` where that has none, and without a type.
+    pub(super) fn zero(&self) -> Option<Constant> {
+        Some(match self.kind? {
+            CastType::Int => Constant::Int(0),
+            CastType::Double => Constant::Double(0.0),
+            CastType::Bool => Constant::Bool(false),
+            CastType::String | CastType::Timestamp => Constant::Text(String::new()),
+            CastType::Array | CastType::Object | CastType::Json | CastType::Bytes => return None,
+        })
     }
 
     /// Whether its type is that of a single value.

@@ -1,0 +1,25 @@
+//! Where the language can be read as the original does, in place of our own decision.
+
+/// The switches; by default all are as we read the language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Compat {
+    /// What a Model that is not COLLAPSED publishes (OD-45).
+    pub model_output: ModelOutput,
+    /// A field without a value is the zero of its type, `""`, `0` or `false`, in place of `null` (OD-41). Fields without a type, objects and
+    /// arrays stay `null`.
+    pub empty_as_zero_value: bool,
+    /// A rule's pattern that ends with `/+` covers everything below, in place of one level (OD-55).
+    pub rule_trailing_plus: bool,
+}
+
+/// What a Model that is not COLLAPSED publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ModelOutput {
+    /// Each field on a topic of its own.
+    Fields,
+    /// A JSON object on the base topic.
+    Json,
+    /// First the fields, then the object.
+    #[default]
+    Both,
+}
