@@ -198,7 +198,9 @@ fn written(file: &str, sessions: u64, messages: u64, payload_bytes: usize, recei
         let mut batch = Batch::new();
         for _ in first..(first + BATCH).min(messages) {
             place = (place + 7_919) % ids.len();
-            let chosen: Vec<SessionId> = (0..receivers).map(|at| ids[(place + at) % ids.len()]).collect();
+            let mut chosen: Vec<SessionId> = (0..receivers).map(|at| ids[(place + at) % ids.len()]).collect();
+            // The receivers of a topic are listed in the same order for each of its messages.
+            chosen.sort_unstable();
             enqueue(&store, &mut batch, &chosen, &payload);
         }
         store.commit(batch).unwrap();

@@ -15,7 +15,7 @@ use crate::error::Corruption;
 use crate::load::LoadError;
 use crate::log::chunk::Chunk;
 use crate::log::page::Entry;
-use crate::log::record::{Body, MessageRef, Record, decode_body};
+use crate::log::record::{Beginning, Body, MessageRef, Record, StoredDelivery, decode_body};
 use crate::recovered::{RecoveredDelivery, StoredMessage};
 use crate::table::{LOG, PAYLOADS};
 use crate::{MessageId, SessionId};
@@ -38,12 +38,14 @@ pub(crate) struct Reader<'t> {
     chunk: Option<(u64, redb::AccessGuard<'static, &'static [u8]>)>,
     /// The message that was read last, and its record: a long list of its receivers is in several records.
     message: Option<(u64, Arc<StoredMessage>)>,
+    /// How the list began that was read last, when one of it was wanted.
+    beginning: Option<Beginning>,
 }
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(transaction: &'t ReadTransaction) -> Result<Self, LoadError> {
         let log = transaction.open_table(LOG).map_err(|error| LoadError::table("log", error))?;
-        Ok(Self { transaction, log, chunk: None, message: None })
+        Ok(Self { transaction, log, chunk: None, message: None, beginning: None })
     }
 
     /// Reads all of these and hands each to `found`, with its place among them. What cannot be read goes to `damaged`, which may go on without
@@ -82,8 +84,6 @@ impl<'t> Reader<'t> {
             _ => Arc::new(self.message(message, entry.head)?),
         };
         self.message = Some((entry.head, Arc::clone(&stored)));
-        let by_session: HashMap<SessionId, usize> =
-            places.iter().map(|place| (wanted[*place].session, *place)).collect();
         let first = self.chunk_of(entry.lsn)?;
         let Some((_, value)) = &self.chunk else { return Err(message_missing()) };
         let damaged =
@@ -96,24 +96,33 @@ impl<'t> Reader<'t> {
             }
             _ => return Err(message_missing()),
         };
-        let mut left = by_session.len();
-        for delivery in deliveries {
-            let delivery = delivery.map_err(damaged)?;
-            let Some(place) = by_session.get(&delivery.session) else { continue };
+        let mut find = |place: usize, delivery: StoredDelivery<'_>| -> Result<(), LoadError> {
             let delivery = RecoveredDelivery {
                 message: Arc::clone(&stored),
                 qos: delivery.qos,
                 retain: delivery.retain,
                 subscription_ids: delivery.subscription_ids().map_err(damaged)?,
-                packet_id: wanted[*place].entry.packet_id,
+                packet_id: wanted[place].entry.packet_id,
             };
-            found(*place, delivery);
-            left = left.saturating_sub(1);
-            if left == 0 {
-                break;
+            found(place, delivery);
+            Ok(())
+        };
+        if let [place] = places {
+            let delivery = deliveries.of(wanted[*place].session, &mut self.beginning).map_err(damaged)?;
+            return find(*place, delivery.ok_or_else(message_missing)?);
+        }
+        let mut by_session: HashMap<SessionId, usize> =
+            places.iter().map(|place| (wanted[*place].session, *place)).collect();
+        for delivery in deliveries {
+            let delivery = delivery.map_err(damaged)?;
+            if let Some(place) = by_session.remove(&delivery.session) {
+                find(place, delivery)?;
+            }
+            if by_session.is_empty() {
+                return Ok(());
             }
         }
-        if left == 0 { Ok(()) } else { Err(message_missing()) }
+        Err(message_missing())
     }
 
     fn message(&mut self, id: MessageId, head: u64) -> Result<StoredMessage, LoadError> {
