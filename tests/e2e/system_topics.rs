@@ -123,6 +123,23 @@ fn filters_with_wildcards_get_what_they_match() {
 }
 
 #[test]
+fn an_event_that_no_route_has_is_an_error_record() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Fire\nON TOPIC \"in\" DO\n    TRIGGER \"Save\" TO PlantDb WITH PAYLOAD\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Fire/Error", QoS::AtLeastOnce).unwrap();
+    root.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    root.publish(&Publication::new("in", "5")).unwrap();
+    let both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
+    let of = |topic: &str| both.iter().find(|message| message.topic == topic).unwrap().text();
+    assert_eq!(of("out"), "5");
+    let error: Value = serde_json::from_str(&of("$SYS/Coreflux/Actions/Fire/Error")).unwrap();
+    assert_eq!((&error["code"], &error["line"]), (&Value::from("LOT616"), &Value::from(3)), "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(message, "route `PlantDb` has no event `Save`; nothing was triggered");
+}
+
+#[test]
 fn errors_are_retained_until_the_action_is_replaced() {
     let broker = broker();
     let failing = "DEFINE ACTION Fail\nON TOPIC \"in\" DO\n    PUBLISH TOPIC PAYLOAD WITH 1\n";

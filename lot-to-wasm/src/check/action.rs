@@ -84,7 +84,7 @@ impl Checker<'_, '_, '_> {
             StatementKind::PublishModel(node) => Some(node.check(self)),
             StatementKind::CallPython(node) => node.check(self, span),
             StatementKind::CallRoute(node) => node.check(self, span),
-            StatementKind::TriggerEvent(node) => node.check(self, span),
+            StatementKind::TriggerEvent(node) => Some(node.check(self, span)),
             StatementKind::Navigate(_) => None,
         };
         Some(tree::Statement { at: self.at(span), kind: kind? })

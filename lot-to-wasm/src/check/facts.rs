@@ -94,6 +94,12 @@ impl Collector {
                 self.writes.extend(fact);
                 self.expression(value);
             }
+            StatementKind::TriggerEvent { topic, value, .. } => {
+                self.facts.effects.route = true;
+                let fact = self.topic(topic);
+                self.writes.extend(fact);
+                self.expression(value);
+            }
             StatementKind::KeepTopic { topic, value, .. } => {
                 let fact = self.topic(topic);
                 self.keeps.extend(fact);

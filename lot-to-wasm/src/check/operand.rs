@@ -49,7 +49,7 @@ impl Checker<'_, '_, '_> {
     }
 
     /// A constant.
-    pub(super) fn constant(&self, span: Span, constant: Constant) -> Expression {
+    pub(crate) fn constant(&self, span: Span, constant: Constant) -> Expression {
         let kinds = super::fold::kinds(&constant);
         self.node(span, kinds, ExpressionKind::Constant(constant))
     }

@@ -168,6 +168,17 @@ pub enum StatementKind {
         /// What to do when the value is Empty.
         when_empty: WhenEmpty,
     },
+    /// Publishes to the topic of an event of a route; that it does not exist is an error record.
+    TriggerEvent {
+        /// The topic of the event, always resolvable.
+        topic: Topic,
+        /// Its payload; Empty triggers nothing, with a warning record.
+        value: Expression,
+        /// Name of the route.
+        route: String,
+        /// Name of the event.
+        event: String,
+    },
     /// Replaces a topic's last value.
     KeepTopic {
         /// Which topic.

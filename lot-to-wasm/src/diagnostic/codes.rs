@@ -291,6 +291,8 @@ codes! {
         "At run time: a caller named an input that this action does not have."
     615 RUN_RETURN_COUNT "wrong number of returned values"
         "At run time: the called action returned another number of values than RETURN names."
+    616 RUN_UNKNOWN_EVENT "unknown event of a route"
+        "At run time: TRIGGER named a route that is not there, or an event that it does not have."
     620 RUN_UNKNOWN_FIELD "unknown field"
         "At run time: PUBLISH MODEL named a field that the model does not have; it ends the run."
     621 RUN_MODEL_FAILED "model failed"

@@ -40,6 +40,9 @@ impl Generator<'_> {
                 let write = Write::Publish { qos: *qos, retain: *retain };
                 self.write_topic(write, topic, value, *when_empty, at);
             }
+            StatementKind::TriggerEvent { topic, value, route, event } => {
+                self.trigger_event(topic, value, (route, event), at);
+            }
             StatementKind::KeepTopic { topic, value, when_empty } => {
                 self.write_topic(Write::Keep, topic, value, *when_empty, at);
             }

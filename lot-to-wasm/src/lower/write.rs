@@ -1,8 +1,8 @@
-//! PUBLISH TOPIC, KEEP TOPIC, DELETE TOPIC.
+//! PUBLISH TOPIC, KEEP TOPIC, DELETE TOPIC, TRIGGER.
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, Label, Local};
+use super::code::{Callee, Label, Local, memory};
 use super::constants::ANSWER;
 use super::entry::Generator;
 use super::host::Host;
@@ -50,6 +50,40 @@ impl Generator<'_> {
             self.push_content(&content);
             self.carry_out(write, at);
             self.release_content(content);
+        }
+        self.code.end();
+        self.release_topic(topic);
+    }
+
+    /// Has the host trigger an event of a route. What it does not allow does not exist.
+    pub(super) fn trigger_event(
+        &mut self,
+        topic: &Topic,
+        value: &Expression,
+        (route, event): (&str, &str),
+        at: Position,
+    ) {
+        /// Case number of `not-allowed` in the WIT enum `write-error`.
+        const NOT_ALLOWED: i32 = 1;
+        let Some((end, topic)) = self.begin_write(topic, at) else { return };
+        if let Some(content) = self.content(value, WhenEmpty::Report, end, at) {
+            self.push_topic(&topic);
+            self.push_content(&content);
+            self.write(Write::Publish { qos: 0, retain: false });
+            self.release_content(content);
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I32Load8U(memory(0, 0)));
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I32Load8U(memory(1, 0)));
+            self.code.i32(NOT_ALLOWED);
+            self.code.push(Instruction::I32Eq);
+            self.code.push(Instruction::I32And);
+            self.code.open_if();
+            let message = format!("route `{route}` has no event `{event}`; nothing was triggered");
+            self.error(codes::RUN_UNKNOWN_EVENT, &message, at);
+            self.code.or_else();
+            self.check_write(at);
+            self.code.end();
         }
         self.code.end();
         self.release_topic(topic);
@@ -161,8 +195,14 @@ impl Generator<'_> {
         }
     }
 
-    /// Has the host write; topic and content are on the stack.
+    /// Has the host write, and reports its refusal; topic and content are on the stack.
     fn carry_out(&mut self, write: Write, at: Position) {
+        self.write(write);
+        self.check_write(at);
+    }
+
+    /// Has the host write; topic and content are on the stack.
+    fn write(&mut self, write: Write) {
         let function = match write {
             Write::Publish { qos, retain } => {
                 self.code.i32(i32::from(qos));
@@ -173,6 +213,5 @@ impl Generator<'_> {
         };
         self.push_constant_address(ANSWER);
         self.code.call(Callee::Host(function));
-        self.check_write(at);
     }
 }

@@ -47,12 +47,26 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
-    /// Checks the operands; the statement itself is not compiled yet.
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
-        checker.not_yet(span, "TRIGGER");
-        if let Some(value) = &self.value {
-            checker.value(value);
+    /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1). Without WITH the payload is empty.
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> tree::StatementKind {
+        for (what, name) in [("event", &self.event), ("route", &self.route)] {
+            if name.text.is_empty() || name.text.contains(['/', '+', '#', '\0']) {
+                let message = format!("no {what} is called `{}`", name.text.escape_debug());
+                let draft = Draft::error(codes::TOPIC_NAME, name.span, message);
+                checker.error(draft.suggest("names have no / + # in them"));
+            }
         }
-        None
+        let value = match &self.value {
+            Some(value) => checker.value(value),
+            None => checker.constant(span, tree::Constant::Text(String::new())),
+        };
+        let (route, event) = (self.route.text.clone(), self.event.text.clone());
+        let text = format!("$SYS/Coreflux/Routes/{route}/Events/{event}");
+        let topic = tree::Topic {
+            parts: vec![tree::TopicPart::Text(text.clone())],
+            fact: lot_facts::TopicFact::Exact(text),
+            at: checker.at(span),
+        };
+        tree::StatementKind::TriggerEvent { topic, value, route, event }
     }
 }

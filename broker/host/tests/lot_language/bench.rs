@@ -64,6 +64,8 @@ pub(crate) struct State {
     callees: Mutex<BTreeMap<String, Arc<Definition>>>,
     models: Mutex<BTreeMap<String, Arc<Definition>>>,
     random: Mutex<u64>,
+    /// Topics of the events of routes.
+    pub(crate) events: Mutex<Vec<String>>,
 }
 
 impl Services for State {
@@ -87,6 +89,9 @@ impl Services for State {
     }
     fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
         change(&mut self.secrets.lock(), name, value)
+    }
+    fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
+        self.events.lock().iter().any(|event| event == topic)
     }
     fn call_action(
         &self,
@@ -315,6 +320,11 @@ impl Bench {
     /// The last value of a topic.
     pub(crate) fn value(&self, topic: &str) -> Option<String> {
         self.state.topics.lock().get(topic).map(|value| show(value))
+    }
+
+    /// There is a route with this event.
+    pub(crate) fn add_event(&mut self, route: &str, event: &str) {
+        self.state.events.lock().push(format!("$SYS/Coreflux/Routes/{route}/Events/{event}"));
     }
 
     /// Sets a secret as a user does.

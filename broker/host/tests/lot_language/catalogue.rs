@@ -165,6 +165,23 @@ ON TOPIC "p" DO
     assert_eq!(bench.send("p", r#"{"x":12}"#).published(), ["r=10..12"]);
 }
 
+/// Without the route; that its event runs once, with this payload, is its own test.
+#[test]
+fn c12_trigger_a_route_event() {
+    let mut bench = Bench::new(
+        "DEFINE ACTION Fire\nON TOPIC \"dev/+/save\" DO\n    TRIGGER \"Save\" TO PlantDb WITH PAYLOAD\n    TRIGGER \"Wake\" TO PlantDb\n    PUBLISH TOPIC \"o\" WITH 1\n    TRIGGER \"Save\" TO PlantDb WITH GET TOPIC \"never\"\n",
+    );
+    assert_eq!(bench.send("dev/a/save", "5").published(), ["o=1"]);
+    assert_eq!(bench.reports(), ["error LOT616 3:5", "error LOT616 4:5", "warning LOT603 6:5"]);
+    bench.add_event("PlantDb", "Save");
+    let triggered = ["$SYS/Coreflux/Routes/PlantDb/Events/Save=5", "o=1"];
+    assert_eq!(bench.send("dev/a/save", "5").published(), triggered);
+    assert_eq!(bench.reports(), ["error LOT616 4:5", "warning LOT603 6:5"]);
+    bench.add_event("PlantDb", "Wake");
+    let triggered = [triggered[0], "$SYS/Coreflux/Routes/PlantDb/Events/Wake=", triggered[1]];
+    assert_eq!(bench.send("dev/a/save", "5").published(), triggered);
+}
+
 #[test]
 fn c20_wildcards_in_get_topic_and_publish_topic() {
     let mut bench = Bench::new(
