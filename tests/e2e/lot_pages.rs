@@ -6,7 +6,7 @@ use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
 use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 
-use crate::{LOTMQ, broker};
+use crate::{LOTMQ, options};
 
 /// A fenced block of a page.
 struct Block {
@@ -146,14 +146,16 @@ fn every_block_of_the_pages_does_what_it_says() {
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages.sort();
     assert!(!pages.is_empty());
-    for page in pages {
-        let text = std::fs::read_to_string(&page).unwrap();
-        run(&page.display().to_string(), &blocks(&text));
-    }
+    std::thread::scope(|scope| {
+        for page in &pages {
+            let text = std::fs::read_to_string(page).unwrap();
+            scope.spawn(move || run(&page.display().to_string(), &blocks(&text)));
+        }
+    });
 }
 
 fn run(page: &str, blocks: &[Block]) {
-    let broker = broker();
+    let broker = options().prepared().start();
     let folder = tempfile::tempdir().unwrap();
     let (mut program, mut output) = ("", String::new());
     for (number, block) in blocks.iter().enumerate() {
