@@ -68,7 +68,7 @@ pub(crate) fn attach(
                 ended = other;
                 let ends_durable = ended.as_ref().is_some_and(|client| client.is_durable());
                 let created = create(tenant, connection, request, identity, ends_durable, turn);
-                sessions.insert(Arc::clone(&request.client_id), Arc::clone(&created.client));
+                sessions.insert(Arc::clone(&created.client));
                 created
             }
         }

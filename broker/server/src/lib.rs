@@ -43,6 +43,7 @@ mod retain;
 mod route;
 mod server;
 mod session_end;
+mod sessions;
 mod store_failure;
 mod subscription;
 mod sys;

@@ -119,7 +119,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         tenant.subscribe(&client, &subscription.filter, options);
         client.state.lock().subscriptions.insert(&subscription.filter, options);
     }
-    tenant.sessions.lock().insert(client_id, Arc::clone(&client));
+    tenant.sessions.lock().insert(Arc::clone(&client));
     broker.absences.add(&client, deadlines);
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use tracing::info;
@@ -68,7 +67,7 @@ fn leave(
     };
     let session_ends = expiry.ends_with_connection();
     if session_ends {
-        forget(&mut sessions, client);
+        sessions.remove(client);
     }
     let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
     Some(Left { will, session_ends, deadlines })
@@ -96,13 +95,6 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
     drop(state);
     turn.batch.push(Op::PutSession(&row));
     turn.call_flusher();
-}
-
-/// Takes a session off the list, unless the Client has got another one already.
-fn forget(sessions: &mut HashMap<Arc<str>, Arc<Client>>, client: &Arc<Client>) {
-    if sessions.get(&client.client_id).is_some_and(|current| Arc::ptr_eq(current, client)) {
-        sessions.remove(&client.client_id);
-    }
 }
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
@@ -142,7 +134,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let mut away = Vec::new();
     let mut sessions = tenant.sessions.lock();
-    for client in sessions.values() {
+    for client in sessions.iter() {
         let mut state = client.state.lock();
         if state.identity.user.as_deref() != Some(user) {
             continue;
@@ -156,7 +148,7 @@ pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
         }
     }
     for client in &away {
-        forget(&mut sessions, client);
+        sessions.remove(client);
     }
     drop(sessions);
     for client in &away {
@@ -174,7 +166,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         let will = state.will.handle_timeout(now);
         let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
         if ends {
-            forget(&mut sessions, client);
+            sessions.remove(client);
         }
         (will, ends)
     };

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use hashbrown::HashMap;
 use lotmq_auth::{Decide, Directory, Question, Rulebook};
 use lotmq_router::Match;
 use lotmq_store::TenantId;
@@ -16,6 +15,7 @@ use crate::guests::Guests;
 use crate::modules::Modules;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
+use crate::sessions::Sessions;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
 use crate::sys::{Counted, FullQueues};
 use crate::variables::Variables;
@@ -34,7 +34,7 @@ pub(crate) struct Tenant {
     pub(crate) counted: Counted,
     pub(crate) full_queues: FullQueues,
     pub(crate) retained: RwLock<Retained>,
-    pub(crate) sessions: Mutex<HashMap<Arc<str>, Arc<Client>>>,
+    pub(crate) sessions: Mutex<Sessions>,
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<Rulebook>,
     pub(crate) variables: Variables,
@@ -63,7 +63,7 @@ impl Tenant {
             counted: Counted::default(),
             full_queues: FullQueues::default(),
             retained: RwLock::default(),
-            sessions: Mutex::new(HashMap::new()),
+            sessions: Mutex::default(),
             users,
             permissions,
             variables,
@@ -164,13 +164,13 @@ impl Tenant {
 
     /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
     pub(crate) fn output_waiting_bytes(&self) -> usize {
-        let clients: Vec<Arc<Client>> = self.sessions.lock().values().cloned().collect();
+        let clients: Vec<Arc<Client>> = self.sessions.lock().iter().cloned().collect();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
     }
 
     /// Messages of queues that are in memory.
     pub(crate) fn queued_in_memory(&self) -> usize {
-        let clients: Vec<Arc<Client>> = self.sessions.lock().values().cloned().collect();
+        let clients: Vec<Arc<Client>> = self.sessions.lock().iter().cloned().collect();
         clients.iter().map(|client| client.state.lock().session.counts().queued_in_memory).sum()
     }
 

@@ -26,7 +26,8 @@ const TICKS_MAX: u64 = 1 << (LEVEL_BITS * 6 - 1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimerHandle {
     index: u32,
-    generation: u32,
+    /// Never 0, so that an `Option` of this takes 8 bytes.
+    generation: NonZeroU32,
 }
 
 /// Timers by deadline; `K` says what is due.
@@ -74,7 +75,7 @@ struct Timer<K> {
     /// `None` when the timer is free.
     key: Option<K>,
     deadline: u64,
-    generation: u32,
+    generation: NonZeroU32,
     /// Where it lies.
     place: Place,
     next: Option<Link>,
@@ -244,10 +245,14 @@ impl<K> TimerWheel<K> {
         }
         let index = u32::try_from(self.timers.len()).expect("2^32 timers of 32 bytes do not fit into memory");
         let place = Place::default();
+        if self.timers.len() == self.timers.capacity() {
+            // A quarter instead of the double: every connection has a timer.
+            self.timers.reserve_exact(self.timers.len() / 4 + 4);
+        }
         self.timers.push(Timer {
             key: Some(key),
             deadline,
-            generation: 0,
+            generation: NonZeroU32::MIN,
             place,
             next: None,
             previous: None,
@@ -257,7 +262,7 @@ impl<K> TimerWheel<K> {
 
     fn release(&mut self, index: u32) -> Option<K> {
         let timer = &mut self.timers[index as usize];
-        timer.generation = timer.generation.wrapping_add(1);
+        timer.generation = timer.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         (timer.next, timer.previous) = (None, None);
         self.free.push(index);
         timer.key.take()

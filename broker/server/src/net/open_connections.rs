@@ -34,6 +34,10 @@ impl OpenConnections {
     /// A place for a connection that is about to be made.
     pub(crate) fn reserve(&mut self) -> u32 {
         self.free.pop().unwrap_or_else(|| {
+            if self.places.len() == self.places.capacity() {
+                // A quarter instead of the double, as all lists with an entry for each connection.
+                self.places.reserve_exact(self.places.len() / 4 + 4);
+            }
             self.places.push(Place::default());
             u32::try_from(self.places.len() - 1).expect("a process has fewer descriptors than 2^32")
         })

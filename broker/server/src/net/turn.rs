@@ -556,6 +556,9 @@ impl Touched {
     fn add(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
         let number = client.number as usize;
         if number >= self.marks.len() {
+            if number >= self.marks.capacity() {
+                self.marks.reserve_exact(number - self.marks.len() + number / 4 + 4);
+            }
             self.marks.resize(number + 1, Mark::default());
         }
         let slot = self.live;

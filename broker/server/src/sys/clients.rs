@@ -27,7 +27,8 @@ pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page 
     let mut total = 0;
     let mut first: BTreeSet<Arc<str>> = BTreeSet::new();
     let sessions = tenant.sessions.lock();
-    for (id, client) in sessions.iter() {
+    for client in sessions.iter() {
+        let id = &client.client_id;
         if client.wire_version().is_none() || !id.starts_with(prefix) {
             continue;
         }
@@ -65,7 +66,7 @@ fn rows(
 ) -> String {
     let mut rows = Rows::default();
     let mut chosen = Vec::new();
-    for client in tenant.sessions.lock().values().filter(|client| counts(client)) {
+    for client in tenant.sessions.lock().iter().filter(|client| counts(client)) {
         if rows.has_room() {
             chosen.push(Arc::clone(client));
         }

@@ -311,7 +311,7 @@ fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
 }
 
 fn end_stale_sessions(tenant: &Tenant) {
-    let clients: Vec<_> = tenant.sessions.lock().values().cloned().collect();
+    let clients: Vec<_> = tenant.sessions.lock().iter().cloned().collect();
     for client in clients {
         let state = client.state.lock();
         if let Some(link) = &state.link
@@ -325,7 +325,7 @@ fn end_stale_sessions(tenant: &Tenant) {
 
 /// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
 fn end_refused_subscriptions(broker: &Broker, tenant: &Tenant) {
-    let clients: Vec<_> = tenant.sessions.lock().values().cloned().collect();
+    let clients: Vec<_> = tenant.sessions.lock().iter().cloned().collect();
     let mut batch = Batch::new();
     for client in clients {
         let (identity, filters) = {
