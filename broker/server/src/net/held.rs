@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 
-/// See the module's documentation.
+/// See the module's documentation. Most connections never hold anything back, so that only the others have memory for it.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct Held(Option<Box<Packets>>);
+
+#[derive(Debug, Default)]
+struct Packets {
     packets: VecDeque<Packet>,
     /// Number of the first one.
     first: u64,
@@ -22,12 +25,12 @@ struct Packet {
 
 impl Held {
     pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.0.as_ref().is_none_or(|held| held.packets.is_empty())
     }
 
     /// Bytes of all of them.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |held| held.bytes)
     }
 
     /// Keeps a packet back until [`Held::let_go`] is called with the number that is returned.
@@ -41,25 +44,27 @@ impl Held {
     }
 
     fn append(&mut self, bytes: Box<[u8]>, may_leave: bool) -> u64 {
-        self.bytes += bytes.len();
-        self.packets.push_back(Packet { bytes, may_leave });
-        self.first + self.packets.len() as u64 - 1
+        let held = self.0.get_or_insert_default();
+        held.bytes += bytes.len();
+        held.packets.push_back(Packet { bytes, may_leave });
+        held.first + held.packets.len() as u64 - 1
     }
 
     /// Nothing but its place keeps this packet any more.
     pub(crate) fn let_go(&mut self, number: u64) {
-        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        if let Some(packet) = at.and_then(|at| self.packets.get_mut(at)) {
+        let Some(held) = &mut self.0 else { return };
+        let at = number.checked_sub(held.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(packet) = at.and_then(|at| held.packets.get_mut(at)) {
             packet.may_leave = true;
         }
     }
 
     /// Takes out the next packet, if it may leave.
     pub(crate) fn pop(&mut self) -> Option<Box<[u8]>> {
-        self.packets.front().filter(|packet| packet.may_leave)?;
-        let packet = self.packets.pop_front()?;
-        self.first += 1;
-        self.bytes -= packet.bytes.len();
+        let held = self.0.as_mut()?;
+        let packet = held.packets.pop_front_if(|packet| packet.may_leave)?;
+        held.first += 1;
+        held.bytes -= packet.bytes.len();
         Some(packet.bytes)
     }
 }
