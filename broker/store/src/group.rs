@@ -3,6 +3,7 @@
 //!
 //! Invariant: after an error the [`Committer`]'s index may be ahead of the file; it must be loaded anew.
 
+mod cancel;
 mod packer;
 mod tables;
 
@@ -23,6 +24,7 @@ use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
 use crate::table::{MetaRow, Row, Table, meta, seal};
+use cancel::Cancelled;
 use packer::Packer;
 use tables::{LogTable, Tables};
 
@@ -82,9 +84,15 @@ impl Committer {
         batches: impl Iterator<Item = &'b Batch> + Clone,
         counters: &Counters,
     ) -> Result<(), CommitError> {
-        let transaction = database.begin_write().map_err(failed)?;
-        self.write(&transaction, batches, counters).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+        let cancelled = Cancelled::of(batches.clone(), &self.index);
+        let cancelled = cancelled.map_err(|error| failed(packer::own_bytes(error)))?;
+        cancelled.messages.iter().for_each(|id| self.index.note_number(*id));
+        if !cancelled.is_all(batches.clone()) {
+            let transaction = database.begin_write().map_err(failed)?;
+            self.write(&transaction, batches, &cancelled, counters).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+        }
+        metrics::add(&counters.cancelled, cancelled.messages.len() as u64);
         #[cfg(test)]
         self.check(database);
         self.show(counters);
@@ -127,19 +135,22 @@ impl Committer {
         &mut self,
         transaction: &WriteTransaction,
         batches: impl Iterator<Item = &'b Batch> + Clone,
+        cancelled: &Cancelled,
         counters: &Counters,
     ) -> Result<(), redb::Error> {
         let before_lsn = self.index.next_lsn;
         let bytes: usize = batches.clone().map(|batch| batch.records.bytes().len()).sum();
+        let bytes = bytes.saturating_sub(cancelled.bytes);
         let mut tables = Tables::new(transaction)?;
         if self.has_foreign_rows {
             tables.queues.clear()?;
         }
         let mut packer = Packer::new(bytes);
-        let mut ops = 0;
+        let (mut ops, mut place) = (0, 0);
         for batch in batches {
             ops += batch.len();
-            self.write_batch(batch, &mut packer, &mut tables)?;
+            self.write_batch(batch, place, cancelled, &mut packer, &mut tables)?;
+            place += batch.records.len();
         }
         packer.finish(&mut self.index, &mut tables.log)?;
         self.relocate(before_lsn, bytes as u64, &mut tables, counters)?;
@@ -171,21 +182,25 @@ impl Committer {
         Ok(())
     }
 
-    /// Records and row changes in the order in which they were pushed.
+    /// Records and row changes in the order in which they were pushed; `first` is the place of its first record in the group.
     fn write_batch(
         &mut self,
         batch: &Batch,
+        first: usize,
+        cancelled: &Cancelled,
         packer: &mut Packer,
         tables: &mut Tables<'_>,
     ) -> Result<(), redb::Error> {
-        let mut frames = batch.records.frames();
+        let mut frames = batch.records.frames().zip(first..);
+        let is_left = |(frame, place): (_, usize)| (!cancelled.has(place)).then_some(frame);
         let mut written = 0;
         for (after, change) in &batch.rows {
-            packer.write(frames.by_ref().take(after - written), &mut self.index, tables)?;
+            let some = frames.by_ref().take(after - written).filter_map(is_left);
+            packer.write(some, &mut self.index, tables)?;
             written = *after;
             self.change(change, tables)?;
         }
-        packer.write(frames, &mut self.index, tables)
+        packer.write(frames.filter_map(is_left), &mut self.index, tables)
     }
 
     fn change(&mut self, change: &RowChange, tables: &mut Tables<'_>) -> Result<(), redb::Error> {

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub entries_in_memory: u64,
     /// Entries written to pages.
     pub paged_out: u64,
+    /// Messages that all their receivers acknowledged before they were written, and that never were.
+    pub cancelled: u64,
     /// Slices of queues that were read.
     pub slices: u64,
     /// Deliveries that could not be read from the disk.
@@ -87,6 +89,7 @@ counters!(
     deliveries,
     entries_in_memory,
     paged_out,
+    cancelled,
     slices,
     damaged_deliveries,
     relocated_bytes,

@@ -57,6 +57,8 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "store_failing" "Whether nothing can be stored at the moment: 1 then."
         |broker| f64::from(u8::from(broker.store_failure().is_some()));
     COUNTER "store_recoveries" "How often a commit worked again after failures." |broker| broker.store.metrics().recoveries as f64;
+    COUNTER "store_messages_never_written" "Messages that all their receivers acknowledged before they were written, so that they never were."
+        |broker| broker.store.metrics().cancelled as f64;
     COUNTER "store_batches_lost" "Batches that were refused and could not be stored later either."
         |broker| broker.store.metrics().batches_lost as f64;
     GAUGE "store_quarantined_rows" "Rows that are damaged and were put aside." |broker| broker.quarantined.len() as f64;

@@ -55,6 +55,6 @@ impl Packer {
 }
 
 /// Records that we encoded ourselves a moment ago do not decode: memory is damaged, nothing must be written.
-fn own_bytes(error: Malformed) -> redb::Error {
+pub(super) fn own_bytes(error: Malformed) -> redb::Error {
     redb::Error::Corrupted(error.to_string())
 }

@@ -199,7 +199,7 @@ impl LogIndex {
         deliveries: Deliveries<'_>,
         pages: &impl Pages,
     ) -> Result<(), IndexError> {
-        self.next_message_id = self.next_message_id.max(id.0.saturating_add(1));
+        self.note_number(id);
         let (size, share, is_external) = match body {
             Body::Inline(bytes) => {
                 let message = decode_body(id, bytes)?;
@@ -446,6 +446,17 @@ impl LogIndex {
     ) -> Result<Option<Entry>, IndexError> {
         self.page_in(session, message, pages)?;
         Ok(self.sessions.get(&session).and_then(|live| live.entries.get(&message)).copied())
+    }
+
+    /// Whether a delivery may be alive; that it is, is known only of those in memory.
+    pub(crate) fn may_hold(&self, session: SessionId, message: MessageId) -> bool {
+        let live = self.sessions.get(&session);
+        live.is_some_and(|live| live.entries.contains_key(&message) || live.page_of(message).is_some())
+    }
+
+    /// A message has this number, though nothing of it is in the log.
+    pub(crate) fn note_number(&mut self, id: MessageId) {
+        self.next_message_id = self.next_message_id.max(id.0.saturating_add(1));
     }
 
     /// The sessions that it knows.

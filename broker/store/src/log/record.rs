@@ -81,7 +81,7 @@ pub(crate) enum Body<'a> {
 /// A record, read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Record<'a> {
-    Message { id: MessageId, body: Body<'a>, deliveries: Deliveries<'a> },
+    Message { id: MessageId, body: Body<'a>, is_continued: bool, deliveries: Deliveries<'a> },
     Deliveries { id: MessageId, deliveries: Deliveries<'a> },
     Dequeue { session: SessionId, message: MessageId },
     Inflight { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
@@ -221,6 +221,11 @@ fn packet_id(decoder: &mut Decoder<'_>) -> Result<NonZeroU16, Malformed> {
     NonZeroU16::new(decoder.u16()?).ok_or(decoder.malformed())
 }
 
+/// Whether a record takes a message out of a queue.
+pub(crate) fn is_dequeue(frame: &[u8]) -> bool {
+    frame.first() == Some(&DEQUEUE)
+}
+
 impl<'a> Record<'a> {
     /// Reads a record without its length.
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
@@ -263,7 +268,8 @@ impl<'a> Record<'a> {
         } else {
             Body::Inline(d.bytes()?)
         };
-        Ok(Self::Message { id, body, deliveries: deliveries(decoder)? })
+        let is_continued = flags & FLAG_MORE != 0;
+        Ok(Self::Message { id, body, is_continued, deliveries: deliveries(decoder)? })
     }
 }
 

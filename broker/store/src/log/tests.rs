@@ -295,9 +295,13 @@ fn a_cold_session_does_not_keep_the_log_growing() {
     let (cold, hot) = (store.next_session_id(), store.next_session_id());
     let delivery =
         |session| Delivery { session, qos: 1, retain: false, packet_id: None, subscription_ids: &[] };
-    let mut largest = 0;
+    let (mut largest, mut sent) = (0, None);
     for round in 0..3_000u32 {
         let mut batch = Batch::new();
+        // In a later group than the message, so that both are written.
+        if let Some(message) = sent.take() {
+            batch.push(Op::Dequeue { session: hot, message });
+        }
         let id = store.next_message_id();
         let message = MessageRef {
             id,
@@ -311,9 +315,7 @@ fn a_cold_session_does_not_keep_the_log_growing() {
         };
         let session = if round % 300 == 0 { cold } else { hot };
         batch.push(Op::Enqueue { message, deliveries: &[delivery(session)] });
-        if session == hot {
-            batch.push(Op::Dequeue { session, message: id });
-        }
+        sent = (session == hot).then_some(id);
         store.commit(batch).unwrap();
         largest = largest.max(store.metrics().log_bytes);
     }

@@ -242,3 +242,73 @@ fn closing_commits_what_waits_and_refuses_what_comes() {
     let (_store, recovered) = open(directory.path());
     assert_eq!(recovered.settings[0].value, "vvv");
 }
+
+/// Commits several batches in one group: the writer is held by the report of the one before until all are there.
+fn commit_as_one_group(fill: impl FnOnce(&Store, SessionId) -> Vec<Batch>) -> (Metrics, Recovered) {
+    let directory = tempfile::tempdir().unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let on_commit: OnCommit = Box::new(move |_| {
+        let _ = wait.recv();
+    });
+    let (store, _) = Store::open(options(directory.path()), on_commit).unwrap();
+    let session = store.next_session_id();
+    let mut first = Batch::new();
+    first.push(Op::PutSession(&self::session(0, session, "c")));
+    let first = store.append(first).unwrap();
+    store.wait(first).unwrap();
+    // The writer tells of the first group, and goes on only when it may.
+    let tickets: Vec<_> =
+        fill(&store, session).into_iter().map(|batch| store.append(batch).unwrap()).collect();
+    drop(go_on);
+    tickets.into_iter().for_each(|ticket| store.wait(ticket).unwrap());
+    let metrics = store.metrics();
+    drop(store);
+    (metrics, open(directory.path()).1)
+}
+
+#[test]
+fn what_is_acknowledged_in_its_own_group_is_never_written() {
+    let (metrics, recovered) = commit_as_one_group(|store, session| {
+        (0..10)
+            .flat_map(|_| {
+                let id = store.next_message_id();
+                let mut put = Batch::new();
+                let sent = Delivery { packet_id: Some(packet_id(1)), ..delivery(session) };
+                put.push(Op::Enqueue { message: message(id, "t", &[7; 500]), deliveries: &[sent] });
+                let mut acknowledged = Batch::new();
+                acknowledged.push(Op::Dequeue { session, message: id });
+                [put, acknowledged]
+            })
+            .collect()
+    });
+    assert_eq!((metrics.cancelled, metrics.deliveries), (10, 0));
+    assert_eq!(metrics.log_bytes, 0);
+    assert_eq!(recovered.sessions[0].queue.len(), 0);
+}
+
+#[test]
+fn what_only_some_have_acknowledged_is_written_for_the_others() {
+    let mut expected = 0;
+    let (metrics, recovered) = commit_as_one_group(|store, session| {
+        let (id, again) = (store.next_message_id(), store.next_message_id());
+        expected = id.0;
+        let other = store.next_session_id();
+        let mut batch = Batch::new();
+        batch.push(Op::PutSession(&self::session(0, other, "other")));
+        let both = [delivery(session), delivery(other)];
+        batch.push(Op::Enqueue { message: message(id, "t", b"for two"), deliveries: &both });
+        batch.push(Op::Dequeue { session, message: id });
+        // One that comes back behind its acknowledgement.
+        for _ in 0..2 {
+            batch.push(Op::Enqueue {
+                message: message(again, "t", b"twice"),
+                deliveries: &[delivery(session)],
+            });
+            batch.push(Op::Dequeue { session, message: id });
+        }
+        vec![batch]
+    });
+    assert_eq!(metrics.cancelled, 0);
+    let queues: Vec<_> = recovered.sessions.iter().map(|found| queue(&recovered, found.session.id)).collect();
+    assert_eq!(queues, [[expected + 1], [expected]]);
+}
