@@ -312,8 +312,16 @@ impl Committer {
         packer.finish(&mut self.index, &mut tables.log)
     }
 
-    /// The newest chunk always stays: it carries the next message number.
+    /// The newest chunk always stays: it carries the next message number. A few dead ones wait for others: each time pages of the tree are written.
     fn drop_dead_chunks(&mut self, log: &mut LogTable<'_>) -> Result<(), redb::Error> {
+        let mut dead_bytes = 0;
+        let is_worth_it = self.index.chunks.iter().take_while(|chunk| chunk.is_dead()).any(|chunk| {
+            dead_bytes += chunk.bytes;
+            dead_bytes >= self.limits.log_slack_bytes
+        });
+        if !is_worth_it {
+            return Ok(());
+        }
         for _ in 0..CHUNKS_DROPPED_PER_GROUP_MAX {
             match self.index.chunks.oldest() {
                 Some(oldest) if oldest.is_dead() && self.index.chunks.len() > 1 => {
