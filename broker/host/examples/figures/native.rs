@@ -19,6 +19,11 @@ pub(crate) fn action(name: &str) -> Action {
                 out.push((format!("alarm/{level}"), payload.to_vec()));
             }
         },
+        "threshold, text" => |topic, payload, out| {
+            if filter_matches("s/+/t", topic) && payload > &b"50"[..] {
+                out.push(("x".to_owned(), payload.to_vec()));
+            }
+        },
         "convert" => |topic, payload, out| {
             if filter_matches("s/+/t", topic) {
                 let level = topic.split('/').nth(1).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) struct Program {
     pub(crate) topic: &'static str,
     pub(crate) payload: &'static [u8],
     /// Messages that one run publishes.
-    pub(crate) publishes: usize,
+    pub(crate) publishes: u32,
 }
 
 /// What is measured.
