@@ -3,6 +3,7 @@
 //! Test target of the package `lotmq`, because only so does cargo build the binary first and say where it is.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
+mod actions;
 mod backup;
 mod bad_input;
 mod bench;

@@ -31,6 +31,8 @@ use crate::tenant::Tenant;
 pub(crate) struct GuestEvents {
     /// In the order in which they are started.
     events: VecDeque<GuestEvent>,
+    /// Those for mailboxes, until the turn's messages have been delivered.
+    posts: Vec<GuestEvent>,
     /// Kept for its memory.
     output: RunOutput,
     budget: Budget,
@@ -149,7 +151,7 @@ impl Turn {
             && let Some(event) = events.pop_front()
         {
             if fires(&event) {
-                self.start_guest(&event);
+                self.start_guest(event);
             }
         }
         events.append(&mut self.guest_events.events);
@@ -158,20 +160,32 @@ impl Turn {
         while self.guest_events.budget.is_spent && events.len() > left_max {
             // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
             if let Some(event) = events.pop_front().filter(fires) {
-                self.post(&event);
+                self.hand_over(event);
             }
         }
         self.guest_events.events = events;
     }
 
-    fn start_guest(&mut self, event: &GuestEvent) {
+    fn start_guest(&mut self, event: GuestEvent) {
         if event.trigger.is_bounded {
             self.guest_events.budget.spend(&self.broker.clock);
-            if self.run_at_once(event) {
+            if self.run_at_once(&event) {
                 return;
             }
         }
-        self.post(event);
+        self.hand_over(event);
+    }
+
+    /// To a mailbox; to that of a definition which never runs at once only when the message itself has been delivered.
+    fn hand_over(&mut self, event: GuestEvent) {
+        if event.trigger.is_bounded { self.post(&event) } else { self.guest_events.posts.push(event) }
+    }
+
+    /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
+    pub(crate) fn post_guests(&mut self) {
+        for event in std::mem::take(&mut self.guest_events.posts) {
+            self.post(&event);
+        }
     }
 
     /// False when it must be posted instead: nothing of it has happened then.

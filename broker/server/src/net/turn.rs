@@ -248,6 +248,7 @@ impl Turn {
         while !self.touched.is_empty() || self.has_guests_to_start() || self.has_unsubmitted() {
             self.start_guests();
             self.deliver();
+            self.post_guests();
             for (tenant, orphan) in std::mem::take(&mut self.messages.orphaned) {
                 hand_on(&tenant, vec![orphan], self);
             }
