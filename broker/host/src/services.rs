@@ -110,7 +110,7 @@ pub trait Services: Send + Sync {
         assignments: &[Argument],
     ) -> Result<ModelInstance, RunError> {
         let _ = (call, assignments);
-        Err(RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist")))
+        Err(RunError::unknown_model(name))
     }
 
     /// The wall clock in milliseconds since 1970-01-01 UTC.

@@ -81,6 +81,16 @@ impl RunError {
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
     }
+
+    /// A run calls an Action that is not there.
+    pub fn unknown_action(name: &str) -> Self {
+        Self::new("ACTION_NOT_FOUND", format!("action '{name}' does not exist"))
+    }
+
+    /// A run publishes a Model that is not there.
+    pub fn unknown_model(name: &str) -> Self {
+        Self::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"))
+    }
 }
 
 /// What starts a run, borrowed from whoever has it.

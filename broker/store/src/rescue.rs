@@ -26,7 +26,7 @@ use crate::offline::CACHE_BYTES;
 use crate::overlay::Overlay;
 use crate::store::DATABASE_FILE;
 
-use heal::{Healed, heal};
+use heal::heal;
 pub(crate) use heal::{header, is_undone};
 pub(crate) use inspect::{Damage, Findings, inspect};
 
@@ -101,9 +101,9 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
 
 /// Reads every row, and says what is damaged.
 fn look(path: &Path) -> Result<Findings, LoadError> {
-    let (database, healed) = open_healed(path)?;
+    let (database, derived) = open_healed(path)?;
     let mut findings = inspect(&database.begin_read().map_err(load::from_redb)?)?;
-    findings.derived.extend(healed.derived);
+    findings.derived.extend(derived);
     Ok(findings)
 }
 
@@ -112,16 +112,16 @@ fn open_untouched(path: &Path) -> Result<Database, LoadError> {
     database_on(overlay(path)?)
 }
 
-/// The same with pages healed, so that also a file that was not closed opens in spite of damage.
-fn open_healed(path: &Path) -> Result<(Database, Healed), LoadError> {
+/// The same with pages healed, so that also a file that was not closed opens in spite of damage, and what was damaged in table `queues`.
+fn open_healed(path: &Path) -> Result<(Database, Vec<Corruption>), LoadError> {
     let healed = overlay(path)?;
     match heal(&healed) {
-        Ok(done) => Ok((database_on(healed)?, done)),
+        Ok(derived) => Ok((database_on(healed)?, derived)),
         // One that was closed opens all the same.
         Err(LoadError::Corrupted(corruption)) => {
             drop(healed);
             let database = open_untouched(path).map_err(|_| corruption)?;
-            Ok((database, Healed::default()))
+            Ok((database, Vec::new()))
         }
         Err(other) => Err(other),
     }

@@ -77,9 +77,7 @@ impl Services for OfflineServices {
         inputs: &[Argument],
     ) -> Result<Vec<Value>, RunError> {
         let found = locked(&self.actions).get(name).cloned();
-        let callee =
-            found.ok_or_else(|| RunError::new("NOT_FOUND", format!("Action '{name}' not found.")))?;
-        callee.call_nested(call, inputs)
+        found.ok_or_else(|| RunError::unknown_action(name))?.call_nested(call, inputs)
     }
 
     fn build_model(
@@ -88,7 +86,7 @@ impl Services for OfflineServices {
         name: &str,
         assignments: &[Argument],
     ) -> Result<ModelInstance, RunError> {
-        let unknown = || RunError::new("MODEL_NOT_FOUND", format!("Model '{name}' not found."));
+        let unknown = || RunError::unknown_model(name);
         let model = locked(&self.models).get(name).cloned().ok_or_else(unknown)?;
         ModelInstance::from_values(model.call_nested(call, assignments)?).ok_or_else(unknown)
     }

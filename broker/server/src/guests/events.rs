@@ -32,7 +32,7 @@ pub(crate) struct GuestEvents {
     /// In the order in which they are started.
     events: VecDeque<GuestEvent>,
     /// Those for mailboxes, until the turn's messages have been delivered.
-    posts: Vec<GuestEvent>,
+    posts: VecDeque<GuestEvent>,
     /// Kept for its memory.
     output: RunOutput,
     budget: Budget,
@@ -178,12 +178,13 @@ impl Turn {
 
     /// To a mailbox; to that of a definition which never runs at once only when the message itself has been delivered.
     fn hand_over(&mut self, event: GuestEvent) {
-        if event.trigger.is_bounded { self.post(&event) } else { self.guest_events.posts.push(event) }
+        if event.trigger.is_bounded { self.post(&event) } else { self.guest_events.posts.push_back(event) }
     }
 
     /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
     pub(crate) fn post_guests(&mut self) {
-        for event in std::mem::take(&mut self.guest_events.posts) {
+        // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
+        while let Some(event) = self.guest_events.posts.pop_front() {
             self.post(&event);
         }
     }

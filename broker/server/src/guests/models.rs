@@ -51,7 +51,7 @@ impl Guests {
         name: &str,
         assignments: &[Argument],
     ) -> Result<ModelInstance, RunError> {
-        let unknown = || RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"));
+        let unknown = || RunError::unknown_model(name);
         let id = {
             let registry = self.registry.read();
             let definition = registry.get(DefinitionKind::Model, name).ok_or_else(unknown)?;

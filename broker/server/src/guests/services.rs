@@ -97,7 +97,7 @@ impl Services for TenantServices {
         name: &str,
         inputs: &[Argument],
     ) -> Result<Vec<Value>, RunError> {
-        let unknown = || RunError::new("ACTION_NOT_FOUND", format!("action '{name}' does not exist"));
+        let unknown = || RunError::unknown_action(name);
         let tenant = self.tenant().ok_or_else(unknown)?;
         let definition = tenant.guests.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(unknown)?;
@@ -111,7 +111,7 @@ impl Services for TenantServices {
         name: &str,
         assignments: &[Argument],
     ) -> Result<ModelInstance, RunError> {
-        let gone = || RunError::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"));
+        let gone = || RunError::unknown_model(name);
         self.tenant().ok_or_else(gone)?.guests.build_model(call, name, assignments)
     }
 

@@ -51,18 +51,11 @@ const TABLE_ROOT: Range<usize> = 9..42;
 const TABLE_SIZES: [usize; 2] = [42, 47];
 const TABLE_KIND: u8 = 3;
 
-/// What was done.
-#[derive(Debug, Default)]
-pub(crate) struct Healed {
-    /// Damage in table `queues`.
-    pub(crate) derived: Vec<Corruption>,
-}
-
-/// Heals what a file looks like.
+/// Heals what a file looks like; the damage in table `queues`, which is empty then.
 ///
 /// # Errors
 /// What makes that impossible; the file looks like nothing in particular then.
-pub(crate) fn heal(file: &impl StorageBackend) -> Result<Healed, LoadError> {
+pub(crate) fn heal(file: &impl StorageBackend) -> Result<Vec<Corruption>, LoadError> {
     let mut header = vec![0; PAGE_BYTES as usize];
     file.read(0, &mut header).map_err(io_error)?;
     let geometry = Geometry::read(&header, file.len().map_err(LoadError::Io)?)?;
@@ -85,7 +78,7 @@ pub(crate) fn heal(file: &impl StorageBackend) -> Result<Healed, LoadError> {
     walk.slot(&mut header[SLOTS[newest]..][..SLOT_BYTES])?;
     let derived = std::mem::take(&mut walk.derived);
     file.write(SLOTS[newest] as u64, &header[SLOTS[newest]..][..SLOT_BYTES]).map_err(LoadError::Io)?;
-    Ok(Healed { derived })
+    Ok(derived)
 }
 
 /// The header of a file.
@@ -371,7 +364,7 @@ fn u32_at(bytes: &[u8], place: usize) -> Option<u32> {
     bytes.get(place..place.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
 }
 
-/// Zero beyond the end, as nothing is a page there.
+/// All bits beyond the end: no page has that number.
 fn u64_at(bytes: &[u8], place: usize) -> u64 {
     bytes.get(place..place + 8).and_then(|bytes| bytes.try_into().ok()).map_or(u64::MAX, u64::from_le_bytes)
 }
@@ -427,7 +420,7 @@ mod tests {
     fn what_is_whole_stays_as_it_is() {
         let bytes = crashed();
         let memory = in_memory(&bytes);
-        assert!(heal(&memory).unwrap().derived.is_empty());
+        assert!(heal(&memory).unwrap().is_empty());
         let mut after = vec![0; bytes.len()];
         memory.read(0, &mut after).unwrap();
         assert!(after == bytes);
