@@ -336,6 +336,25 @@ fn orphaned_payloads(transaction: &ReadTransaction, index: &LogIndex) -> Result<
     Ok(orphans)
 }
 
+/// Removes large messages that nobody is to get: those of sessions and of chunks of the log that were put aside.
+pub(crate) fn drop_orphaned_payloads(database: &Database) -> Result<(), LoadError> {
+    let reading = database.begin_read().map_err(from_redb)?;
+    let sessions: Vec<SessionRow> = rows(&reading)?;
+    let sessions: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
+    let orphans = orphaned_payloads(&reading, &replay::index(&reading, &sessions)?.index)?;
+    drop(reading);
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let transaction = database.begin_write().map_err(from_redb)?;
+    let mut payloads = transaction.open_table(PAYLOADS).map_err(from_redb)?;
+    for MessageId(id) in orphans {
+        payloads.retain_in((id, 0)..=(id, u64::MAX), |_, _| false).map_err(from_redb)?;
+    }
+    drop(payloads);
+    transaction.commit().map_err(from_redb)
+}
+
 fn sessions_reserved(transaction: &ReadTransaction, sessions: &[SessionRow]) -> Result<u64, LoadError> {
     let node = number(transaction, meta::NODE)?.unwrap_or(0) & 0xffff;
     let first = (node << 48) + 1;

@@ -34,17 +34,14 @@ pub struct Stats {
 }
 
 impl Store {
-    /// Sizes of a closed store.
+    /// Sizes of a closed store. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn stats(path: &Path) -> Result<Stats, OpenError> {
         use std::os::unix::fs::MetadataExt as _;
         let file = path.join(DATABASE_FILE);
-        let tables = with_database(path, |database| {
-            let transaction = database.begin_read().map_err(from_redb)?;
-            sizes(&transaction)
-        })?;
+        let tables = reading(path, sizes)?;
         let data = std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file, source })?;
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
     }
@@ -62,14 +59,13 @@ impl Store {
         rescue::check(&file).map_err(|error| error.at(&file))
     }
 
-    /// What was damaged in a closed store and put aside.
+    /// What was damaged in a closed store and put aside. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn quarantined(path: &Path) -> Result<Vec<QuarantineRow>, OpenError> {
-        with_database(path, |database| {
-            let transaction = database.begin_read().map_err(from_redb)?;
-            let (rows, damaged) = load::checked_rows(&transaction)?;
+        reading(path, |transaction| {
+            let (rows, damaged) = load::checked_rows(transaction)?;
             damaged.into_iter().next().map_or(Ok(rows), |first| Err(first.into()))
         })
     }
@@ -109,7 +105,7 @@ impl Store {
         })
     }
 
-    /// Writes the tables of these classes, and those that every backup has, as one stream.
+    /// Writes the tables of these classes, and those that every backup has, as one stream. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`]; [`OpenError::Io`] also when `out` takes no more.
@@ -118,10 +114,7 @@ impl Store {
         classes: &[BackupClass],
         out: &mut dyn Write,
     ) -> Result<Vec<TableSize>, OpenError> {
-        with_database(path, |database| {
-            let transaction = database.begin_read().map_err(from_redb)?;
-            export::write(&transaction, classes, out)
-        })
+        reading(path, |transaction| export::write(transaction, classes, out))
     }
 
     /// Makes a new store of an exported stream. The directory must hold none.
@@ -149,12 +142,13 @@ impl Store {
         Ok(sizes)
     }
 
-    /// Rewrites the file of a closed store as small as it can be; takes seconds per GiB.
+    /// Rewrites the file of a closed store as small as it can be, without large messages that nobody is to get; takes seconds per GiB.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn compact(path: &Path) -> Result<(), OpenError> {
         with_database(path, |database| {
+            load::drop_orphaned_payloads(database)?;
             // Each pass frees what the one before had to keep.
             while database.compact().map_err(from_redb)? {}
             Ok(())
@@ -167,16 +161,31 @@ fn with_database<T>(
     path: &Path,
     work: impl FnOnce(&mut Database) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
+    opening(path, |file| {
+        let factory = backend::factory(Durability::Fsync, file.to_owned());
+        let (mut database, _) = load::open_database(&factory, CACHE_BYTES)?;
+        work(&mut database)
+    })
+}
+
+/// The same without changing anything: what redb writes when it opens and closes the file stays in memory.
+fn reading<T>(
+    path: &Path,
+    work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
+) -> Result<T, OpenError> {
+    opening(path, |file| {
+        let (database, _) = load::open_backend(rescue::overlay(file)?, CACHE_BYTES)?;
+        let transaction = database.begin_read().map_err(from_redb)?;
+        work(&transaction)
+    })
+}
+
+fn opening<T>(path: &Path, work: impl FnOnce(&Path) -> Result<T, LoadError>) -> Result<T, OpenError> {
     let file = path.join(DATABASE_FILE);
     // Before the lock, which would make the directory.
     refuse_empty(&file)?;
     let _lock = directory::enter(path)?;
-    let factory = backend::factory(Durability::Fsync, file.clone());
-    let done = load::contained(|| {
-        let (mut database, _) = load::open_database(&factory, CACHE_BYTES)?;
-        work(&mut database)
-    });
-    done.map_err(|error| error.at(&file))
+    load::contained(|| work(&file)).map_err(|error| error.at(&file))
 }
 
 /// Makes a database of the stream and reads all of it once.

@@ -127,7 +127,8 @@ fn open_healed(path: &Path) -> Result<(Database, Vec<Corruption>), LoadError> {
     }
 }
 
-fn overlay(path: &Path) -> Result<Overlay, LoadError> {
+/// A file of which nothing is changed.
+pub(crate) fn overlay(path: &Path) -> Result<Overlay, LoadError> {
     // Opening would make one that is not there.
     std::fs::metadata(path).map_err(LoadError::Io)?;
     let factory = backend::factory(Durability::Fsync, path.to_owned());

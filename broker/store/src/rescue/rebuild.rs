@@ -85,6 +85,7 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
     copy.log(damaged, findings)?;
     copy.put_aside(findings)?;
     copy.finish()?;
+    load::drop_orphaned_payloads(&database)?;
     // Everything again, as a start reads it: what is not whole is not put in the place of anything.
     load::check_schema(&database)?;
     load::load_contents(&database)

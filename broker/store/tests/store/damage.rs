@@ -27,12 +27,10 @@ fn open_bytes(bytes: &[u8]) -> Outcome {
     let path = directory.path().join("lotmq.redb");
     std::fs::write(&path, bytes).unwrap();
     let checked = Store::check(directory.path());
-    if bytes.len() <= CHECKED_AT_OPEN_BYTES_MAX {
-        let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
-    }
-    if checked.as_ref().map_or(true, |damaged| !damaged.is_empty()) {
-        assert!(std::fs::read(&path).unwrap() == bytes, "looking at a damaged file changes nothing");
-    }
+    let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
+    let _ = Store::stats(directory.path());
+    let _ = Store::quarantined(directory.path());
+    assert!(std::fs::read(&path).unwrap() == bytes, "looking at a file changes nothing");
     match Store::open(options(directory.path()), Box::new(|_| {})) {
         Ok((_store, recovered)) if recovered.quarantined.is_empty() => Outcome::Whole(describe(&recovered)),
         Ok((store, recovered)) => {
@@ -155,8 +153,8 @@ fn a_file_that_is_none_of_ours_is_an_error_and_left_alone() {
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 const PAYLOADS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("payloads");
 
-/// Changes a table behind the store's back, with correct page checksums, and opens it.
-fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Result<Recovered, OpenError> {
+/// A store of which a table was changed behind its back, with correct page checksums.
+fn tampered(change: impl FnOnce(&redb::WriteTransaction)) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     fill(&store);
@@ -174,7 +172,12 @@ fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Result<Recovered, Ope
     let transaction = database.begin_write().unwrap();
     change(&transaction);
     transaction.commit().unwrap();
-    drop(database);
+    directory
+}
+
+/// Opens a store of which a table was changed.
+fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Result<Recovered, OpenError> {
+    let directory = tampered(change);
     let before = std::fs::read(directory.path().join("lotmq.redb")).unwrap();
     let opened = Store::open(options(directory.path()), Box::new(|_| {}));
     if opened.is_err() {
@@ -189,13 +192,32 @@ fn tamper(change: impl FnOnce(&redb::WriteTransaction)) -> Result<Recovered, Ope
 
 /// Flips a bit of a row's value.
 fn flip(table: &str, key: &[u8]) -> Result<Recovered, OpenError> {
-    tamper(|transaction| {
-        let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
-        let mut rows = transaction.open_table(definition).unwrap();
-        let mut value = rows.get(key).unwrap().expect("the row is there").value().to_vec();
-        *value.last_mut().unwrap() ^= 1;
-        rows.insert(key, value.as_slice()).unwrap();
-    })
+    tamper(|transaction| flip_row(transaction, table, key))
+}
+
+fn flip_row(transaction: &redb::WriteTransaction, table: &str, key: &[u8]) {
+    let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
+    let mut rows = transaction.open_table(definition).unwrap();
+    let mut value = rows.get(key).unwrap().expect("the row is there").value().to_vec();
+    *value.last_mut().unwrap() ^= 1;
+    rows.insert(key, value.as_slice()).unwrap();
+}
+
+fn flip_chunk(transaction: &redb::WriteTransaction, place: usize) -> u64 {
+    let mut log = transaction.open_table(LOG).unwrap();
+    let (key, mut value) = {
+        let (key, value) = log.iter().unwrap().nth(place).unwrap().unwrap();
+        (key.value(), value.value().to_vec())
+    };
+    *value.last_mut().unwrap() ^= 1;
+    log.insert(key, value.as_slice()).unwrap();
+    key
+}
+
+/// Rows of table `payloads` in a closed store.
+fn payload_rows(directory: &std::path::Path) -> u64 {
+    let tables = Store::stats(directory).unwrap().tables;
+    tables.iter().find(|table| table.name == "payloads").unwrap().rows
 }
 
 fn queued(recovered: &Recovered, client_id: &str) -> Vec<u64> {
@@ -212,17 +234,7 @@ fn reasons(recovered: &Recovered) -> Vec<String> {
 fn a_changed_chunk_is_found_by_its_own_checksum() {
     for place in [0, 1, 2, 4] {
         let mut lsn = 0;
-        let recovered = tamper(|transaction| {
-            let mut log = transaction.open_table(LOG).unwrap();
-            let (key, mut value) = {
-                let (key, value) = log.iter().unwrap().nth(place).unwrap().unwrap();
-                (key.value(), value.value().to_vec())
-            };
-            lsn = key;
-            *value.last_mut().unwrap() ^= 1;
-            log.insert(key, value.as_slice()).unwrap();
-        });
-        let recovered = recovered.unwrap();
+        let recovered = tamper(|transaction| lsn = flip_chunk(transaction, place)).unwrap();
         let expected = Corruption::Chunk { lsn, reason: "checksum does not match" };
         assert_eq!(reasons(&recovered), [expected.to_string()]);
         // What is in the other chunks is there, in order.
@@ -267,6 +279,40 @@ fn a_missing_or_changed_payload_is_found_by_its_message() {
         assert_eq!(queued(&recovered, "sensor"), [1], "the others are there");
         assert_eq!(queued(&recovered, "x"), [4, 5, 6, 7]);
     }
+}
+
+#[test]
+fn a_large_message_that_nobody_gets_any_more_leaves_the_file_with_a_rescue() {
+    // Damaged is nothing, who says that the message is there, who is to get it.
+    for (damage, left) in [("nothing", 1), ("chunk", 0), ("session", 0)] {
+        let directory = tampered(|transaction| match damage {
+            "chunk" => {
+                flip_chunk(transaction, 0);
+            }
+            "session" => {
+                flip_row(transaction, "sessions", &[&[0; 4], &1_u64.to_be_bytes()[..]].concat());
+            }
+            _ => {}
+        });
+        assert_eq!(payload_rows(directory.path()), 1);
+        Store::quarantine(directory.path()).unwrap();
+        assert_eq!(payload_rows(directory.path()), left, "{damage}");
+        assert!(Store::check(directory.path()).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn compacting_removes_large_messages_that_nobody_gets() {
+    let directory = tampered(|transaction| {
+        let mut payloads = transaction.open_table(PAYLOADS).unwrap();
+        payloads.insert((900, 0), &[1; 50_000][..]).unwrap();
+        payloads.insert((900, 1), &[1; 50][..]).unwrap();
+    });
+    assert_eq!(payload_rows(directory.path()), 3);
+    let expected = describe(&open(directory.path()).1);
+    Store::compact(directory.path()).unwrap();
+    assert_eq!(payload_rows(directory.path()), 1);
+    assert_eq!(describe(&open(directory.path()).1), expected);
 }
 
 #[test]
