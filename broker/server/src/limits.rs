@@ -198,8 +198,12 @@ pub(crate) const RULE_INSTANCES_IDLE_MAX: usize = 64;
 /// Bytes of topics and values that one answer of a rule may have come of, to be remembered.
 pub(crate) const RULE_READ_BYTES_MAX: usize = 4096;
 
-/// Topics whose routes one thread remembers.
-pub(crate) const ROUTE_CACHE_TOPICS: usize = 8192;
+/// Topics whose routes one thread remembers for a tenant, at some 200 bytes each beside their receivers.
+pub(crate) const ROUTE_CACHE_TOPICS: usize = 32 << 10;
+
+/// Receivers in all those routes together, at 40 bytes each. A route of more than these is made for each message that does not repeat the topic of the
+/// one before, which costs less than sending it does.
+pub(crate) const ROUTE_CACHE_RECEIVERS: usize = 512 << 10;
 
 /// Time that one turn of a thread that serves Clients gives to guests. Others on this thread wait so much longer while somebody floods it;
 /// 4,000 runs of a small Action fit in it.

@@ -5,7 +5,7 @@
 //! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
 //!
 //! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
-//! [`ROUTE_CACHE_TOPICS`] routes a thread and tenant.
+//! [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a thread and tenant.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use lotmq_definitions::Caching;
 
 use crate::client::Client;
 use crate::guests::Trigger;
-use crate::limits::ROUTE_CACHE_TOPICS;
+use crate::limits::{ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
 use crate::subscription::{Identifiers, SharedGroup};
 use crate::tenant::Tenant;
 
@@ -62,6 +62,8 @@ struct TenantRoutes {
     generation: u64,
     last: Option<Arc<Route>>,
     routes: HashTable<Arc<Route>>,
+    /// Receivers in `routes`.
+    receivers: usize,
     /// Parts of the hashes of topics that came lately, each in the place that another part says.
     seen: Vec<u32>,
     /// A route of no use any more but for its memory.
@@ -126,6 +128,11 @@ impl Route {
         }
     }
 
+    /// Those that it lists, however many members a group has.
+    fn receivers(&self) -> usize {
+        self.targets.len() + self.groups.len()
+    }
+
     /// Empties it but for its memory.
     pub(crate) fn clear(&mut self) {
         self.topic.clear();
@@ -140,7 +147,12 @@ impl Route {
 impl TenantRoutes {
     fn forget(&mut self) {
         self.last = None;
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         self.routes.clear();
+        self.receivers = 0;
     }
 
     /// Keeps the memory of a route that nobody else has. It must not keep Clients alive.
@@ -182,13 +194,59 @@ impl TenantRoutes {
             return self.make(tenant, topic);
         }
         let route = Arc::new(tenant.route(topic));
-        if !route.is_stable {
+        let receivers = route.receivers();
+        if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
             return route;
         }
-        if self.routes.len() >= ROUTE_CACHE_TOPICS {
-            self.routes.clear();
+        if self.routes.len() >= ROUTE_CACHE_TOPICS || self.receivers + receivers > ROUTE_CACHE_RECEIVERS {
+            self.clear();
         }
+        self.receivers += receivers;
         self.routes.insert_unique(hash, Arc::clone(&route), |route| hasher.hash_one(&*route.topic));
         route
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::QoS;
+
+    use super::*;
+    use crate::testing::Running;
+
+    #[test]
+    fn the_receivers_of_remembered_routes_are_bounded() {
+        const SUBSCRIBERS: usize = 40;
+        let running = Running::start("none");
+        let clients: Vec<_> = (0..SUBSCRIBERS)
+            .map(|number| {
+                let mut client = running.client(&format!("everything-{number}"));
+                client.subscribe_to("#", QoS::AtMostOnce).unwrap();
+                client
+            })
+            .collect();
+        let tenant = Arc::clone(&running.server.broker.tenants.all()[0]);
+        let mut cache = RouteCache::default();
+        let mut most = 0;
+        // A route is remembered when its topic comes for the second time.
+        for topic in 0..ROUTE_CACHE_RECEIVERS / SUBSCRIBERS + 100 {
+            for other in ["", "/other"] {
+                for _ in 0..2 {
+                    let route = cache.take(&tenant, &format!("{topic}{other}"));
+                    assert_eq!(route.targets.len(), SUBSCRIBERS);
+                    cache.put_back(&tenant, route);
+                    // Not the one before.
+                    let between = cache.take(&tenant, "between");
+                    cache.put_back(&tenant, between);
+                }
+            }
+            let known = &cache.tenants[tenant.number as usize];
+            assert!(known.receivers <= ROUTE_CACHE_RECEIVERS && known.routes.len() <= ROUTE_CACHE_TOPICS);
+            most = most.max(known.receivers);
+        }
+        assert!(most > ROUTE_CACHE_RECEIVERS / 2, "they are remembered: {most}");
+        let known = &cache.tenants[tenant.number as usize];
+        assert_eq!(known.receivers, known.routes.iter().map(|route| route.receivers()).sum::<usize>());
+        drop(clients);
     }
 }
