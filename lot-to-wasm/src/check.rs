@@ -15,6 +15,7 @@ mod model;
 mod names;
 mod operand;
 mod regex;
+mod route;
 mod rule;
 mod scope;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::syntax::Position;
 pub(crate) use action::action;
 pub(crate) use entity::entity;
 pub(crate) use model::{Fields, assignable_of, find as find_model, model};
+pub(crate) use route::{events as route_events, route};
 pub use rule::RULE_SCOPES;
 pub(crate) use rule::rule;
 use scope::Scope;
@@ -45,6 +47,12 @@ pub trait Known {
 
     /// The text of the Model of this name; `None` when there is none yet.
     fn model_source(&self, name: &str) -> Option<Arc<str>> {
+        let _ = name;
+        None
+    }
+
+    /// Names of the events of the Route of this name; `None` when there is none yet.
+    fn route_events(&self, name: &str) -> Option<Vec<String>> {
         let _ = name;
         None
     }

@@ -97,7 +97,8 @@ pub struct Entity {
 /// A compiled entity.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`].
+    /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`]. Empty for a
+    /// Route: the guest of its type runs it, with the facts as its configuration.
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -221,7 +222,11 @@ fn output(
             let checked = crate::check::rule(rule, known, compat, sink)?;
             Some(Output { component: crate::lower::rule(&checked, form), facts: checked.facts })
         }
-        syntax::Entity::Route(_) | syntax::Entity::Panel(_) | syntax::Entity::Theme(_) => {
+        syntax::Entity::Route(route) => {
+            let facts = crate::check::route(route, sink)?;
+            Some(Output { component: Vec::new(), facts })
+        }
+        syntax::Entity::Panel(_) | syntax::Entity::Theme(_) => {
             crate::check::entity(tree, sink);
             if !sink.has_errors() {
                 let construct = tree.kind().title().to_ascii_uppercase();
@@ -238,6 +243,7 @@ struct InText<'a> {
     actions: BTreeMap<&'a str, &'a syntax::Action>,
     /// Their texts.
     models: BTreeMap<&'a str, &'a str>,
+    routes: BTreeMap<&'a str, &'a syntax::Route>,
     outside: &'a dyn Known,
 }
 
@@ -247,12 +253,15 @@ impl<'a> InText<'a> {
         texts: impl Iterator<Item = &'a str>,
         outside: &'a dyn Known,
     ) -> InText<'a> {
-        let mut known = InText { actions: BTreeMap::new(), models: BTreeMap::new(), outside };
+        let mut known =
+            InText { actions: BTreeMap::new(), models: BTreeMap::new(), routes: BTreeMap::new(), outside };
         for (tree, text) in trees.iter().zip(texts) {
             if let Some(syntax::Entity::Action(action)) = tree {
                 known.actions.insert(&action.name.text, action);
             } else if let Some(syntax::Entity::Model(model)) = tree {
                 known.models.insert(&model.name.text, text);
+            } else if let Some(syntax::Entity::Route(route)) = tree {
+                known.routes.insert(&route.name.text, route);
             }
         }
         known
@@ -267,6 +276,11 @@ impl Known for InText<'_> {
     fn model_source(&self, name: &str) -> Option<Arc<str>> {
         let inside = self.models.get(name).map(|text| Arc::from(*text));
         inside.or_else(|| self.outside.model_source(name))
+    }
+
+    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+        let inside = self.routes.get(name).map(|route| crate::check::route_events(route));
+        inside.or_else(|| self.outside.route_events(name))
     }
 }
 

@@ -16,6 +16,7 @@ mod fuzz;
 pub mod limits;
 pub mod lower;
 pub mod notebook;
+mod route;
 pub mod source;
 mod split;
 pub mod statement;

@@ -196,9 +196,21 @@ fn a_run_reports_what_it_published_and_returned() {
 #[test]
 fn what_this_build_cannot_run_is_refused_by_name() {
     let broker = broker();
-    let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n");
-    assert_eq!(reply.code(), "LOT501", "{reply:?}");
-    assert!(reply.message().contains("does not compile DEFINE ROUTE yet"), "{reply:?}");
+    // What is wrong with a route is told first, then that nothing runs it (routes reference §1.7, §1.8).
+    let bridge =
+        "-addRoute DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF";
+    let reply = broker.command(bridge);
+    assert_eq!((reply.code(), reply.0["errors"][0]["line"].as_u64()), ("LOT322", Some(1)), "{reply:?}");
+    assert!(reply.message().contains("needs ADD DESTINATION_CONFIG"), "{reply:?}");
+    let whole = format!("{bridge}\n    ADD DESTINATION_CONFIG\n        WITH BROKER_ADDRESS \"h\"");
+    let reply = broker.command(&whole);
+    assert_eq!(reply.code(), "ROUTE_TYPE_UNAVAILABLE", "{reply:?}");
+    assert_eq!(reply.message(), "Route type 'MQTT_BRIDGE' is not available in this build.");
+    let reply =
+        broker.command("-addRoute DEFINE ROUTE R WITH TYPE ADS\n    ADD ADS_CONFIG\n        WITH X 1");
+    assert_eq!(reply.message(), "Route type 'ADS' is not available in this build.");
+    let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MODBUS_TPC\n");
+    assert_eq!(reply.code(), "LOT319", "{reply:?}");
     // The name of a parent that is not there yet is no reason to refuse, a database is.
     let stored = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"l\"\n    ADD INT \"t\" WITH TOPIC \"t\" AS TRIGGER\n    STORE IN \"Db\"";
     let reply = broker.command(stored);

@@ -35,7 +35,19 @@ pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    let entities: Vec<Entity> = compiled.into_entities().flat_map(|(_, entities)| entities).collect();
+    let (routes, entities): (Vec<Entity>, Vec<Entity>) = compiled
+        .into_entities()
+        .flat_map(|(_, entities)| entities)
+        .partition(|entity| entity.output.as_ref().is_some_and(|output| output.facts.route.is_some()));
+    for route in &routes {
+        output::note(&format!(
+            "{}: a route is run by the guest of its type; nothing was written",
+            route.name
+        ));
+    }
+    if entities.is_empty() && !routes.is_empty() {
+        return Ok(Exit::Success);
+    }
     for (entity, path) in targets(&entities, &args.output)? {
         let component = entity.output.as_ref().map_or(&[][..], |output| &output.component);
         std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;

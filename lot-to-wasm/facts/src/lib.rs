@@ -6,12 +6,14 @@
 //! Invariants: facts steer the broker only when its own compiler made them; in an uploaded component they are hints, and every
 //! capability is checked at the host call. Not here: how facts are found (`lot-to-wasm`) and what is done with them.
 
+mod route;
 mod rule;
 mod topic;
 mod trigger;
 
 use serde::{Deserialize, Serialize};
 
+pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, TemplatePart};
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::TopicFact;
 pub use trigger::{CalendarDate, Days, Interval, OnceAt, TimeOfDay, Trigger};
@@ -134,6 +136,9 @@ pub struct Facts {
     /// When a Rule is asked and on what its verdict depends; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleFacts>,
+    /// What a Route says; `None` for all other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Box<RouteFacts>>,
 }
 
 impl Facts {
@@ -162,6 +167,7 @@ impl Facts {
             bounded: false,
             depends_on: Vec::new(),
             rule: None,
+            route: None,
         }
     }
 

@@ -1,6 +1,6 @@
-//! What is checked of the entities that are not compiled yet: Models, Routes and panels, each on its own.
+//! What is checked of Models and panels as they stand, each on its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Known;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -8,15 +8,13 @@ use crate::limits::ANCESTORS_MAX;
 use crate::source::Span;
 use crate::syntax::model::{Field, FieldSource, Model};
 use crate::syntax::panel::{Panel, PanelClause, PanelValue};
-use crate::syntax::route::RouteItem;
-use crate::syntax::{Entity, ExpressionKind, Text};
+use crate::syntax::{Entity, Text};
 
-/// Reports what is wrong with an entity other than an Action, a Model or a Rule.
+/// Reports what is wrong with a panel or theme.
 pub(crate) fn entity(tree: &Entity, sink: &mut Sink<'_>) {
     match tree {
-        Entity::Route(route) => items(&route.items, sink),
         Entity::Panel(panel) => self::panel(panel, sink),
-        Entity::Action(_) | Entity::Model(_) | Entity::Rule(_) | Entity::Theme(_) => {}
+        Entity::Action(_) | Entity::Model(_) | Entity::Rule(_) | Entity::Route(_) | Entity::Theme(_) => {}
     }
 }
 
@@ -78,36 +76,6 @@ pub(super) fn filter(topic: &Text, sink: &mut Sink<'_>) {
     if let Some(problem) = crate::topic::filter_problem(&topic.value) {
         let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
         sink.push(Draft::error(codes::TOPIC_FILTER, topic.span, message));
-    }
-}
-
-fn items(items: &[RouteItem], sink: &mut Sink<'_>) {
-    let mut names: BTreeSet<(String, &str)> = BTreeSet::new();
-    for item in items {
-        match item {
-            RouteItem::Block(block) => {
-                let kind = block.kind.text.to_ascii_uppercase();
-                if let Some(name) = &block.name {
-                    let message = format!("{kind} `{}` is defined twice", name.text);
-                    if !names.insert((kind, &name.text)) {
-                        sink.push(Draft::error(codes::DUPLICATE_BLOCK, name.span, message));
-                    }
-                }
-                self::items(&block.items, sink);
-            }
-            RouteItem::Setting(setting) => {
-                let key = setting.key.text.to_ascii_uppercase();
-                let is_secret = key.contains("PASSWORD") || key.contains("TOKEN") || key.contains("API_KEY");
-                if let Some(value) = setting.value.as_ref().filter(|_| is_secret)
-                    && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty())
-                {
-                    let message = format!("{key} stands in the source, which is readable at $SYS");
-                    let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
-                    sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\""));
-                }
-            }
-            RouteItem::Every(..) | RouteItem::Store { .. } => {}
-        }
     }
 }
 

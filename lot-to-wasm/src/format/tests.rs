@@ -37,6 +37,14 @@ fn tokens_are_spaced() {
 }
 
 #[test]
+fn routes_are_formatted() {
+    let text = "DEFINE ROUTE R WITH TYPE LOOPBACK\r\n\tADD LOOPBACK_CONFIG  \r\n\t  WITH MAX_ROWS   '10' // rows\r\n\r\n\r\n  -- saving\r\n\tADD EVENT \"Save\"\r\n\t\tWITH SOURCE_TOPIC \"a/+\"\r\n\t\tWITH DESTINATION_TOPIC  \"b/\"+RANDOM UUID\r\n\tSTORE Db WITH TABLE_NAME   \"t\"";
+    let formatted = "DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH MAX_ROWS '10' // rows\n\n    -- saving\n    ADD EVENT \"Save\"\n        WITH SOURCE_TOPIC \"a/+\"\n        WITH DESTINATION_TOPIC \"b/\" + RANDOM UUID\n    STORE Db WITH TABLE_NAME \"t\"\n";
+    assert_eq!(format(text).as_deref(), Ok(formatted));
+    assert_eq!(format(formatted).as_deref(), Ok(formatted));
+}
+
+#[test]
 fn comments_stay_with_what_they_are_about() {
     let text = "-- the file\n\n\n  // the action\nDEFINE ACTION A\n-- the trigger\nON START DO\n-- first\n  IF 1 > 0 THEN\n    SET \"x\" WITH 1\n    -- the end of the block\n  -- otherwise\n  ELSE\n    SET \"x\" WITH 2\n    /* of\n  two lines   */\n  SET \"y\" WITH 1\n  -- last\n-- behind\n";
     assert_eq!(

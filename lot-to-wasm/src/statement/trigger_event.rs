@@ -10,6 +10,7 @@
 use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
+use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
@@ -56,6 +57,7 @@ impl TriggerEvent {
                 checker.error(draft.suggest("names have no / + # in them"));
             }
         }
+        self.check_event(checker);
         let value = match &self.value {
             Some(value) => checker.value(value),
             None => checker.constant(span, tree::Constant::Text(String::new())),
@@ -68,5 +70,18 @@ impl TriggerEvent {
             at: checker.at(span),
         };
         tree::StatementKind::TriggerEvent { topic, value, route, event }
+    }
+
+    /// Warns of an event that a known route does not have; a route that comes later may have it.
+    fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
+        let Some(events) = checker.known.route_events(&self.route.text) else { return };
+        if events.contains(&self.event.text) {
+            return;
+        }
+        let message =
+            format!("route `{}` has no event `{}`", self.route.text, self.event.text.escape_debug());
+        let near = nearest(&self.event.text, events.iter().map(String::as_str));
+        let draft = Draft::warning(codes::UNKNOWN_EVENT, self.event.span, message);
+        checker.error(draft.suggest_if(near.map(|near| format!("did you mean {near}?"))));
     }
 }

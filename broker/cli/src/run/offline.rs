@@ -188,6 +188,10 @@ impl Offline {
             let name = rule.name();
             note(&format!("warning: rule {name} is not asked: only a broker has clients to ask about"));
         }
+        for route in self.registry.list(DefinitionKind::Route) {
+            let name = route.name();
+            note(&format!("warning: route {name} does nothing: only a broker has connections"));
+        }
     }
 
     /// A message arrives from outside.

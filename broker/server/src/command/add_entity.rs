@@ -165,6 +165,7 @@ pub(super) fn refused(error: &DeployError) -> Refusal {
         DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
         DeployError::Install(_) => "FILTER_INVALID",
         DeployError::NoScope => "COMPILE_FAILED",
+        DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
         DeployError::Stopping => "STOPPING",
     };
     Refusal::new(code, error.to_string())

@@ -42,6 +42,9 @@ pub(crate) enum DeployError {
     /// A rule whose scope this broker does not know.
     #[error("the rule has no scope that this broker knows")]
     NoScope,
+    /// No guest of this build runs routes of this type (routes reference §1.8).
+    #[error("Route type '{kind}' is not available in this build.")]
+    RouteType { kind: String },
     #[error("guests are not available: the broker is stopping")]
     Stopping,
 }
@@ -60,6 +63,12 @@ impl Known for Guests {
         let registry = self.registry.read();
         registry.get(DefinitionKind::Model, name).map(|model| Arc::clone(&model.deployed.source))
     }
+
+    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+        let registry = self.registry.read();
+        let route = registry.get(DefinitionKind::Route, name)?.facts().route.as_deref()?;
+        Some(route.events.iter().map(|event| event.name.clone()).collect())
+    }
 }
 
 impl Guests {
@@ -76,6 +85,9 @@ impl Guests {
         origin: Origin,
         installed_at: Timestamp,
     ) -> Result<Deployment, DeployError> {
+        if let Some(route) = &facts.route {
+            return Err(DeployError::RouteType { kind: route.kind.clone() });
+        }
         let (world, grants) = match facts.kind {
             Kind::Model => (World::Model, Grants::model()),
             Kind::Action | Kind::Rule | Kind::Route | Kind::Panel | Kind::Theme => {

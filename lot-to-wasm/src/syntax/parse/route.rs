@@ -2,8 +2,8 @@
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
-use crate::syntax::Name;
 use crate::syntax::route::{Route, RouteBlock, RouteItem, Setting};
+use crate::syntax::{Expression, ExpressionKind, Name, Path};
 use crate::token::TokenKind;
 
 impl Parser<'_, '_> {
@@ -96,8 +96,22 @@ impl Parser<'_, '_> {
     fn setting(&mut self) -> Parsed<RouteItem> {
         self.advance();
         let key = self.expect_name("WITH")?;
-        let value = if self.is_line_end() { None } else { Some(self.value()?) };
+        let value = if self.is_line_end() { None } else { Some(self.setting_value()?) };
         self.expect_line_end("the value")?;
         Ok(RouteItem::Setting(Setting { key, value }))
+    }
+
+    /// A value, or a word that means text although it is a keyword elsewhere: `WITH DIRECTION IN`.
+    fn setting_value(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        let is_operator = ["IN", "OR", "AND", "IS", "NOT", "MATCHES"]
+            .iter()
+            .any(|word| self.word().eq_ignore_ascii_case(word));
+        if !is_operator {
+            return self.value();
+        }
+        let word = self.expect_name("the key")?;
+        let path = Path { name: word.text, steps: Vec::new(), span: word.span };
+        self.node(start, ExpressionKind::Name(path))
     }
 }

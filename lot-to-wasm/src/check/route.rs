@@ -1,0 +1,394 @@
+//! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
+
+mod template;
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "few expressions are known when a route starts; every other one is the error case"
+)]
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lot_facts::{Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Trigger};
+
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{COMMON, Key, Mapping, Need, RouteType, Section, all, find};
+use crate::source::Span;
+use crate::syntax::Name;
+use crate::syntax::route::{Route, RouteBlock as Block, RouteItem, Setting};
+
+/// Checks a Route; `None` when there is an error, which is reported.
+pub(crate) fn route(route: &Route, sink: &mut Sink<'_>) -> Option<Facts> {
+    let kind = route.kind.as_ref().and_then(|name| type_of(name, sink));
+    let kind = match kind {
+        Some(kind) => kind,
+        None => {
+            // Its parts cannot be judged, but a name that stands twice is wrong in every type.
+            repeated_names(&route.items, sink);
+            return None;
+        }
+    };
+    let said = RouteFacts {
+        kind: kind.name.to_owned(),
+        sections: Vec::new(),
+        events: Vec::new(),
+        mappings: Vec::new(),
+        stores: Vec::new(),
+    };
+    let mut checker = RouteChecker { kind, sink, said };
+    checker.items(&route.items);
+    checker.required_sections(&route.name);
+    let said = checker.said;
+    if sink.has_errors() {
+        return None;
+    }
+    let mut facts = Facts::new(Kind::Route, route.name.text.clone());
+    let filters: Vec<String> =
+        said.events.iter().filter_map(|event| event.text("SOURCE_TOPIC")).map(str::to_owned).collect();
+    facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
+    facts.writes = said
+        .events
+        .iter()
+        .filter_map(|event| template::fact(event.settings.get("DESTINATION_TOPIC")?))
+        .collect();
+    facts.effects.route = true;
+    (facts.env, facts.secrets) = value::named(&said);
+    facts.route = Some(Box::new(said));
+    Some(facts)
+}
+
+fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
+    let found = find(&name.text);
+    if found.is_none() {
+        let names = all().flat_map(|kind| kind.aliases.iter().chain([&kind.name]).copied());
+        let near = nearest(&name.text, names).map(|near| format!("did you mean {near}?"));
+        let message = format!("there is no route type `{}`", name.text.escape_debug());
+        let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
+        sink.push(draft.suggest_if(near));
+    }
+    found
+}
+
+/// A Route while it is checked.
+struct RouteChecker<'s, 'k> {
+    kind: &'static RouteType,
+    sink: &'s mut Sink<'k>,
+    said: RouteFacts,
+}
+
+/// What a block takes, and how messages name it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// `SQL_CONFIG`, `event Save`.
+    title: &'a str,
+    /// `None`: anything.
+    keys: Option<&'static [Key]>,
+    /// Whether it is polled: takes `WITH EVERY`.
+    is_polled: bool,
+}
+
+impl RouteChecker<'_, '_> {
+    fn items(&mut self, items: &[RouteItem]) {
+        repeated_names(items, self.sink);
+        for item in items {
+            match item {
+                RouteItem::Block(block) => self.block(block),
+                RouteItem::Setting(setting) => self.misplaced(setting.key.span),
+                RouteItem::Every(_, span) => self.misplaced(*span),
+                RouteItem::Store { route, key, target } => self.store(route, key, &target.value),
+            }
+        }
+    }
+
+    fn misplaced(&mut self, span: Span) {
+        let message = "a setting outside of ADD …";
+        let draft = Draft::error(codes::MISPLACED_CLAUSE, span, message);
+        self.sink.push(draft.suggest("indent it below ADD …_CONFIG, ADD EVENT or ADD MAPPING"));
+    }
+
+    fn store(&mut self, route: &Name, key: &Name, table: &str) {
+        if !["TABLE", "TABLE_NAME", "INDEX_NAME", "COLLECTION"]
+            .iter()
+            .any(|known| key.text.eq_ignore_ascii_case(known))
+        {
+            let message = format!("STORE has no `{}`", key.text.escape_debug());
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, key.span, message);
+            self.sink.push(
+                draft.expected(&["TABLE_NAME", "INDEX_NAME"]).suggest("write WITH TABLE_NAME \"table\""),
+            );
+        }
+        self.said.stores.push(RouteStore { route: route.text.clone(), table: table.to_owned() });
+    }
+
+    fn block(&mut self, block: &Block) {
+        let word = block.kind.text.to_ascii_uppercase();
+        match word.as_str() {
+            "EVENT" => self.event(block),
+            "MAPPING" => self.mapping(block),
+            // The parser has reported what stands outside of a mapping.
+            "TAG" | "METADATA" => {}
+            _ => self.section(block, word),
+        }
+    }
+
+    fn event(&mut self, block: &Block) {
+        let Some(keys) = self.kind.event.map(Some).or_else(|| self.kind.is_open.then_some(None)) else {
+            return self.does_not_fit(block, "events");
+        };
+        let Some(name) = self.named(block) else { return };
+        let title = format!("event {name}");
+        let checked = self.content(block, name, Place { title: &title, keys, is_polled: false }, None);
+        self.said.events.push(checked);
+    }
+
+    fn mapping(&mut self, block: &Block) {
+        let of_type = self.kind.mapping.as_ref();
+        if of_type.is_none() && !self.kind.is_open {
+            return self.does_not_fit(block, "mappings");
+        }
+        let Some(name) = self.named(block) else { return };
+        let title = format!("mapping {name}");
+        let is_polled = of_type.is_none_or(|mapping| mapping.tag.is_some());
+        let place = Place { title: &title, keys: of_type.map(|mapping| mapping.keys), is_polled };
+        let checked = self.content(block, name, place, of_type);
+        if of_type.is_some_and(|mapping| mapping.rewrites) {
+            template::rewriting(block, &checked, self.sink);
+        }
+        self.said.mappings.push(checked);
+    }
+
+    fn section(&mut self, block: &Block, word: String) {
+        let known = self.kind.sections.iter().chain(COMMON).find(|section| section.name == word);
+        if let Some(name) = &block.name {
+            let message = format!("{word} has no name");
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, name.span, message);
+            return self.sink.push(draft.suggest(format!("write ADD {word}")));
+        }
+        let Some(section) = known else {
+            if self.kind.is_open {
+                let place = Place { title: &word, keys: None, is_polled: false };
+                let checked = self.content(block, word.clone(), place, None);
+                self.said.sections.push(checked);
+                return;
+            }
+            return self.unknown_section(block, &word);
+        };
+        if self.said.sections.iter().any(|section| section.name == word) {
+            let message = format!("{word} is defined twice");
+            return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
+        }
+        let place = Place { title: section.name, keys: Some(section.keys), is_polled: false };
+        let mut checked = self.content(block, section.name.to_owned(), place, None);
+        self.overload(block, &mut checked);
+        self.said.sections.push(checked);
+    }
+
+    fn unknown_section(&mut self, block: &Block, word: &str) {
+        let own = self.kind.sections.iter().map(|section| section.name);
+        let mut words: Vec<&str> = own.chain(COMMON.iter().map(|section| section.name)).collect();
+        words.extend(self.kind.event.map(|_| "EVENT"));
+        words.extend(self.kind.mapping.as_ref().map(|_| "MAPPING"));
+        let near = nearest(word, words.iter().copied()).map(|near| format!("did you mean {near}?"));
+        let fallback = words.first().map(|first| format!("a route of this type has ADD {first}"));
+        let message = format!("a route of type {} has no {}", self.kind.name, word.escape_debug());
+        let draft = Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message).expected(&words);
+        self.sink.push(draft.suggest_if(near.or(fallback)));
+    }
+
+    fn does_not_fit(&mut self, block: &Block, what: &str) {
+        let message = format!("a route of type {} has no {what}", self.kind.name);
+        self.sink.push(Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message));
+    }
+
+    /// The name that events, mappings and tags must have.
+    fn named(&mut self, block: &Block) -> Option<String> {
+        let Some(name) = &block.name else {
+            let word = block.kind.text.to_ascii_uppercase();
+            let draft =
+                Draft::error(codes::BLOCK_NAME, block.kind.span, format!("ADD {word} without a name"));
+            self.sink.push(draft.suggest(format!("write ADD {word} name")));
+            return None;
+        };
+        if name.text.is_empty() || name.text.contains(['/', '+', '#', '\0']) {
+            let message =
+                format!("nothing can be called `{}`: it is a level of a topic", name.text.escape_debug());
+            let draft = Draft::error(codes::BLOCK_NAME, name.span, message);
+            self.sink.push(draft.suggest("names have no / + # in them"));
+        }
+        Some(name.text.clone())
+    }
+
+    /// The lines of a block; tags where `of_type` has some.
+    fn content(
+        &mut self,
+        block: &Block,
+        name: String,
+        place: Place<'_>,
+        of_type: Option<&'static Mapping>,
+    ) -> RouteBlock {
+        let mut checked = RouteBlock { name, ..RouteBlock::default() };
+        let mut places: BTreeMap<String, Span> = BTreeMap::new();
+        for item in &block.items {
+            match item {
+                RouteItem::Setting(setting) => {
+                    if let Some((key, value)) = self.setting(setting, place, &mut places) {
+                        checked.settings.insert(key, value);
+                    }
+                }
+                RouteItem::Every(ms, _) if place.is_polled => checked.every_ms = Some(*ms),
+                RouteItem::Every(_, span) => self.never_polled(*span, place),
+                RouteItem::Block(inner) => checked.tags.extend(self.inner(inner, of_type)),
+                // Only the parser's first level has it.
+                RouteItem::Store { .. } => {}
+            }
+        }
+        repeated_names(&block.items, self.sink);
+        self.required(block, place, &checked);
+        checked
+    }
+
+    /// A block in a block: only tags are.
+    fn inner(&mut self, block: &Block, of_type: Option<&'static Mapping>) -> Option<RouteBlock> {
+        let word = block.kind.text.to_ascii_uppercase();
+        let keys = match of_type.map(|mapping| mapping.tag) {
+            Some(Some(keys)) if word == "TAG" => Some(keys),
+            None | Some(None) if self.kind.is_open => None,
+            _ => {
+                let message = format!("{} does not belong into this block", word.escape_debug());
+                self.sink.push(Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message));
+                return None;
+            }
+        };
+        let name = self.named(block)?;
+        let title = format!("tag {name}");
+        Some(self.content(block, name, Place { title: &title, keys, is_polled: false }, None))
+    }
+
+    fn setting(
+        &mut self,
+        setting: &Setting,
+        place: Place<'_>,
+        places: &mut BTreeMap<String, Span>,
+    ) -> Option<(String, RouteValue)> {
+        value::warn_of_secret(setting, self.sink);
+        let written = &setting.key;
+        let Some(keys) = place.keys else {
+            let value = value::any(setting, self.sink)?;
+            return Some((written.text.to_ascii_uppercase(), value));
+        };
+        let Some(key) = keys.iter().find(|key| key.is_called(&written.text)) else {
+            self.unknown_setting(&written.text, written.span, place);
+            return None;
+        };
+        if let Some(first) = places.insert(key.name.to_owned(), written.span) {
+            let message = format!("{} is set twice in {}; the last one counts", key.name, place.title);
+            let draft = Draft::warning(codes::DUPLICATE_SETTING, written.span, message);
+            self.sink.push(draft.at(first, "set here first"));
+        }
+        value::checked(setting, key, self.sink).map(|value| (key.name.to_owned(), value))
+    }
+
+    fn never_polled(&mut self, span: Span, place: Place<'_>) {
+        let message = format!("Unknown setting 'EVERY' in {}", place.title);
+        self.sink.push(
+            Draft::warning(codes::UNKNOWN_SETTING, span, message).note("only mappings with tags are polled"),
+        );
+    }
+
+    fn unknown_setting(&mut self, name: &str, span: Span, place: Place<'_>) {
+        let known = place.keys.unwrap_or_default().iter().map(|key| key.name);
+        let near = nearest(name, known).map(|near| format!("did you mean {near}?"));
+        let message =
+            format!("Unknown setting '{}' in {}", name.to_ascii_uppercase().escape_debug(), place.title);
+        self.sink.push(Draft::warning(codes::UNKNOWN_SETTING, span, message).suggest_if(near));
+    }
+
+    fn required(&mut self, block: &Block, place: Place<'_>, checked: &RouteBlock) {
+        // A value that was refused is there, though wrong.
+        let written: BTreeSet<&str> = block
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                RouteItem::Setting(setting) => {
+                    place.keys?.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
+                }
+                RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+            })
+            .chain(checked.settings.keys().map(String::as_str))
+            .collect();
+        for key in place.keys.unwrap_or_default() {
+            let is_needed = match key.need {
+                Need::Optional => false,
+                Need::Always => true,
+                Need::Unless(others) => !others.iter().any(|other| written.contains(other)),
+            };
+            if is_needed && !written.contains(key.name) {
+                let message = format!("{} needs {}", place.title, key.name);
+                let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
+                self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
+                // One error stands at one place: the next is told when this is mended.
+                return;
+            }
+        }
+    }
+
+    fn required_sections(&mut self, name: &Name) {
+        let is_missing = |section: &&Section| {
+            section.is_required && !self.said.sections.iter().any(|found| found.name == section.name)
+        };
+        // Of a section that was refused the error is told already.
+        if self.sink.has_errors() {
+            return;
+        }
+        if let Some(section) = self.kind.sections.iter().find(is_missing) {
+            let message = format!("a route of type {} needs ADD {}", self.kind.name, section.name);
+            let draft = Draft::error(codes::MISSING_SETTING, name.span, message);
+            self.sink.push(draft.suggest(format!("add ADD {} with its settings", section.name)));
+        }
+    }
+
+    /// `OVERLOAD_CAPACITY` means nothing where nothing may be shed (routes reference §3.6).
+    fn overload(&mut self, block: &Block, section: &mut RouteBlock) {
+        if section.text("OVERLOAD_POLICY") != Some("lossless") {
+            return;
+        }
+        if section.settings.remove("OVERLOAD_CAPACITY").is_some() {
+            let span = key_of(block, "OVERLOAD_CAPACITY").map_or(block.kind.span, |setting| setting.key.span);
+            let message = "OVERLOAD_CAPACITY is ignored: with OVERLOAD_POLICY lossless nothing is shed";
+            self.sink.push(Draft::warning(codes::OVERLOAD_CAPACITY, span, message));
+        }
+    }
+}
+
+/// The setting of a block with this key, as written.
+fn key_of<'a>(block: &'a Block, key: &str) -> Option<&'a Setting> {
+    block.items.iter().find_map(|item| match item {
+        RouteItem::Setting(setting) if setting.key.text.eq_ignore_ascii_case(key) => Some(setting),
+        RouteItem::Setting(_) | RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+    })
+}
+
+/// Reports events, mappings and tags whose name stands twice, and nothing else.
+fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
+    let mut names: BTreeSet<(String, &str)> = BTreeSet::new();
+    for item in items {
+        let RouteItem::Block(Block { kind, name: Some(name), .. }) = item else { continue };
+        let word = kind.text.to_ascii_uppercase();
+        let message = format!("{word} `{}` is defined twice", name.text);
+        if !names.insert((word, &name.text)) {
+            sink.push(Draft::error(codes::DUPLICATE_BLOCK, name.span, message));
+        }
+    }
+}
+
+/// Events of a route by name, as `TRIGGER` sees them.
+pub(crate) fn events(route: &Route) -> Vec<String> {
+    let event = |item: &RouteItem| match item {
+        RouteItem::Block(block) if block.kind.text.eq_ignore_ascii_case("EVENT") => {
+            block.name.as_ref().map(|name| name.text.clone())
+        }
+        RouteItem::Block(_) | RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+    };
+    route.items.iter().filter_map(event).collect()
+}

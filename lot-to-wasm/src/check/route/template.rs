@@ -1,0 +1,204 @@
+//! Texts with placeholders, and the topics of routes: routes reference §2 and §6.
+
+use lot_facts::{RouteBlock, RouteValue, TemplatePart, TopicFact};
+
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{Key, ValueKind};
+use crate::source::Span;
+use crate::syntax::route::RouteBlock as Block;
+use crate::topic::filter_problem;
+
+/// The value of a setting that takes a topic or a text with placeholders.
+pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    let refused = |problem: &str, code, sink: &mut Sink<'_>| {
+        let message = format!("{} \"{}\": {problem}", key.name, text.escape_debug());
+        sink.push(Draft::error(code, span, message));
+        None
+    };
+    match key.value {
+        ValueKind::Filter | ValueKind::Rewritten => {
+            if let Some(problem) = filter_problem(text) {
+                return refused(problem, codes::TOPIC_FILTER, sink);
+            }
+            Some(RouteValue::Text(text.to_owned()))
+        }
+        ValueKind::Topic | ValueKind::Template => {
+            let parts = match parse(text) {
+                Ok(parts) => parts,
+                Err(problem) => return refused(&problem, codes::PLACEHOLDER, sink),
+            };
+            let literal: String = parts.iter().map(literal).collect();
+            if key.value == ValueKind::Topic {
+                if literal.contains(['+', '#', '\0']) {
+                    return refused("a topic that is written to has no wildcards", codes::TOPIC_NAME, sink);
+                }
+                if text.is_empty() {
+                    return refused("it is empty", codes::TOPIC_NAME, sink);
+                }
+            }
+            Some(RouteValue::Template(parts))
+        }
+        ValueKind::Text
+        | ValueKind::Int(..)
+        | ValueKind::Number
+        | ValueKind::Bool
+        | ValueKind::Words(_)
+        | ValueKind::Character
+        | ValueKind::Url => None,
+    }
+}
+
+fn literal(part: &TemplatePart) -> &str {
+    if let TemplatePart::Text(text) = part { text } else { "" }
+}
+
+/// Cuts a text at its placeholders. What has braces and is none stays text: JSON bodies are full of them.
+pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
+    let mut parts = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from_brace) = rest.split_at(open);
+        plain.push_str(before);
+        let inside =
+            from_brace[1..].split_once('}').map(|(inside, _)| inside).filter(|inside| !inside.contains('{'));
+        let Some((inside, part)) = inside.and_then(|inside| Some((inside, placeholder(inside)?))) else {
+            plain.push('{');
+            rest = &from_brace[1..];
+            continue;
+        };
+        if !plain.is_empty() {
+            parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
+        }
+        parts.push(part?);
+        rest = &from_brace[inside.len() + 2..];
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        parts.push(TemplatePart::Text(plain));
+    }
+    Ok(parts)
+}
+
+/// What stands between braces; `None` when it is no placeholder.
+fn placeholder(inside: &str) -> Option<Result<TemplatePart, String>> {
+    let (head, tail) = inside.split_once('.').map_or((inside, None), |(head, tail)| (head, Some(tail)));
+    let number = |digits: &str| -> Option<Result<u32, String>> {
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| match digits.parse() {
+            Ok(0) => Err(format!("{{{inside}}}: it counts from 1")),
+            Ok(number) => Ok(number),
+            Err(_) => Err(format!("{{{inside}}}: the number is too large")),
+        })
+    };
+    let part = match (head, tail) {
+        ("payload" | "value", None) => TemplatePart::Payload,
+        ("payload" | "value", Some("json")) => TemplatePart::Json(String::new()),
+        ("payload" | "value", Some(tail)) => {
+            if let Some(path) = tail.strip_prefix("json.") {
+                TemplatePart::Json(path.to_owned())
+            } else {
+                return Some(number(tail.strip_prefix("csv.")?)?.map(TemplatePart::Csv));
+            }
+        }
+        ("topic", None) => TemplatePart::Topic,
+        ("topic", Some(level)) => return Some(number(level)?.map(TemplatePart::TopicLevel)),
+        ("timestamp", None) => TemplatePart::Timestamp,
+        ("timestamp", Some("unix")) => TemplatePart::UnixSeconds,
+        ("timestamp", Some("unix_ms")) => TemplatePart::UnixMilliseconds,
+        ("env", Some(name)) if !name.is_empty() => TemplatePart::Env(name.to_owned()),
+        ("secret", Some(name)) if !name.is_empty() => TemplatePart::Secret(name.to_owned()),
+        (name, None) if is_name(name) => TemplatePart::Field(name.to_owned()),
+        _ => return None,
+    };
+    Some(Ok(part))
+}
+
+fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|other| other.is_ascii_alphanumeric() || other == '_')
+}
+
+/// The topics that a template may become: a placeholder that cannot hold a `/` is one level.
+pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
+    let RouteValue::Template(parts) = value else { return Some(TopicFact::Any) };
+    let [TemplatePart::Text(text)] = &parts[..] else {
+        let is_level =
+            |part: &TemplatePart| matches!(part, TemplatePart::Text(_) | TemplatePart::TopicLevel(_));
+        if !parts.iter().all(is_level) {
+            return Some(TopicFact::Any);
+        }
+        let text: String = parts
+            .iter()
+            .map(|part| if let TemplatePart::Text(text) = part { text.as_str() } else { "\0" })
+            .collect();
+        let levels: Vec<&str> =
+            text.split('/').map(|level| if level.contains('\0') { "+" } else { level }).collect();
+        return Some(TopicFact::Pattern(levels.join("/")));
+    };
+    Some(TopicFact::Exact(text.clone()))
+}
+
+/// A bridge's mapping: the k-th wildcard of the filter that is subscribed to fills the k-th of the topic that is published to, in each direction.
+pub(super) fn rewriting(block: &Block, checked: &RouteBlock, sink: &mut Sink<'_>) {
+    let (Some(source), Some(destination)) = (checked.text("SOURCE_TOPIC"), checked.text("DESTINATION_TOPIC"))
+    else {
+        return;
+    };
+    let count = |filter: &str| filter.split('/').filter(|level| ["+", "#"].contains(level)).count();
+    let (from, to) = (count(source), count(destination));
+    let is_both = checked.text("DIRECTION") == Some("both");
+    // A topic without wildcards takes all messages; that is no way back.
+    if to > from || (is_both && from != to) {
+        let message = format!("DESTINATION_TOPIC has {to} wildcards, SOURCE_TOPIC {from}");
+        let written = super::key_of(block, "DESTINATION_TOPIC");
+        let span =
+            written.and_then(|setting| setting.value.as_ref()).map_or(block.kind.span, |value| value.span);
+        let hint = if is_both {
+            "both directions need as many in each"
+        } else {
+            "each takes what one of SOURCE_TOPIC matched"
+        };
+        sink.push(Draft::error(codes::ROUTE_WILDCARDS, span, message).note(hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_told_from_other_braces() {
+        use TemplatePart as P;
+        let text = |text: &str| P::Text(text.to_owned());
+        for (template, expected) in [
+            ("a/b", vec![text("a/b")]),
+            ("", vec![]),
+            ("s/{topic.2}/saved", vec![text("s/"), P::TopicLevel(2), text("/saved")]),
+            ("{payload}{value}", vec![P::Payload, P::Payload]),
+            ("{value.json.a.0.b}", vec![P::Json("a.0.b".into())]),
+            ("{payload.json}", vec![P::Json(String::new())]),
+            ("{payload.csv.3}", vec![P::Csv(3)]),
+            ("{timestamp.unix_ms}{timestamp}", vec![P::UnixMilliseconds, P::Timestamp]),
+            ("{env.A_B}{secret.C}", vec![P::Env("A_B".into()), P::Secret("C".into())]),
+            ("{status}", vec![P::Field("status".into())]),
+            (r#"{"a":{payload},"b":{}}"#, vec![text(r#"{"a":"#), P::Payload, text(r#","b":{}}"#)]),
+            ("{topic.x}{payload.xml}{ payload }{", vec![text("{topic.x}{payload.xml}{ payload }{")]),
+            ("{{topic}}", vec![text("{"), P::Topic, text("}")]),
+        ] {
+            assert_eq!(parse(template).unwrap(), expected, "{template}");
+        }
+        for wrong in ["{topic.0}", "a{payload.csv.0}", "{topic.99999999999}"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn facts_say_where_a_template_leads() {
+        let fact_of = |text: &str| fact(&RouteValue::Template(parse(text).unwrap())).unwrap();
+        assert_eq!(fact_of("a/b"), TopicFact::Exact("a/b".into()));
+        assert_eq!(fact_of("a/x{topic.2}/b"), TopicFact::Pattern("a/+/b".into()));
+        assert_eq!(fact_of("a/{payload}"), TopicFact::Any);
+    }
+}

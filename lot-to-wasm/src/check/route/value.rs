@@ -1,0 +1,255 @@
+//! Values of settings: one expression that is known when the route starts, of the kind that its key takes (routes reference §1.2).
+
+use std::collections::BTreeSet;
+
+use lot_facts::{RouteFacts, RoutePart, RouteValue, TemplatePart};
+
+use super::template;
+use crate::check::tree::SettingStore;
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{Key, ValueKind};
+use crate::syntax::route::Setting;
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind, RandomKind};
+
+/// The value of a setting whose key takes anything.
+pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    let Some(written) = &setting.value else { return Some(RouteValue::Bool(true)) };
+    Some(match constant(&setting.key.text, written, sink)? {
+        Constant::Text(text) => RouteValue::Text(text),
+        Constant::Int(number) => RouteValue::Int(number),
+        Constant::Double(number) => RouteValue::Double(number),
+        Constant::Bool(is) => RouteValue::Bool(is),
+        Constant::Parts(parts) => RouteValue::Parts(parts),
+    })
+}
+
+/// The value of a setting, of the kind that its key takes.
+pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    let Some(written) = &setting.value else {
+        if key.value == ValueKind::Bool {
+            return Some(RouteValue::Bool(true));
+        }
+        let message = format!("{} without a value", key.name);
+        let draft = Draft::error(codes::SETTING_VALUE, setting.key.span, message);
+        sink.push(draft.suggest(format!("write WITH {} {}", key.name, example(key.value))));
+        return None;
+    };
+    let constant = constant(key.name, written, sink)?;
+    if let Constant::Parts(parts) = constant {
+        return Some(RouteValue::Parts(parts));
+    }
+    let text = constant.into_text();
+    match of_kind(&text, key.value) {
+        Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
+        Err(wanted) => {
+            let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
+            let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
+            sink.push(draft.suggest(suggestion(&text, key)));
+            None
+        }
+    }
+}
+
+/// A text as a value of a kind; `None` where the topic and its placeholders remain to be looked at, an error that says what is wanted.
+fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
+    let trimmed = text.trim();
+    let value = match kind {
+        ValueKind::Text => Some(RouteValue::Text(text.to_owned())),
+        ValueKind::Int(least, most) => {
+            let number = trimmed.parse().ok().filter(|number| (least..=most).contains(number));
+            let wanted = || match most {
+                i64::MAX => format!("a whole number from {least}"),
+                _ => format!("a whole number from {least} to {most}"),
+            };
+            Some(RouteValue::Int(number.ok_or_else(wanted)?))
+        }
+        ValueKind::Number => {
+            let number = trimmed.parse().ok().filter(|number: &f64| number.is_finite());
+            Some(RouteValue::Double(number.ok_or("a number")?))
+        }
+        ValueKind::Bool if trimmed.eq_ignore_ascii_case("true") => Some(RouteValue::Bool(true)),
+        ValueKind::Bool if trimmed.eq_ignore_ascii_case("false") => Some(RouteValue::Bool(false)),
+        ValueKind::Bool => return Err("TRUE or FALSE".to_owned()),
+        ValueKind::Words(words) => {
+            let word = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
+            Some(RouteValue::Text((*word.ok_or_else(|| one_of(words))?).to_owned()))
+        }
+        ValueKind::Character if text.chars().count() == 1 => Some(RouteValue::Text(text.to_owned())),
+        ValueKind::Character => return Err("a single character".to_owned()),
+        ValueKind::Url => {
+            let scheme = trimmed.split_once("://").filter(|(_, rest)| !rest.is_empty());
+            let is_http =
+                scheme.is_some_and(|(scheme, _)| ["http", "https"].contains(&&*scheme.to_ascii_lowercase()));
+            is_http.then_some(()).ok_or("a URL that begins with http:// or https://")?;
+            Some(RouteValue::Text(trimmed.to_owned()))
+        }
+        ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten | ValueKind::Template => None,
+    };
+    Ok(value)
+}
+
+fn one_of(words: &[&str]) -> String {
+    // More than a reader takes in are left to the reference.
+    const SHOWN_MAX: usize = 12;
+    match words {
+        [word] => (*word).to_owned(),
+        words if words.len() > SHOWN_MAX => format!("one of {}, …", words[..SHOWN_MAX].join(", ")),
+        words => format!("one of {}", words.join(", ")),
+    }
+}
+
+fn suggestion(text: &str, key: &Key) -> String {
+    if let ValueKind::Words(words) = key.value
+        && let Some(near) = nearest(text.trim(), words.iter().copied())
+    {
+        return format!("did you mean {near}?");
+    }
+    format!("write WITH {} {}", key.name, example(key.value))
+}
+
+fn example(kind: ValueKind) -> String {
+    match kind {
+        ValueKind::Text | ValueKind::Template => "\"text\"".to_owned(),
+        ValueKind::Int(least, most) => 1000.clamp(least, most).to_string(),
+        ValueKind::Number => "0.1".to_owned(),
+        ValueKind::Bool => "TRUE".to_owned(),
+        ValueKind::Words(words) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
+        ValueKind::Character => "\";\"".to_owned(),
+        ValueKind::Url => "\"https://host\"".to_owned(),
+        ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten => "\"a/b\"".to_owned(),
+    }
+}
+
+/// What an expression is worth when the route starts.
+enum Constant {
+    Text(String),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    Parts(Vec<RoutePart>),
+}
+
+impl Constant {
+    /// The text, of a literal.
+    fn into_text(self) -> String {
+        match self {
+            Constant::Text(text) => text,
+            Constant::Int(number) => number.to_string(),
+            Constant::Double(number) => number.to_string(),
+            Constant::Bool(is) => is.to_string(),
+            Constant::Parts(_) => String::new(),
+        }
+    }
+}
+
+fn constant(key: &str, written: &Expression, sink: &mut Sink<'_>) -> Option<Constant> {
+    let found = match &written.kind {
+        ExpressionKind::Negate(inner) => match &inner.kind {
+            ExpressionKind::Int(number) => number.checked_neg().map(Constant::Int),
+            ExpressionKind::Double(number) => Some(Constant::Double(-number)),
+            _ => None,
+        },
+        ExpressionKind::Int(number) => Some(Constant::Int(*number)),
+        ExpressionKind::Double(number) => Some(Constant::Double(*number)),
+        ExpressionKind::Bool(is) => Some(Constant::Bool(*is)),
+        ExpressionKind::Text(text) => Some(Constant::Text(text.clone())),
+        // A bare word is text (LoT reference §3, `rvalue`); a reserved one is a name here all the same.
+        ExpressionKind::Name(path) => Some(Constant::Text(path.to_string())),
+        ExpressionKind::Object(_) | ExpressionKind::Array(_) => {
+            json(written).map(|value| Constant::Text(value.to_string()))
+        }
+        ExpressionKind::Invalid => return None,
+        _ => parts(written).map(Constant::Parts),
+    };
+    if found.is_none() {
+        let message = format!(
+            "{key} is known when the route starts: a literal, GET ENV, GET SECRET, RANDOM UUID, joined by +"
+        );
+        sink.push(Draft::error(codes::SETTING_VALUE, written.span, message));
+    }
+    found
+}
+
+/// `"X_" + RANDOM UUID`, `GET ENV "N"`.
+fn parts(written: &Expression) -> Option<Vec<RoutePart>> {
+    Some(match &written.kind {
+        ExpressionKind::Binary { operator: BinaryOperator::Add, left, right } => {
+            let mut joined = parts(left)?;
+            joined.extend(parts(right)?);
+            joined
+        }
+        ExpressionKind::Text(text) => vec![RoutePart::Text(text.clone())],
+        ExpressionKind::Int(number) => vec![RoutePart::Text(number.to_string())],
+        ExpressionKind::Name(path) => vec![RoutePart::Text(path.to_string())],
+        ExpressionKind::GetSetting(SettingStore::Environment, name) => {
+            vec![RoutePart::Env(name.value.clone())]
+        }
+        ExpressionKind::GetSetting(SettingStore::Secret, name) => vec![RoutePart::Secret(name.value.clone())],
+        ExpressionKind::Random(random) if random.kind == RandomKind::Uuid => vec![RoutePart::RandomUuid],
+        _ => return None,
+    })
+}
+
+fn json(written: &Expression) -> Option<serde_json::Value> {
+    Some(match &written.kind {
+        ExpressionKind::Object(members) => {
+            let members = members.iter().map(|member| Some((member.key.value.clone(), json(&member.value)?)));
+            serde_json::Value::Object(members.collect::<Option<_>>()?)
+        }
+        ExpressionKind::Array(elements) => elements.iter().map(json).collect::<Option<_>>()?,
+        ExpressionKind::Text(text) => text.as_str().into(),
+        ExpressionKind::Int(number) => (*number).into(),
+        ExpressionKind::Double(number) => (*number).into(),
+        ExpressionKind::Bool(is) => (*is).into(),
+        ExpressionKind::Null => serde_json::Value::Null,
+        _ => return None,
+    })
+}
+
+/// Warns of a password that stands in the source.
+pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
+    let key = setting.key.text.to_ascii_uppercase();
+    let is_secret = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"]
+        .iter()
+        .any(|word| key.contains(word))
+        && key != "MAX_TOKENS";
+    if let Some(value) = setting.value.as_ref().filter(|_| is_secret)
+        && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty())
+    {
+        let message = format!("{key} stands in the source, which is readable at $SYS");
+        let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
+        sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\""));
+    }
+}
+
+/// Environment values and secrets that a route names, sorted.
+pub(super) fn named(route: &RouteFacts) -> (Vec<String>, Vec<String>) {
+    let (mut env, mut secrets) = (BTreeSet::new(), BTreeSet::new());
+    let blocks = route.sections.iter().chain(&route.events).chain(&route.mappings);
+    let with_tags = blocks.flat_map(|block| block.tags.iter().chain([block]));
+    for value in with_tags.flat_map(|block| block.settings.values()) {
+        match value {
+            RouteValue::Parts(parts) => {
+                for part in parts {
+                    match part {
+                        RoutePart::Env(name) => drop(env.insert(name.clone())),
+                        RoutePart::Secret(name) => drop(secrets.insert(name.clone())),
+                        RoutePart::Text(_) | RoutePart::RandomUuid => {}
+                    }
+                }
+            }
+            RouteValue::Template(parts) => {
+                for part in parts {
+                    match part {
+                        TemplatePart::Env(name) => drop(env.insert(name.clone())),
+                        TemplatePart::Secret(name) => drop(secrets.insert(name.clone())),
+                        _ => {}
+                    }
+                }
+            }
+            RouteValue::Text(_) | RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) => {}
+        }
+    }
+    (env.into_iter().collect(), secrets.into_iter().collect())
+}

@@ -1,0 +1,39 @@
+//! Routes to other MQTT brokers, routes reference §6.
+
+use super::key::{self, Key, Section, ValueKind};
+use super::{Mapping, RouteType};
+
+/// One broker.
+const BROKER: &[Key] = &[
+    Key::new("BROKER", ValueKind::Words(&["SELF"])),
+    Key::new("BROKER_ADDRESS", ValueKind::Text).or(&["HOST", "IP", "SERVER", "ADDRESS"]).unless(&["BROKER"]),
+    Key::new("BROKER_PORT", key::PORT).or(&["PORT"]),
+    Key::new("CLIENT_ID", ValueKind::Text),
+    Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+    Key::new("PASSWORD", ValueKind::Text),
+    Key::new("USE_TLS", ValueKind::Bool),
+    Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool),
+    Key::new("SERVER_CA_CERT_PATH", ValueKind::Text),
+    Key::new("CLIENT_CERT_PATH", ValueKind::Text),
+    Key::new("CLIENT_CERT_PASS", ValueKind::Text),
+    Key::new("RECONNECTION_RETRIES", ValueKind::Int(0, 1_000_000)),
+    Key::new("KEEP_ALIVE", ValueKind::Int(0, 65_535)),
+    Key::new("CLEAN_SESSION", ValueKind::Bool),
+    Key::new("PROTOCOL_VERSION", ValueKind::Words(&["5", "3.1.1", "4", "3.1", "3"])),
+];
+
+pub(super) const TYPES: &[RouteType] = &[RouteType {
+    sections: &[Section::required("SOURCE_CONFIG", BROKER), Section::required("DESTINATION_CONFIG", BROKER)],
+    mapping: Some(Mapping {
+        keys: &[
+            Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),
+            Key::new("DESTINATION_TOPIC", ValueKind::Rewritten),
+            Key::new("DIRECTION", ValueKind::Words(&["out", "in", "both"])),
+            key::QOS,
+            key::RETAIN,
+        ],
+        tag: None,
+        rewrites: true,
+    }),
+    ..RouteType::new("MQTT_BRIDGE")
+}];

@@ -1,0 +1,226 @@
+//! Industrial routes: mappings that are polled, with tags, routes reference §5.
+
+use super::key::{self, Key, QOS, RETAIN, Section, ValueKind};
+use super::{Mapping, RouteType};
+
+/// Tag types with their synonyms (§5.4).
+const DATA_TYPES: ValueKind = ValueKind::Words(&[
+    "BOOL", "BIT", "BOOLEAN", "INT8", "SINT", "CHAR", "UINT8", "USINT", "BYTE", "INT16", "INT", "SHORT",
+    "UINT16", "UINT", "WORD", "INT32", "DINT", "LONG", "UINT32", "UDINT", "DWORD", "INT64", "LINT", "UINT64",
+    "ULINT", "LWORD", "FLOAT32", "FLOAT", "REAL", "FLOAT64", "DOUBLE", "LREAL", "STRING", "WSTRING", "TEXT",
+]);
+
+const BYTE_ORDERS: ValueKind = ValueKind::Words(&["ABCD", "CDAB", "BADC", "DCBA"]);
+
+const MODBUS_AREAS: ValueKind =
+    ValueKind::Words(&["COIL", "DISCRETE_INPUT", "INPUT_REGISTER", "HOLDING_REGISTER"]);
+
+/// How a tag's value is published and written (§5.2); the numbered places are for the type's own keys.
+macro_rules! tag_keys {
+    ($address_type:expr $(, $own:expr)* $(,)?) => {
+        &[
+            Key::new("ADDRESS", ValueKind::Text).required(),
+            Key::new("ADDRESS_TYPE", $address_type),
+            Key::new("DATA_TYPE", DATA_TYPES).required(),
+            Key::new("SOURCE_TOPIC", ValueKind::Topic),
+            Key::new("DESTINATION_TOPIC", ValueKind::Filter),
+            Key::new("WRITABLE", ValueKind::Bool),
+            Key::new("SCALING", ValueKind::Number),
+            Key::new("OFFSET", ValueKind::Number),
+            Key::new("DEADBAND", ValueKind::Number),
+            Key::new("PUBLISH_MODE", ValueKind::Words(&["ALWAYS", "ON_CHANGE"])),
+            Key::new("UNIT", ValueKind::Text),
+            Key::new("DECIMAL_PLACES", ValueKind::Int(0, 15)),
+            QOS,
+            RETAIN,
+            Key::new("LENGTH", ValueKind::Int(1, 65_535)),
+            $($own,)*
+        ]
+    };
+}
+
+/// What a mapping takes (§5.1).
+const POLLED: &[Key] = &[
+    Key::new("SOURCE_TOPIC", ValueKind::Topic),
+    Key::new("DESTINATION_TOPIC", ValueKind::Filter),
+    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+];
+
+const fn polled(tag: &'static [Key]) -> Option<Mapping> {
+    Some(Mapping { keys: POLLED, tag: Some(tag), rewrites: false })
+}
+
+const MODBUS_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS));
+
+const PLAIN_TAG: &[Key] = tag_keys!(ValueKind::Text);
+
+const FINS_TAG: &[Key] = tag_keys!(ValueKind::Text, Key::new("MEMORY_TYPE", ValueKind::Text));
+
+const SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(1, 247)).or(&["UNIT_ID"]);
+
+pub(super) const TYPES: &[RouteType] = &[
+    RouteType {
+        aliases: &["MODBUS"],
+        sections: &[Section::required(
+            "MODBUS_CONFIG",
+            &[
+                Key::new("HOST", ValueKind::Text).or(&["IP", "SERVER", "ADDRESS"]).required(),
+                Key::new("PORT", key::PORT),
+                SLAVE_ID,
+                Key::new("CONNECTION_TYPE", ValueKind::Words(&["TCP"])),
+                Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS),
+                Key::new("READ_TIMEOUT", key::MILLISECONDS),
+                Key::new("WRITE_TIMEOUT", key::MILLISECONDS),
+                Key::new("RETRY_COUNT", ValueKind::Int(0, 1000)),
+                Key::new("RETRY_DELAY", key::MILLISECONDS),
+                Key::new("BYTE_ORDER", BYTE_ORDERS),
+            ],
+        )],
+        mapping: polled(MODBUS_TAG),
+        ..RouteType::new("MODBUS_TCP")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "MODBUS_CONFIG",
+            &[
+                Key::new("CONNECTION_TYPE", ValueKind::Words(&["SERIAL"])),
+                Key::new("COM_PORT", ValueKind::Text).or(&["PORT", "SERIAL_PORT"]).required(),
+                Key::new("BAUD_RATE", ValueKind::Int(50, 4_000_000)),
+                Key::new("PARITY", ValueKind::Words(&["NONE", "ODD", "EVEN", "MARK", "SPACE"])),
+                Key::new("DATA_BITS", ValueKind::Int(7, 8)),
+                Key::new("STOP_BITS", ValueKind::Words(&["ONE", "TWO", "ONEPOINTFIVE", "1", "2"])),
+                SLAVE_ID,
+                Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS),
+                Key::new("READ_TIMEOUT", key::MILLISECONDS),
+                Key::new("WRITE_TIMEOUT", key::MILLISECONDS),
+                Key::new("RETRY_COUNT", ValueKind::Int(0, 1000)),
+                Key::new("RETRY_DELAY", key::MILLISECONDS),
+                Key::new("BYTE_ORDER", BYTE_ORDERS),
+            ],
+        )],
+        mapping: polled(MODBUS_TAG),
+        ..RouteType::new("MODBUS_SERIAL")
+    },
+    RouteType {
+        aliases: &["S7"],
+        sections: &[Section::required(
+            "S7_CONFIG",
+            &[
+                Key::new("IP", ValueKind::Text).or(&["HOST", "SERVER", "ADDRESS"]).required(),
+                Key::new(
+                    "CPU_TYPE",
+                    ValueKind::Words(&["S7200", "S7300", "S7400", "S71200", "S71500", "LOGO"]),
+                ),
+                Key::new("RACK", ValueKind::Int(0, 31)),
+                Key::new("SLOT", ValueKind::Int(0, 31)),
+                Key::new("PORT", key::PORT),
+                Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS),
+                Key::new("READ_TIMEOUT", key::MILLISECONDS),
+                Key::new("WRITE_TIMEOUT", key::MILLISECONDS),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::new("SIEMENS_S7")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "OPCUA_CONFIG",
+            &[
+                Key::new("ENDPOINT_URL", ValueKind::Text).required(),
+                Key::new("AUTH_MODE", ValueKind::Int(0, 2)),
+                Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+                Key::new("PASSWORD", ValueKind::Text),
+                Key::new("USE_SECURITY", ValueKind::Bool),
+                Key::new(
+                    "SECURITY_POLICY",
+                    ValueKind::Words(&[
+                        "0",
+                        "1",
+                        "2",
+                        "3",
+                        "4",
+                        "5",
+                        "None",
+                        "Basic128Rsa15",
+                        "Basic256",
+                        "Basic256Sha256",
+                        "Aes128_Sha256_RsaOaep",
+                        "Aes256_Sha256_RsaPss",
+                    ]),
+                ),
+                Key::new(
+                    "SECURITY_MODE",
+                    ValueKind::Words(&["0", "1", "2", "None", "Sign", "SignAndEncrypt"]),
+                ),
+                Key::new("AUTO_ACCEPT_UNTRUSTED_CERTIFICATES", ValueKind::Bool),
+                Key::new("SUPPRESS_NONCE_VALIDATION_ERRORS", ValueKind::Bool),
+                Key::new("TIMEOUT", key::MILLISECONDS).or(&["CONNECTION_TIMEOUT"]),
+                Key::new("USE_BROWSE_PATH", ValueKind::Bool),
+                Key::new("BROWSE_ROOT", ValueKind::Text),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::new("OPCUA")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "ALLEN_BRADLEY_CONFIG",
+            &[
+                Key::new("IP", ValueKind::Text).or(&["HOST", "SERVER", "ADDRESS"]).required(),
+                Key::new("DEVICE_FAMILY", ValueKind::Int(0, 6)),
+                Key::new("PORT", key::PORT),
+                Key::new("SLOT", ValueKind::Int(0, 255)),
+                Key::new("PATH", ValueKind::Text),
+                Key::new("TIMEOUT", key::MILLISECONDS),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::new("ALLEN_BRADLEY")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "ETHERNETIP_CONFIG",
+            &[
+                Key::new("IP", ValueKind::Text).or(&["HOST", "SERVER", "ADDRESS"]).required(),
+                Key::new("PORT", key::PORT),
+                Key::new("POLLING_MS", key::MILLISECONDS),
+                Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS),
+                Key::new("READ_WRITE_TIMEOUT", key::MILLISECONDS),
+                Key::new("RETRY_ATTEMPTS", ValueKind::Int(0, 1000)),
+                Key::new("RETRY_TIME_SECONDS", ValueKind::Int(0, 86_400)),
+                Key::new("SLOT", ValueKind::Int(0, 255)),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::new("ETHERNETIP")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "FINS_CONFIG",
+            &[
+                Key::new("IP", ValueKind::Text).or(&["HOST", "SERVER", "ADDRESS"]).required(),
+                Key::new("PORT", key::PORT),
+                Key::new("PROTOCOL", ValueKind::Words(&["TCP", "UDP"])),
+                Key::new("LOCAL_NODE", ValueKind::Int(0, 255)).or(&["PC_NODE"]),
+                Key::new("REMOTE_NODE", ValueKind::Int(0, 255)).or(&["PLC_NODE"]),
+                Key::new("TIMEOUT", ValueKind::Int(0, 86_400)),
+                Key::new("RETRIES", ValueKind::Int(0, 1000)),
+                Key::new("POLLING", key::MILLISECONDS),
+            ],
+        )],
+        mapping: polled(FINS_TAG),
+        ..RouteType::new("FINS")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "BACNET_CONFIG",
+            &[
+                Key::new("IP", ValueKind::Text).or(&["HOST", "SERVER", "ADDRESS"]),
+                Key::new("PORT", key::PORT),
+                Key::new("DEVICE_ID", ValueKind::Int(0, 4_194_303)),
+            ],
+        )],
+        mapping: polled(PLAIN_TAG),
+        ..RouteType::new("BACNET")
+    },
+];

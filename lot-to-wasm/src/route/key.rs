@@ -1,0 +1,127 @@
+//! Keys of settings and what their values are.
+
+/// A key of a block.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Canonical name.
+    pub(crate) name: &'static str,
+    /// Other names that are accepted.
+    pub(crate) aliases: &'static [&'static str],
+    /// What it takes.
+    pub(crate) value: ValueKind,
+    /// Whether it must be there.
+    pub(crate) need: Need,
+}
+
+/// Whether a key must be there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Need {
+    /// It may be left out.
+    Optional,
+    /// The route means nothing without it.
+    Always,
+    /// Unless one of these keys is there.
+    Unless(&'static [&'static str]),
+}
+
+/// What a value is. Numbers and booleans may be quoted (routes reference §1.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum ValueKind {
+    /// Any text.
+    Text,
+    /// A whole number in this range.
+    Int(i64, i64),
+    /// Any number.
+    Number,
+    /// `TRUE` or `FALSE` in any case.
+    Bool,
+    /// One of these, in any case; the program gets the spelling of the table.
+    Words(&'static [&'static str]),
+    /// A single character.
+    Character,
+    /// `http://…` or `https://…`.
+    Url,
+    /// A Topic Filter.
+    Filter,
+    /// A topic that is written to, with placeholders.
+    Topic,
+    /// A topic that takes the wildcards of the filter which it is rewritten from.
+    Rewritten,
+    /// A text with placeholders.
+    Template,
+}
+
+/// A TCP port.
+pub(super) const PORT: ValueKind = ValueKind::Int(1, 65_535);
+
+/// A day: longer time-outs are mistakes.
+pub(super) const MILLISECONDS_MAX: i64 = 86_400_000;
+
+/// A time-out or pause in milliseconds.
+pub(super) const MILLISECONDS: ValueKind = ValueKind::Int(0, MILLISECONDS_MAX);
+
+impl Key {
+    /// A key that may be left out.
+    pub(super) const fn new(name: &'static str, value: ValueKind) -> Key {
+        Key { name, aliases: &[], value, need: Need::Optional }
+    }
+
+    /// It must be there.
+    pub(super) const fn required(self) -> Key {
+        Key { need: Need::Always, ..self }
+    }
+
+    /// It must be there unless one of `others` is.
+    pub(super) const fn unless(self, others: &'static [&'static str]) -> Key {
+        Key { need: Need::Unless(others), ..self }
+    }
+
+    /// Other names.
+    pub(super) const fn or(self, aliases: &'static [&'static str]) -> Key {
+        Key { aliases, ..self }
+    }
+
+    /// Whether it is called so, in any case.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+            || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A section, `ADD …_CONFIG`.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What stands in it.
+    pub(crate) keys: &'static [Key],
+    /// Whether the route means nothing without it.
+    pub(crate) is_required: bool,
+}
+
+impl Section {
+    /// A section without which the route means nothing.
+    pub(super) const fn required(name: &'static str, keys: &'static [Key]) -> Section {
+        Section { name, keys, is_required: true }
+    }
+
+    /// A section that may be left out.
+    pub(super) const fn optional(name: &'static str, keys: &'static [Key]) -> Section {
+        Section { name, keys, is_required: false }
+    }
+}
+
+/// `QOS` of what a route publishes.
+pub(super) const QOS: Key = Key::new("QOS", ValueKind::Int(0, 2));
+
+/// `RETAIN` of what a route publishes.
+pub(super) const RETAIN: Key = Key::new("RETAIN", ValueKind::Bool);
+
+/// `SOURCE_TOPIC` of an event.
+pub(super) const SOURCE: Key = Key::new("SOURCE_TOPIC", ValueKind::Filter).required();
+
+/// `DESTINATION_TOPIC` of an event.
+pub(super) const DESTINATION: Key = Key::new("DESTINATION_TOPIC", ValueKind::Topic);
+
+/// `ERROR_TOPIC` of an event (routes reference §3.3).
+pub(super) const ERRORS: Key = Key::new("ERROR_TOPIC", ValueKind::Topic);

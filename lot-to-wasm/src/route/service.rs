@@ -1,0 +1,64 @@
+//! Routes to web services and mail, routes reference §7 and §8.
+
+use super::key::{self, DESTINATION, ERRORS, Key, QOS, RETAIN, Section, ValueKind};
+use super::{Mapping, RouteType};
+
+const METHODS: ValueKind = ValueKind::Words(&["GET", "POST", "PUT", "PATCH", "DELETE"]);
+
+const MAIL: &[Key] = &[
+    Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),
+    Key::new("RECIPIENT", ValueKind::Template).or(&["TO"]).required(),
+    Key::new("SUBJECT", ValueKind::Template),
+    Key::new("TEMPLATE_PATH", ValueKind::Text),
+    Key::new("BODY", ValueKind::Template),
+    ERRORS,
+];
+
+pub(super) const TYPES: &[RouteType] = &[
+    RouteType {
+        sections: &[Section::required(
+            "REST_API_CONFIG",
+            &[
+                Key::new("BASE_ADDRESS", ValueKind::Url).unless(&["SERVER_PORT"]),
+                Key::new("ENABLE_CLIENT", ValueKind::Bool),
+                Key::new("ENABLE_SERVER", ValueKind::Bool),
+                Key::new("SERVER_PORT", key::PORT),
+                Key::new("USE_SSL", ValueKind::Bool),
+                Key::new("AUTHORIZATION", ValueKind::Text),
+                Key::new("TIMEOUT", key::MILLISECONDS),
+                Key::new("HEADERS", ValueKind::Text),
+                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
+                Key::new("SERVER_TOKEN", ValueKind::Text),
+            ],
+        )],
+        event: Some(&[
+            // A server's event may have only one of the topics (§7).
+            Key::new("SOURCE_TOPIC", ValueKind::Filter).unless(&["DESTINATION_TOPIC"]),
+            DESTINATION,
+            Key::new("METHOD", METHODS),
+            Key::new("ENDPOINT", ValueKind::Template),
+            Key::new("BODY", ValueKind::Template),
+            Key::new("HEADERS", ValueKind::Template),
+            QOS,
+            RETAIN,
+            ERRORS,
+        ]),
+        ..RouteType::new("REST_API")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "SMTP_CONFIG",
+            &[
+                Key::new("HOST", ValueKind::Text).or(&["SERVER", "IP", "ADDRESS"]).required(),
+                Key::new("PORT", key::PORT),
+                Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+                Key::new("PASSWORD", ValueKind::Text),
+                Key::new("USE_TLS", ValueKind::Bool),
+                Key::new("FROM", ValueKind::Text),
+            ],
+        )],
+        event: Some(MAIL),
+        mapping: Some(Mapping { keys: MAIL, tag: None, rewrites: false }),
+        ..RouteType::new("EMAIL")
+    },
+];

@@ -1,0 +1,152 @@
+//! Storage routes, routes reference §4.
+
+use super::key::{self, DESTINATION, ERRORS, Key, QOS, RETAIN, SOURCE, Section, ValueKind};
+use super::{Mapping, RouteType};
+
+const EVENT: &[Key] =
+    &[SOURCE, Key::new("QUERY", ValueKind::Template).required(), DESTINATION, QOS, RETAIN, ERRORS];
+
+/// Events of routes that may store without a query (§4.2: the table is made of the first document, §4.8).
+const STORING: &[Key] = &[
+    SOURCE,
+    Key::new("QUERY", ValueKind::Template),
+    DESTINATION,
+    QOS,
+    RETAIN,
+    ERRORS,
+    Key::new("TABLE", ValueKind::Text).or(&["TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
+];
+
+/// Old samples write what is stored as mappings (§4.4).
+const MAPPING: Mapping = Mapping {
+    keys: &[
+        Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),
+        DESTINATION,
+        Key::new("QUERY", ValueKind::Template),
+        Key::new("INDEX", ValueKind::Text).or(&["TABLE", "TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
+        QOS,
+        RETAIN,
+    ],
+    tag: None,
+    rewrites: false,
+};
+
+const SQL: &[Section] = &[Section::required(
+    "SQL_CONFIG",
+    &[
+        Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]).unless(&["CONNECTION_STRING"]),
+        Key::new("PORT", key::PORT),
+        Key::new("DATABASE", ValueKind::Text).unless(&["CONNECTION_STRING"]),
+        Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+        Key::new("PASSWORD", ValueKind::Text),
+        Key::new("USE_SSL", ValueKind::Bool),
+        Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
+        Key::new("SCHEMA", ValueKind::Text),
+        Key::new("CONNECTION_STRING", ValueKind::Text),
+        Key::new("POOL_SIZE", ValueKind::Int(1, 64)),
+        Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)),
+        Key::new("RAW_PLACEHOLDERS", ValueKind::Bool),
+    ],
+)];
+
+const fn sql(name: &'static str, aliases: &'static [&'static str]) -> RouteType {
+    RouteType { aliases, sections: SQL, event: Some(STORING), mapping: Some(MAPPING), ..RouteType::new(name) }
+}
+
+pub(super) const TYPES: &[RouteType] = &[
+    sql("POSTGRESQL", &[]),
+    sql("MYSQL", &[]),
+    sql("MARIADB", &[]),
+    sql("SQLSERVER", &["MSSQL"]),
+    sql("CRATEDB", &[]),
+    RouteType {
+        sections: &[Section::required(
+            "MONGODB_CONFIG",
+            &[
+                Key::new("CONNECTION_STRING", ValueKind::Text).required(),
+                Key::new("DATABASE", ValueKind::Text).required(),
+            ],
+        )],
+        event: Some(EVENT),
+        mapping: Some(MAPPING),
+        ..RouteType::new("MONGODB")
+    },
+    RouteType {
+        aliases: &["ELASTIC", "ELASTICSEARCH"],
+        sections: &[Section::required(
+            "OPENSEARCH_CONFIG",
+            &[
+                Key::new("BASE_URL", ValueKind::Url).unless(&["SERVER"]),
+                Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]),
+                Key::new("PORT", key::PORT),
+                Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+                Key::new("PASSWORD", ValueKind::Text),
+                Key::new("USE_SSL", ValueKind::Bool),
+                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
+                Key::new("INDEX", ValueKind::Text),
+            ],
+        )],
+        event: Some(STORING),
+        mapping: Some(MAPPING),
+        ..RouteType::new("OPENSEARCH")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "FILE_STORAGE_CONFIG",
+            &[
+                Key::new("STORAGE_DIR", ValueKind::Text).or(&["PATH"]).required(),
+                Key::new("FORMAT", ValueKind::Words(&["CSV", "JSON"])),
+                Key::new("FILE_PATTERN", ValueKind::Text),
+                Key::new("CSV_DELIMITER", ValueKind::Character),
+                Key::new("APPEND", ValueKind::Bool),
+                Key::new("INCLUDE_TIMESTAMP", ValueKind::Bool),
+                Key::new("DATE_FORMAT", ValueKind::Text),
+                Key::new("MAX_RECORDS", ValueKind::Int(1, i64::MAX)),
+            ],
+        )],
+        event: Some(STORING),
+        mapping: Some(MAPPING),
+        ..RouteType::new("FILE_STORAGE")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "SNOWFLAKE_CONFIG",
+            &[
+                Key::new("CONNECTION_STRING", ValueKind::Text).required(),
+                Key::new("WAREHOUSE", ValueKind::Text),
+                Key::new("DATABASE", ValueKind::Text),
+                Key::new("SCHEMA", ValueKind::Text),
+                Key::new("ROLE", ValueKind::Text),
+                Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)),
+            ],
+        )],
+        event: Some(EVENT),
+        mapping: None,
+        ..RouteType::new("SNOWFLAKE")
+    },
+    RouteType {
+        sections: &[Section::required(
+            "KAFKA_CONFIG",
+            &[
+                Key::new("BOOTSTRAP_SERVERS", ValueKind::Text).required(),
+                Key::new("SECURITY_PROTOCOL", ValueKind::Text),
+                Key::new("SASL_MECHANISM", ValueKind::Text),
+                Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
+                Key::new("PASSWORD", ValueKind::Text),
+                Key::new("GROUP_ID", ValueKind::Text),
+                Key::new("CLIENT_ID", ValueKind::Text),
+            ],
+        )],
+        mapping: Some(Mapping {
+            keys: &[
+                Key::new("SOURCE_TOPIC", ValueKind::Text).required(),
+                Key::new("DESTINATION_TOPIC", ValueKind::Text).required(),
+                Key::new("DIRECTION", ValueKind::Words(&["out", "in"])),
+                Key::new("KEY", ValueKind::Template),
+            ],
+            tag: None,
+            rewrites: false,
+        }),
+        ..RouteType::new("KAFKA")
+    },
+];
