@@ -102,14 +102,10 @@ fn one_address_has_so_many_connections() {
         "lotmq_limit_reached_total{limit=\"connections_per_address\",listener=\"mqtt\"}",
         2.0,
     );
-    let reached_by = broker.log().text();
-    let reached_by = reached_by.lines().filter(|line| line.contains("limit reached"));
-    assert!(
-        reached_by.clone().count() > 0
-            && reached_by
-                .clone()
-                .all(|line| line.contains("peer=192.0.2.7") || line.contains("peer=[2001:db8"))
-    );
+    broker.log().expect("limit reached");
+    let log = broker.log().text();
+    let mut told = log.lines().filter(|line| line.contains("limit reached"));
+    assert!(told.all(|line| line.contains("peer=192.0.2.7") || line.contains("peer=[2001:db8")), "{log}");
     drop(first);
     eventually("the place is free again", || open(port, &from("192.0.2.7", b'9')));
     // Without a proxy it is the address of the socket.
