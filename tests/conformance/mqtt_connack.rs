@@ -1,6 +1,6 @@
 //! What CONNACK says, and packets that a Client cannot take because they are too large for it (checklist 3 and 5).
 
-use crate::bytes::{BOTH, four, subscribe_with, unsubscribe};
+use crate::bytes::{BOTH, four, subscribe_with, unsubscribe, user_property};
 use crate::{Broker, Connect, Peer, V4, V5, broker, options};
 
 /// The body of CONNACK.
@@ -93,11 +93,30 @@ fn response_information_is_for_those_who_ask() {
         assert_eq!(told(&silent), None);
     }
     assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
-    // A CONNACK that it makes too large is not sent [MQTT-3.1.2-24].
-    for (limit, is_sent) in [(40, true), (39, false)] {
-        let mut peer = Peer::open(&broker, V5);
-        peer.send(&asked("c").property(&four(0x27, limit)).bytes());
-        assert_eq!(peer.next() == "CONNACK 0 00", is_sent, "{limit}");
+    // It is left out where it makes CONNACK too large [MQTT-3.1.2-24], and the Client is let in all the same.
+    for (limit, is_told) in [(40, true), (39, false)] {
+        assert_eq!(told(&asked("c").property(&four(0x27, limit))).is_some(), is_told, "{limit}");
+    }
+}
+
+/// Our own User Properties never make it too large [MQTT-3.2.2-20]: who takes less than 4 KiB is granted nothing that they would tell.
+#[test]
+fn user_properties_are_for_those_who_can_take_them() {
+    let broker = options()
+        .variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "10")
+        .variable("LOTMQ_MQTT_RESPONSE_INFORMATION", "site/responses")
+        .start();
+    for id in ["c", &"i".repeat(4050)] {
+        for (limit, is_granted) in [(4095, false), (4096, true)] {
+            let asks = [&four(0x27, limit)[..], &[0x19, 1], &user_property("lotmq-zstd", "1")].concat();
+            let connect = Connect::new(V5, id).property(&asks);
+            let mut peer = Peer::open(&broker, V5);
+            peer.send(&connect.bytes());
+            let packet = peer.packet().unwrap();
+            let text = String::from_utf8_lossy(packet.bytes());
+            assert!(packet.bytes().len() <= limit as usize && packet.body()[1] == 0, "{limit}: {text}");
+            assert_eq!(text.contains("lotmq-zstd"), is_granted, "{limit}: {text}");
+        }
     }
 }
 

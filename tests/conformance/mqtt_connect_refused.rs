@@ -104,6 +104,20 @@ fn malformed() -> Vec<Row> {
     ]
 }
 
+/// Its Remaining Length on two bytes where one is enough: only 5.0 forbids that.
+#[test]
+fn a_connect_of_5_0_has_the_shortest_length() {
+    let broker = broker();
+    for (version, answer) in [(V5, "CONNACK 0 81"), (V4, "CONNACK 0 00")] {
+        let mut sent = Connect::new(version, "c").bytes();
+        sent[1] |= 0x80;
+        sent.insert(2, 0);
+        let mut peer = Peer::open(&broker, version);
+        peer.send(&sent);
+        assert_eq!(peer.next(), answer, "violates [MQTT-1.5.5-1]");
+    }
+}
+
 /// What one version alone knows, or answers in its own way: the packet, and what comes back.
 fn others() -> Vec<(&'static str, Version, Vec<u8>, &'static [&'static str])> {
     let id = field("c");

@@ -4,7 +4,7 @@ use lotmq_test_support::eventually;
 
 use crate::bytes::{
     Connect, field, four, packet, properties, puback, publish, publish_with, retain, subscribe,
-    subscribe_with, two, user_property,
+    subscribe_with, two, unsubscribe, user_property,
 };
 use crate::{Broker, Peer, V4, V5, options};
 
@@ -57,6 +57,7 @@ fn what_reaches_a_limit_is_refused_and_counted() {
         (publish_with(V5, 4, "t", 4, &long, "x"), "PUBREC 4 97", "user_property_bytes"),
         (subscribe(V5, 5, DEEP, 1), "SUBACK 5 8F", "topic_levels"),
         (subscribe(V5, 6, LONG, 1), "SUBACK 6 8F", "topic_bytes"),
+        (subscribe(V5, 8, &format!("$share/{}/a", &LONG[9..]), 1), "SUBACK 8 8F", "topic_bytes"),
         (subscribe_with(V5, 7, &[], &[("a", 1), ("b", 1), ("c", 1)]), "SUBACK 7 01 01 97", "subscriptions"),
     ] {
         let before = reached(&broker, limit);
@@ -72,6 +73,10 @@ fn what_reaches_a_limit_is_refused_and_counted() {
     peer.publish_with(2, "t", &many(2), "x");
     peer.publish_with(4, "t", &user_property("k", "abcdefghijklmnopqrs"), "x");
     peer.subscribe("b", 0);
+    // The levels of a shared subscription are those that Topic Names are compared with.
+    peer.send(&unsubscribe(V5, 9, &["b"]));
+    assert_eq!(peer.next(), "UNSUBACK 9 00");
+    peer.subscribe(&format!("$share/{}/a/b/c/d/e", &LONG[..23]), 0);
     peer.expect_only(&[]);
 }
 

@@ -139,6 +139,24 @@ fn retain_as_published_keeps_the_flag() {
     plain.expect_only(&["PUBLISH r/1 q1 #1: a", "PUBLISH r/1 q1 #2: b", "PUBLISH r/1 q0: c"]);
 }
 
+/// [3.1.1: MQTT-3.3.1-9]: the option is of 5.0, and so is the session that has it; who resumes it with 3.1.1 does not know of it.
+#[test]
+fn retain_as_published_is_not_for_3_1_1() {
+    let broker = broker();
+    let mut reader = Peer::join(&broker, &Connect::kept(V5, "reader"));
+    reader.subscribe_with("r/#", AS_PUBLISHED, &[]);
+    reader.leave();
+    let mut reader = Peer::join(&broker, &Connect::kept(V4, "reader"));
+    let mut writer = Peer::clean(&broker, V4, "writer");
+    writer.publish_with(3, "r/1", &[], "a");
+    writer.publish_with(1, "r/1", &[], "b");
+    reader.expect_only(&["PUBLISH r/1 q0: a", "PUBLISH r/1 q0: b"]);
+    reader.leave();
+    let mut reader = Peer::join(&broker, &Connect::kept(V5, "reader"));
+    writer.publish_with(1, "r/1", &[], "c");
+    reader.expect(&["PUBLISH r/1 q0 retain: c"]);
+}
+
 /// [MQTT-4.7.2-1], [3.1.1: MQTT-4.7.2-1]
 #[test]
 fn wildcards_do_not_show_what_starts_with_a_dollar() {

@@ -270,7 +270,8 @@ fn handshakes_are_judged_by_path_and_subprotocol() {
     for (path, fields, status) in [
         ("/mqtt", "Sec-WebSocket-Protocol: mqtt\r\n", "101"),
         ("/", "Sec-WebSocket-Protocol: mqttv3.1, mqtt\r\nOrigin: https://elsewhere.example\r\n", "101"),
-        ("/mqtt?token=x", "sec-websocket-protocol: MQTT\r\n", "101"),
+        ("/mqtt?token=x", "sec-websocket-protocol: mqtt\r\n", "101"),
+        ("/mqtt", "Sec-WebSocket-Protocol: MQTT\r\n", "400"), // it would have to be given what it has not asked for
         ("/mqtt", "", "400"), // violates [MQTT-6.0.0-3], violates [3.1.1: MQTT-6.0.0-3]
         ("/mqtt", "Sec-WebSocket-Protocol: mqttv3.1\r\n", "400"),
         ("/other", "Sec-WebSocket-Protocol: mqtt\r\n", "404"),
@@ -280,7 +281,33 @@ fn handshakes_are_judged_by_path_and_subprotocol() {
         assert_eq!(head.split(' ').nth(1), Some(status), "{path} {fields}: {head}");
         assert_eq!(head.contains("Sec-WebSocket-Protocol: mqtt\r\n"), status == "101", "{head}");
     }
-    broker.wait_for_metric("lotmq_websocket_refused_total", 3.0);
+    broker.wait_for_metric("lotmq_websocket_refused_total", 4.0);
+}
+
+/// What is granted to programs of this machine is not granted to the web pages that a browser on it shows.
+#[test]
+fn web_pages_from_elsewhere_are_not_local() {
+    let broker = with_websocket().start();
+    let fields = |origin: &str| format!("Sec-WebSocket-Protocol: mqtt\r\n{origin}");
+    // Without a user, then as `root` with the default password.
+    let as_root = b"\x10\x1e\x00\x04MQTT\x04\xc2\x00\x3c\x00\x02ab\x00\x04root\x00\x08coreflux";
+    for login in [CONNECT, as_root] {
+        for (origin, code) in [
+            ("", 0),
+            ("Origin: http://localhost:3000\r\n", 0),
+            ("Origin: file://\r\n", 0),
+            ("Origin: https://evil.example\r\n", 5),
+            ("Origin: null\r\n", 5),
+            // A name that was made to lead here.
+            ("Origin: http://localhost.evil.example:5000\r\n", 5),
+        ] {
+            let (mut raw, head) = Raw::request(&broker, "/mqtt", &fields(origin));
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            raw.send(0x82, login);
+            let (_, connack) = raw.receive();
+            assert_eq!(connack[3] == 0, code == 0, "{origin}: {connack:?}");
+        }
+    }
 }
 
 #[test]

@@ -209,6 +209,13 @@ impl Config {
             ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
             ("listener.quic.port", "tls.certificate", no_certificate && listener.quic.port != Port::Off),
         ];
+        // By default, and in what clients of Coreflux store as a whole, these ports say only where TLS would be.
+        for (key, port) in
+            [("listener.mqtts.port", listener.mqtts.port), ("listener.wss.port", listener.wss.port)]
+        {
+            let is_wanted = !matches!(self.origin(key), Origin::Default | Origin::Stored);
+            needs.push((key, "tls.certificate", no_certificate && is_wanted && port != Port::Off));
+        }
         macro_rules! of_client_certificates {
             ($($listener:ident)+) => {$(
                 let asks = listener.$listener.client_certificate != ClientCertificate::Off;

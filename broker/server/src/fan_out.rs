@@ -264,9 +264,12 @@ impl<'a> FanOutOf<'a> {
         let publication = self.publication;
         let Some(target) = target.for_source(publication.source) else { return Fate::NotTheirs };
         let qos = publication.qos.min(target.qos);
-        let retain = publication.retain && target.retain_as_published;
         let entry = turn.entry(&target.client);
         let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
+        // An option of 5.0: a Client that has resumed its session with 3.1.1 does not know of it [3.1.1: MQTT-3.3.1-9].
+        let retain = publication.retain
+            && target.retain_as_published
+            && version.is_none_or(ProtocolVersion::has_properties);
         if version.is_none() && qos == QoS::AtMostOnce {
             return Fate::NotTheirs;
         }

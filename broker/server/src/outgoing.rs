@@ -13,6 +13,7 @@ use lotmq_session::{Offer, Outbound};
 use lotmq_store::Op;
 
 use crate::client::{Client, ClientState, Queued};
+use crate::clock::Clock;
 use crate::limits::REPLAY_BYTES_MAX;
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
@@ -54,7 +55,7 @@ pub(crate) fn drain(
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
                 let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
-                let span = encode(turn.arena, version, &sending, turn.wall_ms);
+                let span = encode(turn.arena, version, &sending, &turn.broker.clock);
                 if span.len() > packet_max {
                     turn.broker.counters.publish_too_large.add(1);
                     give_up(client, state, packet_id, &queued, turn);
@@ -163,7 +164,7 @@ fn replay(
             packet_id,
             identifiers: &identifiers,
         };
-        let span = encode(turn.arena, version, &sending, turn.wall_ms);
+        let span = encode(turn.arena, version, &sending, &turn.broker.clock);
         if span.len() > packet_max {
             turn.broker.counters.publish_too_large.add(1);
             if let Some(packet_id) = packet_id {
@@ -185,7 +186,7 @@ fn replay(
     goes_on
 }
 
-fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, wall_ms: u64) -> Span {
+fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, clock: &Clock) -> Span {
     let parts = sending.message.parts();
     let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came");
@@ -197,7 +198,7 @@ fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, wa
         packet_id: sending.packet_id,
         properties: ForwardProperties {
             received,
-            message_expiry: sending.message.expiry_left(wall_ms),
+            message_expiry: sending.message.expiry_left(|| clock.wall_ms()),
             subscription_ids: sending.identifiers.as_slice(),
             topic_alias: None,
         },

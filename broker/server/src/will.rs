@@ -62,7 +62,8 @@ impl WillMessage {
 
     /// Publishes it like a message of its Client.
     pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>, turn: &mut Turn) {
-        let expires_at_ms = self.expiry_seconds.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
+        let expires_at_ms =
+            self.expiry_seconds.map(|seconds| turn.broker.clock.wall_ms() + u64::from(seconds) * 1000);
         let parts = MessageParts {
             topic: &self.topic,
             properties: &self.properties,

@@ -19,6 +19,8 @@ pub struct Accepted {
     pub response: Vec<u8>,
     /// What was agreed on about compression.
     pub deflate: Option<DeflateParams>,
+    /// The web page that asks, as the browser names where it is from (RFC 6454 §6.2); other programs tell none.
+    pub origin: Option<Box<str>>,
 }
 
 /// A request that was refused.
@@ -80,7 +82,7 @@ pub fn accept(
     let Some(key) = key else {
         return Err(refusal(400, "Bad Request", "Sec-WebSocket-Key is not 16 bytes in base64", ""));
     };
-    if !fields.has("sec-websocket-protocol", subprotocol) {
+    if !fields.has_exactly("sec-websocket-protocol", subprotocol) {
         return Err(refusal(400, "Bad Request", "Sec-WebSocket-Protocol must offer mqtt", ""));
     }
     let deflate =
@@ -94,7 +96,8 @@ pub fn accept(
         response.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.answer()));
     }
     response.push_str("\r\n");
-    Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate }))
+    let origin = fields.first("origin").map(Into::into);
+    Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate, origin }))
 }
 
 /// What proves that the server understood the request.
@@ -127,9 +130,18 @@ impl<'a> Fields<'a> {
         self.values(name).next().map(str::trim)
     }
 
-    /// Whether a list with this name, in whatever case and in however many fields, has this token.
+    /// Whether a list with this name, in however many fields, has this token, in whatever case.
     pub(crate) fn has(&self, name: &'a str, token: &str) -> bool {
-        self.values(name).flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+        self.tokens(name).any(|one| one.eq_ignore_ascii_case(token))
+    }
+
+    /// The same for tokens in which upper and lower case differ.
+    pub(crate) fn has_exactly(&self, name: &'a str, token: &str) -> bool {
+        self.tokens(name).any(|one| one == token)
+    }
+
+    fn tokens(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.values(name).flat_map(|list| list.split(',')).map(str::trim)
     }
 }
 
@@ -149,6 +161,7 @@ mod tests {
     fn a_request_is_answered_as_in_the_standard() {
         let accepted = judge(&format!("{REQUEST}frames")).unwrap().unwrap();
         assert_eq!(accepted.consumed, REQUEST.len());
+        assert_eq!(accepted.origin.as_deref(), Some("http://elsewhere"));
         let response = String::from_utf8(accepted.response).unwrap();
         // The example of RFC 6455 §1.3.
         assert!(
@@ -187,6 +200,8 @@ mod tests {
             ("Version: 13", "Version: 8", 426),
             ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400),
             ("chat, mqtt", "chat", 400),
+            // What it has not offered must not be chosen, and names of subprotocols are compared as they are (RFC 6455 §4.2.2).
+            ("chat, mqtt", "MQTT", 400),
             ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", 400), // [MQTT-6.0.0-3]
             ("Host: h", "no field", 400),
         ] {

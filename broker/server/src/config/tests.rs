@@ -76,6 +76,14 @@ fn mistakes_are_refused_with_place_and_way_out() {
         ),
         ("colour = 'red'", "unknown key `colour` (file lotmq.toml)"),
         (
+            "[listener.mqtt]\nretained_messages = 1",
+            "unknown key `listener.mqtt.retained_messages` (file lotmq.toml); did you mean `limits.retained_messages`?",
+        ),
+        (
+            "[listener.mqtts]\nport = 8883",
+            "`listener.mqtts.port` is 8883 (file lotmq.toml), which needs `tls.certificate`",
+        ),
+        (
             "[listener.mqtt]\nport = 70000",
             "`listener.mqtt.port` cannot be 70000 (file lotmq.toml): allowed are 0 to 65535",
         ),
@@ -102,6 +110,16 @@ fn mistakes_are_refused_with_place_and_way_out() {
     let malformed = Config::load(Sources { file: file("port = = 1"), ..Sources::default() }).unwrap_err();
     assert!(malformed.to_string().starts_with("lotmq.toml is not valid TOML: "), "{malformed}");
     assert!(malformed.to_string().contains("line 1"), "{malformed}");
+}
+
+#[test]
+fn ports_of_tls_may_be_stored_or_turned_off_without_a_certificate() {
+    let config = Config::load(Sources {
+        file: file("[listener.mqtts]\nport = 'off'"),
+        stored: stored(r#"{"WebsocketPortTls":8443}"#),
+        ..Sources::default()
+    });
+    assert!(config.unwrap().listeners().iter().all(|plan| plan.tls.is_none()));
 }
 
 #[test]

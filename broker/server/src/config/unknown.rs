@@ -1,10 +1,16 @@
 //! Errors for keys that do not exist, with the nearest that does.
 
-use super::{ConfigError, KEYS, Origin};
+use super::{ConfigError, KEYS, Key, Origin};
 use crate::nearest::nearest;
 
 /// The error for a path that is no key, with the nearest key, or that it belongs to what is not there yet.
 pub(in crate::config) fn unknown_key(name: &str, origin: &Origin) -> ConfigError {
+    // A limit that holds for the whole broker, looked for at one listener.
+    let of_broker = name.strip_prefix("listener.").and_then(|rest| rest.split_once('.'));
+    let of_broker = of_broker.map(|(_, limit)| format!("limits.{limit}"));
+    if let Some(limit) = of_broker.filter(|limit| Key::find(limit).is_some()) {
+        return unknown(name, origin, std::iter::once(limit));
+    }
     let names = KEYS.iter().map(|key| key.path.to_owned());
     unknown(name, origin, names)
 }

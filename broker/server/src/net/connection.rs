@@ -168,9 +168,13 @@ impl Connection {
         self.layers().and_then(|layers| layers.lock().zstd())
     }
 
-    /// From where it came.
+    /// From where it came. A web page from elsewhere is no program of this machine, though the browser that shows it is.
     pub(crate) fn peer(&self) -> Peer {
-        self.accepted_from
+        if self.layers().is_some_and(|layers| layers.lock().is_foreign_page()) {
+            self.accepted_from.behind_proxy(None)
+        } else {
+            self.accepted_from
+        }
     }
 
     /// Who the client is by its certificate, where that is asked for and it has shown one.

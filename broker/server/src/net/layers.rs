@@ -148,6 +148,11 @@ impl Layers {
         Certified::read(listener.user_from_certificate, certificate)
     }
 
+    /// Whether a web page from elsewhere has opened the connection.
+    pub(crate) fn is_foreign_page(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|websocket| websocket.is_foreign_page())
+    }
+
     /// Whether there is something to read, whatever the socket says.
     pub(crate) fn has_more(&self) -> bool {
         self.has_more

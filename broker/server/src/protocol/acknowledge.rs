@@ -58,7 +58,8 @@ fn received(
             open.client.message_done(acked.message.as_ref(), turn);
             open.client.send_waiting(turn);
         }
-        Some(Err(AckRefusal::PacketIdNotFound { .. })) => {
+        // Behind a refusal there is no PUBREL, known identifier or not [MQTT-4.3.3-4].
+        Some(Err(AckRefusal::PacketIdNotFound { .. })) if !reason.is_failure() => {
             open.client.not_found(turn, connection, AckType::Pubrel, packet_id);
         }
         Some(Err(_)) | None => {}

@@ -8,12 +8,17 @@ use crate::limits::Limit;
 /// The least that a User Property takes in a packet: its identifier and two lengths.
 const USER_PROPERTY_BYTES_MIN: usize = 5;
 
-/// Judges a Topic Name or Filter.
+/// Judges a Topic Name.
 pub(crate) fn topic(limits: &ListenerLimits, topic: &str) -> Result<(), Limit> {
-    if topic.len() > limits.topic_bytes as usize {
+    filter(limits, topic, topic)
+}
+
+/// Judges a Topic Filter: all its bytes, the levels of what Topic Names are compared with, which is less in a shared subscription.
+pub(crate) fn filter(limits: &ListenerLimits, whole: &str, compared: &str) -> Result<(), Limit> {
+    if whole.len() > limits.topic_bytes as usize {
         return Err(Limit::TopicBytes);
     }
-    let separators = topic.bytes().filter(|byte| *byte == b'/').count();
+    let separators = compared.bytes().filter(|byte| *byte == b'/').count();
     if separators >= limits.topic_levels as usize { Err(Limit::TopicLevels) } else { Ok(()) }
 }
 

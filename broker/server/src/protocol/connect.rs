@@ -99,6 +99,10 @@ pub(crate) fn begin(
             return Err(CloseReason::Refused);
         }
     };
+    // What its version, known only now, does not allow [MQTT-1.5.5-1].
+    if let Err(error) = header.check_from_client(connect.version) {
+        return Err(refuse(connection, Recipient::of(&connect), ReasonCode::MalformedPacket, &error));
+    }
     let request = match read(connection, turn, &connect) {
         Ok(request) => request,
         Err(refusal) => {
@@ -383,11 +387,24 @@ fn turn_away(
     refuse(connection, request.recipient, reason, words)
 }
 
-/// CONNACK, with what differs from the standard's defaults.
+/// CONNACK, with what differs from the standard's defaults; without what may be left out where the Client takes no packet of that size.
 pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
+    let whole = encoded_connack(connection, request, session_present, true);
+    if whole.len() <= request.recipient.packet_bytes_max as usize {
+        return whole;
+    }
+    encoded_connack(connection, request, session_present, false)
+}
+
+fn encoded_connack(
+    connection: &Connection,
+    request: &Request,
+    session_present: bool,
+    with_information: bool,
+) -> Vec<u8> {
     let mut announced = PropertyBuf::new();
     if request.version.has_properties() {
-        announce(&mut announced, connection, request).expect(
+        announce(&mut announced, connection, request, with_information).expect(
             "the broker's own properties have legal values: the identifier came in a packet or was made here",
         );
     }
@@ -407,6 +424,7 @@ fn announce(
     announced: &mut PropertyBuf,
     connection: &Connection,
     request: &Request,
+    with_information: bool,
 ) -> Result<(), EncodeError> {
     use PropertyId as Id;
     use PropertyValue as Value;
@@ -417,7 +435,7 @@ fn announce(
     if request.is_keep_alive_ours {
         announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;
     }
-    if let Some(information) = &request.response_information {
+    if let Some(information) = request.response_information.as_ref().filter(|_| with_information) {
         announced.push(Id::ResponseInformation, Value::Utf8(information))?;
     }
     if let Some((method, data)) = &request.authenticated {

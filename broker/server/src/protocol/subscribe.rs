@@ -150,7 +150,7 @@ fn grant(
     let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
     lotmq_router::topic_filter_valid(inner)?;
-    bounds::topic(limits, inner).map_err(FilterRefusal::Limit)?;
+    bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
     {
