@@ -19,6 +19,7 @@ mod flood;
 mod limits;
 mod long_queues;
 mod lot_pages;
+mod lot_routes;
 mod metrics;
 mod models;
 mod modules;

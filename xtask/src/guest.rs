@@ -21,9 +21,23 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Where the checked-in core module is.
+    /// Where the checked-in module is.
     pub(crate) fn module(&self) -> PathBuf {
         self.folder.join("prebuilt").join(format!("{}.wasm", self.name))
+    }
+
+    /// Whether its module is checked in as a component: for guests that the broker has in itself, and so must not wrap.
+    ///
+    /// # Errors
+    /// A manifest that cannot be parsed.
+    pub(crate) fn is_component(&self) -> Result<bool> {
+        let manifest = self.folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest)
+            .with_context(|| format!("cannot read {}", manifest.display()))?;
+        let table: toml::Table =
+            text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
+        let of_guest = table.get("package").and_then(|package| package.get("metadata")?.get("guest"));
+        Ok(of_guest.and_then(|guest| guest.get("component")?.as_bool()).unwrap_or(false))
     }
 
     /// SHA-256, in hexadecimal, over the paths and the contents of everything the module is made of: the crate, the

@@ -72,10 +72,6 @@ fn repository_root() -> Result<PathBuf> {
 /// Wraps a core module that carries its world (as `wit-bindgen` embeds it) as a component.
 fn wrap_component(core: &Path, out: &Path) -> Result<()> {
     let module = std::fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
-    let component = wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .with_context(|| format!("{} is not the core module of a component", core.display()))?;
+    let component = rebuild::wrapped(&module).with_context(|| core.display().to_string())?;
     std::fs::write(out, component).with_context(|| format!("cannot write {}", out.display()))
 }

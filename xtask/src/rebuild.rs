@@ -102,7 +102,7 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
     bail!("built differently from guests/manifest.json: {}", different.join(", "))
 }
 
-/// Builds one guest and returns its core module. Its lock file decides the dependencies.
+/// Builds one guest and returns its module. Its lock file decides the dependencies.
 fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let target_folder = root.join("target/guests/build");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -122,7 +122,17 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     }
     let crate_file = format!("{}.wasm", guest.name.replace('-', "_"));
     let path = target_folder.join(TARGET).join("release").join(crate_file);
-    std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))
+    let module = std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))?;
+    if guest.is_component()? { wrapped(&module).with_context(|| guest.name.clone()) } else { Ok(module) }
+}
+
+/// A core module that carries its world (as `wit-bindgen` embeds it) as a component.
+pub(crate) fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .context("not the core module of a component")
 }
 
 /// Flags that keep this machine's paths out of the module.

@@ -143,7 +143,7 @@ pub struct OwnedMessage {
     pub qos: Qos,
     /// RETAIN flag with which it arrived.
     pub retain: bool,
-    /// Client Identifier of the publisher; empty for guests and the broker itself. Shared with the session, so that it costs no copy.
+    /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
 }
 

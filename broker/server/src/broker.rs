@@ -18,6 +18,7 @@ use crate::command::Commands;
 use crate::commits::Commits;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
+use crate::guests::routes::{RouteTypes, Routes};
 use crate::housekeeping::Housekeeping;
 use crate::limits::LimitsReached;
 use crate::logins::Logins;
@@ -47,6 +48,9 @@ pub(crate) struct Broker {
     pub(crate) engine: Engine,
     /// Runs guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
+    /// Drives routes.
+    pub(crate) routes: Routes,
+    pub(crate) route_types: RouteTypes,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     pub(crate) commands: Commands,

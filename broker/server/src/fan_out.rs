@@ -9,7 +9,7 @@ use lotmq_codec::{
     ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     encode_publish_head,
 };
-use lotmq_definitions::Caching;
+use lotmq_definitions::{Caching, DefinitionId};
 use lotmq_router::GroupId;
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
@@ -43,6 +43,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) in_place: Option<InPlace>,
     /// Who published it; `None` for guests and the broker.
     pub(crate) source: Option<&'a Arc<Client>>,
+    /// The LoT route that brought it from another system.
+    pub(crate) origin: Option<DefinitionId>,
     /// How many runs of guests led to it.
     pub(crate) hops: u8,
 }
@@ -70,6 +72,7 @@ impl<'a> Publication<'a> {
             expires_at_ms: parts.expires_at_ms,
             in_place: None,
             source,
+            origin: None,
             hops: 0,
         }
     }
@@ -372,7 +375,7 @@ impl<'a> FanOutOf<'a> {
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         tenant.guests.remember(route.caching, &message);
         for trigger in &route.triggers {
-            turn.guest_events.push(tenant, trigger, &message, self.publication.source, self.publication.hops);
+            turn.guest_events.push(tenant, trigger, &message, self.publication);
         }
     }
 

@@ -12,6 +12,7 @@ mod events;
 mod models;
 mod records;
 mod restore;
+pub(crate) mod routes;
 pub(crate) mod rules;
 mod run_action;
 mod services;
@@ -29,7 +30,7 @@ use parking_lot::RwLock;
 use tracing::debug;
 
 pub(crate) use deploy::{DeployError, Deployed, Deployment};
-pub(crate) use effects::encoded;
+pub(crate) use effects::{encoded, event_not_taken};
 pub(crate) use events::GuestEvents;
 pub(crate) use restore::{definitions, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
@@ -41,6 +42,7 @@ use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use routes::RouteRunner;
 use run_action::Waiting;
 
 #[cfg(test)]
@@ -51,6 +53,7 @@ pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
+    routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
     /// Place in the load order for the next definition.
     next_order: AtomicU64,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
@@ -68,11 +71,18 @@ pub(crate) struct Runner {
 /// A definition that a message starts.
 pub(crate) struct Trigger {
     pub(crate) definition: Arc<Definition>,
-    pub(crate) runner: Arc<host::Definition>,
+    pub(crate) starts: Starts,
     /// Whether its facts promise that it is short: no loop, no call, no wait.
     pub(crate) is_bounded: bool,
     /// Whether only messages of Clients start it: a model that splits JSON.
     pub(crate) is_for_clients: bool,
+}
+
+/// What runs it.
+#[derive(Clone)]
+pub(crate) enum Starts {
+    Guest(Arc<host::Definition>),
+    Route(Arc<RouteRunner>),
 }
 
 impl Guests {
@@ -82,6 +92,7 @@ impl Guests {
             values: Arc::clone(registry.values()),
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),
+            routes: RwLock::new(HashMap::new()),
             next_order: AtomicU64::new(1),
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
@@ -93,14 +104,17 @@ impl Guests {
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<Trigger>]> {
         let mut found = Vec::new();
         self.registry.read().matches(topic, &mut found);
-        let runners = self.runners.read();
+        let (runners, routes) = (self.runners.read(), self.routes.read());
         found
             .into_iter()
             .filter_map(|definition| {
-                let runner = Arc::clone(&runners.get(&definition.id)?.definition);
+                let starts = match runners.get(&definition.id) {
+                    Some(runner) => Starts::Guest(Arc::clone(&runner.definition)),
+                    None => Starts::Route(Arc::clone(routes.get(&definition.id)?)),
+                };
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
                 let is_for_clients = definition.only_receives(topic);
-                Some(Arc::new(Trigger { definition, runner, is_bounded, is_for_clients }))
+                Some(Arc::new(Trigger { definition, starts, is_bounded, is_for_clients }))
             })
             .collect()
     }
@@ -127,12 +141,12 @@ impl Guests {
 
     /// How many definitions are deployed.
     pub(crate) fn definitions(&self) -> usize {
-        self.runners.read().len()
+        self.runners.read().len() + self.routes.read().len()
     }
 
     /// Whether anything is deployed.
     pub(crate) fn has_runners(&self) -> bool {
-        !self.runners.read().is_empty()
+        !self.runners.read().is_empty() || !self.routes.read().is_empty()
     }
 
     fn order(&self) -> u64 {

@@ -379,3 +379,21 @@ pub(crate) const MODULE_MEMORY_MIB_MAX: usize = 64;
 
 /// Most time of a module's run in milliseconds. Commands reference §14.4.
 pub(crate) const MODULE_TIME_MS_MAX: usize = 1000;
+
+/// Messages that wait for one route, unless `OVERLOAD_CAPACITY` says less. Further ones are refused and counted.
+pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
+
+/// Bytes of them, with 64 for each message.
+pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
+
+/// Messages that a route guest gets in one call.
+pub(crate) const ROUTE_BATCH_MAX: usize = 64;
+
+/// Time for one call of a route guest, waiting included. After that its instance is given up.
+pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A message that was answered with `retry` at least so often, for at least [`ROUTE_RETRY_TIME_MIN`], counts as rejected. Routes reference §3.3.
+pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
+
+/// See [`ROUTE_RETRIES_MIN`].
+pub(crate) const ROUTE_RETRY_TIME_MIN: std::time::Duration = std::time::Duration::from_secs(600);

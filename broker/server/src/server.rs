@@ -28,6 +28,7 @@ use crate::command::{self, Commands};
 use crate::commits::Commits;
 use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
+use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
@@ -124,6 +125,7 @@ pub struct Server {
     housekeeper: JoinHandle<()>,
     /// Threads of commands and of the `$SYS` tree.
     workers: Vec<JoinHandle<()>>,
+    routes: JoinHandle<()>,
     /// `None` without a listener of QUIC.
     #[cfg(feature = "quic")]
     quic: Option<Quic>,
@@ -167,6 +169,7 @@ impl Server {
         recover::keeps(&tenants, recovered.keeps);
         let sink = |_| Box::new(GuestSink::new(&broker)) as Box<dyn Sink>;
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
+        let routes = Routes::start(&broker)?;
         guests::definitions(&broker, recovered.definitions, &recovered.settings);
         modules::restore(&broker, recovered.modules);
         let housekeeper = housekeeping::start(&broker)?;
@@ -179,6 +182,7 @@ impl Server {
             threads,
             housekeeper,
             workers,
+            routes,
             #[cfg(feature = "quic")]
             quic: None,
             admin: None,
@@ -394,6 +398,9 @@ impl Server {
                 warn!("a command is still under way and is given up");
             }
         }
+        self.broker.routes.stop();
+        // A panic there has been reported by the thread itself.
+        let _ = self.routes.join();
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
@@ -475,6 +482,8 @@ fn assemble(
         housekeeping: Housekeeping::default(),
         engine,
         executor: Mutex::new(None),
+        routes: Routes::default(),
+        route_types: RouteTypes::default(),
         gate: Gate::default(),
         commands: Commands::default(),
         backups: Backups::new(report),

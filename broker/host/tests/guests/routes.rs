@@ -5,8 +5,8 @@ use lotmq_host::{
     DefinitionId, Grants, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity,
     TopicGrant, TrapKind,
     route::{
-        Abilities, Arrival, Delivery, Endpoint, EndpointTls, Failure, Ingesting, Message, Qos, RouteGuest,
-        RouteInstance, RouteServices, RouteSpec,
+        Abilities, Argument, Arrival, Delivery, Endpoint, EndpointTls, Failure, Ingesting, Message, Qos,
+        RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
     },
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -281,4 +281,47 @@ async fn a_waiting_guest_does_not_use_up_its_time() {
     assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
     // Twice its limit of 200 ms, without anything to do.
     assert_eq!(instance.run(400).await.unwrap().unwrap(), 0);
+}
+
+/// The guest of the type `LOOPBACK` as the broker has it in itself.
+const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm");
+
+#[tokio::test]
+async fn the_loopback_stores_and_finds_rows() {
+    let guest = RouteGuest::compile(engine(), LOOPBACK, Origin::Upload).unwrap();
+    let spec = RouteSpec {
+        id: DefinitionId(1),
+        services: Arc::new(Taker { broker: Broker::default(), arrivals: mpsc::unbounded_channel().0 }),
+        grants: Arc::new(Grants::default()),
+        endpoints: Arc::default(),
+        limits: GuestLimits::default(),
+    };
+    let mut route = guest.instance(spec).await.unwrap();
+    route.open(r#"{"sections":{"LOOPBACK_CONFIG":{"MAX_ROWS":"3"}},"events":{}}"#).await.unwrap().unwrap();
+    let row = |sequence, text| {
+        let column = Argument { name: "TABLE".into(), value: Value::Text("t".into()) };
+        Delivery { columns: vec![column], event: String::new(), ..delivery(sequence, text) }
+    };
+    let rows = [r#"{"n":1}"#, r#"{"n":2,"k":"x"}"#, "[]", r#"{"n":"3","k":"y"}"#, r#"{"n":4,"k":"x"}"#];
+    let batch: Vec<Delivery> = (1..).zip(rows).map(|(sequence, text)| row(sequence, text)).collect();
+    let receipt = route.deliver(&batch).await.unwrap().unwrap();
+    let rejected: Vec<u32> = receipt.rejected.iter().map(|rejection| rejection.index).collect();
+    assert_eq!((receipt.accepted, rejected), (5, vec![2]), "only objects are rows");
+    for (query, expected) in [
+        (r#"{"table":"t"}"#, r#"[{"n":4,"k":"x"},{"n":"3","k":"y"},{"n":2,"k":"x"}]"#),
+        (r#"{"table":"none"}"#, "[]"),
+        (r#"{"table":"t","where":{"column":"n","operator":"==","value":3}}"#, r#"[{"n":"3","k":"y"}]"#),
+        (
+            r#"{"table":"t","where":{"and":[{"column":"k","operator":"==","value":"x"},{"or":[{"column":"n","operator":">","value":"3"},{"column":"n","operator":"<=","value":1}]}]}}"#,
+            r#"[{"n":4,"k":"x"}]"#,
+        ),
+        (r#"{"table":"t","order":{"column":"n"},"limit":1}"#, r#"[{"n":2,"k":"x"}]"#),
+        (r#"{"table":"t","order":{"column":"n","descending":true},"limit":1}"#, r#"[{"n":4,"k":"x"}]"#),
+    ] {
+        let found = route.request("query", query.as_bytes()).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8(found).unwrap(), expected, "{query}");
+    }
+    let refused = route.request("query", b"[]").await.unwrap();
+    assert!(matches!(refused, Err(Failure::Reject(reason)) if reason == "a query names a table"));
+    assert!(route.request("probe", b"{}").await.unwrap().is_ok());
 }

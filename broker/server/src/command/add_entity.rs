@@ -108,6 +108,8 @@ fn add_one(
         Ok(installed) => {
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
+            let of_route = crate::guests::routes::warnings(call.tenant, installed.definition.facts());
+            warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }
         }
@@ -127,9 +129,15 @@ fn deploy(
     let mut batch = Batch::new();
     let (is_rule, broker) = (facts.kind == Kind::Rule, call.broker);
     let _changes;
+    let is_route = facts.kind == Kind::Route;
     let installed = if is_rule {
         _changes = broker.commands.changes.lock();
         super::rules::deploy(call, component, facts, (source, existing), &mut batch)?
+    } else if is_route {
+        let deployment = Guests::load_route(broker, facts, source, owner, Origin::AdHoc, now)
+            .map_err(|error| refused(&error))?;
+        _changes = broker.commands.changes.lock();
+        Guests::deploy_route(call.tenant, broker, deployment, &mut batch).map_err(|error| refused(&error))?
     } else {
         let deployment = Guests::load(broker, component, facts, source, owner, Origin::AdHoc, now)
             .map_err(|error| refused(&error))?;

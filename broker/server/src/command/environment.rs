@@ -39,6 +39,7 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let ticket = call.tenant.variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
+    call.tenant.guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
 }
 
@@ -48,6 +49,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let ticket =
         removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;
     wait(call, ticket)?;
+    call.tenant.guests.variable_changed(&name);
     Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
 }
 

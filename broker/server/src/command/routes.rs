@@ -1,12 +1,22 @@
 //! `-addRoute`, `-removeRoute`, `-removeAllRoutes`, `-listRoutes`, `-connectionStatus`, `-checkRouteConnection`. Commands reference §3.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use lotmq_auth::Scope;
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, Origin};
+use serde::Serialize;
+use serde_json::json;
 
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
-use super::reply::{Done, EntityType, Refusal};
+use super::reply::{Done, EntityType, Refusal, problem};
 use super::verb::{Call, Permission, Verb};
+use crate::guests::Guests;
+use crate::guests::routes::RouteRunner;
+
+/// How long `-checkRouteConnection` waits for the far side. Commands reference §1.10.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) static ADD: Verb = Verb {
     name: "addRoute",
@@ -50,7 +60,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
     permission: Permission::CommandCall,
     summary: "Reports the connection of every route.",
     example: "-connectionStatus",
-    execute: list,
+    execute: status,
 };
 
 pub(super) static CHECK_CONNECTION: Verb = Verb {
@@ -62,14 +72,81 @@ pub(super) static CHECK_CONNECTION: Verb = Verb {
     execute: check_connection,
 };
 
-/// No route can be deployed by this build, so there is none to list.
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    Ok(Done::new("No routes registered.").with_data(serde_json::json!([])))
+    let rows = rows(call);
+    let message = match rows.len() {
+        0 => "No routes registered.".to_owned(),
+        count => format!("{count} route(s)."),
+    };
+    Ok(Done::new(message).with_data(rows))
+}
+
+/// As `-listRoutes`; the message is a text with a line for each route.
+fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let rows = rows(call);
+    let line = |row: &Row| format!("{} ({}): {}, {}", row.name, row.kind, row.connection, row.health);
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    let message = if lines.is_empty() { "No routes registered.".to_owned() } else { lines.join("\n") };
+    Ok(Done::new(message).with_data(rows))
+}
+
+/// How a route stands.
+#[derive(Serialize)]
+struct Row {
+    name: Arc<str>,
+    #[serde(rename = "type")]
+    kind: String,
+    connection: &'static str,
+    health: &'static str,
+    project: Option<Arc<str>>,
+    errors: u64,
+    since: Option<String>,
+}
+
+fn rows(call: &Call<'_>) -> Vec<Row> {
+    let now = call.broker.clock.definitions_now().wall;
+    let routes = call.tenant.guests.routes_in_order();
+    let row = |route: &Arc<RouteRunner>| {
+        let (version, standing) = (route.version(), route.standing());
+        let project = match &version.definition.deployed.origin {
+            Origin::Project { project, .. } => Some(Arc::clone(project)),
+            Origin::AdHoc => None,
+        };
+        Row {
+            name: Arc::clone(version.definition.name()),
+            kind: version.said().kind.clone(),
+            connection: standing.connection.word(),
+            health: standing.health(now),
+            project,
+            errors: standing.errors,
+            since: standing.connected_since(),
+        }
+    };
+    routes.iter().map(row).collect()
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Route, &name);
-    Err(Refusal::not_found(format!("Route '{name}' not found.")))
+    let route = call.tenant.guests.route(&name);
+    let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
+    let probe = Guests::probe(call.tenant, call.broker, &route, PROBE_PATIENCE);
+    let data = json!({
+        "name": name,
+        "type": route.version().said().kind,
+        "connection": route.standing().connection.word(),
+        "reachable": probe.refusal.is_none(),
+        "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
+        "detail": probe.refusal.clone().unwrap_or_default(),
+    });
+    match probe.refusal {
+        None => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
+        Some(reason) => {
+            let message = format!("Route '{name}' is not reachable: {reason}");
+            let errors = vec![problem("NOT_REACHABLE", &message)];
+            Err(Refusal { message, errors, data: Some(data) })
+        }
+    }
 }

@@ -38,6 +38,7 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let ticket = call.tenant.variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
+    call.tenant.guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' set successfully!")))
 }
 
@@ -46,6 +47,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let removed = call.tenant.variables.remove_secret(&call.broker.store, &name)?;
     let ticket = removed.ok_or_else(|| Refusal::not_found(format!("Secret '{name}' not found.")))?;
     wait(call, ticket)?;
+    call.tenant.guests.variable_changed(&name);
     Ok(Done::new(format!("Secret '{name}' removed successfully!")))
 }
 

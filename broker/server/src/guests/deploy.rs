@@ -85,9 +85,6 @@ impl Guests {
         origin: Origin,
         installed_at: Timestamp,
     ) -> Result<Deployment, DeployError> {
-        if let Some(route) = &facts.route {
-            return Err(DeployError::RouteType { kind: route.kind.clone() });
-        }
         let (world, grants) = match facts.kind {
             Kind::Model => (World::Model, Grants::model()),
             Kind::Action | Kind::Rule | Kind::Route | Kind::Panel | Kind::Theme => {
@@ -185,7 +182,11 @@ impl Guests {
         if kind == DefinitionKind::Rule {
             tenant.permissions.remove(name);
         }
+        let route = guests.routes.write().remove(&removed.definition.id);
         drop(registry);
+        if let Some(route) = route {
+            route.close();
+        }
         if let Some(runner) = runner {
             runner.definition.close();
         }
@@ -202,6 +203,7 @@ impl Guests {
         for definition in self.registry.read().of_owner(user) {
             let of_rule = definition.facts().rule.as_ref();
             let order = self.runner(definition.id).map(|runner| runner.order);
+            let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));
             let Some(order) = order.or_else(|| of_rule.map(|_| self.order())) else { continue };
             if definition.kind() != DefinitionKind::Module {
                 let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lotmq_codec::{
     ForwardProperties, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish,
 };
-use lotmq_definitions::{Definition, MessageText, RunError};
+use lotmq_definitions::{Definition, DefinitionId, MessageText, RunError};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 
 use super::records;
@@ -108,13 +108,36 @@ fn publish(
     hops: u8,
 ) {
     turn.counts.publish_internal += 1;
-    let qos = match qos {
+    let publication = encoded(turn, topic, payload, codec_qos(qos), retain, hops);
+    turn.publish(tenant, &publication);
+}
+
+/// A message of a route.
+pub(super) struct OfRoute<'a> {
+    pub(super) route: DefinitionId,
+    pub(super) topic: &'a str,
+    pub(super) payload: &'a [u8],
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) hops: u8,
+}
+
+impl OfRoute<'_> {
+    /// Publishes it; it does not come back to the route.
+    pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+        turn.counts.publish_internal += 1;
+        let qos = codec_qos(self.qos);
+        let publication = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops);
+        turn.publish(tenant, &Publication { origin: Some(self.route), ..publication });
+    }
+}
+
+fn codec_qos(qos: Qos) -> QoS {
+    match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,
         Qos::ExactlyOnce => QoS::ExactlyOnce,
-    };
-    let publication = encoded(turn, topic, payload, qos, retain, hops);
-    turn.publish(tenant, &publication);
+    }
 }
 
 /// Encodes a message of our own as a 3.1.1 packet, which most receivers get as it is.
@@ -154,6 +177,7 @@ pub(crate) fn encoded<'a>(
             packet_id_at: packet_id_at.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB")),
         }),
         source: None,
+        origin: None,
         hops,
     }
 }
@@ -201,6 +225,18 @@ pub(super) fn not_taken(
     error: &PostError,
     message: &Message,
 ) {
+    let MessageParts { topic, payload, .. } = message.parts();
+    event_not_taken(turn, tenant, definition, error, (topic, payload));
+}
+
+/// As [`not_taken`], for an event that is perhaps no message.
+pub(crate) fn event_not_taken(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &Arc<Definition>,
+    error: &PostError,
+    (topic, payload): (&str, &[u8]),
+) {
     let counters = &turn.broker.counters;
     let (code, counter) = match error {
         PostError::TooManyHops { .. } => ("HOP_LIMIT", &counters.hops_exceeded),
@@ -208,7 +244,6 @@ pub(super) fn not_taken(
         PostError::Full { .. } | _ => (records::MAILBOX_FULL, &counters.guest_events_dropped),
     };
     counter.add(1);
-    let MessageParts { topic, payload, .. } = message.parts();
     // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
     let has_record = !sys::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused());

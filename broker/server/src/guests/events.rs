@@ -13,13 +13,15 @@ use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use hashbrown::HashMap;
+use lotmq_definitions::DefinitionId;
 use lotmq_host::{Event, Inline, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput};
 use lotmq_session::Time;
 
-use super::Trigger;
 use super::effects;
+use super::{Starts, Trigger};
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::fan_out::Publication;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::message::Message;
 use crate::net::connection::Connection;
@@ -49,12 +51,23 @@ struct GuestEvent {
     trigger: Arc<Trigger>,
     message: Arc<Message>,
     source: Option<Arc<Client>>,
+    /// The route that brought the message, and what stands in the place of its Client Identifier.
+    origin: Option<(DefinitionId, Arc<str>)>,
     hops: u8,
 }
 
 impl GuestEvent {
     fn client_id(&self) -> &str {
-        self.source.as_ref().map_or("", |client| &client.client_id)
+        let of_route = || self.origin.as_ref().map_or("", |(_, client_id)| client_id);
+        self.source.as_ref().map_or_else(of_route, |client| &client.client_id)
+    }
+
+    fn shared_client_id(&self) -> Arc<str> {
+        match (&self.source, &self.origin) {
+            (Some(client), _) => Arc::clone(&client.client_id),
+            (None, Some((_, client_id))) => Arc::clone(client_id),
+            (None, None) => Arc::default(),
+        }
     }
 }
 
@@ -83,15 +96,15 @@ impl GuestEvents {
         tenant: &Arc<Tenant>,
         trigger: &Arc<Trigger>,
         message: &Arc<Message>,
-        source: Option<&Arc<Client>>,
-        hops: u8,
+        publication: &Publication<'_>,
     ) {
         self.events.push_back(GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
-            source: source.map(Arc::clone),
-            hops,
+            source: publication.source.map(Arc::clone),
+            origin: publication.origin.map(|id| (id, tenant.guests.client_id_of_route(id))),
+            hops: publication.hops,
         });
     }
 
@@ -191,6 +204,7 @@ impl Turn {
 
     /// False when it must be posted instead: nothing of it has happened then.
     fn run_at_once(&mut self, event: &GuestEvent) -> bool {
+        let Starts::Guest(runner) = &event.trigger.starts else { return false };
         let parts = event.message.parts();
         let client_id = event.client_id();
         let message = GuestMessage {
@@ -201,7 +215,7 @@ impl Turn {
             client_id,
         };
         let mut output = std::mem::take(&mut self.guest_events.output);
-        let ran = event.trigger.runner.run_inline(&Event::Message(message), event.hops, &mut output);
+        let ran = runner.run_inline(&Event::Message(message), event.hops, &mut output);
         let is_finished = match ran {
             Inline::Finished(outcome) => {
                 let run = effects::Run {
@@ -228,10 +242,26 @@ impl Turn {
             payload: event.message.payload(),
             qos: qos(parts.qos),
             retain: parts.retain,
-            client_id: event.source.as_ref().map(|client| Arc::clone(&client.client_id)).unwrap_or_default(),
+            client_id: event.shared_client_id(),
         };
-        let event_for_host = OwnedEvent::Message(Arc::new(message));
-        let runner = &event.trigger.runner;
+        let message = Arc::new(message);
+        let runner = match &event.trigger.starts {
+            Starts::Guest(runner) => runner,
+            Starts::Route(route) => {
+                if let Err(error) = route.arrived(&message, event.hops) {
+                    route.shed(&error, self.wall());
+                    effects::not_taken(
+                        self,
+                        &event.tenant,
+                        &event.trigger.definition,
+                        &error,
+                        &event.message,
+                    );
+                }
+                return;
+            }
+        };
+        let event_for_host = OwnedEvent::Message(message);
         let waiting = event.source.as_ref().filter(|_| event.trigger.is_bounded && self.serves_clients());
         let posted = match waiting {
             Some(_) => runner.post_held_back(event_for_host, event.hops),
@@ -254,7 +284,11 @@ impl Turn {
 
 /// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
 fn fires(event: &GuestEvent) -> bool {
-    if event.trigger.is_for_clients && event.source.is_none() {
+    // What a guest publishes is not split, and what a route brings does not go back to it.
+    let is_of_guest = event.client_id().is_empty();
+    if (event.trigger.is_for_clients && is_of_guest)
+        || event.origin.as_ref().is_some_and(|(id, _)| *id == event.trigger.definition.id)
+    {
         return false;
     }
     let parts = event.message.parts();

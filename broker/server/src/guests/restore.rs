@@ -85,6 +85,13 @@ fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> R
         i64::try_from(row.changed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let owner = (!row.owner.is_empty()).then(|| row.owner.as_str().into());
     let origin = serde_json::from_str(&row.origin).unwrap_or_default();
+    if facts.route.is_some() {
+        let deployment =
+            Guests::load_route(broker, facts, &row.source, owner, origin, installed_at.unwrap_or_default());
+        let deployed =
+            deployment.and_then(|new| Guests::deploy_route(tenant, broker, new, &mut Batch::new()));
+        return deployed.map(drop).map_err(|refusal| refusal.to_string());
+    }
     let deployment =
         Guests::load(broker, &component, facts, &row.source, owner, origin, installed_at.unwrap_or_default());
     // It is stored already: what deploying would write is dropped.

@@ -3,12 +3,16 @@
 use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
-use lotmq_definitions::DefinitionKind;
-use lotmq_host::{Argument, ModelInstance, NestedCall, RunContext, RunError, Services, Value};
+use lotmq_definitions::{DefinitionKind, RunError as DefinitionError};
+use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
+use lotmq_host::{Argument, ModelInstance, NestedCall, Qos, RunContext, RunError, Services, Severity, Value};
 use lotmq_store::Store;
 
+use super::effects::OfRoute;
+use super::records;
 use super::sink::definition_id;
 use crate::broker::Broker;
+use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
 
@@ -24,9 +28,13 @@ impl TenantServices {
     }
 
     /// Changes a variable or secret. It is durable with the next group; nobody waits for it (language reference §8.2).
-    fn change(&self, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
+    fn change(&self, name: &str, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        change(&tenant.variables, &broker.store)
+        let is_changed = change(&tenant.variables, &broker.store);
+        if is_changed {
+            tenant.guests.variable_changed(name);
+        }
+        is_changed
     }
 }
 
@@ -57,7 +65,7 @@ impl Services for TenantServices {
     }
 
     fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
-        self.change(|variables, store| match value {
+        self.change(name, |variables, store| match value {
             Some(value) => variables.set_environment(store, name, value).is_ok(),
             None => variables.remove_environment(store, name).is_ok(),
         })
@@ -69,13 +77,18 @@ impl Services for TenantServices {
     }
 
     fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
-        self.change(|variables, store| match value {
+        self.change(name, |variables, store| match value {
             Some(value) => variables.set_secret(store, name, value).is_ok(),
             None => variables.remove_secret(store, name).is_ok(),
         })
     }
 
     fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
+        if let Some(tenant) = self.tenant()
+            && tenant.guests.route_event(topic).is_some()
+        {
+            return true;
+        }
         // Only commands, and only while the user who deployed it may give them (language reference §6).
         let Some(tenant) = self.tenant().filter(|_| topic == crate::sys::COMMAND_TOPIC) else { return false };
         let Some(definition) = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned()
@@ -118,5 +131,49 @@ impl Services for TenantServices {
     fn now_ms(&self) -> i64 {
         let now = self.broker.upgrade().map_or(0, |broker| broker.clock.wall_ms());
         i64::try_from(now).unwrap_or(i64::MAX)
+    }
+}
+
+impl RouteServices for TenantServices {
+    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a> {
+        let publish = || {
+            let tenant = self.tenant()?;
+            let route = definition_id(run.definition);
+            let hops = tenant.guests.route_by_id(route)?.hops();
+            Turn::with(|turn| {
+                turn.tick();
+                for Arrival { topic, payload, qos, retain } in &messages {
+                    let (topic, retain) = (topic.as_str(), *retain);
+                    let message = OfRoute { route, topic, payload, qos: qos_of(*qos), retain, hops };
+                    message.publish(turn, &tenant);
+                }
+                turn.flush();
+            });
+            Some(())
+        };
+        let published = publish().ok_or(IngestError::Closed);
+        Box::pin(std::future::ready(published))
+    }
+
+    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
+        let Some(tenant) = self.tenant() else { return };
+        let found = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let Some(definition) = found else { return };
+        let error = DefinitionError { code, message, ..DefinitionError::default() };
+        Turn::with(|turn| match severity {
+            Severity::Warning => {
+                turn.broker.counters.guest_warnings.add(1);
+                definition.activity.note_warning(&error);
+            }
+            Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
+        });
+    }
+}
+
+fn qos_of(qos: lotmq_host::route::Qos) -> Qos {
+    match qos {
+        lotmq_host::route::Qos::AtMostOnce => Qos::AtMostOnce,
+        lotmq_host::route::Qos::AtLeastOnce => Qos::AtLeastOnce,
+        lotmq_host::route::Qos::ExactlyOnce => Qos::ExactlyOnce,
     }
 }

@@ -39,6 +39,8 @@ pub(crate) fn published(
         return Err(NotTaken::SettingsFixed);
     }
     if topic != COMMAND_TOPIC {
+        let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
+        trigger_event(turn, &client.tenant, &topic, &payload, Arc::clone(&client.client_id), 0);
         return Ok(());
     }
     let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
@@ -72,8 +74,11 @@ pub(crate) fn published_by_guest(
     (topic, payload): (&str, &[u8]),
     hops: u8,
 ) {
+    if topic != COMMAND_TOPIC {
+        return trigger_event(turn, tenant, topic, payload, Arc::default(), hops);
+    }
     let account = definition.owner().and_then(|owner| tenant.users.account(owner));
-    let Some(account) = account.filter(|_| topic == COMMAND_TOPIC) else { return };
+    let Some(account) = account else { return };
     let identity = Identity {
         user: Some(Arc::clone(&account.name)),
         credential_version: account.credential_version,
@@ -90,5 +95,19 @@ pub(crate) fn published_by_guest(
     };
     if turn.broker.commands.submit(job).is_err() {
         command::busy(turn, tenant, payload);
+    }
+}
+
+/// Fires the event of a route that a topic stands for; other topics have no effect.
+fn trigger_event(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    topic: &str,
+    payload: &[u8],
+    client_id: Arc<str>,
+    hops: u8,
+) {
+    if let Some((route, Err(error))) = tenant.guests.trigger_event(topic, payload, client_id, hops) {
+        crate::guests::event_not_taken(turn, tenant, &route, &error, ("", payload));
     }
 }

@@ -1,0 +1,294 @@
+//! Routes of a tenant: what connects the broker with other systems, each run by the guest of its type (routes reference).
+//!
+//! ```text
+//! fan-out, TRIGGER, $SYS/…/Events/… ─▶ RouteRunner (mailbox, standing) ◀── thread "routes": Driver ─▶ RouteInstance
+//!                      commands, status topic ◀──────┘                               └─▶ ingest: messages of the other system
+//! ```
+//!
+//! Invariants: a mailbox is bounded; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
+//! what waits. Not here: an outbox that survives a restart, dead letters, endpoints: they come with the connectors.
+
+mod configuration;
+mod driver;
+mod mailbox;
+mod runner;
+mod standing;
+mod template;
+mod thread;
+mod types;
+
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use lot_facts::{Facts, TopicFact};
+use lotmq_definitions::{
+    Definition, DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, State,
+};
+use lotmq_host::route::RouteGuest;
+use lotmq_host::{Grants, NameGrant, OwnedMessage, PostError, Qos, TopicGrant};
+use lotmq_store::{Batch, Op};
+
+pub(crate) use runner::RouteRunner;
+pub(crate) use thread::Routes;
+pub(crate) use types::RouteTypes;
+
+use super::{DeployError, Guests, deploy};
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+use mailbox::Addressee;
+use runner::Version;
+
+/// Where events of routes are fired by name: `$SYS/Coreflux/Routes/<route>/Events/<event>`.
+const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
+
+/// Settings of every type that need an outbox, which is not there yet.
+const IGNORED_SETTINGS: [&str; 5] =
+    ["BUFFER_MODE", "BUFFER_MAX_BYTES", "BUFFER_TTL_SEC", "OVERLOAD_POLICY", "OVERLOAD_TIMEOUT"];
+
+/// A route that can be installed.
+pub(crate) struct RouteDeployment {
+    new: NewDefinition,
+    guest: RouteGuest,
+}
+
+/// What a probe of a route found.
+pub(crate) struct Probe {
+    pub(crate) latency: Duration,
+    /// Why the far side was not reached.
+    pub(crate) refusal: Option<String>,
+}
+
+impl Guests {
+    /// Finds the guest for what the LoT compiler made of a Route.
+    ///
+    /// # Errors
+    /// [`DeployError::RouteType`] when this build has none.
+    pub(crate) fn load_route(
+        broker: &Broker,
+        facts: Facts,
+        source: &str,
+        owner: Option<Arc<str>>,
+        origin: Origin,
+        installed_at: Timestamp,
+    ) -> Result<RouteDeployment, DeployError> {
+        let kind = facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
+        let guest = broker.route_types.guest(&broker.engine, &kind)?;
+        let guest = guest.ok_or(DeployError::RouteType { kind })?;
+        let new = NewDefinition {
+            kind: DefinitionKind::Route,
+            name: facts.name.as_str().into(),
+            source: source.into(),
+            origin,
+            owner,
+            facts: Arc::new(facts),
+            installed_at,
+        };
+        Ok(RouteDeployment { new, guest })
+    }
+
+    /// Arms a route and has it driven; a former version's mailbox goes on with the new one. What it needs to survive is added to `batch`.
+    ///
+    /// # Errors
+    /// [`DeployError::Install`]; nothing has changed then.
+    pub(crate) fn deploy_route(
+        tenant: &Arc<Tenant>,
+        broker: &Arc<Broker>,
+        deployment: RouteDeployment,
+        batch: &mut Batch,
+    ) -> Result<Installed, DeployError> {
+        let guests = &tenant.guests;
+        let now = broker.clock.definitions_now();
+        let mut registry = guests.registry.write();
+        let installed = registry.install(deployment.new, OnExisting::Replace, now)?;
+        let definition = &installed.definition;
+        let version = Version { definition: Arc::clone(definition), guest: deployment.guest };
+        let order = {
+            let mut routes = guests.routes.write();
+            if let Some(route) = routes.get(&definition.id) {
+                route.replace(version);
+                route.order
+            } else {
+                let route = Arc::new(RouteRunner::new(guests.order(), version, now.wall));
+                broker.routes.drive(tenant, &route);
+                let order = route.order;
+                routes.insert(definition.id, route);
+                order
+            }
+        };
+        batch.push(Op::PutDefinition(&deploy::row(tenant, definition, order)));
+        drop(registry);
+        guests.settle(tenant, broker, &installed.changed);
+        Ok(installed)
+    }
+
+    /// The runner of a route that is armed.
+    pub(crate) fn route(&self, name: &str) -> Option<Arc<RouteRunner>> {
+        let registry = self.registry.read();
+        let id = registry.get(DefinitionKind::Route, name)?.id;
+        if registry.state(id) != Some(State::Running) {
+            return None;
+        }
+        self.routes.read().get(&id).cloned()
+    }
+
+    /// The runner of a route, whatever its state.
+    pub(crate) fn route_by_id(&self, id: DefinitionId) -> Option<Arc<RouteRunner>> {
+        self.routes.read().get(&id).cloned()
+    }
+
+    /// What guests see in the place of a Client Identifier in messages that a route brought.
+    pub(crate) fn client_id_of_route(&self, id: DefinitionId) -> Arc<str> {
+        let name = self.route_by_id(id).map(|route| Arc::clone(route.version().definition.name()));
+        name.map_or_else(Arc::default, |name| format!("$route/{name}").into())
+    }
+
+    /// All routes in the order of their deployment.
+    pub(crate) fn routes_in_order(&self) -> Vec<Arc<RouteRunner>> {
+        let mut routes: Vec<_> = self.routes.read().values().cloned().collect();
+        routes.sort_unstable_by_key(|route| route.order);
+        routes
+    }
+
+    /// The route and the name of the event that a topic stands for, if there is such an event.
+    pub(crate) fn route_event(&self, topic: &str) -> Option<(Arc<RouteRunner>, String)> {
+        let (route, event) = topic.strip_prefix(TOPIC_START)?.split_once("/Events/")?;
+        let route = self.route(route)?;
+        route.version().said().event(event)?;
+        Some((route, event.to_owned()))
+    }
+
+    /// Fires the event that a topic stands for. `None` when there is none.
+    pub(crate) fn trigger_event(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        client_id: Arc<str>,
+        hops: u8,
+    ) -> Option<(Arc<Definition>, Result<(), PostError>)> {
+        let (route, event) = self.route_event(topic)?;
+        let version = route.version();
+        let event = version.said().event(&event)?;
+        let payload = bytes::Bytes::copy_from_slice(payload);
+        Some((Arc::clone(&version.definition), route.trigger(event, payload, client_id, hops)))
+    }
+
+    /// Hands a row, a JSON object, to a route that stores.
+    ///
+    /// # Errors
+    /// When there is no such route, or it takes no more.
+    pub(crate) fn store_row(
+        &self,
+        route: &str,
+        (table, row): (&str, bytes::Bytes),
+        hops: u8,
+    ) -> Result<(), String> {
+        let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
+        let message = OwnedMessage {
+            topic: "".into(),
+            payload: row,
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: "".into(),
+        };
+        route.post(Addressee::Table(table.into()), Arc::new(message), hops).map_err(|error| error.to_string())
+    }
+
+    /// Opens the routes anew that were opened with this environment value or secret (commands reference §10).
+    pub(crate) fn variable_changed(&self, name: &str) {
+        for route in self.routes.read().values() {
+            let version = route.version();
+            let facts = version.definition.facts();
+            if facts.env.iter().chain(&facts.secrets).any(|used| used == name) {
+                route.reopen();
+            }
+        }
+    }
+
+    /// Asks a route whether its far side is there, and waits for that.
+    pub(crate) fn probe(
+        tenant: &Arc<Tenant>,
+        broker: &Broker,
+        route: &Arc<RouteRunner>,
+        patience: Duration,
+    ) -> Probe {
+        let began = Instant::now();
+        let answered = broker.routes.probe(tenant, route);
+        let refusal = match answered.recv_timeout(patience) {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(RecvTimeoutError::Timeout) => Some(format!("no answer within {} s", patience.as_secs())),
+            Err(RecvTimeoutError::Disconnected) => Some("the broker is stopping".to_owned()),
+        };
+        Probe { latency: began.elapsed(), refusal }
+    }
+}
+
+/// What somebody who deploys a route should know, by code: values that are not set, and settings that this build does not follow.
+pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, String)> {
+    let Some(route) = &facts.route else { return Vec::new() };
+    let mut warnings = Vec::new();
+    for name in facts.env.iter().filter(|name| tenant.variables.environment(name).is_none()) {
+        warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
+    }
+    for name in facts.secrets.iter().filter(|name| tenant.variables.secret(name).is_none()) {
+        warnings.push(("VALUE_MISSING", format!("secret '{name}' is not set")));
+    }
+    let of_section = |section: &str, keys: &[&str]| -> Vec<String> {
+        let section = route.section(section).map(|section| &section.settings);
+        keys.iter()
+            .filter(|key| section.is_some_and(|set| set.contains_key(**key)))
+            .map(|key| (*key).to_owned())
+            .collect()
+    };
+    let mut ignored = of_section("ROUTE_CONFIG", &IGNORED_SETTINGS);
+    if route.section("MQTT_CONFIG").is_some_and(|section| section.settings.contains_key("BROKER_ADDRESS")) {
+        ignored.push("BROKER_ADDRESS".to_owned());
+    }
+    for key in ignored {
+        warnings.push(("SETTING_IGNORED", format!("this build does not follow {key} yet")));
+    }
+    warnings
+}
+
+/// What a route may do: what its text names, and nothing else.
+fn grants(facts: &Facts) -> Grants {
+    let names = |names: &[String]| NameGrant::Names(names.iter().map(|name| name.as_str().into()).collect());
+    let is_any = facts.writes.contains(&TopicFact::Any);
+    let filters = facts.writes.iter().filter_map(|fact| match fact {
+        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter.as_str().into()),
+        TopicFact::Any => None,
+    });
+    Grants {
+        write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
+        environment: names(&facts.env),
+        secrets: names(&facts.secrets),
+        ..Grants::default()
+    }
+}
+
+fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
+    match qos {
+        Qos::AtMostOnce => lotmq_host::route::Qos::AtMostOnce,
+        Qos::AtLeastOnce => lotmq_host::route::Qos::AtLeastOnce,
+        Qos::ExactlyOnce => lotmq_host::route::Qos::ExactlyOnce,
+    }
+}
+
+/// `RANDOM UUID`: version 4, lower case.
+fn uuid_text() -> String {
+    let mut bytes = [0_u8; 16];
+    // Without entropy it is one that everybody has, and the far side says so.
+    let _ = getrandom::fill(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}

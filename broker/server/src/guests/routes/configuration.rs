@@ -1,0 +1,175 @@
+//! What a route guest is told when it is opened: the settings of its definition as JSON.
+//!
+//! ```text
+//! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
+//! ```
+//!
+//! Environment values are in it. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. Texts with
+//! placeholders are not in it either, because they come with each message.
+
+use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
+use serde_json::{Map, Value as Json, json};
+
+use super::template::Names;
+
+/// Environment values and secrets that are not set: the route cannot start without them (commands reference §10).
+#[derive(Debug, PartialEq)]
+pub(super) struct Missing(pub(super) Vec<String>);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not set: {}", self.0.join(", "))
+    }
+}
+
+/// The configuration for [`open`](lotmq_host::route::RouteInstance::open).
+pub(super) fn configuration(
+    route: &RouteFacts,
+    names: &impl Names,
+    uuid: impl Fn() -> String,
+) -> Result<String, Missing> {
+    let mut writer = Writer { names, uuid, missing: Vec::new() };
+    let sections = writer.blocks(&route.sections);
+    let events = writer.blocks(&route.events);
+    let mappings = writer.blocks(&route.mappings);
+    if !writer.missing.is_empty() {
+        writer.missing.dedup();
+        return Err(Missing(writer.missing));
+    }
+    Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings })
+        .to_string())
+}
+
+struct Writer<'a, N, U> {
+    names: &'a N,
+    uuid: U,
+    missing: Vec<String>,
+}
+
+impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
+    fn blocks(&mut self, blocks: &[RouteBlock]) -> Json {
+        blocks.iter().map(|block| (block.name.clone(), self.block(block))).collect::<Map<_, _>>().into()
+    }
+
+    fn block(&mut self, block: &RouteBlock) -> Json {
+        let mut members = Map::new();
+        if let Some(every) = block.every_ms {
+            members.insert("EVERY_MS".to_owned(), every.into());
+        }
+        for (key, value) in &block.settings {
+            if let Some(value) = self.value(value) {
+                members.insert(key.clone(), value);
+            }
+        }
+        if !block.tags.is_empty() {
+            members.insert("tags".to_owned(), self.blocks(&block.tags));
+        }
+        members.into()
+    }
+
+    fn value(&mut self, value: &RouteValue) -> Option<Json> {
+        Some(match value {
+            RouteValue::Text(text) => text.as_str().into(),
+            RouteValue::Int(number) => (*number).into(),
+            RouteValue::Double(number) => (*number).into(),
+            RouteValue::Bool(is) => (*is).into(),
+            RouteValue::Template(_) => return None,
+            RouteValue::Parts(parts) => self.parts(parts),
+        })
+    }
+
+    fn parts(&mut self, parts: &[RoutePart]) -> Json {
+        let mut values: Vec<Json> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let text = match part {
+                RoutePart::Text(text) => text.clone(),
+                RoutePart::RandomUuid => (self.uuid)(),
+                RoutePart::Env(name) => match self.names.environment(name) {
+                    Some(value) => value,
+                    None => {
+                        self.missing.push(format!("environment value '{name}'"));
+                        continue;
+                    }
+                },
+                RoutePart::Secret(name) => {
+                    if self.names.secret(name).is_none() {
+                        self.missing.push(format!("secret '{name}'"));
+                    }
+                    values.push(json!({ "secret": name }));
+                    continue;
+                }
+            };
+            match values.last_mut() {
+                Some(Json::String(last)) => last.push_str(&text),
+                _ => values.push(text.into()),
+            }
+        }
+        if values.len() == 1 { values.remove(0) } else { json!({ "parts": values }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lot_facts::TemplatePart;
+
+    struct Known;
+
+    impl Names for Known {
+        fn environment(&self, name: &str) -> Option<String> {
+            (name == "HOST").then(|| "db".to_owned())
+        }
+        fn secret(&self, name: &str) -> Option<String> {
+            (name == "PW").then(|| "hidden".to_owned())
+        }
+    }
+
+    fn block(name: &str, settings: &[(&str, RouteValue)]) -> RouteBlock {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        RouteBlock { name: name.into(), settings, ..RouteBlock::default() }
+    }
+
+    fn route(section: RouteBlock) -> RouteFacts {
+        let templates = RouteValue::Template(vec![TemplatePart::Payload]);
+        let event = block("E", &[("QUERY", templates), ("QOS", RouteValue::Int(1))]);
+        RouteFacts {
+            kind: "T".into(),
+            sections: vec![section],
+            events: vec![event],
+            mappings: Vec::new(),
+            stores: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn values_are_handed_over_and_secrets_are_named() {
+        let env = |name: &str| RoutePart::Env(name.into());
+        let secret = RoutePart::Secret("PW".into());
+        let text = |text: &str| RoutePart::Text(text.into());
+        let section = block(
+            "C",
+            &[
+                ("A", RouteValue::Parts(vec![text("x-"), env("HOST"), RoutePart::RandomUuid])),
+                ("B", RouteValue::Parts(vec![secret.clone()])),
+                ("D", RouteValue::Parts(vec![text("pre-"), secret])),
+                ("E", RouteValue::Bool(true)),
+            ],
+        );
+        let written = configuration(&route(section), &Known, || "uuid".to_owned()).unwrap();
+        assert_eq!(
+            written,
+            r#"{"type":"T","sections":{"C":{"A":"x-dbuuid","B":{"secret":"PW"},"D":{"parts":["pre-",{"secret":"PW"}]},"E":true}},"#
+                .to_owned()
+                + r#""events":{"E":{"QOS":1}},"mappings":{}}"#
+        );
+        let lacking = block(
+            "C",
+            &[
+                ("A", RouteValue::Parts(vec![env("X")])),
+                ("B", RouteValue::Parts(vec![RoutePart::Secret("Y".into())])),
+            ],
+        );
+        let missing = configuration(&route(lacking), &Known, String::new).unwrap_err();
+        assert_eq!(missing.to_string(), "not set: environment value 'X', secret 'Y'");
+    }
+}

@@ -1,0 +1,431 @@
+//! The driver of a route: opens its guest, hands it what waits, and does what the classes of failure ask for (routes reference §3.3, §3.4).
+//!
+//! Every route is a task on the thread of routes, which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
+//! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told.
+
+mod pause;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lot_facts::{RouteBlock, RouteValue};
+use lotmq_definitions::RunError;
+use lotmq_host::route::{Argument, Delivery, Failure, Message, Receipt, RouteInstance, RouteSpec, Value};
+use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
+use serde_json::json;
+
+use super::mailbox::{Addressee, Post};
+use super::runner::{RouteRunner, Version};
+use super::standing::Connection;
+use super::template::{Document, Subject, Unfilled, fill};
+use crate::broker::Broker;
+use crate::guests::services::TenantServices;
+use crate::guests::sink::host_id;
+use crate::guests::{effects, records};
+use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+use pause::Pause;
+
+/// What a driver works with.
+pub(super) struct Driver {
+    pub(super) broker: Arc<Broker>,
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) route: Arc<RouteRunner>,
+}
+
+/// Why an instance was given up.
+enum Ended {
+    /// Another version, or the end.
+    Changed,
+    /// The far side is away, or the guest broke: pause, then a new instance.
+    Away(String),
+    /// Only people can mend it.
+    Fatal(String),
+}
+
+/// One instance at work.
+struct Serving<'a> {
+    driver: &'a Driver,
+    number: u64,
+    version: Arc<Version>,
+    instance: RouteInstance,
+    pause: Pause,
+    retries: Option<Retries>,
+}
+
+/// How often and how long the same message was answered with `retry`.
+struct Retries {
+    sequence: u64,
+    count: u32,
+    since: Instant,
+}
+
+impl Driver {
+    /// Drives the route until it is removed.
+    pub(super) async fn drive(self) {
+        let mut pause = Pause::reconnecting();
+        while let Some((number, version)) = self.route.current() {
+            match self.serve(number, &version, &mut pause).await {
+                Ended::Changed => pause = Pause::reconnecting(),
+                Ended::Away(reason) => {
+                    self.failed(&version, Connection::Reconnecting, "ROUTE_AWAY", &reason);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause.next()) => {}
+                        () = self.route.changed(number) => {}
+                    }
+                }
+                Ended::Fatal(reason) => {
+                    self.failed(&version, Connection::Disconnected, "ROUTE_STOPPED", &reason);
+                    self.route.changed(number).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
+        let instance = match self.open(version).await {
+            Ok(instance) => instance,
+            Err(ended) => return ended,
+        };
+        let now = self.now();
+        self.route.update(|standing| standing.connection_is(Connection::Connected, now));
+        let connected = Instant::now();
+        let serving = Serving {
+            driver: self,
+            number,
+            version: Arc::clone(version),
+            instance,
+            pause: Pause::retrying(),
+            retries: None,
+        };
+        let ended = serving.serve().await;
+        pause.was_well_for(connected.elapsed());
+        ended
+    }
+
+    /// An instance that is open.
+    async fn open(&self, version: &Version) -> Result<RouteInstance, Ended> {
+        let uuid = || crate::guests::routes::uuid_text();
+        let configuration = super::configuration::configuration(version.said(), &*self.tenant, uuid)
+            .map_err(|missing| Ended::Fatal(missing.to_string()))?;
+        let id = host_id(&self.tenant, version.definition.id);
+        let services =
+            TenantServices { broker: Arc::downgrade(&self.broker), tenant: Arc::downgrade(&self.tenant) };
+        let spec = RouteSpec {
+            id,
+            services: Arc::new(services),
+            grants: Arc::new(super::grants(version.definition.facts())),
+            endpoints: Arc::default(),
+            limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
+        };
+        let away = |trap: Trap| Ended::Away(trap.to_string());
+        let mut instance = version.guest.instance(spec).await.map_err(away)?;
+        let opened = tokio::time::timeout(ROUTE_CALL_TIME, instance.open(&configuration)).await;
+        match opened {
+            Ok(Ok(Ok(()))) => Ok(instance),
+            Ok(Ok(Err(failure))) => Err(ended(failure)),
+            Ok(Err(trap)) => Err(away(trap)),
+            Err(_) => Err(Ended::Away(too_long())),
+        }
+    }
+
+    /// Opens an instance aside and asks it whether the far side is there.
+    pub(super) async fn probe(&self) -> Result<(), String> {
+        let version = self.route.version();
+        let reason = |ended| match ended {
+            Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&version, reason),
+            Ended::Changed => "the route has changed".to_owned(),
+        };
+        let mut instance = self.open(&version).await.map_err(reason)?;
+        let probed = match instance.request("probe", b"{}").await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(failure)) => Err(self.masked(&version, text_of(failure))),
+            Err(trap) => Err(trap.to_string()),
+        };
+        if probed.is_ok() {
+            // It has answered; how it says goodbye does not matter.
+            let _ = instance.close().await;
+        }
+        probed
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        self.broker.clock.definitions_now().wall
+    }
+
+    /// Notes that the route stands still.
+    fn failed(&self, version: &Version, connection: Connection, code: &str, reason: &str) {
+        let reason = self.masked(version, reason.to_owned());
+        let now = self.now();
+        self.route.update(|standing| {
+            standing.failed(0, &reason, now);
+            standing.connection_is(connection, now);
+        });
+        self.record(version, &RunError { code, message: &reason, ..RunError::default() }, 0);
+    }
+
+    fn record(&self, version: &Version, error: &RunError<'_>, hops: u8) {
+        Turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
+    }
+
+    /// A text without the values of secrets that the route knows (routes reference §2).
+    fn masked(&self, version: &Version, text: String) -> String {
+        version.definition.facts().secrets.iter().fold(text, |text, name| {
+            let secret = self.tenant.variables.secret(name);
+            match secret.as_deref().and_then(|secret| std::str::from_utf8(secret).ok()) {
+                Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
+                _ => text,
+            }
+        })
+    }
+}
+
+impl Serving<'_> {
+    async fn serve(mut self) -> Ended {
+        while let Some(batch) = self.driver.route.next_batch(self.number).await {
+            if let Some(ended) = self.deliver(batch).await {
+                return ended;
+            }
+        }
+        // How it says goodbye does not matter any more.
+        let _ = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.close()).await;
+        Ended::Changed
+    }
+
+    async fn deliver(&mut self, batch: Vec<Post>) -> Option<Ended> {
+        let (batch, deliveries) = self.deliveries(batch);
+        if batch.is_empty() {
+            return None;
+        }
+        self.driver.route.work_on(&batch);
+        let called = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.deliver(&deliveries)).await;
+        match called {
+            Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
+            Ok(Ok(Err(Failure::Retry(reason)))) => {
+                self.retry(batch, &reason).await;
+                None
+            }
+            Ok(Ok(Err(Failure::Reject(reason)))) => {
+                self.refused(batch, &reason);
+                None
+            }
+            Ok(Ok(Err(failure))) => {
+                self.driver.route.put_back(batch, false);
+                Some(ended(failure))
+            }
+            Ok(Err(trap)) => {
+                let reason = trap.to_string();
+                self.refused(batch, &reason);
+                Some(Ended::Away(reason))
+            }
+            Err(_) => {
+                self.refused(batch, &too_long());
+                Some(Ended::Away(too_long()))
+            }
+        }
+    }
+
+    /// The deliveries of a batch, with the texts of their events filled; what cannot be filled is rejected.
+    fn deliveries(&self, batch: Vec<Post>) -> (Vec<Post>, Vec<Delivery>) {
+        let mut good = Vec::with_capacity(batch.len());
+        let mut deliveries = Vec::with_capacity(batch.len());
+        for post in batch {
+            match self.columns(&post) {
+                Ok(columns) => {
+                    deliveries.push(delivery(&post, columns));
+                    good.push(post);
+                }
+                Err(reason) => self.reject(&post, &reason),
+            }
+        }
+        (good, deliveries)
+    }
+
+    fn columns(&self, post: &Post) -> Result<Vec<Argument>, String> {
+        let text = |name: &str, value: String| Argument { name: name.to_owned(), value: Value::Text(value) };
+        let event = match &post.to {
+            Addressee::Table(table) => return Ok(vec![text("TABLE", table.as_ref().to_owned())]),
+            Addressee::Event(name) => self.version.said().event(name),
+        };
+        let event = event.ok_or("the route was replaced and has no such event any more")?;
+        let mut document = Document::new(&post.message.payload);
+        let templates = event.settings.iter().filter_map(|(key, value)| match value {
+            RouteValue::Template(parts) if key != "ERROR_TOPIC" => Some((key, parts)),
+            RouteValue::Template(_)
+            | RouteValue::Text(_)
+            | RouteValue::Int(_)
+            | RouteValue::Double(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_) => None,
+        });
+        templates
+            .map(|(key, parts)| {
+                Ok(text(key, fill(parts, self.subject(post), &mut document, &*self.driver.tenant)?))
+            })
+            .collect::<Result<_, Unfilled>>()
+            .map_err(|unfilled| unfilled.to_string())
+    }
+
+    fn subject<'p>(&self, post: &'p Post) -> Subject<'p> {
+        Subject { topic: &post.message.topic, payload: &post.message.payload, at: self.driver.now() }
+    }
+
+    async fn accepted(&mut self, mut batch: Vec<Post>, receipt: &Receipt) -> Option<Ended> {
+        let accepted = usize::try_from(receipt.accepted).unwrap_or(usize::MAX).min(batch.len());
+        let left = batch.split_off(accepted);
+        let mut passed = 0;
+        for (index, post) in batch.iter().enumerate() {
+            let rejection = receipt.rejected.iter().find(|rejection| rejection.index as usize == index);
+            match rejection {
+                Some(rejection) => self.reject(post, &rejection.reason),
+                None => {
+                    passed += 1;
+                    self.hand_on(post);
+                }
+            }
+        }
+        let now = self.driver.now();
+        if passed > 0 {
+            self.driver.route.update(|standing| standing.passed(passed, now));
+            self.pause = Pause::retrying();
+        }
+        match (accepted, left.is_empty()) {
+            (_, true) => {}
+            (0, false) => self.retry(left, "nothing was accepted").await,
+            (_, false) => self.driver.route.put_back(left, false),
+        }
+        None
+    }
+
+    /// What the route forwards is stored by others as well (OD-52).
+    fn hand_on(&self, post: &Post) {
+        let Addressee::Event(_) = post.to else { return };
+        for store in &self.version.said().stores {
+            let row = (store.table.as_str(), post.message.payload.clone());
+            let hops = post.hops.saturating_add(1);
+            if let Err(reason) = self.driver.tenant.guests.store_row(&store.route, row, hops) {
+                let message = format!("not stored by route `{}`: {reason}", store.route);
+                let error = RunError { code: "ROUTE_STORE", message: &message, ..RunError::default() };
+                self.driver.record(&self.version, &error, post.hops);
+            }
+        }
+    }
+
+    /// Tries the same again after a pause, unless that has been done for long enough.
+    async fn retry(&mut self, mut batch: Vec<Post>, reason: &str) {
+        let first = batch[0].sequence;
+        let retries = match self.retries.take() {
+            Some(retries) if retries.sequence == first => Retries { count: retries.count + 1, ..retries },
+            _ => Retries { sequence: first, count: 1, since: Instant::now() },
+        };
+        if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
+            self.reject(&batch.remove(0), reason);
+        } else {
+            self.retries = Some(retries);
+            let (now, reason) = (self.driver.now(), self.driver.masked(&self.version, reason.to_owned()));
+            self.driver.route.update(|standing| standing.failed(0, &reason, now));
+        }
+        self.driver.route.put_back(batch, false);
+        tokio::select! {
+            () = tokio::time::sleep(self.pause.next()) => {}
+            () = self.driver.route.changed(self.number) => {}
+        }
+    }
+
+    /// A batch that did not pass: alone, a message is rejected; together, each is tried alone.
+    fn refused(&self, batch: Vec<Post>, reason: &str) {
+        if let [post] = &batch[..] {
+            self.reject(post, reason);
+        } else {
+            self.driver.route.put_back(batch, true);
+        }
+    }
+
+    /// A message that can never pass: counted, told, gone.
+    fn reject(&self, post: &Post, reason: &str) {
+        let reason = self.driver.masked(&self.version, reason.to_owned());
+        let now = self.driver.now();
+        self.driver.route.update(|standing| standing.failed(1, &reason, now));
+        let topic = &*post.message.topic;
+        let error = RunError {
+            code: "ROUTE_REJECTED",
+            message: &reason,
+            topic,
+            payload: &post.message.payload,
+            ..RunError::default()
+        };
+        self.driver.record(&self.version, &error, post.hops);
+        if let Addressee::Event(name) = &post.to
+            && let Some(event) = self.version.said().event(name)
+        {
+            self.tell_error_topic(event, post, &reason);
+        }
+    }
+
+    /// `ERROR_TOPIC` of the event (routes reference §3.3).
+    fn tell_error_topic(&self, event: &RouteBlock, post: &Post, reason: &str) {
+        let Some(RouteValue::Template(parts)) = event.settings.get("ERROR_TOPIC") else { return };
+        let mut document = Document::new(&post.message.payload);
+        let Ok(topic) = fill(parts, self.subject(post), &mut document, &*self.driver.tenant) else { return };
+        if lotmq_router::topic_name_valid(&topic).is_err() || crate::sys::is_system(&topic) {
+            return;
+        }
+        let payload = json!({
+            "route": &**self.version.definition.name(),
+            "event": event.name,
+            "error": reason,
+            "topic": &*post.message.topic,
+            "timestamp": format!("{:.3}", self.driver.now()),
+        })
+        .to_string();
+        let answer = effects::OfRoute {
+            route: self.version.definition.id,
+            topic: &topic,
+            payload: payload.as_bytes(),
+            qos: lotmq_host::Qos::AtMostOnce,
+            retain: false,
+            hops: post.hops.saturating_add(1),
+        };
+        Turn::with(|turn| {
+            turn.tick();
+            answer.publish(turn, &self.driver.tenant);
+            turn.flush();
+        });
+    }
+}
+
+fn delivery(post: &Post, columns: Vec<Argument>) -> Delivery {
+    let event = match &post.to {
+        Addressee::Event(name) => name.as_ref().to_owned(),
+        Addressee::Table(_) => String::new(),
+    };
+    let message = Message {
+        topic: post.message.topic.to_string(),
+        payload: post.message.payload.to_vec(),
+        qos: super::route_qos(post.message.qos),
+        retain: post.message.retain,
+        client_id: post.message.client_id.to_string(),
+    };
+    Delivery { sequence: post.sequence, event, message, columns }
+}
+
+fn ended(failure: Failure) -> Ended {
+    match failure {
+        Failure::Fatal(reason) => Ended::Fatal(reason),
+        Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Reject(reason) => Ended::Away(reason),
+    }
+}
+
+fn text_of(failure: Failure) -> String {
+    match failure {
+        Failure::Retry(reason)
+        | Failure::Reconnect(reason)
+        | Failure::Reject(reason)
+        | Failure::Fatal(reason) => reason,
+    }
+}
+
+fn too_long() -> String {
+    format!("it took longer than {} s", Duration::as_secs(&ROUTE_CALL_TIME))
+}

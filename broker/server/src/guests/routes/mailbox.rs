@@ -1,0 +1,167 @@
+//! What waits for one route: messages for its events, and rows to be stored, in the order in which they came.
+//!
+//! Invariant: never more messages or bytes than the bounds say. Policy when full: the arriving message is refused, counted and told; what
+//! waits survives a replacement of the route, not a restart. An outbox on disk comes with store-and-forward (routes reference §3.5).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lotmq_host::OwnedMessage;
+
+use crate::limits::{ROUTE_BATCH_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
+
+/// A message on its way to the other side.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    pub(crate) to: Addressee,
+    pub(crate) message: Arc<OwnedMessage>,
+    /// Runs of guests that led to it.
+    pub(crate) hops: u8,
+    /// The same after a retry.
+    pub(crate) sequence: u64,
+}
+
+/// What of the route takes a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Addressee {
+    /// The event of this name.
+    Event(Arc<str>),
+    /// Nobody but the far side: the message is a row of this table.
+    Table(Arc<str>),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    posts: VecDeque<Post>,
+    bytes: usize,
+    next_sequence: u64,
+    /// `OVERLOAD_CAPACITY` of the route, or our own bound.
+    posts_max: usize,
+    /// This many more are delivered each alone: one of them was refused in a batch.
+    alone: usize,
+}
+
+/// The mailbox is full; so many wait.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Full(pub(crate) usize);
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            posts: VecDeque::new(),
+            bytes: 0,
+            next_sequence: 1,
+            posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
+            alone: 0,
+        }
+    }
+
+    /// Sets how many messages may wait; those that do already, stay.
+    pub(crate) fn bound(&mut self, capacity: Option<usize>) {
+        self.posts_max = capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX);
+    }
+
+    pub(crate) fn post(&mut self, to: Addressee, message: Arc<OwnedMessage>, hops: u8) -> Result<(), Full> {
+        let bytes = size(&message);
+        let fits = self.posts.len() < self.posts_max
+            && (self.posts.is_empty() || self.bytes + bytes <= ROUTE_MAILBOX_BYTES_MAX);
+        if !fits {
+            return Err(Full(self.posts.len()));
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.bytes += bytes;
+        self.posts.push_back(Post { to, message, hops, sequence });
+        Ok(())
+    }
+
+    /// What comes next; empty when nothing waits.
+    pub(crate) fn take(&mut self) -> Vec<Post> {
+        let batch_max = if self.alone > 0 { 1 } else { ROUTE_BATCH_MAX };
+        let batch: Vec<Post> = self.posts.drain(..batch_max.min(self.posts.len())).collect();
+        self.bytes -= batch.iter().map(|post| size(&post.message)).sum::<usize>();
+        self.alone = self.alone.saturating_sub(batch.len());
+        batch
+    }
+
+    /// Puts messages back to the front that were taken from there; they are not refused.
+    pub(crate) fn put_back(&mut self, batch: Vec<Post>) {
+        for post in batch.into_iter().rev() {
+            self.bytes += size(&post.message);
+            self.posts.push_front(post);
+        }
+    }
+
+    /// The next `count` messages are delivered each alone.
+    pub(crate) fn one_by_one(&mut self, count: usize) {
+        self.alone = count;
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.posts = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+fn size(message: &OwnedMessage) -> usize {
+    /// What a message takes besides its bytes.
+    const OVERHEAD: usize = 64;
+    message.topic.len() + message.payload.len() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotmq_host::Qos;
+
+    fn message(payload: &[u8]) -> Arc<OwnedMessage> {
+        Arc::new(OwnedMessage {
+            topic: "t".into(),
+            payload: payload.to_vec().into(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: "".into(),
+        })
+    }
+
+    fn event() -> Addressee {
+        Addressee::Event("e".into())
+    }
+
+    fn sequences(batch: &[Post]) -> Vec<u64> {
+        batch.iter().map(|post| post.sequence).collect()
+    }
+
+    #[test]
+    fn what_was_taken_comes_again_in_its_order_and_alone_if_wanted() {
+        let mut mailbox = Mailbox::new();
+        for _ in 0..ROUTE_BATCH_MAX + 1 {
+            mailbox.post(event(), message(b"x"), 0).unwrap();
+        }
+        let batch = mailbox.take();
+        assert_eq!(batch.len(), ROUTE_BATCH_MAX);
+        mailbox.put_back(batch[1..3].to_vec());
+        mailbox.one_by_one(2);
+        assert_eq!(sequences(&mailbox.take()), [2]);
+        assert_eq!(sequences(&mailbox.take()), [3]);
+        assert_eq!(sequences(&mailbox.take()), [ROUTE_BATCH_MAX as u64 + 1]);
+        assert_eq!((mailbox.take().len(), mailbox.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let mut mailbox = Mailbox::new();
+        mailbox.bound(Some(2));
+        for _ in 0..2 {
+            mailbox.post(event(), message(b"x"), 0).unwrap();
+        }
+        assert_eq!(mailbox.post(event(), message(b"x"), 0), Err(Full(2)));
+        mailbox.bound(None);
+        let large = message(&vec![0; ROUTE_MAILBOX_BYTES_MAX]);
+        assert_eq!(mailbox.post(event(), Arc::clone(&large), 0), Err(Full(2)));
+        mailbox.clear();
+        assert_eq!(mailbox.post(event(), large, 0), Ok(()), "one always fits an empty mailbox");
+    }
+}

@@ -1,0 +1,236 @@
+//! A deployed route: what everybody else knows of it. Its [driver](super::driver) takes from here what is to be done.
+//!
+//! Replacing gives it another version and keeps the mailbox; the driver goes over to it between two calls of the guest. No lock is held while
+//! a guest runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use jiff::Timestamp;
+use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+use lotmq_definitions::Definition;
+use lotmq_host::route::RouteGuest;
+use lotmq_host::{OwnedMessage, PostError, Qos, limits::HOPS_MAX};
+use lotmq_router::filter_matches;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::mailbox::{Addressee, Full, Mailbox, Post};
+use super::standing::Standing;
+
+/// What a deployed text and its type come to.
+pub(crate) struct Version {
+    pub(crate) definition: Arc<Definition>,
+    pub(super) guest: RouteGuest,
+}
+
+impl Version {
+    /// What the text says.
+    pub(crate) fn said(&self) -> &RouteFacts {
+        self.definition.facts().route.as_deref().expect("only routes have a runner of routes")
+    }
+
+    /// `OVERLOAD_CAPACITY`.
+    fn capacity(&self) -> Option<usize> {
+        match self.said().section("ROUTE_CONFIG")?.settings.get("OVERLOAD_CAPACITY")? {
+            RouteValue::Int(capacity) => usize::try_from(*capacity).ok(),
+            RouteValue::Text(_)
+            | RouteValue::Double(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_)
+            | RouteValue::Template(_) => None,
+        }
+    }
+}
+
+/// See the module's documentation.
+pub(crate) struct RouteRunner {
+    /// Place in the load order.
+    pub(crate) order: u64,
+    shared: Mutex<Shared>,
+    /// The driver has something to do.
+    called: Notify,
+    /// How it stands has changed.
+    pub(super) stands: Notify,
+    /// Hops of what the guest works on.
+    hops: AtomicU8,
+}
+
+struct Shared {
+    version: Arc<Version>,
+    /// Counts versions, and each time that it is to begin anew.
+    number: u64,
+    mailbox: Mailbox,
+    standing: Standing,
+    is_closed: bool,
+}
+
+impl RouteRunner {
+    pub(super) fn new(order: u64, version: Version, now: Timestamp) -> Self {
+        let mut mailbox = Mailbox::new();
+        mailbox.bound(version.capacity());
+        let shared = Shared {
+            version: Arc::new(version),
+            number: 1,
+            mailbox,
+            standing: Standing::new(now),
+            is_closed: false,
+        };
+        Self {
+            order,
+            shared: Mutex::new(shared),
+            called: Notify::new(),
+            stands: Notify::new(),
+            hops: AtomicU8::new(0),
+        }
+    }
+
+    pub(crate) fn version(&self) -> Arc<Version> {
+        Arc::clone(&self.shared.lock().version)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.shared.lock().standing.clone()
+    }
+
+    /// Puts another version in its place; what waits goes to it.
+    pub(super) fn replace(&self, version: Version) {
+        {
+            let mut shared = self.shared.lock();
+            shared.mailbox.bound(version.capacity());
+            shared.version = Arc::new(version);
+            shared.number += 1;
+        }
+        self.called.notify_one();
+    }
+
+    /// Begins anew, because a value that it was opened with is another one.
+    pub(super) fn reopen(&self) {
+        self.shared.lock().number += 1;
+        self.called.notify_one();
+    }
+
+    /// Ends it; what waits is dropped.
+    pub(crate) fn close(&self) {
+        {
+            let mut shared = self.shared.lock();
+            shared.is_closed = true;
+            shared.mailbox.clear();
+        }
+        self.called.notify_one();
+        self.stands.notify_one();
+    }
+
+    /// A message came to a topic that some of its events have.
+    pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
+        let version = self.version();
+        for event in &version.said().events {
+            let source = event.text("SOURCE_TOPIC").unwrap_or_default();
+            if filter_matches(source, &message.topic) {
+                self.post(Addressee::Event(event.name.as_str().into()), Arc::clone(message), hops)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fires one event, as if its source topic had received the payload.
+    pub(crate) fn trigger(
+        &self,
+        event: &RouteBlock,
+        payload: bytes::Bytes,
+        client_id: Arc<str>,
+        hops: u8,
+    ) -> Result<(), PostError> {
+        let topic = event.text("SOURCE_TOPIC").unwrap_or_default().into();
+        let message = OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id };
+        self.post(Addressee::Event(event.name.as_str().into()), Arc::new(message), hops)
+    }
+
+    /// Puts a message at the end of the mailbox.
+    pub(super) fn post(&self, to: Addressee, message: Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
+        if hops > HOPS_MAX {
+            return Err(PostError::TooManyHops { hops });
+        }
+        let posted = {
+            let mut shared = self.shared.lock();
+            if shared.is_closed {
+                return Err(PostError::Stopped);
+            }
+            shared.standing.message_came();
+            shared.mailbox.post(to, message, hops)
+        };
+        self.called.notify_one();
+        posted.map_err(|Full(messages)| PostError::Full { messages })
+    }
+
+    /// Notes a message that was not taken: at once, because a flood of them has one record only.
+    pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
+        self.update(|standing| standing.failed(1, &error.to_string(), now));
+    }
+
+    /// Hops of what it publishes.
+    pub(crate) fn hops(&self) -> u8 {
+        self.hops.load(Ordering::Relaxed).saturating_add(1)
+    }
+}
+
+/// For the driver.
+impl RouteRunner {
+    /// The present version with its number; `None` after the end.
+    pub(super) fn current(&self) -> Option<(u64, Arc<Version>)> {
+        let shared = self.shared.lock();
+        (!shared.is_closed).then(|| (shared.number, Arc::clone(&shared.version)))
+    }
+
+    /// Whether something else is to be driven than version `number`.
+    pub(super) fn is_changed(&self, number: u64) -> bool {
+        let shared = self.shared.lock();
+        shared.is_closed || shared.number != number
+    }
+
+    /// Waits until [`is_changed`](Self::is_changed).
+    pub(super) async fn changed(&self, number: u64) {
+        while !self.is_changed(number) {
+            self.called.notified().await;
+        }
+    }
+
+    /// The next messages, at least one; `None` when there is a change.
+    pub(super) async fn next_batch(&self, number: u64) -> Option<Vec<Post>> {
+        loop {
+            {
+                let mut shared = self.shared.lock();
+                if shared.is_closed || shared.number != number {
+                    return None;
+                }
+                let batch = shared.mailbox.take();
+                if !batch.is_empty() {
+                    return Some(batch);
+                }
+            }
+            self.called.notified().await;
+        }
+    }
+
+    pub(super) fn work_on(&self, batch: &[Post]) {
+        let hops = batch.iter().map(|post| post.hops).max().unwrap_or_default();
+        self.hops.store(hops, Ordering::Relaxed);
+    }
+
+    /// Puts back what was not done; `alone` says that each is to be tried alone.
+    pub(super) fn put_back(&self, batch: Vec<Post>, alone: bool) {
+        let mut shared = self.shared.lock();
+        if alone {
+            shared.mailbox.one_by_one(batch.len());
+        }
+        if !shared.is_closed {
+            shared.mailbox.put_back(batch);
+        }
+    }
+
+    /// Changes how it stands, and has that told.
+    pub(super) fn update(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.shared.lock().standing);
+        self.stands.notify_one();
+    }
+}

@@ -1,0 +1,126 @@
+//! The route type `LOOPBACK`: a far side that is not far. It stores rows in memory, answers events and queries, and fails when it is told to.
+//!
+//! For trying things out without a database, and for the tests of everything that is the same for all routes. Its tables live as long as the
+//! instance: they are gone when the route is replaced or has failed with class `reconnect`.
+
+mod config;
+mod failing;
+mod table;
+
+use config::Config;
+use lotmq_guest::route::{
+    Abilities, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, Value, ingest, net,
+};
+use serde_json::Value as Json;
+use std::{cell::RefCell, collections::BTreeMap};
+use table::{Query, Table};
+
+struct Loopback;
+
+#[derive(Default)]
+struct State {
+    config: Config,
+    tables: BTreeMap<String, Table>,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+impl Route for Loopback {
+    fn describe() -> Description {
+        Description {
+            configuration: config::SCHEMA.to_owned(),
+            abilities: Abilities::DELIVER | Abilities::REQUEST,
+        }
+    }
+
+    fn open(configuration: String) -> Result<(), Failure> {
+        let config = Config::parse(&configuration)?;
+        STATE.with_borrow_mut(|state| *state = State { config, tables: BTreeMap::new() });
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        STATE.with_borrow_mut(|state| {
+            let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
+            for delivery in &batch {
+                match state.deliver(delivery) {
+                    Ok(()) => {}
+                    Err(Failure::Reject(reason)) => {
+                        receipt.rejected.push(Rejection { index: receipt.accepted, reason });
+                    }
+                    // What was done before must not be done again.
+                    Err(_) if receipt.accepted > 0 => return Ok(receipt),
+                    Err(failure) => return Err(failure),
+                }
+                receipt.accepted += 1;
+            }
+            Ok(receipt)
+        })
+    }
+
+    fn run(_until_ms: u32) -> Result<u32, Failure> {
+        Ok(u32::MAX)
+    }
+
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        STATE.with_borrow_mut(|state| {
+            state.config.hold();
+            state.config.failing.check()?;
+            match operation.as_str() {
+                "probe" => Ok(b"{}".to_vec()),
+                "query" => {
+                    let query = Query::parse(&body).map_err(Failure::Reject)?;
+                    let rows = state.tables.get(query.table()).map(|table| table.select(&query));
+                    Ok(Json::Array(rows.unwrap_or_default()).to_string().into_bytes())
+                }
+                _ => Err(Failure::Reject(format!("unknown operation '{operation}'"))),
+            }
+        })
+    }
+
+    fn close() {
+        STATE.take();
+    }
+}
+
+impl State {
+    fn deliver(&mut self, delivery: &Delivery) -> Result<(), Failure> {
+        self.config.hold();
+        self.config.failing.check()?;
+        if let Some(word) = column(delivery, "FAIL") {
+            failing::Failing::parse(word)?.check()?;
+        }
+        let payload = &delivery.message.payload;
+        let table = column(delivery, "TABLE").or_else(|| self.config.table_of(&delivery.event));
+        if let Some(table) = table {
+            let row = serde_json::from_slice(payload).ok().filter(Json::is_object);
+            let row = row.ok_or_else(|| Failure::Reject("a row is a JSON object".to_owned()))?;
+            self.tables.entry(table.to_owned()).or_default().insert(row, self.config.rows_max);
+        }
+        let Some(topic) = column(delivery, "DESTINATION_TOPIC") else { return Ok(()) };
+        let (qos, retain) = self.config.answer_options(&delivery.event);
+        let answer = Arrival { topic: topic.to_owned(), payload: payload.clone(), qos, retain };
+        ingest::publish(&[answer]).map_err(|error| Failure::Reject(format!("cannot publish to {topic}: {error:?}")))
+    }
+}
+
+impl Config {
+    /// Takes as long as the far side would.
+    fn hold(&self) {
+        if self.delay_ms > 0 {
+            net::wait(&[], self.delay_ms);
+        }
+    }
+}
+
+/// What the host made of a setting of the event for this message.
+fn column<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
+    delivery.columns.iter().find(|column| column.name == name).and_then(|column| match &column.value {
+        Value::Text(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+lotmq_guest::export_route!(Loopback);

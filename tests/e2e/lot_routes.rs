@@ -1,0 +1,324 @@
+//! Routes as a user has them: uploaded by command, fired by topics, TRIGGER and `$SYS`, failing, replaced, there again after a restart. The
+//! far side is the type `LOOPBACK`.
+
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use serde_json::{Value, json};
+
+use crate::broker;
+
+/// A route that answers what it gets, with these settings more.
+fn route(name: &str, config: &str, event: &str) -> String {
+    let lines = |indentation: &str, text: &str| -> String {
+        text.lines().map(|line| format!("{indentation}WITH {line}\n")).collect()
+    };
+    let config = if config.is_empty() {
+        String::new()
+    } else {
+        format!("    ADD LOOPBACK_CONFIG\n{}", lines("        ", config))
+    };
+    format!(
+        "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n{config}    ADD EVENT Save\n        WITH SOURCE_TOPIC \"dev/+/save\"\n        WITH DESTINATION_TOPIC \"answer/{{topic.2}}\"\n{}",
+        lines("        ", event)
+    )
+}
+
+fn watch(broker: &Broker, filter: &str) -> Client {
+    let mut watcher = broker.client(&format!("watcher of {filter}"));
+    watcher.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    watcher
+}
+
+fn send(broker: &Broker, topic: &str, payload: &str) {
+    let mut client = broker.client("sender");
+    client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
+    client.disconnect().unwrap();
+}
+
+fn next(client: &mut Client) -> String {
+    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
+    format!("{}={}", message.topic, message.text())
+}
+
+/// Sees how a route stands, from now on.
+fn watch_status(broker: &Broker, name: &str) -> Client {
+    let mut root = broker.root("reader of status");
+    root.subscribe_to(&format!("$SYS/Coreflux/Routes/{name}/status"), QoS::AtMostOnce).unwrap();
+    root
+}
+
+/// How the route stands, as soon as it stands like that.
+fn status(watcher: &mut Client, is_so: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("a status");
+        let status: Value = serde_json::from_str(&message.text()).unwrap();
+        if is_so(&status) {
+            return status;
+        }
+    }
+}
+
+fn is_connected(status: &Value) -> bool {
+    status["connection"] == "Connected"
+}
+
+/// Waits until the driver has opened the route: `-listRoutes` tells as soon as it is so.
+fn wait_connected(broker: &Broker, name: &str) {
+    eventually("a connected route", || {
+        let rows = broker.command_ok("-listRoutes").data().clone();
+        let row = rows.as_array().unwrap().iter().find(|row| row["name"] == name).cloned()?;
+        (row["connection"] == "Connected").then_some(())
+    });
+}
+
+#[test]
+fn a_route_from_upload_to_removal() {
+    let mut broker = broker();
+    let mut stands = watch_status(&broker, "PlantDb");
+    let text = route("PlantDb", "MAX_ROWS '5'", "TABLE \"t\"\nQOS 1\nRETAIN");
+    let reply = broker.command_ok(&text);
+    assert_eq!(reply.message(), "Route 'PlantDb' added successfully!");
+    assert_eq!(reply.0["entityType"], "Route");
+    wait_connected(&broker, "PlantDb");
+    let listed = broker.command_ok("-listRoutes");
+    assert_eq!(listed.message(), "1 route(s).");
+    let row = &listed.data()[0];
+    assert_eq!(
+        (&row["type"], &row["health"], &row["errors"]),
+        (&json!("LOOPBACK"), &json!("Green"), &json!(0))
+    );
+    assert_eq!(broker.command_ok("-connectionStatus").message(), "PlantDb (LOOPBACK): Connected, Green");
+    let probe = broker.command_ok("-checkRouteConnection PlantDb");
+    assert_eq!((&probe.data()["reachable"], &probe.data()["type"]), (&json!(true), &json!("LOOPBACK")));
+    let report = broker.command_ok("-lotDiagnostic route PlantDb");
+    assert_eq!(report.data()["state"], "running");
+    assert_eq!(report.data()["triggers"], json!(["ON TOPIC \"dev/+/save\""]));
+
+    let mut answers = watch(&broker, "answer/#");
+    send(&broker, "dev/a/save", "{\"v\":5}");
+    assert_eq!(next(&mut answers), "answer/a={\"v\":5}");
+    let told = status(&mut stands, |status| status["messages"]["succeeded"] == json!(1));
+    assert_eq!(told["messages"], json!({"total": 1, "succeeded": 1, "failed": 0}));
+
+    broker.kill();
+    broker.start_again();
+    wait_connected(&broker, "PlantDb");
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Routes/PlantDb", QoS::AtMostOnce).unwrap();
+    assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().text(), &text["-addRoute ".len()..]);
+    let mut answers = watch(&broker, "answer/#");
+    let kept = answers.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(kept.retain, "RETAIN of the event");
+    // Not a row, so it can never pass; the next one does.
+    send(&broker, "dev/b/save", "no JSON");
+    send(&broker, "dev/c/save", "{}");
+    assert_eq!(next(&mut answers), "answer/c={}");
+    let report = broker.command_ok("-lotDiagnostic route PlantDb");
+    assert_eq!(report.data()["lastError"]["code"], "ROUTE_REJECTED");
+    assert_eq!(report.data()["lastError"]["trigger"], json!({"topic": "dev/b/save", "payload": "no JSON"}));
+
+    broker.command_ok("-removeRoute PlantDb");
+    assert_eq!(broker.command_ok("-listRoutes").message(), "No routes registered.");
+    assert_eq!(broker.command("-removeRoute PlantDb").message(), "Route 'PlantDb' not found.");
+    broker.command_ok(&route("A", "", ""));
+    broker.command_ok(&route("B", "", ""));
+    assert_eq!(broker.command_ok("-listRoutes").message(), "2 route(s).");
+    assert_eq!(broker.command_ok("-removeAllRoutes").message(), "Removed all routes successfully");
+    send(&broker, "dev/d/save", "{}");
+    send(&broker, "answer/barrier", "x");
+    assert_eq!(next(&mut answers), "answer/barrier=x");
+}
+
+/// C12 of the language reference: an event is fired by name, and no message is published for that.
+#[test]
+fn trigger_fires_an_event_of_a_route() {
+    let broker = broker();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Fire\nON TOPIC \"go/+\" DO\n    TRIGGER \"Save\" TO PlantDb WITH PAYLOAD\n    TRIGGER \"None\" TO PlantDb WITH 1",
+    );
+    let mut all = watch(&broker, "#");
+    send(&broker, "go/1", "early");
+    assert_eq!(next(&mut all), "go/1=early");
+    let report = broker.command_ok("-lotDiagnostic action Fire");
+    assert_eq!(report.data()["lastError"]["code"], "LOT616", "no such route yet");
+    let text = route("PlantDb", "", "").replace("answer/{topic.2}", "answer/{topic}");
+    broker.command_ok(&text.replace("dev/+/save", "dev/a/save"));
+    send(&broker, "go/2", "5");
+    assert_eq!([next(&mut all), next(&mut all)], ["go/2=5", "answer/dev/a/save=5"]);
+    let report = broker.command_ok("-lotDiagnostic action Fire");
+    assert_eq!(report.data()["lastError"]["line"], 4, "{report:?}");
+    assert_eq!(
+        report.data()["lastError"]["message"],
+        "route `PlantDb` has no event `None`; nothing was triggered"
+    );
+
+    let mut root = broker.root("root");
+    root.publish(&Publication::new("$SYS/Coreflux/Routes/PlantDb/Events/Save", "by hand")).unwrap();
+    assert_eq!(next(&mut all), "answer/dev/a/save=by hand");
+    // Who may not publish below $SYS may not fire events either.
+    send(&broker, "$SYS/Coreflux/Routes/PlantDb/Events/Save", "by anybody");
+    send(&broker, "answer/barrier", "x");
+    assert_eq!(next(&mut all), "answer/barrier=x");
+}
+
+/// §18.4 of the language reference, and what does not fire an event: KEEP, and retained messages that are there already.
+#[test]
+fn actions_and_routes_follow_one_another() {
+    let broker = broker();
+    let mut client = broker.client("before");
+    client.publish(&Publication::new("c/old", "old").qos(QoS::AtLeastOnce).retained()).unwrap();
+    let text =
+        route("R", "", "").replace("dev/+/save", "c/#").replace("answer/{topic.2}", "stored/{topic.2}");
+    broker.command_ok(&text);
+    broker.command_ok("-addAction DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH PAYLOAD");
+    broker.command_ok(
+        "-addAction DEFINE ACTION B\nON TOPIC \"b\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    KEEP TOPIC \"c/kept\" WITH 1\n    PUBLISH TOPIC \"c/x\" WITH GET TOPIC \"n\"",
+    );
+    let mut stored = watch(&broker, "stored/#");
+    for number in 1..=3 {
+        send(&broker, "a", "x");
+        assert_eq!(next(&mut stored), format!("stored/x={number}"));
+    }
+}
+
+#[test]
+fn a_message_that_can_never_pass_is_told_and_the_others_pass() {
+    let broker = broker();
+    broker.command_ok("-setSecret KEY=swordfish");
+    broker.command_ok(&route("R", "", "FAIL \"{payload.json.fail}\"\nERROR_TOPIC \"errors/{topic.2}\""));
+    let mut answers = watch(&broker, "answer/#");
+    let mut errors = watch(&broker, "errors/#");
+    for (topic, payload) in
+        [("dev/a/save", r#"{"fail":"reject"}"#), ("dev/b/save", "no JSON"), ("dev/c/save", "{}")]
+    {
+        send(&broker, topic, payload);
+    }
+    assert_eq!(next(&mut answers), "answer/c={}");
+    for (topic, error) in [("dev/a/save", "it was asked to fail"), ("dev/b/save", "the payload is not JSON")]
+    {
+        let told: Value = serde_json::from_str(&errors.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+        assert_eq!((&told["route"], &told["event"]), (&json!("R"), &json!("Save")));
+        assert_eq!((&told["topic"], &told["error"]), (&json!(topic), &json!(error)));
+    }
+    // A trap costs its own message and the instance; what comes behind it waits for the next one.
+    send(&broker, "dev/d/save", r#"{"fail":"trap"}"#);
+    send(&broker, "dev/e/save", "{}");
+    assert_eq!(next(&mut answers), "answer/e={}");
+    assert!(errors.receive(WAIT_MAX).unwrap().unwrap().text().contains("dev/d/save"));
+    // What a secret is stays with the guest (routes reference §2).
+    broker.command_ok(&route("R", "", "FAIL \"{secret.KEY}\"\nERROR_TOPIC \"errors/{topic.2}\""));
+    send(&broker, "dev/f/save", "x");
+    let told = errors.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(told.contains("cannot fail in the way '***'") && !told.contains("swordfish"), "{told}");
+}
+
+#[test]
+fn a_route_that_fails_keeps_what_waits_for_its_replacement() {
+    let broker = broker();
+    let mut stands = watch_status(&broker, "R");
+    let mut answers = watch(&broker, "answer/#");
+    for (class, connection) in
+        [("retry", "Connected"), ("reconnect", "Reconnecting"), ("fatal", "Disconnected")]
+    {
+        broker.command_ok(&route("R", &format!("FAIL \"{class}\""), ""));
+        for number in 1..=3 {
+            send(&broker, &format!("dev/{class}{number}/save"), "x");
+        }
+        let told = status(&mut stands, |status| {
+            status["connection"] == connection && status["errors"]["consecutive"].as_u64() > Some(0)
+        });
+        assert!(told["lastError"].as_str().unwrap().ends_with("it was asked to fail"), "{told}");
+        let probe = broker.command("-checkRouteConnection R");
+        assert_eq!((probe.code(), &probe.data()["reachable"]), ("NOT_REACHABLE", &json!(false)));
+        broker.command_ok(&route("R", "", ""));
+        for number in 1..=3 {
+            assert_eq!(next(&mut answers), format!("answer/{class}{number}=x"));
+        }
+        status(&mut stands, is_connected);
+    }
+}
+
+#[test]
+fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
+    let broker = broker();
+    let mut stands = watch_status(&broker, "R");
+    let text = route("R", "FAIL \"retry\"", "")
+        + "    ADD ROUTE_CONFIG\n        WITH OVERLOAD_CAPACITY 3\n        WITH OVERLOAD_POLICY \"realtime\"\n";
+    let reply = broker.command_ok(&text);
+    assert_eq!(reply.0["warnings"][0]["code"], "SETTING_IGNORED", "{reply:?}");
+    wait_connected(&broker, "R");
+    for number in 0..10 {
+        send(&broker, &format!("dev/{number}/save"), "x");
+    }
+    let told = status(&mut stands, |status| status["messages"]["failed"].as_u64() >= Some(4));
+    assert_eq!(told["messages"]["succeeded"], 0);
+    let report = broker.command_ok("-lotDiagnostic route R");
+    assert_eq!(report.data()["lastError"]["code"], "MAILBOX_FULL");
+    let mut answers = watch(&broker, "answer/#");
+    broker.command_ok(&route("R", "", ""));
+    for number in 0..3 {
+        assert_eq!(next(&mut answers), format!("answer/{number}=x"));
+    }
+}
+
+#[test]
+fn messages_do_not_go_round_for_ever() {
+    let broker = broker();
+    let loops = |name: &str, from: &str, to: &str| {
+        route(name, "", "").replace("dev/+/save", from).replace("answer/{topic.2}", to)
+    };
+    // What a route brings does not come back to it.
+    broker.command_ok(&loops("Own", "own", "own"));
+    let mut own = watch(&broker, "own");
+    send(&broker, "own", "x");
+    assert_eq!([next(&mut own), next(&mut own)], ["own=x", "own=x"]);
+    send(&broker, "own", "barrier");
+    assert_eq!(next(&mut own), "own=barrier");
+    // Between two the hops are counted.
+    broker.command_ok(&loops("Ping", "ping", "pong"));
+    broker.command_ok(&loops("Pong", "pong", "ping"));
+    send(&broker, "ping", "x");
+    eventually("the end of the round", || {
+        let of = |name: &str| {
+            broker.command_ok(&format!("-lotDiagnostic route {name}")).data()["lastError"]["code"].clone()
+        };
+        (of("Ping") == "HOP_LIMIT" || of("Pong") == "HOP_LIMIT").then_some(())
+    });
+}
+
+/// A model takes apart what a route brings (§9.5), as it does with what clients publish, and not what actions do.
+#[test]
+fn what_a_route_brings_is_split_like_what_clients_publish() {
+    let broker = broker();
+    broker.command_ok("-addModel DEFINE MODEL X WITH TOPIC \"answer/+\"");
+    broker.command_ok(&route("R", "", ""));
+    let mut parts = watch(&broker, "answer/+/v");
+    send(&broker, "dev/a/save", "{\"v\":7}");
+    assert_eq!(next(&mut parts), "answer/a/v=7");
+}
+
+#[test]
+fn a_route_waits_for_the_values_that_it_names() {
+    let broker = broker();
+    let mut stands = watch_status(&broker, "R");
+    let text = route("R", "DELAY GET ENV \"PAUSE\"\nFAIL GET SECRET \"HOW\"", "");
+    let reply = broker.command_ok(&text);
+    let warnings: Vec<&str> = reply.0["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|warning| warning["message"].as_str())
+        .collect();
+    assert_eq!(warnings, ["environment value 'PAUSE' is not set", "secret 'HOW' is not set"]);
+    let told = status(&mut stands, |status| status["connection"] == "Disconnected");
+    assert!(
+        told["lastError"].as_str().unwrap().ends_with("not set: environment value 'PAUSE', secret 'HOW'"),
+        "{told}"
+    );
+    send(&broker, "dev/a/save", "x");
+    broker.command_ok("-setEnv PAUSE=1");
+    let mut answers = watch(&broker, "answer/#");
+    broker.command_ok("-setSecret HOW=never");
+    assert_eq!(next(&mut answers), "answer/a=x");
+    status(&mut stands, is_connected);
+}
