@@ -211,8 +211,7 @@ fn what_this_build_cannot_run_is_refused_by_name() {
     assert_eq!(reply.message(), "Route type 'ADS' is not available in this build.");
     let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MODBUS_TPC\n");
     assert_eq!(reply.code(), "LOT319", "{reply:?}");
-    // The name of a parent that is not there yet is no reason to refuse, a database is.
-    let stored = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"l\"\n    ADD INT \"t\" WITH TOPIC \"t\" AS TRIGGER\n    STORE IN \"Db\"";
+    let stored = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"l\"\n    ADD INT \"t\" WITH TOPIC \"t\" AS TRIGGER\n    FETCH FROM \"Db\"";
     let reply = broker.command(stored);
     assert_eq!(reply.code(), "LOT501", "{reply:?}");
     check(

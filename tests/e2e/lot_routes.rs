@@ -322,3 +322,63 @@ fn a_route_waits_for_the_values_that_it_names() {
     assert_eq!(next(&mut answers), "answer/a=x");
     status(&mut stands, is_connected);
 }
+
+/// C19 of the language reference: only what the condition takes is stored, and the model publishes either way.
+#[test]
+fn a_model_stores_what_its_condition_takes() {
+    let broker = broker();
+    let mut stands = watch_status(&broker, "Db");
+    let mut log = watch(&broker, "log");
+    let model = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"log\"\n    ADD DOUBLE \"t\" WITH TOPIC \"t\" AS TRIGGER\n    STORE IN \"Db\" WITH TABLE \"hot\" WHEN {t} > 50 AND t < 1000";
+    broker.command_ok(model);
+    send(&broker, "t", "55");
+    assert_eq!(next(&mut log), r#"log={"t":55}"#);
+    let error = broker.command_ok("-lotDiagnostic model L").data()["lastError"].clone();
+    assert_eq!((&error["code"], &error["line"]), (&json!("LOT617"), &json!(3)), "no such route yet");
+    broker.command_ok("-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n");
+    wait_connected(&broker, "Db");
+    for t in ["40", "60", "2000"] {
+        send(&broker, "t", t);
+        assert_eq!(next(&mut log), format!("log={{\"t\":{t}}}"));
+    }
+    let told = status(&mut stands, |status| status["messages"]["succeeded"] == json!(1));
+    assert_eq!(told["messages"]["total"], 1, "{told}");
+    // What it is that was handed over, a route shows that refuses it.
+    broker.command_ok(
+        "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL \"reject\"",
+    );
+    send(&broker, "t", "70");
+    assert_eq!(next(&mut log), r#"log={"t":70}"#);
+    status(&mut stands, |status| status["messages"]["failed"] == json!(1));
+    let error = broker.command_ok("-lotDiagnostic route Db").data()["lastError"].clone();
+    assert_eq!(error["trigger"]["payload"], r#"{"t":70}"#);
+}
+
+/// `PUBLISH MODEL` stores as a run of the model does (§9.8), and a route hands on what it forwards (OD-52).
+#[test]
+fn published_models_and_forwarded_messages_are_stored() {
+    let broker = broker();
+    let mut stands = watch_status(&broker, "Db");
+    broker.command_ok("-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n");
+    wait_connected(&broker, "Db");
+    broker.command_ok(
+        "-addModel DEFINE MODEL Reading COLLAPSED\n    ADD STRING \"id\"\n    ADD DOUBLE \"v\"\n    STORE IN Db",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Send\nON TOPIC \"raw/+\" DO\n    PUBLISH MODEL Reading TO \"clean/+\" WITH id = TOPIC POSITION 2, v = PAYLOAD",
+    );
+    let mut all = watch(&broker, "clean/#");
+    send(&broker, "raw/a", "7.5");
+    assert_eq!(next(&mut all), r#"clean/a={"id":"a","v":7.5}"#);
+    status(&mut stands, |status| status["messages"]["succeeded"] == json!(1));
+    broker.command_ok(&(route("Front", "", "") + "    STORE Db WITH TABLE_NAME \"events\"\n"));
+    let mut answers = watch(&broker, "answer/#");
+    send(&broker, "dev/a/save", "{\"x\":1}");
+    assert_eq!(next(&mut answers), r#"answer/a={"x":1}"#);
+    status(&mut stands, |status| status["messages"]["succeeded"] == json!(2));
+    // Nobody outside writes to tables by name.
+    let mut root = broker.root("root");
+    root.publish(&Publication::new("$SYS/Coreflux/Routes/Db/Tables/hot", "{}").qos(QoS::AtLeastOnce))
+        .unwrap();
+    assert_eq!(broker.command_ok("-lotDiagnostic route Db").data()["lastError"], Value::Null);
+}

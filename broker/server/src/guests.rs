@@ -30,7 +30,7 @@ use parking_lot::RwLock;
 use tracing::debug;
 
 pub(crate) use deploy::{DeployError, Deployed, Deployment};
-pub(crate) use effects::{encoded, event_not_taken};
+pub(crate) use effects::encoded;
 pub(crate) use events::GuestEvents;
 pub(crate) use restore::{definitions, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};

@@ -94,7 +94,7 @@ impl Collector {
                 self.writes.extend(fact);
                 self.expression(value);
             }
-            StatementKind::TriggerEvent { topic, value, .. } => {
+            StatementKind::ToRoute { topic, value, .. } => {
                 self.facts.effects.route = true;
                 let fact = self.topic(topic);
                 self.writes.extend(fact);

@@ -47,7 +47,7 @@ fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
                 assign(variables, *variable, value.kinds);
             }
             StatementKind::PublishTopic { topic, value, .. }
-            | StatementKind::TriggerEvent { topic, value, .. }
+            | StatementKind::ToRoute { topic, value, .. }
             | StatementKind::KeepTopic { topic, value, .. } => {
                 self::topic(topic, variables);
                 expression(value, variables);

@@ -18,7 +18,7 @@ use crate::compat::{Compat, ModelOutput};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax;
-use crate::syntax::model::{FieldSource, ModelFormat};
+use crate::syntax::model::{FieldSource, ModelFormat, Store};
 pub(crate) use field::Fields;
 use instance::{Builder, Purpose};
 pub(crate) use resolve::find;
@@ -33,6 +33,8 @@ pub(super) struct Plan<'a> {
     base: Option<&'a syntax::Text>,
     /// Topics of the fields that trigger, as written, each once; none without a base topic.
     triggers: Vec<String>,
+    /// `STORE IN`, its own ones: what a parent stores, it stores of itself.
+    stores: &'a [Store],
     compat: Compat,
 }
 
@@ -71,7 +73,7 @@ pub(crate) fn model(
     let Resolved { header, fields, depends_on } = resolve::resolve(model, known, sink);
     let triggers = if model.options.topic.is_some() { triggers(&fields) } else { Vec::new() };
     let base = model.options.topic.as_ref();
-    let plan = Plan { name: &model.name.text, header, fields, base, triggers, compat };
+    let plan = Plan { name: &model.name.text, header, fields, base, triggers, stores: &model.stores, compat };
     if was_read {
         judge(&plan, model.name.span, sink);
     }
@@ -136,6 +138,8 @@ fn whole_facts(plan: &Plan<'_>, run: Facts, build: Facts) -> Facts {
     of_run.random |= of_build.random;
     of_run.env |= of_build.env;
     of_run.secret |= of_build.secret;
+    of_run.route |= of_build.route;
+    union(&mut facts.writes, build.writes);
     if let Some(reception) = plan.reception() {
         let below = format!("{}/#", reception.trim_end_matches("/#"));
         union(&mut facts.writes, vec![lot_facts::TopicFact::Pattern(below)]);
@@ -167,13 +171,11 @@ fn triggers(fields: &[Node]) -> Vec<String> {
     found
 }
 
-/// STORE IN and FETCH FROM need routes, PROTOBUF an encoder: they are read, and refused.
+/// FETCH FROM waits for a route, PROTOBUF needs an encoder: they are read, and refused.
 fn refuse_what_needs_more(model: &syntax::Model, sink: &mut Sink<'_>) {
-    let stores = model.stores.iter().map(|store| ("STORE IN", store.route.span));
-    let fetches = model.fetches.iter().map(|fetch| ("FETCH FROM", fetch.route.span));
-    for (construct, span) in stores.chain(fetches) {
-        let message = format!("this build does not compile {construct} yet");
-        let draft = Draft::error(codes::NOT_YET_COMPILED, span, message);
+    for fetch in &model.fetches {
+        let message = "this build does not compile FETCH FROM yet";
+        let draft = Draft::error(codes::NOT_YET_COMPILED, fetch.route.span, message);
         sink.push(draft.note("needs a route to a database"));
     }
     if matches!(model.options.format, Some(ModelFormat::Protobuf | ModelFormat::Both)) {

@@ -17,9 +17,10 @@ pub use expression::{
     Arithmetic, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function, JsonPath,
     JsonShape, JsonStep, SessionWord, TimestampFormat,
 };
-use lot_facts::{Facts, InputKind, Trigger};
+use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 
 use super::kind::KindSet;
+use crate::diagnostic::Code;
 use crate::syntax::Position;
 pub use crate::syntax::rule::Verdict;
 
@@ -168,16 +169,14 @@ pub enum StatementKind {
         /// What to do when the value is Empty.
         when_empty: WhenEmpty,
     },
-    /// Publishes to the topic of an event of a route; that it does not exist is an error record.
-    TriggerEvent {
-        /// The topic of the event, always resolvable.
+    /// Publishes to a topic that stands for an event or a table of a route; that it does not exist is an error record.
+    ToRoute {
+        /// The topic, always resolvable.
         topic: Topic,
-        /// Its payload; Empty triggers nothing, with a warning record.
+        /// What the route gets; of Empty it gets nothing, with a warning record.
         value: Expression,
-        /// Name of the route.
-        route: String,
-        /// Name of the event.
-        event: String,
+        /// What is told when there is no such route, event or table.
+        refusal: (Code, String),
     },
     /// Replaces a topic's last value.
     KeepTopic {
@@ -335,12 +334,17 @@ pub struct Topic {
     /// At least one; neighbouring constant texts are merged.
     pub parts: Vec<TopicPart>,
     /// What is known about it before the run.
-    pub fact: lot_facts::TopicFact,
+    pub fact: TopicFact,
     /// First character of the operand.
     pub at: Position,
 }
 
 impl Topic {
+    /// A topic that is known.
+    pub(crate) fn fixed(text: String, at: Position) -> Topic {
+        Topic { parts: vec![TopicPart::Text(text.clone())], fact: TopicFact::Exact(text), at }
+    }
+
     /// The Topic Name when it is known at compile time. It may be an invalid one (empty, with wildcards, too long): reads of it give Empty,
     /// writes are refused by the host and reported.
     pub fn constant(&self) -> Option<&str> {

@@ -315,6 +315,8 @@ codes! {
         "At run time: the called action returned another number of values than RETURN names."
     616 RUN_UNKNOWN_EVENT "unknown event of a route"
         "At run time: TRIGGER named a route that is not there, or an event that it does not have."
+    617 RUN_NOT_STORED "instance was not stored"
+        "At run time: STORE IN named a route that is not there. The model was published all the same."
     620 RUN_UNKNOWN_FIELD "unknown field"
         "At run time: PUBLISH MODEL named a field that the model does not have; it ends the run."
     621 RUN_MODEL_FAILED "model failed"

@@ -40,9 +40,7 @@ impl Generator<'_> {
                 let write = Write::Publish { qos: *qos, retain: *retain };
                 self.write_topic(write, topic, value, *when_empty, at);
             }
-            StatementKind::TriggerEvent { topic, value, route, event } => {
-                self.trigger_event(topic, value, (route, event), at);
-            }
+            StatementKind::ToRoute { topic, value, refusal } => self.hand_to_route(topic, value, refusal, at),
             StatementKind::KeepTopic { topic, value, when_empty } => {
                 self.write_topic(Write::Keep, topic, value, *when_empty, at);
             }

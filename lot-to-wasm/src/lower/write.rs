@@ -10,7 +10,7 @@ use super::runtime::Runtime;
 use super::topic::Ready;
 use crate::check::kind::KindSet;
 use crate::check::tree::{Constant, Expression, ExpressionKind, Topic, WhenEmpty};
-use crate::diagnostic::codes;
+use crate::diagnostic::{Code, codes};
 use crate::syntax::Position;
 
 /// What `lot.payload` returns for a value that must not be written.
@@ -55,12 +55,12 @@ impl Generator<'_> {
         self.release_topic(topic);
     }
 
-    /// Has the host trigger an event of a route. What it does not allow does not exist.
-    pub(super) fn trigger_event(
+    /// Has the host hand something to a route. What it does not allow does not exist.
+    pub(super) fn hand_to_route(
         &mut self,
         topic: &Topic,
         value: &Expression,
-        (route, event): (&str, &str),
+        (code, message): &(Code, String),
         at: Position,
     ) {
         /// Case number of `not-allowed` in the WIT enum `write-error`.
@@ -79,8 +79,7 @@ impl Generator<'_> {
             self.code.push(Instruction::I32Eq);
             self.code.push(Instruction::I32And);
             self.code.open_if();
-            let message = format!("route `{route}` has no event `{event}`; nothing was triggered");
-            self.error(codes::RUN_UNKNOWN_EVENT, &message, at);
+            self.error(*code, message, at);
             self.code.or_else();
             self.check_write(at);
             self.code.end();

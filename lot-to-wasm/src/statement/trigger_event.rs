@@ -64,12 +64,9 @@ impl TriggerEvent {
         };
         let (route, event) = (self.route.text.clone(), self.event.text.clone());
         let text = format!("$SYS/Coreflux/Routes/{route}/Events/{event}");
-        let topic = tree::Topic {
-            parts: vec![tree::TopicPart::Text(text.clone())],
-            fact: lot_facts::TopicFact::Exact(text),
-            at: checker.at(span),
-        };
-        tree::StatementKind::TriggerEvent { topic, value, route, event }
+        let topic = tree::Topic::fixed(text, checker.at(span));
+        let message = format!("route `{route}` has no event `{event}`; nothing was triggered");
+        tree::StatementKind::ToRoute { topic, value, refusal: (codes::RUN_UNKNOWN_EVENT, message) }
     }
 
     /// Warns of an event that a known route does not have; a route that comes later may have it.

@@ -230,7 +230,7 @@ pub(super) fn not_taken(
 }
 
 /// As [`not_taken`], for an event that is perhaps no message.
-pub(crate) fn event_not_taken(
+pub(super) fn event_not_taken(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     definition: &Arc<Definition>,

@@ -18,6 +18,7 @@ use lotmq_host::{Event, Inline, Message as GuestMessage, OwnedEvent, OwnedMessag
 use lotmq_session::Time;
 
 use super::effects;
+use super::routes::ForRoute;
 use super::{Starts, Trigger};
 use crate::client::Client;
 use crate::clock::Clock;
@@ -35,6 +36,8 @@ pub(crate) struct GuestEvents {
     events: VecDeque<GuestEvent>,
     /// Those for mailboxes, until the turn's messages have been delivered.
     posts: VecDeque<GuestEvent>,
+    /// What runs and Clients handed to routes, until then as well.
+    for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
     /// Kept for its memory.
     output: RunOutput,
     budget: Budget,
@@ -200,6 +203,20 @@ impl Turn {
         while let Some(event) = self.guest_events.posts.pop_front() {
             self.post(&event);
         }
+        while let Some((tenant, for_route)) = self.guest_events.for_routes.pop_front() {
+            for_route.post(self, &tenant);
+        }
+    }
+
+    /// Hands something to a route when the turn's messages have been delivered.
+    pub(crate) fn hand_to_route(&mut self, tenant: &Arc<Tenant>, for_route: ForRoute) {
+        self.guest_events.for_routes.push_back((Arc::clone(tenant), for_route));
+        self.call_flusher();
+    }
+
+    /// Whether something waits to be handed to a route.
+    pub(crate) fn has_for_routes(&self) -> bool {
+        !self.guest_events.for_routes.is_empty()
     }
 
     /// False when it must be posted instead: nothing of it has happened then.

@@ -23,11 +23,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
-use lotmq_definitions::{
-    Definition, DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, State,
-};
+use lotmq_definitions::{DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, State};
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{Grants, NameGrant, OwnedMessage, PostError, Qos, TopicGrant};
+use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, TopicGrant};
 use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
@@ -36,6 +34,7 @@ pub(crate) use types::RouteTypes;
 
 use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
+use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use mailbox::Addressee;
 use runner::Version;
@@ -58,6 +57,32 @@ pub(crate) struct Probe {
     pub(crate) latency: Duration,
     /// Why the far side was not reached.
     pub(crate) refusal: Option<String>,
+}
+
+/// Something for a route that waits until the turn's messages have been delivered: what comes of it must not be with its receivers before
+/// what caused it is.
+pub(crate) struct ForRoute {
+    route: Arc<RouteRunner>,
+    to: Addressee,
+    message: Arc<OwnedMessage>,
+    hops: u8,
+}
+
+impl ForRoute {
+    /// Puts it into the route's mailbox; that there is no room is told and counted.
+    pub(super) fn post(self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+        let payload = self.message.payload.clone();
+        if let Err(error) = self.route.post(self.to, self.message, self.hops) {
+            self.route.shed(&error, turn.wall());
+            let definition = Arc::clone(&self.route.version().definition);
+            super::effects::event_not_taken(turn, tenant, &definition, &error, ("", &payload));
+        }
+    }
+}
+
+fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> Arc<OwnedMessage> {
+    let payload = bytes::Bytes::copy_from_slice(payload);
+    Arc::new(OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id })
 }
 
 impl Guests {
@@ -159,40 +184,45 @@ impl Guests {
         Some((route, event.to_owned()))
     }
 
-    /// Fires the event that a topic stands for. `None` when there is none.
-    pub(crate) fn trigger_event(
+    /// Whether guests may write to a topic because it stands for an event or a table of a route.
+    pub(crate) fn leads_to_route(&self, topic: &str) -> bool {
+        self.route_event(topic).is_some() || self.route_table(topic).is_some()
+    }
+
+    fn route_table<'t>(&self, topic: &'t str) -> Option<(Arc<RouteRunner>, &'t str)> {
+        let (route, table) = topic.strip_prefix(TOPIC_START)?.split_once("/Tables/")?;
+        Some((self.route(route)?, table))
+    }
+
+    /// A firing of the event that a topic stands for, as if its source topic had received the payload. `None` when there is no such event.
+    pub(crate) fn for_event(
         &self,
         topic: &str,
         payload: &[u8],
         client_id: Arc<str>,
         hops: u8,
-    ) -> Option<(Arc<Definition>, Result<(), PostError>)> {
+    ) -> Option<ForRoute> {
         let (route, event) = self.route_event(topic)?;
-        let version = route.version();
-        let event = version.said().event(&event)?;
-        let payload = bytes::Bytes::copy_from_slice(payload);
-        Some((Arc::clone(&version.definition), route.trigger(event, payload, client_id, hops)))
+        let source = route.version().said().event(&event)?.text("SOURCE_TOPIC").unwrap_or_default().into();
+        let message = message(source, payload, client_id);
+        Some(ForRoute { route, to: Addressee::Event(event.into()), message, hops })
+    }
+
+    /// A row, a JSON object, for the table that a topic stands for: what `STORE IN` writes. `None` when there is no such route.
+    pub(crate) fn for_table(&self, topic: &str, row: &[u8], hops: u8) -> Option<ForRoute> {
+        let (route, table) = self.route_table(topic)?;
+        let message = message("".into(), row, Arc::default());
+        Some(ForRoute { route, to: Addressee::Table(table.into()), message, hops })
     }
 
     /// Hands a row, a JSON object, to a route that stores.
     ///
     /// # Errors
     /// When there is no such route, or it takes no more.
-    pub(crate) fn store_row(
-        &self,
-        route: &str,
-        (table, row): (&str, bytes::Bytes),
-        hops: u8,
-    ) -> Result<(), String> {
+    pub(crate) fn store_row(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
         let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
-        let message = OwnedMessage {
-            topic: "".into(),
-            payload: row,
-            qos: Qos::AtMostOnce,
-            retain: false,
-            client_id: "".into(),
-        };
-        route.post(Addressee::Table(table.into()), Arc::new(message), hops).map_err(|error| error.to_string())
+        let message = message("".into(), row, Arc::default());
+        route.post(Addressee::Table(table.into()), message, hops).map_err(|error| error.to_string())
     }
 
     /// Opens the routes anew that were opened with this environment value or secret (commands reference §10).

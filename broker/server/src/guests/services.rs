@@ -85,7 +85,7 @@ impl Services for TenantServices {
 
     fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
         if let Some(tenant) = self.tenant()
-            && tenant.guests.route_event(topic).is_some()
+            && tenant.guests.leads_to_route(topic)
         {
             return true;
         }

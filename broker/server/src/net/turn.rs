@@ -245,7 +245,11 @@ impl Turn {
 
     fn write_out(&mut self) {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
-        while !self.touched.is_empty() || self.has_guests_to_start() || self.has_unsubmitted() {
+        while !self.touched.is_empty()
+            || self.has_guests_to_start()
+            || self.has_for_routes()
+            || self.has_unsubmitted()
+        {
             self.start_guests();
             self.deliver();
             self.post_guests();

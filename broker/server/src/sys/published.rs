@@ -39,8 +39,10 @@ pub(crate) fn published(
         return Err(NotTaken::SettingsFixed);
     }
     if topic != COMMAND_TOPIC {
-        let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
-        trigger_event(turn, &client.tenant, &topic, &payload, Arc::clone(&client.client_id), 0);
+        let (guests, client_id) = (&client.tenant.guests, Arc::clone(&client.client_id));
+        if let Some(for_route) = guests.for_event(topic, turn.arena.get(payload), client_id, 0) {
+            turn.hand_to_route(&client.tenant, for_route);
+        }
         return Ok(());
     }
     let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
@@ -75,7 +77,12 @@ pub(crate) fn published_by_guest(
     hops: u8,
 ) {
     if topic != COMMAND_TOPIC {
-        return trigger_event(turn, tenant, topic, payload, Arc::default(), hops);
+        let guests = &tenant.guests;
+        let for_route = guests.for_event(topic, payload, Arc::default(), hops);
+        if let Some(for_route) = for_route.or_else(|| guests.for_table(topic, payload, hops)) {
+            turn.hand_to_route(tenant, for_route);
+        }
+        return;
     }
     let account = definition.owner().and_then(|owner| tenant.users.account(owner));
     let Some(account) = account else { return };
@@ -95,19 +102,5 @@ pub(crate) fn published_by_guest(
     };
     if turn.broker.commands.submit(job).is_err() {
         command::busy(turn, tenant, payload);
-    }
-}
-
-/// Fires the event of a route that a topic stands for; other topics have no effect.
-fn trigger_event(
-    turn: &mut Turn,
-    tenant: &Arc<Tenant>,
-    topic: &str,
-    payload: &[u8],
-    client_id: Arc<str>,
-    hops: u8,
-) {
-    if let Some((route, Err(error))) = tenant.guests.trigger_event(topic, payload, client_id, hops) {
-        crate::guests::event_not_taken(turn, tenant, &route, &error, ("", payload));
     }
 }

@@ -2,6 +2,7 @@
 //! is set to, [`publish`] what becomes of the instance.
 
 mod publish;
+mod store;
 mod value;
 
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
@@ -80,6 +81,8 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         self.fields(&self.plan.fields, "")?;
         self.keep();
         let value = self.object(&self.plan.fields, "");
+        let stores = self.stores();
+        self.body.extend(stores);
         let body = std::mem::take(&mut self.body);
         let entry = Entry::Callable { inputs: Vec::new(), outputs: Vec::new() };
         Some((self.finish(entry, body), value))
@@ -108,6 +111,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
             let topic = topic::resolve(&base.value, &plan.triggers, WHOLE);
             self.publish(topic, value, &mut publishes);
         }
+        publishes.extend(self.stores());
         Some(publishes)
     }
 

@@ -302,7 +302,7 @@ impl Serving<'_> {
     fn hand_on(&self, post: &Post) {
         let Addressee::Event(_) = post.to else { return };
         for store in &self.version.said().stores {
-            let row = (store.table.as_str(), post.message.payload.clone());
+            let row = (store.table.as_str(), &*post.message.payload);
             let hops = post.hops.saturating_add(1);
             if let Err(reason) = self.driver.tenant.guests.store_row(&store.route, row, hops) {
                 let message = format!("not stored by route `{}`: {reason}", store.route);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use jiff::Timestamp;
-use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+use lot_facts::{RouteFacts, RouteValue};
 use lotmq_definitions::Definition;
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{OwnedMessage, PostError, Qos, limits::HOPS_MAX};
+use lotmq_host::{OwnedMessage, PostError, limits::HOPS_MAX};
 use lotmq_router::filter_matches;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -131,19 +131,6 @@ impl RouteRunner {
             }
         }
         Ok(())
-    }
-
-    /// Fires one event, as if its source topic had received the payload.
-    pub(crate) fn trigger(
-        &self,
-        event: &RouteBlock,
-        payload: bytes::Bytes,
-        client_id: Arc<str>,
-        hops: u8,
-    ) -> Result<(), PostError> {
-        let topic = event.text("SOURCE_TOPIC").unwrap_or_default().into();
-        let message = OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id };
-        self.post(Addressee::Event(event.name.as_str().into()), Arc::new(message), hops)
     }
 
     /// Puts a message at the end of the mailbox.
