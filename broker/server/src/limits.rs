@@ -263,11 +263,11 @@ pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 
-/// Most messages of a long queue that are read from the store at once.
-pub(crate) const SLICE_MESSAGES_MAX: usize = 512;
+/// Messages of a queue that are read from the store at once where all of them are.
+pub(crate) const SLICE_MESSAGES: usize = 512;
 
-/// Most bytes of them, beyond the first one.
-pub(crate) const SLICE_BYTES_MAX: u64 = 256 << 10;
+/// Most bytes of a slice for each message that may be in it, beyond the first one: 1 MiB for the longest.
+pub(crate) const SLICE_BYTES_PER_MESSAGE: u64 = 512;
 
 /// Bytes of retained messages that one turn sends to a new subscription.
 pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;

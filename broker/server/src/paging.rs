@@ -9,14 +9,14 @@
 
 use std::sync::Arc;
 
-use lotmq_session::{QueuedMessage, Stored};
+use lotmq_session::{QueuedMessage, Stored, WantedSlice};
 use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId, StoreError};
 use tracing::{error, warn};
 
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::close::CloseReason;
-use crate::limits::{SLICE_BYTES_MAX, SLICE_MESSAGES_MAX};
+use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::net::outbound::Surroundings;
 use crate::net::turn::Turn;
 use crate::recover;
@@ -51,7 +51,7 @@ pub(crate) fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
 
 /// Asks for the next slice of the queue, if there is need of one.
 pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker) {
-    let Some(after) = state.session.next_slice() else { return };
+    let Some(WantedSlice { after, messages_max }) = state.session.next_slice() else { return };
     // Not kept alive by the request: the store must not be what drops a Client last.
     let asking = Arc::downgrade(client);
     let reply = move |slice| {
@@ -60,7 +60,8 @@ pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker
         }
     };
     let (session, after) = (client.stored_id(), MessageId(after));
-    let asked = broker.store.read_queue(session, after, SLICE_MESSAGES_MAX, SLICE_BYTES_MAX, Box::new(reply));
+    let bytes_max = SLICE_BYTES_PER_MESSAGE * messages_max as u64;
+    let asked = broker.store.read_queue(session, after, messages_max, bytes_max, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         state.session.handle_slice_failed();
@@ -124,7 +125,7 @@ pub(crate) fn whole(broker: &Broker, session: SessionId) -> Result<Vec<QueuedMes
     let mut all = Vec::new();
     let mut after = MessageId(0);
     loop {
-        let slice = broker.store.queue_slice(session, after, SLICE_MESSAGES_MAX)?;
+        let slice = broker.store.queue_slice(session, after, SLICE_MESSAGES)?;
         all.extend(slice.deliveries.iter().map(queued));
         match slice.last.filter(|_| !slice.is_last) {
             Some(last) => after = last,

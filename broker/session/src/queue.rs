@@ -14,7 +14,7 @@
 use lotmq_codec::QoS;
 use std::collections::VecDeque;
 
-use crate::limits::{HEADS_BYTES_MAX, HEADS_MAX};
+use crate::limits::{HEADS_BYTES_MAX, HEADS_MAX, SLICE_MAX};
 
 /// A message found the session's queue full. It was counted and not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,15 @@ pub struct Resting {
     pub bytes: u64,
 }
 
+/// A part of a queue that is to be read from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedSlice {
+    /// The number behind which it begins.
+    pub after: u64,
+    /// Most messages of it.
+    pub messages_max: usize,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Queued<M> {
     pub(crate) message: M,
@@ -63,6 +72,8 @@ pub(crate) struct Queue<M> {
     bytes: u64,
     /// A slice is on its way. Until it is here nothing begins to rest: the slice may have been read before, without it.
     is_asked: bool,
+    /// Messages of the slice that was asked for last.
+    slice_messages: u16,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +91,7 @@ impl<M> Queue<M> {
             resting: Resting { messages: 0, bytes: 0 },
             bytes: 0,
             is_asked: false,
+            slice_messages: 0,
         }
     }
 
@@ -189,13 +201,17 @@ impl<M> Queue<M> {
         Some(queued)
     }
 
-    /// Whether a slice is wanted; it is asked for then.
-    pub(crate) fn ask(&mut self) -> bool {
-        if self.resting.messages == 0 || self.is_asked || self.heads.len() > HEADS_MAX / 2 {
-            return false;
+    /// Of how many messages a slice is wanted; it is asked for then. Twice as many as before when none were left, half when some were.
+    pub(crate) fn ask(&mut self) -> Option<usize> {
+        let before = usize::from(self.slice_messages).max(HEADS_MAX / 2);
+        if self.resting.messages == 0 || self.is_asked || self.heads.len() > before.max(HEADS_MAX) / 2 {
+            return None;
         }
         self.is_asked = true;
-        true
+        let messages =
+            if self.heads.is_empty() { before * 2 } else { before / 2 }.clamp(HEADS_MAX, SLICE_MAX);
+        self.slice_messages = u16::try_from(messages).unwrap_or(u16::MAX);
+        Some(messages)
     }
 
     /// No slice is on its way: what was stored meanwhile rests.

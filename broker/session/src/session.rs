@@ -9,7 +9,7 @@
 use crate::durable_state::{DurableState, ImportError, QueuedMessage};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
 use crate::options::SessionOptions;
-use crate::queue::{Queue, QueueFull, Queued, Stored};
+use crate::queue::{Queue, QueueFull, Queued, Stored, WantedSlice};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -261,11 +261,14 @@ impl<M: Clone> Session<M> {
         }
     }
 
-    /// The number behind which a slice of the queue is to be read from the store and brought to [`handle_slice`](Self::handle_slice), if there
-    /// is need of one. Asked after [`next_outbound`](Self::next_outbound) has no more; one slice is on its way at a time.
-    pub fn next_slice(&mut self) -> Option<u64> {
-        let is_asked = self.is_connected && self.flows.as_mut()?.queue.ask();
-        is_asked.then_some(self.taken)
+    /// The slice of the queue that is to be read from the store and brought to [`handle_slice`](Self::handle_slice), if there is need of one.
+    /// Asked after [`next_outbound`](Self::next_outbound) has no more; one slice is on its way at a time.
+    pub fn next_slice(&mut self) -> Option<WantedSlice> {
+        if !self.is_connected {
+            return None;
+        }
+        let messages_max = self.flows.as_mut()?.queue.ask()?;
+        Some(WantedSlice { after: self.taken, messages_max })
     }
 
     /// Whether messages of the queue are in the store only, or may soon be.

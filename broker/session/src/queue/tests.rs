@@ -6,7 +6,7 @@ use lotmq_codec::{ProtocolVersion, QoS};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Offer, Outbound, QueuedMessage, Session, SessionOptions};
+use crate::{Offer, Outbound, QueuedMessage, Session, SessionOptions, WantedSlice};
 
 const PUBLISHERS: usize = 3;
 
@@ -127,9 +127,9 @@ impl World {
             self.received.push(message);
             session.handle_puback(packet_id).unwrap();
         }
-        if let Some(after) = session.next_slice() {
+        if let Some(wanted) = session.next_slice() {
             assert_eq!(self.asked, None, "one slice at a time");
-            self.asked = Some(after);
+            self.asked = Some(wanted.after);
         }
     }
 
@@ -213,6 +213,37 @@ fn a_client_that_is_away_has_nothing_in_memory_once_it_is_stored() {
     assert_eq!(session.next_slice(), None);
     session.resume(options());
     assert_eq!(session.next_outbound(), None);
-    assert_eq!(session.next_slice(), Some(0));
+    assert_eq!(session.next_slice(), Some(WantedSlice { after: 0, messages_max: 512 }));
     assert_eq!(session.next_slice(), None, "one slice at a time");
+}
+
+#[test]
+fn slices_grow_for_a_client_that_waits_for_them_and_shrink_for_one_that_does_not() {
+    let mut session: Session<u64> = Session::new(options());
+    session.disconnect();
+    for number in 1..=20_000 {
+        let stored = Some(Stored { number, may_rest: true });
+        assert_eq!(session.enqueue_stored(QoS::AtLeastOnce, 10, stored, || number), Offer::QueuedUntilStored);
+    }
+    session.handle_stored(&(1..=20_000).collect::<Vec<_>>());
+    session.resume(options());
+    let mut last = 0;
+    // For each slice, how many of its messages are left when the next one is asked for, and how many that one has.
+    for (left, expected) in
+        [(0, 512), (0, 1024), (0, 2048), (0, 2048), (1024, 1024), (512, 512), (256, 512), (0, 1024)]
+    {
+        while session.counts().queued_in_memory > left {
+            let Some(Outbound::Publish { packet_id, .. }) = session.next_outbound() else {
+                panic!("no more")
+            };
+            session.handle_puback(packet_id).unwrap();
+        }
+        assert_eq!(session.next_slice(), Some(WantedSlice { after: last, messages_max: expected }));
+        let first = last + 1;
+        last += expected as u64;
+        let queued =
+            |number: u64| QueuedMessage { message: number, qos: QoS::AtLeastOnce, bytes: 10, number };
+        session.handle_slice((first..=last).map(queued).collect(), Some(last));
+        assert_eq!(session.next_slice(), None, "more than half is left");
+    }
 }
