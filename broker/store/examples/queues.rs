@@ -15,7 +15,7 @@ use std::io;
 use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use redb::backends::FileBackend;
 
@@ -26,6 +26,8 @@ use lotmq_store::{
 
 /// Messages of one batch.
 const BATCH: u64 = 320;
+/// Messages that are read at once, as the broker does for a Client that takes all that comes.
+const SLICE: usize = 2048;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -77,6 +79,8 @@ fn make(directory: &str, sessions: u64, messages: u64, payload_bytes: usize) {
 }
 
 fn put_session(batch: &mut Batch, id: SessionId) {
+    // A broker that is started on the store ends no session.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     batch.push(Op::PutSession(&SessionRow {
         tenant: TenantId::DEFAULT,
         id,
@@ -84,7 +88,7 @@ fn put_session(batch: &mut Batch, id: SessionId) {
         user: Some("devices".into()),
         protocol_level: 5,
         expiry_interval_s: Some(86_400),
-        disconnected_at_ms: Some(1_790_000_000_000),
+        disconnected_at_ms: Some(u64::try_from(now.as_millis()).unwrap()),
         will: None,
     }));
     for kind in ["command", "setting"] {
@@ -225,7 +229,7 @@ fn written(file: &str, sessions: u64, messages: u64, payload_bytes: usize, recei
 fn drain(store: &Store, session: SessionId) {
     let mut after = MessageId(0);
     loop {
-        let slice = store.queue_slice(session, after, 500).unwrap();
+        let slice = store.queue_slice(session, after, SLICE).unwrap();
         for deliveries in slice.deliveries.chunks(100) {
             let mut batch = Batch::new();
             for (delivery, number) in deliveries.iter().zip(1..) {

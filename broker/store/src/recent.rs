@@ -1,7 +1,9 @@
 //! A bounded memory of what was deleted last, so that a late write cannot bring it back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
+
+use hashbrown::HashMap;
 
 use crate::limits::RECENTLY_DELETED_MAX;
 

@@ -7,7 +7,7 @@
 //! Invariant: with the records that are left the log says the same as with all of them. Not here: large messages, which have rows; lists of deliveries
 //! that are continued; QoS 2, whose acknowledgements leave something.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use crate::batch::Batch;
 use crate::encoding::Malformed;

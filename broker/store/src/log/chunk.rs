@@ -4,12 +4,14 @@
 //! first record and everything behind the checksum. The newest chunk is never dropped, so the next message id survives
 //! an empty log.
 
-use crate::encoding::Decoder;
+use crate::encoding::{Decoder, Malformed};
 use crate::limits::{CHUNK_BYTES_MAX, chunk_class};
 use crate::log::record::{Frames, frames};
 
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 15;
+pub(crate) const HEADER_BYTES: usize = 15;
+/// In front of each record.
+const FRAME_LENGTH_BYTES: usize = 2;
 
 /// A chunk being filled.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl ChunkBuilder {
 
     /// Whether another record of this many bytes, without its length, fits.
     pub(crate) fn fits(&self, frame: usize) -> bool {
-        self.count < u16::MAX && self.bytes.len() + 2 + frame <= self.capacity
+        self.count < u16::MAX && self.bytes.len() + FRAME_LENGTH_BYTES + frame <= self.capacity
     }
 
     pub(crate) fn push(&mut self, frame: &[u8]) {
@@ -91,9 +93,10 @@ impl<'a> Chunk<'a> {
         frames(self.records)
     }
 
-    /// The records of a value that has been decoded before.
-    pub(crate) fn unchecked_frames(value: &'a [u8]) -> Frames<'a> {
-        frames(value.get(HEADER_BYTES..).unwrap_or_default())
+    /// The record at this place of a value that has been decoded before, and where the next one begins; the first begins at [`HEADER_BYTES`].
+    pub(crate) fn record_at(value: &'a [u8], place: usize) -> Option<Result<(&'a [u8], usize), Malformed>> {
+        let frame = frames(value.get(place..)?).next()?;
+        Some(frame.map(|frame| (frame, place + FRAME_LENGTH_BYTES + frame.len())))
     }
 
     /// How many records such a value has.

@@ -4,16 +4,16 @@
 //!
 //! Invariant: what is damaged is an error that names it, never wrong contents.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hashbrown::HashMap;
 use redb::ReadTransaction;
 
 use crate::encoding::Malformed;
 use crate::error::Corruption;
 use crate::load::LoadError;
-use crate::log::chunk::Chunk;
+use crate::log::chunk::{Chunk, HEADER_BYTES};
 use crate::log::page::Entry;
 use crate::log::record::{Beginning, Body, MessageRef, Record, StoredDelivery, decode_body};
 use crate::recovered::{RecoveredDelivery, StoredMessage};
@@ -34,12 +34,39 @@ type LogTable = redb::ReadOnlyTable<u64, &'static [u8]>;
 pub(crate) struct Reader<'t> {
     transaction: &'t ReadTransaction,
     log: LogTable,
-    /// First record and value of the chunk that was read last; its checksum is right.
-    chunk: Option<(u64, redb::AccessGuard<'static, &'static [u8]>)>,
+    chunk: Option<OpenChunk>,
     /// The message that was read last, and its record: a long list of its receivers is in several records.
     message: Option<(u64, Arc<StoredMessage>)>,
     /// How the list began that was read last, when one of it was wanted.
     beginning: Option<Beginning>,
+}
+
+/// A chunk whose checksum is right.
+struct OpenChunk {
+    /// Its first record.
+    first: u64,
+    value: redb::AccessGuard<'static, &'static [u8]>,
+    /// Where its records begin, as far as anybody has asked, and where the next one would: walking there anew for each of some 200 messages took a
+    /// fifth of the time of draining a queue.
+    places: Vec<usize>,
+}
+
+impl OpenChunk {
+    fn has(&self, lsn: u64) -> bool {
+        self.first <= lsn && lsn - self.first < u64::from(Chunk::count(self.value.value()))
+    }
+
+    fn record(&mut self, lsn: u64) -> Result<Option<Record<'_>>, Malformed> {
+        let nth = lsn.checked_sub(self.first).and_then(|nth| usize::try_from(nth).ok());
+        let Some(nth) = nth else { return Ok(None) };
+        let value = self.value.value();
+        while let Some(place) = self.places.last().copied().filter(|_| self.places.len() <= nth) {
+            let Some((_, next)) = Chunk::record_at(value, place).transpose()? else { return Ok(None) };
+            self.places.push(next);
+        }
+        let found = self.places.get(nth).and_then(|place| Chunk::record_at(value, *place));
+        found.transpose()?.map(|(frame, _)| Record::decode(frame)).transpose()
+    }
 }
 
 impl<'t> Reader<'t> {
@@ -84,11 +111,11 @@ impl<'t> Reader<'t> {
             _ => Arc::new(self.message(message, entry.head)?),
         };
         self.message = Some((entry.head, Arc::clone(&stored)));
-        let first = self.chunk_of(entry.lsn)?;
-        let Some((_, value)) = &self.chunk else { return Err(message_missing()) };
+        let chunk = chunk_of(&mut self.chunk, &self.log, entry.lsn)?;
+        let first = chunk.first;
         let damaged =
             |error: Malformed| LoadError::Corrupted(Corruption::Chunk { lsn: first, reason: error.0 });
-        let deliveries = match frame(first, value.value(), entry.lsn).map_err(damaged)? {
+        let deliveries = match chunk.record(entry.lsn).map_err(damaged)? {
             Some(Record::Message { id, deliveries, .. } | Record::Deliveries { id, deliveries, .. })
                 if id == message =>
             {
@@ -127,41 +154,32 @@ impl<'t> Reader<'t> {
 
     fn message(&mut self, id: MessageId, head: u64) -> Result<StoredMessage, LoadError> {
         let missing = || LoadError::Corrupted(Corruption::MessageMissing { message: id.0 });
-        let first = self.chunk_of(head)?;
-        let Some((_, value)) = &self.chunk else { return Err(missing()) };
-        match frame(first, value.value(), head).map_err(|_| missing())? {
+        match chunk_of(&mut self.chunk, &self.log, head)?.record(head).map_err(|_| missing())? {
             Some(Record::Message { id: found, body, .. }) if found == id => {
                 message(self.transaction, id, body)
             }
             _ => Err(missing()),
         }
     }
+}
 
-    /// Makes the chunk that holds a record the current one; its first record.
-    fn chunk_of(&mut self, lsn: u64) -> Result<u64, LoadError> {
-        let is_current = |(first, value): &(u64, redb::AccessGuard<'static, &'static [u8]>)| {
-            *first <= lsn && lsn - *first < u64::from(Chunk::count(value.value()))
-        };
-        if let Some(current) = self.chunk.as_ref().filter(|chunk| is_current(chunk)) {
-            return Ok(current.0);
-        }
-        self.chunk = None;
-        let Some(row) = self.log.range(..=lsn)?.next_back() else {
+/// Makes the chunk that holds a record the current one.
+fn chunk_of<'c>(
+    current: &'c mut Option<OpenChunk>,
+    log: &LogTable,
+    lsn: u64,
+) -> Result<&'c mut OpenChunk, LoadError> {
+    if current.as_ref().is_none_or(|chunk| !chunk.has(lsn)) {
+        *current = None;
+        let Some(row) = log.range(..=lsn)?.next_back() else {
             return Err(Corruption::LogGap { expected: lsn, found: 0 }.into());
         };
         let (first, value) = row?;
         let first = first.value();
         Chunk::decode(first, value.value()).map_err(|reason| Corruption::Chunk { lsn: first, reason })?;
-        self.chunk = Some((first, value));
-        Ok(first)
+        *current = Some(OpenChunk { first, value, places: vec![HEADER_BYTES] });
     }
-}
-
-/// A record of a chunk whose checksum is right.
-fn frame(first: u64, value: &[u8], lsn: u64) -> Result<Option<Record<'_>>, Malformed> {
-    let Some(nth) = lsn.checked_sub(first).and_then(|nth| usize::try_from(nth).ok()) else { return Ok(None) };
-    let frame = Chunk::unchecked_frames(value).nth(nth);
-    frame.transpose()?.map(Record::decode).transpose()
+    current.as_mut().ok_or(Corruption::LogGap { expected: lsn, found: 0 }.into())
 }
 
 fn message(transaction: &ReadTransaction, id: MessageId, body: Body<'_>) -> Result<StoredMessage, LoadError> {

@@ -9,8 +9,10 @@
 //! each delivery the last record decides.
 //! Not here: the contents of messages, which stay on disk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::num::NonZeroU16;
+
+use hashbrown::HashMap;
 
 use crate::encoding::Malformed;
 use crate::error::Corruption;

@@ -28,8 +28,6 @@ fn open_bytes(bytes: &[u8]) -> Outcome {
     std::fs::write(&path, bytes).unwrap();
     let checked = Store::check(directory.path());
     let _ = Store::export(directory.path(), &[BackupClass::Messages], &mut std::io::sink());
-    let _ = Store::stats(directory.path());
-    let _ = Store::quarantined(directory.path());
     assert!(std::fs::read(&path).unwrap() == bytes, "looking at a file changes nothing");
     match Store::open(options(directory.path()), Box::new(|_| {})) {
         Ok((_store, recovered)) if recovered.quarantined.is_empty() => Outcome::Whole(describe(&recovered)),
