@@ -20,7 +20,8 @@ pub(crate) enum Fault {
     LostBatch,
 }
 
-const LOST_EVERY: u64 = 500;
+/// Few enough for a life of the broker in which thousands of operations come in a few large batches.
+const LOST_EVERY: u64 = 100;
 
 impl Fault {
     /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`], [`spoil`] and [`disk`] look at.
