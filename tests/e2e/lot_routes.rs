@@ -5,7 +5,7 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::broker;
+use crate::{broker, next, send, watch};
 
 /// A route that answers what it gets, with these settings more.
 fn route(name: &str, config: &str, event: &str) -> String {
@@ -21,23 +21,6 @@ fn route(name: &str, config: &str, event: &str) -> String {
         "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n{config}    ADD EVENT Save\n        WITH SOURCE_TOPIC \"dev/+/save\"\n        WITH DESTINATION_TOPIC \"answer/{{topic.2}}\"\n{}",
         lines("        ", event)
     )
-}
-
-fn watch(broker: &Broker, filter: &str) -> Client {
-    let mut watcher = broker.client(&format!("watcher of {filter}"));
-    watcher.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
-    watcher
-}
-
-fn send(broker: &Broker, topic: &str, payload: &str) {
-    let mut client = broker.client("sender");
-    client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
-    client.disconnect().unwrap();
-}
-
-fn next(client: &mut Client) -> String {
-    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
-    format!("{}={}", message.topic, message.text())
 }
 
 /// Sees how a route stands, from now on.

@@ -37,7 +37,8 @@ mod unix_socket;
 mod websocket;
 mod zstd;
 
-use lotmq_test_support::{Broker, BrokerOptions};
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 
 /// The binary under test.
 const LOTMQ: &str = env!("CARGO_BIN_EXE_lotmq");
@@ -60,4 +61,24 @@ fn demo_broker() -> Broker {
     let broker = broker();
     broker.command_ok(&format!("-addAction {DEMO_PROGRAM}"));
     broker
+}
+
+/// Someone who gets what matches, from now on.
+fn watch(broker: &Broker, filter: &str) -> Client {
+    let mut watcher = broker.client(&format!("watcher of {filter}"));
+    watcher.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    watcher
+}
+
+/// Publishes one message at QoS 1.
+fn send(broker: &Broker, topic: &str, payload: &str) {
+    let mut client = broker.client("sender");
+    client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
+    client.disconnect().unwrap();
+}
+
+/// The next message as `topic=payload`.
+fn next(client: &mut Client) -> String {
+    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
+    format!("{}={}", message.topic, message.text())
 }

@@ -1,10 +1,10 @@
 //! Models as a user has them: uploaded by command, fed by clients, read as JSON, there again after `kill -9`.
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_test_support::{WAIT_MAX, eventually};
 use serde_json::json;
 
-use crate::{broker, options};
+use crate::{broker, next, options, send, watch};
 
 const PUMP: &str = r#"-addModel DEFINE MODEL Pump COLLAPSED WITH TOPIC "out/+" WITH RETAIN AND QOS1
     ADD STRING "id" WITH TOPIC POSITION 2
@@ -12,23 +12,6 @@ const PUMP: &str = r#"-addModel DEFINE MODEL Pump COLLAPSED WITH TOPIC "out/+" W
     ADD DOUBLE "limit" WITH TOPIC "raw/+/limit"
     ADD BOOL "high" WITH (flow > limit)
     ADD INT "n" WITH (n + 1)"#;
-
-fn watch(broker: &Broker, filter: &str) -> Client {
-    let mut watcher = broker.client("watcher");
-    watcher.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
-    watcher
-}
-
-fn send(broker: &Broker, topic: &str, payload: &str) {
-    let mut client = broker.client("sender");
-    client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
-    client.disconnect().unwrap();
-}
-
-fn next(client: &mut Client) -> String {
-    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
-    format!("{}={}", message.topic, message.text())
-}
 
 #[test]
 fn a_model_makes_json_and_survives_kill_9() {
