@@ -155,7 +155,12 @@ fn every_block_of_the_pages_does_what_it_says() {
 }
 
 fn run(page: &str, blocks: &[Block]) {
-    let broker = options().prepared().start();
+    let (broker, _data) = if blocks.iter().any(|block| block.kind == "python") {
+        let (broker, data) = crate::python::broker();
+        (broker, Some(data))
+    } else {
+        (options().prepared().start(), None)
+    };
     let folder = tempfile::tempdir().unwrap();
     let (mut program, mut output) = ("", String::new());
     for (number, block) in blocks.iter().enumerate() {
@@ -173,6 +178,9 @@ fn run(page: &str, blocks: &[Block]) {
                 if !is_uploaded_below {
                     upload(&broker, program);
                 }
+            }
+            "python" => {
+                broker.command_ok(&format!("-addPython {}", block.text));
             }
             "messages" => exchange(&broker, &block.text),
             "steps" => block.text.lines().for_each(|line| step(&broker, line)),

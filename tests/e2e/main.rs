@@ -24,6 +24,7 @@ mod metrics;
 mod models;
 mod modules;
 mod proxy_protocol;
+mod python;
 mod quic;
 mod rules;
 mod slow_client;

@@ -1,4 +1,5 @@
-//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in beside them.
+//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in beside them; or a folder with a
+//! `guest.py`, and a packed component beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -10,20 +11,40 @@ use sha2::{Digest, Sha256};
 const PLACES: [&str; 2] = ["guests", "sdk/examples"];
 
 /// Folders inside a crate that are results, not sources.
-const RESULTS: [&str; 2] = ["target", "prebuilt"];
+const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// One guest crate of the repository.
+/// One guest of the repository.
 pub(crate) struct Guest {
     /// Name of the folder; also the name of the crate and of the module.
     pub(crate) name: String,
-    /// Folder of the crate.
+    /// Folder of the sources.
     pub(crate) folder: PathBuf,
+    pub(crate) language: Language,
+}
+
+/// What a guest is written in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// A crate; its core module is checked in.
+    Rust,
+    /// `guest.py`, whose world has the guest's name and is in the folder of that name below `wit`. Its component holds the interpreter
+    /// and is checked in packed.
+    Python,
 }
 
 impl Guest {
     /// Where the checked-in module is.
     pub(crate) fn module(&self) -> PathBuf {
-        self.folder.join("prebuilt").join(format!("{}.wasm", self.name))
+        let ending = match self.language {
+            Language::Rust => "wasm",
+            Language::Python => "wasm.zst",
+        };
+        self.folder.join("prebuilt").join(format!("{}.{ending}", self.name))
+    }
+
+    /// The folder of the world of a guest in Python.
+    pub(crate) fn world(&self, root: &Path) -> PathBuf {
+        root.join("wit").join(&self.name)
     }
 
     /// Whether its module is checked in as a component: for guests that the broker has in itself, and so must not wrap.
@@ -47,8 +68,15 @@ impl Guest {
     /// A manifest that cannot be read or a named input that does not exist.
     pub(crate) fn source_hash(&self, root: &Path) -> Result<String> {
         let mut files = BTreeMap::new();
-        for folder in self.input_folders()? {
+        for folder in self.input_folders(root)? {
             collect_files(&folder, &mut files)?;
+        }
+        if self.language == Language::Python {
+            // What else is there is for people.
+            files.retain(|path, _| {
+                path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
+                    || path.ends_with("requirements.txt")
+            });
         }
         let mut hash = Sha256::new();
         for (path, content) in files {
@@ -61,7 +89,10 @@ impl Guest {
         Ok(hex(&hash.finalize()))
     }
 
-    fn input_folders(&self) -> Result<BTreeSet<PathBuf>> {
+    fn input_folders(&self, root: &Path) -> Result<BTreeSet<PathBuf>> {
+        if self.language == Language::Python {
+            return Ok(BTreeSet::from([self.folder.clone(), self.world(root)]));
+        }
         let mut found = BTreeSet::new();
         let mut waiting = vec![self.folder.clone()];
         while let Some(folder) = waiting.pop() {
@@ -84,14 +115,18 @@ pub(crate) fn all(root: &Path) -> Result<Vec<Guest>> {
         let Ok(entries) = std::fs::read_dir(&place) else { continue };
         for entry in entries {
             let folder = entry.with_context(|| format!("cannot list {}", place.display()))?.path();
-            if !folder.join("Cargo.toml").is_file() {
+            let language = if folder.join("Cargo.toml").is_file() {
+                Language::Rust
+            } else if folder.join("guest.py").is_file() {
+                Language::Python
+            } else {
                 continue;
-            }
+            };
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if guests.iter().any(|guest| guest.name == name) {
                 bail!("two guests are called `{name}`");
             }
-            guests.push(Guest { name, folder });
+            guests.push(Guest { name, folder, language });
         }
     }
     guests.sort_by(|a, b| a.name.cmp(&b.name));

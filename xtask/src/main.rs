@@ -7,6 +7,7 @@
 
 mod guest;
 mod manifest;
+mod python;
 mod rebuild;
 mod toolchain;
 

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::guest::{self, Guest};
+use crate::guest::{self, Guest, Language};
 use crate::manifest::{self, Entry, Manifest};
+use crate::python;
 use crate::toolchain::{self, Toolchain};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -45,11 +46,16 @@ pub(crate) fn rebuild(root: &Path, which: Which<'_>) -> Result<()> {
         if !wanted {
             continue;
         }
-        let toolchain = match &toolchain {
-            Some(found) => found,
-            None => toolchain.insert(toolchain::find(root)?),
+        let entry = match guest.language {
+            Language::Python => rebuild_python(root, guest)?,
+            Language::Rust => {
+                let toolchain = match &toolchain {
+                    Some(found) => found,
+                    None => toolchain.insert(toolchain::find(root)?),
+                };
+                rebuild_one(root, guest, toolchain)?
+            }
         };
-        let entry = rebuild_one(root, guest, toolchain)?;
         manifest.guests.insert(guest.name.clone(), entry);
         manifest.write(root)?;
     }
@@ -71,6 +77,20 @@ fn rebuild_one(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Entr
     })
 }
 
+fn rebuild_python(root: &Path, guest: &Guest) -> Result<Entry> {
+    println!("{}: building with {}", guest.name, python::toolchain(guest)?);
+    let packed = python::build(root, guest)?;
+    let path = guest.module();
+    std::fs::create_dir_all(path.parent().unwrap_or(root))?;
+    std::fs::write(&path, &packed).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}: {} bytes", guest.name, packed.len());
+    Ok(Entry {
+        sources: guest.source_hash(root)?,
+        module: guest::sha256(&packed),
+        toolchain: python::toolchain(guest)?,
+    })
+}
+
 /// Builds every guest aside and compares it with what is checked in.
 ///
 /// # Errors
@@ -82,7 +102,9 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
     for guest in guest::all(root)? {
         let entry =
             manifest.guests.get(&guest.name).with_context(|| format!("`{}` was never built", guest.name))?;
-        if toolchain.std_source().is_some() {
+        if guest.language == Language::Python {
+            println!("{}: skipped, the memory that it is built with holds random numbers", guest.name);
+        } else if toolchain.std_source().is_some() {
             // Cargo hashes the folder of that source into symbol names, and with them into the order of functions.
             println!(
                 "{}: skipped, a std built from source gives the same bytes in the same folder only",

@@ -183,7 +183,7 @@ impl Text {
     fn told(&self, compilation: Option<&Compilation>) -> String {
         let name = self.name();
         let Some(compilation) = compilation else {
-            return format!("{name}: left out, because this build does not run Python yet");
+            return format!("{name}: left out: Python scripts run in a broker only, see -addPython");
         };
         let mut text = render::all_to_text(&name, &compilation.all_diagnostics());
         if compilation.succeeded() {

@@ -200,6 +200,24 @@ impl Engine {
     pub(crate) fn native(&self, binary: &[u8]) -> Result<Component, LoadError> {
         component(&self.0.engine, self.0.cache.as_ref(), binary).map_err(compile_failed)
     }
+
+    /// The native code of a component that is kept packed. It is unpacked only when the cache, which knows it by its packed form, has no
+    /// code of it.
+    pub(crate) fn native_of_packed(
+        &self,
+        packed: &[u8],
+        unpack: impl FnOnce() -> Result<Vec<u8>, LoadError>,
+    ) -> Result<Component, LoadError> {
+        let cache = self.0.cache.as_ref();
+        if let Some(found) = cache.and_then(|cache| cache.component(&self.0.engine, packed)) {
+            return Ok(found);
+        }
+        let compiled = Component::from_binary(&self.0.engine, &unpack()?).map_err(compile_failed)?;
+        if let Some(cache) = cache {
+            cache.store(packed, &compiled.serialize().map_err(compile_failed)?);
+        }
+        Ok(compiled)
+    }
 }
 
 fn compile_failed(error: wasmtime::Error) -> LoadError {

@@ -10,14 +10,17 @@ mod backoff;
 mod definition;
 mod mailbox;
 mod queue;
+mod stand_in;
 mod worker;
 
 pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Inline};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
+pub(crate) use stand_in::away;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use parking_lot::Mutex;
 use queue::RunQueue;
+use stand_in::StandIns;
 use std::{
     io,
     sync::{Arc, Weak},
@@ -74,7 +77,6 @@ pub trait Sink: Send {
 /// Threads that run definitions. Dropping it lets the runs that are under way end and forgets what waits.
 pub struct Executor {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 /// What workers and definitions share.
@@ -83,6 +85,9 @@ pub(crate) struct Shared {
     /// Definitions that may have an instance.
     warm: Mutex<Vec<Weak<Definition>>>,
     options: ExecutorOptions,
+    sink: Box<dyn Fn(usize) -> Box<dyn Sink> + Send + Sync>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) stand_ins: StandIns,
 }
 
 impl std::fmt::Debug for Executor {
@@ -92,17 +97,23 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts the threads; `sink` is called once per thread with its number, from 0.
-    pub fn start(options: ExecutorOptions, sink: impl Fn(usize) -> Box<dyn Sink>) -> io::Result<Executor> {
-        let shared = Arc::new(Shared { queue: RunQueue::default(), warm: Mutex::default(), options });
-        let mut executor = Executor { shared, threads: Vec::new() };
-        for number in 0..options.threads.max(1) {
-            let (shared, sink) = (executor.shared.clone(), sink(number));
-            let thread = thread::Builder::new()
-                .name(format!("lotmq-guest-{number}"))
-                .stack_size(limits::EXECUTOR_STACK_BYTES)
-                .spawn(move || worker::work(&shared, sink))?;
-            executor.threads.push(thread);
+    /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those that stand in for one that waits for a
+    /// script.
+    pub fn start(
+        options: ExecutorOptions,
+        sink: impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static,
+    ) -> io::Result<Executor> {
+        let shared = Arc::new(Shared {
+            queue: RunQueue::default(),
+            warm: Mutex::default(),
+            options,
+            sink: Box::new(sink),
+            threads: Mutex::default(),
+            stand_ins: StandIns::default(),
+        });
+        let executor = Executor { shared };
+        for _ in 0..options.threads.max(1) {
+            executor.shared.spawn(worker::work)?;
         }
         Ok(executor)
     }
@@ -122,7 +133,9 @@ impl Executor {
 impl Drop for Executor {
     fn drop(&mut self) {
         self.shared.queue.close();
-        for thread in self.threads.drain(..) {
+        self.shared.stand_ins.close();
+        let threads = std::mem::take(&mut *self.shared.threads.lock());
+        for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("an executor thread had ended by a panic");
             }
@@ -131,6 +144,18 @@ impl Drop for Executor {
 }
 
 impl Shared {
+    /// Starts one more thread.
+    fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, Box<dyn Sink>)) -> io::Result<()> {
+        let mut threads = self.threads.lock();
+        let (shared, sink) = (self.clone(), (self.sink)(threads.len()));
+        let thread = thread::Builder::new()
+            .name(format!("lotmq-guest-{}", threads.len()))
+            .stack_size(limits::EXECUTOR_STACK_BYTES)
+            .spawn(move || work(&shared, sink))?;
+        threads.push(thread);
+        Ok(())
+    }
+
     /// A definition has got an instance.
     pub(crate) fn warmed(&self, definition: Weak<Definition>) {
         self.warm.lock().push(definition);

@@ -62,6 +62,8 @@ pub struct Grants {
     pub secrets: NameGrant,
     /// Definitions that it may call.
     pub calls: NameGrant,
+    /// Whether it may call Python scripts.
+    pub python: bool,
 }
 
 impl Grants {
@@ -73,6 +75,7 @@ impl Grants {
             environment: NameGrant::All,
             secrets: NameGrant::All,
             calls: NameGrant::All,
+            python: true,
         }
     }
 
@@ -81,6 +84,7 @@ impl Grants {
         Grants {
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into(), "$LOT/Models/#".into()])),
             calls: NameGrant::None,
+            python: false,
             ..Grants::action()
         }
     }

@@ -11,6 +11,7 @@ use wasmtime::{
     StoreContextMut,
     component::{
         Component, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType, WasmList,
+        types::ComponentItem,
     },
 };
 
@@ -54,16 +55,34 @@ pub(crate) fn link<T: 'static>(
     component: &Component,
     imports: &[String],
 ) -> wasmtime::Result<Linker<T>> {
+    if !imports.iter().any(|import| is_inert(import)) {
+        return Ok(linker.clone());
+    }
+    link_all(linker, component)
+}
+
+/// Like [`link`], for a component of our own whose libraries import more of WASI than they call: all of it is there, and what is not of
+/// the inert set traps.
+pub(crate) fn link_all<T: 'static>(linker: &Linker<T>, component: &Component) -> wasmtime::Result<Linker<T>> {
     let mut linker = linker.clone();
-    let mut inert = imports.iter().filter(|import| is_inert(import)).peekable();
-    if inert.peek().is_none() {
-        return Ok(linker);
+    let engine = component.engine().clone();
+    // The resources of an interface are defined first, and once more by those that hand them out.
+    linker.allow_shadowing(true);
+    for (import, item) in component.component_type().imports(&engine) {
+        let ComponentItem::ComponentInstance(wanted) = item.ty else { continue };
+        if !import.starts_with("wasi:") {
+            continue;
+        }
+        let mut instance = linker.instance(import)?;
+        for (name, item) in wanted.exports(&engine) {
+            if matches!(item.ty, ComponentItem::Resource(_)) {
+                resource(&mut instance, name)?;
+            }
+        }
+        let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
+        provide(&mut instance, interface)?;
     }
-    for import in inert {
-        let interface = import.split_once('@').map_or(import.as_str(), |(interface, _)| interface);
-        provide(&mut linker.instance(import)?, interface)?;
-    }
-    // The rest of these interfaces: functions that trap, resources that cannot be had.
+    // The rest of these interfaces: functions that trap.
     linker.define_unknown_imports_as_traps(component)?;
     Ok(linker)
 }

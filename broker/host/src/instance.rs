@@ -15,7 +15,7 @@ use crate::{
     ticker::Pace,
     types::{LifeEvent, as_params},
 };
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 /// How much of its thread's processor time a run may take, so that what else the machine does counts for nothing. It is measured from the first
@@ -31,7 +31,7 @@ pub(crate) struct Deadline {
 
 /// What to do at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AtTick {
+pub(crate) enum AtTick {
     GoOn,
     SliceExpired,
     TimeExpired,
@@ -42,7 +42,7 @@ impl Deadline {
         Deadline { budget, first_tick: None, slice: false }
     }
 
-    fn at_tick(&mut self, now: Duration) -> AtTick {
+    pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
         let Some(first_tick) = self.first_tick else {
             self.first_tick = Some(now);
             return AtTick::GoOn;
@@ -255,9 +255,23 @@ pub(crate) fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, lim
 }
 
 /// Processor time that this thread has used.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+thread_local! {
+    /// Processor time of this thread that counts for no run.
+    static APART: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Does something that has a budget of its own, such as a script that a run calls: its time does not count against the run's.
+pub(crate) fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let began = processor_time();
+    let done = work();
+    let took = processor_time().saturating_sub(began);
+    APART.set(APART.get() + took);
+    done
 }
 
 /// Decides at every tick that a run lives to see whether it may go on.
@@ -266,7 +280,7 @@ fn at_tick(
 ) -> impl FnMut(StoreContextMut<'_, RunState>) -> wasmtime::Result<UpdateDeadline> + Send + Sync {
     move |mut store| {
         let state = store.data_mut();
-        match state.deadline.at_tick(processor_time()) {
+        match state.deadline.at_tick(processor_time().saturating_sub(APART.get())) {
             AtTick::TimeExpired => Err(Stopped::Time(state.deadline.budget).into()),
             AtTick::SliceExpired if !state.has_acted() => Err(Stopped::Slice.into()),
             AtTick::SliceExpired | AtTick::GoOn => {

@@ -25,6 +25,7 @@ mod instance;
 pub mod limits;
 mod outcome;
 mod output;
+pub mod python;
 pub mod route;
 pub mod rule;
 mod services;

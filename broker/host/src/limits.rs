@@ -45,6 +45,24 @@ pub const RULE_TIME: Duration = Duration::from_millis(5);
 /// Linear memory of one instance of a rule, in bytes. From the commands reference §14.4.
 pub const RULE_MEMORY_BYTES: usize = 16 * 1024 * 1024;
 
+/// CPU time of one call of a Python script, and of running it from top to bottom when it is loaded. From the language reference §12.
+pub const PYTHON_TIME: Duration = Duration::from_secs(5);
+
+/// Linear memory of one script's instance, in bytes: the interpreter with its modules takes some 30 MiB of it.
+pub const PYTHON_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// Calls of scripts that run at once, in the whole process; others wait. Scripts only compute, so more would only take turns.
+pub const PYTHON_AT_ONCE_MAX: usize = 4;
+
+/// How long a call waits for other calls of its script, for a place, and for the interpreter's native code, all together.
+pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
+
+/// Threads that stand in for executor threads whose run waits for a script. With more runs waiting, others wait with them.
+pub const STAND_INS_MAX: usize = 16;
+
+/// How long adding a script waits for the interpreter's native code: clients give up on a command after ten seconds.
+pub const PYTHON_LOAD_WAIT: Duration = Duration::from_secs(9);
+
 /// Steps of one search with backtracking in a rule, whose caller waits: below a millisecond.
 pub const RULE_BACKTRACK_STEPS_MAX: usize = 20_000;
 

@@ -1,10 +1,12 @@
 //! What the broker does for guests while they run.
 //!
 //! The server implements [`Services`], one per tenant or definition; host functions call it on the thread that runs the guest. Nothing here
-//! may wait: host time does not count against a guest's limit.
+//! may wait, because host time does not count against a guest's limit; a script, which has limits of its own, is the exception.
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
-use crate::{Argument, DefinitionId, Message, Qos, RunError, RunOutput, Value, instance::Deadline};
+use crate::{
+    Argument, DefinitionId, Message, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
+};
 
 /// Which run a service is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,12 @@ pub trait Services: Send + Sync {
     ) -> Result<ModelInstance, RunError> {
         let _ = (call, assignments);
         Err(RunError::unknown_model(name))
+    }
+
+    /// Calls `Script.function` of a Python script, and waits for it.
+    fn call_python(&self, run: &RunContext, function: &str, arguments: &[Value]) -> Called {
+        let _ = (run, arguments);
+        Called::unknown(function)
     }
 
     /// The wall clock in milliseconds since 1970-01-01 UTC.

@@ -50,6 +50,7 @@ impl World {
                 "environment",
                 "ambient",
                 "actions",
+                "python",
                 "models",
                 "backtracking",
                 "diagnostics",

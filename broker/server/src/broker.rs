@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
 use lotmq_session::SessionExpiry;
 use lotmq_store::{QuarantineRow, Store};
@@ -46,6 +47,7 @@ pub(crate) struct Broker {
     pub(crate) logins: Logins,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) engine: Engine,
+    pub(crate) python: Python,
     /// Runs guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
     /// Drives routes.

@@ -15,6 +15,7 @@ mod restore;
 pub(crate) mod routes;
 pub(crate) mod rules;
 mod run_action;
+pub(crate) mod scripts;
 mod services;
 mod sink;
 
@@ -213,8 +214,12 @@ impl Guests {
     }
 }
 
-/// Publishes the error records that changed since the last call.
+/// Publishes the error records that changed since the last call, and what scripts had to tell.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
+    for (script, text) in tenant.scripts.take_debug() {
+        let topic = format!("$SYS/Coreflux/Python/{script}/debug");
+        crate::sys::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
+    }
     let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);

@@ -344,6 +344,12 @@ pub(crate) const COMMANDS_WAITING_MAX: usize = 4096;
 /// Bytes of all waiting commands: four of the largest default packet.
 pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 
+/// Python scripts of one tenant: each that was called keeps an instance of some MiB.
+pub(crate) const SCRIPTS_MAX: usize = 100;
+
+/// Texts for `…/debug` of scripts that wait to be published; beyond that the oldest go.
+pub(crate) const SCRIPT_DEBUG_WAITING_MAX: usize = 1000;
+
 /// Rows of a listing of the `$SYS` tree, and of a page of `-listClients`. Commands reference §5.
 pub(crate) const LISTING_ROWS_MAX: usize = 1000;
 

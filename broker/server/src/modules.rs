@@ -282,7 +282,14 @@ fn grants(options: &ModuleOptions) -> Grants {
         Some(topics) => (filters(topics), filters(topics)),
     };
     // Secrets are for definitions that name them, which an upload cannot do yet.
-    Grants { write, read, environment: NameGrant::All, secrets: NameGrant::None, calls: NameGrant::All }
+    Grants {
+        write,
+        read,
+        environment: NameGrant::All,
+        secrets: NameGrant::None,
+        calls: NameGrant::All,
+        python: false,
+    }
 }
 
 fn limits(options: &ModuleOptions) -> GuestLimits {

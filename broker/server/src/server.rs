@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lot_to_wasm::lower::World as LotWorld;
+use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
 use lotmq_session::SessionExpiry;
 use lotmq_store::{
@@ -167,7 +168,8 @@ impl Server {
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
-        let sink = |_| Box::new(GuestSink::new(&broker)) as Box<dyn Sink>;
+        let of_sinks = Arc::clone(&broker);
+        let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
         let routes = Routes::start(&broker)?;
         guests::definitions(&broker, recovered.definitions, &recovered.settings);
@@ -398,6 +400,7 @@ impl Server {
                 warn!("a command is still under way and is given up");
             }
         }
+        self.broker.python.close();
         self.broker.routes.stop();
         // A panic there has been reported by the thread itself.
         let _ = self.routes.join();
@@ -465,6 +468,7 @@ fn assemble(
         .into(),
         ..EngineOptions::default()
     })?;
+    let python = Python::new(&engine);
     let clock = Clock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let broker = Broker {
@@ -481,6 +485,7 @@ fn assemble(
         logins: Logins::start(LOGIN_THREADS)?,
         housekeeping: Housekeeping::default(),
         engine,
+        python,
         executor: Mutex::new(None),
         routes: Routes::default(),
         route_types: RouteTypes::default(),

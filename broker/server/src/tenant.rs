@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
 use crate::guests::Guests;
+use crate::guests::scripts::Scripts;
 use crate::modules::Modules;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
@@ -39,6 +40,7 @@ pub(crate) struct Tenant {
     pub(crate) permissions: Arc<Rulebook>,
     pub(crate) variables: Variables,
     pub(crate) modules: Modules,
+    pub(crate) scripts: Scripts,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -68,6 +70,7 @@ impl Tenant {
             permissions,
             variables,
             modules: Modules::default(),
+            scripts: Scripts::default(),
             guests: Arc::new(guests),
         }
     }

@@ -82,7 +82,7 @@ impl Checker<'_, '_, '_> {
             StatementKind::LoopUntil(node) => Some(node.check(self)),
             StatementKind::CallAction(node) => Some(node.check(self)),
             StatementKind::PublishModel(node) => Some(node.check(self)),
-            StatementKind::CallPython(node) => node.check(self, span),
+            StatementKind::CallPython(node) => Some(node.check(self)),
             StatementKind::CallRoute(node) => node.check(self, span),
             StatementKind::TriggerEvent(node) => Some(node.check(self, span)),
             StatementKind::Navigate(_) => None,

@@ -140,6 +140,11 @@ impl Collector {
                 self.calls.insert(name.clone());
                 arguments.iter_mut().for_each(|argument| self.expression(&mut argument.value));
             }
+            StatementKind::CallPython { arguments, .. } => {
+                self.facts.bounded = false;
+                (self.facts.effects.python, self.facts.effects.suspend) = (true, true);
+                arguments.iter_mut().for_each(|argument| self.expression(argument));
+            }
             StatementKind::PublishModel { model, topic, assignments } => {
                 self.facts.bounded = false;
                 self.facts.effects.call = true;

@@ -80,6 +80,12 @@ fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
                     assign(variables, *id, KindSet::RETURNED);
                 }
             }
+            StatementKind::CallPython { arguments, result, .. } => {
+                arguments.iter_mut().for_each(|argument| expression(argument, variables));
+                if let Some(id) = result {
+                    assign(variables, *id, KindSet::RETURNED);
+                }
+            }
             StatementKind::PublishModel { topic, assignments, .. } => {
                 self::topic(topic, variables);
                 assignments.iter_mut().for_each(|assignment| expression(&mut assignment.value, variables));

@@ -247,6 +247,15 @@ pub enum StatementKind {
         /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
         result: Option<VariableId>,
     },
+    /// `CALL PYTHON`. What goes wrong in Python is recorded by the host and gives the text `null`.
+    CallPython {
+        /// `Script.function`.
+        function: String,
+        /// Arguments in their order.
+        arguments: Vec<Expression>,
+        /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when nobody reads it.
+        result: Option<VariableId>,
+    },
     /// `ALLOW` or `DENY`: ends the run of a Rule.
     Verdict(Verdict),
     /// `PUBLISH MODEL`: the host has the Model build an instance and publishes it; an error of the Model ends the run.

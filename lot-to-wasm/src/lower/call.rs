@@ -1,4 +1,4 @@
-//! CALL ACTION.
+//! CALL ACTION and CALL PYTHON.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -8,7 +8,7 @@ use super::entry::Generator;
 use super::expression::Representation;
 use super::host::Host;
 use super::runtime::Runtime;
-use crate::check::tree::{Argument, Constant, VariableId};
+use crate::check::tree::{Argument, Constant, Expression, VariableId};
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
@@ -35,6 +35,38 @@ impl Generator<'_> {
         self.take_outputs(name, returns, result, at);
     }
 
+    pub(super) fn call_python(
+        &mut self,
+        function: &str,
+        arguments: &[Expression],
+        result: Option<VariableId>,
+        at: Position,
+    ) {
+        let list = self.code.local(ValType::I32);
+        let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+        self.code.u32(count * CELL_BYTES);
+        self.runtime(Runtime::Allocate);
+        self.code.set(list);
+        for (argument, offset) in arguments.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+            self.argument_cell(argument);
+            self.copy_cell(list, offset);
+        }
+        self.flush_notes(at);
+        self.push_text(function);
+        self.code.get(list);
+        self.code.u32(count);
+        self.code.u32(at.line);
+        self.code.u32(at.column);
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::CallPython));
+        self.code.release(list);
+        self.pass_on_error(codes::RUN_CALL_FAILED, format!("CALL PYTHON \"{function}\" failed: "), at);
+        if let Some(variable) = result {
+            self.push_output(0);
+            self.assign(variable, Representation::Cell);
+        }
+    }
+
     /// Computes a list of arguments; a local with its address.
     pub(super) fn arguments(&mut self, arguments: &[Argument], at: Position) -> Local {
         let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
@@ -50,7 +82,7 @@ impl Generator<'_> {
             self.code.get(list);
             self.code.u32(place.length);
             self.code.push(Instruction::I32Store(memory(offset + 4, 2)));
-            self.argument_cell(argument);
+            self.argument_cell(&argument.value);
             self.copy_cell(list, offset + 8);
         }
         self.flush_notes(at);
@@ -58,9 +90,9 @@ impl Generator<'_> {
     }
 
     /// Pushes the cell of an argument. Text crosses to the callee checked for UTF-8, which makes the runtime look at it.
-    fn argument_cell(&mut self, argument: &Argument) {
+    fn argument_cell(&mut self, argument: &Expression) {
         let cell = self.code.local(ValType::I32);
-        self.cell(&argument.value);
+        self.cell(argument);
         self.code.tee(cell);
         self.runtime(Runtime::IsEmpty);
         self.code.push(Instruction::Drop);

@@ -24,6 +24,7 @@ pub(super) enum Host {
     NowMs,
     Random,
     CallAction,
+    CallPython,
     Find,
     Report,
     Property,
@@ -73,7 +74,7 @@ impl Host {
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 17] = [
+    pub(super) const OF_ACTIONS: [Host; 18] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
@@ -88,6 +89,7 @@ impl Host {
         Host::NowMs,
         Host::Random,
         Host::CallAction,
+        Host::CallPython,
         Host::PublishModel,
         Host::Find,
         Host::Report,
@@ -110,6 +112,7 @@ impl Host {
             Host::NowMs => &NOW_MS,
             Host::Random => &RANDOM,
             Host::CallAction => &CALL_ACTION,
+            Host::CallPython => &CALL_PYTHON,
             Host::Find => &FIND,
             Host::Report => &REPORT,
             Host::Property => &PROPERTY,
@@ -202,6 +205,19 @@ const CALL_ACTION: Declaration = Declaration {
     parameters: &[("name", Shape::Text), ("inputs", Shape::Arguments)],
     result: Some(Shape::CallResult),
     core_parameters: &[I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const CALL_PYTHON: Declaration = Declaration {
+    interface: "python",
+    name: "call",
+    parameters: &[
+        ("function", Shape::Text),
+        ("arguments", Shape::Values),
+        ("line", Shape::U32),
+        ("column", Shape::U32),
+    ],
+    result: Some(Shape::CallResult),
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
     core_results: &[],
 };
 const FIND: Declaration = Declaration {

@@ -52,6 +52,9 @@ impl Generator<'_> {
             StatementKind::If { branches, otherwise } => self.if_else(branches, otherwise, at),
             StatementKind::Switch { subject, cases, otherwise } => self.switch(subject, cases, otherwise, at),
             StatementKind::Loop { body, until, until_at } => self.loop_until(body, until, *until_at),
+            StatementKind::CallPython { function, arguments, result } => {
+                self.call_python(function, arguments, *result, at);
+            }
             StatementKind::CallAction { name, arguments, returns, result } => {
                 self.call_action(name, arguments, returns, *result, at);
             }

@@ -10,7 +10,6 @@ use super::StatementKind;
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
-use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Text};
 use crate::token::Sign;
@@ -39,16 +38,13 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl CallPython {
-    /// Checks the operands; the statement itself is not compiled yet.
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
-        checker.not_yet(span, "CALL PYTHON");
-        for argument in &self.arguments {
-            checker.value(argument);
-        }
+    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+        let arguments = self.arguments.iter().map(|argument| checker.value(argument)).collect();
         let returned = self.returns.as_ref().map_or(tree::RESULT, |name| name.text.as_str());
-        if let Some(id) = checker.scope.find(returned) {
+        let result = checker.scope.find(returned);
+        if let Some(id) = result {
             checker.scope.set(id, KindSet::RETURNED);
         }
-        None
+        tree::StatementKind::CallPython { function: self.function.value.clone(), arguments, result }
     }
 }

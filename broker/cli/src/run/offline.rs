@@ -131,9 +131,10 @@ impl Offline {
     pub(crate) fn start(program: &Program, Start { wall, zone }: Start) -> anyhow::Result<Self> {
         let (sender, finished) = channel();
         let sender = Mutex::new(sender);
-        let executor = Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, |_| {
-            Box::new(ToMainThread(locked(&sender).clone()))
-        })?;
+        let executor =
+            Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, move |_| {
+                Box::new(ToMainThread(locked(&sender).clone()))
+            })?;
         let registry = Registry::new(RegistryOptions::new(zone));
         let services = Arc::new(OfflineServices::new(Arc::clone(registry.values()), wall.as_millisecond()));
         let now = Now { elapsed: Duration::ZERO, wall };

@@ -31,7 +31,8 @@ pub(crate) fn figures() {
     }
     let counter = Counter::default();
     let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
-    let executor = Executor::start(options, |_| Box::new(counter.clone())).unwrap();
+    let of_sink = counter.clone();
+    let executor = Executor::start(options, move |_| Box::new(of_sink.clone())).unwrap();
     let before = resident();
     let definitions: Vec<_> = components
         .iter()

@@ -126,7 +126,8 @@ fn executor_runs(engine: &Engine, program: &Program) -> Duration {
     const WAITING_MAX: u64 = 4_000;
     let guest = programs::load(engine, &programs::compile(program.source).0);
     let counter = Counter::default();
-    let executor = Executor::start(options(), |_| Box::new(counter.clone())).unwrap();
+    let of_sink = counter.clone();
+    let executor = Executor::start(options(), move |_| Box::new(of_sink.clone())).unwrap();
     let definition = executor.add(programs::spec(1, guest));
     let filter = program.filter();
     let mut posted = 0;

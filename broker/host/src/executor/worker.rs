@@ -1,6 +1,6 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, queue::Next};
+use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, queue::Next, stand_in};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
@@ -14,11 +14,17 @@ use std::{
 };
 
 /// Works until the executor is dropped.
-pub(super) fn work(shared: &Shared, mut sink: Box<dyn Sink>) {
+pub(super) fn work(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
+    run(shared, sink, || true);
+}
+
+/// Works until the executor is dropped, or until `stays`, which is asked before each turn and may wait, says no.
+pub(super) fn run(shared: &Arc<Shared>, mut sink: Box<dyn Sink>, stays: impl Fn() -> bool) {
     register_stack(EXECUTOR_STACK_BYTES);
+    stand_in::register(shared);
     let mut output = RunOutput::new();
     let mut next_sweep = Instant::now() + shared.sweep_period();
-    loop {
+    while stays() {
         match shared.queue.next(next_sweep) {
             Next::Closed => return,
             Next::Run(definition) => contained_turn(&definition, sink.as_mut(), &mut output),

@@ -9,6 +9,7 @@ mod diagnostics;
 mod environment;
 mod messages;
 mod models;
+mod python;
 mod subject;
 mod topic_store;
 
@@ -21,13 +22,14 @@ use wasmtime::component::Linker;
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
 /// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
-const INTERFACES: [Link; 9] = [
+const INTERFACES: [Link; 10] = [
     messages::link,
     topic_store::link,
     subject::link,
     environment::link,
     ambient::link,
     actions::link,
+    python::link,
     models::link,
     backtracking::link,
     diagnostics::link,

@@ -200,8 +200,9 @@ fn fragile() -> (Executor, Arc<Barrier>, Receiver<u64>) {
     let (sender, seen) = mpsc::channel();
     let barrier = Arc::new(Barrier::new(2));
     let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
-    let sink = |_| -> Box<dyn Sink> {
-        Box::new(Fragile { seen: sender.clone(), barrier: barrier.clone(), has_met: false })
+    let met = barrier.clone();
+    let sink = move |_| -> Box<dyn Sink> {
+        Box::new(Fragile { seen: sender.clone(), barrier: met.clone(), has_met: false })
     };
     (Executor::start(options, sink).unwrap(), barrier, seen)
 }

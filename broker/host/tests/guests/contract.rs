@@ -110,6 +110,7 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "environment",
             "messages",
             "models",
+            "python",
             "topic-store",
             "types"
         ]

@@ -5,5 +5,6 @@ mod capabilities;
 mod containment;
 mod contract;
 mod engine;
+mod python;
 mod routes;
 mod support;

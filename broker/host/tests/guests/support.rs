@@ -219,7 +219,8 @@ pub(crate) fn published(output: &RunOutput) -> Vec<(String, Vec<u8>)> {
 pub(crate) fn executor(threads: usize) -> (lotmq_host::Executor, Receiver<Seen>) {
     let (sender, receiver) = mpsc::channel();
     let options = lotmq_host::ExecutorOptions { threads, ..lotmq_host::ExecutorOptions::default() };
-    let executor = lotmq_host::Executor::start(options, |_| Box::new(Collector(sender.clone()))).unwrap();
+    let executor =
+        lotmq_host::Executor::start(options, move |_| Box::new(Collector(sender.clone()))).unwrap();
     (executor, receiver)
 }
 

@@ -1,7 +1,7 @@
 //! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
 
 use lotmq_definitions::DefinitionKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
@@ -74,6 +74,9 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut rows = call.tenant.guests.registry.read().list_entities();
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
+    let mut rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
+    let scripts = call.tenant.scripts.names();
+    rows.extend(scripts.iter().map(|name| json!({ "type": "Python", "name": name, "origin": "adhoc" })));
     let message = match rows.len() {
         0 => "No entities registered.".to_owned(),
         1 => "1 entity.".to_owned(),

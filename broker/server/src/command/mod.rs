@@ -15,6 +15,7 @@ mod list_clients;
 mod models;
 mod modules;
 mod projects;
+mod python;
 mod queue;
 mod remove_entity;
 mod reply;
@@ -63,6 +64,9 @@ static VERBS: &[&Verb] = &[
     &routes::LIST,
     &routes::CONNECTION_STATUS,
     &routes::CHECK_CONNECTION,
+    &python::ADD,
+    &python::REMOVE,
+    &python::REMOVE_ALL,
     &modules::ADD,
     &modules::REMOVE,
     &modules::LIST,
@@ -101,9 +105,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "setCertificate",
     "rollbackCertificate",
     "discoverAIProviders",
-    "addPython",
-    "removePython",
-    "removeAllPythonScripts",
     "installPythonPackage",
     "listPythonPackages",
     "addPanel",
@@ -229,9 +230,11 @@ mod tests {
 
     #[test]
     fn verbs_are_found_under_their_normalised_names() {
-        for (written, expected) in
-            [("--list-users", Some("listUsers")), ("-ADDUSER", Some("addUser")), ("-addPython", None)]
-        {
+        for (written, expected) in [
+            ("--list-users", Some("listUsers")),
+            ("-ADDUSER", Some("addUser")),
+            ("-installPythonPackage", None),
+        ] {
             let name = text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");
         }

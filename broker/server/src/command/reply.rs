@@ -16,6 +16,7 @@ pub(crate) enum EntityType {
     Model,
     Route,
     Rule,
+    Python,
     Panel,
     Theme,
     User,

@@ -13,7 +13,7 @@ use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
-use super::{Guests, rules};
+use super::{Guests, rules, scripts};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -45,6 +45,12 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
                 Some((_, of_tenant)) => of_tenant.push(rule),
                 None => rules.push((tenant, vec![rule])),
             }
+            continue;
+        }
+        if row.kind == scripts::KIND {
+            tenant.scripts.restore(&broker.python, &row);
+            // Its native code is at hand, or nearly so, when the first run calls.
+            broker.python.prepare();
             continue;
         }
         if let Err(reason) = restore(&tenant, broker, &row) {

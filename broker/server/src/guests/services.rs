@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{DefinitionKind, RunError as DefinitionError};
+use lotmq_host::python::Called;
 use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
 use lotmq_host::{Argument, ModelInstance, NestedCall, Qos, RunContext, RunError, Services, Severity, Value};
 use lotmq_store::Store;
@@ -126,6 +127,13 @@ impl Services for TenantServices {
     ) -> Result<ModelInstance, RunError> {
         let gone = || RunError::unknown_model(name);
         self.tenant().ok_or_else(gone)?.guests.build_model(call, name, assignments)
+    }
+
+    fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
+        match self.tenant() {
+            Some(tenant) => tenant.scripts.call(function, arguments),
+            None => Called::unknown(function),
+        }
     }
 
     fn now_ms(&self) -> i64 {

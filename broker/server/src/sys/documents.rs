@@ -29,7 +29,7 @@ pub(super) static DOCUMENTS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Config/Users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
-    Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, _| "[]".to_owned() },
+    Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, tenant| tenant.scripts.to_json() },
     // No project can be loaded by this build.
     Document { topic: "$SYS/Coreflux/Projects/list", payload: |_, _| "[]".to_owned() },
     Document {

@@ -1,0 +1,101 @@
+//! Threads that stand in for those whose run waits for a script, so that nobody else's runs wait with it.
+//!
+//! A run that calls a script keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
+//! meanwhile.
+//!
+//! Invariants: at most as many stand in as threads are away, and at most [`STAND_INS_MAX`]; one that is not needed sleeps and is used again.
+
+use super::{Shared, Sink, worker};
+use crate::limits::STAND_INS_MAX;
+use parking_lot::{Condvar, Mutex};
+use std::{cell::RefCell, sync::Arc};
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct StandIns {
+    counts: Mutex<Counts>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Threads whose run waits.
+    away: usize,
+    /// Threads that stand in.
+    awake: usize,
+    /// Threads that have nobody to stand in for.
+    asleep: usize,
+    /// How many of those are to wake up.
+    called: usize,
+    is_closed: bool,
+}
+
+thread_local! {
+    /// The executor that this thread works for.
+    static EXECUTOR: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// Says that this thread works for an executor.
+pub(super) fn register(shared: &Arc<Shared>) {
+    EXECUTOR.set(Some(shared.clone()));
+}
+
+/// Does something that may take long within a run. On an executor's thread another one works meanwhile.
+pub(crate) fn away<T>(work: impl FnOnce() -> T) -> T {
+    let Some(shared) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
+    /// Back also after a panic.
+    struct Away(Arc<Shared>);
+    impl Drop for Away {
+        fn drop(&mut self) {
+            self.0.stand_ins.counts.lock().away -= 1;
+        }
+    }
+    shared.leave();
+    let _away = Away(shared);
+    work()
+}
+
+impl Shared {
+    fn leave(self: &Arc<Self>) {
+        let mut counts = self.stand_ins.counts.lock();
+        counts.away += 1;
+        if counts.awake >= counts.away.min(STAND_INS_MAX) || counts.is_closed {
+            return;
+        }
+        counts.awake += 1;
+        if counts.asleep > 0 {
+            (counts.asleep, counts.called) = (counts.asleep - 1, counts.called + 1);
+            self.stand_ins.changed.notify_one();
+            return;
+        }
+        drop(counts);
+        if let Err(error) = self.spawn(stand_in) {
+            tracing::warn!(%error, "no thread stands in for one that waits");
+            self.stand_ins.counts.lock().awake -= 1;
+        }
+    }
+}
+
+/// What a thread does that stands in.
+fn stand_in(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
+    worker::run(shared, sink, || shared.stand_ins.stay());
+}
+
+impl StandIns {
+    /// Sleeps while nobody is away for whom the calling thread stands in. False when the executor ends.
+    fn stay(&self) -> bool {
+        let mut counts = self.counts.lock();
+        if counts.awake > counts.away && !counts.is_closed {
+            (counts.awake, counts.asleep) = (counts.awake - 1, counts.asleep + 1);
+            self.changed.wait_while(&mut counts, |counts| counts.called == 0 && !counts.is_closed);
+            counts.called = counts.called.saturating_sub(1);
+        }
+        !counts.is_closed
+    }
+
+    /// Lets all of them end.
+    pub(super) fn close(&self) {
+        self.counts.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+}

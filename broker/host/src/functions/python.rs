@@ -1,0 +1,50 @@
+//! `python`: calling scripts. Capability: [`Grants::python`](crate::Grants). Bounds: those of the script, see [`python`](crate::python); the
+//! caller waits, and its own time stands still.
+
+use crate::{
+    RunError, Severity, Value,
+    executor::away,
+    limits::NAME_BYTES_MAX,
+    output::cut,
+    python::{Called, PythonError},
+    stack,
+    state::RunState,
+};
+use wasmtime::component::{Linker, WasmStr};
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/python@0.1.0")?;
+    interface.func_wrap(
+        "call",
+        |store, (function, arguments, line, column): (WasmStr, Vec<Value>, u32, u32)| {
+            let function = function.to_str(&store)?;
+            Ok((call(store.data(), &function, &arguments, (line, column)),))
+        },
+    )
+}
+
+fn call(
+    state: &RunState,
+    function: &str,
+    arguments: &[Value],
+    (line, column): (u32, u32),
+) -> Result<Vec<Value>, RunError> {
+    if !state.grants.python || function.len() > NAME_BYTES_MAX {
+        let message = format!("this definition may not call '{}'", cut(function, NAME_BYTES_MAX));
+        return Err(RunError::new("CALL_NOT_ALLOWED", message));
+    }
+    if !stack::has_room() {
+        let message = format!("calls are nested too deep: '{function}' was not called");
+        return Err(RunError::new("CALL_DEPTH", message));
+    }
+    state.act();
+    let Called { result, .. } = away(|| state.services.call_python(&state.run, function, arguments));
+    let value = result.unwrap_or_else(|error: PythonError| {
+        let message = format!("'{function}': {error}");
+        let definition = state.run.definition;
+        state.output.borrow_mut().report(definition, Severity::Error, error.code(), &message, (line, column));
+        "null".to_owned()
+    });
+    let is_structure = value.starts_with(['{', '[']);
+    Ok(vec![if is_structure { Value::Json(value) } else { Value::Text(value) }])
+}

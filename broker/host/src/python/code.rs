@@ -1,0 +1,162 @@
+//! The interpreter's native code: made once, in the background, and cached like that of any guest.
+
+use super::{COMPONENT, PythonError, bindings::PythonPre, instance::ScriptState};
+use crate::{
+    Engine, LoadError, inert,
+    limits::{COMPONENT_BYTES_MAX, PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    thread,
+    time::Instant,
+};
+use wasmtime::component::Linker;
+
+/// The Python interpreter of a process. Clones share it. It costs nothing until it is [prepared](Python::prepare).
+#[derive(Clone)]
+pub struct Python(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    code: Mutex<Code>,
+    code_changed: Condvar,
+    /// Calls that run.
+    running: Mutex<usize>,
+    place_free: Condvar,
+}
+
+enum Code {
+    Absent,
+    Preparing,
+    Ready(PythonPre<ScriptState>),
+    Failed(String),
+    /// Nobody is to wait any more.
+    Closed,
+}
+
+impl fmt::Debug for Python {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Python").finish_non_exhaustive()
+    }
+}
+
+/// A place among the calls that run; free again when it is dropped.
+pub(super) struct Place<'a>(&'a Shared);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock() -= 1;
+        self.0.place_free.notify_one();
+    }
+}
+
+impl Python {
+    /// An interpreter on this engine.
+    pub fn new(engine: &Engine) -> Python {
+        Python(Arc::new(Shared {
+            engine: engine.clone(),
+            code: Mutex::new(Code::Absent),
+            code_changed: Condvar::new(),
+            running: Mutex::new(0),
+            place_free: Condvar::new(),
+        }))
+    }
+
+    /// Begins to make the native code in the background, if nobody has: some seconds on a machine that never did, a tenth of a second
+    /// when the engine's cache has it.
+    pub fn prepare(&self) {
+        let mut code = self.0.code.lock();
+        if !matches!(*code, Code::Absent) {
+            return;
+        }
+        let weak = Arc::downgrade(&self.0);
+        let spawned = thread::Builder::new().name("lotmq-python".into()).spawn(move || prepare(&weak));
+        *code = match spawned {
+            Ok(_) => Code::Preparing,
+            Err(error) => Code::Failed(format!("its thread does not start: {error}")),
+        };
+    }
+
+    /// Ends all waiting for native code: the broker stops.
+    pub fn close(&self) {
+        *self.0.code.lock() = Code::Closed;
+        self.0.code_changed.notify_all();
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The native code, as soon as there is some.
+    pub(super) fn code(&self, deadline: Instant) -> Result<PythonPre<ScriptState>, PythonError> {
+        self.prepare();
+        let mut code = self.0.code.lock();
+        loop {
+            match &*code {
+                Code::Ready(pre) => return Ok(pre.clone()),
+                Code::Failed(reason) => return Err(PythonError::Unavailable { reason: reason.clone() }),
+                Code::Closed => return Err(PythonError::Preparing),
+                Code::Absent | Code::Preparing => {
+                    if self.0.code_changed.wait_until(&mut code, deadline).timed_out() {
+                        return Err(PythonError::Preparing);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A place to run, as soon as one is free.
+    pub(super) fn place(&self, deadline: Instant) -> Result<Place<'_>, PythonError> {
+        let mut running = self.0.running.lock();
+        while *running >= PYTHON_AT_ONCE_MAX {
+            if self.0.place_free.wait_until(&mut running, deadline).timed_out() {
+                return Err(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() });
+            }
+        }
+        *running += 1;
+        Ok(Place(&self.0))
+    }
+}
+
+/// Makes native code and tells those who wait. The engine lives at least as long.
+fn prepare(shared: &Weak<Shared>) {
+    let Some(engine) = shared.upgrade().map(|shared| shared.engine.clone()) else { return };
+    let began = Instant::now();
+    let made = compile(&engine);
+    let Some(shared) = shared.upgrade() else { return };
+    let mut code = shared.code.lock();
+    if matches!(*code, Code::Closed) {
+        return;
+    }
+    *code = match made {
+        Ok(pre) => {
+            tracing::info!(elapsed_ms = began.elapsed().as_millis(), "Python is ready");
+            Code::Ready(pre)
+        }
+        Err(reason) => {
+            tracing::error!(error = reason, "Python does not run here");
+            Code::Failed(reason)
+        }
+    };
+    shared.code_changed.notify_all();
+}
+
+fn compile(engine: &Engine) -> Result<PythonPre<ScriptState>, String> {
+    let failed = |error: wasmtime::Error| format!("{error:#}");
+    let component = engine
+        .native_of_packed(COMPONENT, || unpack(COMPONENT))
+        .map_err(|error: LoadError| error.to_string())?;
+    let linker = inert::link_all(&Linker::new(engine.wasmtime()), &component).map_err(failed)?;
+    let pre = linker.instantiate_pre(&component).map_err(failed)?;
+    PythonPre::new(pre).map_err(failed)
+}
+
+fn unpack(packed: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let mut component = Vec::with_capacity(COMPONENT_BYTES_MAX / 2);
+    match zstd_safe::decompress(&mut component, packed) {
+        Ok(_) => Ok(component),
+        Err(code) => Err(LoadError::compile_failed(zstd_safe::get_error_name(code))),
+    }
+}

@@ -1,0 +1,105 @@
+//! One live instance of the interpreter, which holds one script.
+
+use super::{
+    PythonError, as_argument,
+    bindings::{self, PythonPre, exports::lotmq::python::script::Outcome},
+};
+use crate::{
+    Engine, Trap, TrapKind, Value,
+    instance::{AtTick, Deadline, Stopped, processor_time},
+    limits::{PYTHON_MEMORY_BYTES, PYTHON_TIME},
+    state::Memory,
+    ticker::{Pace, Ticker},
+    trap,
+};
+use wasmtime::{Store, UpdateDeadline};
+
+/// Host state of one instance.
+pub(super) struct ScriptState {
+    deadline: Deadline,
+    memory: Memory,
+}
+
+/// What came of entering the instance: what the script printed besides.
+pub(super) struct Entered {
+    pub(super) result: Result<String, PythonError>,
+    pub(super) output: String,
+}
+
+pub(super) struct ScriptInstance {
+    store: Store<ScriptState>,
+    exports: bindings::Python,
+    ticker: Ticker,
+}
+
+impl ScriptInstance {
+    pub(super) fn new(engine: &Engine, pre: &PythonPre<ScriptState>) -> Result<Self, PythonError> {
+        let memory = Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()));
+        let state = ScriptState { deadline: Deadline::new(PYTHON_TIME), memory };
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| &mut state.memory);
+        let ticker = engine.ticker().clone();
+        let ticking = ticker.clone();
+        store.epoch_deadline_callback(move |mut store| {
+            match store.data_mut().deadline.at_tick(processor_time()) {
+                AtTick::TimeExpired => Err(Stopped::Time(PYTHON_TIME).into()),
+                AtTick::GoOn | AtTick::SliceExpired => {
+                    ticking.run_begins(Pace::Coarse);
+                    Ok(UpdateDeadline::Continue(1))
+                }
+            }
+        });
+        begin(&mut store, &ticker);
+        match pre.instantiate(&mut store) {
+            Ok(exports) => Ok(ScriptInstance { store, exports, ticker }),
+            Err(error) => Err(PythonError::Unavailable { reason: explain(&error, &store).message }),
+        }
+    }
+
+    /// Runs the script from top to bottom; gives the names of its functions as a JSON array.
+    pub(super) fn load(&mut self, source: &str) -> Entered {
+        begin(&mut self.store, &self.ticker);
+        let called = self.exports.lotmq_python_script().call_load(&mut self.store, source);
+        self.entered(called)
+    }
+
+    /// Calls one of its functions.
+    pub(super) fn call(&mut self, function: &str, arguments: &[Value]) -> Entered {
+        begin(&mut self.store, &self.ticker);
+        let arguments: Vec<_> = arguments.iter().map(as_argument).collect();
+        let called = self.exports.lotmq_python_script().call_call(&mut self.store, function, &arguments);
+        self.entered(called)
+    }
+
+    fn entered(&self, called: wasmtime::Result<Outcome>) -> Entered {
+        match called {
+            Ok(outcome) => Entered {
+                result: outcome
+                    .result
+                    .map_err(|failure| PythonError::Raised { message: failure.message, line: failure.line }),
+                output: outcome.output,
+            },
+            Err(error) => Entered {
+                result: Err(PythonError::Stopped(explain(&error, &self.store))),
+                output: String::new(),
+            },
+        }
+    }
+}
+
+fn begin(store: &mut Store<ScriptState>, ticker: &Ticker) {
+    store.data_mut().deadline = Deadline::new(PYTHON_TIME);
+    ticker.run_begins(Pace::Coarse);
+    store.set_epoch_deadline(1);
+}
+
+fn explain(error: &wasmtime::Error, store: &Store<ScriptState>) -> Trap {
+    let trap = trap::explain(error, store.data().memory.refused(), PYTHON_MEMORY_BYTES);
+    let message = if trap.kind == TrapKind::Time {
+        format!("it took longer than {} s", PYTHON_TIME.as_secs())
+    } else {
+        trap.message
+    };
+    // Names of the interpreter's own functions say nothing to the author of a script.
+    Trap { kind: trap.kind, message, function: None }
+}

@@ -1,0 +1,117 @@
+//! A script: its text, what it defines, and the instance that holds it.
+
+use super::{
+    Python, PythonError,
+    instance::{Entered, ScriptInstance},
+};
+use crate::{
+    Value,
+    instance::apart,
+    limits::{PYTHON_LOAD_WAIT, PYTHON_WAIT},
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::{fmt, time::Instant};
+
+/// What a call of a script gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Called {
+    /// Text as the function returned it; everything else as compact JSON, `None` as `null`.
+    pub result: Result<String, PythonError>,
+    /// What it printed, cut at 16 KiB.
+    pub output: String,
+}
+
+impl Called {
+    /// What a call of `Script.function` gives when there is no such script.
+    pub fn unknown(function: &str) -> Called {
+        let name = function.split_once('.').map_or(function, |(script, _)| script).to_owned();
+        Called { result: Err(PythonError::Unknown { name }), output: String::new() }
+    }
+}
+
+/// A script. Its globals live from call to call, until it is dropped or stopped by force.
+pub struct Script {
+    python: Python,
+    source: Box<str>,
+    /// `None` until the first call, and after a trap.
+    instance: Mutex<Option<ScriptInstance>>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("bytes", &self.source.len()).finish_non_exhaustive()
+    }
+}
+
+impl Script {
+    /// A script that was checked before: it runs from top to bottom when it is first called.
+    pub fn known(python: &Python, source: &str) -> Script {
+        Script { python: python.clone(), source: source.into(), instance: Mutex::new(None) }
+    }
+
+    /// Runs a script from top to bottom. Gives the names of its functions in their order, and what it printed; waits for the
+    /// interpreter's native code at most [`PYTHON_LOAD_WAIT`].
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load(python: &Python, source: &str) -> Result<(Script, Vec<String>, String), PythonError> {
+        let script = Script::known(python, source);
+        let deadline = Instant::now() + PYTHON_LOAD_WAIT;
+        let mut instance = script.instance.lock();
+        let loaded = apart(|| {
+            let _place = python.place(deadline)?;
+            script.start(&mut instance, deadline)
+        })?;
+        drop(instance);
+        Ok((script, names(&loaded.result?), loaded.output))
+    }
+
+    /// The text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Calls a function by name. It waits for other calls of this script, for a place and for native code, at most [`PYTHON_WAIT`];
+    /// the thread's time until it returns counts for no run.
+    pub fn call(&self, function: &str, arguments: &[Value]) -> Called {
+        let called = apart(|| self.entered(function, arguments));
+        called.unwrap_or_else(|error| Called { result: Err(error), output: String::new() })
+    }
+
+    fn entered(&self, function: &str, arguments: &[Value]) -> Result<Called, PythonError> {
+        let deadline = Instant::now() + PYTHON_WAIT;
+        let busy = PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() };
+        let mut instance = self.instance.try_lock_until(deadline).ok_or(busy)?;
+        let _place = self.python.place(deadline)?;
+        let mut printed = String::new();
+        if instance.is_none() {
+            let loaded = self.start(&mut instance, deadline)?;
+            loaded.result?;
+            printed = loaded.output;
+        }
+        let Some(running) = instance.as_mut() else { return Err(PythonError::Preparing) };
+        let Entered { result, output } = running.call(function, arguments);
+        if matches!(result, Err(PythonError::Stopped(_))) {
+            *instance = None;
+        }
+        Ok(Called { result, output: printed + &output })
+    }
+
+    /// Makes the instance and runs the script in it. An instance whose script raised an exception is not kept.
+    fn start(
+        &self,
+        instance: &mut MutexGuard<'_, Option<ScriptInstance>>,
+        deadline: Instant,
+    ) -> Result<Entered, PythonError> {
+        let code = self.python.code(deadline)?;
+        let mut made = ScriptInstance::new(self.python.engine(), &code)?;
+        let loaded = made.load(&self.source);
+        **instance = loaded.result.is_ok().then_some(made);
+        Ok(loaded)
+    }
+}
+
+/// The names in a JSON array of texts without escapes: identifiers.
+fn names(json: &str) -> Vec<String> {
+    json.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
