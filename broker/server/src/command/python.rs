@@ -70,31 +70,32 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Python, &name);
     let _changes = call.broker.commands.changes.lock();
-    if !call.tenant.scripts.remove(&name) {
+    if !call.tenant.scripts.contains(&name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
-    store_removal(call, [name.as_str()])?;
+    remove_these(call, &[name.as_str().into()])?;
     Ok(Done::new(format!("Python script '{name}' removed successfully!")))
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let _changes = call.broker.commands.changes.lock();
-    let names = call.tenant.scripts.names();
-    for name in &names {
-        call.tenant.scripts.remove(name);
-    }
-    store_removal(call, names.iter().map(AsRef::as_ref))?;
+    remove_these(call, &call.tenant.scripts.names())?;
     Ok(Done::new("Removed all python scripts successfully"))
 }
 
-fn store_removal<'a>(call: &mut Call<'_>, names: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
+/// From the store first: what could not be removed there would be back after a restart.
+fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> {
     let mut batch = Batch::new();
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
     }
+    call.commit(batch)?;
+    for name in names {
+        call.tenant.scripts.remove(name);
+    }
     call.changed(SCRIPTS_TOPIC, call.tenant.scripts.to_json());
-    call.commit(batch)
+    Ok(())
 }
 
 /// The name in the header.

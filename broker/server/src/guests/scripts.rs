@@ -58,9 +58,12 @@ impl Scripts {
         self.put(&row.name, Script::known(python, &row.source), functions);
     }
 
-    /// Whether there was one.
-    pub(crate) fn remove(&self, name: &str) -> bool {
-        self.all.write().remove(name).is_some()
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.all.read().contains_key(name)
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.all.write().remove(name);
     }
 
     /// All names, in alphabetical order.
