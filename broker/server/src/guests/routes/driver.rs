@@ -226,17 +226,22 @@ impl Serving<'_> {
         }
     }
 
-    /// The deliveries of a batch, with the texts of their events filled; what cannot be filled is rejected.
+    /// The deliveries of a batch, with the texts of their events filled; what cannot be filled is rejected when those before it are done.
     fn deliveries(&self, batch: Vec<Post>) -> (Vec<Post>, Vec<Delivery>) {
         let mut good = Vec::with_capacity(batch.len());
         let mut deliveries = Vec::with_capacity(batch.len());
-        for post in batch {
+        let mut batch = batch.into_iter();
+        while let Some(post) = batch.next() {
             match self.columns(&post) {
                 Ok(columns) => {
                     deliveries.push(delivery(&post, columns));
                     good.push(post);
                 }
-                Err(reason) => self.reject(&post, &reason),
+                Err(reason) if good.is_empty() => self.reject(&post, &reason),
+                Err(_) => {
+                    self.driver.route.put_back(std::iter::once(post).chain(batch).collect(), false);
+                    break;
+                }
             }
         }
         (good, deliveries)
