@@ -169,7 +169,8 @@ impl TenantRoutes {
     #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
     fn comes_again(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
-            self.seen.resize(ROUTE_CACHE_TOPICS, 0);
+            // Zeroed by the kernel, page by page as it is used: a tenant of few topics takes little of it.
+            self.seen = vec![0; ROUTE_CACHE_TOPICS];
         }
         let place = hash as usize % ROUTE_CACHE_TOPICS;
         // Never 0, which stands for nothing.

@@ -49,12 +49,12 @@ impl Script {
         Script { python: python.clone(), source: source.into(), instance: Mutex::new(None) }
     }
 
-    /// Runs a script from top to bottom. Gives the names of its functions in their order, and what it printed; waits for the
-    /// interpreter's native code at most [`PYTHON_LOAD_WAIT`].
+    /// Runs a script from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
+    /// the interpreter's native code at most [`PYTHON_LOAD_WAIT`].
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn load(python: &Python, source: &str) -> Result<(Script, Vec<String>, String), PythonError> {
+    pub fn load(python: &Python, source: &str) -> Result<(Script, String, String), PythonError> {
         let script = Script::known(python, source);
         let deadline = Instant::now() + PYTHON_LOAD_WAIT;
         let mut instance = script.instance.lock();
@@ -63,7 +63,7 @@ impl Script {
             script.start(&mut instance, deadline)
         })?;
         drop(instance);
-        Ok((script, names(&loaded.result?), loaded.output))
+        Ok((script, loaded.result?, loaded.output))
     }
 
     /// The text.
@@ -109,9 +109,4 @@ impl Script {
         **instance = loaded.result.is_ok().then_some(made);
         Ok(loaded)
     }
-}
-
-/// The names in a JSON array of texts without escapes: identifiers.
-fn names(json: &str) -> Vec<String> {
-    json.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }

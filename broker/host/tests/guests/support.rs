@@ -3,7 +3,7 @@
 use lotmq_host::{
     Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Event, FinishedRun,
     Grants, Guest, GuestLimits, MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos,
-    RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World,
+    RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World, python::Called,
 };
 use parking_lot::Mutex;
 use std::{
@@ -130,7 +130,11 @@ pub(crate) struct Broker {
     pub(crate) topics: Mutex<HashMap<String, Vec<u8>>>,
     pub(crate) callees: Mutex<HashMap<String, Arc<Definition>>>,
     pub(crate) deepest: Mutex<u8>,
+    /// What calls of scripts give; without it there is none.
+    pub(crate) python: Option<PythonCall>,
 }
+
+pub(crate) type PythonCall = Box<dyn Fn(&str, &[Value]) -> Called + Send + Sync>;
 
 impl Services for Broker {
     fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
@@ -166,6 +170,9 @@ impl Services for Broker {
         let callee = self.callees.lock().get(name).cloned();
         let callee = callee.ok_or_else(|| RunError::new("CALL_UNKNOWN", format!("no action '{name}'")))?;
         callee.call_nested(call, inputs)
+    }
+    fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
+        self.python.as_ref().map_or_else(|| Called::unknown(function), |call| call(function, arguments))
     }
     fn now_ms(&self) -> i64 {
         1_000

@@ -56,6 +56,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // Before the lock: it takes as long as the script does.
     let (script, functions, output) =
         Script::load(&call.broker.python, source).map_err(|error| refused(&error, source))?;
+    let functions = names(&functions);
     let _changes = call.broker.commands.changes.lock();
     let mut batch = Batch::new();
     batch.push(Op::PutDefinition(&scripts::row(call.tenant.id, name, source, &functions)));
@@ -96,6 +97,12 @@ fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> 
     }
     call.changed(SCRIPTS_TOPIC, call.tenant.scripts.to_json());
     Ok(())
+}
+
+/// The names in a JSON array. What a script has put among its globals under anything but a text cannot be called.
+fn names(functions: &str) -> Vec<String> {
+    let all: Vec<Value> = serde_json::from_str(functions).unwrap_or_default();
+    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The name in the header.
@@ -140,6 +147,12 @@ fn refused(error: &PythonError, source: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_are_listed_by_name() {
+        assert_eq!(names(r#"["avg","é","a\"b",1]"#), ["avg", "é", "a\"b"]);
+        assert_eq!(names("[]"), [""; 0]);
+    }
 
     #[test]
     fn the_header_names_the_script() {

@@ -128,7 +128,7 @@ impl Guests {
         let mut registry = guests.registry.write();
         let installed = registry.install(deployment.new, OnExisting::Replace, now)?;
         let definition = &installed.definition;
-        let version = Version { definition: Arc::clone(definition), guest: deployment.guest };
+        let version = Version::new(Arc::clone(definition), deployment.guest);
         let order = {
             let mut routes = guests.routes.write();
             if let Some(route) = routes.get(&definition.id) {
@@ -309,16 +309,6 @@ fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
 /// `RANDOM UUID`: version 4, lower case.
 fn uuid_text() -> String {
     let mut bytes = [0_u8; 16];
-    // Without entropy it is one that everybody has, and the far side says so.
-    let _ = getrandom::fill(&mut bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }

@@ -3,7 +3,7 @@
 use super::{ClientCertificate, UserFromCertificate};
 
 super::listener! {
-    /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set.
+    /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without one is an error.
     MqttsListener at "listener.mqtts", |config| config.listener.mqtts, port 8883, json "TlsPort" "BindIPForMQTTwithTls" => {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;

@@ -3,7 +3,7 @@
 use super::{ClientCertificate, UserFromCertificate};
 
 super::listener! {
-    /// MQTT over WebSocket and TLS, at the paths `/mqtt` and `/`. Opened when `tls.certificate` is set.
+    /// MQTT over WebSocket and TLS, at the paths `/mqtt` and `/`. Opened when `tls.certificate` is set; a port that is set without one is an error.
     WssListener at "listener.wss", |config| config.listener.wss, port 443, json "WebsocketPortTls" "BindIpForWebSocketsTls" => {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;

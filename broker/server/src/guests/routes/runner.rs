@@ -22,9 +22,17 @@ use super::standing::Standing;
 pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(super) guest: RouteGuest,
+    /// Names of its events, shared by the messages for them.
+    events: Box<[Arc<str>]>,
 }
 
 impl Version {
+    pub(super) fn new(definition: Arc<Definition>, guest: RouteGuest) -> Self {
+        let said = definition.facts().route.as_deref();
+        let events = said.into_iter().flat_map(|said| &said.events).map(|event| event.name.as_str().into());
+        Self { events: events.collect(), definition, guest }
+    }
+
     /// What the text says.
     pub(crate) fn said(&self) -> &RouteFacts {
         self.definition.facts().route.as_deref().expect("only routes have a runner of routes")
@@ -124,10 +132,10 @@ impl RouteRunner {
     /// A message came to a topic that some of its events have.
     pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
         let version = self.version();
-        for event in &version.said().events {
+        for (event, name) in version.said().events.iter().zip(&version.events) {
             let source = event.text("SOURCE_TOPIC").unwrap_or_default();
             if filter_matches(source, &message.topic) {
-                self.post(Addressee::Event(event.name.as_str().into()), Arc::clone(message), hops)?;
+                self.post(Addressee::Event(Arc::clone(name)), Arc::clone(message), hops)?;
             }
         }
         Ok(())
