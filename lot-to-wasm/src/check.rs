@@ -23,6 +23,7 @@ mod tests;
 mod timestamp;
 mod topic;
 pub mod tree;
+mod view;
 
 use std::sync::Arc;
 
@@ -32,13 +33,13 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax::Position;
 pub(crate) use action::action;
-pub(crate) use entity::entity;
 pub(crate) use model::{Fields, assignable_of, find as find_model, model};
 pub(crate) use route::{events as route_events, route};
 pub use rule::RULE_SCOPES;
 pub(crate) use rule::rule;
 use scope::Scope;
 pub(crate) use topic::TopicUse;
+pub(crate) use view::{panel, theme};
 
 /// What is known about other definitions while one is checked.
 pub trait Known {

@@ -98,7 +98,7 @@ pub struct Entity {
 #[derive(Debug, Clone)]
 pub struct Output {
     /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`]. Empty for a
-    /// Route: the guest of its type runs it, with the facts as its configuration.
+    /// Route, which the guest of its type runs with the facts as its configuration, and for Panels and Themes, which nothing runs.
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -226,14 +226,13 @@ fn output(
             let facts = crate::check::route(route, sink)?;
             Some(Output { component: Vec::new(), facts })
         }
-        syntax::Entity::Panel(_) | syntax::Entity::Theme(_) => {
-            crate::check::entity(tree, sink);
-            if !sink.has_errors() {
-                let construct = tree.kind().title().to_ascii_uppercase();
-                let message = format!("this build does not compile DEFINE {construct} yet");
-                sink.push(Draft::error(codes::NOT_YET_COMPILED, tree.name().span, message));
-            }
-            None
+        syntax::Entity::Panel(panel) => {
+            let facts = crate::check::panel(panel, known, sink)?;
+            Some(Output { component: Vec::new(), facts })
+        }
+        syntax::Entity::Theme(theme) => {
+            let facts = crate::check::theme(theme, sink)?;
+            Some(Output { component: Vec::new(), facts })
         }
     }
 }

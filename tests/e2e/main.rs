@@ -23,6 +23,7 @@ mod lot_routes;
 mod metrics;
 mod models;
 mod modules;
+mod panels;
 mod proxy_protocol;
 mod python;
 mod quic;

@@ -10,6 +10,7 @@ mod deploy;
 mod effects;
 mod events;
 mod models;
+mod prepared;
 mod records;
 mod restore;
 pub(crate) mod routes;
@@ -18,6 +19,7 @@ mod run_action;
 pub(crate) mod scripts;
 mod services;
 mod sink;
+pub(crate) mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,6 +9,7 @@
 
 mod clients;
 mod clockwork;
+mod definition;
 mod documents;
 mod figures;
 mod full_queues;
@@ -29,6 +30,7 @@ use lotmq_codec::QoS;
 
 pub(crate) use clients::page as clients_page;
 pub(crate) use clockwork::{Sys, start};
+pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 use documents::config as config_json;
 pub(crate) use figures::Counted;
 pub(crate) use full_queues::{Dropped, FullQueues};

@@ -10,6 +10,7 @@ mod route;
 mod rule;
 mod topic;
 mod trigger;
+mod view;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Templ
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::TopicFact;
 pub use trigger::{CalendarDate, Days, Interval, OnceAt, TimeOfDay, Trigger};
+pub use view::{ViewFacts, ViewState};
 
 /// Name of the component's custom section that holds the facts as JSON.
 pub const SECTION: &str = "lotmq:facts";
@@ -139,6 +141,9 @@ pub struct Facts {
     /// What a Route says; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Box<RouteFacts>>,
+    /// What a Panel or Theme says; `None` for all other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<Box<ViewFacts>>,
 }
 
 impl Facts {
@@ -168,6 +173,7 @@ impl Facts {
             depends_on: Vec::new(),
             rule: None,
             route: None,
+            view: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is checked of Models and panels as they stand, each on its own.
+//! What is checked of Models as they stand, each on its own.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,8 @@ use super::Known;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ANCESTORS_MAX;
 use crate::source::Span;
+use crate::syntax::Text;
 use crate::syntax::model::{Field, FieldSource, Model};
-use crate::syntax::panel::{Panel, PanelClause, PanelValue};
-use crate::syntax::{Entity, Text};
-
-/// Reports what is wrong with a panel or theme.
-pub(crate) fn entity(tree: &Entity, sink: &mut Sink<'_>) {
-    match tree {
-        Entity::Panel(panel) => self::panel(panel, sink),
-        Entity::Action(_) | Entity::Model(_) | Entity::Rule(_) | Entity::Route(_) | Entity::Theme(_) => {}
-    }
-}
 
 /// Reports what is wrong with a Model as it stands, whatever it inherits.
 pub(super) fn model(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
@@ -76,19 +67,5 @@ pub(super) fn filter(topic: &Text, sink: &mut Sink<'_>) {
     if let Some(problem) = crate::topic::filter_problem(&topic.value) {
         let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
         sink.push(Draft::error(codes::TOPIC_FILTER, topic.span, message));
-    }
-}
-
-fn panel(panel: &Panel, sink: &mut Sink<'_>) {
-    let has_word = |clause: &&PanelClause, first: &str, second: &str| {
-        clause.words.first().is_some_and(|word| word == "WITH")
-            && clause.words.get(1).is_some_and(|word| word == first)
-            && clause.values.iter().any(|value| matches!(value, PanelValue::Word(word) if word == second))
-    };
-    let is_private = panel.clauses.iter().any(|clause| has_word(&clause, "VISIBILITY", "PRIVATE"));
-    let shared = panel.clauses.iter().find(|clause| clause.words.get(1).is_some_and(|word| word == "SHARE"));
-    if let Some(clause) = shared.filter(|_| is_private) {
-        let draft = Draft::error(codes::SHARED_PANEL, clause.span, "a PRIVATE panel is shared with nobody");
-        sink.push(draft.suggest("write WITH VISIBILITY SHARED"));
     }
 }

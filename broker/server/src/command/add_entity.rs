@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use lot_facts::Kind;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
-use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Severity};
-use lotmq_definitions::{Definition, DefinitionKind, OnExisting, Origin};
+use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::entity_body;
 use super::verb::Call;
 use crate::guests::{DeployError, Deployed, Guests};
+use crate::sys;
 
 /// What came of one entity.
 struct Outcome {
@@ -28,7 +28,15 @@ struct Outcome {
 /// # Errors
 /// When one of them was not added; the others are.
 pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
-    let (text, replaces) = entity_body(call.body);
+    add_text(call, kind, call.body)
+}
+
+/// As [`add`], with the entities of a text that came in another form.
+///
+/// # Errors
+/// As [`add`].
+pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) -> Result<Done, Refusal> {
+    let (text, replaces) = entity_body(body);
     // Of all kinds rules alone are not replaced without being told so (commands reference §4).
     let stays = kind == DefinitionKind::Rule && !replaces;
     let existing = if stays { OnExisting::Refuse } else { OnExisting::Replace };
@@ -104,7 +112,7 @@ fn add_one(
         let message = format!("{} '{name}' was not compiled.", kind.title());
         return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
     };
-    match deploy(call, &output.component, output.facts, source, existing) {
+    match deploy(call, output, source, existing) {
         Ok(installed) => {
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
@@ -119,51 +127,32 @@ fn add_one(
 
 fn deploy(
     call: &mut Call<'_>,
-    component: &[u8],
-    facts: lot_facts::Facts,
+    output: Output,
     source: &str,
     existing: OnExisting,
 ) -> Result<Deployed, Refusal> {
-    let owner = call.identity.user.as_ref().map(Arc::clone);
-    let now = call.broker.clock.definitions_now().wall;
-    let mut batch = Batch::new();
-    let (is_rule, broker) = (facts.kind == Kind::Rule, call.broker);
-    let _changes;
-    let is_route = facts.kind == Kind::Route;
-    let installed = if is_rule {
-        _changes = broker.commands.changes.lock();
-        super::rules::deploy(call, component, facts, (source, existing), &mut batch)?
-    } else if is_route {
-        let deployment = Guests::load_route(broker, facts, source, owner, Origin::AdHoc, now)
-            .map_err(|error| refused(&error))?;
-        _changes = broker.commands.changes.lock();
-        Guests::deploy_route(call.tenant, broker, deployment, &mut batch).map_err(|error| refused(&error))?
-    } else {
-        let deployment = Guests::load(broker, component, facts, source, owner, Origin::AdHoc, now)
-            .map_err(|error| refused(&error))?;
-        _changes = broker.commands.changes.lock();
-        Guests::deploy(call.tenant, broker, deployment, &mut batch).map_err(|error| refused(&error))?
+    let new = NewDefinition {
+        kind: output.facts.kind.into(),
+        name: output.facts.name.as_str().into(),
+        source: source.into(),
+        origin: Origin::AdHoc,
+        owner: call.identity.user.as_ref().map(Arc::clone),
+        facts: Arc::new(output.facts),
+        installed_at: call.broker.clock.definitions_now().wall,
     };
-    let definition = &installed.definition;
-    let topic = definition.sys_topic();
-    if is_rule {
+    let broker = call.broker;
+    let prepared =
+        Guests::prepare(broker, output.component, new, existing).map_err(|error| refused(&error))?;
+    let mut batch = Batch::new();
+    let _changes = broker.commands.changes.lock();
+    let installed =
+        Guests::install(call.tenant, broker, prepared, &mut batch).map_err(|error| refused(&error))?;
+    if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
-    call.changed(topic.clone(), definition.deployed.source.as_bytes());
-    call.changed(format!("{topic}/Description"), definition.description());
-    if installed.replaced.as_deref().is_some_and(has_error) {
-        call.changed(format!("{topic}/Error"), Vec::new());
-    }
-    if definition.kind() == DefinitionKind::Model {
-        Guests::rebuild_models(call.tenant, call.broker, definition.name());
-    }
+    call.changed_topics.extend(sys::installed_topics(&installed));
     call.commit(batch)?;
     Ok(installed)
-}
-
-/// Whether an error record of the definition was published.
-pub(super) fn has_error(definition: &Definition) -> bool {
-    definition.activity.last_error().is_some()
 }
 
 pub(super) fn refused(error: &DeployError) -> Refusal {

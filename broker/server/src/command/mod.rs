@@ -14,6 +14,7 @@ mod help;
 mod list_clients;
 mod models;
 mod modules;
+mod panels;
 mod projects;
 mod python;
 mod queue;
@@ -25,6 +26,7 @@ mod run;
 mod run_action;
 mod secrets;
 mod text;
+mod themes;
 mod update_data;
 mod user_groups;
 mod user_settings;
@@ -67,6 +69,19 @@ static VERBS: &[&Verb] = &[
     &python::ADD,
     &python::REMOVE,
     &python::REMOVE_ALL,
+    &panels::ADD,
+    &panels::ADD_VISU,
+    &panels::ADD_FILE,
+    &panels::REMOVE,
+    &panels::REMOVE_VISU,
+    &panels::LIST,
+    &panels::CODE,
+    &panels::UPDATE_STATE,
+    &panels::REFRESH,
+    &themes::ADD,
+    &themes::REMOVE,
+    &themes::REMOVE_ALL,
+    &themes::LIST,
     &modules::ADD,
     &modules::REMOVE,
     &modules::LIST,
@@ -107,19 +122,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "discoverAIProviders",
     "installPythonPackage",
     "listPythonPackages",
-    "addPanel",
-    "addVisu",
-    "removePanel",
-    "removeVisu",
-    "listPanels",
-    "panelCode",
-    "updateVisuState",
-    "addVisuFile",
-    "refreshVisu",
-    "addTheme",
-    "removeTheme",
-    "listThemes",
-    "removeAllThemes",
     "addProject",
     "removeProject",
     "loadProject",
@@ -179,6 +181,10 @@ static STORE_NOTHING: &[&str] = &[
     "listRoutes",
     "connectionStatus",
     "checkRouteConnection",
+    "listPanels",
+    "panelCode",
+    "refreshVisu",
+    "listThemes",
     "listModules",
     "moduleInfo",
     "listProjects",

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Scope;
-use lotmq_definitions::{DefinitionKind, OnExisting};
+use lotmq_definitions::{Definition, DefinitionKind, OnExisting};
 use lotmq_store::Batch;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::add_entity::{has_error, refused};
+use super::add_entity::refused;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, Permission, Verb};
 use crate::guests::Guests;
@@ -382,4 +382,9 @@ fn component(call: &Call<'_>, asked: &Asked) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::new("TOO_LARGE", message));
     }
     Ok(bytes)
+}
+
+/// Whether an error record of the definition was published.
+fn has_error(definition: &Definition) -> bool {
+    definition.activity.last_error().is_some()
 }

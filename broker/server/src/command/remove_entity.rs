@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
 
-use super::add_entity::{entity_type, has_error};
+use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
+use crate::sys;
 
 /// Removes one.
 ///
@@ -21,7 +22,7 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let _changes = call.broker.commands.changes.lock();
     let removed = Guests::remove(call.tenant, call.broker, kind, &name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
-    clear_topics(call, &removed.definition);
+    call.changed_topics.extend(sys::removed_topics(&removed.definition));
     call.commit(batch)?;
     Ok(Done::new(format!("{} '{name}' removed successfully!", kind.title())))
 }
@@ -40,19 +41,9 @@ pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str
     };
     for name in names {
         if let Ok(removed) = Guests::remove(call.tenant, call.broker, kind, &name, &mut batch) {
-            clear_topics(call, &removed.definition);
+            call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }
     call.commit(batch)?;
     Ok(Done::new(format!("Removed all {plural} successfully")))
-}
-
-/// What was retained about a definition is gone.
-pub(super) fn clear_topics(call: &mut Call<'_>, definition: &Definition) {
-    let topic = definition.sys_topic();
-    call.changed(format!("{topic}/Description"), Vec::new());
-    if has_error(definition) {
-        call.changed(format!("{topic}/Error"), Vec::new());
-    }
-    call.changed(topic, Vec::new());
 }

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use lot_facts::Facts;
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::{BUILT_INS, built_in};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_definitions::{DefinitionKind, OnExisting};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
-use super::add_entity::{add, refused};
-use super::remove_entity::{clear_topics, remove};
+use super::add_entity::add;
+use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Permission, Verb};
-use crate::guests::{Deployed, Guests, rules};
+use crate::guests::{Guests, rules};
+use crate::sys;
 
 pub(super) static ADD: Verb = Verb {
     name: "addRule",
@@ -60,33 +60,6 @@ pub(super) static LIST: Verb = Verb {
     execute: list,
 };
 
-/// Deploys a compiled rule.
-///
-/// # Errors
-/// When it is not taken; what was there stays.
-pub(super) fn deploy(
-    call: &Call<'_>,
-    component: &[u8],
-    facts: Facts,
-    (source, existing): (&str, OnExisting),
-    batch: &mut Batch,
-) -> Result<Deployed, Refusal> {
-    if built_in(&facts.name).is_some() {
-        let message = format!("A rule with the name '{}' already exists", facts.name);
-        return Err(Refusal::new("EXISTS", message));
-    }
-    let new = NewDefinition {
-        kind: DefinitionKind::Rule,
-        name: facts.name.as_str().into(),
-        source: source.into(),
-        origin: Origin::AdHoc,
-        owner: call.identity.user.as_ref().map(Arc::clone),
-        facts: Arc::new(facts),
-        installed_at: call.broker.clock.definitions_now().wall,
-    };
-    rules::deploy(call.tenant, call.broker, component, new, existing, batch).map_err(|error| refused(&error))
-}
-
 /// Publishes how many rules there are.
 pub(super) fn count_changed(call: &mut Call<'_>) {
     let count = rules::count(call.tenant).to_string();
@@ -117,7 +90,7 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     for name in names {
         let removed = Guests::remove(call.tenant, call.broker, DefinitionKind::Rule, &name, &mut batch);
         if let Ok(removed) = removed {
-            clear_topics(call, &removed.definition);
+            call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }
     count_changed(call);

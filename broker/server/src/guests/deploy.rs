@@ -4,12 +4,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use lot_facts::{Facts, Kind};
 use lot_to_wasm::check::{Callee, Known};
 use lotmq_definitions::{
     Changed, Definition, DefinitionKind, InstallError, Installed, NewDefinition, NotFound, OnExisting,
-    Origin, Removed,
+    Removed,
 };
 use lotmq_host::{
     AfterTraps, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent, World,
@@ -18,7 +16,7 @@ use lotmq_store::{Batch, DefinitionRow, Op};
 
 use super::services::TenantServices;
 use super::sink::host_id;
-use super::{Guests, Runner};
+use super::{Guests, Runner, views};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -79,29 +77,16 @@ impl Guests {
     pub(crate) fn load(
         broker: &Broker,
         component: &[u8],
-        facts: Facts,
-        source: &str,
-        owner: Option<Arc<str>>,
-        origin: Origin,
-        installed_at: Timestamp,
+        new: NewDefinition,
     ) -> Result<Deployment, DeployError> {
-        let (world, grants) = match facts.kind {
-            Kind::Model => (World::Model, Grants::model()),
-            Kind::Action | Kind::Rule | Kind::Route | Kind::Panel | Kind::Theme => {
-                (World::Action, Grants::action())
-            }
+        let (world, grants) = if new.kind == DefinitionKind::Model {
+            (World::Model, Grants::model())
+        } else {
+            (World::Action, Grants::action())
         };
         let guest = broker.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
         Ok(Deployment {
-            new: NewDefinition {
-                kind: facts.kind.into(),
-                name: facts.name.as_str().into(),
-                source: source.into(),
-                origin,
-                owner,
-                facts: Arc::new(facts),
-                installed_at,
-            },
+            new,
             guest,
             grants,
             limits: GuestLimits::default(),
@@ -201,6 +186,11 @@ impl Guests {
     /// Adds to `batch` that what `user` deployed belongs to nobody.
     pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         for definition in self.registry.read().of_owner(user) {
+            if views::view(definition).is_some() {
+                let row = DefinitionRow { owner: String::new(), ..views::stored(tenant, definition) };
+                batch.push(Op::PutDefinition(&row));
+                continue;
+            }
             let of_rule = definition.facts().rule.as_ref();
             let order = self.runner(definition.id).map(|runner| runner.order);
             let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));

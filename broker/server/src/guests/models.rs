@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::{Definition, DefinitionKind, State};
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_store::Batch;
 use tracing::warn;
@@ -77,16 +77,9 @@ fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Res
     let entity = compilation.entities.pop().ok_or("its source is empty")?;
     let first = entity.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
     let output = entity.output.ok_or(first)?;
-    let owner = user.owner().cloned();
-    let deployment = Guests::load(
-        broker,
-        &output.component,
-        output.facts,
-        &deployed.source,
-        owner,
-        deployed.origin.clone(),
-        deployed.installed_at,
-    );
+    let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
+    let new = NewDefinition { facts, owner, ..deployed.clone() };
+    let deployment = Guests::load(broker, &output.component, new);
     // Its source is stored already: what deploying would write is dropped.
     let result = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind};
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
-use super::{Guests, rules, scripts};
+use super::{Guests, rules, scripts, views};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -87,26 +87,25 @@ pub(super) fn compiled(
 
 fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
     let (component, facts) = compiled(tenant, broker, row)?;
-    let installed_at =
-        i64::try_from(row.changed_at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let owner = (!row.owner.is_empty()).then(|| row.owner.as_str().into());
-    let origin = serde_json::from_str(&row.origin).unwrap_or_default();
-    if facts.route.is_some() {
-        let deployment =
-            Guests::load_route(broker, facts, &row.source, owner, origin, installed_at.unwrap_or_default());
-        let deployed =
-            deployment.and_then(|new| Guests::deploy_route(tenant, broker, new, &mut Batch::new()));
-        return deployed.map(drop).map_err(|refusal| refusal.to_string());
+    let new = new_definition(row, views::restored(facts, row));
+    let prepared = Guests::prepare(broker, component, new, OnExisting::Replace);
+    // It is stored already: what installing would write is dropped.
+    let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, &mut Batch::new()));
+    installed.map(drop).map_err(|refusal| refusal.to_string())
+}
+
+/// A stored definition with what the compiler says of it today.
+pub(super) fn new_definition(row: &DefinitionRow, facts: Facts) -> NewDefinition {
+    let installed_at = i64::try_from(row.changed_at_ms).ok();
+    NewDefinition {
+        kind: facts.kind.into(),
+        name: row.name.as_str().into(),
+        source: row.source.as_str().into(),
+        origin: serde_json::from_str(&row.origin).unwrap_or_default(),
+        owner: (!row.owner.is_empty()).then(|| row.owner.as_str().into()),
+        facts: Arc::new(facts),
+        installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
     }
-    let deployment =
-        Guests::load(broker, &component, facts, &row.source, owner, origin, installed_at.unwrap_or_default());
-    // It is stored already: what deploying would write is dropped.
-    let deployed = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
-    let deployed = deployed.map_err(|refusal| refusal.to_string())?;
-    if deployed.definition.kind() == DefinitionKind::Model {
-        Guests::rebuild_models(tenant, broker, deployed.definition.name());
-    }
-    Ok(())
 }
 
 /// Runs `ON START` of all tenants, and waits for it for at most five seconds.

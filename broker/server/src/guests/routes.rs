@@ -21,9 +21,8 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
-use lotmq_definitions::{DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, State};
+use lotmq_definitions::{DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, State};
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, TopicGrant};
 use lotmq_store::{Batch, Op};
@@ -90,26 +89,10 @@ impl Guests {
     ///
     /// # Errors
     /// [`DeployError::RouteType`] when this build has none.
-    pub(crate) fn load_route(
-        broker: &Broker,
-        facts: Facts,
-        source: &str,
-        owner: Option<Arc<str>>,
-        origin: Origin,
-        installed_at: Timestamp,
-    ) -> Result<RouteDeployment, DeployError> {
-        let kind = facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
+    pub(crate) fn load_route(broker: &Broker, new: NewDefinition) -> Result<RouteDeployment, DeployError> {
+        let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
         let guest = broker.route_types.guest(&broker.engine, &kind)?;
         let guest = guest.ok_or(DeployError::RouteType { kind })?;
-        let new = NewDefinition {
-            kind: DefinitionKind::Route,
-            name: facts.name.as_str().into(),
-            source: source.into(),
-            origin,
-            owner,
-            facts: Arc::new(facts),
-            installed_at,
-        };
         Ok(RouteDeployment { new, guest })
     }
 

@@ -291,7 +291,7 @@ pub(crate) fn deploy(
 
 /// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
 pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Rule {
-    let new = |facts: Facts| new_definition(row, facts);
+    let new = |facts: Facts| super::restore::new_definition(row, facts);
     let restored = super::restore::compiled(tenant, broker, row).and_then(|(component, facts)| {
         let mut stored = Batch::new();
         install(tenant, broker, &component, new(facts), OnExisting::Replace, &mut stored)
@@ -321,19 +321,6 @@ pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &Definiti
         note(tenant, broker, &installed.definition, &error);
     }
     Rule { name: row.name.as_str().into(), facts: known, ask: Arc::new(Lost) }
-}
-
-fn new_definition(row: &DefinitionRow, facts: Facts) -> NewDefinition {
-    let installed_at = i64::try_from(row.changed_at_ms).ok();
-    NewDefinition {
-        kind: DefinitionKind::Rule,
-        name: row.name.as_str().into(),
-        source: row.source.as_str().into(),
-        origin: serde_json::from_str(&row.origin).unwrap_or_default(),
-        owner: (!row.owner.is_empty()).then(|| row.owner.as_str().into()),
-        facts: Arc::new(facts),
-        installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
-    }
 }
 
 /// Gives a tenant that was never given them the rules of a fresh installation.

@@ -1,8 +1,10 @@
 //! Guests through the real broker: text compiled here, messages over real sockets.
 
+use std::sync::Arc;
+
 use lot_to_wasm::CompileOptions;
 use lotmq_client::{Publication, QoS};
-use lotmq_definitions::{DefinitionKind, Origin};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::Batch;
 
 use super::{Guests, RunActionError, RunRequest};
@@ -15,11 +17,17 @@ fn deploy(running: &Running, source: &str) {
     for entity in lot_to_wasm::compile(source, &options).entities {
         let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
         let text = &source[entity.range];
-        let owner = None;
-        let at = jiff::Timestamp::now();
-        let deployment =
-            Guests::load(broker, &output.component, output.facts, text, owner, Origin::AdHoc, at).unwrap();
-        Guests::deploy(&tenant, broker, deployment, &mut Batch::new()).unwrap();
+        let new = NewDefinition {
+            kind: output.facts.kind.into(),
+            name: output.facts.name.as_str().into(),
+            source: text.into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: Arc::new(output.facts),
+            installed_at: jiff::Timestamp::now(),
+        };
+        let prepared = Guests::prepare(broker, output.component, new, OnExisting::Replace).unwrap();
+        Guests::install(&tenant, broker, prepared, &mut Batch::new()).unwrap();
     }
 }
 

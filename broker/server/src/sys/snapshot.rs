@@ -11,6 +11,7 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_router::filter_matches;
 
+use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
@@ -23,38 +24,6 @@ use crate::tenant::Tenant;
 pub(crate) enum Pending {
     Ready(Arc<Message>),
     Definition(Weak<Definition>, Leaf),
-}
-
-/// A topic of a definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaf {
-    Source,
-    Description,
-    Error,
-}
-
-const LEAVES: [Leaf; 3] = [Leaf::Source, Leaf::Description, Leaf::Error];
-
-impl Leaf {
-    fn topic(self, definition: &Definition) -> String {
-        let base = definition.sys_topic();
-        match self {
-            Self::Source => base,
-            Self::Description => base + "/Description",
-            Self::Error => base + "/Error",
-        }
-    }
-
-    /// The payload; `None` where the topic has nothing retained.
-    fn payload(self, definition: &Definition) -> Option<String> {
-        match self {
-            // What is told about a module instead of a source is its own document.
-            Self::Source | Self::Description if definition.kind() == DefinitionKind::Module => None,
-            Self::Source => Some(definition.deployed.source.as_ref().to_owned()),
-            Self::Description => Some(definition.description()),
-            Self::Error => definition.activity.last_error().map(|error| error.to_json()),
-        }
-    }
 }
 
 impl Pending {

@@ -1,0 +1,78 @@
+//! Deploying what the LoT compiler made, whatever its kind: first what takes long and changes nothing, then the change.
+
+use std::sync::Arc;
+
+use lot_facts::Kind;
+use lotmq_auth::built_in::built_in;
+use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
+use lotmq_store::Batch;
+
+use super::routes::RouteDeployment;
+use super::{DeployError, Deployed, Deployment, Guests, rules, views};
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+/// A compiled entity that can be installed.
+pub(crate) enum Prepared {
+    /// An Action or Model.
+    Guest(Box<Deployment>),
+    Route(Box<RouteDeployment>),
+    Rule {
+        component: Vec<u8>,
+        new: Box<NewDefinition>,
+        existing: OnExisting,
+    },
+    /// A Panel or Theme.
+    View(Box<NewDefinition>),
+}
+
+impl Guests {
+    /// Makes native code of a component, or finds the guest that runs it. Of all kinds Rules alone go by `existing`; the others replace what
+    /// is there.
+    ///
+    /// # Errors
+    /// [`DeployError`].
+    pub(crate) fn prepare(
+        broker: &Broker,
+        component: Vec<u8>,
+        new: NewDefinition,
+        existing: OnExisting,
+    ) -> Result<Prepared, DeployError> {
+        match new.facts.kind {
+            Kind::Action | Kind::Model => {
+                Self::load(broker, &component, new).map(|loaded| Prepared::Guest(Box::new(loaded)))
+            }
+            Kind::Route => Self::load_route(broker, new).map(|loaded| Prepared::Route(Box::new(loaded))),
+            Kind::Rule if built_in(&new.name).is_some() => {
+                let (kind, name) = (DefinitionKind::Rule, Arc::clone(&new.name));
+                Err(InstallError::Exists { kind, name }.into())
+            }
+            Kind::Rule => Ok(Prepared::Rule { component, new: Box::new(new), existing }),
+            Kind::Panel | Kind::Theme => Ok(Prepared::View(Box::new(new))),
+        }
+    }
+
+    /// Installs a definition; it is in force then. What it needs to survive is added to `batch`.
+    ///
+    /// # Errors
+    /// [`DeployError`]; nothing has changed then.
+    pub(crate) fn install(
+        tenant: &Arc<Tenant>,
+        broker: &Arc<Broker>,
+        prepared: Prepared,
+        batch: &mut Batch,
+    ) -> Result<Deployed, DeployError> {
+        let installed = match prepared {
+            Prepared::Guest(deployment) => Self::deploy(tenant, broker, *deployment, batch)?,
+            Prepared::Route(deployment) => Self::deploy_route(tenant, broker, *deployment, batch)?,
+            Prepared::Rule { component, new, existing } => {
+                rules::deploy(tenant, broker, &component, *new, existing, batch)?
+            }
+            Prepared::View(new) => views::deploy(tenant, broker, *new, batch)?,
+        };
+        if installed.definition.kind() == DefinitionKind::Model {
+            Self::rebuild_models(tenant, broker, installed.definition.name());
+        }
+        Ok(installed)
+    }
+}

@@ -1,0 +1,72 @@
+//! Panels and Themes: stored and published, never run (LoT reference §13).
+//!
+//! Invariant: the state of a Panel in its facts is the one in force: that of its text, or what `-updateVisuState` said since.
+
+use std::sync::Arc;
+
+use lot_facts::{Facts, ViewFacts, ViewState};
+use lotmq_definitions::{Definition, NewDefinition, OnExisting};
+use lotmq_store::{Batch, DefinitionRow, Op};
+
+use super::deploy::row;
+use super::{DeployError, Deployed};
+use crate::broker::Broker;
+use crate::tenant::Tenant;
+
+/// Installs a Panel or Theme, or replaces the one of that name.
+///
+/// # Errors
+/// [`DeployError::Install`]; nothing has changed then.
+pub(super) fn deploy(
+    tenant: &Tenant,
+    broker: &Broker,
+    new: NewDefinition,
+    batch: &mut Batch,
+) -> Result<Deployed, DeployError> {
+    let mut registry = tenant.guests.registry.write();
+    let installed = registry.install(new, OnExisting::Replace, broker.clock.definitions_now())?;
+    batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
+    Ok(installed)
+}
+
+/// Gives a Panel another state.
+///
+/// # Errors
+/// As [`deploy`].
+pub(crate) fn set_state(
+    tenant: &Tenant,
+    broker: &Broker,
+    panel: &Definition,
+    state: ViewState,
+    batch: &mut Batch,
+) -> Result<Deployed, DeployError> {
+    let facts = Arc::new(in_state(panel.facts().clone(), state));
+    let owner = panel.owner().cloned();
+    deploy(tenant, broker, NewDefinition { facts, owner, ..panel.deployed.clone() }, batch)
+}
+
+/// What a Panel or Theme says; `None` for all else.
+pub(crate) fn view(definition: &Definition) -> Option<&ViewFacts> {
+    definition.facts().view.as_deref()
+}
+
+/// The facts of a stored view as they were.
+pub(super) fn restored(facts: Facts, row: &DefinitionRow) -> Facts {
+    match serde_json::from_slice(&row.state) {
+        Ok(state) => in_state(facts, state),
+        Err(_) => facts,
+    }
+}
+
+fn in_state(mut facts: Facts, state: ViewState) -> Facts {
+    if let Some(view) = &mut facts.view {
+        view.state = state;
+    }
+    facts
+}
+
+/// How a view is stored: with its state beside its text. Its place among others of its kind means nothing.
+pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
+    let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
+    DefinitionRow { state: state.unwrap_or_default(), ..row(tenant, definition, tenant.guests.order()) }
+}

@@ -1,0 +1,45 @@
+//! What a Panel or Theme says (LoT reference §13): for those who draw it, which the broker does not.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What only a Panel or Theme has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewFacts {
+    /// Whether it is distributed.
+    pub state: ViewState,
+    /// The definition as a tree: of a Panel its clauses and components, of a Theme its settings.
+    pub tree: Value,
+}
+
+/// `WITH STATE` of a Panel. Only what is published is distributed; a Theme always is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ViewState {
+    /// Being worked on.
+    Draft,
+    /// For everybody who may see it.
+    #[default]
+    Published,
+    /// Kept, but not shown any more.
+    Archived,
+}
+
+impl ViewState {
+    /// All states.
+    pub const ALL: [ViewState; 3] = [ViewState::Draft, ViewState::Published, ViewState::Archived];
+
+    /// The word in `WITH STATE`.
+    pub fn word(self) -> &'static str {
+        match self {
+            ViewState::Draft => "DRAFT",
+            ViewState::Published => "PUBLISHED",
+            ViewState::Archived => "ARCHIVED",
+        }
+    }
+
+    /// The state of this word, in any case.
+    pub fn by_word(word: &str) -> Option<ViewState> {
+        ViewState::ALL.into_iter().find(|state| state.word().eq_ignore_ascii_case(word))
+    }
+}
