@@ -16,6 +16,7 @@ mod names;
 mod operand;
 mod regex;
 mod route;
+mod rows;
 mod rule;
 mod scope;
 #[cfg(test)]

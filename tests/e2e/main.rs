@@ -27,6 +27,7 @@ mod panels;
 mod proxy_protocol;
 mod python;
 mod quic;
+mod rows;
 mod rules;
 mod slow_client;
 mod small_disk;

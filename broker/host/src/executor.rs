@@ -70,7 +70,7 @@ pub trait Sink: Send {
     /// No instance could be made: the definition's start code trapped. Its messages wait while it backs off.
     fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap);
 
-    /// A turn is over: what was collected over several runs should go out now.
+    /// A turn is over, or one of its runs is about to wait: what was collected over several runs should go out now.
     fn turn_finished(&mut self);
 }
 
@@ -97,8 +97,7 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those that stand in for one that waits for a
-    /// script.
+    /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those that stand in for one that waits.
     pub fn start(
         options: ExecutorOptions,
         sink: impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static,

@@ -64,6 +64,8 @@ pub struct Grants {
     pub calls: NameGrant,
     /// Whether it may call Python scripts.
     pub python: bool,
+    /// Whether it may ask routes for rows.
+    pub rows: bool,
 }
 
 impl Grants {
@@ -76,6 +78,7 @@ impl Grants {
             secrets: NameGrant::All,
             calls: NameGrant::All,
             python: true,
+            rows: true,
         }
     }
 

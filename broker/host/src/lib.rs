@@ -50,7 +50,7 @@ pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{DefinitionId, Effect, RunOutput, Severity};
-pub use services::{ModelInstance, NestedCall, RunContext, Services};
+pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services};
 pub use stack::register_stack;
 pub use types::{
     Argument, Client, Departure, Event, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,

@@ -1,7 +1,7 @@
 //! What the broker does for guests while they run.
 //!
 //! The server implements [`Services`], one per tenant or definition; host functions call it on the thread that runs the guest. Nothing here
-//! may wait, because host time does not count against a guest's limit; a script, which has limits of its own, is the exception.
+//! may wait, because host time does not count against a guest's limit; scripts and rows, which have limits of their own, are the exception.
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
 use crate::{
@@ -67,6 +67,61 @@ impl ModelInstance {
     }
 }
 
+/// A question to a route that stores rows, as `rows.select` of `wit/guest` has it.
+#[derive(Clone, Copy, Debug)]
+pub struct RowQuery<'a> {
+    /// Name of the Route.
+    pub route: &'a str,
+    /// The JSON text of the question.
+    pub query: &'a str,
+    /// What columns are compared with.
+    pub parameters: &'a [Value],
+}
+
+/// Why a route gave no rows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowsError {
+    /// There is no route of that name, or it is not armed.
+    #[error("there is no route '{route}'")]
+    Unknown {
+        /// Its name.
+        route: String,
+    },
+    /// The far side is away, or slow, or much waits for it.
+    #[error("route '{route}' did not answer within {waited_sec} s")]
+    TimedOut {
+        /// Its name.
+        route: String,
+        /// How long it was waited for.
+        waited_sec: u64,
+    },
+    /// The route refused the question or cannot answer it, or it stands still.
+    #[error("route '{route}': {reason}")]
+    Refused {
+        /// Its name.
+        route: String,
+        /// Why, without secrets.
+        reason: String,
+    },
+}
+
+impl RowsError {
+    /// There is no such route.
+    pub fn unknown(route: &str) -> RowsError {
+        RowsError::Unknown { route: route.to_owned() }
+    }
+
+    /// Stable code for replies and `Error` topics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            RowsError::Unknown { .. } => "ROUTE_UNKNOWN",
+            RowsError::TimedOut { .. } => "ROUTE_TIMEOUT",
+            RowsError::Refused { .. } => "ROUTE_REFUSED",
+        }
+    }
+}
+
 /// What guests may ask of the broker. Grants were checked before unless said otherwise.
 pub trait Services: Send + Sync {
     /// Appends the last value of a topic to `value`: the live value, else the retained message. False when there is neither.
@@ -119,6 +174,12 @@ pub trait Services: Send + Sync {
     fn call_python(&self, run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         let _ = (run, arguments);
         Called::unknown(function)
+    }
+
+    /// Asks a route for rows, and waits for them at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.
+    fn select_rows(&self, run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
+        let _ = run;
+        Err(RowsError::unknown(query.route))
     }
 
     /// The wall clock in milliseconds since 1970-01-01 UTC.

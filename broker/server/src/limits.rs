@@ -398,6 +398,9 @@ pub(crate) const ROUTE_BATCH_MAX: usize = 64;
 /// Time for one call of a route guest, waiting included. After that its instance is given up.
 pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Bytes of the rows that one question gets; further rows are left out. Routes reference §4.1.
+pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
+
 /// A message that was answered with `retry` at least so often, for at least [`ROUTE_RETRY_TIME_MIN`], counts as rejected. Routes reference §3.3.
 pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
 

@@ -289,6 +289,7 @@ fn grants(options: &ModuleOptions) -> Grants {
         secrets: NameGrant::None,
         calls: NameGrant::All,
         python: false,
+        rows: false,
     }
 }
 

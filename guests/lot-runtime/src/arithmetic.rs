@@ -58,7 +58,7 @@ pub fn operand(value: Value) -> Number {
         Value::Double(number) => Some(Number::Double(number)),
         Value::Bool(truth) => Some(Number::Int(i64::from(truth))),
         Value::Empty => Some(Number::Int(0)),
-        Value::Time(ms) => Some(Number::Int(ms)),
+        Value::Time(ms) => Some(Number::of_time(ms)),
         Value::Text(text, _) => number::parse(text),
         Value::Bytes(bytes) => number::parse(crate::value::text_of(bytes)),
         Value::Null | Value::Json(_) => None,

@@ -43,7 +43,6 @@ pub fn to_bytes(value: Value) -> Value {
 pub fn int_of(value: Value) -> i64 {
     match value {
         Value::Int(number) => number,
-        Value::Time(ms) => ms.div_euclid(1000),
         _ => match number_of(value) {
             Number::Int(number) => number,
             // The cast saturates, and is 0 for NaN.
@@ -65,7 +64,8 @@ pub fn bool_of(value: Value) -> bool {
         Value::Double(number) => number != 0.0,
         Value::Text(text, _) => truth_of_text(text),
         Value::Bytes(bytes) => truth_of_text(text_of(bytes)),
-        Value::Empty | Value::Null | Value::Json(_) | Value::Time(_) => false,
+        Value::Time(_) => true,
+        Value::Empty | Value::Null | Value::Json(_) => false,
     }
 }
 
@@ -74,7 +74,7 @@ fn number_of(value: Value) -> Number {
         Value::Int(number) => Number::Int(number),
         Value::Double(number) => Number::Double(number),
         Value::Bool(truth) => Number::Int(i64::from(truth)),
-        Value::Time(ms) => Number::Int(ms.div_euclid(1000)),
+        Value::Time(ms) => Number::of_time(ms),
         Value::Empty | Value::Null => Number::Int(0),
         Value::Text(text, _) => number_of_text(text),
         Value::Bytes(bytes) => number_of_text(text_of(bytes)),
@@ -178,6 +178,8 @@ mod tests {
             (Value::Null, 0, 0.0, false, "null"),
             (Value::Bool(true), 1, 1.0, true, "true"),
             (data("1e300"), i64::MAX, 1e300, true, "1e300"),
+            (Value::Time(1_500), 1, 1.5, true, "1970-01-01T00:00:01.500Z"),
+            (Value::Time(0), 0, 0.0, true, "1970-01-01T00:00:00.000Z"),
         ] {
             assert_eq!(to_int(from), Value::Int(int), "{from:?} AS INT");
             assert_eq!(to_double(from), Value::Double(double), "{from:?} AS DOUBLE");
@@ -212,6 +214,10 @@ mod tests {
             (to_timestamp, data("2026-01-15 10:30:00"), Value::Time(1_768_473_000_000)),
             (to_timestamp, data("soon"), Value::Null),
             (to_timestamp, Value::Null, Value::Null),
+            (to_timestamp, Value::Time(1), Value::Time(1)),
+            (to_array, Value::Time(0), Value::Json("[\"1970-01-01T00:00:00.000Z\"]")),
+            (to_object, Value::Time(0), Value::Null),
+            (to_json, Value::Time(0), Value::Time(0)),
         ] {
             assert_eq!(cast(from), expected, "{from:?}");
         }

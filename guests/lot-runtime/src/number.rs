@@ -14,6 +14,11 @@ pub enum Number {
 }
 
 impl Number {
+    /// A moment as a number: seconds since 1970, with a fraction where it has one.
+    pub fn of_time(ms: i64) -> Number {
+        if ms % 1000 == 0 { Number::Int(ms / 1000) } else { Number::Double(ms as f64 / 1000.0) }
+    }
+
     /// As floating point; whole numbers beyond 2^53 are rounded.
     pub fn as_f64(self) -> f64 {
         match self {

@@ -32,7 +32,7 @@ impl Table {
 }
 
 /// `{"table": t, "where": {…}, "order": {"column": c, "descending": b}, "limit": n}`; all but the table may be missing. A condition is
-/// `{"and": […]}`, `{"or": […]}` or `{"column": c, "operator": o, "value": v}`.
+/// `{"and": […]}`, `{"or": […]}`, `{"not": condition}` or `{"column": c, "operator": o, "value": v}`.
 #[derive(Debug)]
 pub(crate) struct Query(Map<String, Json>);
 
@@ -75,6 +75,9 @@ fn holds(condition: &Json, row: &Json, depth_left: usize) -> bool {
     if let Some(any) = condition["or"].as_array() {
         return any.iter().any(|one| holds(one, row, depth_left));
     }
+    if !condition["not"].is_null() {
+        return !holds(&condition["not"], row, depth_left);
+    }
     let Some(column) = condition["column"].as_str() else { return false };
     let (left, right) = (&row[column], &condition["value"]);
     match condition["operator"].as_str().unwrap_or_default() {
@@ -84,6 +87,7 @@ fn holds(condition: &Json, row: &Json, depth_left: usize) -> bool {
         "<=" => matches!(compare(left, right), Some(Ordering::Less | Ordering::Equal)),
         ">" => compare(left, right) == Some(Ordering::Greater),
         ">=" => matches!(compare(left, right), Some(Ordering::Greater | Ordering::Equal)),
+        "in" => right.as_array().is_some_and(|all| all.iter().any(|one| is_equal(left, one))),
         "contains" => text(left).contains(&text(right)),
         "starts_with" => text(left).starts_with(&text(right)),
         "ends_with" => text(left).ends_with(&text(right)),

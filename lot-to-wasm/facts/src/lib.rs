@@ -126,6 +126,9 @@ pub struct Facts {
     /// Actions called by name, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
+    /// Where `STORE IN` puts instances of a Model, in source order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<RouteStore>,
     /// What a run touches beside topics.
     #[serde(default)]
     pub effects: Effects,
@@ -168,6 +171,7 @@ impl Facts {
             env: Vec::new(),
             secrets: Vec::new(),
             calls: Vec::new(),
+            stores: Vec::new(),
             effects: Effects::default(),
             bounded: false,
             depends_on: Vec::new(),
@@ -200,7 +204,7 @@ pub struct Effects {
     pub call: bool,
     /// May be suspended while it waits; gets instances of its own (§7.8).
     pub suspend: bool,
-    /// Triggers or calls routes.
+    /// Triggers, asks or calls routes.
     pub route: bool,
     /// Calls Python.
     pub python: bool,

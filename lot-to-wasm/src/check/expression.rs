@@ -70,10 +70,7 @@ impl Checker<'_, '_, '_> {
                     SettingStore::Secret => ExpressionKind::GetSecret(name.value.clone()),
                 }
             }
-            Source::GetModel(_) => {
-                self.not_yet(span, "GET MODEL");
-                return self.constant(span, Constant::Null);
-            }
+            Source::GetModel(query) => return self.get_model(query, span),
             Source::Timestamp(format) => return self.timestamp(format.as_deref(), span),
             Source::Random(random) => self.random(random),
             Source::Not(operand) => ExpressionKind::Not(self.boxed(operand)),

@@ -213,6 +213,10 @@ impl Collector {
             }
             ExpressionKind::GetEnv(name) => self.setting(SettingStore::Environment, name),
             ExpressionKind::GetSecret(name) => self.setting(SettingStore::Secret, name),
+            ExpressionKind::Select(_) => {
+                self.facts.bounded = false;
+                (self.facts.effects.route, self.facts.effects.suspend) = (true, true);
+            }
             ExpressionKind::Timestamp(_) => self.facts.effects.clock = true,
             ExpressionKind::RandomUuid
             | ExpressionKind::RandomInt { .. }

@@ -186,6 +186,7 @@ pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut E
             visit(right);
         }
         Kind::Concat(parts) | Kind::Array(parts) => parts.iter_mut().for_each(visit),
+        Kind::Select(select) => select.parameters.iter_mut().for_each(visit),
         Kind::Function { arguments, .. } => arguments.iter_mut().for_each(visit),
         Kind::OneOf { value, candidates } => {
             visit(value);
@@ -223,6 +224,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::CsvField { .. }
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::GetJson { .. } => KindSet::FROM_JSON,
+        Kind::Select(_) => KindSet::JSON | KindSet::NULL,
         Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_)) => {
             KindSet::INT
         }

@@ -10,7 +10,7 @@ mod order;
 pub(crate) mod resolve;
 mod topic;
 
-use lot_facts::{Dependency, Facts, Kind, Trigger};
+use lot_facts::{Dependency, Facts, Kind, RouteStore, Trigger};
 
 use super::tree::{self, Entry};
 use super::{Known, entity, facts, infer};
@@ -18,7 +18,7 @@ use crate::compat::{Compat, ModelOutput};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax;
-use crate::syntax::model::{FieldSource, ModelFormat, Store};
+use crate::syntax::model::{Fetch, FieldSource, ModelFormat, Store};
 pub(crate) use field::Fields;
 use instance::{Builder, Purpose};
 pub(crate) use resolve::find;
@@ -35,6 +35,8 @@ pub(super) struct Plan<'a> {
     triggers: Vec<String>,
     /// `STORE IN`, its own ones: what a parent stores, it stores of itself.
     stores: &'a [Store],
+    /// `FETCH FROM`, its own ones.
+    fetches: &'a [Fetch],
     compat: Compat,
 }
 
@@ -47,6 +49,12 @@ impl Plan<'_> {
     /// Whether a run publishes a JSON object.
     fn publishes_object(&self) -> bool {
         self.header.is_collapsed || self.compat.model_output != ModelOutput::Fields
+    }
+
+    /// Where a `STORE IN` puts instances: the table is called like the Model unless it is said.
+    fn stored(&self, store: &Store) -> RouteStore {
+        let table = store.table.as_ref().map_or(self.name, |table| &table.value);
+        RouteStore { route: store.route.text.clone(), table: table.to_owned() }
     }
 
     /// Topics whose messages start an instance.
@@ -73,7 +81,16 @@ pub(crate) fn model(
     let Resolved { header, fields, depends_on } = resolve::resolve(model, known, sink);
     let triggers = if model.options.topic.is_some() { triggers(&fields) } else { Vec::new() };
     let base = model.options.topic.as_ref();
-    let plan = Plan { name: &model.name.text, header, fields, base, triggers, stores: &model.stores, compat };
+    let plan = Plan {
+        name: &model.name.text,
+        header,
+        fields,
+        base,
+        triggers,
+        stores: &model.stores,
+        fetches: &model.fetches,
+        compat,
+    };
     if was_read {
         judge(&plan, model.name.span, sink);
     }
@@ -139,6 +156,8 @@ fn whole_facts(plan: &Plan<'_>, run: Facts, build: Facts) -> Facts {
     of_run.env |= of_build.env;
     of_run.secret |= of_build.secret;
     of_run.route |= of_build.route;
+    of_run.suspend |= of_build.suspend;
+    facts.stores = plan.stores.iter().map(|store| plan.stored(store)).collect();
     union(&mut facts.writes, build.writes);
     if let Some(reception) = plan.reception() {
         let below = format!("{}/#", reception.trim_end_matches("/#"));
@@ -171,13 +190,8 @@ fn triggers(fields: &[Node]) -> Vec<String> {
     found
 }
 
-/// FETCH FROM waits for a route, PROTOBUF needs an encoder: they are read, and refused.
+/// PROTOBUF needs an encoder: it is read, and refused.
 fn refuse_what_needs_more(model: &syntax::Model, sink: &mut Sink<'_>) {
-    for fetch in &model.fetches {
-        let message = "this build does not compile FETCH FROM yet";
-        let draft = Draft::error(codes::NOT_YET_COMPILED, fetch.route.span, message);
-        sink.push(draft.note("needs a route to a database"));
-    }
     if matches!(model.options.format, Some(ModelFormat::Protobuf | ModelFormat::Both)) {
         let message = "this build does not compile FORMAT PROTOBUF yet";
         sink.push(

@@ -392,6 +392,7 @@ fn impurity(value: &mut Expression) -> Option<&'static str> {
             | ExpressionKind::RandomInt { .. }
             | ExpressionKind::RandomDouble { .. } => Some("chance"),
             ExpressionKind::GetEnv(_) | ExpressionKind::GetSecret(_) => Some("settings"),
+            ExpressionKind::Select(_) => Some("rows of a route"),
             _ => None,
         };
         found = found.or(what);

@@ -15,7 +15,7 @@ mod expression;
 
 pub use expression::{
     Arithmetic, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function, JsonPath,
-    JsonShape, JsonStep, SessionWord, TimestampFormat,
+    JsonShape, JsonStep, Select, SessionWord, TimestampFormat,
 };
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 

@@ -1,4 +1,4 @@
-//! CALL ACTION and CALL PYTHON.
+//! CALL ACTION, CALL PYTHON, and questions to routes that store.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -8,7 +8,7 @@ use super::entry::Generator;
 use super::expression::Representation;
 use super::host::Host;
 use super::runtime::Runtime;
-use crate::check::tree::{Argument, Constant, Expression, VariableId};
+use crate::check::tree::{Argument, Constant, Expression, Select, VariableId};
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
@@ -42,29 +42,50 @@ impl Generator<'_> {
         result: Option<VariableId>,
         at: Position,
     ) {
-        let list = self.code.local(ValType::I32);
-        let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
-        self.code.u32(count * CELL_BYTES);
-        self.runtime(Runtime::Allocate);
-        self.code.set(list);
-        for (argument, offset) in arguments.iter().zip((0..).step_by(CELL_BYTES as usize)) {
-            self.argument_cell(argument);
-            self.copy_cell(list, offset);
-        }
-        self.flush_notes(at);
+        let list = self.values(arguments, at);
         self.push_text(function);
-        self.code.get(list);
-        self.code.u32(count);
-        self.code.u32(at.line);
-        self.code.u32(at.column);
-        self.push_constant_address(ANSWER);
-        self.code.call(Callee::Host(Host::CallPython));
-        self.code.release(list);
+        self.ask(Host::CallPython, (list, arguments.len()), at);
         self.pass_on_error(codes::RUN_CALL_FAILED, format!("CALL PYTHON \"{function}\" failed: "), at);
         if let Some(variable) = result {
             self.push_output(0);
             self.assign(variable, Representation::Cell);
         }
+    }
+
+    /// Pushes the cell of what a route has.
+    pub(super) fn select(&mut self, select: &Select, at: Position) {
+        let Select { route, query, parameters } = select;
+        let list = self.values(parameters, at);
+        self.push_text(route);
+        self.push_text(query);
+        self.ask(Host::Select, (list, parameters.len()), at);
+        self.pass_on_error(codes::RUN_CALL_FAILED, format!("asking route `{route}` failed: "), at);
+        self.push_output(0);
+    }
+
+    /// Calls a function of the host that takes a list of values and its place in the source last, and answers with a list or an error.
+    fn ask(&mut self, function: Host, (list, count): (Local, usize), at: Position) {
+        self.code.get(list);
+        self.code.u32(u32::try_from(count).unwrap_or(u32::MAX));
+        self.code.u32(at.line);
+        self.code.u32(at.column);
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(function));
+        self.code.release(list);
+    }
+
+    /// Computes a list of values; a local with its address.
+    fn values(&mut self, values: &[Expression], at: Position) -> Local {
+        let list = self.code.local(ValType::I32);
+        self.code.u32(u32::try_from(values.len()).unwrap_or(u32::MAX) * CELL_BYTES);
+        self.runtime(Runtime::Allocate);
+        self.code.set(list);
+        for (value, offset) in values.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+            self.argument_cell(value);
+            self.copy_cell(list, offset);
+        }
+        self.flush_notes(at);
+        list
     }
 
     /// Computes a list of arguments; a local with its address.

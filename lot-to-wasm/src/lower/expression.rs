@@ -140,6 +140,7 @@ impl Generator<'_> {
             Kind::TopicExists(topic) => self.topic_exists(topic),
             Kind::GetTopic(topic) => self.get_topic(topic),
             Kind::GetJson { path, source } => self.get_json(path, source),
+            Kind::Select(select) => self.select(select, expression.at),
             Kind::GetEnv(name) => self.get_setting(Host::GetEnvironment, name, None),
             Kind::GetSecret(name) => self.get_setting(Host::GetSecret, name, Some(expression.at)),
             Kind::Timestamp(format) => self.timestamp(format),

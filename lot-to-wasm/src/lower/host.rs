@@ -25,6 +25,7 @@ pub(super) enum Host {
     Random,
     CallAction,
     CallPython,
+    Select,
     Find,
     Report,
     Property,
@@ -55,7 +56,7 @@ impl Host {
         [Host::GetTopic, Host::RetainedExists, Host::Find, Host::Report, Host::Property, Host::InGroup];
 
     /// Those of the world `model`.
-    pub(super) const OF_MODELS: [Host; 15] = [
+    pub(super) const OF_MODELS: [Host; 16] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
@@ -69,12 +70,13 @@ impl Host {
         Host::RemoveSecret,
         Host::NowMs,
         Host::Random,
+        Host::Select,
         Host::Find,
         Host::Report,
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 18] = [
+    pub(super) const OF_ACTIONS: [Host; 19] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
@@ -90,6 +92,7 @@ impl Host {
         Host::Random,
         Host::CallAction,
         Host::CallPython,
+        Host::Select,
         Host::PublishModel,
         Host::Find,
         Host::Report,
@@ -113,6 +116,7 @@ impl Host {
             Host::Random => &RANDOM,
             Host::CallAction => &CALL_ACTION,
             Host::CallPython => &CALL_PYTHON,
+            Host::Select => &SELECT,
             Host::Find => &FIND,
             Host::Report => &REPORT,
             Host::Property => &PROPERTY,
@@ -218,6 +222,20 @@ const CALL_PYTHON: Declaration = Declaration {
     ],
     result: Some(Shape::CallResult),
     core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const SELECT: Declaration = Declaration {
+    interface: "rows",
+    name: "select",
+    parameters: &[
+        ("route", Shape::Text),
+        ("query", Shape::Text),
+        ("parameters", Shape::Values),
+        ("line", Shape::U32),
+        ("column", Shape::U32),
+    ],
+    result: Some(Shape::CallResult),
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32, I32, I32],
     core_results: &[],
 };
 const FIND: Declaration = Declaration {

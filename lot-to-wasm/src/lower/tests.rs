@@ -267,6 +267,11 @@ fn every_expression_is_written() {
             source: boxed(payload()),
         },
         E::GetJson { path: JsonPath::Computed(boxed(any())), source: boxed(any()) },
+        E::Select(Box::new(Select {
+            route: "R".into(),
+            query: "{}".into(),
+            parameters: vec![any(), int(), text("x")],
+        })),
         E::GetEnv("E".into()),
         E::GetSecret("S".into()),
         E::Timestamp(TimestampFormat::Iso),

@@ -1,11 +1,11 @@
-//! Threads that stand in for those whose run waits for a script, so that nobody else's runs wait with it.
+//! Threads that stand in for those whose run waits for a script or a route, so that nobody else's runs wait with it.
 //!
-//! A run that calls a script keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
+//! A run that waits keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
 //! meanwhile.
 //!
 //! Invariants: at most as many stand in as threads are away, and at most [`STAND_INS_MAX`]; one that is not needed sleeps and is used again.
 
-use super::{Shared, Sink, worker};
+use super::{Shared, Sink, worker, worker::SharedSink};
 use crate::limits::STAND_INS_MAX;
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc};
@@ -31,18 +31,23 @@ struct Counts {
 }
 
 thread_local! {
-    /// The executor that this thread works for.
-    static EXECUTOR: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+    /// The executor that this thread works for, and where its results go.
+    static EXECUTOR: RefCell<Option<(Arc<Shared>, SharedSink)>> = const { RefCell::new(None) };
 }
 
 /// Says that this thread works for an executor.
-pub(super) fn register(shared: &Arc<Shared>) {
-    EXECUTOR.set(Some(shared.clone()));
+pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
+    EXECUTOR.set(Some((shared.clone(), sink.clone())));
 }
 
-/// Does something that may take long within a run. On an executor's thread another one works meanwhile.
+/// Does something that may take long within a run. On an executor's thread another one works meanwhile, and what ran before in the same turn
+/// goes out first.
 pub(crate) fn away<T>(work: impl FnOnce() -> T) -> T {
-    let Some(shared) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
+    let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
+    // It is borrowed only while a result is taken, within which nothing waits.
+    if let Ok(mut sink) = sink.try_borrow_mut() {
+        sink.turn_finished();
+    }
     /// Back also after a panic.
     struct Away(Arc<Shared>);
     impl Drop for Away {

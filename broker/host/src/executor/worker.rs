@@ -7,11 +7,16 @@ use crate::{
     stack::register_stack,
 };
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
     sync::Arc,
     time::Instant,
 };
+
+/// Where the results of a thread go; the host functions that wait know it too.
+pub(super) type SharedSink = Rc<RefCell<Box<dyn Sink>>>;
 
 /// Works until the executor is dropped.
 pub(super) fn work(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
@@ -19,15 +24,16 @@ pub(super) fn work(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
 }
 
 /// Works until the executor is dropped, or until `stays`, which is asked before each turn and may wait, says no.
-pub(super) fn run(shared: &Arc<Shared>, mut sink: Box<dyn Sink>, stays: impl Fn() -> bool) {
+pub(super) fn run(shared: &Arc<Shared>, sink: Box<dyn Sink>, stays: impl Fn() -> bool) {
     register_stack(EXECUTOR_STACK_BYTES);
-    stand_in::register(shared);
+    let sink = Rc::new(RefCell::new(sink));
+    stand_in::register(shared, &sink);
     let mut output = RunOutput::new();
     let mut next_sweep = Instant::now() + shared.sweep_period();
     while stays() {
         match shared.queue.next(next_sweep) {
             Next::Closed => return,
-            Next::Run(definition) => contained_turn(&definition, sink.as_mut(), &mut output),
+            Next::Run(definition) => contained_turn(&definition, &sink, &mut output),
             Next::Nothing => {}
         }
         if Instant::now() >= next_sweep {
@@ -38,26 +44,26 @@ pub(super) fn run(shared: &Arc<Shared>, mut sink: Box<dyn Sink>, stays: impl Fn(
 }
 
 /// A panic of the broker's own code within a turn costs that turn, not the thread.
-fn contained_turn(definition: &Arc<Definition>, sink: &mut dyn Sink, output: &mut RunOutput) {
+fn contained_turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
     if catch_unwind(AssertUnwindSafe(|| turn(definition, sink, output))).is_err() {
         tracing::error!(definition = definition.id().0, "a host function or sink panicked");
         definition.end_trapped();
     }
 }
 
-fn turn(definition: &Arc<Definition>, sink: &mut dyn Sink, output: &mut RunOutput) {
+fn turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
     let Some((instance, version)) = definition.begin_turn() else { return };
     let mut instance = match instance.map_or_else(|| definition.instance(), Ok) {
         Ok(instance) => instance,
         Err(trap) if trap.kind == TrapKind::Pool => return definition.end_without_instance(),
         Err(trap) => {
-            sink.start_failed(definition, &trap);
-            sink.turn_finished();
+            sink.borrow_mut().start_failed(definition, &trap);
+            sink.borrow_mut().turn_finished();
             return definition.end_trapped();
         }
     };
     let is_alive = run_jobs(definition, version, &mut instance, sink, output);
-    sink.turn_finished();
+    sink.borrow_mut().turn_finished();
     if is_alive {
         definition.end_turn(Some(instance), version);
     } else {
@@ -71,7 +77,7 @@ fn run_jobs(
     definition: &Arc<Definition>,
     version: u64,
     instance: &mut ActionInstance,
-    sink: &mut dyn Sink,
+    sink: &SharedSink,
     output: &mut RunOutput,
 ) -> bool {
     let began = Instant::now();
@@ -93,7 +99,7 @@ fn run_job(
     definition: &Arc<Definition>,
     job: &Job,
     instance: &mut ActionInstance,
-    sink: &mut dyn Sink,
+    sink: &SharedSink,
     output: &mut RunOutput,
 ) -> bool {
     let measured = definition.is_measured().then(Instant::now);
@@ -103,7 +109,7 @@ fn run_job(
     let is_trap = matches!(outcome, RunOutcome::Trapped(_));
     let finished =
         FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
-    sink.run_finished(finished, output);
+    sink.borrow_mut().run_finished(finished, output);
     !is_trap
 }
 

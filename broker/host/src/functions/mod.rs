@@ -10,6 +10,7 @@ mod environment;
 mod messages;
 mod models;
 mod python;
+mod rows;
 mod subject;
 mod topic_store;
 
@@ -22,7 +23,7 @@ use wasmtime::component::Linker;
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
 /// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
-const INTERFACES: [Link; 10] = [
+const INTERFACES: [Link; 11] = [
     messages::link,
     topic_store::link,
     subject::link,
@@ -30,6 +31,7 @@ const INTERFACES: [Link; 10] = [
     ambient::link,
     actions::link,
     python::link,
+    rows::link,
     models::link,
     backtracking::link,
     diagnostics::link,

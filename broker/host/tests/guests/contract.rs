@@ -111,6 +111,7 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "messages",
             "models",
             "python",
+            "rows",
             "topic-store",
             "types"
         ]

@@ -1,15 +1,19 @@
 //! Scripts through the real interpreter, whose native code all tests share: one of them makes it, under a lock, in the target directory.
 
-use crate::support::{Broker, engine, executor, owned, spec};
+use crate::support::{Broker, PythonCall, engine, executor, owned, spec};
 use lotmq_host::{
-    DefinitionSpec, Engine, EngineOptions, Origin, Services, TrapKind, Value, World,
+    Definition, DefinitionSpec, Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, Origin,
+    RunOutput, Services, Sink, Trap, TrapKind, Value, World,
     python::{Called, Python, PythonError, Script},
 };
 use parking_lot::Mutex;
 use std::{
     fs,
     path::Path,
-    sync::{Arc, LazyLock, mpsc::channel},
+    sync::{
+        Arc, LazyLock,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 fn python() -> &'static Python {
@@ -225,25 +229,55 @@ fn a_script_that_goes_too_far_is_stopped_and_begins_anew() {
 
 #[test]
 fn runs_that_wait_for_scripts_hold_up_nobody_else_and_keep_their_order() {
-    let source = "DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    CALL PYTHON \"S.f\" WITH (PAYLOAD) RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}\n\
-                  DEFINE ACTION Other\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
+    let calling = "CALL PYTHON \"S.f\" WITH (PAYLOAD) RETURN AS {r}";
+    runs_that_wait_hold_up_nobody_else(calling, |waiting| Broker {
+        python: Some(Box::new(move |_, arguments| {
+            let result = Ok(waiting.wait(arguments));
+            Called { result, output: String::new() }
+        })),
+        ..Broker::default()
+    });
+}
+
+#[test]
+fn runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order() {
+    let asking = "SET \"r\" WITH GET MODEL \"M\" FROM \"R\" WHERE c EQUALS PAYLOAD";
+    runs_that_wait_hold_up_nobody_else(asking, |waiting| Broker {
+        rows: Some(Box::new(move |query| Value::Json(waiting.wait(query.parameters)))),
+        ..Broker::default()
+    });
+}
+
+/// What the broker does in the test: it says that it has begun, and waits until it is told to go on.
+struct Waiting {
+    began: Mutex<Sender<()>>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Waiting {
+    fn wait(&self, values: &[Value]) -> String {
+        self.began.lock().send(()).unwrap();
+        self.go_on.lock().recv().unwrap();
+        format!("[{values:?}]")
+    }
+}
+
+/// Runs an action that waits in `statement` on an executor with one thread, beside another one.
+fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiting) -> Broker) {
+    let source = format!(
+        "DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    {statement}\n    PUBLISH TOPIC \"out\" WITH {{r}}\n\
+         DEFINE ACTION Other\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n"
+    );
     let options = lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
-    let compiled = lot_to_wasm::compile(source, &options);
+    let compiled = lot_to_wasm::compile(&source, &options);
     let [calls, other] = <[_; 2]>::try_from(compiled.entities).unwrap().map(|entity| {
         let component = entity.output.unwrap().component;
         engine().compile(&component, World::Action, Origin::Compiler).unwrap()
     });
     let (executor, seen) = executor(1);
     let ((began, has_begun), (go_on, waits)) = (channel(), channel());
-    // Scripts wait until they are told to go on.
-    let (began, waits) = (Mutex::new(began), Mutex::new(waits));
-    let python = move |function: &str, arguments: &[Value]| {
-        began.lock().send(()).unwrap();
-        waits.lock().recv().unwrap();
-        Called { result: Ok(format!("{function}{arguments:?}")), output: String::new() }
-    };
-    let services: Arc<dyn Services> =
-        Arc::new(Broker { python: Some(Box::new(python)), ..Broker::default() });
+    let broker = broker(Waiting { began: Mutex::new(began), go_on: Mutex::new(waits) });
+    let services: Arc<dyn Services> = Arc::new(broker);
     let calls = executor.add(DefinitionSpec { services, ..spec(1, calls) });
     let other = executor.add(spec(2, other));
     for round in 0..3 {
@@ -255,8 +289,54 @@ fn runs_that_wait_for_scripts_hold_up_nobody_else_and_keep_their_order() {
             other.post(owned("in", b"x"), 0, 0).unwrap();
             assert_eq!(seen.recv().unwrap().published, [("out".to_owned(), b"x".to_vec())]);
             go_on.send(()).unwrap();
-            let expected = format!("S.f[Text(\"{round}{number}\")]").into_bytes();
+            let expected = format!("[[Text(\"{round}{number}\")]]").into_bytes();
             assert_eq!(seen.recv().unwrap().published, [("out".to_owned(), expected)]);
         }
     }
+}
+
+/// What a thread's sink and its scripts say, in order.
+struct Told(Sender<&'static str>);
+
+impl Sink for Told {
+    fn run_finished(&mut self, _run: FinishedRun<'_>, _output: &RunOutput) {
+        self.0.send("a run").unwrap();
+    }
+    fn start_failed(&mut self, _definition: &Arc<Definition>, trap: &Trap) {
+        panic!("{trap}");
+    }
+    fn turn_finished(&mut self) {
+        self.0.send("goes out").unwrap();
+    }
+}
+
+#[test]
+fn what_ran_before_goes_out_before_a_run_waits() {
+    let source = "DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    IF PAYLOAD == \"wait\" THEN\n        CALL PYTHON \"S.f\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
+    let options = lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
+    let [entity] = <[_; 1]>::try_from(lot_to_wasm::compile(source, &options).entities).unwrap();
+    let component = entity.output.unwrap().component;
+    let guest = engine().compile(&component, World::Action, Origin::Compiler).unwrap();
+    let ((tell, told), (go_on, waits)) = (channel(), channel::<()>());
+    let (of_sink, of_script, waits) = (Mutex::new(tell.clone()), Mutex::new(tell), Mutex::new(waits));
+    let python: PythonCall = Box::new(move |_, _| {
+        of_script.lock().send("a script").unwrap();
+        waits.lock().recv().unwrap();
+        Called { result: Ok(String::new()), output: String::new() }
+    });
+    let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
+    let executor = Executor::start(options, move |_| Box::new(Told(of_sink.lock().clone()))).unwrap();
+    let services: Arc<dyn Services> = Arc::new(Broker { python: Some(python), ..Broker::default() });
+    let calls = executor.add(DefinitionSpec { services, ..spec(1, guest) });
+    for payload in ["wait", "no", "wait"] {
+        calls.post(owned("in", payload.as_bytes()), 0, 0).unwrap();
+    }
+    // The first wait holds the other two back, so that they are taken in one turn.
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        seen.extend(told.iter().take_while(|what| *what != "a script"));
+        go_on.send(()).unwrap();
+    }
+    assert_eq!(seen, ["goes out", "a run", "a run", "goes out"]);
+    drop(executor);
 }

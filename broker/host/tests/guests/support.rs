@@ -3,7 +3,8 @@
 use lotmq_host::{
     Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Event, FinishedRun,
     Grants, Guest, GuestLimits, MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos,
-    RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World, python::Called,
+    RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World,
+    python::Called,
 };
 use parking_lot::Mutex;
 use std::{
@@ -132,7 +133,11 @@ pub(crate) struct Broker {
     pub(crate) deepest: Mutex<u8>,
     /// What calls of scripts give; without it there is none.
     pub(crate) python: Option<PythonCall>,
+    /// What routes answer; without it there is none.
+    pub(crate) rows: Option<RowsCall>,
 }
+
+pub(crate) type RowsCall = Box<dyn Fn(&RowQuery<'_>) -> Value + Send + Sync>;
 
 pub(crate) type PythonCall = Box<dyn Fn(&str, &[Value]) -> Called + Send + Sync>;
 
@@ -173,6 +178,9 @@ impl Services for Broker {
     }
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         self.python.as_ref().map_or_else(|| Called::unknown(function), |call| call(function, arguments))
+    }
+    fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
+        self.rows.as_ref().map_or_else(|| Err(RowsError::unknown(query.route)), |ask| Ok(ask(query)))
     }
     fn now_ms(&self) -> i64 {
         1_000

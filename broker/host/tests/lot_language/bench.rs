@@ -8,8 +8,8 @@ use lot_to_wasm::{Compat, CompileOptions, Form, lower};
 use lotmq_host::{
     ActionInstance, Argument, Client, Definition, DefinitionId, DefinitionSpec, Departure, Effect, Engine,
     EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestLimits, MailboxOptions,
-    Message, ModelInstance, NestedCall, Origin, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
-    Severity, Sink, Subscription, Trap, Value, World,
+    Message, ModelInstance, NestedCall, Origin, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome,
+    RunOutput, Services, Severity, Sink, Subscription, Trap, Value, World,
 };
 use parking_lot::Mutex;
 
@@ -66,6 +66,10 @@ pub(crate) struct State {
     random: Mutex<u64>,
     /// Topics of the events of routes.
     pub(crate) events: Mutex<Vec<String>>,
+    /// What the one route answers that there is, `Db`: JSON, or nothing.
+    rows: Mutex<String>,
+    /// What it was asked: the question, and what columns are compared with.
+    asked: Mutex<Vec<String>>,
 }
 
 impl Services for State {
@@ -112,6 +116,14 @@ impl Services for State {
         let model = self.models.lock().get(name).cloned();
         let model = model.ok_or_else(|| RunError::new("MODEL_NOT_FOUND", format!("no model '{name}'")))?;
         Ok(ModelInstance::from_values(model.call_nested(call, assignments)?).unwrap())
+    }
+    fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
+        if query.route != "Db" {
+            return Err(RowsError::unknown(query.route));
+        }
+        self.asked.lock().push(format!("{} {:?}", query.query, query.parameters));
+        let rows = self.rows.lock().clone();
+        Ok(if rows.is_empty() { Value::Null } else { Value::Json(rows) })
     }
     fn now_ms(&self) -> i64 {
         NOW_MS
@@ -235,6 +247,17 @@ impl Bench {
             client_id = "";
         }
         self
+    }
+
+    /// What the route `Db` answers from now on: JSON text, or nothing.
+    pub(crate) fn rows(&mut self, rows: &str) -> &mut Bench {
+        rows.clone_into(&mut self.state.rows.lock());
+        self
+    }
+
+    /// What the route `Db` was asked since the last call.
+    pub(crate) fn asked(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.state.asked.lock())
     }
 
     /// Something other than a message happens, to every Action that it triggers.

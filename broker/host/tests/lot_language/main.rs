@@ -10,6 +10,7 @@ mod catalogue;
 mod expressions;
 mod failures;
 mod models;
+mod rows;
 mod rules;
 mod statements;
 mod topics;

@@ -11,6 +11,8 @@
 mod configuration;
 mod driver;
 mod mailbox;
+mod questions;
+mod rows;
 mod runner;
 mod standing;
 mod template;
@@ -21,10 +23,12 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
 use lotmq_definitions::{DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, State};
+use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, TopicGrant};
+use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
 use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
@@ -33,6 +37,7 @@ pub(crate) use types::RouteTypes;
 
 use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
+use crate::limits::ROWS_BYTES_MAX;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use mailbox::Addressee;
@@ -206,6 +211,42 @@ impl Guests {
         let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
         let message = message("".into(), row, Arc::default());
         route.post(Addressee::Table(table.into()), message, hops).map_err(|error| error.to_string())
+    }
+
+    /// Asks a route for rows, and waits for them.
+    ///
+    /// # Errors
+    /// When there is no such route, or it does not answer.
+    pub(super) fn select_rows(&self, query: &RowQuery<'_>, now: Timestamp) -> Result<Value, RowsError> {
+        let name = query.route;
+        let route = self.route(name).ok_or_else(|| RowsError::unknown(name))?;
+        let refused = |reason: String| RowsError::Refused { route: name.to_owned(), reason };
+        let table_of = |model: &str| self.table_of(model, name);
+        let question = rows::Question::new(query.query, query.parameters, table_of)
+            .ok_or_else(|| refused("this is no question".to_owned()))?;
+        let answered = route.ask(question.body.clone(), ROWS_WAIT).recv_timeout(ROWS_WAIT);
+        let answer = match answered {
+            Ok(answer) => answer.map_err(refused)?,
+            // What nobody waits for any more is dropped, a little before that is found out here.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                let waited_sec = ROWS_WAIT.as_secs();
+                return Err(RowsError::TimedOut { route: name.to_owned(), waited_sec });
+            }
+        };
+        let rows = question.rows(&answer).map_err(refused)?;
+        if rows.is_cut {
+            let reason = format!("rows beyond {ROWS_BYTES_MAX} bytes of an answer were left out");
+            route.update(|standing| standing.warned(&reason, now));
+        }
+        Ok(rows.value)
+    }
+
+    /// The table in which a route has instances of a Model.
+    fn table_of(&self, model: &str, route: &str) -> String {
+        let registry = self.registry.read();
+        let stores = registry.get(DefinitionKind::Model, model).map(|model| &model.facts().stores);
+        let store = stores.into_iter().flatten().find(|store| store.route == route);
+        store.map_or(model, |store| &store.table).to_owned()
     }
 
     /// Opens the routes anew that were opened with this environment value or secret (commands reference §10).

@@ -6,7 +6,10 @@ use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{DefinitionKind, RunError as DefinitionError};
 use lotmq_host::python::Called;
 use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
-use lotmq_host::{Argument, ModelInstance, NestedCall, Qos, RunContext, RunError, Services, Severity, Value};
+use lotmq_host::{
+    Argument, ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, Services, Severity,
+    Value,
+};
 use lotmq_store::Store;
 
 use super::effects::OfRoute;
@@ -134,6 +137,15 @@ impl Services for TenantServices {
             Some(tenant) => tenant.scripts.call(function, arguments),
             None => Called::unknown(function),
         }
+    }
+
+    fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else {
+            return Err(RowsError::unknown(query.route));
+        };
+        let now = broker.clock.definitions_now().wall;
+        drop(broker);
+        tenant.guests.select_rows(query, now)
     }
 
     fn now_ms(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! The statements that compute an instance of a Model, field by field in the order in which they need each other. [`value`] has what a field
 //! is set to, [`publish`] what becomes of the instance.
 
+mod fetch;
 mod publish;
 mod store;
 mod value;
@@ -8,7 +9,7 @@ mod value;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 
 use super::Plan;
-use super::order::{self, Leaf};
+use super::order::{self, Leaf, Steps};
 use super::resolve::Node;
 use super::topic;
 use crate::check::kind::KindSet;
@@ -43,6 +44,8 @@ pub(super) struct Builder<'p, 's, 'k, 'n> {
     body: Vec<Statement>,
     /// What is kept when the instance is complete: where, and the field.
     kept: Vec<(Topic, VariableId)>,
+    /// The rows of `FETCH FROM`, in source order.
+    fetched: Vec<VariableId>,
 }
 
 impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
@@ -60,7 +63,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         let scope = Scope::of_model(Fields { triggers, ..Fields::default() });
         let names_are_complete = !sink.has_errors();
         let checker = Checker { sink, known, start, scope, regexes: Vec::new(), names_are_complete };
-        Builder { plan, purpose, checker, body: Vec::new(), kept: Vec::new() }
+        Builder { plan, purpose, checker, body: Vec::new(), kept: Vec::new(), fetched: Vec::new() }
     }
 
     /// What a message on a topic of a field that triggers does.
@@ -126,7 +129,10 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         }
         let names =
             self.checker.scope.fields.as_ref().map(|fields| fields.variables.clone()).unwrap_or_default();
-        let order = match order::sorted(&leaves, &names) {
+        // Elements of a collection are not filled from a row.
+        let fetches = if prefix.is_empty() { self.plan.fetches } else { &[] };
+        let steps = Steps::of(&leaves, fetches, &names);
+        let order = match steps.sorted() {
             Ok(order) => order,
             Err(stuck) => {
                 self.report_cycle(leaves.get(stuck)?);
@@ -134,10 +140,13 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
             }
         };
         for index in order {
-            let leaf = leaves.get(index)?;
+            let Some(leaf) = leaves.get(index) else {
+                self.fetch(fetches.get(index - leaves.len())?);
+                continue;
+            };
             let outer = self.enter(leaf);
             let before = order::needs(leaf, &names).contains(&leaf.path);
-            self.leaf(leaf, before)?;
+            self.leaf(leaf, before, steps.fillers(index))?;
             self.leave(outer);
         }
         Some(())
@@ -164,12 +173,15 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
     }
 
     /// Computes one field into its variable.
-    fn leaf(&mut self, leaf: &Leaf<'_>, reads_itself: bool) -> Option<()> {
+    fn leaf(&mut self, leaf: &Leaf<'_>, reads_itself: bool, fillers: &[usize]) -> Option<()> {
         let variable = self.checker.scope.find(&leaf.path)?;
         if reads_itself {
             self.read_own_last_value(leaf, variable);
         }
-        let own = self.own_value(leaf.node);
+        let own = match self.fetched_value(leaf, fillers) {
+            Some(value) => value,
+            None => self.own_value(leaf.node),
+        };
         let is_element = leaf.path.contains("[]");
         let value = if is_element {
             self.element_member_or(leaf, own)

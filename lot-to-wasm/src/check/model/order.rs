@@ -1,12 +1,14 @@
-//! In which order the fields of an instance are computed: each after those that it names (LoT reference §9.2).
+//! In which order the fields of an instance are computed: each after those that it names (LoT reference §9.2), and those without a source
+//! after the rows that fill them (§9.8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::field;
 use super::resolve::Node;
 use crate::check::names;
 use crate::check::tree::VariableId;
-use crate::syntax::model::FieldSource;
+use crate::syntax::Path;
+use crate::syntax::model::{Fetch, FieldSource};
 
 /// A field without nested ones.
 pub(super) struct Leaf<'a> {
@@ -51,48 +53,109 @@ fn collect<'a>(node: &'a Node, prefix: &str, around: &[(String, String)], found:
 pub(super) fn needs(leaf: &Leaf<'_>, variables: &BTreeMap<String, VariableId>) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(FieldSource::Value(value)) = &leaf.node.source {
-        names::each(value, &mut |path| {
-            let Some((name, _)) = field::resolve(variables, &leaf.path, path) else { return };
-            let below = format!("{name}.");
-            found.extend(
-                variables.keys().filter(|other| **other == name || other.starts_with(&below)).cloned(),
-            );
-        });
+        names::each(value, &mut |path| found.extend(meant(path, &leaf.path, variables)));
     }
     found
 }
 
-/// Positions of the leaves so that each comes after those that it names; `Err` with one that is part of a cycle.
-pub(super) fn sorted(
-    leaves: &[Leaf<'_>],
-    variables: &BTreeMap<String, VariableId>,
-) -> Result<Vec<usize>, usize> {
-    let positions: BTreeMap<&str, usize> =
-        leaves.iter().enumerate().map(|(index, leaf)| (leaf.path.as_str(), index)).collect();
-    let mut left = vec![0usize; leaves.len()];
-    let mut users: Vec<Vec<usize>> = vec![Vec::new(); leaves.len()];
-    for (index, leaf) in leaves.iter().enumerate() {
-        for need in needs(leaf, variables) {
-            if let Some(other) = positions.get(need.as_str()).filter(|other| **other != index) {
-                left[index] += 1;
-                users[*other].push(index);
+/// The leaves that the condition of a `FETCH FROM` names.
+pub(super) fn needs_of_fetch(fetch: &Fetch, variables: &BTreeMap<String, VariableId>) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(condition) = &fetch.when {
+        names::each_in_filter(condition, &mut |path| found.extend(meant(path, "", variables)));
+    }
+    found
+}
+
+/// The leaves that a name means where the field `current` is computed.
+fn meant(path: &Path, current: &str, variables: &BTreeMap<String, VariableId>) -> Vec<String> {
+    let Some((name, _)) = field::resolve(variables, current, path) else { return Vec::new() };
+    let below = format!("{name}.");
+    variables.keys().filter(|other| **other == name || other.starts_with(&below)).cloned().collect()
+}
+
+/// What computing an instance takes: the leaves, by their positions, and behind them the rows that are fetched.
+pub(super) struct Steps {
+    /// For each step those that come before it.
+    after: Vec<BTreeSet<usize>>,
+    /// For each leaf the fetches whose row fills it.
+    filled_by: Vec<Vec<usize>>,
+}
+
+impl Steps {
+    pub(super) fn of(
+        leaves: &[Leaf<'_>],
+        fetches: &[Fetch],
+        variables: &BTreeMap<String, VariableId>,
+    ) -> Steps {
+        let positions: BTreeMap<&str, usize> =
+            leaves.iter().enumerate().map(|(index, leaf)| (leaf.path.as_str(), index)).collect();
+        let found = |names: Vec<String>| -> BTreeSet<usize> {
+            names.iter().filter_map(|name| positions.get(name.as_str()).copied()).collect()
+        };
+        let mut after: Vec<BTreeSet<usize>> =
+            leaves.iter().map(|leaf| found(needs(leaf, variables))).collect();
+        (0..leaves.len()).for_each(|index| {
+            after[index].remove(&index);
+        });
+        let mut filled_by = vec![Vec::new(); leaves.len()];
+        // What a row is asked by is not filled from it, nor from the rows after it.
+        let mut asked_by = BTreeSet::new();
+        for (number, fetch) in fetches.iter().enumerate() {
+            let step = leaves.len() + number;
+            let mut before = found(needs_of_fetch(fetch, variables));
+            before.iter().for_each(|leaf| add_with_needs(*leaf, &after[..leaves.len()], &mut asked_by));
+            if number > 0 {
+                before.insert(step - 1);
+            }
+            for (index, leaf) in leaves.iter().enumerate() {
+                if leaf.node.source.is_none() && !asked_by.contains(&index) {
+                    after[index].insert(step);
+                    filled_by[index].push(number);
+                }
+            }
+            after.push(before);
+        }
+        Steps { after, filled_by }
+    }
+
+    /// The fetches whose row fills a leaf.
+    pub(super) fn fillers(&self, leaf: usize) -> &[usize] {
+        self.filled_by.get(leaf).map_or(&[], Vec::as_slice)
+    }
+
+    /// The steps in order: each after those that it needs, else as they came; `Err` with a leaf that is part of a cycle.
+    pub(super) fn sorted(&self) -> Result<Vec<usize>, usize> {
+        let after = &self.after;
+        let mut left: Vec<usize> = after.iter().map(BTreeSet::len).collect();
+        let mut users: Vec<Vec<usize>> = vec![Vec::new(); after.len()];
+        for (index, before) in after.iter().enumerate() {
+            before.iter().for_each(|needed| users[*needed].push(index));
+        }
+        let mut order = Vec::with_capacity(after.len());
+        let mut ready: BTreeSet<usize> = (0..after.len()).filter(|index| left[*index] == 0).collect();
+        while let Some(index) = ready.pop_first() {
+            order.push(index);
+            for user in std::mem::take(&mut users[index]) {
+                left[user] -= 1;
+                if left[user] == 0 {
+                    ready.insert(user);
+                }
             }
         }
-    }
-    let mut order = Vec::with_capacity(leaves.len());
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..leaves.len()).filter(|index| left[*index] == 0).collect();
-    while let Some(index) = ready.pop_first() {
-        order.push(index);
-        for user in std::mem::take(&mut users[index]) {
-            left[user] -= 1;
-            if left[user] == 0 {
-                ready.insert(user);
-            }
+        match left.iter().position(|left| *left > 0) {
+            Some(stuck) => Err(stuck),
+            None => Ok(order),
         }
     }
-    match left.iter().position(|left| *left > 0) {
-        Some(stuck) => Err(stuck),
-        None => Ok(order),
+}
+
+/// Adds a leaf and what it needs, however far that goes; steps behind the leaves are left out.
+fn add_with_needs(leaf: usize, after: &[BTreeSet<usize>], all: &mut BTreeSet<usize>) {
+    let mut open = vec![leaf];
+    while let Some(leaf) = open.pop() {
+        if all.insert(leaf) {
+            open.extend(after.get(leaf).into_iter().flatten().filter(|needed| **needed < after.len()));
+        }
     }
 }

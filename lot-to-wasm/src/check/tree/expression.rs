@@ -43,6 +43,8 @@ pub enum ExpressionKind {
         /// The document: JSON text or a JSON value.
         source: Box<Expression>,
     },
+    /// Rows of a route that stores: a JSON object for one, an array for several; Null for none, and when the route does not answer.
+    Select(Box<Select>),
     /// An environment value (`TEXT_DATA`), or Empty.
     GetEnv(String),
     /// A secret (`TEXT_DATA`), or Empty with an error record.
@@ -195,6 +197,17 @@ pub enum ExpressionKind {
         /// Arguments.
         arguments: Vec<Expression>,
     },
+}
+
+/// A question to a route that stores.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// Name of the Route.
+    pub route: String,
+    /// The question as JSON, see `rows.select` in `wit/guest`: values of conditions are positions in [`parameters`](Self::parameters).
+    pub query: String,
+    /// What columns are compared with.
+    pub parameters: Vec<Expression>,
 }
 
 /// A value known at compile time.

@@ -3,6 +3,7 @@
 //! Every route is a task on the thread of routes, which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
 //! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told.
 
+mod answer;
 mod pause;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
 use serde_json::json;
 
 use super::mailbox::{Addressee, Post};
-use super::runner::{RouteRunner, Version};
+use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
 use super::template::{Document, Subject, Unfilled, fill};
 use crate::broker::Broker;
@@ -61,9 +62,19 @@ struct Retries {
     since: Instant,
 }
 
+/// The end of a drive, however it comes: nobody waits for an answer then.
+struct End(Arc<RouteRunner>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.refuse_questions("it has ended");
+    }
+}
+
 impl Driver {
     /// Drives the route until it is removed.
     pub(super) async fn drive(self) {
+        let _end = End(Arc::clone(&self.route));
         let mut pause = Pause::reconnecting();
         while let Some((number, version)) = self.route.current() {
             match self.serve(number, &version, &mut pause).await {
@@ -76,6 +87,7 @@ impl Driver {
                     }
                 }
                 Ended::Fatal(reason) => {
+                    self.route.refuse_questions(&self.masked(&version, reason.clone()));
                     self.failed(&version, Connection::Disconnected, "ROUTE_STOPPED", &reason);
                     self.route.changed(number).await;
                 }
@@ -183,8 +195,12 @@ impl Driver {
 
 impl Serving<'_> {
     async fn serve(mut self) -> Ended {
-        while let Some(batch) = self.driver.route.next_batch(self.number).await {
-            if let Some(ended) = self.deliver(batch).await {
+        while let Some(work) = self.driver.route.next_work(self.number).await {
+            let ended = match work {
+                Work::Batch(batch) => self.deliver(batch).await,
+                Work::Question(question) => self.answer(question).await,
+            };
+            if let Some(ended) = ended {
                 return ended;
             }
         }
@@ -332,6 +348,10 @@ impl Serving<'_> {
             self.driver.route.update(|standing| standing.failed(0, &reason, now));
         }
         self.driver.route.put_back(batch, false);
+        self.pause().await;
+    }
+
+    async fn pause(&mut self) {
         tokio::select! {
             () = tokio::time::sleep(self.pause.next()) => {}
             () = self.driver.route.changed(self.number) => {}

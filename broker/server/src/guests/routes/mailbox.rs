@@ -76,10 +76,21 @@ impl Mailbox {
         Ok(())
     }
 
-    /// What comes next; empty when nothing waits.
-    pub(crate) fn take(&mut self) -> Vec<Post> {
+    /// The sequence number of the first message that waits.
+    pub(super) fn first_sequence(&self) -> Option<u64> {
+        self.posts.front().map(|post| post.sequence)
+    }
+
+    /// The sequence number that the next message gets.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// What comes next, of the messages with a sequence number below `before`; empty when nothing waits.
+    pub(crate) fn take(&mut self, before: u64) -> Vec<Post> {
         let batch_max = if self.alone > 0 { 1 } else { ROUTE_BATCH_MAX };
-        let batch: Vec<Post> = self.posts.drain(..batch_max.min(self.posts.len())).collect();
+        let fitting = self.posts.iter().take(batch_max).take_while(|post| post.sequence < before).count();
+        let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(|post| size(&post.message)).sum::<usize>();
         self.alone = self.alone.saturating_sub(batch.len());
         batch
@@ -140,14 +151,22 @@ mod tests {
         for _ in 0..ROUTE_BATCH_MAX + 1 {
             mailbox.post(event(), message(b"x"), 0).unwrap();
         }
-        let batch = mailbox.take();
+        let batch = mailbox.take(u64::MAX);
         assert_eq!(batch.len(), ROUTE_BATCH_MAX);
         mailbox.put_back(batch[1..3].to_vec());
         mailbox.one_by_one(2);
-        assert_eq!(sequences(&mailbox.take()), [2]);
-        assert_eq!(sequences(&mailbox.take()), [3]);
-        assert_eq!(sequences(&mailbox.take()), [ROUTE_BATCH_MAX as u64 + 1]);
-        assert_eq!((mailbox.take().len(), mailbox.bytes), (0, 0));
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [2]);
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [3]);
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [ROUTE_BATCH_MAX as u64 + 1]);
+        assert_eq!((mailbox.take(u64::MAX).len(), mailbox.bytes), (0, 0));
+
+        let next = mailbox.next_sequence();
+        for _ in 0..2 {
+            mailbox.post(event(), message(b"x"), 0).unwrap();
+        }
+        assert_eq!(mailbox.first_sequence(), Some(next));
+        assert_eq!(sequences(&mailbox.take(next + 1)), [next]);
+        assert!(mailbox.take(next + 1).is_empty());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
@@ -16,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::mailbox::{Addressee, Full, Mailbox, Post};
+use super::questions::{Answer, Question, Questions};
 use super::standing::Standing;
 
 /// What a deployed text and its type come to.
@@ -69,8 +72,16 @@ struct Shared {
     /// Counts versions, and each time that it is to begin anew.
     number: u64,
     mailbox: Mailbox,
+    questions: Questions,
     standing: Standing,
     is_closed: bool,
+}
+
+/// What a driver does next.
+pub(super) enum Work {
+    /// Messages, at least one.
+    Batch(Vec<Post>),
+    Question(Question),
 }
 
 impl RouteRunner {
@@ -81,6 +92,7 @@ impl RouteRunner {
             version: Arc::new(version),
             number: 1,
             mailbox,
+            questions: Questions::default(),
             standing: Standing::new(now),
             is_closed: false,
         };
@@ -107,14 +119,14 @@ impl RouteRunner {
             let mut shared = self.shared.lock();
             shared.mailbox.bound(version.capacity());
             shared.version = Arc::new(version);
-            shared.number += 1;
+            shared.begin_anew();
         }
         self.called.notify_one();
     }
 
     /// Begins anew, because a value that it was opened with is another one.
     pub(super) fn reopen(&self) {
-        self.shared.lock().number += 1;
+        self.shared.lock().begin_anew();
         self.called.notify_one();
     }
 
@@ -124,6 +136,7 @@ impl RouteRunner {
             let mut shared = self.shared.lock();
             shared.is_closed = true;
             shared.mailbox.clear();
+            shared.questions.refuse("it was removed");
         }
         self.called.notify_one();
         self.stands.notify_one();
@@ -158,6 +171,17 @@ impl RouteRunner {
         posted.map_err(|Full(messages)| PostError::Full { messages })
     }
 
+    /// Asks the far side, behind what was handed to it before.
+    pub(super) fn ask(&self, body: Vec<u8>, patience: Duration) -> Receiver<Answer> {
+        let answered = {
+            let mut shared = self.shared.lock();
+            let behind = shared.mailbox.next_sequence();
+            shared.questions.ask(body, behind, patience)
+        };
+        self.called.notify_one();
+        answered
+    }
+
     /// Notes a message that was not taken: at once, because a flood of them has one record only.
     pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
         self.update(|standing| standing.failed(1, &error.to_string(), now));
@@ -166,6 +190,21 @@ impl RouteRunner {
     /// Hops of what it publishes.
     pub(crate) fn hops(&self) -> u8 {
         self.hops.load(Ordering::Relaxed).saturating_add(1)
+    }
+}
+
+impl Shared {
+    fn begin_anew(&mut self) {
+        self.number += 1;
+        self.questions.accept();
+    }
+
+    fn next_work(&mut self) -> Option<Work> {
+        if let Some(question) = self.questions.take(self.mailbox.first_sequence()) {
+            return Some(Work::Question(question));
+        }
+        let batch = self.mailbox.take(self.questions.next_behind().unwrap_or(u64::MAX));
+        (!batch.is_empty()).then_some(Work::Batch(batch))
     }
 }
 
@@ -190,21 +229,30 @@ impl RouteRunner {
         }
     }
 
-    /// The next messages, at least one; `None` when there is a change.
-    pub(super) async fn next_batch(&self, number: u64) -> Option<Vec<Post>> {
+    /// What is to be done next; `None` when there is a change.
+    pub(super) async fn next_work(&self, number: u64) -> Option<Work> {
         loop {
             {
                 let mut shared = self.shared.lock();
                 if shared.is_closed || shared.number != number {
                     return None;
                 }
-                let batch = shared.mailbox.take();
-                if !batch.is_empty() {
-                    return Some(batch);
+                if let Some(work) = shared.next_work() {
+                    return Some(work);
                 }
             }
             self.called.notified().await;
         }
+    }
+
+    /// Has a question answered later.
+    pub(super) fn ask_again(&self, question: Question) {
+        self.shared.lock().questions.put_back(question);
+    }
+
+    /// Answers all questions, and further ones until it begins anew, with the reason why it stands still.
+    pub(super) fn refuse_questions(&self, reason: &str) {
+        self.shared.lock().questions.refuse(reason);
     }
 
     pub(super) fn work_on(&self, batch: &[Post]) {

@@ -105,6 +105,11 @@ impl Standing {
         self.note(true);
     }
 
+    /// Something went on, but not all of it: shown as the last error, and counted as none.
+    pub(crate) fn warned(&mut self, reason: &str, now: Timestamp) {
+        self.last_error = Some((reason.to_owned(), now));
+    }
+
     fn note(&mut self, has_failed: bool) {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();

@@ -2,6 +2,8 @@
 //!
 //! It is written to the topic that stands for the table, as `TRIGGER` writes to that of an event; the broker knows who may.
 
+use lot_facts::RouteStore;
+
 use super::Builder;
 use crate::check::tree::{Branch, Statement, StatementKind, Topic};
 use crate::diagnostic::{Draft, codes};
@@ -17,9 +19,8 @@ impl Builder<'_, '_, '_, '_> {
 
     fn store(&mut self, store: &Store) -> Statement {
         let at = self.checker.at(store.route.span);
-        let route = &store.route.text;
-        let table = store.table.as_ref().map_or(self.plan.name, |table| &table.value);
-        self.check_names(store, table);
+        let RouteStore { route, table } = self.plan.stored(store);
+        self.check_names(store, &table);
         let topic = Topic::fixed(format!("$SYS/Coreflux/Routes/{route}/Tables/{table}"), at);
         let value = self.object(&self.plan.fields, "");
         let message = format!("there is no route `{route}`; the instance was not stored");

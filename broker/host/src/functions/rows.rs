@@ -1,0 +1,39 @@
+//! `rows`: asking routes that store. Capability: [`Grants::rows`](crate::Grants). Bound: the caller waits at most
+//! [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
+
+use crate::{
+    RowQuery, RunError, Severity, Value, executor::away, limits::NAME_BYTES_MAX, output::cut, state::RunState,
+};
+use wasmtime::component::{Linker, WasmStr};
+
+type Asked = (WasmStr, WasmStr, Vec<Value>, u32, u32);
+
+pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
+    let mut interface = linker.instance("lotmq:guest/rows@0.1.0")?;
+    interface.func_wrap("select", |store, (route, query, parameters, line, column): Asked| {
+        let (route, query) = (route.to_str(&store)?, query.to_str(&store)?);
+        let query = RowQuery { route: &route, query: &query, parameters: &parameters };
+        Ok((select(store.data(), &query, (line, column)),))
+    })
+}
+
+fn select(
+    state: &RunState,
+    query: &RowQuery<'_>,
+    (line, column): (u32, u32),
+) -> Result<Vec<Value>, RunError> {
+    let RowQuery { route, .. } = *query;
+    if !state.grants.rows || route.len() > NAME_BYTES_MAX {
+        let message = format!("this definition may not ask route '{}'", cut(route, NAME_BYTES_MAX));
+        return Err(RunError::new("CALL_NOT_ALLOWED", message));
+    }
+    state.act();
+    let selected = away(|| state.services.select_rows(&state.run, query));
+    let value = selected.unwrap_or_else(|error| {
+        let definition = state.run.definition;
+        let (code, message) = (error.code(), error.to_string());
+        state.output.borrow_mut().report(definition, Severity::Error, code, &message, (line, column));
+        Value::Null
+    });
+    Ok(vec![value])
+}

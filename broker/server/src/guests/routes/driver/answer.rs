@@ -1,0 +1,57 @@
+//! How a driver has a question answered, and what the classes of failure mean for it.
+
+use lotmq_host::route::Failure;
+
+use super::{Ended, Serving, too_long};
+use crate::guests::routes::questions::Question;
+use crate::limits::ROUTE_CALL_TIME;
+
+impl Serving<'_> {
+    /// Asks the far side for rows. It is asked again as long as somebody waits where the class of the failure says so: reading changes nothing.
+    pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
+        let asked = self.instance.request("query", &question.body);
+        let called = tokio::time::timeout(ROUTE_CALL_TIME, asked).await;
+        let route = &self.driver.route;
+        let (now, masked) = (self.driver.now(), |reason| self.driver.masked(&self.version, reason));
+        let refuse = |question: Question, reason: &str| {
+            let reason = masked(reason.to_owned());
+            route.update(|standing| standing.failed(0, &reason, now));
+            question.answer(Err(reason));
+        };
+        match called {
+            Ok(Ok(Ok(rows))) => {
+                route.update(|standing| standing.passed(0, now));
+                question.answer(Ok(rows));
+                None
+            }
+            Ok(Ok(Err(Failure::Retry(reason)))) => {
+                let reason = masked(reason);
+                route.update(|standing| standing.failed(0, &reason, now));
+                route.ask_again(question);
+                self.pause().await;
+                None
+            }
+            Ok(Ok(Err(Failure::Reconnect(reason)))) => {
+                route.ask_again(question);
+                Some(Ended::Away(reason))
+            }
+            Ok(Ok(Err(Failure::Reject(reason)))) => {
+                refuse(question, &reason);
+                None
+            }
+            Ok(Ok(Err(Failure::Fatal(reason)))) => {
+                refuse(question, &reason);
+                Some(Ended::Fatal(reason))
+            }
+            Ok(Err(trap)) => {
+                let reason = trap.to_string();
+                refuse(question, &reason);
+                Some(Ended::Away(reason))
+            }
+            Err(_) => {
+                refuse(question, &too_long());
+                Some(Ended::Away(too_long()))
+            }
+        }
+    }
+}
