@@ -211,8 +211,8 @@ fn what_this_build_cannot_run_is_refused_by_name() {
     assert_eq!(reply.message(), "Route type 'ADS' is not available in this build.");
     let reply = broker.command("-addRoute DEFINE ROUTE R WITH TYPE MODBUS_TPC\n");
     assert_eq!(reply.code(), "LOT319", "{reply:?}");
-    let stored = "-addModel DEFINE MODEL L COLLAPSED WITH TOPIC \"l\"\n    ADD INT \"t\" WITH TOPIC \"t\" AS TRIGGER\n    FETCH FROM \"Db\"";
-    let reply = broker.command(stored);
+    let asks = "-addAction DEFINE ACTION A\nON TOPIC \"a\" DO\n    CALL LLM \"L\" METHOD \"generate\" WITH prompt = PAYLOAD RETURN AS {r}\n    PUBLISH TOPIC \"o\" WITH {r}";
+    let reply = broker.command(asks);
     assert_eq!(reply.code(), "LOT501", "{reply:?}");
     check(
         &broker,

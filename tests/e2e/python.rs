@@ -107,7 +107,7 @@ fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
     let (broker, _data) = broker();
     broker.command_ok(&format!("-addPython {STAT}"));
     broker.command_ok(
-        "-addAction DEFINE ACTION Bad\nON TOPIC \"in/+\" DO\n    IF TOPIC POSITION 2 == \"raise\" THEN\n        CALL PYTHON \"Stat.bad\" WITH (0) RETURN AS {r}\n    ELSE\n        CALL PYTHON \"None.bad\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}",
+        "-addAction DEFINE ACTION Bad\nON TOPIC \"in/+\" DO\n    IF TOPIC POSITION 2 == \"raise\" THEN\n        CALL PYTHON \"Stat.bad\" WITH (0) RETURN AS {r}\n    ELSE\n        CALL PYTHON \"Stat.none\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}",
     );
     let mut client = broker.root("reader");
     client.subscribe_to("out", QoS::AtMostOnce).unwrap();
@@ -119,7 +119,7 @@ fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
             "'Stat.bad': ZeroDivisionError: division by zero (line 6 of the script)",
             4,
         ),
-        ("in/none", "PYTHON_UNKNOWN", "'None.bad': there is no Python script 'None'", 6),
+        ("in/none", "PYTHON_ERROR", "'Stat.none': NameError: the script has no function 'none'", 6),
     ] {
         client.publish(&Publication::new(topic, "1")).unwrap();
         let mut seen = [next(&mut client), next(&mut client)];
@@ -129,6 +129,45 @@ fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
         assert_eq!((&record["code"], &record["message"]), (&json!(code), &json!(message)));
         assert_eq!(record["line"], line);
     }
+}
+
+/// §12 of the language reference: a program whose script is missing is pending, as one whose callee is.
+#[test]
+fn a_program_waits_for_its_script() {
+    let (mut broker, _data) = broker();
+    let added = broker.command_ok(
+        "-addAction DEFINE ACTION Mean\nON TOPIC \"in\" DO\n    CALL PYTHON \"Stat.avg\" WITH (1, PAYLOAD) RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH GET JSON \"avg\" IN {r}",
+    );
+    let warning = &added.0["warnings"][0];
+    assert_eq!(
+        (&warning["code"], &warning["message"]),
+        (&json!("PENDING"), &json!("pending until these are added: Python Stat"))
+    );
+    // After a restart as well, until the script comes.
+    for _ in 0..2 {
+        let pending = broker.command_ok("-getPendingStatus");
+        assert_eq!(pending.data(), &json!([{"kind":"action","name":"Mean","missing":["Python Stat"]}]));
+        let report = broker.command_ok("-lotDiagnostic action Mean");
+        assert_eq!(report.data()["state"], "pending");
+        assert_eq!(report.data()["dependencies"], json!([{"kind":"python","name":"Stat","present":false}]));
+        let mut root = broker.root("reader of lists");
+        root.subscribe_to("$SYS/Coreflux/Actions", QoS::AtMostOnce).unwrap();
+        assert_eq!(next(&mut root).1, "[{\"name\":\"Mean\",\"state\":\"pending\",\"origin\":\"adhoc\"}]");
+        broker.kill();
+        broker.start_again();
+    }
+    broker.command_ok(&format!("-addPython {STAT}"));
+    for _ in 0..2 {
+        assert_eq!(broker.command_ok("-getPendingStatus").message(), "No pending models or actions.");
+        let mut client = broker.client("caller");
+        client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+        client.publish(&Publication::new("in", "4")).unwrap();
+        assert_eq!(next(&mut client).1, "2.5");
+        broker.kill();
+        broker.start_again();
+    }
+    broker.command_ok("-removePython Stat");
+    assert_eq!(broker.command_ok("-getPendingStatus").message(), "1 pending.");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use lot_facts::{Facts, Trigger};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
+use crate::registry::Need;
 
 /// Names a definition for as long as something of its kind and name exists; replacing keeps it, removing and adding
 /// again gives another. Ascends in the order of deployment and is not kept across restarts.
@@ -180,6 +181,11 @@ impl Definition {
     /// Takes away its owner for good, so that a later user of the same name is not taken for him.
     pub fn disown(&self) {
         self.activity.disown();
+    }
+
+    /// As others need it.
+    pub(crate) fn as_need(&self) -> Need {
+        Need::Definition(self.kind(), Arc::clone(self.name()))
     }
 
     /// What the compiler knows.

@@ -36,7 +36,7 @@ pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};
 pub use now::Now;
 pub use record::{ErrorRecord, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger, utc_text};
 pub use registry::{
-    CacheMode, Caching, Changed, DefinitionRef, InstallError, Installed, NotFound, OnExisting, Registry,
+    CacheMode, Caching, Changed, InstallError, Installed, Need, NotFound, OnExisting, Registry,
     RegistryOptions, Removed, State, Warning,
 };
 pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};

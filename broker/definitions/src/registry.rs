@@ -24,7 +24,7 @@ mod outcome;
 
 use life_cycle::starts;
 pub use outcome::{
-    Caching, Changed, DefinitionRef, InstallError, Installed, NotFound, OnExisting, Removed, State, Warning,
+    Caching, Changed, InstallError, Installed, Need, NotFound, OnExisting, Removed, State, Warning,
 };
 
 /// Settings of a [`Registry`].
@@ -74,7 +74,9 @@ pub enum CacheMode {
 pub struct Registry {
     pub(crate) entries: BTreeMap<DefinitionId, Entry>,
     names: [HashMap<Arc<str>, DefinitionId>; DefinitionKind::ALL.len()],
-    dependents: HashMap<DefinitionRef, BTreeSet<DefinitionId>>,
+    dependents: HashMap<Need, BTreeSet<DefinitionId>>,
+    /// Names of the Python scripts, which are kept elsewhere.
+    scripts: BTreeSet<Arc<str>>,
     triggers: SubscriptionIndex<DefinitionId, Arc<Definition>>,
     reads: FactIndex,
     keeps: FactIndex,
@@ -95,7 +97,7 @@ pub struct Registry {
 pub(crate) struct Entry {
     pub(crate) definition: Arc<Definition>,
     pub(crate) hold: Option<Hold>,
-    pub(crate) missing: Vec<DefinitionRef>,
+    pub(crate) missing: Vec<Need>,
     pub(crate) warnings: Vec<Warning>,
     is_armed: bool,
 }
@@ -125,6 +127,7 @@ impl Registry {
             entries: BTreeMap::new(),
             names: Default::default(),
             dependents: HashMap::new(),
+            scripts: BTreeSet::new(),
             triggers: SubscriptionIndex::new(),
             reads: FactIndex::default(),
             keeps: FactIndex::default(),
@@ -158,7 +161,7 @@ impl Registry {
         self.put_in(&definition);
         self.settle(id, now, &mut changed);
         if replaced.is_none() {
-            self.settle_dependents(&definition, now, &mut changed);
+            self.settle_dependents(&definition.as_need(), Some(id), now, &mut changed);
         }
         self.prune_cache(replaced.as_deref(), Some(&definition));
         self.warn_of_cycle(id);
@@ -182,7 +185,7 @@ impl Registry {
         let mut changed = Changed::default();
         let definition = self.take_out(id, &mut changed).expect("its name led to it");
         self.names[kind.index()].remove(name);
-        self.settle_dependents(&definition, now, &mut changed);
+        self.settle_dependents(&definition.as_need(), Some(id), now, &mut changed);
         self.prune_cache(Some(&definition), None);
         self.generation += 1;
         Ok(Removed { definition, changed })
@@ -192,6 +195,19 @@ impl Registry {
     pub fn remove_all(&mut self, kind: DefinitionKind, now: Now) -> Vec<Removed> {
         let names: Vec<Arc<str>> = self.list(kind).map(|definition| Arc::clone(definition.name())).collect();
         names.iter().filter_map(|name| self.remove(kind, name, now).ok()).collect()
+    }
+
+    /// Notes that a Python script is there, or is gone: what calls it is armed or becomes pending.
+    pub fn set_script(&mut self, name: &str, is_there: bool, now: Now) -> Changed {
+        let mut changed = Changed::default();
+        let name: Arc<str> = name.into();
+        let is_new =
+            if is_there { self.scripts.insert(Arc::clone(&name)) } else { self.scripts.remove(&name) };
+        if is_new {
+            self.settle_dependents(&Need::Script(name), None, now, &mut changed);
+            self.generation += 1;
+        }
+        changed
     }
 
     /// Ends the loading of a start. Returns the armed `ON START` definitions in load order, to be run once.
@@ -315,8 +331,11 @@ impl Registry {
         found.ok_or_else(|| NotFound { kind, name: name.into() })
     }
 
-    pub(crate) fn has(&self, wanted: &DefinitionRef) -> bool {
-        self.names[wanted.kind.index()].contains_key(&wanted.name)
+    pub(crate) fn has(&self, need: &Need) -> bool {
+        match need {
+            Need::Definition(kind, name) => self.names[kind.index()].contains_key(name),
+            Need::Script(name) => self.scripts.contains(name),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Origin};
 use crate::record::{ErrorRecord, rfc3339_option};
-use crate::registry::{DefinitionRef, Entry, Hold, Registry, State};
+use crate::registry::{Entry, Hold, Need, Registry, State};
 
 /// Data of `-lotDiagnostic`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,8 +43,8 @@ pub struct Report {
 /// One dependency of a [`Report`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DependencyReport {
-    /// `action`, `model`, …
-    pub kind: DefinitionKind,
+    /// `action`, `model`, …, `python`.
+    pub kind: String,
     /// Name.
     pub name: Arc<str>,
     /// Whether it is deployed.
@@ -126,7 +126,7 @@ impl Registry {
         let row = |entry: &Entry| PendingRow {
             kind: entry.definition.kind(),
             name: Arc::clone(entry.definition.name()),
-            missing: entry.missing.iter().map(DefinitionRef::to_string).collect(),
+            missing: entry.missing.iter().map(Need::to_string).collect(),
         };
         pending.map(row).collect()
     }
@@ -141,7 +141,6 @@ impl Registry {
 
     fn report(&self, entry: &Entry) -> Report {
         let Entry { definition, hold, warnings, .. } = entry;
-        let depends_on = definition.facts().depends_on.iter().map(DefinitionRef::from);
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         warnings.extend(definition.activity.warnings());
         if let Some(Hold::Failed(reason)) = hold {
@@ -153,11 +152,11 @@ impl Registry {
             origin: definition.deployed.origin.to_string(),
             state: entry.state(),
             triggers: definition.trigger().map(trigger_texts).unwrap_or_default(),
-            dependencies: depends_on
-                .map(|wanted| DependencyReport {
-                    present: self.has(&wanted),
-                    kind: wanted.kind,
-                    name: wanted.name,
+            dependencies: Need::all(definition.facts())
+                .map(|need| DependencyReport {
+                    present: self.has(&need),
+                    kind: need.title().to_lowercase(),
+                    name: Arc::clone(need.name()),
                 })
                 .collect(),
             last_run: definition.activity.last_run(),

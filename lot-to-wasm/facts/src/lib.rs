@@ -126,6 +126,9 @@ pub struct Facts {
     /// Actions called by name, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
+    /// Python scripts called by name, sorted; they must be there before this one is armed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
     /// Where `STORE IN` puts instances of a Model, in source order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<RouteStore>,
@@ -171,6 +174,7 @@ impl Facts {
             env: Vec::new(),
             secrets: Vec::new(),
             calls: Vec::new(),
+            scripts: Vec::new(),
             stores: Vec::new(),
             effects: Effects::default(),
             bounded: false,

@@ -40,6 +40,7 @@ struct Collector {
     secrets: BTreeSet<String>,
     calls: BTreeSet<String>,
     models: BTreeSet<String>,
+    scripts: BTreeSet<String>,
 }
 
 impl Default for Collector {
@@ -55,6 +56,7 @@ impl Default for Collector {
             secrets: BTreeSet::new(),
             calls: BTreeSet::new(),
             models: BTreeSet::new(),
+            scripts: BTreeSet::new(),
         }
     }
 }
@@ -76,6 +78,7 @@ impl Collector {
             |kind, names: BTreeSet<String>| names.into_iter().map(move |name| Dependency { kind, name });
         facts.depends_on =
             named(Kind::Action, self.calls.clone()).chain(named(Kind::Model, self.models)).collect();
+        facts.scripts = self.scripts.into_iter().collect();
         facts.calls = self.calls.into_iter().collect();
         facts
     }
@@ -140,7 +143,9 @@ impl Collector {
                 self.calls.insert(name.clone());
                 arguments.iter_mut().for_each(|argument| self.expression(&mut argument.value));
             }
-            StatementKind::CallPython { arguments, .. } => {
+            StatementKind::CallPython { function, arguments, .. } => {
+                let script = function.split_once('.').map_or(function.as_str(), |(script, _)| script);
+                self.scripts.insert(script.to_owned());
                 self.facts.bounded = false;
                 (self.facts.effects.python, self.facts.effects.suspend) = (true, true);
                 arguments.iter_mut().for_each(|argument| self.expression(argument));

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use lot_facts::{TopicFact, Trigger};
 use lotmq_router::topic_filter_valid;
 
-use super::{
-    CacheMode, Changed, DefinitionRef, Entry, Hold, InstallError, OnExisting, Registry, State, Warning,
-};
+use super::{CacheMode, Changed, Entry, Hold, InstallError, Need, OnExisting, Registry, State, Warning};
 use crate::activity::Activity;
 use crate::cycle::find_cycle;
 use crate::definition::{Definition, DefinitionId, DefinitionKind, NewDefinition};
@@ -59,8 +57,8 @@ impl Registry {
         self.names[definition.kind().index()].insert(Arc::clone(definition.name()), id);
         self.reads.add(id, &definition.facts().reads);
         self.keeps.add(id, &definition.facts().keeps);
-        for dependency in &definition.facts().depends_on {
-            self.dependents.entry(dependency.into()).or_default().insert(id);
+        for need in Need::all(definition.facts()) {
+            self.dependents.entry(need).or_default().insert(id);
         }
         let entry = Entry {
             definition: Arc::clone(definition),
@@ -78,12 +76,11 @@ impl Registry {
         let definition = self.entries.remove(&id)?.definition;
         self.reads.remove(id, &definition.facts().reads);
         self.keeps.remove(id, &definition.facts().keeps);
-        for dependency in &definition.facts().depends_on {
-            let wanted = DefinitionRef::from(dependency);
-            if let Some(ids) = self.dependents.get_mut(&wanted) {
+        for need in Need::all(definition.facts()) {
+            if let Some(ids) = self.dependents.get_mut(&need) {
                 ids.remove(&id);
                 if ids.is_empty() {
-                    self.dependents.remove(&wanted);
+                    self.dependents.remove(&need);
                 }
             }
         }
@@ -93,8 +90,7 @@ impl Registry {
     /// Finds out what is missing and arms or disarms accordingly.
     pub(super) fn settle(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
         let Some(entry) = self.entries.get(&id) else { return };
-        let wanted = entry.definition.facts().depends_on.iter().map(DefinitionRef::from);
-        let missing: Vec<DefinitionRef> = wanted.filter(|wanted| !self.has(wanted)).collect();
+        let missing: Vec<Need> = Need::all(entry.definition.facts()).filter(|need| !self.has(need)).collect();
         let entry = self.entries.get_mut(&id).expect("it was there");
         entry.warnings.retain(|warning| !matches!(warning, Warning::Pending { .. }));
         if !missing.is_empty() {
@@ -108,18 +104,17 @@ impl Registry {
         }
     }
 
+    /// Settles those that need something that has arrived or gone; itself it is settled already.
     pub(super) fn settle_dependents(
         &mut self,
-        arrived_or_gone: &Definition,
+        need: &Need,
+        itself: Option<DefinitionId>,
         now: Now,
         changed: &mut Changed,
     ) {
-        let name = Arc::clone(arrived_or_gone.name());
-        let waiting = self.dependents.get(&DefinitionRef { kind: arrived_or_gone.kind(), name });
-        for id in waiting.cloned().unwrap_or_default() {
-            if id != arrived_or_gone.id {
-                self.settle(id, now, changed);
-            }
+        let waiting = self.dependents.get(need).cloned().unwrap_or_default();
+        for id in waiting.into_iter().filter(|id| Some(*id) != itself) {
+            self.settle(id, now, changed);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use lot_facts::Facts;
 use lotmq_router::TopicError;
 use serde::Serialize;
 
@@ -42,24 +43,43 @@ pub enum State {
     Disabled,
 }
 
-/// Names a definition by kind and name. `Display` gives `Model X`.
+/// What a definition needs before it is armed. `Display` gives `Model X`, `Python Stat`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DefinitionRef {
-    /// Kind.
-    pub kind: DefinitionKind,
-    /// Name.
-    pub name: Arc<str>,
+pub enum Need {
+    /// A definition of this kind and name.
+    Definition(DefinitionKind, Arc<str>),
+    /// A Python script.
+    Script(Arc<str>),
 }
 
-impl fmt::Display for DefinitionRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind.title(), self.name)
+impl Need {
+    /// All that facts name: definitions in the order of the source, then scripts.
+    pub(crate) fn all(facts: &Facts) -> impl Iterator<Item = Need> {
+        let of_definitions = facts.depends_on.iter();
+        let definitions =
+            of_definitions.map(|need| Need::Definition(need.kind.into(), need.name.as_str().into()));
+        definitions.chain(facts.scripts.iter().map(|name| Need::Script(name.as_str().into())))
+    }
+
+    /// `Action`, `Model`, …, `Python`.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Need::Definition(kind, _) => kind.title(),
+            Need::Script(_) => "Python",
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Need::Definition(_, name) | Need::Script(name) => name,
+        }
     }
 }
 
-impl From<&lot_facts::Dependency> for DefinitionRef {
-    fn from(dependency: &lot_facts::Dependency) -> DefinitionRef {
-        DefinitionRef { kind: dependency.kind.into(), name: dependency.name.as_str().into() }
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.title(), self.name())
     }
 }
 
@@ -70,7 +90,7 @@ pub enum Warning {
     /// It waits for these.
     Pending {
         /// What is missing, in the order of the source.
-        missing: Vec<DefinitionRef>,
+        missing: Vec<Need>,
     },
     /// Its timer never fires: the instant is past.
     NeverRuns,

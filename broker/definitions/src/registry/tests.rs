@@ -122,6 +122,29 @@ fn pending_definition_is_armed_when_its_dependency_arrives() {
 }
 
 #[test]
+fn a_definition_waits_for_its_scripts() {
+    let mut world = World::new();
+    let scripts = ["A", "B"].map(str::to_owned).to_vec();
+    let caller = world.add(Facts { scripts, ..on_topic("Caller", &["in"]) });
+    assert_eq!(caller.state, State::Pending);
+    assert_eq!(caller.warnings[0].to_string(), "pending until these are added: Python A, Python B");
+    let registry = &mut world.registry;
+    assert!(registry.set_script("A", true, world.now).armed.is_empty());
+    assert_eq!(registry.pending_status()[0].missing, ["Python B"]);
+    assert_eq!(names(&registry.set_script("B", true, world.now).armed), ["Caller"]);
+    assert!(registry.set_script("B", true, world.now).armed.is_empty(), "replaced");
+    assert_eq!(world.matching("in"), ["Caller"]);
+    let registry = &mut world.registry;
+    let report = registry.diagnose(DefinitionKind::Action, "Caller").unwrap();
+    let needed: Vec<_> =
+        report.dependencies.iter().map(|need| (&*need.kind, &*need.name, need.present)).collect();
+    assert_eq!(needed, [("python", "A", true), ("python", "B", true)]);
+    assert_eq!(names(&registry.set_script("A", false, world.now).disarmed), ["Caller"]);
+    assert!(registry.set_script("A", false, world.now).disarmed.is_empty());
+    assert_eq!(world.matching("in"), Vec::<String>::new());
+}
+
+#[test]
 fn definition_that_needs_itself_is_not_pending() {
     let mut world = World::new();
     assert_eq!(world.add(needs(on_topic("Rec", &["in"]), Kind::Action, "Rec")).state, State::Running);

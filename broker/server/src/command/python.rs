@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, Permission, Verb};
-use crate::guests::scripts;
+use crate::guests::{Guests, scripts};
 use crate::limits::SCRIPTS_MAX;
 
 pub(super) static ADD: Verb = Verb {
@@ -62,6 +62,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     batch.push(Op::PutDefinition(&scripts::row(call.tenant.id, name, source, &functions)));
     call.commit(batch)?;
     call.tenant.scripts.put(name, script, functions);
+    Guests::script_is_there(call.tenant, call.broker, name, true);
     call.tenant.scripts.tell(name, &format!("{output}{name} completed"));
     call.changed(SCRIPTS_TOPIC, call.tenant.scripts.to_json());
     Ok(Done::new(format!("Python script '{name}' added successfully!")))
@@ -94,6 +95,7 @@ fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> 
     call.commit(batch)?;
     for name in names {
         call.tenant.scripts.remove(name);
+        Guests::script_is_there(call.tenant, call.broker, name, false);
     }
     call.changed(SCRIPTS_TOPIC, call.tenant.scripts.to_json());
     Ok(())

@@ -208,6 +208,13 @@ impl Guests {
         self.registry.read().of_owner(user).for_each(|definition| definition.disown());
     }
 
+    /// Arms what waited for a script, or has what calls it wait.
+    pub(crate) fn script_is_there(tenant: &Tenant, broker: &Broker, name: &str, is_there: bool) {
+        let now = broker.clock.definitions_now();
+        let changed = tenant.guests.registry.write().set_script(name, is_there, now);
+        tenant.guests.settle(tenant, broker, &changed);
+    }
+
     /// Lets the rest of the broker see a change: routes, timers, `ON START`.
     pub(crate) fn settle(&self, tenant: &Tenant, broker: &Broker, changed: &Changed) {
         tenant.routes_changed();

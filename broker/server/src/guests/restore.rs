@@ -49,6 +49,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
         }
         if row.kind == scripts::KIND {
             tenant.scripts.restore(&broker.python, &row);
+            Guests::script_is_there(&tenant, broker, &row.name, true);
             // Its native code is at hand, or nearly so, when the first run calls.
             broker.python.prepare();
             continue;
