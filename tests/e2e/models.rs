@@ -75,6 +75,46 @@ fn switches_of_the_language_hold_at_upload_and_after_a_restart() {
     }
 }
 
+/// OD-31 of the language reference: with the switch, rules decide on `PUBLISH MODEL` as on a message of somebody without a user.
+#[test]
+fn rules_decide_on_published_models_if_they_are_to() {
+    for is_on in [false, true] {
+        let broker = options().variable("LOTMQ_LOT_COMPAT_MODEL_PUBLISH_RULES", &is_on.to_string()).start();
+        broker.command_ok("-addModel DEFINE MODEL Sample COLLAPSED\n    ADD INT \"v\"");
+        broker.command_ok(
+            "-addModel DEFINE MODEL Stream COLLAPSED WITH TOPIC \"o/stream\"\n    ADD INT \"v\" WITH TOPIC \"in\" AS TRIGGER",
+        );
+        broker.command_ok(
+            "-addAction DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Sample TO \"o/model\" WITH v = PAYLOAD\n    PUBLISH TOPIC \"o/topic\" WITH PAYLOAD",
+        );
+        broker.command_ok(
+            "-addRule DEFINE RULE Named WITH PRIORITY 100 FOR Publish TO TOPIC \"o/#\"\n    IF USER IS \"root\" OR PAYLOAD CONTAINS \"7\" THEN\n        ALLOW\n    ELSE\n        DENY",
+        );
+        let mut watcher = watch(&broker, "o/+");
+        let mut seen = |payload: &str| {
+            send(&broker, "in", payload);
+            let mut seen: Vec<String> =
+                (0..if is_on && payload == "1" { 2 } else { 3 }).map(|_| next(&mut watcher)).collect();
+            seen.sort();
+            seen
+        };
+        let published = |v: &str| {
+            ["o/model={\"v\":V}", "o/stream={\"v\":V}", "o/topic=V"].map(|text| text.replace('V', v))
+        };
+        let denied = &published("1")[usize::from(is_on)..];
+        assert_eq!(seen("1"), denied);
+        assert_eq!(seen("7"), published("7"), "the payload is known to rules");
+        let report = broker.command_ok("-lotDiagnostic action Send");
+        let last = &report.data()["lastError"];
+        if is_on {
+            assert_eq!(last["code"], "RULE_DENIED");
+            assert_eq!(last["message"], "rules deny publishing model 'Sample' to 'o/model'; it was dropped");
+        } else {
+            assert_eq!(last, &json!(null));
+        }
+    }
+}
+
 #[test]
 fn a_model_is_pending_until_its_parent_is_there_and_follows_it() {
     let broker = broker();

@@ -151,6 +151,12 @@ pub trait Services: Send + Sync {
         false
     }
 
+    /// Whether an instance that `PUBLISH MODEL` made may be published where the definition's grants allow it (language reference OD-31).
+    fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
+        let _ = (topic, payload);
+        true
+    }
+
     /// Runs a callable definition. [`RunError`] when it is unknown or not callable.
     fn call_action(
         &self,

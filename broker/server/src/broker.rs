@@ -80,6 +80,8 @@ pub(crate) struct NotOpened {
 pub(crate) struct Settings {
     /// Whether what `KEEP TOPIC` writes is a retained message too (language reference OD-29).
     pub(crate) keep_visible_retained: bool,
+    /// Whether `PUBLISH MODEL` is subject to Publish rules (language reference OD-31).
+    pub(crate) model_publish_rules: bool,
     /// How LoT is read.
     pub(crate) compat: lot_to_wasm::Compat,
     pub(crate) session_expiry_max: SessionExpiry,

@@ -505,6 +505,7 @@ fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
     Settings {
         keep_visible_retained: config.compat.keep_visible_retained,
+        model_publish_rules: config.compat.model_publish_rules,
         compat: config.compat.of_language(),
         session_expiry_max: limits
             .session_expiry_max

@@ -3,7 +3,7 @@
 
 use super::messages::{WriteError, checked};
 use crate::{
-    Argument, NestedCall, RunContext, RunError,
+    Argument, NestedCall, RunContext, RunError, Severity,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
     output::cut,
     services::ModelInstance,
@@ -40,6 +40,14 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
         deadline: state.deadline,
     };
     let ModelInstance { payload, qos, retain } = state.services.build_model(call, model, assignments)?;
+    if !state.services.may_publish_model(topic, &payload) {
+        let message = format!(
+            "rules deny publishing model '{model}' to '{}'; it was dropped",
+            cut(topic, NAME_BYTES_MAX)
+        );
+        output.report(state.run.definition, Severity::Error, "RULE_DENIED", &message, (0, 0));
+        return Ok(());
+    }
     let written = output.publish(state.run.definition, topic, &payload, (qos, retain));
     written.map_err(|error| refused(error.into(), topic))
 }

@@ -8,10 +8,9 @@ pub(in crate::config) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 3] = ["modules", "routes", "tenant"];
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 18] = [
     "auth.module",
     "lot.durable_triggers",
-    "lot.compat.model_publish_rules",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",

@@ -108,6 +108,16 @@ impl Services for TenantServices {
         tenant.permissions.decide(&Question::publish(&identity, topic)).is_allowed()
     }
 
+    fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        if !broker.settings.model_publish_rules || crate::sys::is_system(topic) {
+            return true;
+        }
+        let nobody = Identity::anonymous("".into(), Peer::Unix);
+        let question = Question::publish(&nobody, topic).with_payload(payload);
+        tenant.permissions.decide(&question).is_allowed()
+    }
+
     fn call_action(
         &self,
         call: NestedCall<'_>,
