@@ -112,6 +112,61 @@ fn a_route_from_upload_to_removal() {
     assert_eq!(next(&mut answers), "answer/barrier=x");
 }
 
+/// The text with its fields filled and without what describes it, as a client of the original's templates does that.
+fn filled(template: &str) -> String {
+    let mut lines = Vec::new();
+    let mut is_described = false;
+    for line in template.lines() {
+        let indentation = line.len() - line.trim_start().len();
+        is_described = line.trim_start().starts_with("ADD METADATA") || is_described && indentation > 4;
+        if is_described {
+            continue;
+        }
+        let Some((before, field)) = line.split_once('#') else {
+            lines.push(line.to_owned());
+            continue;
+        };
+        let field = field.strip_suffix('#').unwrap();
+        let [name, kind, description, _, env] = field.split(',').collect::<Vec<_>>().try_into().unwrap();
+        assert!(!name.is_empty() && !description.is_empty() && ["true", "false"].contains(&env), "{field}");
+        let value = match kind {
+            "int" => "7".to_owned(),
+            "string" => format!("\"{}\"", name.to_lowercase()),
+            other => panic!("a field of kind {other}"),
+        };
+        lines.push(format!("{before}{value}"));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn every_type_that_runs_has_a_template_that_deploys() {
+    let broker = broker();
+    let listed = broker.command_ok("-listTemplates");
+    assert_eq!((listed.message(), listed.data()), ("1 template(s).", &json!(["LOOPBACK"])));
+    for kind in listed.data().as_array().unwrap() {
+        let reply = broker.command_ok(&format!("-routeCode {}", kind.as_str().unwrap()));
+        let template = reply.data().as_str().unwrap();
+        // Described for people, so not to be deployed as it is.
+        let refused = broker.command(&format!("-addRoute {template}"));
+        assert!(!refused.success(), "{refused:?}");
+        let added = broker.command_ok(&format!("-addRoute {}", filled(template)));
+        assert_eq!(added.0.get("warnings"), None, "{added:?}");
+    }
+    let mut answers = watch(&broker, "destination_topic");
+    send(&broker, "source_topic", "{\"v\":1}");
+    assert_eq!(next(&mut answers), "destination_topic={\"v\":1}");
+    assert_eq!(broker.command_ok("-routeCode loopback").message(), "Template of route type 'LOOPBACK'.");
+    for (command, code, message) in [
+        ("-routeCode ADS", "NOT_FOUND", "Unknown route type 'ADS'."),
+        ("-routeCode", "MISSING_ARGUMENT", "Missing argument: TYPE. Usage: -routeCode <TYPE>"),
+        ("-listTemplates x", "TOO_MANY_ARGUMENTS", "Too many arguments. Usage: -listTemplates"),
+    ] {
+        let reply = broker.command(command);
+        assert_eq!((reply.code(), reply.message()), (code, message));
+    }
+}
+
 /// C12 of the language reference: an event is fired by name, and no message is published for that.
 #[test]
 fn trigger_fires_an_event_of_a_route() {

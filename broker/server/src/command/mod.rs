@@ -20,6 +20,7 @@ mod python;
 mod queue;
 mod remove_entity;
 mod reply;
+mod route_templates;
 mod routes;
 mod rules;
 mod run;
@@ -66,6 +67,8 @@ static VERBS: &[&Verb] = &[
     &routes::LIST,
     &routes::CONNECTION_STATUS,
     &routes::CHECK_CONNECTION,
+    &route_templates::LIST,
+    &route_templates::CODE,
     &python::ADD,
     &python::REMOVE,
     &python::REMOVE_ALL,
@@ -113,8 +116,6 @@ static VERBS: &[&Verb] = &[
 
 /// Verbs that a later version brings: refused by name, and in no list of features.
 static NOT_AVAILABLE: &[&str] = &[
-    "routeCode",
-    "listTemplates",
     "routeCertificates",
     "listCertificates",
     "setCertificate",
@@ -181,6 +182,8 @@ static STORE_NOTHING: &[&str] = &[
     "listRoutes",
     "connectionStatus",
     "checkRouteConnection",
+    "listTemplates",
+    "routeCode",
     "listPanels",
     "panelCode",
     "refreshVisu",

@@ -33,7 +33,7 @@ use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
 pub(crate) use thread::Routes;
-pub(crate) use types::RouteTypes;
+pub(crate) use types::{RouteTypes, TYPES};
 
 use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;

@@ -1,0 +1,36 @@
+//! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text of each to begin with. Commands reference §4.
+
+use super::reply::{Done, Refusal};
+use super::verb::{Call, Permission, Verb};
+use crate::guests::routes::TYPES;
+
+pub(super) static LIST: Verb = Verb {
+    name: "listTemplates",
+    usage: "",
+    permission: Permission::CommandCall,
+    summary: "Lists the types of routes that run here.",
+    example: "-listTemplates",
+    execute: list,
+};
+
+pub(super) static CODE: Verb = Verb {
+    name: "routeCode",
+    usage: "<TYPE>",
+    permission: Permission::CommandCall,
+    summary: "Gives a text with fields to fill for a type of route.",
+    example: "-routeCode LOOPBACK",
+    execute: code,
+};
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let names: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
+    Ok(Done::new(format!("{} template(s).", names.len())).with_data(names))
+}
+
+fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let wanted = call.argument("TYPE")?;
+    let found = TYPES.iter().find(|known| known.name.eq_ignore_ascii_case(&wanted));
+    let found = found.ok_or_else(|| Refusal::not_found(format!("Unknown route type '{wanted}'.")))?;
+    Ok(Done::new(format!("Template of route type '{}'.", found.name)).with_data(found.template))
+}
