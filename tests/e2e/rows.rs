@@ -167,3 +167,38 @@ fn a_far_side_that_is_slow_costs_its_asker_five_seconds() {
     broker.command_ok("-removeRoute Db");
     assert_eq!(next(&mut out), "out/2=null");
 }
+
+/// A far side that has been away for longer than a run would wait is not waited for.
+#[test]
+fn a_far_side_that_stays_away_costs_nothing() {
+    let broker = broker();
+    broker.command_ok("-setEnv FAILS=trap");
+    add_asking(&broker, "\"Asked\" FROM \"Db\"");
+    add_route(&broker, "FAIL GET ENV \"FAILS\"");
+    let mut out = watch(&broker, "out/#");
+    let mut errors = errors(&broker);
+    send(&broker, "ask/1", "");
+    assert_eq!(next(&mut out), "out/1=null");
+    assert_eq!(error(&mut errors).0, "ROUTE_TIMEOUT");
+    send(&broker, "ask/2", "");
+    assert_eq!(next(&mut out), "out/2=null");
+    let (code, message) = error(&mut errors);
+    assert_eq!(code, "ROUTE_REFUSED");
+    assert!(message.starts_with("route 'Db': it has been away for "), "{message}");
+}
+
+/// §7.5: `ON START` that waits for rows does not hold the listeners at all.
+#[test]
+fn a_start_that_waits_does_not_hold_the_listeners() {
+    let mut broker = broker();
+    add_route(&broker, "DELAY 59000");
+    // Ten seconds, where others may hold them for five.
+    broker.command_ok(
+        "-addAction DEFINE ACTION Boot\nON START DO\n    SET \"a\" WITH GET MODEL \"A\" FROM \"Db\"\n    SET \"b\" WITH GET MODEL \"B\" FROM \"Db\"\n    PUBLISH TOPIC \"up\" WITH {a} + {b}",
+    );
+    broker.kill();
+    broker.start_again();
+    broker.command_ok("-listEntities");
+    broker.log().expect("verb=\"listEntities\"");
+    assert!(!broker.log().text().contains("ON START takes longer"), "{}", broker.log().text());
+}

@@ -57,8 +57,9 @@ pub const PYTHON_AT_ONCE_MAX: usize = 4;
 /// How long a call waits for other calls of its script, for a place, and for the interpreter's native code, all together.
 pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
 
-/// Threads that stand in for executor threads whose run waits for a script or a route. With more runs waiting, others wait with them.
-pub const STAND_INS_MAX: usize = 16;
+/// Threads that stand in for executor threads whose run waits for a script or a route. With more runs waiting, others wait with them. None is
+/// there before it is needed.
+pub const STAND_INS_MAX: usize = 64;
 
 /// How long adding a script waits for the interpreter's native code: clients give up on a command after ten seconds.
 pub const PYTHON_LOAD_WAIT: Duration = Duration::from_secs(9);

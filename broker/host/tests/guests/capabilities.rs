@@ -50,6 +50,45 @@ fn every_host_function_checks_its_grant() {
 }
 
 #[test]
+fn scripts_and_rows_need_their_grants() {
+    for (statement, grants, refusal) in [
+        (
+            "CALL PYTHON \"S.f\" RETURN AS {r}",
+            Grants { python: false, ..Grants::action() },
+            "may not call 'S.f'",
+        ),
+        (
+            "SET \"r\" WITH GET MODEL M FROM R",
+            Grants { rows: false, ..Grants::action() },
+            "may not ask route 'R'",
+        ),
+    ] {
+        let source = format!(
+            "DEFINE ACTION A\nON TOPIC \"in\" DO\n    {statement}\n    PUBLISH TOPIC \"out\" WITH {{r}}\n"
+        );
+        let options =
+            lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
+        let [entity] = <[_; 1]>::try_from(lot_to_wasm::compile(&source, &options).entities).unwrap();
+        let component = entity.output.unwrap().component;
+        let guest = engine().compile(&component, World::Action, Origin::Upload).unwrap();
+        for (grants, is_granted) in [(grants, false), (Grants::action(), true)] {
+            let mut instance = guest
+                .instance(Arc::new(Broker::default()), Arc::new(grants), GuestLimits::default())
+                .unwrap();
+            let mut output = RunOutput::new();
+            let run = RunContext::new(DefinitionId(1));
+            let outcome = instance.run(&message("in", b"x"), run, &mut output);
+            let told = match outcome {
+                RunOutcome::Failed(error) => error.message,
+                other => format!("{other:?}"),
+            };
+            assert_eq!(told.contains(refusal), !is_granted, "{told}");
+            assert_eq!(published(&output).len(), usize::from(is_granted), "{statement}");
+        }
+    }
+}
+
+#[test]
 fn system_topics_and_invalid_ones_are_refused() {
     let publish = |at: u32, len: u32| {
         PUBLISH_PAYLOAD

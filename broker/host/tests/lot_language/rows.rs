@@ -145,3 +145,18 @@ fn assigned_fields_are_not_filled() {
         ]
     );
 }
+
+/// A field may ask as well; what its WHERE names are fields.
+#[test]
+fn a_field_may_be_rows() {
+    let mut bench = Bench::new(
+        "DEFINE MODEL Oven COLLAPSED WITH TOPIC \"ovens\"\n    ADD ARRAY \"before\" WITH GET MODEL \"Oven\" FROM \"Db\" WHERE before EQUALS key LIMIT 2\n    ADD STRING \"key\" WITH (v + \"!\")\n    ADD INT \"v\" WITH TOPIC \"raw\" AS TRIGGER\n",
+    );
+    bench.rows(r#"[{"v":1},{"v":2}]"#);
+    assert_eq!(
+        bench.send("raw", "3").published(),
+        [r#"ovens={"before":[{"v":1},{"v":2}],"key":"3!","v":3}"#]
+    );
+    let question = format!(r#"{{"model":"Oven","limit":2,"where":{}}}"#, compared("before", "==", 0));
+    assert_eq!(bench.asked(), [format!(r#"{question} [Text("3!")]"#)]);
+}

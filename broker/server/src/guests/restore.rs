@@ -118,6 +118,11 @@ pub(crate) fn run_starts(broker: &Broker) {
         tenant.routes_changed();
         for definition in starts {
             let Some(runner) = tenant.guests.runner(definition.id) else { continue };
+            // What waits for somebody else does not hold the listeners at all.
+            if definition.facts().effects.suspend {
+                let _ = runner.definition.post(OwnedEvent::Start, 0, 0);
+                continue;
+            }
             let (sender, receiver) = sync_channel(1);
             let tag = tenant.guests.waiting.add(definition.id, sender);
             if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {

@@ -224,7 +224,7 @@ impl Guests {
         let table_of = |model: &str| self.table_of(model, name);
         let question = rows::Question::new(query.query, query.parameters, table_of)
             .ok_or_else(|| refused("this is no question".to_owned()))?;
-        let answered = route.ask(question.body.clone(), ROWS_WAIT).recv_timeout(ROWS_WAIT);
+        let answered = route.ask(question.body.clone(), ROWS_WAIT, now).recv_timeout(ROWS_WAIT);
         let answer = match answered {
             Ok(answer) => answer.map_err(refused)?,
             // What nobody waits for any more is dropped, a little before that is found out here.

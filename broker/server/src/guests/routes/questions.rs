@@ -28,6 +28,17 @@ impl Question {
     }
 }
 
+fn answering() -> (SyncSender<Answer>, Receiver<Answer>) {
+    sync_channel(1)
+}
+
+/// What somebody gets whose question is not even put.
+pub(super) fn refused(reason: String) -> Receiver<Answer> {
+    let (answer, answered) = answering();
+    let _ = answer.try_send(Err(reason));
+    answered
+}
+
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
@@ -41,7 +52,7 @@ impl Questions {
     pub(super) fn ask(&mut self, body: Vec<u8>, behind: u64, patience: Duration) -> Receiver<Answer> {
         let now = Instant::now();
         self.waiting.retain(|question| question.deadline > now);
-        let (answer, answered) = sync_channel(1);
+        let (answer, answered) = answering();
         let question = Question { body, behind, deadline: now + patience, answer };
         match &self.refusal {
             Some(reason) => question.answer(Err(reason.clone())),

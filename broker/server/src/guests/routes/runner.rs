@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::mailbox::{Addressee, Full, Mailbox, Post};
-use super::questions::{Answer, Question, Questions};
+use super::questions::{Answer, Question, Questions, refused};
 use super::standing::Standing;
 
 /// What a deployed text and its type come to.
@@ -171,10 +171,15 @@ impl RouteRunner {
         posted.map_err(|Full(messages)| PostError::Full { messages })
     }
 
-    /// Asks the far side, behind what was handed to it before.
-    pub(super) fn ask(&self, body: Vec<u8>, patience: Duration) -> Receiver<Answer> {
+    /// Asks the far side, behind what was handed to it before; not when it has been away for longer than the asker would wait, so that what
+    /// asks does not come to a stand with it.
+    pub(super) fn ask(&self, body: Vec<u8>, patience: Duration, now: Timestamp) -> Receiver<Answer> {
         let answered = {
             let mut shared = self.shared.lock();
+            let away = shared.standing.away_for(now).and_then(|away| Duration::try_from(away).ok());
+            if let Some(away) = away.filter(|away| *away > patience) {
+                return refused(format!("it has been away for {} s", away.as_secs()));
+            }
             let behind = shared.mailbox.next_sequence();
             shared.questions.ask(body, behind, patience)
         };

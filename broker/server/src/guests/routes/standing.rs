@@ -135,6 +135,11 @@ impl Standing {
         }
     }
 
+    /// For how long it has not been connected.
+    pub(crate) fn away_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.away_since.map(|since| now.duration_since(since))
+    }
+
     pub(crate) fn connected_since(&self) -> Option<String> {
         self.connected_since.map(text)
     }
