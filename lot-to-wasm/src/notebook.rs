@@ -11,6 +11,8 @@ pub struct Cell {
     pub number: u32,
     /// What its text is written in.
     pub language: Language,
+    /// Name of a Python script that its text does not give.
+    pub script_name: Option<String>,
     /// The program.
     pub text: String,
 }
@@ -39,6 +41,8 @@ struct Stored {
     /// 1: text for people; 2: code.
     kind: u8,
     language: String,
+    #[serde(default, rename = "scriptName")]
+    script_name: Option<String>,
     value: String,
 }
 
@@ -50,7 +54,7 @@ const CODE: u8 = 2;
 /// ```
 /// use lot_to_wasm::notebook::{Cell, Language, cells};
 /// let notebook = r#"[{"kind":1,"language":"markdown","value":"Hi"},{"kind":2,"language":"lot","value":"DEFINE ACTION A"}]"#;
-/// let found = Cell { number: 2, language: Language::Lot, text: "DEFINE ACTION A".to_owned() };
+/// let found = Cell { number: 2, language: Language::Lot, script_name: None, text: "DEFINE ACTION A".to_owned() };
 /// assert_eq!(cells(notebook).unwrap(), [found]);
 /// ```
 ///
@@ -59,13 +63,18 @@ const CODE: u8 = 2;
 pub fn cells(notebook: &str) -> Result<Vec<Cell>, NotebookError> {
     let notebook = notebook.strip_prefix('\u{feff}').unwrap_or(notebook);
     let stored: Vec<Stored> = serde_json::from_str(notebook)?;
-    let cells = (1..).zip(stored).filter_map(|(number, Stored { kind, language, value })| {
+    let cells = (1..).zip(stored).filter_map(|(number, Stored { kind, language, script_name, value })| {
         let language = match language.as_str() {
             "lot" => Language::Lot,
             "python" => Language::Python,
             _ => return None,
         };
-        (kind == CODE && !value.trim().is_empty()).then_some(Cell { number, language, text: value })
+        (kind == CODE && !value.trim().is_empty()).then_some(Cell {
+            number,
+            language,
+            script_name,
+            text: value,
+        })
     });
     Ok(cells.collect())
 }

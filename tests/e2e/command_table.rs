@@ -229,7 +229,7 @@ fn what_this_build_cannot_run_is_refused_by_name() {
             ("-checkRouteConnection Up", "NOT_FOUND", "Route 'Up' not found."),
             ("-listProjects", "", "No projects found."),
             ("-loadLicense x", "", "No license is required. The command was ignored."),
-            ("-addProject x", "NOT_AVAILABLE", "Command -addProject is not available yet."),
+            ("-projectPull x", "NOT_AVAILABLE", "Command -projectPull is not available yet."),
             (
                 "-install-python-package x",
                 "NOT_AVAILABLE",
@@ -242,7 +242,7 @@ fn what_this_build_cannot_run_is_refused_by_name() {
     let help = broker.command_ok("-help");
     let verbs: Vec<&str> =
         help.data().as_array().unwrap().iter().filter_map(|row| row["verb"].as_str()).collect();
-    assert!(verbs.contains(&"-addAction") && !verbs.contains(&"-addProject"), "{verbs:?}");
+    assert!(verbs.contains(&"-addAction") && !verbs.contains(&"-projectPull"), "{verbs:?}");
 }
 
 /// The verbs are those of the document, which a test of `tidy` compares with the broker's list.

@@ -24,6 +24,7 @@ mod metrics;
 mod models;
 mod modules;
 mod panels;
+mod projects;
 mod proxy_protocol;
 mod python;
 mod quic;

@@ -32,9 +32,10 @@ use lotmq_host::{self as host, OwnedClient, OwnedEvent};
 use parking_lot::RwLock;
 use tracing::debug;
 
-pub(crate) use deploy::{DeployError, Deployed, Deployment};
+pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use effects::encoded;
 pub(crate) use events::GuestEvents;
+pub(crate) use prepared::Prepared;
 pub(crate) use restore::{definitions, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;

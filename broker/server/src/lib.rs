@@ -34,6 +34,7 @@ mod net;
 mod numbers;
 mod outgoing;
 mod paging;
+mod projects;
 mod protocol;
 mod recipient;
 mod recover;

@@ -347,6 +347,30 @@ pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 /// Python scripts of one tenant: each that was called keeps an instance of some MiB.
 pub(crate) const SCRIPTS_MAX: usize = 100;
 
+/// Projects of one tenant.
+pub(crate) const PROJECTS_MAX: usize = 64;
+
+/// Bytes of the archives of all projects of one tenant.
+pub(crate) const PROJECTS_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of the archive of a project: as base64 it fits the largest default packet, on its way in and out.
+pub(crate) const PROJECT_ARCHIVE_BYTES_MAX: usize = 11 << 20;
+
+/// Bytes of a project's files.
+pub(crate) const PROJECT_UNPACKED_BYTES_MAX: u64 = 64 << 20;
+
+/// Files of a project.
+pub(crate) const PROJECT_FILES_MAX: usize = 2000;
+
+/// Bytes of a path inside a project.
+pub(crate) const PROJECT_PATH_BYTES_MAX: usize = 1024;
+
+/// Bytes of a project's name.
+pub(crate) const PROJECT_NAME_BYTES_MAX: usize = 128;
+
+/// Errors, and warnings, that the loading of a project tells.
+pub(crate) const PROJECT_PROBLEMS_MAX: usize = 200;
+
 /// Texts for `…/debug` of scripts that wait to be published; beyond that the oldest go.
 pub(crate) const SCRIPT_DEBUG_WAITING_MAX: usize = 1000;
 

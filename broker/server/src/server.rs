@@ -42,6 +42,7 @@ use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
+use crate::projects;
 use crate::recover;
 use crate::restart::Former;
 use crate::sys::{self, Sys};
@@ -173,6 +174,7 @@ impl Server {
         *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
         let routes = Routes::start(&broker)?;
         guests::definitions(&broker, recovered.definitions, &recovered.settings);
+        projects::restore(&broker, recovered.projects, &recovered.settings);
         modules::restore(&broker, recovered.modules);
         let housekeeper = housekeeping::start(&broker)?;
         let mut workers = command::start(&broker)?;

@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::guests::Guests;
 use crate::guests::scripts::Scripts;
 use crate::modules::Modules;
+use crate::projects::Projects;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
@@ -41,6 +42,7 @@ pub(crate) struct Tenant {
     pub(crate) variables: Variables,
     pub(crate) modules: Modules,
     pub(crate) scripts: Scripts,
+    pub(crate) projects: Projects,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -71,6 +73,7 @@ impl Tenant {
             variables,
             modules: Modules::default(),
             scripts: Scripts::default(),
+            projects: Projects::default(),
             guests: Arc::new(guests),
         }
     }

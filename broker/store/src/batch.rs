@@ -5,13 +5,15 @@
 
 use std::num::NonZeroU16;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::limits::BODY_INLINE_BYTES_MAX;
 use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
 use crate::table::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, RetainedRow, Row, SessionRow, SettingRow,
-    SubscriptionRow, Table, TenantRow, UserRow, definition_key, named_key, seal, subscription_key,
+    ArchiveRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, Row,
+    SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key, named_key, seal,
+    subscription_key,
 };
 use crate::{MessageId, SessionId, TenantId};
 
@@ -132,6 +134,20 @@ pub enum Op<'a> {
     PutModule(&'a ModuleRow),
     /// Removes a module.
     DeleteModule {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Creates or replaces a project with its files.
+    PutProject {
+        /// What is known of it.
+        row: &'a ProjectRow,
+        /// Its files.
+        archive: Bytes,
+    },
+    /// Removes a project with its files.
+    DeleteProject {
         /// The tenant.
         tenant: TenantId,
         /// Its name.
@@ -285,6 +301,14 @@ impl Batch {
             }
             Op::PutModule(row) => self.put(row),
             Op::DeleteModule { tenant, name } => self.delete(Table::Modules, named_key(tenant, name)),
+            Op::PutProject { row, archive } => {
+                self.put(row);
+                self.put(&ArchiveRow { tenant: row.tenant, name: row.name.clone(), bytes: archive });
+            }
+            Op::DeleteProject { tenant, name } => {
+                self.delete(Table::Projects, named_key(tenant, name));
+                self.delete(Table::Archives, named_key(tenant, name));
+            }
             Op::PutUser(row) => self.put(row),
             Op::DeleteUser { tenant, name } => self.delete(Table::Users, named_key(tenant, name)),
             Op::PutSetting(row) => self.put(row),

@@ -195,7 +195,8 @@ pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
     found.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
 }
 
-/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once.
+/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once. Version 2 has no
+/// projects.
 fn upgrade(database: &Database) -> Result<(), LoadError> {
     let reading = database.begin_read().map_err(from_redb)?;
     let found = number(&reading, meta::SCHEMA)?;
@@ -205,6 +206,9 @@ fn upgrade(database: &Database) -> Result<(), LoadError> {
     }
     let transaction = database.begin_write().map_err(from_redb)?;
     transaction.open_table(QUEUES).map_err(from_redb)?;
+    for table in [Table::Projects, Table::Archives] {
+        transaction.open_table(table.definition()).map_err(from_redb)?;
+    }
     put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
     transaction.commit().map_err(from_redb)
 }
@@ -269,9 +273,9 @@ fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, Load
     Ok(read::<MetaRow>(name.as_bytes(), value.value())?.as_number())
 }
 
-type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
+pub(crate) type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
+pub(crate) fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
     transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
 }
 
@@ -288,6 +292,12 @@ pub(crate) fn checked_rows<R: Row>(
         }
     }
     Ok((rows, damaged))
+}
+
+/// The row of a key, if there is one.
+pub(crate) fn row<R: Row>(transaction: &ReadTransaction, key: &[u8]) -> Result<Option<R>, LoadError> {
+    let value = open(transaction, R::TABLE)?.get(key)?;
+    value.map(|value| read(key, value.value())).transpose().map_err(LoadError::from)
 }
 
 fn rows<R: Row>(transaction: &ReadTransaction) -> Result<Vec<R>, LoadError> {
@@ -381,6 +391,7 @@ pub(crate) fn load_all(
         keeps: rows(&transaction)?,
         definitions: rows(&transaction)?,
         modules: rows(&transaction)?,
+        projects: rows(&transaction)?,
         users: rows(&transaction)?,
         settings: rows(&transaction)?,
         environment: rows(&transaction)?,

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::backend::{self, Durability};
 use crate::directory;
@@ -14,10 +14,7 @@ use crate::log::replay;
 use crate::recovered::RecoveredQueues;
 use crate::rescue::{self, Consent};
 use crate::store::{DATABASE_FILE, Store, refuse_empty};
-use crate::table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, QuarantineRow, RetainedRow, Row,
-    SecretRow, SessionRow, SettingRow, SubscriptionRow, TABLES, Table, TenantRow, UserRow,
-};
+use crate::table::{self, BackupClass, QuarantineRow, SessionRow, TABLES, Table};
 
 /// Cache of these operations in bytes.
 pub(crate) const CACHE_BYTES: usize = 32 << 20;
@@ -239,24 +236,19 @@ fn note(found: &mut Vec<Corruption>, error: LoadError) -> Result<(), LoadError> 
 }
 
 fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
-    fn of<R: Row>(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
-        match load::contained(|| load::checked_rows::<R>(transaction)) {
-            Ok((_, damaged)) => found.extend(damaged),
+    for &table in Table::ALL {
+        let checked = load::contained(|| {
+            let mut damaged = Vec::new();
+            for row in load::open(transaction, table)?.iter()? {
+                let (key, value) = row?;
+                damaged.extend(table::check(table, key.value(), value.value()).err());
+            }
+            Ok(damaged)
+        });
+        match checked {
+            Ok(damaged) => found.extend(damaged),
             Err(error) => note(found, error)?,
         }
-        Ok(())
     }
-    of::<MetaRow>(transaction, found)?;
-    of::<TenantRow>(transaction, found)?;
-    of::<SessionRow>(transaction, found)?;
-    of::<SubscriptionRow>(transaction, found)?;
-    of::<RetainedRow>(transaction, found)?;
-    of::<KeepRow>(transaction, found)?;
-    of::<DefinitionRow>(transaction, found)?;
-    of::<ModuleRow>(transaction, found)?;
-    of::<UserRow>(transaction, found)?;
-    of::<SettingRow>(transaction, found)?;
-    of::<EnvironmentRow>(transaction, found)?;
-    of::<SecretRow>(transaction, found)?;
-    of::<QuarantineRow>(transaction, found)
+    Ok(())
 }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 pub use crate::log::page::Waiting;
 use crate::table::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, QuarantineRow, RetainedRow, SessionRow,
-    SettingRow, SubscriptionRow, TenantRow, UserRow,
+    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
+    SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
 use crate::{MessageId, TenantId};
 
@@ -30,6 +30,8 @@ pub struct Recovered {
     pub definitions: Vec<DefinitionRow>,
     /// Modules by tenant and load order.
     pub modules: Vec<ModuleRow>,
+    /// Projects; their files are read when they are wanted, with [`Snapshot::archive`](crate::Snapshot::archive).
+    pub projects: Vec<ProjectRow>,
     /// Accounts.
     pub users: Vec<UserRow>,
     /// Settings.

@@ -11,12 +11,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
+use bytes::Bytes;
 use redb::ReadTransaction;
 
+use crate::TenantId;
 use crate::error::SnapshotError;
 use crate::export::{self, TableSize};
 use crate::load::{self, LoadError};
-use crate::table::BackupClass;
+use crate::table::{ArchiveRow, BackupClass, named_key};
 use crate::writer::Shared;
 
 /// See the module's documentation.
@@ -52,12 +54,29 @@ impl Snapshot {
         out: &mut dyn Write,
     ) -> Result<Vec<TableSize>, SnapshotError> {
         let mut guarded = Guarded { snapshot: &self, out };
+        self.read(|transaction| export::write(transaction, classes, &mut guarded))
+    }
+
+    /// The files of a project; `None` when there is no such project.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn archive(&self, tenant: TenantId, name: &str) -> Result<Option<Bytes>, SnapshotError> {
+        let key = named_key(tenant, name);
+        let row = self.read(|transaction| load::row::<ArchiveRow>(transaction, &key))?;
+        Ok(row.map(|row| row.bytes))
+    }
+
+    fn read<T>(
+        &self,
+        run: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
+    ) -> Result<T, SnapshotError> {
         // A transaction whose file was closed reads anything, and redb may panic on it.
-        let written = load::contained(|| export::write(&self.transaction, classes, &mut guarded));
+        let found = load::contained(|| run(&self.transaction));
         if self.is_lost() {
             return Err(SnapshotError::Lost);
         }
-        written.map_err(|error| match error {
+        found.map_err(|error| match error {
             LoadError::Corrupted(corruption) => SnapshotError::Damaged(corruption),
             LoadError::Io(error) => SnapshotError::Io(error),
             other @ (LoadError::SchemaTooNew(_) | LoadError::InUse) => {

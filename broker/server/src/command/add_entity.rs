@@ -155,7 +155,8 @@ fn deploy(
     Ok(installed)
 }
 
-pub(super) fn refused(error: &DeployError) -> Refusal {
+/// Why something was not deployed, as replies say it.
+pub(crate) fn refused(error: &DeployError) -> Refusal {
     let code = match error {
         DeployError::Load(error) => error.code(),
         DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",

@@ -75,8 +75,12 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
     let mut rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
-    let scripts = call.tenant.scripts.names();
-    rows.extend(scripts.iter().map(|name| json!({ "type": "Python", "name": name, "origin": "adhoc" })));
+    let scripts = call.tenant.scripts.origins();
+    rows.extend(
+        scripts
+            .iter()
+            .map(|(name, origin)| json!({ "type": "Python", "name": name, "origin": origin.to_string() })),
+    );
     let message = match rows.len() {
         0 => "No entities registered.".to_owned(),
         1 => "1 entity.".to_owned(),

@@ -34,9 +34,11 @@ mod user_settings;
 mod users;
 mod verb;
 
+pub(crate) use add_entity::refused;
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
 pub(crate) use queue::{Commands, Job, ResponseTo, start};
+pub(crate) use reply::{Refusal, problem};
 pub(crate) use run::{busy, config_new};
 pub(crate) use verb::Call;
 use verb::Verb;
@@ -91,7 +93,15 @@ static VERBS: &[&Verb] = &[
     &modules::INFO,
     &modules::ENABLE,
     &modules::DISABLE,
+    &projects::ADD,
+    &projects::REMOVE,
+    &projects::LOAD,
+    &projects::UNLOAD,
     &projects::LIST,
+    &projects::GET,
+    &projects::DUPLICATE,
+    &projects::STATUS,
+    &projects::MANIFEST,
     &projects::LOAD_LICENSE,
     &users::ADD,
     &users::REMOVE,
@@ -123,14 +133,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "discoverAIProviders",
     "installPythonPackage",
     "listPythonPackages",
-    "addProject",
-    "removeProject",
-    "loadProject",
-    "unloadProject",
-    "getProject",
-    "duplicateProject",
-    "projectStatus",
-    "projectManifest",
     "projectCheckout",
     "projectPull",
     "projectPush",
@@ -191,6 +193,9 @@ static STORE_NOTHING: &[&str] = &[
     "listModules",
     "moduleInfo",
     "listProjects",
+    "getProject",
+    "projectStatus",
+    "projectManifest",
     "listUsers",
     "listUserGroups",
     "listEnv",

@@ -1,9 +1,59 @@
-//! `-listProjects`, and `-loadLicense`, which old clients send. Commands reference §3 and §13.
+//! `-addProject` and its siblings, and `-loadLicense`, which old clients send. Commands reference §12.2 and §13.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::reply::{Done, Refusal};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use lotmq_auth::Scope;
+use lotmq_store::{Batch, Op};
+use serde_json::{Value, json};
+
+use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, Permission, Verb};
+use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::projects::archive::{self, Contents};
+use crate::projects::{Active, Project, compiled, folder, is_name};
+use crate::sys::utc_text;
+
+const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
+
+pub(super) static ADD: Verb = Verb {
+    name: "addProject",
+    usage: "<zip64:base64 | path> [name] [load]",
+    permission: PERMISSION,
+    summary: "Stores a project, and loads it if told so.",
+    example: "-addProject plant.zip plant load",
+    execute: add,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeProject",
+    usage: "<name>",
+    permission: PERMISSION,
+    summary: "Deletes a project that is not loaded.",
+    example: "-removeProject plant",
+    execute: remove,
+};
+
+pub(super) static LOAD: Verb = Verb {
+    name: "loadProject",
+    usage: "<name>",
+    permission: PERMISSION,
+    summary: "Deploys what a project defines, in the place of the loaded one.",
+    example: "-loadProject plant",
+    execute: load,
+};
+
+pub(super) static UNLOAD: Verb = Verb {
+    name: "unloadProject",
+    usage: "[name]",
+    permission: PERMISSION,
+    summary: "Removes what the loaded project owns.",
+    example: "-unloadProject",
+    execute: unload,
+};
 
 pub(super) static LIST: Verb = Verb {
     name: "listProjects",
@@ -12,6 +62,48 @@ pub(super) static LIST: Verb = Verb {
     summary: "Lists projects.",
     example: "-listProjects",
     execute: list,
+};
+
+pub(super) static GET: Verb = Verb {
+    name: "getProject",
+    usage: "<name>",
+    permission: Permission::CommandCall,
+    summary: "Publishes a project's zip as base64 at its topic /download.",
+    example: "-getProject plant",
+    execute: get,
+};
+
+pub(super) static DUPLICATE: Verb = Verb {
+    name: "duplicateProject",
+    usage: "<name> <new name>",
+    permission: PERMISSION,
+    summary: "Stores a project once more under another name.",
+    example: "-duplicateProject plant plant-2",
+    execute: duplicate,
+};
+
+pub(super) static STATUS: Verb = Verb {
+    name: "projectStatus",
+    usage: "<name>",
+    permission: Permission::CommandCall,
+    summary: "Tells whether a project is loaded, and what it owns.",
+    example: "-projectStatus plant",
+    execute: |call| {
+        let project = find(call)?;
+        Ok(Done::new(format!("Project '{}'.", project.name)).with_data(project.status(call.tenant)))
+    },
+};
+
+pub(super) static MANIFEST: Verb = Verb {
+    name: "projectManifest",
+    usage: "<name>",
+    permission: Permission::CommandCall,
+    summary: "Lists the files of a project.",
+    example: "-projectManifest plant",
+    execute: |call| {
+        let project = find(call)?;
+        Ok(Done::new(format!("Project '{}'.", project.name)).with_data(project.manifest()))
+    },
 };
 
 pub(super) static LOAD_LICENSE: Verb = Verb {
@@ -23,8 +115,286 @@ pub(super) static LOAD_LICENSE: Verb = Verb {
     execute: |_| Ok(Done::new("No license is required. The command was ignored.")),
 };
 
-/// This build cannot load a project, so there is none.
+/// What `-addProject` was given.
+struct Asked {
+    bytes: Vec<u8>,
+    name: String,
+    /// What the project is said to be made of.
+    source: String,
+    is_to_be_loaded: bool,
+}
+
+fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let asked = read_arguments(call)?;
+    call.about(EntityType::Project, &asked.name);
+    let contents = contents(&asked.bytes)?;
+    let data = json!({
+        "name": asked.name,
+        "files": contents.manifest.files.len(),
+        "counts": compiled::counts(&contents.parts),
+    });
+    let project = Arc::new(Project {
+        name: asked.name.as_str().into(),
+        source: asked.source,
+        manifest: contents.manifest.clone(),
+        owner: call.identity.user.clone(),
+        changed_at_ms: call.broker.clock.wall_ms(),
+    });
+    store(call, &project, asked.bytes.into())?;
+    let message = format!("Project '{}' added successfully!", project.name);
+    if !asked.is_to_be_loaded {
+        return Ok(Done::new(message).with_data(data));
+    }
+    let loaded = deploy(call, &project, &contents, data)?;
+    Ok(Done { message, ..loaded })
+}
+
+fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
+    let mut arguments = call.arguments(&["source"], 2)?;
+    let is_load = |argument: &String| argument.eq_ignore_ascii_case("load");
+    let is_to_be_loaded = arguments.len() > 1 && arguments.last().is_some_and(is_load);
+    if is_to_be_loaded {
+        arguments.pop();
+    }
+    if arguments.len() > 2 {
+        return Err(call.too_many_arguments());
+    }
+    let name = arguments.get(1).cloned();
+    let source = arguments.swap_remove(0);
+    let (bytes, default_name, source) = if let Some(encoded) = source.strip_prefix("zip64:") {
+        let bytes = STANDARD
+            .decode(encoded)
+            .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))?;
+        (bytes, None, "upload".to_owned())
+    } else if is_repository(&source) {
+        let message = "Projects from git are not available yet.";
+        let hint = "send its folder as zip64:<base64>, or check it out below the folder 'files' of the data directory";
+        return Err(Refusal::new("NOT_AVAILABLE", message).with_suggestion(hint.to_owned()));
+    } else {
+        let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
+        let (bytes, name) = folder::read(&root, &source)
+            .map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))?;
+        (bytes, Some(name), source)
+    };
+    let name = name.or(default_name).ok_or_else(|| missing_argument(call.verb, "name"))?;
+    check_name(&name)?;
+    Ok(Asked { bytes, name, source, is_to_be_loaded })
+}
+
+fn is_repository(source: &str) -> bool {
+    ["http://", "https://", "ssh://", "git://", "git@"].iter().any(|start| source.starts_with(start))
+        || source.ends_with(".git")
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(VERB_SHOWN_CHARS_MAX).collect();
+    let refusal = Refusal::new("PROJECT_NAME_INVALID", format!("Project name '{shown}' is invalid."));
+    Err(refusal.with_suggestion(format!(
+        "a name has at most {PROJECT_NAME_BYTES_MAX} letters, digits, dots, hyphens, underscores and, quoted, blanks"
+    )))
+}
+
+fn contents(bytes: &[u8]) -> Result<Contents, Refusal> {
+    archive::read(bytes)
+        .map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))
+}
+
+/// Stores a project, in the place of one that is not loaded.
+fn store(call: &mut Call<'_>, project: &Arc<Project>, archive: Bytes) -> Result<(), Refusal> {
+    let projects = &call.tenant.projects;
+    let _changes = call.broker.commands.changes.lock();
+    if projects.is_active(&project.name) {
+        return Err(is_loaded(&project.name));
+    }
+    let former = projects.get(&project.name).map_or(0, |former| former.manifest.bytes);
+    let (count, bytes) = projects.size();
+    if former == 0 && count >= PROJECTS_MAX {
+        return Err(Refusal::new("QUOTA_EXCEEDED", format!("There are already {PROJECTS_MAX} projects.")));
+    }
+    if bytes - former + project.manifest.bytes > PROJECTS_BYTES_MAX {
+        let message = format!("All projects would take more than {PROJECTS_BYTES_MAX} bytes.");
+        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    }
+    let mut batch = Batch::new();
+    batch.push(Op::PutProject { row: &project.stored(call.tenant.id), archive });
+    call.commit(batch)?;
+    projects.insert(Arc::clone(project));
+    changed(call, &[project]);
+    Ok(())
+}
+
+fn is_loaded(name: &str) -> Refusal {
+    Refusal::new("PROJECT_LOADED", format!("Project '{name}' is loaded; unload it first."))
+}
+
+/// Tells of projects, and which is loaded.
+fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
+    call.changed("$SYS/Coreflux/Projects/list", call.tenant.projects.list().to_string());
+    for project in projects {
+        for (topic, payload) in project.topics(call.tenant) {
+            call.changed(topic, payload);
+        }
+    }
+}
+
+/// The project that the one argument names.
+fn find(call: &mut Call<'_>) -> Result<Arc<Project>, Refusal> {
+    let name = call.argument("name")?;
+    named(call, &name)
+}
+
+fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
+    call.about(EntityType::Project, name);
+    let found = call.tenant.projects.get(name);
+    found.ok_or_else(|| Refusal::not_found(format!("Project '{name}' not found.")))
+}
+
+/// The archive of a project, out of the store.
+fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Refusal::new(
+            "STORE_FAILED",
+            format!("The files of project '{}' cannot be read: {error}.", project.name),
+        )
+    };
+    let snapshot = call.broker.store.snapshot().map_err(|error| failed(&error))?;
+    let found = snapshot.archive(call.tenant.id, &project.name).map_err(|error| failed(&error))?;
+    found.ok_or_else(|| failed(&"they are not there"))
+}
+
+fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let project = find(call)?;
+    let contents = contents(&archive_of(call, &project)?)?;
+    let data = json!({
+        "name": &*project.name,
+        "files": project.manifest.files.len(),
+        "counts": compiled::counts(&contents.parts),
+    });
+    deploy(call, &project, &contents, data)
+}
+
+/// Makes a project the loaded one. What fails of it is told; the rest is in force.
+fn deploy(
+    call: &mut Call<'_>,
+    project: &Arc<Project>,
+    contents: &Contents,
+    mut data: Value,
+) -> Result<Done, Refusal> {
+    let compiled = compiled::compile(call, project, &contents.parts);
+    let _changes = call.broker.commands.changes.lock();
+    let is_there = call.tenant.projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project));
+    if !is_there {
+        let message = format!("Project '{}' was changed meanwhile. Try again.", project.name);
+        return Err(Refusal::new("CONFLICT", message));
+    }
+    let former = call.tenant.projects.active().and_then(|active| call.tenant.projects.get(&active.name));
+    let mut batch = Batch::new();
+    let report = compiled::install(call, project, compiled, &mut batch);
+    let loaded_at = utc_text(call.broker.clock.wall_ms());
+    let active = Active { name: Arc::clone(&project.name), loaded_at };
+    batch.push(Op::PutSetting(&active.setting(call.tenant.id)));
+    call.tenant.projects.set_active(Some(active));
+    active_changed(call, former.filter(|former| former.name != project.name).iter().chain([project]));
+    call.commit(batch)?;
+    data["entities"] = report.entities.into();
+    let problems = report.problems;
+    if problems.errors_total > 0 {
+        let message =
+            format!("Project '{}' is loaded, with {} error(s).", project.name, problems.errors_total);
+        return Err(Refusal { message, errors: problems.errors, data: Some(data) });
+    }
+    let message = format!("Project '{}' loaded successfully!", project.name);
+    Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
+}
+
+fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Arc<Project>>) {
+    call.changed("$SYS/Coreflux/Projects/active", call.tenant.projects.active_json());
+    changed(call, &projects.collect::<Vec<_>>());
+}
+
+fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let asked = call.arguments(&[], 1)?.pop();
+    let _changes = call.broker.commands.changes.lock();
+    let active = call.tenant.projects.active();
+    let name = match (asked, &active) {
+        (Some(name), _) => name,
+        (None, Some(active)) => active.name.as_ref().to_owned(),
+        (None, None) => return Err(Refusal::new("NOT_LOADED", "No project is loaded.")),
+    };
+    call.about(EntityType::Project, &name);
+    if active.is_none_or(|active| *active.name != *name) {
+        named(call, &name)?;
+        return Err(Refusal::new("NOT_LOADED", format!("Project '{name}' is not loaded.")));
+    }
+    let mut batch = Batch::new();
+    compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
+    compiled::listings_changed(call);
+    batch.push(Active::forget(call.tenant.id));
+    call.tenant.projects.set_active(None);
+    let project = call.tenant.projects.get(&name);
+    active_changed(call, project.iter());
+    call.commit(batch)?;
+    Ok(Done::new(format!("Project '{name}' unloaded successfully!")))
+}
+
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    Ok(Done::new("No projects found.").with_data(json!([])))
+    let rows = call.tenant.projects.list();
+    let message = match rows.as_array().map_or(0, Vec::len) {
+        0 => "No projects found.".to_owned(),
+        count => format!("{count} project(s)."),
+    };
+    Ok(Done::new(message).with_data(rows))
+}
+
+fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let project = find(call)?;
+    let archive = archive_of(call, &project)?;
+    let topic = project.topic("download");
+    call.told_topics.push((topic.clone(), STANDARD.encode(&archive).into_bytes()));
+    let message = format!("Project '{}' with {} bytes was sent to {topic}.", project.name, archive.len());
+    let data = json!({ "name": &*project.name, "topic": topic, "bytes": archive.len(), "sha256": project.manifest.sha256 });
+    Ok(Done::new(message).with_data(data))
+}
+
+fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&["name", "new name"], 0)?;
+    let project = named(call, &arguments[0])?;
+    let name = &arguments[1];
+    check_name(name)?;
+    if call.tenant.projects.get(name).is_some() {
+        return Err(Refusal::new("EXISTS", format!("Project '{name}' already exists.")));
+    }
+    let archive = archive_of(call, &project)?;
+    call.about(EntityType::Project, name);
+    let copy = Arc::new(Project {
+        name: name.as_str().into(),
+        source: project.source.clone(),
+        manifest: project.manifest.clone(),
+        owner: call.identity.user.clone(),
+        changed_at_ms: call.broker.clock.wall_ms(),
+    });
+    store(call, &copy, archive)?;
+    Ok(Done::new(format!("Project '{name}' added successfully!")).with_data(copy.manifest()))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("name")?;
+    let _changes = call.broker.commands.changes.lock();
+    let project = named(call, &name)?;
+    if call.tenant.projects.is_active(&name) {
+        return Err(is_loaded(&name));
+    }
+    let mut batch = Batch::new();
+    batch.push(Op::DeleteProject { tenant: call.tenant.id, name: &name });
+    call.commit(batch)?;
+    call.tenant.projects.remove(&name);
+    for leaf in ["status", "manifest"] {
+        call.changed(project.topic(leaf), Vec::new());
+    }
+    changed(call, &[]);
+    Ok(Done::new(format!("Project '{name}' removed successfully!")))
 }

@@ -19,6 +19,7 @@ pub(crate) enum EntityType {
     Python,
     Panel,
     Theme,
+    Project,
     User,
     Module,
 }

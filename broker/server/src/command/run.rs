@@ -26,7 +26,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     broker.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
         let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
-        send(job, &[], Some(Heading::default().reply(&Err(refusal))));
+        send(job, Topics::default(), Some(Heading::default().reply(&Err(refusal))));
         return;
     };
     let text = CommandText::new(payload);
@@ -36,12 +36,12 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         let outcome = Err(match name.as_deref().and_then(not_yet) {
             Some(name) => {
                 let heading = Heading { command: Some(name), ..heading };
-                send(job, &[], Some(heading.reply(&Err(reply::not_available(name)))));
+                send(job, Topics::default(), Some(heading.reply(&Err(reply::not_available(name)))));
                 return;
             }
             None => reply::unknown_command(&text),
         });
-        send(job, &[], Some(heading.reply(&outcome)));
+        send(job, Topics::default(), Some(heading.reply(&outcome)));
         return;
     };
     let mut call = Call {
@@ -52,6 +52,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         body: text.body,
         entity: None,
         changed_topics: Vec::new(),
+        told_topics: Vec::new(),
         queue: job.queue,
         restarts: false,
         users_changed: false,
@@ -76,7 +77,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     };
     let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
     let answer = (!is_silent).then(|| heading.reply(&outcome));
-    send(job, &call.changed_topics, answer);
+    send(job, Topics { changed: &call.changed_topics, told: &call.told_topics }, answer);
     if call.users_changed {
         broker.sys.users_changed();
     }
@@ -91,7 +92,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
-    send(job, &[], Some(heading.reply(&Err(refusal))));
+    send(job, Topics::default(), Some(heading.reply(&Err(refusal))));
 }
 
 fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -115,12 +116,23 @@ fn not_yet(name: &str) -> Option<&'static str> {
     NOT_AVAILABLE.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
 }
 
+/// What goes out before a reply.
+#[derive(Clone, Copy, Default)]
+struct Topics<'a> {
+    /// Retained.
+    changed: &'a [(String, Vec<u8>)],
+    told: &'a [(String, Vec<u8>)],
+}
+
 /// Publishes what changed, then the reply.
-fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<String>) {
+fn send(job: &Job, topics: Topics<'_>, reply: Option<String>) {
     Turn::with(|turn| {
         turn.tick();
-        for (topic, payload) in changed {
+        for (topic, payload) in topics.changed {
             sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
+        }
+        for (topic, payload) in topics.told {
+            sys::publish_after(turn, &job.tenant, topic, payload, false, job.hops);
         }
         if let Some(reply) = reply {
             sys::publish_after(turn, &job.tenant, OUTPUT_TOPIC, reply.as_bytes(), false, job.hops);

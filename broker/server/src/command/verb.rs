@@ -72,6 +72,8 @@ pub(crate) struct Call<'a> {
     pub(crate) entity: Option<(EntityType, String)>,
     /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
+    /// The same for topics that nothing is retained of.
+    pub(crate) told_topics: Vec<(String, Vec<u8>)>,
     /// Whose order it keeps, see [`Job::queue`](super::Job::queue).
     pub(crate) queue: u64,
     /// The broker restarts on a restored store once the reply is out.

@@ -1,19 +1,28 @@
 //! The Python scripts of a tenant: their texts, what they define, and what calls of them printed.
 //!
 //! Invariants: a script is replaced in one step, so that a call runs on the old or the new one; what waits for `…/debug` is bounded. Not
-//! here: running a script (`host`), storing one (`command`).
+//! here: running a script (`host`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lotmq_host::Value;
-use lotmq_host::python::{Called, Python, Script};
-use lotmq_store::{DefinitionRow, TenantId};
+use lot_to_wasm::script;
+use lotmq_definitions::Origin;
+use lotmq_host::Value as Argument;
+use lotmq_host::python::{Called, Python, PythonError, Script};
+use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::Guests;
+use crate::broker::Broker;
+use crate::command::Refusal;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
+use crate::tenant::Tenant;
+
+/// The topic that lists all scripts.
+pub(crate) const TOPIC: &str = "$SYS/Coreflux/Python/Scripts";
 
 /// Kind of a script in the store's table of definitions.
 pub(crate) const KIND: &str = "python";
@@ -29,6 +38,16 @@ pub(crate) struct Scripts {
 struct Entry {
     script: Script,
     functions: Vec<String>,
+    origin: Origin,
+}
+
+/// A script that was run once and may be installed.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) functions: Vec<String>,
+    /// What it printed.
+    pub(crate) output: String,
+    script: Script,
 }
 
 /// An entry of `$SYS/Coreflux/Python/Scripts`, in the keys that clients read.
@@ -48,14 +67,15 @@ impl Scripts {
     }
 
     /// Adds a script, or replaces the one of that name.
-    pub(crate) fn put(&self, name: &str, script: Script, functions: Vec<String>) {
-        self.all.write().insert(name.into(), Arc::new(Entry { script, functions }));
+    fn put(&self, name: &str, script: Script, functions: Vec<String>, origin: Origin) {
+        self.all.write().insert(name.into(), Arc::new(Entry { script, functions, origin }));
     }
 
     /// Takes back what the store held; nothing of it runs before it is called.
     pub(crate) fn restore(&self, python: &Python, row: &DefinitionRow) {
         let functions = serde_json::from_slice(&row.state).unwrap_or_default();
-        self.put(&row.name, Script::known(python, &row.source), functions);
+        let origin = serde_json::from_str(&row.origin).unwrap_or_default();
+        self.put(&row.name, Script::known(python, &row.source), functions, origin);
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -71,6 +91,16 @@ impl Scripts {
         self.all.read().keys().cloned().collect()
     }
 
+    /// From where a script came.
+    pub(crate) fn origin(&self, name: &str) -> Option<Origin> {
+        self.all.read().get(name).map(|entry| entry.origin.clone())
+    }
+
+    /// From where each script came, in alphabetical order.
+    pub(crate) fn origins(&self) -> Vec<(Box<str>, Origin)> {
+        self.all.read().iter().map(|(name, entry)| (name.clone(), entry.origin.clone())).collect()
+    }
+
     /// `$SYS/Coreflux/Python/Scripts`.
     pub(crate) fn to_json(&self) -> String {
         let all = self.all.read();
@@ -83,7 +113,7 @@ impl Scripts {
     }
 
     /// Calls `Script.function`.
-    pub(crate) fn call(&self, name: &str, arguments: &[Value]) -> Called {
+    pub(crate) fn call(&self, name: &str, arguments: &[Argument]) -> Called {
         let found = name
             .split_once('.')
             .and_then(|(script, function)| Some((script, function, self.all.read().get(script).cloned()?)));
@@ -117,17 +147,95 @@ fn debug_text(function: &str, called: &Called) -> String {
     format!("{}{end}", called.output)
 }
 
-/// How a script is stored.
-pub(crate) fn row(tenant: TenantId, name: &str, source: &str, functions: &[String]) -> DefinitionRow {
-    DefinitionRow {
-        tenant,
+/// The name in the header of a script.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn name(source: &str) -> Result<&str, Refusal> {
+    script::name(source).map_err(|missing| {
+        let refusal = Refusal::new("SCRIPT_NAME_MISSING", missing.to_string());
+        match missing.suggestion {
+            Some(suggestion) => refusal.with_suggestion(suggestion),
+            None => refusal,
+        }
+    })
+}
+
+/// Runs a script once, as [`Script::load`] does.
+///
+/// # Errors
+/// What is wrong with it, with its line.
+pub(crate) fn load(broker: &Broker, name: &str, source: &str) -> Result<Loaded, Refusal> {
+    let (script, functions, output) =
+        Script::load(&broker.python, source).map_err(|error| refused(&error, source))?;
+    Ok(Loaded { name: name.to_owned(), functions: names(&functions), output, script })
+}
+
+/// The names in a JSON array. What a script has put among its globals under anything but a text cannot be called.
+fn names(functions: &str) -> Vec<String> {
+    let all: Vec<Value> = serde_json::from_str(functions).unwrap_or_default();
+    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// What is wrong with a script, with its line as for LoT.
+fn refused(error: &PythonError, source: &str) -> Refusal {
+    let PythonError::Raised { message, line } = error else {
+        return Refusal::new(error.code(), format!("Python script was not added: {error}."));
+    };
+    let shown: Vec<&str> = usize::try_from(*line)
+        .ok()
+        .and_then(|line| source.lines().nth(line.checked_sub(1)?))
+        .into_iter()
+        .collect();
+    let found: Value = json!({
+        "severity": "error", "code": error.code(), "message": message, "line": line, "column": 1, "sourceLines": shown,
+    });
+    Refusal { message: format!("Parsing error: {message} ({line},1)"), errors: vec![found], data: None }
+}
+
+/// Installs a script, or replaces the one of that name. What it needs to survive is added to `batch`.
+///
+/// # Errors
+/// When there are too many; nothing has changed then.
+pub(crate) fn install(
+    tenant: &Tenant,
+    broker: &Broker,
+    (loaded, origin): (Loaded, Origin),
+    batch: &mut Batch,
+) -> Result<(), Refusal> {
+    let Loaded { name, functions, output, script } = loaded;
+    if !tenant.scripts.has_room(&name) {
+        return Err(no_room());
+    }
+    batch.push(Op::PutDefinition(&DefinitionRow {
+        tenant: tenant.id,
         kind: KIND.to_owned(),
-        name: name.to_owned(),
-        source: source.to_owned(),
+        name: name.clone(),
+        source: script.source().to_owned(),
         owner: String::new(),
-        origin: String::new(),
+        origin: serde_json::to_string(&origin).expect("an origin is text and numbers"),
         order: 0,
         changed_at_ms: 0,
-        state: serde_json::to_vec(functions).expect("names are text"),
+        state: serde_json::to_vec(&functions).expect("names are text"),
+    }));
+    tenant.scripts.put(&name, script, functions, origin);
+    Guests::script_is_there(tenant, broker, &name, true);
+    tenant.scripts.tell(&name, &format!("{output}{name} completed"));
+    Ok(())
+}
+
+/// The refusal of one script more than there may be.
+pub(crate) fn no_room() -> Refusal {
+    Refusal::new("QUOTA_EXCEEDED", format!("There are already {SCRIPTS_MAX} scripts."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_listed_by_name() {
+        assert_eq!(names(r#"["avg","é","a\"b",1]"#), ["avg", "é", "a\"b"]);
+        assert_eq!(names("[]"), [""; 0]);
     }
 }

@@ -30,12 +30,11 @@ pub(super) static DOCUMENTS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Config/users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
     Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, tenant| tenant.scripts.to_json() },
-    // No project can be loaded by this build.
-    Document { topic: "$SYS/Coreflux/Projects/list", payload: |_, _| "[]".to_owned() },
     Document {
-        topic: "$SYS/Coreflux/Projects/active",
-        payload: |_, _| r#"{"status":"unloaded"}"#.to_owned(),
+        topic: "$SYS/Coreflux/Projects/list",
+        payload: |_, tenant| tenant.projects.list().to_string(),
     },
+    Document { topic: "$SYS/Coreflux/Projects/active", payload: |_, tenant| tenant.projects.active_json() },
 ];
 
 /// What a broker on its own says of its cluster; published every seven seconds.
@@ -196,7 +195,7 @@ fn rule_listing(tenant: &Tenant) -> String {
 
 /// An object, not an array: what is cut is told by two keys.
 fn ownership(tenant: &Tenant) -> String {
-    let owned = tenant.guests.registry.read().ownership();
+    let owned = crate::projects::owned(tenant);
     let total = owned.len();
     let mut rows: Map<String, Value> =
         owned.into_iter().take(LISTING_ROWS_MAX).map(|(key, origin)| (key, json!(origin))).collect();

@@ -73,6 +73,11 @@ pub(crate) fn snapshot(
                 found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
             }
         }
+        for project in tenant.projects.all() {
+            for (topic, payload) in project.topics(tenant).iter().filter(|(topic, _)| wants(topic)) {
+                found.push_back(Pending::Ready(message(topic, payload.as_bytes())));
+            }
+        }
         for rule in BUILT_INS {
             let topic = format!("$SYS/Coreflux/Rules/{}", rule.name);
             if wants(&topic) {

@@ -139,6 +139,8 @@ fn protects(table: Table, key: &[u8], value: &[u8]) -> bool {
         | Table::Subscriptions
         | Table::Retained
         | Table::Keeps
+        | Table::Projects
+        | Table::Archives
         | Table::Users
         | Table::Settings
         | Table::Environment

@@ -10,6 +10,7 @@ mod keep;
 mod key;
 pub(crate) mod meta;
 mod module;
+mod project;
 mod quarantine;
 pub(crate) mod retained;
 mod row;
@@ -30,6 +31,8 @@ pub use keep::KeepRow;
 pub(crate) use key::{definition_key, named_key, session_key, subscription_key};
 pub use meta::MetaRow;
 pub use module::ModuleRow;
+pub(crate) use project::ArchiveRow;
+pub use project::ProjectRow;
 pub use quarantine::QuarantineRow;
 pub use retained::RetainedRow;
 pub(crate) use row::{Row, read, seal, unseal};
@@ -41,7 +44,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 2;
+pub const SCHEMA_VERSION: u64 = 3;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
@@ -97,6 +100,8 @@ tables! {
         Keeps "keeps" Messages,
         Definitions "definitions" Configuration,
         Modules "modules" Configuration,
+        Projects "projects" Configuration,
+        Archives "archives" Configuration,
         Users "users" Configuration,
         Settings "settings" Configuration,
         Environment "environment" Configuration,
@@ -153,6 +158,8 @@ pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corrup
         Table::Keeps => read::<KeepRow>(key, value).map(drop),
         Table::Definitions => read::<DefinitionRow>(key, value).map(drop),
         Table::Modules => read::<ModuleRow>(key, value).map(drop),
+        Table::Projects => read::<ProjectRow>(key, value).map(drop),
+        Table::Archives => read::<ArchiveRow>(key, value).map(drop),
         Table::Users => read::<UserRow>(key, value).map(drop),
         Table::Settings => read::<SettingRow>(key, value).map(drop),
         Table::Environment => read::<EnvironmentRow>(key, value).map(drop),

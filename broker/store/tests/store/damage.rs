@@ -67,6 +67,7 @@ fn pieces(recovered: &Recovered) -> BTreeSet<String> {
         .chain(all(&recovered.keeps))
         .chain(all(&recovered.definitions))
         .chain(all(&recovered.modules))
+        .chain(all(&recovered.projects))
         .chain(all(&recovered.settings))
         .chain(all(&recovered.environment))
         .chain(all(&recovered.secrets))
@@ -321,6 +322,7 @@ fn a_changed_row_is_found_and_named() {
         ("keeps", b"\0\0\0\0counter", "(counter)"),
         ("definitions", b"\0\0\0\0\x06actionHeater", "(actionHeater)"),
         ("modules", b"\0\0\0\0Filter", "(Filter)"),
+        ("projects", b"\0\0\0\0plant", "(plant)"),
         ("environment", b"\0\0\0\0SITE", "(SITE)"),
         ("secrets", b"\0\0\0\0TOKEN", "(TOKEN)"),
     ] {

@@ -62,6 +62,15 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
         order: 2,
         changed_at_ms: 1_790_000_000_000,
     }));
+    let project = ProjectRow {
+        tenant,
+        name: "plant".into(),
+        source: "upload".into(),
+        manifest: "{}".into(),
+        owner: "root".into(),
+        changed_at_ms: 1_790_000_000_000,
+    };
+    batch.push(Op::PutProject { row: &project, archive: Bytes::from_static(b"PK") });
     batch.push(Op::PutUser(&UserRow {
         tenant,
         name: "root".into(),
@@ -134,8 +143,11 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     fill(&store);
     assert_eq!(store.metrics().entries_in_memory, 0);
     drop(store);
-    let (store, recovered) = open(directory.path());
-    let expected = describe(&recovered);
+    let (store, mut recovered) = open(directory.path());
+    let now = describe(&recovered);
+    // Schemas before 3 had no projects.
+    recovered.projects.clear();
+    let before = describe(&recovered);
     drop(store);
     if std::env::var_os("UPDATE_FIXTURE").is_some() {
         Store::compact(directory.path()).unwrap();
@@ -146,15 +158,18 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         Store::export(directory.path(), &classes, &mut file).unwrap();
     }
     for version in 1..=SCHEMA_VERSION {
+        let expected = if version < 3 { &before } else { &now };
         let imported = tempfile::tempdir().unwrap();
         let mut export = std::fs::File::open(path(version, "export")).unwrap();
         Store::import(imported.path(), &mut export).unwrap();
         let (_store, recovered) = open(imported.path());
-        assert_eq!(describe(&recovered), expected, "export of schema {version}");
+        assert_eq!(&describe(&recovered), expected, "export of schema {version}");
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(path(version, "redb"), directory.path().join("lotmq.redb")).unwrap();
         let (store, recovered) = open(directory.path());
-        assert_eq!(describe(&recovered), expected, "schema {version}");
+        assert_eq!(&describe(&recovered), expected, "schema {version}");
+        let archive = store.snapshot().unwrap().archive(TenantId::DEFAULT, "plant").unwrap();
+        assert_eq!(archive.as_deref(), (version >= 3).then_some(&b"PK"[..]), "schema {version}");
         assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));
         assert_eq!(recovered.sessions[0].queue[1].message.payload.len(), 40_000);
         assert_eq!(recovered.sessions[0].pubrel[0].0, packet_id(9));

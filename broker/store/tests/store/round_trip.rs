@@ -56,6 +56,14 @@ fn rows() -> Recovered {
         order: 5,
         changed_at_ms: 6,
     }];
+    rows.projects = vec![ProjectRow {
+        tenant,
+        name: "plant 2".into(),
+        source: "plant.zip".into(),
+        manifest: "[]".into(),
+        owner: "root".into(),
+        changed_at_ms: 7,
+    }];
     rows.users = vec![UserRow {
         tenant,
         name: "ann".into(),
@@ -78,6 +86,9 @@ fn put_all(batch: &mut Batch, rows: &Recovered) {
     rows.keeps.iter().for_each(|row| batch.push(Op::PutKeep(row)));
     rows.definitions.iter().for_each(|row| batch.push(Op::PutDefinition(row)));
     rows.modules.iter().for_each(|row| batch.push(Op::PutModule(row)));
+    for row in &rows.projects {
+        batch.push(Op::PutProject { row, archive: Bytes::from(vec![7; 300_000]) });
+    }
     rows.users.iter().for_each(|row| batch.push(Op::PutUser(row)));
     rows.settings.iter().for_each(|row| batch.push(Op::PutSetting(row)));
     rows.environment.iter().for_each(|row| batch.push(Op::PutEnv(row)));
@@ -92,6 +103,7 @@ fn delete_all(batch: &mut Batch) {
     batch.push(Op::DeleteKeep { tenant, topic: "k" });
     batch.push(Op::DeleteDefinition { tenant, kind: "action", name: "Heater" });
     batch.push(Op::DeleteModule { tenant, name: "M" });
+    batch.push(Op::DeleteProject { tenant, name: "plant 2" });
     batch.push(Op::DeleteUser { tenant, name: "ann" });
     batch.push(Op::DeleteSetting { tenant, name: "Port" });
     batch.push(Op::DeleteEnv { tenant, name: "SITE" });
@@ -112,6 +124,9 @@ fn every_row_is_read_back_and_can_be_deleted() {
     assert_eq!(found.keeps, rows.keeps);
     assert_eq!(found.definitions, rows.definitions);
     assert_eq!(found.modules, rows.modules);
+    assert_eq!(found.projects, rows.projects);
+    let archive = |store: &Store| store.snapshot().unwrap().archive(TenantId(3), "plant 2").unwrap();
+    assert_eq!(archive(&store).as_deref(), Some(&[7; 300_000][..]));
     assert!(found.users == rows.users);
     assert_eq!(found.settings, rows.settings);
     assert_eq!(found.environment, rows.environment);
@@ -120,8 +135,9 @@ fn every_row_is_read_back_and_can_be_deleted() {
     commit_with(&store, delete_all);
     drop(store);
 
-    let (_store, found) = open(directory.path());
-    assert_eq!(found.tenants.len(), 1);
+    let (store, found) = open(directory.path());
+    assert_eq!(archive(&store), None);
+    assert_eq!((found.tenants.len(), found.projects.len()), (1, 0));
     assert!(found.retained.is_empty() && found.keeps.is_empty() && found.definitions.is_empty());
     assert!(found.modules.is_empty() && found.users.is_empty() && found.settings.is_empty());
     assert!(found.environment.is_empty() && found.secrets.is_empty());

@@ -1,0 +1,112 @@
+//! A project from a folder, or from an archive, on the broker's own machine: below one root, and nowhere else.
+//!
+//! Links are followed nowhere, so that nobody reads by way of a project what the root does not hold.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::archive::{self, ArchiveError};
+use crate::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
+
+/// Why nothing was made of a path.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FolderError {
+    #[error("'{path}' is not below {root}")]
+    Outside { path: String, root: String },
+    #[error("'{path}' cannot be read: {error}")]
+    Unreadable { path: String, error: io::Error },
+    #[error("the path '{0}' is not UTF-8")]
+    NotText(String),
+    #[error("the path '{0}' has a link in it")]
+    Link(String),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl FolderError {
+    /// Code of the reply.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Outside { .. } => "PATH_FORBIDDEN",
+            Self::Unreadable { .. } => "PATH_UNREADABLE",
+            Self::NotText(_) | Self::Link(_) => "PROJECT_INVALID",
+            Self::Archive(error) => error.code(),
+        }
+    }
+}
+
+/// The archive of a folder, or the one that a `.zip` is, and what it is called after.
+///
+/// # Errors
+/// [`FolderError`].
+pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), FolderError> {
+    let unreadable = |error| FolderError::Unreadable { path: asked.to_owned(), error };
+    let outside = || FolderError::Outside { path: asked.to_owned(), root: root.display().to_string() };
+    // A root that is not there holds nothing.
+    let root = root.canonicalize().map_err(|_| outside())?;
+    let path = root.join(asked);
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        // Nobody learns what there is elsewhere.
+        Err(_) if !path.starts_with(&root) || asked.contains("..") => return Err(outside()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    if !path.starts_with(&root) {
+        return Err(outside());
+    }
+    let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+    if path.is_dir() {
+        let mut files = Vec::new();
+        collect(&path, "", &mut files)?;
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+        return Ok((archive::write(load(files)?)?, name));
+    }
+    let bytes = std::fs::metadata(&path).map_err(unreadable)?.len();
+    if bytes > PROJECT_ARCHIVE_BYTES_MAX as u64 {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        return Err(ArchiveError::TooLong { bytes }.into());
+    }
+    Ok((std::fs::read(&path).map_err(unreadable)?, name))
+}
+
+/// The files of a folder with their paths in it; what begins with a dot is left out.
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(), FolderError> {
+    let unreadable =
+        |error| FolderError::Unreadable { path: format!("{}/{prefix}", folder.display()), error };
+    let mut entries =
+        std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_str().ok_or_else(|| FolderError::NotText(entry.path().display().to_string()))?;
+        if name.starts_with('.') {
+            continue;
+        }
+        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+        let kind = entry.file_type().map_err(unreadable)?;
+        if kind.is_dir() {
+            collect(&entry.path(), &path, files)?;
+        } else if !kind.is_file() {
+            return Err(FolderError::Link(path));
+        } else if files.len() >= PROJECT_FILES_MAX {
+            return Err(ArchiveError::TooMany.into());
+        } else {
+            files.push((path, entry.path()));
+        }
+    }
+    Ok(())
+}
+
+fn load(files: Vec<(String, PathBuf)>) -> Result<Vec<(String, Vec<u8>)>, FolderError> {
+    let mut left = PROJECT_UNPACKED_BYTES_MAX;
+    let mut loaded = Vec::with_capacity(files.len());
+    for (name, path) in files {
+        let unreadable = |error| FolderError::Unreadable { path: name.clone(), error };
+        let bytes = std::fs::metadata(&path).map_err(unreadable)?.len();
+        left = left.checked_sub(bytes).ok_or(ArchiveError::TooLarge)?;
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        loaded.push((name, bytes));
+    }
+    Ok(loaded)
+}

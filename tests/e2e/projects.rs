@@ -1,0 +1,421 @@
+//! Projects as clients send them: stored, loaded as a whole, owned, there again after `kill -9`, unloaded, downloaded.
+
+use std::fs;
+use std::io::{Cursor, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_test_support::{Broker, Reply, WAIT_MAX};
+use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::{broker, next, send, watch};
+
+const MODEL: &str =
+    "DEFINE MODEL Reading COLLAPSED\n    ADD STRING \"press\"\n    ADD DOUBLE \"temperature\"\n";
+const ACTION: &str = "DEFINE ACTION Clean\nON TOPIC \"raw/+\" DO\n    CALL ACTION Celsius WITH fahrenheit = PAYLOAD RETURN t\n    PUBLISH MODEL Reading TO \"clean/\" + TOPIC POSITION 2 WITH\n        press = TOPIC POSITION 2\n        temperature = {t}\n";
+const CELL: &str = "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH ({fahrenheit} - 32) * 5 / 9\nRETURN\n    OUTPUT c\n";
+const ROUTE: &str =
+    "DEFINE ROUTE Store WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH MAX_ROWS 10\n";
+const RULE: &str = "DEFINE RULE NoSecrets WITH PRIORITY 100 FOR Publish TO TOPIC \"closed/#\"\n    DENY\n";
+const PANEL: &str = "DEFINE PANEL \"Hall\" WITH TITLE \"Hall 1\"\n\nDEFINE THEME \"Dark\"\n    SET \"TEXT\" WITH \"#ffffff\"\n";
+
+fn notebook() -> String {
+    json!([
+        {"kind": 1, "language": "markdown", "value": "# Units"},
+        {"kind": 2, "language": "shellscript", "value": "rm -rf /"},
+        {"kind": 2, "language": "lot", "value": CELL},
+    ])
+    .to_string()
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn plant() -> Vec<u8> {
+    // The action comes before what it needs.
+    zip(&[
+        ("a-presses.lot", ACTION.as_bytes()),
+        ("models.lot", MODEL.as_bytes()),
+        ("sub/units.LOTNB", notebook().as_bytes()),
+        ("sub/panel.lot", PANEL.as_bytes()),
+        ("sub/rest.lot", format!("{ROUTE}\n{RULE}").as_bytes()),
+        ("README.md", b"# Plant"),
+    ])
+}
+
+fn upload(broker: &Broker, name: &str, archive: &[u8], rest: &str) -> Reply {
+    broker.command(&format!("-addProject zip64:{} {name}{rest}", STANDARD.encode(archive)))
+}
+
+/// Somebody who sees what is told about projects.
+fn viewer(broker: &Broker, filter: &str) -> Client {
+    let mut client = broker.root("viewer");
+    client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    client
+}
+
+fn told(client: &mut Client) -> (String, Value) {
+    let message = client.receive(WAIT_MAX).unwrap().expect("a message");
+    let value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+    (message.topic["$SYS/Coreflux/".len()..].to_owned(), value)
+}
+
+fn origins(broker: &Broker) -> Vec<(String, String)> {
+    let listed = broker.command_ok("-listEntities");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    listed.data().as_array().unwrap().iter().map(|row| (text(&row["name"]), text(&row["origin"]))).collect()
+}
+
+/// What the project's programs do.
+fn works(broker: &Broker) {
+    let mut watcher = watch(broker, "clean/#");
+    send(broker, "raw/a", "212");
+    assert_eq!(next(&mut watcher), r#"clean/a={"press":"a","temperature":100}"#);
+}
+
+#[test]
+fn a_project_is_added_loaded_kept_and_unloaded() {
+    let mut broker = broker();
+    let mut client = viewer(&broker, "$SYS/Coreflux/Projects/#");
+    assert_eq!(told(&mut client), ("Projects/list".to_owned(), json!([])));
+    assert_eq!(told(&mut client), ("Projects/active".to_owned(), json!({"status": "unloaded"})));
+
+    let added = upload(&broker, "plant", &plant(), "");
+    assert_eq!(added.message(), "Project 'plant' added successfully!", "{added:?}");
+    assert_eq!((&added.0["entityType"], &added.0["entityName"]), (&json!("Project"), &json!("plant")));
+    let counts = json!({"Model": 1, "Action": 2, "Route": 1, "Rule": 1, "Python": 0, "Theme": 1, "Panel": 1});
+    assert_eq!(added.data(), &json!({"name": "plant", "files": 6, "counts": counts}));
+    assert_eq!(broker.command_ok("-listEntities").data(), &json!([]), "nothing runs yet");
+    let (topic, list) = told(&mut client);
+    assert_eq!((topic.as_str(), &list[0]["status"]), ("Projects/list", &json!("available")));
+    assert_eq!((&list[0]["files"], &list[0]["source"]), (&json!(6), &json!("upload")));
+    let topics = [told(&mut client).0, told(&mut client).0];
+    assert_eq!(topics, ["Projects/plant/status", "Projects/plant/manifest"]);
+
+    let loaded = broker.command_ok("-loadProject plant");
+    assert_eq!(loaded.message(), "Project 'plant' loaded successfully!");
+    let kinds: Vec<&str> = loaded.data()["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["Model", "Action", "Action", "Route", "Rule", "Theme", "Panel"]);
+    let (topic, active) = told(&mut client);
+    assert_eq!(
+        (topic.as_str(), &active["status"], &active["name"]),
+        ("Projects/active", &json!("loaded"), &json!("plant"))
+    );
+    let owned = [
+        ("Reading", "plant/models.lot"),
+        ("Clean", "plant/a-presses.lot"),
+        ("Celsius", "plant/sub/units.LOTNB/3"),
+        ("Store", "plant/sub/rest.lot"),
+        ("NoSecrets", "plant/sub/rest.lot"),
+        ("Dark", "plant/sub/panel.lot"),
+        ("Hall", "plant/sub/panel.lot"),
+    ]
+    .map(|(name, origin)| (name.to_owned(), origin.to_owned()));
+    assert_eq!(origins(&broker), owned);
+    works(&broker);
+
+    broker.kill();
+    broker.start_again();
+    works(&broker);
+    let mut after: Vec<_> = origins(&broker);
+    after.sort();
+    let mut expected = owned.to_vec();
+    expected.sort();
+    assert_eq!(after, expected);
+    let mut client = viewer(&broker, "$SYS/Coreflux/Projects/plant/#");
+    let (_, status) = told(&mut client);
+    let owned_counts = json!({"action": 2, "model": 1, "panel": 1, "route": 1, "rule": 1, "theme": 1});
+    assert_eq!((&status["status"], &status["counts"]), (&json!("loaded"), &owned_counts));
+    assert_eq!(told(&mut client).1, *broker.command_ok("-projectManifest plant").data());
+    assert_eq!(status, *broker.command_ok("-projectStatus plant").data());
+    let mut client = viewer(&broker, "$SYS/Coreflux/Entities/ownership");
+    let cell = json!({"project": "plant", "file": "sub/units.LOTNB", "cell": 3});
+    assert_eq!(told(&mut client).1["action:Celsius"], cell);
+
+    for (command, code, message) in [
+        ("-removeProject plant", "PROJECT_LOADED", "Project 'plant' is loaded; unload it first."),
+        ("-unloadProject other", "NOT_FOUND", "Project 'other' not found."),
+        ("-unloadProject", "", "Project 'plant' unloaded successfully!"),
+        ("-unloadProject", "NOT_LOADED", "No project is loaded."),
+        ("-unloadProject plant", "NOT_LOADED", "Project 'plant' is not loaded."),
+    ] {
+        let reply = broker.command(command);
+        assert_eq!((reply.code(), reply.message()), (code, message), "{command}");
+    }
+    assert_eq!(broker.command_ok("-listEntities").data(), &json!([]));
+    broker.kill();
+    broker.start_again();
+    assert_eq!(broker.command_ok("-listEntities").data(), &json!([]));
+    assert_eq!(broker.command_ok("-listProjects").data()[0]["status"], "available");
+    assert_eq!(broker.command_ok("-removeProject plant").message(), "Project 'plant' removed successfully!");
+    assert_eq!(broker.command("-loadProject plant").message(), "Project 'plant' not found.");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(broker.command_ok("-listProjects").message(), "No projects found.");
+}
+
+#[test]
+fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
+    let broker = broker();
+    broker
+        .command_ok("-addAction DEFINE ACTION Mine\nON TOPIC \"mine\" DO\n    PUBLISH TOPIC \"out\" WITH 1");
+    broker.command_ok("-addAction DEFINE ACTION Clean\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"clean/x\" WITH \"by hand\"");
+    let added = upload(&broker, "plant", &plant(), " load");
+    assert_eq!(
+        (added.success(), added.message()),
+        (true, "Project 'plant' added successfully!"),
+        "{added:?}"
+    );
+    assert_eq!(
+        added.0["warnings"],
+        json!([{"message": "Action 'Clean' was added by hand; project 'plant' has replaced it.", "code": "REPLACED", "file": "a-presses.lot"}])
+    );
+    works(&broker);
+    let refused = upload(&broker, "plant", &plant(), "");
+    assert_eq!(refused.code(), "PROJECT_LOADED");
+    // Something of both is in the other; the rest of the first goes.
+    let other = zip(&[
+        ("m.lot", MODEL.as_bytes()),
+        ("x.lot", b"DEFINE ACTION Echo\nON TOPIC \"echo\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD"),
+    ]);
+    upload(&broker, "other", &other, "");
+    broker.command_ok("-loadProject other");
+    let names: Vec<String> =
+        origins(&broker).into_iter().map(|(name, origin)| format!("{name} {origin}")).collect();
+    assert_eq!(names, ["Reading other/m.lot", "Mine adhoc", "Echo other/x.lot"]);
+    assert_eq!(
+        upload(&broker, "plant", &plant(), "").message(),
+        "Project 'plant' added successfully!",
+        "it can be replaced now"
+    );
+    // What is added by hand under the name of something owned belongs to nobody.
+    broker.command_ok(&format!("-addModel {MODEL}"));
+    broker.command_ok("-unloadProject other");
+    let names: Vec<String> = origins(&broker).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["Reading", "Mine"]);
+    let copied = broker.command_ok("-duplicateProject plant \"plant 2\"");
+    assert_eq!(copied.message(), "Project 'plant 2' added successfully!");
+    broker.command_ok("-loadProject \"plant 2\"");
+    works(&broker);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
+    let broker = broker();
+    let cells = json!([
+        {"kind": 2, "language": "lot", "value": "DEFINE ACTION Good\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n"},
+        {"kind": 2, "language": "lot", "value": "-- a comment\nDEFINE ACTION Bad\nON TOPIC \"in\" DO\n    PUBLISH TOPIK \"out\" WITH 1\n"},
+    ]);
+    let archive = zip(&[
+        ("n.lotnb", cells.to_string().as_bytes()),
+        ("orphan.lot", b"DEFINE MODEL Child FROM Nowhere WITH TOPIC \"c\"\n    ADD INT \"a\" WITH 1"),
+        ("rule.lot", b"DEFINE RULE AllowPublishSysCommand WITH PRIORITY 100 FOR Publish\n    ALLOW"),
+        ("stray.lot", b"x = 1\n\nDEFINE THEME \"T\"\n    SET \"A\" WITH \"b\""),
+        ("empty.lot", b"-- nothing\n"),
+    ]);
+    let reply = upload(&broker, "p", &archive, " load");
+    assert_eq!(reply.message(), "Project 'p' is loaded, with 3 error(s).", "{reply:?}");
+    let places: Vec<(&str, &str, Option<u64>, Option<u64>)> = reply
+        .errors()
+        .iter()
+        .map(|error| {
+            let text = |key: &str| error[key].as_str().unwrap();
+            (text("file"), text("code"), error["cell"].as_u64(), error["line"].as_u64())
+        })
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("n.lotnb", "LOT201", Some(2), Some(4)),
+            ("rule.lot", "EXISTS", None, None),
+            ("stray.lot", "LOT202", None, Some(1)),
+        ],
+        "{reply:?}"
+    );
+    let entities = reply.data()["entities"].as_array().unwrap();
+    let rows: Vec<_> = entities
+        .iter()
+        .map(|row| (row["name"].as_str().unwrap(), row["success"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(
+        rows,
+        [("Child", true), ("Good", true), ("Bad", false), ("AllowPublishSysCommand", false), ("T", true)]
+    );
+    let mut watcher = watch(&broker, "out");
+    send(&broker, "in", "7");
+    assert_eq!(next(&mut watcher), "out=7");
+    assert_eq!(broker.command_ok("-projectStatus p").data()["status"], "loaded");
+    assert_eq!(broker.command_ok("-getPendingStatus").data()[0]["missing"], json!(["Model Nowhere"]));
+}
+
+#[test]
+fn what_is_no_project_is_refused_and_nothing_is_stored() {
+    let broker = broker();
+    let project = |archive: &[u8]| format!("zip64:{} p", STANDARD.encode(archive));
+    for (arguments, code, message) in [
+        (
+            String::new(),
+            "MISSING_ARGUMENT",
+            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load]",
+        ),
+        ("zip64:* p".to_owned(), "BASE64_INVALID", "zip64 argument is not valid base64."),
+        (
+            format!("zip64:{}", STANDARD.encode(plant())),
+            "MISSING_ARGUMENT",
+            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load]",
+        ),
+        (
+            format!("zip64:{} a/b", STANDARD.encode(plant())),
+            "PROJECT_NAME_INVALID",
+            "Project name 'a/b' is invalid.",
+        ),
+        (
+            format!("zip64:{} a b c", STANDARD.encode(plant())),
+            "TOO_MANY_ARGUMENTS",
+            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load]",
+        ),
+        (
+            project(&zip(&[("../up.lot", b"")])),
+            "PROJECT_INVALID",
+            "Project was not added: the path '../up.lot' is not one of a file inside the project.",
+        ),
+        (
+            project(&zip(&[("a.lot", b"x\n\xff")])),
+            "PROJECT_INVALID",
+            "Project was not added: 'a.lot' is not UTF-8 text: line 2, column 1.",
+        ),
+        (
+            "https://example.com/x.git p load".to_owned(),
+            "NOT_AVAILABLE",
+            "Projects from git are not available yet.",
+        ),
+        ("/etc p".to_owned(), "PATH_FORBIDDEN", ""),
+        ("../../x p".to_owned(), "PATH_FORBIDDEN", ""),
+    ] {
+        let reply = broker.command(&format!("-addProject {arguments}"));
+        assert_eq!(reply.code(), code, "{reply:?}");
+        assert!(message.is_empty() || reply.message() == message, "{reply:?}");
+    }
+    assert_eq!(broker.command_ok("-listProjects").message(), "No projects found.");
+}
+
+#[test]
+fn a_project_comes_from_a_folder_below_the_root_and_from_nowhere_else() {
+    let broker = broker();
+    let root = broker.data().join("files/default");
+    let folder = root.join("hall 3");
+    fs::create_dir_all(folder.join("sub")).unwrap();
+    fs::write(folder.join("m.lot"), MODEL).unwrap();
+    fs::write(folder.join("sub/units.lotnb"), notebook()).unwrap();
+    fs::write(folder.join("a.lot"), ACTION).unwrap();
+    fs::write(folder.join(".hidden.lot"), "DEFINE").unwrap();
+    let added = broker.command_ok("-addProject \"hall 3\" load");
+    assert_eq!((&added.data()["name"], &added.data()["files"]), (&json!("hall 3"), &json!(3)));
+    works(&broker);
+    assert_eq!(broker.command_ok("-listProjects").data()[0]["source"], "hall 3");
+    fs::write(root.join("plant.zip"), plant()).unwrap();
+    let path = root.join("plant.zip");
+    let added = broker.command_ok(&format!("-addProject {} load", path.display()));
+    assert_eq!(added.data()["name"], "plant");
+    std::os::unix::fs::symlink("/etc", folder.join("link")).unwrap();
+    let reply = broker.command("-addProject \"hall 3\" again");
+    assert_eq!(reply.message(), "Project was not added: the path 'link' has a link in it.");
+    std::os::unix::fs::symlink("/etc", root.join("out")).unwrap();
+    assert_eq!(broker.command("-addProject out x").code(), "PATH_FORBIDDEN");
+    assert_eq!(broker.command("-addProject nowhere x").code(), "PATH_UNREADABLE");
+}
+
+#[test]
+fn eight_megabytes_go_up_and_come_down_byte_for_byte() {
+    let mut broker = broker();
+    // What does not compress; an xorshift is as good as any.
+    let mut state = 0x9e37_79b9_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    })
+    .take(2 << 20)
+    .flatten()
+    .collect();
+    let archive = zip(&[("noise.bin", &noise), ("m.lot", MODEL.as_bytes())]);
+    assert!(archive.len() > 8 << 20);
+    assert!(upload(&broker, "big", &archive, "").success());
+    broker.kill();
+    broker.start_again();
+    let mut client = broker.root("reader");
+    client.subscribe_to("$SYS/Coreflux/Projects/big/download", QoS::AtLeastOnce).unwrap();
+    client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    let ask = Publication::new("$SYS/Coreflux/Command", "-getProject big").qos(QoS::AtLeastOnce);
+    client.publish(&ask).unwrap();
+    let download = client.receive(WAIT_MAX).unwrap().expect("the files come before the reply");
+    assert_eq!((download.topic.as_str(), download.retain), ("$SYS/Coreflux/Projects/big/download", false));
+    assert!(STANDARD.decode(&download.payload).unwrap() == archive, "byte for byte");
+    let reply: Value = serde_json::from_slice(&client.receive(WAIT_MAX).unwrap().unwrap().payload).unwrap();
+    assert_eq!((&reply["success"], &reply["data"]["bytes"]), (&json!(true), &json!(archive.len())));
+    assert_eq!(broker.command("-getProject nope").message(), "Project 'nope' not found.");
+}
+
+#[test]
+fn scripts_of_a_project_are_called_owned_and_removed() {
+    let (mut broker, _data) = crate::python::broker();
+    let cells = json!([
+        {"kind": 2, "language": "python", "scriptName": "Cell", "value": "def twice(x):\n    return float(x) * 2\n"},
+        {"kind": 2, "language": "python", "value": "def f(:\n"},
+        {"kind": 2, "language": "python", "value": "# Script Name: Wrong\nx = 1\ndef f(:\n"},
+    ]);
+    let action = "DEFINE ACTION Use\nON TOPIC \"in\" DO\n    CALL PYTHON \"Stat.half\" WITH (PAYLOAD) RETURN AS {h}\n    CALL PYTHON \"Cell.twice\" WITH ({h}) RETURN AS {t}\n    PUBLISH TOPIC \"out\" WITH {h} + \" \" + {t}\n";
+    let archive = zip(&[
+        ("use.lot", action.as_bytes()),
+        ("stat.py", b"# Script Name: Stat\ndef half(x):\n    return float(x) / 2\n"),
+        ("n.lotnb", cells.to_string().as_bytes()),
+    ]);
+    let reply = upload(&broker, "py", &archive, " load");
+    let told: Vec<_> = reply
+        .errors()
+        .iter()
+        .map(|error| (error["code"].as_str().unwrap(), error["cell"].as_u64(), error["line"].as_u64()))
+        .collect();
+    assert_eq!(
+        told,
+        [("SCRIPT_NAME_MISSING", Some(2), None), ("PYTHON_ERROR", Some(3), Some(3))],
+        "{reply:?}"
+    );
+    for _ in 0..2 {
+        let mut watcher = watch(&broker, "out");
+        send(&broker, "in", "5");
+        assert_eq!(next(&mut watcher), "out=2.5 5");
+        broker.kill();
+        broker.start_again();
+    }
+    let origins = origins(&broker);
+    assert!(origins.contains(&("Cell".to_owned(), "py/n.lotnb/1".to_owned())), "{origins:?}");
+    let mut client = viewer(&broker, "$SYS/Coreflux/Python/Scripts");
+    assert_eq!(told_names(&mut client), ["Cell", "Stat"]);
+    broker.command_ok("-unloadProject");
+    assert!(told_names(&mut client).is_empty());
+    broker.kill();
+    broker.start_again();
+    assert_eq!(broker.command_ok("-listEntities").data(), &json!([]));
+}
+
+fn told_names(client: &mut Client) -> Vec<String> {
+    let (_, scripts) = told(client);
+    let name = |script: &Value| script["ScriptName"].as_str().unwrap().to_owned();
+    scripts.as_array().unwrap().iter().map(name).collect()
+}
