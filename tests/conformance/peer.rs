@@ -130,11 +130,12 @@ impl Peer {
         }
     }
 
-    /// Proves that nothing but these packets has come: what was sent to us before PINGRESP is here.
+    /// Insists on these packets, and on nothing behind them: what was sent to us before PINGRESP is here.
     #[track_caller]
     pub(crate) fn expect_only(&mut self, lines: &[&str]) {
-        self.send(&PINGREQ);
+        // What rests on the disk comes behind a PINGRESP that is asked for at once.
         self.expect(lines);
+        self.send(&PINGREQ);
         assert_eq!(self.next(), "PINGRESP");
     }
 

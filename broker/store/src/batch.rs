@@ -33,7 +33,8 @@ pub enum Op<'a> {
         /// Who must get it.
         deliveries: &'a [Delivery<'a>],
     },
-    /// A session is done with a message: acknowledged, expired, dropped. Unknown pairs are ignored.
+    /// A session is done with a message: acknowledged, expired, dropped. What is said of a delivery that is not there
+    /// counts when that comes soon, and is nothing otherwise; the same holds for `Inflight` and `PubrecReceived`.
     Dequeue {
         /// The session.
         session: SessionId,

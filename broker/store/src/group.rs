@@ -64,7 +64,9 @@ impl Committer {
     /// Takes over what was loaded after a failure.
     pub(crate) fn reload(&mut self, loaded: Loaded) -> Database {
         let next_message_id = self.index.next_message_id;
+        let early = std::mem::take(&mut self.index.early).undo();
         self.index = loaded.index;
+        self.index.early = early;
         self.index.next_message_id = self.index.next_message_id.max(next_message_id);
         self.sessions_reserved = loaded.sessions_reserved;
         self.dead_payloads = loaded.orphaned_payloads;
@@ -92,6 +94,7 @@ impl Committer {
             self.write(&transaction, batches, &cancelled, counters).map_err(failed)?;
             transaction.commit().map_err(failed)?;
         }
+        self.index.early.committed();
         metrics::add(&counters.cancelled, cancelled.messages.len() as u64);
         #[cfg(test)]
         self.check(database);
@@ -152,6 +155,8 @@ impl Committer {
             self.write_batch(batch, place, cancelled, &mut packer, &mut tables)?;
             place += batch.records.len();
         }
+        let late = self.index.early.records();
+        packer.write(late.frames(), &mut self.index, &mut tables)?;
         packer.finish(&mut self.index, &mut tables.log)?;
         self.relocate(before_lsn, bytes as u64, &mut tables, counters)?;
         self.drop_dead_chunks(&mut tables.log)?;

@@ -46,6 +46,11 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         }
     }
 
+    /// Forgets a key; its value.
+    pub(crate) fn take(&mut self, key: &K) -> Option<V> {
+        if self.values.is_empty() { None } else { self.values.remove(key) }
+    }
+
     /// The value of a key, if it is remembered.
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<&V>
     where

@@ -5,7 +5,7 @@
 //!
 //! Invariants ([`LogIndex::check_invariants`]): a chunk's counts are the sums over the living items in it; the log from the *mark* on and the
 //! rows of table `queues` together say all that the whole log says. Dequeue and inflight records are never alive: they matter only while the
-//! record that they refer to is in the log, which is always in front of them. Replaying records that rows know of already changes nothing: of
+//! record that they refer to is in the log, which is always in front of them: one that comes before it is written again (`early`). Replaying records that rows know of already changes nothing: of
 //! each delivery the last record decides.
 //! Not here: the contents of messages, which stay on disk.
 
@@ -23,8 +23,10 @@ use crate::log::session::LiveSession;
 use crate::recent::Recent;
 use crate::{MessageId, SessionId};
 
+mod early;
 mod paging;
 
+pub(crate) use early::{Early, Told};
 pub(crate) use paging::{Room, Slice};
 
 /// Why a record could not be taken in.
@@ -93,6 +95,7 @@ pub(crate) struct LogIndex {
     /// Not at replay, where all sessions are known.
     is_live: bool,
     gone: Recent<SessionId>,
+    pub(crate) early: Early,
 }
 
 impl LogIndex {
@@ -115,6 +118,7 @@ impl LogIndex {
             headless: BTreeSet::new(),
             is_live: false,
             gone: Recent::default(),
+            early: Early::default(),
         }
     }
 
@@ -296,6 +300,9 @@ impl LogIndex {
             }
         }
         self.chunks.keep(&entry);
+        if self.is_live {
+            self.early.delivery(session, id);
+        }
         Ok(())
     }
 
@@ -339,7 +346,10 @@ impl LogIndex {
         }
         self.page_in(session, message, pages)?;
         let removed = self.sessions.get_mut(&session).and_then(|live| live.entries.remove(&message));
-        let Some(entry) = removed else { return Ok(()) };
+        let Some(entry) = removed else {
+            self.before_delivery(session, message, Told::Done);
+            return Ok(());
+        };
         self.touch(session, lsn);
         self.in_memory -= 1;
         self.release(message, &entry);
@@ -376,9 +386,19 @@ impl LogIndex {
         let entry = self.sessions.get_mut(&session).and_then(|live| live.entries.get_mut(&message));
         if let Some(entry) = entry {
             entry.packet_id = Some(packet_id);
+            self.early.sent_since(session, message);
             self.touch(session, lsn);
+        } else {
+            self.before_delivery(session, message, Told::Sent(packet_id));
         }
         Ok(())
+    }
+
+    /// A record is about a delivery that is not there: it may still come.
+    fn before_delivery(&mut self, session: SessionId, message: MessageId, told: Told) {
+        if self.is_live {
+            self.early.tell(session, message, told);
+        }
     }
 
     fn set_pubrel(&mut self, session: SessionId, packet_id: NonZeroU16, message: MessageId, lsn: u64) {

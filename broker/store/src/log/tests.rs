@@ -17,7 +17,7 @@ use crate::{
 enum Step {
     PutSession,
     DeleteSession(usize),
-    Enqueue { payload: usize, sessions: u8, sent: bool },
+    Enqueue { payload: usize, sessions: u8, sent: bool, early: Early },
     Dequeue { session: usize, message: usize },
     Inflight { session: usize, message: usize },
     Pubrec { session: usize, message: usize },
@@ -31,11 +31,17 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let payload = prop_oneof![8 => 0..200usize, 4 => 1_000..9_000usize, 1 => 32_000..200_000usize];
     let message = 0..1_000usize;
+    let early = prop_oneof![
+        9 => Just(Early::Nothing),
+        1 => Just(Early::Sent),
+        1 => Just(Early::Done),
+        1 => Just(Early::Received),
+    ];
     prop_oneof![
         1 => Just(Step::PutSession),
         1 => (0..8usize).prop_map(Step::DeleteSession),
-        20 => (payload, any::<u8>(), any::<bool>())
-            .prop_map(|(payload, sessions, sent)| Step::Enqueue { payload, sessions, sent }),
+        20 => (payload, any::<u8>(), any::<bool>(), early)
+            .prop_map(|(payload, sessions, sent, early)| Step::Enqueue { payload, sessions, sent, early }),
         20 => (0..8usize, message.clone()).prop_map(|(session, message)| Step::Dequeue { session, message }),
         8 => (0..8usize, message.clone()).prop_map(|(session, message)| Step::Inflight { session, message }),
         6 => (0..8usize, message).prop_map(|(session, message)| Step::Pubrec { session, message }),
@@ -45,6 +51,15 @@ fn step() -> impl Strategy<Value = Step> {
         10 => Just(Step::Commit),
         2 => Just(Step::Reopen),
     ]
+}
+
+/// What is told of a message, to the first session that gets it, before the message comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Early {
+    Nothing,
+    Sent,
+    Done,
+    Received,
 }
 
 /// What a session must have.
@@ -105,7 +120,9 @@ fn apply(store: &Store, model: &mut Model, batch: &mut Batch, step: &Step) -> Op
             model.sessions.remove(&session);
             batch.push(Op::DeleteSession { tenant: TenantId::DEFAULT, session });
         }
-        Step::Enqueue { payload, sessions, sent } => enqueue(store, model, batch, payload, sessions, sent),
+        Step::Enqueue { payload, sessions, sent, early } => {
+            enqueue(store, model, batch, payload, sessions, sent, early);
+        }
         Step::Dequeue { session, message } => {
             let session = model.pick(session)?;
             let message = model.pick_message(session, message)?;
@@ -163,7 +180,15 @@ fn put_session(store: &Store, model: &mut Model, batch: &mut Batch) {
     }));
 }
 
-fn enqueue(store: &Store, model: &mut Model, batch: &mut Batch, payload: usize, sessions: u8, sent: bool) {
+fn enqueue(
+    store: &Store,
+    model: &mut Model,
+    batch: &mut Batch,
+    payload: usize,
+    sessions: u8,
+    sent: bool,
+    early: Early,
+) {
     let id = store.next_message_id();
     let chosen: Vec<_> = model
         .sessions
@@ -187,6 +212,12 @@ fn enqueue(store: &Store, model: &mut Model, batch: &mut Batch, payload: usize, 
         let state = model.sessions.get_mut(&delivery.session).unwrap();
         state.queue.insert(id.0, (payload, delivery.packet_id.map(NonZeroU16::get)));
     }
+    if let Some(first) = chosen.first() {
+        tell_early(model, batch, *first, id, early);
+        if early != Early::Nothing && id.0.is_multiple_of(3) {
+            store.commit(std::mem::take(batch)).unwrap();
+        }
+    }
     let message = MessageRef {
         id,
         tenant: TenantId::DEFAULT,
@@ -198,6 +229,27 @@ fn enqueue(store: &Store, model: &mut Model, batch: &mut Batch, payload: usize, 
         expires_at_ms: None,
     };
     batch.push(Op::Enqueue { message, deliveries: &deliveries });
+}
+
+fn tell_early(model: &mut Model, batch: &mut Batch, session: SessionId, message: MessageId, early: Early) {
+    let packet_id = model.packet_id();
+    let state = model.sessions.get_mut(&session).unwrap();
+    match early {
+        Early::Nothing => {}
+        Early::Sent => {
+            state.queue.get_mut(&message.0).unwrap().1 = Some(packet_id.get());
+            batch.push(Op::Inflight { session, message, packet_id });
+        }
+        Early::Done => {
+            state.queue.remove(&message.0);
+            batch.push(Op::Dequeue { session, message });
+        }
+        Early::Received => {
+            state.queue.remove(&message.0);
+            state.pubrel.insert(packet_id.get(), message.0);
+            batch.push(Op::PubrecReceived { session, message, packet_id });
+        }
+    }
 }
 
 fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {

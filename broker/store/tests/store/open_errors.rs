@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use lotmq_store::*;
 use redb::TableDefinition;
@@ -184,9 +185,10 @@ fn a_disk_that_fills_up_fails_commits_and_recovers_when_there_is_space() {
     assert_eq!(error.kind, CommitErrorKind::NoSpace, "{error}");
     assert!(enqueue(&mut stored).is_err(), "the disk is still full");
     std::fs::remove_file(filler).unwrap();
-    // The file may be closed for the pause after a failed attempt to open it again.
+    // The file may be closed for the pause after a failed attempt to open it again. Batches that are refused meanwhile are stored as well, later:
+    // not so many that they fill the disk again.
     while enqueue(&mut stored).is_err() {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(20));
     }
     drop(store);
     let (_store, recovered) = open(&path);
