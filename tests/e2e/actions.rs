@@ -1,6 +1,6 @@
 //! Actions as a user sees them: in which order what they publish comes.
 
-use lotmq_client::{Publication, QoS};
+use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::WAIT_MAX;
 
 use crate::broker;
@@ -29,4 +29,17 @@ fn effects_come_behind_their_cause() {
         assert!(messages.iter().all(|message| message.text() == number.to_string()));
         assert_eq!(messages[0].topic, "cause", "message {number}");
     }
+}
+
+/// Its identifier must be on the disk before it leaves, and who runs Actions is not called when that is so.
+#[test]
+fn an_exactly_once_message_of_an_action_leaves_as_soon_as_it_is_stored() {
+    let broker = broker();
+    let mut receiver = broker.connect(&ConnectOptions::v5("receiver").clean_start(false).session_expiry(600));
+    receiver.subscribe_to("effect", QoS::ExactlyOnce).unwrap();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Once\nON START DO\n    PUBLISH TOPIC \"effect\" WITH \"here\" QOS 2\n",
+    );
+    let message = receiver.receive(WAIT_MAX).unwrap().expect("it comes without any other");
+    assert_eq!((message.text().as_str(), message.qos), ("here", QoS::ExactlyOnce));
 }

@@ -62,7 +62,7 @@ fn a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once() {
     }
     publish(&broker, 7..8);
     assert_eq!(number(&mut client), 7, "nothing came between");
-    broker.wait_for_metric("lotmq_store_deliveries", 0.0);
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
 }
 
 #[test]
@@ -121,6 +121,35 @@ fn a_full_queue_refuses_also_when_it_rests_in_the_store() {
 }
 
 #[test]
+fn what_is_acknowledged_before_its_batch_is_on_its_way_leaves_nothing_in_the_store() {
+    // The thread that routes writes to all receivers first and hands its batch to the store then: the first of them may have answered, on
+    // other threads, before that.
+    let broker = options().variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
+    let mut parts: Vec<Vec<Client>> = (0..4).map(|_| Vec::new()).collect();
+    for number in 0..200 {
+        let mut client = broker.connect(&lasting(&format!("r{number}")));
+        client.subscribe_to("early", QoS::AtLeastOnce).unwrap();
+        parts[number / 50].push(client);
+    }
+    std::thread::scope(|scope| {
+        for mut part in parts {
+            scope.spawn(move || {
+                for round in 0..20 {
+                    part.iter_mut().for_each(|client| assert_eq!(number(client), round));
+                }
+                // Every acknowledgement has been read when this is answered.
+                part.iter_mut().for_each(|client| client.ping().unwrap());
+            });
+        }
+        let mut publisher = broker.client("publisher");
+        for round in 0..20 {
+            publisher.publish(&Publication::new("early", round.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+        }
+    });
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+}
+
+#[test]
 fn a_session_that_ends_takes_what_rests_with_it() {
     let broker = broker();
     subscribe_and_leave(&broker, "away", "long/q");
@@ -128,7 +157,7 @@ fn a_session_that_ends_takes_what_rests_with_it() {
     all_rest(&broker);
     let mut client = broker.connect(&ConnectOptions::new("away"));
     client.subscribe_to("long/q", QoS::AtLeastOnce).unwrap();
-    broker.wait_for_metric("lotmq_store_deliveries", 0.0);
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
     publish(&broker, 9..10);
     assert_eq!(number(&mut client), 9);
 }
@@ -138,6 +167,7 @@ fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
     let mut broker = broker();
     subscribe_and_leave(&broker, "member", "$share/g/long/q");
     publish(&broker, 0..700);
+    all_rest(&broker);
     broker.kill();
     broker.start_again();
     let mut other = broker.client("other");
@@ -147,5 +177,58 @@ fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
     let mut numbers: Vec<usize> = (0..700).map(|_| number(&mut other)).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..700).collect::<Vec<_>>());
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+    broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
     first.disconnect().unwrap();
+}
+
+#[test]
+fn kill_9_while_a_queue_is_handed_on_costs_nothing_and_doubles_nothing() {
+    let mut broker = broker();
+    subscribe_and_leave(&broker, "first", "$share/g/long/q");
+    publish(&broker, 0..MESSAGES);
+    subscribe_and_leave(&broker, "second", "$share/g/long/q");
+    all_rest(&broker);
+    // Its successor is there beside the session that ends, also after the crash.
+    let mut successor = broker.connect(&lasting("first").clean_start(true));
+    successor.subscribe_to("else", QoS::AtLeastOnce).unwrap();
+    broker.kill();
+    broker.start_again();
+    broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
+    broker.wait_until_metric_is("lotmq_store_deliveries", MESSAGES as f64);
+    let mut second = broker.connect(&lasting("second"));
+    for expected in 0..MESSAGES {
+        assert_eq!(number(&mut second), expected);
+    }
+    let successor = broker.connect(&lasting("first"));
+    assert!(successor.session_present());
+    publish(&broker, 3..4);
+    assert_eq!(number(&mut second), 3, "nothing came between");
+}
+
+#[test]
+fn a_queue_of_several_groups_is_dealt_out_to_them() {
+    let broker = broker();
+    let mut both = broker.connect(&lasting("both"));
+    both.subscribe_to("$share/a/long/+", QoS::AtLeastOnce).unwrap();
+    both.subscribe_to("$share/b/long/#", QoS::AtLeastOnce).unwrap();
+    both.subscribe_to("long/own", QoS::AtLeastOnce).unwrap();
+    both.disconnect().unwrap();
+    publish(&broker, 0..600);
+    let mut publisher = broker.client("publisher");
+    // Of what it is subscribed to for itself it is not known whose copy is whose.
+    publisher.publish(&Publication::new("long/own", "own").qos(QoS::AtLeastOnce)).unwrap();
+    all_rest(&broker);
+    assert_eq!(figure(&broker, "lotmq_store_deliveries"), 2 * 600 + 3);
+    subscribe_and_leave(&broker, "of a", "$share/a/long/+");
+    subscribe_and_leave(&broker, "of b", "$share/b/long/#");
+    broker.client("both").disconnect().unwrap();
+    broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
+    broker.wait_until_metric_is("lotmq_store_deliveries", 1_200.0);
+    for member in ["of a", "of b"] {
+        let mut member = broker.connect(&lasting(member));
+        for expected in 0..600 {
+            assert_eq!(number(&mut member), expected);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::command::Commands;
 use crate::commits::Commits;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
+use crate::endings::Endings;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::housekeeping::Housekeeping;
 use crate::limits::LimitsReached;
@@ -44,6 +45,7 @@ pub(crate) struct Broker {
     pub(crate) limits: LimitsReached,
     pub(crate) numbers: Numbers,
     pub(crate) absences: Absences,
+    pub(crate) endings: Endings,
     pub(crate) logins: Logins,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) engine: Engine,

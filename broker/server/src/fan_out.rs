@@ -196,7 +196,8 @@ impl Turn {
             let fate = fan_out.send_to_one(self, group, &route).counted(self);
             receivers += usize::from(fate != Fate::NotTheirs);
         }
-        let mut is_durable = fan_out.keep(self, tenant);
+        fan_out.keep(self, tenant);
+        let mut is_durable = fan_out.is_kept;
         is_durable |= fan_out.retain(self, tenant);
         fan_out.tell_guests(self, tenant, &route);
         let starts_guests = !route.triggers.is_empty();
@@ -235,6 +236,8 @@ struct FanOutOf<'a> {
     message: Option<u32>,
     /// Sessions that outlive their connection and must get it.
     durable: SmallVec<[Keeping; 4]>,
+    /// It is in the turn's batch for some of them.
+    is_kept: bool,
     /// It is of the `$SYS` tree, of which nothing is stored.
     is_volatile: bool,
 }
@@ -242,7 +245,7 @@ struct FanOutOf<'a> {
 impl<'a> FanOutOf<'a> {
     fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
         let (variants, durable) = (Variants::default(), SmallVec::new());
-        Self { publication, variants, message: None, durable, is_volatile }
+        Self { publication, variants, message: None, durable, is_kept: false, is_volatile }
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
@@ -250,6 +253,11 @@ impl<'a> FanOutOf<'a> {
         let mut fate = Fate::NotTheirs;
         for _ in 0..group.len().min(GROUP_TRIES_MAX) {
             let Some(target) = choose(group, &route.topic, route.is_open) else { break };
+            if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
+                // The store knows a message of a session once: a second copy for it is a message of its own.
+                self.keep(turn, &target.client.tenant);
+                self.message = None;
+            }
             fate = self.send(turn, &target);
             if fate == Fate::TooLarge {
                 continue;
@@ -320,10 +328,11 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Puts the message into the turn's batch for the sessions that outlive their connection.
-    fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
+    fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) {
         if self.durable.is_empty() {
-            return false;
+            return;
         }
+        self.is_kept = true;
         let index = self.message(turn);
         let id = turn.broker.store.next_message_id();
         let parts = self.parts(&turn.arena);
@@ -347,7 +356,7 @@ impl<'a> FanOutOf<'a> {
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
         let shared = Arc::new(Message::new(id.0, parts));
         turn.messages.set_shared(index, shared);
-        true
+        self.durable.clear();
     }
 
     /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.

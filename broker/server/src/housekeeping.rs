@@ -100,6 +100,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
     for client in broker.absences.due(Time::from_millis(turn.wall_ms())) {
         session_end::absence_due(&client, turn);
     }
+    broker.endings.work(broker, turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
     if publishes_records {
         *records_at = Instant::now();

@@ -21,6 +21,7 @@ mod command;
 mod commits;
 pub mod config;
 mod counters;
+mod endings;
 mod fan_out;
 mod guests;
 mod hand_on;

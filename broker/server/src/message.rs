@@ -79,6 +79,13 @@ impl Message {
         self.bytes.len()
     }
 
+    /// Whether the other one says the same.
+    pub(crate) fn has_contents_of(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+            && (self.topic_len, self.properties_len, self.qos, self.retain, self.expires_at_ms)
+                == (other.topic_len, other.properties_len, other.qos, other.retain, other.expires_at_ms)
+    }
+
     pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }

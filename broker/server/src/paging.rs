@@ -4,29 +4,27 @@
 //! Client takes what is at the head, the next slice is asked for (`ask`); the store reads it on a thread of its own, which puts it into the
 //! session and calls the owner of the connection. Neither waits for the disk.
 //!
-//! Members of shared subscriptions keep their whole queue in memory: at their end others get it at once. Not here: the order of a queue
-//! (`lotmq_session`).
+//! Not here: the order of a queue (`lotmq_session`), what becomes of the queue of a session that ends (`hand_on`).
 
 use std::sync::Arc;
 
-use lotmq_session::{QueuedMessage, Stored, WantedSlice};
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId, StoreError};
+use lotmq_session::{QueuedMessage, WantedSlice};
+use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
 use tracing::{error, warn};
 
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::close::CloseReason;
-use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::net::outbound::Surroundings;
 use crate::net::turn::Turn;
 use crate::recover;
 use crate::release::Release;
 use crate::store_failure::StoreFailure;
 
-/// How a message is stored for a Client's session, if it is.
-pub(crate) fn stored_for(client: &Client, state: &ClientState, message: Option<MessageId>) -> Option<Stored> {
-    let number = message.filter(|_| client.is_durable())?.0;
-    Some(Stored { number, may_rest: !state.subscriptions.has_shared() })
+/// Under which number a message is stored for a Client's session, if it is.
+pub(crate) fn stored_for(client: &Client, message: Option<MessageId>) -> Option<u64> {
+    Some(message.filter(|_| client.is_durable())?.0)
 }
 
 /// Has the session told when these messages are stored.
@@ -117,19 +115,5 @@ fn queued(delivery: &RecoveredDelivery) -> QueuedMessage<Queued> {
         bytes,
         number: message.id,
         message: recover::queued(delivery, &message),
-    }
-}
-
-/// All that waits for a session. Waits for the disk: for the start of the broker.
-pub(crate) fn whole(broker: &Broker, session: SessionId) -> Result<Vec<QueuedMessage<Queued>>, StoreError> {
-    let mut all = Vec::new();
-    let mut after = MessageId(0);
-    loop {
-        let slice = broker.store.queue_slice(session, after, SLICE_MESSAGES)?;
-        all.extend(slice.deliveries.iter().map(queued));
-        match slice.last.filter(|_| !slice.is_last) {
-            Some(last) => after = last,
-            None => return Ok(all),
-        }
     }
 }

@@ -23,7 +23,6 @@ use crate::attach::options_at;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
-use crate::paging;
 use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -44,18 +43,26 @@ pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {
     }
 }
 
-/// One session per Client: the latest. When two shards store the end of one and the beginning of the next, a crash may leave both.
+/// One session per Client: the latest. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
+/// session that is ending may have a successor. Of those in front of the latest only such stay whose queue others are to get.
 fn latest(broker: &Broker, mut sessions: Vec<RecoveredSession>) -> Vec<RecoveredSession> {
     sessions.sort_by_key(|recovered| std::cmp::Reverse(recovered.session.id));
     let mut seen = HashSet::new();
     let mut stale = Batch::new();
-    sessions.retain(|recovered| {
-        let row = &recovered.session;
-        let is_latest = seen.insert((row.tenant, row.client_id.clone()));
-        if !is_latest {
-            stale.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
+    sessions.retain_mut(|recovered| {
+        let row = &mut recovered.session;
+        if seen.insert((row.tenant, row.client_id.clone())) {
+            return true;
         }
-        is_latest
+        let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
+        if is_member && recovered.waiting.messages > 0 {
+            row.expiry_interval_s = Some(0);
+            row.will = None;
+            row.disconnected_at_ms.get_or_insert_with(|| broker.clock.wall_ms());
+            return true;
+        }
+        stale.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
+        false
     });
     if !stale.is_empty()
         && let Err(error) = broker.store.append(stale)
@@ -119,7 +126,13 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         tenant.subscribe(&client, &subscription.filter, options);
         client.state.lock().subscriptions.insert(&subscription.filter, options);
     }
-    tenant.sessions.lock().insert(Arc::clone(&client));
+    {
+        let mut sessions = tenant.sessions.lock();
+        // The latest of a Client comes first; others are ending.
+        if sessions.get(&client_id).is_none() {
+            sessions.insert(Arc::clone(&client));
+        }
+    }
     broker.absences.add(&client, deadlines);
 }
 
@@ -146,12 +159,6 @@ fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Message
             QoS::AtLeastOnce | QoS::AtMostOnce => InflightStep::AwaitsPuback,
         };
         state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
-    }
-    if recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED)) {
-        match paging::whole(broker, recovered.session.id) {
-            Ok(queue) => (state.queue, state.resting) = (queue, Resting::default()),
-            Err(error) => warn!(client_id = recovered.session.client_id, %error, "queue cannot be read"),
-        }
     }
     let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
     state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);

@@ -29,6 +29,7 @@ use crate::command::{self, Commands};
 use crate::commits::Commits;
 use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
+use crate::endings::Endings;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
@@ -432,7 +433,9 @@ fn store_options(config: &Config) -> StoreOptions {
         config::Durability::None => lotmq_store::Durability::None,
     };
     let queues = lotmq_store::RecoveredQueues::Sent;
-    StoreOptions { durability, queues, ..StoreOptions::new(&config.data.path) }
+    let linger = Duration::from_millis(config.store.linger_ms.into());
+    let limits = lotmq_store::Limits { linger, ..lotmq_store::Limits::default() };
+    StoreOptions { durability, queues, limits, ..StoreOptions::new(&config.data.path) }
 }
 
 /// Tells the shards of commits, as soon as there are shards.
@@ -483,6 +486,7 @@ fn assemble(
         counters: Counters::default(),
         limits: LimitsReached::default(),
         numbers: Numbers::default(),
+        endings: Endings::default(),
         absences: Absences::default(),
         logins: Logins::start(LOGIN_THREADS)?,
         housekeeping: Housekeeping::default(),

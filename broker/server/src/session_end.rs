@@ -8,7 +8,8 @@ use tracing::info;
 
 use crate::client::Client;
 use crate::close::CloseReason;
-use crate::hand_on;
+use crate::endings::Ending;
+use crate::hand_on::{Groups, Undelivered, hand_on};
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -99,33 +100,50 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (subscriptions, will, undelivered, keeps_rows) = {
+    let (subscriptions, will, undelivered, row) = {
         let mut state = client.state.lock();
         if state.is_over {
             return;
         }
         state.is_over = true;
-        let undelivered = hand_on::undelivered(&state);
+        let undelivered = Undelivered::of(&state);
         let options = *state.session.options();
         state.session = lotmq_session::Session::new(options);
         state.session.disconnect();
         let will = state.will.handle_session_end();
-        (std::mem::take(&mut state.subscriptions), will, undelivered, state.keeps_rows)
+        // If its rows must stay for a while, they say that it has ended.
+        state.expiry = SessionExpiry::from_seconds(0);
+        state.disconnected_at.get_or_insert(Time::from_millis(turn.wall_ms()));
+        let row = (client.is_durable() || state.keeps_rows).then(|| crate::attach::row(client, &state));
+        (std::mem::take(&mut state.subscriptions), will, undelivered, row)
     };
-    let orphans = hand_on::orphans(client, undelivered);
+    client.set_durable(false);
+    let mut groups = Groups::of(client, &subscriptions);
     for filter in subscriptions.filters() {
         client.tenant.unsubscribe(client, filter);
     }
-    hand_on::hand_on(&client.tenant, orphans, turn);
+    let Undelivered { messages, rests_after } = undelivered;
+    match (row, rests_after.filter(|_| groups.exist(&client.tenant))) {
+        (Some(row), Some(after)) => {
+            turn.batch.push(Op::PutSession(&row));
+            let handed_on = messages.iter().map(|message| message.id).filter(|id| *id > after.0).collect();
+            hand_on(&client.tenant, &mut groups, messages, Some(row.id), turn);
+            let tenant = Arc::clone(&client.tenant);
+            turn.broker.endings.add(Ending { tenant, session: row.id, groups, after, handed_on });
+            turn.broker.housekeeping.wake();
+            turn.call_flusher();
+        }
+        (row, _) => {
+            hand_on(&client.tenant, &mut groups, messages, None, turn);
+            if let Some(row) = row {
+                turn.batch.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
+                turn.call_flusher();
+            }
+        }
+    }
     turn.broker.numbers.give_back(client.number);
     if let Some(will) = will {
         publish_will(client, &will, turn);
-    }
-    let was_durable = client.is_durable();
-    client.set_durable(false);
-    if was_durable || keeps_rows {
-        turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
-        turn.call_flusher();
     }
 }
 

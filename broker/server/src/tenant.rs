@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use lotmq_auth::{Decide, Directory, Question, Rulebook};
-use lotmq_router::Match;
+use lotmq_router::{GroupId, Match};
 use lotmq_store::TenantId;
 use parking_lot::{Mutex, RwLock};
 
@@ -149,6 +149,12 @@ impl Tenant {
             self.routes_changed();
         }
         removed.is_some()
+    }
+
+    /// The group that a filter of a shared subscription stands for; none of any other filter, and without members.
+    pub(crate) fn group(&self, filter: &str) -> Option<GroupId> {
+        let shared = lotmq_router::parse_shared(filter).ok().flatten()?;
+        Some(self.index.read().group(shared.share_name, shared.filter)?.id())
     }
 
     /// Whether somebody is subscribed to a topic that the broker publishes itself.

@@ -26,15 +26,6 @@ pub struct QueueFull {
     pub bytes: u64,
 }
 
-/// A message that is on its way into the store for this session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// Its number there; it grows from message to message, not 0.
-    pub number: u64,
-    /// Whether it may rest there alone once it is stored.
-    pub may_rest: bool,
-}
-
 /// Messages that are in the store only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Resting {
@@ -134,7 +125,7 @@ impl<M> Queue<M> {
         self.resting = resting;
     }
 
-    /// Takes a message that is not stored, or may not rest.
+    /// Takes a message that is not stored.
     pub(crate) fn push(&mut self, queued: Queued<M>, taken: &mut u64) {
         let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
         if is_next || (queued.number != 0 && queued.number < *taken) {

@@ -9,7 +9,7 @@
 use crate::durable_state::{DurableState, ImportError, QueuedMessage};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
 use crate::options::SessionOptions;
-use crate::queue::{Queue, QueueFull, Queued, Stored, WantedSlice};
+use crate::queue::{Queue, QueueFull, Queued, WantedSlice};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -200,13 +200,13 @@ impl<M: Clone> Session<M> {
         self.offer_stored(qos, bytes, None, keep)
     }
 
-    /// As [`offer`](Self::offer), of a message that is stored for the session, if `stored` says so. Messages of one publisher come in the order
-    /// of their numbers.
+    /// As [`offer`](Self::offer), of a message that is on its way into the store for the session, if it is; `stored` is its number there, not 0.
+    /// Messages of one publisher come in the order of their numbers.
     pub fn offer_stored(
         &mut self,
         qos: QoS,
         bytes: usize,
-        stored: Option<Stored>,
+        stored: Option<u64>,
         keep: impl FnOnce() -> M,
     ) -> Offer {
         if qos == QoS::AtMostOnce {
@@ -215,7 +215,7 @@ impl<M: Clone> Session<M> {
         if self.has_room() {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             let message = self.options.keep_inflight.then(keep);
-            self.taken = self.taken.max(stored.map_or(0, |stored| stored.number));
+            self.taken = self.taken.max(stored.unwrap_or(0));
             return Offer::Send(self.flows().window.add(qos, message, bytes));
         }
         self.enqueue_stored(qos, bytes, stored, keep)
@@ -228,23 +228,23 @@ impl<M: Clone> Session<M> {
         self.enqueue_stored(qos, bytes, None, keep)
     }
 
-    /// As [`enqueue`](Self::enqueue), of a message that is stored for the session, if `stored` says so.
+    /// As [`enqueue`](Self::enqueue), of a message that is on its way into the store for the session, if it is; `stored` is its number there.
     pub fn enqueue_stored(
         &mut self,
         qos: QoS,
         bytes: usize,
-        stored: Option<Stored>,
+        stored: Option<u64>,
         keep: impl FnOnce() -> M,
     ) -> Offer {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if !self.queue_has_room(bytes) {
             return self.refuse();
         }
-        let number = stored.map_or(0, |stored| stored.number);
+        let number = stored.unwrap_or(0);
         let queued = Queued { message: keep(), bytes, qos, number };
         let (is_connected, mut taken) = (self.is_connected, self.taken);
         let queue = &mut self.flows().queue;
-        let waits_for_store = if stored.is_some_and(|stored| stored.may_rest) {
+        let waits_for_store = if stored.is_some() {
             queue.push_stored(queued, is_connected, &mut taken)
         } else {
             queue.push(queued, &mut taken);
@@ -275,6 +275,12 @@ impl<M: Clone> Session<M> {
     #[must_use]
     pub fn needs_store(&self) -> bool {
         self.flows.as_ref().is_some_and(|flows| flows.queue.needs_store())
+    }
+
+    /// The number behind which what rests in the store begins.
+    #[must_use]
+    pub const fn rests_after(&self) -> u64 {
+        self.taken
     }
 
     /// The slice that was asked for: the messages up to the number `last`, in their order; those that cannot be read are left out. Without

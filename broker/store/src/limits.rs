@@ -81,6 +81,8 @@ pub struct Limits {
     /// After two failures in a row groups fail at once for this long, or four times as long as the attempt took; then comes the next. Default
     /// 500 ms.
     pub reopen_pause: Duration,
+    /// How long a group waits for more before it is committed; it does not wait when it is full. Default zero.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -94,6 +96,7 @@ impl Default for Limits {
             entries_in_memory_max: 100_000,
             replay_bytes_max: 32 * 1024 * 1024,
             reopen_pause: Duration::from_millis(500),
+            linger: Duration::ZERO,
         }
     }
 }

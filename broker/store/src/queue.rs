@@ -24,6 +24,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Batch>,
+    /// When the oldest of them came, where commits wait for more.
+    waiting_since: Option<Instant>,
     /// Ticket of the batch appended last.
     last_ticket: u64,
     /// Operations of the waiting batches.
@@ -69,6 +71,9 @@ impl Queue {
         let limit_bytes = self.limits.waiting_bytes_max;
         if state.unsettled_bytes > 0 && state.unsettled_bytes.saturating_add(bytes) > limit_bytes {
             return Err((StoreError::Full { waiting_bytes: state.unsettled_bytes, limit_bytes }, batch));
+        }
+        if state.waiting.is_empty() && !self.limits.linger.is_zero() {
+            state.waiting_since = Some(Instant::now());
         }
         state.unsettled_bytes += bytes;
         state.waiting_ops += batch.len();
@@ -144,16 +149,26 @@ impl Queue {
     pub(crate) fn take(&self, pace: &Pace, deadline: Option<Instant>) -> Option<Group> {
         let mut state = self.state.lock();
         self.linger(&mut state, pace);
-        while state.waiting.is_empty() && state.readers.is_empty() && state.requests.is_empty() {
+        loop {
+            let opens_at = self.opens_at(&state);
+            let is_ready = !state.waiting.is_empty() && opens_at.is_none();
+            if is_ready || !state.readers.is_empty() || !state.requests.is_empty() {
+                break;
+            }
             if state.is_closed {
                 return None;
             }
-            match deadline {
-                Some(deadline) if self.arrived.wait_until(&mut state, deadline).timed_out() => break,
+            match deadline.into_iter().chain(opens_at).min() {
+                Some(until) if self.arrived.wait_until(&mut state, until).timed_out() => {
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        break;
+                    }
+                }
                 Some(_) => {}
                 None => self.arrived.wait(&mut state),
             }
         }
+        let takes_batches = self.opens_at(&state).is_none();
         let mut group = Group {
             batches: Vec::new(),
             through: Ticket(0),
@@ -162,7 +177,7 @@ impl Queue {
             readers: Vec::new(),
             requests: std::mem::take(&mut state.requests),
         };
-        while let Some(batch) = state.waiting.pop_front() {
+        while let Some(batch) = state.waiting.pop_front_if(|_| takes_batches) {
             let ops = group.ops + batch.len();
             let bytes = group.bytes + batch.bytes();
             let is_full = ops > self.limits.group_records_max || bytes > self.limits.group_bytes_max;
@@ -175,11 +190,24 @@ impl Queue {
             group.bytes = bytes;
             group.batches.push(batch);
         }
+        if takes_batches {
+            // What is left came lately, or fills the next group.
+            state.waiting_since = state.waiting_since.filter(|_| !state.waiting.is_empty());
+        }
         group.through = Ticket(state.last_ticket - state.waiting.len() as u64);
         // What was appended before they asked may be more than one group.
         let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.0);
         group.readers = due.map(|(_, reader)| reader).collect();
         Some(group)
+    }
+
+    /// When the waiting batches may be committed; at once where commits wait for nothing, or where there is no reason to wait any longer.
+    fn opens_at(&self, state: &State) -> Option<Instant> {
+        let at = state.waiting_since? + self.limits.linger;
+        let is_full = state.waiting_ops >= self.limits.group_records_max
+            || state.unsettled_bytes >= self.limits.group_bytes_max;
+        let is_due = is_full || state.is_closed || !state.readers.is_empty() || at <= Instant::now();
+        (!is_due).then_some(at)
     }
 
     /// Right after a slow commit, gives those whose batches it acknowledged the time to send again.

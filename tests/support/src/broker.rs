@@ -350,6 +350,16 @@ impl Broker {
         rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
     }
 
+    /// Waits until a whole figure of `/metrics` is `wanted`.
+    ///
+    /// # Panics
+    /// When it is not within [`WAIT_MAX`](crate::WAIT_MAX).
+    pub fn wait_until_metric_is(&self, name: &str, wanted: f64) {
+        crate::eventually(&format!("{name} = {wanted}"), || {
+            self.metric(name).filter(|value| (value - wanted).abs() < 0.5)
+        });
+    }
+
     /// Waits until a figure of `/metrics` is at least `wanted`.
     ///
     /// # Panics

@@ -403,7 +403,7 @@ impl Delivery {
         let mut room = link.output_bytes_max().saturating_sub(link.waiting_bytes() + link.held.bytes());
         let mut plain_passes = true;
         let mut goes_on = false;
-        let mut last_message = None;
+        let mut last_head = None;
         let mut until_stored = Vec::new();
         for item in items.iter() {
             match item {
@@ -434,7 +434,7 @@ impl Delivery {
                 Item::Tracked { piece, qos, message, retain, identifiers } => {
                     let has_room = !is_blocked || piece.len() <= room;
                     let bytes = turn.messages.size(*message);
-                    let stored = stored_for(client, state, turn.messages.stored_id(*message));
+                    let stored = stored_for(client, turn.messages.stored_id(*message));
                     let queued =
                         || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
                     let offer = if has_room {
@@ -448,7 +448,7 @@ impl Delivery {
                             turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
                             room = room.saturating_sub(piece.len());
                             // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
-                            let is_again = last_message.replace(*message) == Some(*message);
+                            let is_again = last_head.replace(piece.head) == Some(piece.head);
                             let piece = if is_again { piece.copied(turn.arena) } else { *piece };
                             set_packet_id(turn.arena, &piece, packet_id);
                             let sent =
@@ -465,7 +465,7 @@ impl Delivery {
                                 state.limits_reached(turn.broker).count(Limit::SendWindow);
                             }
                             if offer == Offer::QueuedUntilStored {
-                                until_stored.extend(stored.map(|stored| stored.number));
+                                until_stored.extend(stored);
                             }
                         }
                         Offer::Offline | Offer::SendUnacknowledged => {}
@@ -500,13 +500,13 @@ impl Delivery {
         for item in items.iter() {
             if let Item::Tracked { qos, message, retain, identifiers, .. } = item {
                 let bytes = turn.messages.size(*message);
-                let stored = stored_for(client, state, turn.messages.stored_id(*message));
+                let stored = stored_for(client, turn.messages.stored_id(*message));
                 let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
                 match state.session.enqueue_stored(*qos, bytes, stored, queued) {
                     Offer::Refused(_) => {
                         client.queue_full(state, turn.messages.stored_id(*message), turn);
                     }
-                    Offer::QueuedUntilStored => until_stored.extend(stored.map(|stored| stored.number)),
+                    Offer::QueuedUntilStored => until_stored.extend(stored),
                     Offer::Send(_) | Offer::SendUnacknowledged | Offer::Queued | Offer::Offline => {}
                 }
             }

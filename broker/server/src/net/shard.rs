@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_session::KeepAliveVerdict;
+use lotmq_store::Ticket;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -28,6 +29,7 @@ use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
 use crate::limits::SHARD_BUSY_PERMILLE;
+use crate::release::Release;
 
 /// How long connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -59,6 +61,7 @@ struct Committed {
 enum Order {
     Serve(Arrival),
     Listen(Arc<Listener>, ListeningSocket),
+    Release(Ticket, Vec<Release>),
 }
 
 /// An accepted socket on its way to its shard.
@@ -84,6 +87,12 @@ impl Shard {
     pub(crate) fn listen(&self, listener: Arc<Listener>, socket: ListeningSocket) {
         // A shard that has stopped accepts nothing, as it should.
         let _ = self.inbox.send(Order::Listen(listener, socket));
+    }
+
+    /// Lets the shard release what waits for a batch of a thread that is none.
+    pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
+        // A shard that has stopped has no Clients any more.
+        let _ = self.inbox.send(Order::Release(ticket, releases));
     }
 
     /// Thousandths of the last quarter of a second that the thread spent working.
@@ -216,6 +225,9 @@ async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) 
             Order::Serve(arrival) => serve(&local, arrival),
             Order::Listen(listener, socket) => {
                 tokio::spawn(listener::serve(listener, socket));
+            }
+            Order::Release(ticket, releases) => {
+                Turn::with(|turn| turn.release_when_committed(ticket, releases));
             }
         }
     }

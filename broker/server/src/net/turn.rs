@@ -31,13 +31,12 @@ use crate::broker::Broker;
 use crate::client::{Client, Wire};
 use crate::counters::TurnCounts;
 use crate::guests::GuestEvents;
-use crate::hand_on::{Orphan, hand_on};
+use crate::hand_on::hand_on_to;
 use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
 use crate::store_failure::StoreFailure;
-use crate::tenant::Tenant;
 use crate::violation::Violation;
 
 thread_local! {
@@ -253,8 +252,8 @@ impl Turn {
             self.start_guests();
             self.deliver();
             self.post_guests();
-            for (tenant, orphan) in std::mem::take(&mut self.messages.orphaned) {
-                hand_on(&tenant, vec![orphan], self);
+            for (former, message, group) in std::mem::take(&mut self.messages.orphaned) {
+                hand_on_to(&former.tenant, group, &message, Some(former.stored_id()), self);
             }
             self.submit();
         }
@@ -382,7 +381,24 @@ impl Turn {
         if self.on_commit.is_empty() {
             return;
         }
+        if self.shard.is_none() {
+            // Nobody calls this thread when the store has committed.
+            let releases = std::mem::take(&mut self.on_commit);
+            let shards = &self.broker.shards;
+            shards[ticket.number() as usize % shards.len()].release_when_committed(ticket, releases);
+            return;
+        }
         self.releases.hold(ticket, self.on_commit.drain(..));
+        self.wait_for_commit();
+    }
+
+    /// On a shard: does what waits for the batch of another thread when that is committed.
+    pub(crate) fn release_when_committed(&mut self, ticket: Ticket, releases: Vec<Release>) {
+        self.releases.hold(ticket, releases.into_iter());
+        self.wait_for_commit();
+    }
+
+    fn wait_for_commit(&mut self) {
         if let Some(shard) = &self.shard {
             shard.wait_for_commit(true);
         }
@@ -418,7 +434,7 @@ pub(crate) struct Messages {
     /// Which message goes to which Client, by its number, as a member of a group.
     by_group: Vec<(u32, u32, GroupId)>,
     /// Messages of groups whose receiver was gone when they were delivered.
-    orphaned: Vec<(Arc<Tenant>, Orphan)>,
+    orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
 }
 
 /// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
@@ -444,14 +460,14 @@ impl Messages {
     }
 
     /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
-    pub(crate) fn orphan(&mut self, index: u32, client: &Client, arena: &Arena) {
+    pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
         let is_it =
             |(message, member, _): &(u32, u32, GroupId)| (*message, *member) == (index, client.number);
         if let Some(at) = self.by_group.iter().position(is_it) {
             // Each copy has its own group.
             let (.., group) = self.by_group.swap_remove(at);
             let message = Arc::clone(self.shared(index, arena));
-            self.orphaned.push((Arc::clone(&client.tenant), Orphan { message, group }));
+            self.orphaned.push((Arc::clone(client), message, group));
         }
     }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use lotmq_codec::{ProtocolVersion, QoS};
 use proptest::prelude::*;
 
-use super::*;
 use crate::{Offer, Outbound, QueuedMessage, Session, SessionOptions, WantedSlice};
 
 const PUBLISHERS: usize = 3;
@@ -88,7 +87,7 @@ impl World {
             Step::Deliver { publisher, count } => {
                 for _ in 0..count {
                     let Some(number) = self.numbered[publisher].pop_front() else { break };
-                    let stored = Some(Stored { number, may_rest: true });
+                    let stored = Some(number);
                     match session.offer_stored(QoS::AtLeastOnce, 10, stored, || number) {
                         Offer::Send(packet_id) => {
                             self.received.push(number);
@@ -204,7 +203,7 @@ fn a_client_that_is_away_has_nothing_in_memory_once_it_is_stored() {
     let mut session: Session<u64> = Session::new(options());
     session.disconnect();
     for number in 1..=1000 {
-        let stored = Some(Stored { number, may_rest: true });
+        let stored = Some(number);
         assert_eq!(session.enqueue_stored(QoS::AtLeastOnce, 10, stored, || number), Offer::QueuedUntilStored);
     }
     session.handle_stored(&(1..=1000).collect::<Vec<_>>());
@@ -222,7 +221,7 @@ fn slices_grow_for_a_client_that_waits_for_them_and_shrink_for_one_that_does_not
     let mut session: Session<u64> = Session::new(options());
     session.disconnect();
     for number in 1..=20_000 {
-        let stored = Some(Stored { number, may_rest: true });
+        let stored = Some(number);
         assert_eq!(session.enqueue_stored(QoS::AtLeastOnce, 10, stored, || number), Offer::QueuedUntilStored);
     }
     session.handle_stored(&(1..=20_000).collect::<Vec<_>>());

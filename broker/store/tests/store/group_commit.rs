@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use lotmq_store::*;
 use redb::backends::InMemoryBackend;
@@ -311,4 +312,31 @@ fn what_only_some_have_acknowledged_is_written_for_the_others() {
     assert_eq!(metrics.cancelled, 0);
     let queues: Vec<_> = recovered.sessions.iter().map(|found| queue(&recovered, found.session.id)).collect();
     assert_eq!(queues, [[expected + 1], [expected]]);
+}
+
+#[test]
+fn a_group_waits_for_more_until_it_is_full_or_somebody_wants_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { linger: hour, group_records_max: 8, ..Limits::default() };
+    let options = StoreOptions { limits, ..options(directory.path()) };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    // Full.
+    let tickets: Vec<_> = (0..8).map(|_| store.append(batch_of(1)).unwrap()).collect();
+    store.wait(tickets[7]).unwrap();
+    assert_eq!(store.metrics().commits, 1);
+    // A queue is read beside it: what is in it is stored.
+    let waiting = store.append(batch_of(1)).unwrap();
+    assert_eq!(store.queue_slice(SessionId(1), MessageId(0), 10).unwrap().last, None);
+    assert_eq!(store.metrics().commits, 1);
+    // A snapshot has everything that came before it.
+    drop(store.snapshot().unwrap());
+    store.wait(waiting).unwrap();
+    assert_eq!((store.metrics().commits, store.metrics().group_last), (2, 1));
+    // The end.
+    for _ in 0..3 {
+        store.append(batch_of(1)).unwrap();
+    }
+    store.close();
+    assert_eq!((store.metrics().commits, store.metrics().group_last), (3, 3));
 }
