@@ -134,7 +134,8 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
             turn.call_flusher();
         }
         (row, _) => {
-            hand_on(&client.tenant, &mut groups, messages, None, turn);
+            let queue = row.as_ref().map(|row| row.id);
+            hand_on(&client.tenant, &mut groups, messages, queue, turn);
             if let Some(row) = row {
                 turn.batch.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
                 turn.call_flusher();

@@ -57,6 +57,23 @@ fn file_backend(path: &Path) -> io::Result<FileBackend> {
     FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))
 }
 
+/// A file that is there and will not be changed; it may be one that cannot be.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<AnyBackend> {
+    let backend = |file| FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()));
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Ok(file) => Ok(AnyBackend(Box::new(backend(file)?))),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(AnyBackend(Box::new(Unwritable(backend(File::open(path)?)?))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Delegates everything that a wrapper does not change. The locks too: without them two processes could open one file.
 macro_rules! delegate {
     ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
@@ -120,6 +137,20 @@ impl StorageBackend for Unsynced {
     }
 
     delegate_locks!();
+}
+
+/// A file that was opened for reading. It cannot be locked: the system wants one opened for writing.
+#[derive(Debug)]
+struct Unwritable(FileBackend);
+
+impl StorageBackend for Unwritable {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        set_len(len: u64) -> io::Result<()>;
+        sync_data() -> io::Result<()>;
+        write(offset: u64, data: &[u8]) -> io::Result<()>;
+    }
 }
 
 /// Memory that is still there when the database is opened again.

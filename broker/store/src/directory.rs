@@ -1,7 +1,7 @@
 //! The data directory: free space, write permission and the lock that keeps a second process out.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,13 +38,29 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_owned(), source };
     std::fs::create_dir_all(dir).map_err(|error| not_writable(dir, error))?;
     let path = dir.join(LOCK_FILE);
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(&path)
         .map_err(|error| not_writable(&path, error))?;
+    let mut lock = lock(file, dir, path.clone())?;
+    write_pid(&mut lock.file).map_err(|error| not_writable(&path, error))?;
+    Ok(lock)
+}
+
+/// Locks a directory to read in it; changes nothing there. `None` where nobody has ever written: there is no lock file.
+pub(crate) fn enter_to_read(dir: &Path) -> Result<Option<DirectoryLock>, OpenError> {
+    let path = dir.join(LOCK_FILE);
+    match File::open(&path) {
+        Ok(file) => lock(file, dir, path).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn lock(mut file: File, dir: &Path, path: PathBuf) -> Result<DirectoryLock, OpenError> {
     let start = Instant::now();
     loop {
         match file.try_lock() {
@@ -59,7 +75,6 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
     }
-    write_pid(&mut file).map_err(|error| not_writable(&path, error))?;
     Ok(DirectoryLock { file })
 }
 

@@ -52,7 +52,7 @@ impl Store {
     pub fn check(path: &Path) -> Result<Vec<Corruption>, OpenError> {
         let file = path.join(DATABASE_FILE);
         refuse_empty(&file)?;
-        let _lock = directory::enter(path)?;
+        let _lock = directory::enter_to_read(path)?;
         rescue::check(&file).map_err(|error| error.at(&file))
     }
 
@@ -158,11 +158,16 @@ fn with_database<T>(
     path: &Path,
     work: impl FnOnce(&mut Database) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
-    opening(path, |file| {
-        let factory = backend::factory(Durability::Fsync, file.to_owned());
+    let file = path.join(DATABASE_FILE);
+    // Before the lock, which would make the directory.
+    refuse_empty(&file)?;
+    let _lock = directory::enter(path)?;
+    let result = load::contained(|| {
+        let factory = backend::factory(Durability::Fsync, file.clone());
         let (mut database, _) = load::open_database(&factory, CACHE_BYTES)?;
         work(&mut database)
-    })
+    });
+    result.map_err(|error| error.at(&file))
 }
 
 /// The same without changing anything: what redb writes when it opens and closes the file stays in memory.
@@ -170,19 +175,15 @@ fn reading<T>(
     path: &Path,
     work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
-    opening(path, |file| {
-        let (database, _) = load::open_backend(rescue::overlay(file)?, CACHE_BYTES)?;
+    let file = path.join(DATABASE_FILE);
+    refuse_empty(&file)?;
+    let _lock = directory::enter_to_read(path)?;
+    let result = load::contained(|| {
+        let (database, _) = load::open_backend(rescue::overlay(&file)?, CACHE_BYTES)?;
         let transaction = database.begin_read().map_err(from_redb)?;
         work(&transaction)
-    })
-}
-
-fn opening<T>(path: &Path, work: impl FnOnce(&Path) -> Result<T, LoadError>) -> Result<T, OpenError> {
-    let file = path.join(DATABASE_FILE);
-    // Before the lock, which would make the directory.
-    refuse_empty(&file)?;
-    let _lock = directory::enter(path)?;
-    load::contained(|| work(&file)).map_err(|error| error.at(&file))
+    });
+    result.map_err(|error| error.at(&file))
 }
 
 /// Makes a database of the stream and reads all of it once.

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase as _};
 
-use crate::backend::{self, AnyBackend, Durability};
+use crate::backend;
 use crate::directory;
 use crate::error::{Corruption, OpenError};
 use crate::load::{self, LoadError};
@@ -129,10 +129,8 @@ fn open_healed(path: &Path) -> Result<(Database, Vec<Corruption>), LoadError> {
 
 /// A file of which nothing is changed.
 pub(crate) fn overlay(path: &Path) -> Result<Overlay, LoadError> {
-    // Opening would make one that is not there.
-    std::fs::metadata(path).map_err(LoadError::Io)?;
-    let factory = backend::factory(Durability::Fsync, path.to_owned());
-    let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    let file = backend::open_to_read(path).map_err(LoadError::Io)?;
+    let (overlay, _) = Overlay::over(file).map_err(LoadError::Io)?;
     Ok(overlay)
 }
 

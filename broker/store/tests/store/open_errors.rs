@@ -195,3 +195,29 @@ fn a_disk_that_fills_up_fails_commits_and_recovers_when_there_is_space() {
     let found = queue(&recovered, session);
     assert!(stored.iter().all(|id| found.contains(id)), "{} of {}", found.len(), stored.len());
 }
+
+#[test]
+fn a_store_on_a_read_only_file_system_can_be_looked_at_and_exported() {
+    let Some(disk) = SmallDisk::mount(64 * 1024 * 1024) else {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let path = disk.0.path().join("data");
+    let (store, _) = open(&path);
+    put_session(&store, 0, "c");
+    drop(store);
+    let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).output().unwrap();
+    assert!(remount.status.success(), "{remount:?}");
+    assert_eq!(Store::check(&path).unwrap(), []);
+    assert!(
+        Store::stats(&path).unwrap().tables.iter().any(|table| (table.name, table.rows) == ("sessions", 1))
+    );
+    assert_eq!(Store::quarantined(&path).unwrap(), []);
+    let mut export = Vec::new();
+    Store::export(&path, &[BackupClass::Configuration, BackupClass::Sessions], &mut export).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    Store::import(&copy.path().join("data"), &mut &export[..]).unwrap();
+    assert_eq!(open(&copy.path().join("data")).1.sessions.len(), 1);
+    let error = Store::open(options(&path), Box::new(|_| {})).unwrap_err();
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+}
