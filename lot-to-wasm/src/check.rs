@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use lot_facts::Signature;
 
+use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax::Position;
@@ -108,6 +109,7 @@ pub(crate) struct Checker<'s, 'k, 'n> {
     pub(crate) start: Start,
     pub(crate) scope: Scope,
     regexes: Vec<tree::Regex>,
+    compat: Compat,
     /// The parser found no error, so every assignment is known: names that are not are worth a report.
     names_are_complete: bool,
 }

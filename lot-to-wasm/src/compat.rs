@@ -8,6 +8,8 @@ pub struct Compat {
     /// A field without a value is the zero of its type, `""`, `0` or `false`, in place of `null` (OD-41). Fields without a type, objects and
     /// arrays stay `null`.
     pub empty_as_zero_value: bool,
+    /// `TIMESTAMP "UTC"` is `TIMESTAMP "ISO"` (OD-21).
+    pub utc_as_iso: bool,
     /// A rule's pattern that ends with `/+` covers everything below, in place of one level (OD-55).
     pub rule_trailing_plus: bool,
 }

@@ -211,7 +211,7 @@ fn output(
     let CompileOptions { form, compat, .. } = *options;
     match tree {
         syntax::Entity::Action(action) => {
-            let checked = crate::check::action(action, known, sink)?;
+            let checked = crate::check::action(action, known, compat, sink)?;
             Some(Output { component: crate::lower::action(&checked, form), facts: checked.facts })
         }
         syntax::Entity::Model(model) => {

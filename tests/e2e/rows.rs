@@ -69,6 +69,16 @@ fn a_program_reads_what_a_model_has_stored() {
     }
     let report = broker.command_ok("-lotDiagnostic action Ask");
     assert_eq!(report.data()["lastError"], Value::Null);
+
+    // Without TABLE it is that of the model's name (§15 row 19).
+    broker.command_ok(
+        "-addModel DEFINE MODEL Cold COLLAPSED WITH TOPIC \"heat/x\"\n    ADD DOUBLE \"t\" WITH TOPIC \"cold\" AS TRIGGER\n    STORE IN \"Db\"",
+    );
+    send(&broker, "cold", "-3");
+    assert_eq!(next(&mut heat), "heat/x={\"t\":-3}");
+    add_asking(&broker, "Cold FROM Db");
+    send(&broker, "ask/x", "");
+    assert_eq!(next(&mut out), "out/x={\"t\":-3}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode, Will};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::broker;
+use crate::{broker, options};
 
 /// A broker with two users.
 fn broker_of_two() -> Broker {
@@ -126,6 +126,24 @@ fn filters_are_decided_by_level_and_each_message_again() {
     broker.command_ok("-removeRule D");
     assert!(reaches(&broker, &mut wide, "d/1"));
     assert!(reaches(&broker, &mut early, "d/1"));
+}
+
+/// OD-48 of the language reference: with the switch off, a broad filter brings what a narrow one is refused, as with the original.
+#[test]
+fn rules_at_delivery_can_be_switched_off() {
+    let broker = options().variable("LOTMQ_LOT_COMPAT_RULES_AT_DELIVERY", "false").start();
+    broker.command_ok("-addUser bob pw");
+    broker.command_ok("-addRule DEFINE RULE D WITH PRIORITY 100 FOR Subscribe TO TOPIC \"d/#\"\n    DENY\n");
+    broker
+        .root("r")
+        .publish(&Publication::new("d/kept", "retained").retained().qos(QoS::AtLeastOnce))
+        .unwrap();
+    let mut wide = broker.connect(&v5("bob", "wide"));
+    assert_eq!(wide.subscribe_to("d/+/t", QoS::AtMostOnce).unwrap(), ReasonCode::NotAuthorized);
+    assert_eq!(wide.subscribe_to("d/#", QoS::AtMostOnce).unwrap(), ReasonCode::NotAuthorized);
+    assert_eq!(wide.subscribe_to("#", QoS::AtMostOnce).unwrap(), ReasonCode::granted(QoS::AtMostOnce));
+    assert_eq!(wide.receive(WAIT_MAX).unwrap().unwrap().topic, "d/kept");
+    assert!(reaches(&broker, &mut wide, "d/1"));
 }
 
 #[test]

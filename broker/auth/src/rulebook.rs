@@ -126,6 +126,7 @@ pub struct Rulebook {
     verdicts: Verdicts,
     next_id: AtomicU64,
     generation: AtomicU64,
+    is_delivery_decided: bool,
 }
 
 impl Rulebook {
@@ -139,7 +140,14 @@ impl Rulebook {
             verdicts: Verdicts::default(),
             next_id: AtomicU64::new(1),
             generation: AtomicU64::new(1),
+            is_delivery_decided: true,
         }
+    }
+
+    /// Rules decide about filters when they are subscribed to and not about each message again, as the original does (LoT reference OD-48);
+    /// topics below `$SYS` apart.
+    pub fn without_delivery(self) -> Rulebook {
+        Rulebook { is_delivery_decided: false, ..self }
     }
 
     /// Adds rules, each in place of one of its name. Cost: O(rules).
@@ -167,6 +175,9 @@ impl Rulebook {
     pub fn delivers_to_all(&self, topic: &str) -> Option<bool> {
         if is_under_sys(topic) {
             return None;
+        }
+        if !self.is_delivery_decided {
+            return Some(true);
         }
         let scopes = Arc::clone(&self.rules.read().scopes);
         let scope = &scopes[Scope::Subscribe as usize];

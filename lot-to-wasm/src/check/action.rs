@@ -8,6 +8,7 @@ use super::kind::KindSet;
 use super::scope::Scope;
 use super::tree::{self, Entry};
 use super::{Checker, Known, Start, facts, infer};
+use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::VARIABLES_MAX;
 use crate::statement::{Statement, StatementKind};
@@ -15,15 +16,27 @@ use crate::syntax::{Action, ActionBody, InputLine, OutputLine};
 use lot_facts::InputKind;
 
 /// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has an error.
-pub(crate) fn action(action: &Action, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
+pub(crate) fn action(
+    action: &Action,
+    known: &dyn Known,
+    compat: Compat,
+    sink: &mut Sink<'_>,
+) -> Option<tree::Action> {
     let start = match &action.entry {
         ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
         ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),
         ActionBody::Callable { .. } => Start::Callable,
     };
     let names_are_complete = !sink.has_errors();
-    let mut checker =
-        Checker { sink, known, start, scope: Scope::new(action), regexes: Vec::new(), names_are_complete };
+    let mut checker = Checker {
+        sink,
+        known,
+        start,
+        scope: Scope::new(action),
+        regexes: Vec::new(),
+        compat,
+        names_are_complete,
+    };
     checker.report_overflow();
     if let ActionBody::Callable { inputs, .. } = &action.entry {
         checker.inputs(inputs);

@@ -178,6 +178,8 @@ impl Checker<'_, '_, '_> {
             }
         };
         let Some(format) = format else { return self.constant(span, Constant::Text(String::new())) };
+        let is_iso = self.compat.utc_as_iso && format == TimestampFormat::Utc;
+        let format = if is_iso { TimestampFormat::Iso } else { format };
         let kind = ExpressionKind::Timestamp(format);
         self.node(span, infer::kinds_of(&kind), kind)
     }

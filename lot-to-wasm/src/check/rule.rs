@@ -77,8 +77,15 @@ pub(crate) fn rule(
     let scope = rule.scope.text.as_str();
     let has = |scopes: &[&str]| scopes.contains(&scope);
     let start = Start::Asked(Asked { has_topic: has(&TOPIC_SCOPES), has_payload: has(&PAYLOAD_SCOPES) });
-    let mut checker =
-        Checker { sink, known, start, scope: Scope::empty(), regexes: Vec::new(), names_are_complete };
+    let mut checker = Checker {
+        sink,
+        known,
+        start,
+        scope: Scope::empty(),
+        regexes: Vec::new(),
+        compat,
+        names_are_complete,
+    };
     let body = rule.body.as_ref().map(|body| checker.rule_body(body)).unwrap_or_default();
     let Checker { sink, regexes, .. } = checker;
     if sink.has_errors() {

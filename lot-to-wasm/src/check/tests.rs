@@ -2,6 +2,7 @@
 
 use super::KnownNothing;
 use super::tree::{Action, ExpressionKind, StatementKind, Topic, TopicPart, WhenEmpty};
+use crate::compat::Compat;
 use crate::diagnostic::Sink;
 use crate::source::Source;
 use crate::syntax::{Entity, parse};
@@ -14,7 +15,7 @@ fn check(trigger: &str, statements: &str) -> Action {
     let mut sink = Sink::new(&source);
     let tokens = crate::token::tokenize(&mut sink, true);
     let Some(Entity::Action(tree)) = parse::entity(tokens, &mut sink) else { panic!("no action in {text}") };
-    let checked = super::action(&tree, &KnownNothing, &mut sink);
+    let checked = super::action(&tree, &KnownNothing, Compat::default(), &mut sink);
     checked.unwrap_or_else(|| panic!("{text}\n{:#?}", sink.finish()))
 }
 

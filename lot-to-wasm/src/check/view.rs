@@ -7,6 +7,7 @@ use lot_facts::{Facts, Kind, ViewFacts, ViewState};
 use serde_json::{Map, Value, json};
 
 use super::Known;
+use crate::compat::Compat;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::VIEW_NAME_CHARS_MAX;
@@ -93,7 +94,8 @@ fn clicks(components: &[Component], known: &dyn Known, sink: &mut Sink<'_>) {
                 body: component.on_click.clone(),
                 description: None,
             };
-            super::action(&action, known, sink);
+            // Nothing of it becomes code here, so how it is read does not matter.
+            super::action(&action, known, Compat::default(), sink);
         }
         clicks(&component.components, known, sink);
     }

@@ -341,4 +341,8 @@ fn who_gets_messages_is_known_without_asking_for_each_when_rules_look_at_nobody(
     assert!(!book.decide(&Question::subscribe(&identity, "d/1")).is_allowed());
     assert_eq!(book.delivers_to_all("d/1"), Some(false));
     assert_eq!(book.delivers_to_all("a"), Some(true));
+    let book = book.without_delivery();
+    assert_eq!(book.delivers_to_all("d/1"), Some(true));
+    assert_eq!(book.delivers_to_all("$SYS/x"), None);
+    assert!(!book.decide(&Question::subscribe(&identity, "d/1")).is_allowed());
 }

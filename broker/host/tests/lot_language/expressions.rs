@@ -1,5 +1,7 @@
 //! §18.2 and the tables of §4 and §5: one expression, one result.
 
+use lot_to_wasm::Compat;
+
 use crate::bench::{Bench, NOW_MS, check, on_in};
 
 /// Publishes the value of an expression with a = 7 and b = 2 (Int), s = "x" (text of the program) and the payload.
@@ -272,6 +274,18 @@ fn the_clock_is_shown_in_utc() {
         ("TIMESTAMP \"dddd, d MMMM yy h:mm tt\"", "Thursday, 15 January 26 10:30 AM".to_owned()),
     ] {
         check_value(expression, "", &expected);
+    }
+}
+
+/// OD-21: the switch.
+#[test]
+fn utc_is_iso_where_the_switch_says_so() {
+    for (utc_as_iso, expected) in [(false, "o=2026-01-15 10:30:00"), (true, "o=2026-01-15T10:30:00.123Z")] {
+        let compat = Compat { utc_as_iso, ..Compat::default() };
+        let model = "DEFINE MODEL M COLLAPSED WITH TOPIC \"m\"\n    ADD STRING \"t\" WITH TOPIC \"in\" AS TRIGGER\n    ADD TIMESTAMP \"at\" WITH TIMESTAMP \"UTC\"\n";
+        let source = format!("{}{model}", on_in("PUBLISH TOPIC \"o\" WITH TIMESTAMP \"UTC\""));
+        let shown = format!("m={{\"t\":\"x\",\"at\":\"{}\"}}", &expected[2..]);
+        assert_eq!(Bench::compatible(&source, compat).send("in", "x").published(), [expected, &shown]);
     }
 }
 

@@ -14,6 +14,10 @@ section! {
         model_output: ModelOutput = ModelOutput::Both;
         /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in place of `null`.
         empty_as_zero_value: bool = false;
+        /// Whether rules about subscriptions decide about each message again, so that a broad filter brings nothing that a narrow one would be refused.
+        rules_at_delivery: bool = true;
+        /// What `TIMESTAMP "UTC"` shows: `2026-01-15 10:30:00`, or what `TIMESTAMP "ISO"` does.
+        timestamp_utc: TimestampUtc = TimestampUtc::Plain;
         /// What a rule's pattern covers that ends with `/+`: one level, or everything below.
         rule_trailing_plus: RuleTrailingPlus = RuleTrailingPlus::Level;
     }
@@ -28,6 +32,16 @@ words! {
         Json = "json",
         /// First the fields, then the object.
         Both = "both",
+    }
+}
+
+words! {
+    /// What `TIMESTAMP "UTC"` shows.
+    TimestampUtc {
+        /// Date and time with a space between them.
+        Plain = "plain",
+        /// As `TIMESTAMP "ISO"`.
+        Iso = "iso",
     }
 }
 
@@ -51,6 +65,7 @@ impl Compat {
                 ModelOutput::Both => lot_to_wasm::ModelOutput::Both,
             },
             empty_as_zero_value: self.empty_as_zero_value,
+            utc_as_iso: self.timestamp_utc == TimestampUtc::Iso,
             rule_trailing_plus: self.rule_trailing_plus == RuleTrailingPlus::Subtree,
         }
     }

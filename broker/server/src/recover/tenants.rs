@@ -49,7 +49,9 @@ pub(crate) fn tenants(
             accounts::ensure_root(&users, row.id, password, store, now_ms)?;
         }
         let users = Arc::new(users);
-        let permissions = Arc::new(Rulebook::new(Arc::clone(&users)));
+        let permissions = Rulebook::new(Arc::clone(&users));
+        let is_decided = config.compat.rules_at_delivery;
+        let permissions = Arc::new(if is_decided { permissions } else { permissions.without_delivery() });
         let mut variables = Variables::new(row.id);
         if row.id == TenantId::DEFAULT {
             read_environment_file(&mut variables, &config.data.path);

@@ -62,7 +62,15 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         let triggers = if purpose == Purpose::Run { plan.triggers.clone() } else { Vec::new() };
         let scope = Scope::of_model(Fields { triggers, ..Fields::default() });
         let names_are_complete = !sink.has_errors();
-        let checker = Checker { sink, known, start, scope, regexes: Vec::new(), names_are_complete };
+        let checker = Checker {
+            sink,
+            known,
+            start,
+            scope,
+            regexes: Vec::new(),
+            compat: plan.compat,
+            names_are_complete,
+        };
         Builder { plan, purpose, checker, body: Vec::new(), kept: Vec::new(), fetched: Vec::new() }
     }
 
