@@ -67,7 +67,7 @@ struct End(Arc<RouteRunner>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.refuse_questions("it has ended");
+        self.0.end_questions();
     }
 }
 
@@ -87,7 +87,7 @@ impl Driver {
                     }
                 }
                 Ended::Fatal(reason) => {
-                    self.route.refuse_questions(&self.masked(&version, reason.clone()));
+                    self.route.refuse_questions(number, &self.masked(&version, reason.clone()));
                     self.failed(&version, Connection::Disconnected, "ROUTE_STOPPED", &reason);
                     self.route.changed(number).await;
                 }

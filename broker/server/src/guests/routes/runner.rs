@@ -255,9 +255,18 @@ impl RouteRunner {
         self.shared.lock().questions.put_back(question);
     }
 
-    /// Answers all questions, and further ones until it begins anew, with the reason why it stands still.
-    pub(super) fn refuse_questions(&self, reason: &str) {
-        self.shared.lock().questions.refuse(reason);
+    /// Answers all questions, and further ones until it begins anew, with the reason why version `number` stands still.
+    pub(super) fn refuse_questions(&self, number: u64, reason: &str) {
+        let mut shared = self.shared.lock();
+        // Another version may be able to.
+        if shared.number == number {
+            shared.questions.refuse(reason);
+        }
+    }
+
+    /// Nobody answers questions any more.
+    pub(super) fn end_questions(&self) {
+        self.shared.lock().questions.refuse("it has ended");
     }
 
     pub(super) fn work_on(&self, batch: &[Post]) {
