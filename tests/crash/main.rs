@@ -11,6 +11,7 @@
 )]
 
 mod clerk;
+mod handing_on;
 mod history;
 mod link;
 mod publisher;
@@ -53,7 +54,21 @@ fn what_was_acknowledged_survives_kill_9() {
     }
 }
 
-/// The proof that the test above can fail.
+#[test]
+fn what_is_handed_on_survives_kill_9() {
+    let rounds = variable("LOTMQ_CRASH_HANDOVERS", 4);
+    let seed = variable("LOTMQ_CRASH_SEED", u64::from(std::process::id()));
+    println!("seed {seed}, {rounds} rounds");
+    let mut random = Random::new(seed);
+    let mut broker = broker(None).start();
+    for round in 1..=rounds {
+        if let Err(lost) = handing_on::round(&mut broker, &mut random) {
+            panic!("seed {seed}, round {round}: {lost}");
+        }
+    }
+}
+
+/// The proof that the first test can fail.
 #[test]
 fn a_store_that_breaks_its_promise_is_found_out() {
     for fault in ["early-report", "lost-batch"] {
