@@ -92,8 +92,9 @@ fn exchange(broker: &Broker, lines: &str) {
 /// Runs commands of a shell, in a folder and with the port of the broker. The answer is what they write.
 fn shell(broker: &Broker, folder: &Path, commands: &str) -> String {
     let script = format!(
-        "cd '{}'\nlotmq() {{ case $1 in cmd|pub) verb=$1; shift; '{LOTMQ}' $verb -p {} \"$@\";; *) '{LOTMQ}' \"$@\";; esac; }}\n{commands}",
+        "cd '{}'\nexport XDG_CACHE_HOME='{}'\nlotmq() {{ case $1 in cmd|pub|deploy) verb=$1; shift; '{LOTMQ}' $verb -p {} \"$@\";; *) '{LOTMQ}' \"$@\";; esac; }}\n{commands}",
         folder.display(),
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home").display(),
         broker.port(),
     );
     Program::run("sh", &["-e", "-c", &script]).unwrap().output().to_owned()

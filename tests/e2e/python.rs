@@ -4,14 +4,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::options;
+use crate::{LOTMQ, options};
 
 const STAT: &str = "# Script Name: Stat\ndef avg(a, b):\n    return {\"avg\": (float(a) + float(b)) / 2}\n\ndef bad(x):\n    return 1 / x\n";
 
@@ -35,6 +35,16 @@ pub(crate) fn broker() -> (Broker, TempDir) {
     broker.command_ok("-removePython Warm");
     lock.unlock().unwrap();
     (broker, data)
+}
+
+/// What `XDG_CACHE_HOME` is to be, so that the command line finds the interpreter's native code.
+pub(crate) fn cache_home() -> PathBuf {
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home");
+    fs::create_dir_all(&home).unwrap();
+    // Another test may have made it.
+    let _ = symlink(Path::new("../python-code"), home.join("lotmq"));
+    drop(broker());
+    home
 }
 
 fn next(client: &mut Client) -> (String, String) {
@@ -201,4 +211,94 @@ fn a_script_that_is_none_is_refused_with_its_line() {
     let mut client = broker.root("reader");
     client.subscribe_to("$SYS/Coreflux/Python/Scripts", QoS::AtMostOnce).unwrap();
     assert!(next(&mut client).1.contains("\"Functions\":[\"avg\",\"bad\"]"), "the old one stays");
+}
+
+#[test]
+fn scripts_are_checked_run_and_tested_without_a_broker() {
+    let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
+    let lotmq = |arguments: &[&str]| -> Finished {
+        Program::run("env", &[&[cache.as_str(), LOTMQ], arguments].concat()).unwrap()
+    };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("stat.py", STAT);
+    let cells = json!([{"kind": 2, "language": "python", "scriptName": "Cell", "value": "print('loaded')\nn = 0\ndef count():\n    global n\n    n += 1\n    print('called')\n    return n\n"}]);
+    write("n.lotnb", &cells.to_string());
+    write(
+        "mean.lot",
+        "DEFINE ACTION Mean\nON TOPIC \"in\" DO\n    CALL PYTHON \"Stat.avg\" WITH (1, PAYLOAD) RETURN AS {r}\n    CALL PYTHON \"Cell.count\" RETURN AS {n}\n    PUBLISH TOPIC \"out\" WITH {r}\n    PUBLISH TOPIC \"n\" WITH {n}\n",
+    );
+    let checked = lotmq(&["check", path]);
+    assert_eq!(
+        checked.output(),
+        format!(
+            "{path}/mean.lot: ok (action Mean)\n{path}/n.lotnb#1: ok (python Cell)\n{path}/stat.py: ok (python Stat)"
+        )
+    );
+    let ran = lotmq(&["run", path, "--in", "in=4", "--in", "in=2"]);
+    assert_eq!(ran.output(), "out {\"avg\":2.5}\nn 1\nout {\"avg\":1.5}\nn 2");
+    assert_eq!(ran.stderr.matches("called").count(), 2, "{}", ran.stderr);
+    // Each case has globals of its own.
+    let case = "[[case]]\nname = \"mean\"\nwhen = [{ topic = \"in\", payload = 4 }]\nthen = [{ topic = \"out\", payload = { avg = 2.5 } }, { topic = \"n\", payload = 1 }]\n";
+    write("all.test.toml", &format!("program = \".\"\n\n{case}\n{case}"));
+    let tested = lotmq(&["test", path]);
+    assert!(tested.output().ends_with("2 passed, 0 failed"), "{}", tested.stdout);
+
+    write("stat.py", "# Script Name: Stat\n\ndef f(:\n    pass\n");
+    write("unnamed.py", "# @name Old\nx = 1\n");
+    let checked = lotmq(&["check", path]);
+    assert_eq!(checked.status.code(), Some(1));
+    for part in [
+        &*format!(
+            "error[PYTHON_ERROR]: SyntaxError: invalid syntax\n --> {path}/stat.py:3:1\n  |\n3 | def f(:\n  |"
+        ),
+        &*format!(
+            "error[SCRIPT_NAME_MISSING]: Python script must start with '# Script Name: <Name>'.\n --> {path}/unnamed.py:1:1"
+        ),
+        "= help: write: # Script Name: Old",
+    ] {
+        assert!(checked.stdout.contains(part), "{part} in:\n{}", checked.stdout);
+    }
+    let json = lotmq(&["check", "--json", folder.path().join("stat.py").to_str().unwrap()]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&report["success"], &report["diagnostics"][0]["line"]), (&json!(false), &json!(3)));
+    assert_eq!(lotmq(&["run", path]).status.code(), Some(1));
+}
+
+#[test]
+fn deploy_uploads_projects_and_files_and_nothing_that_is_wrong() {
+    let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
+    let (broker, _data) = broker();
+    let port = broker.port();
+    let deploy = |arguments: &[&str]| -> Finished {
+        Program::run("env", &[&[cache.as_str(), LOTMQ, "deploy", "-p", &port], arguments].concat()).unwrap()
+    };
+    let folder = TempDir::new().unwrap();
+    let project = folder.path().join("plant");
+    fs::create_dir(&project).unwrap();
+    fs::write(project.join("stat.py"), STAT).unwrap();
+    fs::write(project.join("m.lot"), "DEFINE MODEL M COLLAPSED\n    ADD INT \"v\"\n").unwrap();
+    let path = project.to_str().unwrap();
+    for _ in 0..2 {
+        let deployed = deploy(&[path]);
+        let said = deployed.output();
+        assert!(said.contains("Project 'plant' added successfully!"), "{said}");
+    }
+    assert_eq!(broker.command_ok("-projectStatus plant").data()["counts"], json!({"model": 1, "python": 1}));
+    assert!(deploy(&[path, "--name", "other", "--no-load"]).output().contains("'other' added"));
+    assert_eq!(broker.command_ok("-projectStatus other").data()["status"], "available");
+    broker.command_ok("-unloadProject");
+
+    let file = folder.path().join("all.lot");
+    fs::write(&file, "DEFINE RULE R WITH PRIORITY 200 FOR Publish TO TOPIC \"x\"\n    DENY\n\nDEFINE MODEL M COLLAPSED\n    ADD INT \"v\"\n").unwrap();
+    for _ in 0..2 {
+        let said = deploy(&[file.to_str().unwrap()]);
+        assert_eq!(said.output(), "Model 'M' added successfully!\nRule 'R' added successfully!");
+    }
+    let said = deploy(&[project.join("stat.py").to_str().unwrap()]);
+    assert_eq!(said.output(), "Python script 'Stat' added successfully!");
+    fs::write(&file, "DEFINE MODEL N COLLAPSED\n    ADD INT \"v\"\n\nDEFINE MODEL\n").unwrap();
+    assert_eq!(deploy(&[file.to_str().unwrap()]).status.code(), Some(1));
+    assert_eq!(broker.command("-lotDiagnostic model N").code(), "NOT_FOUND", "nothing was sent");
 }

@@ -9,6 +9,7 @@ use crate::cmd::CmdArgs;
 use crate::compile::CompileArgs;
 use crate::config_show::ConfigArgs;
 use crate::demo::DemoArgs;
+use crate::deploy::DeployArgs;
 use crate::explain::ExplainArgs;
 use crate::fmt::FmtArgs;
 use crate::publish::PubArgs;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     Run(RunArgs),
     Test(TestArgs),
+    Deploy(DeployArgs),
     Cmd(CmdArgs),
     Pub(PubArgs),
     Sub(SubArgs),

@@ -27,7 +27,7 @@ pub(crate) struct CheckArgs {
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut has_errors = false;
     for path in &args.paths {
-        let compiled = Project::read(path)?.compile(Form::Linked);
+        let compiled = Project::read(path)?.compile(Form::Linked)?;
         has_errors |= !compiled.succeeded();
         if args.json {
             compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;

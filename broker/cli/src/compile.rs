@@ -28,24 +28,23 @@ pub(crate) struct CompileArgs {
 
 pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     let form = if args.linked { Form::Linked } else { Form::Standalone };
-    let compiled = Project::read(&args.path)?.compile(form);
+    let compiled = Project::read(&args.path)?.compile(form)?;
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }
     if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    let (routes, entities): (Vec<Entity>, Vec<Entity>) = compiled
+    let (others, entities): (Vec<Entity>, Vec<Entity>) = compiled
         .into_entities()
         .flat_map(|(_, entities)| entities)
-        .partition(|entity| entity.output.as_ref().is_some_and(|output| output.facts.route.is_some()));
-    for route in &routes {
-        output::note(&format!(
-            "{}: a route is run by the guest of its type; nothing was written",
-            route.name
-        ));
+        .partition(|entity| entity.output.as_ref().is_some_and(|output| output.component.is_empty()));
+    for other in &others {
+        let is_route = other.output.as_ref().is_some_and(|output| output.facts.route.is_some());
+        let why = if is_route { "a route is run by the guest of its type" } else { "it is not run" };
+        output::note(&format!("{}: {why}; nothing was written", other.name));
     }
-    if entities.is_empty() && !routes.is_empty() {
+    if entities.is_empty() && !others.is_empty() {
         return Ok(Exit::Success);
     }
     for (entity, path) in targets(&entities, &args.output)? {

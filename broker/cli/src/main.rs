@@ -11,6 +11,7 @@ mod compile;
 mod config_show;
 mod connect;
 mod demo;
+mod deploy;
 mod exit;
 mod explain;
 mod fmt;
@@ -20,6 +21,7 @@ mod project;
 mod publish;
 mod restore;
 mod run;
+mod script;
 mod serve;
 mod store;
 mod subscribe;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Compile(args) => compile::compile(&args),
         Command::Test(args) => test::test(&args),
+        Command::Deploy(args) => deploy::deploy(&args),
         Command::Run(args) => run::run(&args),
         Command::Cmd(args) => cmd::cmd(&args),
         Command::Pub(args) => publish::publish(&args),

@@ -1,4 +1,5 @@
-//! What a path on the command line stands for: a LoT program, a notebook, or a folder with any number of both (LoT reference §13).
+//! What a path on the command line stands for: a LoT program, a notebook, a Python script, or a folder with any number of them (LoT reference
+//! §13).
 //!
 //! Programs that come of one path know each other, whatever file or cell they are in.
 
@@ -6,12 +7,18 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lot_facts::Kind;
 use lot_to_wasm::diagnostic::{json, render};
-use lot_to_wasm::notebook::{self, Language};
+use lot_to_wasm::notebook::Language;
+use lot_to_wasm::project::{Part, is_notebook, is_program, parts};
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
 use serde_json::{Value, json};
 
 use crate::exit::Misuse;
+use crate::script::{Interpreter, ScriptProblem};
+
+/// Scripts come behind rules, before themes (LoT reference §1.6); entities have even places.
+const SCRIPTS_AT: usize = 7;
 
 /// Most files that a project has (commands reference §12.2).
 const FILES_MAX: usize = 2000;
@@ -19,23 +26,22 @@ const FILES_MAX: usize = 2000;
 /// The programs of a path, in the order of their files' names and, in notebooks, of their cells.
 #[derive(Default)]
 pub(crate) struct Project {
-    texts: Vec<Text>,
+    parts: Vec<Part>,
     /// A folder or a notebook, of which some text may define nothing.
     has_parts: bool,
 }
 
-/// A file, or a cell of one.
-struct Text {
-    file: PathBuf,
-    /// Number of the notebook's cell, from 1.
-    cell: Option<u32>,
-    language: Language,
-    source: String,
+/// A project with what the compiler and the interpreter say about it.
+pub(crate) struct Compiled {
+    parts: Vec<(Part, Outcome)>,
+    /// What the scripts were run in.
+    pub(crate) interpreter: Option<Interpreter>,
 }
 
-/// A project with what the compiler says about it.
-pub(crate) struct Compiled {
-    parts: Vec<(Text, Option<Compilation>)>,
+/// What came of a program.
+enum Outcome {
+    Lot(Compilation),
+    Script(Result<String, ScriptProblem>),
 }
 
 impl Project {
@@ -48,48 +54,47 @@ impl Project {
         if path.is_dir() {
             collect(path, &mut files)?;
             if files.is_empty() {
-                return Err(Misuse(format!("no .lot or .lotnb file is in {}", path.display())).into());
+                return Err(Misuse(format!("no .lot, .lotnb or .py file is in {}", path.display())).into());
             }
         } else {
             files.push(path.to_owned());
         }
-        let mut project = Project { texts: Vec::new(), has_parts: path.is_dir() };
-        files.into_iter().try_for_each(|file| project.add(file))?;
+        let mut project = Project { parts: Vec::new(), has_parts: path.is_dir() };
+        for file in files {
+            let (name, source) = (file.display().to_string(), read_source(&file)?);
+            project.has_parts |= is_notebook(&name);
+            project.parts.extend(parts(&name, source).with_context(|| name.clone())?);
+        }
         Ok(project)
     }
 
-    fn add(&mut self, file: PathBuf) -> anyhow::Result<()> {
-        let source = read_source(&file)?;
-        if !has_extension(&file, "lotnb") {
-            let language = if has_extension(&file, "py") { Language::Python } else { Language::Lot };
-            self.texts.push(Text { file, cell: None, language, source });
-            return Ok(());
-        }
-        self.has_parts = true;
-        let cells = notebook::cells(&source).with_context(|| file.display().to_string())?;
-        self.texts.extend(cells.into_iter().map(|cell| Text {
-            file: file.clone(),
-            cell: Some(cell.number),
-            language: cell.language,
-            source: cell.text,
-        }));
-        Ok(())
-    }
-
-    pub(crate) fn compile(self, form: Form) -> Compiled {
+    /// Compiles the programs, and runs the scripts once.
+    ///
+    /// # Errors
+    /// When there are scripts and the interpreter does not start.
+    pub(crate) fn compile(self, form: Form) -> anyhow::Result<Compiled> {
         let options = CompileOptions { form, ..CompileOptions::default() };
-        let is_lot = |text: &&Text| text.language == Language::Lot;
-        let sources: Vec<&str> = self.texts.iter().filter(is_lot).map(|text| text.source.as_str()).collect();
+        let is_lot = |part: &&Part| part.language == Language::Lot;
+        let sources: Vec<&str> = self.parts.iter().filter(is_lot).map(|part| part.text.as_str()).collect();
         let mut compilations = match *sources {
             [source] if !self.has_parts => vec![compile(source, &options)],
             _ => compile_project(&sources, &options),
         }
         .into_iter();
-        let mut compiled = |text: Text| {
-            let compilation = is_lot(&&text).then(|| compilations.next()).flatten();
-            (text, compilation)
-        };
-        Compiled { parts: self.texts.into_iter().map(&mut compiled).collect() }
+        let has_scripts = sources.len() < self.parts.len();
+        let interpreter = has_scripts.then(Interpreter::new).transpose()?;
+        let mut compiled = Vec::with_capacity(self.parts.len());
+        for part in self.parts {
+            let outcome = match (part.language, &interpreter) {
+                (Language::Python, Some(interpreter)) => Outcome::Script(interpreter.check(&part)),
+                _ => match compilations.next() {
+                    Some(compilation) => Outcome::Lot(compilation),
+                    None => continue,
+                },
+            };
+            compiled.push((part, outcome));
+        }
+        Ok(Compiled { parts: compiled, interpreter })
     }
 }
 
@@ -106,16 +111,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         }
         if path.is_dir() {
             collect(&path, files)?;
-        } else if ["lot", "lotnb", "py"].iter().any(|extension| has_extension(&path, extension)) {
+        } else if path.file_name().is_some_and(|name| is_program(&name.to_string_lossy())) {
             anyhow::ensure!(files.len() < FILES_MAX, "{name}: a project has at most {FILES_MAX} files");
             files.push(path);
         }
     }
     Ok(())
-}
-
-fn has_extension(path: &Path, wanted: &str) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// Reads a program; `-` is standard input.
@@ -143,49 +144,95 @@ fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
 impl Compiled {
     /// Whether nothing is wrong.
     pub(crate) fn succeeded(&self) -> bool {
-        self.compilations().all(Compilation::succeeded)
+        self.parts.iter().all(|(_, outcome)| outcome.succeeded())
     }
 
     /// Whether there is anything to say, be it a warning.
     pub(crate) fn has_diagnostics(&self) -> bool {
-        self.compilations().any(|compilation| !compilation.all_diagnostics().is_empty())
+        self.parts.iter().any(|(_, outcome)| match outcome {
+            Outcome::Lot(compilation) => !compilation.all_diagnostics().is_empty(),
+            Outcome::Script(checked) => checked.is_err(),
+        })
     }
 
-    fn compilations(&self) -> impl Iterator<Item = &Compilation> {
-        self.parts.iter().filter_map(|(_, compilation)| compilation.as_ref())
+    /// Names and texts of the scripts.
+    pub(crate) fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|(part, outcome)| match outcome {
+            Outcome::Script(Ok(name)) => Some((name.as_str(), part.text.as_str())),
+            Outcome::Script(Err(_)) | Outcome::Lot(_) => None,
+        })
+    }
+
+    /// The commands that add what is defined, in load order.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let mut commands: Vec<(usize, String)> = Vec::new();
+        for (part, outcome) in &self.parts {
+            match outcome {
+                Outcome::Script(_) => {
+                    // The name that a cell gives goes with the text.
+                    let header = match (&part.script_name, lot_to_wasm::script::name(&part.text)) {
+                        (Some(name), Err(_)) => format!("# Script Name: {name}\n"),
+                        _ => String::new(),
+                    };
+                    commands.push((SCRIPTS_AT, format!("-addPython {header}{}", part.text)));
+                }
+                Outcome::Lot(compilation) => {
+                    commands.extend(compilation.entities.iter().filter_map(|entity| {
+                        let kind = entity.kind?;
+                        let place = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
+                        let text = part.text.get(entity.range.clone())?;
+                        let replace = if kind == Kind::Rule { "-replace " } else { "" };
+                        Some((place * 2, format!("-add{} {replace}{text}", kind.title())))
+                    }))
+                }
+            }
+        }
+        commands.sort_by_key(|(place, _)| *place);
+        commands.into_iter().map(|(_, command)| command).collect()
     }
 
     /// The entities, each with the text that it is a part of.
     pub(crate) fn into_entities(self) -> impl Iterator<Item = (String, Vec<Entity>)> {
-        self.parts.into_iter().filter_map(|(text, compilation)| Some((text.source, compilation?.entities)))
+        self.parts.into_iter().filter_map(|(part, outcome)| match outcome {
+            Outcome::Lot(compilation) => Some((part.text, compilation.entities)),
+            Outcome::Script(_) => None,
+        })
     }
 
     /// The diagnostics, and for each program without an error a line about what it defines.
     pub(crate) fn to_text(&self) -> String {
         let texts: Vec<String> =
-            self.parts.iter().map(|(text, compilation)| text.told(compilation.as_ref())).collect();
+            self.parts.iter().map(|(part, outcome)| outcome.to_text(&part.place())).collect();
         texts.join("\n")
     }
 
     /// An object for each program.
     pub(crate) fn to_json(&self) -> impl Iterator<Item = Value> {
-        self.parts.iter().filter_map(|(text, compilation)| Some(text.as_json(compilation.as_ref()?)))
+        self.parts.iter().map(|(part, outcome)| {
+            let mut object = outcome.to_json(&part.file);
+            if let Some(cell) = part.cell {
+                object["cell"] = cell.into();
+            }
+            object
+        })
     }
 }
 
-impl Text {
-    /// `heater.lot`, `plant.lotnb#3`.
-    fn name(&self) -> String {
-        let file = self.file.display();
-        self.cell.map_or_else(|| file.to_string(), |cell| format!("{file}#{cell}"))
+impl Outcome {
+    fn succeeded(&self) -> bool {
+        match self {
+            Outcome::Lot(compilation) => compilation.succeeded(),
+            Outcome::Script(checked) => checked.is_ok(),
+        }
     }
 
-    fn told(&self, compilation: Option<&Compilation>) -> String {
-        let name = self.name();
-        let Some(compilation) = compilation else {
-            return format!("{name}: left out: Python scripts run in a broker only, see -addPython");
+    fn to_text(&self, place: &str) -> String {
+        let compilation = match self {
+            Outcome::Lot(compilation) => compilation,
+            Outcome::Script(Ok(name)) => return format!("{place}: ok (python {name})"),
+            Outcome::Script(Err(problem)) => return problem.to_text(place),
         };
-        let mut text = render::all_to_text(&name, &compilation.all_diagnostics());
+        let mut text = render::all_to_text(place, &compilation.all_diagnostics());
         if compilation.succeeded() {
             let names: Vec<String> = compilation
                 .entities
@@ -193,29 +240,32 @@ impl Text {
                 .map(|entity| format!("{} {}", kind(entity), entity.name))
                 .collect();
             let found = if names.is_empty() { "nothing is defined".to_owned() } else { names.join(", ") };
-            text.push_str(&format!("{name}: ok ({found})"));
+            text.push_str(&format!("{place}: ok ({found})"));
         }
         text.trim_end().to_owned()
     }
 
-    fn as_json(&self, compilation: &Compilation) -> Value {
-        let entities: Vec<Value> = compilation
-            .entities
-            .iter()
-            .map(|entity| json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()}))
-            .collect();
-        let diagnostics: Vec<json::Entry> =
-            compilation.all_diagnostics().iter().map(json::Entry::from).collect();
-        let mut object = json!({
-            "file": self.file.display().to_string(),
-            "success": compilation.succeeded(),
+    fn to_json(&self, file: &str) -> Value {
+        let (entities, diagnostics): (Vec<Value>, Vec<Value>) = match self {
+            Outcome::Lot(compilation) => {
+                let entity = |entity: &Entity| json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()});
+                let found = compilation.all_diagnostics();
+                (
+                    compilation.entities.iter().map(entity).collect(),
+                    found.iter().map(|found| json!(json::Entry::from(found))).collect(),
+                )
+            }
+            Outcome::Script(Ok(name)) => {
+                (vec![json!({"type": "python", "name": name, "success": true})], Vec::new())
+            }
+            Outcome::Script(Err(problem)) => (Vec::new(), vec![problem.to_json()]),
+        };
+        json!({
+            "file": file,
+            "success": self.succeeded(),
             "entities": entities,
             "diagnostics": diagnostics,
-        });
-        if let Some(cell) = self.cell {
-            object["cell"] = cell.into();
-        }
-        object
+        })
     }
 }
 

@@ -58,7 +58,7 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
-    let compiled = Project::read(&args.path)?.compile(Form::Linked);
+    let compiled = Project::read(&args.path)?.compile(Form::Linked)?;
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }

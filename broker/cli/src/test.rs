@@ -126,7 +126,7 @@ fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
 }
 
 fn load(engine: &Engine, path: &Path) -> anyhow::Result<Program> {
-    let compiled = Project::read(path)?.compile(Form::Linked);
+    let compiled = Project::read(path)?.compile(Form::Linked)?;
     anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
     Program::compile(engine, compiled)
 }

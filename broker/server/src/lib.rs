@@ -35,7 +35,7 @@ mod net;
 mod numbers;
 mod outgoing;
 mod paging;
-mod projects;
+pub mod projects;
 mod protocol;
 mod recipient;
 mod recover;

@@ -36,14 +36,22 @@ fn problem(severity: &str, entry: &Value) -> String {
         "" => format!("{severity}: {}\n", text_of("message")),
         code => format!("{severity}[{code}]: {}\n", text_of("message")),
     };
+    // Where it is in a project.
+    let file = Some(text_of("file")).filter(|file| !file.is_empty());
+    let file = file.map(|file| number_of("cell").map_or(file.to_owned(), |cell| format!("{file}#{cell}")));
     if let (Some(line), Some(column)) = (number_of("line"), number_of("column")) {
-        let _ = writeln!(text, "  --> line {line}, column {column}");
+        let _ = match &file {
+            None => writeln!(text, "  --> line {line}, column {column}"),
+            Some(file) => writeln!(text, "  --> {file}:{line}:{column}"),
+        };
         for source in list(entry, "sourceLines").iter().filter_map(Value::as_str) {
             let width = number_of("endColumn").filter(|end| *end > column).map_or(1, |end| end - column);
             let indent = " ".repeat(usize::try_from(column.saturating_sub(1)).unwrap_or_default().min(200));
             let marks = "^".repeat(usize::try_from(width).unwrap_or(1).min(200));
             let _ = writeln!(text, "{line:>4} | {}\n     | {indent}{marks}", source.replace('\t', " "));
         }
+    } else if let Some(file) = file {
+        let _ = writeln!(text, "  --> {file}");
     }
     for suggestion in list(entry, "suggestions").iter().filter_map(Value::as_str) {
         let _ = writeln!(text, "  = help: {suggestion}");
@@ -146,6 +154,17 @@ mod tests {
         assert_eq!(
             reply(&envelope),
             "error[LOT203]: expected THEN\n  --> line 4, column 5\n   4 |     IF {t} > 30\n     |     ^^\n  = help: write: IF {t} > 30 THEN\n"
+        );
+    }
+
+    #[test]
+    fn errors_of_projects_show_file_and_cell() {
+        let envelope = json!({"success":false,"message":"2 errors","data":{},"errors":[
+            {"code":"LOT203","message":"expected THEN","line":4,"column":5,"file":"n.lotnb","cell":2},
+            {"code":"EXISTS","message":"it exists","file":"a.lot"}]});
+        assert_eq!(
+            reply(&envelope),
+            "error[LOT203]: expected THEN\n  --> n.lotnb#2:4:5\nerror[EXISTS]: it exists\n  --> a.lot\n"
         );
     }
 

@@ -135,9 +135,14 @@ impl Offline {
             Executor::start(ExecutorOptions { threads: 1, ..ExecutorOptions::default() }, move |_| {
                 Box::new(ToMainThread(locked(&sender).clone()))
             })?;
-        let registry = Registry::new(RegistryOptions::new(zone));
-        let services = Arc::new(OfflineServices::new(Arc::clone(registry.values()), wall.as_millisecond()));
+        let mut registry = Registry::new(RegistryOptions::new(zone));
+        let scripts = program.scripts();
+        let services =
+            Arc::new(OfflineServices::new(Arc::clone(registry.values()), scripts, wall.as_millisecond()));
         let now = Now { elapsed: Duration::ZERO, wall };
+        for name in program.script_names() {
+            registry.set_script(name, true, now);
+        }
         let mut offline = Self {
             registry,
             guests: HashMap::new(),
@@ -147,7 +152,7 @@ impl Offline {
             now,
             executor,
         };
-        for definition in &program.0 {
+        for definition in &program.definitions {
             offline.load(definition)?;
         }
         offline.tell_what_is_lacking();

@@ -1,15 +1,26 @@
 //! A program that is compiled to native code: made once, started as often as one likes.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use jiff::Timestamp;
 use lot_to_wasm::Entity;
 use lotmq_definitions::{DefinitionKind, NewDefinition, Origin};
+use lotmq_host::python::Script;
 use lotmq_host::{Engine, Grants, Guest, World};
 
 use crate::project;
+use crate::script::Interpreter;
 
-/// The definitions of a program, in the order in which they are loaded.
-pub(crate) struct Program(pub(super) Vec<Compiled>);
+/// A program that can be started.
+pub(crate) struct Program {
+    /// In the order in which they are loaded.
+    pub(super) definitions: Vec<Compiled>,
+    /// Names and texts of its scripts.
+    scripts: Vec<(String, String)>,
+    interpreter: Option<Interpreter>,
+}
 
 /// One of them.
 pub(super) struct Compiled {
@@ -21,6 +32,8 @@ pub(super) struct Compiled {
 impl Program {
     /// Compiles what has no error, and puts it into the order of LoT reference §1.6.
     pub(crate) fn compile(engine: &Engine, compiled: project::Compiled) -> anyhow::Result<Self> {
+        let scripts = compiled.scripts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
+        let interpreter = compiled.interpreter.clone();
         let mut definitions = Vec::new();
         for (source, entities) in compiled.into_entities() {
             for entity in entities {
@@ -28,7 +41,19 @@ impl Program {
             }
         }
         definitions.sort_by_key(Compiled::kind);
-        Ok(Self(definitions))
+        Ok(Self { definitions, scripts, interpreter })
+    }
+
+    pub(super) fn script_names(&self) -> impl Iterator<Item = &str> {
+        self.scripts.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Its scripts by name, as they are before the first call.
+    pub(super) fn scripts(&self) -> HashMap<String, Arc<Script>> {
+        let script = |(name, text): &(String, String)| {
+            Some((name.clone(), Arc::new(self.interpreter.as_ref()?.script(text))))
+        };
+        self.scripts.iter().filter_map(script).collect()
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lotmq_definitions::LastValues;
+use lotmq_host::python::{Called, Script};
 use lotmq_host::{Argument, Definition, ModelInstance, NestedCall, RunContext, RunError, Services, Value};
+
+use crate::output::note;
 
 /// State that runs read and change at once.
 pub(crate) struct OfflineServices {
@@ -15,11 +18,12 @@ pub(crate) struct OfflineServices {
     pub(super) secrets: Mutex<HashMap<String, String>>,
     pub(crate) actions: Mutex<HashMap<String, Arc<Definition>>>,
     pub(crate) models: Mutex<HashMap<String, Arc<Definition>>>,
+    scripts: HashMap<String, Arc<Script>>,
     pub(crate) now_ms: AtomicI64,
 }
 
 impl OfflineServices {
-    pub(crate) fn new(values: Arc<LastValues>, now_ms: i64) -> Self {
+    pub(crate) fn new(values: Arc<LastValues>, scripts: HashMap<String, Arc<Script>>, now_ms: i64) -> Self {
         Self {
             values,
             retained: Mutex::default(),
@@ -27,6 +31,7 @@ impl OfflineServices {
             secrets: Mutex::default(),
             actions: Mutex::default(),
             models: Mutex::default(),
+            scripts,
             now_ms: AtomicI64::new(now_ms),
         }
     }
@@ -78,6 +83,17 @@ impl Services for OfflineServices {
     ) -> Result<Vec<Value>, RunError> {
         let found = locked(&self.actions).get(name).cloned();
         found.ok_or_else(|| RunError::unknown_action(name))?.call_nested(call, inputs)
+    }
+
+    fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
+        let found =
+            function.split_once('.').and_then(|(script, name)| Some((self.scripts.get(script)?, name)));
+        let Some((script, name)) = found else { return Called::unknown(function) };
+        let called = script.call(name, arguments);
+        if !called.output.is_empty() {
+            note(called.output.trim_end());
+        }
+        called
     }
 
     fn build_model(

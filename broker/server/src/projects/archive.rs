@@ -29,25 +29,55 @@ pub(crate) struct Contents {
 
 /// Why an archive is no project.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ArchiveError {
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// It is no zip, or a damaged one.
     #[error("the archive cannot be read: {0}")]
     Foreign(#[from] ZipError),
+    /// It is larger than a packet can carry.
     #[error("the archive has {bytes} bytes, limit {PROJECT_ARCHIVE_BYTES_MAX}")]
-    TooLong { bytes: usize },
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// It has too many files.
     #[error("the project has more than {PROJECT_FILES_MAX} files")]
     TooMany,
+    /// Its files are too large together.
     #[error("the project unpacks to more than {PROJECT_UNPACKED_BYTES_MAX} bytes")]
     TooLarge,
+    /// A path leaves the folder, or is not one that every system has.
     #[error("the path '{0}' is not one of a file inside the project")]
     Path(String),
+    /// Something in it is no plain file.
     #[error("'{0}' is a link or a special file")]
     Special(String),
+    /// A file cannot be read to its end.
     #[error("'{path}' cannot be unpacked: {error}")]
-    Damaged { path: String, error: io::Error },
+    Damaged {
+        /// The file.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// A program is no text.
     #[error("'{path}' is not UTF-8 text: line {line}, column {column}")]
-    NotText { path: String, line: usize, column: usize },
+    NotText {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+    },
+    /// A notebook is none.
     #[error("'{path}': {error}")]
-    Notebook { path: String, error: NotebookError },
+    Notebook {
+        /// The file.
+        path: String,
+        /// Why.
+        error: NotebookError,
+    },
 }
 
 impl ArchiveError {

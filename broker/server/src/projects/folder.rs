@@ -11,15 +11,31 @@ use crate::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACK
 
 /// Why nothing was made of a path.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FolderError {
+#[non_exhaustive]
+pub enum FolderError {
+    /// It is none of those that may be read.
     #[error("'{path}' is not below {root}")]
-    Outside { path: String, root: String },
+    Outside {
+        /// As it was given.
+        path: String,
+        /// What it must be below.
+        root: String,
+    },
+    /// It is not there, or not for us.
     #[error("'{path}' cannot be read: {error}")]
-    Unreadable { path: String, error: io::Error },
+    Unreadable {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Its name is not text.
     #[error("the path '{0}' is not UTF-8")]
     NotText(String),
+    /// It is a link, or something else that is no file.
     #[error("the path '{0}' has a link in it")]
     Link(String),
+    /// Its files make no project.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
 }
@@ -55,19 +71,29 @@ pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), Folder
     if !path.starts_with(&root) {
         return Err(outside());
     }
-    let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
     if path.is_dir() {
-        let mut files = Vec::new();
-        collect(&path, "", &mut files)?;
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
-        return Ok((archive::write(load(files)?)?, name));
+        return pack(&path);
     }
+    let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
     let bytes = std::fs::metadata(&path).map_err(unreadable)?.len();
     if bytes > PROJECT_ARCHIVE_BYTES_MAX as u64 {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         return Err(ArchiveError::TooLong { bytes }.into());
     }
     Ok((std::fs::read(&path).map_err(unreadable)?, name))
+}
+
+/// The archive of a folder, and its name.
+///
+/// # Errors
+/// [`FolderError`].
+pub(super) fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
+    let unreadable = |error| FolderError::Unreadable { path: folder.display().to_string(), error };
+    let folder = folder.canonicalize().map_err(unreadable)?;
+    let mut files = Vec::new();
+    collect(&folder, "", &mut files)?;
+    let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+    Ok((archive::write(load(files)?)?, name))
 }
 
 /// The files of a folder with their paths in it; what begins with a dot is left out.

@@ -1,0 +1,114 @@
+//! `lotmq deploy`: checks a program here and uploads it to a broker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use lot_to_wasm::Form;
+use lotmq_client::Client;
+use serde_json::Value;
+
+use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::connect::{ConnectArgs, random_text};
+use crate::exit::Exit;
+use crate::output;
+use crate::project::Project;
+use crate::publish::seconds;
+
+/// Upload a program or a project to a broker.
+///
+/// A folder becomes the project of its name, and is loaded; a loaded project of that name is unloaded first. Of a file, what it defines is added
+/// as by hand. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+///
+/// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct DeployArgs {
+    /// Folder, LoT file, notebook (.lotnb) or Python script
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Name of the project, instead of the folder's
+    #[arg(long)]
+    name: Option<String>,
+    /// Store the project, but do not load it
+    #[arg(long)]
+    no_load: bool,
+    /// Seconds to wait for each reply
+    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
+    let compiled = Project::read(&args.path)?.compile(Form::Linked)?;
+    if compiled.has_diagnostics() {
+        output::note(&compiled.to_text());
+    }
+    if !compiled.succeeded() {
+        return Ok(Exit::Failure);
+    }
+    let is_folder = args.path.is_dir();
+    let commands = if is_folder { Vec::new() } else { compiled.commands() };
+    let mut broker = Broker { client: connect_as_root(&args.connect)?, timeout: args.timeout };
+    let exit = if is_folder { project(&mut broker, args)? } else { broker.send_all(&commands)? };
+    broker.client.disconnect()?;
+    Ok(exit)
+}
+
+fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
+    let (archive, name) = lotmq_server::projects::pack(&args.path)?;
+    let name = args.name.clone().unwrap_or(name);
+    let load = if args.no_load { "" } else { " load" };
+    let command = format!("-addProject zip64:{} {}{load}", STANDARD.encode(archive), quoted(&name));
+    let Some(reply) = broker.send(&command)? else { return Ok(Exit::NoBroker) };
+    if reply.pointer("/errors/0/code").and_then(Value::as_str) != Some("PROJECT_LOADED") {
+        return shown(&reply);
+    }
+    broker.send_all(&[format!("-unloadProject {}", quoted(&name)), command])
+}
+
+/// As one argument of a command.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\\\""))
+}
+
+/// Where commands go.
+struct Broker {
+    client: Client,
+    timeout: f64,
+}
+
+impl Broker {
+    /// The reply; `None` after having said that none came.
+    fn send(&mut self, command: &str) -> anyhow::Result<Option<Value>> {
+        let timeout = Duration::from_secs_f64(self.timeout);
+        let reply = exchange(&mut self.client, command, &random_text(12)?, timeout)?;
+        if reply.is_none() {
+            output::error(&format!("no reply within {} s", self.timeout));
+        }
+        Ok(reply)
+    }
+
+    /// One after the other, up to the first that is refused.
+    fn send_all(&mut self, commands: &[String]) -> anyhow::Result<Exit> {
+        for command in commands {
+            let Some(reply) = self.send(command)? else { return Ok(Exit::NoBroker) };
+            if shown(&reply)? == Exit::Failure {
+                return Ok(Exit::Failure);
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+fn shown(reply: &Value) -> anyhow::Result<Exit> {
+    let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
+    output::line(render_reply(reply).trim_end())?;
+    Ok(if is_done { Exit::Success } else { Exit::Failure })
+}
