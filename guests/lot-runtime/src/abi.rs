@@ -80,6 +80,7 @@ export! {
     "lot.double" double(number: f64) -> Ref { Value::Double(number).into() }
     "lot.bool" boolean(truth: u32) -> Ref { Value::Bool(truth != 0).into() }
     "lot.adopt" adopt(cell: Ref) -> Ref { cell.adopt() }
+    "lot.crossing" crossing(cell: Ref) -> Ref { cell.crossing() }
     "lot.payload" payload(cell: Ref) -> Pair { cell.payload() }
     "lot.text" text_of(cell: Ref) -> Pair { pair(cell.get().text().as_bytes()) }
     "lot.truth" truth(cell: Ref) -> u32 { u32::from(compare::truth(cell.get())) }

@@ -113,6 +113,13 @@ impl Ref {
         Cell { origin: ORIGIN_DATA, ..cell }.store()
     }
 
+    /// A cell that may cross to the host, which takes no text but UTF-8.
+    pub(crate) fn crossing(self) -> Self {
+        // SAFETY: as in `get`.
+        let cell = unsafe { *self.0 };
+        if cell.tag == tag::TEXT && cell.origin == ORIGIN_RAW { self.get().into() } else { self }
+    }
+
     /// Moves the texts of `count` cells at this address, whose addresses count from `base`.
     pub(crate) fn relocate(self, count: u32, base: u32) {
         // SAFETY: the compiler lays out the cells at the start of its constants.
@@ -156,10 +163,13 @@ impl Cell {
         let origin = match self.origin {
             ORIGIN_LITERAL => Origin::Literal,
             ORIGIN_RAW => {
-                let text = text_of(bytes_of(self.bits));
-                self.bits = pair(text.as_bytes());
-                self.origin = ORIGIN_DATA;
-                Origin::Data
+                let bytes = bytes_of(self.bits);
+                let text = text_of(bytes);
+                // What is no UTF-8 stays as it came: looking at it must not change what is passed on.
+                if std::ptr::eq(text.as_bytes(), bytes) {
+                    self.origin = ORIGIN_DATA;
+                }
+                return Value::Text(text, Origin::Data);
             }
             _ => Origin::Data,
         };

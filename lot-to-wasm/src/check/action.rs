@@ -148,26 +148,27 @@ impl Checker<'_, '_, '_> {
                 self.error(Draft::error(codes::DUPLICATE_NAME, name.span, message));
                 continue;
             }
-            let Some(variable) = self.scope.find(&name.text) else {
-                self.report_never_set(name);
-                continue;
-            };
+            let variable = self.scope.find(&name.text).unwrap_or_else(|| {
+                self.warn_never_set(name);
+                self.scope.add(name.text.clone())
+            });
             self.scope.read(variable);
             checked.push(tree::Output { name: name.text.clone(), variable });
         }
         checked
     }
 
-    /// An output that no statement sets is Empty at each call (§7.7), which cannot be meant.
-    fn report_never_set(&mut self, name: &crate::syntax::Name) {
+    /// An output that no statement sets is Empty at each call (§7.7), which is hardly meant.
+    fn warn_never_set(&mut self, name: &crate::syntax::Name) {
         if !self.names_are_complete {
             return;
         }
         let hint = crate::diagnostic::suggest::nearest(&name.text, self.scope.names());
         let hint = hint.map(|near| format!("did you mean {near}?"));
         let message = format!("output `{}` is never set", name.text);
-        let draft = Draft::error(codes::UNKNOWN_IDENTIFIER, name.span, message);
-        self.error(draft.suggest(hint.unwrap_or_else(|| format!("write SET \"{}\" WITH value", name.text))));
+        let draft = Draft::warning(codes::UNSET_VARIABLE, name.span, message);
+        self.sink
+            .push(draft.suggest(hint.unwrap_or_else(|| format!("write SET \"{}\" WITH value", name.text))));
     }
 
     fn report_unused(&mut self) {

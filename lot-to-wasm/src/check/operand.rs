@@ -61,7 +61,8 @@ impl Checker<'_, '_, '_> {
         }
         let Some(id) = self.scope.find(&path.name).filter(|id| self.scope.may_be_set(*id)) else {
             self.report_unset(&path.name, span);
-            return self.constant(span, Constant::Empty);
+            let empty = self.constant(span, Constant::Empty);
+            return self.with_path(empty, path, span);
         };
         let variable = self.read(id, span);
         self.with_path(variable, path, span)

@@ -110,15 +110,10 @@ impl Generator<'_> {
         list
     }
 
-    /// Pushes the cell of an argument. Text crosses to the callee checked for UTF-8, which makes the runtime look at it.
+    /// Pushes the cell of an argument, as it may cross to the callee.
     fn argument_cell(&mut self, argument: &Expression) {
-        let cell = self.code.local(ValType::I32);
         self.cell(argument);
-        self.code.tee(cell);
-        self.runtime(Runtime::IsEmpty);
-        self.code.push(Instruction::Drop);
-        self.code.get(cell);
-        self.code.release(cell);
+        self.runtime(Runtime::Crossing);
     }
 
     /// Ends the run when the host's answer is an error; what it says goes behind `text`.

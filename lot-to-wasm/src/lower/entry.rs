@@ -324,6 +324,7 @@ impl<'a> Generator<'a> {
         self.code.set(list);
         for (output, offset) in outputs.iter().zip((0..).step_by(CELL_BYTES as usize)) {
             self.variable_cell(output.variable);
+            self.runtime(Runtime::Crossing);
             self.copy_cell(list, offset);
         }
         for (offset, value) in [(4, None), (8, Some(count))] {

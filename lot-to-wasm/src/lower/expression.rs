@@ -447,6 +447,11 @@ impl Generator<'_> {
             Function::Sqrt => Runtime::Sqrt,
             Function::Round if rest.is_empty() => Runtime::Round,
             Function::Round => return self.fold(Runtime::RoundTo, rest),
+            // Of one operand: the number that it counts as.
+            Function::Min | Function::Max if rest.is_empty() => {
+                self.push_constant(&Constant::Int(1));
+                Runtime::Multiply
+            }
             Function::Min => return self.fold(Runtime::Min, rest),
             Function::Max => return self.fold(Runtime::Max, rest),
         };

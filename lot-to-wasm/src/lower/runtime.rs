@@ -61,6 +61,7 @@ runtime_functions! {
     Double "lot.double" (F64) -> I32;
     Bool "lot.bool" (I32) -> I32;
     Adopt "lot.adopt" (I32) -> I32;
+    Crossing "lot.crossing" (I32) -> I32;
     Payload "lot.payload" (I32) -> I64;
     Text "lot.text" (I32) -> I64;
     Truth "lot.truth" (I32) -> I32;

@@ -72,6 +72,20 @@ pub(crate) struct State {
     asked: Mutex<Vec<String>>,
 }
 
+impl State {
+    /// Something that others may call or publish.
+    pub(crate) fn know(&self, is_model: bool, name: String, definition: Arc<Definition>) {
+        let known = if is_model { &self.models } else { &self.callees };
+        known.lock().insert(name, definition);
+    }
+
+    /// Undoes [`State::know`]: definitions know their state, which would keep both alive.
+    pub(crate) fn forget_definitions(&self) {
+        self.models.lock().clear();
+        self.callees.lock().clear();
+    }
+}
+
 impl Services for State {
     fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         let found =
@@ -144,7 +158,7 @@ fn change(store: &mut BTreeMap<String, String>, name: &str, value: Option<&str>)
 }
 
 /// Nobody listens to the executor: it is here only because callees belong to one.
-struct Deaf;
+pub(crate) struct Deaf;
 
 impl Sink for Deaf {
     fn run_finished(&mut self, _run: FinishedRun<'_>, _output: &RunOutput) {}
@@ -218,8 +232,7 @@ impl Bench {
                     mailbox: MailboxOptions::default(),
                     after_traps: Default::default(),
                 });
-                let known = if is_model { &self.state.models } else { &self.state.callees };
-                known.lock().insert(name, callee);
+                self.state.know(is_model, name, callee);
             }
             let (trigger, reception) = (facts.trigger, facts.reception);
             self.deployed.push(Deployed { trigger, reception, instance, seen: BTreeMap::new() });
@@ -345,6 +358,11 @@ impl Bench {
         self.state.topics.lock().get(topic).map(|value| show(value))
     }
 
+    /// The last value of a topic, byte by byte.
+    pub(crate) fn bytes(&self, topic: &str) -> Option<Vec<u8>> {
+        self.state.topics.lock().get(topic).cloned()
+    }
+
     /// There is a route with this event.
     pub(crate) fn add_event(&mut self, route: &str, event: &str) {
         self.state.events.lock().push(format!("$SYS/Coreflux/Routes/{route}/Events/{event}"));
@@ -452,7 +470,7 @@ fn show(payload: &[u8]) -> String {
 }
 
 /// A plain statement of MQTT's matching; the broker's is in `router`.
-fn filter_matches(filter: &str, topic: &str) -> bool {
+pub(crate) fn filter_matches(filter: &str, topic: &str) -> bool {
     let (filter, topic): (Vec<&str>, Vec<&str>) = (filter.split('/').collect(), topic.split('/').collect());
     for (index, level) in filter.iter().enumerate() {
         match (*level, topic.get(index)) {

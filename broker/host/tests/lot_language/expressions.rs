@@ -211,6 +211,9 @@ fn json_members_keep_their_kind() {
     check_value("GET JSON \"\" IN PAYLOAD", "[1, 2]", "[1,2]");
     check_value("GET JSON \"a\" IN PAYLOAD", "not json", "null");
     check_value("GET JSON \"a\" IN PAYLOAD", "{\"a\":1", "null");
+    // A member of what is Empty is Null, whether that is known when it is compiled or not.
+    check_value("\"<\" + {unset.a} + \">\"", "", "<null>");
+    check("SET x = {x}\nPUBLISH TOPIC \"o\" WITH {x.a[0]}", "", &["o=null"]);
     check(
         "SET \"j\" WITH PAYLOAD\nPUBLISH TOPIC \"o\" WITH {j.a.l[1]} + \"/\" + {j.none}",
         r#"{"a":{"l":[1,2]}}"#,
@@ -246,6 +249,9 @@ fn transforms_change_text() {
         ("SQRT(PAYLOAD)", "9", "3"),
         ("MIN(PAYLOAD, {a}, {b})", "5", "2"),
         ("MAX(PAYLOAD, {a}, {b})", "5", "7"),
+        ("MIN(PAYLOAD)", "5", "5"),
+        ("MAX(PAYLOAD)", "abc", "0"),
+        ("MAX({unset})", "", "0"),
     ] {
         check_value(expression, payload, expected);
     }

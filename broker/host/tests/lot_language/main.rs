@@ -9,6 +9,7 @@ mod bench;
 mod catalogue;
 mod expressions;
 mod failures;
+mod generated;
 mod models;
 mod rows;
 mod rules;

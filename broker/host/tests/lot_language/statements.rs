@@ -173,3 +173,21 @@ fn bytes_pass_untouched() {
     bench.send("b", "");
     assert_eq!(bench.value("k").as_deref(), Some("\0\u{fffd}\u{fffd}"), "no bytes are not stored");
 }
+
+#[test]
+fn what_is_no_text_passes_on_untouched_though_it_was_looked_at() {
+    let mut bench = Bench::new(&on_in(
+        "SET x WITH PAYLOAD\nIF {x} CONTAINS \"a\" THEN\n    KEEP TOPIC \"k\" WITH {x}\nPUBLISH TOPIC \"o\" WITH LENGTH(GET TOPIC \"k\")",
+    ));
+    assert_eq!(bench.send("in", [0xff, b'a']).published(), ["o=2"]);
+    assert_eq!(bench.bytes("k"), Some(vec![0xff, b'a']));
+}
+
+#[test]
+fn what_is_no_text_crosses_to_others_as_text() {
+    let callee =
+        "DEFINE ACTION Echo\nINPUT a\nDO\n    SET b WITH PAYLOAD\nRETURN\n    OUTPUT a\n    OUTPUT b\n";
+    let caller = on_in("CALL ACTION Echo WITH a = PAYLOAD RETURN a, b\nPUBLISH TOPIC \"o\" WITH {a} + {b}");
+    let mut bench = Bench::new(&format!("{callee}{caller}"));
+    assert_eq!(bench.send("in", [0xff, b'a']).published(), ["o=\u{fffd}a\u{fffd}a"]);
+}
