@@ -79,6 +79,63 @@ fn run_needs_no_broker() {
     assert_eq!(timers.output().lines().count(), 3, "{}", timers.stdout);
 }
 
+const GAUGE: &str = "DEFINE ACTION Hot\nON TOPIC \"plant/t\" DO\n    IF PAYLOAD > GET TOPIC \"plant/limit\" THEN\n        PUBLISH TOPIC \"hot\" WITH PAYLOAD\n";
+
+#[test]
+fn a_recording_is_replayed_by_its_own_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let clock =
+        "DEFINE ACTION Tick\nON EVERY 10 MINUTES DO\n    PUBLISH TOPIC \"tick\" WITH TIMESTAMP \"UTC\"\n";
+    let program = path("gauge.lot", &format!("{GAUGE}{clock}"));
+    let at = |time: &str, rest: &str| format!("{{\"at\":\"2026-01-15T{time}Z\",{rest}}}\n");
+    let lines = [
+        at("10:00:00", "\"topic\":\"plant/limit\",\"payload\":\"80\",\"retained\":true"),
+        at("10:05:00", "\"topic\":\"plant/t\",\"payload\":\"81\""),
+        at("10:15:00", "\"topic\":\"plant/t\",\"base64\":\"ODI=\""),
+        at("10:14:00", "\"topic\":\"plant/t\",\"payload\":\"3\""),
+    ];
+    let recording = path("day.jsonl", &lines.concat());
+    let replayed = lotmq(&["run", &program, "--replay", &recording, "--for", "300"]);
+    let expected = ["hot 81", "tick 2026-01-15 10:10:00", "hot 82", "tick 2026-01-15 10:20:00"];
+    assert_eq!(replayed.output().lines().collect::<Vec<_>>(), expected);
+    let broken = path("broken.jsonl", &format!("{}\n{{\"topic\":1}}\n", lines[1]));
+    let refused = lotmq(&["run", &program, "--replay", &broken]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.contains("broken.jsonl:3: "), "{}", refused.stderr);
+    assert_eq!(refused.stdout.trim_end(), "hot 81", "the line before was taken; no limit is below all");
+    let both = lotmq(&["run", &program, "--record", "x"]);
+    assert_eq!(both.status.code(), Some(2), "--record needs --broker");
+}
+
+#[test]
+fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
+    let broker = broker();
+    let mut client = broker.client("gauge");
+    client.publish(&Publication::new("plant/limit", "80").qos(QoS::AtLeastOnce).retained()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (program, recording) = (dir.path().join("gauge.lot"), dir.path().join("day.jsonl"));
+    std::fs::write(&program, GAUGE).unwrap();
+    let (program, recording) = (program.to_str().unwrap(), recording.to_str().unwrap());
+    let url = format!("mqtt://127.0.0.1:{}/plant/#", broker.port());
+    let record = ["run", program, "--record", recording, "--broker", &url, "--count", "4"];
+    let recorder = Program::start(LOTMQ, &record).unwrap();
+    recorder.stderr.expect("recording `plant/#`");
+    for payload in [b"81".as_slice(), b"79", b"9\xff"] {
+        client.publish(&Publication::new("plant/t", payload).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let recorded = recorder.wait();
+    assert_eq!(recorded.output(), "hot 81\nhot 9\u{fffd}");
+    let replayed = lotmq(&["run", program, "--replay", recording]);
+    assert_eq!(replayed.output(), recorded.output());
+    let again = lotmq(&record);
+    assert!(again.stderr.contains("cannot create"), "a recording is never overwritten: {}", again.stderr);
+}
+
 #[test]
 fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,10 @@
 //! `lotmq run`: runs a LoT program without a broker and prints what it publishes.
 
 pub(crate) mod offline;
+mod player;
 pub(crate) mod program;
 mod services;
+mod traffic;
 
 use std::io::BufRead as _;
 use std::path::PathBuf;
@@ -11,18 +13,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use lot_to_wasm::Form;
-use serde_json::json;
 
+use crate::connect::Url;
 use crate::exit::Exit;
 use crate::output;
 use crate::project::Project;
 use crate::publish::seconds;
-use offline::{Happening, Offline, Start};
+use offline::Start;
+use player::Player;
 use program::Program;
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
 /// As in: lotmq run heater.lot --in plant/t=31. Definitions trigger one another as in the broker; time stands still but for --for.
+///
+/// With --record it runs beside a broker, on what arrives there, and writes that to a file; with --replay it runs on such a file at once, by the
+/// clock of the recording.
 ///
 /// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -39,7 +45,19 @@ pub(crate) struct RunArgs {
     /// Call an action after the messages; inputs as a JSON object
     #[arg(long = "call", value_name = "ACTION[=JSON]")]
     calls: Vec<String>,
-    /// Let so many seconds pass after the messages; timers fire at once, without waiting
+    /// Run beside a broker, and record in a new FILE what arrives there; what the program publishes is printed, not sent
+    #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = ["messages", "stdin_line", "calls", "replay"])]
+    record: Option<PathBuf>,
+    /// The broker of --record, and what to subscribe to: mqtt://[user[:password]@]host[:port][/filter]; without a filter to everything
+    #[arg(long, value_name = "URL", requires = "record", value_parser = Url::parse)]
+    broker: Option<Url>,
+    /// End the recording after this many messages
+    #[arg(short = 'C', long, requires = "record")]
+    count: Option<u64>,
+    /// Messages of a recording, each at its time, without waiting; they come after those of --in
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Let so many seconds pass after the messages; timers fire at once, without waiting. With --record the seconds after which it ends
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     seconds: f64,
     /// Print JSON: one object for each published message, one line each
@@ -66,28 +84,29 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     }
     let program = Program::compile(&offline::engine()?, compiled)?;
-    let mut offline = Offline::start(&program, Start::here_and_now())?;
-    let mut printer = Printer { json: args.json, has_failed: false };
-    let mut feed = |offline: &mut Offline| -> anyhow::Result<()> {
-        offline.settle(&mut |happening| printer.show(&happening))
-    };
-    feed(&mut offline)?;
+    if let (Some(file), Some(broker)) = (&args.record, &args.broker) {
+        let mut player = Player::start(&program, Start::here_and_now(), args.json)?;
+        let time = (args.seconds > 0.0).then(|| Duration::from_secs_f64(args.seconds));
+        player.record(broker, file, args.count, time)?;
+        return Ok(player.exit());
+    }
+    let mut recording =
+        args.replay.as_deref().map(traffic::read).transpose()?.into_iter().flatten().peekable();
+    let first = recording.peek().and_then(|first| first.as_ref().ok());
+    let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
+    let mut player = Player::start(&program, start, args.json)?;
     for (topic, payload) in args.all_messages()? {
-        offline.publish(&topic, payload.as_bytes());
-        feed(&mut offline)?;
+        player.publish(&topic, payload.as_bytes())?;
+    }
+    for recorded in recording {
+        player.replay(&recorded?)?;
     }
     for call in &args.calls {
         let (name, inputs) = call.split_once('=').unwrap_or((call.as_str(), "{}"));
-        offline
-            .call(name, serde_json::from_str(inputs).context("inputs of --call are not a JSON object")?)?;
-        feed(&mut offline)?;
+        player.call(name, serde_json::from_str(inputs).context("inputs of --call are not a JSON object")?)?;
     }
-    let mut left = Duration::from_secs_f64(args.seconds);
-    while let Some(passed) = offline.pass_time(left) {
-        left -= passed;
-        feed(&mut offline)?;
-    }
-    Ok(if printer.has_failed { Exit::Failure } else { Exit::Success })
+    player.pass(Duration::from_secs_f64(args.seconds))?;
+    Ok(player.exit())
 }
 
 impl RunArgs {
@@ -100,35 +119,6 @@ impl RunArgs {
             }
         }
         Ok(messages)
-    }
-}
-
-/// Prints what happens as it happens.
-struct Printer {
-    json: bool,
-    has_failed: bool,
-}
-
-impl Printer {
-    fn show(&mut self, happening: &Happening<'_>) -> anyhow::Result<()> {
-        match happening {
-            Happening::Published { action, topic, payload, retain } => {
-                let text = String::from_utf8_lossy(payload);
-                let line = if self.json {
-                    json!({"action": action, "topic": topic, "payload": text, "retain": retain}).to_string()
-                } else {
-                    format!("{topic} {text}")
-                };
-                output::line(&line)?;
-            }
-            Happening::Returned { action, outputs } => output::line(&format!("{action} returned {outputs}"))?,
-            Happening::Reported { action, is_error, place, text } => {
-                let severity = if *is_error { "error" } else { "warning" };
-                output::note(&format!("{severity}: {action}{place}: {text}"));
-                self.has_failed |= *is_error;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -91,7 +91,11 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) fn here_and_now() -> Self {
-        Self { wall: Timestamp::now(), zone: TimeZone::system() }
+        Self::here_at(Timestamp::now())
+    }
+
+    pub(crate) fn here_at(wall: Timestamp) -> Self {
+        Self { wall, zone: TimeZone::system() }
     }
 }
 
@@ -205,6 +209,11 @@ impl Offline {
         self.route(topic, payload, "lotmq-run", false, 0);
     }
 
+    /// A retained message that was there before: it is read, and triggers nothing.
+    pub(crate) fn retain(&mut self, topic: &str, payload: &[u8]) {
+        locked(&self.services.retained).insert(topic.to_owned(), payload.to_vec());
+    }
+
     /// Calls an action with these inputs.
     pub(crate) fn call(&mut self, name: &str, inputs: Json) -> anyhow::Result<()> {
         let Json::Object(inputs) = inputs else { bail!("inputs of --call are not a JSON object") };
@@ -226,6 +235,16 @@ impl Offline {
         self.registry.due(self.now, &mut due);
         self.waiting.extend(due.iter().map(|timer| (DefinitionId(timer.id.0), OwnedEvent::Timer, 0)));
         Some(step)
+    }
+
+    /// How long it is until the next timer.
+    pub(crate) fn next_timer(&self) -> Option<Duration> {
+        self.registry.next_timeout(self.now)
+    }
+
+    /// The clock on the wall.
+    pub(crate) fn wall(&self) -> Timestamp {
+        self.now.wall
     }
 
     /// Lets time pass in which no timer is due.

@@ -1,0 +1,152 @@
+//! A program at work: fed with messages, by hand, from a recording or from a broker; what it does is printed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use lotmq_client::{PropertyBuf, QoS, RetainHandling, SubscriptionOptions};
+use serde_json::{Value as Json, json};
+
+use super::offline::{Happening, Offline, Start};
+use super::program::Program;
+use super::traffic::{Recorded, Recorder};
+use crate::connect::{ConnectArgs, LoginArgs, SessionArgs, Url};
+use crate::exit::Exit;
+use crate::output;
+
+/// Longest wait for one message of a broker.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// Seconds of silence after which the broker gets a sign of life.
+const KEEPALIVE_SEC: u16 = 60;
+
+pub(super) struct Player {
+    offline: Offline,
+    printer: Printer,
+}
+
+impl Player {
+    /// Starts a program; `ON START` has run when this returns.
+    pub(super) fn start(program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
+        let offline = Offline::start(program, start)?;
+        let mut player = Self { offline, printer: Printer { json, has_failed: false } };
+        player.settle()?;
+        Ok(player)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let Self { offline, printer } = self;
+        offline.settle(&mut |happening| printer.show(&happening))
+    }
+
+    pub(super) fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+        self.offline.publish(topic, payload);
+        self.settle()
+    }
+
+    pub(super) fn call(&mut self, name: &str, inputs: Json) -> anyhow::Result<()> {
+        self.offline.call(name, inputs)?;
+        self.settle()
+    }
+
+    /// Lets time pass, with the timers that are due in it.
+    pub(super) fn pass(&mut self, mut left: Duration) -> anyhow::Result<()> {
+        while let Some(passed) = self.offline.pass_time(left) {
+            left -= passed;
+            self.settle()?;
+        }
+        self.offline.stand(left);
+        Ok(())
+    }
+
+    /// Lets time pass until a message was recorded, and delivers it.
+    pub(super) fn replay(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+        // A clock that was set back while it was recorded stands still here.
+        let until = Duration::try_from(recorded.at.duration_since(self.offline.wall())).unwrap_or_default();
+        self.pass(until)?;
+        self.deliver(recorded)
+    }
+
+    fn deliver(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+        if recorded.retained {
+            self.offline.retain(&recorded.topic, &recorded.payload);
+            return Ok(());
+        }
+        self.publish(&recorded.topic, &recorded.payload)
+    }
+
+    /// Runs beside a broker until `count` messages have come or `time` is over, and records what comes.
+    pub(super) fn record(
+        &mut self,
+        broker: &Url,
+        file: &Path,
+        count: Option<u64>,
+        time: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let login = LoginArgs { url: Some(broker.clone()), keepalive: KEEPALIVE_SEC, ..LoginArgs::default() };
+        let connect = ConnectArgs { login, ..ConnectArgs::default() };
+        let mut client = connect.connect(&SessionArgs::default())?;
+        let mut recorder = Recorder::create(file)?;
+        let filter = broker.topic().unwrap_or("#");
+        let options = SubscriptionOptions {
+            qos: QoS::AtMostOnce,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::Send,
+        };
+        let codes = client.subscribe(&[(filter, options)], PropertyBuf::new().properties())?;
+        if let Some(code) = codes.into_iter().find(|code| code.is_failure()) {
+            anyhow::bail!("the broker refused the subscription to `{filter}`: {code}");
+        }
+        output::note(&format!("recording `{filter}` to {}", file.display()));
+        let (begun, mut passed, mut left) = (Instant::now(), Duration::ZERO, count);
+        while left != Some(0) && time.is_none_or(|time| passed < time) {
+            let until_end = time.map_or(WAIT_MAX, |time| time - passed);
+            let message = client.receive(self.offline.next_timer().unwrap_or(WAIT_MAX).min(until_end))?;
+            let now = begun.elapsed();
+            self.pass(now - passed)?;
+            passed = now;
+            if let Some(message) = message {
+                let (topic, payload) = (message.topic, message.payload);
+                let recorded = Recorded { at: Timestamp::now(), topic, payload, retained: message.retain };
+                recorder.write(&recorded)?;
+                self.deliver(&recorded)?;
+                left = left.map(|left| left - 1);
+            }
+        }
+        Ok(client.disconnect()?)
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        if self.printer.has_failed { Exit::Failure } else { Exit::Success }
+    }
+}
+
+/// Prints what happens as it happens.
+struct Printer {
+    json: bool,
+    has_failed: bool,
+}
+
+impl Printer {
+    fn show(&mut self, happening: &Happening<'_>) -> anyhow::Result<()> {
+        match happening {
+            Happening::Published { action, topic, payload, retain } => {
+                let text = String::from_utf8_lossy(payload);
+                let line = if self.json {
+                    json!({"action": action, "topic": topic, "payload": text, "retain": retain}).to_string()
+                } else {
+                    format!("{topic} {text}")
+                };
+                output::line(&line)?;
+            }
+            Happening::Returned { action, outputs } => output::line(&format!("{action} returned {outputs}"))?,
+            Happening::Reported { action, is_error, place, text } => {
+                let severity = if *is_error { "error" } else { "warning" };
+                output::note(&format!("{severity}: {action}{place}: {text}"));
+                self.has_failed |= *is_error;
+            }
+        }
+        Ok(())
+    }
+}
