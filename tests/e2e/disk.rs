@@ -22,9 +22,16 @@ pub(crate) struct Sick {
 
 impl Sick {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With environment variables.
+    pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
         let place = tempfile::tempdir().unwrap();
         let state = place.path().join("disk");
-        let broker = on_disk(options().prepared(), &state).start();
+        let options = options().prepared();
+        let options = variables.iter().fold(options, |options, (name, value)| options.variable(name, value));
+        let broker = on_disk(options, &state).start();
         Self { broker, state, _place: place }
     }
 

@@ -14,6 +14,7 @@ mod commands;
 mod demo;
 mod disk;
 mod durability;
+mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod limits;

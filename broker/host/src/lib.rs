@@ -53,7 +53,7 @@ pub use output::{DefinitionId, Effect, RunOutput, Severity};
 pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services};
 pub use stack::register_stack;
 pub use types::{
-    Argument, Client, Departure, Event, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,
+    Argument, Client, Departure, Event, Lease, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,
     Subscription, Value,
 };
 pub use validate::{Origin, World};

@@ -145,6 +145,25 @@ pub struct OwnedMessage {
     pub retain: bool,
     /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
+    /// What is held until everything that the message starts has ended.
+    pub lease: Option<Lease>,
+}
+
+/// Something of the server's that lives as long as a message has runs before it: see [`OwnedMessage::lease`].
+#[derive(Clone, Debug)]
+pub struct Lease(#[allow(dead_code, reason = "held for its end alone")] Arc<dyn std::any::Any + Send + Sync>);
+
+impl Lease {
+    /// Holds `held`.
+    pub fn new(held: Arc<dyn std::any::Any + Send + Sync>) -> Self {
+        Self(held)
+    }
+}
+
+impl PartialEq for Lease {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl OwnedMessage {

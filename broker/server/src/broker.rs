@@ -20,6 +20,7 @@ use crate::commits::Commits;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::endings::Endings;
+use crate::guests::promised::PromisedRuns;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::housekeeping::Housekeeping;
 use crate::limits::LimitsReached;
@@ -46,6 +47,7 @@ pub(crate) struct Broker {
     pub(crate) numbers: Numbers,
     pub(crate) absences: Absences,
     pub(crate) endings: Endings,
+    pub(crate) promised_runs: Arc<PromisedRuns>,
     pub(crate) logins: Logins,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) engine: Engine,

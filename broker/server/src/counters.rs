@@ -118,6 +118,8 @@ counters! {
     guest_errors;
     /// Events that a full mailbox did not take.
     guest_events_dropped;
+    /// Messages that a crash or a stop left before the end of their runs, and that started them again.
+    guest_messages_again;
     /// Commands executed.
     commands;
     /// Commands answered with a refusal.

@@ -135,7 +135,8 @@ impl Turn {
         }
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
-        let is_kept = route.targets.iter().any(|target| keeps(target.qos, &target.client))
+        let is_kept = tenant.guests.promises(&route.triggers)
+            || route.targets.iter().any(|target| keeps(target.qos, &target.client))
             || route
                 .groups
                 .iter()
@@ -199,7 +200,7 @@ impl Turn {
         fan_out.keep(self, tenant);
         let mut is_durable = fan_out.is_kept;
         is_durable |= fan_out.retain(self, tenant);
-        fan_out.tell_guests(self, tenant, &route);
+        is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = !route.triggers.is_empty();
         self.routes.put_back(tenant, route);
         self.relieve();
@@ -375,17 +376,20 @@ impl<'a> FanOutOf<'a> {
         self.publication.qos != QoS::AtMostOnce
     }
 
-    /// Wakes the guests that the message triggers, and remembers it where one reads its topic.
-    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) {
+    /// Wakes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
+    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) -> bool {
         if route.triggers.is_empty() && route.caching == Caching::Skip {
-            return;
+            return false;
         }
+        let promise =
+            if self.is_volatile { None } else { turn.promise(tenant, &route.triggers, self.publication) };
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         tenant.guests.remember(route.caching, &message);
         for trigger in &route.triggers {
-            turn.guest_events.push(tenant, trigger, &message, self.publication);
+            turn.guest_events.push(tenant, trigger, &message, self.publication, promise.as_ref());
         }
+        promise.is_some()
     }
 
     fn parts<'b>(&self, arena: &'b Arena) -> MessageParts<'b> {

@@ -11,6 +11,7 @@ mod effects;
 mod events;
 mod models;
 mod prepared;
+pub(crate) mod promised;
 mod records;
 mod restore;
 pub(crate) mod routes;
@@ -21,14 +22,15 @@ mod services;
 mod sink;
 pub(crate) mod views;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions};
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
+use lotmq_store::SessionId;
 use parking_lot::RwLock;
 use tracing::debug;
 
@@ -64,6 +66,8 @@ pub(crate) struct Guests {
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
     idle_rules: rules::IdleRules,
+    /// Where messages are kept until what they start has ended, with `lot.durable_triggers`.
+    promised: OnceLock<SessionId>,
 }
 
 /// A deployed definition that can run.
@@ -101,6 +105,7 @@ impl Guests {
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
+            promised: OnceLock::new(),
         }
     }
 

@@ -101,6 +101,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         session_end::absence_due(&client, turn);
     }
     broker.endings.work(broker, turn);
+    broker.promised_runs.work(turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
     if publishes_records {
         *records_at = Instant::now();

@@ -30,6 +30,7 @@ use crate::commits::Commits;
 use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
 use crate::endings::Endings;
+use crate::guests::promised;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
@@ -162,11 +163,12 @@ impl Server {
     fn run(
         config: &Config,
         broker: Arc<Broker>,
-        recovered: Recovered,
+        mut recovered: Recovered,
         seats: Seats,
         former: &Former,
     ) -> Result<Self, StartError> {
         let tenants = broker.tenants.all();
+        let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
@@ -181,6 +183,7 @@ impl Server {
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
+        promised::start_again(&broker, unfinished);
         let threads = seats.start(&broker)?;
         let mut server = Self {
             broker,
@@ -378,6 +381,7 @@ impl Server {
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
         info!("stopping");
+        self.broker.promised_runs.stop();
         if let Some(admin) = self.admin {
             admin.stop();
         }
@@ -487,6 +491,7 @@ fn assemble(
         limits: LimitsReached::default(),
         numbers: Numbers::default(),
         endings: Endings::default(),
+        promised_runs: Arc::default(),
         absences: Absences::default(),
         logins: Logins::start(LOGIN_THREADS)?,
         housekeeping: Housekeeping::default(),

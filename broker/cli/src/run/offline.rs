@@ -362,6 +362,7 @@ impl Offline {
             qos: Qos::AtMostOnce,
             retain,
             client_id: client_id.into(),
+            lease: None,
         });
         for definition in matching.iter().filter(|definition| definition.fires(topic, payload)) {
             let event = OwnedEvent::Message(Arc::clone(&message));

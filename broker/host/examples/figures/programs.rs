@@ -101,6 +101,7 @@ impl Program {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: "sensor".into(),
+            lease: None,
         }))
     }
 

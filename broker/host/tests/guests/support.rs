@@ -263,6 +263,7 @@ pub(crate) fn owned(topic: &str, payload: &[u8]) -> OwnedEvent {
         qos: Qos::AtMostOnce,
         retain: false,
         client_id: "c1".into(),
+        lease: None,
     }))
 }
 

@@ -12,6 +12,9 @@ section! {
         cache_topics: u64 = 1_000_000, json "LotCacheTopics", range 1..=1_000_000_000;
         /// Most bytes of last values, for each tenant; the one written longest ago goes first.
         cache_bytes: u64 = 268_435_456, json "LotCacheBytes", range 65_536..=1_099_511_627_776;
+        /// Whether a message of QoS 1 or 2 is kept until the runs that it starts have ended, and starts them again after a crash: at least once, in place of at
+        /// most once. It is acknowledged when it is stored.
+        durable_triggers: bool = false, json "DurableTriggers";
     }
 }
 

@@ -8,14 +8,12 @@ pub(in crate::config) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 3] = ["modules", "routes", "tenant"];
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 16] = [
     "auth.module",
-    "lot.durable_triggers",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",
     "AuthModule",
-    "DurableTriggers",
     "RequireSignedModules",
     "AllowedFileRoots",
     "modules.require_signature",

@@ -99,10 +99,6 @@ fn mistakes_are_refused_with_place_and_way_out() {
             "[tls]\ncertificate_password = 'x'",
             "key `tls.certificate_password` (file lotmq.toml) is not available in this version",
         ),
-        (
-            "[lot]\ndurable_triggers = true",
-            "key `lot.durable_triggers` (file lotmq.toml) is not available in this version",
-        ),
     ] {
         let error = Config::load(Sources { file: file(text), ..Sources::default() }).unwrap_err();
         assert_eq!(error.to_string(), expected);
@@ -126,7 +122,7 @@ fn ports_of_tls_may_be_stored_or_turned_off_without_a_certificate() {
 fn config_new_refuses_what_it_does_not_know() {
     for (text, expected) in [
         (r#"{"Prot":1}"#, "unknown key `Prot` (Config/New); did you mean `Port`?"),
-        (r#"{"DurableTriggers":1}"#, "key `DurableTriggers` (Config/New) is not available in this version"),
+        (r#"{"AuthModule":1}"#, "key `AuthModule` (Config/New) is not available in this version"),
     ] {
         assert_eq!(Overlay::parse(text.as_bytes()).unwrap_err().to_string(), expected);
     }

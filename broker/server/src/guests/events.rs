@@ -14,10 +14,13 @@ use std::task::Context;
 
 use hashbrown::HashMap;
 use lotmq_definitions::DefinitionId;
-use lotmq_host::{Event, Inline, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput};
+use lotmq_host::{
+    Event, Inline, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput,
+};
 use lotmq_session::Time;
 
 use super::effects;
+use super::promised::Promise;
 use super::routes::ForRoute;
 use super::{Starts, Trigger};
 use crate::client::Client;
@@ -49,28 +52,32 @@ pub(crate) struct GuestEvents {
     crowded: HashMap<u32, Weak<lotmq_host::Definition>>,
 }
 
-struct GuestEvent {
-    tenant: Arc<Tenant>,
-    trigger: Arc<Trigger>,
-    message: Arc<Message>,
-    source: Option<Arc<Client>>,
-    /// The route that brought the message, and what stands in the place of its Client Identifier.
-    origin: Option<(DefinitionId, Arc<str>)>,
-    hops: u8,
+pub(super) struct GuestEvent {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) trigger: Arc<Trigger>,
+    pub(super) message: Arc<Message>,
+    pub(super) source: Option<Arc<Client>>,
+    /// What stands in the place of the source's Client Identifier: a route, or a Client of another run of the broker.
+    pub(super) former: Option<Arc<str>>,
+    /// The route that brought the message.
+    pub(super) origin: Option<DefinitionId>,
+    pub(super) hops: u8,
+    pub(super) promise: Option<Arc<Promise>>,
 }
 
 impl GuestEvent {
     fn client_id(&self) -> &str {
-        let of_route = || self.origin.as_ref().map_or("", |(_, client_id)| client_id);
-        self.source.as_ref().map_or_else(of_route, |client| &client.client_id)
+        let former = || self.former.as_deref().unwrap_or_default();
+        self.source.as_ref().map_or_else(former, |client| &client.client_id)
+    }
+
+    fn lease(&self) -> Option<Lease> {
+        self.promise.as_ref().map(|promise| Lease::new(Arc::clone(promise) as _))
     }
 
     fn shared_client_id(&self) -> Arc<str> {
-        match (&self.source, &self.origin) {
-            (Some(client), _) => Arc::clone(&client.client_id),
-            (None, Some((_, client_id))) => Arc::clone(client_id),
-            (None, None) => Arc::default(),
-        }
+        let client_id = self.source.as_ref().map(|client| &client.client_id).or(self.former.as_ref());
+        client_id.map(Arc::clone).unwrap_or_default()
     }
 }
 
@@ -100,14 +107,17 @@ impl GuestEvents {
         trigger: &Arc<Trigger>,
         message: &Arc<Message>,
         publication: &Publication<'_>,
+        promise: Option<&Arc<Promise>>,
     ) {
         self.events.push_back(GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
             source: publication.source.map(Arc::clone),
-            origin: publication.origin.map(|id| (id, tenant.guests.client_id_of_route(id))),
+            former: publication.origin.map(|id| tenant.guests.client_id_of_route(id)),
+            origin: publication.origin,
             hops: publication.hops,
+            promise: promise.map(Arc::clone),
         });
     }
 
@@ -244,6 +254,7 @@ impl Turn {
                     timing: None,
                 };
                 effects::carry_out(self, &event.trigger.definition, &run, &output);
+                self.ended_runs.extend(event.lease());
                 true
             }
             Inline::Post => false,
@@ -252,7 +263,7 @@ impl Turn {
         is_finished
     }
 
-    fn post(&mut self, event: &GuestEvent) {
+    pub(super) fn post(&mut self, event: &GuestEvent) {
         let parts = event.message.parts();
         let message = OwnedMessage {
             topic: parts.topic.into(),
@@ -260,6 +271,7 @@ impl Turn {
             qos: qos(parts.qos),
             retain: parts.retain,
             client_id: event.shared_client_id(),
+            lease: event.lease(),
         };
         let message = Arc::new(message);
         let runner = match &event.trigger.starts {
@@ -300,11 +312,11 @@ impl Turn {
 }
 
 /// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
-fn fires(event: &GuestEvent) -> bool {
+pub(super) fn fires(event: &GuestEvent) -> bool {
     // What a guest publishes is not split, and what a route brings does not go back to it.
     let is_of_guest = event.client_id().is_empty();
     if (event.trigger.is_for_clients && is_of_guest)
-        || event.origin.as_ref().is_some_and(|(id, _)| *id == event.trigger.definition.id)
+        || event.origin.is_some_and(|id| id == event.trigger.definition.id)
     {
         return false;
     }

@@ -86,7 +86,7 @@ impl ForRoute {
 
 fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> Arc<OwnedMessage> {
     let payload = bytes::Bytes::copy_from_slice(payload);
-    Arc::new(OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id })
+    Arc::new(OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id, lease: None })
 }
 
 impl Guests {

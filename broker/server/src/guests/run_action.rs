@@ -137,6 +137,7 @@ fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: Arc::default(),
+            lease: None,
         })
     };
     match definition.trigger() {

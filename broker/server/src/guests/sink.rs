@@ -67,7 +67,12 @@ impl Sink for GuestSink {
             outcome: &run.outcome,
             timing: run.timing,
         };
-        self.turn(|turn| effects::carry_out(turn, &definition, &finished, output));
+        self.turn(|turn| {
+            effects::carry_out(turn, &definition, &finished, output);
+            if let OwnedEvent::Message(message) = run.event {
+                turn.ended_runs.extend(message.lease.clone());
+            }
+        });
         if run.tag != 0 {
             tenant.guests.answer(run.tag, &definition, &run, (output, trace_id));
         }

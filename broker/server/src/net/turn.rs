@@ -15,6 +15,7 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use lotmq_codec::{ProtocolVersion, QoS};
+use lotmq_host::Lease;
 use lotmq_router::GroupId;
 use lotmq_session::Time;
 use lotmq_store::{Batch, MessageId, StoreError, Ticket};
@@ -65,6 +66,8 @@ pub(crate) struct Turn {
     resting: Vec<(Time, Weak<Connection>)>,
     pub(crate) releases: Releases,
     pub(crate) guest_events: GuestEvents,
+    /// Held by runs that have ended, until what they did has been handed to the store.
+    pub(crate) ended_runs: Vec<Lease>,
     delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
@@ -92,6 +95,7 @@ impl Turn {
             resting: Vec::new(),
             releases: Releases::default(),
             guest_events: GuestEvents::default(),
+            ended_runs: Vec::new(),
             delivery: Delivery::default(),
             open: OpenConnections::new(broker.clock.now()),
             flusher: None,
@@ -248,6 +252,7 @@ impl Turn {
             || self.has_guests_to_start()
             || self.has_for_routes()
             || self.has_unsubmitted()
+            || self.has_ended_runs()
         {
             self.start_guests();
             self.deliver();
@@ -256,6 +261,7 @@ impl Turn {
                 hand_on_to(&former.tenant, group, &message, Some(former.stored_id()), self);
             }
             self.submit();
+            self.end_runs();
         }
         // Tried again when the store has committed something.
         self.is_backed_up &= !self.batch.is_empty();
@@ -267,6 +273,18 @@ impl Turn {
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
         !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty())
+    }
+
+    fn has_ended_runs(&self) -> bool {
+        !self.is_backed_up && (!self.ended_runs.is_empty() || self.broker.promised_runs.has_ended())
+    }
+
+    /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
+    fn end_runs(&mut self) {
+        if self.batch.is_empty() {
+            self.ended_runs.clear();
+            self.broker.promised_runs.take_ended(&mut self.batch);
+        }
     }
 
     fn deliver(&mut self) {

@@ -134,6 +134,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: "".into(),
+            lease: None,
         })
     }
 

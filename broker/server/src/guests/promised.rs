@@ -1,0 +1,336 @@
+//! Promised runs (`lot.durable_triggers`): a message of QoS 1 or 2 that starts Actions or models is kept until all of these runs have ended.
+//!
+//! Each tenant has a session in the store that no Client can have: its Client Identifier is empty. A message enters its queue in the batch of its
+//! publisher, whose acknowledgement waits for that, and leaves it when the last run has let go of its [`Promise`]. What is left there by a crash, or by a
+//! stop, starts its runs again at the next start, in order, before the first Client.
+//!
+//! Invariants: runs let go only when their effects have been handed to the store ([`Turn::ended_runs`]), so a message never leaves in front of them; what
+//! the end of the broker interrupts stays.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use lotmq_codec::QoS;
+use lotmq_store::{
+    Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId,
+    SessionRow, StoreError,
+};
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+
+use super::events::{GuestEvent, fires};
+use super::{Guests, Starts, Trigger};
+use crate::broker::Broker;
+use crate::fan_out::Publication;
+use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use crate::message::{Message, MessageParts};
+use crate::net::turn::Turn;
+use crate::recover;
+use crate::server::StartError;
+use crate::tenant::Tenant;
+
+/// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+const CLIENT_ID: &str = "";
+
+/// How long the listeners wait until what was left has been started again. What finds no room by then is started when there is some.
+const START_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it is tried meanwhile.
+const START_PAUSE: Duration = Duration::from_millis(1);
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct PromisedRuns {
+    /// Messages whose runs have ended, still in their queue.
+    ended: Mutex<Vec<(SessionId, MessageId)>>,
+    has_ended: AtomicBool,
+    is_stopping: AtomicBool,
+    unfinished: Mutex<Vec<Unfinished>>,
+}
+
+/// Held by everything that a message starts. When the last one is gone, the runs have ended.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    runs: Arc<PromisedRuns>,
+    session: SessionId,
+    message: MessageId,
+}
+
+impl std::fmt::Debug for PromisedRuns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PromisedRuns")
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        // What the end of the broker drops has not run.
+        if !self.runs.is_stopping.load(Ordering::Acquire) {
+            self.runs.ended.lock().push((self.session, self.message));
+            self.runs.has_ended.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl PromisedRuns {
+    /// From now on nothing counts as ended.
+    pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether [`PromisedRuns::take_ended`] has anything to do.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Has messages whose runs have ended leave their queue.
+    pub(crate) fn take_ended(&self, batch: &mut Batch) {
+        if self.has_ended() && self.has_ended.swap(false, Ordering::AcqRel) {
+            for (session, message) in std::mem::take(&mut *self.ended.lock()) {
+                batch.push(Op::Dequeue { session, message });
+            }
+        }
+    }
+
+    /// Starts again what a former run of the broker has left, as far as there is room. True when nothing is left.
+    pub(crate) fn work(self: &Arc<Self>, turn: &mut Turn) -> bool {
+        let mut unfinished = self.unfinished.lock();
+        while let Some(first) = unfinished.first_mut() {
+            if !first.start(self, turn) {
+                return false;
+            }
+            unfinished.remove(0);
+        }
+        true
+    }
+}
+
+impl Guests {
+    /// Whether a message that starts these is kept until they have ended.
+    pub(crate) fn promises(&self, triggers: &[Arc<Trigger>]) -> bool {
+        self.promised.get().is_some() && triggers.iter().any(|it| matches!(it.starts, Starts::Guest(_)))
+    }
+}
+
+impl Turn {
+    /// Keeps a message until what it starts has ended, where that is promised.
+    pub(crate) fn promise(
+        &mut self,
+        tenant: &Tenant,
+        triggers: &[Arc<Trigger>],
+        publication: &Publication<'_>,
+    ) -> Option<Arc<Promise>> {
+        let session = *tenant.guests.promised.get()?;
+        if publication.qos == QoS::AtMostOnce || !tenant.guests.promises(triggers) {
+            return None;
+        }
+        let of_route = publication.origin.map(|id| tenant.guests.client_id_of_route(id));
+        let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
+        let client_id = client_id.map_or("", |client_id| client_id);
+        let message = self.broker.store.next_message_id();
+        let kept = MessageRef {
+            id: message,
+            tenant: tenant.id,
+            topic: self.arena.text(publication.topic),
+            properties: &publisher(publication.hops, client_id),
+            payload: self.arena.get(publication.payload),
+            qos: publication.qos.bits(),
+            published_at_ms: self.wall_ms(),
+            expires_at_ms: None,
+        };
+        let delivery = Delivery {
+            session,
+            qos: publication.qos.bits(),
+            retain: publication.retain,
+            packet_id: None,
+            subscription_ids: &[],
+        };
+        self.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
+        Some(Arc::new(Promise { runs: Arc::clone(&self.broker.promised_runs), session, message }))
+    }
+}
+
+/// What is kept in place of the properties of the PUBLISH, of which guests see none: hops, then the Client Identifier of the publisher.
+fn publisher(hops: u8, client_id: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + client_id.len());
+    bytes.push(hops);
+    bytes.extend_from_slice(client_id.as_bytes());
+    bytes
+}
+
+/// What a former run of the broker has left in the queue of a tenant.
+pub(crate) struct Unfinished {
+    tenant: Arc<Tenant>,
+    session: SessionId,
+    /// Messages from here on are those of this run.
+    end: MessageId,
+    after: MessageId,
+    read: VecDeque<RecoveredDelivery>,
+    is_last: bool,
+}
+
+/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are needed.
+///
+/// # Errors
+/// [`StartError::FirstStart`] when one that is missing cannot be stored.
+pub(crate) fn recover(
+    broker: &Broker,
+    sessions: &mut Vec<RecoveredSession>,
+) -> Result<Vec<Unfinished>, StartError> {
+    let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
+    let end = broker.store.next_message_id();
+    let mut unfinished = Vec::new();
+    for tenant in broker.tenants.all().iter() {
+        let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
+        let is_wanted = broker.config.lot.durable_triggers;
+        let session = match found {
+            Some(found) => found.session.id,
+            None if is_wanted => add(broker, tenant)?,
+            None => continue,
+        };
+        if is_wanted {
+            // Nobody else sets it.
+            let _ = tenant.guests.promised.set(session);
+        }
+        if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
+            info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
+            let (tenant, read) = (Arc::clone(tenant), VecDeque::new());
+            unfinished.push(Unfinished { tenant, session, end, after: MessageId(0), read, is_last: false });
+        }
+    }
+    Ok(unfinished)
+}
+
+fn add(broker: &Broker, tenant: &Tenant) -> Result<SessionId, StartError> {
+    let row = SessionRow {
+        tenant: tenant.id,
+        id: broker.store.next_session_id(),
+        client_id: CLIENT_ID.to_owned(),
+        user: None,
+        protocol_level: 5,
+        expiry_interval_s: None,
+        disconnected_at_ms: None,
+        will: None,
+    };
+    let mut batch = Batch::new();
+    batch.push(Op::PutSession(&row));
+    broker.store.commit(batch)?;
+    Ok(row.id)
+}
+
+/// Starts what was left, before there are Clients, so that nothing new comes first.
+pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
+    if unfinished.is_empty() {
+        return;
+    }
+    *broker.promised_runs.unfinished.lock() = unfinished;
+    let deadline = Instant::now() + START_WAIT;
+    Turn::install(Arc::clone(broker), None);
+    loop {
+        let is_done = Turn::with(|turn| {
+            turn.tick();
+            let is_done = broker.promised_runs.work(turn);
+            turn.flush();
+            is_done
+        });
+        if is_done {
+            break;
+        }
+        if Instant::now() >= deadline {
+            warn!("runs that are started again take longer than 5 seconds; listeners open meanwhile");
+            break;
+        }
+        std::thread::sleep(START_PAUSE);
+    }
+    Turn::uninstall();
+}
+
+impl Unfinished {
+    /// Starts as much as there is room for. True when nothing is left.
+    fn start(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> bool {
+        loop {
+            if self.read.is_empty() && !self.is_last {
+                match self.read_on(&turn.broker) {
+                    Ok(slice) => self.take(slice),
+                    Err(error) => {
+                        warn!(%error, "messages whose runs had not ended cannot be read");
+                        return false;
+                    }
+                }
+            }
+            let Some(delivery) = self.read.front().filter(|next| next.message.id < self.end) else {
+                return true;
+            };
+            let triggers = self.tenant.guests.triggers(&delivery.message.topic);
+            if !triggers.iter().all(|trigger| has_room(trigger)) {
+                return false;
+            }
+            let message = delivery.message.id;
+            let promise = Arc::new(Promise { runs: Arc::clone(runs), session: self.session, message });
+            for event in self.events(delivery, &triggers, &promise).filter(fires) {
+                turn.post(&event);
+            }
+            turn.broker.counters.guest_messages_again.add(1);
+            self.read.pop_front();
+        }
+    }
+
+    fn read_on(&self, broker: &Broker) -> Result<QueueSlice, StoreError> {
+        let (sender, slice) = sync_channel(1);
+        let reply = Box::new(move |slice| drop(sender.send(slice)));
+        let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
+        broker.store.read_queue(self.session, self.after, SLICE_MESSAGES, bytes_max, reply)?;
+        slice.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn take(&mut self, slice: QueueSlice) {
+        if slice.damaged > 0 {
+            error!(count = slice.damaged, "messages whose runs had not ended are damaged and left out");
+        }
+        self.read = slice.deliveries.into();
+        self.is_last = slice.is_last || slice.last.is_none();
+        self.after = slice.last.unwrap_or(self.after);
+    }
+
+    fn events(
+        &self,
+        delivery: &RecoveredDelivery,
+        triggers: &[Arc<Trigger>],
+        promise: &Arc<Promise>,
+    ) -> impl Iterator<Item = GuestEvent> {
+        let stored = &delivery.message;
+        let (hops, client_id) = stored.properties.split_first().unwrap_or((&0, &[]));
+        let client_id: Arc<str> = String::from_utf8_lossy(client_id).into();
+        let parts = MessageParts {
+            topic: &stored.topic,
+            properties: &[],
+            payload: &stored.payload,
+            qos: recover::qos(stored.qos),
+            retain: delivery.retain,
+            expires_at_ms: None,
+        };
+        let message = Arc::new(Message::new(0, parts));
+        triggers.iter().filter(|trigger| matches!(trigger.starts, Starts::Guest(_))).map(move |trigger| {
+            GuestEvent {
+                tenant: Arc::clone(&self.tenant),
+                trigger: Arc::clone(trigger),
+                message: Arc::clone(&message),
+                source: None,
+                former: Some(Arc::clone(&client_id)),
+                origin: None,
+                hops: *hops,
+                promise: Some(Arc::clone(promise)),
+            }
+        })
+    }
+}
+
+/// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.
+fn has_room(trigger: &Trigger) -> bool {
+    let Starts::Guest(runner) = &trigger.starts else { return true };
+    matches!(runner.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()))
+}

@@ -1,0 +1,125 @@
+//! `lot.durable_triggers`: what a message was to start is run, whatever happens to the broker meanwhile.
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_test_support::{Broker, WAIT_MAX};
+
+use crate::disk::Sick;
+use crate::options;
+
+/// Runs for some milliseconds, so that messages wait for it.
+const SLOW: &str = "-addAction DEFINE ACTION Slow\nON TOPIC \"in/+\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n        \
+                    SET \"t\" WITH \"x\" + {i}\n    UNTIL {i} == 20000\n    PUBLISH TOPIC \"out\" WITH TOPIC POSITION 2 + \" \" + PAYLOAD QOS 1\n";
+
+const SHORT: &str =
+    "-addAction DEFINE ACTION Short\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD QOS 1\n";
+
+const MESSAGES: usize = 200;
+
+fn broker(program: &str) -> Broker {
+    let broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
+    broker.command_ok(program);
+    broker
+}
+
+fn subscriber(broker: &Broker) -> Client {
+    broker.connect(&ConnectOptions::v5("subscriber").clean_start(false).session_expiry(3_600))
+}
+
+fn subscribe_and_leave(broker: &Broker) {
+    let mut client = subscriber(broker);
+    client.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    client.disconnect().unwrap();
+}
+
+fn publish_all(broker: &Broker) {
+    let mut publisher = broker.client("gauge");
+    for number in 0..MESSAGES {
+        let qos = if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+        let publication = Publication::new("in/a", number.to_string()).qos(qos);
+        assert!(!publisher.publish(&publication).unwrap().is_failure());
+    }
+}
+
+/// Interrupts a broker whose Action has begun with what it was sent, and shows that every message has its run in the end.
+fn every_run_happens(interrupt: impl Fn(&mut Broker)) {
+    let mut broker = broker(SLOW);
+    subscribe_and_leave(&broker);
+    publish_all(&broker);
+    interrupt(&mut broker);
+    broker.start_again();
+    let again = broker.metric("lotmq_guest_messages_again_total").unwrap();
+    assert!(again > 0.0, "nothing was interrupted");
+    let mut client = subscriber(&broker);
+    let mut seen = Vec::new();
+    while seen.last() != Some(&(MESSAGES - 1)) {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a run is missing").text();
+        let number = message.strip_prefix("a ").expect("it has its topic");
+        seen.push(number.parse::<usize>().unwrap());
+    }
+    // What had run and was interrupted before that was noted runs once more; the order is that of the messages.
+    let repeats = seen.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+    assert!(repeats <= 1, "{seen:?}");
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen, (0..MESSAGES).collect::<Vec<_>>());
+    client.subscribe_to("nothing", QoS::AtLeastOnce).unwrap();
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(
+        broker.metric("lotmq_guest_messages_again_total"),
+        Some(0.0),
+        "what has run does not run again"
+    );
+}
+
+#[test]
+fn a_message_whose_runs_a_kill_interrupts_starts_them_again() {
+    every_run_happens(Broker::kill);
+}
+
+#[test]
+fn a_message_whose_runs_a_stop_interrupts_starts_them_again() {
+    every_run_happens(|broker| assert!(broker.stop().success()));
+}
+
+#[test]
+fn what_has_run_when_it_is_acknowledged_leaves_nothing() {
+    let mut broker = broker(SHORT);
+    publish_all(&broker);
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(broker.metric("lotmq_guest_messages_again_total"), Some(0.0));
+}
+
+#[test]
+fn what_waits_for_an_action_that_is_removed_is_given_up() {
+    let broker = broker(SLOW);
+    publish_all(&broker);
+    broker.command_ok("-removeAction Slow");
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+}
+
+#[test]
+fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
+    let sick = Sick::with(&[("LOTMQ_LOT_DURABLE_TRIGGERS", "true")]);
+    sick.broker.command_ok(SHORT);
+    let mut client = sick.broker.connect(&ConnectOptions::v5("gauge"));
+    let publish = |client: &mut Client, topic: &str, qos| {
+        client.publish(&Publication::new(topic, "x").qos(qos)).unwrap()
+    };
+    assert!(!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure());
+    sick.becomes("full");
+    // Who has run before it would have been written needs no disk; once it is known that this one fails, nothing is taken that may need it.
+    let kept = Publication::new("state", "x").qos(QoS::AtLeastOnce).retained();
+    assert_eq!(client.publish(&kept).unwrap(), ReasonCode::QuotaExceeded);
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        assert_eq!(publish(&mut client, "in/a", qos), ReasonCode::QuotaExceeded);
+        assert!(!publish(&mut client, "elsewhere", qos).is_failure(), "it starts nothing");
+    }
+    sick.heals();
+    lotmq_test_support::eventually("the disk works again", || {
+        (!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure()).then_some(())
+    });
+}
