@@ -89,6 +89,8 @@ enum Part {
     Sessions,
     /// Secrets, as they are encrypted
     Secrets,
+    /// What was done and by whom, as it is encrypted
+    Audit,
     /// What was damaged and was put aside
     Quarantine,
 }
@@ -100,6 +102,7 @@ impl Part {
             Self::Messages => BackupClass::Messages,
             Self::Sessions => BackupClass::Sessions,
             Self::Secrets => BackupClass::Secret,
+            Self::Audit => BackupClass::Audit,
             Self::Quarantine => BackupClass::Quarantine,
         }
     }

@@ -118,7 +118,9 @@ mod tests {
         for table in lotmq_store::TABLES {
             let is_in_part = Part::ALL.iter().any(|part| part.class() == table.backup);
             assert!(
-                is_in_part || [BackupClass::Always, BackupClass::Quarantine].contains(&table.backup),
+                is_in_part
+                    || [BackupClass::Always, BackupClass::Quarantine, BackupClass::Audit]
+                        .contains(&table.backup),
                 "{}",
                 table.name
             );

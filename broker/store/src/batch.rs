@@ -197,6 +197,26 @@ pub enum Op<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// Encrypts and stores a record of the audit.
+    PutAudit {
+        /// The tenant.
+        tenant: TenantId,
+        /// Its place in the order of the tenant's records.
+        number: u64,
+        /// When it was made, in milliseconds since 1970.
+        at_ms: u64,
+        /// Opaque to the store.
+        digest: [u8; 32],
+        /// What it says.
+        text: &'a str,
+    },
+    /// Removes the oldest records of the audit.
+    DeleteAudit {
+        /// The tenant.
+        tenant: TenantId,
+        /// Number of the oldest record that stays.
+        below: u64,
+    },
     /// Creates or renames a tenant.
     PutTenant(&'a TenantRow),
     /// Removes a tenant's name. What belongs to it is removed by its own operations.
@@ -216,6 +236,8 @@ pub(crate) enum RowChange {
     DeleteRetained { key: Vec<u8>, version: u64 },
     PutSecret { tenant: TenantId, name: String, value: Zeroizing<Vec<u8>> },
     PutPayload { message: MessageId, body: Vec<u8> },
+    PutAudit { tenant: TenantId, number: u64, at_ms: u64, digest: [u8; 32], text: String },
+    DeleteAudit { tenant: TenantId, below: u64 },
 }
 
 /// Operations that are committed together.
@@ -318,6 +340,11 @@ impl Batch {
             Op::DeleteEnv { tenant, name } => self.delete(Table::Environment, named_key(tenant, name)),
             Op::PutSecret { tenant, name, value } => self.put_secret(tenant, name, value),
             Op::DeleteSecret { tenant, name } => self.delete(Table::Secrets, named_key(tenant, name)),
+            Op::PutAudit { tenant, number, at_ms, digest, text } => {
+                let text = text.to_owned();
+                self.change(text.len() + 64, RowChange::PutAudit { tenant, number, at_ms, digest, text });
+            }
+            Op::DeleteAudit { tenant, below } => self.change(0, RowChange::DeleteAudit { tenant, below }),
             Op::PutTenant(row) => self.put(row),
             Op::DeleteTenant(id) => self.delete(Table::Tenants, id.0.to_be_bytes().to_vec()),
             Op::PutMeta(row) => {

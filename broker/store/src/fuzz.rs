@@ -12,8 +12,8 @@ use crate::log::index::LogIndex;
 use crate::log::record::{Body, Deliveries, Record, decode_body, frames};
 use crate::log::replay::NoPages;
 use crate::table::{
-    ArchiveRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, Row,
-    SecretRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow, read, seal,
+    ArchiveRow, AuditRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow,
+    RetainedRow, Row, SecretRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow, read, seal,
 };
 
 /// Sessions 1 to this many exist in [`fuzz_log`]; records of others are of sessions that are gone.
@@ -81,6 +81,7 @@ pub fn fuzz_row(bytes: &[u8]) {
     row::<SettingRow>(key, body);
     row::<EnvironmentRow>(key, body);
     row::<SecretRow>(key, body);
+    row::<AuditRow>(key, body);
     row::<UserRow>(key, body);
 }
 

@@ -23,7 +23,7 @@ use crate::log::relocate::{self, Budget, RelocateError};
 use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
-use crate::table::{MetaRow, Row, Table, meta, seal};
+use crate::table::{MetaRow, Row, Table, audit_key, meta, seal};
 use cancel::Cancelled;
 use packer::Packer;
 use tables::{LogTable, Tables};
@@ -227,11 +227,18 @@ impl Committer {
             RowChange::PutRetained { key, value, version } => self.put_retained(key, value, *version, tables),
             RowChange::DeleteRetained { key, version } => self.delete_retained(key, *version, tables),
             RowChange::PutSecret { tenant, name, value } => {
-                let Some(row) = self.cipher.seal(*tenant, name, value) else {
-                    return Err(redb::Error::Io(std::io::Error::other("no random numbers from the system")));
-                };
+                let row = self.cipher.seal(*tenant, name, value).ok_or_else(no_random_numbers)?;
                 let key = row.key();
                 tables.put(Table::Secrets, &key, &seal(&key, &row))
+            }
+            RowChange::PutAudit { tenant, number, at_ms, digest, text } => {
+                let row = self.cipher.seal_audit(*tenant, *number, (*at_ms, *digest), text.as_bytes());
+                let row = row.ok_or_else(no_random_numbers)?;
+                let key = row.key();
+                tables.put(Table::Audit, &key, &seal(&key, &row))
+            }
+            RowChange::DeleteAudit { tenant, below } => {
+                tables.delete_range(Table::Audit, &audit_key(*tenant, 0), &audit_key(*tenant, *below))
             }
             RowChange::PutPayload { message, body } => tables.put_payload(*message, body),
         }
@@ -348,6 +355,10 @@ impl Committer {
         }
         Ok(())
     }
+}
+
+fn no_random_numbers() -> redb::Error {
+    redb::Error::Io(std::io::Error::other("no random numbers from the system"))
 }
 
 /// What it means that a page or a record of our own cannot be read: nothing must be written before the file was loaded anew.

@@ -18,6 +18,7 @@
 //! the file is opened and checked again before anything is written.
 //! Not here: what a message means, when it expires, who may read it.
 
+mod audit;
 mod backend;
 mod batch;
 mod directory;
@@ -48,6 +49,7 @@ mod table;
 mod trouble;
 mod writer;
 
+pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
 pub use directory::free_bytes;

@@ -195,8 +195,8 @@ pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
     found.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
 }
 
-/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once. Version 2 has no
-/// projects.
+/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once. Versions before 3 have
+/// no projects, those before 4 no audit.
 fn upgrade(database: &Database) -> Result<(), LoadError> {
     let reading = database.begin_read().map_err(from_redb)?;
     let found = number(&reading, meta::SCHEMA)?;
@@ -206,7 +206,7 @@ fn upgrade(database: &Database) -> Result<(), LoadError> {
     }
     let transaction = database.begin_write().map_err(from_redb)?;
     transaction.open_table(QUEUES).map_err(from_redb)?;
-    for table in [Table::Projects, Table::Archives] {
+    for table in Table::ALL.iter().filter(|table| found.is_some_and(|found| found < table.since())) {
         transaction.open_table(table.definition()).map_err(from_redb)?;
     }
     put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
@@ -265,6 +265,11 @@ pub(crate) fn carry_reserve(from: &ReadTransaction, to: &Database) -> Result<(),
     let transaction = to.begin_write().map_err(from_redb)?;
     put(&transaction, &MetaRow::number(meta::SESSIONS_RESERVED, reserved))?;
     transaction.commit().map_err(from_redb)
+}
+
+/// The version of a file's schema; 0 where it is not said.
+pub(crate) fn schema(transaction: &ReadTransaction) -> Result<u64, LoadError> {
+    Ok(number(transaction, meta::SCHEMA)?.unwrap_or(0))
 }
 
 fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, LoadError> {

@@ -1,4 +1,4 @@
-//! Encryption of secrets: AES-256-GCM, a random nonce per value, tenant and name as associated data.
+//! Encryption of secrets and of the audit: AES-256-GCM, a random nonce per value, table and key as associated data.
 //!
 //! The key comes from the environment or from a file of mode 0600 beside the data; it is made at the first start. A
 //! value that the key does not open (another key, another name, a changed byte) is reported as locked, never as garbage.
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::TenantId;
 use crate::error::SecretKeyError;
-use crate::table::{SecretRow, named_key};
+use crate::table::{AuditRow, SecretRow, audit_key, named_key};
 
 /// Name of the key file within the data directory.
 const KEY_FILE: &str = "secret.key";
@@ -78,20 +78,48 @@ impl SecretCipher {
 
     /// Encrypts a value; `None` when the system gives no random numbers.
     pub(crate) fn seal(&self, tenant: TenantId, name: &str, value: &[u8]) -> Option<SecretRow> {
+        let (nonce, ciphertext) = self.encrypt(&named_key(tenant, name), value)?;
+        Some(SecretRow { tenant, name: name.to_owned(), nonce, ciphertext })
+    }
+
+    /// Encrypts a record of the audit; `None` when the system gives no random numbers.
+    pub(crate) fn seal_audit(
+        &self,
+        tenant: TenantId,
+        number: u64,
+        (at_ms, digest): (u64, [u8; 32]),
+        text: &[u8],
+    ) -> Option<AuditRow> {
+        let (nonce, ciphertext) = self.encrypt(&audit_data(tenant, number), text)?;
+        Some(AuditRow { tenant, number, at_ms, digest, nonce, ciphertext })
+    }
+
+    /// Decrypts a record of the audit; `None` when this key is not the one, or the row was changed.
+    pub(crate) fn open_audit(&self, row: &AuditRow) -> Option<Vec<u8>> {
+        self.decrypt(&audit_data(row.tenant, row.number), row.nonce, &row.ciphertext)
+    }
+
+    fn encrypt(&self, aad: &[u8], msg: &[u8]) -> Option<([u8; 12], Vec<u8>)> {
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce).ok()?;
-        let aad = named_key(tenant, name);
-        let payload = Payload { msg: value, aad: &aad };
-        let ciphertext = self.cipher.encrypt(&Nonce::from(nonce), payload).ok()?;
-        Some(SecretRow { tenant, name: name.to_owned(), nonce, ciphertext })
+        let ciphertext = self.cipher.encrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()?;
+        Some((nonce, ciphertext))
+    }
+
+    fn decrypt(&self, aad: &[u8], nonce: [u8; 12], msg: &[u8]) -> Option<Vec<u8>> {
+        self.cipher.decrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()
     }
 
     /// Decrypts a value; `None` when this key is not the one, or the row was changed.
     pub(crate) fn open_row(&self, row: &SecretRow) -> Option<Zeroizing<Vec<u8>>> {
         let aad = named_key(row.tenant, &row.name);
-        let payload = Payload { msg: &row.ciphertext, aad: &aad };
-        self.cipher.decrypt(&Nonce::from(row.nonce), payload).ok().map(Zeroizing::new)
+        self.decrypt(&aad, row.nonce, &row.ciphertext).map(Zeroizing::new)
     }
+}
+
+/// What binds a record to its place. No name of a secret is: it stands behind a tenant's number, and those are small.
+fn audit_data(tenant: TenantId, number: u64) -> Vec<u8> {
+    [b"audit".as_slice(), &audit_key(tenant, number)].concat()
 }
 
 fn random_key() -> Result<KeyBytes, SecretKeyError> {

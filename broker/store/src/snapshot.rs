@@ -67,7 +67,8 @@ impl Snapshot {
         Ok(row.map(|row| row.bytes))
     }
 
-    fn read<T>(
+    /// Reads in the snapshot; nothing that was read after the file was closed is handed on.
+    pub(crate) fn read<T>(
         &self,
         run: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
     ) -> Result<T, SnapshotError> {

@@ -113,6 +113,12 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Removes the rows whose keys are in `first..end`.
+    pub(super) fn delete_range(&mut self, table: Table, first: &[u8], end: &[u8]) -> Result<(), redb::Error> {
+        self.table(table)?.retain_in(first..end, |_, _| false)?;
+        Ok(())
+    }
+
     pub(super) fn retained_version(&mut self, key: &[u8]) -> Result<Option<u64>, redb::Error> {
         let stored = self.table(Table::Retained)?.get(key)?;
         Ok(stored.and_then(|value| {

@@ -107,7 +107,7 @@ fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), Load
 fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) -> Result<(), LoadError> {
     let opened = match transaction.open_table(table.definition()) {
         // Made when the store is opened.
-        Err(redb::TableError::TableDoesNotExist(_)) if table == Table::Quarantine => return Ok(()),
+        Err(redb::TableError::TableDoesNotExist(_)) if is_made_later(transaction, table)? => return Ok(()),
         opened => opened.map_err(|error| LoadError::table(table.name(), error))?,
     };
     let mut found = 0;
@@ -122,6 +122,11 @@ fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) ->
         }
     }
     all_there(table.name(), opened.len()?, found)
+}
+
+/// Whether a file has a table only from the first time on that this program opens it.
+fn is_made_later(transaction: &ReadTransaction, table: Table) -> Result<bool, LoadError> {
+    Ok(table == Table::Quarantine || load::schema(transaction)? < table.since())
 }
 
 /// What is damaged in the tree may hide rows without a trace; the count in it tells.
@@ -145,6 +150,7 @@ fn protects(table: Table, key: &[u8], value: &[u8]) -> bool {
         | Table::Settings
         | Table::Environment
         | Table::Secrets
+        | Table::Audit
         | Table::Quarantine => return false,
     };
     !kind.is_some_and(|kind| HARMLESS.contains(&kind))

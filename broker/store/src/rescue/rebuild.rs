@@ -78,7 +78,7 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
     let (database, _) = load::open_database(&factory, CACHE_BYTES)?;
     load::clear(&database)?;
     let mut copy = Copy { database: &database, transaction: None, waiting: 0 };
-    for &table in Table::ALL.iter().filter(|table| **table != Table::Quarantine || has_quarantine(damaged)) {
+    for &table in Table::ALL.iter().filter(|table| has(damaged, **table)) {
         copy.rows(damaged, table, findings)?;
     }
     copy.payloads(damaged, findings)?;
@@ -91,8 +91,9 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
     load::load_contents(&database)
 }
 
-fn has_quarantine(damaged: &ReadTransaction) -> bool {
-    damaged.open_table(Table::Quarantine.definition()).is_ok()
+/// Whether there is such a table; that none is missing has been found out by now.
+fn has(damaged: &ReadTransaction, table: Table) -> bool {
+    !matches!(damaged.open_table(table.definition()), Err(redb::TableError::TableDoesNotExist(_)))
 }
 
 /// Writes rows in transactions of bounded size.

@@ -4,6 +4,7 @@
 //! the whole store) and values with a leading version byte and a checksum (`row`), because redb does not verify its own
 //! when it reads. A row's layout is in the file of its table; a new layout gets a new version byte.
 
+mod audit;
 mod definition;
 mod environment;
 mod keep;
@@ -25,6 +26,7 @@ use redb::TableDefinition;
 
 use crate::error::Corruption;
 
+pub(crate) use audit::{AuditRow, audit_key};
 pub use definition::DefinitionRow;
 pub use environment::EnvironmentRow;
 pub use keep::KeepRow;
@@ -44,7 +46,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 3;
+pub const SCHEMA_VERSION: u64 = 4;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
@@ -106,6 +108,7 @@ tables! {
         Settings "settings" Configuration,
         Environment "environment" Configuration,
         Secrets "secrets" Secret,
+        Audit "audit" Audit,
         Quarantine "quarantine" Quarantine,
     }
     others {
@@ -137,6 +140,8 @@ pub enum BackupClass {
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
+    /// What was done and by whom: in an export, and in no backup, so that a restore does not replace it.
+    Audit,
     /// What was damaged and is kept to be looked at.
     Quarantine,
 }
@@ -144,6 +149,27 @@ pub enum BackupClass {
 impl Table {
     pub(crate) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(self.name())
+    }
+
+    /// The first version of the schema that has it.
+    pub(crate) fn since(self) -> u64 {
+        match self {
+            Self::Projects | Self::Archives => 3,
+            Self::Audit => 4,
+            Self::Meta
+            | Self::Tenants
+            | Self::Sessions
+            | Self::Subscriptions
+            | Self::Retained
+            | Self::Keeps
+            | Self::Definitions
+            | Self::Modules
+            | Self::Users
+            | Self::Settings
+            | Self::Environment
+            | Self::Secrets
+            | Self::Quarantine => 1,
+        }
     }
 }
 
@@ -164,6 +190,7 @@ pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corrup
         Table::Settings => read::<SettingRow>(key, value).map(drop),
         Table::Environment => read::<EnvironmentRow>(key, value).map(drop),
         Table::Secrets => read::<SecretRow>(key, value).map(drop),
+        Table::Audit => read::<AuditRow>(key, value).map(drop),
         Table::Quarantine => read::<QuarantineRow>(key, value).map(drop),
     }
 }

@@ -1,6 +1,6 @@
 //! A store as a stream and back; the check of a closed store.
 
-use lotmq_store::BackupClass::{Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
 use lotmq_store::*;
 
 use crate::fixture::{describe, fill};
@@ -25,7 +25,7 @@ fn exported(directory: &std::path::Path, classes: &[BackupClass]) -> Vec<u8> {
 #[test]
 fn an_export_becomes_the_same_store() {
     let (source, description) = filled();
-    let stream = exported(source.path(), &[Configuration, Messages, Sessions, Secret, Quarantine]);
+    let stream = exported(source.path(), &[Configuration, Messages, Sessions, Secret, Audit, Quarantine]);
     let target = tempfile::tempdir().unwrap();
     let sizes = Store::import(target.path(), &mut &stream[..]).unwrap();
     assert_eq!(sizes, Store::stats(source.path()).unwrap().tables);

@@ -3,6 +3,7 @@
 //! To make the file of a new version: raise `SCHEMA_VERSION`, let [`fill`] write what the version can hold, then run
 //! `UPDATE_FIXTURE=1 cargo test -p lotmq-store fixture`. Files of older versions are never written again.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -84,6 +85,10 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
     batch.push(Op::PutSetting(&SettingRow { tenant, name: "Port".into(), value: "1883".into() }));
     batch.push(Op::PutEnv(&EnvironmentRow { tenant, name: "SITE".into(), value: "north".into() }));
     batch.push(Op::PutSecret { tenant, name: "TOKEN", value: b"hidden" });
+    for number in 1..=2 {
+        let text = format!("{{\"verb\":\"{number}\"}}");
+        batch.push(Op::PutAudit { tenant, number, at_ms: 1_790_000_000_000, digest: [5; 32], text: &text });
+    }
 }
 
 fn fill_sessions(store: &Store) {
@@ -133,6 +138,17 @@ pub(crate) fn describe(recovered: &Recovered) -> String {
     format!("{recovered:?}\n{secrets:?}\n{users:?}")
 }
 
+/// The audit of a tenant.
+pub(crate) fn audit(store: &Store, tenant: TenantId) -> Vec<AuditRecord> {
+    let mut records = Vec::new();
+    let damaged = store.audit(tenant, 0, |record| {
+        records.push(record);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(damaged.unwrap(), 0);
+    records
+}
+
 #[test]
 fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     let directory = tempfile::tempdir().unwrap();
@@ -144,6 +160,7 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     assert_eq!(store.metrics().entries_in_memory, 0);
     drop(store);
     let (store, mut recovered) = open(directory.path());
+    let audit_now = audit(&store, TenantId::DEFAULT);
     let now = describe(&recovered);
     // Schemas before 3 had no projects.
     recovered.projects.clear();
@@ -153,8 +170,8 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         Store::compact(directory.path()).unwrap();
         std::fs::copy(directory.path().join("lotmq.redb"), path(SCHEMA_VERSION, "redb")).unwrap();
         let mut file = std::fs::File::create(path(SCHEMA_VERSION, "export")).unwrap();
-        let classes =
-            [BackupClass::Configuration, BackupClass::Messages, BackupClass::Sessions, BackupClass::Secret];
+        use BackupClass::{Audit, Configuration, Messages, Secret, Sessions};
+        let classes = [Configuration, Messages, Sessions, Secret, Audit];
         Store::export(directory.path(), &classes, &mut file).unwrap();
     }
     for version in 1..=SCHEMA_VERSION {
@@ -162,12 +179,17 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         let imported = tempfile::tempdir().unwrap();
         let mut export = std::fs::File::open(path(version, "export")).unwrap();
         Store::import(imported.path(), &mut export).unwrap();
-        let (_store, recovered) = open(imported.path());
+        let (store, recovered) = open(imported.path());
         assert_eq!(&describe(&recovered), expected, "export of schema {version}");
+        // Schemas before 4 had no audit.
+        let audit_expected: &[AuditRecord] = if version < 4 { &[] } else { &audit_now };
+        assert_eq!(audit(&store, TenantId::DEFAULT), audit_expected, "export of schema {version}");
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(path(version, "redb"), directory.path().join("lotmq.redb")).unwrap();
+        assert_eq!(Store::check(directory.path()).unwrap(), [], "schema {version}");
         let (store, recovered) = open(directory.path());
         assert_eq!(&describe(&recovered), expected, "schema {version}");
+        assert_eq!(audit(&store, TenantId::DEFAULT), audit_expected, "schema {version}");
         let archive = store.snapshot().unwrap().archive(TenantId::DEFAULT, "plant").unwrap();
         assert_eq!(archive.as_deref(), (version >= 3).then_some(&b"PK"[..]), "schema {version}");
         assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));
@@ -175,5 +197,7 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         assert_eq!(recovered.sessions[0].pubrel[0].0, packet_id(9));
         assert_eq!(recovered.sessions[1].qos2_received, [packet_id(300)]);
         put_session(&store, 0, "it can be written");
+        let ends = store.audit_ends(TenantId::DEFAULT).unwrap();
+        assert_eq!(ends.map(|ends| (ends.first, ends.next)), (version >= 4).then_some((1, 3)));
     }
 }

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use lotmq_store::BackupClass::{Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
 use lotmq_store::*;
 use redb::backends::FileBackend;
 
 use crate::fixture::{describe, fill};
 use crate::support::*;
 
-const ALL: &[BackupClass] = &[Configuration, Messages, Sessions, Secret, Quarantine];
+const ALL: &[BackupClass] = &[Configuration, Messages, Sessions, Secret, Audit, Quarantine];
 
 /// Opens what a stream says.
 fn opened(stream: &[u8]) -> (tempfile::TempDir, Store, Recovered) {

@@ -1,0 +1,124 @@
+//! The audit as it is read: records in the order of their numbers, decrypted.
+//!
+//! What a record says, its number and its digest are the server's; here they are kept, in that order, and removed from the oldest on.
+
+use std::ops::ControlFlow;
+
+use crate::TenantId;
+use crate::error::StoreError;
+use crate::load::{self, LoadError};
+use crate::secret::SecretCipher;
+use crate::snapshot::Snapshot;
+use crate::store::Store;
+use crate::table::{AuditRow, Table, audit_key, read};
+use crate::{CommitError, CommitErrorKind, SnapshotError};
+
+/// A record of the audit, read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its place in the order of its tenant's records.
+    pub number: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// As it was given.
+    pub digest: [u8; 32],
+    /// What it says; `None` if it is locked: encrypted with another key.
+    pub text: Option<String>,
+}
+
+/// Where the audit of a tenant begins and ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEnds {
+    /// Number of the oldest record.
+    pub first: u64,
+    /// Number for the next one; records may be damaged and have their numbers nevertheless.
+    pub next: u64,
+    /// The newest one that can be read.
+    pub last: Option<AuditRecord>,
+}
+
+impl Store {
+    /// Reads the records of a tenant from the number `from` on, oldest first, until `visit` has enough. Returns how many are damaged and were left
+    /// out. Everything is there that was appended before; nothing that is appended meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
+    pub fn audit(
+        &self,
+        tenant: TenantId,
+        from: u64,
+        mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        let snapshot = self.snapshot()?;
+        let mut damaged = 0;
+        each(&snapshot, tenant, from, |row| match row {
+            Some(row) => visit(opened(&self.cipher, row)),
+            None => {
+                damaged += 1;
+                ControlFlow::Continue(())
+            }
+        })?;
+        Ok(damaged)
+    }
+
+    /// The first and the last record of a tenant; `None` when it has none. Costs no more than looking them up.
+    ///
+    /// # Errors
+    /// As [`Store::audit`].
+    pub fn audit_ends(&self, tenant: TenantId) -> Result<Option<AuditEnds>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let (first, last) = (audit_key(tenant, 0), audit_key(tenant, u64::MAX));
+        let ends = snapshot.read(|transaction| {
+            let table = load::open(transaction, Table::Audit)?;
+            let rows = || table.range(first.as_slice()..=last.as_slice());
+            let Some((oldest, _)) = rows()?.next().transpose()? else { return Ok(None) };
+            let first = number(oldest.value());
+            let mut next = None;
+            for row in rows()?.rev() {
+                let (key, value) = row?;
+                next.get_or_insert(number(key.value()).saturating_add(1));
+                if let Ok(row) = read::<AuditRow>(key.value(), value.value()) {
+                    return Ok(Some((first, next, Some(row))));
+                }
+            }
+            Ok(Some((first, next, None)))
+        });
+        let Some((first, next, last)) = ends.map_err(unreadable)? else { return Ok(None) };
+        let last = last.map(|row| opened(&self.cipher, row));
+        Ok(Some(AuditEnds { first, next: next.unwrap_or(first), last }))
+    }
+}
+
+/// The number in a key, which was written here; 0 in one that is too short.
+fn number(key: &[u8]) -> u64 {
+    key.get(4..12).and_then(|number| number.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+/// Visits the rows of a tenant; `None` stands for one that is damaged.
+fn each(
+    snapshot: &Snapshot,
+    tenant: TenantId,
+    from: u64,
+    mut visit: impl FnMut(Option<AuditRow>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let (first, last) = (audit_key(tenant, from), audit_key(tenant, u64::MAX));
+    let visited = snapshot.read(|transaction| -> Result<(), LoadError> {
+        for row in load::open(transaction, Table::Audit)?.range(first.as_slice()..=last.as_slice())? {
+            let (key, value) = row?;
+            if visit(read(key.value(), value.value()).ok()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    visited.map_err(unreadable)
+}
+
+fn opened(cipher: &SecretCipher, row: AuditRow) -> AuditRecord {
+    let text = cipher.open_audit(&row).and_then(|bytes| String::from_utf8(bytes).ok());
+    AuditRecord { number: row.number, at_ms: row.at_ms, digest: row.digest, text }
+}
+
+fn unreadable(error: SnapshotError) -> StoreError {
+    StoreError::CommitFailed(CommitError { kind: CommitErrorKind::Io, detail: error.to_string().into() })
+}

@@ -1,0 +1,51 @@
+//! Table `audit`: what was done to the broker and by whom, a row a record, encrypted. Key: tenant, number.
+
+use super::{Row, Table};
+use crate::TenantId;
+use crate::encoding::{Decoder, Malformed, Put};
+
+/// A record as it lies in the file; see [`crate::secret`] for the cipher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditRow {
+    pub(crate) tenant: TenantId,
+    pub(crate) number: u64,
+    pub(crate) at_ms: u64,
+    pub(crate) digest: [u8; 32],
+    pub(crate) nonce: [u8; 12],
+    /// Ciphertext and tag.
+    pub(crate) ciphertext: Vec<u8>,
+}
+
+impl Row for AuditRow {
+    const TABLE: Table = Table::Audit;
+
+    fn key(&self) -> Vec<u8> {
+        audit_key(self.tenant, self.number)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u64(self.at_ms);
+        out.extend_from_slice(&self.digest);
+        out.extend_from_slice(&self.nonce);
+        out.put_bytes(&self.ciphertext);
+    }
+
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            tenant: TenantId(key.u32()?),
+            number: key.u64()?,
+            at_ms: body.u64()?,
+            digest: body.take(32)?.try_into().map_err(|_| body.malformed())?,
+            nonce: body.take(12)?.try_into().map_err(|_| body.malformed())?,
+            ciphertext: body.bytes()?.to_vec(),
+        })
+    }
+}
+
+/// Key of a record: numbers sort as they were given.
+pub(crate) fn audit_key(tenant: TenantId, number: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(12);
+    key.put_u32(tenant.0);
+    key.put_u64(number);
+    key
+}
