@@ -3,21 +3,34 @@
 use lotmq_test_support::Program;
 
 use crate::LOTMQ;
+use crate::python::data_with_python;
 
 #[test]
 fn demo_shows_results_and_leaves_the_broker_running() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let arguments =
-        ["demo", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"];
+    let data = data_with_python();
+    let arguments = [
+        "demo",
+        "--data",
+        data.path().to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--health",
+        "127.0.0.1:0",
+    ];
     let demo = Program::start(LOTMQ, &arguments).unwrap();
     let listening = demo.stdout.expect("listening mqtt ");
     let port = listening.rsplit(':').next().unwrap().to_owned();
 
     demo.stdout.expect("added successfully!");
+    for reply in ["Model 'Line' added", "Rule 'Alarms' added", "'Trend'", "Action 'Trends' added"] {
+        demo.stdout.expect(reply);
+    }
+    demo.stdout.expect(r#"result   trends/press1 {"mean":"#);
+    demo.stdout.expect(r#"result   plant/line {"press1":"#);
     demo.stdout.expect("result   alarms/press2 too hot: ");
     let count = demo.stdout.expect(r#"result   readings/press1 {"machine":"press1","celsius":"#);
     assert!(count.contains(r#""count":"#), "{count}");
+    demo.stdout.expect("rule     ");
     demo.stdout.expect(&format!("mosquitto_sub -h 127.0.0.1 -p {port}"));
     demo.stdout.expect("lotmq sub");
 
@@ -31,12 +44,11 @@ fn demo_shows_results_and_leaves_the_broker_running() {
 
 #[test]
 fn demo_can_end_by_itself_and_start_again_on_its_data() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
+    let data = data_with_python();
     let arguments = [
         "demo",
         "--data",
-        data.to_str().unwrap(),
+        data.path().to_str().unwrap(),
         "--listen",
         "127.0.0.1:0",
         "--health",

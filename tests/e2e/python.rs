@@ -15,6 +15,11 @@ use crate::{LOTMQ, options};
 
 const STAT: &str = "# Script Name: Stat\ndef avg(a, b):\n    return {\"avg\": (float(a) + float(b)) / 2}\n\ndef bad(x):\n    return 1 / x\n";
 
+/// A data directory with the interpreter's native code in its cache.
+pub(crate) fn data_with_python() -> TempDir {
+    broker().1
+}
+
 /// A broker that has the interpreter's native code in its cache, and its data directory.
 pub(crate) fn broker() -> (Broker, TempDir) {
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-code");

@@ -91,8 +91,11 @@ impl Committer {
         cancelled.messages.iter().for_each(|id| self.index.note_number(*id));
         if !cancelled.is_all(batches.clone()) {
             let transaction = database.begin_write().map_err(failed)?;
-            self.write(&transaction, batches, &cancelled, counters).map_err(failed)?;
+            self.write(&transaction, batches.clone(), &cancelled, counters).map_err(failed)?;
             transaction.commit().map_err(failed)?;
+            metrics::add(&counters.commits, 1);
+            let bytes: usize = batches.map(Batch::bytes).sum();
+            metrics::add(&counters.bytes, bytes.saturating_sub(cancelled.bytes) as u64);
         }
         self.index.early.committed();
         metrics::add(&counters.cancelled, cancelled.messages.len() as u64);

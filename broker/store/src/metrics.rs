@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Groups committed.
+    /// Groups written; one of which nothing was left to write is none.
     pub commits: u64,
     /// Groups that failed.
     pub commit_failures: u64,
@@ -16,7 +16,7 @@ pub struct Metrics {
     pub records: u64,
     /// Row changes committed.
     pub rows: u64,
-    /// Bytes of batches committed.
+    /// Bytes of batches committed, but for what was over before it was written.
     pub bytes: u64,
     /// Records and rows of the last group.
     pub group_last: u64,

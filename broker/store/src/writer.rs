@@ -316,9 +316,7 @@ impl Writer {
             metrics::add(&counters.commit_failures, 1);
             return;
         }
-        metrics::add(&counters.commits, 1);
         metrics::add(&counters.batches, group.batches.len() as u64);
-        metrics::add(&counters.bytes, group.bytes as u64);
         for batch in &group.batches {
             metrics::add(&counters.records, batch.records.len() as u64);
             metrics::add(&counters.rows, batch.rows.len() as u64);

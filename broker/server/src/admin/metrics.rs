@@ -41,12 +41,12 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
     GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::sys::resident_bytes() as f64;
     COUNTER "cpu_seconds" "Processor time of the process." |_| crate::sys::cpu_seconds();
-    COUNTER "store_commits" "Groups committed to the store." |broker| broker.store.metrics().commits as f64;
+    COUNTER "store_commits" "Groups written to the store's file." |broker| broker.store.metrics().commits as f64;
     COUNTER "store_commit_failures" "Groups that were not committed." |broker| broker.store.metrics().commit_failures as f64;
     COUNTER "store_batches" "Batches committed." |broker| broker.store.metrics().batches as f64;
     COUNTER "store_records" "Log records committed." |broker| broker.store.metrics().records as f64;
     COUNTER "store_rows" "Row changes committed." |broker| broker.store.metrics().rows as f64;
-    COUNTER "store_bytes" "Bytes committed." |broker| broker.store.metrics().bytes as f64;
+    COUNTER "store_bytes" "Bytes of what was written to it; its own pages are not counted." |broker| broker.store.metrics().bytes as f64;
     GAUGE "store_commit_seconds" "Mean time of a commit." |broker| broker.store.metrics().commit_us as f64 / 1e6;
     GAUGE "store_waiting_bytes" "Bytes that wait for the disk." |broker| broker.store.metrics().waiting_bytes as f64;
     GAUGE "store_log_bytes" "Bytes of the store's log." |broker| broker.store.metrics().log_bytes as f64;
