@@ -98,7 +98,8 @@ pub struct Entity {
 #[derive(Debug, Clone)]
 pub struct Output {
     /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`]. Empty for a
-    /// Route, which the guest of its type runs with the facts as its configuration, and for Panels and Themes, which nothing runs.
+    /// Route, which the guest of its type runs with the facts as its configuration, for Panels and Themes, which nothing runs, and for what was
+    /// only [checked](check_project).
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -143,7 +144,7 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
 /// ```
 pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
     let slices = slices(text);
-    let mut compilations = compile_slices(vec![(text, slices)], options, "text");
+    let mut compilations = compile_slices(vec![(text, slices)], options, Some(options.form), "text");
     compilations.pop().unwrap_or(Compilation { entities: Vec::new(), diagnostics: Vec::new() })
 }
 
@@ -157,17 +158,28 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 /// assert!(!compiled[0].succeeded() && compiled[1].succeeded(), "the model has no field w");
 /// ```
 pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
-    let texts = texts.iter().map(|text| {
-        let is_empty = split(text) == Slices::default();
-        (*text, if is_empty { Default::default() } else { slices(text) })
-    });
-    compile_slices(texts.collect(), options, "project")
+    compile_slices(slices_of(texts), options, Some(options.form), "project")
 }
 
-/// Compiles texts that were split, all of which know each other. `whole` names what they are together.
+/// As [`compile_project`], but without components: for who only wants to know what is wrong.
+pub fn check_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
+    compile_slices(slices_of(texts), options, None, "project")
+}
+
+/// The slices of texts of which each may have nothing in it.
+fn slices_of<'t>(texts: &[&'t str]) -> Vec<(&'t str, (Slices, Vec<Diagnostic>))> {
+    let slices = |text: &&'t str| {
+        let is_empty = split(text) == Slices::default();
+        (*text, if is_empty { Default::default() } else { slices(text) })
+    };
+    texts.iter().map(slices).collect()
+}
+
+/// Compiles texts that were split, all of which know each other; without a form they are checked only. `whole` names what they are together.
 fn compile_slices(
     texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
     options: &CompileOptions<'_>,
+    form: Option<Form>,
     whole: &str,
 ) -> Vec<Compilation> {
     let mut compilations = Vec::with_capacity(texts.len());
@@ -188,7 +200,7 @@ fn compile_slices(
     let mut seen = BTreeSet::new();
     for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
         warn_repeated(tree.as_ref(), &mut seen, whole, &mut sink);
-        let output = tree.as_ref().and_then(|tree| output(tree, &known, options, &mut sink));
+        let output = tree.as_ref().and_then(|tree| output(tree, &known, options.compat, form, &mut sink));
         compilations[number].entities.push(Entity {
             kind: tree.as_ref().map(syntax::Entity::kind),
             name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),
@@ -201,26 +213,51 @@ fn compile_slices(
     compilations
 }
 
-/// Checks and lowers one entity; `None` when there is an error.
+/// Calls `ask` with what the entities of these texts are to others.
+pub(crate) fn with_known<R>(texts: &[&str], ask: impl FnOnce(&dyn Known) -> R) -> R {
+    let slices: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| split(text).entities.into_iter().map(|range| text.get(range).unwrap_or("")))
+        .collect();
+    let trees: Vec<Option<syntax::Entity>> = slices
+        .iter()
+        .map(|slice| {
+            let source = Source::new(slice);
+            tree(&mut Sink::new(&source))
+        })
+        .collect();
+    ask(&InText::new(&trees, slices.into_iter(), &crate::check::KnownNothing))
+}
+
+/// Checks one entity, and lowers it where there is a form; `None` when there is an error.
 fn output(
     tree: &syntax::Entity,
     known: &dyn Known,
-    options: &CompileOptions<'_>,
+    compat: Compat,
+    form: Option<Form>,
     sink: &mut Sink<'_>,
 ) -> Option<Output> {
-    let CompileOptions { form, compat, .. } = *options;
     match tree {
         syntax::Entity::Action(action) => {
             let checked = crate::check::action(action, known, compat, sink)?;
-            Some(Output { component: crate::lower::action(&checked, form), facts: checked.facts })
+            Some(Output {
+                component: form.map_or(Vec::new(), |form| crate::lower::action(&checked, form)),
+                facts: checked.facts,
+            })
         }
         syntax::Entity::Model(model) => {
             let checked = crate::check::model(model, known, compat, sink)?;
-            Some(Output { component: crate::lower::model(&checked, form), facts: checked.run.facts })
+            Some(Output {
+                component: form.map_or(Vec::new(), |form| crate::lower::model(&checked, form)),
+                facts: checked.run.facts,
+            })
         }
         syntax::Entity::Rule(rule) => {
             let checked = crate::check::rule(rule, known, compat, sink)?;
-            Some(Output { component: crate::lower::rule(&checked, form), facts: checked.facts })
+            Some(Output {
+                component: form.map_or(Vec::new(), |form| crate::lower::rule(&checked, form)),
+                facts: checked.facts,
+            })
         }
         syntax::Entity::Route(route) => {
             let facts = crate::check::route(route, sink)?;
@@ -361,13 +398,17 @@ fn report_outside(sink: &mut Sink<'_>, slices: &Slices) {
         return;
     };
     let word = sink.source().slice(token.span).to_owned();
-    let hint = nearest(&word, ["DEFINE"]).map(|_| "did you mean DEFINE?".to_owned());
-    let indented = word.eq_ignore_ascii_case("DEFINE").then(|| "move DEFINE to column 1".to_owned());
-    let fallback = "begin with DEFINE ACTION name in column 1".to_owned();
+    let near = nearest(&word, ["DEFINE"]);
     let shown: String = word.chars().take(40).collect();
     let message = format!("expected DEFINE, found {shown}");
     let draft = Draft::error(codes::OUTSIDE_ENTITY, token.span, message).expected(&["DEFINE"]);
-    sink.push(draft.suggest(indented.or(hint).unwrap_or(fallback)));
+    sink.push(if word.eq_ignore_ascii_case("DEFINE") {
+        draft.suggest("move DEFINE to column 1")
+    } else if near.is_some() {
+        draft.did_you_mean(near)
+    } else {
+        draft.suggest("begin with DEFINE ACTION name in column 1")
+    });
 }
 
 fn has_errors(diagnostics: &[Diagnostic]) -> bool {

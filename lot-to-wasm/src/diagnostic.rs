@@ -51,6 +51,15 @@ pub struct Label {
     pub text: String,
 }
 
+/// A change of the text that does what the first suggestion says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What to replace; empty where something is missing.
+    pub span: TextSpan,
+    /// What to write there.
+    pub replacement: String,
+}
+
 /// One thing that is wrong, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -74,6 +83,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do, best first.
     pub suggestions: Vec<String>,
+    /// The first suggestion as a change of the text, where the compiler knows it.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -86,6 +97,9 @@ impl Diagnostic {
         shift(&mut self.span);
         for label in &mut self.labels {
             shift(&mut label.span);
+        }
+        if let Some(fix) = &mut self.fix {
+            shift(&mut fix.span);
         }
         self
     }

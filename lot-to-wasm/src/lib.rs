@@ -10,6 +10,7 @@ pub mod check;
 mod compat;
 pub mod compile;
 pub mod diagnostic;
+pub mod editor;
 mod format;
 pub mod function;
 mod fuzz;
@@ -30,7 +31,8 @@ pub mod trigger;
 pub use check::RULE_SCOPES;
 pub use compat::{Compat, ModelOutput};
 pub use compile::{
-    Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, compile, compile_project, parse,
+    Compilation, CompileOptions, Entity, Form, Output, ParsedEntity, check_project, compile, compile_project,
+    parse,
 };
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};

@@ -39,6 +39,13 @@ pub struct Name {
     pub quoted: bool,
 }
 
+impl Name {
+    /// Another name as this one is written: in quotes if it has some.
+    pub(crate) fn spell(&self, other: &str) -> String {
+        if self.quoted { format!("\"{other}\"") } else { other.to_owned() }
+    }
+}
+
 /// One entity of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {

@@ -22,16 +22,11 @@ pub(crate) fn action(
     compat: Compat,
     sink: &mut Sink<'_>,
 ) -> Option<tree::Action> {
-    let start = match &action.entry {
-        ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
-        ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),
-        ActionBody::Callable { .. } => Start::Callable,
-    };
     let names_are_complete = !sink.has_errors();
     let mut checker = Checker {
         sink,
         known,
-        start,
+        start: start(action),
         scope: Scope::new(action),
         regexes: Vec::new(),
         compat,
@@ -56,6 +51,15 @@ pub(crate) fn action(
     infer::kinds(&mut checked);
     facts::collect(&mut checked);
     Some(checked)
+}
+
+/// What starts a run.
+pub(super) fn start(action: &Action) -> Start {
+    match &action.entry {
+        ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
+        ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),
+        ActionBody::Callable { .. } => Start::Callable,
+    }
 }
 
 fn variable(entry: super::scope::Entry) -> tree::Variable {

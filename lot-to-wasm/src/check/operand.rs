@@ -91,9 +91,18 @@ impl Checker<'_, '_, '_> {
             return;
         }
         let near = nearest(name, self.scope.names().filter(|other| *other != name));
-        let hint = near.map(|near| format!("did you mean `{{{near}}}`?"));
-        let draft = Draft::warning(codes::UNSET_VARIABLE, span, format!("unknown variable `{{{name}}}`"));
-        self.error(draft.label("not set on any path before this place").suggest_if(hint));
+        let draft = Draft::warning(codes::UNSET_VARIABLE, span, format!("unknown variable `{{{name}}}`"))
+            .label("not set on any path before this place");
+        // The name stands behind the brace, whatever path follows it.
+        let written = self.sink.source().slice(span);
+        let at = written
+            .find(name)
+            .map(|at| Span::new(span.start as usize + at, span.start as usize + at + name.len()));
+        self.error(match (near, at) {
+            (Some(near), Some(at)) => draft.suggest(format!("did you mean `{{{near}}}`?")).fix(at, near),
+            (Some(near), None) => draft.suggest(format!("did you mean `{{{near}}}`?")),
+            (None, _) => draft,
+        });
     }
 
     /// A bare name: a variable of the oldest programs (OD-62), or a mistake.
@@ -108,7 +117,7 @@ impl Checker<'_, '_, '_> {
         };
         let message = format!("variable `{path}` without braces");
         let draft = Draft::warning(codes::BARE_VARIABLE, span, message);
-        self.error(draft.suggest(format!("write {{{path}}}")));
+        self.error(draft.suggest(format!("write {{{path}}}")).fix(span, format!("{{{path}}}")));
         let variable = self.read(id, span);
         self.with_path(variable, path, span)
     }
@@ -122,13 +131,17 @@ impl Checker<'_, '_, '_> {
             Some(_) => (codes::LOWER_CASE_KEYWORD, format!("keyword \"{name}\" must be upper case")),
             None => (codes::UNKNOWN_IDENTIFIER, format!("unknown word `{path}`")),
         };
-        let hint = match (keyword, near, nearest(name, VALUE_WORDS)) {
-            (Some(keyword), _, _) => format!("write {keyword}"),
-            (None, Some(near), _) => format!("write {{{near}}} for the variable, or \"{path}\" for text"),
-            (None, None, Some(word)) => format!("did you mean {word}?"),
-            (None, None, None) => format!("write {{{path}}} for a variable, or \"{path}\" for text"),
-        };
-        self.error(Draft::error(code, span, message).suggest(hint));
+        let draft = Draft::error(code, span, message);
+        self.error(match (keyword, near, nearest(name, VALUE_WORDS)) {
+            (Some(keyword), _, _) => draft.suggest(format!("write {keyword}")).fix(span, keyword),
+            (None, Some(near), _) => draft
+                .suggest(format!("write {{{near}}} for the variable, or \"{path}\" for text"))
+                .fix(span, format!("{{{near}}}")),
+            (None, None, Some(word)) => draft.did_you_mean(Some(word)),
+            (None, None, None) => {
+                draft.suggest(format!("write {{{path}}} for a variable, or \"{path}\" for text"))
+            }
+        });
     }
 
     /// Reports PAYLOAD or TOPIC where the trigger has no message.

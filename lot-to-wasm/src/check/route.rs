@@ -62,10 +62,10 @@ fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
     let found = find(&name.text);
     if found.is_none() {
         let names = all().flat_map(|kind| kind.aliases.iter().chain([&kind.name]).copied());
-        let near = nearest(&name.text, names).map(|near| format!("did you mean {near}?"));
+        let near = nearest(&name.text, names);
         let message = format!("there is no route type `{}`", name.text.escape_debug());
         let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
-        sink.push(draft.suggest_if(near));
+        sink.push(draft.did_you_mean_name(name, near));
     }
     found
 }
@@ -189,11 +189,12 @@ impl RouteChecker<'_, '_> {
         let mut words: Vec<&str> = own.chain(COMMON.iter().map(|section| section.name)).collect();
         words.extend(self.kind.event.map(|_| "EVENT"));
         words.extend(self.kind.mapping.as_ref().map(|_| "MAPPING"));
-        let near = nearest(word, words.iter().copied()).map(|near| format!("did you mean {near}?"));
-        let fallback = words.first().map(|first| format!("a route of this type has ADD {first}"));
+        let near = nearest(word, words.iter().copied());
+        let fallback = words.first().filter(|_| near.is_none());
+        let fallback = fallback.map(|first| format!("a route of this type has ADD {first}"));
         let message = format!("a route of type {} has no {}", self.kind.name, word.escape_debug());
         let draft = Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message).expected(&words);
-        self.sink.push(draft.suggest_if(near.or(fallback)));
+        self.sink.push(draft.did_you_mean_name(&block.kind, near).suggest_if(fallback));
     }
 
     fn does_not_fit(&mut self, block: &Block, what: &str) {
@@ -278,7 +279,7 @@ impl RouteChecker<'_, '_> {
             return Some((written.text.to_ascii_uppercase(), value));
         };
         let Some(key) = keys.iter().find(|key| key.is_called(&written.text)) else {
-            self.unknown_setting(&written.text, written.span, place);
+            self.unknown_setting(written, place);
             return None;
         };
         if let Some(first) = places.insert(key.name.to_owned(), written.span) {
@@ -296,12 +297,13 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    fn unknown_setting(&mut self, name: &str, span: Span, place: Place<'_>) {
+    fn unknown_setting(&mut self, name: &Name, place: Place<'_>) {
         let known = place.keys.unwrap_or_default().iter().map(|key| key.name);
-        let near = nearest(name, known).map(|near| format!("did you mean {near}?"));
-        let message =
-            format!("Unknown setting '{}' in {}", name.to_ascii_uppercase().escape_debug(), place.title);
-        self.sink.push(Draft::warning(codes::UNKNOWN_SETTING, span, message).suggest_if(near));
+        let near = nearest(&name.text, known);
+        let upper = name.text.to_ascii_uppercase();
+        let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), place.title);
+        let draft = Draft::warning(codes::UNKNOWN_SETTING, name.span, message);
+        self.sink.push(draft.did_you_mean_name(name, near));
     }
 
     fn required(&mut self, block: &Block, place: Place<'_>, checked: &RouteBlock) {

@@ -122,9 +122,11 @@ fn header(rule: &Rule, compat: Compat, sink: &mut Sink<'_>) {
     }
     let scope = rule.scope.text.as_str();
     if !RULE_SCOPES.contains(&scope) {
-        let hint = nearest(scope, RULE_SCOPES).map(|near| format!("did you mean {near}?"));
+        let near = nearest(scope, RULE_SCOPES);
         let message = format!("unknown scope {scope}");
-        sink.push(Draft::error(codes::UNKNOWN_SCOPE, rule.scope.span, message).suggest_if(hint));
+        sink.push(
+            Draft::error(codes::UNKNOWN_SCOPE, rule.scope.span, message).did_you_mean_name(&rule.scope, near),
+        );
     }
     if (0..100).contains(&rule.priority) {
         // The words of the commands reference §8.

@@ -162,6 +162,12 @@ impl Scope {
         }
     }
 
+    /// Goes to a place where every variable has been set.
+    pub(crate) fn assume_all_set(&mut self) {
+        self.flow.may.fill(true);
+        self.flow.must.fill(true);
+    }
+
     /// The flow at the current place.
     pub(crate) fn save(&self) -> Flow {
         self.flow.clone()
@@ -208,21 +214,16 @@ fn each_assignment(statements: &[Statement], found: &mut dyn FnMut(&str, Span)) 
                 Some(name) => found(&name.text, name.span),
                 None => found(RESULT, statement.span),
             },
-            StatementKind::IfElse(node) => {
-                node.branches.iter().for_each(|branch| each_assignment(&branch.body, found));
-                each_assignment(node.otherwise.as_deref().unwrap_or_default(), found);
-            }
-            StatementKind::Switch(node) => {
-                node.cases.iter().for_each(|case| each_assignment(&case.body, found));
-                each_assignment(node.otherwise.as_deref().unwrap_or_default(), found);
-            }
-            StatementKind::LoopUntil(node) => each_assignment(&node.body, found),
-            StatementKind::PublishTopic(_)
+            StatementKind::IfElse(_)
+            | StatementKind::Switch(_)
+            | StatementKind::LoopUntil(_)
+            | StatementKind::PublishTopic(_)
             | StatementKind::PublishModel(_)
             | StatementKind::Keep(_)
             | StatementKind::Delete(_)
             | StatementKind::TriggerEvent(_)
             | StatementKind::Navigate(_) => {}
         }
+        statement.each_block(&mut |block| each_assignment(block, found));
     }
 }

@@ -1,8 +1,9 @@
 //! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
 
-use super::{Code, Diagnostic, Label, Severity, TextSpan};
+use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan};
 use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
 use crate::source::{Position, Source, Span};
+use crate::syntax::{Name, Path};
 
 /// Collects the diagnostics of one entity.
 ///
@@ -30,6 +31,7 @@ pub(crate) struct Draft {
     labels: Vec<(Span, String)>,
     notes: Vec<String>,
     suggestions: Vec<String>,
+    fix: Option<(Span, String)>,
 }
 
 impl Draft {
@@ -44,6 +46,7 @@ impl Draft {
             labels: Vec::new(),
             notes: Vec::new(),
             suggestions: Vec::new(),
+            fix: None,
         }
     }
 
@@ -85,6 +88,35 @@ impl Draft {
     pub(crate) fn suggest(mut self, text: impl Into<String>) -> Draft {
         self.suggestions.push(text.into());
         self
+    }
+
+    /// A change of the text that does what the first suggestion says.
+    pub(crate) fn fix(mut self, span: Span, replacement: impl Into<String>) -> Draft {
+        self.fix = Some((span, replacement.into()));
+        self
+    }
+
+    /// What was probably meant by what stands at the place of this diagnostic.
+    pub(crate) fn did_you_mean(self, near: Option<&str>) -> Draft {
+        let Some(near) = near else { return self };
+        let span = self.span;
+        self.suggest(format!("did you mean {near}?")).fix(span, near)
+    }
+
+    /// As [`did_you_mean`](Self::did_you_mean) where a name stands that may be in quotes.
+    pub(crate) fn did_you_mean_name(self, name: &Name, near: Option<&str>) -> Draft {
+        let Some(near) = near else { return self };
+        self.suggest(format!("did you mean {near}?")).fix(name.span, name.spell(near))
+    }
+
+    /// As [`did_you_mean`](Self::did_you_mean) for `unknown`, with which a path begins.
+    pub(crate) fn did_you_mean_path(self, path: &Path, unknown: &str, near: Option<&str>) -> Draft {
+        let Some(near) = near else { return self };
+        let draft = self.suggest(format!("did you mean {near}?"));
+        // Quotes and blanks make a path longer than its text.
+        let is_plain = (path.span.end - path.span.start) as usize == path.to_string().len();
+        let end = path.span.start.saturating_add(u32::try_from(unknown.len()).unwrap_or(u32::MAX));
+        if is_plain { draft.fix(Span { end, ..path.span }, near) } else { draft }
     }
 
     /// What to do, where something is known.
@@ -132,6 +164,7 @@ impl<'a> Sink<'a> {
         if let Some(place) = self.pinned {
             draft.span = place;
             draft.labels.clear();
+            draft.fix = None;
         }
         let is_error = draft.severity == Severity::Error;
         let full = if is_error { self.errors >= ERRORS_MAX } else { self.warnings >= WARNINGS_MAX };
@@ -176,7 +209,12 @@ impl<'a> Sink<'a> {
                 .collect(),
             notes: draft.notes,
             suggestions: draft.suggestions,
+            fix: draft.fix.map(|(span, replacement)| Fix { span: self.exact_span(span), replacement }),
         }
+    }
+
+    fn exact_span(&self, span: Span) -> TextSpan {
+        TextSpan { start: self.source.position(span.start), end: self.source.position(span.end) }
     }
 
     fn text_span(&self, span: Span) -> TextSpan {

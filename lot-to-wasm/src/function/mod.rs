@@ -57,6 +57,11 @@ pub const CALLS: &[CallRow] = &[
     CallRow { keyword: "MAX", function: Function::Max, arguments: 1..=16, result: KindSet::NUMBER, example: ("MAX(3, 1, 2)", "3") },
 ];
 
+/// First words of transforms, and names of functions.
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    TRANSFORMS.iter().map(|row| row.keyword).chain(CALLS.iter().map(|row| row.keyword))
+}
+
 /// The row of a call form.
 pub(crate) fn call(keyword: &str) -> Option<&'static CallRow> {
     CALLS.iter().find(|row| row.keyword == keyword)

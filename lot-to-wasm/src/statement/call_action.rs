@@ -72,12 +72,16 @@ impl CallAction {
             let name = argument.target.to_string();
             let inputs = signature.inputs.iter().map(|input| input.name.as_str());
             if !inputs.clone().any(|input| input == name) {
-                let hint = nearest(&name, inputs.clone()).map(|near| format!("did you mean {near}?"));
+                let near = nearest(&name, inputs.clone());
                 let known: Vec<&str> = inputs.collect();
                 let message = format!("action `{}` has no input `{name}`", self.name.text);
                 let draft = Draft::error(codes::UNKNOWN_INPUT, argument.target.span, message);
                 let note = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
-                checker.error(draft.note(format!("its inputs: {note}")).suggest_if(hint));
+                checker.error(draft.note(format!("its inputs: {note}")).did_you_mean_path(
+                    &argument.target,
+                    &name,
+                    near,
+                ));
             }
         }
         let (wanted, found) = (signature.outputs.len(), self.returns.len());

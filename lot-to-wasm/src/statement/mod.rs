@@ -16,6 +16,7 @@ pub mod publish_topic;
 pub mod set;
 pub mod switch;
 pub mod trigger_event;
+mod walk;
 
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
@@ -104,6 +105,11 @@ const STATEMENTS: &[Row] = &[
     Row { words: &["NAVIGATE"], parse: navigate::parse },
 ];
 
+/// The first words of each statement.
+pub(crate) fn first_words() -> impl Iterator<Item = &'static [&'static str]> {
+    STATEMENTS.iter().map(|row| row.words)
+}
+
 /// Whether a statement begins with this word, in any case.
 pub(crate) fn is_first_word(word: &str) -> bool {
     STATEMENTS.iter().any(|row| row.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
@@ -165,7 +171,9 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let draft = match word.to_ascii_uppercase().as_str() {
         "END" | "ENDIF" | "END_IF" => {
             let message = format!("{word}: blocks are closed by indentation");
-            Draft::error(codes::END_IF, span, message).suggest("remove the line")
+            Draft::error(codes::END_IF, span, message)
+                .suggest("remove the line")
+                .fix(parser.rest_of_line(), "")
         }
         "WHILE" | "FOR" | "FOREACH" | "REPEAT" => {
             let message = format!("{word} is not part of the language");
@@ -181,10 +189,10 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         }
         _ => {
             let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
-            let hint = nearest(word, words).map(|word| format!("did you mean {word}?"));
+            let near = nearest(word, words);
             let message = format!("expected a statement, found {}", parser.found());
             let first_words = ["SET", "PUBLISH", "KEEP", "DELETE", "IF", "SWITCH", "LOOP", "CALL", "TRIGGER"];
-            Draft::error(codes::UNKNOWN_STATEMENT, span, message).expected(&first_words).suggest_if(hint)
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message).expected(&first_words).did_you_mean(near)
         }
     };
     parser.fail(draft)

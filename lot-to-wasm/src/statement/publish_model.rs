@@ -158,12 +158,15 @@ impl PublishModel {
         for Assignment { target, .. } in &self.assignments {
             let Some(unknown) = unknown_part(target, &fields) else { continue };
             let hint = nearest(&unknown, fields.iter().map(String::as_str));
-            let hint = hint.map(|near| format!("did you mean {near}?"));
             let known: Vec<&str> =
                 fields.iter().map(String::as_str).filter(|field| !field.contains('.')).collect();
             let message = format!("model `{}` has no field `{unknown}`", self.model.text);
             let draft = Draft::error(codes::UNKNOWN_FIELD, target.span, message);
-            checker.error(draft.note(format!("its fields: {}", known.join(", "))).suggest_if(hint));
+            checker.error(
+                draft
+                    .note(format!("its fields: {}", known.join(", ")))
+                    .did_you_mean_path(target, &unknown, hint),
+            );
         }
     }
 

@@ -50,12 +50,15 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
     if parser.is_word("MESSAGE") {
         let draft =
             Draft::error(codes::PUBLISH_MESSAGE, parser.span(), "MESSAGE is not part of the language");
-        return parser.fail(draft.suggest("write WITH before the value: PUBLISH TOPIC \"t\" WITH value"));
+        let draft = draft.suggest("write WITH before the value: PUBLISH TOPIC \"t\" WITH value");
+        return parser.fail(draft.fix(parser.span(), "WITH"));
     }
     if !parser.eat_keyword("WITH") {
         let message = format!("expected WITH after {after}, found {}", parser.found());
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);
-        return parser.fail(draft.suggest("write WITH and the value after it"));
+        let draft = draft.suggest("write WITH and the value after it");
+        let start = Span { end: parser.span().start, ..parser.span() };
+        return parser.fail(if parser.is_line_end() { draft } else { draft.fix(start, "WITH ") });
     }
     if parser.is_line_end() {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "WITH without a value");

@@ -10,6 +10,7 @@ use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
 use crate::token::{Sign, TokenKind};
@@ -33,7 +34,9 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         let message = format!("expected WITH after the variable `{}`, found {}", name.text, parser.found());
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
         let hint = format!("write: SET \"{}\" WITH value", name.text);
-        return parser.fail(draft.expected(&["WITH", "TO", "AS", "="]).suggest(hint));
+        let draft = draft.expected(&["WITH", "TO", "AS", "="]).suggest(hint);
+        let start = Span { end: parser.span().start, ..parser.span() };
+        return parser.fail(if parser.is_line_end() { draft } else { draft.fix(start, "WITH ") });
     }
     if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "SET without a value");

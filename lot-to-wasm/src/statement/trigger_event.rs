@@ -79,6 +79,6 @@ impl TriggerEvent {
             format!("route `{}` has no event `{}`", self.route.text, self.event.text.escape_debug());
         let near = nearest(&self.event.text, events.iter().map(String::as_str));
         let draft = Draft::warning(codes::UNKNOWN_EVENT, self.event.span, message);
-        checker.error(draft.suggest_if(near.map(|near| format!("did you mean {near}?"))));
+        checker.error(draft.did_you_mean_name(&self.event, near));
     }
 }

@@ -324,6 +324,23 @@ pub enum Transform {
     },
 }
 
+impl CastType {
+    /// The word after `AS`; of several that mean the same the newer one.
+    pub fn word(self) -> &'static str {
+        match self {
+            CastType::Int => "INT",
+            CastType::Double => "DOUBLE",
+            CastType::Bool => "BOOL",
+            CastType::String => "STRING",
+            CastType::Timestamp => "TIMESTAMP",
+            CastType::Array => "ARRAY",
+            CastType::Object => "OBJECT",
+            CastType::Json => "JSON",
+            CastType::Bytes => "BYTES",
+        }
+    }
+}
+
 impl ExpressionKind {
     /// Height of the highest tree directly below; 0 for a leaf.
     pub(crate) fn children_depth(&self) -> u16 {
@@ -333,7 +350,7 @@ impl ExpressionKind {
     }
 
     /// Calls `visit` for each expression directly below, in source order but for those of a transform, whose value comes last.
-    pub(crate) fn each_child(&self, visit: &mut dyn FnMut(&Expression)) {
+    pub(crate) fn each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
         use ExpressionKind as Kind;
         match self {
             Kind::Invalid

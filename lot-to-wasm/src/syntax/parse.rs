@@ -18,8 +18,8 @@ mod route;
 mod rule;
 mod topic;
 
-pub(crate) use expression::is_option;
-pub(crate) use header::kind_of;
+pub(crate) use expression::{cast_words, is_option};
+pub(crate) use header::{kind_of, kind_words};
 pub(crate) use primary::session_name;
 
 use super::{Entity, Name, Text};
@@ -220,7 +220,7 @@ impl Parser<'_, '_> {
     pub(crate) fn report_case(&mut self, keyword: &str) {
         let message = format!("keyword \"{}\" must be upper case", self.word());
         let draft = Draft::error(codes::LOWER_CASE_KEYWORD, self.span(), message);
-        self.sink.push(draft.suggest(format!("write {keyword}")));
+        self.sink.push(draft.suggest(format!("write {keyword}")).fix(self.span(), keyword));
     }
 
     /// Takes the next token if it is this sign.
@@ -333,7 +333,7 @@ impl Parser<'_, '_> {
             what.iter().copied().filter(|text| text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
         let hint = nearest(self.word(), keywords.filter(|word| *word != "NEWLINE" && *word != "STRING"));
         let draft = Draft::error(code, self.here(), message).expected(what);
-        self.fail(draft.suggest_if(hint.map(|word| format!("did you mean {word}?"))))
+        self.fail(draft.did_you_mean(hint))
     }
 
     /// The next token; at a line's end one column after its last character.
@@ -343,6 +343,15 @@ impl Parser<'_, '_> {
             return Span { start: span.start, end: span.start.saturating_add(1) };
         }
         span
+    }
+
+    /// From the next token to the last one of its line.
+    pub(crate) fn rest_of_line(&self) -> Span {
+        let end = (0..).find(|ahead| {
+            matches!(self.peek_at(*ahead).kind, TokenKind::Newline | TokenKind::Dedent | TokenKind::End)
+        });
+        let last = end.and_then(|end| end.checked_sub(1)).map_or(self.span(), |last| self.peek_at(last).span);
+        self.span().to(last)
     }
 
     /// Reports an extension that other brokers may refuse.

@@ -135,7 +135,8 @@ impl Layout<'_, '_> {
                 format!("inconsistent indentation: column {} matches no open block", indent.width + 1);
             let draft = Draft::error(codes::INCONSISTENT_INDENTATION, span, message)
                 .note(format!("open blocks start in columns {}", open.join(", ")))
-                .suggest(format!("move the line to column {}", self.top() + 1));
+                .suggest(format!("move the line to column {}", self.top() + 1))
+                .fix(indent.span, " ".repeat(self.top() as usize));
             self.sink.push(draft);
         }
     }
@@ -171,7 +172,8 @@ impl Layout<'_, '_> {
                 return;
             }
             let message = format!("`{}` closes no bracket", sign.text());
-            self.sink.push(Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest("remove it"));
+            let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest("remove it");
+            self.sink.push(draft.fix(span, ""));
             return;
         };
         // What was opened after the matching bracket was never closed.

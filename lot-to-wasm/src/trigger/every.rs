@@ -79,9 +79,10 @@ fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let hint = nearest(parser.word(), names);
     let message = format!("expected a number and a unit, or a day, after EVERY, found {}", parser.found());
     let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message);
-    let suggestion =
-        hint.map_or("write ON EVERY 5 SECONDS".to_owned(), |word| format!("did you mean {word}?"));
-    parser.fail(draft.suggest(suggestion))
+    parser.fail(match hint {
+        Some(_) => draft.did_you_mean(hint),
+        None => draft.suggest("write ON EVERY 5 SECONDS"),
+    })
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
@@ -129,9 +130,10 @@ fn missing_unit<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let message = format!("expected a unit after the number, found {}", parser.found());
     let names = ["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"];
     let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message).expected(&names);
-    let suggestion =
-        hint.map_or("write for instance SECONDS".to_owned(), |word| format!("did you mean {word}?"));
-    parser.fail(draft.suggest(suggestion))
+    parser.fail(match hint {
+        Some(_) => draft.did_you_mean(hint),
+        None => draft.suggest("write for instance SECONDS"),
+    })
 }
 
 fn bad_interval<T>(parser: &mut Parser<'_, '_>, span: Span, message: &str) -> Parsed<T> {

@@ -58,6 +58,11 @@ const TRIGGERS: &[Row] = &[
     subscribe::ROW,
 ];
 
+/// The words after `ON`.
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    TRIGGERS.iter().map(|row| row.keyword)
+}
+
 /// Reads `ON …` up to `DO`.
 pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let start = parser.span();
@@ -68,7 +73,7 @@ pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     parser.eat_keyword(row.keyword);
     if row.keyword == "TIME" {
         let draft = Draft::warning(codes::OLD_SPELLING, parser.previous(), "ON TIME is an old spelling");
-        parser.sink.push(draft.suggest("write ON TIMESTAMP"));
+        parser.sink.push(draft.suggest("write ON TIMESTAMP").fix(parser.previous(), "TIMESTAMP"));
     }
     let fact = (row.parse)(parser)?;
     Ok(Trigger { fact, span: parser.span_from(start) })
@@ -80,11 +85,13 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         let draft = Draft::error(codes::NOT_LOT, parser.span(), "ON VALIDATION_FAILURE is not LoT");
         return parser.fail(draft.suggest("check the value with IF in the action that receives it"));
     }
-    let names: Vec<&str> = TRIGGERS.iter().map(|row| row.keyword).collect();
+    let names: Vec<&str> = words().collect();
     let hint = nearest(word, names.iter().copied());
     let message = format!("expected a trigger after ON, found {}", parser.found());
     let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&names);
-    parser.fail(draft.suggest_if(hint.map(|word| format!("did you mean ON {word}?"))))
+    let Some(hint) = hint else { return parser.fail(draft) };
+    let span = parser.span();
+    parser.fail(draft.suggest(format!("did you mean ON {hint}?")).fix(span, hint))
 }
 
 /// A Topic Filter in a string, checked.

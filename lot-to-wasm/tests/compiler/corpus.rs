@@ -24,7 +24,7 @@ fn corpus_files_give_their_snapshots() {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the compiler does no I/O, its tests read the corpus")]
-fn read(file: &Path) -> std::io::Result<String> {
+pub(crate) fn read(file: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(file)
 }
 
@@ -95,4 +95,44 @@ fn texts_beyond_the_limits_are_refused() {
         let _ = writeln!(variables, "    SET v{index} WITH 1");
     }
     assert!(provokes(&variables, codes::TOO_MANY_VARIABLES));
+}
+
+/// The byte at a place of a text whose lines all end with `\n`.
+fn offset(text: &str, place: lot_to_wasm::syntax::Position) -> usize {
+    let line: usize = text.split_inclusive('\n').take(place.line as usize - 1).map(str::len).sum();
+    let rest = &text[line..];
+    line + rest.char_indices().nth(place.column as usize - 1).map_or(rest.len(), |(at, _)| at)
+}
+
+#[test]
+fn a_fix_ends_what_it_is_for() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let check = |text: &str| {
+        let compilation =
+            lot_to_wasm::check_project(&[text], &lot_to_wasm::CompileOptions::default()).remove(0);
+        compilation.all_diagnostics()
+    };
+    let mut fixed = std::collections::BTreeSet::new();
+    for file in files {
+        let text = read(&file).expect("readable file");
+        if text.contains('\r') {
+            continue;
+        }
+        let before = check(&text);
+        for found in &before {
+            let Some(fix) = &found.fix else { continue };
+            let (start, end) = (offset(&text, fix.span.start), offset(&text, fix.span.end));
+            let mended = format!("{}{}{}", &text[..start], fix.replacement, &text[end..]);
+            let same = |other: &&lot_to_wasm::Diagnostic| {
+                (other.code, &other.message) == (found.code, &found.message)
+            };
+            let after = check(&mended);
+            let (was, is) = (before.iter().filter(same).count(), after.iter().filter(same).count());
+            assert!(is < was, "{}: {found:?} stays in\n{mended}", file.display());
+            fixed.insert(found.code);
+        }
+    }
+    assert!(fixed.len() >= 20, "the corpus provokes {fixed:?}");
 }

@@ -4,9 +4,10 @@ use lot_facts::InputKind;
 
 use super::{Parsed, Parser, Reported};
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::statement::Statement;
 use crate::syntax::{Action, ActionBody, InputLine, Name, OutputLine, Text};
-use crate::token::{Sign, TokenKind};
+use crate::token::{Sign, Token, TokenKind};
 use crate::trigger::{self, Trigger};
 
 const INPUT_KINDS: [(&str, InputKind); 5] = [
@@ -89,9 +90,9 @@ impl Parser<'_, '_> {
             let span = indent.span.to(self.span());
             let message = format!("unexpected INDENT: {word} must stand in column 1");
             let draft = Draft::error(codes::INDENTED_TRIGGER, span, message);
-            self.sink.push(
-                draft.suggest(format!("move the {word} line to column 1 and indent the body by 4 spaces")),
-            );
+            let draft =
+                draft.suggest(format!("move the {word} line to column 1 and indent the body by 4 spaces"));
+            self.sink.push(draft.fix(indent.span, ""));
             return Ok(());
         }
         if draught.begun {
@@ -238,13 +239,24 @@ impl Parser<'_, '_> {
         } else {
             (codes::NO_TRIGGER, "action without a trigger".to_owned())
         };
-        let hint = if code == codes::EXPECTED_DO {
-            "write DO at the end of the trigger's line"
-        } else {
-            "write ON TOPIC \"…\" DO below the name, or DO alone to call it by name"
-        };
         let draft = Draft::error(code, self.here(), message).expected(&["DO"]);
-        self.sink.push(draft.suggest(hint));
+        self.sink.push(if code == codes::EXPECTED_DO {
+            draft.suggest("write DO at the end of the trigger's line").fix(self.line_before(), " DO")
+        } else {
+            draft.suggest("write ON TOPIC \"…\" DO below the name, or DO alone to call it by name")
+        });
+    }
+
+    /// The end of the last line before this place.
+    fn line_before(&self) -> Span {
+        let is_layout =
+            |token: &Token| matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent);
+        let before = self.tokens.get(..self.at).unwrap_or_default();
+        before
+            .iter()
+            .rev()
+            .find(|token| !is_layout(token))
+            .map_or(Span::default(), |token| token.span.after())
     }
 
     fn missing_start(&mut self, draught: &Draught, name: &Name) {

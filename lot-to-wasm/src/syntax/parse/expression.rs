@@ -53,6 +53,11 @@ const CAST_TYPES: [(&str, CastType); 10] = [
     ("BYTES", CastType::Bytes),
 ];
 
+/// The types after `AS`.
+pub(crate) fn cast_words() -> impl Iterator<Item = &'static str> {
+    CAST_TYPES.into_iter().map(|(word, _)| word)
+}
+
 impl Parser<'_, '_> {
     /// A value: an expression or an inline IF, and transforms after it.
     pub(crate) fn value(&mut self) -> Parsed<Expression> {
@@ -101,7 +106,7 @@ impl Parser<'_, '_> {
         let message = format!("expected a type after AS, found {}", self.found());
         let draft = Draft::error(codes::UNKNOWN_TYPE, self.here(), message)
             .expected(&CAST_TYPES.map(|(name, _)| name))
-            .suggest_if(hint.map(|word| format!("did you mean {word}?")));
+            .did_you_mean(hint);
         self.fail(draft)
     }
 
@@ -146,7 +151,7 @@ impl Parser<'_, '_> {
         let message = format!("expected THEN after {after}, found {}", self.found());
         let mut draft = Draft::error(codes::EXPECTED_THEN, self.here(), message).expected(&["THEN"]);
         if self.is_line_end() && text.len() < 200 {
-            draft = draft.suggest(format!("write: {text} THEN"));
+            draft = draft.suggest(format!("write: {text} THEN")).fix(self.previous().after(), " THEN");
         } else {
             draft = draft.suggest("write THEN after the condition");
         }

@@ -25,6 +25,11 @@ pub(crate) fn kind_of(word: &str) -> Option<Kind> {
     KINDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, kind)| *kind)
 }
 
+/// The words after `DEFINE`.
+pub(crate) fn kind_words() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().map(|(word, _)| word)
+}
+
 impl Parser<'_, '_> {
     /// The whole entity.
     pub(crate) fn entity(&mut self) -> Parsed<Entity> {
@@ -60,7 +65,7 @@ impl Parser<'_, '_> {
         let hint = nearest(word, names);
         let message = format!("expected a kind of entity after DEFINE, found {}", self.found());
         let draft = Draft::error(codes::UNKNOWN_ENTITY, self.here(), message).expected(&names);
-        self.fail(draft.suggest_if(hint.map(|word| format!("did you mean {word}?"))))
+        self.fail(draft.did_you_mean(hint))
     }
 
     fn entity_name(&mut self, kind: Kind) -> Parsed<Name> {
@@ -71,7 +76,8 @@ impl Parser<'_, '_> {
             if !may_be_quoted {
                 let message = "STRING found where IDENTIFIER was expected";
                 let draft = Draft::error(codes::QUOTED_NAME, start, message);
-                self.sink.push(draft.suggest(format!("write the name without quotes: {}", name.text)));
+                let draft = draft.suggest(format!("write the name without quotes: {}", name.text));
+                self.sink.push(draft.fix(start, name.text.as_str()));
             }
             self.advance();
             return Ok(name);

@@ -2,6 +2,7 @@
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::model::{Fetch, Field, FieldSource, FieldType, Model, ModelFormat, ModelOptions, Store};
 use crate::syntax::{CastType, Name};
 use crate::token::{Sign, TokenKind};
@@ -46,11 +47,12 @@ impl Parser<'_, '_> {
         match self.word() {
             "COLLAPSED" if joiner == Some("WITH") => {
                 let draft = Draft::error(codes::WITH_COLLAPSED, span, "COLLAPSED is written without WITH");
-                self.fail(draft.suggest("write DEFINE MODEL name COLLAPSED"))
+                let joined = self.previous().to(span);
+                self.fail(draft.suggest("write DEFINE MODEL name COLLAPSED").fix(joined, "COLLAPSED"))
             }
             "FORMATS" => {
                 let draft = Draft::error(codes::WITH_FORMATS, span, "the option is called FORMAT");
-                self.fail(draft.suggest("write WITH FORMAT JSON, PROTOBUF or BOTH"))
+                self.fail(draft.suggest("write WITH FORMAT JSON, PROTOBUF or BOTH").fix(span, "FORMAT"))
             }
             "COLLAPSED" => self.flag(&mut options.collapsed),
             "KEEP" => self.flag(&mut options.keep),
@@ -62,7 +64,7 @@ impl Parser<'_, '_> {
                     let message = "STRING found where IDENTIFIER was expected";
                     let draft = Draft::error(codes::QUOTED_PARENT, parent.span, message);
                     let hint = format!("write the parent without quotes: FROM {}", parent.text);
-                    self.sink.push(draft.suggest(hint));
+                    self.sink.push(draft.suggest(hint).fix(parent.span, parent.text.as_str()));
                 }
                 options.parent = Some(parent);
                 Ok(())
@@ -156,7 +158,8 @@ impl Parser<'_, '_> {
         if self.is_word("VALUE") && !self.is_name_alone() {
             let draft =
                 Draft::error(codes::WITH_VALUE, self.span(), "WITH VALUE is not part of the language");
-            return self.fail(draft.suggest("write the value directly after WITH"));
+            let word = Span { end: self.peek_at(1).span.start, ..self.span() };
+            return self.fail(draft.suggest("write the value directly after WITH").fix(word, ""));
         }
         if self.is_word("TOPIC") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
             self.advance();

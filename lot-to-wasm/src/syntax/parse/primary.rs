@@ -246,10 +246,9 @@ impl Parser<'_, '_> {
             let hint = INVENTED.iter().find(|(name, _)| *name == word).map(|(_, hint)| (*hint).to_owned());
             let code = if hint.is_some() { codes::NOT_LOT } else { codes::UNKNOWN_IDENTIFIER };
             let names = function::CALLS.iter().map(|row| row.keyword);
-            let near =
-                crate::diagnostic::suggest::nearest(word, names).map(|name| format!("did you mean {name}?"));
+            let near = crate::diagnostic::suggest::nearest(word, names).filter(|_| hint.is_none());
             let draft = Draft::error(code, start, format!("there is no function {word}"));
-            return self.fail(draft.suggest_if(hint.or(near)));
+            return self.fail(draft.suggest_if(hint).did_you_mean(near));
         };
         self.non_portable(start, row.keyword);
         self.advance();
@@ -283,7 +282,9 @@ impl Parser<'_, '_> {
             }
             (TokenKind::Text(_), TokenKind::Sign(Sign::CloseBrace)) => {
                 let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "variable name in quotes");
-                self.fail(draft.suggest("read a variable as {name}, without quotes"))
+                let name = self.peek_at(1);
+                let bare = self.slice(name.span).trim_matches(['"', '\'']);
+                self.fail(draft.suggest("read a variable as {name}, without quotes").fix(name.span, bare))
             }
             _ => {
                 self.advance();

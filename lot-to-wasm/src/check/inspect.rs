@@ -1,0 +1,51 @@
+//! What the values of a checked Action can be, one by one: for editors.
+
+use super::kind::KindSet;
+use super::scope::Scope;
+use super::tree::Variable;
+use super::{Checker, Known, infer};
+use crate::compat::Compat;
+use crate::diagnostic::Sink;
+use crate::source::Source;
+use crate::syntax::{Action, Expression};
+
+/// An Action without errors, with what its variables can be.
+pub(crate) struct Inspection<'a> {
+    action: &'a Action,
+    known: &'a dyn Known,
+    compat: Compat,
+    variables: Vec<Variable>,
+}
+
+impl<'a> Inspection<'a> {
+    /// `None` when something is wrong with the Action; the sink then has an error.
+    pub(crate) fn of(
+        action: &'a Action,
+        known: &'a dyn Known,
+        compat: Compat,
+        sink: &mut Sink<'_>,
+    ) -> Option<Inspection<'a>> {
+        let checked = super::action(action, known, compat, sink)?;
+        Some(Inspection { action, known, compat, variables: checked.variables })
+    }
+
+    /// What an expression of the Action can be.
+    pub(crate) fn kinds(&self, expression: &Expression) -> KindSet {
+        let source = Source::new("");
+        let mut quiet = Sink::new(&source);
+        let mut scope = Scope::new(self.action);
+        scope.assume_all_set();
+        let mut checker = Checker {
+            sink: &mut quiet,
+            known: self.known,
+            start: super::action::start(self.action),
+            scope,
+            regexes: Vec::new(),
+            compat: self.compat,
+            names_are_complete: false,
+        };
+        let mut value = checker.value(expression);
+        infer::of_value(&mut value, &self.variables);
+        value.kinds
+    }
+}

@@ -1,0 +1,217 @@
+//! The words of the language with what they mean: for editors, which show it, and for their grammars, which colour them.
+//!
+//! The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
+
+/// A word that means something in some place of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyword {
+    /// As written.
+    pub word: &'static str,
+    /// What it is for.
+    pub family: Family,
+    /// What it means, in a sentence or two, with code in backquotes.
+    pub text: &'static str,
+}
+
+/// What a word is for, as editors colour words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Begins an entity, a line or a clause of one.
+    Statement,
+    /// Compares or joins values.
+    Operator,
+    /// Stands for a value.
+    Value,
+    /// Makes a value of others.
+    Function,
+    /// Names a type.
+    Type,
+    /// A length of time, or a day.
+    Time,
+}
+
+macro_rules! keywords {
+    ($($family:ident: $($word:literal $text:literal)*;)*) => {
+        /// Every keyword.
+        pub const KEYWORDS: &[Keyword] = &[$($(Keyword { word: $word, family: Family::$family, text: $text },)*)*];
+    };
+}
+
+/// The keyword that is written like this.
+pub fn keyword(word: &str) -> Option<&'static Keyword> {
+    KEYWORDS.iter().find(|keyword| keyword.word == word)
+}
+
+keywords! {
+    Statement:
+        "DEFINE" "Begins an entity, in column 1: `DEFINE ACTION`, `MODEL`, `RULE`, `ROUTE`, `PANEL` or `THEME`, and its name."
+        "ACTION" "A program with a trigger (`ON …`), or one that is called: `DEFINE ACTION Name`, `CALL ACTION Name WITH input = value RETURN AS {result}`."
+        "MODEL" "A structure of fields that is published: `DEFINE MODEL Name`, `PUBLISH MODEL Name TO \"topic\" WITH field = value`, `GET MODEL \"Name\" FROM \"Route\"`."
+        "RULE" "Who may do what: `DEFINE RULE Name WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"`, then `ALLOW`, `DENY` or `IF … THEN`."
+        "ROUTE" "A connection to something outside: `DEFINE ROUTE Name WITH TYPE POSTGRESQL`, then blocks of settings."
+        "PANEL" "A page of components: `DEFINE PANEL \"Name\"`."
+        "VISU" "Another word for `PANEL`."
+        "THEME" "Colours and fonts of panels: `DEFINE THEME Name`, then `SET \"key\" WITH \"value\"`."
+        "ON" "What starts a run, in column 1: `ON TOPIC \"a/+\" DO`, `ON CHANGE`, `ON EVERY 5 SECONDS`, `ON EVERY DAY AT \"06:30\"`, `ON START`, `ON CONNECT`."
+        "CHANGE" "`ON CHANGE \"topic\" DO`: as `ON TOPIC`, but only when the payload differs from the one before."
+        "EVERY" "`ON EVERY 5 SECONDS DO`, `ON EVERY MONDAY AT \"08:00\" DO`; in a route `WITH EVERY 1 SECOND`."
+        "TIME" "Old spelling of `ON TIMESTAMP`."
+        "START" "`ON START DO`: when the broker has started, and when the action is added."
+        "CONNECT" "`ON CONNECT DO`: when a client has logged in; `CLIENTID`, `USER` and `ENDPOINT` say which."
+        "DISCONNECT" "`ON DISCONNECT DO`: when a client has gone; `DISCONNECTREASON` says why."
+        "SUBSCRIBE" "`ON SUBSCRIBE \"filter\" DO`: when a client has subscribed; `SUBSCRIBETOPIC` says to what."
+        "DO" "Introduces the statements, which stand below it, indented by 4 spaces."
+        "INPUT" "`INPUT name AS INT`: what an action takes that is called."
+        "OUTPUT" "`OUTPUT name`: a variable that an action gives back, on a line of its own below `RETURN`."
+        "RETURN" "In an action that is called: introduces its `OUTPUT` lines. After `CALL`: names the variables that take what comes back."
+        "DESCRIPTION" "`DESCRIPTION \"text\"`: what people are told of the action."
+        "SET" "`SET \"name\" WITH value`: sets a variable, which is read as `{name}` and gone when the run ends."
+        "PUBLISH" "`PUBLISH TOPIC \"topic\" WITH value` publishes a message; `PUBLISH MODEL Name TO \"topic\" WITH field = value` an instance of a model."
+        "KEEP" "`KEEP TOPIC \"topic\" WITH value` stores the last value of a topic without publishing it; `KEEP ENV` and `KEEP SECRET` store settings. In the header of a model: its messages are kept, not published."
+        "DELETE" "`DELETE TOPIC \"topic\"` forgets a kept value; `DELETE ENV \"name\"` and `DELETE SECRET \"name\"` a setting."
+        "WITH" "Comes before the value of a statement, the arguments of a call, the settings of a route."
+        "IF" "`IF condition THEN` and statements below it, or `IF condition THEN value ELSE value` as a value."
+        "THEN" "Ends the condition of `IF` and the value of `CASE`."
+        "ELSE" "What happens otherwise, in the column of its `IF`; `ELSE IF condition THEN` asks on."
+        "SWITCH" "`SWITCH value`, then indented `CASE value THEN` and `DEFAULT`: the first case that equals the value."
+        "CASE" "`CASE value, value THEN`: a branch of `SWITCH`."
+        "DEFAULT" "The branch of `SWITCH` that is taken when no `CASE` fits."
+        "LOOP" "`LOOP` and statements below it, then `UNTIL condition` in the column of `LOOP`."
+        "UNTIL" "`UNTIL condition`: ends a `LOOP`, tested after each pass."
+        "CALL" "`CALL ACTION Name`, `CALL PYTHON \"Script.function\"`: runs something and waits for it."
+        "PYTHON" "`CALL PYTHON \"Script.function\" WITH (a, b) RETURN AS {result}`: calls a function of a script, in the sandbox."
+        "MCP" "`CALL MCP \"Route.tool\"`: needs a route of type MCP."
+        "LLM" "`CALL LLM \"Route\"`: needs a route of type LLM."
+        "AGENT" "`CALL AGENT \"Route\"`: needs a route of type AGENT."
+        "METHOD" "`CALL LLM \"Route\" METHOD \"method\"`: which of its methods."
+        "TRIGGER" "`TRIGGER \"Event\" TO \"Route\" WITH value`: lets an event of a route happen. On a field: `AS TRIGGER`, its messages start the model."
+        "FOR" "In a rule, what it is about: `FOR Publish`."
+        "NAVIGATE" "`NAVIGATE` in `ON CLICK` of a panel: shows another one."
+        "TO" "Where something goes: `PUBLISH MODEL Name TO \"topic\"`, `TRIGGER \"Event\" TO \"Route\"`; in a rule `TO TOPIC \"filter\"`."
+        "COLLAPSED" "In the header of a model: one JSON message for the whole of it, instead of one for each field."
+        "FORMAT" "`WITH FORMAT JSON` in the header of a model."
+        "PROTOBUF" "`WITH FORMAT PROTOBUF`."
+        "BOTH" "`WITH FORMAT BOTH`: JSON and Protobuf."
+        "RETAIN" "Messages are retained: the broker gives the last one to who subscribes later."
+        "QOS" "Quality of service of what is published: 0, 1 or 2."
+        "QOS0" "Published at most once."
+        "QOS1" "Published at least once."
+        "QOS2" "Published exactly once."
+        "ADD" "In a model a field: `ADD DOUBLE \"name\" WITH value`. In a route a block of settings: `ADD EVENT Name`."
+        "COLLECTION" "`ADD COLLECTION \"name\" OF Model`: a field with instances of another model."
+        "OF" "`ADD COLLECTION \"name\" OF Model`: which model."
+        "STORE" "`STORE IN \"Route\" WITH TABLE \"table\" WHEN condition`: each instance of the model becomes a row."
+        "FETCH" "`FETCH FROM \"Route\" WITH TABLE \"table\" WHEN column = value LIMIT 1`: fields take what rows have."
+        "TABLE" "`WITH TABLE \"table\"`: the table of `STORE IN` and `FETCH FROM`; without it, it is called as the model."
+        "WHEN" "A condition of `STORE IN`, a filter of `FETCH FROM`."
+        "FROM" "Where something comes from: `GET MODEL \"Name\" FROM \"Route\"`, `FETCH FROM \"Route\"`; in the header of a model its parent."
+        "WHERE" "`GET MODEL … WHERE column = value`: which rows."
+        "ORDER" "`ORDER BY column DESC`: in which order rows come."
+        "BY" "`ORDER BY column`."
+        "ASC" "`ORDER BY column ASC`: smallest first."
+        "DESC" "`ORDER BY column DESC`: largest first."
+        "LIMIT" "`LIMIT 10`: at most so many rows."
+        "PRIORITY" "`WITH PRIORITY 100`: rules are asked from the lowest number on."
+        "ALLOW" "The verdict of a rule: it may be done, and no further rule is asked."
+        "DENY" "The verdict of a rule: it is refused, and no further rule is asked."
+        "TYPE" "`DEFINE ROUTE Name WITH TYPE POSTGRESQL`: what the route connects to."
+        "COMPONENT" "`ADD COMPONENT \"name\" WITH TYPE …`: a part of a panel."
+        "BIND" "`BIND VALUE TO TOPIC \"topic\"`: what a component shows."
+        "COLUMNS" "Columns of a component of a panel."
+        "CLICK" "`ON CLICK DO`: what a component of a panel does."
+        "USING" "How a transform works: `FILTER … USING REGEX \"re\"`, `SPLIT … USING \";\"`."
+        "AT" "Which piece `SPLIT` gives, from 0; at what time `ON EVERY DAY` runs."
+        "AND_THEN" "Transforms a value further: `PAYLOAD AND_THEN TRIM AND_THEN UPPER`.";
+    Operator:
+        "AND" "Both are true."
+        "OR" "One of them is true, or both; between the topics of `ON TOPIC`: any of them."
+        "NOT" "The opposite: `NOT {flag}`, `NOT CONTAINS`, `IS NOT`."
+        "EQUALS" "Equal, as `==`."
+        "EQUAL" "Equal, as `==`."
+        "IS" "Equal, as `==`: `{x} IS EMPTY`, `{x} IS NOT NULL`; in a rule `USER IS \"name\"`."
+        "CONTAINS" "The text on the left has the one on the right in it."
+        "STARTS_WITH" "The text on the left begins with the one on the right."
+        "ENDS_WITH" "The text on the left ends with the one on the right."
+        "MATCHES" "`MATCHES REGEX \"re\"`: some part of the text fits the pattern."
+        "REGEX" "A regular expression: `MATCHES REGEX \"re\"`, `FILTER … USING REGEX \"re\"`."
+        "IN" "The value is one of an array; also what `GET JSON` and `REPLACE` look into."
+        "HAS" "In a rule: `USER HAS \"property\"`."
+        "GROUP" "In a rule: `USER IN GROUP \"name\"`."
+        "EXISTS" "`TOPIC EXISTS \"topic\"`: whether a retained message is there."
+        "AS" "Makes another type of a value: `PAYLOAD AS INT`. A cast never fails: what is no number becomes 0.";
+    Value:
+        "PAYLOAD" "The payload of the message that started the run. It counts as a number when it looks like one; `PAYLOAD AS BYTES` leaves it as it is."
+        "TOPIC" "The topic of the message that started the run; `TOPIC POSITION 2` is its second level. After `PUBLISH`, `KEEP`, `GET` and `DELETE` comes the topic that is meant."
+        "POSITION" "`TOPIC POSITION 2`: a level of the topic, from 1."
+        "GET" "`GET TOPIC \"topic\"`: its last value, Empty if there is none. `GET JSON \"a.b[0]\" IN value`, `GET ENV \"name\"`, `GET SECRET \"name\"`, `GET MODEL \"Name\" FROM \"Route\"`."
+        "ENV" "`GET ENV \"name\"`: a setting of the broker, or of its environment."
+        "SECRET" "`GET SECRET \"name\"`: a setting that is stored encrypted."
+        "RESULT" "What the last `CALL` without `RETURN` gave back."
+        "CLIENTID" "Identifier of the client that the run is about."
+        "USER" "User of the client that the run is about; Empty when nobody is logged in."
+        "ENDPOINT" "Address of the client that the run is about."
+        "CLEANSESSION" "Whether the client began a new session."
+        "DISCONNECTREASON" "Why the client has gone."
+        "SUBSCRIBETOPIC" "The filter that the client has subscribed to."
+        "SUBSCRIBEQOS" "The quality of service that the client has subscribed with."
+        "TRUE" "The truth value."
+        "FALSE" "The other truth value."
+        "NULL" "The value of JSON."
+        "EMPTY" "What is not there: a topic without a value, a variable that was not set. `{x} == EMPTY` is true of NULL and of the empty text too.";
+    Function:
+        "RANDOM" "`RANDOM UUID`, `RANDOM INT BETWEEN 1 AND 6`, `RANDOM DOUBLE BETWEEN 0 AND 1`."
+        "UUID" "`RANDOM UUID`: a text that nobody else has."
+        "BETWEEN" "`RANDOM INT BETWEEN 1 AND 6`: the bounds, both included."
+        "FILTER" "`FILTER PAYLOAD USING REGEX \"re\"`: what the pattern fits, or its group `value`; Empty if nothing does."
+        "REPLACE" "`REPLACE \",\" WITH \".\" IN PAYLOAD`: every occurrence."
+        "TRIM" "`TRIM value`: without blanks around it."
+        "SPLIT" "`SPLIT PAYLOAD USING \";\" AT 0`: a piece, or without `AT` all of them as an array."
+        "CSV" "Values with commas between them: `FILTER PAYLOAD USING CSV \"1\"`, `SPLIT PAYLOAD USING CSV`."
+        "UPPER" "`UPPER(text)`: in capital letters."
+        "LOWER" "`LOWER(text)`: in small letters."
+        "LENGTH" "`LENGTH(text)`: number of characters."
+        "ABS" "`ABS(number)`: without its sign."
+        "ROUND" "`ROUND(number, digits)`: rounded to so many digits, or to a whole number."
+        "FLOOR" "`FLOOR(number)`: the next whole number below."
+        "CEIL" "`CEIL(number)`: the next whole number above."
+        "SQRT" "`SQRT(number)`: its square root."
+        "MIN" "`MIN(a, b, …)`: the smallest."
+        "MAX" "`MAX(a, b, …)`: the largest.";
+    Type:
+        "INT" "A whole number of 64 bits."
+        "DOUBLE" "A number with a fraction."
+        "FLOAT" "Another word for `DOUBLE`."
+        "BOOL" "A truth value. `AS BOOL`: what is not 0, `true`, `1`, `on` and `yes` are true."
+        "STRING" "A text. `AS STRING` never counts as a number afterwards."
+        "TIMESTAMP" "The time: `TIMESTAMP \"UTC\"`, `TIMESTAMP \"UNIX\"`, …; `AS TIMESTAMP` reads one. `ON TIMESTAMP \"18:00:00\" DO` runs at it."
+        "ARRAY" "A JSON array."
+        "OBJECT" "A JSON object; a field of a model with fields below it."
+        "JSON" "Any JSON. `GET JSON \"a.b[0]\" IN value` reads a member, of PAYLOAD if nothing else is said."
+        "BYTES" "`PAYLOAD AS BYTES`: the payload untouched.";
+    Time:
+        "MILLISECOND" "A thousandth of a second."
+        "MILLISECONDS" "Thousandths of a second."
+        "SECOND" "A second."
+        "SECONDS" "Seconds."
+        "MINUTE" "A minute."
+        "MINUTES" "Minutes."
+        "HOUR" "An hour."
+        "HOURS" "Hours."
+        "DAY" "24 hours; `ON EVERY DAY AT \"06:30\"` is a time of the calendar."
+        "DAYS" "Days of 24 hours."
+        "WEEK" "7 days."
+        "WEEKS" "Weeks of 7 days."
+        "MONTH" "A month of the calendar."
+        "MONTHS" "Months of the calendar."
+        "YEAR" "A year of the calendar."
+        "YEARS" "Years of the calendar."
+        "MONDAY" "`ON EVERY MONDAY AT \"08:00\" DO`."
+        "TUESDAY" "`ON EVERY TUESDAY AT \"08:00\" DO`."
+        "WEDNESDAY" "`ON EVERY WEDNESDAY AT \"08:00\" DO`."
+        "THURSDAY" "`ON EVERY THURSDAY AT \"08:00\" DO`."
+        "FRIDAY" "`ON EVERY FRIDAY AT \"08:00\" DO`."
+        "SATURDAY" "`ON EVERY SATURDAY AT \"08:00\" DO`."
+        "SUNDAY" "`ON EVERY SUNDAY AT \"08:00\" DO`."
+        "WEEKDAY" "Monday to Friday: `ON EVERY WEEKDAY AT \"08:00\" DO`."
+        "WEEKEND" "Saturday and Sunday: `ON EVERY WEEKEND AT \"10:00\" DO`.";
+}

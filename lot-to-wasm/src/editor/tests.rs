@@ -1,0 +1,127 @@
+use lot_facts::Kind;
+
+use super::*;
+
+/// What is proposed at `|`.
+fn at_mark(text: &str) -> Proposals {
+    let offset = text.find('|').expect("a mark");
+    proposals(&text.replacen('|', "", 1), offset)
+}
+
+#[test]
+fn words_are_proposed_where_they_fit() {
+    let action = "DEFINE ACTION A\nON TOPIC \"a/+\" DO\n    SET \"temp\" WITH 1\n    ";
+    for (line, first, others) in [
+        ("|", "SET", &["PUBLISH TOPIC", "IF", "CALL ACTION", "ELSE"][..]),
+        ("PUB|", "SET", &["PUBLISH MODEL"]),
+        ("PUBLISH |", "TOPIC", &["MODEL"]),
+        ("KEEP |", "TOPIC", &["ENV", "SECRET"]),
+        ("CALL |", "ACTION", &["PYTHON", "LLM"]),
+        ("IF PAYLOAD > 80 |", "THEN", &["AND", "AS"]),
+        ("PUBLISH TOPIC \"x\" |", "WITH", &[]),
+        ("PUBLISH TOPIC \"x\" WITH |", "PAYLOAD", &["GET TOPIC", "UPPER", "IF"]),
+        ("SET \"x\" WITH PAYLOAD AS |", "INT", &["STRING", "BYTES"]),
+        ("SET \"x\" WITH PAYLOAD AND_THEN |", "FILTER", &["TRIM"]),
+        ("SET \"x\" WITH GET |", "TOPIC", &["JSON", "MODEL"]),
+    ] {
+        let found = at_mark(&format!("{action}{line}"));
+        assert_eq!(found.words.first().map(String::as_str), Some(first), "{line}: {found:?}");
+        assert!(others.iter().all(|other| found.words.iter().any(|word| word == other)), "{line}: {found:?}");
+    }
+    for (text, expected) in [
+        ("|", &["DEFINE"][..]),
+        ("-- c\nDEF|", &["DEFINE"]),
+        ("DEFINE |", &["ACTION", "MODEL", "RULE", "ROUTE", "PANEL", "VISU", "THEME"]),
+        ("DEFINE MODEL M\n    |", &["ADD", "STORE IN", "FETCH FROM"]),
+        (
+            "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a\"\n    |",
+            &["IF", "ELSE", "ELSE IF", "ALLOW", "DENY"],
+        ),
+        (
+            "DEFINE ACTION A\nON EVERY 5 |",
+            &["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"],
+        ),
+        ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    -- see PUBLISH |", &[]),
+        ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    SET \"x\" WITH 1 // PUBLISH |", &[]),
+        ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    /* x\n    PUBLISH |", &[]),
+    ] {
+        assert_eq!(at_mark(text).words, expected, "{text}");
+    }
+    assert!(at_mark("DEFINE ROUTE R WITH TYPE |").words.contains(&"LOOPBACK".to_owned()));
+    assert!(at_mark("DEFINE RULE R WITH PRIORITY 100 FOR |").words.contains(&"Publish".to_owned()));
+}
+
+#[test]
+fn names_are_proposed_where_they_fit() {
+    let action = "DEFINE ACTION A\nON TOPIC \"a/+\" DO\n    ";
+    use Names::{Entities, Python, Topics};
+    for (line, expected, in_string, typed) in [
+        ("CALL ACTION |", Some(Entities(Kind::Action)), false, ""),
+        ("CALL ACTION Min|", Some(Entities(Kind::Action)), false, "Min"),
+        ("CALL ACTION \"Min|\"", Some(Entities(Kind::Action)), true, "Min"),
+        ("CALL PYTHON \"|\"", Some(Python), true, ""),
+        ("PUBLISH MODEL |", Some(Entities(Kind::Model)), false, ""),
+        ("SET \"x\" WITH GET MODEL \"M\" FROM \"|", Some(Entities(Kind::Route)), true, ""),
+        ("PUBLISH TOPIC \"plant/ü|\" WITH 1", Some(Topics), true, "plant/ü"),
+        ("PUBLISH MODEL M TO \"a|", Some(Topics), true, "a"),
+        ("PUBLISH TOPIC \"t\" WITH \"a|\"", None, true, "a"),
+        ("PUBLISH TOPIC \"t\" |WITH \"a\"", None, false, ""),
+    ] {
+        let text = format!("{action}{line}");
+        let found = at_mark(&text);
+        assert_eq!((found.names, found.in_string), (expected, in_string), "{line}");
+        assert_eq!(&text[found.range], typed, "{line}");
+    }
+    let variables = at_mark(
+        "DEFINE ACTION A\nINPUT low AS INT\nDO\n    SET \"high\" WITH {l|}\nRETURN\n    OUTPUT high\n",
+    );
+    assert_eq!(variables.variables, ["high", "low"]);
+}
+
+#[test]
+fn definitions_are_listed_with_what_is_in_them() {
+    let text = "DEFINE ACTION Sum\nINPUT a AS INT\nINPUT b\nDO\n    SET \"s\" WITH {a} + {b}\nRETURN\n    OUTPUT s\n\nDEFINE MODEL M FROM P\n    ADD OBJECT \"o\"\n        ADD INT \"i\" WITH TOPIC \"t\"\n\nDEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT E\n        WITH X 1\n\nDEFINE ACTION On\nON TOPIC \"x\"\n    OR \"y\" DO\n    PUBLISH\n";
+    fn told(symbols: &[Symbol], text: &str) -> String {
+        let one = |symbol: &Symbol| {
+            let inner = told(&symbol.children, text);
+            format!("{} {} [{inner}]", &text[symbol.name_range.clone()], symbol.detail)
+        };
+        symbols.iter().map(one).collect::<Vec<_>>().join("; ")
+    }
+    assert_eq!(
+        told(&outline(text), text),
+        "Sum (a AS INT, b) RETURN s [a INT []; b  []; s  []; s  []]; M FROM P [o OBJECT [i INT WITH TOPIC \"t\" []]]; R TYPE LOOPBACK [E EVENT []]; On ON TOPIC \"x\" OR \"y\" []"
+    );
+}
+
+#[test]
+fn values_have_kinds() {
+    let text = "DEFINE ACTION A\nON TOPIC \"in\" DO\n    SET \"n\" WITH PAYLOAD AS INT\n    SET \"d\" WITH {n} * 0.5\n    LOOP\n        SET \"n\" WITH 1.5\n    UNTIL TRUE\n    PUBLISH TOPIC \"t/\" + {d} WITH {n} + PAYLOAD\n";
+    for (needle, expected) in [
+        ("{n} *", "INT or DOUBLE"),
+        ("{d}", "DOUBLE"),
+        ("PAYLOAD AS", "STRING; text counts as a number when it looks like one"),
+        ("* 0.5", "DOUBLE"),
+        ("TRUE", "BOOL"),
+        ("AS INT", "INT"),
+    ] {
+        let found = kinds(text, text.find(needle).unwrap() + 1, &[]).unwrap();
+        assert_eq!(found.to_text(), expected, "{needle}");
+    }
+    assert_eq!(kinds(text, 3, &[]), None);
+    assert_eq!(kinds(&text.replace("UNTIL", "UNTL"), text.find("{d}").unwrap(), &[]), None);
+}
+
+#[test]
+fn any_place_of_any_text_is_answered() {
+    let text = "DEFINE ACTION ä\nON TOPIC \"ö\" DO\n\t{ \"x\" SET 'ü WITH {\r\n  /* -- \" */ RETURN AS {x}, y\rDEFINE MODEL\nADD \"\"";
+    for cut in (0..=text.len()).filter(|cut| text.is_char_boundary(*cut)) {
+        for start in (0..=cut).filter(|start| text.is_char_boundary(*start)) {
+            let part = &text[start..cut];
+            for offset in [0, part.len() / 2, part.len(), part.len() + 1] {
+                let _ = (reference(part, offset), proposals(part, offset), kinds(part, offset, &[]));
+            }
+            let _ = outline(part);
+        }
+    }
+}
