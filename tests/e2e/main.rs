@@ -21,6 +21,7 @@ mod limits;
 mod long_queues;
 mod lot_pages;
 mod lot_routes;
+mod lsp;
 mod metrics;
 mod models;
 mod modules;

@@ -30,6 +30,26 @@ fn limits_page_is_fresh() {
 }
 
 #[test]
+fn grammar_of_editors_is_fresh() {
+    check_fresh("editors/vscode/syntaxes/lot.tmLanguage.json", &lot_to_wasm::editor::grammar());
+}
+
+/// The files that the extension's manifest names exist, and all of it is JSON.
+#[test]
+fn extension_for_vs_code_is_whole() {
+    let folder = root().join("editors/vscode");
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap())
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let manifest = json("package.json");
+    assert!(folder.join(manifest["main"].as_str().unwrap()).is_file());
+    json(manifest["contributes"]["languages"][0]["configuration"].as_str().unwrap());
+    let grammar = &manifest["contributes"]["grammars"][0];
+    assert_eq!(json(grammar["path"].as_str().unwrap())["scopeName"], grammar["scopeName"]);
+}
+
+#[test]
 fn conformance_page_is_fresh() {
     check_fresh("docs/conformance.md", &crate::conformance::page());
 }

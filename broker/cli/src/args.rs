@@ -12,6 +12,7 @@ use crate::demo::DemoArgs;
 use crate::deploy::DeployArgs;
 use crate::explain::ExplainArgs;
 use crate::fmt::FmtArgs;
+use crate::lsp::LspArgs;
 use crate::publish::PubArgs;
 use crate::restore::RestoreArgs;
 use crate::run::RunArgs;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     Run(RunArgs),
     Test(TestArgs),
+    Lsp(LspArgs),
     Deploy(DeployArgs),
     Cmd(CmdArgs),
     Pub(PubArgs),

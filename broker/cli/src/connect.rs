@@ -1,5 +1,6 @@
 //! The options of `pub`, `sub` and `cmd` about the connection; names and meanings are those of `mosquitto_pub` and `mosquitto_sub`.
 
+mod follow;
 mod url;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Endpoint, ProtocolVersion, QoS, TlsContext, TlsOptions, Will};
 
+pub(crate) use follow::{Following, follow};
 pub(crate) use url::Url;
 
 use crate::exit::{Misuse, OrMisuse as _};

@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod fmt;
 mod log;
+mod lsp;
 mod output;
 mod project;
 mod publish;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Compile(args) => compile::compile(&args),
         Command::Test(args) => test::test(&args),
+        Command::Lsp(args) => lsp::lsp(&args),
         Command::Deploy(args) => deploy::deploy(&args),
         Command::Run(args) => run::run(&args),
         Command::Cmd(args) => cmd::cmd(&args),

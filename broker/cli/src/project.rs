@@ -99,7 +99,7 @@ impl Project {
 }
 
 /// The programs in a folder and those below it, by name; what is hidden and what links elsewhere is left out.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let name = folder.display();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {name}"))?;
     let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;

@@ -4,21 +4,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use lotmq_client::{PropertyBuf, QoS, RetainHandling, SubscriptionOptions};
 use serde_json::{Value as Json, json};
 
 use super::offline::{Happening, Offline, Start};
 use super::program::Program;
 use super::traffic::{Recorded, Recorder};
-use crate::connect::{ConnectArgs, LoginArgs, SessionArgs, Url};
+use crate::connect::{Following, Url, follow};
 use crate::exit::Exit;
 use crate::output;
 
 /// Longest wait for one message of a broker.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
-
-/// Seconds of silence after which the broker gets a sign of life.
-const KEEPALIVE_SEC: u16 = 60;
 
 pub(super) struct Player {
     offline: Offline,
@@ -83,21 +79,8 @@ impl Player {
         count: Option<u64>,
         time: Option<Duration>,
     ) -> anyhow::Result<()> {
-        let login = LoginArgs { url: Some(broker.clone()), keepalive: KEEPALIVE_SEC, ..LoginArgs::default() };
-        let connect = ConnectArgs { login, ..ConnectArgs::default() };
-        let mut client = connect.connect(&SessionArgs::default())?;
+        let Following { mut client, filter } = follow(broker)?;
         let mut recorder = Recorder::create(file)?;
-        let filter = broker.topic().unwrap_or("#");
-        let options = SubscriptionOptions {
-            qos: QoS::AtMostOnce,
-            no_local: false,
-            retain_as_published: false,
-            retain_handling: RetainHandling::Send,
-        };
-        let codes = client.subscribe(&[(filter, options)], PropertyBuf::new().properties())?;
-        if let Some(code) = codes.into_iter().find(|code| code.is_failure()) {
-            anyhow::bail!("the broker refused the subscription to `{filter}`: {code}");
-        }
         output::note(&format!("recording `{filter}` to {}", file.display()));
         let (begun, mut passed, mut left) = (Instant::now(), Duration::ZERO, count);
         while left != Some(0) && time.is_none_or(|time| passed < time) {

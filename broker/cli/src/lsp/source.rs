@@ -1,0 +1,106 @@
+//! A file of the workspace: its text, the programs in it, and what they define.
+
+use std::ops::Range;
+
+use lot_facts::Kind;
+use lot_to_wasm::editor::{Symbol, SymbolKind, Target, outline, references};
+use lot_to_wasm::notebook::Language;
+use lot_to_wasm::project::{Part, is_notebook, parts};
+
+/// A file, on the disk or as an editor has it.
+pub(super) struct SourceFile {
+    pub(super) text: String,
+    /// Its LoT texts: of a notebook those of its cells. A LoT file is one.
+    pub(super) programs: Vec<String>,
+    /// What it defines, in order.
+    pub(super) definitions: Vec<Definition>,
+    /// Topics in its programs, without repeats.
+    pub(super) topics: Vec<String>,
+    /// Whether places in its text are places of the program.
+    pub(super) is_lot: bool,
+}
+
+/// What a file defines and others may name.
+pub(super) struct Definition {
+    pub(super) kind: DefinitionKind,
+    /// As others name it: `Script.function` for Python.
+    pub(super) name: String,
+    pub(super) detail: String,
+    pub(super) description: Option<String>,
+    /// Bytes of its name in the file; its start for what a notebook defines.
+    pub(super) range: Range<usize>,
+}
+
+/// What a [`Definition`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DefinitionKind {
+    Lot(Kind),
+    PythonFunction,
+}
+
+impl SourceFile {
+    /// Reads a text; `name` tells what kind of file it is. A notebook that is none has no programs.
+    pub(super) fn new(name: &str, text: String) -> Self {
+        let mut file = Self {
+            programs: Vec::new(),
+            definitions: Vec::new(),
+            topics: Vec::new(),
+            is_lot: false,
+            text: String::new(),
+        };
+        for part in parts(name, text.clone()).unwrap_or_default() {
+            match part.language {
+                Language::Lot => file.add_program(part, is_notebook(name)),
+                Language::Python => file.add_script(&part),
+            }
+        }
+        file.topics.sort();
+        file.topics.dedup();
+        file.text = text;
+        file
+    }
+
+    fn add_program(&mut self, part: Part, is_cell: bool) {
+        let definition = |symbol: Symbol| {
+            let SymbolKind::Entity(kind) = symbol.kind else { return None };
+            let range = if is_cell { 0..0 } else { symbol.name_range };
+            let Symbol { name, detail, description, .. } = symbol;
+            Some(Definition { kind: DefinitionKind::Lot(kind), name, detail, description, range })
+        };
+        self.definitions.extend(outline(&part.text).into_iter().filter_map(definition));
+        self.topics.extend(references(&part.text).into_iter().filter_map(
+            |reference| match reference.target {
+                Target::Topic(topic) if !topic.is_empty() => Some(topic.to_owned()),
+                Target::Topic(_)
+                | Target::Entity(..)
+                | Target::Python(_)
+                | Target::Variable(_)
+                | Target::Keyword(_) => None,
+            },
+        ));
+        self.is_lot = !is_cell;
+        self.programs.push(part.text);
+    }
+
+    /// The functions of a script at the start of their lines, which are those that LoT can call.
+    fn add_script(&mut self, part: &Part) {
+        let Some(script) = lot_to_wasm::script::name(&part.text).ok().or(part.script_name.as_deref()) else {
+            return;
+        };
+        let mut at = 0;
+        for line in part.text.split_inclusive('\n') {
+            if let Some((name, rest)) = line.strip_prefix("def ").and_then(|rest| rest.split_once('(')) {
+                let arguments = rest.split_once(')').map_or("", |(arguments, _)| arguments);
+                let start = at + "def ".len();
+                self.definitions.push(Definition {
+                    kind: DefinitionKind::PythonFunction,
+                    name: format!("{script}.{}", name.trim()),
+                    detail: format!("({arguments})"),
+                    description: None,
+                    range: if part.cell.is_some() { 0..0 } else { start..start + name.len() },
+                });
+            }
+            at += line.len();
+        }
+    }
+}
