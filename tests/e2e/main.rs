@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
 mod actions;
+mod audit;
 mod backup;
 mod bad_input;
 mod bench;

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use lotmq_auth::Scope;
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
 use lotmq_session::SessionExpiry;
@@ -120,11 +121,22 @@ impl Broker {
         refusal: &dyn Display,
     ) {
         warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, "login refused");
+        let (endpoint, reason) = (connection.peer().to_string(), refusal.to_string());
+        let audit = &connection.listener.tenant.audit;
+        audit.refused(&self.counters, self.clock.wall_ms(), (user, client_id, &endpoint), &reason);
     }
 
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
         info!(target: "client", peer = %connection.peer(), client_id = &*client.client_id, "client connected");
+        let endpoint = connection.peer().to_string();
+        client.tenant.audit.accepted(&self.counters, self.clock.wall_ms(), &client.identity(), &endpoint);
+    }
+
+    /// Notes that rules denied a topic to a Client.
+    pub(crate) fn denied(&self, client: &Client, scope: Scope, topic: &str) {
+        let audit = &client.tenant.audit;
+        audit.denied(&self.counters, self.clock.wall_ms(), &client.identity(), (scope.name(), topic));
     }
 
     /// Wakes the shards that wait for the store.

@@ -8,6 +8,7 @@
 //! unknown key is an error that names the nearest one. Not here: applying a change to what runs.
 
 mod admin;
+mod audit;
 mod auth;
 mod broker;
 mod compat;
@@ -39,6 +40,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 pub use admin::Admin;
+pub use audit::Audit;
 pub use auth::{AnonymousLogin, Auth};
 pub use broker::{Broker, Placement};
 pub use compat::Compat;
@@ -96,6 +98,8 @@ pub struct Config {
     pub log: Log,
     /// Section `[admin]`.
     pub admin: Admin,
+    /// Section `[audit]`.
+    pub audit: Audit,
     /// Section `[limits]`.
     pub limits: Limits,
     /// Section `[store]`.

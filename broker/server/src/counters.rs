@@ -124,6 +124,12 @@ counters! {
     commands;
     /// Commands answered with a refusal.
     commands_refused;
+    /// Records added to the audit.
+    audit_records;
+    /// Logins and denials that have no record of their own, because there were too many in a second.
+    audit_left_out;
+    /// Records of the audit that were lost, because the store took nothing for too long.
+    audit_lost;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
 }

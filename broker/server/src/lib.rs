@@ -12,6 +12,7 @@ mod accounts;
 mod admin;
 mod alias_out;
 mod attach;
+mod audit;
 pub mod backup;
 mod broker;
 mod client;

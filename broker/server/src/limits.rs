@@ -344,6 +344,27 @@ pub(crate) const COMMANDS_WAITING_MAX: usize = 4096;
 /// Bytes of all waiting commands: four of the largest default packet.
 pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;
 
+/// Logins that are accepted and have a record of their own in the audit, in each second.
+pub(crate) const AUDIT_LOGINS_PER_SECOND: u32 = 100;
+
+/// Logins that are refused and have a record of their own, in each second.
+pub(crate) const AUDIT_REFUSALS_PER_SECOND: u32 = 100;
+
+/// Denials by rules that have a record of their own, in each second.
+pub(crate) const AUDIT_DENIALS_PER_SECOND: u32 = 10;
+
+/// Records of the audit that wait in memory; more are lost, and counted. They wait a second, or as long as the disk fails.
+pub(crate) const AUDIT_WAITING_MAX: usize = 10_000;
+
+/// Bytes of a text in a record of the audit.
+pub(crate) const AUDIT_FIELD_BYTES_MAX: usize = 256;
+
+/// Keys of the configuration that one record tells the change of; an ordinary change is of a few.
+pub(crate) const AUDIT_CHANGES_MAX: usize = 20;
+
+/// Records that `-auditQuery` returns. Commands reference §11.1.
+pub(crate) const AUDIT_FOUND_MAX: usize = 1000;
+
 /// Python scripts of one tenant: each that was called keeps an instance of some MiB.
 pub(crate) const SCRIPTS_MAX: usize = 100;
 

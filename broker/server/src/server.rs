@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::absences::Absences;
 use crate::admin::{self, Admin};
+use crate::audit;
 use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, NotOpened, Settings, Tenants};
 use crate::clock::Clock;
@@ -96,6 +97,9 @@ pub enum StartError {
     /// What the first start must write was not written.
     #[error("first start: {0}")]
     FirstStart(#[from] StoreError),
+    /// The audit cannot be gone on with.
+    #[error("the audit cannot be read: {0}")]
+    Audit(StoreError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
@@ -168,6 +172,7 @@ impl Server {
         former: &Former,
     ) -> Result<Self, StartError> {
         let tenants = broker.tenants.all();
+        audit::started(&broker, &recovered.meta);
         let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&tenants, recovered.retained);
@@ -415,6 +420,11 @@ impl Server {
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
         let _ = self.housekeeper.join();
+        for tenant in self.broker.tenants.all().iter() {
+            // Settled when the store is closed.
+            let _ =
+                tenant.audit.flush(&self.broker.store, &self.broker.counters, self.broker.clock.wall_ms());
+        }
         self.broker.store.close();
         info!("stopped");
     }

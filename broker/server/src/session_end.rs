@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lotmq_auth::Scope;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use tracing::info;
@@ -78,6 +79,7 @@ fn publish_will(client: &Arc<Client>, will: &WillMessage, turn: &mut Turn) {
     // Rules may have changed since CONNECT.
     if !will.is_allowed(&client.tenant, &client.identity()) {
         turn.broker.counters.publish_refused.add(1);
+        turn.broker.denied(client, Scope::of_publish(&will.topic), &will.topic);
         info!(target: "client", client_id = &*client.client_id, topic = &*will.topic, "will not published, no permission");
         return;
     }

@@ -10,6 +10,7 @@ use lotmq_router::{GroupId, Match};
 use lotmq_store::TenantId;
 use parking_lot::{Mutex, RwLock};
 
+use crate::audit::Audit;
 use crate::client::Client;
 use crate::guests::Guests;
 use crate::guests::scripts::Scripts;
@@ -43,18 +44,19 @@ pub(crate) struct Tenant {
     pub(crate) modules: Modules,
     pub(crate) scripts: Scripts,
     pub(crate) projects: Projects,
+    pub(crate) audit: Audit,
     pub(crate) guests: Arc<Guests>,
 }
 
 impl Tenant {
     pub(crate) fn new(
-        id: TenantId,
-        number: u32,
+        (id, number): (TenantId, u32),
         name: &str,
         users: Arc<Directory>,
         permissions: Arc<Rulebook>,
         variables: Variables,
         guests: Guests,
+        audit: Audit,
     ) -> Self {
         Self {
             id,
@@ -74,6 +76,7 @@ impl Tenant {
             modules: Modules::default(),
             scripts: Scripts::default(),
             projects: Projects::default(),
+            audit,
             guests: Arc::new(guests),
         }
     }

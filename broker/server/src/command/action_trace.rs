@@ -3,11 +3,13 @@
 use lotmq_definitions::{DefinitionKind, NotFound};
 
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
     usage: "<name | all | off | status | remove name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Traces an action, or all, for five minutes; ends or lists traces.",
     example: "-actionTrace Echo",

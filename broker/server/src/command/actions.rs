@@ -5,11 +5,13 @@ use lotmq_definitions::DefinitionKind;
 
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
+use super::shown::Shown;
 use super::verb::{Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addAction",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
     summary: "Adds an action, or replaces the one of that name.",
     example: "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
@@ -19,6 +21,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeAction",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     summary: "Removes an action.",
     example: "-removeAction Echo",
@@ -28,6 +31,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllActions",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     summary: "Removes all actions.",
     example: "-removeAllActions",

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::backup::{self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool};
 use crate::client::Client;
@@ -22,6 +23,7 @@ use crate::sys;
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
     usage: "[name] [-retained] [-sessions]",
+    shown: Shown::All,
     permission: Permission::Root,
     summary: "Sends a backup to $SYS/Coreflux/Backup/<name>/download, to the client that asks and is subscribed to it.",
     example: "-backup monday -retained",
@@ -31,6 +33,7 @@ pub(super) static BACKUP: Verb = Verb {
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreBackup",
     usage: "[zip64:<base64>]",
+    shown: Shown::All,
     permission: Permission::Root,
     summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
     example: "-restoreBackup",

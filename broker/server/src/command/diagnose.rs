@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::rules::is_seed;
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
     usage: "[model | action | route | rule] <name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Tells state, triggers, dependencies and the last error of a definition.",
     example: "-lotDiagnostic action Echo",
@@ -20,6 +22,7 @@ pub(super) static DIAGNOSE: Verb = Verb {
 pub(super) static PENDING: Verb = Verb {
     name: "getPendingStatus",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists definitions that wait for others.",
     example: "-getPendingStatus",
@@ -29,6 +32,7 @@ pub(super) static PENDING: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listEntities",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists everything that is deployed.",
     example: "-listEntities",

@@ -5,12 +5,14 @@ use lotmq_store::Ticket;
 use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
     name: "setEnv",
     usage: "<NAME=value>",
+    shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Sets an environment variable that GET ENV reads.",
     example: "-setEnv SITE=north",
@@ -20,6 +22,7 @@ pub(super) static SET: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeEnv",
     usage: "<NAME>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Removes an environment variable.",
     example: "-removeEnv SITE",
@@ -29,6 +32,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listEnv",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Lists environment variables with their values.",
     example: "-listEnv",

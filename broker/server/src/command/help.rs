@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::reply::{Done, Refusal, unknown_command};
+use super::shown::Shown;
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Permission, Verb};
 use super::{VERBS, find};
@@ -10,6 +11,7 @@ use super::{VERBS, find};
 pub(super) static HELP: Verb = Verb {
     name: "help",
     usage: "[verb]",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists the commands that you may use, or explains one.",
     example: "-help -addUser",

@@ -4,12 +4,14 @@ use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::sys;
 
 pub(super) static LIST: Verb = Verb {
     name: "listClients",
     usage: "[prefix] [cursor]",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Lists connected clients by client id, at most 1,000; the reply's next is the cursor of the next page.",
     example: "-listClients sensor-",

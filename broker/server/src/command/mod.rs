@@ -6,6 +6,7 @@
 mod action_trace;
 mod actions;
 mod add_entity;
+mod audit;
 mod backup;
 mod diagnose;
 mod environment;
@@ -26,6 +27,7 @@ mod rules;
 mod run;
 mod run_action;
 mod secrets;
+mod shown;
 mod text;
 mod themes;
 mod update_data;
@@ -118,6 +120,9 @@ static VERBS: &[&Verb] = &[
     &secrets::REMOVE,
     &secrets::LIST,
     &list_clients::LIST,
+    &audit::STATUS,
+    &audit::QUERY,
+    &audit::DECRYPT,
     &backup::BACKUP,
     &backup::RESTORE,
     &update_data::UPDATE,
@@ -140,9 +145,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "removeTenant",
     "setTenantQuota",
     "listTenants",
-    "auditStatus",
-    "auditQuery",
-    "decryptAudit",
     "addTraceLog",
     "listTraceLogs",
     "removeTraceLog",
@@ -201,6 +203,9 @@ static STORE_NOTHING: &[&str] = &[
     "listEnv",
     "listSecrets",
     "listClients",
+    "auditStatus",
+    "auditQuery",
+    "decryptAudit",
     "backup",
     "restoreBackup",
     "updateData",

@@ -5,11 +5,13 @@ use lotmq_definitions::DefinitionKind;
 
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
+use super::shown::Shown;
 use super::verb::{Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModel",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: Permission::Scope(Scope::ModelManagementCreation),
     summary: "Adds a model, or replaces the one of that name.",
     example: "-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"",
@@ -19,6 +21,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeModel",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModelManagementRemove),
     summary: "Removes a model.",
     example: "-removeModel Unit",
@@ -28,6 +31,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllModels",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModelManagementRemove),
     summary: "Removes all models.",
     example: "-removeAllModels",

@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Scope;
 use lotmq_definitions::{Definition, DefinitionKind, OnExisting};
 use lotmq_store::Batch;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::add_entity::refused;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::Guests;
 use crate::limits::{
@@ -23,6 +24,7 @@ pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action [-on \"a/#,b/+\"] [-topics \"a/#\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-replace] [-disabled] wasm64:<base64>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch.",
     example: "-addModule scale -world action -on raw/# wasm64:AGFzbQ0AAQA=",
@@ -32,6 +34,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeModule",
     usage: "<name> [-tenant t] [-force]",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     summary: "Removes a module.",
     example: "-removeModule scale",
@@ -41,6 +44,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listModules",
     usage: "[-tenant t]",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists modules.",
     example: "-listModules",
@@ -50,6 +54,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static INFO: Verb = Verb {
     name: "moduleInfo",
     usage: "<name> [-tenant t]",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Tells digest, state and figures of a module.",
     example: "-moduleInfo scale",
@@ -59,6 +64,7 @@ pub(super) static INFO: Verb = Verb {
 pub(super) static ENABLE: Verb = Verb {
     name: "enableModule",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     summary: "Lets a module run, also one that was stopped after too many traps.",
     example: "-enableModule scale",
@@ -68,6 +74,7 @@ pub(super) static ENABLE: Verb = Verb {
 pub(super) static DISABLE: Verb = Verb {
     name: "disableModule",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     summary: "Keeps a module from running.",
     example: "-disableModule scale",
@@ -104,6 +111,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!("Expected sha256 {expected}, got {}.", hex(&hash));
         return Err(Refusal::new("HASH_MISMATCH", message));
     }
+    call.details = Some(json!({ "sha256": hex(&hash), "bytes": bytes.len() }));
     let module = Module {
         name: name.as_str().into(),
         options: asked.options,
@@ -283,7 +291,7 @@ fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) ->
             "on" => asked.options.on = filters(&value()?)?,
             "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
             "time" => asked.options.time_ms = Some(number(&argument, &value()?, MODULE_TIME_MS_MAX)? as u64),
-            "config" => asked.options.config = Some(json(&value()?)?),
+            "config" => asked.options.config = Some(config_json(&value()?)?),
             "tenant" => own_tenant(call, &value()?)?,
             "size" => {
                 value()?;
@@ -331,7 +339,7 @@ fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
     })
 }
 
-fn json(text: &str) -> Result<Value, Refusal> {
+fn config_json(text: &str) -> Result<Value, Refusal> {
     serde_json::from_str(text).map_err(|error| {
         Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."))
     })

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::add_entity::{add, add_text, refused};
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::views;
 use crate::sys;
@@ -22,6 +23,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static ADD: Verb = Verb {
     name: "addPanel",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: PERMISSION,
     summary: "Adds a panel, or replaces the one of that name.",
     example: "-addPanel DEFINE PANEL \"Plant\"\n    WITH TITLE \"Plant 1\"",
@@ -38,6 +40,7 @@ pub(super) static ADD_VISU: Verb = Verb {
 pub(super) static ADD_FILE: Verb = Verb {
     name: "addVisuFile",
     usage: "lot64:<base64 of LoT text>",
+    shown: Shown::Digest,
     permission: PERMISSION,
     summary: "Adds a panel whose text travels as base64.",
     example: "-addVisuFile lot64:REVGSU5FIFZJU1UgUA==",
@@ -47,6 +50,7 @@ pub(super) static ADD_FILE: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removePanel",
     usage: "<name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Removes a panel.",
     example: "-removePanel Plant",
@@ -59,6 +63,7 @@ pub(super) static REMOVE_VISU: Verb =
 pub(super) static LIST: Verb = Verb {
     name: "listPanels",
     usage: "",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Lists the panels with title, state and visibility.",
     example: "-listPanels",
@@ -68,6 +73,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CODE: Verb = Verb {
     name: "panelCode",
     usage: "<name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Gives the text of a panel.",
     example: "-panelCode Plant",
@@ -77,6 +83,7 @@ pub(super) static CODE: Verb = Verb {
 pub(super) static UPDATE_STATE: Verb = Verb {
     name: "updateVisuState",
     usage: "<name> <DRAFT | PUBLISHED | ARCHIVED>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Publishes a panel, or takes it back.",
     example: "-updateVisuState Plant ARCHIVED",
@@ -86,6 +93,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
 pub(super) static REFRESH: Verb = Verb {
     name: "refreshVisu",
     usage: "",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Publishes all panels and themes again.",
     example: "-refreshVisu",

@@ -11,6 +11,7 @@ use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::projects::archive::{self, Contents};
@@ -22,6 +23,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
     usage: "<zip64:base64 | path> [name] [load]",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Stores a project, and loads it if told so.",
     example: "-addProject plant.zip plant load",
@@ -31,6 +33,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeProject",
     usage: "<name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Deletes a project that is not loaded.",
     example: "-removeProject plant",
@@ -40,6 +43,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
     usage: "<name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Deploys what a project defines, in the place of the loaded one.",
     example: "-loadProject plant",
@@ -49,6 +53,7 @@ pub(super) static LOAD: Verb = Verb {
 pub(super) static UNLOAD: Verb = Verb {
     name: "unloadProject",
     usage: "[name]",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Removes what the loaded project owns.",
     example: "-unloadProject",
@@ -58,6 +63,7 @@ pub(super) static UNLOAD: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listProjects",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists projects.",
     example: "-listProjects",
@@ -67,6 +73,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static GET: Verb = Verb {
     name: "getProject",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Publishes a project's zip as base64 at its topic /download.",
     example: "-getProject plant",
@@ -76,6 +83,7 @@ pub(super) static GET: Verb = Verb {
 pub(super) static DUPLICATE: Verb = Verb {
     name: "duplicateProject",
     usage: "<name> <new name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Stores a project once more under another name.",
     example: "-duplicateProject plant plant-2",
@@ -85,6 +93,7 @@ pub(super) static DUPLICATE: Verb = Verb {
 pub(super) static STATUS: Verb = Verb {
     name: "projectStatus",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Tells whether a project is loaded, and what it owns.",
     example: "-projectStatus plant",
@@ -97,6 +106,7 @@ pub(super) static STATUS: Verb = Verb {
 pub(super) static MANIFEST: Verb = Verb {
     name: "projectManifest",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists the files of a project.",
     example: "-projectManifest plant",
@@ -109,6 +119,7 @@ pub(super) static MANIFEST: Verb = Verb {
 pub(super) static LOAD_LICENSE: Verb = Verb {
     name: "loadLicense",
     usage: "<anything>",
+    shown: Shown::First(0),
     permission: Permission::CommandCall,
     summary: "Does nothing: no license is required.",
     example: "-loadLicense license.lic",

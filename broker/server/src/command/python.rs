@@ -5,12 +5,14 @@ use lotmq_definitions::Origin;
 use lotmq_store::{Batch, Op};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::{Guests, scripts};
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
     usage: "<Python text>",
+    shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
     summary: "Adds a Python script, or replaces the one of that name.",
     example: "-addPython # Script Name: Stat\ndef avg(a, b):\n    return (float(a) + float(b)) / 2",
@@ -20,6 +22,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removePython",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     summary: "Removes a Python script.",
     example: "-removePython Stat",
@@ -29,6 +32,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllPythonScripts",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     summary: "Removes all Python scripts.",
     example: "-removeAllPythonScripts",

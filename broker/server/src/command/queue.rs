@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
+use lotmq_definitions::Definition;
 use parking_lot::{Condvar, Mutex};
 use tracing::error;
 use zeroize::Zeroizing;
@@ -35,6 +36,21 @@ pub(crate) struct Job {
     /// How many runs of guests led to it; what it publishes has as many.
     pub(crate) hops: u8,
     pub(crate) response: Option<ResponseTo>,
+}
+
+/// Queues of guests' commands have numbers of their own, above those of sessions.
+const GUEST_QUEUES: u64 = 1 << 63;
+
+impl Job {
+    /// The queue of the commands of a definition.
+    pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
+        GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
+    }
+
+    /// Name of the definition whose run gave the command; `None` where a Client did.
+    pub(super) fn definition(&self) -> Option<&str> {
+        (self.queue & GUEST_QUEUES != 0).then_some(&*self.identity.client_id)
+    }
 }
 
 /// Where a 5.0 Client wants the reply, too.

@@ -77,6 +77,11 @@ impl Refusal {
         self
     }
 
+    /// Code of the first error.
+    pub(crate) fn code(&self) -> &str {
+        self.errors.first().and_then(|error| error["code"].as_str()).unwrap_or_default()
+    }
+
     /// Nobody has this name; the wording that clients look for.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new("NOT_FOUND", message)

@@ -1,12 +1,14 @@
 //! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text of each to begin with. Commands reference §4.
 
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::routes::TYPES;
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists the types of routes that run here.",
     example: "-listTemplates",
@@ -16,6 +18,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CODE: Verb = Verb {
     name: "routeCode",
     usage: "<TYPE>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Gives a text with fields to fill for a type of route.",
     example: "-routeCode LOOPBACK",

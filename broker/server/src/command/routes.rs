@@ -11,6 +11,7 @@ use serde_json::json;
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, EntityType, Refusal, problem};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::Guests;
 use crate::guests::routes::RouteRunner;
@@ -21,6 +22,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) static ADD: Verb = Verb {
     name: "addRoute",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: Permission::Scope(Scope::RouteManagementCreation),
     summary: "Adds a route, or replaces the one of that name.",
     example: "-addRoute DEFINE ROUTE Up WITH TYPE MQTT_BRIDGE",
@@ -30,6 +32,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeRoute",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::RouteManagementRemove),
     summary: "Removes a route.",
     example: "-removeRoute Up",
@@ -39,6 +42,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllRoutes",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::RouteManagementRemove),
     summary: "Removes all routes.",
     example: "-removeAllRoutes",
@@ -48,6 +52,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listRoutes",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists routes with their type and connection.",
     example: "-listRoutes",
@@ -57,6 +62,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CONNECTION_STATUS: Verb = Verb {
     name: "connectionStatus",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Reports the connection of every route.",
     example: "-connectionStatus",
@@ -66,6 +72,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
 pub(super) static CHECK_CONNECTION: Verb = Verb {
     name: "checkRouteConnection",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Tries the connection of a route.",
     example: "-checkRouteConnection Up",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::add_entity::add;
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::{Guests, rules};
 use crate::sys;
@@ -18,6 +19,7 @@ use crate::sys;
 pub(super) static ADD: Verb = Verb {
     name: "addRule",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: Permission::Scope(Scope::RuleManagementCreation),
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
     example: "-addRule DEFINE RULE Readers WITH PRIORITY 100 FOR Subscribe TO TOPIC \"plant/#\"\n    IF USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY",
@@ -27,6 +29,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeRule",
     usage: "<name>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::RuleManagementRemove),
     summary: "Removes a rule.",
     example: "-removeRule Readers",
@@ -36,6 +39,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllRules",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::RuleManagementRemove),
     summary: "Removes all rules but the built-in ones and those of a fresh installation.",
     example: "-removeAllRules",
@@ -45,6 +49,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreRules",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Puts the rules of a fresh installation back as they were.",
     example: "-restoreRules",
@@ -54,6 +59,7 @@ pub(super) static RESTORE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listRules",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists the rules with priority, scope, topic and state.",
     example: "-listRules",

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Decide as _, Question};
+use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
-use tracing::{debug, info};
+use serde_json::Value;
+use tracing::{debug, info, warn};
 
 use super::queue::{Job, ResponseTo};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Verb};
 use super::{NOT_AVAILABLE, STORE_NOTHING, find};
+use crate::audit::{Event, Record};
 use crate::broker::Broker;
 use crate::fan_out::Publication;
 use crate::message::MessageParts;
@@ -25,6 +27,7 @@ const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     broker.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
+        note(broker, job, Noted { result: "NOT_UTF8", ..Noted::default() });
         let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
         send(job, Topics::default(), Some(Heading::default().reply(&Err(refusal))));
         return;
@@ -35,11 +38,15 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     let Some(verb) = name.as_deref().and_then(find) else {
         let outcome = Err(match name.as_deref().and_then(not_yet) {
             Some(name) => {
+                note(broker, job, Noted { verb: Some(name), result: "NOT_AVAILABLE", ..Noted::default() });
                 let heading = Heading { command: Some(name), ..heading };
                 send(job, Topics::default(), Some(heading.reply(&Err(reply::not_available(name)))));
                 return;
             }
-            None => reply::unknown_command(&text),
+            None => {
+                note(broker, job, Noted { result: "UNKNOWN_COMMAND", ..Noted::default() });
+                reply::unknown_command(&text)
+            }
         });
         send(job, Topics::default(), Some(heading.reply(&outcome)));
         return;
@@ -51,6 +58,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         verb,
         body: text.body,
         entity: None,
+        details: None,
         changed_topics: Vec::new(),
         told_topics: Vec::new(),
         queue: job.queue,
@@ -70,6 +78,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         success = outcome.is_ok(),
         "command"
     );
+    note_executed(&call, job, &outcome);
     let heading = Heading {
         command: Some(verb.name),
         entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
@@ -90,6 +99,12 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
 pub(super) fn panicked(broker: &Broker, job: &Job) {
     broker.counters.commands_refused.add(1);
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
+    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    note(
+        broker,
+        job,
+        Noted { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..Noted::default() },
+    );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
     send(job, Topics::default(), Some(heading.reply(&Err(refusal))));
@@ -109,6 +124,68 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
     (call.verb.execute)(call)
+}
+
+/// What the audit says of a command besides who gave it.
+#[derive(Default)]
+struct Noted<'a> {
+    verb: Option<&'a str>,
+    target: Option<&'a str>,
+    result: &'a str,
+    arguments: Option<&'a str>,
+    details: Option<&'a Value>,
+}
+
+fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
+    let identity = &job.identity;
+    let endpoint = identity.peer.address();
+    // A guest's command is given in the name of a user who need not be there.
+    let (client_id, endpoint, definition) = match job.definition() {
+        None => (Some(&*identity.client_id), Some(&*endpoint), None),
+        Some(definition) => (None, None, Some(definition)),
+    };
+    let record = Record {
+        user: identity.user.as_deref(),
+        client_id,
+        endpoint,
+        definition,
+        verb: noted.verb,
+        target: noted.target,
+        result: Some(noted.result),
+        arguments: noted.arguments,
+        details: noted.details,
+        ..Record::new(Event::Command)
+    };
+    job.tenant.audit.note(&broker.counters, broker.clock.wall_ms(), &record);
+}
+
+/// Records a command that was executed. One that changed something is not answered before its record is stored.
+fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
+    let audit = &call.tenant.audit;
+    if !audit.is_enabled() {
+        return;
+    }
+    let result = outcome.as_ref().map_or_else(Refusal::code, |_| "success");
+    // What does not fit the verb may be anything.
+    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
+    let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
+    let noted = Noted {
+        verb: Some(call.verb.name),
+        target: call.entity.as_ref().map(|(_, name)| name.as_str()),
+        result,
+        arguments: arguments.as_deref(),
+        details: call.details.as_ref(),
+    };
+    let broker = call.broker;
+    note(broker, job, noted);
+    let has_changed = outcome.is_ok() && !STORE_NOTHING.contains(&call.verb.name);
+    if has_changed
+        && broker.store_failure().is_none()
+        && let Some(ticket) = audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms())
+        && let Err(error) = broker.store.wait(ticket)
+    {
+        warn!(verb = call.verb.name, %error, "the record of a command is stored later");
+    }
 }
 
 /// The canonical name of a verb that a later version brings.
@@ -177,7 +254,15 @@ fn may_respond(tenant: &Tenant, job: &Job, topic: &str) -> bool {
 }
 
 /// What a Client is told that publishes a configuration: nothing of it takes effect.
-pub(crate) fn config_new(turn: &mut Turn, tenant: &Arc<Tenant>) {
+pub(crate) fn config_new(turn: &mut Turn, tenant: &Arc<Tenant>, identity: &Identity) {
+    let endpoint = identity.peer.address();
+    let record = Record {
+        endpoint: Some(&endpoint),
+        verb: Some("configNew"),
+        result: Some("NOT_AVAILABLE"),
+        ..Record::of(Event::Command, identity)
+    };
+    tenant.audit.note(&turn.broker.counters, turn.wall_ms(), &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
         "NOT_AVAILABLE",

@@ -6,6 +6,7 @@ use lotmq_host::{Argument, Value as GuestValue};
 use serde_json::{Map, Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
 use super::text::first_argument;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::{RunActionError, RunReport, RunRequest};
@@ -13,6 +14,7 @@ use crate::guests::{RunActionError, RunReport, RunRequest};
 pub(super) static RUN: Verb = Verb {
     name: "runAction",
     usage: "<name> [json]",
+    shown: Shown::First(1),
     permission: Permission::Scope(Scope::ActionManagementRun),
     summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate.",
     example: r#"-runAction Echo {"topic":"in","payload":"hello"}"#,

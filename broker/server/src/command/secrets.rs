@@ -5,11 +5,13 @@ use serde_json::json;
 
 use super::environment::{assignment, refused, wait};
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",
     usage: "<NAME=value>",
+    shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown.",
     example: "-setSecret DB_PASSWORD=s3cret",
@@ -19,6 +21,7 @@ pub(super) static SET: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeSecret",
     usage: "<NAME>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Removes a secret.",
     example: "-removeSecret DB_PASSWORD",
@@ -28,6 +31,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listSecrets",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     summary: "Lists the names of secrets.",
     example: "-listSecrets",

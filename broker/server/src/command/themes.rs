@@ -8,6 +8,7 @@ use super::add_entity::add;
 use super::panels::all;
 use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::guests::views;
 
@@ -16,6 +17,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static ADD: Verb = Verb {
     name: "addTheme",
     usage: "<LoT text>",
+    shown: Shown::Digest,
     permission: PERMISSION,
     summary: "Adds a theme, or replaces the one of that name.",
     example: "-addTheme DEFINE THEME \"Dark\"\n    SET \"BACKGROUND\" WITH \"#101010\"",
@@ -25,6 +27,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeTheme",
     usage: "<name>",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Removes a theme.",
     example: "-removeTheme Dark",
@@ -34,6 +37,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllThemes",
     usage: "",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Removes all themes.",
     example: "-removeAllThemes",
@@ -43,6 +47,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listThemes",
     usage: "",
+    shown: Shown::All,
     permission: PERMISSION,
     summary: "Lists the themes with their settings.",
     example: "-listThemes",

@@ -1,11 +1,13 @@
 //! `-updateData`: publishes the figures of the `$SYS` tree now. The only verb without a reply. Commands reference §1.7.
 
 use super::reply::{Done, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 
 pub(super) static UPDATE: Verb = Verb {
     name: "updateData",
     usage: "",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Publishes the figures below $SYS now; gives no reply.",
     example: "-updateData",

@@ -4,12 +4,14 @@ use lotmq_auth::{Account, Scope, UserChange, UserError};
 use serde_json::json;
 
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::users::{allow, refused, store};
 use super::verb::{Call, Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUserToGroup",
     usage: "<user> <group>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     summary: "Makes a user a member of a group.",
     example: "-addUserToGroup bob operators",
@@ -19,6 +21,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUserFromGroup",
     usage: "<user> <group>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     summary: "Ends a user's membership of a group.",
     example: "-removeUserFromGroup bob operators",
@@ -28,6 +31,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listUserGroups",
     usage: "<user>",
+    shown: Shown::All,
     permission: Permission::CommandCall,
     summary: "Lists the groups of a user.",
     example: "-listUserGroups bob",

@@ -3,6 +3,7 @@
 use lotmq_auth::{Flag, Scope, UserChange};
 
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::users::{allow, refused, store};
 use super::verb::{Call, Permission, Verb};
 use crate::nearest::nearest_within;
@@ -10,6 +11,7 @@ use crate::nearest::nearest_within;
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
     usage: "<user> <setting> <value>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     summary: "Sets AllowedSystemConfiguration, AllowedUserManagement, AllowedLogManagement or AllowedAssetManipulation \
               to true or false, or a property of any other name.",

@@ -7,6 +7,7 @@ use lotmq_store::Batch;
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
 use crate::net::turn::Turn;
 use crate::{accounts, modules, session_end, sys};
@@ -14,6 +15,7 @@ use crate::{accounts, modules, session_end, sys};
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
     usage: "<user> <password>",
+    shown: Shown::First(1),
     permission: Permission::Scope(Scope::UserManagementCreation),
     summary: "Adds a user, without any permission yet.",
     example: "-addUser bob s3cret",
@@ -23,6 +25,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUser",
     usage: "<user>",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementRemove),
     summary: "Removes a user and closes their sessions; what they deployed runs on without their permissions.",
     example: "-removeUser bob",
@@ -32,6 +35,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static CHANGE_PASSWORD: Verb = Verb {
     name: "changeUserPassword",
     usage: "<user> <new password>",
+    shown: Shown::First(1),
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
     summary: "Sets a new password and closes the sessions that used the old one; one's own is always allowed.",
     example: "-changeUserPassword bob n3w-s3cret",
@@ -41,6 +45,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listUsers",
     usage: "",
+    shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     summary: "Lists users with their groups and settings.",
     example: "-listUsers",

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
 use lotmq_store::Batch;
+use serde_json::Value;
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
 use super::text;
 use crate::broker::Broker;
 use crate::tenant::Tenant;
@@ -16,6 +18,8 @@ pub(crate) struct Verb {
     pub(crate) name: &'static str,
     /// What follows it, as `-help` shows it.
     pub(crate) usage: &'static str,
+    /// What of it the audit may show.
+    pub(crate) shown: Shown,
     pub(crate) permission: Permission,
     /// One sentence for `-help <verb>`.
     pub(crate) summary: &'static str,
@@ -70,6 +74,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a str,
     /// What the reply names, once the verb knows it.
     pub(crate) entity: Option<(EntityType, String)>,
+    /// What the audit tells of it besides; of bounded length.
+    pub(crate) details: Option<Value>,
     /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
     /// The same for topics that nothing is retained of.

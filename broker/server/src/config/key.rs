@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::{
-    Config, ValueError, admin, auth, broker, compat, limits, listener, log, lot, mqtt, store, sys, tls,
+    Config, ValueError, admin, audit, auth, broker, compat, limits, listener, log, lot, mqtt, store, sys, tls,
 };
 
 /// A key: its names in every source, its documentation, and how it is read and shown.
@@ -32,7 +32,7 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 23] = [
+    let sections: [&'static [Key]; 24] = [
         broker::KEYS,
         listener::mqtt::KEYS,
         listener::limits::MQTT,
@@ -51,6 +51,7 @@ pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::n
         mqtt::KEYS,
         log::KEYS,
         admin::KEYS,
+        audit::KEYS,
         limits::KEYS,
         store::KEYS,
         lot::KEYS,

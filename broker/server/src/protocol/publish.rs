@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Decide as _, Question, Verdict};
+use lotmq_auth::{Decide as _, Question, Scope, Verdict};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -57,6 +57,9 @@ pub(super) fn handle(
     let payload = turn.arena.get(received.payload);
     if let Err(reason) = check(connection, open, &received, topic, payload) {
         turn.broker.counters.publish_refused.add(1);
+        if matches!(reason, NotTaken::NotAllowed) {
+            turn.broker.denied(&open.client, Scope::of_publish(topic), topic);
+        }
         return refuse(connection, open, turn, &received, reason);
     }
     let is_system = sys::is_system(topic);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Decide as _, Question, Verdict};
+use lotmq_auth::{Decide as _, Question, Scope, Verdict};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
 };
@@ -158,6 +158,7 @@ fn grant(
         Verdict::AllowOnly(_) => true,
         Verdict::Deny => {
             turn.broker.counters.subscribe_refused.add(1);
+            turn.broker.denied(&open.client, Scope::of_subscribe(filter).0, filter);
             return Err(FilterRefusal::NotAllowed);
         }
     };

@@ -9,6 +9,7 @@ use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
 
 use crate::accounts::{self, Scram};
+use crate::audit::Audit;
 use crate::config::{Config, LotCache, Secret};
 use crate::guests::Guests;
 use crate::server::StartError;
@@ -24,7 +25,7 @@ const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Makes the tenants that the store knows. Takes what belongs to them out of `recovered`.
 ///
 /// # Errors
-/// When a password cannot be hashed, or the first `root` cannot be stored.
+/// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be read.
 pub(crate) fn tenants(
     store: &Store,
     recovered: &mut Recovered,
@@ -67,7 +68,16 @@ pub(crate) fn tenants(
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
         let guests = Guests::new(registry_options(config));
-        tenants.push(Arc::new(Tenant::new(row.id, number, &row.name, users, permissions, variables, guests)));
+        let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
+        tenants.push(Arc::new(Tenant::new(
+            (row.id, number),
+            &row.name,
+            users,
+            permissions,
+            variables,
+            guests,
+            audit,
+        )));
     }
     Ok(tenants)
 }

@@ -18,6 +18,7 @@ use super::listing::Listings;
 use super::load::Loads;
 use super::time::utc_text;
 use super::{full_queues, monitor, process};
+use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::net::turn::Turn;
@@ -31,6 +32,9 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time between two rounds of the topics about the cluster.
 const CLUSTER_INTERVAL: Duration = Duration::from_secs(7);
+
+/// Time between two looks for records of the audit that are too old.
+const AUDIT_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Shortest time between two words about the full queue of a session.
 const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
@@ -143,6 +147,9 @@ struct Clockwork {
     figures_at: Instant,
     cluster_at: Instant,
     full_queues_at: Instant,
+    /// When what waits of the audit is stored, and when what is too old of it is removed.
+    audit_at: Instant,
+    audit_expires_at: Instant,
     /// What was last told about the modules of each tenant: number, name, state.
     modules: HashMap<(u32, Arc<str>), String>,
 }
@@ -159,6 +166,8 @@ impl Clockwork {
             figures_at: now + FIGURES_INTERVAL,
             cluster_at: now + CLUSTER_INTERVAL,
             full_queues_at: now,
+            audit_at: now,
+            audit_expires_at: now,
             modules: HashMap::new(),
             broker,
         }
@@ -167,6 +176,7 @@ impl Clockwork {
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
         self.warn_of_default_password();
+        self.look_after_audit();
         let now = Instant::now();
         let monitor = monitor_interval(&self.broker);
         let is_monitor_due = monitor.is_some() && (wants_refresh || now >= self.monitor_at);
@@ -236,6 +246,26 @@ impl Clockwork {
         for tenant in self.broker.tenants.all().iter() {
             end_stale_sessions(tenant);
             end_refused_subscriptions(&self.broker, tenant);
+        }
+    }
+
+    /// Not while the store takes nothing: what waits stays in memory.
+    fn look_after_audit(&mut self) {
+        let (broker, now) = (&self.broker, Instant::now());
+        if now < self.audit_at || broker.store_failure().is_some() {
+            return;
+        }
+        self.audit_at = now + AUDIT_DELAY;
+        let expires = now >= self.audit_expires_at;
+        if expires {
+            self.audit_expires_at = now + AUDIT_EXPIRY_INTERVAL;
+        }
+        for tenant in broker.tenants.all().iter() {
+            if expires {
+                tenant.audit.expire(&broker.store, broker.clock.wall_ms());
+            }
+            // Nobody waits for it.
+            let _ = tenant.audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
         }
     }
 

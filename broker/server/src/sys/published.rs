@@ -17,9 +17,6 @@ use crate::tenant::Tenant;
 /// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
 const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
 
-/// Queues of guests' commands have numbers of their own, above those of sessions.
-const GUEST_QUEUES: u64 = 1 << 63;
-
 /// Takes a Client's PUBLISH to a topic of the tree, which it may make.
 ///
 /// RETAIN and QoS mean nothing here: a command is executed, anything else is ignored.
@@ -35,7 +32,7 @@ pub(crate) fn published(
 ) -> Result<(), NotTaken> {
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
-        command::config_new(turn, &client.tenant);
+        command::config_new(turn, &client.tenant, &client.identity());
         return Err(NotTaken::SettingsFixed);
     }
     if topic != COMMAND_TOPIC {
@@ -95,7 +92,7 @@ pub(crate) fn published_by_guest(
     let job = Job {
         tenant: Arc::clone(tenant),
         identity: Arc::new(identity),
-        queue: GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0,
+        queue: Job::queue_of(tenant, definition),
         payload: Zeroizing::new(payload.to_vec()),
         hops,
         response: None,

@@ -1,0 +1,222 @@
+//! The audit: what is recorded, what never is, what outlives a kill.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use serde_json::Value;
+
+use crate::{broker, options};
+
+/// All records, by way of a file.
+fn records(broker: &Broker, file: &str) -> Vec<Value> {
+    let reply = broker.command_ok(&format!("-decryptAudit |{file}"));
+    let text = std::fs::read_to_string(reply.data()["path"].as_str().unwrap()).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(reply.data()["records"], records.len());
+    records
+}
+
+/// The records of a verb.
+fn of<'r>(records: &'r [Value], verb: &str) -> Vec<&'r Value> {
+    records.iter().filter(|record| record["verb"] == verb).collect()
+}
+
+#[test]
+fn who_did_what_is_recorded_and_no_secret_is() {
+    let broker = broker();
+    let source =
+        "DEFINE ACTION Echo\nON TOPIC \"in/hidden-0\" DO\n    PUBLISH TOPIC \"out\" WITH \"hidden-1\"";
+    for command in [
+        "-addUser bob hidden-2",
+        r#"-changeUserPassword bob "hidden 3 b""#,
+        "-setSecret TOKEN=hidden-4",
+        "-setEnv SITE=hidden-5",
+        &format!("-addAction {source}"),
+        r#"-runAction Echo {"topic":"in/hidden-0","payload":"hidden-6"}"#,
+        "-loadLicense hidden-7",
+        "-addUserToGroup bob operators",
+        "-listUsers",
+    ] {
+        broker.command_ok(command);
+    }
+    for (command, code) in [
+        ("-hidden-8 hidden-9", "UNKNOWN_COMMAND"),
+        ("-removeUser bob hidden-10", "TOO_MANY_ARGUMENTS"),
+        (r#"-removeUser "hidden-11"#, "ARGUMENT_INVALID"),
+        ("-setSecret hidden-12", "ARGUMENT_INVALID"),
+        ("-addTenant hidden-13 hidden-14", "NOT_AVAILABLE"),
+        ("-removeAction Nobody", "NOT_FOUND"),
+    ] {
+        assert_eq!(broker.command(command).code(), code, "{command}");
+    }
+    let wrong = ConnectOptions::new("thief").user("root", "hidden-15");
+    assert!(Client::connect(broker.address(), &wrong).is_err());
+    let mut bob = broker.connect(&ConnectOptions::new("bobs").user("bob", "hidden 3 b"));
+    assert!(bob.subscribe_to("$SYS/Coreflux/Config", QoS::AtMostOnce).unwrap().is_failure());
+    let stolen = Publication::new("$SYS/Coreflux/Config/New", r#"{"Port":"hidden-16"}"#);
+    bob.publish(&stolen.qos(QoS::AtLeastOnce)).unwrap();
+
+    let records = records(&broker, "first.jsonl");
+    for (verb, target, arguments, result) in [
+        ("addUser", "bob", "bob ****", "success"),
+        ("changeUserPassword", "bob", "bob ****", "success"),
+        ("setSecret", "", "TOKEN=****", "success"),
+        ("setEnv", "", "SITE=****", "success"),
+        ("runAction", "Echo", "Echo **** ****", "success"),
+        ("loadLicense", "", "****", "success"),
+        ("addUserToGroup", "bob", "bob operators", "success"),
+        ("listUsers", "", "", "success"),
+        ("addTenant", "", "", "NOT_AVAILABLE"),
+        ("removeAction", "Nobody", "Nobody", "NOT_FOUND"),
+    ] {
+        let record = of(&records, verb)[0];
+        let text = |key: &str| record[key].as_str().unwrap_or_default();
+        let shown = text("arguments").split(' ').next() == arguments.split(' ').next();
+        assert!(shown && text("arguments").len() <= arguments.len().max(10), "{record}");
+        assert_eq!((text("target"), text("result"), text("event")), (target, result, "command"), "{record}");
+        assert_eq!((text("user"), text("endpoint")), ("root", "127.0.0.1"), "{record}");
+        assert!(text("time").ends_with('Z') && text("clientId").starts_with("auto-"), "{record}");
+    }
+    let digest = of(&records, "addAction")[0]["arguments"].as_str().unwrap();
+    assert!(digest.starts_with(&format!("({} bytes, sha256 ", source.len())), "{digest}");
+    assert_eq!(of(&records, "setSecret")[1]["arguments"], Value::Null, "what is not formed is not shown");
+    let login = records.iter().find(|record| record["clientId"] == "thief").unwrap();
+    assert_eq!((&login["event"], &login["user"]), (&"login".into(), &"root".into()));
+    assert_eq!(login["result"], "bad user name or password");
+    let accepted = records.iter().find(|record| record["clientId"] == "bobs").unwrap();
+    assert_eq!((&accepted["event"], &accepted["result"]), (&"login".into(), &"success".into()));
+    let denials: Vec<_> = records.iter().filter(|record| record["event"] == "denial").collect();
+    assert_eq!(denials[0]["target"], "$SYS/Coreflux/Config");
+    assert_eq!((&denials[0]["scope"], &denials[0]["user"]), (&"SubscribeSys".into(), &"bob".into()));
+    assert_eq!(denials[1]["scope"], "SystemConfiguration");
+    assert_eq!(records[0]["event"], "start");
+    assert!(records.iter().zip(1..).all(|(record, number)| record["number"] == number));
+
+    let everything = serde_json::to_string(&records).unwrap();
+    assert!(!everything.contains("hidden"), "{everything}");
+    let file = std::fs::read(broker.data().join("lotmq.redb")).unwrap();
+    assert!(!file.windows(14).any(|window| window == b"TOO_MANY_ARGUM"), "records are encrypted");
+}
+
+#[test]
+fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
+    let mut broker = options().variable("LOTMQ_LOG_DEBUG", "false").start();
+    for round in 0..5 {
+        for n in 0..4 {
+            broker.command_ok(&format!("-setEnv N{round}{n}=1"));
+        }
+        broker.kill();
+        broker.start_again();
+    }
+    let found = records(&broker, "all.jsonl");
+    assert_eq!(of(&found, "setEnv").len(), 20);
+    assert_eq!(found.iter().filter(|record| record["event"] == "start").count(), 6);
+    assert!(found.iter().zip(1..).all(|(record, number)| record["number"] == number));
+    let status = broker.command_ok("-auditStatus");
+    assert_eq!((&status.data()["enabled"], &status.data()["encrypted"]), (&true.into(), &true.into()));
+    assert_eq!((&status.data()["intact"], &status.data()["damaged"]), (&true.into(), &0.into()));
+    assert!(status.data()["bytes"].as_u64().unwrap() > 1000 && status.data()["days"].as_u64().unwrap() >= 1);
+    // A login alone is on the disk within a second.
+    let mut client = broker.client("only a login");
+    eventually("the login is stored", || {
+        broker.metric("lotmq_audit_records_total").filter(|count| *count > 5.0)
+    });
+    let before = broker.metric("lotmq_store_commits_total").unwrap();
+    client.publish(&Publication::new("t", "x").qos(QoS::AtLeastOnce)).unwrap();
+    let _again = broker.client("another login");
+    broker.wait_for_metric("lotmq_store_commits_total", before + 1.0);
+}
+
+#[test]
+fn records_are_asked_for_by_day_and_text() {
+    let broker = broker();
+    broker.command_ok("-addUser ann x");
+    broker.command_ok("-addUser bob x");
+    let first = records(&broker, "days.jsonl").remove(0);
+    let day = &first["time"].as_str().unwrap()[..10];
+    let find = |filter: &str| broker.command_ok(&format!("-auditQuery {day}|{filter}"));
+    let found = find("\"target\":\"ANN\"");
+    assert_eq!((found.message(), found.data()[0]["verb"].as_str()), ("1 record(s).", Some("addUser")));
+    assert_eq!(found.data()[0]["hash"].as_str().unwrap().len(), 64);
+    assert_eq!(find("adduser").data().as_array().unwrap().len(), 2, "not the questions, which come later");
+    assert_eq!(find("nothing like it").message(), "0 record(s).");
+    let of_day = broker.command_ok(&format!("-decryptAudit {day}"));
+    assert!(of_day.data()["path"].as_str().unwrap().ends_with(&format!("audit-{day}.jsonl")));
+    for (command, code) in [
+        ("-auditQuery", "MISSING_ARGUMENT"),
+        ("-auditQuery |x", "MISSING_ARGUMENT"),
+        ("-auditQuery yesterday", "DATE_INVALID"),
+        ("-decryptAudit 2026-13-01", "DATE_INVALID"),
+        (&format!("-decryptAudit {day}"), "FILE_EXISTS"),
+        ("-decryptAudit |../stolen", "PATH_FORBIDDEN"),
+        ("-decryptAudit |/tmp/stolen", "PATH_FORBIDDEN"),
+        ("-auditStatus x", "TOO_MANY_ARGUMENTS"),
+    ] {
+        assert_eq!(broker.command(command).code(), code, "{command}");
+    }
+    broker.command_ok("-changeUserSettings ann AllowedUserManagement true");
+    let mut ann = broker.connect(&ConnectOptions::new("ann").user("ann", "x"));
+    ann.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    for command in ["-auditStatus", "-auditQuery 2026-01-05", "-decryptAudit"] {
+        ann.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+        let reply = ann.receive(WAIT_MAX).unwrap().unwrap().text();
+        assert!(reply.contains("PERMISSION_DENIED"), "{command}: {reply}");
+    }
+}
+
+#[test]
+fn an_install_is_recorded_with_digest_user_and_size() {
+    let module = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
+    let component = wit_component::ComponentEncoder::default().module(module).unwrap().encode().unwrap();
+    let broker = broker();
+    let info = broker.command_ok(&format!(
+        "-addModule scale -world action -on raw/# -config {{\"key\":\"hidden\"}} wasm64:{}",
+        STANDARD.encode(&component)
+    ));
+    let found = records(&broker, "install.jsonl");
+    let record = of(&found, "addModule")[0];
+    assert_eq!((&record["user"], &record["target"]), (&"root".into(), &"scale".into()));
+    assert_eq!(record["details"]["bytes"], component.len());
+    assert_eq!(record["details"]["sha256"], info.data()["sha256"]);
+    let arguments = record["arguments"].as_str().unwrap();
+    assert!(arguments.starts_with("scale -world action -on raw/# -config **** wasm64:("), "{arguments}");
+}
+
+#[test]
+fn a_changed_configuration_is_recorded_at_the_next_start() {
+    let mut broker = options().variable("LOTMQ_SYS_INTERVAL_SEC", "7").start();
+    broker.stop();
+    let data = broker.data().to_owned();
+    {
+        let other = options().data(&data).variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "5").start();
+        let found = records(&other, "configuration.jsonl");
+        let change = found.iter().find(|record| record["event"] == "configuration").unwrap();
+        assert_eq!(change["details"]["sys.interval_sec"], serde_json::json!([7, null]));
+        assert_eq!(change["details"]["limits.queue_messages"], serde_json::json!([null, 5]));
+    }
+    let off = options().data(&data).variable("LOTMQ_AUDIT_ENABLED", "false").start();
+    let before = off.command_ok("-auditStatus");
+    assert_eq!(before.data()["enabled"], false);
+    off.command_ok("-setEnv A=1");
+    assert_eq!(off.command_ok("-auditStatus").data()["records"], before.data()["records"]);
+}
+
+#[test]
+fn commands_of_guests_are_recorded_with_their_definition_and_owner() {
+    let broker = broker();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Asker\nON TOPIC \"ask\" DO\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-setEnv BY_GUEST=1\"",
+    );
+    let mut client = broker.client("client");
+    client.publish(&Publication::new("ask", "x").qos(QoS::AtLeastOnce)).unwrap();
+    let mut asked = 0;
+    let record = eventually("the command of the guest is recorded", || {
+        asked += 1;
+        of(&records(&broker, &format!("guest-{asked}.jsonl")), "setEnv")
+            .first()
+            .map(|record| (*record).clone())
+    });
+    assert_eq!((&record["definition"], &record["user"]), (&"Asker".into(), &"root".into()));
+    assert_eq!((&record["clientId"], &record["endpoint"]), (&Value::Null, &Value::Null));
+}
