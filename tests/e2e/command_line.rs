@@ -136,6 +136,94 @@ fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
     assert!(again.stderr.contains("cannot create"), "a recording is never overwritten: {}", again.stderr);
 }
 
+const ROUTES: &str = r#"DEFINE ROUTE Db WITH TYPE LOOPBACK
+    ADD LOOPBACK_CONFIG
+        WITH DELAY 3600000
+    ADD EVENT Save
+        WITH SOURCE_TOPIC "save/+"
+        WITH DESTINATION_TOPIC "saved/{topic.2}"
+        WITH FAIL "{payload.json.fail}"
+        WITH ERROR_TOPIC "failed/{topic.2}"
+    ADD EVENT Echo
+        WITH SOURCE_TOPIC "echo"
+        WITH DESTINATION_TOPIC "echo"
+    ADD EVENT Line
+        WITH SOURCE_TOPIC "line"
+        WITH DESTINATION_TOPIC "written/{payload.json.n}"
+
+DEFINE MODEL Reading COLLAPSED
+    ADD STRING "id"
+    ADD DOUBLE "v"
+    STORE IN "Db" WITH TABLE "readings"
+
+DEFINE ACTION Store
+ON TOPIC "in/+" DO
+    PUBLISH MODEL Reading TO "clean/+" WITH
+        id = TOPIC POSITION 2
+        v = PAYLOAD
+
+DEFINE ACTION Ask
+ON TOPIC "ask" DO
+    PUBLISH TOPIC "rows" WITH GET MODEL "Reading" FROM "Db" WHERE v > PAYLOAD ORDER BY v ASC
+    TRIGGER "Line" TO "Db" WITH { "n": 1 }
+
+DEFINE ACTION After
+ON TOPIC "saved/+" DO
+    PUBLISH TOPIC "after" WITH PAYLOAD
+"#;
+
+#[test]
+fn routes_that_this_build_runs_need_no_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let program = write("routes.lot", ROUTES);
+    let messages = [
+        "in/a=1",
+        "in/b=3",
+        "in/c=2",
+        "ask=1",
+        r#"save/x={"n":2}"#,
+        r#"save/y={"fail":"reject"}"#,
+        r#"$SYS/Coreflux/Routes/Db/Events/Line={"n":3}"#,
+        "echo=once",
+    ];
+    let arrive = messages.map(|message| format!("--in={message}"));
+    let arguments = ["run", program.as_str()].into_iter().chain(arrive.iter().map(String::as_str));
+    let ran = lotmq(&arguments.collect::<Vec<_>>());
+    let expected = [
+        r#"clean/a {"id":"a","v":1}"#,
+        r#"clean/b {"id":"b","v":3}"#,
+        r#"clean/c {"id":"c","v":2}"#,
+        r#"rows [{"id":"c","v":2},{"id":"b","v":3}]"#,
+        r#"written/1 {"n":1}"#,
+        r#"saved/x {"n":2}"#,
+        r#"after {"n":2}"#,
+    ];
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines[..7], expected, "{}", ran.stderr);
+    assert!(
+        lines[7].starts_with(r#"failed/y {"route":"Db","event":"Save","error":"it was asked to fail""#),
+        "{lines:?}"
+    );
+    assert_eq!(lines[8..], [r#"written/3 {"n":3}"#, "echo once"]);
+    assert!(ran.stderr.contains("error: Db: it was asked to fail"), "{}", ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "a message was refused");
+
+    // Each case has a route of its own, with empty tables; more of them than instances fit.
+    let case = |number: usize| {
+        format!(
+            "[[case]]\nname = \"{number}\"\nwhen = [{{ topic = \"in/a\", payload = 5 }}, {{ topic = \"ask\", payload = 0 }}]\nignore = [\"clean/#\", \"written/#\"]\nthen = [{{ topic = \"rows\", payload = {{ id = \"a\", v = 5 }} }}]\n"
+        )
+    };
+    write("routes.test.toml", &(0..70).map(case).collect::<String>());
+    let tested = lotmq(&["test", &program]);
+    assert!(tested.output().ends_with("70 passed, 0 failed"), "{}", tested.stdout);
+}
+
 #[test]
 fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     let folder = tempfile::tempdir().unwrap();

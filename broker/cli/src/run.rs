@@ -3,6 +3,7 @@
 pub(crate) mod offline;
 mod player;
 pub(crate) mod program;
+mod routes;
 mod services;
 mod traffic;
 

@@ -39,6 +39,7 @@ pub(crate) use effects::encoded;
 pub(crate) use events::GuestEvents;
 pub(crate) use prepared::Prepared;
 pub(crate) use restore::{definitions, run_starts, save_kept};
+pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 

@@ -60,6 +60,7 @@ mod will;
 
 #[doc(hidden)]
 pub use command::fuzz_command;
+pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use limits::markdown as limits_markdown;
 pub use net::listener::ListenAddress;
 #[doc(hidden)]

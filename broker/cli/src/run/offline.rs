@@ -10,14 +10,17 @@ use anyhow::{Context as _, bail};
 use jiff::{Timestamp, tz::TimeZone};
 use lot_to_wasm::lower::{self, RUNTIME, RUNTIME_IMPORT, shell};
 use lotmq_definitions::{Caching, DefinitionKind, Now, OnExisting, Registry, RegistryOptions};
+use lotmq_host::route::{Arrival, RouteServices};
 use lotmq_host::{
     AfterTraps, Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Executor,
     ExecutorOptions, FinishedRun, GuestLimits, MailboxOptions, OwnedEvent, OwnedMessage, Qos, RunOutcome,
     RunOutput, Services, Severity, Sink, Trap, Value, World,
 };
+use lotmq_server::{Refused, StandaloneRoute};
 use serde_json::Value as Json;
 
 use super::program::{Compiled, Program};
+use super::routes::{Brought, ForRoute, Routes, client_id};
 use super::services::{OfflineServices, locked};
 use crate::output::note;
 
@@ -43,9 +46,17 @@ pub(crate) struct Offline {
     guests: HashMap<u64, Arc<Definition>>,
     services: Arc<OfflineServices>,
     finished: Receiver<Finished>,
-    waiting: VecDeque<(DefinitionId, OwnedEvent, u8)>,
+    waiting: VecDeque<Waiting>,
     now: Now,
     executor: Executor,
+}
+
+/// What is to be done next.
+enum Waiting {
+    /// A definition runs, so many runs after the message that came from outside.
+    Run(DefinitionId, OwnedEvent, u8),
+    /// A route gets a message.
+    Route(ForRoute),
 }
 
 /// A run that has ended, with its own copy of the effects.
@@ -141,8 +152,8 @@ impl Offline {
             })?;
         let mut registry = Registry::new(RegistryOptions::new(zone));
         let scripts = program.scripts();
-        let services =
-            Arc::new(OfflineServices::new(Arc::clone(registry.values()), scripts, wall.as_millisecond()));
+        let (values, routes) = (Arc::clone(registry.values()), Routes::new()?);
+        let services = Arc::new(OfflineServices::new(values, scripts, routes, wall.as_millisecond()));
         let now = Now { elapsed: Duration::ZERO, wall };
         for name in program.script_names() {
             registry.set_script(name, true, now);
@@ -161,15 +172,25 @@ impl Offline {
         }
         offline.tell_what_is_lacking();
         let starts = offline.registry.finish_loading();
-        offline.waiting.extend(starts.iter().map(|start| (DefinitionId(start.id.0), OwnedEvent::Start, 0)));
+        let run =
+            |id: lotmq_definitions::DefinitionId| Waiting::Run(DefinitionId(id.0), OwnedEvent::Start, 0);
+        offline.waiting.extend(starts.iter().map(|start| run(start.id)));
         Ok(offline)
     }
 
     fn load(&mut self, compiled: &Compiled) -> anyhow::Result<()> {
         let new = compiled.installed_at(self.now.wall);
         let installed = self.registry.install(new, OnExisting::Replace, self.now)?;
-        let Some(guest) = compiled.guest.clone() else { return Ok(()) };
         let id = installed.definition.id.0;
+        if let Some(kind) = compiled.route.clone() {
+            let services = Arc::clone(&self.services) as Arc<dyn RouteServices>;
+            let route = StandaloneRoute::new(DefinitionId(id), kind, compiled.facts().clone(), services);
+            route.into_iter().for_each(|route| self.services.routes.add(route));
+        }
+        for store in &compiled.facts().stores {
+            self.services.routes.add_table(compiled.name(), store);
+        }
+        let Some(guest) = compiled.guest.clone() else { return Ok(()) };
         let definition = self.executor.add(DefinitionSpec {
             id: DefinitionId(id),
             tenant: 0,
@@ -200,7 +221,9 @@ impl Offline {
         }
         for route in self.registry.list(DefinitionKind::Route) {
             let name = route.name();
-            note(&format!("warning: route {name} does nothing: only a broker has connections"));
+            if !self.services.routes.has(name) {
+                note(&format!("warning: route {name} does nothing: this build does not run its type"));
+            }
         }
     }
 
@@ -221,7 +244,7 @@ impl Offline {
         let id = DefinitionId(found.with_context(|| format!("Action '{name}' not found."))?.id.0);
         let inputs =
             inputs.into_iter().map(|(name, value)| Argument { name, value: from_json(value) }).collect();
-        self.waiting.push_back((id, OwnedEvent::Call { inputs, trigger: None }, 0));
+        self.waiting.push_back(Waiting::Run(id, OwnedEvent::Call { inputs, trigger: None }, 0));
         Ok(())
     }
 
@@ -233,7 +256,9 @@ impl Offline {
         self.services.now_ms.store(wall.as_millisecond(), Ordering::Relaxed);
         let mut due = Vec::new();
         self.registry.due(self.now, &mut due);
-        self.waiting.extend(due.iter().map(|timer| (DefinitionId(timer.id.0), OwnedEvent::Timer, 0)));
+        let run =
+            |id: lotmq_definitions::DefinitionId| Waiting::Run(DefinitionId(id.0), OwnedEvent::Timer, 0);
+        self.waiting.extend(due.iter().map(|timer| run(timer.id)));
         Some(step)
     }
 
@@ -277,11 +302,51 @@ impl Offline {
         &mut self,
         tell: &mut dyn FnMut(Happening<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        while let Some((id, event, hops)) = self.waiting.pop_front() {
+        while let Some(next) = self.waiting.pop_front() {
+            let (id, event, hops) = match next {
+                Waiting::Run(id, event, hops) => (id, event, hops),
+                Waiting::Route(for_route) => {
+                    self.hand_to_route(&for_route, tell)?;
+                    continue;
+                }
+            };
             let Some(guest) = self.guests.get(&id.0) else { continue };
             guest.post(event, hops, 0)?;
             let finished = self.finished.recv_timeout(RUN_TIMEOUT).context("a run did not end")?;
             self.take_effects(&finished, tell)?;
+        }
+        Ok(())
+    }
+
+    /// A route takes a message; what it publishes goes its way.
+    fn hand_to_route(
+        &mut self,
+        for_route: &ForRoute,
+        tell: &mut dyn FnMut(Happening<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let (name, hops) = (for_route.route.as_str(), for_route.hops.saturating_add(1));
+        let delivered = self.services.routes.deliver(for_route, self.now.wall);
+        let report =
+            |is_error, text| Happening::Reported { action: name, is_error, place: String::new(), text };
+        for brought in self.services.routes.take_brought() {
+            match brought {
+                Brought::Message(Arrival { topic, payload, retain, .. }) => {
+                    tell(Happening::Published { action: name, topic: &topic, payload: &payload, retain })?;
+                    self.route(&topic, &payload, &client_id(name), retain, hops);
+                }
+                Brought::Report { is_error, text } => tell(report(is_error, text))?,
+            }
+        }
+        match delivered {
+            Ok(stores) => self.waiting.extend(stores.into_iter().map(Waiting::Route)),
+            Err(Refused { reason, told }) => {
+                tell(report(true, reason))?;
+                if let Some((topic, payload)) = told {
+                    let (payload, retain) = (payload.as_bytes(), false);
+                    tell(Happening::Published { action: name, topic: &topic, payload, retain })?;
+                    self.route(&topic, payload, &client_id(name), retain, hops);
+                }
+            }
         }
         Ok(())
     }
@@ -294,6 +359,9 @@ impl Offline {
         for (id, effect) in &finished.effects {
             let action = self.name(*id);
             match effect {
+                OwnedEffect::Publish { topic, payload, .. } if StandaloneRoute::named_by(topic).is_some() => {
+                    self.route(topic, payload, "", false, finished.hops.saturating_add(1));
+                }
                 OwnedEffect::Publish { topic, payload, retain } => {
                     tell(Happening::Published { action: &action, topic, payload, retain: *retain })?;
                     self.route(topic, payload, "", *retain, finished.hops.saturating_add(1));
@@ -336,8 +404,12 @@ impl Offline {
         found.map(|definition| definition.name().to_string()).unwrap_or_default()
     }
 
-    /// A message takes its way: last value, retained, triggers.
+    /// A message takes its way: to the route that its topic names, else to last value, retained, triggers, routes with events for it.
     fn route(&mut self, topic: &str, payload: &[u8], client_id: &str, retain: bool, hops: u8) {
+        if let Some(for_route) = self.services.routes.by_name(topic, payload, hops) {
+            self.waiting.push_back(Waiting::Route(for_route));
+            return;
+        }
         let values = self.registry.values();
         match self.registry.caching(topic) {
             Caching::Store if retain && payload.is_empty() => values.clear(topic),
@@ -366,8 +438,18 @@ impl Offline {
         });
         for definition in matching.iter().filter(|definition| definition.fires(topic, payload)) {
             let event = OwnedEvent::Message(Arc::clone(&message));
-            self.waiting.push_back((DefinitionId(definition.id.0), event, hops));
+            self.waiting.push_back(Waiting::Run(DefinitionId(definition.id.0), event, hops));
         }
+        self.waiting.extend(self.services.routes.arrived(&message, hops).into_iter().map(Waiting::Route));
+    }
+}
+
+impl Drop for Offline {
+    /// Lets the definitions go, which know the services that know them; their instances would stay otherwise.
+    fn drop(&mut self) {
+        locked(&self.services.actions).clear();
+        locked(&self.services.models).clear();
+        self.services.routes.clear();
     }
 }
 

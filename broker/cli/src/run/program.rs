@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use lot_facts::Facts;
 use lot_to_wasm::Entity;
 use lotmq_definitions::{DefinitionKind, NewDefinition, Origin};
 use lotmq_host::python::Script;
 use lotmq_host::{Engine, Grants, Guest, World};
+use lotmq_server::{StandaloneType, StandaloneTypes};
 
 use crate::project;
 use crate::script::Interpreter;
@@ -27,6 +29,8 @@ pub(super) struct Compiled {
     definition: NewDefinition,
     /// What runs; `None` for what only a broker can use.
     pub(super) guest: Option<Guest>,
+    /// What runs a route; `None` for other kinds, and for types that this build does not run.
+    pub(super) route: Option<StandaloneType>,
 }
 
 impl Program {
@@ -34,10 +38,10 @@ impl Program {
     pub(crate) fn compile(engine: &Engine, compiled: project::Compiled) -> anyhow::Result<Self> {
         let scripts = compiled.scripts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
         let interpreter = compiled.interpreter.clone();
-        let mut definitions = Vec::new();
+        let (mut definitions, routes) = (Vec::new(), StandaloneTypes::default());
         for (source, entities) in compiled.into_entities() {
             for entity in entities {
-                definitions.push(Compiled::new(engine, &source, entity)?);
+                definitions.push(Compiled::new(engine, &routes, &source, entity)?);
             }
         }
         definitions.sort_by_key(Compiled::kind);
@@ -58,7 +62,7 @@ impl Program {
 }
 
 impl Compiled {
-    fn new(engine: &Engine, source: &str, entity: Entity) -> anyhow::Result<Self> {
+    fn new(engine: &Engine, routes: &StandaloneTypes, source: &str, entity: Entity) -> anyhow::Result<Self> {
         let output = entity.output.context("an entity without errors has an output")?;
         let kind = DefinitionKind::from(entity.kind.context("an entity without errors has a kind")?);
         let world = match kind {
@@ -72,6 +76,7 @@ impl Compiled {
         };
         let compile = |world| engine.compile(&output.component, world, lotmq_host::Origin::Compiler);
         let guest = world.map(compile).transpose()?;
+        let route = routes.of(engine, &output.facts)?;
         let definition = NewDefinition {
             kind,
             name: entity.name.into(),
@@ -81,11 +86,15 @@ impl Compiled {
             facts: output.facts.into(),
             installed_at: Timestamp::UNIX_EPOCH,
         };
-        Ok(Self { definition, guest })
+        Ok(Self { definition, guest, route })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.definition.name
+    }
+
+    pub(super) fn facts(&self) -> &Facts {
+        &self.definition.facts
     }
 
     pub(super) fn kind(&self) -> DefinitionKind {

@@ -6,8 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lotmq_definitions::LastValues;
 use lotmq_host::python::{Called, Script};
-use lotmq_host::{Argument, Definition, ModelInstance, NestedCall, RunContext, RunError, Services, Value};
+use lotmq_host::{
+    Argument, Definition, ModelInstance, NestedCall, RowQuery, RowsError, RunContext, RunError, Services,
+    Value,
+};
 
+use super::routes::Routes;
 use crate::output::note;
 
 /// State that runs read and change at once.
@@ -19,12 +23,19 @@ pub(crate) struct OfflineServices {
     pub(crate) actions: Mutex<HashMap<String, Arc<Definition>>>,
     pub(crate) models: Mutex<HashMap<String, Arc<Definition>>>,
     scripts: HashMap<String, Arc<Script>>,
+    pub(super) routes: Routes,
     pub(crate) now_ms: AtomicI64,
 }
 
 impl OfflineServices {
-    pub(crate) fn new(values: Arc<LastValues>, scripts: HashMap<String, Arc<Script>>, now_ms: i64) -> Self {
+    pub(crate) fn new(
+        values: Arc<LastValues>,
+        scripts: HashMap<String, Arc<Script>>,
+        routes: Routes,
+        now_ms: i64,
+    ) -> Self {
         Self {
+            routes,
             values,
             retained: Mutex::default(),
             environment: Mutex::default(),
@@ -73,6 +84,15 @@ impl Services for OfflineServices {
             None => locked(&self.secrets).remove(name),
         };
         true
+    }
+
+    /// Events and tables of routes, and nothing else: there is nobody to take commands.
+    fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
+        self.routes.by_name(topic, b"", 0).is_some()
+    }
+
+    fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
+        self.routes.rows(query)
     }
 
     fn call_action(

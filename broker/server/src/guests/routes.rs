@@ -9,11 +9,13 @@
 //! what waits. Not here: an outbox that survives a restart, dead letters, endpoints: they come with the connectors.
 
 mod configuration;
+mod delivery;
 mod driver;
 mod mailbox;
 mod questions;
 mod rows;
 mod runner;
+mod standalone;
 mod standing;
 mod template;
 mod thread;
@@ -32,6 +34,7 @@ use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, Topi
 use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
+pub use standalone::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use thread::Routes;
 pub(crate) use types::{RouteTypes, TYPES};
 

@@ -9,16 +9,14 @@ mod pause;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lot_facts::{RouteBlock, RouteValue};
 use lotmq_definitions::RunError;
-use lotmq_host::route::{Argument, Delivery, Failure, Message, Receipt, RouteInstance, RouteSpec, Value};
+use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
 use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
-use serde_json::json;
 
+use super::delivery::{columns, delivery, told_of_error};
 use super::mailbox::{Addressee, Post};
 use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
-use super::template::{Document, Subject, Unfilled, fill};
 use crate::broker::Broker;
 use crate::guests::services::TenantServices;
 use crate::guests::sink::host_id;
@@ -248,9 +246,10 @@ impl Serving<'_> {
         let mut deliveries = Vec::with_capacity(batch.len());
         let mut batch = batch.into_iter();
         while let Some(post) = batch.next() {
-            match self.columns(&post) {
+            let (said, names) = (self.version.said(), &*self.driver.tenant);
+            match columns(said, (&post.to, &post.message), self.driver.now(), names) {
                 Ok(columns) => {
-                    deliveries.push(delivery(&post, columns));
+                    deliveries.push(delivery(&post.to, &post.message, post.sequence, columns));
                     good.push(post);
                 }
                 Err(reason) if good.is_empty() => self.reject(&post, &reason),
@@ -261,35 +260,6 @@ impl Serving<'_> {
             }
         }
         (good, deliveries)
-    }
-
-    fn columns(&self, post: &Post) -> Result<Vec<Argument>, String> {
-        let text = |name: &str, value: String| Argument { name: name.to_owned(), value: Value::Text(value) };
-        let event = match &post.to {
-            Addressee::Table(table) => return Ok(vec![text("TABLE", table.as_ref().to_owned())]),
-            Addressee::Event(name) => self.version.said().event(name),
-        };
-        let event = event.ok_or("the route was replaced and has no such event any more")?;
-        let mut document = Document::new(&post.message.payload);
-        let templates = event.settings.iter().filter_map(|(key, value)| match value {
-            RouteValue::Template(parts) if key != "ERROR_TOPIC" => Some((key, parts)),
-            RouteValue::Template(_)
-            | RouteValue::Text(_)
-            | RouteValue::Int(_)
-            | RouteValue::Double(_)
-            | RouteValue::Bool(_)
-            | RouteValue::Parts(_) => None,
-        });
-        templates
-            .map(|(key, parts)| {
-                Ok(text(key, fill(parts, self.subject(post), &mut document, &*self.driver.tenant)?))
-            })
-            .collect::<Result<_, Unfilled>>()
-            .map_err(|unfilled| unfilled.to_string())
-    }
-
-    fn subject<'p>(&self, post: &'p Post) -> Subject<'p> {
-        Subject { topic: &post.message.topic, payload: &post.message.payload, at: self.driver.now() }
     }
 
     async fn accepted(&mut self, mut batch: Vec<Post>, receipt: &Receipt) -> Option<Ended> {
@@ -381,29 +351,11 @@ impl Serving<'_> {
             ..RunError::default()
         };
         self.driver.record(&self.version, &error, post.hops);
-        if let Addressee::Event(name) = &post.to
-            && let Some(event) = self.version.said().event(name)
-        {
-            self.tell_error_topic(event, post, &reason);
-        }
-    }
-
-    /// `ERROR_TOPIC` of the event (routes reference §3.3).
-    fn tell_error_topic(&self, event: &RouteBlock, post: &Post, reason: &str) {
-        let Some(RouteValue::Template(parts)) = event.settings.get("ERROR_TOPIC") else { return };
-        let mut document = Document::new(&post.message.payload);
-        let Ok(topic) = fill(parts, self.subject(post), &mut document, &*self.driver.tenant) else { return };
-        if lotmq_router::topic_name_valid(&topic).is_err() || crate::sys::is_system(&topic) {
+        let (said, names) = (self.version.said(), &*self.driver.tenant);
+        let told = (&**self.version.definition.name(), reason.as_str());
+        let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, names, told) else {
             return;
-        }
-        let payload = json!({
-            "route": &**self.version.definition.name(),
-            "event": event.name,
-            "error": reason,
-            "topic": &*post.message.topic,
-            "timestamp": format!("{:.3}", self.driver.now()),
-        })
-        .to_string();
+        };
         let answer = effects::OfRoute {
             route: self.version.definition.id,
             topic: &topic,
@@ -418,21 +370,6 @@ impl Serving<'_> {
             turn.flush();
         });
     }
-}
-
-fn delivery(post: &Post, columns: Vec<Argument>) -> Delivery {
-    let event = match &post.to {
-        Addressee::Event(name) => name.as_ref().to_owned(),
-        Addressee::Table(_) => String::new(),
-    };
-    let message = Message {
-        topic: post.message.topic.to_string(),
-        payload: post.message.payload.to_vec(),
-        qos: super::route_qos(post.message.qos),
-        retain: post.message.retain,
-        client_id: post.message.client_id.to_string(),
-    };
-    Delivery { sequence: post.sequence, event, message, columns }
 }
 
 fn ended(failure: Failure) -> Ended {
