@@ -232,11 +232,15 @@ fn the_protocol_is_kept_to() {
     let mut editor = Editor::start(&["--stdio"]);
     let early = editor.ask("textDocument/hover", json!({}));
     assert_eq!(early["error"]["code"], -32002, "before initialize");
+    let watching = json!({"workspace": {"didChangeWatchedFiles": {"dynamicRegistration": true}}});
     let initialized =
-        editor.request("initialize", json!({"processId": null, "rootUri": null, "capabilities": {}}));
+        editor.request("initialize", json!({"processId": null, "rootUri": null, "capabilities": watching}));
     assert_eq!(initialized["serverInfo"]["name"], "lotmq");
     assert_eq!(initialized["capabilities"]["positionEncoding"], "utf-16");
     editor.notify("initialized", json!({}));
+    let asked = editor.notified("client/registerCapability", |_| true);
+    assert_eq!(asked["registrations"][0]["method"], "workspace/didChangeWatchedFiles");
+    editor.send(&json!({"jsonrpc": "2.0", "id": 1, "result": null}));
     assert_eq!(editor.ask("textDocument/rename", json!({}))["error"]["code"], -32601, "no such method");
     assert_eq!(
         editor.ask("textDocument/hover", json!({"x": 1}))["error"]["code"],
