@@ -19,6 +19,7 @@ mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod limits;
+mod logs;
 mod long_queues;
 mod lot_pages;
 mod lot_routes;

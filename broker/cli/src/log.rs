@@ -1,4 +1,4 @@
-//! Log lines of `serve` and `demo`: to standard error, chosen by `LOTMQ_LOG`.
+//! Log lines of `serve` and `demo`: to standard error, chosen by `LOTMQ_LOG`, and to the broker's own topics, as far as somebody reads those.
 //!
 //! Lines about Clients that come, go or are refused may be as many as these are. They wait for [`DELAY`] and leave together, with one system call instead of
 //! one each on the threads that serve Clients. Every other line leaves at once, after those that wait, so their order is kept.
@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Duration;
 
+use lotmq_server::log_topics;
 use parking_lot::Mutex;
 use tracing::Metadata;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// How long a line about a Client may wait.
 const DELAY: Duration = Duration::from_millis(20);
@@ -39,12 +42,12 @@ pub(crate) fn start(default: &str) -> io::Result<Log> {
         let lines = Arc::clone(&lines);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_for_ever())?
     };
-    let started = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
+    let to_standard_error = tracing_subscriber::fmt::layer()
         .with_writer(StandardError { lines: Arc::clone(&lines), writer: writer.thread().clone() })
         .with_ansi(io::stderr().is_terminal())
         .event_format(line::LineFormat::default())
-        .try_init();
+        .with_filter(filter.unwrap_or_else(|| EnvFilter::new(default)));
+    let started = tracing_subscriber::registry().with(to_standard_error).with(log_topics()).try_init();
     debug_assert!(started.is_ok(), "logging is started once");
     Ok(Log(lines))
 }

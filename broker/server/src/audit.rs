@@ -16,6 +16,7 @@ mod record;
 mod sampler;
 mod start;
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -94,9 +95,19 @@ impl Audit {
     }
 
     /// A Client was accepted.
-    pub(crate) fn accepted(&self, counters: &Counters, now_ms: u64, identity: &Identity, endpoint: &str) {
-        let record = Record { endpoint: Some(endpoint), ..Record::of(Event::Login, identity) };
-        self.sampled(&self.logins, counters, now_ms, &Record { result: Some("success"), ..record });
+    pub(crate) fn accepted(
+        &self,
+        counters: &Counters,
+        now_ms: u64,
+        identity: &Identity,
+        endpoint: &dyn Display,
+    ) {
+        if !self.admits(&self.logins, counters, now_ms) {
+            return;
+        }
+        let endpoint = endpoint.to_string();
+        let record = Record { endpoint: Some(&endpoint), ..Record::of(Event::Login, identity) };
+        self.note(counters, now_ms, &Record { result: Some("success"), ..record });
     }
 
     /// A login was refused: of whom it said it was, and why.
@@ -104,17 +115,22 @@ impl Audit {
         &self,
         counters: &Counters,
         now_ms: u64,
-        (user, client_id, endpoint): (Option<&str>, &str, &str),
-        reason: &str,
+        (user, client_id): (Option<&str>, &str),
+        endpoint: &dyn Display,
+        reason: &dyn Display,
     ) {
+        if !self.admits(&self.refusals, counters, now_ms) {
+            return;
+        }
+        let (endpoint, reason) = (endpoint.to_string(), reason.to_string());
         let record = Record {
             user,
             client_id: Some(client_id),
-            endpoint: Some(endpoint),
-            result: Some(reason),
+            endpoint: Some(&endpoint),
+            result: Some(&reason),
             ..Record::new(Event::Login)
         };
-        self.sampled(&self.refusals, counters, now_ms, &record);
+        self.note(counters, now_ms, &record);
     }
 
     /// A rule denied what somebody wanted to do with a topic.
@@ -125,24 +141,28 @@ impl Audit {
         identity: &Identity,
         (scope, topic): (&str, &str),
     ) {
+        if !self.admits(&self.denials, counters, now_ms) {
+            return;
+        }
         let record = Record {
             scope: Some(scope),
             target: Some(topic),
             result: Some("DENIED"),
             ..Record::of(Event::Denial, identity)
         };
-        self.sampled(&self.denials, counters, now_ms, &record);
+        self.note(counters, now_ms, &record);
     }
 
-    fn sampled(&self, sampler: &Sampler, counters: &Counters, now_ms: u64, record: &Record<'_>) {
+    /// Whether one more of a sort is recorded; counts it if not.
+    fn admits(&self, sampler: &Sampler, counters: &Counters, now_ms: u64) -> bool {
         if !self.settings.enabled {
-            return;
+            return false;
         }
-        if sampler.admits(now_ms) {
-            self.note(counters, now_ms, record);
-        } else {
+        let admits = sampler.admits(now_ms);
+        if !admits {
             counters.audit_left_out.add(1);
         }
+        admits
     }
 
     /// Hands what waits to the store; the ticket of it, if there is something.

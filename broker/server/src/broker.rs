@@ -26,6 +26,7 @@ use crate::guests::routes::{RouteTypes, Routes};
 use crate::housekeeping::Housekeeping;
 use crate::limits::LimitsReached;
 use crate::logins::Logins;
+use crate::logs::Logs;
 use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
@@ -50,7 +51,8 @@ pub(crate) struct Broker {
     pub(crate) endings: Endings,
     pub(crate) promised_runs: Arc<PromisedRuns>,
     pub(crate) logins: Logins,
-    pub(crate) housekeeping: Housekeeping,
+    pub(crate) housekeeping: Arc<Housekeeping>,
+    pub(crate) logs: Arc<Logs>,
     pub(crate) engine: Engine,
     pub(crate) python: Python,
     /// Runs guests; taken away when the broker stops.
@@ -121,16 +123,15 @@ impl Broker {
         refusal: &dyn Display,
     ) {
         warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, "login refused");
-        let (endpoint, reason) = (connection.peer().to_string(), refusal.to_string());
-        let audit = &connection.listener.tenant.audit;
-        audit.refused(&self.counters, self.clock.wall_ms(), (user, client_id, &endpoint), &reason);
+        let (audit, who) = (&connection.listener.tenant.audit, (user, client_id));
+        audit.refused(&self.counters, self.clock.wall_ms(), who, &connection.peer(), refusal);
     }
 
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
         info!(target: "client", peer = %connection.peer(), client_id = &*client.client_id, "client connected");
-        let endpoint = connection.peer().to_string();
-        client.tenant.audit.accepted(&self.counters, self.clock.wall_ms(), &client.identity(), &endpoint);
+        let (audit, identity) = (&client.tenant.audit, client.identity());
+        audit.accepted(&self.counters, self.clock.wall_ms(), &identity, &connection.peer());
     }
 
     /// Notes that rules denied a topic to a Client.

@@ -27,7 +27,12 @@ impl Clock {
 
     /// Milliseconds since 1970.
     pub(crate) fn wall_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        wall_ms()
     }
+}
+
+/// Milliseconds since 1970, for what has no broker.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -130,6 +130,10 @@ counters! {
     audit_left_out;
     /// Records of the audit that were lost, because the store took nothing for too long.
     audit_lost;
+    /// Log lines published below `$SYS/Coreflux/Log` and `Logs`.
+    log_lines_published;
+    /// Log lines that somebody wanted and that were dropped, because too many waited.
+    log_lines_dropped;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
 }

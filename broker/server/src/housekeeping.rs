@@ -1,5 +1,5 @@
 //! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords,
-//! changed certificates.
+//! changed certificates, log lines on their way to `$SYS` topics.
 //!
 //! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
 
@@ -107,6 +107,9 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         *records_at = Instant::now();
     }
     let mut wait = PERIOD_IDLE;
+    if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
+        wait = wait.min(rests);
+    }
     for tenant in broker.tenants.all().iter() {
         let has_definitions = tenant.guests.has_runners();
         if has_definitions {

@@ -29,6 +29,7 @@ mod hand_on;
 mod housekeeping;
 mod limits;
 mod logins;
+mod logs;
 mod message;
 mod modules;
 mod nearest;
@@ -62,6 +63,7 @@ mod will;
 pub use command::fuzz_command;
 pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use limits::markdown as limits_markdown;
+pub use logs::layer as log_topics;
 pub use net::listener::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;

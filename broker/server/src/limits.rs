@@ -365,6 +365,24 @@ pub(crate) const AUDIT_CHANGES_MAX: usize = 20;
 /// Records that `-auditQuery` returns. Commands reference §11.1.
 pub(crate) const AUDIT_FOUND_MAX: usize = 1000;
 
+/// Log lines that wait to be published; more are dropped and counted. They wait 20 ms, and all together have at most 18 MiB.
+pub(crate) const LOG_LINES_WAITING_MAX: usize = 2048;
+
+/// Bytes of the message of a published log line, and of each of its fields.
+pub(crate) const LOG_FIELD_BYTES_MAX: usize = 512;
+
+/// Fields of a published log line.
+pub(crate) const LOG_FIELDS_MAX: usize = 16;
+
+/// Trace logs of the broker; for each the housekeeping asks twice a second who reads it.
+pub(crate) const TRACE_LOGS_MAX: usize = 32;
+
+/// Bytes of the name of a trace log, which is a level of a topic.
+pub(crate) const TRACE_LOG_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of the filter of a trace log.
+pub(crate) const TRACE_LOG_FILTER_BYTES_MAX: usize = 1024;
+
 /// Python scripts of one tenant: each that was called keeps an instance of some MiB.
 pub(crate) const SCRIPTS_MAX: usize = 100;
 

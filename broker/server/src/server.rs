@@ -37,6 +37,7 @@ use crate::guests::{self, GuestSink};
 use crate::housekeeping::{self, Housekeeping};
 use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
 use crate::logins::Logins;
+use crate::logs::Logs;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
@@ -173,6 +174,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let tenants = broker.tenants.all();
         audit::started(&broker, &recovered.meta);
+        broker.logs.restore(&recovered.settings);
         let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
         recover::sessions(&broker, recovered.sessions);
         recover::retained(&tenants, recovered.retained);
@@ -490,6 +492,7 @@ fn assemble(
     let python = Python::new(&engine);
     let clock = Clock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
+    let housekeeping = Arc::new(Housekeeping::default());
     let broker = Broker {
         settings: settings(config),
         clock,
@@ -504,7 +507,8 @@ fn assemble(
         promised_runs: Arc::default(),
         absences: Absences::default(),
         logins: Logins::start(LOGIN_THREADS)?,
-        housekeeping: Housekeeping::default(),
+        logs: Logs::start(Arc::clone(&housekeeping)),
+        housekeeping,
         engine,
         python,
         executor: Mutex::new(None),

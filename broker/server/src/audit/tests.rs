@@ -97,9 +97,9 @@ fn logins_and_denials_are_sampled_and_the_others_counted() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
     for _ in 0..150 {
-        audit.accepted(&counters, 1000, &identity(), "unix");
+        audit.accepted(&counters, 1000, &identity(), &"unix");
         audit.denied(&counters, 1000, &identity(), ("Publish", "secret/topic"));
-        audit.refused(&counters, 1000, (Some("eve"), "c2", "unix"), "bad user name or password");
+        audit.refused(&counters, 1000, (Some("eve"), "c2"), &"unix", &"bad user name or password");
     }
     audit.flush(&store, &counters, 2000);
     let found = audit.find(&store, &Selection::default(), 1000).unwrap();
@@ -137,7 +137,7 @@ fn an_audit_that_is_turned_off_keeps_nothing() {
     let off = config::Audit { enabled: false, ..config::Audit::default() };
     let audit = Audit::open(&store, TenantId::DEFAULT, off).unwrap();
     audit.note(&counters, 0, &command("addUser"));
-    audit.accepted(&counters, 0, &identity(), "unix");
+    audit.accepted(&counters, 0, &identity(), &"unix");
     assert_eq!(audit.flush(&store, &counters, 0), None);
     assert_eq!(counters.audit_records.get(), 0);
 }

@@ -30,6 +30,7 @@ mod secrets;
 mod shown;
 mod text;
 mod themes;
+mod trace_logs;
 mod update_data;
 mod user_groups;
 mod user_settings;
@@ -123,6 +124,10 @@ static VERBS: &[&Verb] = &[
     &audit::STATUS,
     &audit::QUERY,
     &audit::DECRYPT,
+    &trace_logs::ADD,
+    &trace_logs::LIST,
+    &trace_logs::REMOVE,
+    &trace_logs::REMOVE_ALL,
     &backup::BACKUP,
     &backup::RESTORE,
     &update_data::UPDATE,
@@ -145,10 +150,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "removeTenant",
     "setTenantQuota",
     "listTenants",
-    "addTraceLog",
-    "listTraceLogs",
-    "removeTraceLog",
-    "removeAllTraceLogs",
     "install",
     "I",
     "uninstall",
@@ -206,6 +207,7 @@ static STORE_NOTHING: &[&str] = &[
     "auditStatus",
     "auditQuery",
     "decryptAudit",
+    "listTraceLogs",
     "backup",
     "restoreBackup",
     "updateData",

@@ -8,6 +8,7 @@ use lotmq_codec::{
 };
 use lotmq_definitions::{Definition, DefinitionId, MessageText, RunError};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
+use tracing::{debug, trace};
 
 use super::records;
 use crate::fan_out::{InPlace, Publication};
@@ -191,7 +192,18 @@ fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &
         RunOutcome::Failed(error) => Some(error.clone()),
         RunOutcome::Trapped(trap) => Some(trap.clone().into()),
     };
+    // Neither the message of an error nor what was published: both may hold payloads.
+    trace!(
+        target: "lot",
+        definition = &**definition.name(),
+        topic = run.trigger.map(|trigger| trigger.topic),
+        client_id = run.trigger.map(|trigger| trigger.client_id),
+        result = error.as_ref().map_or("success", |error| &error.code),
+        line = error.as_ref().map(|error| error.line),
+        "run"
+    );
     if let Some(error) = &error {
+        debug!(target: "lot", definition = &**definition.name(), code = &*error.code, line = error.line, column = error.column, "run failed");
         record(turn, definition, run, (&error.code, &error.message, error.line, error.column));
     }
     if output.writes_refused() > 0 {

@@ -17,7 +17,7 @@ use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subj
 use lotmq_host::{DefinitionId, Effect, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
 use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use parking_lot::Mutex;
-use tracing::{error, warn};
+use tracing::{error, trace, warn};
 
 use super::deploy::{self, DeployError, Deployed};
 use super::services::TenantServices;
@@ -162,6 +162,16 @@ impl Ask for GuestRule {
                 return deny(if passes { Validity::Never } else { self.validity(reads) });
             }
         };
+        trace!(
+            target: "rules",
+            definition = &**self.definition.name(),
+            scope = question.scope.name(),
+            client_id = &*question.identity.client_id,
+            user = question.identity.user.as_deref(),
+            topic = question.topic,
+            verdict = ?opinion,
+            "rule asked"
+        );
         tenant.guests.idle_rules.put(self.key, instance);
         Answer { opinion, validity: self.validity(reads) }
     }

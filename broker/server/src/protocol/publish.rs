@@ -10,6 +10,7 @@ use lotmq_auth::{Decide as _, Question, Scope, Verdict};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
+use tracing::{debug, trace};
 
 use super::{NotTaken, Open, bounds, resolve_alias};
 use crate::client::stored_packet_id;
@@ -59,6 +60,7 @@ pub(super) fn handle(
         turn.broker.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
             turn.broker.denied(&open.client, Scope::of_publish(topic), topic);
+            debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
         }
         return refuse(connection, open, turn, &received, reason);
     }
@@ -112,6 +114,16 @@ pub(super) fn handle(
         return Err(CloseReason::StoreFailed(failure));
     }
     let fan_out = turn.publish(&open.client.tenant, &publication);
+    trace!(
+        target: "mqtt",
+        client_id = &*open.client.client_id,
+        topic = turn.arena.text(received.topic),
+        qos = received.qos.bits(),
+        retain = received.retain,
+        bytes = received.payload.len(),
+        receivers = fan_out.receivers,
+        "publish"
+    );
     open.feeds_store = fan_out.is_durable;
     open.feeds_guests = fan_out.starts_guests;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };

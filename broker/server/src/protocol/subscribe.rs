@@ -9,6 +9,7 @@ use lotmq_codec::{
 };
 use lotmq_router::TopicError;
 use lotmq_store::Op;
+use tracing::debug;
 
 use super::{Open, bounds};
 use crate::client::Client;
@@ -159,6 +160,7 @@ fn grant(
         Verdict::Deny => {
             turn.broker.counters.subscribe_refused.add(1);
             turn.broker.denied(&open.client, Scope::of_subscribe(filter).0, filter);
+            debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");
             return Err(FilterRefusal::NotAllowed);
         }
     };
@@ -206,6 +208,8 @@ fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &
             granted.replays.push(Replay::new(&asked.filter, options, system));
         }
     }
+    turn.broker.lines_may_be_wanted(&client.tenant, &asked.filter);
+    debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
     client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }
 
@@ -296,6 +300,7 @@ pub(super) fn unsubscribe(
                 filter: &filter,
             });
         }
+        debug!(target: "mqtt", client_id = &*client.client_id, filter = &*filter, existed, "unsubscribed");
         codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
     }
     let mut packet = Vec::new();

@@ -177,6 +177,8 @@ impl Clockwork {
         self.end_stale_sessions();
         self.warn_of_default_password();
         self.look_after_audit();
+        self.broker.logs.refresh(&self.broker.tenants.default_tenant());
+        self.broker.logs.count(&self.broker.counters);
         let now = Instant::now();
         let monitor = monitor_interval(&self.broker);
         let is_monitor_due = monitor.is_some() && (wants_refresh || now >= self.monitor_at);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
 use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
+use tracing::{info, warn};
 
 use super::delivery::{columns, delivery, told_of_error};
 use super::mailbox::{Addressee, Post};
@@ -100,6 +101,7 @@ impl Driver {
         };
         let now = self.now();
         self.route.update(|standing| standing.connection_is(Connection::Connected, now));
+        info!(target: "routes", route = &**version.definition.name(), "route connected");
         let connected = Instant::now();
         let serving = Serving {
             driver: self,
@@ -172,6 +174,8 @@ impl Driver {
             standing.failed(0, &reason, now);
             standing.connection_is(connection, now);
         });
+        // The reason may be the far side's own words, which are for the route's topics.
+        warn!(target: "routes", route = &**version.definition.name(), reason = code, "route not connected");
         self.record(version, &RunError { code, message: &reason, ..RunError::default() }, 0);
     }
 
