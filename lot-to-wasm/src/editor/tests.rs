@@ -125,3 +125,67 @@ fn any_place_of_any_text_is_answered() {
         }
     }
 }
+
+/// The code in the texts about keywords, with what stands around it in a program.
+fn examples() -> Vec<String> {
+    let mut programs = Vec::new();
+    for code in KEYWORDS.iter().flat_map(|keyword| keyword.text.split('`').skip(1).step_by(2)) {
+        let first = code.split([' ', '(']).next().unwrap_or("");
+        let is_whole =
+            code.contains(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && !code.contains('…');
+        let statement = |code: &str| format!("DEFINE ACTION A\nON TOPIC \"in\" DO\n    {code}\n");
+        let value = |code: &str| statement(&format!("SET \"example\" WITH {code}"));
+        match first {
+            _ if !is_whole => {}
+            "SET" | "PUBLISH" | "KEEP" | "DELETE" | "CALL" | "TRIGGER" => programs.push(statement(code)),
+            "ON" if code.ends_with(" DO") && code != "ON CLICK DO" => {
+                programs.push(format!("DEFINE ACTION A\n{code}\n    PUBLISH TOPIC \"t\" WITH 1\n"));
+            }
+            "RANDOM" | "FILTER" | "REPLACE" | "TRIM" | "SPLIT" | "GET" | "TIMESTAMP" | "PAYLOAD" | "{x}"
+            | "UPPER" | "LOWER" | "LENGTH" | "ABS" | "ROUND" | "FLOOR" | "CEIL" | "SQRT" => {
+                programs.push(value(code))
+            }
+            "DEFINE" if code.starts_with("DEFINE MODEL") => {
+                programs.push(format!("{code}\n    ADD INT \"n\" WITH 1\n"))
+            }
+            _ => {}
+        }
+    }
+    programs
+}
+
+#[test]
+fn code_in_the_texts_about_keywords_is_lot() {
+    // What stands for a name or a value of the reader's.
+    let stand_ins = [
+        ("text", "\"t\""),
+        ("number, digits", "2.5, 1"),
+        ("number", "2.5"),
+        ("value", "1"),
+        ("(a, b)", "(1, 2)"),
+    ];
+    let (mut count, mut failed) = (0, Vec::new());
+    for mut program in examples() {
+        for (stand_in, code) in stand_ins {
+            for (before, after) in
+                [("(", ")"), (" ", "\n"), (" ", " WITH"), ("= ", " "), ("= ", "\n"), ("IN ", "\n")]
+            {
+                program =
+                    program.replace(&format!("{before}{stand_in}{after}"), &format!("{before}{code}{after}"));
+            }
+        }
+        let (entities, outside) = crate::parse(&program);
+        let errors: Vec<_> = entities
+            .iter()
+            .flat_map(|entity| &entity.diagnostics)
+            .chain(&outside)
+            .filter(|found| found.severity == crate::Severity::Error)
+            .collect();
+        if let Some(error) = errors.first() {
+            failed.push(format!("{program}{}", error.message));
+        }
+        count += 1;
+    }
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(count >= 40, "{count} examples");
+}
