@@ -144,6 +144,7 @@ pub(super) struct Line {
     at_ms: u64,
     pub(super) level: Level,
     pub(super) category: Category,
+    target: &'static str,
     message: String,
     fields: Vec<(&'static str, String)>,
 }
@@ -154,6 +155,7 @@ impl Line {
             at_ms: crate::clock::wall_ms(),
             level,
             category,
+            target: event.metadata().target(),
             message: String::new(),
             fields: Vec::new(),
         };
@@ -187,6 +189,9 @@ impl Line {
     }
 }
 
+/// What a module writes to its standard output may be anything: that it did is a line, what it wrote is not.
+const NOT_SHOWN: (&str, &str) = ("guest", "text");
+
 /// Writes the fields of an event as texts, each cut to its bound.
 struct Reader<'l>(&'l mut Line);
 
@@ -202,6 +207,9 @@ impl Visit for Reader<'_> {
 
 impl Reader<'_> {
     fn add(&mut self, field: &Field, value: &dyn fmt::Display) {
+        if (self.0.target, field.name()) == NOT_SHOWN {
+            return;
+        }
         let mut text = Bounded(String::new());
         // It ends early where the bound is reached.
         let _ = write!(text, "{value}");

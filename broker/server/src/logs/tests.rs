@@ -45,6 +45,7 @@ fn only_what_is_wanted_is_heard() {
         warn!(target: "client", "not wanted");
         info!(target: "wasmtime", "not ours");
         info!(target: "lotmq_store", error = %"no room", "told");
+        info!(target: "guest", text = "whatever a module prints", "guest output");
         debug!(target: "client", "not wanted either");
     });
     let texts: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
@@ -53,6 +54,7 @@ fn only_what_is_wanted_is_heard() {
         [
             r#"true {"level":"Error","category":"mqtt","message":"an \"error\"","fields":{"client_id":"c1","count":"3"}}"#,
             r#"true {"level":"Info","category":"broker","message":"told","fields":{"error":"no room"}}"#,
+            r#"true {"level":"Info","category":"lot","message":"guest output"}"#,
         ]
     );
 }
