@@ -33,7 +33,8 @@ fn an_exported_store_serves_elsewhere() {
 
     let stats = store(&["stats"], &data);
     assert!(stats.output().lines().any(|line| line.starts_with("environment ")), "{}", stats.stdout);
-    assert_eq!(store(&["check"], &data).output(), "no damage found");
+    let schema = format!("schema version {}", lotmq_store::SCHEMA_VERSION);
+    assert_eq!(store(&["check"], &data).output(), format!("{schema}\nno damage found"));
     assert_eq!(store(&["compact"], &data).status.code(), Some(0));
     let file = file.to_str().unwrap();
     assert_eq!(store(&["export", file], &data).status.code(), Some(0));
@@ -48,6 +49,47 @@ fn an_exported_store_serves_elsewhere() {
     let mut sleeper = broker.connect(&session);
     let got: Vec<String> = (0..2).map(|_| sleeper.receive(WAIT_MAX).unwrap().unwrap().text()).collect();
     assert_eq!(got, ["1", "2"]);
+}
+
+/// A store that an earlier version has written and closed.
+fn of_schema(version: u64, data: &Path) -> std::path::PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/fixtures");
+    std::fs::create_dir_all(data).unwrap();
+    let file = data.join("lotmq.redb");
+    std::fs::copy(fixtures.join(format!("schema-{version}.redb")), &file).unwrap();
+    file
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_whole() {
+    let newest = lotmq_store::SCHEMA_VERSION;
+    for version in 1..=newest {
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("data");
+        let file = of_schema(version, &data);
+        let before = std::fs::read(&file).unwrap();
+        let expected = match version == newest {
+            true => format!("version {version}"),
+            false => format!("version {version}, from the next start on {newest}"),
+        };
+        for (command, line) in [
+            ("check", format!("schema {expected}\nno damage found")),
+            ("quarantine", format!("schema {expected}\n0 rows are put aside")),
+            ("stats", format!("schema   {expected}")),
+        ] {
+            let said = store(&[command], &data);
+            assert_eq!(said.status.code(), Some(0), "{command} of {version}: {}", said.stderr);
+            assert!(said.stdout.contains(&line), "{command} of {version}: {}", said.stdout);
+        }
+        let exported = place.path().join("all");
+        let said = store(&["export", exported.to_str().unwrap()], &data);
+        assert_eq!(said.status.code(), Some(0), "{version}: {}", said.stderr);
+        assert!(std::fs::read(&file).unwrap() == before, "{version}: nothing was changed");
+        assert!(!data.join("lotmq.redb.damaged").exists(), "{version}: nothing was damaged");
+        let moved = place.path().join("moved");
+        let said = store(&["import", exported.to_str().unwrap()], &moved);
+        assert_eq!(said.status.code(), Some(0), "{version}: {}", said.stderr);
+    }
 }
 
 #[test]

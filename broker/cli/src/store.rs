@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use lotmq_server::backup::Archive;
-use lotmq_store::{BackupClass, QuarantineRow, Store, TableSize};
+use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
 
 use crate::config_show::PlaceArgs;
 use crate::exit::Exit;
@@ -126,8 +126,17 @@ fn directory(place: &PlaceArgs) -> anyhow::Result<PathBuf> {
 fn stats(directory: &Path) -> anyhow::Result<Exit> {
     let stats = Store::stats(directory)?;
     output::line(&format!("file     {} bytes, {} on the disk", stats.file_bytes, stats.disk_bytes))?;
+    output::line(&format!("schema   {}", schema(directory)?))?;
     output::line(tables(&stats.tables).trim_end())?;
     Ok(Exit::Success)
+}
+
+/// The version of the file's schema, and what becomes of one that an earlier lotmq has written.
+fn schema(directory: &Path) -> anyhow::Result<String> {
+    Ok(match Store::schema(directory)? {
+        SCHEMA_VERSION => format!("version {SCHEMA_VERSION}"),
+        older => format!("version {older}, from the next start on {SCHEMA_VERSION}"),
+    })
 }
 
 fn tables(sizes: &[TableSize]) -> String {
@@ -147,6 +156,7 @@ fn check(directory: &Path) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     }
     list(&Store::quarantined(directory)?)?;
+    output::line(&format!("schema {}", schema(directory)?))?;
     output::line("no damage found")?;
     Ok(Exit::Success)
 }
@@ -159,6 +169,7 @@ fn quarantine(args: &QuarantineArgs) -> anyhow::Result<Exit> {
     }
     let rows = Store::quarantine(&directory)?;
     list(&rows)?;
+    output::line(&format!("schema {}", schema(&directory)?))?;
     output::line(&format!("{} rows are put aside", rows.len()))?;
     Ok(Exit::Success)
 }

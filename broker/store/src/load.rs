@@ -15,7 +15,7 @@ use crate::directory;
 use crate::error::{Corruption, OpenError};
 use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_AT_START_MIN};
 use crate::log::contents::{Reader, Wanted};
-use crate::log::index::{IndexError, LogIndex, Pages as _};
+use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::Entry;
 use crate::log::replay::{self, Replayed, Rows};
 use crate::offline;
@@ -153,8 +153,19 @@ pub(crate) fn open_database(
     Ok(opened)
 }
 
-/// Opens what is there.
+/// Opens what is there, and makes it what this version writes.
 pub(crate) fn open_backend(
+    backend: impl redb::StorageBackend,
+    cache_bytes: usize,
+) -> Result<(Database, bool), LoadError> {
+    let (database, is_new) = open_as_it_is(backend, cache_bytes)?;
+    upgrade(&database)?;
+    add_quarantine(&database)?;
+    Ok((database, is_new))
+}
+
+/// Opens what is there; an empty file gets the schema.
+pub(crate) fn open_as_it_is(
     backend: impl redb::StorageBackend,
     cache_bytes: usize,
 ) -> Result<(Database, bool), LoadError> {
@@ -170,8 +181,6 @@ pub(crate) fn open_backend(
         create_schema(&database)?;
     }
     check_schema(&database)?;
-    upgrade(&database)?;
-    add_quarantine(&database)?;
     Ok((database, is_new))
 }
 
@@ -282,6 +291,21 @@ pub(crate) type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(crate) fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
     transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
+}
+
+/// A table of a file that may be of an earlier version: `None` where the file gets it only when this program opens it to write.
+pub(crate) fn open_if_made(
+    transaction: &ReadTransaction,
+    table: Table,
+) -> Result<Option<RowTable>, LoadError> {
+    match transaction.open_table(table.definition()) {
+        Err(TableError::TableDoesNotExist(_))
+            if table == Table::Quarantine || schema(transaction)? < table.since() =>
+        {
+            Ok(None)
+        }
+        opened => opened.map(Some).map_err(|error| LoadError::table(table.name(), error)),
+    }
 }
 
 /// The rows of a table that can be read, and what is wrong with the others.
@@ -427,7 +451,7 @@ fn join_sessions(
     which: RecoveredQueues,
 ) -> Result<Vec<RecoveredSession>, LoadError> {
     let ids: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
-    let mut queues = queues(transaction, index, &ids, which)?;
+    let mut queues = queues(transaction, index, &Rows::open(transaction)?, &ids, which)?;
     let mut subscriptions: HashMap<SessionId, Vec<SubscriptionRow>> = HashMap::new();
     for row in rows::<SubscriptionRow>(transaction)? {
         subscriptions.entry(row.session).or_default().push(row);
@@ -454,10 +478,10 @@ fn join_sessions(
 pub(crate) fn queues(
     transaction: &ReadTransaction,
     index: &LogIndex,
+    pages: &impl Pages,
     sessions: &[SessionId],
     which: RecoveredQueues,
 ) -> Result<HashMap<SessionId, Vec<RecoveredDelivery>>, LoadError> {
-    let rows = Rows::open(transaction)?;
     let is_wanted = |entry: &Entry| which == RecoveredQueues::Whole || entry.packet_id.is_some();
     let mut wanted = Vec::new();
     for &session in sessions {
@@ -471,7 +495,7 @@ pub(crate) fn queues(
         live.entries.iter().for_each(|(message, entry)| add(*message, *entry));
         for page in &live.pages {
             if which == RecoveredQueues::Whole || page.entries > page.waiting.messages {
-                rows.page(session, page.first)?.into_iter().for_each(|(message, entry)| add(message, entry));
+                pages.page(session, page.first)?.into_iter().for_each(|(message, entry)| add(message, entry));
             }
         }
         wanted[first..].sort_by_key(|wanted| wanted.message);

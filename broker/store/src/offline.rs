@@ -11,6 +11,7 @@ use crate::error::{Corruption, ImportError, OpenError};
 use crate::export::{self, TableSize};
 use crate::load::{self, LoadError, from_redb};
 use crate::log::replay;
+use crate::overlay::Overlay;
 use crate::recovered::RecoveredQueues;
 use crate::rescue::{self, Consent};
 use crate::store::{DATABASE_FILE, Store, refuse_empty};
@@ -41,6 +42,18 @@ impl Store {
         let tables = reading(path, sizes)?;
         let data = std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file, source })?;
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
+    }
+
+    /// The version of a closed store's schema, below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) in one that an earlier version of this program has written. The file is
+    /// only read.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn schema(path: &Path) -> Result<u64, OpenError> {
+        looking(path, |overlay| {
+            let (database, _) = load::open_as_it_is(overlay, CACHE_BYTES)?;
+            load::schema(&database.begin_read().map_err(from_redb)?)
+        })
     }
 
     /// Reads everything in a closed store and says what is damaged: nothing if the list is empty.
@@ -175,14 +188,19 @@ fn reading<T>(
     path: &Path,
     work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
+    looking(path, |overlay| {
+        let (database, _) = load::open_backend(overlay, CACHE_BYTES)?;
+        let transaction = database.begin_read().map_err(from_redb)?;
+        work(&transaction)
+    })
+}
+
+/// Locks the directory and looks at the file through something that is never written through.
+fn looking<T>(path: &Path, work: impl FnOnce(Overlay) -> Result<T, LoadError>) -> Result<T, OpenError> {
     let file = path.join(DATABASE_FILE);
     refuse_empty(&file)?;
     let _lock = directory::enter_to_read(path)?;
-    let result = load::contained(|| {
-        let (database, _) = load::open_backend(rescue::overlay(&file)?, CACHE_BYTES)?;
-        let transaction = database.begin_read().map_err(from_redb)?;
-        work(&transaction)
-    });
+    let result = load::contained(|| work(rescue::overlay(&file)?));
     result.map_err(|error| error.at(&file))
 }
 
@@ -221,7 +239,7 @@ pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Resu
         let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
         let sessions: Vec<_> = sessions.iter().map(|session| session.id).collect();
         let index = replay::whole(&transaction, &sessions)?;
-        load::queues(&transaction, &index, &sessions, RecoveredQueues::Whole)?;
+        load::queues(&transaction, &index, &replay::NoPages, &sessions, RecoveredQueues::Whole)?;
         replay::check_rows(&transaction, &index, &sessions)
     });
     log.or_else(|error| note(found, error))
@@ -240,7 +258,8 @@ fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<()
     for &table in Table::ALL {
         let checked = load::contained(|| {
             let mut damaged = Vec::new();
-            for row in load::open(transaction, table)?.iter()? {
+            let Some(rows) = load::open_if_made(transaction, table)? else { return Ok(damaged) };
+            for row in rows.iter()? {
                 let (key, value) = row?;
                 damaged.extend(table::check(table, key.value(), value.value()).err());
             }

@@ -105,11 +105,7 @@ fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), Load
 }
 
 fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) -> Result<(), LoadError> {
-    let opened = match transaction.open_table(table.definition()) {
-        // Made when the store is opened.
-        Err(redb::TableError::TableDoesNotExist(_)) if is_made_later(transaction, table)? => return Ok(()),
-        opened => opened.map_err(|error| LoadError::table(table.name(), error))?,
-    };
+    let Some(opened) = load::open_if_made(transaction, table)? else { return Ok(()) };
     let mut found = 0;
     for row in opened.iter()? {
         let (key, value) = row?;
@@ -122,11 +118,6 @@ fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) ->
         }
     }
     all_there(table.name(), opened.len()?, found)
-}
-
-/// Whether a file has a table only from the first time on that this program opens it.
-fn is_made_later(transaction: &ReadTransaction, table: Table) -> Result<bool, LoadError> {
-    Ok(table == Table::Quarantine || load::schema(transaction)? < table.since())
 }
 
 /// What is damaged in the tree may hide rows without a trace; the count in it tells.
