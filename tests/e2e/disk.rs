@@ -197,6 +197,66 @@ fn subscriptions_sessions_and_commands_are_refused_with_the_reason() {
     }
 }
 
+/// What happens to the file of a running broker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Loss {
+    Deleted,
+    Moved,
+    DirectoryMoved,
+    Replaced,
+}
+
+#[test]
+fn nothing_is_acknowledged_into_a_file_that_is_no_longer_there() {
+    for loss in [Loss::Deleted, Loss::Moved, Loss::DirectoryMoved, Loss::Replaced] {
+        let place = tempfile::tempdir().unwrap();
+        let (data, aside) = (place.path().join("data"), place.path().join("aside"));
+        let file = data.join("lotmq.redb");
+        let mut broker = options().prepared().data(&data).start();
+        send_to_sleep(&broker);
+        let mut client = broker.connect(&ConnectOptions::v5("five"));
+        assert!(!client.publish(&kept("before")).unwrap().is_failure());
+        match loss {
+            Loss::Deleted => std::fs::remove_dir_all(&data).unwrap(),
+            Loss::Moved => std::fs::rename(&file, &aside).unwrap(),
+            Loss::DirectoryMoved => std::fs::rename(&data, &aside).unwrap(),
+            Loss::Replaced => {
+                std::fs::rename(&file, &aside).unwrap();
+                std::fs::write(&file, "something else").unwrap();
+            }
+        }
+        // Also when nobody writes.
+        let health = wait_for_health(&broker, 503);
+        assert!(health.contains("the file of the broker's store is gone or was replaced"), "{health}");
+        for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            let refused = client.publish(&kept("refused").qos(qos)).unwrap();
+            assert_eq!(refused, ReasonCode::ImplementationSpecificError, "{loss:?}");
+        }
+        others_notice_nothing(&broker);
+        broker.wait_for_metric("lotmq_store_reopens_total", 3.0);
+        match loss {
+            Loss::Replaced => assert_eq!(std::fs::read(&file).unwrap(), b"something else"),
+            Loss::Deleted | Loss::Moved | Loss::DirectoryMoved => assert!(!file.exists(), "{loss:?}"),
+        }
+        let back = match loss {
+            Loss::Deleted => continue,
+            Loss::DirectoryMoved => &data,
+            Loss::Moved | Loss::Replaced => &file,
+        };
+        std::fs::rename(&aside, back).unwrap();
+        assert_eq!(wait_for_health(&broker, 200), r#"{"status":"healthy"}"#, "{loss:?}");
+        assert!(!client.publish(&kept("after")).unwrap().is_failure(), "{loss:?}");
+        broker.kill();
+        broker.start_again();
+        let mut sleeper = broker.connect(&sleeper());
+        let mut got = Vec::new();
+        while got.last().is_none_or(|last| last != "after") {
+            got.push(sleeper.receive(WAIT_MAX).unwrap().unwrap().text());
+        }
+        assert_eq!(got, ["before", "after"], "{loss:?}");
+    }
+}
+
 #[test]
 fn what_happened_while_the_disk_failed_is_stored_when_it_works_again() {
     let mut sick = Sick::new();

@@ -9,6 +9,12 @@ pub(crate) enum StoreFailure {
     /// It takes nothing more until there is space.
     #[error("the disk of the broker is full")]
     Full,
+    /// The store's file was deleted, moved or replaced below the broker.
+    #[error("the file of the broker's store is gone or was replaced")]
+    Gone,
+    /// The store's file is damaged.
+    #[error("the file of the broker's store is damaged")]
+    Damaged,
     /// It cannot be written or read, or is read-only.
     #[error("the disk of the broker fails")]
     Failing,
@@ -19,7 +25,7 @@ impl StoreFailure {
     pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
             Self::Full => ReasonCode::QuotaExceeded,
-            Self::Failing => ReasonCode::ImplementationSpecificError,
+            Self::Gone | Self::Damaged | Self::Failing => ReasonCode::ImplementationSpecificError,
         }
     }
 
@@ -27,13 +33,18 @@ impl StoreFailure {
     pub(crate) fn command_code(self) -> &'static str {
         match self {
             Self::Full => "NO_SPACE",
-            Self::Failing => "STORE_FAILED",
+            Self::Gone | Self::Damaged | Self::Failing => "STORE_FAILED",
         }
     }
 }
 
 impl From<CommitErrorKind> for StoreFailure {
     fn from(kind: CommitErrorKind) -> Self {
-        if kind == CommitErrorKind::NoSpace { Self::Full } else { Self::Failing }
+        match kind {
+            CommitErrorKind::NoSpace => Self::Full,
+            CommitErrorKind::Gone => Self::Gone,
+            CommitErrorKind::Corrupted => Self::Damaged,
+            CommitErrorKind::Io | CommitErrorKind::Unavailable => Self::Failing,
+        }
     }
 }

@@ -29,13 +29,21 @@ pub enum Durability {
     None,
 }
 
-/// The storage for a mode.
+/// The storage for a mode; a file must be there.
 pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
     let factory: BackendFactory = match durability {
-        Durability::Fsync => Box::new(move || Ok(Box::new(file_backend(&path)?))),
-        Durability::Os => Box::new(move || Ok(Box::new(Unsynced(file_backend(&path)?)))),
+        Durability::Fsync => Box::new(move || Ok(Box::new(file_backend(&path, false)?))),
+        Durability::Os => Box::new(move || Ok(Box::new(Unsynced(file_backend(&path, false)?)))),
         Durability::None => return shared_memory()(),
     };
+    #[cfg(feature = "fault-points")]
+    let factory = crate::fault::disk(factory);
+    factory
+}
+
+/// A file that is synced, and made if it is not there.
+pub(crate) fn new_file(path: PathBuf) -> BackendFactory {
+    let factory: BackendFactory = Box::new(move || Ok(Box::new(file_backend(&path, true)?)));
     #[cfg(feature = "fault-points")]
     let factory = crate::fault::disk(factory);
     factory
@@ -50,10 +58,11 @@ pub(crate) fn shared_memory() -> impl Fn() -> BackendFactory {
     }
 }
 
-fn file_backend(path: &Path) -> io::Result<FileBackend> {
+fn file_backend(path: &Path, may_create: bool) -> io::Result<FileBackend> {
     // It holds hashes of passwords and everybody's messages: nobody else reads it.
-    let file: File =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(may_create).truncate(false).mode(0o600);
+    let file = options.open(path)?;
     FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))
 }
 

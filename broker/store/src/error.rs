@@ -274,7 +274,6 @@ pub struct CommitError {
 
 /// The kinds of [`CommitError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum CommitErrorKind {
     /// The disk is full (0x97 to a 5.0 Client).
     NoSpace,
@@ -282,6 +281,8 @@ pub enum CommitErrorKind {
     Io,
     /// The file is damaged.
     Corrupted,
+    /// The file was deleted, moved or replaced while it was open.
+    Gone,
     /// The file failed before and could not be opened again yet.
     Unavailable,
 }

@@ -36,6 +36,7 @@ mod log;
 mod metrics;
 mod offline;
 mod overlay;
+mod place;
 mod queue;
 mod reader;
 mod recent;

@@ -38,6 +38,9 @@ pub(crate) const FREE_BYTES_AT_START_MIN: u64 = 16 * 1024 * 1024;
 /// redb verifies its checksums only in such a check (0.7 s per GiB), not when it reads.
 pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// Least time between two looks at whether the file is still the one that its path names.
+pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Session numbers are reserved on disk in steps of this many, so that giving one out costs no write.
 pub(crate) const SESSION_IDS_RESERVED: u64 = 1024;
 

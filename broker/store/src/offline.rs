@@ -206,7 +206,7 @@ fn looking<T>(path: &Path, work: impl FnOnce(Overlay) -> Result<T, LoadError>) -
 
 /// Makes a database of the stream and reads all of it once.
 pub(crate) fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
-    let factory = backend::factory(Durability::Fsync, part.to_owned());
+    let factory = backend::new_file(part.to_owned());
     let failed = |error: LoadError| ImportError::Load(error.to_string());
     let (database, _) = load::open_database(&factory, CACHE_BYTES).map_err(failed)?;
     load::clear(&database).map_err(failed)?;

@@ -119,10 +119,6 @@ impl Staged {
     fn keep_other_parts(&self) -> Result<(), ImportError> {
         load::contained(|| {
             let (current, staged) = (self.file(DATABASE_FILE), self.file(STAGED_FILE));
-            for path in [&current, &staged] {
-                // Opening would make one that is not there.
-                std::fs::metadata(path).map_err(LoadError::Io)?;
-            }
             let (from, to) = (open(&current)?, open(&staged)?);
             let reading = from.begin_read().map_err(from_redb)?;
             for info in TABLES.iter().filter(|info| self.keeps(info.backup)) {

@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::load::{self, LoadError, Loaded};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
+use crate::place::Place;
 use crate::queue::Queue;
 use crate::reader::{self, OnSlice, QueueSlice, Request};
 use crate::recovered::{Recovered, RecoveredQueues};
@@ -132,9 +133,11 @@ impl Store {
             }
             loaded = load_file(&options, &path, &cipher);
         }
+        let loaded = loaded?;
+        let place = Place::of(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let factory = backend::factory(options.durability, path);
         let (mut store, mut recovered) =
-            Self::start(&options, factory, loaded?, cipher, Some(lock), on_commit)?;
+            Self::start(&options, factory, loaded, cipher, Some((lock, place)), on_commit)?;
         store.directory = Some(options.path);
         recovered.is_new |= is_new;
         Ok((store, recovered))
@@ -161,7 +164,7 @@ impl Store {
         factory: BackendFactory,
         (loaded, recovered): (Loaded, Recovered),
         cipher: SecretCipher,
-        lock: Option<DirectoryLock>,
+        of_file: Option<(DirectoryLock, Option<Place>)>,
         on_commit: OnCommit,
     ) -> Result<(Self, Recovered), OpenError> {
         let next_session_id = loaded.sessions_reserved;
@@ -169,7 +172,8 @@ impl Store {
         let (committer, database) = Committer::new(loaded, Arc::clone(&cipher), options.limits.clone());
         let next_message_id = committer.index().next_message_id;
         let shared = Arc::new(Shared::new(Queue::new(options.limits.clone())));
-        let directory = lock.is_some().then(|| options.path.clone());
+        let directory = of_file.is_some().then(|| options.path.clone());
+        let (lock, place) = of_file.unzip();
         let limits = &options.limits;
         committer.show(&shared.counters);
         let (to_reader, work) = std::sync::mpsc::channel();
@@ -183,6 +187,7 @@ impl Store {
             committer,
             database: Some(database),
             factory,
+            place: place.flatten(),
             cache_bytes: options.cache_bytes,
             on_commit,
             trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
@@ -388,7 +393,7 @@ fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
     if new.exists() {
         std::fs::remove_file(&new).map_err(io)?;
     }
-    let factory = backend::factory(Durability::Fsync, new.clone());
+    let factory = backend::new_file(new.clone());
     let created = load::contained(|| load::open_database(&factory, 1024 * 1024).map(drop));
     created.map_err(|error| error.at(&new))?;
     std::fs::rename(&new, path).map_err(io)?;

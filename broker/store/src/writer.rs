@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase as _};
 
@@ -17,6 +17,7 @@ use crate::group::{Committer, failed, unreadable};
 use crate::load::{self, LoadError, panic_text};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
+use crate::place::Place;
 use crate::queue::{Group, Outcomes, Pace, Queue, Reader};
 use crate::reader::{Request, Work};
 use crate::snapshot::Snapshot;
@@ -75,8 +76,13 @@ impl Shared {
 }
 
 /// All of them, for [`Shared::failure`].
-const KINDS: [CommitErrorKind; 4] =
-    [CommitErrorKind::NoSpace, CommitErrorKind::Io, CommitErrorKind::Corrupted, CommitErrorKind::Unavailable];
+const KINDS: [CommitErrorKind; 5] = [
+    CommitErrorKind::NoSpace,
+    CommitErrorKind::Io,
+    CommitErrorKind::Corrupted,
+    CommitErrorKind::Gone,
+    CommitErrorKind::Unavailable,
+];
 
 /// The state of the writer thread.
 pub(crate) struct Writer {
@@ -85,6 +91,8 @@ pub(crate) struct Writer {
     /// `None` after a failure until the file could be opened again.
     pub(crate) database: Option<Database>,
     pub(crate) factory: BackendFactory,
+    /// Where the file is; `None` when it is none of ours.
+    pub(crate) place: Option<Place>,
     pub(crate) cache_bytes: usize,
     pub(crate) on_commit: OnCommit,
     /// What is known of a disk that does not do what it should.
@@ -112,11 +120,12 @@ impl Writer {
         let _end = EndGuard(Arc::clone(&shared));
         let mut pace = Pace::new();
         self.make_room();
-        while let Some(mut group) = shared.queue.take(&pace, self.trouble.next_attempt()) {
+        while let Some(mut group) = shared.queue.take(&pace, self.next_wake()) {
             let readers = std::mem::take(&mut group.readers);
             self.serve_slices(std::mem::take(&mut group.requests));
             if group.batches.is_empty() {
                 self.serve(readers);
+                self.look();
                 self.try_to_recover();
                 continue;
             }
@@ -152,6 +161,27 @@ impl Writer {
             self.trouble.give_up(&shared.counters);
         }
         self.close();
+    }
+
+    /// When to do something though nothing has come.
+    fn next_wake(&self) -> Option<Instant> {
+        self.trouble.next_attempt().or_else(|| Some(self.place.as_ref()?.next_look()))
+    }
+
+    /// Nobody writes: finds out whether the file is still there.
+    fn look(&mut self) {
+        let Some(place) = self.place.as_mut().filter(|_| self.trouble.failure().is_none()) else { return };
+        if let Err(error) = place.look() {
+            self.fail(&error);
+        }
+    }
+
+    /// Stores nothing more before the file could be opened again.
+    fn fail(&mut self, error: &CommitError) {
+        tracing::error!(%error, "store fails");
+        self.close();
+        self.trouble.begins(error, Duration::ZERO);
+        self.shared.note_failure(self.trouble.failure());
     }
 
     /// Writes out what a start had to bring into memory.
@@ -199,7 +229,10 @@ impl Writer {
         let batches = crate::fault::without_lost(self.fault, batches);
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
         // anew before it is used again.
-        let committed = catch_unwind(AssertUnwindSafe(|| self.committer.commit(database, batches, counters)));
+        let looked = self.place.as_mut().map_or(Ok(()), Place::look);
+        let committed = catch_unwind(AssertUnwindSafe(|| {
+            looked.and_then(|()| self.committer.commit(database, batches, counters))
+        }));
         let result = committed.unwrap_or_else(|panic| {
             Err(CommitError { kind: CommitErrorKind::Corrupted, detail: panic_text(&*panic).into() })
         });
@@ -290,6 +323,8 @@ impl Writer {
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
         metrics::add(&self.shared.counters.reopens, 1);
+        // Another file is not opened in its place, and none is made.
+        self.place.as_ref().map_or(Ok(()), Place::check)?;
         let loaded = load::contained(|| {
             let (database, _) = load::open_database(&self.factory, self.cache_bytes)?;
             load::load(database)
@@ -331,9 +366,10 @@ impl Writer {
 fn not_opened(error: LoadError) -> CommitError {
     match error {
         LoadError::Io(error) => failed(redb::Error::Io(error)),
-        other @ (LoadError::Corrupted(_) | LoadError::SchemaTooNew(_) | LoadError::InUse) => {
-            unavailable(&other.to_string())
+        LoadError::Corrupted(corruption) => {
+            CommitError { kind: CommitErrorKind::Corrupted, detail: corruption.to_string().into() }
         }
+        other @ (LoadError::SchemaTooNew(_) | LoadError::InUse) => unavailable(&other.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
 use super::inspect::deliveries_of_lost;
 use super::{Damage, Findings, RESCUE_FILE, forget, install, open_healed};
-use crate::backend::{self, Durability};
+use crate::backend;
 use crate::error::{Corruption, OpenError};
 use crate::export;
 use crate::load::{self, LoadError, from_redb};
@@ -74,7 +74,7 @@ pub(super) fn replace(
 }
 
 fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
-    let factory = backend::factory(Durability::Fsync, new.to_owned());
+    let factory = backend::new_file(new.to_owned());
     let (database, _) = load::open_database(&factory, CACHE_BYTES)?;
     load::clear(&database)?;
     let mut copy = Copy { database: &database, transaction: None, waiting: 0 };

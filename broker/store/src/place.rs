@@ -1,0 +1,81 @@
+//! Whether the file that is open is still the one that its path names.
+//!
+//! A file that was deleted, moved or replaced takes what is written to it as ever, and the next start does not find it: what is acknowledged into it
+//! is lost. So the writer looks now and then, and opens nothing else in its place.
+//!
+//! Not here: what becomes of it (`writer`, `trouble`).
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::error::{CommitError, CommitErrorKind};
+use crate::group::failed;
+use crate::limits::LOOK_PAUSE;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    /// Open for as long as the store is: without it the system might give the number of the file to another one.
+    file: File,
+    next_look: Instant,
+}
+
+impl Place {
+    /// The place of a file that is open. `None` on a file system that does not tell files apart.
+    pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
+        // For writing, too: some file systems give one that is only read another number.
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let place = Self { path: path.to_owned(), file, next_look: Instant::now() + LOOK_PAUSE };
+        if let Err(error) = place.check() {
+            tracing::warn!(%error, "it cannot be told whether the store's file is replaced");
+            return Ok(None);
+        }
+        Ok(Some(place))
+    }
+
+    /// When it is to be looked at again.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Checks it if that was not done lately.
+    ///
+    /// # Errors
+    /// See [`Place::check`].
+    pub(crate) fn look(&mut self) -> Result<(), CommitError> {
+        let now = Instant::now();
+        if now < self.next_look {
+            return Ok(());
+        }
+        self.next_look = now + LOOK_PAUSE;
+        self.check()
+    }
+
+    /// Whether the path names the file.
+    ///
+    /// # Errors
+    /// [`CommitErrorKind::Gone`] when it does not, another one when that cannot be told.
+    pub(crate) fn check(&self) -> Result<(), CommitError> {
+        let failed = |error| failed(redb::Error::Io(error));
+        let own = self.file.metadata().map_err(failed)?;
+        match std::fs::metadata(&self.path) {
+            Ok(named) if (named.dev(), named.ino()) != (own.dev(), own.ino()) => {
+                Err(self.gone("was replaced by another file"))
+            }
+            Ok(_) if own.nlink() > 0 => Ok(()),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(failed(error))
+            }
+            Ok(_) | Err(_) => Err(self.gone("is gone")),
+        }
+    }
+
+    fn gone(&self, what: &str) -> CommitError {
+        let detail = format!("'{}' {what}", self.path.display());
+        CommitError { kind: CommitErrorKind::Gone, detail: detail.into() }
+    }
+}
