@@ -19,6 +19,7 @@ mod code;
 mod component;
 mod constants;
 mod entry;
+mod equal;
 mod expression;
 mod host;
 mod interface;

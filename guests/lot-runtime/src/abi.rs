@@ -63,6 +63,7 @@ export! {
         pending::address() as u32
     }
     "lot.reset" reset() {
+        json::forget();
         memory::end_run();
     }
     "lot.allocate" allocate(size: u32) -> u32 {

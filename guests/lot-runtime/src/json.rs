@@ -9,7 +9,7 @@ mod path;
 mod scan;
 
 pub use build::{append_quoted, append_value, fill};
-pub use path::get;
+pub use path::{forget, get};
 
 use crate::Value;
 use crate::number;
@@ -17,14 +17,14 @@ use crate::value::{Origin, keep};
 use scan::Scanner;
 
 /// The value of a whole JSON text: a scalar in its kind, or compact text. `None` when it is not valid.
-pub fn read(text: &str) -> Option<Value> {
+pub fn read(text: &'static str) -> Option<Value> {
     let mut scanner = Scanner::new(text);
     let (start, end) = scanner.document()?;
     Some(value_of(text.get(start..end)?))
 }
 
 /// The members of a JSON array; `None` when the text is no array.
-pub fn members(text: &str) -> Option<Vec<Value>> {
+pub fn members(text: &'static str) -> Option<Vec<Value>> {
     let mut members = Vec::new();
     let mut scanner = Scanner::new(text);
     scanner.array(|range| members.push(range))?;
@@ -33,7 +33,7 @@ pub fn members(text: &str) -> Option<Vec<Value>> {
 
 /// Calls `leaf` with path and value of each member of a JSON object that is no object itself, those of nested objects too; levels of the
 /// path are joined by `/`. Nothing is called when the text is not exactly one object.
-pub fn leaves_of(text: &str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) {
+pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) {
     let mut pairs = Vec::new();
     if Scanner::new(text).object(|key, value| pairs.push((key, value))).is_none() {
         return;
@@ -62,7 +62,7 @@ pub fn count(text: &str) -> usize {
 }
 
 /// The value of a text that the scanner accepted, without surrounding space.
-fn value_of(text: &str) -> Value {
+fn value_of(text: &'static str) -> Value {
     match text.as_bytes().first() {
         Some(b'"') => Value::Text(unquoted(text), Origin::Data),
         Some(b'{' | b'[') => Value::Json(compacted(text)),
@@ -74,13 +74,16 @@ fn value_of(text: &str) -> Value {
 }
 
 /// The text of a JSON string with its quotes.
-fn unquoted(quoted: &str) -> &'static str {
+fn unquoted(quoted: &'static str) -> &'static str {
     let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    keep(scan::unescape(inner))
+    if inner.contains('\\') { keep(scan::unescape(inner)) } else { inner }
 }
 
 /// Removes the white space between the tokens of a valid JSON text.
-fn compacted(text: &str) -> &'static str {
+fn compacted(text: &'static str) -> &'static str {
+    if !text.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        return text;
+    }
     let mut out = String::with_capacity(text.len());
     let mut in_string = false;
     let mut escaped = false;
@@ -132,9 +135,9 @@ mod tests {
 
     #[test]
     fn nesting_beyond_the_bound_is_unparsable() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(read(&nested(crate::limits::JSON_DEPTH_MAX as usize)).is_some());
-        assert!(read(&nested(crate::limits::JSON_DEPTH_MAX as usize + 1)).is_none());
-        assert!(read(&nested(1_000_000)).is_none());
+        let nested = |depth: usize| keep(format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(read(nested(crate::limits::JSON_DEPTH_MAX as usize)).is_some());
+        assert!(read(nested(crate::limits::JSON_DEPTH_MAX as usize + 1)).is_none());
+        assert!(read(nested(1_000_000)).is_none());
     }
 }

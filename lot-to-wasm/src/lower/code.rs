@@ -147,6 +147,19 @@ impl Code {
         self.push(Instruction::Br(self.depth - label.0));
     }
 
+    /// Turns the truth value on the stack round.
+    pub(super) fn not(&mut self) {
+        let turned = match self.operations.last() {
+            Some(Operation::Plain(Instruction::F64Eq)) => Instruction::F64Ne,
+            Some(Operation::Plain(Instruction::F64Ne)) => Instruction::F64Eq,
+            Some(Operation::Plain(Instruction::I64Eq)) => Instruction::I64Ne,
+            Some(Operation::Plain(Instruction::I64Ne)) => Instruction::I64Eq,
+            _ => return self.push(Instruction::I32Eqz),
+        };
+        self.operations.pop();
+        self.push(turned);
+    }
+
     pub(super) fn branch_if(&mut self, label: Label) {
         self.push(Instruction::BrIf(self.depth - label.0));
     }

@@ -3,6 +3,7 @@
 use wasm_encoder::{Instruction, ValType};
 
 use super::entry::Generator;
+use super::equal::in_place;
 use super::expression::Representation;
 use super::runtime::Runtime;
 use crate::check::kind::KindSet;
@@ -136,7 +137,29 @@ impl Generator<'_> {
         }
     }
 
+    /// Equality with a short text of the program. False when it is none of that.
+    fn compare_with_text(&mut self, operator: Comparison, left: &Expression, right: &Expression) -> bool {
+        if !matches!(operator, Comparison::Equal | Comparison::NotEqual) {
+            return false;
+        }
+        let (value, text) = match (in_place(left), in_place(right)) {
+            (_, Some(text)) => (left, text),
+            (Some(text), None) => (right, text),
+            (None, None) => return false,
+        };
+        let at = self.text_at(value);
+        self.is_text(at, text);
+        self.release_text(at);
+        if operator == Comparison::NotEqual {
+            self.code.push(Instruction::I32Eqz);
+        }
+        true
+    }
+
     fn compare_cells(&mut self, operator: Comparison, left: &Expression, right: &Expression) {
+        if self.compare_with_text(operator, left, right) {
+            return;
+        }
         self.cell(left);
         self.cell(right);
         let (function, test): (Runtime, &[Instruction<'static>]) = match operator {
@@ -160,23 +183,20 @@ impl Generator<'_> {
 
     /// Whether a value equals one of several; compared in order until one is equal.
     pub(super) fn one_of(&mut self, value: &Expression, candidates: &[Expression]) {
-        let (subject, result) = (self.code.local(ValType::I32), self.code.local(ValType::I32));
-        self.cell(value);
-        self.code.set(subject);
+        let subject = self.subject(value, candidates.iter());
+        let result = self.code.local(ValType::I32);
         self.code.i32(1);
         self.code.set(result);
         let found = self.code.block();
         for candidate in candidates {
-            self.code.get(subject);
-            self.cell(candidate);
-            self.runtime(Runtime::Equals);
+            self.equals_subject(subject, candidate);
             self.code.branch_if(found);
         }
         self.code.i32(0);
         self.code.set(result);
         self.code.end();
         self.code.get(result);
-        self.code.release(subject);
+        self.release_subject(subject);
         self.code.release(result);
     }
 

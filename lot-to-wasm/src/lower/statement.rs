@@ -3,7 +3,6 @@
 use wasm_encoder::{Instruction, ValType};
 
 use super::entry::Generator;
-use super::runtime::Runtime;
 use super::write::Write;
 use crate::check::tree::{Branch, Case, Expression, Statement, StatementKind};
 use crate::diagnostic::codes;
@@ -84,18 +83,14 @@ impl Generator<'_> {
     }
 
     fn switch(&mut self, subject: &Expression, cases: &[Case], otherwise: &[Statement], at: Position) {
-        let value = self.code.local(ValType::I32);
-        self.cell(subject);
+        let subject = self.subject(subject, cases.iter().flat_map(|case| &case.values));
         self.flush_notes(at);
-        self.code.set(value);
         let end = self.code.block();
         for case in cases {
             let next = self.code.block();
             let equal = self.code.block();
             for candidate in &case.values {
-                self.code.get(value);
-                self.cell(candidate);
-                self.runtime(Runtime::Equals);
+                self.equals_subject(subject, candidate);
                 self.flush_notes(at);
                 self.code.branch_if(equal);
             }
@@ -107,7 +102,7 @@ impl Generator<'_> {
         }
         self.block(otherwise);
         self.code.end();
-        self.code.release(value);
+        self.release_subject(subject);
     }
 
     fn loop_until(&mut self, body: &[Statement], until: &Expression, until_at: Position) {
@@ -129,7 +124,7 @@ impl Generator<'_> {
         self.block(body);
         self.truth(until);
         self.flush_notes(until_at);
-        self.code.push(Instruction::I32Eqz);
+        self.code.not();
         self.code.branch_if(start);
         self.code.end();
     }

@@ -1,5 +1,5 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|compile|python|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|compile|python|cache|memory|all]`.
 //!
 //! `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
 //! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
@@ -8,6 +8,7 @@
 
 mod clock;
 mod deploy;
+mod kernels;
 mod memory;
 mod native;
 mod programs;
@@ -26,6 +27,9 @@ fn main() {
     }
     if is_wanted("runs") {
         runs::figures(&wanted);
+    }
+    if is_wanted("kernels") {
+        kernels::figures();
     }
     if is_wanted("compile") {
         deploy::command_to_live();

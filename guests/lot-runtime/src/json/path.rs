@@ -1,5 +1,7 @@
 //! `GET JSON "a.b[0].c" IN source` (§5.2).
 
+use std::cell::RefCell;
+
 use super::scan::{Range, Scanner, unescape};
 use super::value_of;
 use crate::Value;
@@ -21,16 +23,17 @@ pub fn get(source: Value, path: &str) -> Value {
     find(text, path).map_or(Value::Null, value_of)
 }
 
-/// The part of a valid JSON text that a path leads to. The first step checks the whole text.
-fn find<'a>(text: &'a str, path: &str) -> Option<&'a str> {
-    let mut text = text;
-    let mut path = path;
+/// The part of a valid JSON text that a path leads to. The first step checks the whole text, the first time.
+fn find(text: &'static str, path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        let (start, end) = Scanner::new(text).document()?;
+        return text.get(start..end);
+    }
+    let mut first = true;
+    let (mut text, mut path) = (text, path);
     loop {
-        if path.is_empty() {
-            let (start, end) = Scanner::new(text).document()?;
-            return text.get(start..end);
-        }
-        let ((start, end), used) = step(text, path)?;
+        let ((start, end), used) =
+            if std::mem::take(&mut first) { look(text, path) } else { step(text, path, None) }?;
         text = text.get(start..end)?;
         path = path.get(used..)?;
         path = path.strip_prefix('.').unwrap_or(path);
@@ -40,11 +43,64 @@ fn find<'a>(text: &'a str, path: &str) -> Option<&'a str> {
     }
 }
 
-/// One step into an object or array: the member and how many bytes of the path name it.
-fn step(text: &str, path: &str) -> Option<(Range, usize)> {
+/// Most members of a text that are remembered: 64 KiB.
+const MEMBERS_MAX: usize = 4096;
+
+/// The text that a path led into last, with its members, so that the paths of a program walk over its payload once.
+#[derive(Default)]
+struct Looked {
+    text: &'static str,
+    /// Keys, empty for an array, and values.
+    members: Vec<(Range, Range)>,
+    is_array: bool,
+}
+
+thread_local! {
+    static LOOKED: RefCell<Looked> = const { RefCell::new(Looked { text: "", members: Vec::new(), is_array: false }) };
+}
+
+/// Forgets texts of the run, whose memory is about to be used again.
+pub fn forget() {
+    LOOKED.with_borrow_mut(|looked| {
+        if !looked.text.is_empty() {
+            *looked = Looked::default();
+        }
+    });
+}
+
+/// As [`step`], for a text that has perhaps been walked over already.
+fn look(text: &'static str, path: &str) -> Option<(Range, usize)> {
+    LOOKED.with_borrow_mut(|looked| {
+        if std::ptr::eq(looked.text, text) {
+            return of_members(text, &looked.members, looked.is_array, path);
+        }
+        let mut members = Vec::new();
+        let found = step(text, path, Some(&mut members));
+        // One that leads nowhere may be one that is not valid; looking again says so again.
+        if found.is_some() && members.len() < MEMBERS_MAX {
+            *looked = Looked { text, members, is_array: text.trim_start().starts_with('[') };
+        }
+        found
+    })
+}
+
+fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str) -> Option<(Range, usize)> {
+    if is_array {
+        let (index, used) = leading_index(path)?;
+        return Some((members.get(index)?.1, used));
+    }
+    let mut best = Best::default();
+    for (key, value) in members {
+        best.consider(text, *key, *value, path);
+    }
+    best.0
+}
+
+/// One step into an object or array: the member and how many bytes of the path name it. Notes up to [`MEMBERS_MAX`] members on the way.
+fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Option<(Range, usize)> {
     match text.trim_start().as_bytes().first()? {
-        b'{' => step_into_object(text, path),
-        b'[' => step_into_array(text, path),
+        b'{' => step_into_object(text, path, members),
+        b'[' => step_into_array(text, path, members),
         _ => {
             Scanner::new(text).document()?;
             None
@@ -52,19 +108,40 @@ fn step(text: &str, path: &str) -> Option<(Range, usize)> {
     }
 }
 
-fn step_into_object(text: &str, path: &str) -> Option<(Range, usize)> {
-    let mut best: Option<(Range, usize)> = None;
-    Scanner::new(text).object(|(start, end), value| {
+/// The member whose key takes most of the path; of several the last.
+#[derive(Default)]
+struct Best(Option<(Range, usize)>);
+
+impl Best {
+    fn consider(&mut self, text: &str, (start, end): Range, value: Range, path: &str) {
         let key = &text[start..end];
         let used =
             if key.contains('\\') { leading_key(path, &unescape(key)) } else { leading_key(path, key) };
         if let Some(used) = used
-            && best.is_none_or(|(_, longest)| used >= longest)
+            && self.0.is_none_or(|(_, longest)| used >= longest)
         {
-            best = Some((value, used));
+            self.0 = Some((value, used));
         }
+    }
+}
+
+fn step_into_object(
+    text: &str,
+    path: &str,
+    mut members: Option<&mut Vec<(Range, Range)>>,
+) -> Option<(Range, usize)> {
+    let mut best = Best::default();
+    Scanner::new(text).object(|key, value| {
+        best.consider(text, key, value, path);
+        note(&mut members, key, value);
     })?;
-    best
+    best.0
+}
+
+fn note(members: &mut Option<&mut Vec<(Range, Range)>>, key: Range, value: Range) {
+    if let Some(members) = members.as_mut().filter(|members| members.len() < MEMBERS_MAX) {
+        members.push((key, value));
+    }
 }
 
 /// How many bytes a key takes of the path, when the path begins with it.
@@ -73,7 +150,11 @@ fn leading_key(path: &str, key: &str) -> Option<usize> {
     (rest.is_empty() || rest.starts_with(['.', '['])).then_some(key.len())
 }
 
-fn step_into_array(text: &str, path: &str) -> Option<(Range, usize)> {
+fn step_into_array(
+    text: &str,
+    path: &str,
+    mut members: Option<&mut Vec<(Range, Range)>>,
+) -> Option<(Range, usize)> {
     let (index, used) = leading_index(path).unwrap_or((usize::MAX, 0));
     let mut found = None;
     let mut position = 0;
@@ -82,6 +163,7 @@ fn step_into_array(text: &str, path: &str) -> Option<(Range, usize)> {
             found = Some(range);
         }
         position += 1;
+        note(&mut members, (0, 0), range);
     })?;
     Some((found?, used))
 }
@@ -120,6 +202,42 @@ mod tests {
             ("k\"q", Value::Int(7)),
         ] {
             assert_eq!(get(Value::data(document), path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_was_looked_into_says_the_same_again() {
+        let document = r#"{"a":{"a":1},"b":[1,2],"a.a":3,"b":[4], "c\u0041":5}"#;
+        let array = r#"[10,{"x":11},[12]]"#;
+        let paths = ["a.a", "a", "b[0]", "b[1]", "cA", "none", "b", "[1].x", "[2][0]", "[3]", "0", "x", ""];
+        for text in [document, array, "", "{}", "[]", "{\"a\":1", "x"] {
+            let fresh = paths.map(|path| {
+                forget();
+                get(Value::data(text), path)
+            });
+            // One text for all of them.
+            let source = Value::data(text);
+            forget();
+            assert_eq!(paths.map(|path| get(source, path)), fresh, "{text}");
+            assert_eq!(paths.map(|path| get(source, path)), fresh, "{text}");
+        }
+        let many = Value::data(format!("[{}0]", "1,".repeat(2 * MEMBERS_MAX)));
+        for (path, expected) in [("[0]", 1), ("[8192]", 0), ("[8191]", 1), ("[4095]", 1), ("[4096]", 1)] {
+            assert_eq!(get(many, path), Value::Int(expected), "{path}");
+        }
+        assert_eq!(get(many, "[8193]"), Value::Null);
+    }
+
+    #[test]
+    fn strings_end_where_they_end() {
+        for length in 0..20 {
+            for end in ["\\n", "\u{1f600}", "\u{7f}", ""] {
+                let plain = "x".repeat(length);
+                let text = format!("{{\"k\":\"{plain}{end}\",\"n\":1}}");
+                assert_eq!(get(Value::data(text.clone()), "n"), Value::Int(1), "{text}");
+                let broken = format!("{{\"k\":\"{plain}\u{1f}{end}\",\"n\":1}}");
+                assert_eq!(get(Value::data(broken.clone()), "n"), Value::Null, "{broken}");
+            }
         }
     }
 

@@ -25,22 +25,22 @@ impl<'a> Scanner<'a> {
     }
 
     /// Calls `member` with the range of each member of the array that the text is.
-    pub(super) fn array(&mut self, mut member: impl FnMut(Range)) -> Option<()> {
+    pub(super) fn array(&mut self, member: impl FnMut(Range)) -> Option<()> {
         self.skip_space();
         if self.peek() != Some(b'[') {
             return None;
         }
-        self.members(&mut member)?;
+        self.members(member)?;
         self.finish()
     }
 
     /// Calls `member` with key (inside its quotes) and value of each member of the object that the text is.
-    pub(super) fn object(&mut self, mut member: impl FnMut(Range, Range)) -> Option<()> {
+    pub(super) fn object(&mut self, member: impl FnMut(Range, Range)) -> Option<()> {
         self.skip_space();
         if self.peek() != Some(b'{') {
             return None;
         }
-        self.pairs(&mut member)?;
+        self.pairs(member)?;
         self.finish()
     }
 
@@ -53,8 +53,8 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         let start = self.at;
         match self.peek()? {
-            b'{' => self.pairs(&mut |_, _| ()),
-            b'[' => self.members(&mut |_| ()),
+            b'{' => self.pairs(|_, _| ()),
+            b'[' => self.members(|_| ()),
             b'"' => self.string().map(|_| ()),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
@@ -64,7 +64,7 @@ impl<'a> Scanner<'a> {
         Some((start, self.at))
     }
 
-    fn members(&mut self, member: &mut dyn FnMut(Range)) -> Option<()> {
+    fn members(&mut self, mut member: impl FnMut(Range)) -> Option<()> {
         self.open()?;
         if self.closes(b']') {
             return Some(());
@@ -77,7 +77,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn pairs(&mut self, member: &mut dyn FnMut(Range, Range)) -> Option<()> {
+    fn pairs(&mut self, mut member: impl FnMut(Range, Range)) -> Option<()> {
         self.open()?;
         if self.closes(b'}') {
             return Some(());
@@ -127,6 +127,7 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         let start = self.at;
         loop {
+            self.skip_plain();
             let byte = self.peek()?;
             self.at += 1;
             match byte {
@@ -135,6 +136,28 @@ impl<'a> Scanner<'a> {
                 0..0x20 => return None,
                 _ => {}
             }
+        }
+    }
+
+    /// Skips bytes of a string that mean themselves, eight at once.
+    fn skip_plain(&mut self) {
+        /// The same byte eight times.
+        const fn eight(byte: u8) -> u64 {
+            u64::from_le_bytes([byte; 8])
+        }
+        /// Sets the highest bit of each byte that is 0, and perhaps of some behind the first one.
+        const fn zeros(word: u64) -> u64 {
+            word.wrapping_sub(eight(1)) & !word & eight(0x80)
+        }
+        while let Some(bytes) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let word = u64::from_le_bytes(*bytes);
+            let control = word.wrapping_sub(eight(0x20)) & !word & eight(0x80);
+            let special = zeros(word ^ eight(b'"')) | zeros(word ^ eight(b'\\')) | control;
+            if special != 0 {
+                self.at += special.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
         }
     }
 
