@@ -342,3 +342,21 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     wait_for_health(&broker, 200);
     assert!(!client.publish(&kept("after")).unwrap().is_failure());
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let broker = options().start();
+    send_to_sleep(&broker);
+    let process = rustix::process::Pid::from_raw(i32::try_from(broker.process_id()).unwrap());
+    let limit = |bytes: Option<u64>| {
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(process, rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    limit(Some(std::fs::metadata(broker.data().join("lotmq.redb")).unwrap().len()));
+    let mut client = broker.connect(&ConnectOptions::v5("v5"));
+    let large = "x".repeat(60_000);
+    let mut publish = || client.publish(&kept(&large)).unwrap();
+    eventually("the file may not grow", || (publish() == ReasonCode::QuotaExceeded).then_some(()));
+    limit(None);
+    eventually("it may grow again", || (!publish().is_failure()).then_some(()));
+}

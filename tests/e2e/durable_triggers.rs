@@ -84,6 +84,28 @@ fn a_message_whose_runs_a_stop_interrupts_starts_them_again() {
 }
 
 #[test]
+fn a_chain_of_actions_keeps_its_order_over_a_kill() {
+    let mut broker = broker(
+        &SLOW.replace("Slow", "First").replace("\"out\" WITH TOPIC POSITION 2 + \" \" +", "\"mid/b\" WITH"),
+    );
+    broker.command_ok(&SLOW.replace("Slow", "Second").replace("in/+", "mid/+"));
+    subscribe_and_leave(&broker);
+    publish_all(&broker);
+    // Some are between the two, most before the first.
+    broker.wait_for_metric("lotmq_publish_internal_total", 20.0);
+    broker.kill();
+    broker.start_again();
+    let mut client = subscriber(&broker);
+    let mut next = 0;
+    while next < MESSAGES {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a run is missing").text();
+        let number: usize = message.strip_prefix("b ").unwrap().parse().unwrap();
+        assert!(number <= next, "{number} came in place of {next}");
+        next = next.max(number + 1);
+    }
+}
+
+#[test]
 fn what_has_run_when_it_is_acknowledged_leaves_nothing() {
     let mut broker = broker(SHORT);
     publish_all(&broker);

@@ -1,6 +1,6 @@
 //! Queues that are longer than what of them is in memory: whole, in order, once, and not in memory.
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
 use crate::{broker, options};
@@ -118,6 +118,42 @@ fn a_full_queue_refuses_also_when_it_rests_in_the_store() {
     }
     publish(&broker, 4..5);
     assert_eq!(number(&mut client), 4);
+}
+
+/// A member of a group that is away, with `kept` messages of its own.
+fn member_with(broker: &Broker, client_id: &str, kept: usize) {
+    let own = format!("own/{client_id}");
+    subscribe_and_leave(broker, client_id, "$share/g/long/q");
+    subscribe_and_leave(broker, client_id, &own);
+    let mut publisher = broker.client("publisher");
+    for number in 0..kept {
+        let publication = Publication::new(&own, number.to_string()).qos(QoS::AtLeastOnce);
+        publisher.publish(&publication).unwrap();
+    }
+}
+
+#[test]
+fn a_group_gives_to_members_with_room_and_refuses_when_there_is_none() {
+    for on_full in ["drop-new", "reject"] {
+        let broker = options()
+            .variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "10")
+            .variable("LOTMQ_LIMITS_ON_FULL", on_full)
+            .start();
+        member_with(&broker, "full", 10);
+        member_with(&broker, "empty", 0);
+        let mut publisher = broker.connect(&ConnectOptions::v5("p"));
+        let mut publish = |number: usize| {
+            let qos = if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+            publisher.publish(&Publication::new("long/q", number.to_string()).qos(qos)).unwrap()
+        };
+        assert!((0..10).all(|number| !publish(number).is_failure()), "{on_full}");
+        assert_eq!(figure(&broker, "lotmq_queue_full_dropped_total"), 0, "{on_full}");
+        let refused = (10..20).filter(|number| publish(*number) == ReasonCode::QuotaExceeded).count();
+        let dropped = figure(&broker, "lotmq_queue_full_dropped_total");
+        assert_eq!((refused, dropped), if on_full == "reject" { (10, 0) } else { (0, 10) });
+        let mut client = broker.connect(&lasting("empty"));
+        assert!((0..10).all(|expected| number(&mut client) == expected), "{on_full}");
+    }
 }
 
 #[test]

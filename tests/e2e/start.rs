@@ -345,3 +345,12 @@ fn decisions_are_logged_when_debug_is_on() {
         assert_eq!(broker.log().text().contains(said), is_said, "{}", broker.log().text());
     }
 }
+
+#[test]
+fn a_store_is_not_left_aside_without_being_told_to() {
+    let mut first = broker();
+    first.stop();
+    let exited = options().data(first.data()).variable("LOTMQ_STORE_DURABILITY", "none").fail();
+    let line = error_line(&exited);
+    assert!(line.contains("holds a store, which `store.durability = none` does not open"), "{line}");
+}

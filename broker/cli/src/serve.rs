@@ -49,6 +49,9 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
+    if let Err(error) = lotmq_server::survive_file_size_limit() {
+        tracing::warn!(%error, "a write beyond the limit on the size of files would end the process");
+    }
     let new_password = config.initial_root_password.clone().filter(|_| args.secure);
     let is_new = !config.store_path().exists();
     let server = Server::start(&config)?;

@@ -72,6 +72,12 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
+    /// Whether a message with so many bytes can be sent at once or kept.
+    fn has_room(&self, bytes: usize) -> bool {
+        let is_open = self.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
+        (is_open && self.session.can_send()) || self.session.can_queue(bytes)
+    }
+
     /// Whether the Client is away and something of it is due at this time.
     pub(crate) fn is_due_at(&self, at: Time) -> bool {
         let Some(left_at) = self.disconnected_at else { return false };
@@ -269,12 +275,16 @@ impl Client {
     /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
     pub(crate) fn has_room(&self, bytes: usize, broker: &Broker, now: Time) -> bool {
         let state = self.state.lock();
-        let is_open = state.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
-        let has_room = (is_open && state.session.can_send()) || state.session.can_queue(bytes);
+        let has_room = state.has_room(bytes);
         if !has_room {
             self.count_full(&state, broker, now);
         }
         has_room
+    }
+
+    /// The same where nothing is counted, because another Client may have room.
+    pub(crate) fn can_take(&self, bytes: usize) -> bool {
+        self.state.lock().has_room(bytes)
     }
 
     /// Counts that this Client has reached a limit.

@@ -15,14 +15,12 @@ use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
-use crate::config::OnFull;
 use crate::limits::GROUP_TRIES_MAX;
 use crate::message::{Message, MessageParts};
 use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
 use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
-use crate::store_failure::StoreFailure;
 use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
 
@@ -50,6 +48,11 @@ pub(crate) struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
+    /// Bytes of it that a queue counts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
     /// A message that was kept somewhere, copied into the arena.
     pub(crate) fn copied(
         arena: &mut Arena,
@@ -98,53 +101,6 @@ pub(crate) struct FanOut {
 }
 
 impl Turn {
-    /// Puts what this turn has for sessions so far into their queues, where [`Turn::has_room`] looks. Before anything of the packet is encoded.
-    pub(crate) fn fill_queues(&mut self) {
-        if self.broker.settings.on_full == OnFull::Reject {
-            self.settle();
-        }
-    }
-
-    /// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
-    ///
-    /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
-    pub(crate) fn has_room(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
-        if self.broker.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
-            return true;
-        }
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
-        let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
-        let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
-        let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker, self.now()));
-        self.routes.put_back(tenant, route);
-        has_room
-    }
-
-    /// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
-    pub(crate) fn unstorable(
-        &mut self,
-        tenant: &Arc<Tenant>,
-        publication: &Publication<'_>,
-    ) -> Option<StoreFailure> {
-        let failure = self.broker.store_failure()?;
-        if publication.retain
-            || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
-        {
-            return Some(failure);
-        }
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
-        let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
-        let is_kept = tenant.guests.promises(&route.triggers)
-            || route.targets.iter().any(|target| keeps(target.qos, &target.client))
-            || route
-                .groups
-                .iter()
-                .any(|group| group.choose(|_, member| keeps(member.options.qos, &member.client)).is_some());
-        self.routes.put_back(tenant, route);
-        is_kept.then_some(failure)
-    }
-
     /// Gives a message to one member of a group, to nobody else.
     pub(crate) fn publish_to_group(
         &mut self,
@@ -252,8 +208,9 @@ impl<'a> FanOutOf<'a> {
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
     fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Fate {
         let mut fate = Fate::NotTheirs;
+        let bytes = self.publication.bytes();
         for _ in 0..group.len().min(GROUP_TRIES_MAX) {
-            let Some(target) = choose(group, &route.topic, route.is_open) else { break };
+            let Some(target) = choose(group, &route.topic, route.is_open, bytes) else { break };
             if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
                 // The store knows a message of a session once: a second copy for it is a message of its own.
                 self.keep(turn, &target.client.tenant);

@@ -284,7 +284,8 @@ pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
 /// Members of a shared subscription that are tried for a message which is too large for others of them.
 pub(crate) const GROUP_TRIES_MAX: usize = 16;
 
-/// Messages of a session that has ended which other members of its shared subscriptions get. It is done in one go: 0.1 s at 1 µs each.
+/// Messages in memory, of a session that has ended, which other members of its shared subscriptions get at once: 0.1 s at 1 µs each. What rests in the
+/// store goes to them slice by slice, without a bound.
 pub(crate) const HANDED_ON_MAX: usize = 100_000;
 
 /// Name of an environment variable or secret, in bytes. What shells and container tools accept is far shorter.

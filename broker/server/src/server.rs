@@ -17,7 +17,6 @@ use lotmq_store::{
     Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
 };
 use parking_lot::Mutex;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::absences::Absences;
@@ -49,6 +48,7 @@ use crate::numbers::Numbers;
 use crate::projects;
 use crate::recover;
 use crate::restart::Former;
+use crate::signals::{Awaited, Signals};
 use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
@@ -88,6 +88,16 @@ pub enum StartError {
         path: PathBuf,
         /// What is wrong with it.
         error: OpenError,
+    },
+    /// There is a store, and the configuration would leave it aside.
+    #[error(
+        "Data directory '{}' holds a store, which `store.durability = none` does not open: sessions, users and passwords would be those of a new broker. \
+         Choose another directory with --data, or remove '{}'.",
+        directory(path), path.display()
+    )]
+    StoreLeftAside {
+        /// The database file.
+        path: PathBuf,
     },
     /// Threads could not be had.
     #[error("a thread could not be started: {0}")]
@@ -154,6 +164,10 @@ impl Server {
 
     /// As [`Server::start`], for a broker that has run in this process before.
     pub(crate) fn start_after(config: &Config, former: Former) -> Result<Self, StartError> {
+        let path = config.store_path();
+        if config.store.durability == config::Durability::None && path.exists() {
+            return Err(StartError::StoreLeftAside { path });
+        }
         let commits = Arc::new(Commits::default());
         let listeners = Arc::new(OnceLock::new());
         let (store, recovered) = Store::open(store_options(config), on_commit(&commits, &listeners))?;
@@ -546,51 +560,5 @@ fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
         config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
         config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
         config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
-    }
-}
-
-/// What a broker has waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Awaited {
-    End,
-    Restart,
-}
-
-/// The signals that a service manager sends, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
-pub struct Signals {
-    runtime: tokio::runtime::Runtime,
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    /// Catches SIGTERM, SIGINT and SIGHUP in this process.
-    ///
-    /// # Errors
-    /// When the system does not let us.
-    pub fn catch() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let guard = runtime.enter();
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        let hang_up = signal(SignalKind::hangup())?;
-        drop(guard);
-        Ok(Self { runtime, terminate, interrupt, hang_up })
-    }
-
-    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; looks after each SIGHUP meanwhile.
-    fn wait(&mut self, server: &Server) -> Awaited {
-        self.runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    // All of them only listen: none loses anything when another one wins.
-                    _ = self.terminate.recv() => return Awaited::End,
-                    _ = self.interrupt.recv() => return Awaited::End,
-                    () = server.broker.backups.asked() => return Awaited::Restart,
-                    _ = self.hang_up.recv() => server.reread_certificates(),
-                }
-            }
-        })
     }
 }

@@ -387,5 +387,7 @@ pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
 }
 
 fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+    use std::io::ErrorKind;
+    // The last one is the limit of the process on the size of files.
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

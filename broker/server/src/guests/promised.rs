@@ -2,12 +2,13 @@
 //!
 //! Each tenant has a session in the store that no Client can have: its Client Identifier is empty. A message enters its queue in the batch of its
 //! publisher, whose acknowledgement waits for that, and leaves it when the last run has let go of its [`Promise`]. What is left there by a crash, or by a
-//! stop, starts its runs again at the next start, in order, before the first Client.
+//! stop, starts its runs again at the next start before the first Client: what runs have published first, then what they were started with, so that it does not
+//! come to the same definitions behind its successors; otherwise in order.
 //!
 //! Invariants: runs let go only when their effects have been handed to the store ([`Turn::ended_runs`]), so a message never leaves in front of them; what
 //! the end of the broker interrupts stays.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -168,6 +169,8 @@ pub(crate) struct Unfinished {
     session: SessionId,
     /// Messages from here on are those of this run.
     end: MessageId,
+    /// Numbers of hops that messages have made and that are still to be started, the highest last. `None` before they were looked for.
+    levels: Option<Vec<u8>>,
     after: MessageId,
     read: VecDeque<RecoveredDelivery>,
     is_last: bool,
@@ -199,7 +202,8 @@ pub(crate) fn recover(
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
             let (tenant, read) = (Arc::clone(tenant), VecDeque::new());
-            unfinished.push(Unfinished { tenant, session, end, after: MessageId(0), read, is_last: false });
+            let after = MessageId(0);
+            unfinished.push(Unfinished { tenant, session, end, levels: None, after, read, is_last: false });
         }
     }
     Ok(unfinished)
@@ -252,31 +256,83 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
 impl Unfinished {
     /// Starts as much as there is room for. True when nothing is left.
     fn start(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> bool {
-        loop {
-            if self.read.is_empty() && !self.is_last {
-                match self.read_on(&turn.broker) {
-                    Ok(slice) => self.take(slice),
-                    Err(error) => {
-                        warn!(%error, "messages whose runs had not ended cannot be read");
-                        return false;
-                    }
-                }
+        match self.start_levels(runs, turn) {
+            Ok(is_done) => is_done,
+            Err(error) => {
+                warn!(%error, "messages whose runs had not ended cannot be read");
+                false
             }
-            let Some(delivery) = self.read.front().filter(|next| next.message.id < self.end) else {
-                return true;
-            };
+        }
+    }
+
+    fn start_levels(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> Result<bool, StoreError> {
+        let mut levels = match self.levels.take() {
+            Some(levels) => levels,
+            None => self.find_levels(&turn.broker)?,
+        };
+        while let Some(level) = levels.last() {
+            let is_done = self.start_level(*level, runs, turn);
+            if !matches!(is_done, Ok(true)) {
+                self.levels = Some(levels);
+                return is_done;
+            }
+            levels.pop();
+            self.begin_again();
+        }
+        self.levels = Some(levels);
+        Ok(true)
+    }
+
+    fn find_levels(&mut self, broker: &Broker) -> Result<Vec<u8>, StoreError> {
+        let mut found = BTreeSet::new();
+        while let Some(delivery) = self.next(broker)? {
+            found.insert(hops(delivery));
+            self.read.pop_front();
+        }
+        self.begin_again();
+        Ok(found.into_iter().collect())
+    }
+
+    fn begin_again(&mut self) {
+        self.read.clear();
+        (self.after, self.is_last) = (MessageId(0), false);
+    }
+
+    /// The next message that was left, read from the store where needed.
+    fn next(&mut self, broker: &Broker) -> Result<Option<&RecoveredDelivery>, StoreError> {
+        while self.read.is_empty() && !self.is_last {
+            let slice = self.read_on(broker)?;
+            self.take(slice);
+        }
+        Ok(self.read.front().filter(|next| next.message.id < self.end))
+    }
+
+    /// Starts messages that have made so many hops.
+    fn start_level(
+        &mut self,
+        level: u8,
+        runs: &Arc<PromisedRuns>,
+        turn: &mut Turn,
+    ) -> Result<bool, StoreError> {
+        while let Some(delivery) = self.next(&turn.broker)? {
+            if hops(delivery) != level {
+                self.read.pop_front();
+                continue;
+            }
+            let delivery = delivery.clone();
             let triggers = self.tenant.guests.triggers(&delivery.message.topic);
             if !triggers.iter().all(|trigger| has_room(trigger)) {
-                return false;
+                return Ok(false);
             }
             let message = delivery.message.id;
             let promise = Arc::new(Promise { runs: Arc::clone(runs), session: self.session, message });
-            for event in self.events(delivery, &triggers, &promise).filter(fires) {
+            for event in self.events(&delivery, &triggers, &promise).filter(fires) {
                 turn.post(&event);
             }
             turn.broker.counters.guest_messages_again.add(1);
             self.read.pop_front();
         }
+        Ok(true)
     }
 
     fn read_on(&self, broker: &Broker) -> Result<QueueSlice, StoreError> {
@@ -303,8 +359,8 @@ impl Unfinished {
         promise: &Arc<Promise>,
     ) -> impl Iterator<Item = GuestEvent> {
         let stored = &delivery.message;
-        let (hops, client_id) = stored.properties.split_first().unwrap_or((&0, &[]));
-        let client_id: Arc<str> = String::from_utf8_lossy(client_id).into();
+        let client_id: Arc<str> =
+            String::from_utf8_lossy(stored.properties.get(1..).unwrap_or_default()).into();
         let parts = MessageParts {
             topic: &stored.topic,
             properties: &[],
@@ -322,11 +378,16 @@ impl Unfinished {
                 source: None,
                 former: Some(Arc::clone(&client_id)),
                 origin: None,
-                hops: *hops,
+                hops: hops(delivery),
                 promise: Some(Arc::clone(promise)),
             }
         })
     }
+}
+
+/// How many runs had led to the message.
+fn hops(delivery: &RecoveredDelivery) -> u8 {
+    delivery.message.properties.first().copied().unwrap_or_default()
 }
 
 /// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.

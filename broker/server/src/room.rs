@@ -1,0 +1,82 @@
+//! Whether a message can be taken, asked before anything is done with it: room in the queues of those who must get it, and a disk that works.
+
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+
+use crate::client::Client;
+use crate::config::OnFull;
+use crate::fan_out::Publication;
+use crate::net::turn::Turn;
+use crate::route::Route;
+use crate::store_failure::StoreFailure;
+use crate::subscription::SharedGroup;
+use crate::tenant::Tenant;
+
+impl Turn {
+    /// Puts what this turn has for sessions so far into their queues, where [`Turn::has_room`] looks. Before anything of the packet is encoded.
+    pub(crate) fn fill_queues(&mut self) {
+        if self.broker.settings.on_full == OnFull::Reject {
+            self.settle();
+        }
+    }
+
+    /// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
+    ///
+    /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
+    pub(crate) fn has_room(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+        if self.broker.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
+            return true;
+        }
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let bytes = publication.bytes();
+        let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
+        let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
+        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker, self.now()))
+            && route.groups.iter().all(|group| self.group_has_room(group, &route, bytes));
+        self.routes.put_back(tenant, route);
+        has_room
+    }
+
+    /// Whether a member of the group that gets the topic can take or keep so many bytes, or there is none.
+    fn group_has_room(&self, group: &SharedGroup, route: &Route, bytes: usize) -> bool {
+        let mut full = None;
+        for (_, member) in group.members() {
+            let client = &member.client;
+            let is_there = client.wire_version().is_some();
+            let takes = member.options.cover(&route.topic) && (route.is_open || client.may_get(&route.topic));
+            if !takes || !(is_there || client.is_durable()) {
+                continue;
+            }
+            if (is_there && member.options.qos == QoS::AtMostOnce) || client.can_take(bytes) {
+                return true;
+            }
+            full = Some(client);
+        }
+        full.is_none_or(|client| client.has_room(bytes, &self.broker, self.now()))
+    }
+
+    /// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
+    pub(crate) fn unstorable(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+    ) -> Option<StoreFailure> {
+        let failure = self.broker.store_failure()?;
+        if publication.retain
+            || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
+        {
+            return Some(failure);
+        }
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
+        let is_kept = tenant.guests.promises(&route.triggers)
+            || route.targets.iter().any(|target| keeps(target.qos, &target.client))
+            || route
+                .groups
+                .iter()
+                .any(|group| group.choose(|_, member| keeps(member.options.qos, &member.client)).is_some());
+        self.routes.put_back(tenant, route);
+        is_kept.then_some(failure)
+    }
+}

@@ -1,0 +1,63 @@
+//! The signals that a service manager sends.
+
+use rustix::process::Signal as Number;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::server::Server;
+
+/// What a broker has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    End,
+    Restart,
+}
+
+/// The signals that a service manager sends, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
+pub struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches SIGTERM, SIGINT and SIGHUP in this process.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn catch() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let guard = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let hang_up = signal(SignalKind::hangup())?;
+        drop(guard);
+        Ok(Self { runtime, terminate, interrupt, hang_up })
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; looks after each SIGHUP meanwhile.
+    pub(crate) fn wait(&mut self, server: &Server) -> Awaited {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    // All of them only listen: none loses anything when another one wins.
+                    _ = self.terminate.recv() => return Awaited::End,
+                    _ = self.interrupt.recv() => return Awaited::End,
+                    () = server.broker.backups.asked() => return Awaited::Restart,
+                    _ = self.hang_up.recv() => server.reread_certificates(),
+                }
+            }
+        })
+    }
+}
+
+/// Has a write beyond the limit of the process on the size of files fail, as on a full disk, where it would end the process by a signal.
+///
+/// # Errors
+/// When the system does not let us.
+pub fn survive_file_size_limit() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _guard = runtime.enter();
+    // What the signal does by default stays switched off when nobody listens to it any more.
+    signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
+}
