@@ -143,7 +143,7 @@ fn a_group_gives_to_members_with_room_and_refuses_when_there_is_none() {
         member_with(&broker, "empty", 0);
         let mut publisher = broker.connect(&ConnectOptions::v5("p"));
         let mut publish = |number: usize| {
-            let qos = if number % 2 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+            let qos = if number.is_multiple_of(2) { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
             publisher.publish(&Publication::new("long/q", number.to_string()).qos(qos)).unwrap()
         };
         assert!((0..10).all(|number| !publish(number).is_failure()), "{on_full}");

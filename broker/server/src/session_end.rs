@@ -131,8 +131,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
             let handed_on = messages.iter().map(|message| message.id).filter(|id| *id > after.0).collect();
             hand_on(&client.tenant, &mut groups, messages, Some(row.id), turn);
             let tenant = Arc::clone(&client.tenant);
-            turn.broker.endings.add(Ending { tenant, session: row.id, groups, after, handed_on });
-            turn.broker.housekeeping.wake();
+            turn.endings.push(Ending { tenant, session: row.id, groups, after, handed_on });
             turn.call_flusher();
         }
         (row, _) => {

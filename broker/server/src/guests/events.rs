@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Context;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::DefinitionId;
 use lotmq_host::{
     Event, Inline, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput,
@@ -39,6 +39,8 @@ pub(crate) struct GuestEvents {
     events: VecDeque<GuestEvent>,
     /// Those for mailboxes, until the turn's messages have been delivered.
     posts: VecDeque<GuestEvent>,
+    /// Definitions with an event among these: whatever else they get comes behind it.
+    posted: HashSet<DefinitionId>,
     /// What runs and Clients handed to routes, until then as well.
     for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
     /// Kept for its memory.
@@ -193,7 +195,7 @@ impl Turn {
     }
 
     fn start_guest(&mut self, event: GuestEvent) {
-        if event.trigger.is_bounded {
+        if event.trigger.is_bounded && !self.guest_events.posted.contains(&event.trigger.definition.id) {
             self.guest_events.budget.spend(&self.broker.clock);
             if self.run_at_once(&event) {
                 return;
@@ -202,9 +204,10 @@ impl Turn {
         self.hand_over(event);
     }
 
-    /// To a mailbox; to that of a definition which never runs at once only when the message itself has been delivered.
+    /// To a mailbox, when the message itself has been delivered.
     fn hand_over(&mut self, event: GuestEvent) {
-        if event.trigger.is_bounded { self.post(&event) } else { self.guest_events.posts.push_back(event) }
+        self.guest_events.posted.insert(event.trigger.definition.id);
+        self.guest_events.posts.push_back(event);
     }
 
     /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
@@ -213,6 +216,7 @@ impl Turn {
         while let Some(event) = self.guest_events.posts.pop_front() {
             self.post(&event);
         }
+        self.guest_events.posted.clear();
         while let Some((tenant, for_route)) = self.guest_events.for_routes.pop_front() {
             for_route.post(self, &tenant);
         }

@@ -31,6 +31,7 @@ use tracing::warn;
 use crate::broker::Broker;
 use crate::client::{Client, Wire};
 use crate::counters::TurnCounts;
+use crate::endings::Ending;
 use crate::guests::GuestEvents;
 use crate::hand_on::hand_on_to;
 use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
@@ -68,6 +69,8 @@ pub(crate) struct Turn {
     pub(crate) guest_events: GuestEvents,
     /// Held by runs that have ended, until what they did has been handed to the store.
     pub(crate) ended_runs: Vec<Lease>,
+    /// Sessions whose queue goes on to others behind what this turn has for them.
+    pub(crate) endings: Vec<Ending>,
     delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
@@ -96,6 +99,7 @@ impl Turn {
             releases: Releases::default(),
             guest_events: GuestEvents::default(),
             ended_runs: Vec::new(),
+            endings: Vec::new(),
             delivery: Delivery::default(),
             open: OpenConnections::new(broker.clock.now()),
             flusher: None,
@@ -262,6 +266,10 @@ impl Turn {
             }
             self.submit();
             self.end_runs();
+        }
+        if !self.endings.is_empty() {
+            self.endings.drain(..).for_each(|ending| self.broker.endings.add(ending));
+            self.broker.housekeeping.wake();
         }
         // Tried again when the store has committed something.
         self.is_backed_up &= !self.batch.is_empty();
