@@ -35,6 +35,7 @@ mod setting;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod tight;
 mod topic;
 mod write;
 

@@ -2,7 +2,9 @@
 
 use wasm_encoder::{Instruction, ValType};
 
+use super::code::Local;
 use super::entry::Generator;
+use super::tight::COPIES;
 use super::write::Write;
 use crate::check::tree::{Branch, Case, Expression, Statement, StatementKind};
 use crate::diagnostic::codes;
@@ -110,7 +112,22 @@ impl Generator<'_> {
             Some(local) => local,
             None => *self.passes.insert(self.code.new_local(ValType::I32)),
         };
+        let copies = if self.is_tight(body, until) { COPIES } else { 1 };
+        let end = self.code.block();
         let start = self.code.open_loop();
+        for _ in 1..copies {
+            self.pass(passes, body, until, until_at);
+            self.code.branch_if(end);
+        }
+        self.pass(passes, body, until, until_at);
+        self.code.not();
+        self.code.branch_if(start);
+        self.code.end();
+        self.code.end();
+    }
+
+    /// One pass of a loop; pushes whether it was the last.
+    fn pass(&mut self, passes: Local, body: &[Statement], until: &Expression, until_at: Position) {
         self.code.get(passes);
         self.code.i32(1);
         self.code.push(Instruction::I32Add);
@@ -124,8 +141,5 @@ impl Generator<'_> {
         self.block(body);
         self.truth(until);
         self.flush_notes(until_at);
-        self.code.not();
-        self.code.branch_if(start);
-        self.code.end();
     }
 }

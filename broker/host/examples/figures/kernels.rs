@@ -49,8 +49,9 @@ pub(crate) fn figures() {
         });
         let beyond = run.saturating_sub(base);
         let ratio = beyond.as_secs_f64() / native.as_secs_f64();
+        let [run, beyond, native] = [run, beyond, native].map(|time| time.as_nanos());
         println!(
-            "{:28} run {run:>9.0?}, of it computation {beyond:>9.0?}; Rust {native:>9.0?}: {ratio:.2} x",
+            "{:30} run {run:>6} ns, of it computation {beyond:>6} ns; Rust {native:>5} ns: {ratio:.2} x",
             kernel.name
         );
     }

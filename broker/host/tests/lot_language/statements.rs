@@ -110,6 +110,50 @@ fn loops_nest_and_share_the_budget() {
     assert_eq!(bench.send("in", "").published(), ["o=1"], "the instance lives on");
 }
 
+/// Bodies of machine instructions are written several times: whichever copy is the last, passes are counted alike.
+#[test]
+fn loops_on_numbers_end_after_any_number_of_passes() {
+    for passes in [1, 2, 3, 4, 5, 8, 9, 99_999, 100_000] {
+        check(
+            &format!(
+                "SET \"i\" WITH 0.0\nSET \"odd\" WITH 0.0\nLOOP\n    SET \"i\" WITH {{i}} + 1.0\n    IF {{odd}} == 0.0 THEN\n        SET \"odd\" WITH 1.0\n    ELSE\n        SET \"odd\" WITH 0.0\nUNTIL {{i}} >= {passes}.0\nPUBLISH TOPIC \"o\" WITH {{i}} + \" \" + {{odd}}"
+            ),
+            "",
+            &[&format!("o={passes} {}", passes % 2)],
+        );
+    }
+    let mut bench = Bench::new(&on_in(
+        "SET \"i\" WITH 0.0\nLOOP\n    SET \"i\" WITH {i} + 1.0\nUNTIL {i} > 100000.0\nPUBLISH TOPIC \"o\" WITH 1",
+    ));
+    assert_eq!(bench.send("in", "").published(), [""; 0]);
+    let [error] = bench.failures().try_into().unwrap();
+    assert_eq!(error.code, "LOT608");
+}
+
+/// Texts of the program are compared in place, byte by byte.
+#[test]
+fn equality_with_a_text_sees_every_byte() {
+    for length in 0..=34 {
+        let text: String = ('a'..='z').cycle().take(length).collect();
+        let program = format!(
+            "IF PAYLOAD == \"{text}\" THEN\n    PUBLISH TOPIC \"a\" WITH 1\nSET \"t\" WITH TRIM PAYLOAD\nSWITCH {{t}}\n    CASE \"no\", \"{text}\" THEN\n        PUBLISH TOPIC \"b\" WITH 1\n    CASE 7 THEN\n        PUBLISH TOPIC \"c\" WITH 1\n    DEFAULT THEN\n        PUBLISH TOPIC \"d\" WITH 1"
+        );
+        check(&program, &text, &["a=1", "b=1"]);
+        for changed in 0..length {
+            let mut other = text.clone().into_bytes();
+            other[changed] ^= 0x20;
+            check(&program, std::str::from_utf8(&other).unwrap(), &["d=1"]);
+        }
+        check(&program, &format!("{text}x"), &["d=1"]);
+    }
+    check("IF PAYLOAD != \"on\" THEN\n    PUBLISH TOPIC \"a\" WITH 1", "off", &["a=1"]);
+    check(
+        "SWITCH PAYLOAD\n    CASE \"x\" THEN\n        PUBLISH TOPIC \"a\" WITH 1\n    CASE 7 THEN\n        PUBLISH TOPIC \"b\" WITH 1",
+        "7.0",
+        &["b=1"],
+    );
+}
+
 /// §8.8 with §7.7.
 #[test]
 fn call_action_returns_values() {

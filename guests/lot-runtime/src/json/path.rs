@@ -33,7 +33,7 @@ fn find(text: &'static str, path: &str) -> Option<&'static str> {
     let (mut text, mut path) = (text, path);
     loop {
         let ((start, end), used) =
-            if std::mem::take(&mut first) { look(text, path) } else { step(text, path, None) }?;
+            if std::mem::take(&mut first) { look(text, path) } else { step_further(text, path) }?;
         text = text.get(start..end)?;
         path = path.get(used..)?;
         path = path.strip_prefix('.').unwrap_or(path);
@@ -82,6 +82,15 @@ fn look(text: &'static str, path: &str) -> Option<(Range, usize)> {
         }
         found
     })
+}
+
+/// As [`step`], into a part of a text that has been checked: an element of an array is found without looking at those behind it.
+fn step_further(text: &str, path: &str) -> Option<(Range, usize)> {
+    if text.starts_with('[') {
+        let (index, used) = leading_index(path)?;
+        return Some((Scanner::new(text).element(index)?, used));
+    }
+    step(text, path, None)
 }
 
 fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str) -> Option<(Range, usize)> {

@@ -34,6 +34,21 @@ impl<'a> Scanner<'a> {
         self.finish()
     }
 
+    /// The range of an element of the array that the text is, which is known to be valid.
+    pub(super) fn element(&mut self, index: usize) -> Option<Range> {
+        self.open()?;
+        if self.closes(b']') {
+            return None;
+        }
+        for _ in 0..index {
+            self.value()?;
+            if self.ends_list(b']')? {
+                return None;
+            }
+        }
+        self.value()
+    }
+
     /// Calls `member` with key (inside its quotes) and value of each member of the object that the text is.
     pub(super) fn object(&mut self, member: impl FnMut(Range, Range)) -> Option<()> {
         self.skip_space();
@@ -52,7 +67,12 @@ impl<'a> Scanner<'a> {
     fn value(&mut self) -> Option<Range> {
         self.skip_space();
         let start = self.at;
-        match self.peek()? {
+        let byte = self.peek()?;
+        if matches!(byte, b'1'..=b'9') {
+            self.whole_number()?;
+            return Some((start, self.at));
+        }
+        match byte {
             b'{' => self.pairs(|_, _| ()),
             b'[' => self.members(|_| ()),
             b'"' => self.string().map(|_| ()),
@@ -175,6 +195,17 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Takes a number that begins with a digit other than 0, of which most are followed by what ends them.
+    fn whole_number(&mut self) -> Option<()> {
+        let rest = &self.bytes[self.at..];
+        let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        self.at += digits;
+        match rest.get(digits) {
+            Some(b'.' | b'e' | b'E') => self.fraction(),
+            _ => Some(()),
+        }
+    }
+
     fn number(&mut self) -> Option<()> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -184,6 +215,11 @@ impl<'a> Scanner<'a> {
         if zero && whole > 1 {
             return None;
         }
+        self.fraction()
+    }
+
+    /// Takes what may follow the whole part of a number.
+    fn fraction(&mut self) -> Option<()> {
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
@@ -221,7 +257,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while let Some(byte) = self.peek()
+            && byte <= b' '
+            && matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+        {
             self.at += 1;
         }
     }

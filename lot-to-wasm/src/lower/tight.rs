@@ -1,0 +1,85 @@
+//! Loops whose body is nothing but machine instructions on machine numbers.
+//!
+//! At the head of each loop the engine asks whether the run's time is over, which is a call, and numbers in registers of floating point do not outlive a
+//! call. So a short body is written several times behind one head: what it computes stays in registers from pass to pass but for one in [`COPIES`].
+
+use super::entry::Generator;
+use super::equal::in_place;
+use super::expression::Representation;
+use crate::check::tree::{Constant, Expression, ExpressionKind, Statement, StatementKind};
+
+/// How often the body of such a loop is written.
+pub(super) const COPIES: u32 = 4;
+
+/// Most statements and operations of a body that is written several times.
+const OPERATIONS_MAX: u32 = 48;
+
+impl Generator<'_> {
+    /// Whether a loop is such a one.
+    pub(super) fn is_tight(&self, body: &[Statement], until: &Expression) -> bool {
+        let mut left = OPERATIONS_MAX;
+        self.are_tight(body, &mut left) && self.is_machine(until, &mut left)
+    }
+
+    fn are_tight(&self, body: &[Statement], left: &mut u32) -> bool {
+        body.iter().all(|statement| spend(left) && self.is_tight_statement(&statement.kind, left))
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here calls somebody")]
+    fn is_tight_statement(&self, statement: &StatementKind, left: &mut u32) -> bool {
+        match statement {
+            StatementKind::Set { variable, value } => {
+                let kept = self.variables.get(variable.0 as usize).map(|(_, representation)| *representation);
+                kept.is_some_and(|kept| kept != Representation::Cell) && self.is_machine(value, left)
+            }
+            StatementKind::If { branches, otherwise } => {
+                branches.iter().all(|branch| {
+                    self.is_machine(&branch.condition, left) && self.are_tight(&branch.body, left)
+                }) && self.are_tight(otherwise, left)
+            }
+            StatementKind::Switch { subject, cases, otherwise } => {
+                let is_payload = matches!(subject.kind, ExpressionKind::Payload)
+                    && self.message.is_some_and(|message| message.present.is_none());
+                is_payload
+                    && cases.iter().all(|case| {
+                        case.values.iter().all(|value| spend(left) && in_place(value).is_some())
+                            && self.are_tight(&case.body, left)
+                    })
+                    && self.are_tight(otherwise, left)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an expression is machine instructions alone.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here calls somebody")]
+    fn is_machine(&self, expression: &Expression, left: &mut u32) -> bool {
+        use ExpressionKind as Kind;
+        let mut are_numbers = |operands: &[&Expression]| {
+            operands.iter().all(|operand| {
+                self.representation(operand) != Representation::Cell && self.is_machine(operand, left)
+            })
+        };
+        let is_machine = match &expression.kind {
+            Kind::Constant(Constant::Bool(_) | Constant::Int(_) | Constant::Double(_)) => true,
+            Kind::Variable(_) => self.representation(expression) != Representation::Cell,
+            Kind::Arithmetic { operator, left: a, right: b } => {
+                self.is_double_arithmetic(*operator, a, b) && are_numbers(&[a, b])
+            }
+            Kind::Compare { left: a, right: b, .. } | Kind::And(a, b) | Kind::Or(a, b) => {
+                are_numbers(&[a, b])
+            }
+            Kind::Not(operand) => are_numbers(&[operand]),
+            Kind::Negate(operand) => {
+                self.representation(operand) == Representation::Double && are_numbers(&[operand])
+            }
+            _ => false,
+        };
+        is_machine && spend(left)
+    }
+}
+
+fn spend(left: &mut u32) -> bool {
+    *left = left.saturating_sub(1);
+    *left > 0
+}
