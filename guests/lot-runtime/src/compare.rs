@@ -144,7 +144,7 @@ fn tellable(value: Value) -> Option<bool> {
 }
 
 fn recognised_truth(text: &str) -> Option<bool> {
-    let is = |word: &str| text.trim().eq_ignore_ascii_case(word);
+    let is = |word: &str| text.trim_ascii().eq_ignore_ascii_case(word);
     if is("true") || is("on") || is("yes") || is("1") {
         Some(true)
     } else if is("false") || is("off") || is("no") || is("0") {

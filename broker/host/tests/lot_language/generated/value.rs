@@ -149,9 +149,9 @@ pub(super) fn truth_of_text(text: &str) -> bool {
     }
 }
 
-/// A word that says true or false.
+/// A word that says true or false, blanks around it or not.
 pub(super) fn bool_word(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
+    match text.trim_matches([' ', '\t', '\n', '\r']).to_ascii_lowercase().as_str() {
         "true" | "1" | "on" | "yes" => Some(true),
         "false" | "0" | "off" | "no" => Some(false),
         _ => None,
