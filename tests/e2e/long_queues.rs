@@ -1,5 +1,8 @@
 //! Queues that are longer than what of them is in memory: whole, in order, once, and not in memory.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
@@ -97,6 +100,30 @@ fn take(client: &mut Client, next: usize) -> usize {
             return next + 1;
         }
         assert!(number < next, "{number} came instead of {next}");
+    }
+}
+
+#[test]
+fn whoever_comes_back_gets_all_at_once_also_more_than_its_output_holds() {
+    const SENT: usize = 900;
+    let broker = broker();
+    subscribe_and_leave(&broker, "away", "long/q");
+    let mut publisher = broker.client("publisher");
+    for _ in 0..SENT {
+        let publication = Publication::new("long/q", format!("{:3000}!", "")).qos(QoS::AtLeastOnce);
+        assert!(!publisher.publish(&publication).unwrap().is_failure());
+    }
+    for round in ["first", "again"] {
+        let mut socket = TcpStream::connect(broker.address()).unwrap();
+        socket.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        // CONNECT of 3.1.1 without Clean Session; no message is ever acknowledged.
+        socket.write_all(b"\x10\x10\x00\x04MQTT\x04\x00\x00\x3c\x00\x04away").unwrap();
+        let (mut seen, mut buffer) = (0, vec![0; 65_536]);
+        while seen < SENT {
+            let read = socket.read(&mut buffer).unwrap_or_else(|error| panic!("{round}: {seen}: {error}"));
+            assert!(read > 0, "{round}: {seen}");
+            seen += buffer[..read].iter().filter(|byte| **byte == b'!').count();
+        }
     }
 }
 

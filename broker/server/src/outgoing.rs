@@ -74,8 +74,9 @@ pub(crate) fn drain(
         room = room.saturating_sub(span.len());
         push(span);
     }
+    let goes_on = room == 0 && state.session.has_outbound();
     paging::ask(client, state, turn.broker);
-    replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push)
+    replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }
 
 /// Gives out a PUBLISH, with an alias where the Client takes them.

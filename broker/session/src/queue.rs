@@ -252,6 +252,12 @@ impl<M> Queue<M> {
         }
     }
 
+    /// Whether [`pop`](Self::pop) has one.
+    pub(crate) fn has_next(&self) -> bool {
+        let is_next_fresh = self.resting.messages == 0 && !self.is_asked && !self.fresh.is_empty();
+        !self.heads.is_empty() || is_next_fresh
+    }
+
     pub(crate) fn pop(&mut self, taken: &mut u64) -> Option<Queued<M>> {
         if self.heads.is_empty() && self.resting.messages == 0 && !self.is_asked {
             self.advance(taken);

@@ -336,6 +336,16 @@ impl<M: Clone> Session<M> {
         Some(Outbound::Publish { packet_id, qos, message, dup: false })
     }
 
+    /// Whether [`next_outbound`](Self::next_outbound) has something.
+    #[must_use]
+    pub fn has_outbound(&self) -> bool {
+        let maximum = self.options.window_maximum();
+        let flows = self.flows.as_ref().filter(|_| self.is_connected);
+        flows.is_some_and(|flows| {
+            flows.window.has_resend(maximum) || (flows.window.has_room(maximum) && flows.queue.has_next())
+        })
+    }
+
     /// The Client has, or refuses, a QoS 1 message: its reason code makes no difference \[MQTT-4.4.0-2\].
     ///
     /// # Errors

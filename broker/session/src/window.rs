@@ -201,6 +201,11 @@ impl<M: Clone> Window<M> {
         (self.pubrels, self.publishes) = (ids(false), ids(true));
     }
 
+    /// Whether anything is to be sent again, as far as can be told without looking for it.
+    pub(crate) fn has_resend(&self, maximum: usize) -> bool {
+        !self.pubrels.is_empty() || (self.unsent > 0 && self.len - self.unsent < maximum)
+    }
+
     /// What is to be sent again next on this connection; PUBREL first, because it needs no place that is not held already.
     pub(crate) fn next_resend(&mut self, maximum: usize) -> Option<Outbound<M>> {
         while let Some(packet_id) = self.pubrels.pop_front() {
