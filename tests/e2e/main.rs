@@ -12,6 +12,7 @@ mod client_transports;
 mod command_line;
 mod command_table;
 mod commands;
+mod damage;
 mod demo;
 mod disk;
 mod durability;

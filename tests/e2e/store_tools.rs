@@ -113,6 +113,42 @@ fn damage_is_named_and_is_an_exit_code() {
     }
 }
 
+/// Places of the pages that redb takes for leaves of its trees.
+pub(crate) fn leaves(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    const PAGE_BYTES: usize = 4096;
+    const LEAF: u8 = 1;
+    (0..bytes.len()).step_by(PAGE_BYTES).filter(|page| bytes[*page] == LEAF)
+}
+
+#[test]
+fn panics_of_the_database_are_contained_and_not_printed() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut broker = options().data(&data).start();
+    let mut client = broker.client("c");
+    for number in 0..200 {
+        let message = Publication::new(format!("kept/{number}"), "retained").retained();
+        client.publish(&message.qos(QoS::AtLeastOnce)).unwrap();
+    }
+    broker.stop();
+    let file = data.join("lotmq.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let whole = bytes.clone();
+    // The second key of every leaf begins far beyond it.
+    leaves(&whole).for_each(|leaf| bytes[leaf + 4..leaf + 8].fill(0xff));
+    std::fs::write(&file, &bytes).unwrap();
+    let exported = place.path().join("all");
+    for command in [&["check"][..], &["stats"], &["quarantine"], &["export", exported.to_str().unwrap()]] {
+        let said = store(command, &data);
+        assert_eq!(said.status.code(), Some(1), "{command:?}: {}", said.stderr);
+        assert!(!said.stderr.contains("panicked at"), "{command:?}: {}", said.stderr);
+        assert!(said.stderr.lines().count() <= 1, "{command:?}: {}", said.stderr);
+    }
+    let refused = options().data(&data).fail();
+    assert!(!refused.stderr.contains("panicked at"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the database panicked"), "{}", refused.stderr);
+}
+
 /// Flips a bit of everything that is written so in the file.
 fn damage(data: &Path, text: &str) {
     let file = data.join("lotmq.redb");

@@ -36,6 +36,13 @@ use args::{Cli, Command};
 use exit::Exit;
 
 fn main() -> ExitCode {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // What the store contains is an error, or a line of the log.
+        if !lotmq_store::takes_panic(panic) {
+            print(panic);
+        }
+    }));
     let cli = Cli::parse_from(cmd::separate_command(std::env::args_os().collect()));
     let outcome = match cli.command {
         Command::Serve(args) => serve::serve(&args),

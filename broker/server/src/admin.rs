@@ -121,6 +121,10 @@ fn health(broker: &Broker) -> Response<Full<Bytes>> {
     if !broker.quarantined.is_empty() {
         body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
     }
+    let damaged = broker.store.metrics().damaged();
+    if damaged > 0 {
+        body.insert("damaged_found".to_owned(), damaged.into());
+    }
     let not_opened = broker.not_opened.lock();
     if !not_opened.is_empty() {
         let listeners =

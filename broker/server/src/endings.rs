@@ -118,10 +118,11 @@ impl Ending {
 
     /// Gives a slice to others. True when nothing waits behind it, or nobody for it.
     fn hand_on(&mut self, slice: &QueueSlice, turn: &mut Turn) -> bool {
-        if slice.damaged > 0 {
+        if let Some(first) = &slice.first_damage {
             error!(
                 session = self.session.0,
                 count = slice.damaged,
+                %first,
                 "queued messages are damaged and left out"
             );
         }

@@ -70,10 +70,11 @@ pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker
 fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
     // Copied before the lock.
     let slice = slice.map(|slice| {
-        if slice.damaged > 0 {
+        if let Some(first) = &slice.first_damage {
             error!(
                 client_id = &*client.client_id,
                 count = slice.damaged,
+                %first,
                 "queued messages are damaged and left out"
             );
         }

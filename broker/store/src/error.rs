@@ -2,6 +2,7 @@
 //!
 //! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -168,6 +169,22 @@ pub enum Corruption {
     SchemaMissing,
 }
 
+impl Corruption {
+    /// Whether the tree of the database is damaged, so that rows may be missing without a trace; else it is what is named, and nothing besides.
+    pub(crate) fn is_of_tree(&self) -> bool {
+        match self {
+            Self::Structure(_)
+            | Self::Unreadable(_)
+            | Self::ForeignTable { .. }
+            | Self::RowsMissing { .. }
+            | Self::SchemaMissing => true,
+            Self::Row { .. } | Self::Chunk { .. } | Self::LogGap { .. } | Self::MessageMissing { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// Why an exported stream did not become a store. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -270,6 +287,12 @@ pub struct CommitError {
     pub kind: CommitErrorKind,
     /// The database's own words.
     pub detail: Arc<str>,
+}
+
+impl CommitError {
+    pub(crate) fn corrupted(detail: impl fmt::Display) -> Self {
+        Self { kind: CommitErrorKind::Corrupted, detail: detail.to_string().into() }
+    }
 }
 
 /// The kinds of [`CommitError`].

@@ -21,6 +21,7 @@
 mod audit;
 mod backend;
 mod batch;
+mod contain;
 mod directory;
 mod encoding;
 mod error;
@@ -53,6 +54,7 @@ mod writer;
 pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
+pub use contain::takes_panic;
 pub use directory::free_bytes;
 pub use error::{
     CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,

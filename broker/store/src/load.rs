@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
@@ -11,6 +10,7 @@ use redb::{
 };
 
 use crate::backend::{AnyBackend, BackendFactory};
+use crate::contain;
 use crate::directory;
 use crate::error::{Corruption, OpenError};
 use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_AT_START_MIN};
@@ -21,6 +21,7 @@ use crate::log::replay::{self, Replayed, Rows};
 use crate::offline;
 use crate::overlay::Overlay;
 use crate::recovered::{Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession};
+use crate::rescue;
 use crate::secret::SecretCipher;
 use crate::table::{
     LOG, MetaRow, PAYLOADS, QUEUES, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table,
@@ -125,20 +126,9 @@ pub(crate) struct Loaded {
     pub(crate) sessions_reserved: u64,
 }
 
-/// Runs what touches a file that may be damaged.
-///
-/// redb checks its pages only in a repair or an explicit check; on damaged ones it can panic (2 of 3,000 flipped bits in
-/// the prototype), which must not end the process. Nothing that was borrowed is used again after a panic.
+/// Runs what touches a file that may be damaged, on which redb can panic.
 pub(crate) fn contained<T>(run: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic_text(&*panic);
-        Err(LoadError::Corrupted(Corruption::Unreadable(text)))
-    })
-}
-
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic").to_owned()
+    contain::contained(run).unwrap_or_else(|panic| Err(LoadError::Corrupted(Corruption::Unreadable(panic))))
 }
 
 /// Opens the file, makes the schema if it is empty, and checks what is needed before going on. Nothing is changed in one that is damaged.
@@ -151,6 +141,22 @@ pub(crate) fn open_database(
     let opened = open_backend(overlay, cache_bytes)?;
     pending.settle().map_err(LoadError::Io)?;
     Ok(opened)
+}
+
+/// Opens a file in which damage was met: all of its tree is checked, however large it is, and nothing is undone that was committed. Nothing is
+/// changed in one that is damaged.
+pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
+    let (overlay, pending) =
+        Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    let view = overlay.clone();
+    let before = rescue::header_of(&view).map_err(LoadError::Io)?;
+    let (mut database, _) = open_backend(overlay, cache_bytes)?;
+    database.check_integrity()?;
+    if rescue::is_undone(&before, &rescue::header_of(&view).map_err(LoadError::Io)?) {
+        return Err(Corruption::Structure("what was committed last is damaged".to_owned()).into());
+    }
+    pending.settle().map_err(LoadError::Io)?;
+    Ok(database)
 }
 
 /// Opens what is there, and makes it what this version writes.

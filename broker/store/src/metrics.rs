@@ -56,6 +56,13 @@ pub struct Metrics {
     pub batches_lost: u64,
 }
 
+impl Metrics {
+    /// How often anything was damaged when it was read.
+    pub fn damaged(&self) -> u64 {
+        self.damaged_deliveries.saturating_add(self.damaged_chunks)
+    }
+}
+
 macro_rules! counters {
     ($($name:ident),*) => {
         /// The counters as the writer thread keeps them.

@@ -22,7 +22,7 @@ use crate::backend::AnyBackend;
 const BLOCK_BYTES: usize = 4096;
 
 /// What lies over a file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Overlay(Arc<Pending>);
 
 /// The writes that wait.

@@ -36,11 +36,20 @@ struct State {
     readers: Vec<(u64, Reader)>,
     /// Those who want to read queues.
     requests: Vec<Request>,
+    damage: Option<Damage>,
     is_closed: bool,
 }
 
 /// Where a snapshot that was asked for is waited for.
 pub(crate) type Reader = SyncSender<Result<Snapshot, StoreError>>;
+
+/// The tree of the file was found to be damaged by somebody who read in it.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// [`Shared::closings`](crate::writer::Shared::closings) when the reading began.
+    pub(crate) closings: u64,
+    pub(crate) error: CommitError,
+}
 
 /// Batches to be committed together; none when there are only readers to be served, or nothing at all.
 #[derive(Debug)]
@@ -54,6 +63,8 @@ pub(crate) struct Group {
     pub(crate) readers: Vec<Reader>,
     /// They are served first: what they want is stored.
     pub(crate) requests: Vec<Request>,
+    /// Comes before everything else.
+    pub(crate) damage: Option<Damage>,
 }
 
 impl Queue {
@@ -110,6 +121,12 @@ impl Queue {
         Ok(())
     }
 
+    /// Tells the writer of damage, which commits nothing more until the file was opened again and checked.
+    pub(crate) fn report(&self, damage: Damage) {
+        self.state.lock().damage = Some(damage);
+        self.arrived.notify_one();
+    }
+
     /// Refuses what comes from now on, and lets go those who wait for a snapshot.
     pub(crate) fn end(&self) {
         self.close();
@@ -152,7 +169,8 @@ impl Queue {
         loop {
             let opens_at = self.opens_at(&state);
             let is_ready = !state.waiting.is_empty() && opens_at.is_none();
-            if is_ready || !state.readers.is_empty() || !state.requests.is_empty() {
+            let is_asked = !state.readers.is_empty() || !state.requests.is_empty();
+            if is_ready || is_asked || state.damage.is_some() {
                 break;
             }
             if state.is_closed {
@@ -176,6 +194,7 @@ impl Queue {
             ops: 0,
             readers: Vec::new(),
             requests: std::mem::take(&mut state.requests),
+            damage: state.damage.take(),
         };
         while let Some(batch) = state.waiting.pop_front_if(|_| takes_batches) {
             let ops = group.ops + batch.len();

@@ -12,11 +12,12 @@ use std::sync::mpsc::Receiver;
 
 use redb::ReadTransaction;
 
-use crate::error::{CommitError, CommitErrorKind, StoreError};
+use crate::error::{CommitError, CommitErrorKind, Corruption, StoreError};
 use crate::load::{self, LoadError};
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::Slice;
 use crate::metrics;
+use crate::queue::Damage;
 use crate::recovered::RecoveredDelivery;
 use crate::writer::Shared;
 use crate::{MessageId, SessionId};
@@ -32,6 +33,8 @@ pub struct QueueSlice {
     pub is_last: bool,
     /// Messages that are damaged on the disk: they are left out and stay there.
     pub damaged: u32,
+    /// What is wrong with the first of them.
+    pub first_damage: Option<Corruption>,
 }
 
 /// What becomes of a request: called on the reader's thread, or on that of the writer when it fails. It must not block.
@@ -78,6 +81,12 @@ pub(crate) fn run(work: &Receiver<Work>, shared: &Shared) {
                 metrics::add(&shared.counters.slices, 1);
                 Ok(slice)
             }
+            Err(LoadError::Corrupted(corruption)) => {
+                let error = CommitError::corrupted(corruption);
+                // Before anybody is told who could see the store work.
+                shared.queue.report(Damage { closings, error: error.clone() });
+                Err(StoreError::CommitFailed(error))
+            }
             Err(error) => Err(StoreError::CommitFailed(CommitError {
                 kind: CommitErrorKind::Io,
                 detail: error.to_string().into(),
@@ -94,11 +103,14 @@ fn read(transaction: &ReadTransaction, slice: &Slice, session: SessionId) -> Res
         .map(|(message, entry)| Wanted { session, message: *message, entry: *entry })
         .collect();
     let mut found: Vec<Option<RecoveredDelivery>> = vec![None; wanted.len()];
-    let mut damaged = 0;
+    let (mut damaged, mut first_damage) = (0, None);
     let keep = |place: usize, delivery| found[place] = Some(delivery);
     Reader::new(transaction)?.read(&wanted, keep, |places, corruption| {
-        tracing::error!(session = session.0, %corruption, count = places.len(), "queued messages cannot be read");
+        if corruption.is_of_tree() {
+            return Err(corruption.into());
+        }
         damaged += u32::try_from(places.len()).unwrap_or(u32::MAX);
+        first_damage.get_or_insert(corruption);
         Ok(())
     })?;
     Ok(QueueSlice {
@@ -106,5 +118,6 @@ fn read(transaction: &ReadTransaction, slice: &Slice, session: SessionId) -> Res
         last: slice.entries.last().map(|(message, _)| *message),
         is_last: slice.is_last,
         damaged,
+        first_damage,
     })
 }

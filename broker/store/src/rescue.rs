@@ -27,7 +27,7 @@ use crate::overlay::Overlay;
 use crate::store::DATABASE_FILE;
 
 use heal::heal;
-pub(crate) use heal::{header, is_undone};
+pub(crate) use heal::{header, header_of, is_undone};
 pub(crate) use inspect::{Damage, Findings, inspect};
 
 /// Name of the file that is made of what can be read.

@@ -15,9 +15,10 @@ use bytes::Bytes;
 use redb::ReadTransaction;
 
 use crate::TenantId;
-use crate::error::SnapshotError;
+use crate::error::{CommitError, SnapshotError};
 use crate::export::{self, TableSize};
 use crate::load::{self, LoadError};
+use crate::queue::Damage;
 use crate::table::{ArchiveRow, BackupClass, named_key};
 use crate::writer::Shared;
 
@@ -78,7 +79,13 @@ impl Snapshot {
             return Err(SnapshotError::Lost);
         }
         found.map_err(|error| match error {
-            LoadError::Corrupted(corruption) => SnapshotError::Damaged(corruption),
+            LoadError::Corrupted(corruption) => {
+                if corruption.is_of_tree() {
+                    let error = CommitError::corrupted(&corruption);
+                    self.shared.queue.report(Damage { closings: self.closings, error });
+                }
+                SnapshotError::Damaged(corruption)
+            }
             LoadError::Io(error) => SnapshotError::Io(error),
             other @ (LoadError::SchemaTooNew(_) | LoadError::InUse) => {
                 SnapshotError::Io(io::Error::other(other.to_string()))

@@ -189,6 +189,7 @@ impl Store {
             factory,
             place: place.flatten(),
             cache_bytes: options.cache_bytes,
+            must_check: false,
             on_commit,
             trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
             to_reader,

@@ -1,6 +1,5 @@
 //! The writer thread: takes groups, commits them, says what became of them, and opens the file again after a failure.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64};
@@ -12,9 +11,10 @@ use redb::{Database, ReadableDatabase as _};
 use crate::Ticket;
 use crate::backend::BackendFactory;
 use crate::batch::Batch;
+use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::group::{Committer, failed, unreadable};
-use crate::load::{self, LoadError, panic_text};
+use crate::load::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
 use crate::place::Place;
@@ -94,6 +94,8 @@ pub(crate) struct Writer {
     /// Where the file is; `None` when it is none of ours.
     pub(crate) place: Option<Place>,
     pub(crate) cache_bytes: usize,
+    /// Damage was met: before anything else is written, all of the file is to be checked.
+    pub(crate) must_check: bool,
     pub(crate) on_commit: OnCommit,
     /// What is known of a disk that does not do what it should.
     pub(crate) trouble: Trouble,
@@ -121,6 +123,11 @@ impl Writer {
         let mut pace = Pace::new();
         self.make_room();
         while let Some(mut group) = shared.queue.take(&pace, self.next_wake()) {
+            if let Some(damage) = group.damage.take()
+                && damage.closings == shared.closings.load(SeqCst)
+            {
+                self.fail(&damage.error);
+            }
             let readers = std::mem::take(&mut group.readers);
             self.serve_slices(std::mem::take(&mut group.requests));
             if group.batches.is_empty() {
@@ -179,7 +186,7 @@ impl Writer {
     /// Stores nothing more before the file could be opened again.
     fn fail(&mut self, error: &CommitError) {
         tracing::error!(%error, "store fails");
-        self.close();
+        self.close_after(error);
         self.trouble.begins(error, Duration::ZERO);
         self.shared.note_failure(self.trouble.failure());
     }
@@ -230,14 +237,11 @@ impl Writer {
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
         // anew before it is used again.
         let looked = self.place.as_mut().map_or(Ok(()), Place::look);
-        let committed = catch_unwind(AssertUnwindSafe(|| {
-            looked.and_then(|()| self.committer.commit(database, batches, counters))
-        }));
-        let result = committed.unwrap_or_else(|panic| {
-            Err(CommitError { kind: CommitErrorKind::Corrupted, detail: panic_text(&*panic).into() })
-        });
-        if result.is_err() {
-            self.close();
+        let committed =
+            contained(|| looked.and_then(|()| self.committer.commit(database, batches, counters)));
+        let result = committed.unwrap_or_else(|panic| Err(CommitError::corrupted(panic)));
+        if let Err(error) = &result {
+            self.close_after(error);
             if self.trouble.failure().is_none()
                 && let Err(error) = self.reopen()
             {
@@ -270,9 +274,9 @@ impl Writer {
         if requests.is_empty() {
             return;
         }
-        let rows = self.read_transaction();
+        let mut reading = self.reading(read_transaction);
         for request in requests {
-            let (transaction, rows) = match &rows {
+            let (transaction, rows) = match &reading {
                 Ok(rows) => rows,
                 Err(error) => {
                     (request.reply)(Err(StoreError::CommitFailed(error.clone())));
@@ -281,11 +285,11 @@ impl Writer {
             };
             let Request { session, after, messages_max, bytes_max, .. } = request;
             let index = self.committer.index();
-            let found = catch_unwind(AssertUnwindSafe(|| {
-                index.waiting_after(session, after, (messages_max, bytes_max), rows).map_err(unreadable)
-            }));
-            let found = found.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
-            match found {
+            let found = contained(|| {
+                let found = index.waiting_after(session, after, (messages_max, bytes_max), rows);
+                found.map_err(|error| failed(unreadable(error)))
+            });
+            match found.unwrap_or_else(|panic| Err(CommitError::corrupted(panic))) {
                 Ok(slice) => {
                     let (transaction, closings) =
                         (Arc::clone(transaction), self.shared.closings.load(SeqCst));
@@ -294,30 +298,40 @@ impl Writer {
                         (work.0.request.reply)(Err(StoreError::Closed));
                     }
                 }
-                Err(error) => (request.reply)(Err(StoreError::CommitFailed(failed(error)))),
+                Err(error) => {
+                    if error.kind == CommitErrorKind::Corrupted {
+                        self.fail(&error);
+                        reading = Err(error.clone());
+                    }
+                    (request.reply)(Err(StoreError::CommitFailed(error)));
+                }
             }
         }
     }
 
-    fn read_transaction(&mut self) -> Result<(Arc<redb::ReadTransaction>, Rows), CommitError> {
-        if self.database.is_none() {
-            self.trouble.may_try()?;
-            self.reopen()?;
-        }
-        let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
-        let transaction = database.begin_read().map_err(failed)?;
-        let rows = Rows::open(&transaction).map_err(|error| unavailable(&error.to_string()))?;
-        Ok((Arc::new(transaction), rows))
+    fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
+        let transaction = self.reading(|database| database.begin_read().map_err(failed))?;
+        Ok(Snapshot::new(transaction, Arc::clone(&self.shared)))
     }
 
-    fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
+    /// Reads in the file; when it proves to be damaged, nothing more is stored before it was opened again and checked.
+    fn reading<T>(
+        &mut self,
+        read: impl FnOnce(&Database) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
         if self.database.is_none() {
             self.trouble.may_try()?;
             self.reopen()?;
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
-        let transaction = database.begin_read().map_err(failed)?;
-        Ok(Snapshot::new(transaction, Arc::clone(&self.shared)))
+        let found = contained(|| read(database));
+        let found = found.unwrap_or_else(|panic| Err(CommitError::corrupted(panic)));
+        if let Err(error) = found.as_ref()
+            && error.kind == CommitErrorKind::Corrupted
+        {
+            self.fail(error);
+        }
+        found
     }
 
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
@@ -326,22 +340,42 @@ impl Writer {
         // Another file is not opened in its place, and none is made.
         self.place.as_ref().map_or(Ok(()), Place::check)?;
         let loaded = load::contained(|| {
-            let (database, _) = load::open_database(&self.factory, self.cache_bytes)?;
+            let database = match self.must_check {
+                true => load::open_checked(&self.factory, self.cache_bytes)?,
+                false => load::open_database(&self.factory, self.cache_bytes)?.0,
+            };
             load::load(database)
         });
-        let loaded = loaded.map_err(not_opened)?;
+        let loaded = loaded.map_err(|error| {
+            let error = not_opened(error);
+            self.must_check |= error.kind == CommitErrorKind::Corrupted;
+            error
+        })?;
+        self.must_check = false;
         self.database = Some(self.committer.reload(loaded));
         Ok(())
     }
 
+    /// Closes a file that has failed. Nothing more is written to one whose tree is damaged: it is left as a crash would leave it.
+    fn close_after(&mut self, error: &CommitError) {
+        if error.kind != CommitErrorKind::Corrupted {
+            return self.close();
+        }
+        self.must_check = true;
+        contain::abandon(self.take_database());
+    }
+
     /// Closing a file that has failed may panic inside redb.
     fn close(&mut self) {
+        let database = self.take_database();
+        // Said already, and there is nothing left to be done.
+        let _ = contained(|| drop(database));
+    }
+
+    fn take_database(&mut self) -> Option<Database> {
         // Before the file can change behind the back of those who read it.
         self.shared.closings.fetch_add(1, SeqCst);
-        let database = self.database.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
-            tracing::error!("database panicked while it was closed");
-        }
+        self.database.take()
     }
 
     fn count(&self, group: &Group, pace: &Pace, is_committed: bool) {
@@ -362,13 +396,17 @@ impl Writer {
     }
 }
 
+fn read_transaction(database: &Database) -> Result<(Arc<redb::ReadTransaction>, Rows), CommitError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let rows = Rows::open(&transaction).map_err(not_opened)?;
+    Ok((Arc::new(transaction), rows))
+}
+
 /// The disk may be full for opening, too.
 fn not_opened(error: LoadError) -> CommitError {
     match error {
         LoadError::Io(error) => failed(redb::Error::Io(error)),
-        LoadError::Corrupted(corruption) => {
-            CommitError { kind: CommitErrorKind::Corrupted, detail: corruption.to_string().into() }
-        }
+        LoadError::Corrupted(corruption) => CommitError::corrupted(corruption),
         other @ (LoadError::SchemaTooNew(_) | LoadError::InUse) => unavailable(&other.to_string()),
     }
 }

@@ -62,6 +62,8 @@ static FIGURES: &[Figure] = figures! {
         |broker| broker.store.metrics().cancelled as f64;
     COUNTER "store_batches_lost" "Batches that were refused and could not be stored later either."
         |broker| broker.store.metrics().batches_lost as f64;
+    COUNTER "store_damaged" "Messages of queues and chunks of the log that were damaged when they were read, each time."
+        |broker| broker.store.metrics().damaged() as f64;
     GAUGE "store_quarantined_rows" "Rows that are damaged and were put aside." |broker| broker.quarantined.len() as f64;
     GAUGE "listeners_not_opened" "Addresses that the configuration names and that could not be opened."
         |broker| broker.not_opened.lock().len() as f64;

@@ -344,8 +344,8 @@ impl Unfinished {
     }
 
     fn take(&mut self, slice: QueueSlice) {
-        if slice.damaged > 0 {
-            error!(count = slice.damaged, "messages whose runs had not ended are damaged and left out");
+        if let Some(first) = &slice.first_damage {
+            error!(count = slice.damaged, %first, "messages whose runs had not ended are damaged and left out");
         }
         self.read = slice.deliveries.into();
         self.is_last = slice.is_last || slice.last.is_none();

@@ -88,6 +88,13 @@ pub(crate) fn header(path: &Path) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
+/// The same of what looks like a file.
+pub(crate) fn header_of(file: &impl StorageBackend) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; PAGE_BYTES as usize];
+    file.read(0, &mut header)?;
+    Ok(header)
+}
+
 /// Whether redb has undone the last commit of a file that was not closed, by the headers before and after it was opened.
 ///
 /// It does that when any page is damaged that the commit has written, because a power cut may have torn it.

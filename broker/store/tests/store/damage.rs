@@ -449,7 +449,7 @@ fn sample_with_queues(ballast: usize) -> (Vec<u8>, Vec<std::ops::Range<usize>>, 
     (bytes, pages, description)
 }
 
-fn large_module(bytes: usize) -> Batch {
+pub(crate) fn large_module(bytes: usize) -> Batch {
     let mut batch = Batch::new();
     batch.push(Op::PutModule(&ModuleRow {
         tenant: TenantId::DEFAULT,

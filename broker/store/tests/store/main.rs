@@ -9,6 +9,7 @@ mod faults;
 mod fixture;
 mod group_commit;
 mod kill;
+mod met;
 mod modes;
 mod open_errors;
 mod power;
