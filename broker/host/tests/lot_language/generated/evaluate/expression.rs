@@ -63,9 +63,11 @@ impl<'a> Run<'a> {
             }
             E::Not(operand) => Value::Bool(!self.value(operand, frame)?.truth()?),
             // However it is spelt, it is the question of §4.
-            E::Binary(operator @ (Operator::Equal | Operator::NotEqual), value, empty)
-                if matches!(**empty, E::Empty) =>
+            // With EMPTY on either side emptiness is asked for.
+            E::Binary(operator @ (Operator::Equal | Operator::NotEqual), left, right)
+                if matches!(**left, E::Empty) || matches!(**right, E::Empty) =>
             {
+                let value = if matches!(**right, E::Empty) { left } else { right };
                 Value::Bool(self.value(value, frame)?.is_empty() == (*operator == Operator::Equal))
             }
             E::Binary(operator, left, right) => self.binary(*operator, left, right, frame)?,
