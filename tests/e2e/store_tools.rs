@@ -142,7 +142,9 @@ fn panics_of_the_database_are_contained_and_not_printed() {
         let said = store(command, &data);
         assert_eq!(said.status.code(), Some(1), "{command:?}: {}", said.stderr);
         assert!(!said.stderr.contains("panicked at"), "{command:?}: {}", said.stderr);
-        assert!(said.stderr.lines().count() <= 1, "{command:?}: {}", said.stderr);
+        // Variables of whoever runs the tests may be pointed out besides.
+        let errors = said.stderr.lines().filter(|line| !line.starts_with("warning: environment variable"));
+        assert!(errors.count() <= 1, "{command:?}: {}", said.stderr);
     }
     let refused = options().data(&data).fail();
     assert!(!refused.stderr.contains("panicked at"), "{}", refused.stderr);
