@@ -38,14 +38,18 @@ pub(super) fn in_place(expression: &Expression) -> Option<&str> {
 impl Generator<'_> {
     /// Has the text of a value at hand; [`Generator::release_text`] gives the locals back.
     pub(super) fn text_at(&mut self, expression: &Expression) -> TextAt {
-        // Bytes that equal a text are UTF-8, so the payload needs no look at it before.
-        if let (ExpressionKind::Payload, Some(message)) = (&expression.kind, self.message)
-            && message.present.is_none()
-        {
-            return TextAt { address: message.payload, length: message.payload + 1, taken: None };
+        if let Some(payload) = self.payload_text(expression) {
+            return payload;
         }
         self.cell(expression);
         self.text_of_cell()
+    }
+
+    /// The payload where an expression is that: bytes that equal a text are UTF-8, so it needs no look at it before.
+    pub(super) fn payload_text(&self, expression: &Expression) -> Option<TextAt> {
+        let message = self.message.filter(|message| message.present.is_none())?;
+        let is_payload = matches!(expression.kind, ExpressionKind::Payload);
+        is_payload.then_some(TextAt { address: message.payload, length: message.payload + 1, taken: None })
     }
 
     /// The same for the cell on the stack.

@@ -119,21 +119,30 @@ impl Generator<'_> {
         self.code.release(list);
     }
 
+    /// The machine instruction that compares two values, and in which representation; `None` where the runtime compares them.
+    pub(super) fn comparison(
+        &self,
+        operator: Comparison,
+        left: &Expression,
+        right: &Expression,
+    ) -> Option<(Representation, Instruction<'static>)> {
+        use Representation::{Double, Int};
+        let (representation, instruction) = match (self.representation(left), self.representation(right)) {
+            (Int, Int) => (Int, int_instruction(operator)),
+            (Int | Double, Int | Double) => (Double, double_instruction(operator)),
+            _ => return None,
+        };
+        Some((representation, instruction?))
+    }
+
     pub(super) fn compare(&mut self, operator: Comparison, left: &Expression, right: &Expression) {
-        match (self.representation(left), self.representation(right)) {
-            (Representation::Int, Representation::Int) if int_instruction(operator).is_some() => {
-                self.value(left);
-                self.value(right);
-                self.code.operations.extend(int_instruction(operator).map(super::code::Operation::Plain));
+        match self.comparison(operator, left, right) {
+            Some((representation, instruction)) => {
+                self.value_as(left, representation);
+                self.value_as(right, representation);
+                self.code.push(instruction);
             }
-            (Representation::Int | Representation::Double, Representation::Int | Representation::Double)
-                if double_instruction(operator).is_some() =>
-            {
-                self.value_as(left, Representation::Double);
-                self.value_as(right, Representation::Double);
-                self.code.operations.extend(double_instruction(operator).map(super::code::Operation::Plain));
-            }
-            _ => self.compare_cells(operator, left, right),
+            None => self.compare_cells(operator, left, right),
         }
     }
 

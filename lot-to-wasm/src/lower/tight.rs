@@ -38,9 +38,7 @@ impl Generator<'_> {
                 }) && self.are_tight(otherwise, left)
             }
             StatementKind::Switch { subject, cases, otherwise } => {
-                let is_payload = matches!(subject.kind, ExpressionKind::Payload)
-                    && self.message.is_some_and(|message| message.present.is_none());
-                is_payload
+                self.payload_text(subject).is_some()
                     && cases.iter().all(|case| {
                         case.values.iter().all(|value| spend(left) && in_place(value).is_some())
                             && self.are_tight(&case.body, left)
@@ -55,7 +53,7 @@ impl Generator<'_> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here calls somebody")]
     fn is_machine(&self, expression: &Expression, left: &mut u32) -> bool {
         use ExpressionKind as Kind;
-        let mut are_numbers = |operands: &[&Expression]| {
+        let mut are_machine = |operands: &[&Expression]| {
             operands.iter().all(|operand| {
                 self.representation(operand) != Representation::Cell && self.is_machine(operand, left)
             })
@@ -64,14 +62,15 @@ impl Generator<'_> {
             Kind::Constant(Constant::Bool(_) | Constant::Int(_) | Constant::Double(_)) => true,
             Kind::Variable(_) => self.representation(expression) != Representation::Cell,
             Kind::Arithmetic { operator, left: a, right: b } => {
-                self.is_double_arithmetic(*operator, a, b) && are_numbers(&[a, b])
+                self.is_double_arithmetic(*operator, a, b) && are_machine(&[a, b])
             }
-            Kind::Compare { left: a, right: b, .. } | Kind::And(a, b) | Kind::Or(a, b) => {
-                are_numbers(&[a, b])
+            Kind::Compare { operator, left: a, right: b } => {
+                self.comparison(*operator, a, b).is_some() && are_machine(&[a, b])
             }
-            Kind::Not(operand) => are_numbers(&[operand]),
+            Kind::And(a, b) | Kind::Or(a, b) => are_machine(&[a, b]),
+            Kind::Not(operand) => are_machine(&[operand]),
             Kind::Negate(operand) => {
-                self.representation(operand) == Representation::Double && are_numbers(&[operand])
+                self.representation(operand) == Representation::Double && are_machine(&[operand])
             }
             _ => false,
         };
