@@ -44,21 +44,15 @@ pub(super) fn key(uri: &Uri) -> Key {
 
 impl Workspace {
     pub(super) fn new(folders: Vec<PathBuf>) -> Self {
-        let mut workspace = Self { folders, ..Self::default() };
-        workspace.read_all();
-        workspace
-    }
-
-    /// Reads all files anew.
-    fn read_all(&mut self) {
-        self.on_disk.clear();
-        for folder in self.folders.clone() {
-            let mut paths = Vec::new();
-            if let Err(error) = collect(&folder, &mut paths) {
+        let mut paths = Vec::new();
+        for folder in &folders {
+            if let Err(error) = collect(folder, &mut paths) {
                 note(&format!("warning: {error:#}"));
             }
-            paths.iter().for_each(|path| self.read(path));
         }
+        let mut workspace = Self { folders, ..Self::default() };
+        paths.iter().for_each(|path| workspace.read(path));
+        workspace
     }
 
     /// Reads one file anew; what cannot be read is as if it were not there.
@@ -67,14 +61,11 @@ impl Workspace {
         let is_ours = self.folders.iter().any(|folder| path.starts_with(folder))
             && is_program(&relative(&self.folders, path));
         let is_bounded =
-            std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= FILE_BYTES_MAX);
-        match std::fs::read_to_string(path) {
-            Ok(text) if is_ours && is_bounded => {
-                self.on_disk.insert(key.clone(), SourceFile::new(&key, text));
-            }
-            Ok(_) | Err(_) => {
-                self.on_disk.remove(&key);
-            }
+            || std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= FILE_BYTES_MAX);
+        let text = if is_ours && is_bounded() { std::fs::read_to_string(path).ok() } else { None };
+        match text {
+            Some(text) => drop(self.on_disk.insert(key.clone(), SourceFile::new(&key, text))),
+            None => drop(self.on_disk.remove(&key)),
         }
     }
 
