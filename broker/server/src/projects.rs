@@ -12,10 +12,9 @@ pub(crate) mod compiled;
 pub(crate) mod folder;
 
 pub use archive::ArchiveError;
-pub use folder::FolderError;
+pub use folder::{FolderError, pack};
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use lotmq_definitions::Origin;
@@ -31,14 +30,6 @@ use crate::tenant::Tenant;
 
 /// Setting of a tenant that names its loaded project.
 const ACTIVE: &str = "project.active";
-
-/// The archive of a folder, as `-addProject` takes it, and the name of the folder.
-///
-/// # Errors
-/// See [`FolderError`].
-pub fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
-    folder::pack(folder)
-}
 
 /// See the module's documentation.
 #[derive(Default)]

@@ -83,11 +83,11 @@ pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), Folder
     Ok((std::fs::read(&path).map_err(unreadable)?, name))
 }
 
-/// The archive of a folder, and its name.
+/// The archive of a folder, as `-addProject` takes it, and the name of the folder.
 ///
 /// # Errors
 /// [`FolderError`].
-pub(super) fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
+pub fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
     let unreadable = |error| FolderError::Unreadable { path: folder.display().to_string(), error };
     let folder = folder.canonicalize().map_err(unreadable)?;
     let mut files = Vec::new();
