@@ -151,7 +151,7 @@ pub struct OwnedMessage {
 
 /// Something of the server's that lives as long as a message has runs before it: see [`OwnedMessage::lease`].
 #[derive(Clone, Debug)]
-pub struct Lease(#[allow(dead_code, reason = "held for its end alone")] Arc<dyn std::any::Any + Send + Sync>);
+pub struct Lease(Arc<dyn std::any::Any + Send + Sync>);
 
 impl Lease {
     /// Holds `held`.

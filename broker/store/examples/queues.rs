@@ -229,7 +229,7 @@ fn written(file: &str, sessions: u64, messages: u64, payload_bytes: usize, recei
 fn drain(store: &Store, session: SessionId) {
     let mut after = MessageId(0);
     loop {
-        let slice = store.queue_slice(session, after, SLICE).unwrap();
+        let slice = store.queue_slice(session, after, SLICE, u64::MAX).unwrap();
         for deliveries in slice.deliveries.chunks(100) {
             let mut batch = Batch::new();
             for (delivery, number) in deliveries.iter().zip(1..) {

@@ -309,7 +309,7 @@ impl Store {
         self.shared.queue.request(request).map_err(|_| StoreError::Closed)
     }
 
-    /// Like [`Store::read_queue`], and waits for it; for commands and tests, not for shards.
+    /// Like [`Store::read_queue`], and waits for it; for threads without Clients, not for shards.
     ///
     /// # Errors
     /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
@@ -318,10 +318,11 @@ impl Store {
         session: SessionId,
         after: MessageId,
         messages_max: usize,
+        bytes_max: u64,
     ) -> Result<QueueSlice, StoreError> {
         let (sender, slice) = std::sync::mpsc::sync_channel(1);
         let reply = move |slice| drop(sender.send(slice));
-        self.read_queue(session, after, messages_max, u64::MAX, Box::new(reply))?;
+        self.read_queue(session, after, messages_max, bytes_max, Box::new(reply))?;
         slice.recv().unwrap_or(Err(StoreError::Closed))
     }
 

@@ -11,7 +11,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -54,17 +53,10 @@ pub(crate) struct PromisedRuns {
 }
 
 /// Held by everything that a message starts. When the last one is gone, the runs have ended.
-#[derive(Debug)]
 pub(crate) struct Promise {
     runs: Arc<PromisedRuns>,
     session: SessionId,
     message: MessageId,
-}
-
-impl std::fmt::Debug for PromisedRuns {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PromisedRuns")
-    }
 }
 
 impl Drop for Promise {
@@ -174,6 +166,8 @@ pub(crate) struct Unfinished {
     after: MessageId,
     read: VecDeque<RecoveredDelivery>,
     is_last: bool,
+    /// The store could not be read the last time, which has been said.
+    is_unreadable: bool,
 }
 
 /// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are needed.
@@ -201,9 +195,16 @@ pub(crate) fn recover(
         }
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
-            let (tenant, read) = (Arc::clone(tenant), VecDeque::new());
-            let after = MessageId(0);
-            unfinished.push(Unfinished { tenant, session, end, levels: None, after, read, is_last: false });
+            unfinished.push(Unfinished {
+                tenant: Arc::clone(tenant),
+                session,
+                end,
+                levels: None,
+                after: MessageId(0),
+                read: VecDeque::new(),
+                is_last: false,
+                is_unreadable: false,
+            });
         }
     }
     Ok(unfinished)
@@ -256,13 +257,14 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
 impl Unfinished {
     /// Starts as much as there is room for. True when nothing is left.
     fn start(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> bool {
-        match self.start_levels(runs, turn) {
-            Ok(is_done) => is_done,
-            Err(error) => {
-                warn!(%error, "messages whose runs had not ended cannot be read");
-                false
-            }
+        let started = self.start_levels(runs, turn);
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, started.is_err());
+        if let Err(error) = &started
+            && !was_unreadable
+        {
+            warn!(%error, "messages whose runs had not ended cannot be read; it is tried again");
         }
+        started.unwrap_or(false)
     }
 
     fn start_levels(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> Result<bool, StoreError> {
@@ -301,7 +303,8 @@ impl Unfinished {
     /// The next message that was left, read from the store where needed.
     fn next(&mut self, broker: &Broker) -> Result<Option<&RecoveredDelivery>, StoreError> {
         while self.read.is_empty() && !self.is_last {
-            let slice = self.read_on(broker)?;
+            let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
+            let slice = broker.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
             self.take(slice);
         }
         Ok(self.read.front().filter(|next| next.message.id < self.end))
@@ -333,14 +336,6 @@ impl Unfinished {
             self.read.pop_front();
         }
         Ok(true)
-    }
-
-    fn read_on(&self, broker: &Broker) -> Result<QueueSlice, StoreError> {
-        let (sender, slice) = sync_channel(1);
-        let reply = Box::new(move |slice| drop(sender.send(slice)));
-        let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-        broker.store.read_queue(self.session, self.after, SLICE_MESSAGES, bytes_max, reply)?;
-        slice.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     fn take(&mut self, slice: QueueSlice) {

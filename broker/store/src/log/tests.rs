@@ -279,7 +279,7 @@ fn check_slices(store: &Store, model: &Model) {
         let mut found = Vec::new();
         let mut after = MessageId(0);
         loop {
-            let slice = store.queue_slice(*session, after, 3).unwrap();
+            let slice = store.queue_slice(*session, after, 3, u64::MAX).unwrap();
             assert!(slice.deliveries.len() <= 3);
             found.extend(slice.deliveries.iter().map(|it| (it.message.id.0, it.message.payload.len())));
             let Some(last) = slice.last.filter(|_| !slice.is_last) else { break };

@@ -327,7 +327,7 @@ fn a_group_waits_for_more_until_it_is_full_or_somebody_wants_it() {
     assert_eq!(store.metrics().commits, 1);
     // A queue is read beside it: what is in it is stored.
     let waiting = store.append(batch_of(1)).unwrap();
-    assert_eq!(store.queue_slice(SessionId(1), MessageId(0), 10).unwrap().last, None);
+    assert_eq!(store.queue_slice(SessionId(1), MessageId(0), 10, u64::MAX).unwrap().last, None);
     assert_eq!(store.metrics().commits, 1);
     // A snapshot has everything that came before it.
     drop(store.snapshot().unwrap());

@@ -89,7 +89,8 @@ fn nothing_is_acknowledged_into_a_tree_that_a_reader_found_damaged() {
         }
         let whole = bytes(&memory);
         write(&memory, &without_leaves(&whole));
-        let refused = store.queue_slice(session, MessageId(0), 10).map(|slice| slice.damaged).unwrap_err();
+        let refused =
+            store.queue_slice(session, MessageId(0), 10, u64::MAX).map(|slice| slice.damaged).unwrap_err();
         assert_eq!(kind(&refused), CommitErrorKind::Corrupted, "{refused}");
         for _ in 0..2 {
             let refused = enqueue(&store, session, b"refused").unwrap_err();
@@ -102,7 +103,7 @@ fn nothing_is_acknowledged_into_a_tree_that_a_reader_found_damaged() {
             std::thread::yield_now();
         }
         assert_eq!(store.failure(), None);
-        let slice = store.queue_slice(session, MessageId(0), 1000).unwrap();
+        let slice = store.queue_slice(session, MessageId(0), 1000, u64::MAX).unwrap();
         let texts: Vec<_> = slice.deliveries.iter().map(|delivery| delivery.message.payload[0]).collect();
         assert_eq!(texts[..200], (0..200).collect::<Vec<u8>>());
         assert_eq!((slice.damaged, texts.last()), (0, Some(&b'a')));
@@ -137,7 +138,7 @@ fn damaged_messages_are_left_out_and_counted_and_the_rest_goes_on() {
         damaged[place] ^= 1;
     }
     write(&memory, &damaged);
-    let slice = store.queue_slice(session, MessageId(0), 100).unwrap();
+    let slice = store.queue_slice(session, MessageId(0), 100, u64::MAX).unwrap();
     let found: Vec<_> = slice.deliveries.iter().map(|delivery| delivery.message.payload[0] - 100).collect();
     assert_eq!(found, (0..20).filter(|number| ![3, 7].contains(number)).collect::<Vec<u8>>());
     assert_eq!((slice.damaged, slice.first_damage.is_some()), (2, true));
