@@ -1,22 +1,20 @@
 //! `lotmq demo` does the main job and goes on running.
 
+use std::path::Path;
+
 use lotmq_test_support::Program;
 
 use crate::LOTMQ;
 use crate::python::data_with_python;
 
+fn on_any_port(data: &Path) -> [&str; 7] {
+    ["demo", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--health", "127.0.0.1:0"]
+}
+
 #[test]
 fn demo_shows_results_and_leaves_the_broker_running() {
     let data = data_with_python();
-    let arguments = [
-        "demo",
-        "--data",
-        data.path().to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-        "--health",
-        "127.0.0.1:0",
-    ];
+    let arguments = on_any_port(data.path());
     let demo = Program::start(LOTMQ, &arguments).unwrap();
     let listening = demo.stdout.expect("listening mqtt ");
     let port = listening.rsplit(':').next().unwrap().to_owned();
@@ -30,7 +28,8 @@ fn demo_shows_results_and_leaves_the_broker_running() {
     demo.stdout.expect("result   alarms/press2 too hot: ");
     let count = demo.stdout.expect(r#"result   readings/press1 {"machine":"press1","celsius":"#);
     assert!(count.contains(r#""count":"#), "{count}");
-    demo.stdout.expect("rule     ");
+    let ruled = demo.stdout.expect("rule     ");
+    assert!(ruled.contains("(0x87)"), "the rule let it pass: {ruled}");
     demo.stdout.expect(&format!("mosquitto_sub -h 127.0.0.1 -p {port}"));
     demo.stdout.expect("lotmq sub");
 
@@ -45,18 +44,7 @@ fn demo_shows_results_and_leaves_the_broker_running() {
 #[test]
 fn demo_can_end_by_itself_and_start_again_on_its_data() {
     let data = data_with_python();
-    let arguments = [
-        "demo",
-        "--data",
-        data.path().to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-        "--health",
-        "127.0.0.1:0",
-        "--rounds",
-        "1",
-        "--exit",
-    ];
+    let arguments = [&on_any_port(data.path())[..], &["--rounds", "1", "--exit"]].concat();
     let first = Program::run(LOTMQ, &arguments).unwrap();
     assert!(first.output().contains(r#""count":1"#), "{}", first.stdout);
     // The count is kept: written with the next group commit, at the latest when the broker stops.
