@@ -52,5 +52,5 @@ pub const PATTERN_BYTES_MAX: usize = 4096;
 /// Passes over an Action to find the kinds of its variables; beyond it they are taken to be anything. Real programs need three.
 pub const INFERENCE_PASSES_MAX: usize = 20;
 
-/// Longest name of a Panel or Theme, in characters: it is a level of a topic.
-pub const VIEW_NAME_CHARS_MAX: usize = 128;
+/// Longest name of an entity, a Python script, or a route's event, mapping or tag, in bytes: it is a level of topics.
+pub const NAME_BYTES_MAX: usize = 128;

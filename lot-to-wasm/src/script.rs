@@ -1,16 +1,15 @@
 //! What a Python script says of itself (LoT reference §12): its name. Running it is somebody else's.
 
+use crate::limits::NAME_BYTES_MAX;
+
 /// Lines among which the header with the name must be.
 const HEADER_LINES: usize = 10;
-
-/// Longest name in bytes.
-const NAME_BYTES_MAX: usize = 128;
 
 /// A script without a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Python script must start with '# Script Name: <Name>'.")]
 pub struct NameMissing {
-    /// What to write instead of the older header that it has.
+    /// What to write instead of the older header or the name that it has.
     pub suggestion: Option<String>,
 }
 
@@ -25,10 +24,14 @@ pub struct NameMissing {
 pub fn name(source: &str) -> Result<&str, NameMissing> {
     let mut header =
         source.lines().take(HEADER_LINES).map(|line| line.trim().trim_start_matches('#').trim_start());
-    if let Some(name) = header.clone().find_map(|line| line.strip_prefix("Script Name:")).map(str::trim)
-        && is_name(name)
-    {
-        return Ok(name);
+    if let Some(name) = header.clone().find_map(|line| line.strip_prefix("Script Name:")).map(str::trim) {
+        if is_name(name) {
+            return Ok(name);
+        }
+        if name.len() > NAME_BYTES_MAX {
+            let suggestion = format!("the name has {} bytes, the limit is {NAME_BYTES_MAX}", name.len());
+            return Err(NameMissing { suggestion: Some(suggestion) });
+        }
     }
     let older = header.find_map(|line| line.strip_prefix("@name "));
     Err(NameMissing { suggestion: older.map(|name| format!("write: # Script Name: {}", name.trim())) })

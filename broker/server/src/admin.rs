@@ -109,14 +109,16 @@ async fn answer(broker: &Broker, request: Request<Incoming>) -> Result<Response<
     })
 }
 
-/// 503 while nothing can be stored. A listener that is not served is told, and is no reason to start the broker again: that would not open it, and
+/// 503 while nothing can be stored, and when a part of the broker is no more. A listener that is not served is told, and is no reason to start the broker again: that would not open it, and
 /// end what works.
 fn health(broker: &Broker) -> Response<Full<Bytes>> {
-    let failure = broker.store_failure();
+    let ended = broker.ended_by_panic.lock().first().map(|name| format!("{name} ended by a panic"));
+    let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string()));
+    let is_failing = failure.is_some();
     let mut body = Map::new();
-    body.insert("status".to_owned(), if failure.is_some() { "failing" } else { "healthy" }.into());
+    body.insert("status".to_owned(), if is_failing { "failing" } else { "healthy" }.into());
     if let Some(failure) = failure {
-        body.insert("reason".to_owned(), failure.to_string().into());
+        body.insert("reason".to_owned(), failure.into());
     }
     if !broker.quarantined.is_empty() {
         body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
@@ -131,7 +133,7 @@ fn health(broker: &Broker) -> Response<Full<Bytes>> {
             not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
         body.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
     }
-    let status = if failure.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = if is_failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     response(status, JSON, Value::Object(body).to_string())
 }
 

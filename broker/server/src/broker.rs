@@ -69,6 +69,8 @@ pub(crate) struct Broker {
     pub(crate) certificates: Certificates,
     /// Listeners that are configured and not served.
     pub(crate) not_opened: Mutex<Vec<NotOpened>>,
+    /// Threads and tasks without which the broker does not work, and that are no more.
+    pub(crate) ended_by_panic: Mutex<Vec<&'static str>>,
     /// What is damaged in the store and was put aside, as it was when the broker started.
     pub(crate) quarantined: Vec<QuarantineRow>,
     /// As it was when the broker started.

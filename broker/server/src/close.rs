@@ -41,6 +41,8 @@ pub(crate) enum CloseReason {
     StoreFailed(StoreFailure),
     /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
     QueueFull,
+    /// A fault of ours while something was written to the Client.
+    InternalError,
     /// The broker stops.
     ServerShutdown,
 }
@@ -73,6 +75,7 @@ impl CloseReason {
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
             Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
+            Self::InternalError => Some(ReasonCode::UnspecifiedError),
             Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -100,6 +103,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::StoreFailed(_)
             | Self::QueueFull
+            | Self::InternalError
             | Self::ServerShutdown => None,
         }
     }
@@ -131,6 +135,7 @@ impl CloseReason {
             Self::TakenOver => "another connection came with this client identifier",
             Self::Administrative => "closed by an administrator, or the user's account was changed",
             Self::QueueFull => "a session that must get the message has no room for it",
+            Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -163,6 +168,7 @@ impl CloseReason {
             Self::Administrative => "administrative",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
+            Self::InternalError => "internal-error",
             Self::ServerShutdown => "server-shutdown",
         }
     }

@@ -2,7 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lotmq_codec::EncodeError;
+use tracing::error;
+
 use crate::close::{CloseReason, TransportFailure};
+use crate::limits::TOPIC_SHOWN_BYTES_MAX;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -98,6 +102,8 @@ counters! {
     publish_dropped;
     /// Messages not sent because they exceed a Client's Maximum Packet Size.
     publish_too_large;
+    /// Messages of the broker itself, or kept by it, that no packet can hold, as one with a topic that is too long.
+    publish_unencodable;
     /// Publishes refused for lack of permission.
     publish_refused;
     /// Publishes refused because the disk is full or fails.
@@ -139,6 +145,14 @@ counters! {
 }
 
 impl Counters {
+    /// Counts and logs a message that no packet can hold.
+    pub(crate) fn unencodable(&self, topic: &str, error: &EncodeError) {
+        self.publish_unencodable.add(1);
+        let bytes = topic.len();
+        let topic = &topic[..topic.floor_char_boundary(TOPIC_SHOWN_BYTES_MAX)];
+        error!(topic, bytes, %error, "message not sent, no packet can hold it");
+    }
+
     /// Counts the end of a connection.
     pub(crate) fn closed(&self, reason: &CloseReason) {
         self.connections_closed.add(1);
@@ -161,6 +175,7 @@ impl Counters {
             | CloseReason::Administrative
             | CloseReason::StoreFailed(_)
             | CloseReason::QueueFull
+            | CloseReason::InternalError
             | CloseReason::ServerShutdown => {}
         }
     }

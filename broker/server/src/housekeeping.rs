@@ -17,6 +17,7 @@ use crate::guests;
 use crate::net::turn::Turn;
 use crate::session_end;
 use crate::tenant::Tenant;
+use crate::vital::Vital;
 
 /// Longest sleep while there is something to look after: kept values are durable within 100 ms.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -73,6 +74,7 @@ impl Housekeeping {
 pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
+        let _vital = Vital::new(&broker, "housekeeping");
         Turn::install(Arc::clone(&broker), None);
         let mut records_at = Instant::now();
         loop {

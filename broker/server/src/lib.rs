@@ -59,6 +59,7 @@ mod testing;
 mod topic_alias;
 mod variables;
 mod violation;
+mod vital;
 mod will;
 
 #[doc(hidden)]

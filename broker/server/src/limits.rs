@@ -303,6 +303,9 @@ pub(crate) const REQUEST_ID_CHARS_MAX: usize = 128;
 /// Characters of an unknown verb that a reply repeats.
 pub(crate) const VERB_SHOWN_CHARS_MAX: usize = 64;
 
+/// Bytes of a topic in the log line about a message that no packet can hold.
+pub(crate) const TOPIC_SHOWN_BYTES_MAX: usize = 200;
+
 /// Bytes of the zip in one chunk of a backup: with base64 and its frame it stays below 1 MiB. Commands reference §12.3.
 pub(crate) const BACKUP_CHUNK_BYTES_MAX: usize = 512 << 10;
 

@@ -13,7 +13,6 @@ use lotmq_session::{Offer, Outbound};
 use lotmq_store::Op;
 
 use crate::client::{Client, ClientState, Queued};
-use crate::clock::Clock;
 use crate::limits::REPLAY_BYTES_MAX;
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
@@ -55,12 +54,10 @@ pub(crate) fn drain(
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
                 let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
-                let span = encode(turn.arena, version, &sending, &turn.broker.clock);
-                if span.len() > packet_max {
-                    turn.broker.counters.publish_too_large.add(1);
+                let Some(span) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
                     continue;
-                }
+                };
                 turn.counts.publish_sent += 1;
                 turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
                 let sent = Sent { message: queued.stored_id(), qos, packet_id };
@@ -165,15 +162,13 @@ fn replay(
             packet_id,
             identifiers: &identifiers,
         };
-        let span = encode(turn.arena, version, &sending, &turn.broker.clock);
-        if span.len() > packet_max {
-            turn.broker.counters.publish_too_large.add(1);
+        let Some(span) = encode(turn, version, &sending, packet_max) else {
             if let Some(packet_id) = packet_id {
                 // It was in flight for a moment only; whether its identifier is found makes no difference.
                 let _ = state.session.drop_outbound(packet_id);
             }
             continue;
-        }
+        };
         turn.counts.publish_sent += 1;
         turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
         room = room.saturating_sub(span.len());
@@ -187,7 +182,14 @@ fn replay(
     goes_on
 }
 
-fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, clock: &Clock) -> Span {
+/// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
+fn encode(
+    turn: &mut Surroundings<'_>,
+    version: ProtocolVersion,
+    sending: &Sending<'_>,
+    packet_bytes_max: usize,
+) -> Option<Span> {
+    let Surroundings { arena, broker, .. } = turn;
     let parts = sending.message.parts();
     let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came");
@@ -199,23 +201,68 @@ fn encode(arena: &mut Arena, version: ProtocolVersion, sending: &Sending<'_>, cl
         packet_id: sending.packet_id,
         properties: ForwardProperties {
             received,
-            message_expiry: sending.message.expiry_left(|| clock.wall_ms()),
+            message_expiry: sending.message.expiry_left(|| broker.clock.wall_ms()),
             subscription_ids: sending.identifiers.as_slice(),
             topic_alias: None,
         },
         payload_len: parts.payload.len(),
     };
     let (span, result) = arena.encode(|out| encode_publish(out, version, &head, parts.payload));
-    result.expect("a message that came in a packet fits one");
-    span
+    if let Err(error) = result {
+        broker.counters.unencodable(parts.topic, &error);
+        return None;
+    }
+    if span.len() > packet_bytes_max {
+        broker.counters.publish_too_large.add(1);
+        return None;
+    }
+    Some(span)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use lotmq_client::Publication;
     use lotmq_codec::QoS;
 
-    use crate::testing::{Running, receive};
+    use crate::message::{Message, MessageParts};
+    use crate::net::turn::Turn;
+    use crate::testing::{PATIENCE, Running, receive};
+
+    #[test]
+    fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
+        let running = Running::start("none");
+        let mut other = running.client("other");
+        other.subscribe_to("o", QoS::AtMostOnce).unwrap();
+        let broker = &running.server.broker;
+        let parts = MessageParts {
+            topic: "damaged",
+            // No property has this number: what the data path takes for impossible.
+            properties: &[0x7f],
+            payload: b"p",
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at_ms: None,
+        };
+        Turn::install(Arc::clone(broker), None);
+        let message = Arc::new(Message::new(0, parts));
+        Turn::with(|turn| broker.tenants.default_tenant().retain(&message, turn)).unwrap();
+        Turn::uninstall();
+        // One for each shard at least.
+        for id in ["a", "b", "c"] {
+            let mut client = running.client(id);
+            // SUBACK may have been in the same turn.
+            let _ = client.subscribe_to("damaged", QoS::AtLeastOnce);
+            client.receive(PATIENCE).unwrap_err();
+        }
+        for payload in ["1", "2"] {
+            other.publish(&Publication::new("o", payload)).unwrap();
+            assert_eq!(receive(&mut other), ("o".into(), payload.into()));
+        }
+        assert!(broker.ended_by_panic.lock().is_empty());
+        running.server.stop();
+    }
 
     #[test]
     fn a_subscription_whose_retained_messages_were_sent_keeps_no_memory_for_them() {

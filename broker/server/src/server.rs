@@ -534,6 +534,7 @@ fn assemble(
         sys: Sys::default(),
         certificates: Certificates::default(),
         not_opened: Mutex::default(),
+        ended_by_panic: Mutex::default(),
         config: config.clone(),
         quarantined: std::mem::take(&mut recovered.quarantined),
     };

@@ -75,6 +75,9 @@ pub(crate) fn publish_after(
     is_retained: bool,
     hops: u8,
 ) {
-    let publication = crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, hops);
-    turn.publish(tenant, &publication);
+    if let Some(publication) =
+        crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, hops)
+    {
+        turn.publish(tenant, &publication);
+    }
 }

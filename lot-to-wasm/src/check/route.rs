@@ -13,6 +13,7 @@ use lot_facts::{Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Tri
 
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::limits::NAME_BYTES_MAX;
 use crate::route::{COMMON, Key, Mapping, Need, RouteType, Section, all, find};
 use crate::source::Span;
 use crate::syntax::Name;
@@ -216,6 +217,10 @@ impl RouteChecker<'_, '_> {
                 format!("nothing can be called `{}`: it is a level of a topic", name.text.escape_debug());
             let draft = Draft::error(codes::BLOCK_NAME, name.span, message);
             self.sink.push(draft.suggest("names have no / + # in them"));
+        }
+        if name.text.len() > NAME_BYTES_MAX {
+            let message = format!("a name of {} bytes, the limit is {NAME_BYTES_MAX}", name.text.len());
+            self.sink.push(Draft::error(codes::BLOCK_NAME, name.span, message));
         }
         Some(name.text.clone())
     }

@@ -10,7 +10,6 @@ use super::Known;
 use crate::compat::Compat;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
-use crate::limits::VIEW_NAME_CHARS_MAX;
 use crate::syntax::panel::{Component, Panel, PanelClause, PanelValue, Theme};
 use crate::syntax::{Action, ActionBody, Expression, ExpressionKind, Name};
 
@@ -51,7 +50,6 @@ fn facts(kind: Kind, name: &Name, view: ViewFacts, sink: &Sink<'_>) -> Option<Fa
 /// A name is one level of a topic.
 fn name(name: &Name, what: &str, sink: &mut Sink<'_>) {
     let is_level = !name.text.is_empty()
-        && name.text.chars().count() <= VIEW_NAME_CHARS_MAX
         && !name.text.contains(|c: char| matches!(c, '/' | '+' | '#') || c.is_control());
     if !is_level {
         let message = format!("the name of the {what} is no level of a topic");

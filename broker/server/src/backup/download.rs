@@ -83,7 +83,8 @@ pub(crate) fn send(
             turn.tick();
             let publication =
                 crate::guests::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
-            let is_sent = turn.publish_to_client(&client.tenant, &publication, client);
+            let is_sent = publication
+                .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
             turn.flush();
             is_sent
         });

@@ -109,8 +109,9 @@ fn publish(
     hops: u8,
 ) {
     turn.counts.publish_internal += 1;
-    let publication = encoded(turn, topic, payload, codec_qos(qos), retain, hops);
-    turn.publish(tenant, &publication);
+    if let Some(publication) = encoded(turn, topic, payload, codec_qos(qos), retain, hops) {
+        turn.publish(tenant, &publication);
+    }
 }
 
 /// A message of a route.
@@ -128,8 +129,9 @@ impl OfRoute<'_> {
     pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
         turn.counts.publish_internal += 1;
         let qos = codec_qos(self.qos);
-        let publication = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops);
-        turn.publish(tenant, &Publication { origin: Some(self.route), ..publication });
+        if let Some(publication) = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops) {
+            turn.publish(tenant, &Publication { origin: Some(self.route), ..publication });
+        }
     }
 }
 
@@ -141,7 +143,8 @@ fn codec_qos(qos: Qos) -> QoS {
     }
 }
 
-/// Encodes a message of our own as a 3.1.1 packet, which most receivers get as it is.
+/// Encodes a message of our own as a 3.1.1 packet, which most receivers get as it is. `None` when no packet can hold it, as one whose topic is
+/// made of a name that an older version took; that is logged and counted.
 pub(crate) fn encoded<'a>(
     turn: &mut Turn,
     topic: &str,
@@ -149,7 +152,7 @@ pub(crate) fn encoded<'a>(
     qos: QoS,
     retain: bool,
     hops: u8,
-) -> Publication<'a> {
+) -> Option<Publication<'a>> {
     let head = PublishHead {
         dup: false,
         qos,
@@ -161,11 +164,17 @@ pub(crate) fn encoded<'a>(
     };
     let (packet, layout) =
         turn.arena.encode(|out| encode_publish(out, ProtocolVersion::V3_1_1, &head, payload));
-    let layout = layout.expect("the host lets only valid topics and bounded payloads through");
+    let layout = match layout {
+        Ok(layout) => layout,
+        Err(error) => {
+            turn.broker.counters.unencodable(topic, &error);
+            return None;
+        }
+    };
     let packet_id_at = layout.packet_id_offset;
     let topic_at = packet_id_at.unwrap_or(layout.len) - topic.len();
     let part = |start, len| if len == 0 { Span::EMPTY } else { packet.slice(start, len) };
-    Publication {
+    Some(Publication {
         topic: part(topic_at, topic.len()),
         properties: Span::EMPTY,
         payload: part(layout.len, payload.len()),
@@ -180,7 +189,7 @@ pub(crate) fn encoded<'a>(
         source: None,
         origin: None,
         hops,
-    }
+    })
 }
 
 /// Notes the end of a run: counters, an error, a trace.

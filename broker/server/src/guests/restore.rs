@@ -20,7 +20,8 @@ use crate::tenant::Tenant;
 /// How long `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// Deploys the definitions of all tenants. One that does not compile any more is left out and stays in the store.
+/// Deploys the definitions of all tenants. One that does not compile any more is in state `error`: it does nothing, can be removed, and stays in the
+/// store until then.
 pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settings: &[SettingRow]) {
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
@@ -62,6 +63,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
                 reason,
                 "definition not restored"
             );
+            install_failed(&tenant, broker, &row, &reason);
         }
     }
     for (tenant, of_tenant) in rules {
@@ -93,6 +95,19 @@ fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> R
     // It is stored already: what installing would write is dropped.
     let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, &mut Batch::new()));
     installed.map(drop).map_err(|refusal| refusal.to_string())
+}
+
+/// Lets a definition that was not restored be seen and removed.
+fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason: &str) {
+    let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| kind_name((*kind).into()) == row.kind) else {
+        return;
+    };
+    let new = new_definition(row, Facts::new(kind, row.name.as_str()));
+    let mut registry = tenant.guests.registry.write();
+    let now = broker.clock.definitions_now();
+    if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
+        registry.set_failed(installed.definition.id, reason, now);
+    }
 }
 
 /// A stored definition with what the compiler says of it today.

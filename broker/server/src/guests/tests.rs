@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use lot_to_wasm::CompileOptions;
-use lotmq_client::{Publication, QoS};
+use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::Batch;
+use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
 
 use super::{Guests, RunActionError, RunRequest};
-use crate::testing::{Running, receive};
+use crate::testing::{Running, connect, receive};
 
 fn deploy(running: &Running, source: &str) {
     let broker = &running.server.broker;
@@ -45,6 +45,61 @@ fn an_action_answers_a_message() {
         client.publish(&Publication::new("s/k1/t", payload)).unwrap();
     }
     assert_eq!(receive(&mut client), ("alarm/k1".into(), "hot 31".into()));
+    running.server.stop();
+}
+
+#[test]
+fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    Running::start_in(dir.path(), "fsync").server.stop();
+    let name = "N".repeat(70_000);
+    let (store, _) = Store::open(StoreOptions::new(dir.path()), Box::new(|_| {})).unwrap();
+    let mut batch = Batch::new();
+    for (order, kind, rest) in [
+        (0, "action", "\nON TOPIC \"h\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n"),
+        (1, "model", "\n    ADD INT \"v\" WITH TOPIC \"h\" AS TRIGGER\n"),
+        (2, "route", " WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n"),
+    ] {
+        let source = format!("DEFINE {} {name}{rest}", kind.to_uppercase());
+        let row = DefinitionRow {
+            tenant: TenantId::DEFAULT,
+            kind: kind.into(),
+            name: name.clone(),
+            source,
+            owner: String::new(),
+            origin: String::new(),
+            order,
+            changed_at_ms: 0,
+            state: Vec::new(),
+        };
+        batch.push(Op::PutDefinition(&row));
+    }
+    store.commit(batch).unwrap();
+    store.close();
+
+    let running = Running::start_in(dir.path(), "fsync");
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    for filter in ["$SYS/Coreflux/Actions/#", "$SYS/Coreflux/Models/#", "$SYS/Coreflux/Routes/#", "o"] {
+        root.subscribe_to(filter, QoS::ExactlyOnce).unwrap();
+    }
+    root.publish(&Publication::new("o", "alive")).unwrap();
+    let is_ours = |(topic, _): &(String, String)| topic == "o";
+    let mut next = || std::iter::repeat_with(|| receive(&mut root)).find(is_ours).unwrap();
+    assert_eq!(next().1, "alive");
+    let broker = &running.server.broker;
+    assert!(broker.counters.publish_unencodable.get() >= 3);
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    for verb in ["removeAction", "removeModel", "removeRoute"] {
+        let command = format!("-{verb} {name}");
+        root.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+        let reply = receive(&mut root).1;
+        assert!(reply.contains("removed successfully"), "{verb}: {}", &reply[..200]);
+    }
+    assert!(broker.ended_by_panic.lock().is_empty());
+    running.server.stop();
+    let running = Running::start_in(dir.path(), "fsync");
+    let tenant = running.server.broker.tenants.default_tenant();
+    assert!(tenant.guests.registry.read().get(DefinitionKind::Action, &name).is_none());
     running.server.stop();
 }
 

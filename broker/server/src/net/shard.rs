@@ -30,6 +30,7 @@ use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
 use crate::limits::SHARD_BUSY_PERMILLE;
 use crate::release::Release;
+use crate::vital::Vital;
 
 /// How long connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -194,7 +195,7 @@ struct Local {
 
 async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedReceiver<Order>) {
     let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
-    let flusher = tokio::spawn(flush_turns());
+    let flusher = tokio::spawn(flush_turns(Vital::new(broker, "the end of a shard's turns")));
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
     let inbox = tokio::spawn(receive(Arc::clone(&local), orders));
@@ -220,6 +221,7 @@ fn flush_the_last(deadline: Instant) {
 
 /// Starts the task of every connection that arrives.
 async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let _vital = Vital::new(&local.broker, "the inbox of a shard");
     while let Some(order) = orders.recv().await {
         match order {
             Order::Serve(arrival) => serve(&local, arrival),
@@ -304,7 +306,7 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
 }
 
 /// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
-async fn flush_turns() {
+async fn flush_turns(_vital: Vital) {
     loop {
         poll_fn(|cx| Turn::with(|turn| flush_turn(turn, cx))).await;
         // Guests were left to the next turn: others first, sockets that have become ready included.
@@ -324,6 +326,7 @@ fn flush_turn(turn: &mut Turn, cx: &Context<'_>) -> Poll<()> {
 
 /// Releases what waited for a commit.
 async fn release_commits(local: Arc<Local>) {
+    let _vital = Vital::new(&local.broker, "the releases of a shard");
     loop {
         local.shard.committed.notify.notified().await;
         Turn::with(|turn| {
@@ -334,6 +337,7 @@ async fn release_commits(local: Arc<Local>) {
 }
 
 async fn tick(local: Arc<Local>) {
+    let _vital = Vital::new(&local.broker, "the timers of a shard");
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut load = Load::start();

@@ -10,6 +10,7 @@
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -26,10 +27,11 @@ use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
 use super::piece::Items;
 use super::shard::Shard;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::broker::Broker;
 use crate::client::{Client, Wire};
+use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::endings::Ending;
 use crate::guests::GuestEvents;
@@ -323,7 +325,11 @@ impl Turn {
             home,
         };
         for entry in touched.drain() {
-            delivery.deliver(entry, &mut surroundings);
+            // A fault of ours in what one receiver gets must not end the thread that serves all the others.
+            let delivered = catch_unwind(AssertUnwindSafe(|| delivery.deliver(entry, &mut surroundings)));
+            if delivered.is_err() {
+                entry.delivery_panicked();
+            }
         }
         touched.finish();
     }
@@ -570,6 +576,17 @@ pub(crate) struct TouchedClient {
     /// Whether topics may be sent to it as aliases.
     pub(crate) takes_aliases: bool,
     pub(crate) items: Items,
+}
+
+impl TouchedClient {
+    /// What it was to get is lost, or half written: its connection ends, and its session sends again what it owes.
+    fn delivery_panicked(&self) {
+        let Some(client) = &self.client else { return };
+        error!(client_id = &*client.client_id, "a delivery ended by a panic, its connection is closed");
+        if let Some(link) = &client.state.lock().link {
+            link.connection.request_close(CloseReason::InternalError);
+        }
+    }
 }
 
 impl Touched {

@@ -23,6 +23,7 @@ use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::vital::Vital;
 
 /// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
@@ -124,6 +125,7 @@ impl Sys {
 pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
+        let _vital = Vital::new(&broker, "the figures of $SYS");
         Turn::install(Arc::clone(&broker), None);
         let mut clockwork = Clockwork::new(broker);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {

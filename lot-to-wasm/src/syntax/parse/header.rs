@@ -5,6 +5,7 @@ use lot_facts::Kind;
 use super::{Parsed, Parser};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
+use crate::limits::NAME_BYTES_MAX;
 use crate::source::Span;
 use crate::syntax::{Entity, Name};
 use crate::token::{Sign, TokenKind};
@@ -37,6 +38,10 @@ impl Parser<'_, '_> {
         self.expect_word("DEFINE", "the start of the text")?;
         let kind = self.entity_kind()?;
         let name = self.entity_name(kind)?;
+        if name.text.len() > NAME_BYTES_MAX {
+            let message = format!("the name has {} bytes, the limit is {NAME_BYTES_MAX}", name.text.len());
+            self.sink.push(Draft::error(codes::NAME_TOO_LONG, name.span, message));
+        }
         Ok(match kind {
             Kind::Action => Entity::Action(self.action(name)),
             Kind::Model => Entity::Model(self.model(name)),

@@ -14,6 +14,7 @@ use super::runner::RouteRunner;
 use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::vital::Vital;
 
 /// How often a route tells how it stands when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
@@ -92,6 +93,7 @@ impl Routes {
 }
 
 async fn serve(broker: Arc<Broker>, mut orders: UnboundedReceiver<Order>) {
+    let _vital = Vital::new(&broker, "the thread of routes");
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
             Driver { broker: Arc::clone(&broker), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };
