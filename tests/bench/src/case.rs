@@ -13,9 +13,10 @@ struct Case {
     to: &'static str,
 }
 
-/// Runs every case with every program, `rounds` times in turn, and prints medians.
-pub(crate) fn compare(binaries: &[&str], time: Duration, rounds: usize) {
-    let cases = cases();
+/// Runs every case with every program, `rounds` times in turn, and prints medians. Only cases with `only` in their names.
+pub(crate) fn compare(binaries: &[&str], time: Duration, rounds: usize, only: &str) {
+    let mut cases = cases();
+    cases.retain(|case| case.name.contains(only));
     let runs: Vec<(&str, &Case)> =
         cases.iter().flat_map(|case| binaries.iter().map(move |binary| (*binary, case))).collect();
     let mut figures: Vec<Vec<load::Figures>> = runs.iter().map(|_| Vec::new()).collect();

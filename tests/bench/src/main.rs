@@ -1,9 +1,10 @@
-//! What Actions cost in a whole broker: `cargo run --release -p lotmq-bench -- [target/release/lotmq,…] [seconds per run] [rounds]`.
+//! What Actions cost in a whole broker: `cargo run --release -p lotmq-bench -- [target/release/lotmq,…] [seconds per run] [rounds] [words of a case]`.
 //!
 //! Publishers send to `a/<n>`, subscribers wait at `b/<n>`; an Action carries the messages over. Beside it, in the same interleaved rounds,
 //! the same publishers send straight to `b/<n>`: the pair rate. A fresh broker for each run; one line per case with the medians of messages
 //! per second and per CPU-second of the broker's process. Also: a thousand Actions that do not match, the time from a command to its
-//! Action's first answer, and the resident memory of a thousand. Several programs, separated by commas, are compared in the same rounds.
+//! Action's first answer, and the resident memory of a thousand. Several programs, separated by commas, are compared in the same rounds. With words of a case only
+//! cases with these in their names are run, and nothing else.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -21,8 +22,12 @@ fn main() {
     let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
     let seconds: u64 = arguments.next().map_or(2, |text| text.parse().unwrap());
     let rounds: usize = arguments.next().map_or(5, |text| text.parse().unwrap());
+    let only = arguments.next();
     let binaries: Vec<&str> = binary.split(',').collect();
-    case::compare(&binaries, Duration::from_secs(seconds), rounds);
+    case::compare(&binaries, Duration::from_secs(seconds), rounds, only.as_deref().unwrap_or_default());
+    if only.is_some() {
+        return;
+    }
     for binary in binaries {
         deploy::figures(binary);
     }
