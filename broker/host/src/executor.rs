@@ -2,18 +2,21 @@
 //!
 //! A [`Definition`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
 //!
-//! Invariants: runs of one definition never overlap and keep the mailbox's order; a definition is in the run queue at most once; a guest
+//! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline runs of pure ones; a definition is in the run queue at most once; a guest
 //! that traps delays only itself; tenants take turns.
 //! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
 mod definition;
+mod inline;
 mod mailbox;
 mod queue;
+mod spare;
 mod stand_in;
 mod worker;
 
-pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Inline};
+pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState};
+pub use inline::{Inline, InlineRuns};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
 pub(crate) use stand_in::away;
 

@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(run.at_tick(at(1000)), AtTick::TimeExpired);
         let mut sliced = Deadline { slice: true, ..Deadline::new(Duration::from_millis(1)) };
         assert_eq!(sliced.at_tick(at(0)), AtTick::GoOn);
-        assert_eq!(sliced.at_tick(at(200)), AtTick::SliceExpired);
+        assert_eq!(sliced.at_tick(at(250)), AtTick::SliceExpired);
         assert_eq!(sliced.at_tick(at(1000)), AtTick::TimeExpired);
     }
 }

@@ -1,7 +1,7 @@
 //! Runs guests: WebAssembly components of the package `lotmq:guest`, each in its own sandbox with its own limits.
 //!
 //! ```text
-//! bytes --Engine::compile--> Guest --Executor::add--> Definition --post / run_inline--> ActionInstance::run
+//! bytes --Engine::compile--> Guest --Executor::add--> Definition --post / InlineRuns::run--> ActionInstance::run
 //!                                                                        effects + outcome --> Sink
 //! ```
 //!
@@ -40,7 +40,7 @@ pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
-    FinishedRun, Inline, MailboxOptions, PostError, Posted, Sink, WhenFull,
+    FinishedRun, Inline, InlineRuns, MailboxOptions, PostError, Posted, Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

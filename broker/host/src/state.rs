@@ -6,7 +6,7 @@ use crate::{
     DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services,
     functions::Patterns,
     instance::Deadline,
-    limits::{RULE_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
+    limits::{SHORT_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
     rule::{Read, Subject},
 };
 use std::{
@@ -24,6 +24,8 @@ pub(crate) struct RunState {
     pub(crate) deadline: Deadline,
     pub(crate) output: RefCell<RunOutput>,
     pub(crate) patterns: Patterns,
+    /// For runs that are given up when they take longer than a slice.
+    pub(crate) short_patterns: Patterns,
     /// Who asks a rule; `None` in other worlds.
     pub(crate) subject: Option<Arc<dyn Subject>>,
     /// What the run read, for worlds whose results are remembered.
@@ -67,6 +69,7 @@ impl RunState {
             deadline: Deadline::new(Duration::ZERO),
             output: RefCell::default(),
             patterns: Patterns::default(),
+            short_patterns: Patterns::new(SHORT_BACKTRACK_STEPS_MAX),
             subject: None,
             reads: None,
             trigger: Trigger {
@@ -108,7 +111,7 @@ impl RunState {
     /// The state of a rule: it notes what it reads, and its searches are short.
     pub(crate) fn of_rule(services: Arc<dyn Services>, grants: Arc<Grants>, memory_bytes: usize) -> Self {
         let mut state = RunState::new(services, grants, memory_bytes, false);
-        state.patterns = Patterns::new(RULE_BACKTRACK_STEPS_MAX);
+        state.patterns = Patterns::new(SHORT_BACKTRACK_STEPS_MAX);
         state.reads = Some(RefCell::default());
         state
     }

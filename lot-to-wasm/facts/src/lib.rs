@@ -185,6 +185,13 @@ impl Facts {
         }
     }
 
+    /// Whether a run of this Action depends on nothing but its message, the clock and chance, so that what other runs do makes no difference to it.
+    pub fn is_pure(&self) -> bool {
+        let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python } = self.effects;
+        let reads = !(self.reads.is_empty() && self.retained_reads.is_empty());
+        self.kind == Kind::Action && self.bounded && !(reads || env || secret || call || suspend || python)
+    }
+
     /// Whether equal payloads and equal read values always give equal outputs.
     pub fn is_deterministic(&self) -> bool {
         let Effects { clock, random, env, secret, call, suspend, route, python } = self.effects;

@@ -200,6 +200,7 @@ impl Offline {
             limits: GuestLimits::default(),
             mailbox: MailboxOptions::default(),
             after_traps: AfterTraps::Restart,
+            is_pure: false,
         });
         let is_model = compiled.kind() == DefinitionKind::Model;
         let known = if is_model { &self.services.models } else { &self.services.actions };

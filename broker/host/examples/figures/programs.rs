@@ -147,6 +147,7 @@ pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
         limits: GuestLimits::default(),
         mailbox: MailboxOptions::default(),
         after_traps: lotmq_host::AfterTraps::Restart,
+        is_pure: false,
     }
 }
 

@@ -5,8 +5,8 @@ use crate::{
     programs::{self, PROGRAMS, Program},
 };
 use lotmq_host::{
-    DefinitionId, Engine, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits, Inline, RunContext,
-    RunOutcome, RunOutput, Sink, Trap,
+    DefinitionId, DefinitionSpec, Engine, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits,
+    Inline, InlineRuns, RunContext, RunOutcome, RunOutput, Sink, Trap,
 };
 use lotmq_router::filter_matches;
 use std::{
@@ -99,16 +99,24 @@ fn instance_runs(
 
 fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
     const RUNS: u32 = 200_000;
-    let guest = programs::load(engine, &programs::compile(program.source).0);
+    /// Messages of a usual turn.
+    const RUNS_PER_TURN: u32 = 32;
+    let (component, facts) = programs::compile(program.source);
+    let guest = programs::load(engine, &component);
     let executor = Executor::start(options(), |_| Box::new(Counter::default())).unwrap();
-    let definition = executor.add(programs::spec(1, guest));
+    let spec = DefinitionSpec { is_pure: facts.is_pure(), ..programs::spec(1, guest) };
+    let definition = executor.add(spec);
+    let mut inline = InlineRuns::default();
     let mut output = RunOutput::new();
     let filter = program.filter();
     let mut given_up = 0;
     let times = clock::rounds(ROUNDS, clock::thread, || {
-        for _ in 0..RUNS {
+        for number in 0..RUNS {
+            if number.is_multiple_of(RUNS_PER_TURN) {
+                inline.end();
+            }
             assert!(filter_matches(&filter, program.topic));
-            match definition.run_inline(&program.event(), 0, &mut output) {
+            match inline.run(&definition, &program.event(), 0, &mut output) {
                 Inline::Finished(RunOutcome::Done(_)) => {
                     assert_eq!(output.writes(), program.publishes);
                 }

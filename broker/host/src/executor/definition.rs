@@ -6,11 +6,12 @@
 use super::{
     Shared,
     mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError, Posted},
+    spare::{Spares, Taken},
 };
 use crate::{
     ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
-    RunContext, RunError, RunOutcome, RunOutput, Services, Trap, TrapKind, Value,
-    limits::{HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK, SPARE_INSTANCES_MAX},
+    RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
+    limits::{HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -43,16 +44,9 @@ pub struct DefinitionSpec {
     pub mailbox: MailboxOptions,
     /// What happens when it traps again and again.
     pub after_traps: AfterTraps,
-}
-
-/// How an inline run went.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Inline {
-    /// It ran to an end; the effects are in the output.
-    Finished(RunOutcome),
-    /// It did not run, or was given up without a trace: post the event instead. The definition is busy, has mail, pauses or is
-    /// closed, or the run took longer than its slice.
-    Post,
+    /// Whether a run depends on its event alone: the code keeps nothing between runs and reads nothing that runs change. Inline runs of
+    /// different threads may overlap then.
+    pub is_pure: bool,
 }
 
 /// What a definition is doing, for people.
@@ -87,8 +81,61 @@ pub struct DefinitionMetrics {
     pub mean_run_time: Option<Duration>,
 }
 
-/// No version of a definition's code.
-const CLOSED: u64 = u64::MAX;
+/// One of so many runs is measured.
+pub(super) const RUNS_PER_MEASURED: u64 = 8;
+
+/// What some runs add to the figures.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) runs: u64,
+    errors: u64,
+    traps: u64,
+    slices_expired: u64,
+    measured_runs: u64,
+    measured_ns: u64,
+}
+
+impl Tally {
+    /// Counts a run; gives its time when it was measured.
+    pub(super) fn count(
+        &mut self,
+        outcome: &RunOutcome,
+        began: Option<Instant>,
+    ) -> Option<(Instant, Duration)> {
+        match outcome {
+            RunOutcome::SliceExpired => {
+                self.slices_expired += 1;
+                return None;
+            }
+            RunOutcome::Done(_) => {}
+            RunOutcome::Failed(_) => self.errors += 1,
+            RunOutcome::Trapped(_) => self.traps += 1,
+        }
+        self.runs += 1;
+        let began = began?;
+        let elapsed = began.elapsed();
+        self.measured_ns += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.measured_runs += 1;
+        Some((began, elapsed))
+    }
+}
+
+impl Figures {
+    fn add(&self, tally: &Tally) {
+        for (figure, more) in [
+            (&self.runs, tally.runs),
+            (&self.errors, tally.errors),
+            (&self.traps, tally.traps),
+            (&self.slices_expired, tally.slices_expired),
+            (&self.measured_runs, tally.measured_runs),
+            (&self.measured_ns, tally.measured_ns),
+        ] {
+            if more > 0 {
+                figure.fetch_add(more, Ordering::Relaxed);
+            }
+        }
+    }
+}
 
 /// A loaded definition.
 pub struct Definition {
@@ -97,12 +144,10 @@ pub struct Definition {
     code: Mutex<Code>,
     limits: GuestLimits,
     mailbox_options: MailboxOptions,
-    after_traps: AfterTraps,
-    mailbox: Mutex<Mailbox>,
-    /// [`Mailbox::version`], to be seen without the lock; [`CLOSED`] after the end.
-    version: AtomicU64,
-    /// Instances for nested calls, which may overlap with runs and with one another.
-    spare: Mutex<Vec<ActionInstance>>,
+    pub(super) after_traps: AfterTraps,
+    pub(super) mailbox: Mutex<Mailbox>,
+    /// Instances for nested calls and runs beside others; they know [`Mailbox::version`] without its lock.
+    pub(super) spares: Spares,
     executor: Arc<Shared>,
     figures: Figures,
     is_traced: AtomicBool,
@@ -145,9 +190,8 @@ impl Definition {
             limits: spec.limits,
             mailbox_options: spec.mailbox,
             after_traps: spec.after_traps,
-            mailbox: Mutex::new(Mailbox::new()),
-            version: AtomicU64::new(0),
-            spare: Mutex::default(),
+            mailbox: Mutex::new(Mailbox::new(spec.is_pure)),
+            spares: Spares::default(),
             executor,
             figures: Figures::default(),
             is_traced: AtomicBool::new(false),
@@ -203,46 +247,11 @@ impl Definition {
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
-    /// which definitions it asks for this: bounded ones with a mean run time far below the slice. The thread should have
-    /// [registered its stack](crate::register_stack).
-    pub fn run_inline(&self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
-        if hops > HOPS_MAX {
-            return Inline::Post;
-        }
-        let Some((instance, version)) = self.begin_inline() else { return Inline::Post };
-        let mut instance = match instance.map_or_else(|| self.instance(), Ok) {
-            Ok(instance) => instance,
-            Err(_) => {
-                self.end_turn(None, version);
-                return Inline::Post;
-            }
-        };
-        let measured = self.is_measured().then(Instant::now);
-        let run = RunContext { hops, ..RunContext::new(self.id) };
-        let outcome = instance.run_sliced(event, run, output);
-        self.account(&outcome, measured);
-        match outcome {
-            RunOutcome::SliceExpired => {
-                self.end_turn(None, version);
-                Inline::Post
-            }
-            RunOutcome::Trapped(_) => {
-                self.end_trapped();
-                Inline::Finished(outcome)
-            }
-            RunOutcome::Done(_) | RunOutcome::Failed(_) => {
-                self.end_turn(Some(instance), version);
-                Inline::Finished(outcome)
-            }
-        }
-    }
-
     /// Runs it as the callee of another definition, on the thread and with the remaining time of the caller. Calls may overlap with
     /// runs of the mailbox and with one another: each has an instance of its own.
     pub fn call_nested(&self, call: NestedCall<'_>, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
-        let spare = self.spare.lock().pop();
-        let mut instance = spare.map_or_else(|| self.instance(), Ok).map_err(RunError::from)?;
+        let mut taken = Taken::new(self).map_err(RunError::from)?;
+        let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
         let event = Event::Call { inputs, trigger: call.trigger.clone() };
         let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
@@ -256,20 +265,16 @@ impl Definition {
         if let Some(figure) = figure {
             figure.fetch_add(1, Ordering::Relaxed);
         }
-        let mut spare = self.spare.lock();
-        if !instance.is_poisoned() && spare.len() < SPARE_INSTANCES_MAX {
-            spare.push(instance);
-        }
         outcome
     }
 
     /// Puts other code in its place, between two events; what waits stays. Clears its pauses.
-    pub fn replace(&self, guest: Guest, services: Arc<dyn Services>, grants: Arc<Grants>) {
+    pub fn replace(&self, guest: Guest, services: Arc<dyn Services>, grants: Arc<Grants>, is_pure: bool) {
         *self.code.lock() = Code { guest, services, grants };
-        self.spare.lock().clear();
         let mut mailbox = self.mailbox.lock();
         mailbox.version += 1;
-        self.version.store(mailbox.version, Ordering::Release);
+        mailbox.is_pure = is_pure;
+        self.spares.replace(mailbox.version);
         mailbox.instance = None;
         mailbox.backoff = super::backoff::Backoff::default();
         self.wake(mailbox);
@@ -285,11 +290,10 @@ impl Definition {
     pub fn close(&self) {
         let mut mailbox = self.mailbox.lock();
         mailbox.activity = Activity::Closed;
-        self.version.store(CLOSED, Ordering::Release);
+        self.spares.close();
         mailbox.instance = None;
         mailbox.clear();
         self.call_waiters(mailbox);
-        self.spare.lock().clear();
     }
 
     /// Whether it is ready, pauses, or was stopped.
@@ -332,7 +336,7 @@ impl Definition {
     pub(super) fn is_warm(&self) -> bool {
         let mailbox = self.mailbox.lock();
         let running = mailbox.activity == Activity::Running;
-        running || mailbox.instance.is_some() || !self.spare.lock().is_empty()
+        running || mailbox.instance.is_some() || !self.spares.is_empty()
     }
 
     /// Counts a sweep, and drops the instances when it has not run for two of them. Whether one is left.
@@ -343,10 +347,10 @@ impl Definition {
         if !at_once && sweeps <= IDLE_SWEEPS {
             return true;
         }
-        self.spare.lock().clear();
+        let spares_run = self.spares.clear();
         let mut mailbox = self.mailbox.lock();
         let instance = mailbox.instance.take();
-        let running = mailbox.activity == Activity::Running;
+        let running = mailbox.activity == Activity::Running || spares_run;
         drop(mailbox);
         drop(instance);
         running
@@ -369,12 +373,8 @@ impl Definition {
         (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))
     }
 
-    fn begin_inline(&self) -> Option<(Option<ActionInstance>, u64)> {
-        let mut mailbox = self.mailbox.lock();
-        (mailbox.activity == Activity::Idle).then(|| Self::begin(&mut mailbox))
-    }
-
-    fn begin(mailbox: &mut Mailbox) -> (Option<ActionInstance>, u64) {
+    /// The calling thread has it for itself from now on.
+    pub(super) fn begin(mailbox: &mut Mailbox) -> (Option<ActionInstance>, u64) {
         mailbox.activity = Activity::Running;
         (mailbox.instance.take(), mailbox.version)
     }
@@ -389,7 +389,7 @@ impl Definition {
 
     /// Whether a run of this version may begin: no other code was put in place, and the definition was not closed.
     pub(super) fn may_run(&self, version: u64) -> bool {
-        self.version.load(Ordering::Acquire) == version
+        self.spares.version() == version
     }
 
     /// Puts back what [`take_jobs`](Self::take_jobs) moved and did not run. A definition that was closed meanwhile counts it as dropped.
@@ -424,9 +424,14 @@ impl Definition {
 
     /// The turn ended with a trap: the definition pauses, its events wait.
     pub(super) fn end_trapped(&self) {
+        self.trapped_while(Activity::Running);
+    }
+
+    /// A run ended with a trap: the definition pauses if it was doing this, and does nothing else meanwhile.
+    pub(super) fn trapped_while(&self, activity: Activity) {
         let now = Instant::now();
         let mut mailbox = self.mailbox.lock();
-        if mailbox.activity != Activity::Running {
+        if mailbox.activity != activity {
             return;
         }
         mailbox.activity = mailbox.trapped(now, self.after_traps);
@@ -467,8 +472,14 @@ impl Definition {
         }
     }
 
+    /// Whether the next run is to be measured.
     pub(super) fn is_measured(&self) -> bool {
-        self.is_traced.load(Ordering::Relaxed) || self.figures.runs.load(Ordering::Relaxed).is_multiple_of(8)
+        self.is_traced() || self.figures.runs.load(Ordering::Relaxed).is_multiple_of(RUNS_PER_MEASURED)
+    }
+
+    /// Whether every run is measured.
+    pub(super) fn is_traced(&self) -> bool {
+        self.is_traced.load(Ordering::Relaxed)
     }
 
     /// Counts a run; gives its time when it was measured.
@@ -477,26 +488,16 @@ impl Definition {
         outcome: &RunOutcome,
         began: Option<Instant>,
     ) -> Option<(Instant, Duration)> {
-        let figures = &self.figures;
-        let figure = match outcome {
-            RunOutcome::SliceExpired => {
-                figures.slices_expired.fetch_add(1, Ordering::Relaxed);
-                return None;
-            }
-            RunOutcome::Done(_) => None,
-            RunOutcome::Failed(_) => Some(&figures.errors),
-            RunOutcome::Trapped(_) => Some(&figures.traps),
-        };
-        figures.runs.fetch_add(1, Ordering::Relaxed);
-        if let Some(figure) = figure {
-            figure.fetch_add(1, Ordering::Relaxed);
-        }
-        let began = began?;
-        let elapsed = began.elapsed();
-        let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        figures.measured_ns.fetch_add(ns, Ordering::Relaxed);
-        figures.measured_runs.fetch_add(1, Ordering::Relaxed);
-        Some((began, elapsed))
+        let mut tally = Tally::default();
+        let timing = tally.count(outcome, began);
+        self.figures.add(&tally);
+        timing
+    }
+
+    /// Counts runs that were tallied elsewhere.
+    pub(super) fn add_runs(&self, tally: &Tally) {
+        self.figures.add(tally);
+        self.idle_sweeps.store(0, Ordering::Relaxed);
     }
 
     /// Ends a pause or a stop.

@@ -119,6 +119,8 @@ pub(crate) struct Mailbox {
     pub(crate) instance: Option<ActionInstance>,
     /// Counts the versions of the guest: an instance of an older one is not put back.
     pub(crate) version: u64,
+    /// [`DefinitionSpec::is_pure`](super::DefinitionSpec::is_pure) of that version.
+    pub(crate) is_pure: bool,
     pub(crate) backoff: Backoff,
     pub(crate) dropped: u64,
     /// Those who wait until there is room.
@@ -129,11 +131,12 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_pure: bool) -> Self {
         Mailbox {
             activity: Activity::Idle,
             instance: None,
             version: 0,
+            is_pure,
             backoff: Backoff::default(),
             dropped: 0,
             waiters: Vec::new(),
@@ -279,7 +282,7 @@ mod tests {
                 2,
             ),
         ] {
-            let mut mailbox = Mailbox::new();
+            let mut mailbox = Mailbox::new(false);
             for tag in 0..4 {
                 let pushed = mailbox.push(job(tag), &options, 1);
                 assert_eq!(
@@ -295,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_goes_back_to_the_front_or_is_counted() {
-        let mut mailbox = Mailbox::new();
+        let mut mailbox = Mailbox::new(false);
         for tag in 0..4 {
             mailbox.push(job(tag), &MailboxOptions::default(), 1).unwrap();
         }
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn one_event_always_fits_an_empty_mailbox() {
-        let mut mailbox = Mailbox::new();
+        let mut mailbox = Mailbox::new(false);
         assert_eq!(
             mailbox.push(job(1), &MailboxOptions { bytes_max: 1, ..MailboxOptions::default() }, 1),
             Ok(Posted::Crowded)
@@ -323,7 +326,7 @@ mod tests {
     fn the_fifth_trap_within_a_minute_stops_a_module() {
         let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
         let start = Instant::now();
-        let mut mailbox = Mailbox::new();
+        let mut mailbox = Mailbox::new(false);
         for second in [0, 20, 40, 59, 61, 62] {
             let activity = mailbox.trapped(start + Duration::from_secs(second), after);
             assert_eq!(activity == Activity::Stopped, second == 62, "{second}");

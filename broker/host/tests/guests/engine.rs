@@ -4,8 +4,8 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, DefinitionId, Engine, EngineOptions, Event, Grants, GuestLimits, Inline, Origin, PoolKind,
-    RunContext, RunOutcome, RunOutput, Value, World,
+    Argument, DefinitionId, Engine, EngineOptions, Event, Grants, GuestLimits, Inline, InlineRuns, Origin,
+    PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -180,11 +180,12 @@ fn an_inline_run_that_takes_too_long_is_given_up_without_a_trace() {
     let guest = Text { on_message: &on_message, ..Text::default() }.guest();
     let slow = executor.add(spec(1, guest));
     let mut output = RunOutput::new();
-    assert_eq!(slow.run_inline(&message("in", b"x"), 0, &mut output), Inline::Post);
+    let mut runs = InlineRuns::default();
+    assert_eq!(runs.run(&slow, &message("in", b"x"), 0, &mut output), Inline::Post);
     assert!(output.is_empty());
     assert_eq!((slow.metrics().slices_expired, slow.metrics().runs), (1, 0));
     let quick = executor.add(spec(2, GOOD.guest()));
-    let outcome = quick.run_inline(&message("in", b"x"), 0, &mut output);
+    let outcome = runs.run(&quick, &message("in", b"x"), 0, &mut output);
     assert_eq!(outcome, Inline::Finished(RunOutcome::Done(Vec::new())));
     assert_eq!(published(&output).len(), 1);
 }

@@ -5,6 +5,7 @@ mod capabilities;
 mod containment;
 mod contract;
 mod engine;
+mod inline;
 mod python;
 mod routes;
 mod support;

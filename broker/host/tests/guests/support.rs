@@ -135,6 +135,8 @@ pub(crate) struct Broker {
     pub(crate) python: Option<PythonCall>,
     /// What routes answer; without it there is none.
     pub(crate) rows: Option<RowsCall>,
+    /// Called when a guest asks for an environment value.
+    pub(crate) asked: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 pub(crate) type RowsCall = Box<dyn Fn(&RowQuery<'_>) -> Value + Send + Sync>;
@@ -152,6 +154,9 @@ impl Services for Broker {
         false
     }
     fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+        if let Some(asked) = &self.asked {
+            asked();
+        }
         Some(format!("value of {name}"))
     }
     fn set_environment(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
@@ -249,6 +254,7 @@ pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
         limits: GuestLimits::default(),
         mailbox: MailboxOptions::default(),
         after_traps: lotmq_host::AfterTraps::Restart,
+        is_pure: false,
     }
 }
 

@@ -231,6 +231,7 @@ impl Bench {
                     limits: GuestLimits::default(),
                     mailbox: MailboxOptions::default(),
                     after_traps: Default::default(),
+                    is_pure: false,
                 });
                 self.state.know(is_model, name, callee);
             }
@@ -260,6 +261,13 @@ impl Bench {
             client_id = "";
         }
         self
+    }
+
+    /// How a run of the first definition goes that has no more than a slice of its thread.
+    pub(crate) fn send_in_slice(&mut self, topic: &str, payload: &[u8]) -> RunOutcome {
+        let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c" };
+        let run = RunContext::new(DefinitionId(1));
+        self.deployed[0].instance.run_sliced(&Event::Message(message), run, &mut RunOutput::new())
     }
 
     /// What the route `Db` answers from now on: JSON text, or nothing.

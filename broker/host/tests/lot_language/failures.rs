@@ -1,6 +1,7 @@
 //! What goes wrong at run time is reported with its place and ends at most the run.
 
 use crate::bench::{Bench, on_in};
+use lotmq_host::RunOutcome;
 
 #[test]
 fn operands_that_are_no_numbers_are_reported_where_they_are() {
@@ -72,4 +73,17 @@ fn patterns_outlive_runs() {
             "round {round}"
         );
     }
+}
+
+#[test]
+fn a_long_search_is_not_made_on_a_thread_that_others_wait_for() {
+    let program = on_in(r#"PUBLISH TOPIC "o" WITH FILTER PAYLOAD USING REGEX "(?=a)((a|aa)+)+\1$""#);
+    let text = format!("{}b", "a".repeat(60));
+    let mut bench = Bench::new(&program);
+    assert_eq!(bench.send_in_slice("in", text.as_bytes()), RunOutcome::SliceExpired);
+    // Elsewhere it may take its time.
+    let mut bench = Bench::new(&program);
+    assert_eq!(bench.send("in", &text).published(), [""; 0]);
+    assert_eq!(bench.reports(), ["error PATTERN 0:0"]);
+    assert_eq!(bench.send_in_slice("in", b"aaaa"), RunOutcome::Done(Vec::new()));
 }

@@ -116,12 +116,13 @@ impl Guests {
         let now = broker.clock.definitions_now();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
+        let is_pure = definition.facts().is_pure();
         let order = {
             let mut runners = guests.runners.write();
             let known = runners.get(&definition.id).cloned();
             match known {
                 Some(runner) => {
-                    runner.definition.replace(deployment.guest, services, grants);
+                    runner.definition.replace(deployment.guest, services, grants, is_pure);
                     runner.order
                 }
                 None => {
@@ -135,6 +136,7 @@ impl Guests {
                         limits: deployment.limits,
                         mailbox: MailboxOptions::default(),
                         after_traps: deployment.after_traps,
+                        is_pure,
                     });
                     runners.insert(definition.id, Arc::new(Runner { definition: runner, order }));
                     order

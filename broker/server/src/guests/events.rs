@@ -15,7 +15,8 @@ use std::task::Context;
 use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::DefinitionId;
 use lotmq_host::{
-    Event, Inline, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos, RunOutput,
+    Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos,
+    RunOutput,
 };
 use lotmq_session::Time;
 
@@ -45,6 +46,8 @@ pub(crate) struct GuestEvents {
     for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
     /// Kept for its memory.
     output: RunOutput,
+    /// Runs on this thread, since the last events were posted.
+    inline: InlineRuns,
     budget: Budget,
     /// Events were left when the last turn ended.
     is_behind: bool,
@@ -212,6 +215,7 @@ impl Turn {
 
     /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
     pub(crate) fn post_guests(&mut self) {
+        self.guest_events.inline.end();
         // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
         while let Some(event) = self.guest_events.posts.pop_front() {
             self.post(&event);
@@ -246,7 +250,7 @@ impl Turn {
             client_id,
         };
         let mut output = std::mem::take(&mut self.guest_events.output);
-        let ran = runner.run_inline(&Event::Message(message), event.hops, &mut output);
+        let ran = self.guest_events.inline.run(runner, &Event::Message(message), event.hops, &mut output);
         let is_finished = match ran {
             Inline::Finished(outcome) => {
                 let run = effects::Run {

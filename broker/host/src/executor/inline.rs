@@ -1,0 +1,166 @@
+//! Runs of a definition on the thread that has the event, in short slices.
+//!
+//! A run needs the definition for itself, unless it is [pure](super::DefinitionSpec::is_pure): then each thread has an instance of its own for
+//! as long as it has events for it, and threads neither wait for one another nor write to the same memory.
+//!
+//! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so that events of one thread keep their order.
+
+use super::{
+    Definition,
+    definition::{RUNS_PER_MEASURED, Tally},
+    mailbox::Activity,
+    spare::Taken,
+};
+use crate::{
+    ActionInstance, Event, RunContext, RunOutcome, RunOutput,
+    limits::{HOPS_MAX, INLINE_HELD_MAX},
+};
+use std::{sync::Arc, thread, time::Instant};
+
+/// How an inline run went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inline {
+    /// It ran to an end; the effects are in the output.
+    Finished(RunOutcome),
+    /// It did not run, or was given up without a trace: post the event instead. The definition is busy, has mail, pauses or is
+    /// closed, or the run took longer than its slice.
+    Post,
+}
+
+/// Runs definitions inline for one thread, and holds instances of pure ones meanwhile.
+#[derive(Default)]
+pub struct InlineRuns {
+    held: Vec<Held>,
+}
+
+/// An instance of a pure definition that a thread holds.
+struct Held {
+    taken: Taken<Arc<Definition>>,
+    tally: Tally,
+}
+
+impl InlineRuns {
+    /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
+    /// which definitions it asks for this: bounded ones with a mean run time far below the slice. The thread should have
+    /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon, and before it posts anything.
+    pub fn run(
+        &mut self,
+        definition: &Arc<Definition>,
+        event: &Event<'_>,
+        hops: u8,
+        output: &mut RunOutput,
+    ) -> Inline {
+        if hops > HOPS_MAX {
+            return Inline::Post;
+        }
+        match self.held(definition) {
+            Some(held) => held.run(event, hops, output),
+            None => definition.run_alone(event, hops, output),
+        }
+    }
+
+    /// An instance for this thread alone, where the definition is pure and not busy otherwise.
+    fn held(&mut self, definition: &Arc<Definition>) -> Option<&mut Held> {
+        let found = self.held.iter().position(|held| Arc::ptr_eq(&held.taken.definition, definition));
+        if let Some(at) = found {
+            if self.held[at].taken.is_good() {
+                return self.held.get_mut(at);
+            }
+            self.held.remove(at);
+        }
+        if !definition.may_be_held() {
+            return None;
+        }
+        if self.held.len() >= INLINE_HELD_MAX {
+            self.held.remove(0);
+        }
+        let taken = Taken::new(Arc::clone(definition)).ok()?;
+        self.held.push(Held { taken, tally: Tally::default() });
+        self.held.last_mut()
+    }
+
+    /// Lets go of what is held.
+    pub fn end(&mut self) {
+        self.held.clear();
+    }
+}
+
+impl Held {
+    fn run(&mut self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
+        let definition = &self.taken.definition;
+        let Some(mut instance) = self.taken.instance.take() else { return Inline::Post };
+        let is_measured = definition.is_traced() || self.tally.runs.is_multiple_of(RUNS_PER_MEASURED);
+        let began = is_measured.then(Instant::now);
+        let outcome = instance.run_sliced(event, context(definition, hops), output);
+        self.tally.count(&outcome, began);
+        match outcome {
+            RunOutcome::SliceExpired => Inline::Post,
+            RunOutcome::Trapped(_) => {
+                // What runs otherwise goes on, and its next trap decides.
+                definition.trapped_while(Activity::Idle);
+                Inline::Finished(outcome)
+            }
+            RunOutcome::Done(_) | RunOutcome::Failed(_) => {
+                self.taken.instance = Some(instance);
+                Inline::Finished(outcome)
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.taken.definition.add_runs(&self.tally);
+    }
+}
+
+fn context(definition: &Definition, hops: u8) -> RunContext {
+    RunContext { hops, ..RunContext::new(definition.id()) }
+}
+
+impl Definition {
+    /// Whether threads may hold instances of it: nothing that one of them has posted waits or runs.
+    fn may_be_held(&self) -> bool {
+        let mailbox = self.mailbox.lock();
+        mailbox.is_pure && mailbox.activity == Activity::Idle
+    }
+
+    /// One run that has the definition for itself.
+    fn run_alone(&self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
+        let Some((instance, version)) = self.begin_alone() else { return Inline::Post };
+        let unwinding = EndsUnwinding(self);
+        let Ok(mut instance) = instance.map_or_else(|| self.instance(), Ok) else {
+            self.end_turn(None, version);
+            return Inline::Post;
+        };
+        let measured = self.is_measured().then(Instant::now);
+        let outcome = instance.run_sliced(event, context(self, hops), output);
+        self.account(&outcome, measured);
+        drop(unwinding);
+        match outcome {
+            RunOutcome::SliceExpired => {
+                self.end_turn(None, version);
+                return Inline::Post;
+            }
+            RunOutcome::Trapped(_) => self.end_trapped(),
+            RunOutcome::Done(_) | RunOutcome::Failed(_) => self.end_turn(Some(instance), version),
+        }
+        Inline::Finished(outcome)
+    }
+
+    fn begin_alone(&self) -> Option<(Option<ActionInstance>, u64)> {
+        let mut mailbox = self.mailbox.lock();
+        (mailbox.activity == Activity::Idle).then(|| Self::begin(&mut mailbox))
+    }
+}
+
+/// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is ended.
+struct EndsUnwinding<'a>(&'a Definition);
+
+impl Drop for EndsUnwinding<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end_trapped();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs on the thread that has the event: beside one another where that makes no difference, one after the other elsewhere.
+
+use crate::support::{Broker, PUBLISH_PAYLOAD, Text, executor, message, owned, published, spec};
+use lotmq_host::{Definition, DefinitionSpec, Guest, Inline, InlineRuns, RunOutcome, RunOutput};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+const ASK: &str = "(call $env (i32.const 80) (i32.const 6) (i32.const 32))";
+const CALL: &str =
+    "(call $call_action (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 32))";
+const LONG: Duration = Duration::from_secs(30);
+
+/// Asks for an environment value, then publishes, or traps when the payload has three bytes.
+fn asking() -> Guest {
+    let on_message = format!(
+        "{ASK} (if (i32.eq (local.get $payload_len) (i32.const 3)) (then unreachable)) {PUBLISH_PAYLOAD}"
+    );
+    Text { on_message: &on_message, ..Text::default() }.guest()
+}
+
+fn run(definition: &Arc<Definition>) -> (Inline, usize) {
+    run_with(definition, b"x")
+}
+
+fn run_with(definition: &Arc<Definition>, payload: &[u8]) -> (Inline, usize) {
+    let mut output = RunOutput::new();
+    let inline = InlineRuns::default().run(definition, &message("in", payload), 0, &mut output);
+    (inline, published(&output).len())
+}
+
+fn done() -> Inline {
+    Inline::Finished(RunOutcome::Done(Vec::new()))
+}
+
+/// Runs a definition on a thread of its own, and once more while it waits there for the answer to a question.
+fn run_during_a_run(is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (Inline, usize) {
+    let (executor, _seen) = executor(1);
+    let (asked, is_asked) = mpsc::channel();
+    let (answer, answers) = mpsc::channel::<()>();
+    let (questions, answers) = (AtomicUsize::new(0), parking_lot::Mutex::new(answers));
+    let ask = move || {
+        // The second run, on the test's thread, is answered at once.
+        if questions.fetch_add(1, Ordering::SeqCst) == 0 {
+            asked.send(()).unwrap();
+            answers.lock().recv_timeout(LONG).unwrap();
+        }
+    };
+    let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
+    let definition = executor.add(DefinitionSpec { services, is_pure, ..spec(1, asking()) });
+    thread::scope(|scope| {
+        let first = scope.spawn(|| run(&definition));
+        is_asked.recv_timeout(LONG).unwrap();
+        during(&definition);
+        let second = run(&definition);
+        answer.send(()).unwrap();
+        assert_eq!(first.join().unwrap(), (done(), 1));
+        second
+    })
+}
+
+#[test]
+fn runs_of_pure_definitions_overlap() {
+    assert_eq!(run_during_a_run(true, |_| {}), (done(), 1));
+}
+
+#[test]
+fn other_runs_do_not_overlap() {
+    assert_eq!(run_during_a_run(false, |_| {}), (Inline::Post, 0));
+}
+
+#[test]
+fn nothing_overtakes_what_was_posted() {
+    let second = run_during_a_run(true, |definition| {
+        definition.post(owned("in", b"y"), 0, 0).unwrap();
+    });
+    assert_eq!(second, (Inline::Post, 0));
+}
+
+#[test]
+fn other_code_that_is_not_pure_has_the_definition_for_itself() {
+    let (executor, _seen) = executor(1);
+    let (asked, is_asked) = mpsc::channel();
+    let (answer, answers) = mpsc::channel::<()>();
+    let answers = parking_lot::Mutex::new(answers);
+    let ask = move || {
+        asked.send(()).unwrap();
+        answers.lock().recv_timeout(LONG).unwrap();
+    };
+    let definition = executor.add(DefinitionSpec { is_pure: true, ..spec(1, asking()) });
+    let mut runs = InlineRuns::default();
+    let mut output = RunOutput::new();
+    assert_eq!(runs.run(&definition, &message("in", b"x"), 0, &mut output), done());
+    let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
+    definition.replace(asking(), services, Arc::new(lotmq_host::Grants::action()), false);
+    thread::scope(|scope| {
+        // What this thread held of the old code is not used any more.
+        let first = scope.spawn(|| runs.run(&definition, &message("in", b"x"), 0, &mut output));
+        is_asked.recv_timeout(LONG).unwrap();
+        assert_eq!(run(&definition), (Inline::Post, 0));
+        answer.send(()).unwrap();
+        assert_eq!(first.join().unwrap(), done());
+    });
+}
+
+#[test]
+fn a_trap_beside_another_run_ends_only_itself_and_pauses() {
+    let second = run_during_a_run(true, |definition| {
+        let trapped = run_with(definition, b"bad");
+        assert!(matches!(trapped, (Inline::Finished(RunOutcome::Trapped(_)), 0)), "{trapped:?}");
+    });
+    assert_eq!(second, (Inline::Post, 0));
+}
+
+#[test]
+fn a_panic_of_the_host_pauses_a_definition_and_does_not_end_it() {
+    let (executor, seen) = executor(1);
+    let times = AtomicUsize::new(0);
+    let ask = move || assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first question");
+    let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
+    let definition = executor.add(DefinitionSpec { services, ..spec(1, asking()) });
+    catch_unwind(AssertUnwindSafe(|| run(&definition))).unwrap_err();
+    definition.post(owned("in", b"x"), 0, 7).unwrap();
+    assert_eq!(seen.recv_timeout(LONG).unwrap().tag, 7);
+}
+
+#[test]
+fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
+    let (executor, seen) = executor(1);
+    let publish = PUBLISH_PAYLOAD.replace("$payload_len", "$inputs_len").replace("$payload", "$inputs");
+    let ask_and_publish = format!("{ASK} {publish}");
+    let old = Text { call: &ask_and_publish, ..Text::default() }.guest();
+    let new = Text::default().guest();
+    let callee: Arc<parking_lot::Mutex<Option<Arc<Definition>>>> = Arc::default();
+    let replaced = Arc::clone(&callee);
+    let ask = move || {
+        let definition = replaced.lock().clone().unwrap();
+        let services = Arc::new(Broker::default());
+        definition.replace(new.clone(), services, Arc::new(lotmq_host::Grants::action()), false);
+    };
+    let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
+    let definition = executor.add(DefinitionSpec { services: services.clone(), ..spec(2, old) });
+    *callee.lock() = Some(Arc::clone(&definition));
+    services.callees.lock().insert("callee".into(), definition);
+    let guest = Text { on_message: CALL, ..Text::default() }.guest();
+    let caller = executor.add(DefinitionSpec { services: services.clone(), ..spec(1, guest) });
+    let writes: Vec<usize> = (0..2)
+        .map(|_| {
+            caller.post(owned("in", b"x"), 0, 0).unwrap();
+            seen.recv_timeout(LONG).unwrap().published.len()
+        })
+        .collect();
+    assert_eq!(writes, [1, 0], "the second call is of the new code");
+    services.callees.lock().clear();
+    *callee.lock() = None;
+}
