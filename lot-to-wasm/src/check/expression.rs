@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::kind::KindSet;
 use super::tree::{
-    Arithmetic, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT, SettingStore,
-    TimestampFormat,
+    Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT,
+    SettingStore, TimestampFormat,
 };
 use super::{Checker, TopicUse, fold, infer, json_path, timestamp};
 use crate::diagnostic::{Draft, codes};
@@ -299,10 +299,19 @@ impl Checker<'_, '_, '_> {
         match &right.kind {
             Source::Array(elements) => {
                 let value = self.boxed(left);
-                let candidates = elements.iter().map(|element| self.operand(element)).collect();
+                let candidates = elements.iter().map(|element| self.candidate(element)).collect();
                 ExpressionKind::OneOf { value, candidates }
             }
             _ => self.compare(Comparison::In, left, right),
+        }
+    }
+
+    /// A member of `IN […]`, or a value of `CASE`.
+    pub(crate) fn candidate(&mut self, source: &syntax::Expression) -> Candidate {
+        if matches!(source.kind, Source::Empty) {
+            Candidate::Empty
+        } else {
+            Candidate::Value(self.operand(source))
         }
     }
 

@@ -7,8 +7,8 @@ use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact};
 use super::infer;
 use super::topic;
 use super::tree::{
-    Action, Entry, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind, Topic,
-    TopicPart,
+    Action, Candidate, Entry, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind,
+    Topic, TopicPart,
 };
 
 /// Fills in the facts of an Action and of every topic in it.
@@ -128,7 +128,8 @@ impl Collector {
             StatementKind::Switch { subject, cases, otherwise } => {
                 self.expression(subject);
                 for case in cases {
-                    case.values.iter_mut().for_each(|value| self.expression(value));
+                    let values = case.candidates.iter_mut().filter_map(Candidate::value_mut);
+                    values.for_each(|value| self.expression(value));
                     self.statements(&mut case.body);
                 }
                 self.statements(otherwise);

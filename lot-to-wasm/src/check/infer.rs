@@ -6,8 +6,8 @@
 use super::fold;
 use super::kind::KindSet;
 use super::tree::{
-    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonPath, JsonShape, SessionWord, Statement,
-    StatementKind, TimestampFormat, Topic, TopicPart, Variable,
+    Action, Arithmetic, Candidate, CastKind, Expression, ExpressionKind, JsonPath, JsonShape, SessionWord,
+    Statement, StatementKind, TimestampFormat, Topic, TopicPart, Variable,
 };
 use crate::function;
 use crate::limits::INFERENCE_PASSES_MAX;
@@ -65,7 +65,8 @@ fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
             StatementKind::Switch { subject, cases, otherwise } => {
                 expression(subject, variables);
                 for case in cases {
-                    case.values.iter_mut().for_each(|value| expression(value, variables));
+                    let values = case.candidates.iter_mut().filter_map(Candidate::value_mut);
+                    values.for_each(|value| expression(value, variables));
                     statements(&mut case.body, variables);
                 }
                 statements(otherwise, variables);
@@ -190,7 +191,7 @@ pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut E
         Kind::Function { arguments, .. } => arguments.iter_mut().for_each(visit),
         Kind::OneOf { value, candidates } => {
             visit(value);
-            candidates.iter_mut().for_each(visit);
+            candidates.iter_mut().filter_map(Candidate::value_mut).for_each(visit);
         }
         Kind::If { condition, then, otherwise } => {
             visit(condition);

@@ -9,8 +9,8 @@ use super::entity::filter;
 use super::kind::KindSet;
 use super::scope::Scope;
 use super::tree::{
-    self, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function, SessionWord,
-    StatementKind, TopicPart, Verdict,
+    self, Candidate, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function,
+    SessionWord, StatementKind, TopicPart, Verdict,
 };
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
 use crate::compat::Compat;
@@ -229,6 +229,7 @@ impl Checker<'_, '_, '_> {
                 let lower = self.node(span, infer::kinds_of(&lower), lower);
                 let candidates = FALSE_TEXTS
                     .map(|text| self.constant(property.span, Constant::Text(text.to_owned())))
+                    .map(Candidate::Value)
                     .into();
                 let is_false = ExpressionKind::OneOf { value: Box::new(lower), candidates };
                 let is_false = self.truth(span, is_false);

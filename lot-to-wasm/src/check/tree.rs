@@ -14,8 +14,8 @@
 mod expression;
 
 pub use expression::{
-    Arithmetic, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function, JsonPath,
-    JsonShape, JsonStep, Select, SessionWord, TimestampFormat,
+    Arithmetic, Candidate, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function,
+    JsonPath, JsonShape, JsonStep, Select, SessionWord, TimestampFormat,
 };
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 
@@ -323,7 +323,7 @@ pub struct Branch {
 #[derive(Debug, Clone)]
 pub struct Case {
     /// At least one; evaluated in order until one is equal.
-    pub values: Vec<Expression>,
+    pub candidates: Vec<Candidate>,
     /// At least one.
     pub body: Vec<Statement>,
 }

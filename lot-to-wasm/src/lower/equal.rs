@@ -1,11 +1,12 @@
-//! Equality with a text of the program, which is equality of texts whatever the other side is (OD-18): compared in place, without a call.
+//! Equality with a text of the program, which is equality of texts whatever the other side is (OD-18): compared in place, without a call;
+//! and of one value with each of several, as in `IN [a, b]` and `CASE a, b`.
 
 use wasm_encoder::{Instruction, ValType};
 
 use super::code::{Local, memory};
 use super::entry::Generator;
 use super::runtime::Runtime;
-use crate::check::tree::{Constant, Expression, ExpressionKind};
+use crate::check::tree::{Candidate, Constant, Expression, ExpressionKind};
 
 /// Longest text that is compared in place; for a longer one the runtime is called.
 const IN_PLACE_BYTES_MAX: usize = 32;
@@ -73,10 +74,11 @@ impl Generator<'_> {
     pub(super) fn subject<'e>(
         &mut self,
         value: &Expression,
-        mut candidates: impl Iterator<Item = &'e Expression> + Clone,
+        candidates: impl Iterator<Item = &'e Candidate> + Clone,
     ) -> Subject {
-        let has_texts = candidates.clone().any(|candidate| in_place(candidate).is_some());
-        let has_others = candidates.any(|candidate| in_place(candidate).is_none());
+        let mut texts = candidates.map(|candidate| candidate.value().and_then(in_place));
+        let has_texts = texts.clone().any(|text| text.is_some());
+        let has_others = texts.any(|text| text.is_none());
         if has_texts && !has_others {
             return Subject { cell: None, text: Some(self.text_at(value)) };
         }
@@ -91,15 +93,20 @@ impl Generator<'_> {
     }
 
     /// Pushes whether it equals one of them.
-    pub(super) fn equals_subject(&mut self, subject: Subject, candidate: &Expression) {
-        if let (Some(at), Some(text)) = (subject.text, in_place(candidate)) {
+    pub(super) fn equals_subject(&mut self, subject: Subject, candidate: &Candidate) {
+        if let (Some(at), Some(text)) = (subject.text, candidate.value().and_then(in_place)) {
             return self.is_text(at, text);
         }
         if let Some(cell) = subject.cell {
             self.code.get(cell);
         }
-        self.cell(candidate);
-        self.runtime(Runtime::Equals);
+        match candidate {
+            Candidate::Empty => self.runtime(Runtime::IsEmpty),
+            Candidate::Value(value) => {
+                self.cell(value);
+                self.runtime(Runtime::Equals);
+            }
+        }
     }
 
     pub(super) fn release_subject(&mut self, subject: Subject) {

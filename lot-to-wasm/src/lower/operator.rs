@@ -7,7 +7,7 @@ use super::equal::in_place;
 use super::expression::Representation;
 use super::runtime::Runtime;
 use crate::check::kind::KindSet;
-use crate::check::tree::{Arithmetic, Comparison, Constant, Expression, ExpressionKind};
+use crate::check::tree::{Arithmetic, Candidate, Comparison, Constant, Expression, ExpressionKind};
 
 /// What Empty counts as beside a number.
 const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
@@ -191,7 +191,7 @@ impl Generator<'_> {
     }
 
     /// Whether a value equals one of several; compared in order until one is equal.
-    pub(super) fn one_of(&mut self, value: &Expression, candidates: &[Expression]) {
+    pub(super) fn one_of(&mut self, value: &Expression, candidates: &[Candidate]) {
         let subject = self.subject(value, candidates.iter());
         let result = self.code.local(ValType::I32);
         self.code.i32(1);

@@ -85,13 +85,13 @@ impl Generator<'_> {
     }
 
     fn switch(&mut self, subject: &Expression, cases: &[Case], otherwise: &[Statement], at: Position) {
-        let subject = self.subject(subject, cases.iter().flat_map(|case| &case.values));
+        let subject = self.subject(subject, cases.iter().flat_map(|case| &case.candidates));
         self.flush_notes(at);
         let end = self.code.block();
         for case in cases {
             let next = self.code.block();
             let equal = self.code.block();
-            for candidate in &case.values {
+            for candidate in &case.candidates {
                 self.equals_subject(subject, candidate);
                 self.flush_notes(at);
                 self.code.branch_if(equal);

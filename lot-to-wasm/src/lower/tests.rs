@@ -212,7 +212,10 @@ fn every_statement_is_written() {
             set(3, variable(0, KindSet::INT)),
             statement(StatementKind::Switch {
                 subject: payload(),
-                cases: vec![Case { values: vec![text("on"), text("1")], body: vec![publish(text("1"))] }],
+                cases: vec![Case {
+                    candidates: [text("on"), text("1")].map(Candidate::Value).into(),
+                    body: vec![publish(text("1"))],
+                }],
                 otherwise: vec![publish(constant(Constant::Empty))],
             }),
             statement(StatementKind::Loop {
@@ -285,7 +288,10 @@ fn every_expression_is_written() {
         E::Concat(vec![text("a"), any()]),
         E::Concat(vec![text("a"), any(), int()]),
         E::Concat(vec![text("a"), any(), int(), truth()]),
-        E::OneOf { value: boxed(any()), candidates: vec![text("a"), int()] },
+        E::OneOf {
+            value: boxed(any()),
+            candidates: vec![Candidate::Value(text("a")), Candidate::Empty, Candidate::Value(int())],
+        },
         E::And(boxed(any()), boxed(int())),
         E::Or(boxed(double()), boxed(truth())),
         E::Object(vec![

@@ -40,7 +40,9 @@ impl Generator<'_> {
             StatementKind::Switch { subject, cases, otherwise } => {
                 self.payload_text(subject).is_some()
                     && cases.iter().all(|case| {
-                        case.values.iter().all(|value| spend(left) && in_place(value).is_some())
+                        case.candidates
+                            .iter()
+                            .all(|candidate| spend(left) && candidate.value().and_then(in_place).is_some())
                             && self.are_tight(&case.body, left)
                     })
                     && self.are_tight(otherwise, left)

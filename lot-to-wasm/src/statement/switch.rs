@@ -79,10 +79,10 @@ impl Switch {
         let mut cases = Vec::new();
         let mut constants: Vec<tree::Constant> = Vec::new();
         for case in &self.cases {
-            let values: Vec<tree::Expression> =
-                case.values.iter().map(|value| checker.operand(value)).collect();
-            for (source, value) in case.values.iter().zip(&values) {
-                if let tree::ExpressionKind::Constant(constant) = &value.kind {
+            let candidates: Vec<tree::Candidate> =
+                case.values.iter().map(|value| checker.candidate(value)).collect();
+            for (source, candidate) in case.values.iter().zip(&candidates) {
+                if let Some(constant) = constant_of(candidate) {
                     if constants.contains(constant) {
                         let message = "case can never be reached: an earlier one has the same value";
                         checker.error(Draft::warning(codes::UNREACHABLE_CASE, source.span, message));
@@ -97,11 +97,22 @@ impl Switch {
             let body = checker.statements(&case.body);
             ends.push(checker.scope.save());
             checker.scope.restore(start);
-            cases.push(tree::Case { values, body });
+            cases.push(tree::Case { candidates, body });
         }
         let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
         ends.push(checker.scope.save());
         checker.scope.join(ends);
         tree::StatementKind::Switch { subject, cases, otherwise }
+    }
+}
+
+/// What is known of a candidate at compile time.
+fn constant_of(candidate: &tree::Candidate) -> Option<&tree::Constant> {
+    match candidate {
+        tree::Candidate::Empty => Some(&tree::Constant::Empty),
+        tree::Candidate::Value(tree::Expression {
+            kind: tree::ExpressionKind::Constant(constant), ..
+        }) => Some(constant),
+        tree::Candidate::Value(_) => None,
     }
 }

@@ -15,6 +15,17 @@ fn operands_that_are_no_numbers_are_reported_where_they_are() {
 }
 
 #[test]
+fn members_behind_the_equal_one_are_not_looked_at() {
+    let mut bench = Bench::new(&on_in(
+        "IF PAYLOAD IN [\"a\", PAYLOAD % 60] THEN\n    PUBLISH TOPIC \"o\" WITH 1\nSWITCH PAYLOAD\n    CASE \"a\", PAYLOAD % 60 THEN\n        PUBLISH TOPIC \"o\" WITH 2",
+    ));
+    assert_eq!(bench.send("in", "a").published(), ["o=1", "o=2"]);
+    assert_eq!(bench.reports(), [""; 0]);
+    assert_eq!(bench.send("in", "b").published(), [""; 0]);
+    assert_eq!(bench.reports(), ["warning LOT601 3:5", "warning LOT601 5:5"]);
+}
+
+#[test]
 fn a_run_does_not_hear_of_another_ones_faults() {
     let mut bench =
         Bench::new(&on_in("IF PAYLOAD > 5 THEN\n    PUBLISH TOPIC \"o\" WITH (GET TOPIC \"never\")"));

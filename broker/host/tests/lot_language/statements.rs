@@ -81,6 +81,14 @@ fn switch_takes_the_first_equal_case() {
     for (payload, expected) in [("2.0", vec!["o=low"]), ("x", vec!["o=x"]), ("3", vec![])] {
         assert_eq!(bench.send("in", payload).published(), expected, "{payload}");
     }
+    // Equality is that of `==`, so with EMPTY emptiness is asked for (§4).
+    let mut bench = Bench::new(&on_in(
+        "SWITCH GET JSON \"a\"\n    CASE 1, EMPTY THEN\n        PUBLISH TOPIC \"o\" WITH \"nothing\"\n    DEFAULT THEN\n        PUBLISH TOPIC \"o\" WITH \"other\"",
+    ));
+    for (payload, expected) in [("{}", "o=nothing"), ("{\"a\":\"\"}", "o=nothing"), ("{\"a\":2}", "o=other")]
+    {
+        assert_eq!(bench.send("in", payload).published(), [expected], "{payload}");
+    }
 }
 
 /// §8.5.

@@ -15,6 +15,33 @@ pub struct Expression {
     pub kind: ExpressionKind,
 }
 
+/// What a value is compared with by `IN [a, b, …]` and `CASE a, b`.
+#[derive(Debug, Clone)]
+pub enum Candidate {
+    /// The word EMPTY: whether the value is Empty, Null or a text without characters.
+    Empty,
+    /// Equality, by [`Comparison::Equal`].
+    Value(Expression),
+}
+
+impl Candidate {
+    /// What is evaluated, if anything is.
+    pub(crate) fn value(&self) -> Option<&Expression> {
+        match self {
+            Candidate::Empty => None,
+            Candidate::Value(value) => Some(value),
+        }
+    }
+
+    /// What is evaluated, to be changed.
+    pub(crate) fn value_mut(&mut self) -> Option<&mut Expression> {
+        match self {
+            Candidate::Empty => None,
+            Candidate::Value(value) => Some(value),
+        }
+    }
+}
+
 /// How a value is computed.
 #[derive(Debug, Clone)]
 pub enum ExpressionKind {
@@ -108,13 +135,13 @@ pub enum ExpressionKind {
         /// The pattern.
         regex: RegexId,
     },
-    /// `x IN [a, b, …]`: equal to one of them, by [`Comparison::Equal`]. A side that is one expression (`x IN {list}`) is
+    /// `x IN [a, b, …]`: equal to one of them, as `==` has it. A side that is one expression (`x IN {list}`) is
     /// [`Comparison::In`].
     OneOf {
         /// Evaluated once.
         value: Box<Expression>,
-        /// In order.
-        candidates: Vec<Expression>,
+        /// Evaluated in order until one is equal.
+        candidates: Vec<Candidate>,
     },
     /// `a AND b`; `b` only when `a` is true.
     And(Box<Expression>, Box<Expression>),

@@ -321,13 +321,10 @@ impl<'a> Run<'a> {
         default: Option<&'a [Statement]>,
         frame: &mut Frame<'a>,
     ) -> Answer<()> {
-        let value = self.value(value, frame)?;
+        let subject = self.value(value, frame)?;
         for (candidates, block) in cases {
-            for candidate in candidates {
-                let candidate = self.value(candidate, frame)?;
-                if super::operators::equal(&value, &candidate)? {
-                    return self.block(block, frame);
-                }
+            if self.is_one_of(&subject, candidates, frame)? {
+                return self.block(block, frame);
             }
         }
         self.block(default.unwrap_or(&[]), frame)

@@ -20,16 +20,21 @@ impl Json {
             Value::Empty | Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
             Value::Int(value) => Json::Int(*value),
-            Value::Double(value) => Json::Double(*value),
+            Value::Double(value) => Json::of_double(*value),
             Value::Text { text, is_data: true, .. } => match number_in(text) {
                 Some(Number::Int(value)) => Json::Int(value),
-                Some(Number::Double(value)) => Json::Double(value),
+                Some(Number::Double(value)) => Json::of_double(value),
                 None => Json::Text(text.clone()),
             },
             Value::Text { text, is_data: false, .. } => Json::Text(text.clone()),
             Value::Json(json) => json.clone(),
             Value::Bytes(_) | Value::Time(_) => Json::Text(value.text()),
         }
+    }
+
+    /// A number as it is written: JSON is text, in which 2.0 is 2 (OD-13).
+    fn of_double(value: f64) -> Json {
+        Json::parse(&double_text(value)).unwrap_or(Json::Null)
     }
 
     /// What `GET JSON` makes of a node: scalars come back as their kind.

@@ -42,7 +42,7 @@ fn cast_number(value: &Value, to: Type, notes: &mut Vec<Note>) -> Answer<Value> 
     let number = match value {
         Value::Bool(value) => Number::Int(i64::from(*value)),
         Value::Null => Number::Int(0),
-        Value::Time(ms) => Number::Int(ms.div_euclid(1000)),
+        Value::Time(ms) => Number::of_time(*ms),
         Value::Json(_) => {
             notes.push(Note::FailedCast);
             Number::Int(0)
@@ -167,7 +167,7 @@ pub(super) fn operand(value: &Value, notes: &mut Vec<Note>) -> Answer<Number> {
     match value {
         Value::Empty => Ok(Number::Int(0)),
         Value::Bool(value) => Ok(Number::Int(i64::from(*value))),
-        Value::Time(ms) => Ok(Number::Int(*ms)),
+        Value::Time(ms) => Ok(Number::of_time(*ms)),
         Value::Bytes(_) => unspecified("calculating with bytes"),
         other => Ok(other.number().unwrap_or_else(|| {
             notes.push(Note::NotANumber);

@@ -50,6 +50,11 @@ impl Number {
         }
     }
 
+    /// A time in seconds, with a fraction where it has one (`docs/decisions.md`).
+    pub(super) fn of_time(ms: i64) -> Number {
+        if ms % 1000 == 0 { Number::Int(ms / 1000) } else { Number::Double(ms as f64 / 1000.0) }
+    }
+
     pub(super) fn is_zero(self) -> bool {
         self.as_double() == 0.0
     }
@@ -136,7 +141,8 @@ impl Value {
             Value::Text { text, .. } => truth_of_text(text),
             Value::Json(_) => return Err(Stop::Unspecified("the truth of JSON")),
             Value::Bytes(_) => return Err(Stop::Unspecified("the truth of bytes")),
-            Value::Time(_) => return Err(Stop::Unspecified("the truth of a time")),
+            // `docs/decisions.md`.
+            Value::Time(_) => true,
         })
     }
 }
@@ -158,7 +164,7 @@ pub(super) fn bool_word(text: &str) -> Option<bool> {
     }
 }
 
-/// `num(s)`: blanks around, a sign, digits with an optional point, an exponent.
+/// `num(s)`: blanks around, a sign, digits with an optional point among them or on either side (`docs/decisions.md`), an exponent.
 pub(super) fn number_in(text: &str) -> Option<Number> {
     let text = text.trim_matches([' ', '\t', '\n', '\r']);
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -168,10 +174,7 @@ pub(super) fn number_in(text: &str) -> Option<Number> {
     };
     let all_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_whole = exponent.is_none() && all_digits(mantissa);
-    let has_mantissa = match mantissa.split_once('.') {
-        Some((whole, part)) => all_digits(whole) && all_digits(part),
-        None => all_digits(mantissa),
-    };
+    let has_mantissa = all_digits(&mantissa.replacen('.', "", 1));
     let has_exponent =
         exponent.is_none_or(|exponent| all_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)));
     if !has_mantissa || !has_exponent {

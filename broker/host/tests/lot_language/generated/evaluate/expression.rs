@@ -76,14 +76,9 @@ impl<'a> Run<'a> {
                 let text = self.value(value, frame)?.text();
                 Value::Bool(regex(pattern).is_match(&text).unwrap_or(false))
             }
-            E::In(value, candidates) => {
-                let value = self.value(value, frame)?;
-                let mut found = false;
-                for candidate in candidates {
-                    let candidate = self.value(candidate, frame)?;
-                    found |= equal(&value, &candidate)?;
-                }
-                Value::Bool(found)
+            E::In(sought, candidates) => {
+                let value = self.value(sought, frame)?;
+                Value::Bool(self.is_one_of(&value, candidates, frame)?)
             }
             E::Cast(operand, Type::Bytes) => match operand.as_ref() {
                 E::Payload => {
@@ -122,6 +117,26 @@ impl<'a> Run<'a> {
             E::Apply(transform, operand) => self.transform(transform, operand, frame)?,
             E::Function(function, arguments) => self.function(*function, arguments, frame)?,
         })
+    }
+
+    /// Whether one of several is equal, as `==` has it; those behind it are not evaluated (`docs/decisions.md`).
+    pub(super) fn is_one_of(
+        &mut self,
+        value: &Value,
+        candidates: &'a [Expression],
+        frame: &mut Frame<'a>,
+    ) -> Answer<bool> {
+        for candidate in candidates {
+            let found = self.value(candidate, frame)?;
+            let is_equal = match candidate {
+                Expression::Empty => value.is_empty(),
+                _ => equal(value, &found)?,
+            };
+            if is_equal {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Evaluates with a place for notes, and tells them.
