@@ -1,6 +1,7 @@
 //! Bounds of the runtime.
 
-/// Levels to which JSON texts may nest, 1 to 200: deeper ones count as unparsable. Each level costs about 100 bytes of the 64 KiB stack.
+/// Levels to which JSON texts may nest, 1 to 200: deeper ones count as unparsable. Checking a text takes a bit for each level; its leaves
+/// (`json::leaves_of`) are found by recursion, on the 64 KiB stack.
 pub const JSON_DEPTH_MAX: u32 = 128;
 
 /// Separate pieces that the memory of runs may consist of. A new piece arises only when a regular expression takes new memory of

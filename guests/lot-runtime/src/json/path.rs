@@ -46,6 +46,9 @@ fn find(text: &'static str, path: &str) -> Option<&'static str> {
 /// Most members of a text that are remembered: 64 KiB.
 const MEMBERS_MAX: usize = 4096;
 
+/// Room for members to begin with.
+const MEMBERS_USUAL: usize = 16;
+
 /// The text that a path led into last, with its members, so that the paths of a program walk over its payload once.
 #[derive(Default)]
 struct Looked {
@@ -74,11 +77,11 @@ fn look(text: &'static str, path: &str) -> Option<(Range, usize)> {
         if std::ptr::eq(looked.text, text) {
             return of_members(text, &looked.members, looked.is_array, path);
         }
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(MEMBERS_USUAL);
         let found = step(text, path, Some(&mut members));
         // One that leads nowhere may be one that is not valid; looking again says so again.
         if found.is_some() && members.len() < MEMBERS_MAX {
-            *looked = Looked { text, members, is_array: text.trim_start().starts_with('[') };
+            *looked = Looked { text, members, is_array: Scanner::new(text).first() == b'[' };
         }
         found
     })
@@ -98,16 +101,16 @@ fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str
         let (index, used) = leading_index(path)?;
         return Some((members.get(index)?.1, used));
     }
-    let mut best = Best::default();
+    let mut best = Best::of(path);
     for (key, value) in members {
-        best.consider(text, *key, *value, path);
+        best.consider(text, *key, *value);
     }
-    best.0
+    best.found
 }
 
 /// One step into an object or array: the member and how many bytes of the path name it. Notes up to [`MEMBERS_MAX`] members on the way.
 fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Option<(Range, usize)> {
-    match text.trim_start().as_bytes().first()? {
+    match Scanner::new(text).first() {
         b'{' => step_into_object(text, path, members),
         b'[' => step_into_array(text, path, members),
         _ => {
@@ -118,18 +121,38 @@ fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Op
 }
 
 /// The member whose key takes most of the path; of several the last.
-#[derive(Default)]
-struct Best(Option<(Range, usize)>);
+struct Best<'a> {
+    path: &'a str,
+    /// Most keys are told from the path by their first byte.
+    first: Option<u8>,
+    found: Option<(Range, usize)>,
+}
 
-impl Best {
-    fn consider(&mut self, text: &str, (start, end): Range, value: Range, path: &str) {
+impl<'a> Best<'a> {
+    fn of(path: &'a str) -> Self {
+        Self { path, first: path.bytes().next(), found: None }
+    }
+
+    #[inline(always)]
+    fn consider(&mut self, text: &str, key: Range, value: Range) {
+        let first = text.as_bytes().get(key.0).copied();
+        // The empty key has none, and one that begins with an escape is not yet known.
+        if first == self.first || matches!(first, Some(b'\\' | b'"')) {
+            self.compare(text, key, value);
+        }
+    }
+
+    fn compare(&mut self, text: &str, (start, end): Range, value: Range) {
         let key = &text[start..end];
-        let used =
-            if key.contains('\\') { leading_key(path, &unescape(key)) } else { leading_key(path, key) };
+        let used = if key.contains('\\') {
+            leading_key(self.path, &unescape(key))
+        } else {
+            leading_key(self.path, key)
+        };
         if let Some(used) = used
-            && self.0.is_none_or(|(_, longest)| used >= longest)
+            && self.found.is_none_or(|(_, longest)| used >= longest)
         {
-            self.0 = Some((value, used));
+            self.found = Some((value, used));
         }
     }
 }
@@ -139,12 +162,12 @@ fn step_into_object(
     path: &str,
     mut members: Option<&mut Vec<(Range, Range)>>,
 ) -> Option<(Range, usize)> {
-    let mut best = Best::default();
+    let mut best = Best::of(path);
     Scanner::new(text).object(|key, value| {
-        best.consider(text, key, value, path);
+        best.consider(text, key, value);
         note(&mut members, key, value);
     })?;
-    best.0
+    best.found
 }
 
 fn note(members: &mut Option<&mut Vec<(Range, Range)>>, key: Range, value: Range) {
@@ -193,8 +216,7 @@ mod tests {
 
     #[test]
     fn paths_lead_to_members() {
-        let document =
-            r#"{"a":{"b":1.5,"l":[4,5,{"n":"x"}]},"a.b":"dotted","z":null,"e":"","m":[[1,2],[3]], "k\"q":7}"#;
+        let document = r#"{"a":{"b":1.5,"l":[4,5,{"n":"x"}]},"a.b":"dotted","z":null,"e":"","m":[[1,2],[3]], "k\"q":7, "\u0064x":8, "":{"k":9}}"#;
         for (path, expected) in [
             ("a.b", Value::data("dotted")),
             ("a.l[1]", Value::Int(5)),
@@ -209,6 +231,8 @@ mod tests {
             ("none", Value::Null),
             ("a.l.n", Value::Null),
             ("k\"q", Value::Int(7)),
+            ("dx", Value::Int(8)),
+            (".k", Value::Int(9)),
         ] {
             assert_eq!(get(Value::data(document), path), expected, "{path}");
         }
