@@ -298,3 +298,43 @@ fn a_secret_that_is_not_there_is_empty_and_an_error() {
     let error: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
     assert!(error["message"].as_str().unwrap().contains("NOPE"), "{error}");
 }
+
+#[test]
+fn what_uses_another_version_is_told_of() {
+    let broker = broker();
+    let callee = |outputs: &str| {
+        format!(
+            "-addAction DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {{x}} * 2\nRETURN\n    OUTPUT {outputs}\n"
+        )
+    };
+    broker.command_ok(&callee("y"));
+    broker.command_ok(
+        "-addAction DEFINE ACTION Caller\nON TOPIC \"in\" DO\n    CALL ACTION Double WITH x = PAYLOAD RETURN y\n    PUBLISH TOPIC \"out\" WITH {y}\n",
+    );
+    assert_eq!(broker.command_ok(&callee("y")).0.get("warnings"), None);
+    let changed = broker.command_ok(&callee("y\n    OUTPUT x"));
+    let warning = &changed.0["warnings"][0];
+    assert_eq!(warning["code"], "DEPENDENT_MISFIT", "{changed:?}");
+    let text = warning["message"].as_str().unwrap();
+    assert!(text.starts_with("Action 'Caller' does not fit this version: "), "{text}");
+}
+
+#[test]
+fn kept_values_are_shown_and_removed() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Keep\nON TOPIC \"in/+\" DO\n    KEEP TOPIC \"kept/+\" WITH PAYLOAD\n    PUBLISH TOPIC \"out\" WITH 1\n");
+    let mut client = broker.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    for name in ["a", "b"] {
+        client.publish(&Publication::new(format!("in/{name}"), "12345")).unwrap();
+        client.receive(WAIT_MAX).unwrap().unwrap();
+    }
+    let listed = broker.command_ok("-listKept");
+    assert_eq!((listed.message(), listed.data().as_array().unwrap().len()), ("2 kept value(s).", 2));
+    let one = broker.command_ok("-listKept kept/b");
+    assert_eq!(one.data(), &json!([{"topic": "kept/b", "bytes": 5}]));
+    assert_eq!(broker.command_ok("-removeKept kept/b").message(), "1 kept value(s) removed.");
+    assert_eq!(broker.command_ok("-listKept").message(), "1 kept value(s).");
+    assert!(!broker.command("-removeKept a#").success());
+    assert!(!broker.command("-removeKept").success());
+}

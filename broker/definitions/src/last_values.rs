@@ -46,7 +46,9 @@ impl Default for CacheLimits {
 
 /// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("kept values are full: {topics} topics and {bytes} bytes")]
+#[error(
+    "kept values are full: {topics} topics and {bytes} bytes; -listKept shows them, -removeKept removes some"
+)]
 pub struct KeepRefused {
     /// Topics with a kept value.
     pub topics: u64,
@@ -145,6 +147,30 @@ impl LastValues {
     /// Removes a kept value; a live one stays.
     pub fn forget(&self, topic: &str) {
         self.change(topic, |shard, hash| shard.remove_kept(hash, topic));
+    }
+
+    /// Shows every kept value, in no order. `show` is called under the lock of a part of them and must not call back into this.
+    pub fn each_kept(&self, mut show: impl FnMut(&str, &[u8])) {
+        for shard in &self.shards {
+            shard.lock().kept().for_each(|(topic, payload)| show(topic, payload));
+        }
+    }
+
+    /// Removes the kept values of the topics that are chosen. How many they were.
+    pub fn forget_all(&self, is_chosen: impl Fn(&str) -> bool) -> usize {
+        let mut count = 0;
+        for shard in &self.shards {
+            let chosen: Vec<String> = shard
+                .lock()
+                .kept()
+                .map(|(topic, _)| topic)
+                .filter(|topic| is_chosen(topic))
+                .map(str::to_owned)
+                .collect();
+            chosen.iter().for_each(|topic| self.forget(topic));
+            count += chosen.len();
+        }
+        count
     }
 
     /// Puts back a kept value that was recovered from the store.

@@ -268,6 +268,12 @@ impl Registry {
         self.entries.values().map(|entry| &entry.definition)
     }
 
+    /// What needs this definition, in the order of deployment; not itself.
+    pub fn dependents(&self, definition: &Definition) -> Vec<Arc<Definition>> {
+        let ids = self.dependents.get(&definition.as_need()).into_iter().flatten();
+        ids.filter(|id| **id != definition.id).filter_map(|id| self.by_id(*id).cloned()).collect()
+    }
+
     /// Number of definitions of a kind.
     pub fn count(&self, kind: DefinitionKind) -> usize {
         self.names[kind.index()].len()

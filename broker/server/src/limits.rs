@@ -281,6 +281,12 @@ pub(crate) const ALIASED_TOPIC_BYTES_MAX: usize = 512;
 /// Bytes of a packet in which everything before its payload must lie for its topic to be sent as an alias.
 pub(crate) const ALIASED_HEAD_BYTES_MAX: usize = 2048;
 
+/// Kept values that one `-listKept` shows.
+pub(crate) const KEPT_LISTED_MAX: usize = 1000;
+
+/// Definitions that are looked at again when one that they use is replaced; each takes some tenths of a millisecond.
+pub(crate) const DEPENDENTS_CHECKED_MAX: usize = 100;
+
 /// Members of a shared subscription that are tried for a message which is too large for others of them.
 pub(crate) const GROUP_TRIES_MAX: usize = 16;
 

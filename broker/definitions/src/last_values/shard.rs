@@ -68,6 +68,12 @@ impl Shard {
         self.get_kept(hash, topic).is_some()
     }
 
+    /// Topics and values of what is kept.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let entries = self.entries.numbers().map(|slot| self.entries.get(slot));
+        entries.filter(|entry| entry.is_kept).map(|entry| (&*entry.topic, &*entry.payload))
+    }
+
     /// Write number of the oldest live entry; `u64::MAX` for none.
     pub(super) fn oldest_write(&self) -> u64 {
         self.entries.front().map_or(u64::MAX, |slot| self.entries.get(slot).write)

@@ -118,6 +118,7 @@ fn add_one(
             warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
             let of_route = crate::guests::routes::warnings(call.tenant, installed.definition.facts());
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(super::dependents::misfits(call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }
         }

@@ -8,10 +8,12 @@ mod actions;
 mod add_entity;
 mod audit;
 mod backup;
+mod dependents;
 mod diagnose;
 mod environment;
 mod fuzz;
 mod help;
+mod kept_values;
 mod list_clients;
 mod models;
 mod modules;
@@ -117,6 +119,8 @@ static VERBS: &[&Verb] = &[
     &environment::SET,
     &environment::REMOVE,
     &environment::LIST,
+    &kept_values::LIST,
+    &kept_values::REMOVE,
     &secrets::SET,
     &secrets::REMOVE,
     &secrets::LIST,

@@ -7,6 +7,7 @@ use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTim
 use lotmq_host::RunOutput;
 
 use super::effects::{self, Run};
+use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
@@ -19,6 +20,9 @@ pub(super) const MAILBOX_FULL: &str = "MAILBOX_FULL";
 /// Code of an event for a definition that was stopped.
 pub(super) const STOPPED: &str = "STOPPED";
 
+/// Code of an `ON START` that held the listeners for as long as it may.
+pub(super) const START_SLOW: &str = "START_SLOW";
+
 /// Notes an error. Its topic follows at most five times a second.
 pub(super) fn record(
     turn: &mut Turn,
@@ -27,8 +31,19 @@ pub(super) fn record(
     error: &RunError<'_>,
     hops: u8,
 ) {
-    turn.broker.counters.guest_errors.add(1);
     let now = turn.definitions_now().wall;
+    record_at(&turn.broker, tenant, definition, error, (now, hops));
+}
+
+/// As [`record`], on a thread that has no turn.
+pub(super) fn record_at(
+    broker: &Broker,
+    tenant: &Tenant,
+    definition: &Arc<Definition>,
+    error: &RunError<'_>,
+    (now, hops): (Timestamp, u8),
+) {
+    broker.counters.guest_errors.add(1);
     definition.activity.record_error(definition.name(), error, now);
     let mut changed = tenant.guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {

@@ -1,19 +1,19 @@
 //! At start: the definitions that the store held, deployed again, and `ON START` before the first Client.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind};
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
-use super::{Guests, rules, scripts, views};
+use super::{Guests, RunReport, records, rules, scripts, views};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -124,9 +124,15 @@ pub(super) fn new_definition(row: &DefinitionRow, facts: Facts) -> NewDefinition
     }
 }
 
-/// Runs `ON START` of all tenants, and waits for it for at most five seconds.
+/// A run of `ON START` that the listeners wait for.
+struct Starting {
+    tenant: Arc<Tenant>,
+    definition: Arc<Definition>,
+    report: Receiver<RunReport>,
+}
+
+/// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended then has an error record.
 pub(crate) fn run_starts(broker: &Broker) {
-    let deadline = Instant::now() + START_WAIT;
     let mut waiting = Vec::new();
     for tenant in broker.tenants.all().iter() {
         let starts = tenant.guests.registry.write().finish_loading();
@@ -141,16 +147,23 @@ pub(crate) fn run_starts(broker: &Broker) {
             let (sender, receiver) = sync_channel(1);
             let tag = tenant.guests.waiting.add(definition.id, sender);
             if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
-                waiting.push((definition, receiver));
+                waiting.push(Starting { tenant: Arc::clone(tenant), definition, report: receiver });
             }
         }
     }
-    for (definition, receiver) in waiting {
-        if receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
-            warn!(
-                definition = &**definition.name(),
-                "ON START takes longer than 5 seconds; listeners open meanwhile"
-            );
+    wait_for_starts(broker, waiting, START_WAIT);
+}
+
+fn wait_for_starts(broker: &Broker, waiting: Vec<Starting>, wait: Duration) {
+    let deadline = Instant::now() + wait;
+    for Starting { tenant, definition, report } in waiting {
+        if report.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
+            let message =
+                format!("ON START held the listeners for {} s; it goes on beside them", wait.as_secs());
+            warn!(definition = &**definition.name(), "{message}");
+            let error = RunError { code: records::START_SLOW, message: &message, ..RunError::default() };
+            let now = broker.clock.definitions_now().wall;
+            records::record_at(broker, &tenant, &definition, &error, (now, 0));
         }
     }
 }
@@ -168,4 +181,36 @@ pub(crate) fn save_kept(tenant: &Tenant, wall_ms: u64, batch: &mut Batch) {
         })),
         None => batch.push(Op::DeleteKeep { tenant: tenant.id, topic }),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Running;
+
+    #[test]
+    fn an_action_that_starts_slowly_has_an_error_record() {
+        let running = Running::start("none");
+        let broker = &running.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        let row = DefinitionRow {
+            tenant: tenant.id,
+            kind: "action".into(),
+            name: "Slow".into(),
+            source: "DEFINE ACTION Slow\nON START DO\n    PUBLISH TOPIC \"o\" WITH 1\n".into(),
+            owner: String::new(),
+            origin: String::new(),
+            order: 0,
+            changed_at_ms: 0,
+            state: Vec::new(),
+        };
+        let new = new_definition(&row, Facts::new(Kind::Action, "Slow"));
+        let now = broker.clock.definitions_now();
+        let installed = tenant.guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
+        let (_unanswered, report) = sync_channel(1);
+        let starting = Starting { tenant, definition: Arc::clone(&installed.definition), report };
+        wait_for_starts(broker, vec![starting], Duration::ZERO);
+        assert_eq!(installed.definition.activity.last_error().unwrap().code, records::START_SLOW);
+        running.server.stop();
+    }
 }

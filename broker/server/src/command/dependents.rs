@@ -1,0 +1,32 @@
+//! What a new version of a definition means to those that use it: they are compiled against its inputs, outputs and fields, which may have changed.
+
+use lot_to_wasm::diagnostic::json::reply_message;
+use lot_to_wasm::{CompileOptions, Form, Severity};
+use lotmq_definitions::Definition;
+use serde_json::Value;
+
+use super::reply::problem;
+use super::verb::Call;
+use crate::limits::DEPENDENTS_CHECKED_MAX;
+
+/// A warning for each definition that uses this one and does not fit it.
+pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
+    let users = call.tenant.guests.registry.read().dependents(definition);
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*call.tenant.guests,
+        compat: call.broker.settings.compat,
+    };
+    users
+        .iter()
+        .take(DEPENDENTS_CHECKED_MAX)
+        .filter_map(|user| {
+            let compilations = lot_to_wasm::check_project(&[&*user.deployed.source], &options);
+            let found = compilations.iter().flat_map(|compilation| compilation.all_diagnostics());
+            let error = found.into_iter().find(|found| found.severity == Severity::Error)?;
+            let (title, name) = (user.kind().title(), user.name());
+            let text = format!("{title} '{name}' does not fit this version: {}", reply_message(&error));
+            Some(problem("DEPENDENT_MISFIT", &text))
+        })
+        .collect()
+}

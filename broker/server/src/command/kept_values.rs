@@ -1,0 +1,60 @@
+//! `-listKept`, `-removeKept`: what programs keep with `KEEP TOPIC`, for people. Not in the commands reference: without them nobody could see or free what
+//! a program that was removed has left behind.
+
+use lotmq_auth::Scope;
+use lotmq_router::{filter_matches, topic_filter_valid};
+use serde_json::json;
+
+use super::reply::{Done, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Permission, Verb};
+use crate::limits::KEPT_LISTED_MAX;
+
+pub(super) static LIST: Verb = Verb {
+    name: "listKept",
+    usage: "[topic filter]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of models, below $LOT/.",
+    example: "-listKept plant/#",
+    execute: list,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeKept",
+    usage: "<topic filter>",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    summary: "Removes values written by KEEP, as DELETE TOPIC does.",
+    example: "-removeKept plant/old/#",
+    execute: remove,
+};
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let filter = if call.body.trim().is_empty() { None } else { Some(filter(call)?) };
+    let mut rows = Vec::new();
+    let mut count = 0_usize;
+    call.tenant.guests.values.each_kept(|topic, payload| {
+        if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
+            count += 1;
+            if rows.len() < KEPT_LISTED_MAX {
+                rows.push(json!({ "topic": topic, "bytes": payload.len() }));
+            }
+        }
+    });
+    Ok(Done::new(format!("{count} kept value(s).")).with_data(rows))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let filter = filter(call)?;
+    let count = call.tenant.guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    Ok(Done::new(format!("{count} kept value(s) removed.")))
+}
+
+fn filter(call: &mut Call<'_>) -> Result<String, Refusal> {
+    let filter = call.argument("topic filter")?;
+    let refused =
+        |error| Refusal::new("ARGUMENT_INVALID", format!("'{filter}' is no topic filter: {error}."));
+    topic_filter_valid(&filter).map_err(refused)?;
+    Ok(filter)
+}
