@@ -12,7 +12,8 @@ use crate::check::{Callee, Known};
 use crate::compat::Compat;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
-use crate::limits::SOURCE_BYTES_MAX;
+use crate::limits::{ENTITIES_MAX, SOURCE_BYTES_MAX};
+use crate::lower::TooLarge;
 use crate::source::{Source, Span};
 use crate::split::{Slices, split};
 use crate::syntax;
@@ -240,24 +241,18 @@ fn output(
     match tree {
         syntax::Entity::Action(action) => {
             let checked = crate::check::action(action, known, compat, sink)?;
-            Some(Output {
-                component: form.map_or(Vec::new(), |form| crate::lower::action(&checked, form)),
-                facts: checked.facts,
-            })
+            let component = lowered(|form| crate::lower::action(&checked, form), form, tree, sink)?;
+            Some(Output { component, facts: checked.facts })
         }
         syntax::Entity::Model(model) => {
             let checked = crate::check::model(model, known, compat, sink)?;
-            Some(Output {
-                component: form.map_or(Vec::new(), |form| crate::lower::model(&checked, form)),
-                facts: checked.run.facts,
-            })
+            let component = lowered(|form| crate::lower::model(&checked, form), form, tree, sink)?;
+            Some(Output { component, facts: checked.run.facts })
         }
         syntax::Entity::Rule(rule) => {
             let checked = crate::check::rule(rule, known, compat, sink)?;
-            Some(Output {
-                component: form.map_or(Vec::new(), |form| crate::lower::rule(&checked, form)),
-                facts: checked.facts,
-            })
+            let component = lowered(|form| crate::lower::rule(&checked, form), form, tree, sink)?;
+            Some(Output { component, facts: checked.facts })
         }
         syntax::Entity::Route(route) => {
             let facts = crate::check::route(route, sink)?;
@@ -270,6 +265,27 @@ fn output(
         syntax::Entity::Theme(theme) => {
             let facts = crate::check::theme(theme, sink)?;
             Some(Output { component: Vec::new(), facts })
+        }
+    }
+}
+
+/// The component. Without a form it is generated all the same, to know whether it keeps within the bounds, and thrown away.
+fn lowered(
+    lower: impl FnOnce(Form) -> Result<Vec<u8>, TooLarge>,
+    form: Option<Form>,
+    tree: &syntax::Entity,
+    sink: &mut Sink<'_>,
+) -> Option<Vec<u8>> {
+    match lower(form.unwrap_or(Form::Linked)) {
+        Ok(component) => Some(if form.is_some() { component } else { Vec::new() }),
+        Err(error) => {
+            let message = format!("{} `{}` is too large: {error}", tree.kind().title(), tree.name().text);
+            let draft = Draft::error(codes::TOO_MUCH_CODE, tree.name().span, message);
+            sink.push(
+                draft
+                    .suggest("divide it into several that call each other, or ask a database for long lists"),
+            );
+            None
         }
     }
 }
@@ -387,6 +403,12 @@ fn slices(text: &str) -> (Slices, Vec<Diagnostic>) {
         sink.push(draft.suggest("begin with DEFINE ACTION name in column 1"));
     }
     slices.entities.retain(|range| !range.is_empty());
+    if slices.entities.len() > ENTITIES_MAX {
+        let message = format!("the text has {} entities, the limit is {ENTITIES_MAX}", slices.entities.len());
+        let draft = Draft::error(codes::TEXT_TOO_LONG, Span::default(), message);
+        sink.push(draft.suggest("add them with several commands, or as a project of several files"));
+        slices.entities.clear();
+    }
     (slices, sink.finish())
 }
 

@@ -3,6 +3,9 @@
 /// Longest text that is compiled, in bytes. A LoT program of this size would have about 25,000 lines; the largest public one has 600.
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most entities of one text; a project may have many texts. Making native code of the smallest takes some 2 ms.
+pub const ENTITIES_MAX: usize = 2_000;
+
 /// Most errors that are reported for one entity, LoT reference §14.
 pub const ERRORS_MAX: usize = 20;
 
@@ -21,6 +24,13 @@ pub const BLOCK_DEPTH_MAX: usize = 32;
 
 /// Most statements in one entity. Compiling takes time and memory that grow faster than the program.
 pub const STATEMENTS_MAX: usize = 5_000;
+
+/// Most blocks and conditional branches in the code of one entity. Making native code of it takes memory that grows with their square: 10,000
+/// take up to 300 MiB.
+pub const BRANCHES_MAX: usize = 10_000;
+
+/// Most WebAssembly instructions in the code of one entity: a second of making native code, and up to 300 MiB.
+pub const INSTRUCTIONS_MAX: usize = 120_000;
 
 /// Most variables in one Action.
 pub const VARIABLES_MAX: usize = 1000;

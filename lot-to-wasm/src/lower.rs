@@ -14,6 +14,7 @@
 //! Not here: checking (every [`Action`] that comes here is valid) and what the runtime does.
 
 mod ambient;
+mod bound;
 mod call;
 mod code;
 mod component;
@@ -39,6 +40,7 @@ mod tight;
 mod topic;
 mod write;
 
+pub use bound::TooLarge;
 use lot_facts::Facts;
 
 use crate::check::tree::{Action, Model};
@@ -70,18 +72,27 @@ pub fn shell(world: World) -> Vec<u8> {
 }
 
 /// Generates the component (or the core module) of an Action. Equal trees give equal bytes; costs some microseconds per statement.
-pub fn action(action: &Action, form: Form) -> Vec<u8> {
-    finish(entry::module(action, World::Action), &action.facts, World::Action, form)
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn action(action: &Action, form: Form) -> Result<Vec<u8>, TooLarge> {
+    Ok(finish(entry::module(action, World::Action)?, &action.facts, World::Action, form))
 }
 
 /// Generates the component (or the core module) of a Rule: an Action that is [asked](crate::check::tree::Entry::Asked).
-pub fn rule(rule: &Action, form: Form) -> Vec<u8> {
-    finish(entry::module(rule, World::Rule), &rule.facts, World::Rule, form)
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn rule(rule: &Action, form: Form) -> Result<Vec<u8>, TooLarge> {
+    Ok(finish(entry::module(rule, World::Rule)?, &rule.facts, World::Rule, form))
 }
 
 /// Generates the component (or the core module) of a Model.
-pub fn model(model: &Model, form: Form) -> Vec<u8> {
-    finish(entry::model_module(model), &model.run.facts, World::Model, form)
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn model(model: &Model, form: Form) -> Result<Vec<u8>, TooLarge> {
+    Ok(finish(entry::model_module(model)?, &model.run.facts, World::Model, form))
 }
 
 fn finish(module: module::Module, facts: &Facts, world: World, form: Form) -> Vec<u8> {

@@ -43,12 +43,21 @@ pub(super) struct Code {
     parameters: u32,
     free: Vec<Local>,
     depth: u32,
+    /// Blocks and conditional branches so far.
+    pub(super) branches: usize,
 }
 
 impl Code {
     pub(super) fn new(parameters: usize) -> Self {
         let parameters = u32::try_from(parameters).unwrap_or(u32::MAX);
-        Code { operations: Vec::new(), locals: Vec::new(), parameters, free: Vec::new(), depth: 0 }
+        Code {
+            operations: Vec::new(),
+            locals: Vec::new(),
+            parameters,
+            free: Vec::new(),
+            depth: 0,
+            branches: 0,
+        }
     }
 
     /// A local for a while; [`Code::release`] gives it back. Its value is undefined.
@@ -113,6 +122,11 @@ impl Code {
         self.open(Instruction::Block(BlockType::Empty))
     }
 
+    /// Opens a block that leaves a value; the label is its end.
+    pub(super) fn block_value(&mut self, ty: ValType) -> Label {
+        self.open(Instruction::Block(BlockType::Result(ty)))
+    }
+
     /// Opens a loop; the label is its start.
     pub(super) fn open_loop(&mut self) -> Label {
         self.open(Instruction::Loop(BlockType::Empty))
@@ -130,6 +144,7 @@ impl Code {
 
     fn open(&mut self, instruction: Instruction<'static>) -> Label {
         self.push(instruction);
+        self.branches += 1;
         self.depth += 1;
         Label(self.depth)
     }
@@ -161,6 +176,7 @@ impl Code {
     }
 
     pub(super) fn branch_if(&mut self, label: Label) {
+        self.branches += 1;
         self.push(Instruction::BrIf(self.depth - label.0));
     }
 }

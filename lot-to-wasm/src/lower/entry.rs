@@ -6,6 +6,7 @@ use lot_facts::{InputKind, Trigger};
 use wasm_encoder::{Instruction, ValType};
 
 use super::World;
+use super::bound::{IN_PLACE_MAX, TooLarge};
 use super::code::{Callee, Code, Local, memory};
 use super::constants::{CELL_BYTES, Constants, RESULT};
 use super::expression::Representation;
@@ -21,7 +22,7 @@ use crate::syntax::Position;
 pub(super) const WHOLE: Position = Position { line: 1, column: 1 };
 
 /// Generates the core module of a definition.
-pub(super) fn module(action: &Action, world: World) -> Module {
+pub(super) fn module(action: &Action, world: World) -> Result<Module, TooLarge> {
     let mut generator = Generator::new(action);
     let mut functions = Vec::new();
     for export in Helper::of_world(world) {
@@ -31,7 +32,7 @@ pub(super) fn module(action: &Action, world: World) -> Module {
 }
 
 /// Generates the core module of a Model.
-pub(super) fn model_module(model: &Model) -> Module {
+pub(super) fn model_module(model: &Model) -> Result<Module, TooLarge> {
     let mut generator = Generator::new(&model.run);
     let run = generator.export(Helper::OnMessage);
     generator.begin_function(&model.build, Helper::Build);
@@ -72,6 +73,8 @@ pub(super) struct Generator<'a> {
     /// Patterns of functions that are written already.
     patterns_of_others: Vec<String>,
     needed: BTreeSet<Helper>,
+    /// Comparisons with texts that may still be written in place.
+    pub(super) in_place_left: usize,
 }
 
 impl<'a> Generator<'a> {
@@ -88,11 +91,13 @@ impl<'a> Generator<'a> {
             raises: false,
             patterns_of_others: Vec::new(),
             needed: BTreeSet::new(),
+            in_place_left: IN_PLACE_MAX,
         }
     }
 
     /// The module with these exports, and what they need.
-    fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Module {
+    fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Result<Module, TooLarge> {
+        TooLarge::check(functions.iter().map(|(_, code)| code))?;
         // A helper stands in front of those that it needs.
         for helper in [Helper::Flush, Helper::Warn, Helper::CheckWrite, Helper::Fail] {
             if self.needed.contains(&helper) {
@@ -102,7 +107,7 @@ impl<'a> Generator<'a> {
         // Last, because it copies the constants of all others.
         self.write_start();
         functions.push((Helper::Start, self.code));
-        Module::new(&functions, &self.constants)
+        Ok(Module::new(&functions, &self.constants))
     }
 
     /// Begins another function with statements of its own. Patterns go on being counted where those before them ended.

@@ -77,8 +77,9 @@ impl Generator<'_> {
         candidates: impl Iterator<Item = &'e Candidate> + Clone,
     ) -> Subject {
         let mut texts = candidates.map(|candidate| candidate.value().and_then(in_place));
-        let has_texts = texts.clone().any(|text| text.is_some());
-        let has_others = texts.any(|text| text.is_none());
+        let count = texts.clone().flatten().count();
+        let has_texts = count > 0 && self.spend_in_place(count);
+        let has_others = !has_texts || texts.any(|text| text.is_none());
         if has_texts && !has_others {
             return Subject { cell: None, text: Some(self.text_at(value)) };
         }
@@ -90,6 +91,13 @@ impl Generator<'_> {
             self.text_of_cell()
         });
         Subject { cell: Some(cell), text }
+    }
+
+    /// Whether so many more comparisons are written in place.
+    pub(super) fn spend_in_place(&mut self, comparisons: usize) -> bool {
+        let left = self.in_place_left.checked_sub(comparisons);
+        self.in_place_left = left.unwrap_or(self.in_place_left);
+        left.is_some()
     }
 
     /// Pushes whether it equals one of them.

@@ -9,6 +9,9 @@ use super::runtime::Runtime;
 use crate::check::kind::KindSet;
 use crate::check::tree::{Arithmetic, Candidate, Comparison, Constant, Expression, ExpressionKind};
 
+/// Fewest operands, but the first, of a chain of AND or OR that is written as one block.
+const CHAIN_MIN: usize = 8;
+
 /// What Empty counts as beside a number.
 const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
 
@@ -156,6 +159,9 @@ impl Generator<'_> {
             (Some(text), None) => (right, text),
             (None, None) => return false,
         };
+        if !self.spend_in_place(1) {
+            return false;
+        }
         let at = self.text_at(value);
         self.is_text(at, text);
         self.release_text(at);
@@ -210,6 +216,9 @@ impl Generator<'_> {
     }
 
     pub(super) fn and(&mut self, left: &Expression, right: &Expression) {
+        if self.chain(left, right, false) {
+            return;
+        }
         self.truth(left);
         self.code.open_if_value(ValType::I32);
         self.truth(right);
@@ -219,12 +228,57 @@ impl Generator<'_> {
     }
 
     pub(super) fn or(&mut self, left: &Expression, right: &Expression) {
+        if self.chain(left, right, true) {
+            return;
+        }
         self.truth(left);
         self.code.open_if_value(ValType::I32);
         self.code.i32(1);
         self.code.or_else();
         self.truth(right);
         self.code.end();
+    }
+
+    /// A long chain of AND, or of OR where `ends_at` is true: one block that the first operand leaves which settles it. An `if` inside the condition
+    /// of the next one, over and over, takes the engine memory that grows with the square. False for a short one.
+    fn chain(&mut self, left: &Expression, right: &Expression, ends_at: bool) -> bool {
+        let mut operands = vec![right];
+        let mut rest = left;
+        while let Some((left, right)) = joined(rest, ends_at) {
+            operands.push(right);
+            rest = left;
+        }
+        if operands.len() < CHAIN_MIN {
+            return false;
+        }
+        let end = self.code.block_value(ValType::I32);
+        self.code.i32(i32::from(ends_at));
+        self.truth(rest);
+        for operand in operands.into_iter().rev() {
+            if !ends_at {
+                self.code.not();
+            }
+            self.code.branch_if(end);
+            self.truth(operand);
+        }
+        // Below it lies the value of those that have left.
+        let last = self.code.local(ValType::I32);
+        self.code.set(last);
+        self.code.push(Instruction::Drop);
+        self.code.get(last);
+        self.code.release(last);
+        self.code.end();
+        true
+    }
+}
+
+/// The operands of an OR, or of an AND.
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other one ends the chain")]
+fn joined(expression: &Expression, is_or: bool) -> Option<(&Expression, &Expression)> {
+    match &expression.kind {
+        ExpressionKind::Or(left, right) if is_or => Some((left, right)),
+        ExpressionKind::And(left, right) if !is_or => Some((left, right)),
+        _ => None,
     }
 }
 

@@ -77,7 +77,7 @@ fn every_code_has_a_fixture_that_provokes_it() {
 
 /// Codes that a text of reasonable size can provoke.
 fn codes_of_texts() -> impl Iterator<Item = lot_to_wasm::Code> {
-    let elsewhere = [codes::TEXT_TOO_LONG, codes::TOO_MANY_VARIABLES, codes::LOWERING];
+    let elsewhere = [codes::TEXT_TOO_LONG, codes::TOO_MANY_VARIABLES, codes::LOWERING, codes::TOO_MUCH_CODE];
     lot_to_wasm::Code::all().filter(move |code| code.number() < 600 && !elsewhere.contains(code))
 }
 
@@ -90,6 +90,8 @@ fn provokes(text: &str, code: lot_to_wasm::Code) -> bool {
 fn texts_beyond_the_limits_are_refused() {
     let long = "-".repeat(lot_to_wasm::limits::SOURCE_BYTES_MAX + 1);
     assert!(provokes(&long, codes::TEXT_TOO_LONG));
+    let entity = "DEFINE ACTION A\nON START DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
+    assert!(provokes(&entity.repeat(lot_to_wasm::limits::ENTITIES_MAX + 1), codes::TEXT_TOO_LONG));
     let mut variables = "DEFINE ACTION V\nON START DO\n".to_owned();
     for index in 0..=lot_to_wasm::limits::VARIABLES_MAX {
         let _ = writeln!(variables, "    SET v{index} WITH 1");

@@ -1,5 +1,6 @@
 //! The compiler from outside: the corpus with its snapshots, and texts that want to break it.
 
+mod bounds;
 mod corpus;
 mod keywords;
 mod robustness;

@@ -1,0 +1,161 @@
+//! The worst programs that are accepted: what they compile to is bounded, so that the machine code of no text costs more than some seconds and some
+//! hundred MiB.
+
+use std::fmt::Write as _;
+
+use lot_to_wasm::diagnostic::codes;
+use lot_to_wasm::{CompileOptions, check_project, compile};
+
+/// Most bytes of a component within the bounds. Each instruction has up to 11, a constant number of 64 bits; the others are texts.
+const COMPONENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A program that grows with a number.
+type Shape = fn(usize) -> String;
+
+const SHAPES: &[(&str, Shape)] = &[
+    ("many values of one CASE", |size| {
+        let values: Vec<String> = (0..size).map(|number| format!("\"k{number}\"")).collect();
+        on_topic(&format!(
+            "    SWITCH PAYLOAD\n        CASE {} THEN\n            PUBLISH TOPIC \"o\" WITH 1\n",
+            values.join(", ")
+        ))
+    }),
+    ("many CASEs", |size| {
+        let mut cases = "    SWITCH PAYLOAD\n".to_owned();
+        for number in 0..size.min(4900) {
+            let _ =
+                write!(cases, "        CASE \"k{number}\" THEN\n            PUBLISH TOPIC \"o\" WITH 1\n");
+        }
+        on_topic(&cases)
+    }),
+    ("a long list of texts", |size| {
+        let values: Vec<String> = (0..size).map(|number| format!("\"k{number}\"")).collect();
+        on_topic(&format!(
+            "    IF PAYLOAD IN [{}] THEN\n        PUBLISH TOPIC \"o\" WITH 1\n",
+            values.join(", ")
+        ))
+    }),
+    ("a long list of computed values", |size| {
+        let values: Vec<String> = (0..size).map(|number| format!("PAYLOAD + {number}")).collect();
+        on_topic(&format!(
+            "    IF PAYLOAD IN [{}] THEN\n        PUBLISH TOPIC \"o\" WITH 1\n",
+            values.join(", ")
+        ))
+    }),
+    ("a large JSON literal", |size| {
+        on_topic(&format!("    PUBLISH TOPIC \"o\" WITH [{}]\n", vec!["PAYLOAD"; size].join(", ")))
+    }),
+    ("many reads of topics", |size| {
+        on_topic(&format!("    PUBLISH TOPIC \"o\" WITH [{}]\n", vec!["GET TOPIC \"a\""; size].join(", ")))
+    }),
+    ("many placeholders in a topic", |size| {
+        let levels = "{a}".repeat(size);
+        on_topic(&format!("    SET \"a\" WITH PAYLOAD\n    PUBLISH TOPIC \"{levels}\" WITH 1\n"))
+    }),
+    ("many inline IFs", |size| {
+        let values = vec!["IF PAYLOAD THEN 1 ELSE 2"; size].join(", ");
+        on_topic(&format!("    PUBLISH TOPIC \"o\" WITH [{values}]\n"))
+    }),
+    ("long chains of AND", |size| chains(size, " AND ", "PAYLOAD == \"k\"")),
+    ("long chains of OR", |size| chains(size, " OR ", "PAYLOAD")),
+    ("long sums", |size| {
+        let sum = vec!["PAYLOAD"; 150].join(" + ");
+        on_topic(&format!("    PUBLISH TOPIC \"o\" WITH {sum}\n").repeat((size / 150).min(4900)))
+    }),
+    ("many ELSE IFs", |size| {
+        let mut chain = String::new();
+        for number in 0..size.min(4900) {
+            let start = if number == 0 { "IF" } else { "ELSE IF" };
+            let _ = write!(
+                chain,
+                "    {start} PAYLOAD == \"k{number}\" THEN\n        PUBLISH TOPIC \"o\" WITH 1\n"
+            );
+        }
+        on_topic(&chain)
+    }),
+    ("many statements", |size| {
+        on_topic(&"    PUBLISH TOPIC \"o/\" + PAYLOAD WITH PAYLOAD * 2 + 1\n".repeat(size.min(5000)))
+    }),
+    ("many patterns", |size| {
+        let mut statements = String::new();
+        for number in 0..size.min(4900) {
+            let _ = writeln!(statements, "    SET \"x\" WITH FILTER PAYLOAD USING REGEX \"(a|b)*{number}\"");
+        }
+        on_topic(&format!("{statements}    PUBLISH TOPIC \"o\" WITH {{x}}\n"))
+    }),
+    ("a model with many fields", |size| {
+        let mut model = "DEFINE MODEL M COLLAPSED\n".to_owned();
+        for number in 0..size.min(1000) {
+            let _ = writeln!(model, "    ADD STRING \"f{number}\" WITH PAYLOAD");
+        }
+        model
+    }),
+    ("a rule with a long condition", |size| {
+        let condition = vec!["TOPIC POSITION 2 IS USER"; size.min(190)].join(" OR ");
+        let branch = format!("IF {condition} THEN\n        ALLOW\n");
+        let mut rule = format!("DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"\n    {branch}");
+        for _ in 0..(size / 190) {
+            let _ = write!(rule, "    ELSE {branch}");
+        }
+        format!("{rule}    ELSE\n        DENY\n")
+    }),
+];
+
+fn on_topic(statements: &str) -> String {
+    format!("DEFINE ACTION A\nON TOPIC \"h\" DO\n{statements}")
+}
+
+fn chains(size: usize, operator: &str, operand: &str) -> String {
+    let chain = vec![operand; 190].join(operator);
+    on_topic(
+        &format!("    IF {chain} THEN\n        PUBLISH TOPIC \"o\" WITH 1\n").repeat((size / 190).max(1)),
+    )
+}
+
+/// Bytes of the component; `None` when the program is refused for being too large.
+fn component_bytes(what: &str, text: &str) -> Option<usize> {
+    let compilation = compile(text, &CompileOptions::default());
+    let bytes = compilation.entities.first()?.output.as_ref().map(|output| output.component.len());
+    if bytes.is_none() {
+        let found = compilation.all_diagnostics();
+        let large = [codes::TOO_MUCH_CODE, codes::TEXT_TOO_LONG];
+        assert!(found.iter().any(|found| large.contains(&found.code)), "{what}: {found:?}");
+    }
+    bytes
+}
+
+#[test]
+fn what_is_accepted_compiles_to_a_bounded_component() {
+    for (what, shape) in SHAPES {
+        let mut accepted = 0;
+        for size in [300, 1000, 2500, 4900, 10_000, 20_000] {
+            let text = shape(size);
+            if let Some(bytes) = component_bytes(what, &text) {
+                assert!(bytes <= COMPONENT_BYTES_MAX, "{what}, {size}: {bytes} bytes");
+                accepted += 1;
+            }
+        }
+        assert!(accepted >= 2, "{what}: not even 1,000 are accepted");
+    }
+}
+
+#[test]
+fn lists_of_some_thousand_values_are_accepted() {
+    for (what, shape) in SHAPES.iter().take(4) {
+        let text = shape(1900);
+        let bytes = component_bytes(what, &text);
+        assert!(bytes.is_some(), "{what}");
+        // In proportion: nothing is written once for each pair.
+        assert!(bytes < Some(120 * 1900), "{what}: {bytes:?}");
+    }
+}
+
+#[test]
+fn what_is_only_checked_is_refused_as_well() {
+    let text = SHAPES[0].1(20_000);
+    let checked = check_project(&[&text], &CompileOptions::default());
+    let found = checked[0].all_diagnostics();
+    assert!(found.iter().any(|found| found.code == codes::TOO_MUCH_CODE), "{found:?}");
+    let message = &found[0].message;
+    assert!(message.contains("`A`") && message.contains("the limit is"), "{message}");
+}
