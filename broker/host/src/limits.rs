@@ -51,6 +51,9 @@ pub const PYTHON_TIME: Duration = Duration::from_secs(5);
 /// Linear memory of one script's instance, in bytes: the interpreter with its modules takes some 30 MiB of it.
 pub const PYTHON_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
+/// Points in time that one script waits for at once: `time.sleep` needs one.
+pub(crate) const PYTHON_WAITS_MAX: usize = 64;
+
 /// Calls of scripts that run at once, in the whole process; others wait. Scripts only compute, so more would only take turns.
 pub const PYTHON_AT_ONCE_MAX: usize = 4;
 

@@ -4,13 +4,14 @@
 //! Called by `CALL PYTHON`, on the thread of the run that calls, and by whoever checks a script before it is stored.
 //!
 //! Invariants: an instance holds one script and is never entered again after a trap; calls of one script never overlap, while those of
-//! different scripts do, at most [`PYTHON_AT_ONCE_MAX`]; a call takes at most [`PYTHON_TIME`] of processor time, which counts for no run.
+//! different scripts do, at most [`PYTHON_AT_ONCE_MAX`]; a call takes at most [`PYTHON_TIME`] of processor time and of sleep together, which counts for no run.
 //! Not here: which scripts there are, and who may call them (`server`).
 
 mod bindings;
 mod code;
 mod instance;
 mod script;
+mod sleep;
 
 pub use code::Python;
 pub use script::{Called, Script};

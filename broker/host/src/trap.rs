@@ -3,6 +3,9 @@
 use crate::{Trap, TrapKind, instance::Stopped, output::cut};
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
 
+/// How the engine begins a backtrace.
+const BACKTRACE: &str = "error while executing at wasm backtrace";
+
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
@@ -27,8 +30,7 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
         return (TrapKind::Pool, format!("no instance is free: {limit}"));
     }
     let Some(trap) = error.downcast_ref::<WasmTrap>() else {
-        let text = format!("{:#}", error);
-        return (TrapKind::HostCall, cut(&text, TEXT_BYTES_MAX).to_owned());
+        return (TrapKind::HostCall, cut(&without_backtrace(error), TEXT_BYTES_MAX).to_owned());
     };
     let kind = kind_of(*trap);
     let message = match kind {
@@ -44,6 +46,12 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
         | TrapKind::Other => trap.to_string(),
     };
     (kind, message)
+}
+
+/// The error and what it came of, without the frames of the guest, which say nothing to who wrote it in another language.
+fn without_backtrace(error: &wasmtime::Error) -> String {
+    let links = error.chain().map(ToString::to_string);
+    links.filter(|text| !text.starts_with(BACKTRACE)).collect::<Vec<_>>().join(": ")
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the engine's list grows; what is new is `Other`")]

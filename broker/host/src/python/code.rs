@@ -1,6 +1,6 @@
 //! The interpreter's native code: made once, in the background, and cached like that of any guest.
 
-use super::{COMPONENT, PythonError, bindings::PythonPre, instance::ScriptState};
+use super::{COMPONENT, PythonError, bindings::PythonPre, instance::ScriptState, sleep};
 use crate::{
     Engine, LoadError, inert,
     limits::{COMPONENT_BYTES_MAX, PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
@@ -118,6 +118,19 @@ impl Python {
         *running += 1;
         Ok(Place(&self.0))
     }
+
+    /// Sleeps in the midst of a call; its place is another one's meanwhile.
+    pub(super) fn rest(&self, sleep: impl FnOnce()) {
+        *self.0.running.lock() -= 1;
+        self.0.place_free.notify_one();
+        sleep();
+        let mut running = self.0.running.lock();
+        // Whoever has a place gives it back, or rests himself, within the time of a call.
+        while *running >= PYTHON_AT_ONCE_MAX {
+            self.0.place_free.wait(&mut running);
+        }
+        *running += 1;
+    }
 }
 
 /// Makes native code and tells those who wait. The engine lives at least as long.
@@ -148,7 +161,8 @@ fn compile(engine: &Engine) -> Result<PythonPre<ScriptState>, String> {
     let component = engine
         .native_of_packed(COMPONENT, || unpack(COMPONENT))
         .map_err(|error: LoadError| error.to_string())?;
-    let linker = inert::link_all(&Linker::new(engine.wasmtime()), &component).map_err(failed)?;
+    let mut linker = inert::link_all(&Linker::new(engine.wasmtime()), &component).map_err(failed)?;
+    sleep::provide(&mut linker, &component).map_err(failed)?;
     let pre = linker.instantiate_pre(&component).map_err(failed)?;
     PythonPre::new(pre).map_err(failed)
 }

@@ -1,11 +1,12 @@
 //! One live instance of the interpreter, which holds one script.
 
 use super::{
-    PythonError, as_argument,
+    Python, PythonError, as_argument,
     bindings::{self, PythonPre, exports::lotmq::python::script::Outcome},
+    sleep::Waits,
 };
 use crate::{
-    Engine, Trap, TrapKind, Value,
+    Trap, TrapKind, Value,
     instance::{AtTick, Deadline, Stopped, processor_time},
     limits::{PYTHON_MEMORY_BYTES, PYTHON_TIME},
     state::Memory,
@@ -16,8 +17,17 @@ use wasmtime::{Store, UpdateDeadline};
 
 /// Host state of one instance.
 pub(super) struct ScriptState {
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
     memory: Memory,
+    pub(super) waits: Waits,
+    pub(super) python: Python,
+}
+
+impl ScriptState {
+    /// Has the clock tick for it again.
+    pub(super) fn goes_on(&self) {
+        self.python.engine().ticker().run_begins(Pace::Coarse);
+    }
 }
 
 /// What came of entering the instance: what the script printed besides.
@@ -33,9 +43,15 @@ pub(super) struct ScriptInstance {
 }
 
 impl ScriptInstance {
-    pub(super) fn new(engine: &Engine, pre: &PythonPre<ScriptState>) -> Result<Self, PythonError> {
+    pub(super) fn new(python: &Python, pre: &PythonPre<ScriptState>) -> Result<Self, PythonError> {
+        let engine = python.engine();
         let memory = Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()));
-        let state = ScriptState { deadline: Deadline::new(PYTHON_TIME), memory };
+        let state = ScriptState {
+            deadline: Deadline::new(PYTHON_TIME),
+            memory,
+            waits: Waits::default(),
+            python: python.clone(),
+        };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
         let ticker = engine.ticker().clone();

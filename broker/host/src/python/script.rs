@@ -104,7 +104,7 @@ impl Script {
         deadline: Instant,
     ) -> Result<Entered, PythonError> {
         let code = self.python.code(deadline)?;
-        let mut made = ScriptInstance::new(self.python.engine(), &code)?;
+        let mut made = ScriptInstance::new(&self.python, &code)?;
         let loaded = made.load(&self.source);
         **instance = loaded.result.is_ok().then_some(made);
         Ok(loaded)

@@ -228,6 +228,43 @@ fn a_script_that_goes_too_far_is_stopped_and_begins_anew() {
 }
 
 #[test]
+fn a_script_may_sleep_for_as_long_as_it_may_run() {
+    let source = "import time\nn = 0\ndef nap(seconds):\n    global n\n    n += 1\n    before = time.monotonic()\n    \
+                  time.sleep(seconds)\n    return [n, time.monotonic() - before >= seconds]\n";
+    let script = script(source);
+    for (seconds, expected) in [(0.0, "[1,true]"), (0.001, "[2,true]"), (0.05, "[3,true]")] {
+        assert_eq!(call(&script, "nap", &[Value::Double(seconds)]), expected);
+    }
+    // As any call that takes too long; what it was told has no word of the engine's in it.
+    let stopped = call(&script, "nap", &[Value::Integer(3600)]);
+    assert_eq!(stopped, "the script was stopped: it took longer than 5 s");
+    assert_eq!(call(&script, "nap", &[Value::Integer(0)]), "[1,true]");
+}
+
+#[test]
+fn scripts_that_sleep_hold_up_no_others() {
+    let quick = script("def one():\n    return 1\n");
+    let asleep = std::sync::atomic::AtomicUsize::new(0);
+    let (sender, receiver) = channel();
+    std::thread::scope(|scope| {
+        // More than there are places.
+        for _ in 0..6 {
+            let (asleep, sender) = (&asleep, sender.clone());
+            scope.spawn(move || {
+                let script = script("import time\ndef nap():\n    time.sleep(4)\n");
+                asleep.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                sender.send(()).unwrap();
+                assert_eq!(call(&script, "nap", &[]), "null");
+                asleep.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            });
+        }
+        (0..6).for_each(|_| receiver.recv().unwrap());
+        assert_eq!(call(&quick, "one", &[]), "1");
+        assert!(asleep.load(std::sync::atomic::Ordering::SeqCst) > 0, "it waited until all had slept");
+    });
+}
+
+#[test]
 fn runs_that_wait_for_scripts_hold_up_nobody_else_and_keep_their_order() {
     let calling = "CALL PYTHON \"S.f\" WITH (PAYLOAD) RETURN AS {r}";
     runs_that_wait_hold_up_nobody_else(calling, |waiting| Broker {
