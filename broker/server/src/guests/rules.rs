@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tracing::{error, trace, warn};
 
 use super::deploy::{self, DeployError, Deployed};
+use super::records;
 use super::services::TenantServices;
 use super::sink::host_id;
 use crate::broker::Broker;
@@ -110,7 +111,7 @@ impl GuestRule {
 /// Records an error of a definition, to be published with the next sweep; how many there were.
 fn note(tenant: &Tenant, broker: &Broker, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
     broker.counters.guest_errors.add(1);
-    let count = definition.activity.record_error(definition.name(), found, Timestamp::now());
+    let count = records::record_masked(tenant, definition, found, Timestamp::now());
     let mut changed = tenant.guests.changed_errors.lock();
     if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
         changed.push((Arc::clone(definition), 0));
@@ -141,7 +142,7 @@ impl Ask for GuestRule {
                 let told = RunError { code, message, line, column, ..RunError::default() };
                 match severity {
                     Severity::Error => self.failed(question, told),
-                    Severity::Warning => self.definition.activity.note_warning(&told),
+                    Severity::Warning => records::note_warning(&tenant, &self.definition, &told),
                 }
             }
         }

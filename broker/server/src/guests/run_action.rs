@@ -13,7 +13,8 @@ use lotmq_host::{
 };
 use parking_lot::Mutex;
 
-use super::{Guests, effects};
+use super::{Guests, records};
+use crate::variables::Variables;
 
 /// How long a command waits for its run (commands reference §1.10).
 const WAIT: Duration = Duration::from_secs(10);
@@ -95,17 +96,18 @@ impl Guests {
         report
     }
 
-    /// Hands the end of a run to the command that waits for it.
+    /// Hands the end of a run to the command that waits for it, without the values of secrets.
     pub(super) fn answer(
         &self,
+        variables: &Variables,
         tag: u64,
         definition: &Definition,
         run: &FinishedRun<'_>,
         (output, trace_id): (&RunOutput, String),
     ) {
         let Some((_, command)) = self.waiting.commands.lock().remove(&tag) else { return };
-        let mut report =
-            RunReport { trace_id, published: effects::published(output), error: None, outputs: Vec::new() };
+        let published = records::published(variables, output);
+        let mut report = RunReport { trace_id, published, error: None, outputs: Vec::new() };
         match &run.outcome {
             RunOutcome::Done(values) => {
                 let names = definition
@@ -113,14 +115,31 @@ impl Guests {
                     .callable
                     .iter()
                     .flat_map(|signature| signature.outputs.iter().cloned());
-                report.outputs = names.zip(values.iter().cloned()).collect();
+                report.outputs = names.zip(values.iter().map(|value| masked(variables, value))).collect();
             }
             RunOutcome::Failed(error) => report.error = Some(error.clone()),
             RunOutcome::Trapped(trap) => report.error = Some(trap.clone().into()),
             RunOutcome::SliceExpired => {}
         }
+        if let Some(error) = &mut report.error {
+            error.message = variables.masked_text(&error.message).into_owned();
+        }
         // The command may have given up meanwhile.
         let _ = command.try_send(report);
+    }
+}
+
+fn masked(variables: &Variables, value: &Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(variables.masked_text(text).into_owned()),
+        Value::Json(text) => Value::Json(variables.masked_text(text).into_owned()),
+        Value::Bytes(bytes) => Value::Bytes(variables.masked(bytes).into_owned()),
+        Value::Empty
+        | Value::Null
+        | Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Time(_)
+        | Value::Double(_) => value.clone(),
     }
 }
 

@@ -193,7 +193,7 @@ impl RouteServices for TenantServices {
         Turn::with(|turn| match severity {
             Severity::Warning => {
                 turn.broker.counters.guest_warnings.add(1);
-                definition.activity.note_warning(&error);
+                records::note_warning(&tenant, &definition, &error);
             }
             Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
         });

@@ -74,7 +74,7 @@ impl Sink for GuestSink {
             }
         });
         if run.tag != 0 {
-            tenant.guests.answer(run.tag, &definition, &run, (output, trace_id));
+            tenant.guests.answer(&tenant.variables, run.tag, &definition, &run, (output, trace_id));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lot_to_wasm::CompileOptions;
-use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
 
@@ -100,6 +100,51 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
     let running = Running::start_in(dir.path(), "fsync");
     let tenant = running.server.broker.tenants.default_tenant();
     assert!(tenant.guests.registry.read().get(DefinitionKind::Action, &name).is_none());
+    running.server.stop();
+}
+
+/// Gives a command; its reply.
+fn command(root: &mut Client, text: &str) -> String {
+    root.publish(&Publication::new("$SYS/Coreflux/Command", text).qos(QoS::AtLeastOnce)).unwrap();
+    next_on(root, "$SYS/Coreflux/Command/Output")
+}
+
+/// The next message on a topic; others are passed over.
+fn next_on(client: &mut Client, topic: &str) -> String {
+    std::iter::repeat_with(|| receive(client)).find(|(of, _)| of == topic).unwrap().1
+}
+
+#[test]
+fn no_trace_error_or_reply_holds_a_secret() {
+    const SECRET: &str = "hunter2-\"quoted\"";
+    let running = Running::start("none");
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    for filter in
+        ["$SYS/Coreflux/Command/Output", "$SYS/Coreflux/Actions/+/Trace", "$SYS/Coreflux/Actions/+/Error"]
+    {
+        root.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+    }
+    let told = |text: String| {
+        assert!(!text.contains("hunter2") && text.contains("***"), "{text}");
+    };
+    assert!(command(&mut root, &format!("-setSecret TOK={SECRET}")).contains("success"));
+    deploy(
+        &running,
+        "DEFINE ACTION Call\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH \"Bearer \" + GET SECRET \"TOK\"\n    \
+         PUBLISH TOPIC \"o/\" + GET SECRET \"TOK\" WITH { \"k\": GET SECRET \"TOK\" }\n\
+         DEFINE ACTION Fails\nON TOPIC \"fail\" DO\n    PUBLISH TOPIC \"a/#/\" + GET SECRET \"TOK\" WITH 1\n\
+         DEFINE ACTION Gives\nDO\n    SET \"v\" WITH GET SECRET \"TOK\"\nRETURN\n    OUTPUT v\n",
+    );
+    command(&mut root, "-actionTrace Call");
+    root.publish(&Publication::new("in", format!("payload {SECRET}"))).unwrap();
+    let trace = next_on(&mut root, "$SYS/Coreflux/Actions/Call/Trace");
+    assert_eq!(trace.matches("***").count(), 4, "the trigger, and three of what was published: {trace}");
+    told(trace);
+    told(command(&mut root, "-runAction Call {\"topic\":\"in\",\"payload\":\"x\"}"));
+    told(command(&mut root, "-runAction Gives"));
+    root.publish(&Publication::new("fail", format!("payload {SECRET}"))).unwrap();
+    told(next_on(&mut root, "$SYS/Coreflux/Actions/Fails/Error"));
+    told(command(&mut root, "-lotDiagnostic action Fails"));
     running.server.stop();
 }
 

@@ -86,7 +86,7 @@ impl Driver {
                     }
                 }
                 Ended::Fatal(reason) => {
-                    self.route.refuse_questions(number, &self.masked(&version, reason.clone()));
+                    self.route.refuse_questions(number, &self.masked(&reason));
                     self.failed(&version, Connection::Disconnected, "ROUTE_STOPPED", &reason);
                     self.route.changed(number).await;
                 }
@@ -146,13 +146,13 @@ impl Driver {
     pub(super) async fn probe(&self) -> Result<(), String> {
         let version = self.route.version();
         let reason = |ended| match ended {
-            Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&version, reason),
+            Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
             Ended::Changed => "the route has changed".to_owned(),
         };
         let mut instance = self.open(&version).await.map_err(reason)?;
         let probed = match instance.request("probe", b"{}").await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(failure)) => Err(self.masked(&version, text_of(failure))),
+            Ok(Err(failure)) => Err(self.masked(&text_of(failure))),
             Err(trap) => Err(trap.to_string()),
         };
         if probed.is_ok() {
@@ -168,7 +168,7 @@ impl Driver {
 
     /// Notes that the route stands still.
     fn failed(&self, version: &Version, connection: Connection, code: &str, reason: &str) {
-        let reason = self.masked(version, reason.to_owned());
+        let reason = self.masked(reason);
         let now = self.now();
         self.route.update(|standing| {
             standing.failed(0, &reason, now);
@@ -183,15 +183,9 @@ impl Driver {
         Turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
     }
 
-    /// A text without the values of secrets that the route knows (routes reference §2).
-    fn masked(&self, version: &Version, text: String) -> String {
-        version.definition.facts().secrets.iter().fold(text, |text, name| {
-            let secret = self.tenant.variables.secret(name);
-            match secret.as_deref().and_then(|secret| std::str::from_utf8(secret).ok()) {
-                Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
-                _ => text,
-            }
-        })
+    /// A text without the values of secrets (routes reference §2).
+    fn masked(&self, text: &str) -> String {
+        self.tenant.variables.masked_text(text).into_owned()
     }
 }
 
@@ -318,7 +312,7 @@ impl Serving<'_> {
             self.reject(&batch.remove(0), reason);
         } else {
             self.retries = Some(retries);
-            let (now, reason) = (self.driver.now(), self.driver.masked(&self.version, reason.to_owned()));
+            let (now, reason) = (self.driver.now(), self.driver.masked(reason));
             self.driver.route.update(|standing| standing.failed(0, &reason, now));
         }
         self.driver.route.put_back(batch, false);
@@ -343,7 +337,7 @@ impl Serving<'_> {
 
     /// A message that can never pass: counted, told, gone.
     fn reject(&self, post: &Post, reason: &str) {
-        let reason = self.driver.masked(&self.version, reason.to_owned());
+        let reason = self.driver.masked(reason);
         let now = self.driver.now();
         self.driver.route.update(|standing| standing.failed(1, &reason, now));
         let topic = &*post.message.topic;

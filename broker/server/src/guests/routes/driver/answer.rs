@@ -12,9 +12,9 @@ impl Serving<'_> {
         let asked = self.instance.request("query", &question.body);
         let called = tokio::time::timeout(ROUTE_CALL_TIME, asked).await;
         let route = &self.driver.route;
-        let (now, masked) = (self.driver.now(), |reason| self.driver.masked(&self.version, reason));
+        let (now, masked) = (self.driver.now(), |reason: &str| self.driver.masked(reason));
         let refuse = |question: Question, reason: &str| {
-            let reason = masked(reason.to_owned());
+            let reason = masked(reason);
             route.update(|standing| standing.failed(0, &reason, now));
             question.answer(Err(reason));
         };
@@ -25,7 +25,7 @@ impl Serving<'_> {
                 None
             }
             Ok(Ok(Err(Failure::Retry(reason)))) => {
-                let reason = masked(reason);
+                let reason = masked(&reason);
                 route.update(|standing| standing.failed(0, &reason, now));
                 route.ask_again(question);
                 self.pause().await;
