@@ -1,6 +1,6 @@
 //! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
 
-use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan};
+use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes};
 use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
 use crate::source::{Position, Source, Span};
 use crate::syntax::{Name, Path};
@@ -17,6 +17,8 @@ pub(crate) struct Sink<'a> {
     warnings: usize,
     /// Where everything is reported whose own place is in another text.
     pinned: Option<Span>,
+    /// Where the text that can be read ends, when the rest of it was swallowed.
+    cut: Option<u32>,
 }
 
 /// A diagnostic under construction; [`Sink::push`] takes it.
@@ -131,7 +133,7 @@ impl Draft {
 impl<'a> Sink<'a> {
     /// An empty collection for the entity with this text.
     pub(crate) fn new(source: &'a Source<'a>) -> Sink<'a> {
-        Sink { source, found: Vec::new(), errors: 0, warnings: 0, pinned: None }
+        Sink { source, found: Vec::new(), errors: 0, warnings: 0, pinned: None, cut: None }
     }
 
     /// The text that the spans point into.
@@ -142,6 +144,12 @@ impl<'a> Sink<'a> {
     /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands in another text.
     pub(crate) fn pin(&mut self, place: Option<Span>) {
         self.pinned = place;
+    }
+
+    /// The text ends here for the phases: what was behind it has been swallowed by a mistake that is reported. From now on there are no
+    /// warnings, and no errors that the missing rest explains.
+    pub(crate) fn cut_at(&mut self, end: u32) {
+        self.cut = Some(end);
     }
 
     /// Line and column of a span, or of the place that is pinned.
@@ -167,6 +175,9 @@ impl<'a> Sink<'a> {
             draft.fix = None;
         }
         let is_error = draft.severity == Severity::Error;
+        if self.cut.is_some_and(|end| !is_error || draft.span.end >= end) {
+            return;
+        }
         let full = if is_error { self.errors >= ERRORS_MAX } else { self.warnings >= WARNINGS_MAX };
         let repeated = self.found.iter().any(|(start, known)| {
             *start == draft.span.start
@@ -178,12 +189,27 @@ impl<'a> Sink<'a> {
         }
         if is_error {
             self.errors += 1;
+            // An indentation that is refused need not be warned of.
+            let before = self.found.len();
+            let of_layout = [codes::TAB_INDENTATION, codes::ODD_INDENTATION];
+            self.found
+                .retain(|(start, known)| *start != draft.span.start || !of_layout.contains(&known.code));
+            self.warnings -= before - self.found.len();
         } else {
             self.warnings += 1;
         }
         let start = draft.span.start;
         let diagnostic = self.resolve(draft);
         self.found.push((start, diagnostic));
+    }
+
+    /// As [`push`](Self::push), in place of the errors inside of its span: it explains them.
+    pub(crate) fn push_over(&mut self, draft: Draft) {
+        let covered = draft.span.start..draft.span.end;
+        let before = self.found.len();
+        self.found.retain(|(start, known)| !covered.contains(start) || known.severity == Severity::Warning);
+        self.errors -= before - self.found.len();
+        self.push(draft);
     }
 
     /// All of them in source order, errors before warnings at one place.

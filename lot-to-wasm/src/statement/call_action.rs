@@ -77,11 +77,11 @@ impl CallAction {
                 let message = format!("action `{}` has no input `{name}`", self.name.text);
                 let draft = Draft::error(codes::UNKNOWN_INPUT, argument.target.span, message);
                 let note = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
-                checker.error(draft.note(format!("its inputs: {note}")).did_you_mean_path(
-                    &argument.target,
-                    &name,
-                    near,
-                ));
+                let draft = match near {
+                    Some(_) => draft.note(format!("its inputs: {note}")),
+                    None => draft.suggest(format!("its inputs: {note}")),
+                };
+                checker.error(draft.did_you_mean_path(&argument.target, &name, near));
             }
         }
         let (wanted, found) = (signature.outputs.len(), self.returns.len());

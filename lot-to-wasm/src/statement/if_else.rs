@@ -39,7 +39,7 @@ pub struct IfBranch {
 
 /// Reads what follows `IF`.
 pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
-    let column = parser.column(parser.previous());
+    let column = (!parser.previous_begins_line()).then(|| parser.column(parser.previous()));
     let mut branches = Vec::new();
     let mut otherwise = None;
     loop {
@@ -56,8 +56,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         if !else_follows(parser, column) {
             break;
         }
-        parser.advance();
-        if parser.eat_word("IF") {
+        if parser.eat_else() {
             continue;
         }
         otherwise = Some(branch_body(parser, "ELSE")?);
@@ -68,20 +67,22 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 
 /// An indented block, or a single statement on the line.
 fn branch_body(parser: &mut Parser<'_, '_>, opener: &str) -> Parsed<Vec<Statement>> {
+    parser.skip_foreign_opener();
     if parser.is_line_end() {
         return parser.block(opener);
     }
     parser.nested_statement().map(|statement| vec![statement])
 }
 
-/// Whether ELSE comes next, on this line or the next one. One that stands left of its IF belongs to an outer one.
-fn else_follows(parser: &mut Parser<'_, '_>, column: u32) -> bool {
+/// Whether ELSE comes next, on this line or the next one of the block. One that stands left of an IF in the midst of a line, which is in
+/// `column`, belongs to an outer one.
+fn else_follows(parser: &mut Parser<'_, '_>, column: Option<u32>) -> bool {
     let ahead = parser.newlines_ahead();
-    if parser.word_at(ahead) != "ELSE" {
+    if !parser.is_else_at(ahead) {
         return false;
     }
     let stands = parser.column(parser.peek_at(ahead).span);
-    if ahead > 0 && stands < column {
+    if ahead > 0 && column.is_some_and(|column| stands < column) {
         return false;
     }
     for _ in 0..ahead {

@@ -12,6 +12,7 @@ use super::Statement;
 use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
+use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Expression;
@@ -35,7 +36,9 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let until_span = parser.span();
     if !parser.eat_keyword("UNTIL") {
         let message = format!("expected UNTIL after the block of LOOP, found {}", parser.found());
+        let near = nearest(parser.word(), ["UNTIL"]);
         let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["UNTIL"]);
+        let draft = draft.did_you_mean(near);
         return parser.fail(draft.suggest("write UNTIL condition in the column of LOOP"));
     }
     let until = parser.condition()?;

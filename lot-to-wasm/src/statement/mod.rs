@@ -21,7 +21,8 @@ mod walk;
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::parse::{Parsed, Parser, Reported};
+use crate::token::{Sign, TokenKind};
 
 pub use call_action::CallAction;
 pub use call_python::CallPython;
@@ -159,9 +160,68 @@ fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str
             parser.span(),
             "expected TOPIC or MODEL after PUBLISH, found STRING",
         );
-        return parser.fail(draft.expected(seconds).suggest("write PUBLISH TOPIC before the topic"));
+        let start = Span { end: parser.span().start, ..parser.span() };
+        let draft = draft.expected(seconds).suggest("write PUBLISH TOPIC before the topic");
+        return parser.fail(draft.fix(start, "TOPIC "));
+    }
+    if keyword == "PUBLISH"
+        && parser.is_topic_without_quotes(0)
+        && let Some(text) = parser.text_without_quotes("PUBLISH TOPIC")
+    {
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, text.span, "expected TOPIC or MODEL after PUBLISH");
+        let whole = format!("TOPIC \"{}\"", text.value);
+        parser.sink.push_over(draft.suggest(format!("write PUBLISH {whole}")).fix(text.span, whole));
+        return Err(Reported);
     }
     parser.expected(codes::UNEXPECTED_TOKEN, seconds, keyword)
+}
+
+/// Whether `++`, `--`, `+=` or another such operator follows the word here.
+fn is_update(parser: &Parser<'_, '_>) -> bool {
+    let sign = |ahead: usize| {
+        let TokenKind::Sign(sign) = parser.peek_at(ahead).kind else { return None };
+        Some(sign)
+    };
+    let is_arithmetic = matches!(sign(1), Some(Sign::Plus | Sign::Minus | Sign::Star | Sign::Slash));
+    is_arithmetic && (sign(2) == sign(1) || sign(2) == Some(Sign::Equal))
+}
+
+/// Where a word that begins no statement belongs.
+fn place_of(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "STORE" | "FETCH" | "ADD" => "it belongs to a model, a route or a panel: indent it below DEFINE",
+        "CASE" | "DEFAULT" => "it belongs to SWITCH: indent it by 4 more spaces than its SWITCH",
+        "OUTPUT" => "indent it below RETURN, which stands in column 1 after the statements",
+        "INPUT" => "write it in column 1, before DO",
+        "UNTIL" => "it ends a loop: write LOOP above the statements that repeat, in the column of UNTIL",
+        "THEN" => "write it at the end of the line of its IF",
+        "RETURN" => "write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "ON" | "DO" | "DESCRIPTION" | "DEFINE" => "write it in column 1",
+        _ => return None,
+    })
+}
+
+/// What to write in place of statements of other languages.
+fn foreign(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "PRINT" | "PRINTLN" | "ECHO" | "LOG" | "WRITE" | "CONSOLE" | "DEBUG" => {
+            "publish the text: PUBLISH TOPIC \"log\" WITH value"
+        }
+        "BREAK" | "CONTINUE" | "EXIT" | "LEAVE" => {
+            "a loop ends with UNTIL condition; skip statements with IF"
+        }
+        "GET" => "a value is no statement: write SET \"name\" WITH GET …",
+        "SEND" | "EMIT" => "write PUBLISH TOPIC \"topic\" WITH value",
+        "SUBSCRIBE" => {
+            "an action reads its messages by ON TOPIC \"filter\" DO; a topic's last value is GET TOPIC"
+        }
+        "FUNCTION" | "DEF" => "define another action with INPUT lines and DO, and CALL ACTION it",
+        "TRY" | "CATCH" | "THROW" => "errors end the run and are recorded; there is nothing to catch",
+        "WAIT" | "SLEEP" | "DELAY" => {
+            "an action does not wait: define one with ON EVERY, and keep what it needs with KEEP TOPIC"
+        }
+        _ => return None,
+    })
 }
 
 /// A line that begins with none of the statements' words.
@@ -179,13 +239,34 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
             let message = format!("{word} is not part of the language");
             Draft::error(codes::NO_SUCH_LOOP, span, message).suggest("write LOOP … UNTIL condition")
         }
-        "ELSE" => Draft::error(codes::STRAY_ELSE, span, "ELSE without its IF")
+        "ELSE" | "ELSEIF" | "ELSIF" | "ELIF" => Draft::error(codes::STRAY_ELSE, span, "ELSE without its IF")
             .suggest("put ELSE into the column of its IF, directly after the IF's block"),
         "VALIDATE" => Draft::error(codes::NOT_LOT, span, "VALIDATE is not part of the language")
             .suggest("check values with IF"),
-        "STORE" | "FETCH" | "ADD" | "CASE" | "DEFAULT" | "OUTPUT" | "INPUT" | "UNTIL" | "THEN" => {
+        "STORE" | "FETCH" | "ADD" | "CASE" | "DEFAULT" | "OUTPUT" | "INPUT" | "UNTIL" | "THEN" | "RETURN"
+        | "ON" | "DO" | "DESCRIPTION" | "DEFINE" => {
             let message = format!("{word} is not allowed here");
-            Draft::error(codes::MISPLACED_CLAUSE, span, message)
+            Draft::error(codes::MISPLACED_CLAUSE, span, message).suggest_if(place_of(word).map(str::to_owned))
+        }
+        "LET" | "VAR" | "CONST" | "DIM" | "LOCAL" | "ASSIGN" => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
+        }
+        _ if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) && !word.is_empty() => {
+            let message = format!("expected a statement, found {}", parser.found());
+            let place = Span { end: span.start, ..span };
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
+                .suggest(format!("write SET {word} = value"))
+                .fix(place, "SET ")
+        }
+        _ if !word.is_empty() && is_update(parser) => {
+            let message = format!("expected a statement, found {}", parser.found());
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
+                .suggest(format!("write SET {word} WITH {{{word}}} and what is to be done with it"))
+        }
+        upper if foreign(upper).is_some() => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NOT_LOT, span, message).suggest_if(foreign(upper).map(str::to_owned))
         }
         _ => {
             let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());

@@ -11,6 +11,7 @@ use super::StatementKind;
 use crate::check::kind::KindSet;
 use crate::check::tree;
 use crate::check::{Checker, TopicUse};
+use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::is_option;
@@ -57,14 +58,34 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
         let message = format!("expected WITH after {after}, found {}", parser.found());
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);
         let draft = draft.suggest("write WITH and the value after it");
-        let start = Span { end: parser.span().start, ..parser.span() };
-        return parser.fail(if parser.is_line_end() { draft } else { draft.fix(start, "WITH ") });
+        return parser.fail(insert_with(parser, draft));
     }
     if parser.is_line_end() {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "WITH without a value");
         return parser.fail(draft.suggest("write the value after WITH, for instance WITH PAYLOAD"));
     }
     Ok(())
+}
+
+/// The fix for a missing WITH: in place of the `,`, `:` or `:=` that stands there, or before a value; none before anything else.
+#[allow(clippy::wildcard_enum_match_arm, reason = "nothing is known about every other token")]
+pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft) -> Draft {
+    let span = parser.span();
+    let before = Span { end: span.start, ..span };
+    let gap = Span { start: parser.previous().end, ..span };
+    match &parser.peek().kind {
+        TokenKind::Sign(Sign::Colon) if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) => {
+            draft.fix(gap.to(parser.peek_at(1).span), " WITH")
+        }
+        TokenKind::Word if nearest(parser.word(), ["WITH"]).is_some() => draft.fix(span, "WITH"),
+        TokenKind::Sign(Sign::Comma | Sign::Colon | Sign::Equal) => draft.fix(gap, " WITH"),
+        TokenKind::Sign(Sign::OpenParen | Sign::OpenBracket | Sign::OpenBrace | Sign::Minus)
+        | TokenKind::Word
+        | TokenKind::Text(_)
+        | TokenKind::Int(_)
+        | TokenKind::Double(_) => draft.fix(before, "WITH "),
+        _ => draft,
+    }
 }
 
 fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()> {

@@ -10,7 +10,6 @@ use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
-use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name};
 use crate::token::{Sign, TokenKind};
@@ -35,8 +34,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
         let hint = format!("write: SET \"{}\" WITH value", name.text);
         let draft = draft.expected(&["WITH", "TO", "AS", "="]).suggest(hint);
-        let start = Span { end: parser.span().start, ..parser.span() };
-        return parser.fail(if parser.is_line_end() { draft } else { draft.fix(start, "WITH ") });
+        return parser.fail(super::publish_topic::insert_with(parser, draft));
     }
     if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "SET without a value");

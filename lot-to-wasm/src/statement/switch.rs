@@ -45,21 +45,44 @@ pub struct SwitchCase {
 pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let subject = parser.value()?;
     let mut switch = Switch { subject, cases: Vec::new(), otherwise: None };
+    parser.skip_foreign_opener();
     parser.expect_line_end("the value of SWITCH")?;
     if parser.peek().kind != TokenKind::Indent {
         let draft = Draft::error(codes::EMPTY_BLOCK, parser.previous(), "empty block after SWITCH");
-        return parser.fail(draft.suggest("write CASE value THEN below, indented by 4 more spaces"));
+        if !is_case(parser) {
+            return parser.fail(draft.suggest("write CASE value THEN below, indented by 4 more spaces"));
+        }
+        let start = parser.span();
+        while is_case(parser) {
+            if line(parser, &mut switch).is_err() {
+                parser.recover();
+            }
+            parser.skip_newlines();
+        }
+        let (span, text) = parser.indented(start);
+        let hint = "indent CASE and DEFAULT, and what is below them, by 4 more spaces";
+        parser.sink.push(draft.suggest(hint).fix(span, text));
+        return Ok(StatementKind::Switch(switch));
     }
-    parser.lines(|parser| match parser.eat_any(&["CASE", "DEFAULT"]) {
+    parser.lines(|parser| line(parser, &mut switch));
+    Ok(StatementKind::Switch(switch))
+}
+
+fn is_case(parser: &Parser<'_, '_>) -> bool {
+    parser.is_keyword("CASE") || parser.is_keyword("DEFAULT")
+}
+
+/// `CASE …` or `DEFAULT` with its block.
+fn line(parser: &mut Parser<'_, '_>, switch: &mut Switch) -> Parsed<()> {
+    match parser.eat_any(&["CASE", "DEFAULT"]) {
         Some("CASE") => case(parser).map(|case| switch.cases.push(case)),
         Some(_) => {
-            parser.eat_word("THEN");
+            parser.eat_keyword("THEN");
             switch.otherwise = Some(parser.block("DEFAULT")?);
             Ok(())
         }
         None => parser.expected(codes::UNEXPECTED_TOKEN, &["CASE", "DEFAULT"], "SWITCH"),
-    });
-    Ok(StatementKind::Switch(switch))
+    }
 }
 
 fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
@@ -67,7 +90,7 @@ fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
     while parser.eat_sign(Sign::Comma) {
         values.push(parser.value()?);
     }
-    parser.eat_word("THEN");
+    parser.eat_keyword("THEN");
     let body = parser.block("CASE")?;
     Ok(SwitchCase { values, body })
 }

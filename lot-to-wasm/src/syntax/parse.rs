@@ -9,6 +9,7 @@
 mod action;
 mod blocks;
 mod expression;
+mod foreign;
 mod header;
 mod model;
 mod panel;
@@ -167,6 +168,14 @@ impl Parser<'_, '_> {
         (0..).take_while(|ahead| self.peek_at(*ahead).kind == TokenKind::Newline).count()
     }
 
+    /// Whether the token before the next one is the first of its line.
+    pub(crate) fn previous_begins_line(&self) -> bool {
+        let before = self.at.checked_sub(2).and_then(|index| self.tokens.get(index));
+        before.is_none_or(|token| {
+            matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent)
+        })
+    }
+
     /// Whether the line ends after the next token.
     pub(crate) fn ends_after_next(&self) -> bool {
         matches!(self.peek_at(1).kind, TokenKind::Newline | TokenKind::Dedent | TokenKind::End)
@@ -193,13 +202,14 @@ impl Parser<'_, '_> {
         is
     }
 
-    /// Takes the next token if it is one of these keywords; tells which.
+    /// Takes the next token if it is one of these keywords; tells which. One in another case is taken too and reported.
     pub(crate) fn eat_any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
-        let found = keywords.iter().find(|keyword| self.is_word(keyword)).copied();
-        if found.is_some() {
-            self.advance();
-        }
-        found
+        keywords.iter().find(|keyword| self.eat_keyword(keyword)).copied()
+    }
+
+    /// Whether the next token is this keyword, in any case.
+    pub(crate) fn is_keyword(&self, keyword: &str) -> bool {
+        self.word().eq_ignore_ascii_case(keyword)
     }
 
     /// As [`eat_word`](Self::eat_word), but a keyword in another case is taken too and reported.
@@ -218,9 +228,18 @@ impl Parser<'_, '_> {
 
     /// Reports that the next token is this keyword in the wrong case.
     pub(crate) fn report_case(&mut self, keyword: &str) {
-        let message = format!("keyword \"{}\" must be upper case", self.word());
-        let draft = Draft::error(codes::LOWER_CASE_KEYWORD, self.span(), message);
+        let draft = Draft::error(codes::LOWER_CASE_KEYWORD, self.span(), wrong_case(self.word()));
         self.sink.push(draft.suggest(format!("write {keyword}")).fix(self.span(), keyword));
+    }
+
+    /// Reports that the keyword `ahead` places further is in the wrong case, where it is; a sign is in none.
+    pub(crate) fn report_case_at(&mut self, ahead: usize) {
+        let (word, span) = (self.word_at(ahead), self.peek_at(ahead).span);
+        let upper = word.to_ascii_uppercase();
+        if word != upper {
+            let draft = Draft::error(codes::LOWER_CASE_KEYWORD, span, wrong_case(word));
+            self.sink.push(draft.suggest(format!("write {upper}")).fix(span, upper));
+        }
     }
 
     /// Takes the next token if it is this sign.
@@ -252,8 +271,9 @@ impl Parser<'_, '_> {
         if self.eat_sign(sign) {
             return Ok(());
         }
-        if sign.closes() && self.is_line_end() {
-            // Lines end inside brackets only after the layout has reported the open one.
+        let is_other = matches!(self.peek().kind, TokenKind::Sign(found) if found.closes());
+        if sign.closes() && (self.is_line_end() || is_other) {
+            // Inside of brackets a line ends, and another bracket closes, only after the layout has reported the open one.
             return Err(Reported);
         }
         self.expected(codes::UNEXPECTED_TOKEN, &[&format!("`{}`", sign.text())], after)
@@ -264,6 +284,9 @@ impl Parser<'_, '_> {
         if let TokenKind::Text(value) = &self.peek().kind {
             let text = Text { value: value.clone(), span: self.span() };
             self.advance();
+            return Ok(text);
+        }
+        if let Some(text) = self.text_without_quotes(after) {
             return Ok(text);
         }
         self.expected(codes::UNEXPECTED_TOKEN, &["STRING"], after)
@@ -405,6 +428,10 @@ impl Parser<'_, '_> {
         self.expect_sign(close, what)?;
         Ok(items)
     }
+}
+
+fn wrong_case(word: &str) -> String {
+    format!("keyword \"{word}\" must be upper case")
 }
 
 /// `a`, `a or b`, `a, b or c`.

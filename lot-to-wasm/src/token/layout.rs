@@ -1,7 +1,13 @@
 //! Layout: where logical lines end and blocks open and close (LoT reference §2).
 //!
 //! Inside brackets lines mean nothing. In Actions and Models a deeper line that begins with a word of [`CONTINUATIONS`] belongs to the
-//! line before. A line that is less deep than the one before must match an open block.
+//! line before. A line that is less deep than the one before must match an open block; one that matches none is reported once and read as a
+//! line of the block that was probably meant ([`level`]). Braces round blocks, which other languages have, open and close nothing: the
+//! parser reports the first.
+
+mod level;
+
+use level::Level;
 
 use super::lexer::{Indentation, RawToken};
 use super::{Sign, Token, TokenKind};
@@ -22,25 +28,48 @@ const STATEMENT_STARTS: [&str; 13] = [
     "OUTPUT",
 ];
 
+/// Words that begin a line which opens a block, or which people of other languages end with `{`.
+const BLOCK_LINES: [&str; 14] = [
+    "IF", "ELSE", "ELSEIF", "ELSIF", "ELIF", "LOOP", "SWITCH", "CASE", "DEFAULT", "DO", "ON", "DEFINE",
+    "WHILE", "FOR",
+];
+
+/// Words after which a brace is a value.
+const BEFORE_VALUES: [&str; 12] =
+    ["WITH", "TO", "AS", "IN", "IS", "EQUALS", "EQUAL", "CONTAINS", "AND", "OR", "NOT", "CASE"];
+
+/// Words of statements that end with a value.
+const VALUE_STATEMENTS: [&str; 5] = ["SET", "PUBLISH", "KEEP", "CALL", "TRIGGER"];
+
 /// Puts `Newline`, `Indent` and `Dedent` between the tokens.
 pub(super) fn arrange(raw: Vec<RawToken>, joins_lines: bool, sink: &mut Sink<'_>) -> Vec<Token> {
     let mut layout = Layout {
         sink,
         joins_lines,
         tokens: Vec::with_capacity(raw.len() + raw.len() / 4),
-        indents: vec![0],
+        levels: vec![Level::new(0)],
+        last_width: 0,
         brackets: Vec::new(),
         warned_tab: false,
         warned_odd: false,
-        has_brace_body: false,
+        brace_bodies: 0,
     };
     let mut end = Span::default();
-    for RawToken { token, indent } in raw {
+    let mut raw = raw.into_iter().peekable();
+    // Indentation of a brace that was left out, for what follows it on its line.
+    let mut left_over = None;
+    while let Some(RawToken { token, indent }) = raw.next() {
         end = token.span.after();
-        if let Some(indent) = indent {
+        let begins = indent.or(left_over.take());
+        let ends_line = raw.peek().is_none_or(|next| next.indent.is_some());
+        if layout.leaves_out(&token, begins.is_some(), ends_line) {
+            left_over = begins.filter(|_| !ends_line);
+            continue;
+        }
+        if let Some(indent) = begins {
             layout.line(&token, indent);
         }
-        layout.bracket(&token);
+        layout.bracket(&token, ends_line);
         layout.tokens.push(token);
     }
     layout.finish(end)
@@ -50,17 +79,19 @@ struct Layout<'s, 'k> {
     sink: &'s mut Sink<'k>,
     joins_lines: bool,
     tokens: Vec<Token>,
-    /// Widths of the open blocks; the first is 0.
-    indents: Vec<u32>,
+    /// The open blocks; the first is the entity itself.
+    levels: Vec<Level<'k>>,
+    /// Where the last line began, if it was misplaced not where its block is.
+    last_width: u32,
     /// Open brackets.
     brackets: Vec<(Sign, Span)>,
     warned_tab: bool,
     warned_odd: bool,
-    /// `DO {` was seen: the parser reports it, and its `}` is no error of its own.
-    has_brace_body: bool,
+    /// Braces round blocks that are open: the parser reports them, and their `}` are no errors of their own.
+    brace_bodies: usize,
 }
 
-impl Layout<'_, '_> {
+impl<'k> Layout<'_, 'k> {
     /// Called at the first token of each line.
     fn line(&mut self, token: &Token, indent: Indentation) {
         let word = self.word(token);
@@ -73,25 +104,28 @@ impl Layout<'_, '_> {
         if self.continues(word, indent.width) {
             return;
         }
-        self.warn(indent);
         self.end_line();
-        let top = self.top();
-        if indent.width > top && !self.tokens.is_empty() {
-            if self.indents.len() > 4 * BLOCK_DEPTH_MAX {
+        if self.opens_level(indent.width) {
+            if self.levels.len() > 4 * BLOCK_DEPTH_MAX {
                 return;
             }
-            self.indents.push(indent.width);
+            self.levels.push(Level::new(indent.width));
             self.tokens.push(Token { kind: TokenKind::Indent, span: indent.span });
-        } else if indent.width < top {
-            self.dedent(indent, token.span);
+            self.warn(indent);
+        } else if let Some(level) = self.levels.iter().rposition(|level| level.holds(indent.width)) {
+            self.close_levels(level, token.span);
+            self.warn(indent);
+        } else {
+            self.misplaced(indent, token.span, word);
+        }
+        self.last_width = indent.width;
+        if let Some(level) = self.levels.last_mut() {
+            level.word = word;
         }
     }
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
-    fn word<'b>(&self, token: &Token) -> &'b str
-    where
-        Self: 'b,
-    {
+    fn word(&self, token: &Token) -> &'k str {
         match token.kind {
             TokenKind::Word | TokenKind::Sign(Sign::Plus) => self.sink.source().slice(token.span),
             _ => "",
@@ -104,6 +138,12 @@ impl Layout<'_, '_> {
         self.joins_lines && is_continuation && !opens_block && width > self.top()
     }
 
+    /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it does where it opens one.
+    fn opens_level(&self, width: u32) -> bool {
+        let is_deeper = width > self.last_width && (width > self.top() || self.begins_block_line());
+        is_deeper && !self.tokens.is_empty()
+    }
+
     /// The token before, when it is a word.
     fn last_word(&self) -> &str {
         let last = self.tokens.last().filter(|token| token.kind == TokenKind::Word);
@@ -111,7 +151,7 @@ impl Layout<'_, '_> {
     }
 
     fn top(&self) -> u32 {
-        self.indents.last().copied().unwrap_or(0)
+        self.levels.last().map_or(0, |level| level.width)
     }
 
     fn end_line(&mut self) {
@@ -123,21 +163,29 @@ impl Layout<'_, '_> {
         }
     }
 
-    fn dedent(&mut self, indent: Indentation, at: Span) {
-        while self.top() > indent.width {
-            self.indents.pop();
+    /// Closes all blocks inside of this one.
+    fn close_levels(&mut self, level: usize, at: Span) {
+        while self.levels.len() > level + 1 {
+            self.levels.pop();
             self.tokens.push(Token { kind: TokenKind::Dedent, span: Span { end: at.start, ..at } });
         }
-        if self.top() != indent.width {
-            let span = if indent.span.start == indent.span.end { at } else { indent.span };
-            let open: Vec<String> = self.indents.iter().map(|width| (width + 1).to_string()).collect();
-            let message =
-                format!("inconsistent indentation: column {} matches no open block", indent.width + 1);
-            let draft = Draft::error(codes::INCONSISTENT_INDENTATION, span, message)
-                .note(format!("open blocks start in columns {}", open.join(", ")))
-                .suggest(format!("move the line to column {}", self.top() + 1))
-                .fix(indent.span, " ".repeat(self.top() as usize));
-            self.sink.push(draft);
+    }
+
+    /// Reports a line that stands in the column of no open block, and goes on with it in the one that was probably meant.
+    fn misplaced(&mut self, indent: Indentation, at: Span, word: &str) {
+        let columns: Vec<String> = self.levels.iter().map(|level| (level.width + 1).to_string()).collect();
+        let meant = level::meant(&self.levels, indent.width, word, self.joins_lines);
+        self.close_levels(meant, at);
+        let span = if indent.span.start == indent.span.end { at } else { indent.span };
+        let message = format!("inconsistent indentation: column {} matches no open block", indent.width + 1);
+        let draft = Draft::error(codes::INCONSISTENT_INDENTATION, span, message)
+            .note(format!("open blocks start in columns {}", columns.join(", ")))
+            .suggest(format!("move the line to column {}", self.top() + 1))
+            .fix(indent.span, " ".repeat(self.top() as usize));
+        self.sink.push(draft);
+        self.warned_odd = true;
+        if let Some(level) = self.levels.last_mut() {
+            level.taken_for_it.push(indent.width);
         }
     }
 
@@ -155,10 +203,64 @@ impl Layout<'_, '_> {
         }
     }
 
-    fn bracket(&mut self, token: &Token) {
+    /// Whether the token is part of braces round a block and means nothing: a `}`, or a `{` alone on its line, which is reported.
+    fn leaves_out(&mut self, token: &Token, begins_line: bool, ends_line: bool) -> bool {
+        if !self.brackets.is_empty() {
+            return false;
+        }
+        if token.kind == TokenKind::Sign(Sign::CloseBrace) && self.brace_bodies > 0 {
+            self.brace_bodies -= 1;
+            return true;
+        }
+        let is_alone = begins_line && ends_line && token.kind == TokenKind::Sign(Sign::OpenBrace);
+        if is_alone && self.begins_block_line() {
+            self.brace_bodies += 1;
+            let draft = Draft::error(codes::NOT_LOT, token.span, "blocks are not written in braces");
+            self.sink.push(
+                draft.suggest("leave it out and indent the statements by 4 spaces").fix(token.span, ""),
+            );
+            return true;
+        }
+        false
+    }
+
+    /// Whether the last line begins like one that opens a block.
+    fn begins_block_line(&self) -> bool {
+        let word = self.levels.last().map_or("", |level| level.word);
+        BLOCK_LINES.iter().any(|known| known.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether a `{` here, the last sign of its line, is meant to open a block.
+    fn opens_brace_body(&self, ends_line: bool) -> bool {
+        if self.last_word() == "DO" {
+            return true;
+        }
+        let ends_value = self.tokens.last().is_some_and(|last| match &last.kind {
+            TokenKind::Sign(sign) => sign.closes(),
+            TokenKind::Word => !BEFORE_VALUES.contains(&self.last_word()),
+            TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_) => true,
+            TokenKind::Unknown
+            | TokenKind::Newline
+            | TokenKind::Indent
+            | TokenKind::Dedent
+            | TokenKind::End => false,
+        });
+        let opens_block = self.begins_block_line() && !self.has_statement_on_line();
+        self.brackets.is_empty() && ends_line && ends_value && opens_block
+    }
+
+    /// Whether a statement with a value stands on the last line, behind THEN or ELSE: a brace can be that value.
+    fn has_statement_on_line(&self) -> bool {
+        let is_layout =
+            |token: &&Token| matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent);
+        let line = self.tokens.iter().rev().take_while(|token| !is_layout(token));
+        line.into_iter().any(|token| VALUE_STATEMENTS.contains(&self.word(token)))
+    }
+
+    fn bracket(&mut self, token: &Token, ends_line: bool) {
         let TokenKind::Sign(sign) = token.kind else { return };
-        if sign == Sign::OpenBrace && self.last_word() == "DO" {
-            self.has_brace_body = true;
+        if sign == Sign::OpenBrace && self.opens_brace_body(ends_line) {
+            self.brace_bodies += 1;
         } else if sign.closing().is_some() {
             self.brackets.push((sign, token.span));
         } else if sign.closes() {
@@ -168,9 +270,6 @@ impl Layout<'_, '_> {
 
     fn close(&mut self, sign: Sign, span: Span) {
         let Some(depth) = self.brackets.iter().rposition(|(open, _)| open.closing() == Some(sign)) else {
-            if sign == Sign::CloseBrace && self.has_brace_body {
-                return;
-            }
             let message = format!("`{}` closes no bracket", sign.text());
             let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest("remove it");
             self.sink.push(draft.fix(span, ""));
@@ -191,18 +290,23 @@ impl Layout<'_, '_> {
     }
 
     fn report(&mut self, open: Sign, span: Span) {
+        if self.sink.is_full() {
+            return;
+        }
         let closing = open.closing().map_or("", Sign::text);
         let message = format!("`{}` is not closed", open.text());
-        let draft = Draft::error(codes::UNCLOSED_BRACKET, span, message);
-        self.sink.push(draft.suggest(format!("write `{closing}` where the bracket ends")));
+        let draft = Draft::error(codes::UNCLOSED_BRACKET, span, message)
+            .suggest(format!("write `{closing}` where the bracket ends"));
+        // Where it ends is known when there is only one line in it.
+        let last = self.tokens.last().map_or(span, |token| token.span);
+        let is_one_line = !self.sink.source().slice(span.to(last)).contains(['\n', '\r']);
+        self.sink.push(if is_one_line { draft.fix(last.after(), closing) } else { draft });
     }
 
     fn finish(mut self, end: Span) -> Vec<Token> {
         self.report_unclosed();
         self.end_line();
-        for _ in 1..self.indents.len() {
-            self.tokens.push(Token { kind: TokenKind::Dedent, span: end });
-        }
+        self.close_levels(0, end);
         self.tokens.push(Token { kind: TokenKind::End, span: end });
         self.tokens
     }

@@ -52,6 +52,8 @@ impl Scanner<'_, '_, '_> {
             let start = self.at;
             match character {
                 ' ' | '\t' => self.at += 1,
+                _ if is_foreign_blank(character) => self.foreign_blanks(),
+                _ if is_curly_quote(character) => self.curly_string(start),
                 '\n' | '\r' => self.line_end(),
                 '"' | '\'' => self.string(character),
                 '-' if self.rest().starts_with("--") => self.skip_line(),
@@ -97,10 +99,17 @@ impl Scanner<'_, '_, '_> {
     /// Measures the indentation of the line that begins here.
     fn start_line(&mut self) {
         let start = self.at;
-        self.skip_while(|c| c == ' ' || c == '\t');
+        loop {
+            self.skip_while(|c| c == ' ' || c == '\t');
+            if !self.peek().is_some_and(is_foreign_blank) {
+                break;
+            }
+            self.foreign_blanks();
+        }
         let blanks = self.text.get(start..self.at).unwrap_or("");
         let tabs = blanks.bytes().filter(|byte| *byte == b'\t').count();
-        let width = u32::try_from(blanks.len() + 3 * tabs).unwrap_or(u32::MAX);
+        let columns = blanks.chars().filter(|c| c.is_whitespace() && !c.is_control()).count();
+        let width = u32::try_from(columns + 4 * tabs).unwrap_or(u32::MAX);
         self.line = Some(Indentation { width, has_tab: tabs > 0, span: Span::new(start, self.at) });
     }
 
@@ -113,6 +122,7 @@ impl Scanner<'_, '_, '_> {
                     .label("it begins here")
                     .suggest("write */ where the comment ends"),
             );
+            self.cut();
             self.at = self.text.len();
             return;
         };
@@ -125,6 +135,12 @@ impl Scanner<'_, '_, '_> {
             self.start_line();
         }
         self.at = end;
+    }
+
+    /// What comes now swallows the rest of the text.
+    fn cut(&mut self) {
+        let end = self.tokens.last().map_or(0, |last| last.token.span.end);
+        self.sink.cut_at(end);
     }
 
     fn number(&mut self) {
@@ -167,6 +183,9 @@ impl Scanner<'_, '_, '_> {
                 Some('\\') => self.escape(&mut value),
                 Some('\n' | '\r') | None if !may_span_lines || self.peek().is_none() => {
                     self.unclosed_string(start, quote);
+                    if may_span_lines {
+                        self.cut();
+                    }
                     is_closed = false;
                     break;
                 }
@@ -256,6 +275,36 @@ impl Scanner<'_, '_, '_> {
         self.push(TokenKind::Sign(sign), start);
     }
 
+    /// Blanks that are none here, and control characters: reported and taken for blanks.
+    fn foreign_blanks(&mut self) {
+        let start = self.at;
+        self.skip_while(is_foreign_blank);
+        let run = self.text.get(start..self.at).unwrap_or("").to_owned();
+        let blanks: String =
+            run.chars().filter(|c| c.is_whitespace() && !c.is_control()).map(|_| ' ').collect();
+        let suggestion = if blanks.is_empty() { "remove it" } else { "replace it by a plain space" };
+        let message = format!("unexpected character `{}`", shown(&run));
+        let draft = Draft::error(codes::UNEXPECTED_CHARACTER, Span::new(start, self.at), message);
+        self.sink.push(draft.suggest(suggestion).fix(Span::new(start, self.at), blanks));
+    }
+
+    /// A string in the quotes of a word processor: reported and taken for one.
+    fn curly_string(&mut self, start: usize) {
+        let line = self.rest().split(['\n', '\r']).next().unwrap_or("");
+        let mut quotes = line.char_indices().filter(|(_, c)| is_curly_quote(*c) || *c == '"');
+        let Some((end, close)) = quotes.nth(1) else { return self.unknown(start) };
+        let first = self.peek().map_or(0, char::len_utf8);
+        let value = line.get(first..end).unwrap_or("").to_owned();
+        self.at += end + close.len_utf8();
+        let span = Span::new(start, self.at);
+        let message = format!("unexpected character `{}`", shown(self.sink.source().slice(span)));
+        let draft = Draft::error(codes::UNEXPECTED_CHARACTER, span, message)
+            .suggest("write strings in straight quotes: \"text\"")
+            .fix(span, format!("\"{value}\""));
+        self.sink.push(draft);
+        self.push(TokenKind::Text(value), start);
+    }
+
     /// A run of characters that begin no token.
     fn unknown(&mut self, start: usize) {
         let first = self.peek().unwrap_or(' ');
@@ -268,7 +317,6 @@ impl Scanner<'_, '_, '_> {
             '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' => {
                 Some("write strings in straight quotes: \"text\"")
             }
-            '\u{a0}' | '\u{2003}' | '\u{200b}' => Some("replace it by a plain space"),
             '\u{2013}' | '\u{2014}' => Some("write - for minus and -- for a comment"),
             '&' => Some("write AND"),
             '|' => Some("write OR"),
@@ -278,18 +326,62 @@ impl Scanner<'_, '_, '_> {
             '$' | '@' => Some("read a variable as {name}"),
             _ => None,
         };
-        let shown: String = run.chars().take(10).flat_map(char::escape_debug).collect();
-        let message = format!("unexpected character `{shown}`");
-        self.sink.push(
-            Draft::error(codes::UNEXPECTED_CHARACTER, Span::new(start, self.at), message)
-                .suggest_if(suggestion.map(str::to_owned)),
-        );
+        let after_text =
+            matches!(self.tokens.last(), Some(last) if matches!(last.token.kind, TokenKind::Text(_)));
+        let replacement = match run.as_str() {
+            "&" if after_text => Some("+"),
+            "&" | "&&" => Some("AND"),
+            "|" | "||" => Some("OR"),
+            ";" if self.text.get(self.at..).is_some_and(is_line_end) => Some(""),
+            "\u{2013}" => Some("-"),
+            _ => None,
+        };
+        let suggestion = if replacement == Some("+") { Some("join texts with +") } else { suggestion };
+        let span = Span::new(start, self.at);
+        let draft = Draft::error(
+            codes::UNEXPECTED_CHARACTER,
+            span,
+            format!("unexpected character `{}`", shown(&run)),
+        )
+        .suggest_if(suggestion.map(str::to_owned));
+        self.sink.push(match replacement {
+            Some(text) => draft.fix(span, text),
+            None => draft,
+        });
         self.push(TokenKind::Unknown, start);
     }
 }
 
+/// The first characters of a text, for a message.
+fn shown(text: &str) -> String {
+    text.chars().take(10).flat_map(char::escape_debug).collect()
+}
+
+/// Whether nothing but blanks stands before the next line's end.
+fn is_line_end(rest: &str) -> bool {
+    rest.trim_start_matches([' ', '\t']).chars().next().is_none_or(|c| c == '\n' || c == '\r')
+}
+
+/// White space other than a blank, a tab or a line end, characters without width, and control characters.
+fn is_foreign_blank(character: char) -> bool {
+    match character {
+        ' ' | '\t' | '\n' | '\r' => false,
+        '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => true,
+        _ => character.is_whitespace() || character.is_control(),
+    }
+}
+
+fn is_curly_quote(character: char) -> bool {
+    matches!(character, '\u{201c}' | '\u{201d}' | '\u{201e}')
+}
+
 fn is_known(character: char) -> bool {
-    character == '_' || character == '"' || character == '\'' || single_sign(character).is_some()
+    is_foreign_blank(character)
+        || is_curly_quote(character)
+        || character == '_'
+        || character == '"'
+        || character == '\''
+        || single_sign(character).is_some()
 }
 
 fn single_sign(character: char) -> Option<Sign> {

@@ -106,6 +106,12 @@ fn offset(text: &str, place: lot_to_wasm::syntax::Position) -> usize {
     line + rest.char_indices().nth(place.column as usize - 1).map_or(rest.len(), |(at, _)| at)
 }
 
+/// The text with a fix applied.
+pub(crate) fn mend(text: &str, fix: &lot_to_wasm::diagnostic::Fix) -> String {
+    let (start, end) = (offset(text, fix.span.start), offset(text, fix.span.end));
+    format!("{}{}{}", &text[..start], fix.replacement, &text[end..])
+}
+
 #[test]
 fn a_fix_ends_what_it_is_for() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
@@ -125,8 +131,7 @@ fn a_fix_ends_what_it_is_for() {
         let before = check(&text);
         for found in &before {
             let Some(fix) = &found.fix else { continue };
-            let (start, end) = (offset(&text, fix.span.start), offset(&text, fix.span.end));
-            let mended = format!("{}{}{}", &text[..start], fix.replacement, &text[end..]);
+            let mended = mend(&text, fix);
             let same = |other: &&lot_to_wasm::Diagnostic| {
                 (other.code, &other.message) == (found.code, &found.message)
             };

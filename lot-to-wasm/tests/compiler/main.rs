@@ -3,4 +3,5 @@
 mod bounds;
 mod corpus;
 mod keywords;
+mod recovery;
 mod robustness;

@@ -112,13 +112,16 @@ impl Parser<'_, '_> {
             draught.trigger = Some(trigger);
         } else {
             // The body can be read all the same.
-            while !self.is_line_end() && !self.is_word("DO") {
+            while !self.is_line_end() && !self.is_keyword("DO") {
                 self.advance();
             }
             draught.trigger = Some(Trigger::unreadable());
         }
+        if self.skip_foreign_word("DO") {
+            return self.do_block(draught);
+        }
         self.skip_newlines();
-        if self.is_word("DO") {
+        if self.is_keyword("DO") {
             return self.do_part(draught);
         }
         Ok(())
@@ -127,6 +130,7 @@ impl Parser<'_, '_> {
     fn do_part(&mut self, draught: &mut Draught) -> Parsed<()> {
         self.eat_keyword("DO");
         draught.begun = true;
+        self.skip_foreign_opener();
         if self.is_sign(Sign::OpenBrace) {
             let draft = Draft::error(codes::NOT_LOT, self.span(), "blocks are not written in braces");
             return self.fail(draft.suggest("end the line after DO and indent the statements by 4 spaces"));
@@ -137,6 +141,11 @@ impl Parser<'_, '_> {
             draught.body = self.flat_statements();
             return Ok(());
         }
+        self.do_block(draught)
+    }
+
+    fn do_block(&mut self, draught: &mut Draught) -> Parsed<()> {
+        draught.begun = true;
         match self.block("DO") {
             Ok(body) => draught.body = body,
             Err(Reported) => draught.body = self.flat_statements(),
@@ -172,17 +181,16 @@ impl Parser<'_, '_> {
         self.eat_keyword("INPUT");
         let name = self.expect_name("INPUT")?;
         let mut kind = None;
-        if self.eat_word("AS") {
-            let word = self.word();
-            let Some((_, found)) = INPUT_KINDS.iter().find(|(text, _)| *text == word) else {
+        if self.eat_keyword("AS") {
+            let found = INPUT_KINDS.iter().find(|(text, _)| self.eat_keyword(text));
+            let Some((_, found)) = found else {
                 return self.expected(codes::UNKNOWN_TYPE, &INPUT_KINDS.map(|(text, _)| text), "AS");
             };
             kind = Some(*found);
-            self.advance();
         }
         let span = self.span_from(start);
         draught.inputs.push(InputLine { name, kind, span });
-        if self.is_word("DO") { Ok(()) } else { self.expect_line_end("the input") }
+        if self.is_keyword("DO") { Ok(()) } else { self.expect_line_end("the input") }
     }
 
     fn return_part(&mut self, draught: &mut Draught) -> Parsed<()> {
@@ -282,6 +290,9 @@ impl Parser<'_, '_> {
         let message = format!("unexpected {} in column 1 after {place}", self.found());
         let code = if self.word() == "END" { codes::END_IF } else { codes::UNEXPECTED_TOKEN };
         let draft = Draft::error(code, self.span(), message);
-        self.fail(draft.suggest(hint))
+        let draft = draft.suggest(hint);
+        let start = Span { end: self.span().start, ..self.span() };
+        let is_statement = crate::statement::is_first_word(self.word());
+        self.fail(if is_statement { draft.fix(start, "    ") } else { draft })
     }
 }

@@ -5,12 +5,13 @@ use crate::diagnostic::{Draft, codes};
 use crate::limits::{BLOCK_DEPTH_MAX, STATEMENTS_MAX};
 use crate::source::Span;
 use crate::statement::{self, Statement};
-use crate::token::TokenKind;
+use crate::token::{Sign, Token, TokenKind};
 
 impl Parser<'_, '_> {
     /// An indented block of statements after `opener`, from the end of the opener's line. Errors inside are reported and skipped; an
     /// empty result means that the block itself is missing, which has been reported.
     pub(crate) fn block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {
+        self.skip_foreign_opener();
         if !self.is_line_end() {
             self.expected::<()>(codes::UNEXPECTED_TOKEN, &["NEWLINE"], opener).ok();
             self.skip_line();
@@ -93,7 +94,10 @@ impl Parser<'_, '_> {
                 let draft = Draft::error(codes::STRAY_ELSE, self.span(), "ELSE without its IF");
                 return self.fail(draft.suggest("put ELSE into the column of its IF, after the IF's block"));
             }
-            self.expect_line_end("the statement")?;
+            if !self.is_line_end() {
+                return self.after_statement();
+            }
+            self.skip_newlines();
         }
         Ok(Statement { kind, span })
     }
@@ -105,7 +109,12 @@ impl Parser<'_, '_> {
         }
         self.blocks += 1;
         let start = self.span();
-        let kind = statement::parse(self);
+        let kind = if self.is_sign(Sign::OpenBrace) {
+            let draft = Draft::error(codes::NOT_LOT, start, "blocks are not written in braces");
+            self.fail(draft.suggest("write the statements on the next lines, indented by 4 spaces"))
+        } else {
+            statement::parse(self)
+        };
         self.blocks -= 1;
         let span = self.span_from(start);
         Ok(Statement { kind: kind?, span })
@@ -115,7 +124,11 @@ impl Parser<'_, '_> {
     fn stray_indent(&mut self, statements: &mut Vec<Statement>) {
         let indent = self.advance();
         let draft = Draft::error(codes::UNEXPECTED_INDENT, indent.span, "unexpected INDENT");
-        self.sink.push(draft.suggest("indent the line like the one before"));
+        let draft = draft.suggest("indent the line like the one before");
+        self.sink.push(match statements.last() {
+            Some(last) => draft.fix(indent.span, " ".repeat(self.column(last.span) as usize - 1)),
+            None => draft,
+        });
         if self.blocks >= BLOCK_DEPTH_MAX {
             self.skip_block();
             return;
@@ -128,6 +141,23 @@ impl Parser<'_, '_> {
         }
     }
 
+    /// The lines from the one of `start` to the last one taken, indented by 4 more spaces; without the blanks before the first.
+    pub(crate) fn indented(&self, start: Span) -> (Span, String) {
+        let taken = self.tokens.get(..self.at).unwrap_or_default();
+        let is_code = |token: &&Token| {
+            !matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent | TokenKind::End)
+        };
+        let span = start.to(taken.iter().rev().find(is_code).map_or(start, |token| token.span));
+        let mut text = "    ".to_owned();
+        for line in self.slice(span).split_inclusive(['\n', '\r']) {
+            if text.ends_with(['\n', '\r']) && !line.trim().is_empty() {
+                text.push_str("    ");
+            }
+            text.push_str(line);
+        }
+        (span, text)
+    }
+
     /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`, `UNTIL`).
     pub(crate) fn recover(&mut self) {
         loop {
@@ -137,7 +167,7 @@ impl Parser<'_, '_> {
                 self.advance();
                 self.skip_block();
             }
-            if !matches!(self.word(), "ELSE" | "UNTIL") {
+            if !self.is_else_at(0) && !self.is_keyword("UNTIL") {
                 return;
             }
             self.advance();

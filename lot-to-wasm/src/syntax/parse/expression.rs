@@ -86,8 +86,8 @@ impl Parser<'_, '_> {
         self.deeper(|parser| {
             let start = parser.span();
             let mut value = parser.unary()?;
-            while parser.is_word("AS") && parser.word_at(1) != "TRIGGER" {
-                parser.advance();
+            while parser.is_keyword("AS") && parser.word_at(1) != "TRIGGER" {
+                parser.eat_keyword("AS");
                 let to = parser.cast_type()?;
                 value = parser.node(start, ExpressionKind::Cast { value: Box::new(value), to })?;
             }
@@ -97,11 +97,10 @@ impl Parser<'_, '_> {
 
     /// The type after `AS`.
     pub(crate) fn cast_type(&mut self) -> Parsed<CastType> {
-        let word = self.word();
-        if let Some((_, to)) = CAST_TYPES.iter().find(|(name, _)| *name == word) {
-            self.advance();
+        if let Some((_, to)) = CAST_TYPES.iter().find(|(name, _)| self.eat_keyword(name)) {
             return Ok(*to);
         }
+        let word = self.word();
         let hint = nearest(word, CAST_TYPES.iter().map(|(name, _)| *name));
         let message = format!("expected a type after AS, found {}", self.found());
         let draft = Draft::error(codes::UNKNOWN_TYPE, self.here(), message)
@@ -134,7 +133,7 @@ impl Parser<'_, '_> {
         let condition = Box::new(self.condition()?);
         self.expect_then("the condition of the inline IF")?;
         let then = Box::new(self.value()?);
-        let otherwise = if self.eat_word("ELSE") { Some(Box::new(self.value()?)) } else { None };
+        let otherwise = if self.eat_keyword("ELSE") { Some(Box::new(self.value()?)) } else { None };
         self.node(start, ExpressionKind::If { condition, then, otherwise })
     }
 
@@ -145,6 +144,9 @@ impl Parser<'_, '_> {
         }
         if self.is_word("BETWEEN") {
             return self.between_condition();
+        }
+        if self.skip_foreign_word("THEN") {
+            return Ok(());
         }
         let line = self.sink.source().position(self.previous().start).line;
         let text = self.sink.source().line(line).trim();
@@ -166,8 +168,8 @@ impl Parser<'_, '_> {
 
     fn binary(&mut self, least: Level) -> Parsed<Expression> {
         let start = self.span();
-        let mut left = if least <= Level::Not && self.is_word("NOT") {
-            self.advance();
+        let mut left = if least <= Level::Not && self.is_negation() {
+            self.eat_keyword("NOT");
             let operand = self.deeper(|parser| parser.binary(Level::Not))?;
             self.node(start, ExpressionKind::Not(Box::new(operand)))?
         } else {
@@ -177,6 +179,9 @@ impl Parser<'_, '_> {
         while let Some((operator, level, words)) = self.operator() {
             if level < least {
                 break;
+            }
+            for ahead in 0..words {
+                self.report_case_at(ahead);
             }
             if level == Level::Comparison && compared {
                 return self.chained_comparison();
@@ -200,6 +205,19 @@ impl Parser<'_, '_> {
         Ok(left)
     }
 
+    /// Whether NOT stands here; in another case only before what begins a value, because oldest programs have bare names.
+    fn is_negation(&self) -> bool {
+        let begins_value = match &self.peek_at(1).kind {
+            TokenKind::Word => matches!(
+                self.word_at(1).to_ascii_uppercase().as_str(),
+                "PAYLOAD" | "TOPIC" | "GET" | "TRUE" | "FALSE" | "NOT" | "USER" | "CLIENTID"
+            ),
+            TokenKind::Sign(sign) => matches!(sign, Sign::OpenBrace | Sign::OpenParen),
+            _ => false,
+        };
+        self.is_word("NOT") || (self.is_keyword("NOT") && begins_value)
+    }
+
     fn chained_comparison<T>(&mut self) -> Parsed<T> {
         let draft = Draft::error(codes::CHAINED_COMPARISON, self.span(), "comparisons do not chain");
         self.fail(draft.suggest("join two comparisons with AND"))
@@ -216,7 +234,8 @@ impl Parser<'_, '_> {
 
     fn word_operator(&self) -> Option<(BinaryOperator, Level, usize)> {
         use BinaryOperator as Op;
-        Some(match (self.word(), self.word_at(1)) {
+        let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
+        Some(match (word.as_str(), next.as_str()) {
             ("AND", next) if self.options_follow && is_option(next) => return None,
             ("AND", _) => (Op::And, Level::And, 1),
             ("OR", _) => (Op::Or, Level::Or, 1),

@@ -38,6 +38,7 @@ impl Parser<'_, '_> {
         self.expect_word("DEFINE", "the start of the text")?;
         let kind = self.entity_kind()?;
         let name = self.entity_name(kind)?;
+        self.skip_foreign_opener();
         if name.text.len() > NAME_BYTES_MAX {
             let message = format!("the name has {} bytes, the limit is {NAME_BYTES_MAX}", name.text.len());
             self.sink.push(Draft::error(codes::NAME_TOO_LONG, name.span, message));
@@ -123,7 +124,10 @@ impl Parser<'_, '_> {
             let found = self.found();
             let span: Span = self.span();
             let message = format!("unexpected {found} after {what}");
-            self.sink.push(Draft::error(codes::UNEXPECTED_TOKEN, span, message));
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, message);
+            let is_flat = self.column(span) == 1;
+            let hint = "indent the lines below DEFINE by 4 spaces".to_owned();
+            self.sink.push(draft.suggest_if(is_flat.then_some(hint)));
         }
     }
 }

@@ -161,7 +161,9 @@ impl Parser<'_, '_> {
             let word = Span { end: self.peek_at(1).span.start, ..self.span() };
             return self.fail(draft.suggest("write the value directly after WITH").fix(word, ""));
         }
-        if self.is_word("TOPIC") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
+        let names_topic =
+            matches!(self.peek_at(1).kind, TokenKind::Text(_)) || self.is_topic_without_quotes(1);
+        if self.is_word("TOPIC") && names_topic {
             self.advance();
             let topic = self.expect_text("TOPIC")?;
             let mut cast = None;

@@ -62,6 +62,12 @@ impl Parser<'_, '_> {
         if self.peek().kind == TokenKind::Unknown {
             return Err(Reported);
         }
+        let is_third_equal = self.is_sign(Sign::Equal) && self.slice(self.previous()).ends_with('=');
+        if is_third_equal {
+            let draft =
+                Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "unexpected `=` after an operator");
+            return self.fail(draft.suggest("equality is ==, inequality is !=").fix(self.span(), ""));
+        }
         let message = format!("expected a value, found {}", self.found());
         let draft = Draft::error(codes::EXPECTED_EXPRESSION, self.here(), message);
         self.fail(draft.expected(&["number", "STRING", "{variable}", "PAYLOAD", "TOPIC", "GET", "`(`"]))
@@ -288,6 +294,10 @@ impl Parser<'_, '_> {
             }
             _ => {
                 self.advance();
+                if self.is_line_end() {
+                    // The layout has reported the brace that is open here.
+                    return Err(Reported);
+                }
                 self.expected(codes::UNEXPECTED_TOKEN, &["variable name", "\"key\":", "`}`"], "`{`")
             }
         }

@@ -59,7 +59,7 @@ impl Parser<'_, '_> {
     }
 
     fn rule_body(&mut self) -> Parsed<RuleBody> {
-        self.deeper(|parser| if parser.is_word("IF") { parser.rule_if() } else { parser.verdict() })
+        self.deeper(|parser| if parser.is_keyword("IF") { parser.rule_if() } else { parser.verdict() })
     }
 
     fn verdict(&mut self) -> Parsed<RuleBody> {
@@ -70,7 +70,7 @@ impl Parser<'_, '_> {
                 return self.expected(codes::UNEXPECTED_TOKEN, &["ALLOW", "DENY", "IF"], "the line before");
             }
         };
-        if !self.is_line_end() && !self.is_word("ELSE") {
+        if !self.is_line_end() && !self.is_else_at(0) {
             let message = format!("a verdict stands alone, found {}", self.found());
             let draft = Draft::error(codes::NOT_LOT, self.span(), message);
             return self.fail(draft.suggest("write ALLOW or DENY alone; the header says what it is about"));
@@ -81,16 +81,16 @@ impl Parser<'_, '_> {
     fn rule_if(&mut self) -> Parsed<RuleBody> {
         let mut branches = Vec::new();
         let mut otherwise = None;
-        self.advance();
+        self.eat_keyword("IF");
         loop {
             let condition = self.rule_condition()?;
             self.expect_then("the condition")?;
             branches.push((condition, self.verdict_block("THEN")?));
             self.skip_newlines();
-            if !self.eat_word("ELSE") {
+            if !self.is_else_at(0) {
                 break;
             }
-            if self.eat_word("IF") {
+            if self.eat_else() {
                 continue;
             }
             otherwise = Some(Box::new(self.verdict_block("ELSE")?));
@@ -100,6 +100,7 @@ impl Parser<'_, '_> {
     }
 
     fn verdict_block(&mut self, opener: &str) -> Parsed<RuleBody> {
+        self.skip_foreign_opener();
         if !self.is_line_end() {
             return self.rule_body();
         }
@@ -123,7 +124,7 @@ impl Parser<'_, '_> {
         self.deeper(|parser| {
             let start = parser.span();
             let mut left = parser.rule_and()?;
-            while parser.eat_word("OR") {
+            while parser.eat_keyword("OR") {
                 let right = parser.rule_and()?;
                 let kind = RuleConditionKind::Or(Box::new(left), Box::new(right));
                 left = parser.rule_node(start, kind)?;
@@ -135,7 +136,7 @@ impl Parser<'_, '_> {
     fn rule_and(&mut self) -> Parsed<RuleCondition> {
         let start = self.span();
         let mut left = self.rule_not()?;
-        while self.eat_word("AND") {
+        while self.eat_keyword("AND") {
             let right = self.rule_not()?;
             left = self.rule_node(start, RuleConditionKind::And(Box::new(left), Box::new(right)))?;
         }
@@ -144,7 +145,7 @@ impl Parser<'_, '_> {
 
     fn rule_not(&mut self) -> Parsed<RuleCondition> {
         let start = self.span();
-        if self.eat_word("NOT") {
+        if self.eat_keyword("NOT") {
             let inner = self.deeper(Self::rule_not)?;
             return self.rule_node(start, RuleConditionKind::Not(Box::new(inner)));
         }

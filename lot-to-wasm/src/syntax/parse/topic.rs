@@ -13,7 +13,7 @@ impl Parser<'_, '_> {
         if self.is_line_end() {
             return self.expected(crate::diagnostic::codes::UNEXPECTED_TOKEN, &["topic"], after);
         }
-        let mut parts = vec![self.cast()?];
+        let mut parts = vec![self.first_topic_part(Self::cast, after)?];
         while self.eat_sign(Sign::Plus) {
             parts.push(self.cast()?);
         }
@@ -26,12 +26,31 @@ impl Parser<'_, '_> {
         let start = self.span();
         let is_whole = matches!(self.peek().kind, TokenKind::Sign(Sign::OpenParen))
             || crate::function::TRANSFORMS.iter().any(|row| self.is_word(row.keyword));
-        let mut parts = vec![self.primary()?];
+        // Oldest programs divide what a bare name names: `GET TOPIC name/2`.
+        let is_quotient = matches!(self.peek_at(2).kind, TokenKind::Int(_) | TokenKind::Double(_));
+        let first =
+            if is_quotient { self.primary() } else { self.first_topic_part(Self::primary, "GET TOPIC") };
+        let mut parts = vec![first?];
         while !is_whole && self.is_sign(Sign::Plus) && self.absorbs(&parts) {
             self.advance();
             parts.push(self.primary()?);
         }
         Ok(self.topic(start, parts))
+    }
+
+    /// The first part of a topic, which may be the whole of one without its quotes.
+    fn first_topic_part(
+        &mut self,
+        part: fn(&mut Self) -> Parsed<Expression>,
+        after: &str,
+    ) -> Parsed<Expression> {
+        let start = self.span();
+        if self.is_topic_without_quotes(0)
+            && let Some(text) = self.text_without_quotes(after)
+        {
+            return self.node(start, ExpressionKind::Text(text.value));
+        }
+        part(self)
     }
 
     /// Whether the operand after the `+` here is part of the topic.

@@ -1,0 +1,93 @@
+//! One mistake gives one error, and the fix is the right one: programs with what is said about them, all of it.
+
+mod programs;
+
+use lot_to_wasm::diagnostic::Severity;
+use lot_to_wasm::{CompileOptions, Diagnostic, check_project};
+
+use crate::corpus::mend;
+
+fn check(text: &str) -> Vec<Diagnostic> {
+    check_project(&[text], &CompileOptions::default()).remove(0).all_diagnostics()
+}
+
+/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves it, or the suggestion where there is no fix.
+fn said(text: &str) -> Vec<String> {
+    check(text).iter().map(|found| line_of(text, found)).collect()
+}
+
+fn line_of(text: &str, found: &Diagnostic) -> String {
+    let place = format!("{} {}", found.code, found.span.start.line);
+    if let Some(fix) = &found.fix {
+        let mended = mend(text, fix);
+        let first = fix.span.start.line as usize - 1;
+        let count = fix.replacement.split('\n').count();
+        let lines: Vec<&str> = mended.split('\n').skip(first).take(count).map(str::trim_end).collect();
+        return format!("{place} => {}", lines.join("\n"));
+    }
+    found.suggestions.first().map_or(place.clone(), |hint| format!("{place}: {hint}"))
+}
+
+/// A text with these statements in an action, in front of another one that can be called.
+fn around(body: &str) -> String {
+    let lines: String = body.split_inclusive('\n').map(|line| format!("    {line}")).collect();
+    let callee = "DEFINE ACTION B\nINPUT first\nDO\n    SET \"o\" WITH {first}\nRETURN\n    OUTPUT o\n";
+    format!("DEFINE ACTION A\nON TOPIC \"a/+\" DO\n{lines}\n{callee}")
+}
+
+/// All programs of the tables with what is said about them.
+fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
+    let bodies = programs::BODIES.iter().map(|(body, expected)| (around(body), *expected));
+    bodies.chain(programs::TEXTS.iter().map(|(text, expected)| ((*text).to_owned(), *expected)))
+}
+
+#[test]
+fn a_mistake_is_reported_once_with_the_fix_that_is_right() {
+    for (text, expected) in rows() {
+        assert_eq!(said(&text), expected, "about\n{text}");
+    }
+}
+
+#[test]
+fn fixes_lead_to_a_program_without_errors() {
+    let mut mended = 0;
+    for (mut text, _) in rows() {
+        let errors = |text: &str| {
+            let mut found = check(text);
+            found.retain(|found| found.severity == Severity::Error);
+            found
+        };
+        if !errors(&text).iter().all(|error| error.fix.is_some()) {
+            continue;
+        }
+        for _ in 0..20 {
+            let Some(fix) = errors(&text).into_iter().find_map(|error| error.fix) else { break };
+            text = mend(&text, &fix);
+        }
+        assert!(errors(&text).is_empty(), "{:?} in\n{text}", said(&text));
+        mended += 1;
+    }
+    assert!(mended > 50, "only {mended} of the programs have fixes for all that is wrong");
+}
+
+#[test]
+fn what_looks_like_a_mistake_and_is_none_is_accepted() {
+    for body in [
+        "SET t WITH 4\nSET x WITH GET TOPIC t/2\nKEEP TOPIC \"k\" WITH {x}",
+        "SET not WITH 4\nSET x WITH not IS EMPTY\nKEEP TOPIC \"k\" WITH {x}",
+        "IF PAYLOAD > 1 THEN SET x WITH IF PAYLOAD > 2 THEN {\n    \"a\": 1\n} ELSE 1\nKEEP TOPIC \"k\" WITH {x}",
+        "SWITCH PAYLOAD\n    CASE {\n        \"a\": 1\n    } THEN\n        KEEP TOPIC \"k\" WITH 1",
+        "IF PAYLOAD == {\n    \"a\": 1\n} THEN\n    KEEP TOPIC \"k\" WITH 1",
+        "IF PAYLOAD IN [\n    1,\n    2\n] THEN\n    KEEP TOPIC \"k\" WITH 1",
+        "IF PAYLOAD > 1 THEN PUBLISH TOPIC \"a\" WITH {\n    \"a\": 1\n}\nELSE KEEP TOPIC \"k\" WITH {\n}",
+        "IF PAYLOAD > 1 THEN IF PAYLOAD > 2 THEN KEEP TOPIC \"k\" WITH 1\nELSE KEEP TOPIC \"k\" WITH 2",
+        "IF PAYLOAD > 1 THEN\n    KEEP TOPIC \"k\" WITH 1 /* a\n b */\n\n-- c\nELSE\n  KEEP TOPIC \"k\" WITH \"\u{201c}\u{a0}\u{201d}\"",
+        "SET x WITH \"a\"\n    + \"b\"\n   + \"c\"\nKEEP TOPIC \"k\"\n WITH {x}",
+        "SET a WITH 1\nSET b WITH 2\nSET x WITH a/b\nKEEP TOPIC \"k\" WITH {x}",
+    ] {
+        let text = around(body);
+        let errors: Vec<String> = said(&text);
+        let severe = check(&text).iter().any(|found| found.severity == Severity::Error);
+        assert!(!severe, "{errors:?} about\n{text}");
+    }
+}

@@ -1,0 +1,660 @@
+//! Programs with mistakes, and all that is said about them: per diagnostic its code and line, and after `=>` what its fix makes of the lines, or
+//! after `:` its suggestion.
+
+/// Statements of an action that has a message, with all that is said about them. Its first two lines stand before them.
+#[rustfmt::skip]
+pub(super) const BODIES: &[(&str, &[&str])] = &[
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "k" WITH 1
+  ELSE IF PAYLOAD > 2 THEN
+    KEEP TOPIC "k" WITH 2
+ELSE
+    KEEP TOPIC "k" WITH 3"#, &[
+        "LOT105 5 =>     ELSE IF PAYLOAD > 2 THEN",
+    ]),
+    ("KEEP TOPIC \"k\" WITH 1\n\u{c}KEEP TOPIC \"l\" WITH 1\nKEEP TOPIC \"m\" WITH 1", &[
+        r#"LOT101 4 =>     KEEP TOPIC "l" WITH 1"#,
+    ]),
+    (r#"SWITCH PAYLOAD
+CASE 1 THEN
+    KEEP TOPIC "k" WITH 1
+DEFAULT
+    KEEP TOPIC "k" WITH 2
+KEEP TOPIC "z" WITH 1"#, &[
+        r#"LOT206 3 =>         CASE 1 THEN
+            KEEP TOPIC "k" WITH 1
+        DEFAULT
+            KEEP TOPIC "k" WITH 2"#,
+    ]),
+    (r#"/* x
+KEEP TOPIC "k" WITH 1"#, &[
+        "LOT103 3: write */ where the comment ends",
+    ]),
+    (r#"IF (PAYLOAD > 1) {
+    KEEP TOPIC "k" WITH 1
+} ELSE {
+    KEEP TOPIC "k" WITH 2
+}"#, &[
+        "LOT220 3 =>     IF (PAYLOAD > 1) THEN",
+        "LOT220 5 =>     } ELSE",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN {
+    KEEP TOPIC "k" WITH 1
+}
+ELSE {
+    KEEP TOPIC "k" WITH 2
+}"#, &[
+        "LOT220 3 =>     IF PAYLOAD > 1 THEN",
+        "LOT220 6 =>     ELSE",
+    ]),
+    (r#"IF PAYLOAD > 1 then
+    KEEP TOPIC "k" WITH 1
+else
+    KEEP TOPIC "k" WITH 2"#, &[
+        "LOT209 3 =>     IF PAYLOAD > 1 THEN",
+        "LOT209 5 =>     ELSE",
+    ]),
+    (r#"if PAYLOAD > 1 and PAYLOAD < 9 then
+    keep topic "k" with payload
+else if PAYLOAD > 2 then
+    KEEP TOPIC "k" WITH 2"#, &[
+        "LOT209 3 =>     IF PAYLOAD > 1 and PAYLOAD < 9 then",
+        "LOT209 3 =>     if PAYLOAD > 1 AND PAYLOAD < 9 then",
+        "LOT209 3 =>     if PAYLOAD > 1 and PAYLOAD < 9 THEN",
+        r#"LOT209 4 =>         KEEP topic "k" with payload"#,
+        r#"LOT209 4 =>         keep TOPIC "k" with payload"#,
+        r#"LOT209 4 =>         keep topic "k" WITH payload"#,
+        r#"LOT209 4 =>         keep topic "k" with PAYLOAD"#,
+        "LOT209 5 =>     ELSE if PAYLOAD > 2 then",
+        "LOT209 5 =>     else IF PAYLOAD > 2 then",
+        "LOT209 5 =>     else if PAYLOAD > 2 THEN",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "k" WITH 1
+ELSEIF PAYLOAD > 2 THEN
+    KEEP TOPIC "k" WITH 2
+ELSE
+    KEEP TOPIC "k" WITH 3"#, &[
+        "LOT220 5 =>     ELSE IF PAYLOAD > 2 THEN",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "k" WITH 1
+ELIF PAYLOAD > 2 THEN
+    KEEP TOPIC "k" WITH 2"#, &[
+        "LOT220 5 =>     ELSE IF PAYLOAD > 2 THEN",
+    ]),
+    ("PUBLISH TOPIC a/b WITH 1", &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+    ]),
+    ("PUBLISH TOPIC a/#/b WITH 1", &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a/#/b" WITH 1"#,
+        "LOT402 3",
+    ]),
+    (r#"x = 5
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT230 3 =>     SET x = 5",
+    ]),
+    (r#"PRINT "x""#, &[
+        r#"LOT220 3: publish the text: PUBLISH TOPIC "log" WITH value"#,
+    ]),
+    (r#"PUBLISH TOPIC "a" WITH "a" PAYLOAD"#, &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a" WITH "a" + PAYLOAD"#,
+    ]),
+    ("UNTIL PAYLOAD > 1", &[
+        "LOT236 3: it ends a loop: write LOOP above the statements that repeat, in the column of UNTIL",
+    ]),
+    (r#"CALL ACTION B WITH frist = 1 RETURN x
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT305 3 =>     CALL ACTION B WITH first = 1 RETURN x",
+    ]),
+    (r#"IF PAYLOAD > 1 && PAYLOAD < 9 THEN
+    KEEP TOPIC "k" WITH 1"#, &[
+        "LOT101 3 =>     IF PAYLOAD > 1 AND PAYLOAD < 9 THEN",
+    ]),
+    (r#"KEEP TOPIC "k" WITH 1;
+KEEP TOPIC "l" WITH 1"#, &[
+        r#"LOT101 3 =>     KEEP TOPIC "k" WITH 1"#,
+    ]),
+    (r#"KEEP TOPIC "k" WITH 1
+  KEEP TOPIC "l" WITH 1
+KEEP TOPIC "m" WITH 1"#, &[
+        r#"LOT237 4 =>     KEEP TOPIC "l" WITH 1"#,
+    ]),
+    (r#"LOOP
+    SET "x" WITH 1
+  UNTIL {x} > 1
+KEEP TOPIC "m" WITH 1"#, &[
+        "LOT105 5 =>     UNTIL {x} > 1",
+    ]),
+    (r#"LOOP {
+    SET "x" WITH 1
+} UNTIL {x} > 1
+KEEP TOPIC "m" WITH 1"#, &[
+        "LOT220 3 =>     LOOP",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+KEEP TOPIC "m" WITH 1
+ELSE
+KEEP TOPIC "m" WITH 2"#, &[
+        "LOT206 3: write at least one statement below, indented by 4 more spaces",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN:
+    KEEP TOPIC "m" WITH 1"#, &[
+        "LOT220 3 =>     IF PAYLOAD > 1 THEN",
+    ]),
+    (r#"IF PAYLOAD > 1:
+    KEEP TOPIC "m" WITH 1"#, &[
+        "LOT220 3 =>     IF PAYLOAD > 1 THEN",
+    ]),
+    (r#"IF PAYLOAD === 1 THEN
+    KEEP TOPIC "m" WITH 1"#, &[
+        "LOT201 3 =>     IF PAYLOAD == 1 THEN",
+    ]),
+    ("KEEP TOPIC “m” WITH 1", &[
+        r#"LOT101 3 =>     KEEP TOPIC "m" WITH 1"#,
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "m" WITH 1
+ENDIF"#, &[
+        "LOT217 5 => ",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "m" WITH 1
+    ELSE
+    KEEP TOPIC "m" WITH 2"#, &[
+        "LOT222 5: put ELSE into the column of its IF, directly after the IF's block",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "m" WITH 1
+        ELSE
+        KEEP TOPIC "m" WITH 2"#, &[
+        "LOT222 5: put ELSE into the column of its IF, after the IF's block",
+    ]),
+    (r#"SET x WITH (1 + 2
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT104 3 =>     SET x WITH (1 + 2)",
+    ]),
+    (r#"SET x WITH 1 + 2)
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT109 3 =>     SET x WITH 1 + 2",
+    ]),
+    (r#"SET x WITH {
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT104 3 =>     SET x WITH {}",
+    ]),
+    ("x++", &[
+        "LOT230 3: write SET x WITH {x} and what is to be done with it",
+    ]),
+    ("LET x = 5", &[
+        "LOT220 3 =>     SET x = 5",
+    ]),
+    ("VAR x = 5", &[
+        "LOT220 3 =>     SET x = 5",
+    ]),
+    ("SET x := 5", &[
+        "LOT214 3 =>     SET x WITH 5",
+    ]),
+    ("RETURN 5", &[
+        "LOT236 3: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+    ]),
+    ("BREAK", &[
+        "LOT220 3: a loop ends with UNTIL condition; skip statements with IF",
+    ]),
+    (r#"PUBLISH "a/b" WITH 1"#, &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+    ]),
+    ("PUBLISH a/b WITH 1", &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+    ]),
+    (r#"PUBLISH TOPIC "a", 1"#, &[
+        r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH 1"#,
+    ]),
+    (r#"PUBLISH TOPIC "a" PAYLOAD"#, &[
+        r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH PAYLOAD"#,
+    ]),
+    (r#"PUBLISH TOPIC "a" WITH "b" . PAYLOAD"#, &[
+        r#"LOT201 3 =>     PUBLISH TOPIC "a" WITH "b" + PAYLOAD"#,
+    ]),
+    (r#"PUBLISH TOPIC "a" WITH "b" & PAYLOAD"#, &[
+        r#"LOT101 3 =>     PUBLISH TOPIC "a" WITH "b" + PAYLOAD"#,
+    ]),
+    (r#"IF payload > 5 THEN
+    PUBLISH TOPIC "x" WITH payload"#, &[
+        "LOT209 3 =>     IF PAYLOAD > 5 THEN",
+        r#"LOT209 4 =>         PUBLISH TOPIC "x" WITH PAYLOAD"#,
+    ]),
+    (r#"SWITCH PAYLOAD
+    CASE 1:
+        KEEP TOPIC "k" WITH 1
+    DEFAULT:
+        KEEP TOPIC "k" WITH 1"#, &[
+        "LOT220 4 =>         CASE 1",
+        "LOT220 6 =>         DEFAULT",
+    ]),
+    (r#"SWITCH PAYLOAD
+    case 1 then
+        KEEP TOPIC "k" WITH 1
+    default
+        KEEP TOPIC "k" WITH 1"#, &[
+        "LOT209 4 =>         CASE 1 then",
+        "LOT209 4 =>         case 1 THEN",
+        "LOT209 6 =>         DEFAULT",
+    ]),
+    (r#"SWITCH PAYLOAD {
+    CASE 1 THEN
+        KEEP TOPIC "k" WITH 1
+}"#, &[
+        "LOT220 3 =>     SWITCH PAYLOAD",
+    ]),
+    (r#"FOR i IN PAYLOAD
+    KEEP TOPIC "k" WITH 1"#, &[
+        "LOT218 3: write LOOP … UNTIL condition",
+    ]),
+    ("GET TOPIC a/b", &[
+        r#"LOT220 3: a value is no statement: write SET "name" WITH GET …"#,
+    ]),
+    ("SET x WITH GET TOPIC a/b + 1", &[
+        r#"LOT201 3 =>     SET x WITH GET TOPIC "a/b" + 1"#,
+    ]),
+    (r#"SET x WITH GET TOPIC a/b/c
+KEEP TOPIC a/$SYS/x WITH {x}"#, &[
+        r#"LOT201 3 =>     SET x WITH GET TOPIC "a/b/c""#,
+        r#"LOT201 4 =>     KEEP TOPIC "a/$SYS/x" WITH {x}"#,
+    ]),
+    ("\u{c}KEEP TOPIC \"l\" WITH 1", &[
+        r#"LOT101 3 =>     KEEP TOPIC "l" WITH 1"#,
+    ]),
+    ("\u{a0}KEEP TOPIC \"l\"\u{a0}WITH 1", &[
+        "LOT107 3: indent by 4 spaces per level",
+        "LOT101 3 =>      KEEP TOPIC \"l\"\u{a0}WITH 1",
+        "LOT101 3 =>     \u{a0}KEEP TOPIC \"l\" WITH 1",
+    ]),
+    ("KEEP TOPIC \"l\"\u{200b} WITH 1\u{7}", &[
+        "LOT101 3 =>     KEEP TOPIC \"l\" WITH 1\u{7}",
+        "LOT101 3 =>     KEEP TOPIC \"l\"\u{200b} WITH 1",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "a" WITH 1
+  IF PAYLOAD > 2 THEN
+      KEEP TOPIC "b" WITH 2
+  ELSE
+      KEEP TOPIC "c" WITH 3
+KEEP TOPIC "d" WITH 1"#, &[
+        "LOT105 5 =>         IF PAYLOAD > 2 THEN",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "a" WITH 1
+  KEEP TOPIC "b" WITH 1
+  KEEP TOPIC "c" WITH 1
+ELSE
+    KEEP TOPIC "d" WITH 1"#, &[
+        r#"LOT105 5 =>         KEEP TOPIC "b" WITH 1"#,
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "a" WITH 1
+ KEEP TOPIC "b" WITH 1
+KEEP TOPIC "c" WITH 1"#, &[
+        r#"LOT105 5 =>     KEEP TOPIC "b" WITH 1"#,
+    ]),
+    (r#"SWITCH PAYLOAD
+    CASE 1 THEN
+        KEEP TOPIC "a" WITH 1
+  CASE 2 THEN
+        KEEP TOPIC "b" WITH 1
+      DEFAULT
+        KEEP TOPIC "c" WITH 1"#, &[
+        "LOT105 6 =>         CASE 2 THEN",
+        "LOT105 8 =>         DEFAULT",
+    ]),
+    (r#"PUBLISH TOPIC "a" WIHT 1
+/* x
+KEEP TOPIC "k" WITH 1"#, &[
+        r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH 1"#,
+        "LOT103 4: write */ where the comment ends",
+    ]),
+    (r#"IF PAYLOAD > 1 {
+    SET x 5
+}"#, &[
+        "LOT220 3 =>     IF PAYLOAD > 1 THEN",
+        "LOT214 4 =>         SET x WITH 5",
+    ]),
+    (r#"  KEEP TOPIC "a" WITH 1
+SET x 5"#, &[
+        "LOT107 3: indent by 4 spaces per level",
+        "LOT105 4 =>       SET x 5",
+        "LOT214 4 =>     SET x WITH 5",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN { KEEP TOPIC "a" WITH 1 }"#, &[
+        "LOT220 3: write the statements on the next lines, indented by 4 spaces",
+    ]),
+    (r#"IF PAYLOAD > 1
+{
+    KEEP TOPIC "a" WITH 1
+}
+ELSE
+{
+    KEEP TOPIC "a" WITH 2
+}"#, &[
+        "LOT203 3 =>     IF PAYLOAD > 1 THEN",
+        "LOT220 4 => ",
+        "LOT220 8 => ",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+{
+    KEEP TOPIC "a" WITH 1
+}"#, &[
+        "LOT220 4 => ",
+    ]),
+    (r#"WHILE PAYLOAD > 1 {
+    KEEP TOPIC "a" WITH 1
+}"#, &[
+        "LOT218 3: write LOOP … UNTIL condition",
+    ]),
+    (r#"IF PAYLOAD > 1 THEN
+    KEEP TOPIC "a" WITH 1
+}
+KEEP TOPIC "b" WITH 1"#, &[
+        "LOT109 5 => ",
+    ]),
+    (r#"SET x WITH ((1 + 2)
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT104 3 =>     SET x WITH ((1 + 2))",
+    ]),
+    (r#"SET x WITH (1 + [2)
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT104 3 =>     SET x WITH (1 + [2])",
+    ]),
+    (r#"PUBLISH TOPIC "a" WITH {
+    "k": 1
+KEEP TOPIC "k" WITH 1"#, &[
+        "LOT104 3: write `}` where the bracket ends",
+    ]),
+    (r#"PUBLISH TOPIC "a" WITH {
+    "k": PAYLOAD
+}
+IF PAYLOAD > 1 THEN
+    PUBLISH TOPIC "a" WITH {
+        "k": 1
+    }"#, &[
+    ]),
+    ("x += 1", &[
+        "LOT230 3: write SET x WITH {x} and what is to be done with it",
+    ]),
+    (r#"KEEP TOPIC "a" WITH 1 KEEP TOPIC "b" WITH 2"#, &[
+        "LOT201 3: write each statement on a line of its own",
+    ]),
+    (r#"KEEP TOPIC "a" WITH 1; KEEP TOPIC "b" WITH 2"#, &[
+        "LOT101 3: leave it out: a statement ends with its line",
+    ]),
+    (r#"SET x WITH payload as int
+IF not {x} equals 5 or {x} contains 1 THEN
+    KEEP TOPIC "a" WITH {x}"#, &[
+        "LOT209 3 =>     SET x WITH PAYLOAD as int",
+        "LOT209 3 =>     SET x WITH payload AS int",
+        "LOT209 3 =>     SET x WITH payload as INT",
+        "LOT209 4 =>     IF NOT {x} equals 5 or {x} contains 1 THEN",
+        "LOT209 4 =>     IF not {x} EQUALS 5 or {x} contains 1 THEN",
+        "LOT209 4 =>     IF not {x} equals 5 OR {x} contains 1 THEN",
+        "LOT209 4 =>     IF not {x} equals 5 or {x} CONTAINS 1 THEN",
+    ]),
+    (r#"CALL ACTION B WITH value = 1 RETURN x
+KEEP TOPIC "k" WITH {x}"#, &[
+        "LOT305 3: its inputs: first",
+    ]),
+    (r#"LOOP
+    SET "x" WITH 1
+UNTL {x} > 1"#, &[
+        "LOT201 5 =>     UNTIL {x} > 1",
+    ]),
+    (r#"SET text WITH "abc
+KEEP TOPIC "k" WITH {text}"#, &[
+        r#"LOT102 3: close it with ""#,
+    ]),
+];
+
+/// Whole texts, with all that is said about them.
+#[rustfmt::skip]
+pub(super) const TEXTS: &[(&str, &[&str])] = &[
+    (r#"DEFINE ACTION A
+ON START DO
+    KEEP TOPIC "k" WITH 1
+  KEEP TOPIC "l" WITH 1
+    KEEP TOPIC "m" WITH 1
+"#, &[
+        r#"LOT105 4 =>     KEEP TOPIC "l" WITH 1"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON START DO {
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START {
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A {
+ON START DO
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 1 => DEFINE ACTION A",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+{
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 3 => ",
+        "LOT204 4 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START DO
+    KEEP TOPIC "k" WITH 1
+KEEP TOPIC "l" WITH 1
+KEEP TOPIC "m" WITH 1
+"#, &[
+        r#"LOT201 4 =>     KEEP TOPIC "l" WITH 1"#,
+        r#"LOT201 5 =>     KEEP TOPIC "m" WITH 1"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC a/b DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON TOPIC "a/b" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC a/# DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON TOPIC "a/#" DO"#,
+    ]),
+    (r#"DEFINE ACTION A:
+ON START DO:
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT220 1 => DEFINE ACTION A",
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START do
+    KEEP TOPIC "k" WITH 1
+  RETURN
+    OUTPUT x
+"#, &[
+        "LOT209 2 => ON START DO",
+        "LOT105 4 => RETURN",
+    ]),
+    (r#"DEFINE ACTION A
+INPUT a as int
+DO
+    KEEP TOPIC "k" WITH {a}
+"#, &[
+        "LOT209 2 => INPUT a AS int",
+        "LOT209 2 => INPUT a as INT",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    KEEP TOPIC "k" WITH 1
+    RETURN
+        OUTPUT x
+"#, &[
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    SET x WITH 1
+    RETURN {x}
+"#, &[
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT204 3 => ON START DO",
+    ]),
+    (r#"DEFINE MODEL M
+    ADD STRING "a"
+  ADD STRING "b"
+    ADD STRING "c"
+"#, &[
+        r#"LOT105 3 =>     ADD STRING "b""#,
+    ]),
+    (r#"DEFINE MODEL M
+ADD STRING "a"
+ADD STRING "b"
+"#, &[
+        "LOT201 2: indent the lines below DEFINE by 4 spaces",
+    ]),
+    (r#"DEFINE MODEL M {
+    ADD STRING "a"
+}
+"#, &[
+        "LOT220 1 => DEFINE MODEL M",
+    ]),
+    (r#"DEFINE MODEL M WITH TOPIC a/b
+    ADD STRING "a" WITH TOPIC b/c AS TRIGGER
+"#, &[
+        r#"LOT201 1 => DEFINE MODEL M WITH TOPIC "a/b""#,
+        r#"LOT201 2 =>     ADD STRING "a" WITH TOPIC "b/c" AS TRIGGER"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC a/#
+    ALLOW
+"#, &[
+        r#"LOT201 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#""#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER IS "a" THEN
+        ALLOW
+      ELSE
+        DENY
+"#, &[
+        "LOT105 4 =>     ELSE",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    if USER IS "a" and USER IS "b" then
+        allow
+    else
+        deny
+"#, &[
+        r#"LOT209 2 =>     IF USER IS "a" and USER IS "b" then"#,
+        r#"LOT209 2 =>     if USER IS "a" AND USER IS "b" then"#,
+        r#"LOT209 2 =>     if USER IS "a" and USER IS "b" THEN"#,
+        "LOT209 3 =>         ALLOW",
+        "LOT209 4 =>     ELSE",
+        "LOT209 5 =>         DENY",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER IS "a" THEN
+        ALLOW
+    ELSEIF USER IS "b" THEN
+        ALLOW
+    ELSE
+        DENY
+"#, &[
+        r#"LOT220 4 =>     ELSE IF USER IS "b" THEN"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF (USER IS "a") {
+        ALLOW
+    } ELSE {
+        DENY
+    }
+"#, &[
+        r#"LOT220 2 =>     IF (USER IS "a") THEN"#,
+        "LOT220 4 =>     } ELSE",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+ALLOW
+"#, &[
+    ]),
+    (r#"DEFINE ROUTE R WITH TYPE LOOPBACK
+    ADD EVENT e
+        WITH SOURCE_TOPIC "a"
+      WITH DESTINATION_TOPIC "b"
+"#, &[
+        r#"LOT105 4 =>         WITH DESTINATION_TOPIC "b""#,
+    ]),
+    (r#"DEFINE ACTION A
+/* x
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT103 2: write */ where the comment ends",
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC "a" DO { KEEP TOPIC "k" WITH 1 }
+"#, &[
+        "LOT220 2: end the line after DO and indent the statements by 4 spaces",
+    ]),
+    (r#"DEFINE ACTION A
+  ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT205 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    CALL ACTION B
+ DESCRIPTION "x"
+"#, &[
+        r#"LOT105 4 => DESCRIPTION "x""#,
+    ]),
+    (r#"define action A
+on start do
+    KEEP TOPIC "k" WITH 1
+return
+    output x
+"#, &[
+        "LOT209 1 => DEFINE action A",
+        "LOT209 1 => define ACTION A",
+        "LOT209 2 => ON start do",
+        "LOT209 2 => on START do",
+        "LOT209 2 => on start DO",
+        "LOT209 4 => RETURN",
+        "LOT209 5 =>     OUTPUT x",
+    ]),
+    (r#"DEFINE MODEL M COLLAPSED
+    ADD OBJECT "o"
+        ADD STRING "a"
+      ADD STRING "b"
+    ADD STRING "c"
+"#, &[
+        r#"LOT105 4 =>         ADD STRING "b""#,
+    ]),
+    (r#"DEFINE PANEL "P"
+    ADD COMPONENT "c"
+        WITH TYPE "button"
+        ON CLICK DO {
+            PUBLISH TOPIC "a" WITH 1
+        }
+"#, &[
+        "LOT220 4 =>         ON CLICK DO",
+    ]),
+];
