@@ -50,13 +50,18 @@ pub fn is_notebook(file: &str) -> bool {
     has_extension(file, "lotnb")
 }
 
+/// Whether a file is a Python script.
+pub fn is_script(file: &str) -> bool {
+    has_extension(file, "py")
+}
+
 /// The programs of a file, in order. What is neither a notebook nor Python is LoT.
 ///
 /// # Errors
 /// [`NotebookError`] when it is called a notebook and is none.
 pub fn parts(file: &str, text: String) -> Result<Vec<Part>, NotebookError> {
     if !is_notebook(file) {
-        let language = if has_extension(file, "py") { Language::Python } else { Language::Lot };
+        let language = if is_script(file) { Language::Python } else { Language::Lot };
         return Ok(vec![Part { file: file.to_owned(), cell: None, language, script_name: None, text }]);
     }
     let part = |cell: notebook::Cell| Part {

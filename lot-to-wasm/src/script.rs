@@ -22,6 +22,7 @@ pub struct NameMissing {
 /// # Errors
 /// [`NameMissing`] when the first lines have none that is an identifier.
 pub fn name(source: &str) -> Result<&str, NameMissing> {
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut header =
         source.lines().take(HEADER_LINES).map(|line| line.trim().trim_start_matches('#').trim_start());
     if let Some(name) = header.clone().find_map(|line| line.strip_prefix("Script Name:")).map(str::trim) {
@@ -58,6 +59,7 @@ mod tests {
             ("# Script Name: 1a\n", None),
             ("# Script Name:\n", None),
             ("# @name Stat\n", None),
+            ("\u{feff}# Script Name: Bom\n", Some("Bom")),
             ("x = 1\n", None),
             ("1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n# Script Name: Late\n", None),
         ] {

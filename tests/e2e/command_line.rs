@@ -102,6 +102,7 @@ fn a_recording_is_replayed_by_its_own_clock() {
     let recording = path("day.jsonl", &lines.concat());
     let replayed = lotmq(&["run", &program, "--replay", &recording, "--for", "300"]);
     let expected = ["hot 81", "tick 2026-01-15 10:10:00", "hot 82", "tick 2026-01-15 10:20:00"];
+    assert!(replayed.stderr.contains("warning: 2026-01-15T10:14:00Z comes behind"), "{}", replayed.stderr);
     assert_eq!(replayed.output().lines().collect::<Vec<_>>(), expected);
     let broken = path("broken.jsonl", &format!("{}\n{{\"topic\":1}}\n", lines[1]));
     let refused = lotmq(&["run", &program, "--replay", &broken]);

@@ -41,6 +41,7 @@ mod start;
 mod store_tools;
 mod system_topics;
 mod tls;
+mod tool_input;
 mod transport;
 mod unix_socket;
 mod websocket;

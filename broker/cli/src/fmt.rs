@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use lot_to_wasm::diagnostic::render;
+use lot_to_wasm::project::{is_notebook, is_script};
 use lot_to_wasm::{FormatError, format};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::output;
 use crate::project::read_source;
 
@@ -31,6 +32,9 @@ pub(crate) struct FmtArgs {
 
 pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<Exit> {
     let mut exit = Exit::Success;
+    if let Some(other) = args.files.iter().find(|path| !is_lot(path)) {
+        return Err(Misuse(format!("{}: fmt takes .lot files", other.display())).into());
+    }
     for path in &args.files {
         let source = read_source(path)?;
         let formatted = match format(&source) {
@@ -58,6 +62,12 @@ pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// Whether a file is read as LoT: neither a notebook nor a Python script.
+fn is_lot(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    !is_notebook(&name) && !is_script(&name)
 }
 
 /// Replaces the content of a file in one step, so that a full disk does not cost the program.

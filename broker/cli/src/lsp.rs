@@ -9,6 +9,7 @@ mod definition;
 mod diagnostics;
 mod formatting;
 mod hover;
+mod inbox;
 mod lines;
 mod live;
 mod outbox;
@@ -28,6 +29,7 @@ use lsp_server::Message;
 use crate::connect::Url;
 use crate::exit::Exit;
 use crate::output::note;
+use inbox::InboxError;
 use live::Live;
 use outbox::Outbox;
 use server::Server;
@@ -63,17 +65,14 @@ fn messages() -> io::Result<Receiver<Message>> {
     thread::Builder::new().name("editor".to_owned()).spawn(move || {
         let mut stdin = io::stdin().lock();
         loop {
-            match Message::read(&mut stdin) {
+            match inbox::read(&mut stdin) {
                 Ok(Some(message)) => {
                     if sender.send(message).is_err() {
                         return;
                     }
                 }
                 Ok(None) => return,
-                // It has been read to its end, and the next one may be better.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    note(&format!("warning: not a message of the protocol: {error}"));
-                }
+                Err(error @ InboxError::NoMessage(_)) => note(&format!("warning: {error}")),
                 Err(error) => {
                     note(&format!("error: cannot read standard input: {error}"));
                     return;

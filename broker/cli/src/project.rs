@@ -98,7 +98,8 @@ impl Project {
     }
 }
 
-/// The programs in a folder and those below it, by name; what is hidden and what links elsewhere is left out.
+/// The programs in a folder and those below it, by name; what is hidden, what links elsewhere, and what is no file (a pipe would be waited for)
+/// is left out.
 pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let name = folder.display();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {name}"))?;
@@ -111,7 +112,7 @@ pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result
         }
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.file_name().is_some_and(|name| is_program(&name.to_string_lossy())) {
+        } else if path.is_file() && path.file_name().is_some_and(|name| is_program(&name.to_string_lossy())) {
             anyhow::ensure!(files.len() < FILES_MAX, "{name}: a project has at most {FILES_MAX} files");
             files.push(path);
         }

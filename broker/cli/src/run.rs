@@ -31,7 +31,8 @@ use program::Program;
 /// With --record it runs beside a broker, on what arrives there, and writes that to a file; with --replay it runs on such a file at once, by the
 /// clock of the recording.
 ///
-/// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage.
+/// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage, 3 the broker of --record could not be reached or refused the
+/// connection.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use lot_to_wasm::diagnostic::render::printable;
 use lot_to_wasm::project::Part;
 use lot_to_wasm::script;
 use lotmq_host::python::{Python, PythonError, Script};
@@ -106,7 +107,7 @@ impl ScriptProblem {
         if self.line > 0 {
             let line = self.line.to_string();
             let gap = " ".repeat(line.len());
-            text.push_str(&format!(":{line}:1\n{gap} |\n{line} | {}\n{gap} |", self.source_line));
+            text.push_str(&format!(":{line}:1\n{gap} |\n{line} | {}\n{gap} |", printable(&self.source_line)));
         }
         if let Some(suggestion) = &self.suggestion {
             text.push_str(&format!("\n  = help: {suggestion}"));

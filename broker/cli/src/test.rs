@@ -18,6 +18,9 @@ use crate::run::program::Program;
 use case::{Case, Cases, Step};
 use judge::{Seen, judge};
 
+/// Most times that timers are due in one `pass`: a day of one each second.
+const TIMERS_MAX: u64 = 86_400;
+
 /// How files with cases end.
 const SUFFIX: &str = ".test.toml";
 
@@ -70,7 +73,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         inside.sort();
         for path in inside {
             let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            let is_wanted = path.to_string_lossy().ends_with(SUFFIX) || (path.is_dir() && !path.is_symlink());
+            let is_cases = path.to_string_lossy().ends_with(SUFFIX) && path.is_file();
+            let is_wanted = is_cases || (path.is_dir() && !path.is_symlink());
             if is_wanted && !is_hidden {
                 collect(&path, files)?;
             }
@@ -152,8 +156,14 @@ fn run(program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
             }
             Step::Pass { pass } => {
                 let mut left = case::duration(pass)?;
+                let before = offline.timers_fired();
                 while let Some(passed) = offline.pass_time(left) {
                     left -= passed;
+                    anyhow::ensure!(
+                        offline.timers_fired() - before <= TIMERS_MAX,
+                        "{}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
+                        case.name
+                    );
                     feed(&mut offline)?;
                 }
                 offline.stand(left);

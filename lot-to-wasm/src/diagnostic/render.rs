@@ -20,13 +20,13 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     let gutter = " ".repeat(width);
     let mut text = String::new();
     let mut line = |content: String| {
-        text.push_str(content.trim_end());
+        text.push_str(printable(&content).trim_end());
         text.push('\n');
     };
     line(format!("{}[{code}]: {message}", severity.as_str()));
     line(format!("{gutter}--> {file}:{}:{}", span.start.line, span.start.column));
     line(format!("{gutter} |"));
-    line(format!("{} | {}", span.start.line, source_line.replace('\t', " ")));
+    line(format!("{} | {}", span.start.line, source_line));
     line(format!("{gutter} | {}{} {}", pad(span), marks(span, source_line), diagnostic.label));
     for Label { span, text } in &diagnostic.labels {
         line(format!("{gutter} = {}:{}: {text}", span.start.line, span.start.column));
@@ -41,6 +41,19 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
         line(format!("{gutter} = help: {suggestion}"));
     }
     text
+}
+
+/// A text that a terminal shows as it is, character by character: a tab is a blank, control characters are pictures of themselves, and what
+/// turns the direction of writing is a replacement character.
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| match character {
+        '\t' => ' ',
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(character)).unwrap_or('\u{fffd}'),
+        '\u{7f}' => '\u{2421}',
+        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        other => other,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Shows several, with a blank line between them and a line of counts at the end; empty for none.

@@ -47,6 +47,8 @@ pub(crate) struct Offline {
     services: Arc<OfflineServices>,
     finished: Receiver<Finished>,
     waiting: VecDeque<Waiting>,
+    /// Runs that timers have started.
+    timers_fired: u64,
     now: Now,
     executor: Executor,
 }
@@ -164,6 +166,7 @@ impl Offline {
             services,
             finished,
             waiting: VecDeque::new(),
+            timers_fired: 0,
             now,
             executor,
         };
@@ -259,8 +262,14 @@ impl Offline {
         self.registry.due(self.now, &mut due);
         let run =
             |id: lotmq_definitions::DefinitionId| Waiting::Run(DefinitionId(id.0), OwnedEvent::Timer, 0);
+        self.timers_fired += due.len() as u64;
         self.waiting.extend(due.iter().map(|timer| run(timer.id)));
         Some(step)
+    }
+
+    /// How many runs timers have started.
+    pub(crate) fn timers_fired(&self) -> u64 {
+        self.timers_fired
     }
 
     /// How long it is until the next timer.

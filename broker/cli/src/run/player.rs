@@ -19,19 +19,21 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 pub(super) struct Player {
     offline: Offline,
     printer: Printer,
+    /// That a recording goes back in time was told.
+    told_of_past: bool,
 }
 
 impl Player {
     /// Starts a program; `ON START` has run when this returns.
     pub(super) fn start(program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
         let offline = Offline::start(program, start)?;
-        let mut player = Self { offline, printer: Printer { json, has_failed: false } };
+        let mut player = Self { offline, printer: Printer { json, has_failed: false }, told_of_past: false };
         player.settle()?;
         Ok(player)
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        let Self { offline, printer } = self;
+        let Self { offline, printer, .. } = self;
         offline.settle(&mut |happening| printer.show(&happening))
     }
 
@@ -58,7 +60,14 @@ impl Player {
     /// Lets time pass until a message was recorded, and delivers it.
     pub(super) fn replay(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
         // A clock that was set back while it was recorded stands still here.
-        let until = Duration::try_from(recorded.at.duration_since(self.offline.wall())).unwrap_or_default();
+        let wall = self.offline.wall();
+        if recorded.at < wall && !std::mem::replace(&mut self.told_of_past, true) {
+            let at = recorded.at;
+            output::note(&format!(
+                "warning: {at} comes behind {wall} in the recording: the clock stands still until then"
+            ));
+        }
+        let until = Duration::try_from(recorded.at.duration_since(wall)).unwrap_or_default();
         self.pass(until)?;
         self.deliver(recorded)
     }

@@ -11,6 +11,9 @@ use serde::Deserialize;
 /// When a case begins that does not say when.
 const AT: &str = "2026-01-01T00:00:00Z";
 
+/// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
+const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
+
 /// A file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,5 +122,7 @@ impl Case {
 pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
     let wrong = || format!("pass = \"{text}\" is no span of time as 90s");
     let duration: SignedDuration = text.parse().with_context(wrong)?;
-    Duration::try_from(duration).with_context(wrong)
+    let duration = Duration::try_from(duration).with_context(wrong)?;
+    anyhow::ensure!(duration <= PASS_MAX, "pass = \"{text}\" is more than {} h", PASS_MAX.as_secs() / 3600);
+    Ok(duration)
 }

@@ -1,0 +1,132 @@
+//! What people and editors give the tools that is odd: pipes in folders, endless lengths, files of another kind, control characters.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use lotmq_test_support::{Finished, Program};
+
+use crate::LOTMQ;
+
+const PROGRAM: &str = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH PAYLOAD\n";
+
+fn lotmq(arguments: &[&str]) -> Finished {
+    Program::run(LOTMQ, arguments).unwrap()
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    files.iter().for_each(|(name, text)| std::fs::write(folder.path().join(name), text).unwrap());
+    folder
+}
+
+#[test]
+fn pipes_in_a_folder_are_not_waited_for() {
+    let folder = folder(&[("a.lot", PROGRAM)]);
+    for name in ["pipe.lot", "pipe.lotnb", "pipe.test.toml"] {
+        let made = Program::run("mkfifo", &[folder.path().join(name).to_str().unwrap()]).unwrap();
+        assert!(made.status.success(), "{}", made.stderr);
+    }
+    let path = folder.path().to_str().unwrap();
+    let checked = lotmq(&["check", path]);
+    assert_eq!(checked.output(), format!("{path}/a.lot: ok (action A)"));
+    assert_eq!(lotmq(&["run", path, "--in", "a=1"]).output(), "b 1");
+    let tested = lotmq(&["test", path]);
+    assert!(tested.stderr.contains("no file that ends with .test.toml"), "{}", tested.stderr);
+}
+
+/// What the language server says on standard error about this input, and its exit code.
+fn language_server(input: &str) -> (String, Option<i32>) {
+    let mut child = Command::new(LOTMQ)
+        .arg("lsp")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have ended before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let finished = child.wait_with_output().unwrap();
+    (String::from_utf8(finished.stderr).unwrap(), finished.status.code())
+}
+
+#[test]
+fn the_language_server_bounds_what_it_reads() {
+    let exit = "{\"jsonrpc\":\"2.0\",\"method\":\"exit\"}";
+    let goodbye = format!("Content-Length: {}\r\n\r\n{exit}", exit.len());
+    for (input, part) in [
+        (
+            "Content-Length: 99999999999999\r\n\r\n{}".to_owned(),
+            "a message of 99999999999999 bytes, the limit is",
+        ),
+        (format!("Content-Length: -5\r\n\r\n{goodbye}"), "not a message of the protocol: `-5` is no length"),
+        (format!("nonsense\r\n\r\n{goodbye}"), "`nonsense` is no header"),
+        (format!("Content-Type: x\r\n\r\n{goodbye}"), "no Content-Length before it"),
+        (format!("Content-Length: 2\r\n\r\n{{,{goodbye}"), "not a message of the protocol: "),
+        (format!("content-length:  {}\r\n\r\n{exit}", exit.len()), ""),
+        ("Content-Length: 10\r\n\r\n{}".to_owned(), "cannot read standard input"),
+        ("x".repeat(100_000), "headers of more than 4096 bytes"),
+    ] {
+        let (said, code) = language_server(&input);
+        assert!(said.contains(part) && said.is_empty() == part.is_empty(), "{part} in: {said}");
+        assert_eq!(code, Some(1), "the editor went without shutdown: {said}");
+    }
+}
+
+#[test]
+fn fmt_takes_lot_files_only() {
+    let folder = folder(&[
+        ("a.lot", "DEFINE ACTION A\nON START DO\n    SET x  WITH 1\n"),
+        ("n.lotnb", "[]"),
+        ("s.PY", ""),
+    ]);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for other in ["n.lotnb", "s.PY"] {
+        let refused = lotmq(&["fmt", &path("a.lot"), &path(other)]);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(refused.stderr.contains(&format!("{other}: fmt takes .lot files")), "{}", refused.stderr);
+    }
+    let untouched = std::fs::read_to_string(path("a.lot")).unwrap();
+    assert!(untouched.contains("x  WITH"), "nothing is written when the command line makes no sense");
+}
+
+#[test]
+fn run_tells_the_code_of_a_missing_broker() {
+    let help = lotmq(&["run", "--help"]);
+    let words: Vec<&str> = help.stdout.split_whitespace().collect();
+    assert!(words.join(" ").contains("3 the broker of --record"), "{}", help.stdout);
+}
+
+#[test]
+fn time_that_passes_in_a_test_is_bounded() {
+    let timer = "DEFINE ACTION Tick\nON EVERY 1 SECOND DO\n    PUBLISH TOPIC \"tick\" WITH 1\n";
+    let daily = "DEFINE ACTION Daily\nON EVERY DAY AT \"12:00\" DO\n    PUBLISH TOPIC \"noon\" WITH 1\n";
+    let case = |pass: &str, then: &str| {
+        format!(
+            "[[case]]\nname = \"long\"\nwhen = [ {{ pass = \"{pass}\" }} ]\nignore = [\"tick\"]\nthen = {then}\n"
+        )
+    };
+    for (program, pass, then, expected) in [
+        (timer, "100000000h", "[]", "pass = \"100000000h\" is more than 8784 h"),
+        (timer, "30h", "[]", "pass = \"30h\" is too long: timers were due 86400 times before it was over"),
+        (timer, "1h", "[]", "1 passed, 0 failed"),
+        (daily, "30h", "[ { topic = \"noon\", payload = \"1\" } ]", "1 passed, 0 failed"),
+    ] {
+        let folder = folder(&[("a.lot", program), ("a.test.toml", &case(pass, then))]);
+        let run = lotmq(&["test", folder.path().to_str().unwrap()]);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains(expected), "{expected} in: {said}");
+    }
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let wrong = "DEFINE ACTION A\nON START DO\n    SET \"x\u{1b}[2J\u{0}\u{202e}\" 5 \u{7}\n";
+    let script = "# Script Name: S\nx = '\u{1b}[2J' +\n";
+    let folder = folder(&[("a.lot", wrong), ("s.py", script)]);
+    for name in ["a.lot", "s.py"] {
+        let said = lotmq(&["check", folder.path().join(name).to_str().unwrap()]).stdout;
+        let is_hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(said.contains("␛[2J") && !said.contains(is_hidden), "{said:?}");
+    }
+}
