@@ -1,8 +1,13 @@
 //! Notebooks (LoT reference §13): a JSON array of cells, some of which are programs.
 //!
-//! Text in, cells out; which of them belong together, and where they come from, is the caller's.
+//! Text in, cells out; which of them belong together, and where they come from, is the caller's. For editors, which show the notebook as it is
+//! stored, [`Written`] says where what is told about a cell stands there.
+
+mod written;
 
 use serde::Deserialize;
+
+pub use written::{Written, literals};
 
 /// A cell with a program.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -275,3 +275,35 @@ fn the_protocol_is_kept_to() {
     gone.hang_up();
     assert_eq!(gone.exit_code(), Some(1), "an editor that has died");
 }
+
+#[test]
+fn errors_in_cells_of_notebooks_are_told_where_they_are_written() {
+    let folder = workspace();
+    let mut editor = Editor::open(folder.path(), &[]);
+    let uri = uri(&folder.path().join("plant.lotnb"));
+    let cell = |language: &str, value: &str| json!({"kind": 2, "language": language, "value": value});
+    let notebook = |action: &str| {
+        let cells = json!([
+            {"kind": 1, "language": "markdown", "value": "PUBLISH TOPC"},
+            cell("python", "# Script Name: P\ndef f(): pass\n"),
+            cell("lot", "DEFINE ACTION Good\nON START DO\n    CALL ACTION Reset WITH by = 1\n"),
+            cell("lot", action),
+        ]);
+        serde_json::to_string_pretty(&cells).unwrap()
+    };
+    let wrong =
+        "-- \"😀\"\nDEFINE ACTION Heat\nON TOPIC \"a\" DO\n    /* 😀 \"ö\" */ PUBLISH TOPIC a/b WIHT 1\n";
+    let text = notebook(wrong);
+    let found = editor.did_open(&uri, &text);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((&found[0]["code"], &found[0]["range"]), (&json!("LOT201"), &range(&text, "a/b")));
+    assert_eq!((&found[1]["code"], &found[1]["range"]), (&json!("LOT215"), &range(&text, "WIHT")));
+    let actions = editor.request(
+        "textDocument/codeAction",
+        json!({"textDocument": {"uri": uri}, "range": found[0]["range"], "context": {"diagnostics": []}}),
+    );
+    let edits = json!([{"range": range(&text, "a/b"), "newText": "\\\"a/b\\\""}]);
+    assert_eq!(actions[0]["edit"]["changes"][&uri], edits, "as JSON writes it");
+    let mended = text.replace("a/b", "\\\"a/b\\\"").replace("WIHT", "WITH");
+    assert_eq!(editor.did_change(&uri, 2, &mended), Vec::<Value>::new());
+}

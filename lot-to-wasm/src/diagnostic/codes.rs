@@ -279,6 +279,8 @@ codes! {
         "A panel or theme is published at a topic that ends with its name: at least one character, none of them / + # or a control character."
     437 VIEW_WORD "word that the clause does not take"
         "WITH VISIBILITY takes PRIVATE, SHARED or PUBLIC; WITH STATE takes DRAFT, PUBLISHED or ARCHIVED."
+    438 NUMBER_RANGE "number out of range"
+        "Whole numbers beyond 64 bits are DOUBLE, and no DOUBLE is larger than 1.7976931348623157e308. Text that is such a number gives Infinity at run time, which is published as null."
     501 NOT_YET_COMPILED "this build does not compile it yet"
         "The text is understood, but the code generator for this construct is not part of this build."
     502 NESTED_TOO_DEEP "nested too deeply"

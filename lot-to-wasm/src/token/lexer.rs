@@ -158,10 +158,16 @@ impl Scanner<'_, '_, '_> {
             self.at += length;
         }
         let text = self.text.get(start..self.at).unwrap_or("");
+        let double = text.parse::<f64>().ok().filter(|number| number.is_finite());
         let kind = match text.parse::<i64>() {
             Ok(number) if is_whole => TokenKind::Int(number),
-            _ => TokenKind::Double(text.parse::<f64>().ok().filter(|n| n.is_finite()).unwrap_or(f64::MAX)),
+            _ => TokenKind::Double(double.unwrap_or(f64::MAX)),
         };
+        if double.is_none() {
+            let span = Span::new(start, self.at);
+            let draft = Draft::error(codes::NUMBER_RANGE, span, "number is larger than every DOUBLE");
+            self.sink.push(draft.suggest("the largest is 1.7976931348623157e308"));
+        }
         self.push(kind, start);
     }
 

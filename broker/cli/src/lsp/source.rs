@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use lot_facts::Kind;
+use lot_to_wasm::Diagnostic;
 use lot_to_wasm::editor::{Symbol, SymbolKind, Target, outline, references};
-use lot_to_wasm::notebook::Language;
+use lot_to_wasm::notebook::{Language, Written, literals};
 use lot_to_wasm::project::{Part, is_notebook, parts};
 
 /// A file, on the disk or as an editor has it.
@@ -12,6 +13,8 @@ pub(super) struct SourceFile {
     pub(super) text: String,
     /// Its LoT texts: of a notebook those of its cells. A LoT file is one.
     pub(super) programs: Vec<String>,
+    /// Bytes where those of a notebook are written; empty for other files.
+    written: Vec<Range<usize>>,
     /// What it defines, in order.
     pub(super) definitions: Vec<Definition>,
     /// Topics in its programs, without repeats.
@@ -43,12 +46,21 @@ impl SourceFile {
     pub(super) fn new(name: &str, text: String) -> Self {
         let mut file = Self {
             programs: Vec::new(),
+            written: Vec::new(),
             definitions: Vec::new(),
             topics: Vec::new(),
             is_lot: false,
             text: String::new(),
         };
-        for part in parts(name, text.clone()).unwrap_or_default() {
+        let parts = parts(name, text.clone()).unwrap_or_default();
+        if is_notebook(name) {
+            let of_program = |number: u32| {
+                parts.iter().any(|part| part.cell == Some(number) && part.language == Language::Lot)
+            };
+            let written = (1..).zip(literals(&text));
+            file.written = written.filter(|(number, _)| of_program(*number)).map(|(_, cell)| cell).collect();
+        }
+        for part in parts {
             match part.language {
                 Language::Lot => file.add_program(part, is_notebook(name)),
                 Language::Python => file.add_script(&part),
@@ -58,6 +70,17 @@ impl SourceFile {
         file.topics.dedup();
         file.text = text;
         file
+    }
+
+    /// What the compiler says of one of its programs, with places of the file.
+    pub(super) fn of_program(&self, index: usize, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        match self.written.get(index) {
+            Some(literal) if !found.is_empty() => {
+                let cell = Written::of(&self.text, literal);
+                found.into_iter().map(|found| cell.moved(found)).collect()
+            }
+            Some(_) | None => found,
+        }
     }
 
     fn add_program(&mut self, part: Part, is_cell: bool) {

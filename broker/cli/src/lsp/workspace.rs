@@ -124,7 +124,7 @@ impl Workspace {
         files.flat_map(|(key, file)| file.definitions.iter().map(move |definition| (key, definition)))
     }
 
-    /// What the compiler says of every LoT file, by its key.
+    /// What the compiler says of every file with LoT, by its key.
     pub(super) fn check(&self) -> BTreeMap<Key, Vec<Diagnostic>> {
         let mut projects: BTreeMap<Option<&Path>, Vec<(&Key, &SourceFile)>> = BTreeMap::new();
         let mut alone = Vec::new();
@@ -151,10 +151,15 @@ fn relative(folders: &[PathBuf], path: &Path) -> String {
 
 /// Checks the files of one project.
 fn check(files: &[(&Key, &SourceFile)]) -> BTreeMap<Key, Vec<Diagnostic>> {
-    let programs =
-        || files.iter().flat_map(|(key, file)| file.programs.iter().map(move |text| (key, file, text)));
-    let texts: Vec<&str> = programs().map(|(_, _, text)| text.as_str()).collect();
-    let compilations = check_project(&texts, &CompileOptions::default());
-    let told = programs().zip(compilations).filter(|((_, file, _), _)| file.is_lot);
-    told.map(|((key, _, _), compilation)| ((*key).clone(), compilation.all_diagnostics())).collect()
+    let texts: Vec<&str> =
+        files.iter().flat_map(|(_, file)| file.programs.iter().map(String::as_str)).collect();
+    let mut compilations = check_project(&texts, &CompileOptions::default()).into_iter();
+    let mut found = BTreeMap::new();
+    for (key, file) in files.iter().filter(|(_, file)| !file.programs.is_empty()) {
+        let of_file = compilations.by_ref().take(file.programs.len()).enumerate();
+        let told =
+            of_file.flat_map(|(index, compilation)| file.of_program(index, compilation.all_diagnostics()));
+        found.insert((*key).clone(), told.collect());
+    }
+    found
 }
