@@ -176,9 +176,10 @@ impl Shared {
             .into_iter()
             .filter(|weak| weak.upgrade().is_some_and(|definition| definition.cool_down(all)))
             .collect();
-        if kept.len() < before {
-            heap::settle();
-        }
+        let dropped = before - kept.len();
         self.warm.lock().extend(kept);
+        if dropped > 0 {
+            heap::settle(dropped);
+        }
     }
 }

@@ -32,7 +32,23 @@ pub(crate) fn keep_little() {
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn keep_little() {}
 
-/// Has this thread's heap join what is free, and give it back.
-pub(crate) fn settle() {
+/// Instances dropped at once that are worth a walk over all heaps, which nobody else can use meanwhile.
+const DROPPED_MANY: usize = 256;
+
+/// Gives back what so many instances leave that this thread has dropped. The end of its heap alone is little help after many of them: what lives
+/// longer, such as the pool's lists, lies between.
+pub(crate) fn settle(dropped: usize) {
     drop(black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
+    if dropped >= DROPPED_MANY {
+        trim();
+    }
 }
+
+#[cfg(target_env = "gnu")]
+fn trim() {
+    // SAFETY: it gives pages back that hold no block in use, and may be called at any time from any thread.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}
