@@ -40,16 +40,17 @@ fn done() -> Inline {
     Inline::Finished(RunOutcome::Done(Vec::new()))
 }
 
-/// Runs a definition on a thread of its own, and once more while it waits there for the answer to a question.
-fn run_during_a_run(is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (Inline, usize) {
+/// Runs a definition on a thread of its own, and once more while it waits there for the answer to a question. So many runs wait for one.
+fn run_during_runs(waiting: usize, is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (Inline, usize) {
     let (executor, _seen) = executor(1);
     let (asked, is_asked) = mpsc::channel();
     let (answer, answers) = mpsc::channel::<()>();
     let (questions, answers) = (AtomicUsize::new(0), parking_lot::Mutex::new(answers));
     let ask = move || {
-        // The second run, on the test's thread, is answered at once.
-        if questions.fetch_add(1, Ordering::SeqCst) == 0 {
-            asked.send(()).unwrap();
+        // That of the test's thread, the last one, is answered at once.
+        if questions.fetch_add(1, Ordering::SeqCst) < waiting {
+            // Of the first one it is waited for.
+            let _ = asked.send(());
             answers.lock().recv_timeout(LONG).unwrap();
         }
     };
@@ -60,7 +61,7 @@ fn run_during_a_run(is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (In
         is_asked.recv_timeout(LONG).unwrap();
         during(&definition);
         let second = run(&definition);
-        answer.send(()).unwrap();
+        (0..waiting).for_each(|_| answer.send(()).unwrap());
         assert_eq!(first.join().unwrap(), (done(), 1));
         second
     })
@@ -68,17 +69,18 @@ fn run_during_a_run(is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (In
 
 #[test]
 fn runs_of_pure_definitions_overlap() {
-    assert_eq!(run_during_a_run(true, |_| {}), (done(), 1));
+    assert_eq!(run_during_runs(1, true, |_| {}), (done(), 1));
 }
 
 #[test]
 fn other_runs_do_not_overlap() {
-    assert_eq!(run_during_a_run(false, |_| {}), (Inline::Post, 0));
+    assert_eq!(run_during_runs(1, false, |_| {}), (Inline::Post, 0));
 }
 
 #[test]
 fn nothing_overtakes_what_was_posted() {
-    let second = run_during_a_run(true, |definition| {
+    // It waits in the mailbox, or runs and waits for its answer.
+    let second = run_during_runs(2, true, |definition| {
         definition.post(owned("in", b"y"), 0, 0).unwrap();
     });
     assert_eq!(second, (Inline::Post, 0));
@@ -112,7 +114,7 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
 
 #[test]
 fn a_trap_beside_another_run_ends_only_itself_and_pauses() {
-    let second = run_during_a_run(true, |definition| {
+    let second = run_during_runs(1, true, |definition| {
         let trapped = run_with(definition, b"bad");
         assert!(matches!(trapped, (Inline::Finished(RunOutcome::Trapped(_)), 0)), "{trapped:?}");
     });
