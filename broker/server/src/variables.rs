@@ -7,15 +7,42 @@ mod masking;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
+use self::masking::Masking;
 use crate::limits::{VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX};
 
 /// A value that is wiped from memory.
-type Secret = Zeroizing<Vec<u8>>;
+type Secret = Arc<Zeroizing<Vec<u8>>>;
+
+/// Secrets by name, and what masks their values.
+#[derive(Default)]
+struct Secrets {
+    /// `None` for a secret that was encrypted with another key and cannot be read.
+    values: BTreeMap<Box<str>, Option<Secret>>,
+    masking: Masking,
+}
+
+impl Secrets {
+    fn insert(&mut self, name: &str, value: Option<Zeroizing<Vec<u8>>>) {
+        self.remove(name);
+        let value = value.map(Arc::new);
+        if let Some(value) = &value {
+            self.masking.add(value);
+        }
+        self.values.insert(name.into(), value);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(Some(value)) = self.values.remove(name) {
+            self.masking.remove(&value);
+        }
+    }
+}
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -24,8 +51,7 @@ pub(crate) struct Variables {
     environment: RwLock<BTreeMap<Box<str>, Box<str>>>,
     /// Names from the file `.env`, behind those of the store.
     file: BTreeMap<Box<str>, Box<str>>,
-    /// `None` for a secret that was encrypted with another key and cannot be read.
-    secrets: RwLock<BTreeMap<Box<str>, Option<Secret>>>,
+    secrets: RwLock<Secrets>,
 }
 
 /// Why a variable or secret was not set.
@@ -59,7 +85,7 @@ impl Variables {
 
     /// Puts back what was stored, at start.
     pub(crate) fn restore_secret(&self, secret: RecoveredSecret) {
-        self.secrets.write().insert(secret.name.into(), secret.value);
+        self.secrets.write().insert(&secret.name, secret.value);
     }
 
     /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a name are skipped.
@@ -86,12 +112,12 @@ impl Variables {
 
     /// `GET SECRET`.
     pub(crate) fn secret(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-        self.secrets.read().get(name).cloned().flatten()
+        self.secrets.read().values.get(name)?.as_deref().cloned()
     }
 
     /// Bytes for people to read, without the values of secrets: of all of them, as a value may have come by a message or a call.
     pub(crate) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        masking::masked(self.secrets.read().values().flatten().map(|value| value.as_slice()), text)
+        self.secrets.read().masking.masked(text)
     }
 
     /// The same for a text.
@@ -111,7 +137,7 @@ impl Variables {
 
     /// `-listSecrets`: names only.
     pub(crate) fn secret_names(&self) -> Vec<Box<str>> {
-        self.secrets.read().keys().cloned().collect()
+        self.secrets.read().values.keys().cloned().collect()
     }
 
     /// Sets a variable; what must be waited for until it is durable.
@@ -156,11 +182,11 @@ impl Variables {
     pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut secrets = self.secrets.write();
-        if secrets.len() >= VARIABLES_MAX && !secrets.contains_key(name) {
+        if secrets.values.len() >= VARIABLES_MAX && !secrets.values.contains_key(name) {
             return Err(VariableError::TooMany);
         }
         let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
-        secrets.insert(name.into(), Some(Zeroizing::new(value.as_bytes().to_vec())));
+        secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
         Ok(ticket)
     }
 
@@ -170,7 +196,7 @@ impl Variables {
     /// When the store takes nothing.
     pub(crate) fn remove_secret(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut secrets = self.secrets.write();
-        if !secrets.contains_key(name) {
+        if !secrets.values.contains_key(name) {
             return Ok(None);
         }
         let ticket = append(store, Op::DeleteSecret { tenant: self.tenant, name })?;
@@ -260,6 +286,27 @@ mod tests {
         assert_eq!(variables.environment("SITE").as_deref(), Some("north"));
         variables.set_secret(&store, "KEY", "v").unwrap();
         assert_eq!(variables.secret("KEY").unwrap().as_slice(), b"v");
+        assert_eq!(variables.secret("NONE"), None);
         assert!(matches!(variables.set_secret(&store, "a b", "v"), Err(VariableError::NameInvalid(_))));
+    }
+
+    #[test]
+    fn the_values_that_secrets_have_now_are_masked() {
+        let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
+        let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+        let variables = Variables::new(TenantId::DEFAULT);
+        let masked = || variables.masked_text("hunter2, swordfish").into_owned();
+        assert_eq!(masked(), "hunter2, swordfish");
+        for (name, value, expected) in [
+            ("A", "hunter2", "***, swordfish"),
+            ("B", "hunter2", "***, swordfish"),
+            ("A", "swordfish", "***, ***"),
+            ("B", "other", "hunter2, ***"),
+        ] {
+            variables.set_secret(&store, name, value).unwrap();
+            assert_eq!(masked(), expected, "{name}={value}");
+        }
+        variables.remove_secret(&store, "A").unwrap();
+        assert_eq!(masked(), "hunter2, swordfish");
     }
 }

@@ -100,7 +100,7 @@ impl GuestRule {
                 kind = "rule",
                 client_id,
                 code = found.code,
-                error = found.message,
+                error = &*tenant.variables.masked_text(found.message),
                 count,
                 "rule failed"
             );
