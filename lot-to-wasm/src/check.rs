@@ -26,6 +26,7 @@ mod timestamp;
 mod topic;
 pub mod tree;
 mod view;
+mod whole;
 
 use std::sync::Arc;
 

@@ -65,7 +65,7 @@ pub(super) fn start(action: &Action) -> Start {
 fn variable(entry: super::scope::Entry) -> tree::Variable {
     let unset = if entry.may_be_unset { KindSet::EMPTY } else { KindSet::NONE };
     let given = if entry.is_given { entry.kinds } else { KindSet::NONE };
-    tree::Variable { name: entry.name, kinds: given | unset }
+    tree::Variable { name: entry.name, kinds: given | unset, bound: None }
 }
 
 /// What an input holds after the cast of its argument; a missing one is Empty.

@@ -9,6 +9,7 @@ use super::tree::{
     Action, Arithmetic, Candidate, CastKind, Expression, ExpressionKind, JsonPath, JsonShape, SessionWord,
     Statement, StatementKind, TimestampFormat, Topic, TopicPart, Variable,
 };
+use super::whole::{self, Bound};
 use crate::function;
 use crate::limits::INFERENCE_PASSES_MAX;
 
@@ -20,6 +21,7 @@ pub(super) fn of_value(value: &mut Expression, variables: &[Variable]) {
 /// Fills in the kinds of an Action.
 pub(super) fn kinds(action: &mut Action) {
     let mut variables = std::mem::take(&mut action.variables);
+    whole::bounds(&action.body, &mut variables);
     for pass in 0.. {
         if pass >= INFERENCE_PASSES_MAX {
             variables.iter_mut().for_each(|variable| variable.kinds = KindSet::ANY);
@@ -112,20 +114,43 @@ fn topic(topic: &mut Topic, variables: &[Variable]) {
 }
 
 /// Kinds of an expression and everything below it, bottom up.
-#[allow(clippy::wildcard_enum_match_arm, reason = "only the exceptions are named")]
 fn expression(node: &mut Expression, variables: &[Variable]) {
-    each_child(&mut node.kind, &mut |child| expression(child, variables));
-    if let ExpressionKind::Variable(id) = node.kind {
-        // What a read adds (Empty) was found while checking and stays.
-        let assigned = variables.get(id.0 as usize).map_or(KindSet::ANY, |variable| variable.kinds);
-        node.kinds |= assigned;
-        return;
+    bounded(node, variables);
+}
+
+/// The same; the bound of a whole number that has one.
+#[allow(clippy::wildcard_enum_match_arm, reason = "only the exceptions are named")]
+fn bounded(node: &mut Expression, variables: &[Variable]) -> Option<Bound> {
+    let bound = match &mut node.kind {
+        ExpressionKind::Arithmetic { operator, left, right } => {
+            let bounds = (bounded(left, variables), bounded(right, variables));
+            bounds.0.zip(bounds.1).and_then(|bounds| whole::calculated(*operator, bounds, right))
+        }
+        ExpressionKind::Negate(operand) => bounded(operand, variables),
+        ExpressionKind::If { condition, then, otherwise } => {
+            expression(condition, variables);
+            let bounds = (bounded(then, variables), bounded(otherwise, variables));
+            bounds.0.zip(bounds.1).and_then(|(then, otherwise)| then.or(otherwise))
+        }
+        kind => {
+            each_child(kind, &mut |child| expression(child, variables));
+            whole::leaf(kind, variables)
+        }
+    };
+    if bound.is_some() {
+        node.kinds = KindSet::INT;
+        return bound;
     }
     match node.kind {
+        // What a read adds (Empty) was found while checking and stays.
+        ExpressionKind::Variable(id) => {
+            node.kinds |= variables.get(id.0 as usize).map_or(KindSet::ANY, |variable| variable.kinds);
+        }
         // These depend on the trigger and were settled while checking.
         ExpressionKind::Payload | ExpressionKind::PayloadBytes | ExpressionKind::TopicName => {}
         _ => node.kinds |= kinds_of(&node.kind),
     }
+    None
 }
 
 /// Calls `visit` for each direct child, those inside topics too.

@@ -38,8 +38,6 @@ fn kinds_of_variables_are_inferred() {
         ("SET x WITH TIMESTAMP \"UNIX\"\nSET y WITH TIMESTAMP", "x int, y data"),
         ("SET x WITH IF PAYLOAD > 1 THEN 1 ELSE 2.5", "x int|double"),
         ("SET x WITH IF PAYLOAD > 1 THEN 1", "x empty|int"),
-        // Overflow makes a Double of it, so a counter is not an Int for ever.
-        ("SET i WITH 0\nLOOP\n    SET i WITH {i} + 1\nUNTIL {i} > 3", "i int|double"),
         // Set on one path only, then read.
         ("IF PAYLOAD > 1 THEN\n    SET x WITH 1\nSET y WITH {x}", "x empty|int, y empty|int"),
         // Set on both paths.
@@ -56,6 +54,94 @@ fn kinds_of_variables_are_inferred() {
             action.variables.iter().map(|variable| format!("{} {}", variable.name, variable.kinds)).collect();
         assert_eq!(found.join(", "), expected, "{statements}");
     }
+}
+
+#[test]
+fn whole_numbers_that_cannot_overflow_stay_whole() {
+    // The passes of all loops together.
+    let once_more = |start: &str, value: &str| {
+        format!(
+            "SET i WITH {start}\nLOOP\n    LOOP\n        SET i WITH {value}\n    UNTIL {{i}} > 3\nUNTIL {{i}} > 5"
+        )
+    };
+    for (statements, expected) in [
+        (once_more("0", "{i} + 1"), "i int 100001"),
+        (once_more("-7", "3 - {i}"), "i int 300007"),
+        (once_more("{ \"a\": 1 }", "{i} + 1"), "i literal|json"),
+        (once_more("0", "{i} + 0.5"), "i int|double"),
+        (once_more("0", "{i} * 2"), "i int|double"),
+        (once_more("1", "{i} + {i}"), "i int|double"),
+        (once_more("0", "{i} + PAYLOAD AS INT"), "i int|double"),
+        (once_more("0", "{i} / 2"), "i int|double"),
+        (once_more("0", "-({i} + 2) % 5"), "i int 4"),
+        (once_more("0", "{i} % 0"), "i null|int|double"),
+        (once_more("0", "{i} + 2 * (3 - 5 % 4)"), "i int 400004"),
+        (once_more("0", "{i} + LENGTH(PAYLOAD)"), "i int 429501024467295"),
+        (once_more("0", "IF PAYLOAD > 1 THEN {i} + 1 ELSE 7"), "i int 700007"),
+        (once_more("0", "IF PAYLOAD > 1 THEN {i} + 1"), "i empty|int|double"),
+        (once_more("0", "{i} AS INT + 1"), "i int|double"),
+        // The sum of two that are bounded just so still fits, and not one more.
+        (once_more("4611686018427387903", "{i} + 0"), "i int 4611686018427387903"),
+        (once_more("4611686018427387904", "{i} + 0"), "i int|double"),
+        (once_more("-4611686018427387904", "{i} + 0"), "i int|double"),
+        (once_more("4611686018427287903", "{i} + 1"), "i int 4611686018427387903"),
+        (once_more("4611686018427287904", "{i} + 1"), "i int|double"),
+        (once_more("9223372036854775807", "{i} - 1"), "i int|double"),
+        (once_more("0", "{i} + 9223372036854775807"), "i int|double"),
+        (once_more("0", "{i} + 46116399020283"), "i int 4611686018427320283"),
+        (once_more("0", "{i} + 46116399020284"), "i int|double"),
+    ] {
+        assert_eq!(bounds(&statements), expected, "{statements}");
+    }
+    for (statements, expected) in [
+        ("SET i WITH 1\nSET i WITH {i} + 2\nSET i WITH {i} + 4", "i int 10"),
+        // What counters are added to, and what is calculated of them.
+        (
+            "SET i WITH 0\nSET s WITH 0\nLOOP\n    SET i WITH {i} + 1\n    SET s WITH {s} + {i}\nUNTIL {i} == 9\nSET a WITH {s} * {i}",
+            "i int 100001, s int 10000200001, a int 1000030000300001",
+        ),
+        ("SET i WITH 3\nSET a WITH {i} * 4000000000000000000", "i int 3, a int|double"),
+        // They grow together, faster than either is bounded.
+        (
+            "SET a WITH 1\nSET b WITH 1\nLOOP\n    SET a WITH {a} + {b}\n    SET b WITH {a} + {b}\nUNTIL {a} > 100",
+            "a int|double, b int|double",
+        ),
+        (
+            "SET a WITH 1\nSET b WITH 2\nLOOP\n    SET a WITH {b} + 1\n    SET b WITH {a} - 3\nUNTIL {a} > 5",
+            "a int 400003, b int 400003",
+        ),
+        (
+            "SET a WITH 1\nLOOP\n    SET b WITH {a}\n    SET a WITH {b} + 0.5\nUNTIL TRUE",
+            "a int|double, b int|double",
+        ),
+        // Empty at first, or in between.
+        ("LOOP\n    SET b WITH {a}\n    SET a WITH 1\nUNTIL TRUE", "b empty|int, a empty|int"),
+        ("IF PAYLOAD > 1 THEN\n    SET a WITH 1\nSET b WITH {a} + 1", "a empty|int, b int|double"),
+        (
+            "SET a WITH 1\nCALL ACTION B RETURN a\nSET b WITH {a} + 1",
+            "a empty|null|bool|int|double|data|json|bytes|time, b int|double|literal",
+        ),
+        (
+            "SET a WITH 1\nIF PAYLOAD > 1 THEN\n    SET a WITH \"x\"\nSET b WITH {a} + 1",
+            "a int|literal, b int|double|literal",
+        ),
+        (
+            "SET a WITH 1\nIF PAYLOAD > 1 THEN\n    SET a WITH {a} + 2.5\nELSE\n    SET a WITH {a} + 1",
+            "a int|double",
+        ),
+    ] {
+        assert_eq!(bounds(statements), expected, "{statements}");
+    }
+}
+
+/// Kinds and bounds of the variables.
+fn bounds(statements: &str) -> String {
+    let action = check("ON TOPIC \"t\"", statements);
+    let shown = action.variables.iter().map(|variable| {
+        let bound = variable.bound.map_or(String::new(), |bound| format!(" {bound}"));
+        format!("{} {}{bound}", variable.name, variable.kinds)
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 #[test]

@@ -112,6 +112,8 @@ pub struct Variable {
     /// Everything it can hold at any read: the union over all assignments, with `EMPTY` unless every read comes after an
     /// assignment on all paths. A single kind here may live in an unboxed local.
     pub kinds: KindSet,
+    /// Largest absolute value it can have, when it only holds whole numbers that no run can count beyond 64 bits.
+    pub bound: Option<u64>,
 }
 
 /// Name of the hidden variable behind `RESULT` (OD-22). No source text can spell it.

@@ -169,6 +169,10 @@ impl Code {
             Some(Operation::Plain(Instruction::F64Ne)) => Instruction::F64Eq,
             Some(Operation::Plain(Instruction::I64Eq)) => Instruction::I64Ne,
             Some(Operation::Plain(Instruction::I64Ne)) => Instruction::I64Eq,
+            Some(Operation::Plain(Instruction::I64LtS)) => Instruction::I64GeS,
+            Some(Operation::Plain(Instruction::I64LeS)) => Instruction::I64GtS,
+            Some(Operation::Plain(Instruction::I64GtS)) => Instruction::I64LeS,
+            Some(Operation::Plain(Instruction::I64GeS)) => Instruction::I64LtS,
             _ => return self.push(Instruction::I32Eqz),
         };
         self.operations.pop();

@@ -89,13 +89,9 @@ impl Generator<'_> {
                     Representation::Cell
                 }
             },
-            Kind::Negate(operand) if self.representation(operand) == Representation::Double => {
-                Representation::Double
-            }
-            Kind::Arithmetic { operator, left, right }
-                if self.is_double_arithmetic(*operator, left, right) =>
-            {
-                Representation::Double
+            Kind::Negate(operand) => self.negated(expression.kinds, operand),
+            Kind::Arithmetic { operator, left, right } => {
+                self.calculated(expression.kinds, *operator, left, right)
             }
             Kind::If { then, otherwise, .. } => {
                 let (then, otherwise) = (self.representation(then), self.representation(otherwise));
@@ -158,12 +154,14 @@ impl Generator<'_> {
                 self.push_text(name);
                 self.code.call(Callee::Host(Host::InGroup));
             }
-            Kind::Negate(operand) => self.negate(operand),
+            Kind::Negate(operand) => self.negate(representation, operand),
             Kind::Not(operand) => {
                 self.truth(operand);
                 self.code.push(Instruction::I32Eqz);
             }
-            Kind::Arithmetic { operator, left, right } => self.arithmetic(*operator, left, right),
+            Kind::Arithmetic { operator, left, right } => {
+                self.arithmetic(representation, *operator, left, right);
+            }
             Kind::Concat(parts) => {
                 let parts: Vec<&Expression> = parts.iter().collect();
                 self.concat(&parts);

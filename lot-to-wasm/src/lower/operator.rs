@@ -16,29 +16,41 @@ const CHAIN_MIN: usize = 8;
 const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
 
 impl Generator<'_> {
-    /// Whether the result is certainly a Double: one side is, and the other counts as a number.
-    pub(super) fn is_double_arithmetic(
+    /// The representation of the result of a calculation that gives these kinds: a machine number where that is known.
+    pub(super) fn calculated(
         &self,
+        kinds: KindSet,
         operator: Arithmetic,
         left: &Expression,
         right: &Expression,
-    ) -> bool {
-        let left_double = self.representation(left) == Representation::Double;
-        let right_double = self.representation(right) == Representation::Double;
-        match operator {
-            Arithmetic::Add => {
-                (left_double && right.kinds.is(NUMBER_OR_EMPTY))
-                    || (right_double && left.kinds.is(NUMBER_OR_EMPTY))
-            }
-            Arithmetic::Subtract | Arithmetic::Multiply => left_double || right_double,
-            // A divisor of zero gives Null.
-            Arithmetic::Divide => (left_double || right_double) && is_nonzero_constant(right),
-            Arithmetic::Remainder => false,
+    ) -> Representation {
+        use Representation::{Cell, Double, Int};
+        let (before, after) = (self.representation(left), self.representation(right));
+        if kinds.is(KindSet::INT) {
+            let is_whole = (before, after) == (Int, Int) && whole_instruction(operator).is_some();
+            return if is_whole { Int } else { Cell };
         }
+        let is_double = match operator {
+            Arithmetic::Add => {
+                (before == Double && right.kinds.is(NUMBER_OR_EMPTY))
+                    || (after == Double && left.kinds.is(NUMBER_OR_EMPTY))
+            }
+            Arithmetic::Subtract | Arithmetic::Multiply => before == Double || after == Double,
+            // A divisor of zero gives Null.
+            Arithmetic::Divide => (before == Double || after == Double) && is_nonzero_constant(right),
+            Arithmetic::Remainder => false,
+        };
+        if is_double { Double } else { Cell }
     }
 
-    pub(super) fn arithmetic(&mut self, operator: Arithmetic, left: &Expression, right: &Expression) {
-        if self.is_double_arithmetic(operator, left, right) {
+    pub(super) fn arithmetic(
+        &mut self,
+        representation: Representation,
+        operator: Arithmetic,
+        left: &Expression,
+        right: &Expression,
+    ) {
+        if representation == Representation::Double {
             self.double_operand(left);
             self.double_operand(right);
             self.code.push(match operator {
@@ -47,6 +59,14 @@ impl Generator<'_> {
                 Arithmetic::Multiply => Instruction::F64Mul,
                 Arithmetic::Divide | Arithmetic::Remainder => Instruction::F64Div,
             });
+            return;
+        }
+        if let Some(instruction) =
+            whole_instruction(operator).filter(|_| representation == Representation::Int)
+        {
+            self.value_as(left, Representation::Int);
+            self.value_as(right, Representation::Int);
+            self.code.push(instruction);
             return;
         }
         self.cell(left);
@@ -70,13 +90,30 @@ impl Generator<'_> {
         }
     }
 
-    pub(super) fn negate(&mut self, operand: &Expression) {
-        if self.representation(operand) == Representation::Double {
-            self.value(operand);
-            self.code.push(Instruction::F64Neg);
-        } else {
-            self.cell(operand);
-            self.runtime(Runtime::Negate);
+    /// The representation of the negative of a number, which is of these kinds.
+    pub(super) fn negated(&self, kinds: KindSet, operand: &Expression) -> Representation {
+        match self.representation(operand) {
+            Representation::Double => Representation::Double,
+            Representation::Int if kinds.is(KindSet::INT) => Representation::Int,
+            Representation::Int | Representation::Bool | Representation::Cell => Representation::Cell,
+        }
+    }
+
+    pub(super) fn negate(&mut self, representation: Representation, operand: &Expression) {
+        match representation {
+            Representation::Double => {
+                self.value(operand);
+                self.code.push(Instruction::F64Neg);
+            }
+            Representation::Int => {
+                self.code.i64(0);
+                self.value(operand);
+                self.code.push(Instruction::I64Sub);
+            }
+            Representation::Bool | Representation::Cell => {
+                self.cell(operand);
+                self.runtime(Runtime::Negate);
+            }
         }
     }
 
@@ -287,6 +324,17 @@ fn is_nonzero_constant(expression: &Expression) -> bool {
         return number != 0;
     }
     matches!(expression.kind, ExpressionKind::Constant(Constant::Double(number)) if number != 0.0)
+}
+
+/// The instruction for whole numbers that cannot overflow; the divisor of a remainder is then a constant other than zero.
+fn whole_instruction(operator: Arithmetic) -> Option<Instruction<'static>> {
+    match operator {
+        Arithmetic::Add => Some(Instruction::I64Add),
+        Arithmetic::Subtract => Some(Instruction::I64Sub),
+        Arithmetic::Multiply => Some(Instruction::I64Mul),
+        Arithmetic::Remainder => Some(Instruction::I64RemS),
+        Arithmetic::Divide => None,
+    }
 }
 
 fn int_instruction(operator: Comparison) -> Option<Instruction<'static>> {

@@ -61,7 +61,7 @@ fn set(variable: u32, value: Expression) -> Statement {
 /// An Action with the variables `a` (Int), `d` (Double), `b` (Bool) and `x` (anything), and one pattern for each engine.
 fn action(entry: Entry, body: Vec<Statement>) -> Action {
     let variables = [("a", KindSet::INT), ("d", KindSet::DOUBLE), ("b", KindSet::BOOL), ("x", KindSet::ANY)]
-        .map(|(name, kinds)| Variable { name: name.to_owned(), kinds });
+        .map(|(name, kinds)| Variable { name: name.to_owned(), kinds, bound: None });
     let regex = |pattern: &str, engine| Regex { pattern: pattern.to_owned(), engine, has_value_group: false };
     Action {
         name: "Test".to_owned(),

@@ -64,7 +64,8 @@ impl Generator<'_> {
             Kind::Constant(Constant::Bool(_) | Constant::Int(_) | Constant::Double(_)) => true,
             Kind::Variable(_) => self.representation(expression) != Representation::Cell,
             Kind::Arithmetic { operator, left: a, right: b } => {
-                self.is_double_arithmetic(*operator, a, b) && are_machine(&[a, b])
+                self.calculated(expression.kinds, *operator, a, b) != Representation::Cell
+                    && are_machine(&[a, b])
             }
             Kind::Compare { operator, left: a, right: b } => {
                 self.comparison(*operator, a, b).is_some() && are_machine(&[a, b])
@@ -72,7 +73,7 @@ impl Generator<'_> {
             Kind::And(a, b) | Kind::Or(a, b) => are_machine(&[a, b]),
             Kind::Not(operand) => are_machine(&[operand]),
             Kind::Negate(operand) => {
-                self.representation(operand) == Representation::Double && are_machine(&[operand])
+                self.negated(expression.kinds, operand) != Representation::Cell && are_machine(&[operand])
             }
             _ => false,
         };

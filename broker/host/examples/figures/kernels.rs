@@ -96,7 +96,7 @@ impl Instance {
     }
 }
 
-fn kernels() -> [Kernel; 3] {
+fn kernels() -> [Kernel; 4] {
     [
         Kernel {
             name: "loop of 1,000 on DOUBLE",
@@ -112,6 +112,27 @@ fn kernels() -> [Kernel; 3] {
                     sum = sum * 0.5 + i;
                     i += 1.0;
                     if i == 1000.0 {
+                        break;
+                    }
+                }
+                sum.to_string()
+            },
+            runs: 2_000,
+        },
+        Kernel {
+            name: "loop of 1,000 on INT",
+            source: "DEFINE ACTION Sum\nON TOPIC \"s\" DO\n    SET \"s\" WITH 7\n    SET \"i\" WITH 0\n    LOOP\n        \
+                     SET \"s\" WITH {i} * 3 - {s}\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} == 1000\n    PUBLISH TOPIC \"x\" WITH {s}\n",
+            base: "DEFINE ACTION Sum\nON TOPIC \"s\" DO\n    SET \"s\" WITH 7\n    PUBLISH TOPIC \"x\" WITH {s}\n",
+            payload: b"7".to_vec(),
+            result: "1507",
+            native: |payload| {
+                let mut sum = i64::from(black_box(payload)[0] - b'0');
+                let mut i = 0;
+                loop {
+                    sum = i * 3 - sum;
+                    i += 1;
+                    if i == 1000 {
                         break;
                     }
                 }

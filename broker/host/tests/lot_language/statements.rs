@@ -121,21 +121,96 @@ fn loops_nest_and_share_the_budget() {
 /// Bodies of machine instructions are written several times: whichever copy is the last, passes are counted alike.
 #[test]
 fn loops_on_numbers_end_after_any_number_of_passes() {
-    for passes in [1, 2, 3, 4, 5, 8, 9, 99_999, 100_000] {
+    for (point, end) in [(".0", ">= {passes}.0"), ("", "== {passes}"), ("", "> {passes}.0 - 1")] {
+        for passes in [1, 2, 3, 4, 5, 8, 9, 99_999, 100_000] {
+            let end = end.replace("{passes}", &passes.to_string());
+            check(
+                &format!(
+                    "SET \"i\" WITH 0{point}\nSET \"odd\" WITH 0{point}\nLOOP\n    SET \"i\" WITH {{i}} + 1{point}\n    IF {{odd}} == 0 THEN\n        SET \"odd\" WITH 1{point}\n    ELSE\n        SET \"odd\" WITH 0{point}\nUNTIL {{i}} {end}\nPUBLISH TOPIC \"o\" WITH {{i}} + \" \" + {{odd}}"
+                ),
+                "",
+                &[&format!("o={passes} {}", passes % 2)],
+            );
+        }
+        let mut bench = Bench::new(&on_in(&format!(
+            "SET \"i\" WITH 0{point}\nLOOP\n    SET \"i\" WITH {{i}} + 1{point}\nUNTIL {{i}} > 100000{point}\nPUBLISH TOPIC \"o\" WITH 1",
+        )));
+        assert_eq!(bench.send("in", "").published(), [""; 0]);
+        let [error] = bench.failures().try_into().unwrap();
+        assert_eq!(error.code, "LOT608");
+    }
+}
+
+/// Whether a counter is a machine number or may overflow, values are those of §4.
+#[test]
+fn counters_count_as_whole_numbers_do() {
+    for (start, step, passes, expected) in [
+        ("0", "{i} + 1", 100_000, "100000"),
+        ("0", "{i} - 3", 7, "-21"),
+        ("5", "-{i}", 3, "-5"),
+        ("5", "1 - {i}", 2, "5"),
+        ("-7", "({i} - 4) % 5", 2, "0"),
+        ("-8", "{i} % -1", 1, "0"),
+        ("0", "IF {i} > 2 THEN {i} - 2 ELSE {i} + 2", 3, "2"),
+        ("0", "{i} + LENGTH(\"añ\") * 2", 3, "12"),
+        ("1", "{i} * 3", 4, "81"),
+        ("1", "{i} / 2", 2, "0.25"),
+        ("1", "{i} + 0.5", 2, "2"),
+        ("3.5", "{i} + 1", 1, "4.5"),
+        // To the end of 64 bits, and beyond.
+        ("9223372036854775806", "{i} + 1", 1, "9223372036854775807"),
+        ("9223372036854775806", "{i} + 1", 2, "9.223372036854776e18"),
+        ("-9223372036854775807", "{i} - 1", 1, "-9223372036854775808"),
+        ("-9223372036854775807", "{i} - 1", 2, "-9.223372036854776e18"),
+        ("4611686018427387903", "{i} + 4611686018427387904", 1, "9223372036854775807"),
+        ("4611686018427387904", "{i} + 4611686018427387904", 1, "9.223372036854776e18"),
+        ("4611686018427287903", "{i} + 1", 100_000 - 1, "4611686018427387902"),
+        ("0", "{i} + 46116399020283", 99_999, "4611593785629279717"),
+        // Not a number, or Empty, on some way.
+        ("0", "IF {i} > 1 THEN {i} + \"\" ELSE {i} + 1", 4, "2"),
+        ("0", "{i} + PAYLOAD", 2, "14"),
+    ] {
         check(
             &format!(
-                "SET \"i\" WITH 0.0\nSET \"odd\" WITH 0.0\nLOOP\n    SET \"i\" WITH {{i}} + 1.0\n    IF {{odd}} == 0.0 THEN\n        SET \"odd\" WITH 1.0\n    ELSE\n        SET \"odd\" WITH 0.0\nUNTIL {{i}} >= {passes}.0\nPUBLISH TOPIC \"o\" WITH {{i}} + \" \" + {{odd}}"
+                "SET \"i\" WITH {start}\nSET \"n\" WITH 0\nLOOP\n    SET \"i\" WITH {step}\n    SET \"n\" WITH {{n}} + 1\nUNTIL {{n}} == {passes}\nKEEP TOPIC \"k\" WITH {{i}}\nPUBLISH TOPIC \"o\" WITH {{i}}\nPUBLISH TOPIC \"p\" WITH ({{i}} AS STRING) + \" \" + GET TOPIC \"k\""
             ),
-            "",
-            &[&format!("o={passes} {}", passes % 2)],
+            "7",
+            &[&format!("o={expected}"), &format!("p={expected} {expected}")],
         );
     }
-    let mut bench = Bench::new(&on_in(
-        "SET \"i\" WITH 0.0\nLOOP\n    SET \"i\" WITH {i} + 1.0\nUNTIL {i} > 100000.0\nPUBLISH TOPIC \"o\" WITH 1",
-    ));
-    assert_eq!(bench.send("in", "").published(), [""; 0]);
-    let [error] = bench.failures().try_into().unwrap();
-    assert_eq!(error.code, "LOT608");
+}
+
+/// Whole numbers beside doubles are compared as doubles, which are further apart from 2^53 on.
+#[test]
+fn counters_compare_as_whole_numbers_do() {
+    for (condition, expected) in [
+        ("{i} == 9007199254740993", true),
+        ("{i} == 9007199254740992", false),
+        ("{i} == 9007199254740992.0", true),
+        ("{i} > 9007199254740992", true),
+        ("{i} > 9007199254740992.0", false),
+        ("{i} >= 9007199254740992.0", true),
+        ("{i} < 9007199254740994.0", true),
+        ("NOT {i} > 9007199254740993", true),
+        ("NOT {i} <= 9007199254740993", false),
+        ("{i} == \"9007199254740993\"", true),
+        ("{i} IN [1, 9007199254740993]", true),
+        ("{i} % 10 == 3", true),
+        ("{i} - 9007199254740993", false),
+        ("{i} == EMPTY", false),
+        ("{i} CONTAINS \"0993\"", true),
+        ("{i} * 2 == 18014398509481986", true),
+        // Too large for a machine number.
+        ("{i} * 2000 > 18014398509481984000.0", false),
+    ] {
+        check(
+            &format!(
+                "SET \"i\" WITH 9007199254740990\nLOOP\n    SET \"i\" WITH {{i}} + 1\nUNTIL {{i}} > 9007199254740992\nPUBLISH TOPIC \"o\" WITH IF {condition} THEN TRUE ELSE FALSE"
+            ),
+            "",
+            &[&format!("o={expected}")],
+        );
+    }
 }
 
 /// Texts of the program are compared in place, byte by byte.

@@ -101,8 +101,11 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
 
     fn finish(self, entry: Entry, body: Vec<Statement>) -> Action {
         let Checker { scope, regexes, .. } = self.checker;
-        let variables =
-            scope.entries.into_iter().map(|entry| Variable { name: entry.name, kinds: KindSet::NONE });
+        let variables = scope.entries.into_iter().map(|entry| Variable {
+            name: entry.name,
+            kinds: KindSet::NONE,
+            bound: None,
+        });
         let name = self.plan.name.to_owned();
         let facts = Facts::new(Kind::Model, name.clone());
         Action { name, entry, variables: variables.collect(), regexes, body, facts }

@@ -9,7 +9,7 @@ use crate::syntax::{CastType, Position};
 pub struct Expression {
     /// First character.
     pub at: Position,
-    /// What its value can be.
+    /// What its value can be. `INT` alone says of a calculation that it cannot overflow.
     pub kinds: KindSet,
     /// How it is computed.
     pub kind: ExpressionKind,

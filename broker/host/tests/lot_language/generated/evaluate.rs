@@ -120,16 +120,19 @@ pub(super) enum Fault {
     DivisionIsSilent,
     /// Assignments of PUBLISH MODEL are not cast.
     FieldsAreNotCast,
+    /// A sum of whole numbers that overflows begins anew at the other end.
+    SumsWrap,
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 6] = [
+    pub(super) const ALL: [Fault; 7] = [
         Fault::LiteralsAddUp,
         Fault::BranchesRunOn,
         Fault::WritesAreNotRead,
         Fault::RetainIsLost,
         Fault::DivisionIsSilent,
         Fault::FieldsAreNotCast,
+        Fault::SumsWrap,
     ];
 }
 

@@ -3,6 +3,7 @@
 mod expression;
 mod model;
 mod statement;
+mod whole;
 
 use super::json::Json;
 use super::random::Random;
@@ -16,7 +17,9 @@ const TOPICS: &[&str] = &["k/1", "k/2", "cfg/limit", "s/x/h", "never", "in/x"];
 
 /// A program and what happens to it.
 pub(super) fn program(seed: u64) -> Program {
-    let mut generator = Generator { random: Random::new(seed), scope: Scope::default() };
+    let mut random = Random::new(seed);
+    let scope = Scope { counts: random.one_in(2), ..Scope::default() };
+    let mut generator = Generator { random, scope };
     if generator.random.one_in(6) { generator.streaming_model() } else { generator.actions() }
 }
 
@@ -37,6 +40,8 @@ struct Scope {
     fields: Option<Vec<String>>,
     /// Loops around.
     loops: usize,
+    /// There are counters.
+    counts: bool,
 }
 
 #[derive(Clone)]
@@ -60,7 +65,8 @@ impl Generator {
         }
         let trigger = self.trigger();
         self.enter(&trigger);
-        let body = self.block(0, 5);
+        let mut body = self.begin_counters();
+        body.extend(self.block(0, 5));
         let events = self.events(&trigger);
         actions.insert(0, Action { name: "Main".to_owned(), trigger, body });
         let stored = |generator: &mut Generator| {
@@ -136,7 +142,8 @@ impl Generator {
             .collect();
         let trigger = Trigger::Callable { inputs: inputs.clone(), outputs: self.outputs() };
         self.enter(&trigger);
-        let body = self.block(0, 3);
+        let mut body = self.begin_counters();
+        body.extend(self.block(0, 3));
         let Trigger::Callable { outputs, .. } = &trigger else { unreachable!("made above") };
         self.scope.callees.push(Callee {
             name: name.to_owned(),

@@ -173,6 +173,11 @@ impl<'a> Run<'a> {
         if self.fault == Some(Fault::LiteralsAddUp) {
             (left, right) = (crossing(left), crossing(right));
         }
+        if let (Some(Fault::SumsWrap), Operator::Add, Value::Int(left), Value::Int(right)) =
+            (self.fault, operator, &left, &right)
+        {
+            return Ok(Value::Int(left.wrapping_add(*right)));
+        }
         self.noting(frame, |notes| match operator {
             Operator::Add
             | Operator::Subtract

@@ -89,7 +89,8 @@ impl Generator {
 
     /// What stands alone.
     pub(super) fn leaf(&mut self) -> Expression {
-        match self.random.below(24) {
+        match self.random.below(if self.scope.counts { 26 } else { 24 }) {
+            24 | 25 => self.counter(),
             0..=2 => Expression::Int(self.random.pick(&[0, 1, 2, 3, 5, 7, 10, 100, i64::MAX, 4_000_000_000])),
             3 => Expression::Double(self.random.pick(&[0.0, 0.1, 0.5, 2.5, 5.0, 1000.0, 1e14])),
             4 | 5 => Expression::Text((self.random.pick(TEXTS)).to_owned()),
@@ -247,7 +248,8 @@ impl Generator {
             };
         }
         let depth = depth - 1;
-        match self.random.below(12) {
+        match self.random.below(if self.scope.counts { 14 } else { 12 }) {
+            12 | 13 => self.compare_counter(),
             0 | 1 => Expression::Binary(
                 if self.random.one_in(2) { Operator::And } else { Operator::Or },
                 Box::new(self.condition(depth)),

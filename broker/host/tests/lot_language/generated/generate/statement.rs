@@ -1,7 +1,8 @@
 //! Statements.
 
+use super::whole::whole;
 use super::{Generator, TOPICS, VARIABLES};
-use crate::generated::tree::{Expression, Operator, Statement, StatementKind, Topic, TopicPart, Type};
+use crate::generated::tree::{Expression, Statement, StatementKind, Topic, TopicPart, Type};
 
 impl Generator {
     /// One to `most` statements.
@@ -10,7 +11,9 @@ impl Generator {
     }
 
     fn statements(&mut self, depth: usize) -> Vec<Statement> {
-        let kind = match self.random.below(24) {
+        let kind = match self.random.below(if self.scope.counts { 27 } else { 24 }) {
+            24 | 25 => self.count(),
+            26 => self.publish_counter(),
             0..=6 => StatementKind::Set { name: self.variable(), value: self.value() },
             7..=12 => StatementKind::Publish {
                 topic: self.topic_write(),
@@ -85,27 +88,25 @@ impl Generator {
         StatementKind::Switch { value, cases, default }
     }
 
-    /// A loop that ends, by a variable of its own.
+    /// A loop that ends, by a variable of its own that counts up or down.
     fn counted_loop(&mut self, depth: usize) -> Vec<Statement> {
         self.scope.loops += 1;
         let counter = format!("i{}", self.scope.loops);
+        let (start, operator, step) = self.counting();
         let variable = Box::new(Expression::Variable(counter.clone()));
-        let one_more = Expression::Binary(Operator::Add, variable.clone(), Box::new(Expression::Int(1)));
+        let next = Expression::Binary(operator, variable.clone(), Box::new(whole(step)));
         let mut body = self.block(depth + 1, 2);
+        if self.scope.counts && self.random.one_in(2) {
+            body.push(Statement { kind: self.count(), line: 0 });
+        }
         let at = self.random.below(body.len() + 1);
         body.insert(
             at,
-            Statement { kind: StatementKind::Set { name: counter.clone(), value: one_more }, line: 0 },
+            Statement { kind: StatementKind::Set { name: counter.clone(), value: next }, line: 0 },
         );
-        let times = Expression::Int(self.random.between(0, 4) as i64);
-        let enough = Expression::Binary(Operator::GreaterOrEqual, variable, Box::new(times));
-        let until = if self.random.one_in(3) {
-            Expression::Binary(Operator::Or, Box::new(self.condition(1)), Box::new(enough))
-        } else {
-            enough
-        };
+        let until = self.enough(variable, start, operator, step);
         self.scope.loops -= 1;
-        let start = StatementKind::Set { name: counter, value: Expression::Int(0) };
+        let start = StatementKind::Set { name: counter, value: whole(start) };
         let kind = StatementKind::Loop { body, until };
         vec![Statement { kind: start, line: 0 }, Statement { kind, line: 0 }]
     }
