@@ -1,5 +1,8 @@
 //! Actions as a user sees them: in which order what they publish comes.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::WAIT_MAX;
 
@@ -42,4 +45,48 @@ fn an_exactly_once_message_of_an_action_leaves_as_soon_as_it_is_stored() {
     );
     let message = receiver.receive(WAIT_MAX).unwrap().expect("it comes without any other");
     assert_eq!((message.text().as_str(), message.qos), ("here", QoS::ExactlyOnce));
+}
+
+/// A PUBLISH of QoS 0 with a topic and a payload of less than 60 bytes each.
+fn packet(topic: &str, payload: &str) -> Vec<u8> {
+    let length = u8::try_from(2 + topic.len() + payload.len()).unwrap();
+    [&[0x30, length, 0, u8::try_from(topic.len()).unwrap()], topic.as_bytes(), payload.as_bytes()].concat()
+}
+
+/// Many messages that stand one behind the other are handed to their Action in one call. What it publishes for them comes for each,
+/// in their order, also where one of its writes is refused, and where messages of others stand between them.
+#[test]
+fn messages_that_come_at_once_are_each_handled_in_their_order() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Carry\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"out/\" + PAYLOAD WITH TOPIC POSITION 2\n");
+    broker.command_ok("-addAction DEFINE ACTION Other\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"out/other\" WITH PAYLOAD\n");
+    let mut errors = broker.root("errors");
+    errors.subscribe_to("$SYS/Coreflux/Actions/Carry/Error", QoS::AtMostOnce).unwrap();
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("out/#", QoS::AtMostOnce).unwrap();
+    let mut bytes = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03all".to_vec();
+    let mut expected = Vec::new();
+    for number in 0..2_000 {
+        let (topic, payload) = match number % 500 {
+            499 => ("in/refused".to_owned(), "#".to_owned()),
+            250..300 => ("other".to_owned(), number.to_string()),
+            _ => (format!("in/{number}"), number.to_string()),
+        };
+        bytes.extend(packet(&topic, &payload));
+        match topic.as_str() {
+            "in/refused" => {}
+            "other" => expected.push(("out/other".to_owned(), payload)),
+            _ => expected.push((format!("out/{payload}"), payload)),
+        }
+    }
+    let mut sender = TcpStream::connect(broker.address()).unwrap();
+    sender.write_all(&bytes).unwrap();
+    for expected in expected {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("a message for each");
+        assert_eq!((message.topic.clone(), message.text()), expected);
+    }
+    let error = errors.receive(WAIT_MAX).unwrap().expect("an error for those that are refused");
+    assert!(error.text().contains("LOT604"), "{}", error.text());
+    // Each refused write is told once.
+    assert_eq!(broker.metric("lotmq_guest_errors_total"), Some(4.0));
 }

@@ -16,7 +16,7 @@ mod stand_in;
 mod worker;
 
 pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState};
-pub use inline::{Inline, InlineRuns};
+pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
 pub(crate) use stand_in::away;
 

@@ -2,13 +2,13 @@
 
 use crate::{
     ActionInstance, Grants, GuestLimits, Services, Trap, World,
-    bindings::{ActionExportsPre, model::ModelExportsPre},
+    bindings::{ActionExportsIndices, model::ModelExportsPre},
     engine::Engine,
     state::RunState,
     validate::{Summary, is_ours},
 };
 use std::sync::Arc;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
 
 /// Why a binary was not taken. All but the last two are the sender's fault; [`LoadError::code`] is what a reply says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -89,6 +89,9 @@ impl LoadError {
     }
 }
 
+/// The interface through which an Action takes many messages.
+const BATCHES: &str = "lotmq:guest/action-batches@0.1.0";
+
 /// A compiled component. Clones share the code.
 #[derive(Clone)]
 pub struct Guest(Arc<Shared>);
@@ -102,8 +105,27 @@ struct Shared {
 
 /// What makes instances, by world.
 pub(crate) enum Pre {
-    Action(ActionExportsPre<RunState>),
+    Action(ActionPre),
     Model(ModelExportsPre<RunState>),
+}
+
+/// What makes instances of an Action.
+pub(crate) struct ActionPre {
+    pub(crate) instance: InstancePre<RunState>,
+    pub(crate) handler: ActionExportsIndices,
+    /// The function that takes many messages. Only that of our own shell is used: nothing says what those of others do.
+    pub(crate) on_messages: Option<ComponentExportIndex>,
+}
+
+impl ActionPre {
+    fn new(instance: InstancePre<RunState>, is_linked: bool) -> wasmtime::Result<Self> {
+        let handler = ActionExportsIndices::new(&instance)?;
+        let component = instance.component();
+        let batches = is_linked.then(|| component.get_export_index(None, BATCHES)).flatten();
+        let on_messages =
+            batches.and_then(|interface| component.get_export_index(Some(&interface), "on-messages"));
+        Ok(ActionPre { instance, handler, on_messages })
+    }
 }
 
 impl std::fmt::Debug for Guest {
@@ -121,7 +143,7 @@ impl Guest {
     ) -> Result<Guest, LoadError> {
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
         let pre = match world {
-            World::Action => Pre::Action(ActionExportsPre::new(pre).map_err(mismatch)?),
+            World::Action => Pre::Action(ActionPre::new(pre, summary.is_linked).map_err(mismatch)?),
             World::Model => Pre::Model(ModelExportsPre::new(pre).map_err(mismatch)?),
             World::Rule | World::Route | World::Auth => {
                 let reason = "only guests of worlds 'action' and 'route' can be uploaded so far".to_owned();

@@ -7,16 +7,17 @@
 use crate::{
     Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services,
     Trap, TrapKind, Value,
+    batch::{Answer, Batch, Written},
     bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
-    guest::{Guest, Pre},
+    guest::{ActionPre, Guest, Pre},
     limits::INLINE_SLICE,
     state::RunState,
     ticker::Pace,
     types::{LifeEvent, as_params},
 };
 use std::{cell::Cell, sync::Arc, time::Duration};
-use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline, component::TypedFunc};
 
 /// How much of its thread's processor time a run may take, so that what else the machine does counts for nothing. It is measured from the first
 /// tick that the run lives to see, so that a usual run reads no clock.
@@ -78,9 +79,12 @@ pub struct ActionInstance {
 
 /// What can be called, by world.
 enum Exports {
-    Action(ActionExports),
+    Action(ActionExports, Option<OnMessages>),
     Model(ModelExports),
 }
+
+/// The function of an Action that takes many messages.
+type OnMessages = TypedFunc<(&'static [u32], &'static [u8]), (Answer,)>;
 
 impl std::fmt::Debug for ActionInstance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -101,7 +105,7 @@ impl ActionInstance {
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
         let exports = match guest.pre() {
-            Pre::Action(pre) => pre.instantiate(&mut store).map(Exports::Action),
+            Pre::Action(pre) => action_exports(pre, &mut store),
             Pre::Model(pre) => pre.instantiate(&mut store).map(Exports::Model),
         };
         match exports {
@@ -131,6 +135,35 @@ impl ActionInstance {
             output.clear();
         }
         outcome
+    }
+
+    /// Whether it can run for many messages in one call.
+    pub(crate) fn takes_batches(&self) -> bool {
+        matches!(self.exports, Exports::Action(_, Some(_)))
+    }
+
+    /// Runs the guest for many messages in one call, in one [slice](Self::run_sliced). `None` when it could not: nothing has happened then.
+    pub(crate) fn run_batch(&mut self, batch: &Batch, run: RunContext) -> Option<Written> {
+        let Exports::Action(_, Some(on_messages)) = &self.exports else { return None };
+        if self.is_poisoned {
+            return None;
+        }
+        self.ticker.run_begins(Pace::Fine);
+        let deadline = Deadline { slice: true, ..Deadline::new(self.limits.time) };
+        // What the guest writes otherwise is nobody's.
+        let mut stray = RunOutput::new();
+        stray.begin(&self.limits);
+        self.store.data_mut().begin(run, deadline, None, &mut stray);
+        self.store.set_epoch_deadline(1);
+        let result = on_messages.call(&mut self.store, batch.lists());
+        self.store.data_mut().end(&mut stray);
+        let Ok((answer,)) = result else {
+            self.is_poisoned = true;
+            return None;
+        };
+        let state = self.store.data();
+        let broker = (Arc::clone(&state.grants), Arc::clone(&state.services));
+        Some(Written::new(answer, broker, self.limits, run))
     }
 
     /// Runs the guest as the callee of another one; its effects go behind those of the caller.
@@ -173,7 +206,7 @@ impl ActionInstance {
     fn call(&mut self, event: &Event<'_>) -> wasmtime::Result<Result<Vec<Value>, RunError>> {
         let store = &mut self.store;
         let exports = match &self.exports {
-            Exports::Action(exports) => exports,
+            Exports::Action(exports, _) => exports,
             Exports::Model(exports) => return call_model(exports, store, event),
         };
         let handler = exports.lotmq_guest_action_handler();
@@ -206,6 +239,13 @@ impl ActionInstance {
         let refused = self.store.data().memory_refused();
         RunOutcome::Trapped(crate::trap::explain(error, refused, self.limits.memory_bytes))
     }
+}
+
+fn action_exports(pre: &ActionPre, store: &mut Store<RunState>) -> wasmtime::Result<Exports> {
+    let instance = pre.instance.instantiate(&mut *store)?;
+    let handler = pre.handler.load(&mut *store, &instance)?;
+    let on_messages = pre.on_messages.map(|index| instance.get_typed_func(&mut *store, index)).transpose()?;
+    Ok(Exports::Action(handler, on_messages))
 }
 
 /// A Model takes messages, and calls as what asks it for an instance.

@@ -11,6 +11,7 @@
 //! bound is in [`limits`]; `unsafe` is only in `cache::native`, `heap` and in generated bindings.
 //! Not here: triggers, last values, who may deploy what (`definitions`, `server`).
 
+mod batch;
 mod bindings;
 mod cache;
 mod engine;
@@ -36,11 +37,12 @@ mod trap;
 mod types;
 mod validate;
 
+pub use batch::Batch;
 pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    AfterTraps, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor, ExecutorOptions,
-    FinishedRun, Inline, InlineRuns, MailboxOptions, PostError, Posted, Sink, WhenFull,
+    AfterTraps, BatchRuns, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor,
+    ExecutorOptions, FinishedRun, Inline, InlineRuns, MailboxOptions, PostError, Posted, Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

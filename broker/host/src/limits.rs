@@ -143,6 +143,18 @@ pub const SPARE_INSTANCES_MAX: usize = 8;
 /// Definitions of which one thread holds an instance for its inline runs; the first one is let go for another.
 pub const INLINE_HELD_MAX: usize = 16;
 
+/// Messages that are handed to a definition in one call: beyond this, the cost of a call is less than a hundredth of what their runs cost.
+pub const BATCH_MESSAGES_MAX: usize = 64;
+
+/// Bytes of topics and payloads that are handed over in one call. The guest's memory holds them, and some twice as much for what the runs write.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024;
+
+/// Time that the runs of one batch should take, by the mean of those before: so much less than a slice that one is rarely given up.
+pub const BATCH_TIME: Duration = Duration::from_micros(100);
+
+/// Messages that run one by one after a batch of which some had to: a definition for which batches are of no use pays for few.
+pub const BATCH_PAUSE: u32 = 512;
+
 /// Compiled patterns that one definition keeps for `backtracking`; the oldest goes first.
 pub const PATTERNS_MAX: usize = 32;
 

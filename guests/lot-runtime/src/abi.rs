@@ -11,11 +11,12 @@
 use std::alloc::{Layout, alloc, realloc};
 use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
-use crate::{arithmetic, cast, compare, function, json, memory, model, pending, random, text, time, topic};
+use crate::{arithmetic, batch, cast, compare, function, json, memory, model, pending, random, text, time, topic};
 
 macro_rules! export {
     ($($name:literal $function:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {$(
@@ -70,6 +71,34 @@ export! {
         // SAFETY: the size is not 0; 8 is an alignment.
         unsafe { alloc(Layout::from_size_align_unchecked(size.max(1) as usize, 8)) as u32 }
     }
+}
+
+// Batches, see `batch`. `next` gives where address and length of topic and payload are, `end` where the number of messages that are done is, and
+// address and length of the numbers and bytes of their effects.
+export! {
+    "lot.batch-begin" batch_begin(lengths: *const u32, count: u32, bytes: u32, size: u32) {
+        // SAFETY: a `list<u32>` from the host.
+        let lengths = unsafe { std::slice::from_raw_parts(lengths, count as usize) };
+        batch::begin(lengths, bytes_at(bytes, size));
+    }
+    "lot.batch-next" batch_next() -> u32 {
+        let Some((topic, payload)) = batch::next() else { return 0 };
+        place([topic.as_ptr() as u32, topic.len() as u32, payload.as_ptr() as u32, payload.len() as u32, 0])
+    }
+    "lot.batch-write" batch_write(kind: u32, head: u32, head_length: u32, body: u32, body_length: u32, line: u32, column: u32) -> u32 {
+        u32::from(batch::write(kind, bytes_at(head, head_length), bytes_at(body, body_length), (line, column)))
+    }
+    "lot.batch-end" batch_end() -> u32 {
+        let (done, numbers, bytes) = batch::end();
+        place([done, numbers.as_ptr() as u32, numbers.len() as u32, bytes.as_ptr() as u32, bytes.len() as u32])
+    }
+}
+
+/// Puts numbers where the component reads them before it calls again.
+fn place(numbers: [u32; 5]) -> u32 {
+    static PLACE: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
+    PLACE.iter().zip(numbers).for_each(|(place, number)| place.store(number, Relaxed));
+    PLACE.as_ptr() as u32
 }
 
 // Making and reading values.

@@ -13,6 +13,8 @@
 #[cfg(target_arch = "wasm32")]
 mod abi;
 pub mod arithmetic;
+#[cfg(target_arch = "wasm32")]
+mod batch;
 pub mod cast;
 #[cfg(target_arch = "wasm32")]
 mod cell;

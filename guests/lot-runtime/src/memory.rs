@@ -48,6 +48,8 @@ struct Memory {
     chunks: [Chunk; RUN_CHUNKS_MAX],
     count: usize,
     current: usize,
+    /// Number of the chunk, and the address in it, where the memory of the next run begins.
+    first: (usize, usize),
 }
 
 static mut MEMORY: Memory = Memory {
@@ -57,6 +59,7 @@ static mut MEMORY: Memory = Memory {
     chunks: [Chunk::NONE; RUN_CHUNKS_MAX],
     count: 0,
     current: 0,
+    first: (0, 0),
 };
 
 impl Memory {
@@ -112,8 +115,8 @@ impl Memory {
     }
 
     fn end_run(&mut self) {
-        self.current = 0;
-        self.run = self.chunks[0];
+        self.current = self.first.0;
+        self.run = Chunk { next: self.first.1, ..self.chunks[self.current] };
     }
 
     /// The chunk that blocks are taken from at present.
@@ -200,6 +203,21 @@ pub(crate) fn begin_runs() {
     // An address that no growth continues: the next lasting block gets memory of its own.
     memory.kept = Chunk { start: 1, next: 1, end: 1 };
     memory.lasting = false;
+    end_batch();
+}
+
+/// What was taken since the last run ended outlives those that follow, until the batch ends.
+pub(crate) fn begin_run_of_batch() {
+    // SAFETY: one thread.
+    let memory = unsafe { &mut MEMORY };
+    memory.first = (memory.current, memory.run.next);
+}
+
+/// Gives back what was taken for the batch, and what its last run took.
+pub(crate) fn end_batch() {
+    // SAFETY: one thread.
+    let memory = unsafe { &mut MEMORY };
+    memory.first = (0, memory.chunks[0].start);
     memory.end_run();
 }
 

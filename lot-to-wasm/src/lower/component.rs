@@ -15,10 +15,11 @@ use wasm_encoder::{
 use super::RUNTIME;
 use super::host::Host;
 use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
-use super::module::{self, Helper, Module};
+use super::module::{Helper, Module};
 use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
 use super::{MAIN_IMPORT, RUNTIME_IMPORT, World};
 
+mod batch;
 mod model;
 mod rule;
 
@@ -27,7 +28,7 @@ pub(super) fn standalone(module: &Module, world: World, facts: &Facts) -> Vec<u8
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.builder.core_module_raw(None, RUNTIME);
     let main = writer.builder.core_module_raw(None, module.bytes());
-    let core = writer.core(runtime, main, module.host_functions());
+    let core = writer.core(runtime, main, module.host_functions(), false);
     writer.handler_of(world, core.main, &core);
     writer.builder.custom_section(&facts_section(facts));
     writer.builder.finish()
@@ -38,9 +39,12 @@ pub(super) fn shell(world: World) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
     let main = writer.import_module(MAIN_IMPORT, &main_type(world));
-    let core = writer.core(runtime, main, host_of(world));
-    let entrance = writer.entrance(world, core.main);
+    let core = writer.core(runtime, main, host_of(world), world == World::Action);
+    let entrance = writer.entrance(world, &core);
     writer.handler_of(world, entrance, &core);
+    if world == World::Action {
+        writer.batches(entrance, &core);
+    }
     writer.builder.finish()
 }
 
@@ -66,6 +70,8 @@ struct Writer {
 
 /// The core instances of a component, and what its exports need of them.
 struct Core {
+    /// The runtime's instance.
+    runtime: u32,
     /// The Action's instance.
     main: u32,
     types: SharedTypes,
@@ -91,27 +97,72 @@ impl Writer {
         self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Instantiates the core modules, with what they import.
-    fn core(&mut self, runtime: u32, main: u32, host: &[Host]) -> Core {
+    /// Instantiates the core modules, with what they import: of the host through a [gate](batch::gate), if there is to be one.
+    fn core(&mut self, runtime: u32, main: u32, host: &[Host], is_gated: bool) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
         let types = self.shared_types();
         let memory = self.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
         let realloc = self.builder.core_alias_export(None, runtime, REALLOC, ExportKind::Func);
-        let host = self.host_functions(host, &types, memory, realloc);
+        let mut functions = self.host_functions(host, &types, memory, realloc);
+        if is_gated {
+            self.pass_through_gate(&mut functions, runtime);
+        }
+        let host = self.instance_of(&functions);
         let main = self.builder.core_instantiate(
             None,
             main,
-            [("rt", ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
+            [(RUNTIME_IMPORT, ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
         );
         let options =
             [CanonicalOption::UTF8, CanonicalOption::Memory(memory), CanonicalOption::Realloc(realloc)];
-        Core { main, types, options }
+        Core { runtime, main, types, options }
     }
 
-    /// An instance with the exports of the Action's instance `main`, of a module that is part of the component.
-    fn entrance(&mut self, world: World, main: u32) -> u32 {
-        let module = self.builder.core_module_raw(None, &module::entrance(world));
-        self.builder.core_instantiate(None, module, [(MAIN_IMPORT, ModuleArg::Instance(main))])
+    /// Puts functions of a gate in the places of those that it stands before.
+    fn pass_through_gate(&mut self, functions: &mut [(String, u32)], runtime: u32) {
+        let module = self.builder.core_module_raw(None, &batch::gate());
+        let host = self.instance_of(functions);
+        let gate = self.builder.core_instantiate(
+            None,
+            module,
+            [(RUNTIME_IMPORT, ModuleArg::Instance(runtime)), ("host", ModuleArg::Instance(host))],
+        );
+        let gated = batch::GATED.map(Host::import_name);
+        for (name, index) in functions.iter_mut().filter(|(name, _)| gated.contains(name)) {
+            *index = self.builder.core_alias_export(None, gate, name, ExportKind::Func);
+        }
+    }
+
+    /// An instance with the exports of the Action's instance, of a module that is part of the component.
+    fn entrance(&mut self, world: World, core: &Core) -> u32 {
+        let module = self.builder.core_module_raw(None, &batch::entrance(world));
+        self.builder.core_instantiate(
+            None,
+            module,
+            [
+                (MAIN_IMPORT, ModuleArg::Instance(core.main)),
+                (RUNTIME_IMPORT, ModuleArg::Instance(core.runtime)),
+            ],
+        )
+    }
+
+    /// Lifts the function of the core instance `entrance` for many messages and exports it as the interface `action-batches`.
+    fn batches(&mut self, entrance: u32, core: &Core) {
+        let lengths =
+            interface::Define::define(&mut self.builder, &mut |encoder| encoder.list(interface::U32));
+        let bytes = interface::define_bytes(&mut self.builder);
+        let (lengths, bytes) = (ComponentValType::Type(lengths), ComponentValType::Type(bytes));
+        let done = interface::Define::define(&mut self.builder, &mut |encoder| {
+            encoder.tuple([interface::U32, lengths, bytes]);
+        });
+        let (ty, mut encoder) = self.builder.type_function(None);
+        encoder.params([("lengths", lengths), ("bytes", bytes)]).result(Some(ComponentValType::Type(done)));
+        let function = self.builder.core_alias_export(None, entrance, batch::ON_MESSAGES, ExportKind::Func);
+        let lifted = self.builder.lift_func(None, function, ty, core.options);
+        let instance =
+            self.builder.instantiate_exports(None, [(batch::ON_MESSAGES, ComponentExportKind::Func, lifted)]);
+        let name = interface::qualified("action-batches");
+        self.builder.export(&name, ComponentExportKind::Instance, instance, None);
     }
 
     /// Imports the interface `types`; returns the indices of its types.
@@ -128,13 +179,19 @@ impl Writer {
         }
     }
 
-    /// Imports the interfaces that are used, lowers the functions that are used, and returns a core instance of them.
-    fn host_functions(&mut self, used: &[Host], types: &SharedTypes, memory: u32, realloc: u32) -> u32 {
+    /// Imports the interfaces that are used and lowers the functions that are used: their names and indices.
+    fn host_functions(
+        &mut self,
+        used: &[Host],
+        types: &SharedTypes,
+        memory: u32,
+        realloc: u32,
+    ) -> Vec<(String, u32)> {
         let mut interfaces: BTreeMap<&str, Vec<Host>> = BTreeMap::new();
         for function in used {
             interfaces.entry(function.declaration().interface).or_default().push(*function);
         }
-        let mut exports = Vec::new();
+        let mut lowered = Vec::new();
         for (name, functions) in interfaces {
             let index = self.builder.type_instance(None, &interface::interface_instance(&functions, types));
             let instance = self.builder.import(interface::qualified(name), ComponentTypeRef::Instance(index));
@@ -146,11 +203,16 @@ impl Writer {
                 if declaration.needs_realloc() {
                     options.push(CanonicalOption::Realloc(realloc));
                 }
-                exports.push((function.import_name(), self.builder.lower_func(None, component, options)));
+                lowered.push((function.import_name(), self.builder.lower_func(None, component, options)));
             }
         }
+        lowered
+    }
+
+    /// A core instance of these functions.
+    fn instance_of(&mut self, functions: &[(String, u32)]) -> u32 {
         let exports: Vec<(&str, ExportKind, u32)> =
-            exports.iter().map(|(name, index)| (name.as_str(), ExportKind::Func, *index)).collect();
+            functions.iter().map(|(name, index)| (name.as_str(), ExportKind::Func, *index)).collect();
         self.builder.core_instantiate_exports(None, exports)
     }
 

@@ -154,24 +154,6 @@ impl Module {
     }
 }
 
-/// A module that exports the functions that it imports: those of a module of the world.
-///
-/// The [`shell`](super::shell) lifts its exports instead of the Action's own. What module those come from is known only when the shell is
-/// instantiated, so wasmtime looks each of them up by name and makes a reference to it anew at every call; an import of a module that
-/// it has compiled with the component is neither.
-pub(super) fn entrance(world: World) -> Vec<u8> {
-    let (mut types, mut imports, mut exports) =
-        (TypeSection::new(), ImportSection::new(), ExportSection::new());
-    for (index, (name, parameters, results)) in (0..).zip(Helper::exports(world)) {
-        types.ty().function(parameters.iter().copied(), results.iter().copied());
-        imports.import(super::MAIN_IMPORT, name, EntityType::Function(index));
-        exports.export(name, ExportKind::Func, index);
-    }
-    let mut module = wasm_encoder::Module::new();
-    module.section(&types).section(&imports).section(&exports);
-    module.finish()
-}
-
 #[derive(Default)]
 struct Types {
     section: TypeSection,

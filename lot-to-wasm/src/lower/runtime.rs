@@ -53,6 +53,11 @@ runtime_functions! {
     Seal "lot.seal" () -> I32;
     Reset "lot.reset" ();
     Allocate "lot.allocate" (I32) -> I32;
+    // Batches, for the component around the program.
+    BatchBegin "lot.batch-begin" (I32, I32, I32, I32);
+    BatchNext "lot.batch-next" () -> I32;
+    BatchWrite "lot.batch-write" (I32, I32, I32, I32, I32, I32, I32) -> I32;
+    BatchEnd "lot.batch-end" () -> I32;
     // Making and reading values.
     Raw "lot.raw" (I32, I32) -> I32;
     Data "lot.data" (I32, I32) -> I32;

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
     RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
-    limits::{HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK},
+    limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK},
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -19,7 +19,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -114,9 +114,14 @@ impl Tally {
         self.runs += 1;
         let began = began?;
         let elapsed = began.elapsed();
-        self.measured_ns += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.measured_runs += 1;
+        self.measure(1, elapsed);
         Some((began, elapsed))
+    }
+
+    /// Counts the time of some runs.
+    pub(super) fn measure(&mut self, runs: u64, elapsed: Duration) {
+        self.measured_ns += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.measured_runs += runs;
     }
 }
 
@@ -151,6 +156,8 @@ pub struct Definition {
     executor: Arc<Shared>,
     figures: Figures,
     is_traced: AtomicBool,
+    /// Messages that run one by one before batches are tried again.
+    batch_pause: AtomicU32,
     /// Sweeps since it last ran.
     idle_sweeps: AtomicU8,
     me: Weak<Definition>,
@@ -195,6 +202,7 @@ impl Definition {
             executor,
             figures: Figures::default(),
             is_traced: AtomicBool::new(false),
+            batch_pause: AtomicU32::new(0),
             idle_sweeps: AtomicU8::new(0),
             me: me.clone(),
         })
@@ -315,7 +323,6 @@ impl Definition {
             (mailbox.dropped, mailbox.len())
         };
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        let measured = load(&self.figures.measured_runs);
         DefinitionMetrics {
             runs: load(&self.figures.runs),
             errors: load(&self.figures.errors),
@@ -323,7 +330,7 @@ impl Definition {
             slices_expired: load(&self.figures.slices_expired),
             dropped,
             waiting,
-            mean_run_time: load(&self.figures.measured_ns).checked_div(measured).map(Duration::from_nanos),
+            mean_run_time: self.mean_run_time(),
         }
     }
 
@@ -475,6 +482,32 @@ impl Definition {
     /// Whether the next run is to be measured.
     pub(super) fn is_measured(&self) -> bool {
         self.is_traced() || self.figures.runs.load(Ordering::Relaxed).is_multiple_of(RUNS_PER_MEASURED)
+    }
+
+    /// How many of so many messages that wait may run in one call; 1 while they are to run one by one.
+    pub(super) fn batch_max(&self, waiting: usize) -> usize {
+        if self.is_traced() {
+            return 1;
+        }
+        let pause = self.batch_pause.load(Ordering::Relaxed);
+        if pause > 0 {
+            let less = pause.saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX));
+            self.batch_pause.store(less, Ordering::Relaxed);
+            return 1;
+        }
+        let mean = self.mean_run_time().unwrap_or_default().as_nanos().max(1);
+        usize::try_from(BATCH_TIME.as_nanos() / mean).unwrap_or(usize::MAX).clamp(1, waiting)
+    }
+
+    /// Of a batch some messages have to run one by one.
+    pub(super) fn pause_batches(&self) {
+        self.batch_pause.store(BATCH_PAUSE, Ordering::Relaxed);
+    }
+
+    /// Mean time of the runs that were measured.
+    fn mean_run_time(&self) -> Option<Duration> {
+        let measured = self.figures.measured_runs.load(Ordering::Relaxed);
+        self.figures.measured_ns.load(Ordering::Relaxed).checked_div(measured).map(Duration::from_nanos)
     }
 
     /// Whether every run is measured.

@@ -3,6 +3,9 @@
 //! A run needs the definition for itself, unless it is [pure](super::DefinitionSpec::is_pure): then each thread has an instance of its own for
 //! as long as it has events for it, and threads neither wait for one another nor write to the same memory.
 //!
+//! Where many messages wait for a pure definition, one call of its guest runs for all of them: most of what a small run costs is the way in and
+//! out.
+//!
 //! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so that events of one thread keep their order.
 
 use super::{
@@ -12,7 +15,8 @@ use super::{
     spare::Taken,
 };
 use crate::{
-    ActionInstance, Event, RunContext, RunOutcome, RunOutput,
+    ActionInstance, Batch, Event, RunContext, RunOutcome, RunOutput,
+    batch::Written,
     limits::{HOPS_MAX, INLINE_HELD_MAX},
 };
 use std::{sync::Arc, thread, time::Instant};
@@ -79,6 +83,23 @@ impl InlineRuns {
         self.held.last_mut()
     }
 
+    /// How many of so many messages that wait for a definition [`run_batch`](Self::run_batch) would take now; below 2 where it takes none.
+    pub fn batch_max(&mut self, definition: &Arc<Definition>, waiting: usize) -> usize {
+        match self.held(definition) {
+            Some(held) if held.takes_batches() => definition.batch_max(waiting),
+            Some(_) | None => 1,
+        }
+    }
+
+    /// Runs a pure definition for the messages of a batch, all with so many hops. Its runs are given one by one; those that are not
+    /// done have had no effect. `None` when none is done.
+    pub fn run_batch(&mut self, definition: &Arc<Definition>, batch: &Batch, hops: u8) -> Option<BatchRuns> {
+        if hops > HOPS_MAX {
+            return None;
+        }
+        self.held(definition)?.run_batch(batch, hops)
+    }
+
     /// Lets go of what is held.
     pub fn end(&mut self) {
         self.held.clear();
@@ -105,6 +126,60 @@ impl Held {
                 Inline::Finished(outcome)
             }
         }
+    }
+}
+
+impl Held {
+    fn takes_batches(&self) -> bool {
+        self.taken.instance.as_ref().is_some_and(ActionInstance::takes_batches)
+    }
+
+    fn run_batch(&mut self, batch: &Batch, hops: u8) -> Option<BatchRuns> {
+        let definition = &self.taken.definition;
+        let mut instance = self.taken.instance.take()?;
+        let began = Instant::now();
+        let written = instance.run_batch(batch, context(definition, hops));
+        let elapsed = began.elapsed();
+        if written.as_ref().is_none_or(|written| (written.done() as usize) < batch.len()) {
+            definition.pause_batches();
+        }
+        let written = written?;
+        self.taken.instance = Some(instance);
+        self.tally.measure(u64::from(written.done()), elapsed);
+        Some(BatchRuns { definition: Arc::clone(definition), written, tally: Tally::default() })
+    }
+}
+
+/// The runs of a batch, in the order of its messages.
+pub struct BatchRuns {
+    definition: Arc<Definition>,
+    written: Written,
+    tally: Tally,
+}
+
+impl BatchRuns {
+    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message has to run by itself.
+    pub fn next_run(&mut self, output: &mut RunOutput) -> Option<RunOutcome> {
+        let outcome = self.written.next_run(output);
+        match &outcome {
+            Some(outcome) => {
+                self.tally.count(outcome, None);
+            }
+            None => self.definition.pause_batches(),
+        }
+        outcome
+    }
+}
+
+impl std::fmt::Debug for BatchRuns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchRuns").field("definition", &self.definition).finish_non_exhaustive()
+    }
+}
+
+impl Drop for BatchRuns {
+    fn drop(&mut self) {
+        self.definition.add_runs(&self.tally);
     }
 }
 

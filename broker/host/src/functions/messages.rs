@@ -1,7 +1,7 @@
 //! `messages`: writing. Capability: [`Grants::write`](crate::Grants). Bounds: writes and bytes per run.
 
 use crate::{
-    Qos,
+    Grants, Qos, RunContext, Services,
     grants::{TopicGrant, is_system},
     output::LimitReached,
     state::RunState,
@@ -13,7 +13,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr}
 #[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
-pub(super) enum WriteError {
+pub(crate) enum WriteError {
     #[component(name = "invalid-topic")]
     InvalidTopic,
     #[component(name = "not-allowed")]
@@ -58,11 +58,19 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 }
 
 pub(super) fn checked(state: &RunState, topic: &str) -> Result<(), WriteError> {
+    may_write(&state.grants, &*state.services, &state.run, topic)
+}
+
+/// Whether a run may write to a topic.
+pub(crate) fn may_write(
+    grants: &Grants,
+    services: &dyn Services,
+    run: &RunContext,
+    topic: &str,
+) -> Result<(), WriteError> {
     topic_name_valid(topic).map_err(|_| WriteError::InvalidTopic)?;
-    let grant = &state.grants.write;
+    let grant = &grants.write;
     let may = grant.covers(topic)
-        || (*grant == TopicGrant::NotSystem
-            && is_system(topic)
-            && state.services.may_publish_system(&state.run, topic));
+        || (*grant == TopicGrant::NotSystem && is_system(topic) && services.may_publish_system(run, topic));
     if may { Ok(()) } else { Err(WriteError::NotAllowed) }
 }

@@ -16,6 +16,7 @@ mod topic_store;
 
 pub(crate) use ambient::random;
 pub(crate) use backtracking::Patterns;
+pub(crate) use messages::may_write;
 
 use crate::state::RunState;
 use wasmtime::component::Linker;

@@ -132,6 +132,37 @@ fn generated_programs_do_what_the_reference_says() {
     assert!(total * 2 < programs, "most programs must be compared: {unspecified:#?}");
 }
 
+/// Programs for which nobody can tell how many runs there are in one call of their guest.
+#[test]
+fn generated_programs_do_the_same_in_batches() {
+    let (first, programs) = (number_of("LOTMQ_SEED", 0), number_of("LOTMQ_PROGRAMS", PROGRAMS));
+    let (mut compared, mut runs, mut runs_of_batches) = (0, 0, 0);
+    for seed in first..first + programs {
+        let mut program = generate::program(seed);
+        let text = print::print(&mut program);
+        let compiled = lot_to_wasm::compile(&text, &lot_to_wasm::CompileOptions::default());
+        let facts = compiled.entities.first().and_then(|entity| Some(&entity.output.as_ref()?.facts));
+        // Chance goes on where it was: a run that is made again gets another draw.
+        let is_pure = facts.is_some_and(|facts| facts.is_pure() && !facts.effects.random);
+        let messages: Vec<(&str, &[u8])> = program
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                tree::Event::Message { topic, payload, .. } => Some((topic.as_str(), payload.as_slice())),
+                _ => None,
+            })
+            .collect();
+        if is_pure && compiled.succeeded() && !messages.is_empty() {
+            compared += 1;
+            runs += messages.len();
+            runs_of_batches += crate::batches::compare(&text, &messages);
+        }
+    }
+    println!("{compared} of {programs} programs, {runs_of_batches} of {runs} runs in batches");
+    assert!(compared * 50 > programs, "{compared} of {programs}");
+    assert!(runs_of_batches * 2 > runs, "{runs_of_batches} of {runs}");
+}
+
 #[test]
 fn a_mistake_in_either_of_the_two_is_found() {
     for fault in Fault::ALL {

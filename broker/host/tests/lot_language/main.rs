@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod batches;
 mod bench;
 mod catalogue;
 mod expressions;

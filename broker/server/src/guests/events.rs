@@ -15,8 +15,8 @@ use std::task::Context;
 use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::DefinitionId;
 use lotmq_host::{
-    Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage, Posted, Qos,
-    RunOutput,
+    Batch, BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage,
+    Posted, Qos, RunOutcome, RunOutput,
 };
 use lotmq_session::Time;
 
@@ -48,6 +48,9 @@ pub(crate) struct GuestEvents {
     output: RunOutput,
     /// Runs on this thread, since the last events were posted.
     inline: InlineRuns,
+    /// Kept for its memory, as the list of the events whose messages it holds.
+    batch: Batch,
+    of_batch: Vec<GuestEvent>,
     budget: Budget,
     /// Events were left when the last turn ended.
     is_behind: bool,
@@ -71,6 +74,20 @@ pub(super) struct GuestEvent {
 }
 
 impl GuestEvent {
+    /// Whether the other one may run in the same call.
+    fn is_like(&self, other: &GuestEvent) -> bool {
+        Arc::ptr_eq(&self.trigger, &other.trigger)
+            && Arc::ptr_eq(&self.tenant, &other.tenant)
+            && self.hops == other.hops
+    }
+
+    /// Whether it may be added to a batch of these.
+    fn may_join(&self, events: &[GuestEvent], batch: &Batch) -> bool {
+        let parts = self.message.parts();
+        events.first().is_none_or(|first| self.is_like(first))
+            && batch.has_room_for(parts.topic, parts.payload)
+    }
+
     fn client_id(&self) -> &str {
         let former = || self.former.as_deref().unwrap_or_default();
         self.source.as_ref().map_or_else(former, |client| &client.client_id)
@@ -95,11 +112,12 @@ struct Budget {
 }
 
 impl Budget {
-    /// Counts a run that is about to begin.
-    fn spend(&mut self, clock: &Clock) {
+    /// Counts runs that are about to begin.
+    fn spend(&mut self, runs: usize, clock: &Clock) {
         let began = *self.began.get_or_insert_with(|| clock.now());
-        self.runs += 1;
-        if self.runs.is_multiple_of(INLINE_RUNS_PER_CLOCK) {
+        let looked = self.runs / INLINE_RUNS_PER_CLOCK;
+        self.runs += runs;
+        if self.runs / INLINE_RUNS_PER_CLOCK > looked {
             self.is_spent = clock.now() >= began.plus(INLINE_TIME_MAX);
         }
     }
@@ -182,7 +200,7 @@ impl Turn {
             && let Some(event) = events.pop_front()
         {
             if fires(&event) {
-                self.start_guest(event);
+                self.start_some(event, &mut events);
             }
         }
         events.append(&mut self.guest_events.events);
@@ -198,13 +216,69 @@ impl Turn {
     }
 
     fn start_guest(&mut self, event: GuestEvent) {
-        if event.trigger.is_bounded && !self.guest_events.posted.contains(&event.trigger.definition.id) {
-            self.guest_events.budget.spend(&self.broker.clock);
+        if self.may_run_at_once(&event) {
+            self.guest_events.budget.spend(1, &self.broker.clock);
             if self.run_at_once(&event) {
                 return;
             }
         }
         self.hand_over(event);
+    }
+
+    fn may_run_at_once(&self, event: &GuestEvent) -> bool {
+        event.trigger.is_bounded && !self.guest_events.posted.contains(&event.trigger.definition.id)
+    }
+
+    /// Starts an event, and with it those behind it that its guest can run for in the same call.
+    fn start_some(&mut self, event: GuestEvent, events: &mut VecDeque<GuestEvent>) {
+        match self.batch_max(&event, events) {
+            0 | 1 => self.start_guest(event),
+            max => self.start_batch(event, events, max),
+        }
+    }
+
+    /// For how many events, this one included, its guest may run in one call.
+    fn batch_max(&mut self, event: &GuestEvent, events: &VecDeque<GuestEvent>) -> usize {
+        let Starts::Guest(runner) = &event.trigger.starts else { return 1 };
+        let is_alone = !events.front().is_some_and(|next| next.is_like(event));
+        if is_alone || !self.may_run_at_once(event) {
+            return 1;
+        }
+        self.guest_events.inline.batch_max(runner, events.len() + 1)
+    }
+
+    fn start_batch(&mut self, first: GuestEvent, events: &mut VecDeque<GuestEvent>, max: usize) {
+        let mut of_batch = std::mem::take(&mut self.guest_events.of_batch);
+        let mut batch = std::mem::take(&mut self.guest_events.batch);
+        batch.clear();
+        let mut next = Some(first);
+        while let Some(event) = next.take() {
+            batch.push(event.message.parts().topic, event.message.parts().payload);
+            of_batch.push(event);
+            while next.is_none()
+                && events.front().is_some_and(|next| of_batch.len() < max && next.may_join(&of_batch, &batch))
+            {
+                next = events.pop_front().filter(fires);
+            }
+        }
+        self.guest_events.budget.spend(of_batch.len(), &self.broker.clock);
+        let mut runs = self.run_batch(&of_batch, &batch);
+        let mut output = std::mem::take(&mut self.guest_events.output);
+        for event in of_batch.drain(..) {
+            match runs.as_mut().and_then(|runs| runs.next_run(&mut output)) {
+                Some(outcome) => self.ran(&event, &outcome, &output),
+                None => self.start_guest(event),
+            }
+        }
+        self.guest_events.output = output;
+        self.guest_events.batch = batch;
+        self.guest_events.of_batch = of_batch;
+    }
+
+    fn run_batch(&mut self, events: &[GuestEvent], batch: &Batch) -> Option<BatchRuns> {
+        let [first, _, ..] = events else { return None };
+        let Starts::Guest(runner) = &first.trigger.starts else { return None };
+        self.guest_events.inline.run_batch(runner, batch, first.hops)
     }
 
     /// To a mailbox, when the message itself has been delivered.
@@ -241,34 +315,40 @@ impl Turn {
     fn run_at_once(&mut self, event: &GuestEvent) -> bool {
         let Starts::Guest(runner) = &event.trigger.starts else { return false };
         let parts = event.message.parts();
-        let client_id = event.client_id();
         let message = GuestMessage {
             topic: parts.topic,
             payload: parts.payload,
             qos: qos(parts.qos),
             retain: parts.retain,
-            client_id,
+            client_id: event.client_id(),
         };
         let mut output = std::mem::take(&mut self.guest_events.output);
         let ran = self.guest_events.inline.run(runner, &Event::Message(message), event.hops, &mut output);
         let is_finished = match ran {
             Inline::Finished(outcome) => {
-                let run = effects::Run {
-                    trace_id: "",
-                    tenant: &event.tenant,
-                    hops: event.hops,
-                    trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),
-                    outcome: &outcome,
-                    timing: None,
-                };
-                effects::carry_out(self, &event.trigger.definition, &run, &output);
-                self.ended_runs.extend(event.lease());
+                self.ran(event, &outcome, &output);
                 true
             }
             Inline::Post => false,
         };
         self.guest_events.output = output;
         is_finished
+    }
+
+    /// A run on this thread has ended.
+    fn ran(&mut self, event: &GuestEvent, outcome: &RunOutcome, output: &RunOutput) {
+        let parts = event.message.parts();
+        let client_id = event.client_id();
+        let run = effects::Run {
+            trace_id: "",
+            tenant: &event.tenant,
+            hops: event.hops,
+            trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),
+            outcome,
+            timing: None,
+        };
+        effects::carry_out(self, &event.trigger.definition, &run, output);
+        self.ended_runs.extend(event.lease());
     }
 
     pub(super) fn post(&mut self, event: &GuestEvent) {
