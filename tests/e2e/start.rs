@@ -328,6 +328,30 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
 }
 
+/// Who may deploy is not root, and root's password and the key of all secrets come to the broker by its environment.
+#[test]
+fn programs_see_nothing_that_configures_the_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(".env"), "LOTMQ_SECRET_KEY=of-the-file\nSITE=north\n").unwrap();
+    let names = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG_DEBUG"];
+    let broker = options()
+        .data(folder.path())
+        .variable("LOTMQ_ROOT_PASSWORD", "coreflux")
+        .variable("BROKER_ROOT_PASSWORD", "coreflux")
+        .variable("LOTMQ_LOG_DEBUG", "true")
+        .variable("OUTSIDE", "process")
+        .start();
+    let sum = names.map(|name| format!("(GET ENV \"{name}\")")).join(" + ");
+    broker.command_ok(&format!(
+        "-addAction DEFINE ACTION Leak\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH \"[\" + {sum} + \"]\" + (GET ENV \"SITE\") + (GET ENV \"OUTSIDE\")"
+    ));
+    let mut client = broker.client("c");
+    client.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("in", "x")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "[]northprocess");
+    assert_eq!(*broker.command_ok("-listEnv").data(), serde_json::json!([{"name":"SITE","value":"north"}]));
+}
+
 #[test]
 fn decisions_are_logged_when_debug_is_on() {
     let command = Publication::new("$SYS/Coreflux/Command", "-listEntities")

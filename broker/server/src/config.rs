@@ -45,6 +45,8 @@ pub use auth::{AnonymousLogin, Auth};
 pub use broker::{Broker, Placement};
 pub use compat::Compat;
 pub use data_directory::{DataDirectory, Surroundings};
+pub(crate) use environment::is_of_broker;
+pub use environment::process_variable;
 pub use error::{ConfigError, ValueError};
 pub use file::{ConfigFile, default_path};
 #[doc(hidden)]

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use self::masking::Masking;
+use crate::config::{is_of_broker, process_variable};
 use crate::limits::{VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX};
 
 /// A value that is wiped from memory.
@@ -88,7 +89,7 @@ impl Variables {
         self.secrets.write().insert(&secret.name, secret.value);
     }
 
-    /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a name are skipped.
+    /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a name are skipped, and those that configure the broker.
     pub(crate) fn read_file(&mut self, text: &str) {
         for line in text.lines() {
             let line = line.trim();
@@ -96,18 +97,19 @@ impl Variables {
             if let Some((name, value)) = line.split_once('=')
                 && is_name(name.trim())
                 && !line.starts_with('#')
+                && !is_of_broker(name.trim())
             {
                 self.file.insert(name.trim().into(), unquoted(value.trim()).into());
             }
         }
     }
 
-    /// `GET ENV`: the store, then `.env`, then the environment of the process.
+    /// `GET ENV`: the store, then `.env`, then the environment of the process; of the latter two nothing that configures the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         if let Some(value) = self.environment.read().get(name) {
             return Some(value.as_ref().to_owned());
         }
-        self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(|| std::env::var(name).ok())
+        self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(|| process_variable(name))
     }
 
     /// `GET SECRET`.

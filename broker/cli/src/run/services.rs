@@ -66,7 +66,7 @@ impl Services for OfflineServices {
 
     fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
         let set = locked(&self.environment).get(name).cloned();
-        set.unwrap_or_else(|| std::env::var(name).ok())
+        set.unwrap_or_else(|| lotmq_server::config::process_variable(name))
     }
 
     fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {

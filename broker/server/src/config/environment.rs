@@ -11,6 +11,21 @@ const PREFIX: &str = "LOTMQ_";
 /// Variables with our prefix that are not keys of the configuration.
 const OTHERS: [&str; 3] = ["LOTMQ_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG"];
 
+/// Names of the password of `root`, the newer one first.
+const ROOT_PASSWORD: [&str; 2] = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"];
+
+/// What programs see of a variable of the process's environment (`GET ENV`): nothing of those that configure the broker, among which are its
+/// password and the key of its secrets.
+pub fn process_variable(name: &str) -> Option<String> {
+    if is_of_broker(name) { None } else { std::env::var(name).ok() }
+}
+
+/// Whether a variable configures the broker itself. Upper and lower case are one, as on systems where they are.
+pub(crate) fn is_of_broker(name: &str) -> bool {
+    let has_prefix = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    has_prefix || ROOT_PASSWORD.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 pub(in crate::config) fn assignments(
     environment: &[(String, String)],
 ) -> Result<Vec<Assignment>, ConfigError> {
@@ -34,9 +49,9 @@ fn key(variable: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.short_variable == Some(variable) || key.variable() == variable).copied()
 }
 
-/// Password for `root` when it is created. The older name counts only without the newer.
+/// Password for `root` when it is created.
 pub(in crate::config) fn root_password(environment: &[(String, String)]) -> Option<Secret> {
-    ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"].iter().find_map(|wanted| {
+    ROOT_PASSWORD.iter().find_map(|wanted| {
         let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
         Some(Secret::new(value.clone()))
     })
