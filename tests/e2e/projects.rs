@@ -1,7 +1,10 @@
 //! Projects as clients send them: stored, loaded as a whole, owned, there again after `kill -9`, unloaded, downloaded.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -211,6 +214,68 @@ fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
     assert_eq!(copied.message(), "Project 'plant 2' added successfully!");
     broker.command_ok("-loadProject \"plant 2\"");
     works(&broker);
+}
+
+/// Between an old version of a project and a new one there is no moment without either.
+#[test]
+fn a_loaded_project_is_replaced_by_its_next_version_without_losing_a_message() {
+    let broker = broker();
+    let version = |number: usize| {
+        let text = format!(
+            "DEFINE ACTION Carry\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD + \" {number}\"\n"
+        );
+        zip(&[("a.lot", text.as_bytes())])
+    };
+    assert!(upload(&broker, "p", &version(0), " load").success());
+    let mut watcher = watch(&broker, "out");
+    let mut sender = broker.client("sender");
+    let is_over = AtomicBool::new(false);
+    let versions = thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut versions = BTreeSet::new();
+            for number in 0.. {
+                let message = Publication::new("in", number.to_string()).qos(QoS::AtLeastOnce);
+                sender.publish(&message).unwrap();
+                let said = next(&mut watcher);
+                let (of, version) = said.strip_prefix("out=").and_then(|text| text.split_once(' ')).unwrap();
+                assert_eq!(of, number.to_string());
+                versions.insert(version.to_owned());
+                if version == "5" && is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            versions
+        });
+        for number in 1..=5 {
+            let reply = upload(&broker, "p", &version(number), " load");
+            assert!(reply.success(), "{reply:?}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        sending.join().unwrap()
+    });
+    assert!(versions.contains("5"), "{versions:?}");
+    assert_eq!(broker.command_ok("-projectStatus p").data()["counts"], json!({"action": 1}));
+}
+
+/// What a rule forbids must not be allowed when a project is unloaded that had a rule of the same name.
+#[test]
+fn a_project_replaces_no_rule_that_was_added_by_hand() {
+    let broker = broker();
+    broker.command_ok("-addRule DEFINE RULE Ad WITH PRIORITY 100 FOR Publish TO TOPIC \"shut\"\n    DENY");
+    let archive = zip(&[(
+        "r.lot",
+        b"DEFINE RULE Ad WITH PRIORITY 100 FOR Publish TO TOPIC \"shut\"\n    ALLOW\n\nDEFINE RULE Own WITH PRIORITY 100 FOR Publish TO TOPIC \"own\"\n    DENY",
+    )]);
+    let reply = upload(&broker, "p", &archive, " load");
+    assert_eq!((reply.success(), reply.code()), (false, "EXISTS"), "{reply:?}");
+    assert_eq!(reply.errors()[0]["file"], "r.lot");
+    let rules = || {
+        let origins = origins(&broker).into_iter();
+        origins.filter(|(name, _)| ["Ad", "Own"].contains(&name.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(), [("Ad".into(), "adhoc".into()), ("Own".into(), "p/r.lot".into())]);
+    broker.command_ok("-unloadProject");
+    assert_eq!(rules(), [("Ad".to_owned(), "adhoc".to_owned())]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::publish::seconds;
 
 /// Upload a program or a project to a broker.
 ///
-/// A folder becomes the project of its name, and is loaded; a loaded project of that name is unloaded first. Of a file, what it defines is added
+/// A folder becomes the project of its name, and is loaded in the place of the loaded one, in one step. Of a file, what it defines is added
 /// as by hand. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -66,11 +66,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
     let name = args.name.clone().unwrap_or(name);
     let load = if args.no_load { "" } else { " load" };
     let command = format!("-addProject zip64:{} {}{load}", STANDARD.encode(archive), quoted(&name));
-    let Some(reply) = broker.send(&command)? else { return Ok(Exit::NoBroker) };
-    if reply.pointer("/errors/0/code").and_then(Value::as_str) != Some("PROJECT_LOADED") {
-        return shown(&reply);
-    }
-    broker.send_all(&[format!("-unloadProject {}", quoted(&name)), command])
+    broker.send_all(&[command])
 }
 
 /// As one argument of a command.

@@ -151,12 +151,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.identity.user.clone(),
         changed_at_ms: call.broker.clock.wall_ms(),
     });
-    store(call, &project, asked.bytes.into())?;
     let message = format!("Project '{}' added successfully!", project.name);
+    let archive = Bytes::from(asked.bytes);
     if !asked.is_to_be_loaded {
+        store(call, &project, archive)?;
         return Ok(Done::new(message).with_data(data));
     }
-    let loaded = deploy(call, &project, &contents, data)?;
+    let loaded = deploy(call, &project, &contents, Some(archive), data)?;
     Ok(Done { message, ..loaded })
 }
 
@@ -215,11 +216,21 @@ fn contents(bytes: &[u8]) -> Result<Contents, Refusal> {
 
 /// Stores a project, in the place of one that is not loaded.
 fn store(call: &mut Call<'_>, project: &Arc<Project>, archive: Bytes) -> Result<(), Refusal> {
-    let projects = &call.tenant.projects;
     let _changes = call.broker.commands.changes.lock();
-    if projects.is_active(&project.name) {
+    if call.tenant.projects.is_active(&project.name) {
         return Err(is_loaded(&project.name));
     }
+    let mut batch = Batch::new();
+    put(call, project, archive, &mut batch)?;
+    call.commit(batch)?;
+    call.tenant.projects.insert(Arc::clone(project));
+    changed(call, &[project]);
+    Ok(())
+}
+
+/// Adds a project to what is to be stored, if there is room for it.
+fn put(call: &Call<'_>, project: &Arc<Project>, archive: Bytes, batch: &mut Batch) -> Result<(), Refusal> {
+    let projects = &call.tenant.projects;
     let former = projects.get(&project.name).map_or(0, |former| former.manifest.bytes);
     let (count, bytes) = projects.size();
     if former == 0 && count >= PROJECTS_MAX {
@@ -229,11 +240,7 @@ fn store(call: &mut Call<'_>, project: &Arc<Project>, archive: Bytes) -> Result<
         let message = format!("All projects would take more than {PROJECTS_BYTES_MAX} bytes.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
-    let mut batch = Batch::new();
     batch.push(Op::PutProject { row: &project.stored(call.tenant.id), archive });
-    call.commit(batch)?;
-    projects.insert(Arc::clone(project));
-    changed(call, &[project]);
     Ok(())
 }
 
@@ -284,25 +291,29 @@ fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
         "files": project.manifest.files.len(),
         "counts": compiled::counts(&contents.parts),
     });
-    deploy(call, &project, &contents, data)
+    deploy(call, &project, &contents, None, data)
 }
 
-/// Makes a project the loaded one. What fails of it is told; the rest is in force.
+/// Makes a project the loaded one, and stores it in the same step if it comes with its archive. What fails of it is told; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
     project: &Arc<Project>,
     contents: &Contents,
+    archive: Option<Bytes>,
     mut data: Value,
 ) -> Result<Done, Refusal> {
     let compiled = compiled::compile(call, project, &contents.parts);
     let _changes = call.broker.commands.changes.lock();
-    let is_there = call.tenant.projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project));
-    if !is_there {
+    let projects = &call.tenant.projects;
+    let former = projects.active().and_then(|active| projects.get(&active.name));
+    let mut batch = Batch::new();
+    if let Some(archive) = archive {
+        put(call, project, archive, &mut batch)?;
+        projects.insert(Arc::clone(project));
+    } else if !projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project)) {
         let message = format!("Project '{}' was changed meanwhile. Try again.", project.name);
         return Err(Refusal::new("CONFLICT", message));
     }
-    let former = call.tenant.projects.active().and_then(|active| call.tenant.projects.get(&active.name));
-    let mut batch = Batch::new();
     let report = compiled::install(call, project, compiled, &mut batch);
     let loaded_at = utc_text(call.broker.clock.wall_ms());
     let active = Active { name: Arc::clone(&project.name), loaded_at };

@@ -9,7 +9,7 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin, Warning};
+use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
@@ -248,6 +248,13 @@ pub(crate) fn install(
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let is_there = match made {
             Err(()) => false,
+            // What it forbids would be allowed when the project is unloaded.
+            Ok(Made::Lot(_, kind @ DefinitionKind::Rule)) if was_ad_hoc => {
+                let exists = InstallError::Exists { kind, name: name.as_str().into() };
+                let text = format!("{exists}, added by hand. A project does not replace rules of others.");
+                problems.error(&place, problem("EXISTS", &text));
+                false
+            }
             Ok(Made::Lot(prepared, kind)) => {
                 match Guests::install(call.tenant, call.broker, prepared, batch) {
                     Ok(new) => {
