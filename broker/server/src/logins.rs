@@ -3,10 +3,11 @@
 //! Bounded: each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else. The threads get what the
 //! others leave of the processor: somebody who guesses passwords keeps them busy all the time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::warn;
+use tracing::{error, warn};
 
 /// Checks that may wait. Beyond this a CONNECT is refused as one of a busy server.
 const WAITING_MAX: usize = 4096;
@@ -31,9 +32,19 @@ impl Logins {
         Ok(Self(sender))
     }
 
-    /// Runs `check` on one of the threads. False when too many wait.
-    pub(crate) fn spawn(&self, check: impl FnOnce() + Send + 'static) -> bool {
-        self.0.try_send(Box::new(check)).is_ok()
+    /// Runs `check` on one of the threads, and `panicked` when it ends by a panic. False when too many wait.
+    pub(crate) fn spawn(
+        &self,
+        check: impl FnOnce() + Send + 'static,
+        panicked: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let contained = move || {
+            if catch_unwind(AssertUnwindSafe(check)).is_err() {
+                error!("the check of a password ended by a panic");
+                panicked();
+            }
+        };
+        self.0.try_send(Box::new(contained)).is_ok()
     }
 }
 
@@ -51,5 +62,25 @@ fn work(receiver: &Mutex<Receiver<Check>>) {
             Ok(check) => check(),
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
+        let logins = Logins::start(1).unwrap();
+        let (sender, receiver) = sync_channel(2);
+        let say = |word: &'static str| {
+            let sender = sender.clone();
+            move || sender.send(word).unwrap()
+        };
+        assert!(logins.spawn(|| panic!("on purpose"), say("panicked")));
+        assert!(logins.spawn(say("checked"), say("no")));
+        drop(sender);
+        drop(logins);
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), ["panicked", "checked"]);
     }
 }

@@ -1,6 +1,6 @@
 //! Threads and tasks that nobody does without: when one of them ends by a panic, `/health` says so, for whoever starts the broker again.
 //!
-//! What belongs to one Client, one command or one run is contained where it happens and is none of these.
+//! What belongs to one Client, one login, one route, one command or one run is contained where it happens and is none of these.
 
 use std::sync::Arc;
 

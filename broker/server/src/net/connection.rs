@@ -10,6 +10,7 @@
 
 use std::future::Future;
 use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,7 @@ use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::{KeepAliveVerdict, Time};
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
+use tracing::error;
 
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
@@ -254,7 +256,9 @@ impl Connection {
 
     fn drive(self: &Arc<Self>, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
         let mut input = self.input.lock();
-        match self.step(&mut input, turn, cx) {
+        // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
+        let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
+        match stepped.unwrap_or_else(|_| Err(self.reading_panicked())) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
                 let phase = std::mem::replace(&mut input.phase, Phase::Closed);
@@ -264,6 +268,11 @@ impl Connection {
                 Poll::Ready(())
             }
         }
+    }
+
+    fn reading_panicked(&self) -> CloseReason {
+        error!(conn = self.number, peer = %self.peer(), "reading ended by a panic, the connection is closed");
+        CloseReason::InternalError
     }
 
     fn step(

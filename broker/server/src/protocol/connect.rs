@@ -149,11 +149,13 @@ pub(crate) fn begin(
             let connection = Arc::clone(connection);
             let broker = Arc::clone(&turn.broker);
             let recipient = login.request.recipient;
-            let owner = Arc::clone(&connection);
-            let is_taken = turn.broker.logins.spawn(move || {
+            let (owner, panicked) = (Arc::clone(&connection), Arc::clone(&connection));
+            let check = move || {
                 *outcome.lock() = Some(verify(pending, &owner.listener.tenant, &broker));
                 owner.call_owner();
-            });
+            };
+            let is_taken =
+                turn.broker.logins.spawn(check, move || panicked.request_close(CloseReason::InternalError));
             if !is_taken {
                 let words = "too many passwords wait to be checked; try again later";
                 return Err(refuse(&connection, recipient, ReasonCode::ServerBusy, &words));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
 use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::delivery::{columns, delivery, told_of_error};
 use super::mailbox::{Addressee, Post};
@@ -25,7 +25,7 @@ use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
-use pause::Pause;
+pub(super) use pause::Pause;
 
 /// What a driver works with.
 pub(super) struct Driver {
@@ -72,7 +72,7 @@ impl Drop for End {
 
 impl Driver {
     /// Drives the route until it is removed.
-    pub(super) async fn drive(self) {
+    pub(super) async fn drive(self: Arc<Self>) {
         let _end = End(Arc::clone(&self.route));
         let mut pause = Pause::reconnecting();
         while let Some((number, version)) = self.route.current() {
@@ -166,6 +166,23 @@ impl Driver {
         self.broker.clock.definitions_now().wall
     }
 
+    /// Notes that a drive has ended by a panic: what was being delivered is lost.
+    pub(super) fn panicked(&self) {
+        let version = self.route.version();
+        let lost = self.route.rest();
+        error!(target: "routes", route = &**version.definition.name(), count = lost, "the driver of a route ended by a panic");
+        let reason = match lost {
+            0 => "its driver ended by a panic".to_owned(),
+            _ => format!("its driver ended by a panic; {lost} messages that it was delivering are lost"),
+        };
+        let now = self.now();
+        self.route.update(|standing| {
+            standing.failed(lost, &reason, now);
+            standing.connection_is(Connection::Reconnecting, now);
+        });
+        self.record(&version, &RunError { code: "ROUTE_PANIC", message: &reason, ..RunError::default() }, 0);
+    }
+
     /// Notes that the route stands still.
     fn failed(&self, version: &Version, connection: Connection, code: &str, reason: &str) {
         let reason = self.masked(reason);
@@ -193,7 +210,11 @@ impl Serving<'_> {
     async fn serve(mut self) -> Ended {
         while let Some(work) = self.driver.route.next_work(self.number).await {
             let ended = match work {
-                Work::Batch(batch) => self.deliver(batch).await,
+                Work::Batch(batch) => {
+                    let ended = self.deliver(batch).await;
+                    self.driver.route.rest();
+                    ended
+                }
                 Work::Question(question) => self.answer(question).await,
             };
             if let Some(ended) = ended {

@@ -4,7 +4,7 @@
 //! a guest runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub(crate) struct RouteRunner {
     pub(super) stands: Notify,
     /// Hops of what the guest works on.
     hops: AtomicU8,
+    /// How many messages it works on.
+    at_work: AtomicU64,
 }
 
 struct Shared {
@@ -102,6 +104,7 @@ impl RouteRunner {
             called: Notify::new(),
             stands: Notify::new(),
             hops: AtomicU8::new(0),
+            at_work: AtomicU64::new(0),
         }
     }
 
@@ -272,6 +275,12 @@ impl RouteRunner {
     pub(super) fn work_on(&self, batch: &[Post]) {
         let hops = batch.iter().map(|post| post.hops).max().unwrap_or_default();
         self.hops.store(hops, Ordering::Relaxed);
+        self.at_work.store(batch.len() as u64, Ordering::Relaxed);
+    }
+
+    /// The guest works on nothing any more; how many messages it was.
+    pub(super) fn rest(&self) -> u64 {
+        self.at_work.swap(0, Ordering::Relaxed)
     }
 
     /// Puts back what was not done; `alone` says that each is to be tried alone.

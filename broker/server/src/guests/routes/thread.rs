@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
-use super::driver::Driver;
+use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
 use crate::net::turn::Turn;
@@ -104,9 +104,32 @@ async fn serve(broker: Arc<Broker>, mut orders: UnboundedReceiver<Order>) {
             })),
             None => {
                 spawn_local(tell(Arc::clone(&broker), tenant, route));
-                spawn_local(driver.drive());
+                spawn_local(drive(driver));
             }
         }
+    }
+}
+
+/// Drives a route until its end; when the driver ends by a panic, another one takes over after a pause.
+async fn drive(driver: Driver) {
+    let driver = Arc::new(driver);
+    let mut pause = Pause::reconnecting();
+    let panicked = async || {
+        driver.panicked();
+        tokio::time::sleep(pause.next()).await;
+        driver.route.reopen();
+    };
+    again_after_panics(|| Arc::clone(&driver).drive(), panicked).await;
+}
+
+/// Does something, and again when `panicked` has been done about its end by a panic.
+async fn again_after_panics<F>(mut task: impl FnMut() -> F, mut panicked: impl AsyncFnMut())
+where
+    F: Future<Output = ()> + 'static,
+{
+    // It is cancelled when the thread ends.
+    while spawn_local(task()).await.is_err_and(|ended| ended.is_panic()) {
+        panicked().await;
     }
 }
 
@@ -126,5 +149,55 @@ async fn tell(broker: Arc<Broker>, tenant: Arc<Tenant>, route: Arc<RouteRunner>)
         tokio::time::sleep(STATUS_PAUSE).await;
         // Nothing needs to have happened.
         let _ = tokio::time::timeout(STATUS_PERIOD, route.stands.notified()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use lotmq_client::{ConnectOptions, Publication, QoS};
+
+    use super::*;
+    use crate::guests::routes::standing::Connection;
+    use crate::testing::{Running, connect, receive};
+
+    #[test]
+    fn a_task_that_panics_is_done_again() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (began, panicked) = (Rc::new(Cell::new(0)), Cell::new(0));
+        let task = || {
+            let began = Rc::clone(&began);
+            async move {
+                began.set(began.get() + 1);
+                assert!(began.get() > 2, "on purpose");
+            }
+        };
+        let note = async || panicked.set(panicked.get() + 1);
+        LocalSet::new().block_on(&runtime, again_after_panics(task, note));
+        assert_eq!((began.get(), panicked.get()), (3, 2));
+    }
+
+    #[test]
+    fn a_route_whose_driver_panicked_says_so() {
+        let running = Running::start("none");
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let source = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n";
+        root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
+        let reply = receive(&mut root).1;
+        assert!(reply.contains("success"), "{reply}");
+        root.subscribe_to("$SYS/Coreflux/Routes/R/Error", QoS::AtLeastOnce).unwrap();
+        let broker = Arc::clone(&running.server.broker);
+        let tenant = broker.tenants.default_tenant();
+        let route = tenant.guests.route("R").unwrap();
+        Turn::install(Arc::clone(&broker), None);
+        Driver { broker, tenant, route: Arc::clone(&route) }.panicked();
+        Turn::uninstall();
+        assert_eq!(route.standing().connection, Connection::Reconnecting);
+        let record = receive(&mut root).1;
+        assert!(record.contains("\"ROUTE_PANIC\""), "{record}");
+        running.server.stop();
     }
 }

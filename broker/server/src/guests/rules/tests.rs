@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lotmq_auth::built_in::BUILT_INS;
-use lotmq_auth::{Decide as _, Identity, Opinion, Peer, Question, Scope, Verdict, covers};
+use lotmq_auth::{
+    Account, Answer, Ask, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, Verdict, covers,
+};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, TenantId};
 
 use super::{deploy, install};
-use crate::testing::{PATIENCE, Running, connect};
+use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// A core module of the world `rule` whose only function has this body.
 fn component(body: &[u8]) -> Vec<u8> {
@@ -225,4 +227,36 @@ fn every_scope_of_the_compiler_is_one_of_the_broker() {
         assert!(compilation.succeeded(), "{}", scope.name());
     }
     assert_eq!(Scope::ALL.len(), lot_to_wasm::RULE_SCOPES.len());
+}
+
+/// A fault of the broker's own.
+struct Panics;
+
+impl Ask for Panics {
+    fn ask(&self, _question: &Question<'_>, _account: Option<&Arc<Account>>) -> Answer {
+        panic!("on purpose")
+    }
+}
+
+#[test]
+fn a_panic_in_reading_ends_one_connection_and_nothing_else() {
+    let running = Running::start("none");
+    let mut other = running.client("other");
+    other.subscribe_to("o", QoS::AtMostOnce).unwrap();
+    let tenant = running.server.broker.tenants.default_tenant();
+    let facts = rule_facts("Panics", "damaged").rule;
+    tenant.permissions.put(vec![Rule { name: "Panics".into(), facts, ask: Arc::new(Panics) }]);
+    // One for each shard at least.
+    for id in ["a", "b", "c"] {
+        let mut client = connect(running.address(), &ConnectOptions::v5(id));
+        client.publish(&Publication::new("damaged", "x").qos(QoS::AtLeastOnce)).unwrap_err();
+    }
+    for payload in ["1", "2"] {
+        other.publish(&Publication::new("o", payload)).unwrap();
+        assert_eq!(receive(&mut other), ("o".into(), payload.into()));
+    }
+    let broker = &running.server.broker;
+    assert!(broker.ended_by_panic.lock().is_empty());
+    assert_eq!(tenant.sessions.lock().len(), 1, "their sessions have ended");
+    running.server.stop();
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The pauses of one route.
-pub(super) struct Pause {
+pub(in crate::guests::routes) struct Pause {
     first: Duration,
     next: Duration,
 }
 
 impl Pause {
     /// Between two connections: from a second.
-    pub(super) fn reconnecting() -> Self {
+    pub(in crate::guests::routes) fn reconnecting() -> Self {
         Self::from(Duration::from_secs(1))
     }
 
     /// Between two tries on the same connection: from a tenth.
-    pub(super) fn retrying() -> Self {
+    pub(in crate::guests::routes) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
     }
 
@@ -27,14 +27,14 @@ impl Pause {
     }
 
     /// The connection was well for so long.
-    pub(super) fn was_well_for(&mut self, time: Duration) {
+    pub(in crate::guests::routes) fn was_well_for(&mut self, time: Duration) {
         if time >= LONGEST {
             self.next = self.first;
         }
     }
 
     /// The next one, with 20 % of jitter either way.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(in crate::guests::routes) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
         let mut random = [0_u8; 2];
