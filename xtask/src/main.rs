@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod compiler;
 mod guest;
 mod manifest;
 mod python;
@@ -29,6 +30,12 @@ usage: cargo xtask guests [NAME…]           rebuild the guests whose sources c
 ";
 
 fn main() -> ExitCode {
+    if let Some(root) = compiler::root_if_called() {
+        return compiler::compile(&root, std::env::args_os().skip(1)).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::compiler;
 use crate::guest::{self, Guest, Language};
 use crate::manifest::{self, Entry, Manifest};
 use crate::python;
@@ -138,6 +139,7 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?.join("\u{1f}"));
     command.env_remove("RUSTFLAGS");
     toolchain.configure(&mut command);
+    compiler::configure(&mut command, root)?;
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("guest `{}` does not build", guest.name);
