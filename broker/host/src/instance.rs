@@ -43,6 +43,11 @@ impl Deadline {
         Deadline { budget, first_tick: None, slice: false }
     }
 
+    /// Of a run that this one waits for, which is not given up for a slice.
+    pub(crate) fn nested(self) -> Self {
+        Deadline { slice: false, ..self }
+    }
+
     pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
         let Some(first_tick) = self.first_tick else {
             self.first_tick = Some(now);
@@ -281,7 +286,7 @@ pub(crate) fn new_store(engine: &Engine, state: RunState, time: Duration) -> Sto
     let ticker = engine.ticker().clone();
     store.epoch_deadline_callback(at_tick(ticker.clone()));
     ticker.run_begins(Pace::Coarse);
-    store.data_mut().deadline = Deadline::new(time);
+    store.data_mut().deadline.set(Deadline::new(time));
     store.set_epoch_deadline(1);
     store
 }
@@ -292,6 +297,11 @@ pub(crate) fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, lim
         return Trap { kind: TrapKind::Start, ..trap };
     }
     trap
+}
+
+/// Processor time of this thread that counts for the run on it.
+pub(crate) fn time_of_run() -> Duration {
+    processor_time().saturating_sub(APART.get())
 }
 
 /// Processor time that this thread has used.
@@ -318,16 +328,11 @@ pub(crate) fn apart<T>(work: impl FnOnce() -> T) -> T {
 fn at_tick(
     ticker: Ticker,
 ) -> impl FnMut(StoreContextMut<'_, RunState>) -> wasmtime::Result<UpdateDeadline> + Send + Sync {
-    move |mut store| {
-        let state = store.data_mut();
-        match state.deadline.at_tick(processor_time().saturating_sub(APART.get())) {
-            AtTick::TimeExpired => Err(Stopped::Time(state.deadline.budget).into()),
-            AtTick::SliceExpired if !state.has_acted() => Err(Stopped::Slice.into()),
-            AtTick::SliceExpired | AtTick::GoOn => {
-                ticker.run_begins(if state.deadline.slice { Pace::Fine } else { Pace::Coarse });
-                Ok(UpdateDeadline::Continue(1))
-            }
-        }
+    move |store| {
+        let state = store.data();
+        state.check_time()?;
+        ticker.run_begins(if state.deadline.get().slice { Pace::Fine } else { Pace::Coarse });
+        Ok(UpdateDeadline::Continue(1))
     }
 }
 

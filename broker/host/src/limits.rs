@@ -70,7 +70,7 @@ pub const PYTHON_LOAD_WAIT: Duration = Duration::from_secs(9);
 /// How long a run waits for the rows of a route. From the language reference §8.7.
 pub const ROWS_WAIT: Duration = Duration::from_secs(5);
 
-/// Steps of one search with backtracking in a rule, whose caller waits, or in an inline run, which is given up then: below a millisecond.
+/// Steps of one search with backtracking in a rule, whose caller waits: below a millisecond, if none of them reads far.
 pub const SHORT_BACKTRACK_STEPS_MAX: usize = 20_000;
 
 /// Elements of all tables of one instance. Rust and C guests need some hundreds, JavaScript engines some thousands.
@@ -161,7 +161,7 @@ pub const PATTERNS_MAX: usize = 32;
 /// Bytes of a pattern for `backtracking`.
 pub const PATTERN_BYTES_MAX: usize = 4096;
 
-/// Steps of one search with backtracking, as the WIT promises. Some tens of milliseconds.
+/// Steps of one search with backtracking, as the WIT promises. Some tens of milliseconds, if none of them reads far.
 pub const BACKTRACK_STEPS_MAX: usize = 1_000_000;
 
 /// Bytes of a component. From the commands reference §14.4.

@@ -5,7 +5,7 @@
 use crate::{
     DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services,
     functions::Patterns,
-    instance::Deadline,
+    instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::{SHORT_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
     rule::{Read, Subject},
 };
@@ -21,11 +21,9 @@ pub(crate) struct RunState {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) run: RunContext,
-    pub(crate) deadline: Deadline,
+    pub(crate) deadline: Cell<Deadline>,
     pub(crate) output: RefCell<RunOutput>,
     pub(crate) patterns: Patterns,
-    /// For runs that are given up when they take longer than a slice.
-    pub(crate) short_patterns: Patterns,
     /// Who asks a rule; `None` in other worlds.
     pub(crate) subject: Option<Arc<dyn Subject>>,
     /// What the run read, for worlds whose results are remembered.
@@ -66,10 +64,9 @@ impl RunState {
             services,
             grants,
             run: RunContext::new(DefinitionId(0)),
-            deadline: Deadline::new(Duration::ZERO),
+            deadline: Cell::new(Deadline::new(Duration::ZERO)),
             output: RefCell::default(),
             patterns: Patterns::default(),
-            short_patterns: Patterns::new(SHORT_BACKTRACK_STEPS_MAX),
             subject: None,
             reads: None,
             trigger: Trigger {
@@ -99,7 +96,7 @@ impl RunState {
         output: &mut RunOutput,
     ) {
         self.run = run;
-        self.deadline = deadline;
+        self.deadline.set(deadline);
         self.has_acted.set(false);
         self.memory.refused = false;
         std::mem::swap(self.output.get_mut(), output);
@@ -151,6 +148,18 @@ impl RunState {
         buffer.clear();
         buffer.shrink_to(KEPT_BYTES);
         fill(buffer).then(|| value.clone())
+    }
+
+    /// Says whether the run may go on. The first call begins to count its time.
+    pub(crate) fn check_time(&self) -> Result<(), Stopped> {
+        let mut deadline = self.deadline.get();
+        let found = deadline.at_tick(time_of_run());
+        self.deadline.set(deadline);
+        match found {
+            AtTick::TimeExpired => Err(Stopped::Time(deadline.budget)),
+            AtTick::SliceExpired if !self.has_acted() => Err(Stopped::Slice),
+            AtTick::SliceExpired | AtTick::GoOn => Ok(()),
+        }
     }
 
     /// The run has changed something that discarding its output would not undo.

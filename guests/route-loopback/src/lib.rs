@@ -102,7 +102,8 @@ impl State {
         let Some(topic) = column(delivery, "DESTINATION_TOPIC") else { return Ok(()) };
         let (qos, retain) = self.config.answer_options(&delivery.event);
         let answer = Arrival { topic: topic.to_owned(), payload: payload.clone(), qos, retain };
-        ingest::publish(&[answer]).map_err(|error| Failure::Reject(format!("cannot publish to {topic}: {error:?}")))
+        ingest::publish(&[answer])
+            .map_err(|error| Failure::Reject(format!("cannot publish to '{topic}': {}", error.name())))
     }
 }
 

@@ -168,7 +168,7 @@ impl Generator<'_> {
             }
             Kind::Compare { operator, left, right } => self.compare(*operator, left, right),
             Kind::IsEmpty(operand) => self.is_empty(operand),
-            Kind::MatchesRegex { value, regex } => self.matches(value, *regex),
+            Kind::MatchesRegex { value, regex } => self.matches(value, *regex, expression.at),
             Kind::OneOf { value, candidates } => self.one_of(value, candidates),
             Kind::And(left, right) => self.and(left, right),
             Kind::Or(left, right) => self.or(left, right),
@@ -182,7 +182,7 @@ impl Generator<'_> {
                 self.code.end();
             }
             Kind::Object(_) | Kind::Array(_) => self.json_literal(expression),
-            Kind::FilterRegex { value, regex } => self.filter(value, *regex),
+            Kind::FilterRegex { value, regex } => self.filter(value, *regex, expression.at),
             Kind::CsvField { value, field } => self.piece(value, ",", *field),
             Kind::Replace { search, replacement, value } => {
                 self.cell(search);

@@ -241,9 +241,14 @@ const SELECT: Declaration = Declaration {
 const FIND: Declaration = Declaration {
     interface: "backtracking",
     name: "find",
-    parameters: &[("pattern", Shape::Text), ("text", Shape::Text)],
+    parameters: &[
+        ("pattern", Shape::Text),
+        ("text", Shape::Text),
+        ("line", Shape::U32),
+        ("column", Shape::U32),
+    ],
     result: Some(Shape::OptionSpan),
-    core_parameters: &[I32, I32, I32, I32, I32],
+    core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
     core_results: &[],
 };
 const REPORT: Declaration = Declaration {

@@ -8,28 +8,29 @@ use super::entry::Generator;
 use super::host::Host;
 use super::runtime::Runtime;
 use crate::check::tree::{Constant, Expression, RegexId};
+use crate::syntax::Position;
 
 impl Generator<'_> {
-    pub(super) fn matches(&mut self, value: &Expression, regex: RegexId) {
+    pub(super) fn matches(&mut self, value: &Expression, regex: RegexId, at: Position) {
         if let Some(pattern) = self.linear_pattern(regex) {
             self.code.u32(pattern);
             self.cell(value);
             self.runtime(Runtime::Matches);
         } else {
-            let text = self.search(value, regex);
+            let text = self.search(value, regex, at);
             self.code.release(text);
             self.push_answer_present();
         }
     }
 
-    pub(super) fn filter(&mut self, value: &Expression, regex: RegexId) {
+    pub(super) fn filter(&mut self, value: &Expression, regex: RegexId, at: Position) {
         if let Some(pattern) = self.linear_pattern(regex) {
             self.code.u32(pattern);
             self.cell(value);
             self.runtime(Runtime::Filter);
             return;
         }
-        let text = self.search(value, regex);
+        let text = self.search(value, regex, at);
         self.push_answer_present();
         self.code.open_if_value(ValType::I32);
         self.found_part(text);
@@ -40,7 +41,7 @@ impl Generator<'_> {
     }
 
     /// Has the host search a text; returns the local with its address and length.
-    fn search(&mut self, value: &Expression, regex: RegexId) -> Local {
+    fn search(&mut self, value: &Expression, regex: RegexId, at: Position) -> Local {
         let text = self.code.local(ValType::I64);
         self.cell(value);
         self.runtime(Runtime::Text);
@@ -48,6 +49,7 @@ impl Generator<'_> {
         let pattern = self.action.regexes.get(regex.0 as usize).map_or("", |regex| regex.pattern.as_str());
         self.push_text(pattern);
         self.push_pair(text);
+        self.push_position(at);
         self.push_constant_address(ANSWER);
         self.code.call(Callee::Host(Host::Find));
         text

@@ -102,7 +102,7 @@ impl Generator<'_> {
         self.code.push(Instruction::Return);
     }
 
-    fn push_position(&mut self, at: Position) {
+    pub(super) fn push_position(&mut self, at: Position) {
         self.code.u32(at.line);
         self.code.u32(at.column);
     }

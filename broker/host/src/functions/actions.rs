@@ -32,7 +32,7 @@ fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>,
         run: RunContext { depth, ..state.run },
         trigger: state.trigger(),
         output: &mut state.output.borrow_mut(),
-        deadline: state.deadline,
+        deadline: state.deadline.get().nested(),
     };
     state.services.call_action(call, name, inputs)
 }

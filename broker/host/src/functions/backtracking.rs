@@ -1,4 +1,7 @@
-//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: length of patterns, how many are kept, steps.
+//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: length of patterns, how many are kept, steps, and
+//! the time of the run, which a search counts against.
+
+mod watched;
 
 use crate::{
     Severity,
@@ -6,9 +9,14 @@ use crate::{
     limits::{BACKTRACK_STEPS_MAX, PATTERN_BYTES_MAX, PATTERNS_MAX},
     state::RunState,
 };
-use fancy_regex::{Regex, RegexBuilder, RuntimeError};
-use std::{cell::RefCell, sync::Arc};
+use fancy_regex::{Regex, RegexBuilder};
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
+use watched::Watched;
 
 /// Part of a text in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, ComponentType, Lift, Lower)]
@@ -73,61 +81,85 @@ fn compile(pattern: &str, steps_max: usize) -> Result<Arc<Regex>, String> {
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance("lotmq:guest/backtracking@0.1.0")?;
-    interface.func_wrap("find", |store, (pattern, text): (WasmStr, WasmStr)| {
+    interface.func_wrap("find", |store, (pattern, text, line, column): (WasmStr, WasmStr, u32, u32)| {
         let (pattern, text) = (pattern.to_str(&store)?, text.to_str(&store)?);
         let state = store.data();
-        let is_short = state.deadline.slice && !state.has_acted();
-        let patterns = if is_short { &state.short_patterns } else { &state.patterns };
-        let found = patterns.get(&pattern).and_then(|regex| match find(&regex, &text) {
-            Err(error) if is_short && is_too_long(&error) => Ok(Err(Stopped::Slice)),
-            Err(error) => Err(error.to_string()),
-            Ok(found) => Ok(Ok(found)),
-        });
+        let found = match state.patterns.get(&pattern) {
+            Ok(regex) => find(&regex, &text, &|| state.check_time())?.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
         Ok((found.unwrap_or_else(|message| {
             let mut output = state.output.borrow_mut();
-            output.report(state.run.definition, Severity::Error, "PATTERN", &message, (0, 0));
-            Ok(None)
-        })?,))
+            let definition = state.run.definition;
+            output.report(definition, Severity::Error, "PATTERN", &message, (line, column));
+            None
+        }),))
     })
 }
 
-/// Whether the search was given up for the number of its steps.
-fn is_too_long(error: &fancy_regex::Error) -> bool {
-    matches!(error, fancy_regex::Error::RuntimeError(RuntimeError::BacktrackLimitExceeded))
-}
-
-fn find(regex: &Regex, text: &str) -> Result<Option<Span>, fancy_regex::Error> {
-    let captures = regex.captures(text)?;
-    let found = captures.as_ref().and_then(|captures| captures.name("value").or_else(|| captures.get(0)));
-    Ok(found.and_then(|found| {
-        Some(Span { start: u32::try_from(found.start()).ok()?, end: u32::try_from(found.end()).ok()? })
-    }))
+/// Searches until `check_time` says that the time is over.
+fn find(
+    regex: &Regex,
+    text: &str,
+    check_time: &dyn Fn() -> Result<(), Stopped>,
+) -> Result<Result<Option<Span>, fancy_regex::Error>, Stopped> {
+    let watched = Watched::new(text, check_time);
+    // What the search had of the text is dropped here, and the engine resets its scratch memory before each search.
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        let captures = regex.captures(&watched)?;
+        let found = captures.as_ref().and_then(|captures| captures.name("value").or_else(|| captures.get(0)));
+        Ok(found.flatten())
+    }));
+    found.map_err(|panic| match panic.downcast() {
+        Ok(stopped) => *stopped,
+        Err(panic) => resume_unwind(panic),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn found(pattern: &str, text: &str) -> Result<Option<Span>, fancy_regex::Error> {
+        find(&Patterns::default().get(pattern).unwrap(), text, &|| Ok(())).unwrap()
+    }
+
     #[test]
     fn find_gives_the_match_or_its_value_group() {
-        let patterns = Patterns::default();
         for (pattern, text, expected) in [
             (r"(?<=#)\d+", "a#42b", Some((2, 4))),
+            (r"(?<=ä)\w(?=ü)", "xäöü", Some((3, 5))),
             (r"k=(?<value>\w+);", "x k=on; y", Some((4, 6))),
             (r"(\w)\1", "abba", Some((1, 3))),
             (r"z", "abba", None),
         ] {
-            let found = find(&patterns.get(pattern).unwrap(), text).unwrap();
+            let found = found(pattern, text).unwrap();
             assert_eq!(found.map(|span| (span.start, span.end)), expected, "{pattern}");
         }
     }
 
     #[test]
     fn a_search_without_end_is_given_up() {
-        let patterns = Patterns::default();
-        let regex = patterns.get(r"(?=a)((a|aa)+)+\1$").unwrap();
+        use fancy_regex::{Error::RuntimeError, RuntimeError::BacktrackLimitExceeded};
         let text = format!("{}b", "a".repeat(60));
-        assert!(is_too_long(&find(&regex, &text).unwrap_err()));
+        let given_up = found(r"(?=a)((a|aa)+)+\1$", &text).unwrap_err();
+        assert!(matches!(given_up, RuntimeError(BacktrackLimitExceeded)));
+    }
+
+    /// Each of its few steps reads the whole text.
+    #[test]
+    fn a_search_ends_with_the_time_of_the_run() {
+        let regex = Patterns::default().get(r"(?<!x)[a-z ]+9").unwrap();
+        let text = "a".repeat(1_000_000);
+        let asked = std::cell::Cell::new(0);
+        let check_time = || {
+            asked.set(asked.get() + 1);
+            if asked.get() < 3 { Ok(()) } else { Err(Stopped::Slice) }
+        };
+        assert!(matches!(find(&regex, &text, &check_time), Err(Stopped::Slice)));
+        assert_eq!(asked.get(), 3, "nobody is asked after that");
+        // What was unwound through serves on.
+        assert!(find(&regex, "abc9", &|| Ok(())).unwrap().unwrap().is_some());
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
         run: RunContext { depth, ..state.run },
         trigger: state.trigger(),
         output: &mut output,
-        deadline: state.deadline,
+        deadline: state.deadline.get().nested(),
     };
     let ModelInstance { payload, qos, retain } = state.services.build_model(call, model, assignments)?;
     if !state.services.may_publish_model(topic, &payload) {

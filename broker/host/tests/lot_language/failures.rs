@@ -95,6 +95,6 @@ fn a_long_search_is_not_made_on_a_thread_that_others_wait_for() {
     // Elsewhere it may take its time.
     let mut bench = Bench::new(&program);
     assert_eq!(bench.send("in", &text).published(), [""; 0]);
-    assert_eq!(bench.reports(), ["error PATTERN 0:0"]);
+    assert_eq!(bench.reports(), ["error PATTERN 3:28"]);
     assert_eq!(bench.send_in_slice("in", b"aaaa"), RunOutcome::Done(Vec::new()));
 }

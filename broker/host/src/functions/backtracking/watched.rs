@@ -1,0 +1,77 @@
+//! A text that notices how long it is searched.
+//!
+//! The engine bounds the steps of a search, but a single step may read the text to its end, so that a million of them can take hours.
+//! It reads the text through a trait, though: here each look is counted, a look at a long text for more, and after some of them
+//! somebody who knows the time is asked whether to go on. There is no way to tell the engine to stop but to unwind through it.
+
+use std::{cell::Cell, panic::resume_unwind};
+
+use fancy_regex::Input;
+
+use super::Span;
+use crate::instance::Stopped;
+
+/// Looks between two questions for the time: a clock costs as much as some ten looks.
+const LOOKS: usize = 256;
+
+/// A look at so many bytes counts for one more: one that reads them all takes as long as a hundred that do not.
+const BYTES_PER_LOOK: usize = 16 * 1024;
+
+/// See the module's documentation.
+pub(super) struct Watched<'a> {
+    text: &'a str,
+    /// What a look counts for.
+    weight: usize,
+    looks: Cell<usize>,
+    check_time: &'a dyn Fn() -> Result<(), Stopped>,
+}
+
+impl<'a> Watched<'a> {
+    /// Looks at it unwind with a [`Stopped`] when `check_time` says so.
+    pub(super) fn new(text: &'a str, check_time: &'a dyn Fn() -> Result<(), Stopped>) -> Self {
+        Watched { text, weight: 1 + text.len() / BYTES_PER_LOOK, looks: Cell::new(0), check_time }
+    }
+}
+
+impl Input for Watched<'_> {
+    type Match<'t>
+        = Option<Span>
+    where
+        Self: 't;
+
+    fn as_bytes(&self) -> &[u8] {
+        let looks = self.looks.get() + self.weight;
+        self.looks.set(looks);
+        if looks >= LOOKS {
+            self.looks.set(0);
+            if let Err(stopped) = (self.check_time)() {
+                resume_unwind(Box::new(stopped));
+            }
+        }
+        self.text.as_bytes()
+    }
+
+    fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    fn is_char_boundary(&self, ix: usize) -> bool {
+        self.text.is_char_boundary(ix)
+    }
+
+    fn is_ascii(&self) -> bool {
+        self.text.is_ascii()
+    }
+
+    fn prev_codepoint_ix(&self, i: usize) -> usize {
+        Input::prev_codepoint_ix(self.text, i)
+    }
+
+    fn advance_position(&self, i: usize) -> usize {
+        Input::advance_position(self.text, i)
+    }
+
+    fn make_match(&self, start: usize, end: usize) -> Option<Span> {
+        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+}
