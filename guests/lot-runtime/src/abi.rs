@@ -280,8 +280,8 @@ export! {
         let names_given = list_of(arguments, count).iter().map(|argument| text_at(argument.name, argument.name_length));
         model::unknown(names_given, text_at(names, length)).map_or(0, |name| pair(name.as_bytes()))
     }
-    // Paths and values of the leaves of a JSON object, one after the other.
-    "lot.leaves" leaves(value: Ref) -> Pair { Ref::store_list(model::leaves(value.get())) }
+    // Paths and values of the leaves of a JSON object, one after the other; 0 when it cannot be read.
+    "lot.leaves" leaves(value: Ref) -> Pair { model::leaves(value.get()).map_or(0, Ref::store_list) }
     // The members of a JSON array.
     "lot.elements" elements(value: Ref) -> Pair { Ref::store_list(model::elements(value.get())) }
     "lot.json-array" json_array(list: u32, count: u32) -> Ref {

@@ -32,21 +32,20 @@ pub fn members(text: &'static str) -> Option<Vec<Value>> {
 }
 
 /// Calls `leaf` with path and value of each member of a JSON object that is no object itself, those of nested objects too; levels of the
-/// path are joined by `/`. Nothing is called when the text is not exactly one object.
-pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) {
+/// path are joined by `/`. `None`, and nothing is called, when the text is not exactly one object.
+pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) -> Option<()> {
     let mut pairs = Vec::new();
-    if Scanner::new(text).object(|key, value| pairs.push((key, value))).is_none() {
-        return;
-    }
+    Scanner::new(text).object(|key, value| pairs.push((key, value)))?;
     for ((key_start, key_end), (start, end)) in pairs {
         let path = format!("{prefix}{}", scan::unescape(&text[key_start..key_end]));
         let value = &text[start..end];
         if value.starts_with('{') {
-            leaves_of(value, &format!("{path}/"), leaf);
+            leaves_of(value, &format!("{path}/"), leaf)?;
         } else {
             leaf(path, value_of(value));
         }
     }
+    Some(())
 }
 
 /// Members of an array or object; 0 for anything else.

@@ -43,14 +43,14 @@ pub fn unknown<'a>(mut arguments: impl Iterator<Item = &'a str>, names: &str) ->
 }
 
 /// Paths and values of the leaves of a JSON object, one after the other: scalars and arrays, nested members as `a/b`. Nothing when the text
-/// is no JSON object.
-pub fn leaves(value: Value) -> Vec<Value> {
+/// is something else; `None` when it begins as an object and is none, or one that is nested too deep.
+pub fn leaves(value: Value) -> Option<Vec<Value>> {
     let mut leaves = Vec::new();
     let text = value.text();
     if text.trim_start().starts_with('{') {
-        leaves_of(text, "", &mut |path, value| leaves.extend([Value::literal(path), value]));
+        leaves_of(text, "", &mut |path, value| leaves.extend([Value::literal(path), value]))?;
     }
-    leaves
+    Some(leaves)
 }
 
 /// The members of an array; nothing for anything else.
@@ -207,11 +207,15 @@ mod tests {
     #[test]
     fn objects_have_leaves() {
         let leaves =
-            leaves(Value::data(r#"{"id":7,"p":{"x":1,"q":{"r":"s"}},"l":[1,{"a":2}],"n":null,"e":{}}"#));
+            leaves(Value::data(r#"{"id":7,"p":{"x":1,"q":{"r":"s"}},"l":[1,{"a":2}],"n":null,"e":{}}"#)).unwrap();
         let shown: Vec<&str> = leaves.iter().map(|value| value.text()).collect();
         assert_eq!(shown, ["id", "7", "p/x", "1", "p/q/r", "s", "l", "[1,{\"a\":2}]", "n", "null"]);
-        for other in ["[1]", "5", "", "{", "{\"a\":1} x"] {
-            assert!(super::leaves(Value::data(other)).is_empty(), "{other}");
+        for other in ["[1]", "5", "", "{}"] {
+            assert_eq!(super::leaves(Value::data(other)), Some(Vec::new()), "{other}");
+        }
+        let deep = format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200));
+        for other in ["{", "{\"a\":1} x", &deep] {
+            assert_eq!(super::leaves(Value::data(other)), None, "{other}");
         }
     }
 

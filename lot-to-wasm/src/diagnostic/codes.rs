@@ -327,6 +327,8 @@ codes! {
         "At run time: TRIGGER named a route that is not there, or an event that it does not have."
     617 RUN_NOT_STORED "instance was not stored"
         "At run time: STORE IN named a route that is not there. The model was published all the same."
+    618 RUN_NOT_SPLIT "received JSON was not split"
+        "At run time: what came on a model's topic begins as a JSON object, but is none or is nested deeper than 128 levels; nothing of it was published."
     620 RUN_UNKNOWN_FIELD "unknown field"
         "At run time: PUBLISH MODEL named a field that the model does not have; it ends the run."
     621 RUN_MODEL_FAILED "model failed"

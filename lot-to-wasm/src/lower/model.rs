@@ -218,6 +218,16 @@ impl Generator<'_> {
         self.code.parameter(message.payload + 1);
         self.runtime(Runtime::Raw);
         self.runtime(Runtime::Leaves);
+        let leaves = self.code.local(ValType::I64);
+        self.code.tee(leaves);
+        self.code.push(Instruction::I64Eqz);
+        self.code.open_if();
+        let told = "the payload begins as a JSON object, but is none or is nested deeper than 128 levels; \
+                       nothing of it was published";
+        self.error(codes::RUN_NOT_SPLIT, told, at);
+        self.code.end();
+        self.code.get(leaves);
+        self.code.release(leaves);
         self.each(2 * ADDRESS_BYTES, |generator, next| {
             generator.publish_leaf(message, next, casts, qos, at);
         });
@@ -257,7 +267,32 @@ impl Generator<'_> {
         self.code.parameter(RETAIN);
         self.push_constant_address(ANSWER);
         self.code.call(Callee::Host(Host::Publish));
+        self.check_leaf(next, text, at);
+    }
+
+    /// Reports the host's refusal to publish the leaf whose path is at `next`, if it refused.
+    fn check_leaf(&mut self, next: Local, text: Local, at: Position) {
+        self.push_constant_address(ANSWER);
+        // Whether it refused, and why: an invalid topic is the first of the reasons.
+        self.code.push(Instruction::I32Load16U(memory(0, 0)));
+        self.code.i32(1);
+        self.code.push(Instruction::I32Eq);
+        self.code.open_if();
+        let message =
+            "the topic of a member has a wildcard or NUL in it, or is too long; it was not published: ";
+        self.push_constant(&Constant::Text(message.to_owned()));
+        self.code.get(next);
+        self.code.push(Instruction::I32Load(memory(0, 2)));
+        self.runtime(Runtime::Concat2);
+        self.runtime(Runtime::Text);
+        self.code.set(text);
+        self.push_error(codes::RUN_INVALID_TOPIC);
+        self.push_pair(text);
+        self.push_position(at);
+        self.code.call(Callee::Host(Host::Report));
+        self.code.or_else();
         self.check_write(at);
+        self.code.end();
     }
 
     /// Pushes address and length of the topic of the leaf whose path is at `next`.

@@ -53,11 +53,16 @@ impl Generator<'_> {
 
     /// Reports an error at a place; the run goes on.
     pub(super) fn error(&mut self, code: Code, message: &str, at: Position) {
-        self.code.i32(ERROR);
-        self.push_text(&code.to_string());
+        self.push_error(code);
         self.push_text(message);
         self.push_position(at);
         self.code.call(Callee::Host(Host::Report));
+    }
+
+    /// Pushes severity and code of an error, for [`Host::Report`].
+    pub(super) fn push_error(&mut self, code: Code) {
+        self.code.i32(ERROR);
+        self.push_text(&code.to_string());
     }
 
     /// Reports what the runtime noted since the last time, if the code since then could make it note anything.

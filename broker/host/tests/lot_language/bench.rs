@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use lot_facts::Trigger;
 use lot_to_wasm::{Compat, CompileOptions, Form, lower};
@@ -31,6 +32,11 @@ pub(crate) fn engine() -> &'static Engine {
             .unwrap()
     });
     &ENGINE
+}
+
+/// The usual limits, but for the time: it is not what is tested here, and a machine may be slow.
+fn limits() -> GuestLimits {
+    GuestLimits { time: Duration::from_secs(60), ..GuestLimits::default() }
 }
 
 /// Compiles every entity of a text to a guest that can run.
@@ -183,6 +189,7 @@ pub(crate) struct Bench {
     deployed: Vec<Deployed>,
     published: Vec<String>,
     reports: Vec<String>,
+    messages: Vec<String>,
     failures: Vec<RunError>,
 }
 
@@ -209,6 +216,7 @@ impl Bench {
             deployed: Vec::new(),
             published: Vec::new(),
             reports: Vec::new(),
+            messages: Vec::new(),
             failures: Vec::new(),
         };
         bench.deploy(source, form, compat);
@@ -220,7 +228,7 @@ impl Bench {
             let is_model = facts.kind == lot_facts::Kind::Model;
             let grants = Arc::new(if is_model { Grants::model() } else { Grants::action() });
             let services: Arc<dyn Services> = self.state.clone();
-            let instance = guest.instance(services.clone(), grants.clone(), GuestLimits::default()).unwrap();
+            let instance = guest.instance(services.clone(), grants.clone(), limits()).unwrap();
             if facts.callable.is_some() || is_model {
                 let callee = self.executor.add(DefinitionSpec {
                     id: DefinitionId(100),
@@ -228,7 +236,7 @@ impl Bench {
                     guest,
                     services,
                     grants,
-                    limits: GuestLimits::default(),
+                    limits: limits(),
                     mailbox: MailboxOptions::default(),
                     after_traps: Default::default(),
                     is_pure: false,
@@ -337,9 +345,10 @@ impl Bench {
                 Effect::Forget { topic } => {
                     self.state.topics.lock().remove(topic);
                 }
-                Effect::Report { severity, code, line, column, .. } => {
+                Effect::Report { severity, code, message, line, column } => {
                     let severity = if severity == Severity::Error { "error" } else { "warning" };
                     self.reports.push(format!("{severity} {code} {line}:{column}"));
+                    self.messages.push(message.to_owned());
                 }
             }
         }
@@ -354,6 +363,11 @@ impl Bench {
     /// What Actions have reported since the last time, as `severity code line:column`.
     pub(crate) fn reports(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reports)
+    }
+
+    /// The texts of what Actions have reported since the last time.
+    pub(crate) fn messages(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.messages)
     }
 
     /// How runs have failed since the last time.

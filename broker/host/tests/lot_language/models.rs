@@ -247,6 +247,44 @@ fn received_json_is_split() {
 }
 
 #[test]
+fn names_of_received_members_are_levels_of_topics_as_far_as_topics_can_have_them() {
+    let mut bench = Bench::new("DEFINE MODEL X WITH TOPIC \"m\"\n");
+    // Slashes part levels, as nested objects do, and a level may be empty.
+    let slashes = r#"{"a/b":1,"a":{"b":2,"":3},"":4,"/":5," ":6,"ü":7}"#;
+    let expected = ["m/a/b=1", "m/a/b=2", "m/a/=3", "m/=4", "m//=5", "m/ =6", "m/ü=7"];
+    assert_eq!(bench.send("m", slashes).published(), expected);
+    assert_eq!(bench.reports(), [""; 0]);
+    // What no topic can have is named, and the others are published.
+    let invalid = r##"{"a":1,"b+":2,"#":3,"c":{"d\u0000":4,"e":5}}"##;
+    assert_eq!(bench.send("m", invalid).published(), ["m/a=1", "m/c/e=5"]);
+    assert_eq!(bench.reports(), ["error LOT604 1:1"; 3]);
+    let told = bench.messages();
+    assert!(told[0].ends_with("it was not published: b+"), "{told:?}");
+    assert!(told[1].ends_with("it was not published: #"), "{told:?}");
+    assert!(told[2].ends_with("it was not published: c/d\0"), "{told:?}");
+    let long = format!("{{\"{}\":1,\"b\":2}}", "x".repeat(70_000));
+    assert_eq!(bench.send("m", &long).published(), ["m/b=2"]);
+    assert_eq!(bench.reports(), ["error LOT604 1:1"]);
+}
+
+#[test]
+fn received_json_that_cannot_be_split_is_reported() {
+    let mut bench = Bench::new("DEFINE MODEL X WITH TOPIC \"m\"\n");
+    let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let deepest = format!("m{}=1", "/a".repeat(128));
+    assert_eq!(bench.send("m", nested(128)).published(), [deepest]);
+    assert_eq!(bench.reports(), [""; 0]);
+    for payload in [&*nested(129), &nested(2000), "{\"a\":1", " {\"a\":1} x"] {
+        assert_eq!(bench.send("m", payload).published(), [""; 0], "{payload}");
+        assert_eq!(bench.reports(), ["error LOT618 1:1"], "{payload}");
+    }
+    // Beside one another there may be as many as a run may write.
+    let many: Vec<String> = (0..2000).map(|n| format!("\"k{n}\":{{\"v\":{n}}}")).collect();
+    let published = bench.send("m", format!("{{{}}}", many.join(","))).published();
+    assert_eq!((published.len(), &*published[1999]), (2000, "m/k1999/v=1999"));
+}
+
+#[test]
 fn a_streaming_model_splits_what_others_write_and_not_its_own() {
     check(
         r#"DEFINE MODEL A WITH TOPIC "a"

@@ -79,11 +79,14 @@ fn look(text: &'static str, path: &str) -> Option<(Range, usize)> {
         }
         let mut members = Vec::with_capacity(MEMBERS_USUAL);
         let found = step(text, path, Some(&mut members));
-        // One that leads nowhere may be one that is not valid; looking again says so again.
-        if found.is_some() && members.len() < MEMBERS_MAX {
+        if found.is_none() {
+            // Nothing leads into a text that is not valid.
+            members.clear();
+        }
+        if members.len() < MEMBERS_MAX {
             *looked = Looked { text, members, is_array: Scanner::new(text).first() == b'[' };
         }
-        found
+        found?
     })
 }
 
@@ -93,7 +96,7 @@ fn step_further(text: &str, path: &str) -> Option<(Range, usize)> {
         let (index, used) = leading_index(path)?;
         return Some((Scanner::new(text).element(index)?, used));
     }
-    step(text, path, None)
+    step(text, path, None)?
 }
 
 fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str) -> Option<(Range, usize)> {
@@ -108,14 +111,15 @@ fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str
     best.found
 }
 
-/// One step into an object or array: the member and how many bytes of the path name it. Notes up to [`MEMBERS_MAX`] members on the way.
-fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Option<(Range, usize)> {
+/// One step into a text: the member that it leads to, if any, and how many bytes of the path name it. `None` when the text is not valid JSON.
+/// Notes up to [`MEMBERS_MAX`] members on the way.
+fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Option<Option<(Range, usize)>> {
     match Scanner::new(text).first() {
         b'{' => step_into_object(text, path, members),
         b'[' => step_into_array(text, path, members),
         _ => {
             Scanner::new(text).document()?;
-            None
+            Some(None)
         }
     }
 }
@@ -161,13 +165,13 @@ fn step_into_object(
     text: &str,
     path: &str,
     mut members: Option<&mut Vec<(Range, Range)>>,
-) -> Option<(Range, usize)> {
+) -> Option<Option<(Range, usize)>> {
     let mut best = Best::of(path);
     Scanner::new(text).object(|key, value| {
         best.consider(text, key, value);
         note(&mut members, key, value);
     })?;
-    best.found
+    Some(best.found)
 }
 
 fn note(members: &mut Option<&mut Vec<(Range, Range)>>, key: Range, value: Range) {
@@ -186,7 +190,7 @@ fn step_into_array(
     text: &str,
     path: &str,
     mut members: Option<&mut Vec<(Range, Range)>>,
-) -> Option<(Range, usize)> {
+) -> Option<Option<(Range, usize)>> {
     let (index, used) = leading_index(path).unwrap_or((usize::MAX, 0));
     let mut found = None;
     let mut position = 0;
@@ -197,7 +201,7 @@ fn step_into_array(
         position += 1;
         note(&mut members, (0, 0), range);
     })?;
-    Some((found?, used))
+    Some(found.map(|range| (range, used)))
 }
 
 /// `[i]` or `i` at the start of a path.
@@ -259,6 +263,19 @@ mod tests {
             assert_eq!(get(many, path), Value::Int(expected), "{path}");
         }
         assert_eq!(get(many, "[8193]"), Value::Null);
+    }
+
+    #[test]
+    fn a_text_is_walked_over_once_wherever_its_paths_lead() {
+        for text in [r#"{"a":1}"#, "[1]", "{\"a\":1", "[1,", "x", "5"] {
+            let source = text_of(text.as_bytes());
+            for path in ["none", "[7]", "a", "[0]"] {
+                let expected = (path == "a" && text.ends_with('}')) || (path == "[0]" && text.ends_with(']'));
+                let found = get(Value::data(source), path);
+                assert_eq!(found == Value::Int(1), expected, "{text} {path}");
+                LOOKED.with_borrow(|looked| assert!(!looked.text.is_empty() && looked.text == text, "{text} {path}"));
+            }
+        }
     }
 
     #[test]
