@@ -10,10 +10,14 @@
 //! the file for each byte of payload that was delivered. `make` ends without closing the store, as `kill -9` does.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
+#[path = "../tests/store/support/watched.rs"]
+mod watched;
+
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU16;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,8 +25,9 @@ use redb::backends::FileBackend;
 
 use lotmq_store::{
     BackendFactory, Batch, Delivery, Durability, KeySource, MessageId, MessageRef, Op, RecoveredQueues,
-    SessionId, SessionRow, StorageBackend, Store, StoreOptions, SubscriptionRow, TenantId,
+    SessionId, SessionRow, Store, StoreOptions, SubscriptionRow, TenantId,
 };
+use watched::{Call, Watched};
 
 /// Messages of one batch.
 const BATCH: u64 = 320;
@@ -157,36 +162,21 @@ fn cpu_ms() -> u64 {
     10 * fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
 }
 
+/// Bytes that were written to the file.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
-
-/// A file, and how many bytes were written to it.
-#[derive(Debug)]
-struct Counted(FileBackend);
-
-impl StorageBackend for Counted {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        WRITTEN.fetch_add(data.len() as u64, Ordering::Relaxed);
-        self.0.write(offset, data)
-    }
-}
 
 fn written(file: &str, sessions: u64, messages: u64, payload_bytes: usize, receivers: usize) {
     let path = file.to_owned();
     let factory: BackendFactory = Box::new(move || {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-        Ok(Box::new(Counted(FileBackend::new(file).map_err(io::Error::other)?)))
+        let file = Arc::new(FileBackend::new(file).map_err(io::Error::other)?);
+        let count = |call, bytes| {
+            if call == Call::Write {
+                WRITTEN.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        Ok(Box::new(Watched::new(&file, count)))
     });
     let (store, _) = Store::open_on(options("unused"), factory, Box::new(|_| {})).unwrap();
     let ids: Vec<SessionId> = (0..sessions).map(|_| store.next_session_id()).collect();

@@ -10,14 +10,6 @@ use redb::backends::InMemoryBackend;
 
 use crate::support::*;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Read,
-    Write,
-    SetLen,
-    Sync,
-}
-
 /// Which call fails, and for how long.
 #[derive(Debug)]
 struct Plan {
@@ -47,35 +39,12 @@ impl Plan {
     }
 }
 
-#[derive(Debug)]
-struct Faulty(Arc<InMemoryBackend>, Arc<Plan>);
-
-impl StorageBackend for Faulty {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.1.check(Call::Read)?;
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.1.check(Call::SetLen)?;
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.1.check(Call::Sync)?;
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.1.check(Call::Write)?;
-        self.0.write(offset, data)
-    }
-}
-
 fn open_on(memory: &Arc<InMemoryBackend>, plan: &Arc<Plan>) -> Result<(Store, Recovered), OpenError> {
     let (memory, plan) = (Arc::clone(memory), Arc::clone(plan));
-    let factory: BackendFactory =
-        Box::new(move || Ok(Box::new(Faulty(Arc::clone(&memory), Arc::clone(&plan)))));
+    let factory: BackendFactory = Box::new(move || {
+        let plan = Arc::clone(&plan);
+        Ok(Box::new(Watched::new(&memory, move |call, _| plan.check(call))))
+    });
     let limits = Limits { log_slack_bytes: 0, reopen_pause: Duration::ZERO, ..Limits::default() };
     // A small cache, so that reads reach the storage.
     let options = StoreOptions { cache_bytes: 64 * 1024, limits, ..options("unused".as_ref()) };

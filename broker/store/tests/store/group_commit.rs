@@ -61,34 +61,15 @@ impl Drop for Closed {
     }
 }
 
-/// Memory whose syncs wait at a gate.
-#[derive(Debug)]
-struct Gated(Arc<InMemoryBackend>, Arc<Gate>);
-
-impl StorageBackend for Gated {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.1.pass()?;
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
+/// A store in memory whose syncs wait at a gate.
 fn gated(gate: &Arc<Gate>, limits: Limits, on_commit: OnCommit) -> Store {
     let gate = Arc::clone(gate);
     let memory = Arc::new(InMemoryBackend::new());
-    let factory: BackendFactory =
-        Box::new(move || Ok(Box::new(Gated(Arc::clone(&memory), Arc::clone(&gate)))));
+    let factory: BackendFactory = Box::new(move || {
+        let gate = Arc::clone(&gate);
+        let at_gate = move |call, _| if call == Call::Sync { gate.pass() } else { Ok(()) };
+        Ok(Box::new(Watched::new(&memory, at_gate)))
+    });
     let options = StoreOptions { limits, ..options("unused".as_ref()) };
     Store::open_on(options, factory, on_commit).unwrap().0
 }

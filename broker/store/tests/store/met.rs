@@ -13,31 +13,9 @@ const PAGE_BYTES: usize = 4096;
 /// What the first byte of a leaf is.
 const LEAF: u8 = 1;
 
-/// Memory that is there for as long as the test.
-#[derive(Debug)]
-struct Memory(Arc<InMemoryBackend>);
-
-impl StorageBackend for Memory {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
 fn open_on(memory: &Arc<InMemoryBackend>) -> Store {
     let memory = Arc::clone(memory);
-    let factory: BackendFactory = Box::new(move || Ok(Box::new(Memory(Arc::clone(&memory)))));
+    let factory: BackendFactory = Box::new(move || Ok(Box::new(Watched::new(&memory, |_, _| Ok(())))));
     // Next to no cache, so that what is damaged is read.
     let options = StoreOptions { cache_bytes: 0, ..options("unused".as_ref()) };
     Store::open_on(options, factory, Box::new(|_| {})).unwrap().0

@@ -1,7 +1,6 @@
 //! Reading an open store while more is written: one moment, whatever happens meanwhile.
 
 use std::io::{self, Write};
-use std::ops::Bound;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
@@ -176,40 +175,6 @@ fn a_closed_store_ends_its_snapshots() {
     assert!(!recovered.is_new);
 }
 
-/// A file, with its locks, whose syncs fail when they are told to.
-#[derive(Debug)]
-struct Failing(FileBackend, Arc<AtomicBool>);
-
-impl StorageBackend for Failing {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        if self.1.swap(false, SeqCst) { Err(io::Error::other("injected")) } else { self.0.sync_data() }
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-    fn close(&self) -> io::Result<()> {
-        self.0.close()
-    }
-    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_range(start, end)
-    }
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock_shared_range(start, end)
-    }
-    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock_range(start, end)
-    }
-}
-
 #[test]
 fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_given_up() {
     let directory = tempfile::tempdir().unwrap();
@@ -220,7 +185,12 @@ fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_giv
         let file =
             std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let backend = FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Box::new(Failing(backend, Arc::clone(&failing))))
+        let failing = Arc::clone(&failing);
+        let fail = move |call, _| {
+            let fails = call == Call::Sync && failing.swap(false, SeqCst);
+            if fails { Err(io::Error::other("injected")) } else { Ok(()) }
+        };
+        Ok(Box::new(Watched::new(&Arc::new(backend), fail)))
     });
     let limits = Limits { reopen_pause: Duration::ZERO, ..Limits::default() };
     let options = StoreOptions { limits, ..options(directory.path()) };

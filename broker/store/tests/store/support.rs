@@ -1,9 +1,13 @@
 //! Opening stores and making rows, shared by the tests.
 
+mod watched;
+
 use std::num::NonZeroU16;
 use std::path::Path;
 
 use lotmq_store::*;
+
+pub(crate) use watched::{Call, Watched};
 
 /// Options for tests: a fixed key, so that no environment variable interferes.
 pub(crate) fn options(path: &Path) -> StoreOptions {
