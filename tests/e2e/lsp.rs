@@ -6,6 +6,7 @@ use lotmq_client::{Publication, QoS};
 use lotmq_test_support::eventually;
 use serde_json::{Value, json};
 
+use crate::python;
 use editor::{Editor, place, range, uri};
 
 /// Umlauts and emoji in front of what is looked at: columns are UTF-16 code units.
@@ -99,6 +100,36 @@ fn files_of_a_folder_know_each_other() {
 
     let found = editor.request("workspace/symbol", json!({"query": "rea"}));
     assert_eq!(found[0]["name"], "Reading", "{found}");
+}
+
+#[test]
+fn errors_of_scripts_are_told_when_they_are_opened_and_saved() {
+    let folder = workspace();
+    let cache = python::cache_home();
+    let mut editor = Editor::open_with(folder.path(), &[], &[("XDG_CACHE_HOME", &cache)]);
+    let script = uri(&folder.path().join("stat.py"));
+    let wrong = SCRIPT.replace("    return x", "    return (x 1)");
+    assert_eq!(editor.did_open(&script, &wrong), Vec::<Value>::new(), "what the compiler says");
+    let found = editor.diagnostics(&script);
+    assert_eq!((&found[0]["source"], &found[0]["severity"]), (&json!("python"), &json!(1)), "{found:?}");
+    assert_eq!(found[0]["range"], range(&wrong, "return (x 1)"), "{found:?}");
+
+    // A change makes what was found void, and saving tells what is there now.
+    assert_eq!(editor.did_change(&script, 2, SCRIPT), Vec::<Value>::new());
+    editor.notify("textDocument/didSave", json!({"textDocument": {"uri": script}}));
+    assert_eq!(editor.diagnostics(&script), Vec::<Value>::new());
+
+    // Without being open, as another program saves it.
+    let raises = "# Script Name: Other\n\nx = 1 / 0\n";
+    std::fs::write(folder.path().join("other.py"), raises).unwrap();
+    let other = uri(&folder.path().join("other.py"));
+    editor.notify("workspace/didChangeWatchedFiles", json!({"changes": [{"uri": other, "type": 1}]}));
+    assert_eq!(editor.diagnostics(&other), Vec::<Value>::new());
+    let found = editor.diagnostics(&other);
+    assert_eq!(found[0]["range"], range(raises, "x = 1 / 0"), "{found:?}");
+    std::fs::remove_file(folder.path().join("other.py")).unwrap();
+    editor.notify("workspace/didChangeWatchedFiles", json!({"changes": [{"uri": other, "type": 3}]}));
+    assert_eq!(editor.diagnostics(&other), Vec::<Value>::new());
 }
 
 #[test]

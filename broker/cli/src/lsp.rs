@@ -13,6 +13,7 @@ mod inbox;
 mod lines;
 mod live;
 mod outbox;
+mod scripts;
 mod server;
 mod source;
 mod symbols;

@@ -23,10 +23,10 @@ pub(crate) struct Interpreter(Python);
 /// Why a script cannot be used.
 #[derive(Debug)]
 pub(crate) struct ScriptProblem {
-    code: &'static str,
-    message: String,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
     /// From 1; 0 when none has to do with it.
-    line: u32,
+    pub(crate) line: u32,
     source_line: String,
     suggestion: Option<String>,
 }

@@ -42,9 +42,14 @@ pub(super) fn uri(path: &Path) -> String {
 impl Editor {
     /// Starts a server without saying anything.
     pub(super) fn start(arguments: &[&str]) -> Editor {
+        Editor::start_with(arguments, &[])
+    }
+
+    fn start_with(arguments: &[&str], variables: &[(&str, &Path)]) -> Editor {
         let mut child = Command::new(crate::LOTMQ)
             .arg("lsp")
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -64,7 +69,12 @@ impl Editor {
 
     /// Starts a server for a folder.
     pub(super) fn open(folder: &Path, arguments: &[&str]) -> Editor {
-        let mut editor = Editor::start(arguments);
+        Editor::open_with(folder, arguments, &[])
+    }
+
+    /// Starts a server for a folder, with environment variables.
+    pub(super) fn open_with(folder: &Path, arguments: &[&str], variables: &[(&str, &Path)]) -> Editor {
+        let mut editor = Editor::start_with(arguments, variables);
         let folders = json!([{"uri": uri(folder), "name": "test"}]);
         editor.request(
             "initialize",

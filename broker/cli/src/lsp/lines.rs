@@ -64,6 +64,13 @@ impl<'t> Lines<'t> {
         place(number, self.line(number).chars().take((position.column as usize).saturating_sub(1)))
     }
 
+    /// A line without the blanks at its start and its end.
+    pub(super) fn whole(&self, number: usize) -> lsp_types::Range {
+        let line = self.line(number);
+        let blanks = line.chars().take_while(|character| character.is_whitespace());
+        lsp_types::Range { start: place(number, blanks), end: place(number, line.trim_end().chars()) }
+    }
+
     pub(super) fn span(&self, span: TextSpan) -> lsp_types::Range {
         lsp_types::Range { start: self.of_compiler(span.start), end: self.of_compiler(span.end) }
     }

@@ -6,22 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
+use lot_to_wasm::project::is_script;
 use lsp_server::{ErrorCode, Message, Notification, Request, Response};
 use lsp_types::notification::{
     DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument,
-    Exit as ExitNotification, Initialized, Notification as _,
+    DidSaveTextDocument, Exit as ExitNotification, Initialized, Notification as _,
 };
 use lsp_types::request::{Initialize, RegisterCapability, Request as _, Shutdown};
 use lsp_types::{
     DidChangeTextDocumentParams, DidChangeWatchedFilesParams, DidChangeWatchedFilesRegistrationOptions,
-    DidCloseTextDocumentParams, DidOpenTextDocumentParams, FileSystemWatcher, GlobPattern, InitializeParams,
-    PublishDiagnosticsParams, Registration, RegistrationParams, Uri,
+    DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams, FileSystemWatcher,
+    GlobPattern, InitializeParams, PublishDiagnosticsParams, Registration, RegistrationParams, Uri,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::live::Live;
 use super::outbox::Outbox;
+use super::scripts::Scripts;
 use super::workspace::{Key, Workspace, key};
 use super::{answer, diagnostics, uri};
 use crate::exit::Exit;
@@ -42,6 +44,7 @@ pub(super) struct Server {
     phase: Phase,
     pub(super) workspace: Workspace,
     pub(super) live: Option<Live>,
+    scripts: Scripts,
     /// What the compiler said of each file last.
     pub(super) found: BTreeMap<Key, Vec<lot_to_wasm::Diagnostic>>,
     /// What the editor was told of each file, but for those of which there is nothing.
@@ -60,6 +63,7 @@ impl Server {
             phase: Phase::Waiting,
             workspace: Workspace::default(),
             live,
+            scripts: Scripts::new(outbox),
             found: BTreeMap::new(),
             told: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -154,7 +158,9 @@ impl Server {
             Initialized::METHOD if self.can_watch => self.watch(),
             DidOpenTextDocument::METHOD => {
                 if let Some(DidOpenTextDocumentParams { text_document }) = read(&method, params) {
+                    let uri = text_document.uri.clone();
                     self.change(text_document.uri, text_document.text);
+                    self.run_script(uri);
                 }
             }
             DidChangeTextDocument::METHOD => {
@@ -174,12 +180,23 @@ impl Server {
                     self.note_change(&text_document.uri);
                 }
             }
+            DidSaveTextDocument::METHOD => {
+                if let Some(DidSaveTextDocumentParams { text_document, .. }) = read(&method, params) {
+                    self.run_script(text_document.uri);
+                }
+            }
             DidChangeWatchedFiles::METHOD => {
                 let Some(DidChangeWatchedFilesParams { changes }) = read(&method, params) else { return };
-                for path in changes.iter().filter_map(|change| uri::path_of(&change.uri)) {
+                for change in &changes {
+                    let Some(path) = uri::path_of(&change.uri) else { continue };
                     self.workspace.read(&path);
                     self.needs_check = true;
+                    if is_script(&key(&change.uri)) {
+                        self.note_change(&change.uri);
+                    }
                 }
+                // Those that are not scripts are left alone.
+                changes.into_iter().for_each(|change| self.run_script(change.uri));
             }
             // Others change nothing here.
             _ => {}
@@ -191,8 +208,19 @@ impl Server {
         self.workspace.open(uri, text);
     }
 
+    /// Runs a script; what is found in it comes behind what the compiler says.
+    fn run_script(&mut self, uri: Uri) {
+        self.check();
+        let key = key(&uri);
+        if let Some(file) = self.workspace.file(&key) {
+            self.scripts.run(&key, uri, &file.text);
+        }
+    }
+
     fn note_change(&mut self, uri: &Uri) {
-        self.changed.insert(key(uri));
+        let key = key(uri);
+        self.scripts.forget(&key);
+        self.changed.insert(key);
         self.needs_check = true;
     }
 
