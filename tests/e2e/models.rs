@@ -169,3 +169,23 @@ fn received_json_is_split_once() {
     found.sort();
     assert_eq!(found, [r#"m/1/n=7"#, r#"m/1/p/x=true"#, r#"m/1={"n":"7","p":{"x":true}}"#]);
 }
+
+/// A model whose fields hang together takes a hundred megabytes to compile, on whichever thread its command runs.
+#[test]
+fn what_a_large_compilation_took_is_given_back() {
+    const FIELDS: usize = 500;
+    const UPLOADS: usize = 4;
+    const KEPT_MAX: u64 = 100 * 1024 * 1024;
+    let broker = broker();
+    let before = broker.resident_bytes();
+    for upload in 0..UPLOADS {
+        let mut text = "DEFINE MODEL Chain COLLAPSED WITH TOPIC \"o\"\n    ADD INT \"f0\" WITH TOPIC \"in\" AS TRIGGER\n".to_owned();
+        for field in 1..FIELDS {
+            let former = field - 1;
+            text += &format!("    ADD INT \"f{field}\" WITH (f{former} + f{former} + {upload})\n");
+        }
+        broker.command_ok(&format!("-addModel {text}"));
+    }
+    let kept = broker.resident_bytes().saturating_sub(before);
+    assert!(kept < KEPT_MAX, "{kept} bytes");
+}

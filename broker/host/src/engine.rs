@@ -236,6 +236,7 @@ fn component(
     if let Some(cache) = cache {
         cache.store(bytes, &compiled.serialize()?);
     }
+    heap::settle_compiled(bytes.len());
     Ok(compiled)
 }
 
@@ -251,6 +252,7 @@ fn core_module(
     if let Some(cache) = cache {
         cache.store(bytes, &module.serialize()?);
     }
+    heap::settle_compiled(bytes.len());
     Ok(module)
 }
 

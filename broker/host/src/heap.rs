@@ -1,4 +1,4 @@
-//! How the C library's heap treats what the engine, executors and checks of passwords free.
+//! How the C library's heap treats what the engine, compilers, executors and checks of passwords free.
 //!
 //! A thousand instances leave some 12 MiB in a thread's heap when they are dropped. By default the library gives such memory back only
 //! beyond a threshold that grows with every large block that was ever freed, up to 64 MiB per thread, and only when a large block is
@@ -40,6 +40,17 @@ const DROPPED_MANY: usize = 256;
 pub(crate) fn settle(dropped: usize) {
     drop(black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
     if dropped >= DROPPED_MANY {
+        trim();
+    }
+}
+
+/// Bytes of a binary whose compilation is worth the same: a usual definition has two thousand. One of such bytes takes some thousand, and
+/// every thread that compiles would keep them.
+const COMPILED_MANY: usize = 64 * 1024;
+
+/// Gives back what compiling so many bytes has left.
+pub(crate) fn settle_compiled(bytes: usize) {
+    if bytes >= COMPILED_MANY {
         trim();
     }
 }
