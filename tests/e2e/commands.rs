@@ -338,3 +338,39 @@ fn kept_values_are_shown_and_removed() {
     assert!(!broker.command("-removeKept a#").success());
     assert!(!broker.command("-removeKept").success());
 }
+
+/// Of many large programs that come at once two are compiled at a time, which leaves threads to everything else.
+#[test]
+fn uploads_do_not_keep_other_commands_waiting() {
+    const UPLOADS: usize = 12;
+    let broker = broker();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
+    let mut uploaders: Vec<_> =
+        (0..UPLOADS).map(|number| broker.root(&format!("uploader-{number}"))).collect();
+    let mut other = broker.root("other");
+    // One statement that takes as long to compile as one may.
+    let commands: Vec<_> = (0..UPLOADS)
+        .map(|number| {
+            let values = vec![format!("IF PAYLOAD THEN {number} ELSE 2"); 2_000].join(", ");
+            let program = format!(
+                "DEFINE ACTION A{number}\nON TOPIC \"t\" DO\n    PUBLISH TOPIC \"o\" WITH [{values}]\n"
+            );
+            Publication::new(COMMAND, format!("-addAction {program} -requestId upload"))
+        })
+        .collect();
+    for (uploader, command) in uploaders.iter_mut().zip(&commands) {
+        uploader.send_publish(command).unwrap();
+    }
+    other.send_publish(&Publication::new(COMMAND, "-listEntities -requestId list")).unwrap();
+    let mut answered = Vec::new();
+    while answered.len() <= UPLOADS {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("all are answered");
+        let reply: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(reply["success"], true, "{reply}");
+        answered.push(reply["requestId"] == "list");
+    }
+    // Were all of eight threads taken, five of them would have to end before.
+    let before = answered.iter().position(|is_list| *is_list).expect("it is answered");
+    assert!(before < 5, "behind {before} uploads");
+}

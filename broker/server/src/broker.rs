@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Commands;
 use crate::commits::Commits;
+use crate::compiles::Compiles;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::endings::Endings;
@@ -54,6 +55,7 @@ pub(crate) struct Broker {
     pub(crate) housekeeping: Arc<Housekeeping>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) engine: Engine,
+    pub(crate) compiles: Compiles,
     pub(crate) python: Python,
     /// Runs guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,

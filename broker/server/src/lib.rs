@@ -20,6 +20,7 @@ mod clock;
 mod close;
 mod command;
 mod commits;
+mod compiles;
 pub mod config;
 mod counters;
 mod endings;

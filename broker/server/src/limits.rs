@@ -351,6 +351,22 @@ pub(crate) const REPLY_BYTES_MAX: usize = 8 << 20;
 /// Threads that execute commands. A command may wait for a run for 10 s, and so many may do so before others wait.
 pub(crate) const COMMAND_THREADS: usize = 8;
 
+/// Threads of those that uploads may take at once; the others answer everything else, however much is compiled.
+pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
+
+/// Uploads of [`LARGE_UPLOAD_BYTES`] or more that run at once; further ones wait in their queues, and smaller ones overtake them.
+pub(crate) const LARGE_UPLOADS_MAX: usize = 2;
+
+/// Bytes of a command from which on it is a large upload. Smaller programs are compiled in a tenth of a second.
+pub(crate) const LARGE_UPLOAD_BYTES: usize = 16 << 10;
+
+/// Bytes of a compiled program, or of a module, from which on its native code is made with at most [`LARGE_COMPILES_MAX`] others: it may take
+/// more than 25 MiB.
+pub(crate) const LARGE_COMPONENT_BYTES: usize = 32 << 10;
+
+/// Programs of [`LARGE_COMPONENT_BYTES`] or more of which native code is made at once.
+pub(crate) const LARGE_COMPILES_MAX: usize = 2;
+
 /// Commands of one Client that wait or run.
 pub(crate) const COMMANDS_WAITING_PER_CLIENT_MAX: usize = 256;
 

@@ -106,7 +106,9 @@ pub(crate) fn install(
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
+    let permit = broker.compiles.permit(module.bytes.len());
     let guest = broker.engine.compile(&module.bytes, World::Action, lotmq_host::Origin::Upload)?;
+    drop(permit);
     let further_exports = guest.further_exports().to_vec();
     let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
     let installed_at = i64::try_from(module.installed_at_ms).ok();

@@ -27,6 +27,7 @@ use crate::broker::{Broker, NotOpened, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::commits::Commits;
+use crate::compiles::Compiles;
 use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
 use crate::endings::Endings;
@@ -524,6 +525,7 @@ fn assemble(
         logs: Logs::start(Arc::clone(&housekeeping)),
         housekeeping,
         engine,
+        compiles: Compiles::default(),
         python,
         executor: Mutex::new(None),
         routes: Routes::default(),

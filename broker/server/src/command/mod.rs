@@ -38,6 +38,7 @@ mod user_groups;
 mod user_settings;
 mod users;
 mod verb;
+mod work;
 
 pub(crate) use add_entity::refused;
 #[doc(hidden)]

@@ -3,6 +3,8 @@
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
 //!
+//! Uploads take some of the threads and no more ([`work`](super::work)): they wait in their queues while others of them run.
+//!
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
 //! with, because they may hold passwords.
 
@@ -19,6 +21,7 @@ use tracing::error;
 use zeroize::Zeroizing;
 
 use super::run;
+use super::work::{Running, Work};
 use crate::broker::Broker;
 use crate::limits::{
     COMMAND_BYTES_WAITING_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX, COMMANDS_WAITING_PER_CLIENT_MAX,
@@ -75,8 +78,9 @@ pub(crate) struct Commands {
 #[derive(Default)]
 struct State {
     queues: HashMap<u64, VecDeque<Job>>,
-    /// Queues with a command that may run now.
-    ready: VecDeque<u64>,
+    /// Queues none of whose commands runs, with what the first one does.
+    ready: VecDeque<(u64, Work)>,
+    running: Running,
     waiting: usize,
     bytes: usize,
     is_stopping: bool,
@@ -102,11 +106,11 @@ impl Commands {
         }
         state.bytes = bytes;
         state.waiting += 1;
-        let key = job.queue;
+        let (key, work) = (job.queue, Work::of(&job.payload));
         let queue = state.queues.entry(key).or_default();
         queue.push_back(job);
         if queue.len() == 1 {
-            state.ready.push_back(key);
+            state.ready.push_back((key, work));
             drop(state);
             self.ready.notify_one();
         }
@@ -131,13 +135,13 @@ impl Commands {
 
     /// The next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
     /// its Client starts, until [`Commands::done`].
-    fn next(&self) -> Option<(u64, Job)> {
+    fn next(&self) -> Option<Started> {
         let mut state = self.state.lock();
         loop {
             if state.is_stopping {
                 return None;
             }
-            if let Some(key) = state.ready.pop_front()
+            if let Some((key, work)) = state.take_ready()
                 && let Some(head) = state.queues.get_mut(&key).and_then(VecDeque::front_mut)
             {
                 let emptied = Job {
@@ -148,26 +152,45 @@ impl Commands {
                     hops: 0,
                     response: None,
                 };
-                return Some((key, std::mem::replace(head, emptied)));
+                let job = std::mem::replace(head, emptied);
+                state.running.begins(work);
+                return Some(Started { work, job });
             }
             self.ready.wait(&mut state);
         }
     }
 
-    fn done(&self, key: u64, bytes: usize) {
+    /// Ends a command that had so many bytes. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
+    fn done(&self, key: u64, work: Work, bytes: usize) {
         let mut state = self.state.lock();
+        state.running.ends(work);
         state.waiting -= 1;
         state.bytes -= bytes;
         let Some(queue) = state.queues.get_mut(&key) else { return };
         queue.pop_front();
-        if queue.is_empty() {
-            state.queues.remove(&key);
-        } else {
-            state.ready.push_back(key);
+        if let Some(head) = queue.front() {
+            let work = Work::of(&head.payload);
+            state.ready.push_back((key, work));
             drop(state);
             self.ready.notify_one();
+        } else {
+            state.queues.remove(&key);
         }
     }
+}
+
+impl State {
+    /// The first queue whose command may begin.
+    fn take_ready(&mut self) -> Option<(u64, Work)> {
+        let at = self.ready.iter().position(|(_, work)| self.running.admits(*work))?;
+        self.ready.remove(at)
+    }
+}
+
+/// A command that a thread executes.
+struct Started {
+    work: Work,
+    job: Job,
 }
 
 /// Starts the threads.
@@ -185,7 +208,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 
 fn serve(broker: &Arc<Broker>) {
     Turn::install(Arc::clone(broker), None);
-    while let Some((key, job)) = broker.commands.next() {
+    while let Some(Started { work, job }) = broker.commands.next() {
         let bytes = job.payload.len();
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
         if ran.is_err() {
@@ -194,7 +217,7 @@ fn serve(broker: &Arc<Broker>) {
             Turn::install(Arc::clone(broker), None);
             run::panicked(broker, &job);
         }
-        broker.commands.done(key, bytes);
+        broker.commands.done(job.queue, work, bytes);
     }
     Turn::uninstall();
 }

@@ -84,6 +84,7 @@ impl Guests {
         } else {
             (World::Action, Grants::action())
         };
+        let _permit = broker.compiles.permit(component.len());
         let guest = broker.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
         Ok(Deployment {
             new,

@@ -270,7 +270,9 @@ fn install(
 ) -> Result<(Deployed, Rule), DeployError> {
     let facts = new.facts.rule.clone().filter(|facts| facts.scope.parse::<Scope>().is_ok());
     let facts = facts.ok_or(DeployError::NoScope)?;
+    let permit = broker.compiles.permit(component.len());
     let guest = RuleGuest::compile(&broker.engine, component, lotmq_host::Origin::Compiler)?;
+    drop(permit);
     let mut registry = tenant.guests.registry.write();
     let installed = registry.install(new, existing, broker.clock.definitions_now())?;
     let definition = &installed.definition;

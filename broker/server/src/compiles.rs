@@ -1,0 +1,67 @@
+//! How many large programs are compiled to native code at once: each may take some hundred MiB while that lasts.
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
+
+/// Permits for what is large; what is small needs none.
+#[derive(Debug, Default)]
+pub(crate) struct Compiles {
+    /// Large ones that are being compiled.
+    large: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// Says that a large program is being compiled, as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Permit<'a>(&'a Compiles);
+
+impl Compiles {
+    /// Waits until a program of so many bytes may be compiled; `None` for a small one, which may at once.
+    pub(crate) fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
+        if bytes < LARGE_COMPONENT_BYTES {
+            return None;
+        }
+        let mut large = self.large.lock();
+        self.ended.wait_while(&mut large, |large| *large >= LARGE_COMPILES_MAX);
+        *large += 1;
+        Some(Permit(self))
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.0.large.lock() -= 1;
+        self.0.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn large_ones_wait_and_small_ones_do_not() {
+        let compiles = Compiles::default();
+        let held: Vec<_> = (0..LARGE_COMPILES_MAX).map(|_| compiles.permit(LARGE_COMPONENT_BYTES)).collect();
+        assert!(held.iter().all(Option::is_some));
+        assert!(compiles.permit(LARGE_COMPONENT_BYTES - 1).is_none(), "a small one passes");
+        let (at_once, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let _permit = compiles.permit(usize::MAX);
+                    most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    at_once.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+            assert_eq!(most.load(Ordering::SeqCst), 0, "all of them wait");
+            drop(held);
+        });
+        assert!((1..=LARGE_COMPILES_MAX).contains(&most.into_inner()));
+        assert_eq!(*compiles.large.lock(), 0);
+    }
+}
