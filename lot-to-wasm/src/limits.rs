@@ -25,11 +25,11 @@ pub const BLOCK_DEPTH_MAX: usize = 32;
 /// Most statements in one entity. Compiling takes time and memory that grow faster than the program.
 pub const STATEMENTS_MAX: usize = 5_000;
 
-/// Most blocks and conditional branches in the code of one entity. Making native code of it takes memory that grows with their square: 10,000
-/// take up to 300 MiB.
+/// Most blocks and conditional branches in the code of one entity; an `if` that leaves a value counts as two. Making native code of one statement
+/// takes memory that grows with their square: 10,000 take up to 170 MiB. Of many statements it takes 10 MiB.
 pub const BRANCHES_MAX: usize = 10_000;
 
-/// Most WebAssembly instructions in the code of one entity: a second of making native code, and up to 300 MiB.
+/// Most WebAssembly instructions in the code of one entity: a second of making native code, and up to 170 MiB.
 pub const INSTRUCTIONS_MAX: usize = 120_000;
 
 /// Most variables in one Action.

@@ -1,7 +1,7 @@
 //! Lowering: from the [checked tree](crate::check::tree) of an Action, Model or Rule to a WebAssembly component of its world.
 //!
 //! What comes out is a small core module, written by `wasm-encoder`, inside a component. The core module has one function for the
-//! run, straight-line code with the structure of the program; whatever depends on the kinds of values at run time is a call into
+//! run, several for a long one, straight-line code with the structure of the program; whatever depends on the kinds of values at run time is a call into
 //! the LoT runtime (`guests/lot-runtime`), whose memory it uses. Where the checker knows the kind, numbers and truth values are
 //! machine values in locals and never touch memory.
 //!
@@ -29,6 +29,7 @@ mod model;
 mod module;
 mod operator;
 mod pattern;
+mod piece;
 mod report;
 mod rule;
 mod runtime;
@@ -38,6 +39,7 @@ mod statement;
 mod tests;
 mod tight;
 mod topic;
+mod variable;
 mod write;
 
 pub use bound::TooLarge;

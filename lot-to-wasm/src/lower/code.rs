@@ -137,8 +137,9 @@ impl Code {
         self.open(Instruction::If(BlockType::Empty))
     }
 
-    /// Opens an `if` that leaves a value.
+    /// Opens an `if` that leaves a value, which takes twice the memory of another.
     pub(super) fn open_if_value(&mut self, ty: ValType) -> Label {
+        self.branches += 1;
         self.open(Instruction::If(BlockType::Result(ty)))
     }
 

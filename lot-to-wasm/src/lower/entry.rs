@@ -11,9 +11,11 @@ use super::code::{Callee, Code, Local, memory};
 use super::constants::{CELL_BYTES, Constants, RESULT};
 use super::expression::Representation;
 use super::module::{CELLS_BASE, CONSTANTS_BASE, Helper, Module, PENDING};
+use super::piece;
 use super::runtime::Runtime;
+use super::variable::Place;
 use crate::check::tree::{
-    Action, CastKind, Constant, Entry, Input, JsonShape, Model, Output, RegexEngine, RegexId, VariableId,
+    Action, CastKind, Constant, Entry, Input, JsonShape, Model, Output, RegexEngine, RegexId,
 };
 use crate::diagnostic::codes;
 use crate::syntax::Position;
@@ -59,7 +61,13 @@ pub(super) struct Generator<'a> {
     pub(super) code: Code,
     pub(super) constants: Constants,
     /// The Action's variables by [`VariableId`].
-    pub(super) variables: Vec<(Local, Representation)>,
+    pub(super) variables: Vec<Place>,
+    /// Local with the address of those that are in memory.
+    pub(super) frame: Option<u32>,
+    /// The export that is being written, where it is written in pieces.
+    pub(super) in_pieces: Option<Helper>,
+    /// Those of all exports so far.
+    pub(super) pieces: Vec<(Helper, Code)>,
     /// The triggering message, where the export has one.
     pub(super) message: Option<Message>,
     /// Local with the cell of the payload; 0 until it is made.
@@ -84,6 +92,9 @@ impl<'a> Generator<'a> {
             code: Code::new(0),
             constants: Constants::new(),
             variables: Vec::new(),
+            frame: None,
+            in_pieces: None,
+            pieces: Vec::new(),
             message: None,
             payload_cell: None,
             passes: None,
@@ -97,6 +108,7 @@ impl<'a> Generator<'a> {
 
     /// The module with these exports, and what they need.
     fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Result<Module, TooLarge> {
+        functions.append(&mut self.pieces);
         TooLarge::check(functions.iter().map(|(_, code)| code))?;
         // A helper stands in front of those that it needs.
         for helper in [Helper::Flush, Helper::Warn, Helper::CheckWrite, Helper::Fail] {
@@ -117,6 +129,7 @@ impl<'a> Generator<'a> {
         self.action = action;
         self.code = Code::new(export.parameters());
         self.variables.clear();
+        (self.frame, self.in_pieces) = (None, None);
         (self.message, self.payload_cell, self.passes, self.missing) = (None, None, None, None);
         self.raises = false;
     }
@@ -179,18 +192,18 @@ impl<'a> Generator<'a> {
         let action = self.action;
         match (export, &action.entry) {
             (Helper::OnMessage, Entry::Triggered(trigger)) if trigger.has_message() => {
-                self.begin(Some(Message { present: None, topic: 0, payload: 2 }));
+                self.begin(export, Some(Message { present: None, topic: 0, payload: 2 }));
                 self.block(&action.body);
                 self.succeed();
             }
             (Helper::OnEvent, Entry::Triggered(trigger)) if !trigger.has_message() => {
                 self.refuse_other_events(trigger);
-                self.begin(None);
+                self.begin(export, None);
                 self.block(&action.body);
                 self.succeed();
             }
             (Helper::Call, Entry::Callable { inputs, outputs }) => {
-                self.begin(Some(Message { present: Some(2), topic: 3, payload: 5 }));
+                self.begin(export, Some(Message { present: Some(2), topic: 3, payload: 5 }));
                 self.read_inputs(inputs);
                 self.block(&action.body);
                 self.return_outputs(outputs);
@@ -214,23 +227,17 @@ impl<'a> Generator<'a> {
             | Helper::OnEvent
             | Helper::Call
             | Helper::Build
-            | Helper::Check => {}
+            | Helper::Check
+            | Helper::Piece(_) => {}
         }
         std::mem::replace(&mut self.code, Code::new(0))
     }
 
-    /// Makes the locals of a run. Variables start Empty.
-    pub(super) fn begin(&mut self, message: Option<Message>) {
+    /// Makes room for the variables of a run, which start Empty.
+    pub(super) fn begin(&mut self, export: Helper, message: Option<Message>) {
         self.message = message;
-        for variable in &self.action.variables {
-            let representation = Representation::of_variable(variable.kinds);
-            let local = self.code.new_local(representation.ty());
-            self.variables.push((local, representation));
-            if representation == Representation::Cell {
-                self.push_constant(&Constant::Empty);
-                self.code.set(local);
-            }
-        }
+        self.in_pieces = (export != Helper::Check && piece::is_long(&self.action.body)).then_some(export);
+        self.place_variables();
     }
 
     /// Ends the run without an error. What it took is given back; it stays readable for the host until something is taken again.
@@ -342,11 +349,6 @@ impl<'a> Generator<'a> {
         }
         self.code.release(list);
         self.succeed();
-    }
-
-    fn variable_cell(&mut self, variable: VariableId) {
-        let representation = self.push_variable(variable);
-        self.convert(representation, Representation::Cell);
     }
 
     /// Copies the cell on the stack to an offset from an address.

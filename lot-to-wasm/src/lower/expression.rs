@@ -2,7 +2,7 @@
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, Local, memory};
+use super::code::{Callee, memory};
 use super::constants::ANSWER;
 use super::entry::{Generator, cast_function};
 use super::host::Host;
@@ -11,7 +11,6 @@ use super::runtime::Runtime;
 use crate::check::kind::KindSet;
 use crate::check::tree::{
     CastKind, Constant, Expression, ExpressionKind, Function, JsonPath, SessionWord, TimestampFormat,
-    VariableId,
 };
 use crate::diagnostic::codes;
 use crate::syntax::Position;
@@ -64,7 +63,7 @@ impl Generator<'_> {
             Kind::Constant(Constant::Bool(_)) => Representation::Bool,
             Kind::Constant(Constant::Int(_)) => Representation::Int,
             Kind::Constant(Constant::Double(_)) => Representation::Double,
-            Kind::Variable(variable) => self.variable(*variable).1,
+            Kind::Variable(variable) => self.representation_of(*variable),
             Kind::Not(_)
             | Kind::Compare { .. }
             | Kind::IsEmpty(_)
@@ -262,27 +261,6 @@ impl Generator<'_> {
                 self.code.push(Instruction::F64Ne);
             }
         }
-    }
-
-    fn variable(&self, variable: VariableId) -> (Local, Representation) {
-        self.variables
-            .get(variable.0 as usize)
-            .copied()
-            .unwrap_or((Local { index: 0, ty: ValType::I32 }, Representation::Cell))
-    }
-
-    /// Pushes a variable in its own representation.
-    pub(super) fn push_variable(&mut self, variable: VariableId) -> Representation {
-        let (local, representation) = self.variable(variable);
-        self.code.get(local);
-        representation
-    }
-
-    /// Assigns the value on the stack to a variable.
-    pub(super) fn assign(&mut self, variable: VariableId, from: Representation) {
-        let (local, representation) = self.variable(variable);
-        self.convert(from, representation);
-        self.code.set(local);
     }
 
     /// Pushes the cell that `push` makes of the triggering message; Empty when there is none.

@@ -7,6 +7,7 @@ use super::constants::{ANSWER, RESULT};
 use super::entry::{Generator, Message, WHOLE, cast_function};
 use super::expression::Representation;
 use super::host::Host;
+use super::module::Helper;
 use super::runtime::Runtime;
 use crate::check::tree::{Argument, CastKind, Constant, Expression, Model, Statement, Topic, VariableId};
 use crate::diagnostic::codes;
@@ -22,7 +23,7 @@ const ADDRESS_BYTES: i32 = 4;
 impl Generator<'_> {
     /// The body of the export `build`: parameters 0 and 1 are the assignments, then comes the message.
     pub(super) fn build_instance(&mut self, model: &Model) {
-        self.begin(Some(Message { present: Some(2), topic: 3, payload: 5 }));
+        self.begin(Helper::Build, Some(Message { present: Some(2), topic: 3, payload: 5 }));
         self.refuse_unknown_fields(&model.fields);
         let build = self.action;
         self.block(&build.body);

@@ -41,7 +41,20 @@ pub(super) enum Helper {
     CheckWrite,
     /// Fills the result with an error: code, message, line, column; returns its address.
     Fail,
+    /// Some statements of an export: what the export has, and the address of the variables. Returns the address of the result when the run has
+    /// ended, else 0.
+    Piece(Piece),
 }
+
+/// Which piece, and of which export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Piece {
+    pub(super) number: u32,
+    pub(super) parameters: usize,
+}
+
+/// As many parameters as any function has.
+static PARAMETERS: [ValType; 16] = [ValType::I32; 16];
 
 impl Helper {
     fn signature(self) -> (&'static [ValType], &'static [ValType]) {
@@ -56,6 +69,7 @@ impl Helper {
             Helper::Warn => (&[I; 7], &[]),
             Helper::CheckWrite => (&[I; 2], &[]),
             Helper::Fail => (&[I; 6], &[I]),
+            Helper::Piece(piece) => (PARAMETERS.get(..piece.parameters).unwrap_or(&PARAMETERS), &[I]),
         }
     }
 
@@ -90,7 +104,12 @@ impl Helper {
             Helper::Call => Some("call"),
             Helper::Build => Some("build"),
             Helper::Check => Some("check"),
-            Helper::Start | Helper::Flush | Helper::Warn | Helper::CheckWrite | Helper::Fail => None,
+            Helper::Start
+            | Helper::Flush
+            | Helper::Warn
+            | Helper::CheckWrite
+            | Helper::Fail
+            | Helper::Piece(_) => None,
         }
     }
 }

@@ -5,6 +5,7 @@ use wasm_encoder::Instruction;
 use super::code::memory;
 use super::constants::RESULT;
 use super::entry::{Generator, Message};
+use super::module::Helper;
 use crate::check::tree::Verdict;
 
 /// Parameters of `check`, the flattened record `request`: each text has two, each option one more in front.
@@ -26,11 +27,12 @@ const VERDICT: u64 = 4;
 impl Generator<'_> {
     /// The body of the export `check`.
     pub(super) fn check_question(&mut self) {
-        self.begin(Some(Message {
+        let message = Message {
             present: Some(question::TOPIC),
             topic: question::TOPIC + 1,
             payload: question::PAYLOAD + 1,
-        }));
+        };
+        self.begin(Helper::Check, Some(message));
         let action = self.action;
         self.block(&action.body);
         self.push_verdict(None);

@@ -1,10 +1,10 @@
 //! Statements.
 
-use wasm_encoder::{Instruction, ValType};
+use wasm_encoder::Instruction;
 
-use super::code::Local;
 use super::entry::Generator;
 use super::tight::COPIES;
+use super::variable::Passes;
 use super::write::Write;
 use crate::check::tree::{Branch, Case, Expression, Statement, StatementKind};
 use crate::diagnostic::codes;
@@ -14,27 +14,18 @@ use crate::syntax::Position;
 impl Generator<'_> {
     /// Writes some statements.
     pub(super) fn block(&mut self, statements: &[Statement]) {
-        for statement in statements {
-            self.statement(statement);
+        if !self.pieces_of(statements) {
+            statements.iter().for_each(|statement| self.statement(statement));
         }
     }
 
-    fn statement(&mut self, statement: &Statement) {
+    pub(super) fn statement(&mut self, statement: &Statement) {
         let at = statement.at;
         match &statement.kind {
             StatementKind::Set { variable, value } => {
-                let representation =
-                    self.variables.get(variable.0 as usize).map(|(_, representation)| *representation);
-                match representation {
-                    Some(representation) => {
-                        self.value_as(value, representation);
-                        self.assign(*variable, representation);
-                    }
-                    None => {
-                        self.value(value);
-                        self.code.push(Instruction::Drop);
-                    }
-                }
+                let representation = self.representation_of(*variable);
+                self.value_as(value, representation);
+                self.assign(*variable, representation);
                 self.flush_notes(at);
             }
             StatementKind::PublishTopic { topic, value, qos, retain, when_empty } => {
@@ -108,10 +99,7 @@ impl Generator<'_> {
     }
 
     fn loop_until(&mut self, body: &[Statement], until: &Expression, until_at: Position) {
-        let passes = match self.passes {
-            Some(local) => local,
-            None => *self.passes.insert(self.code.new_local(ValType::I32)),
-        };
+        let passes = self.passes();
         let copies = if self.is_tight(body, until) { COPIES } else { 1 };
         let end = self.code.block();
         let start = self.code.open_loop();
@@ -127,11 +115,8 @@ impl Generator<'_> {
     }
 
     /// One pass of a loop; pushes whether it was the last.
-    fn pass(&mut self, passes: Local, body: &[Statement], until: &Expression, until_at: Position) {
-        self.code.get(passes);
-        self.code.i32(1);
-        self.code.push(Instruction::I32Add);
-        self.code.tee(passes);
+    fn pass(&mut self, passes: Passes, body: &[Statement], until: &Expression, until_at: Position) {
+        self.count_pass(passes);
         self.code.u32(LOOP_PASSES_MAX);
         self.code.push(Instruction::I32GtU);
         self.code.open_if();

@@ -29,8 +29,7 @@ impl Generator<'_> {
     fn is_tight_statement(&self, statement: &StatementKind, left: &mut u32) -> bool {
         match statement {
             StatementKind::Set { variable, value } => {
-                let kept = self.variables.get(variable.0 as usize).map(|(_, representation)| *representation);
-                kept.is_some_and(|kept| kept != Representation::Cell) && self.is_machine(value, left)
+                self.representation_of(*variable) != Representation::Cell && self.is_machine(value, left)
             }
             StatementKind::If { branches, otherwise } => {
                 branches.iter().all(|branch| {

@@ -139,6 +139,24 @@ fn what_is_accepted_compiles_to_a_bounded_component() {
     }
 }
 
+/// Making native code takes memory that grows with the square of the branches of a function.
+#[test]
+fn long_programs_are_several_functions() {
+    for (what, shape) in SHAPES {
+        if !["many statements", "a model with many fields"].contains(what) {
+            continue;
+        }
+        let compilation = compile(&shape(1000), &CompileOptions::default());
+        let component = &compilation.entities[0].output.as_ref().expect("it is accepted").component;
+        let text = wasmprinter::print_bytes(component).unwrap();
+        let is_branch =
+            |line: &&str| ["if", "block", "loop"].iter().any(|word| line.trim().starts_with(word));
+        let branches = |function: &str| function.lines().filter(is_branch).count();
+        let most = text.split("(func ").map(branches).max().unwrap_or_default();
+        assert!(most * 8 < branches(&text), "{what}: {most} of {}", branches(&text));
+    }
+}
+
 #[test]
 fn lists_of_some_thousand_values_are_accepted() {
     for (what, shape) in SHAPES.iter().take(4) {

@@ -1,7 +1,7 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
 //! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|compile|python|cache|memory|all]`.
 //!
-//! `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
+//! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
 //! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
 //! What they mean and what they were: `docs/performance.md`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
@@ -11,6 +11,7 @@ mod deploy;
 mod kernels;
 mod memory;
 mod native;
+mod peak;
 mod programs;
 mod python;
 mod runs;
@@ -20,6 +21,11 @@ fn main() {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|want| want == name || want == "all");
     if wanted.first().is_some_and(|first| first == "instructions") {
         return runs::instructions(&wanted);
+    }
+    if let [first, path] = wanted.as_slice()
+        && first == "peak"
+    {
+        return peak::figures(path);
     }
     // First, because what the other figures leave behind would count.
     if is_wanted("memory") {

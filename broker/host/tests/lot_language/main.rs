@@ -11,6 +11,7 @@ mod catalogue;
 mod expressions;
 mod failures;
 mod generated;
+mod long;
 mod models;
 mod rows;
 mod rules;
