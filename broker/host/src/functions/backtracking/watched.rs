@@ -4,15 +4,22 @@
 //! It reads the text through a trait, though: here each look is counted, a look at a long text for more, and after some of them
 //! somebody who knows the time is asked whether to go on. There is no way to tell the engine to stop but to unwind through it.
 
-use std::{cell::Cell, panic::resume_unwind};
+use std::{
+    cell::Cell,
+    panic::resume_unwind,
+    time::{Duration, Instant},
+};
 
 use fancy_regex::Input;
 
 use super::Span;
 use crate::instance::Stopped;
 
-/// Looks between two questions for the time: a clock costs as much as some ten looks.
+/// Looks between two looks at the clock, which cost as much as each other.
 const LOOKS: usize = 256;
+
+/// Time between two questions whether to go on: the processor time of a thread costs a call of the system, some ten looks.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// A look at so many bytes counts for one more: one that reads them all takes as long as a hundred that do not.
 const BYTES_PER_LOOK: usize = 16 * 1024;
@@ -23,13 +30,27 @@ pub(super) struct Watched<'a> {
     /// What a look counts for.
     weight: usize,
     looks: Cell<usize>,
+    asked: Cell<Instant>,
     check_time: &'a dyn Fn() -> Result<(), Stopped>,
 }
 
 impl<'a> Watched<'a> {
     /// Looks at it unwind with a [`Stopped`] when `check_time` says so.
     pub(super) fn new(text: &'a str, check_time: &'a dyn Fn() -> Result<(), Stopped>) -> Self {
-        Watched { text, weight: 1 + text.len() / BYTES_PER_LOOK, looks: Cell::new(0), check_time }
+        let weight = 1 + text.len() / BYTES_PER_LOOK;
+        Watched { text, weight, looks: Cell::new(0), asked: Cell::new(Instant::now()), check_time }
+    }
+
+    fn look_at_clock(&self) {
+        self.looks.set(0);
+        let now = Instant::now();
+        if now.duration_since(self.asked.get()) < PAUSE {
+            return;
+        }
+        self.asked.set(now);
+        if let Err(stopped) = (self.check_time)() {
+            resume_unwind(Box::new(stopped));
+        }
     }
 }
 
@@ -43,10 +64,7 @@ impl Input for Watched<'_> {
         let looks = self.looks.get() + self.weight;
         self.looks.set(looks);
         if looks >= LOOKS {
-            self.looks.set(0);
-            if let Err(stopped) = (self.check_time)() {
-                resume_unwind(Box::new(stopped));
-            }
+            self.look_at_clock();
         }
         self.text.as_bytes()
     }
