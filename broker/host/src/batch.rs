@@ -51,11 +51,10 @@ impl Batch {
         self.lengths.is_empty()
     }
 
-    /// Whether this message should be added: there are not yet [`BATCH_MESSAGES_MAX`](limits::BATCH_MESSAGES_MAX), and with it they have at most
-    /// [`BATCH_BYTES_MAX`](limits::BATCH_BYTES_MAX).
-    pub fn has_room_for(&self, topic: &str, payload: &[u8]) -> bool {
-        let bytes = self.bytes.len() + topic.len() + payload.len();
-        self.len() < limits::BATCH_MESSAGES_MAX && bytes <= limits::BATCH_BYTES_MAX
+    /// Whether a message of so many bytes should be added: there are not yet [`BATCH_MESSAGES_MAX`](limits::BATCH_MESSAGES_MAX), and with it they
+    /// have at most [`BATCH_BYTES_MAX`](limits::BATCH_BYTES_MAX).
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.len() < limits::BATCH_MESSAGES_MAX && self.bytes.len() + bytes <= limits::BATCH_BYTES_MAX
     }
 
     pub(crate) fn lists(&self) -> (&[u32], &[u8]) {

@@ -83,9 +83,7 @@ impl GuestEvent {
 
     /// Whether it may be added to a batch of these.
     fn may_join(&self, events: &[GuestEvent], batch: &Batch) -> bool {
-        let parts = self.message.parts();
-        events.first().is_none_or(|first| self.is_like(first))
-            && batch.has_room_for(parts.topic, parts.payload)
+        events.first().is_none_or(|first| self.is_like(first)) && batch.has_room_for(self.message.size())
     }
 
     fn client_id(&self) -> &str {
@@ -253,7 +251,8 @@ impl Turn {
         batch.clear();
         let mut next = Some(first);
         while let Some(event) = next.take() {
-            batch.push(event.message.parts().topic, event.message.parts().payload);
+            let parts = event.message.parts();
+            batch.push(parts.topic, parts.payload);
             of_batch.push(event);
             while next.is_none()
                 && events.front().is_some_and(|next| of_batch.len() < max && next.may_join(&of_batch, &batch))
