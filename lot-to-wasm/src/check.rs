@@ -33,7 +33,7 @@ use std::sync::Arc;
 use lot_facts::Signature;
 
 use crate::compat::Compat;
-use crate::diagnostic::{Draft, Sink, codes};
+use crate::diagnostic::{Draft, Sink};
 use crate::source::Span;
 use crate::syntax::Position;
 pub(crate) use action::action;
@@ -125,17 +125,6 @@ impl Checker<'_, '_, '_> {
 
     /// Reports an error.
     pub(crate) fn error(&mut self, draft: Draft) {
-        self.sink.push(draft);
-    }
-
-    /// Reports a construct that this build understands but does not compile.
-    pub(crate) fn not_yet(&mut self, span: Span, construct: &str) {
-        let message = format!("this build does not compile {construct} yet");
-        let service = ["MCP", "LLM", "AGENT"].into_iter().find(|service| construct.ends_with(service));
-        let mut draft = Draft::error(codes::NOT_YET_COMPILED, span, message);
-        if let Some(service) = service {
-            draft = draft.note(format!("needs route type {service}"));
-        }
         self.sink.push(draft);
     }
 }

@@ -14,6 +14,7 @@ pub mod editor;
 mod format;
 pub mod function;
 mod fuzz;
+mod identifier;
 pub mod limits;
 pub mod lower;
 pub mod notebook;

@@ -11,6 +11,10 @@ mod lexer;
 use crate::diagnostic::Sink;
 use crate::source::Span;
 
+/// What to do about a line that is the rest of the one before.
+pub(crate) const ONE_LINE: &str =
+    "write it on one line with the line before, or parentheses round what takes several";
+
 /// A token with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {

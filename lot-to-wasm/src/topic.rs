@@ -19,10 +19,13 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     None
 }
 
+/// What is wrong with a topic that has a wildcard in it.
+pub(crate) const WILDCARD: &str = "it has `+` or `#` in it";
+
 /// What is wrong with a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
 pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
     if name.contains(['+', '#']) {
-        return Some("a topic that is written to has no wildcards");
+        return Some(WILDCARD);
     }
     common_problem(name)
 }

@@ -10,6 +10,7 @@ use super::tree::{self, Entry};
 use super::{Checker, Known, Start, facts, infer};
 use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::identifier::is_identifier;
 use crate::limits::VARIABLES_MAX;
 use crate::statement::{Statement, StatementKind};
 use crate::syntax::{Action, ActionBody, InputLine, OutputLine};
@@ -117,6 +118,7 @@ impl Checker<'_, '_, '_> {
     fn inputs(&mut self, inputs: &[InputLine]) {
         let mut seen = BTreeMap::new();
         for input in inputs {
+            self.variable_name(&input.name);
             if let Some(first) = seen.insert(&input.name.text, input.name.span) {
                 let message = format!("input `{}` is declared twice", input.name.text);
                 let draft = Draft::error(codes::DUPLICATE_NAME, input.name.span, message);
@@ -183,7 +185,7 @@ impl Checker<'_, '_, '_> {
             .scope
             .entries
             .iter()
-            .filter(|entry| !entry.is_read && !entry.is_given)
+            .filter(|entry| !entry.is_read && !entry.is_given && is_identifier(&entry.name))
             .map(|entry| {
                 let message = format!("variable `{}` is never read", entry.name);
                 Draft::warning(codes::UNUSED_VARIABLE, entry.span, message)

@@ -10,9 +10,11 @@ use super::tree::{
 use super::{Checker, TopicUse, fold, infer, json_path, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
+use crate::identifier::{identifier_like, is_identifier};
 use crate::source::Span;
 use crate::syntax::{
-    self, BinaryOperator, CastType, ExpressionKind as Source, Member, Random, RandomKind, Text, Transform,
+    self, BinaryOperator, CastType, ExpressionKind as Source, Member, Name, Random, RandomKind, Text,
+    Transform,
 };
 
 impl Checker<'_, '_, '_> {
@@ -155,6 +157,20 @@ impl Checker<'_, '_, '_> {
     }
 
     /// Reports an empty name of an environment value or secret.
+    /// A variable that no `{name}` could read is none.
+    pub(crate) fn variable_name(&mut self, name: &Name) {
+        if is_identifier(&name.text) {
+            return;
+        }
+        let message = format!("`{}` is no name of a variable", name.text.escape_debug());
+        let draft = Draft::error(codes::VARIABLE_NAME, name.span, message);
+        let draft = draft.note("names have letters from a to z, digits and _, and begin with no digit");
+        self.error(match identifier_like(&name.text) {
+            Some(near) => draft.suggest(format!("write {near}")).fix(name.span, name.spell(&near)),
+            None => draft.suggest("give it a name that can be read as {name}"),
+        });
+    }
+
     pub(crate) fn setting_name(&mut self, name: &Text) {
         if name.value.is_empty() {
             self.error(Draft::error(codes::SETTING_NAME, name.span, "the name is empty"));

@@ -1,5 +1,7 @@
 //! The checked tree of small programs: kinds of variables, parts of topics, what a write does with Empty.
 
+use lot_facts::TopicFact;
+
 use super::KnownNothing;
 use super::tree::{Action, ExpressionKind, StatementKind, Topic, TopicPart, WhenEmpty};
 use crate::compat::Compat;
@@ -160,8 +162,8 @@ fn topics_take_what_the_trigger_matched() {
         ("ON TOPIC \"s/+\"", "\"a/\" + PAYLOAD + \"/b\"", "a/ v /b", "pattern a/#"),
         ("ON TOPIC \"s/+\"", "\"a-\" + PAYLOAD", "a- v", "any"),
         ("ON TOPIC \"s/+\"", "\"a/\" + 5 + \"/b\"", "a/5/b", "exact a/5/b"),
-        ("ON TOPIC \"s/+\"", "\"a/x+\"", "a/x+", "exact a/x+"),
-        ("ON TOPIC \"s/+\"", "\"a/+\" + PAYLOAD", "a/+ v", "pattern a/#"),
+        ("ON TOPIC \"s/+\"", "\"a/x+\"", "a/x+", "any"),
+        ("ON TOPIC \"s/+\"", "\"a/+\" + PAYLOAD", "a/+ v", "any"),
     ] {
         let action = check(trigger, &format!("PUBLISH TOPIC {topic} WITH 1"));
         let StatementKind::PublishTopic { topic: checked, .. } = &action.body[0].kind else {
@@ -171,6 +173,24 @@ fn topics_take_what_the_trigger_matched() {
         let shown =
             serde_json::to_string(&checked.fact).unwrap().replace(['{', '}', '"'], "").replace(':', " ");
         assert_eq!(shown, fact, "{trigger} {topic}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_none_is_no_fact_and_the_rest_is_told() {
+    for topic in ["\"\"", "\"a/#/b\"", "\"a\\u0000\"", "\"a+/\" + PAYLOAD", "\"a/\" + PAYLOAD + \"/#b\""] {
+        let body = format!(
+            "PUBLISH TOPIC {topic} WITH GET TOPIC {topic}\nKEEP TOPIC {topic} WITH 1\n\
+             DELETE TOPIC {topic}\nIF TOPIC EXISTS {topic} THEN KEEP TOPIC \"k\" WITH GET TOPIC \"g\""
+        );
+        let facts = check("ON TOPIC \"t\"", &body).facts;
+        let exact = |name: &str| [TopicFact::Exact(name.to_owned())];
+        assert_eq!(
+            (facts.reads.as_slice(), facts.keeps.as_slice()),
+            (&exact("g")[..], &exact("k")[..]),
+            "{topic}"
+        );
+        assert!(facts.writes.is_empty() && facts.retained_reads.is_empty(), "{topic}");
     }
 }
 

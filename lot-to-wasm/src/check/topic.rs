@@ -127,12 +127,17 @@ impl Checker<'_, '_, '_> {
     }
 
     fn judge(&mut self, topic: &Topic, span: Span, usage: TopicUse) {
-        if let Some(name) = topic.constant()
-            && let Some(problem) = crate::topic::name_problem(name)
-        {
-            let message = format!("invalid topic \"{}\": {problem}", name.escape_debug());
-            let draft = Draft::warning(codes::TOPIC_NAME, span, message);
-            self.error(draft.label("the statement has no effect but an error record"));
+        if let Some(problem) = problem(topic) {
+            let name = topic.constant().map(|name| format!(" \"{}\"", name.escape_debug()));
+            let message = format!("invalid topic{}: {problem}", name.unwrap_or_default());
+            let mut draft = Draft::warning(codes::TOPIC_NAME, span, message);
+            if problem == crate::topic::WILDCARD {
+                draft = draft.note("a level `+`, and `#` at the end, take what the trigger matched");
+            }
+            self.error(draft.label(match usage {
+                TopicUse::Read => "there is never a message",
+                TopicUse::Publish | TopicUse::Keep => "the statement has no effect but an error record",
+            }));
         }
         if usage == TopicUse::Read {
             return;
@@ -203,11 +208,20 @@ pub(super) fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
     merged
 }
 
+/// Why a topic can never be one, whatever the run puts into it.
+fn problem(topic: &Topic) -> Option<&'static str> {
+    let text = |part: &TopicPart| match part {
+        TopicPart::Text(text) if text.contains(['+', '#', '\0']) => crate::topic::name_problem(text),
+        _ => None,
+    };
+    topic.constant().map_or_else(|| topic.parts.iter().find_map(text), crate::topic::name_problem)
+}
+
 /// What is known about a topic before the run: `None` when it can never be used.
 pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
     /// Stands for a run-time part inside one level.
     const PART: char = '\u{1}';
-    if topic.is_unresolvable() {
+    if topic.is_unresolvable() || problem(topic).is_some() {
         return None;
     }
     let mut pattern = String::new();

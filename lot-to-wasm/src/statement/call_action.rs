@@ -62,6 +62,7 @@ impl CallAction {
             }
             arguments.push(tree::Argument { name, value: checker.value(&argument.value) });
         }
+        self.returns.iter().for_each(|name| checker.variable_name(name));
         let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
         let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
         tree::StatementKind::CallAction { name: self.name.text.clone(), arguments, returns, result }

@@ -10,6 +10,8 @@ use super::StatementKind;
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
+use crate::diagnostic::{Draft, codes};
+use crate::script::is_name;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::{Expression, Name, Text};
 use crate::token::Sign;
@@ -38,8 +40,22 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl CallPython {
+    /// A script and a function in it, both by names that Python can have.
+    fn check_function(&self, checker: &mut Checker<'_, '_, '_>) {
+        let name = &self.function;
+        if matches!(name.value.split_once('.'), Some((script, function)) if is_name(script) && is_name(function))
+        {
+            return;
+        }
+        let message = format!("`{}` names no function of a script", name.value.escape_debug());
+        let draft = Draft::error(codes::PYTHON_FUNCTION, name.span, message);
+        checker.error(draft.suggest("write the script, a dot, and the function: \"Script.function\""));
+    }
+
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
         let arguments = self.arguments.iter().map(|argument| checker.value(argument)).collect();
+        self.check_function(checker);
+        self.returns.iter().for_each(|name| checker.variable_name(name));
         let returned = self.returns.as_ref().map_or(tree::RESULT, |name| name.text.as_str());
         let result = checker.scope.find(returned);
         if let Some(id) = result {

@@ -100,11 +100,14 @@ fn finish(
 impl CallRoute {
     /// Checks the operands; the statement itself is not compiled yet.
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
-        checker.not_yet(span, &format!("CALL {}", self.service.keyword()));
+        let service = self.service.keyword();
+        let message = format!("CALL {service} needs route type {service}, which this build does not have");
+        checker.error(Draft::error(codes::NOT_YET_COMPILED, span, message));
         for argument in &self.arguments {
             checker.value(&argument.value);
         }
         let returned = self.returns.as_ref().map_or(tree::RESULT, |name| name.text.as_str());
+        self.returns.iter().for_each(|name| checker.variable_name(name));
         if let Some(id) = checker.scope.find(returned) {
             checker.scope.set(id, KindSet::RETURNED);
         }

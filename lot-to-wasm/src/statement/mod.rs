@@ -116,6 +116,23 @@ pub(crate) fn is_first_word(word: &str) -> bool {
     STATEMENTS.iter().any(|row| row.words.first().is_some_and(|first| first.eq_ignore_ascii_case(word)))
 }
 
+impl StatementKind {
+    /// Whether it is a CALL.
+    pub(crate) fn is_call(&self) -> bool {
+        matches!(
+            self,
+            StatementKind::CallAction(_) | StatementKind::CallPython(_) | StatementKind::CallRoute(_)
+        )
+    }
+}
+
+/// Whether what comes is meant for a statement, if not always one of LoT, rather than for the rest of the line before, which is a CALL or not.
+pub(crate) fn is_meant(parser: &Parser<'_, '_>, after_call: bool) -> bool {
+    let is_argument = after_call && parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal);
+    let firsts = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
+    !is_argument && (nearest(parser.word(), firsts).is_some() || known_mistake(parser).is_some())
+}
+
 /// Reads a statement up to the end of its last line, which is left unless a block ended it.
 pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let word = parser.word();
@@ -226,9 +243,24 @@ fn foreign(word: &str) -> Option<&'static str> {
 
 /// A line that begins with none of the statements' words.
 fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    if let Some(draft) = known_mistake(parser) {
+        return parser.fail(draft);
+    }
+    let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
+    let near = nearest(parser.word(), words);
+    let message = format!("expected a statement, found {}", parser.found());
+    let first_words = ["SET", "PUBLISH", "KEEP", "DELETE", "IF", "SWITCH", "LOOP", "CALL", "TRIGGER"];
+    let draft = Draft::error(codes::UNKNOWN_STATEMENT, parser.here(), message)
+        .expected(&first_words)
+        .did_you_mean(near);
+    parser.fail(draft)
+}
+
+/// What is said about a line that begins as in other languages, or with a word that belongs elsewhere.
+fn known_mistake(parser: &Parser<'_, '_>) -> Option<Draft> {
     let span = parser.here();
     let word = parser.word();
-    let draft = match word.to_ascii_uppercase().as_str() {
+    Some(match word.to_ascii_uppercase().as_str() {
         "END" | "ENDIF" | "END_IF" => {
             let message = format!("{word}: blocks are closed by indentation");
             Draft::error(codes::END_IF, span, message)
@@ -268,13 +300,6 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
             let message = format!("{word} is not part of the language");
             Draft::error(codes::NOT_LOT, span, message).suggest_if(foreign(upper).map(str::to_owned))
         }
-        _ => {
-            let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
-            let near = nearest(word, words);
-            let message = format!("expected a statement, found {}", parser.found());
-            let first_words = ["SET", "PUBLISH", "KEEP", "DELETE", "IF", "SWITCH", "LOOP", "CALL", "TRIGGER"];
-            Draft::error(codes::UNKNOWN_STATEMENT, span, message).expected(&first_words).did_you_mean(near)
-        }
-    };
-    parser.fail(draft)
+        _ => return None,
+    })
 }

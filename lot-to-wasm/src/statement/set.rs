@@ -46,6 +46,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 
 impl Set {
     pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> Option<tree::StatementKind> {
+        checker.variable_name(&self.name);
         let value = checker.value(&self.value);
         let variable = checker.scope.find(&self.name.text)?;
         checker.scope.set(variable, value.kinds);

@@ -2,15 +2,17 @@
 //!
 //! Inside brackets lines mean nothing. In Actions and Models a deeper line that begins with a word of [`CONTINUATIONS`] belongs to the
 //! line before. A line that is less deep than the one before must match an open block; one that matches none is reported once and read as a
-//! line of the block that was probably meant ([`level`]). Braces round blocks, which other languages have, open and close nothing: the
-//! parser reports the first.
+//! line of the block that was probably meant ([`level`]). A deeper line behind one that cannot end there, or that begins with what cannot
+//! begin one, is reported once and joined as well. Braces round blocks, which other languages have, open and close nothing: the parser
+//! reports the first.
 
 mod level;
+mod rest;
 
 use level::Level;
 
 use super::lexer::{Indentation, RawToken};
-use super::{Sign, Token, TokenKind};
+use super::{ONE_LINE, Sign, Token, TokenKind};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::BLOCK_DEPTH_MAX;
 use crate::source::Span;
@@ -27,6 +29,9 @@ const STATEMENT_STARTS: [&str; 13] = [
     "DEFINE", "ON", "SET", "PUBLISH", "KEEP", "DELETE", "SWITCH", "CASE", "LOOP", "UNTIL", "CALL", "ADD",
     "OUTPUT",
 ];
+
+/// More words that begin a line, which may stand in brackets or in another case.
+const LINE_STARTS: [&str; 6] = ["TRIGGER", "DEFAULT", "STORE", "RETURN", "DESCRIPTION", "NAVIGATE"];
 
 /// Words that begin a line which opens a block, or which people of other languages end with `{`.
 const BLOCK_LINES: [&str; 14] = [
@@ -67,7 +72,7 @@ pub(super) fn arrange(raw: Vec<RawToken>, joins_lines: bool, sink: &mut Sink<'_>
             continue;
         }
         if let Some(indent) = begins {
-            layout.line(&token, indent);
+            layout.line(&token, indent, ends_line);
         }
         layout.bracket(&token, ends_line);
         layout.tokens.push(token);
@@ -93,7 +98,7 @@ struct Layout<'s, 'k> {
 
 impl<'k> Layout<'_, 'k> {
     /// Called at the first token of each line.
-    fn line(&mut self, token: &Token, indent: Indentation) {
+    fn line(&mut self, token: &Token, indent: Indentation, ends_line: bool) {
         let word = self.word(token);
         if !self.brackets.is_empty() {
             if !STATEMENT_STARTS.contains(&word) {
@@ -101,22 +106,27 @@ impl<'k> Layout<'_, 'k> {
             }
             self.report_unclosed();
         }
-        if self.continues(word, indent.width) {
+        if self.continues(word, indent.width) || self.is_cut_in_two(token, word, indent.width) {
             return;
         }
+        // What is returned stands below a RETURN that is alone on its line.
+        let head = if word == "RETURN" && !ends_line { "" } else { word };
+        let is_stray = self.is_in_statement();
         self.end_line();
         if self.opens_level(indent.width) {
             if self.levels.len() > 4 * BLOCK_DEPTH_MAX {
                 return;
             }
-            self.levels.push(Level::new(indent.width));
+            self.levels.push(Level { is_stray, ..Level::new(indent.width) });
             self.tokens.push(Token { kind: TokenKind::Indent, span: indent.span });
-            self.warn(indent);
+            if !is_stray {
+                self.warn(indent);
+            }
         } else if let Some(level) = self.levels.iter().rposition(|level| level.holds(indent.width)) {
             self.close_levels(level, token.span);
             self.warn(indent);
         } else {
-            self.misplaced(indent, token.span, word);
+            self.misplaced(indent, token.span, head);
         }
         self.last_width = indent.width;
         if let Some(level) = self.levels.last_mut() {
@@ -135,7 +145,89 @@ impl<'k> Layout<'_, 'k> {
     fn continues(&self, word: &str, width: u32) -> bool {
         let opens_block = self.tokens.is_empty() || BLOCK_OPENERS.contains(&self.last_word());
         let is_continuation = word == "+" || CONTINUATIONS.contains(&word);
-        self.joins_lines && is_continuation && !opens_block && width > self.top()
+        // Below a line that continues nothing, which is reported, stands what continues the line before that one.
+        let column = self.levels.iter().rev().find(|level| !level.is_stray).map_or(0, |level| level.width);
+        self.joins_lines && is_continuation && !opens_block && width > column
+    }
+
+    /// Whether the line is the rest of the one before, which cannot end as it does, or this one begins with what begins no line: reported,
+    /// and read as one line.
+    fn is_cut_in_two(&mut self, token: &Token, word: &str, width: u32) -> bool {
+        let Some(last) = self.tokens.last().filter(|_| self.joins_lines && width >= self.top()) else {
+            return false;
+        };
+        let ends_with_comma = last.kind == TokenKind::Sign(Sign::Comma);
+        let is_column = width > self.top() || (ends_with_comma && word != "IF");
+        if !is_column || begins_line(word) || self.opens_block() {
+            return false;
+        }
+        if word == "DO" {
+            return self.is_indented_do(token);
+        }
+        let end = last.span;
+        let what = if rest::is_unfinished(last, self.last_word()) {
+            format!("the line before ends with {}", self.shown(last))
+        } else if rest::is_rest(token, word) || (word == "THEN" && self.begins_condition()) {
+            format!("no line begins with {}", self.shown(token))
+        } else {
+            return false;
+        };
+        let gap = Span { start: end.end, end: token.span.start, ..end };
+        let draft = Draft::error(codes::UNEXPECTED_INDENT, token.span, format!("unexpected line: {what}"))
+            .suggest(ONE_LINE);
+        let is_blank = self.sink.source().slice(gap).trim().is_empty();
+        self.sink.push(if is_blank { draft.fix(gap, " ") } else { draft });
+        true
+    }
+
+    /// DO below its trigger, but not in its column: reported, and read as if it stood there.
+    fn is_indented_do(&mut self, token: &Token) -> bool {
+        let is_head = self.levels.len() == 1;
+        if is_head {
+            let gap = self.tokens.last().map_or(token.span, |last| last.span.after().to(token.span));
+            let message = "unexpected INDENT: DO must stand in column 1";
+            let draft = Draft::error(codes::INDENTED_TRIGGER, token.span, message)
+                .suggest("write DO in column 1, or at the end of the trigger's line");
+            let is_blank = self.sink.source().slice(Span { end: token.span.start, ..gap }).trim().is_empty();
+            self.sink.push(if is_blank { draft.fix(gap, " DO") } else { draft });
+        }
+        is_head
+    }
+
+    fn shown(&self, token: &Token) -> String {
+        format!("`{}`", self.sink.source().slice(token.span))
+    }
+
+    /// Whether the last line begins a condition that THEN can end.
+    fn begins_condition(&self) -> bool {
+        let word = self.levels.last().map_or("", |level| level.word);
+        ["IF", "ELSE", "CASE", "DEFAULT"].contains(&word)
+    }
+
+    /// Whether the last line ends as one that opens a block does.
+    fn opens_block(&self) -> bool {
+        let last = self.last_word();
+        let is_list = last == "WITH" && self.line_has("PUBLISH", "MODEL");
+        last == "ELSE" || BLOCK_OPENERS.contains(&last) || is_list
+    }
+
+    /// Whether these two words stand behind each other on the last line.
+    fn line_has(&self, first: &str, second: &str) -> bool {
+        let line: Vec<&Token> = self.line_tokens().collect();
+        line.windows(2).any(|pair| matches!(pair, [b, a] if self.word(a) == first && self.word(b) == second))
+    }
+
+    /// The tokens of the last line, from its end.
+    fn line_tokens(&self) -> impl Iterator<Item = &Token> {
+        let is_layout =
+            |token: &&Token| matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent);
+        self.tokens.iter().rev().take_while(move |token| !is_layout(token))
+    }
+
+    /// Whether the last line begins with a statement that has no block, and ends as one.
+    fn is_in_statement(&self) -> bool {
+        let word = self.levels.last().map_or("", |level| level.word);
+        VALUE_STATEMENTS.contains(&word) && !self.opens_block()
     }
 
     /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it does where it opens one.
@@ -251,10 +343,7 @@ impl<'k> Layout<'_, 'k> {
 
     /// Whether a statement with a value stands on the last line, behind THEN or ELSE: a brace can be that value.
     fn has_statement_on_line(&self) -> bool {
-        let is_layout =
-            |token: &&Token| matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent);
-        let line = self.tokens.iter().rev().take_while(|token| !is_layout(token));
-        line.into_iter().any(|token| VALUE_STATEMENTS.contains(&self.word(token)))
+        self.line_tokens().any(|token| VALUE_STATEMENTS.contains(&self.word(token)))
     }
 
     fn bracket(&mut self, token: &Token, ends_line: bool) {
@@ -310,4 +399,9 @@ impl<'k> Layout<'_, 'k> {
         self.tokens.push(Token { kind: TokenKind::End, span: end });
         self.tokens
     }
+}
+
+/// Whether a line may begin with this word.
+fn begins_line(word: &str) -> bool {
+    STATEMENT_STARTS.contains(&word) || LINE_STARTS.contains(&word)
 }

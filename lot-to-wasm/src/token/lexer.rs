@@ -5,6 +5,7 @@
 
 use super::{Sign, Token, TokenKind};
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::identifier::identifier_like;
 use crate::source::Span;
 
 /// A token as the scanner finds it.
@@ -60,10 +61,7 @@ impl Scanner<'_, '_, '_> {
                 '/' if self.rest().starts_with("//") => self.skip_line(),
                 '/' if self.rest().starts_with("/*") => self.block_comment(),
                 '0'..='9' => self.number(),
-                'A'..='Z' | 'a'..='z' | '_' => {
-                    self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
-                    self.push(TokenKind::Word, start);
-                }
+                _ if character.is_alphabetic() || character == '_' => self.word(start),
                 _ => self.sign(start),
             }
         }
@@ -94,6 +92,23 @@ impl Scanner<'_, '_, '_> {
     fn line_end(&mut self) {
         self.at += if self.rest().starts_with("\r\n") { 2 } else { 1 };
         self.start_line();
+    }
+
+    /// A word; one with letters that no name has is reported and taken for one.
+    fn word(&mut self, start: usize) {
+        self.skip_while(|c| c.is_alphanumeric() || c == '_');
+        let span = Span::new(start, self.at);
+        let word = self.sink.source().slice(span);
+        if let Some(letter) = word.chars().find(|c| !c.is_ascii()) {
+            let message = format!("unexpected character `{letter}` in the name `{}`", shown(word));
+            let draft = Draft::error(codes::UNEXPECTED_CHARACTER, span, message)
+                .note("names have letters from a to z, digits and _; any others only in quotes");
+            self.sink.push(match identifier_like(word) {
+                Some(near) => draft.suggest(format!("write {near}")).fix(span, near),
+                None => draft.suggest("write it in letters from a to z"),
+            });
+        }
+        self.push(TokenKind::Word, start);
     }
 
     /// Measures the indentation of the line that begins here.

@@ -71,6 +71,38 @@ fn fixes_lead_to_a_program_without_errors() {
 }
 
 #[test]
+fn a_line_that_is_broken_in_two_is_one_mistake() {
+    let text = r#"DEFINE ACTION A
+ON TOPIC "a/+" DO
+    SET "x" WITH GET JSON "v" IN PAYLOAD AS DOUBLE
+    IF {x} > 1 AND NOT {x} == 7 THEN
+        KEEP TOPIC "k" WITH {x} * 2 + 1
+    ELSE IF PAYLOAD CONTAINS "b" THEN
+        SWITCH {x}
+            CASE 1, 2 THEN
+                DELETE TOPIC "k"
+    CALL ACTION B WITH first = {x}, second = 2 RETURN r
+    LOOP
+        SET "x" WITH {x} + 1
+    UNTIL {x} > 9
+    PUBLISH TOPIC "b" WITH {r} + {x}
+"#;
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        for ((at, _), deeper) in line.match_indices(' ').skip(indent).zip([4, 8, 13].into_iter().cycle()) {
+            let rest = format!("{}{}", " ".repeat(indent + deeper), line[at..].trim_start());
+            let mut broken = lines.clone();
+            broken.splice(index..=index, [&line[..at], rest.as_str()]);
+            let broken = broken.join("\n") + "\n";
+            let mut found = check(&broken);
+            found.retain(|found| found.severity == Severity::Error);
+            assert!(found.len() < 2, "{:?} about\n{broken}", said(&broken));
+        }
+    }
+}
+
+#[test]
 fn what_looks_like_a_mistake_and_is_none_is_accepted() {
     for body in [
         "SET t WITH 4\nSET x WITH GET TOPIC t/2\nKEEP TOPIC \"k\" WITH {x}",

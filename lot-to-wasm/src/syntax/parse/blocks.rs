@@ -5,7 +5,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::limits::{BLOCK_DEPTH_MAX, STATEMENTS_MAX};
 use crate::source::Span;
 use crate::statement::{self, Statement};
-use crate::token::{Sign, Token, TokenKind};
+use crate::token::{ONE_LINE, Sign, Token, TokenKind};
 
 impl Parser<'_, '_> {
     /// An indented block of statements after `opener`, from the end of the opener's line. Errors inside are reported and skipped; an
@@ -123,6 +123,14 @@ impl Parser<'_, '_> {
     /// A deeper line that nothing opened: reported once, its statements are read as if they stood in the block.
     fn stray_indent(&mut self, statements: &mut Vec<Statement>) {
         let indent = self.advance();
+        let after_call = statements.last().is_some_and(|last| last.kind.is_call());
+        if !statement::is_meant(self, after_call) {
+            let message = format!("unexpected line: {} begins no statement", self.found());
+            let draft = Draft::error(codes::UNEXPECTED_INDENT, self.span(), message);
+            self.sink.push(draft.suggest(ONE_LINE));
+            self.skip_block();
+            return;
+        }
         let draft = Draft::error(codes::UNEXPECTED_INDENT, indent.span, "unexpected INDENT");
         let draft = draft.suggest("indent the line like the one before");
         self.sink.push(match statements.last() {

@@ -9,12 +9,14 @@ pub(super) struct Level<'k> {
     pub(super) taken_for_it: Vec<u32>,
     /// First word of its last line.
     pub(super) word: &'k str,
+    /// Nothing opened it: its first line is deeper than a statement that has no block.
+    pub(super) is_stray: bool,
 }
 
 impl Level<'_> {
     /// A block whose lines begin after this many columns.
     pub(super) fn new(width: u32) -> Self {
-        Level { width, taken_for_it: Vec::new(), word: "" }
+        Level { width, taken_for_it: Vec::new(), word: "", is_stray: false }
     }
 
     /// Whether a line of this width belongs to it.
@@ -40,7 +42,8 @@ const HEADS: [&str; 6] = ["DEFINE", "ON", "INPUT", "DO", "RETURN", "DESCRIPTION"
 /// Which of the open blocks a line that stands in the column of none was meant for: that of the statement which it continues, else the
 /// nearest one, and of two as near the one that the line before is in. Only lines with a word of their own stand beside DEFINE.
 pub(super) fn meant(levels: &[Level<'_>], width: u32, word: &str, has_heads: bool) -> usize {
-    if has_heads && HEADS.contains(&word) {
+    let is_beside_body = levels.get(1).is_some_and(|body| width < body.width);
+    if has_heads && is_beside_body && HEADS.contains(&word) {
         return 0;
     }
     let distance = |index: usize| levels.get(index).map_or(u32::MAX, |level| level.width.abs_diff(width));

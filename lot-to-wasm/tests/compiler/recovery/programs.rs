@@ -406,6 +406,48 @@ KEEP TOPIC "k" WITH {x}"#, &[
 UNTL {x} > 1"#, &[
         "LOT201 5 =>     UNTIL {x} > 1",
     ]),
+    (r#"CALL ACTION Avg
+    WITH first = 2,
+         other = 8
+    RETURN AS m
+PUBLISH TOPIC "m2" WITH {m}
+PUBLISH TOPIC "m3" WITH {m}"#, &[
+        "LOT237 5 =>         WITH first = 2, other = 8",
+    ]),
+    (r#"CALL ACTION Avg
+    WITH first = 2
+         other = 8
+    RETURN AS m
+PUBLISH TOPIC "m2" WITH 1
+PUBLISH TOPIC "m3" WITH 1"#, &[
+        "LOT237 5: write it on one line with the line before, or parentheses round what takes several",
+    ]),
+    (r#"IF PAYLOAD > 1 AND
+   PAYLOAD < 8
+   THEN
+    KEEP TOPIC "a" WITH 1
+ELSE
+    KEEP TOPIC "a" WITH PAYLOAD
+        * 2"#, &[
+        "LOT237 4 =>     IF PAYLOAD > 1 AND PAYLOAD < 8",
+        "LOT237 5 =>        PAYLOAD < 8 THEN",
+        "LOT237 9 =>         KEEP TOPIC \"a\" WITH PAYLOAD * 2",
+    ]),
+    (r#"SET größe WITH 1
+KEEP TOPIC "k" WITH {größe}"#, &[
+        "LOT101 3 =>     SET groesse WITH 1",
+        r#"LOT101 4 =>     KEEP TOPIC "k" WITH {groesse}"#,
+    ]),
+    (r#"SET "größe" WITH 1
+SET "a b" WITH 2
+SET "" WITH 3"#, &[
+        r#"LOT327 3 =>     SET "groesse" WITH 1"#,
+        r#"LOT327 4 =>     SET "a_b" WITH 2"#,
+        "LOT327 5: give it a name that can be read as {name}",
+    ]),
+    (r#"CALL PYTHON "nodot""#, &[
+        "LOT328 3: write the script, a dot, and the function: \"Script.function\"",
+    ]),
     (r#"SET text WITH "abc
 KEEP TOPIC "k" WITH {text}"#, &[
         r#"LOT102 3: close it with ""#,
@@ -518,6 +560,19 @@ ON START
     KEEP TOPIC "k" WITH 1
 "#, &[
         "LOT204 3 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION Ähre
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT101 1 => DEFINE ACTION Aehre",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+        DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT205 3 => ON START DO",
     ]),
     (r#"DEFINE MODEL M
     ADD STRING "a"

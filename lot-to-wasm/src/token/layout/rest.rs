@@ -1,0 +1,61 @@
+//! Lines that are the rest of the one before, without a word that would say so.
+
+use crate::token::{Sign, Token, TokenKind};
+
+/// Words behind which no line ends, unless a block follows.
+const UNFINISHED: [&str; 40] = [
+    "DEFINE", "FROM", "ON", "TOPIC", "EVERY", "INPUT", "AS", "SET", "PUBLISH", "KEEP", "DELETE", "CALL",
+    "ACTION", "PYTHON", "MCP", "LLM", "AGENT", "METHOD", "IF", "SWITCH", "CASE", "UNTIL", "AND", "OR",
+    "AND_THEN", "NOT", "IS", "IN", "EQUALS", "EQUAL", "CONTAINS", "GET", "JSON", "ENV", "SECRET", "TO",
+    "WITH", "OUTPUT", "ADD", "MODEL",
+];
+
+/// Words that begin no line: they stand inside of a statement, a trigger or a header.
+const INSIDE: [&str; 24] = [
+    "PAYLOAD",
+    "TOPIC",
+    "GET",
+    "NOT",
+    "EQUALS",
+    "EQUAL",
+    "CONTAINS",
+    "IS",
+    "EXISTS",
+    "JSON",
+    "ENV",
+    "SECRET",
+    "EMPTY",
+    "NULL",
+    "TIMESTAMP",
+    "RANDOM",
+    "FROM",
+    "COLLAPSED",
+    "EVERY",
+    "SECONDS",
+    "MINUTES",
+    "HOURS",
+    "ACTION",
+    "PYTHON",
+];
+
+/// Whether no line ends with this: an operator, a comma, or a word that wants something behind it.
+pub(super) fn is_unfinished(token: &Token, word: &str) -> bool {
+    joins(token) || matches!(token.kind, TokenKind::Sign(Sign::Plus)) || UNFINISHED.contains(&word)
+}
+
+/// Whether no line begins with this: an operator, a value, or a word from the midst of a line.
+pub(super) fn is_rest(token: &Token, word: &str) -> bool {
+    let is_value = matches!(token.kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_));
+    let opens = matches!(token.kind, TokenKind::Sign(Sign::OpenParen | Sign::OpenBracket | Sign::OpenBrace));
+    is_value || opens || joins(token) || INSIDE.contains(&word)
+}
+
+/// Whether it stands only between two values.
+fn joins(token: &Token) -> bool {
+    let TokenKind::Sign(sign) = token.kind else { return false };
+    let is_arithmetic = matches!(sign, Sign::Minus | Sign::Star | Sign::Slash | Sign::Percent);
+    let is_equality = matches!(sign, Sign::Equal | Sign::EqualEqual | Sign::NotEqual | Sign::Comma);
+    is_arithmetic
+        || is_equality
+        || matches!(sign, Sign::Less | Sign::LessEqual | Sign::Greater | Sign::GreaterEqual)
+}
