@@ -150,6 +150,7 @@ mod tests {
             Entity(Kind::Model, "Parent"),
             Entity(Kind::Model, "Item"),
             Entity(Kind::Route, "Db"),
+            Entity(Kind::Action, "Ä_x"),
             Topic("a/b"),
             Topic("c/+"),
             Variable("n"),

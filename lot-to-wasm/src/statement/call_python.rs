@@ -31,7 +31,7 @@ pub struct CallPython {
 pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let function = parser.expect_text("CALL PYTHON")?;
     let mut arguments = Vec::new();
-    if parser.eat_word("WITH") {
+    if parser.eat_with_before_arguments() {
         parser.expect_sign(Sign::OpenParen, "WITH")?;
         arguments = parser.items(Sign::CloseParen, "the arguments", Parser::value)?;
     }

@@ -31,7 +31,15 @@ pub struct LoopUntil {
 
 /// Reads what follows `LOOP`.
 pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
-    let body = parser.block("LOOP")?;
+    let start = parser.previous();
+    let begins_line = parser.previous_begins_line();
+    if parser.is_keyword("UNTIL") {
+        return until_first(parser);
+    }
+    let body = parser.loop_block()?;
+    if parser.is_keyword("UNTIL") && !parser.is_after_block() {
+        return until_inside(parser, body, begins_line.then(|| parser.column(start)));
+    }
     parser.skip_newlines();
     let until_span = parser.span();
     if !parser.eat_keyword("UNTIL") {
@@ -43,6 +51,43 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     }
     let until = parser.condition()?;
     Ok(StatementKind::LoopUntil(LoopUntil { body, until, until_span }))
+}
+
+/// `UNTIL` behind `LOOP`, with the statements below: reported, and read.
+fn until_first(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let until_span = parser.span();
+    let message = "UNTIL stands below the statements that repeat";
+    let draft = Draft::error(codes::MISPLACED_CLAUSE, until_span, message);
+    parser
+        .sink
+        .push(draft.suggest("write LOOP alone, and UNTIL condition below its block, in the column of LOOP"));
+    parser.eat_keyword("UNTIL");
+    let until = parser.condition()?;
+    let body = parser.block("LOOP")?;
+    Ok(StatementKind::LoopUntil(LoopUntil { body, until, until_span }))
+}
+
+/// `UNTIL` in the column of the statements that repeat: reported, and read. `column` is that of LOOP, where it begins its line.
+fn until_inside(
+    parser: &mut Parser<'_, '_>,
+    body: Vec<Statement>,
+    column: Option<u32>,
+) -> Parsed<StatementKind> {
+    let until_span = parser.span();
+    let message = "UNTIL stands in the column of the statements that repeat";
+    let draft = Draft::error(codes::MISPLACED_CLAUSE, until_span, message);
+    let indent = parser.column(until_span) - 1;
+    let blanks = Span { start: until_span.start.saturating_sub(indent), end: until_span.start };
+    parser.sink.push(match column {
+        Some(column) => draft
+            .suggest(format!("move it to column {column}, that of its LOOP"))
+            .fix(blanks, " ".repeat(column as usize - 1)),
+        None => draft.suggest("write it in the column of LOOP"),
+    });
+    parser.eat_keyword("UNTIL");
+    let until = parser.condition();
+    parser.skip_block();
+    Ok(StatementKind::LoopUntil(LoopUntil { body, until: until?, until_span }))
 }
 
 impl LoopUntil {

@@ -116,7 +116,7 @@ impl Parser<'_, '_> {
     /// `WITH a = 1, b = 2`, with or without parentheses; nothing when there is no `WITH`.
     pub(crate) fn arguments(&mut self) -> Parsed<Vec<Assignment>> {
         let mut assignments = Vec::new();
-        if !self.eat_word("WITH") {
+        if !self.eat_with_before_arguments() {
             return Ok(assignments);
         }
         if !self.eat_sign(Sign::OpenParen) {

@@ -57,8 +57,7 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
     if !parser.eat_keyword("WITH") {
         let message = format!("expected WITH after {after}, found {}", parser.found());
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);
-        let draft = draft.suggest("write WITH and the value after it");
-        return parser.fail(insert_with(parser, draft));
+        return parser.fail(insert_with(parser, draft, "write WITH and the value after it".to_owned()));
     }
     if parser.is_line_end() {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "WITH without a value");
@@ -67,9 +66,13 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
     Ok(())
 }
 
-/// The fix for a missing WITH: in place of the `,`, `:` or `:=` that stands there, or before a value; none before anything else.
+/// The fix for a missing WITH, and what to do: in place of a word that is nearly one, of the `,`, `:` or `:=` that stands there, or before a value; none before anything else.
 #[allow(clippy::wildcard_enum_match_arm, reason = "nothing is known about every other token")]
-pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft) -> Draft {
+pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft, hint: String) -> Draft {
+    if let Some(near) = nearest(parser.word(), ["WITH"]) {
+        return draft.did_you_mean(Some(near));
+    }
+    let draft = draft.suggest(hint);
     let span = parser.span();
     let before = Span { end: span.start, ..span };
     let gap = Span { start: parser.previous().end, ..span };
@@ -77,7 +80,6 @@ pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft) -> Draft {
         TokenKind::Sign(Sign::Colon) if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) => {
             draft.fix(gap.to(parser.peek_at(1).span), " WITH")
         }
-        TokenKind::Word if nearest(parser.word(), ["WITH"]).is_some() => draft.fix(span, "WITH"),
         TokenKind::Sign(Sign::Comma | Sign::Colon | Sign::Equal) => draft.fix(gap, " WITH"),
         TokenKind::Sign(Sign::OpenParen | Sign::OpenBracket | Sign::OpenBrace | Sign::Minus)
         | TokenKind::Word

@@ -33,8 +33,8 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         let message = format!("expected WITH after the variable `{}`, found {}", name.text, parser.found());
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
         let hint = format!("write: SET \"{}\" WITH value", name.text);
-        let draft = draft.expected(&["WITH", "TO", "AS", "="]).suggest(hint);
-        return parser.fail(super::publish_topic::insert_with(parser, draft));
+        let draft = draft.expected(&["WITH", "TO", "AS", "="]);
+        return parser.fail(super::publish_topic::insert_with(parser, draft, hint));
     }
     if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "SET without a value");

@@ -81,6 +81,15 @@ fn line(parser: &mut Parser<'_, '_>, switch: &mut Switch) -> Parsed<()> {
             switch.otherwise = Some(parser.block("DEFAULT")?);
             Ok(())
         }
+        None if parser.is_keyword("ELSE") => {
+            let message = "expected CASE or DEFAULT after SWITCH, found ELSE";
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), message);
+            parser.sink.push(draft.did_you_mean(Some("DEFAULT")));
+            parser.advance();
+            parser.eat_keyword("THEN");
+            switch.otherwise = Some(parser.block("DEFAULT")?);
+            Ok(())
+        }
         None => parser.expected(codes::UNEXPECTED_TOKEN, &["CASE", "DEFAULT"], "SWITCH"),
     }
 }

@@ -176,6 +176,14 @@ impl Parser<'_, '_> {
         })
     }
 
+    /// Whether the next token is the first of its line.
+    pub(crate) fn begins_line(&self) -> bool {
+        let before = self.at.checked_sub(1).and_then(|index| self.tokens.get(index));
+        before.is_none_or(|token| {
+            matches!(token.kind, TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent)
+        })
+    }
+
     /// Whether the line ends after the next token.
     pub(crate) fn ends_after_next(&self) -> bool {
         matches!(self.peek_at(1).kind, TokenKind::Newline | TokenKind::Dedent | TokenKind::End)
@@ -286,7 +294,7 @@ impl Parser<'_, '_> {
             self.advance();
             return Ok(text);
         }
-        if let Some(text) = self.text_without_quotes(after) {
+        if let Some(text) = self.text_without_quotes(after).or_else(|| self.word_without_quotes(after)) {
             return Ok(text);
         }
         self.expected(codes::UNEXPECTED_TOKEN, &["STRING"], after)

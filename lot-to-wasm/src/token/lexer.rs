@@ -221,12 +221,37 @@ impl Scanner<'_, '_, '_> {
         self.push(kind, start);
     }
 
+    /// A string that ends with its line, or goes on in lines below: then it is left out with them.
     fn unclosed_string(&mut self, start: usize, quote: char) {
-        let span = Span::new(start, self.at);
-        self.sink.push(
-            Draft::error(codes::UNCLOSED_STRING, span, "string is not closed on its line")
-                .suggest(format!("close it with {quote}")),
+        let draft = Draft::error(
+            codes::UNCLOSED_STRING,
+            Span::new(start, self.at),
+            "string is not closed on its line",
         );
+        let Some(end) = self.end_below(quote) else {
+            self.sink.push(draft.suggest(format!("close it with {quote}")));
+            return;
+        };
+        self.at = end;
+        let span = Span::new(start, end);
+        let whole = self.sink.source().slice(span).replace("\r\n", "\\n").replace(['\n', '\r'], "\\n");
+        self.sink.push(draft.suggest("write a line break in it as \\n").fix(span, whole));
+    }
+
+    /// Where a string that the line does not close ends below: at the only quote of a line, behind lines without any.
+    fn end_below(&self, quote: char) -> Option<usize> {
+        /// Lines that a string is believed to have.
+        const LINES: usize = 20;
+        let mut at = self.at;
+        for line in self.rest().split_inclusive(['\n', '\r']).take(LINES) {
+            match line.matches(quote).count() {
+                0 if line.starts_with("DEFINE") => return None,
+                0 => at += line.len(),
+                1 => return line.find(quote).map(|index| at + index + quote.len_utf8()),
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// One escape; unknown ones are kept with their backslash (OD-6).

@@ -48,7 +48,12 @@ const WEEKDAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRID
 
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     if matches!(parser.peek().kind, TokenKind::Int(_) | TokenKind::Double(_)) {
-        return Ok(Trigger::Every { interval: interval(parser)? });
+        let start = parser.span();
+        let interval = interval(parser)?;
+        if parser.is_word("AT") {
+            return time_of_interval(parser, start, interval);
+        }
+        return Ok(Trigger::Every { interval });
     }
     let word = parser.word();
     let days = match word {
@@ -62,7 +67,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     };
     parser.advance();
     let mut at = TimeOfDay::default();
-    if parser.eat_word("AT") {
+    if parser.eat_word("AT") || is_at_missing(parser) {
         let text = parser.expect_text("AT")?;
         let Some(time) = at_time::time_of_day(&text.value) else {
             let message = format!("\"{}\" is no time of day", text.value);
@@ -72,6 +77,34 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
         at = time;
     }
     Ok(Trigger::Calendar { days, at })
+}
+
+/// `AT` behind an interval: only a day has a time.
+fn time_of_interval(parser: &mut Parser<'_, '_>, start: Span, interval: Interval) -> Parsed<Trigger> {
+    let number = parser.span_from(start);
+    parser.advance();
+    let time = parser.expect_text("AT")?;
+    let draft = Draft::error(
+        codes::INTERVAL_UNIT,
+        parser.span_from(start),
+        "AT goes with a day, not with an interval",
+    );
+    let is_daily = interval == Interval::Milliseconds(86_400_000);
+    let draft = draft.suggest(format!("write ON EVERY DAY AT \"{}\"", time.value));
+    parser.sink.push(if is_daily { draft.fix(number, "DAY") } else { draft });
+    Ok(Trigger::Every { interval })
+}
+
+/// Whether a time follows the day without its AT, which is reported.
+fn is_at_missing(parser: &mut Parser<'_, '_>) -> bool {
+    let is_missing = parser.is_text();
+    if is_missing {
+        let draft =
+            Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), "expected AT before the time of day");
+        let place = Span { end: parser.span().start, ..parser.span() };
+        parser.sink.push(draft.suggest("write AT before it").fix(place, "AT "));
+    }
+    is_missing
 }
 
 fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {

@@ -103,3 +103,16 @@ fn filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
     }
     Ok(text.value)
 }
+
+/// As [`filter`], where messages come from: a subscription that is shared with others is none of a definition.
+fn message_filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
+    let filter = filter(parser, after)?;
+    let Some(shared) = filter.strip_prefix("$share/") else { return Ok(filter) };
+    let own = shared.split_once('/').map_or(shared, |(_, own)| own);
+    let span = parser.previous();
+    let message = "a trigger shares no subscription: every definition runs once for each message";
+    let draft = Draft::error(codes::TOPIC_FILTER, span, message);
+    let own = format!("\"{own}\"");
+    parser.sink.push(draft.suggest(format!("write {own}")).fix(span, own));
+    Ok(filter)
+}

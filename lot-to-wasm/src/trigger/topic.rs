@@ -4,7 +4,7 @@
 //! topicTrig = "TOPIC" string { ( "OR" | "," ) [ "TOPIC" ] string } ;      -- the list form is not portable (OD-10)
 //! ```
 
-use super::{Row, filter};
+use super::{Row, message_filter};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::FILTERS_MAX;
 use crate::syntax::parse::{Parsed, Parser};
@@ -13,7 +13,7 @@ use crate::token::Sign;
 pub(super) const ROW: Row = Row { keyword: "TOPIC", parse };
 
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
-    let mut filters = vec![filter(parser, "ON TOPIC")?];
+    let mut filters = vec![message_filter(parser, "ON TOPIC")?];
     while parser.is_word("OR") || parser.is_sign(Sign::Comma) {
         let span = parser.span();
         if filters.len() == 1 {
@@ -21,7 +21,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
         }
         parser.advance();
         parser.eat_word("TOPIC");
-        let next = filter(parser, "OR")?;
+        let next = message_filter(parser, "OR")?;
         if filters.len() >= FILTERS_MAX {
             let message = format!("more than {FILTERS_MAX} topics in one trigger");
             return parser.fail(Draft::error(codes::TOPIC_FILTER, parser.previous(), message));

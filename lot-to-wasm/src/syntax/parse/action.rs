@@ -182,11 +182,7 @@ impl Parser<'_, '_> {
         let name = self.expect_name("INPUT")?;
         let mut kind = None;
         if self.eat_keyword("AS") {
-            let found = INPUT_KINDS.iter().find(|(text, _)| self.eat_keyword(text));
-            let Some((_, found)) = found else {
-                return self.expected(codes::UNKNOWN_TYPE, &INPUT_KINDS.map(|(text, _)| text), "AS");
-            };
-            kind = Some(*found);
+            kind = Some(self.type_word(&INPUT_KINDS, "AS")?);
         }
         let span = self.span_from(start);
         draught.inputs.push(InputLine { name, kind, span });
@@ -227,6 +223,9 @@ impl Parser<'_, '_> {
             draught.body = self.flat_statements();
             return Ok(());
         }
+        if !self.begins_line() {
+            return self.after_name();
+        }
         draught.begun = true;
         if self.word().eq_ignore_ascii_case("ON") || crate::statement::is_first_word(self.word()) {
             let draft = Draft::error(codes::NO_TRIGGER, self.here(), "action without a trigger");
@@ -237,6 +236,26 @@ impl Parser<'_, '_> {
             return Ok(());
         }
         self.expected(codes::NO_TRIGGER, &["ON", "INPUT", "DO"], "the name of the action")
+    }
+
+    /// What else stands behind the name says nothing about the lines below.
+    fn after_name(&mut self) -> Parsed<()> {
+        let name = self.slice(self.previous());
+        let (word, span) = (self.word(), self.span());
+        let message = format!("expected NEWLINE after the name of the action, found {}", self.found());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.here(), message).expected(&["ON", "NEWLINE"]);
+        let gap = self.previous().after().to(span);
+        let gap = Span { end: span.start, ..gap };
+        let is_name = !word.is_empty() && self.ends_after_next();
+        self.sink.push(if is_name {
+            draft.suggest(format!("a name is one word: write {name}_{word}")).fix(gap, "_")
+        } else {
+            draft
+        });
+        while !self.is_line_end() && !["ON", "INPUT", "DO"].iter().any(|word| self.is_keyword(word)) {
+            self.advance();
+        }
+        Ok(())
     }
 
     fn missing_do(&mut self, draught: &mut Draught) {

@@ -11,6 +11,20 @@ impl Parser<'_, '_> {
     /// An indented block of statements after `opener`, from the end of the opener's line. Errors inside are reported and skipped; an
     /// empty result means that the block itself is missing, which has been reported.
     pub(crate) fn block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {
+        self.block_before(opener, None)
+    }
+
+    /// As [`block`](Self::block) for LOOP: an UNTIL in the column of its statements ends them, and is left.
+    pub(crate) fn loop_block(&mut self) -> Parsed<Vec<Statement>> {
+        self.block_before("LOOP", Some("UNTIL"))
+    }
+
+    /// Whether the token before ends a block.
+    pub(crate) fn is_after_block(&self) -> bool {
+        self.tokens.get(self.at.wrapping_sub(1)).is_some_and(|token| token.kind == TokenKind::Dedent)
+    }
+
+    fn block_before(&mut self, opener: &str, end: Option<&str>) -> Parsed<Vec<Statement>> {
         self.skip_foreign_opener();
         if !self.is_line_end() {
             self.expected::<()>(codes::UNEXPECTED_TOKEN, &["NEWLINE"], opener).ok();
@@ -27,7 +41,7 @@ impl Parser<'_, '_> {
             return result;
         }
         self.blocks += 1;
-        let statements = self.statements();
+        let statements = self.statements_before(end);
         self.blocks -= 1;
         if self.peek().kind == TokenKind::Dedent {
             self.advance();
@@ -44,11 +58,17 @@ impl Parser<'_, '_> {
 
     /// Statements until the block ends; its `Dedent` is left.
     pub(crate) fn statements(&mut self) -> Vec<Statement> {
+        self.statements_before(None)
+    }
+
+    /// As [`statements`](Self::statements), but they end before a line that begins with this word, too.
+    fn statements_before(&mut self, end: Option<&str>) -> Vec<Statement> {
         let mut statements = Vec::new();
         loop {
             self.skip_newlines();
             match self.peek().kind {
                 TokenKind::Dedent | TokenKind::End => return statements,
+                TokenKind::Word if end.is_some_and(|end| self.is_keyword(end)) => return statements,
                 TokenKind::Indent => self.stray_indent(&mut statements),
                 _ => {
                     if self.sink.is_full() {
@@ -87,9 +107,7 @@ impl Parser<'_, '_> {
         debug_assert!(self.at > before, "a statement consumes a token");
         let span = self.span_from(start);
         // A statement that ends with a block has already taken its line's end.
-        let ended_block =
-            self.tokens.get(self.at.wrapping_sub(1)).is_some_and(|t| t.kind == TokenKind::Dedent);
-        if !ended_block {
+        if !self.is_after_block() {
             if self.is_word("ELSE") {
                 let draft = Draft::error(codes::STRAY_ELSE, self.span(), "ELSE without its IF");
                 return self.fail(draft.suggest("put ELSE into the column of its IF, after the IF's block"));

@@ -6,7 +6,6 @@
 //! ```
 
 use super::{Parsed, Parser};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::limits::TREE_DEPTH_MAX;
@@ -97,16 +96,7 @@ impl Parser<'_, '_> {
 
     /// The type after `AS`.
     pub(crate) fn cast_type(&mut self) -> Parsed<CastType> {
-        if let Some((_, to)) = CAST_TYPES.iter().find(|(name, _)| self.eat_keyword(name)) {
-            return Ok(*to);
-        }
-        let word = self.word();
-        let hint = nearest(word, CAST_TYPES.iter().map(|(name, _)| *name));
-        let message = format!("expected a type after AS, found {}", self.found());
-        let draft = Draft::error(codes::UNKNOWN_TYPE, self.here(), message)
-            .expected(&CAST_TYPES.map(|(name, _)| name))
-            .did_you_mean(hint);
-        self.fail(draft)
+        self.type_word(&CAST_TYPES, "AS")
     }
 
     /// The transform after `AND_THEN`.

@@ -9,6 +9,20 @@ use crate::token::{Sign, TokenKind};
 /// Words for ELSE IF elsewhere.
 const ELSE_IFS: [&str; 4] = ["ELSEIF", "ELSIF", "ELIF", "ELSE_IF"];
 
+/// Types, and what other languages call them.
+const FOREIGN_TYPES: [(&str, &[&str]); 7] = [
+    ("INT", &["INTEGER", "LONG", "SHORT", "INT32", "INT64"]),
+    ("DOUBLE", &["FLOAT", "NUMBER", "REAL", "DECIMAL", "NUMERIC"]),
+    ("BOOL", &["BOOLEAN", "BIT"]),
+    ("STRING", &["TEXT", "STR", "VARCHAR", "CHAR"]),
+    ("TIMESTAMP", &["DATE", "DATETIME", "TIME"]),
+    ("ARRAY", &["LIST"]),
+    ("OBJECT", &["DICT", "MAP", "RECORD"]),
+];
+
+/// Keywords that stand where a text is missing, rather than a text without its quotes.
+const NO_TEXTS: [&str; 9] = ["DO", "THEN", "WITH", "AS", "IN", "AND", "OR", "AT", "ELSE"];
+
 impl Parser<'_, '_> {
     /// Whether an ELSE or a word for ELSE IF stands `ahead` places further, in any case.
     pub(crate) fn is_else_at(&self, ahead: usize) -> bool {
@@ -64,11 +78,82 @@ impl Parser<'_, '_> {
         self.ends_after_next().then_some(sign)
     }
 
+    /// Takes one of these types; what another language calls one of them is reported, and taken.
+    pub(crate) fn type_word<T: Copy>(&mut self, types: &[(&'static str, T)], after: &str) -> Parsed<T> {
+        if let Some((_, found)) = types.iter().find(|(name, _)| self.eat_keyword(name)) {
+            return Ok(*found);
+        }
+        let word = self.word().to_ascii_uppercase();
+        let names: Vec<&str> = types.iter().map(|(name, _)| *name).collect();
+        let ours = FOREIGN_TYPES.iter().filter(|(_, theirs)| theirs.contains(&word.as_str()));
+        let known = types.iter().find(|(name, _)| ours.clone().any(|(ours, _)| ours == name));
+        let Some((name, found)) = known else {
+            return self.expected(codes::UNKNOWN_TYPE, &names, after);
+        };
+        let message = format!("expected a type after {after}, found {}", self.word());
+        let draft = Draft::error(codes::UNKNOWN_TYPE, self.span(), message).expected(&names);
+        self.sink.push(draft.suggest(format!("write {name}")).fix(self.span(), *name));
+        self.advance();
+        Ok(*found)
+    }
+
+    /// Takes the WITH before arguments; where they follow without one, which is reported, it is as if it stood there.
+    pub(crate) fn eat_with_before_arguments(&mut self) -> bool {
+        if self.eat_word("WITH") {
+            return true;
+        }
+        let is_missing = self.is_sign(Sign::OpenParen);
+        if is_missing {
+            let draft = Draft::error(codes::EXPECTED_WITH, self.span(), "expected WITH before the arguments");
+            let gap = Span { start: self.previous().end, end: self.span().start };
+            self.sink.push(draft.suggest("write WITH before the parenthesis").fix(gap, " WITH "));
+        }
+        is_missing
+    }
+
+    /// Members of the payload as other languages read them, `PAYLOAD.a[0]`: reported, and read as GET JSON.
+    pub(crate) fn payload_member(&mut self, start: Span) -> Option<Text> {
+        let mut path = String::new();
+        while self.touches(0) {
+            let (sign, next) = (self.peek().kind.clone(), self.peek_at(1).kind.clone());
+            match (sign, next) {
+                (TokenKind::Sign(Sign::Dot), TokenKind::Word) if self.touches(1) => {
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(self.word_at(1));
+                }
+                (TokenKind::Sign(Sign::OpenBracket), TokenKind::Int(index)) if self.closes_bracket(2) => {
+                    path.push_str(&format!("[{index}]"));
+                    self.advance();
+                }
+                (TokenKind::Sign(Sign::OpenBracket), TokenKind::Text(key)) if self.closes_bracket(2) => {
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(&key);
+                    self.advance();
+                }
+                _ => break,
+            }
+            self.advance();
+            self.advance();
+        }
+        if path.is_empty() {
+            return None;
+        }
+        let span = self.span_from(start);
+        let member = Span { start: start.end, ..span };
+        let ours = format!("GET JSON \"{}\" IN PAYLOAD", path.escape_debug());
+        let draft = Draft::error(codes::NOT_LOT, member, "PAYLOAD has no members of its own");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        Some(Text { value: path, span })
+    }
+
+    fn closes_bracket(&self, ahead: usize) -> bool {
+        self.peek_at(ahead).kind == TokenKind::Sign(Sign::CloseBracket)
+    }
+
     /// Takes a topic or another text that stands here without its quotes, and reports it: a bare word with everything that touches it.
     pub(crate) fn text_without_quotes(&mut self, after: &str) -> Option<Text> {
         let start = self.span();
-        let is_topic = matches!(self.word_at(0), word if !word.is_empty()) && self.touches(1)
-            || self.peek().kind == TokenKind::Unknown;
+        let is_topic = !self.word().is_empty() && self.touches(1) || self.peek().kind == TokenKind::Unknown;
         if !is_topic || self.slice(start).starts_with(['"', '\'']) {
             return None;
         }
@@ -85,6 +170,21 @@ impl Parser<'_, '_> {
         Some(Text { value, span })
     }
 
+    /// As [`text_without_quotes`](Self::text_without_quotes) for a word alone that is no keyword.
+    pub(crate) fn word_without_quotes(&mut self, after: &str) -> Option<Text> {
+        let (value, span) = (self.word().to_owned(), self.span());
+        let is_keyword = NO_TEXTS.iter().any(|keyword| keyword.eq_ignore_ascii_case(&value));
+        if !value.contains(|c: char| c.is_lowercase()) || is_keyword {
+            return None;
+        }
+        let message = format!("expected STRING after {after}, found {value}");
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, message).expected(&["STRING"]);
+        let quoted = format!("\"{value}\"");
+        self.sink.push(draft.suggest(format!("write it in quotes: {quoted}")).fix(span, quoted));
+        self.advance();
+        Some(Text { value, span })
+    }
+
     /// Whether a topic without quotes stands `ahead` places further: a word, and a `/` with something behind it, without blanks between.
     pub(crate) fn is_topic_without_quotes(&self, ahead: usize) -> bool {
         let is_slash = self.peek_at(ahead + 1).kind == TokenKind::Sign(Sign::Slash);
@@ -96,7 +196,8 @@ impl Parser<'_, '_> {
     fn touches(&self, ahead: usize) -> bool {
         let is_layout =
             matches!(self.peek_at(ahead).kind, TokenKind::Newline | TokenKind::Dedent | TokenKind::End);
-        !is_layout && self.peek_at(ahead).span.start == self.peek_at(ahead - 1).span.end
+        let before = if ahead == 0 { self.previous() } else { self.peek_at(ahead - 1).span };
+        !is_layout && self.peek_at(ahead).span.start == before.end
     }
 
     /// Reports what follows a whole statement on its line.

@@ -88,7 +88,12 @@ impl Parser<'_, '_> {
             self.advance();
             return Ok(name);
         }
-        if self.peek().kind != TokenKind::Word {
+        if let TokenKind::Int(_) | TokenKind::Double(_) = self.peek().kind {
+            let message = format!("expected name after the kind of entity, found {}", self.found());
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, start, message);
+            let place = Span { end: start.start, ..start };
+            self.sink.push(draft.suggest("a name begins with a letter or _").fix(place, "_"));
+        } else if self.peek().kind != TokenKind::Word {
             return self.expected(codes::UNEXPECTED_TOKEN, &["name"], "the kind of entity");
         }
         self.advance();

@@ -117,26 +117,64 @@ impl Parser<'_, '_> {
             self.expect_line_end("the field")?;
             return Ok(Field { kind, name, source: None, is_trigger: false, children: Vec::new(), span });
         }
-        let word = self.word();
-        let mut kind = None;
-        if let Some((_, found)) = FIELD_TYPES.iter().find(|(text, _)| *text == word) {
-            kind = Some(FieldType::Cast(*found));
-            self.advance();
-        } else if !word.is_empty() {
-            return self.expected(codes::UNKNOWN_TYPE, &FIELD_TYPES.map(|(text, _)| text), "ADD");
-        }
+        let kind = match self.word() {
+            "" => None,
+            _ => Some(FieldType::Cast(self.type_word(&FIELD_TYPES, "ADD")?)),
+        };
         let name = self.expect_text("ADD")?;
-        let source = if self.eat_word("WITH") { Some(self.field_source()?) } else { None };
-        let is_trigger = self.is_word("AS") && self.word_at(1) == "TRIGGER";
-        if is_trigger {
-            self.advance();
-            self.advance();
+        let trigger_first = self.as_trigger();
+        let source = if self.eat_with_before_source() { Some(self.field_source()?) } else { None };
+        if let (Some(trigger), Some(_)) = (trigger_first, &source) {
+            self.report_order(trigger);
         }
+        let is_trigger = trigger_first.is_some() | self.as_trigger().is_some();
         self.eat_sign(Sign::Comma);
         let span = self.span_from(start);
         self.expect_line_end("the field")?;
         let children = self.child_fields()?;
         Ok(Field { kind, name, source, is_trigger, children, span })
+    }
+
+    /// Takes `AS TRIGGER` if it stands here.
+    fn as_trigger(&mut self) -> Option<Span> {
+        let start = self.span();
+        let is_here = self.is_word("AS") && self.word_at(1) == "TRIGGER";
+        if is_here {
+            self.advance();
+            self.advance();
+        }
+        is_here.then(|| self.span_from(start))
+    }
+
+    /// Takes WITH; where the source follows without it, which is reported, it is as if it stood there.
+    fn eat_with_before_source(&mut self) -> bool {
+        if self.eat_word("WITH") {
+            return true;
+        }
+        let is_value = matches!(
+            self.peek().kind,
+            TokenKind::Text(_)
+                | TokenKind::Int(_)
+                | TokenKind::Double(_)
+                | TokenKind::Sign(Sign::OpenBrace | Sign::OpenBracket | Sign::OpenParen)
+        );
+        let is_missing = is_value || matches!(self.word(), "TOPIC" | "GET" | "PAYLOAD" | "TIMESTAMP");
+        if is_missing {
+            let message = format!("expected WITH after the field's name, found {}", self.found());
+            let draft = Draft::error(codes::EXPECTED_WITH, self.span(), message).expected(&["WITH"]);
+            let place = Span { end: self.span().start, ..self.span() };
+            self.sink.push(draft.suggest("write WITH before what the field takes").fix(place, "WITH "));
+        }
+        is_missing
+    }
+
+    /// Reports AS TRIGGER in front of what the field takes, which ends here.
+    fn report_order(&mut self, trigger: Span) {
+        let source = Span { start: trigger.end, ..self.previous() };
+        let text = format!("{} AS TRIGGER", self.slice(source).trim());
+        let draft =
+            Draft::error(codes::UNEXPECTED_TOKEN, trigger, "AS TRIGGER stands at the end of the line");
+        self.sink.push(draft.suggest(format!("write {text}")).fix(trigger.to(source), text));
     }
 
     fn child_fields(&mut self) -> Parsed<Vec<Field>> {
@@ -161,8 +199,9 @@ impl Parser<'_, '_> {
             let word = Span { end: self.peek_at(1).span.start, ..self.span() };
             return self.fail(draft.suggest("write the value directly after WITH").fix(word, ""));
         }
+        let is_word = self.word_at(1).contains(|c: char| c.is_lowercase());
         let names_topic =
-            matches!(self.peek_at(1).kind, TokenKind::Text(_)) || self.is_topic_without_quotes(1);
+            matches!(self.peek_at(1).kind, TokenKind::Text(_)) || self.is_topic_without_quotes(1) || is_word;
         if self.is_word("TOPIC") && names_topic {
             self.advance();
             let topic = self.expect_text("TOPIC")?;

@@ -5,7 +5,7 @@ use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::source::Span;
-use crate::syntax::{Expression, ExpressionKind, Member, Path, PathStep, Random, RandomKind};
+use crate::syntax::{Expression, ExpressionKind, Member, Path, PathStep, Random, RandomKind, Text};
 use crate::token::{Sign, TokenKind};
 
 /// Words about the client of the trigger, §7.6.
@@ -116,6 +116,10 @@ impl Parser<'_, '_> {
     fn payload(&mut self, start: Span) -> Parsed<Expression> {
         self.advance();
         let payload = self.node(start, ExpressionKind::Payload)?;
+        if let Some(Text { value, span }) = self.payload_member(start) {
+            let path = Box::new(Expression { span, ..self.node(start, ExpressionKind::Text(value))? });
+            return self.node(start, ExpressionKind::GetJson { path, source: Some(Box::new(payload)) });
+        }
         if !self.is_word("JSON") {
             return Ok(payload);
         }
@@ -171,7 +175,7 @@ impl Parser<'_, '_> {
             "JSON" => {
                 self.advance();
                 let path = Box::new(self.json_path_operand(false)?);
-                let source = if self.eat_word("IN") { Some(Box::new(self.primary()?)) } else { None };
+                let source = if self.eat_in() { Some(Box::new(self.primary()?)) } else { None };
                 ExpressionKind::GetJson { path, source }
             }
             "ENV" => {
@@ -186,12 +190,32 @@ impl Parser<'_, '_> {
                 self.advance();
                 ExpressionKind::GetModel(Box::new(self.model_query()?))
             }
+            _ if self.is_text() => {
+                let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
+                let message = "expected TOPIC, JSON, ENV, SECRET or MODEL after GET, found STRING";
+                let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&what);
+                let place = Span { end: self.span().start, ..self.span() };
+                self.sink.push(draft.suggest("write TOPIC before the topic").fix(place, "TOPIC "));
+                ExpressionKind::GetTopic(Box::new(self.read_topic()?))
+            }
             _ => {
                 let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
                 return self.expected(codes::UNEXPECTED_TOKEN, &what, "GET");
             }
         };
         self.node(start, kind)
+    }
+
+    /// Takes the IN of GET JSON; another word for it is reported, and taken.
+    fn eat_in(&mut self) -> bool {
+        if !matches!(self.word(), "FROM" | "OF") {
+            return self.eat_word("IN");
+        }
+        let message = format!("expected IN after the path, found {}", self.word());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message);
+        self.sink.push(draft.suggest("write IN").fix(self.span(), "IN"));
+        self.advance();
+        true
     }
 
     /// The path of GET JSON: a string or a variable; after `PAYLOAD JSON` also a bare path.
@@ -212,8 +236,24 @@ impl Parser<'_, '_> {
         if self.is_word("WITH") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
             self.advance();
         }
+        self.take_off_parentheses();
         let format = if self.is_text() { Some(Box::new(self.expect_text("TIMESTAMP")?)) } else { None };
         self.node(start, ExpressionKind::Timestamp(format))
+    }
+
+    /// Parentheses round the one text that follows are reported, and read as none.
+    fn take_off_parentheses(&mut self) {
+        let is_in_parens = self.is_sign(Sign::OpenParen)
+            && matches!(self.peek_at(1).kind, TokenKind::Text(_))
+            && self.peek_at(2).kind == TokenKind::Sign(Sign::CloseParen);
+        if is_in_parens {
+            let (text, end) = (self.slice(self.peek_at(1).span), self.peek_at(2).span);
+            let whole = Span { start: self.previous().end, ..end };
+            let draft = Draft::error(codes::NOT_LOT, self.span(), "the pattern stands without parentheses");
+            self.sink.push(draft.suggest(format!("write TIMESTAMP {text}")).fix(whole, format!(" {text}")));
+            self.tokens.remove(self.at + 2);
+            self.tokens.remove(self.at);
+        }
     }
 
     fn random(&mut self, start: Span) -> Parsed<Expression> {
@@ -282,8 +322,12 @@ impl Parser<'_, '_> {
     /// `{name}`, `{name.path}` or a JSON object.
     fn brace(&mut self) -> Parsed<Expression> {
         match (&self.peek_at(1).kind, &self.peek_at(2).kind) {
+            (TokenKind::Word, TokenKind::Sign(Sign::Colon)) => self.object(),
             (TokenKind::Word, _) => self.variable(),
             (TokenKind::Sign(Sign::CloseBrace), _) | (TokenKind::Text(_), TokenKind::Sign(Sign::Colon)) => {
+                self.object()
+            }
+            (TokenKind::Text(_), TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_)) => {
                 self.object()
             }
             (TokenKind::Text(_), TokenKind::Sign(Sign::CloseBrace)) => {
@@ -352,11 +396,37 @@ impl Parser<'_, '_> {
         let start = self.span();
         self.advance();
         let members = self.items(Sign::CloseBrace, "the members of the object", |parser| {
-            let key = parser.expect_text("`{` or `,`")?;
-            parser.expect_sign(Sign::Colon, "the key")?;
+            let key = parser.key()?;
+            parser.colon()?;
             Ok(Member { key, value: parser.value()? })
         })?;
         self.node(start, ExpressionKind::Object(members))
+    }
+
+    /// The key of a member; one without quotes is reported, and taken.
+    fn key(&mut self) -> Parsed<Text> {
+        let (word, span) = (self.word().to_owned(), self.span());
+        if word.is_empty() || self.peek_at(1).kind != TokenKind::Sign(Sign::Colon) {
+            return self.expect_text("`{` or `,`");
+        }
+        let quoted = format!("\"{word}\"");
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, "key without quotes");
+        self.sink.push(draft.suggest(format!("write it in quotes: {quoted}")).fix(span, quoted));
+        self.advance();
+        Ok(Text { value: word, span })
+    }
+
+    /// The colon behind a key; a missing one is reported with its place.
+    fn colon(&mut self) -> Parsed<()> {
+        let is_missing =
+            matches!(self.peek().kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_));
+        if !is_missing {
+            return self.expect_sign(Sign::Colon, "the key");
+        }
+        let message = format!("expected `:` after the key, found {}", self.found());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&["`:`"]);
+        self.sink.push(draft.suggest("write : behind the key").fix(self.previous().after(), ":"));
+        Ok(())
     }
 
     /// Whether a comma stands directly inside the parentheses that open here.

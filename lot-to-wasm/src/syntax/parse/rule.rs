@@ -193,6 +193,15 @@ impl Parser<'_, '_> {
             let negated = self.eat_word("NOT");
             return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
         }
+        if let TokenKind::Sign(sign @ (Sign::Equal | Sign::EqualEqual | Sign::NotEqual)) = self.peek().kind {
+            let negated = sign == Sign::NotEqual;
+            let is = if negated { "IS NOT" } else { "IS" };
+            let message = format!("expected IS, HAS or IN GROUP after USER, found `{}`", sign.text());
+            let draft = Draft::error(codes::RULE_CONDITION, self.span(), message);
+            self.sink.push(draft.suggest(format!("write {is}")).fix(self.span(), is));
+            self.advance();
+            return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
+        }
         if self.eat_word("HAS") {
             let negated = self.eat_word("NOT");
             let property = self.expect_name("USER HAS")?;

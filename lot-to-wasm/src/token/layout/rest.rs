@@ -11,7 +11,7 @@ const UNFINISHED: [&str; 40] = [
 ];
 
 /// Words that begin no line: they stand inside of a statement, a trigger or a header.
-const INSIDE: [&str; 24] = [
+const INSIDE: [&str; 29] = [
     "PAYLOAD",
     "TOPIC",
     "GET",
@@ -36,6 +36,11 @@ const INSIDE: [&str; 24] = [
     "HOURS",
     "ACTION",
     "PYTHON",
+    "AT",
+    "DAYS",
+    "WEEKS",
+    "MONTHS",
+    "YEARS",
 ];
 
 /// Whether no line ends with this: an operator, a comma, or a word that wants something behind it.

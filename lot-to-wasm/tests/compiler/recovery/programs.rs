@@ -448,6 +448,65 @@ SET "" WITH 3"#, &[
     (r#"CALL PYTHON "nodot""#, &[
         "LOT328 3: write the script, a dot, and the function: \"Script.function\"",
     ]),
+    (r#"LOOP
+    SET "x" WITH 1
+    UNTIL {x} > 1
+KEEP TOPIC "m" WITH 1"#, &[
+        "LOT236 5 =>     UNTIL {x} > 1",
+    ]),
+    (r#"LOOP UNTIL {x} > 1
+    SET "x" WITH 1
+KEEP TOPIC "m" WITH 1"#, &[
+        "LOT236 3: write LOOP alone, and UNTIL condition below its block, in the column of LOOP",
+    ]),
+    (r#"KEEP TOPIC "m" WITH "one
+    two"
+KEEP TOPIC "n" WITH 1"#, &[
+        r#"LOT102 3 =>     KEEP TOPIC "m" WITH "one\n        two""#,
+    ]),
+    ("KEEP TOPIC \"m\" WITH \"one\ntwo\nthree\"\nKEEP TOPIC \"n\" WITH \"a", &[
+        r#"LOT102 3 =>     KEEP TOPIC "m" WITH "one\n    two\n    three""#,
+        r#"LOT102 6: close it with ""#,
+    ]),
+    (r#"SET x WITH PAYLOAD.temp
+SET y WITH PAYLOAD[0] + PAYLOAD["a"][1].b
+KEEP TOPIC "k" WITH {x} + {y}"#, &[
+        r#"LOT220 3 =>     SET x WITH GET JSON "temp" IN PAYLOAD"#,
+        r#"LOT220 4 =>     SET y WITH GET JSON "[0]" IN PAYLOAD + PAYLOAD["a"][1].b"#,
+        r#"LOT220 4 =>     SET y WITH PAYLOAD[0] + GET JSON "a[1].b" IN PAYLOAD"#,
+    ]),
+    ("PUBLISH TOPIC \"a\" WIT 1", &[
+        r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH 1"#,
+    ]),
+    (r#"SWITCH PAYLOAD
+    CASE 1 THEN
+        KEEP TOPIC "k" WITH 1
+    ELSE
+        KEEP TOPIC "k" WITH 2"#, &[
+        "LOT201 6 =>         DEFAULT",
+    ]),
+    (r#"CALL ACTION B(first = 1)
+CALL PYTHON "S.f" (1, 2)
+KEEP TOPIC "k" WITH TIMESTAMP("ISO")"#, &[
+        "LOT215 3 =>     CALL ACTION B WITH (first = 1)",
+        r#"LOT215 4 =>     CALL PYTHON "S.f" WITH (1, 2)"#,
+        r#"LOT220 5 =>     KEEP TOPIC "k" WITH TIMESTAMP "ISO""#,
+    ]),
+    (r#"KEEP TOPIC "k" WITH {k: 1, "l" 2, "m": 3}
+KEEP TOPIC "l" WITH {"a" 1}"#, &[
+        r#"LOT201 3 =>     KEEP TOPIC "k" WITH {"k": 1, "l" 2, "m": 3}"#,
+        r#"LOT201 3 =>     KEEP TOPIC "k" WITH {k: 1, "l": 2, "m": 3}"#,
+        r#"LOT201 4 =>     KEEP TOPIC "l" WITH {"a": 1}"#,
+    ]),
+    (r#"KEEP TOPIC "k" WITH GET JSON "a" FROM PAYLOAD
+KEEP TOPIC "l" WITH GET "x"
+KEEP TOPIC "m" WITH PAYLOAD AS INTEGER
+KEEP TOPIC "n" WITH PAYLOAD AS NUMBER"#, &[
+        r#"LOT201 3 =>     KEEP TOPIC "k" WITH GET JSON "a" IN PAYLOAD"#,
+        r#"LOT201 4 =>     KEEP TOPIC "l" WITH GET TOPIC "x""#,
+        r#"LOT234 5 =>     KEEP TOPIC "m" WITH PAYLOAD AS INT"#,
+        r#"LOT234 6 =>     KEEP TOPIC "n" WITH PAYLOAD AS DOUBLE"#,
+    ]),
     (r#"SET text WITH "abc
 KEEP TOPIC "k" WITH {text}"#, &[
         r#"LOT102 3: close it with ""#,
@@ -560,6 +619,70 @@ ON START
     KEEP TOPIC "k" WITH 1
 "#, &[
         "LOT204 3 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A B
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT201 1 => DEFINE ACTION A_B",
+    ]),
+    (r#"DEFINE ACTION 1A
+ON EVERY 1 DAY AT "12:00" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT201 1 => DEFINE ACTION _1A",
+        r#"LOT213 2 => ON EVERY DAY AT "12:00" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON EVERY 2 DAYS AT "12:00"
+DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT213 2: write ON EVERY DAY AT "12:00""#,
+    ]),
+    (r#"DEFINE ACTION A
+ON EVERY FRIDAY "12:00" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON EVERY FRIDAY AT "12:00" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC "$share/g/a" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT401 2 => ON TOPIC "a" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+INPUT c AS INTEGER
+INPUT b AS FLOAT
+DO
+    KEEP TOPIC "k" WITH {b} + {c}
+"#, &[
+        "LOT234 2 => INPUT c AS INT",
+        "LOT234 3 => INPUT b AS DOUBLE",
+    ]),
+    (r#"DEFINE MODEL M WITH TOPIC "m"
+    ADD INTEGER "a"
+    ADD INT b WITH 1
+    ADD INT "c" TOPIC "x"
+    ADD INT "d" WITH TOPIC x
+    ADD INT "e" AS TRIGGER WITH TOPIC "x"
+"#, &[
+        r#"LOT234 2 =>     ADD INT "a""#,
+        r#"LOT201 3 =>     ADD INT "b" WITH 1"#,
+        r#"LOT215 4 =>     ADD INT "c" WITH TOPIC "x""#,
+        r#"LOT201 5 =>     ADD INT "d" WITH TOPIC "x""#,
+        r#"LOT201 6 =>     ADD INT "e" WITH TOPIC "x" AS TRIGGER"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER = "x" OR USER != "y" OR USER IS z THEN
+        ALLOW
+    ELSE
+        DENY
+"#, &[
+        r#"LOT235 2 =>     IF USER IS "x" OR USER != "y" OR USER IS z THEN"#,
+        r#"LOT235 2 =>     IF USER = "x" OR USER IS NOT "y" OR USER IS z THEN"#,
+        r#"LOT201 2 =>     IF USER = "x" OR USER != "y" OR USER IS "z" THEN"#,
     ]),
     (r#"DEFINE ACTION Ähre
 ON START DO
