@@ -1,6 +1,7 @@
 //! One mistake gives one error, and the fix is the right one: programs with what is said about them, all of it.
 
-mod programs;
+mod bodies;
+mod texts;
 
 use lot_to_wasm::diagnostic::Severity;
 use lot_to_wasm::{CompileOptions, Diagnostic, check_project};
@@ -37,8 +38,8 @@ fn around(body: &str) -> String {
 
 /// All programs of the tables with what is said about them.
 fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
-    let bodies = programs::BODIES.iter().map(|(body, expected)| (around(body), *expected));
-    bodies.chain(programs::TEXTS.iter().map(|(text, expected)| ((*text).to_owned(), *expected)))
+    let bodies = bodies::BODIES.iter().map(|(body, expected)| (around(body), *expected));
+    bodies.chain(texts::TEXTS.iter().map(|(text, expected)| ((*text).to_owned(), *expected)))
 }
 
 #[test]

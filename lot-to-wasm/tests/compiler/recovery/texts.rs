@@ -1,0 +1,325 @@
+//! Whole texts with mistakes, and all that is said about them, as in [`bodies`](super::bodies).
+
+/// Whole texts, with all that is said about them.
+#[rustfmt::skip]
+pub(super) const TEXTS: &[(&str, &[&str])] = &[
+    (r#"DEFINE ACTION A
+ON START DO
+    KEEP TOPIC "k" WITH 1
+  KEEP TOPIC "l" WITH 1
+    KEEP TOPIC "m" WITH 1
+"#, &[
+        r#"LOT105 4 =>     KEEP TOPIC "l" WITH 1"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON START DO {
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START {
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A {
+ON START DO
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 1 => DEFINE ACTION A",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+{
+    KEEP TOPIC "k" WITH 1
+}
+"#, &[
+        "LOT220 3 => ",
+        "LOT204 4 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START DO
+    KEEP TOPIC "k" WITH 1
+KEEP TOPIC "l" WITH 1
+KEEP TOPIC "m" WITH 1
+"#, &[
+        r#"LOT201 4 =>     KEEP TOPIC "l" WITH 1"#,
+        r#"LOT201 5 =>     KEEP TOPIC "m" WITH 1"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC a/b DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON TOPIC "a/b" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC a/# DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON TOPIC "a/#" DO"#,
+    ]),
+    (r#"DEFINE ACTION A:
+ON START DO:
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT220 1 => DEFINE ACTION A",
+        "LOT220 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+ON START do
+    KEEP TOPIC "k" WITH 1
+  RETURN
+    OUTPUT x
+"#, &[
+        "LOT209 2 => ON START DO",
+        "LOT105 4 => RETURN",
+    ]),
+    (r#"DEFINE ACTION A
+INPUT a as int
+DO
+    KEEP TOPIC "k" WITH {a}
+"#, &[
+        "LOT209 2 => INPUT a AS int",
+        "LOT209 2 => INPUT a as INT",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    KEEP TOPIC "k" WITH 1
+    RETURN
+        OUTPUT x
+"#, &[
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    SET x WITH 1
+    RETURN {x}
+"#, &[
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT204 3 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A B
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT201 1 => DEFINE ACTION A_B",
+    ]),
+    (r#"DEFINE ACTION 1A
+ON EVERY 1 DAY AT "12:00" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT201 1 => DEFINE ACTION _1A",
+        r#"LOT213 2 => ON EVERY DAY AT "12:00" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON EVERY 2 DAYS AT "12:00"
+DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT213 2: write ON EVERY DAY AT "12:00""#,
+    ]),
+    (r#"DEFINE ACTION A
+ON EVERY FRIDAY "12:00" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT201 2 => ON EVERY FRIDAY AT "12:00" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC "$share/g/a" DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT401 2 => ON TOPIC "a" DO"#,
+    ]),
+    (r#"DEFINE ACTION A
+INPUT c AS INTEGER
+INPUT b AS FLOAT
+DO
+    KEEP TOPIC "k" WITH {b} + {c}
+"#, &[
+        "LOT234 2 => INPUT c AS INT",
+        "LOT234 3 => INPUT b AS DOUBLE",
+    ]),
+    (r#"DEFINE MODEL M WITH TOPIC "m"
+    ADD INTEGER "a"
+    ADD INT b WITH 1
+    ADD INT "c" TOPIC "x"
+    ADD INT "d" WITH TOPIC x
+    ADD INT "e" AS TRIGGER WITH TOPIC "x"
+"#, &[
+        r#"LOT234 2 =>     ADD INT "a""#,
+        r#"LOT201 3 =>     ADD INT "b" WITH 1"#,
+        r#"LOT215 4 =>     ADD INT "c" WITH TOPIC "x""#,
+        r#"LOT201 5 =>     ADD INT "d" WITH TOPIC "x""#,
+        r#"LOT201 6 =>     ADD INT "e" WITH TOPIC "x" AS TRIGGER"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER = "x" OR USER != "y" OR USER IS z THEN
+        ALLOW
+    ELSE
+        DENY
+"#, &[
+        r#"LOT235 2 =>     IF USER IS "x" OR USER != "y" OR USER IS z THEN"#,
+        r#"LOT235 2 =>     IF USER = "x" OR USER IS NOT "y" OR USER IS z THEN"#,
+        r#"LOT201 2 =>     IF USER = "x" OR USER != "y" OR USER IS "z" THEN"#,
+    ]),
+    (r#"DEFINE ACTION Ähre
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT101 1 => DEFINE ACTION Aehre",
+    ]),
+    (r#"DEFINE ACTION A
+ON START
+        DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT205 3 => ON START DO",
+    ]),
+    (r#"DEFINE MODEL M
+    ADD STRING "a"
+  ADD STRING "b"
+    ADD STRING "c"
+"#, &[
+        r#"LOT105 3 =>     ADD STRING "b""#,
+    ]),
+    (r#"DEFINE MODEL M
+ADD STRING "a"
+ADD STRING "b"
+"#, &[
+        "LOT201 2: indent the lines below DEFINE by 4 spaces",
+    ]),
+    (r#"DEFINE MODEL M {
+    ADD STRING "a"
+}
+"#, &[
+        "LOT220 1 => DEFINE MODEL M",
+    ]),
+    (r#"DEFINE MODEL M WITH TOPIC a/b
+    ADD STRING "a" WITH TOPIC b/c AS TRIGGER
+"#, &[
+        r#"LOT201 1 => DEFINE MODEL M WITH TOPIC "a/b""#,
+        r#"LOT201 2 =>     ADD STRING "a" WITH TOPIC "b/c" AS TRIGGER"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC a/#
+    ALLOW
+"#, &[
+        r#"LOT201 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#""#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER IS "a" THEN
+        ALLOW
+      ELSE
+        DENY
+"#, &[
+        "LOT105 4 =>     ELSE",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    if USER IS "a" and USER IS "b" then
+        allow
+    else
+        deny
+"#, &[
+        r#"LOT209 2 =>     IF USER IS "a" and USER IS "b" then"#,
+        r#"LOT209 2 =>     if USER IS "a" AND USER IS "b" then"#,
+        r#"LOT209 2 =>     if USER IS "a" and USER IS "b" THEN"#,
+        "LOT209 3 =>         ALLOW",
+        "LOT209 4 =>     ELSE",
+        "LOT209 5 =>         DENY",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF USER IS "a" THEN
+        ALLOW
+    ELSEIF USER IS "b" THEN
+        ALLOW
+    ELSE
+        DENY
+"#, &[
+        r#"LOT220 4 =>     ELSE IF USER IS "b" THEN"#,
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+    IF (USER IS "a") {
+        ALLOW
+    } ELSE {
+        DENY
+    }
+"#, &[
+        r#"LOT220 2 =>     IF (USER IS "a") THEN"#,
+        "LOT220 4 =>     } ELSE",
+    ]),
+    (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
+ALLOW
+"#, &[
+    ]),
+    (r#"DEFINE ROUTE R WITH TYPE LOOPBACK
+    ADD EVENT e
+        WITH SOURCE_TOPIC "a"
+      WITH DESTINATION_TOPIC "b"
+"#, &[
+        r#"LOT105 4 =>         WITH DESTINATION_TOPIC "b""#,
+    ]),
+    (r#"DEFINE ACTION A
+/* x
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT103 2: write */ where the comment ends",
+    ]),
+    (r#"DEFINE ACTION A
+ON TOPIC "a" DO { KEEP TOPIC "k" WITH 1 }
+"#, &[
+        "LOT220 2: end the line after DO and indent the statements by 4 spaces",
+    ]),
+    (r#"DEFINE ACTION A
+  ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        "LOT205 2 => ON START DO",
+    ]),
+    (r#"DEFINE ACTION A
+DO
+    CALL ACTION B
+ DESCRIPTION "x"
+"#, &[
+        r#"LOT105 4 => DESCRIPTION "x""#,
+    ]),
+    (r#"define action A
+on start do
+    KEEP TOPIC "k" WITH 1
+return
+    output x
+"#, &[
+        "LOT209 1 => DEFINE action A",
+        "LOT209 1 => define ACTION A",
+        "LOT209 2 => ON start do",
+        "LOT209 2 => on START do",
+        "LOT209 2 => on start DO",
+        "LOT209 4 => RETURN",
+        "LOT209 5 =>     OUTPUT x",
+    ]),
+    (r#"DEFINE MODEL M COLLAPSED
+    ADD OBJECT "o"
+        ADD STRING "a"
+      ADD STRING "b"
+    ADD STRING "c"
+"#, &[
+        r#"LOT105 4 =>         ADD STRING "b""#,
+    ]),
+    (r#"DEFINE PANEL "P"
+    ADD COMPONENT "c"
+        WITH TYPE "button"
+        ON CLICK DO {
+            PUBLISH TOPIC "a" WITH 1
+        }
+"#, &[
+        "LOT220 4 =>         ON CLICK DO",
+    ]),
+];
