@@ -57,6 +57,12 @@ pub trait Known {
         None
     }
 
+    /// Whether some Model inherits from the one of this name.
+    fn is_parent(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Names of the events of the Route of this name; `None` when there is none yet.
     fn route_events(&self, name: &str) -> Option<Vec<String>> {
         let _ = name;

@@ -295,6 +295,8 @@ struct InText<'a> {
     actions: BTreeMap<&'a str, &'a syntax::Action>,
     /// Their texts.
     models: BTreeMap<&'a str, &'a str>,
+    /// Models from which others inherit.
+    parents: BTreeSet<&'a str>,
     routes: BTreeMap<&'a str, &'a syntax::Route>,
     outside: &'a dyn Known,
 }
@@ -305,13 +307,19 @@ impl<'a> InText<'a> {
         texts: impl Iterator<Item = &'a str>,
         outside: &'a dyn Known,
     ) -> InText<'a> {
-        let mut known =
-            InText { actions: BTreeMap::new(), models: BTreeMap::new(), routes: BTreeMap::new(), outside };
+        let mut known = InText {
+            actions: BTreeMap::new(),
+            models: BTreeMap::new(),
+            parents: BTreeSet::new(),
+            routes: BTreeMap::new(),
+            outside,
+        };
         for (tree, text) in trees.iter().zip(texts) {
             if let Some(syntax::Entity::Action(action)) = tree {
                 known.actions.insert(&action.name.text, action);
             } else if let Some(syntax::Entity::Model(model)) = tree {
                 known.models.insert(&model.name.text, text);
+                known.parents.extend(model.options.parent.as_ref().map(|parent| parent.text.as_str()));
             } else if let Some(syntax::Entity::Route(route)) = tree {
                 known.routes.insert(&route.name.text, route);
             }
@@ -328,6 +336,10 @@ impl Known for InText<'_> {
     fn model_source(&self, name: &str) -> Option<Arc<str>> {
         let inside = self.models.get(name).map(|text| Arc::from(*text));
         inside.or_else(|| self.outside.model_source(name))
+    }
+
+    fn is_parent(&self, name: &str) -> bool {
+        self.parents.contains(name) || self.outside.is_parent(name)
     }
 
     fn route_events(&self, name: &str) -> Option<Vec<String>> {

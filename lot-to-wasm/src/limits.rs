@@ -56,6 +56,9 @@ pub const INTERVAL_MS_MIN: u64 = 10;
 /// Most loop passes of one run, over all its loops (LoT reference §7.8); one more ends the run with an error.
 pub const LOOP_PASSES_MAX: u32 = 100_000;
 
+/// Most elements that an array of a model can get by assignment to them; the runtime library has the same bound.
+pub const ASSIGNED_ELEMENTS_MAX: u32 = 10_000;
+
 /// Longest regular expression in bytes; the longest public one has 180.
 pub const PATTERN_BYTES_MAX: usize = 4096;
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lot_facts::{TopicFact, Trigger};
+use lot_facts::{Kind, TopicFact, Trigger};
 
 use crate::definition::{Definition, DefinitionId};
 use crate::levels::overlaps;
@@ -43,7 +43,16 @@ fn triggered_by(writer: &Definition, registry: &Registry) -> Vec<DefinitionId> {
         writes.iter().any(|write| filters.iter().any(|filter| may_match(write, filter)))
     };
     let all = registry.entries.values().map(|entry| &entry.definition);
+    let all = all.filter(|definition| definition.id != writer.id || !only_splits(writer));
     all.filter(|definition| is_hit(definition)).map(|definition| definition.id).collect()
+}
+
+/// Whether a Model does nothing but split JSON, and so never what it has published itself (§9.5).
+fn only_splits(model: &Definition) -> bool {
+    let filters = model.trigger().map(Trigger::filters).unwrap_or_default();
+    let [filter] = filters else { return false };
+    let below = TopicFact::Pattern(format!("{}/#", filter.trim_end_matches("/#")));
+    model.facts().kind == Kind::Model && model.facts().writes.as_slice() == [below]
 }
 
 fn may_match(write: &TopicFact, filter: &str) -> bool {
@@ -76,7 +85,7 @@ fn way_back(
 
 #[cfg(test)]
 mod tests {
-    use lot_facts::{Facts, Trigger};
+    use lot_facts::{Facts, Kind, TopicFact, Trigger};
 
     use crate::fixture::{World, action, on_topic, topic_facts};
     use crate::registry::Warning;
@@ -122,6 +131,16 @@ mod tests {
         ] {
             assert_eq!(cycle(definitions).as_deref(), expected, "{definitions:?}");
         }
+    }
+
+    #[test]
+    fn a_model_that_splits_json_is_not_started_by_what_it_publishes() {
+        let mut world = World::new();
+        let model = Facts { kind: Kind::Model, ..on_topic("X", &["m/+/d"]) };
+        let model = Facts { writes: vec![TopicFact::Pattern("m/+/d/#".to_owned())], ..model };
+        assert!(world.add(model).warnings.is_empty());
+        let installed = world.add(writes(on_topic("A", &["m/+/d/x"]), &["m/1/d"]));
+        assert_eq!(installed.warnings.len(), 1, "but by what another makes of it");
     }
 
     #[test]

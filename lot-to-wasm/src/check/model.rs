@@ -33,6 +33,8 @@ pub(super) struct Plan<'a> {
     base: Option<&'a syntax::Text>,
     /// Topics of the fields that trigger, as written, each once; none without a base topic.
     triggers: Vec<String>,
+    /// There is no base topic, and some Model inherits from it.
+    is_inherited: bool,
     /// `STORE IN`, its own ones: what a parent stores, it stores of itself.
     stores: &'a [Store],
     /// `FETCH FROM`, its own ones.
@@ -87,6 +89,7 @@ pub(crate) fn model(
         fields,
         base,
         triggers,
+        is_inherited: base.is_none() && known.is_parent(&model.name.text),
         stores: &model.stores,
         fetches: &model.fetches,
         compat,
@@ -200,16 +203,20 @@ fn refuse_what_needs_more(model: &syntax::Model, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a header that does not fit the fields.
+/// Reports a header that does not fit the fields. Who inherits fields AS TRIGGER can have the base topic.
 fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
     let Some(base) = plan.base else {
-        if !triggers(&plan.fields).is_empty() {
+        if !plan.is_inherited && !triggers(&plan.fields).is_empty() {
             let message = "the model has no base topic, so AS TRIGGER starts nothing";
             let draft = Draft::warning(codes::MODEL_NEVER_RUNS, name, message);
+            let draft = draft.note("a model FROM it that has a base topic is started by them");
             sink.push(draft.suggest("write WITH TOPIC \"base\" in the model's first line"));
         }
         return;
     };
+    if plan.publishes_fields() {
+        plan.fields.iter().for_each(|field| judge_level(field, sink));
+    }
     if plan.triggers.is_empty() {
         let has_topic = plan.fields.iter().any(|field| matches!(field.source, Some(FieldSource::Topic(..))));
         if plan.header.is_collapsed && !has_topic {
@@ -227,6 +234,23 @@ fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
         let draft = Draft::error(codes::MODEL_WILDCARDS, base.span, message);
         sink.push(draft.suggest("give the base topic at most as many wildcards as each field AS TRIGGER"));
     }
+}
+
+/// Warns of a field that is published on a topic which its name makes impossible, or deeper than it looks.
+fn judge_level(field: &Node, sink: &mut Sink<'_>) {
+    let problem = match field.name.as_str() {
+        "" => "it is an empty level",
+        name if name.contains(['+', '#', '\0']) => "it is never published",
+        name if name.contains('/') => "it is more than one level",
+        _ => {
+            return field.children.iter().for_each(|child| judge_level(child, sink));
+        }
+    };
+    sink.pin(field.pinned);
+    let message = format!("field \"{}\" is no level of a topic: {problem}", field.name.escape_debug());
+    let draft = Draft::warning(codes::TOPIC_NAME, field.span, message);
+    sink.push(draft.suggest("give it a name without / + #, or write COLLAPSED to publish one JSON object"));
+    sink.pin(None);
 }
 
 /// What may be assigned, see [`tree::Model::fields`].

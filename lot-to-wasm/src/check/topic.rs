@@ -210,9 +210,9 @@ pub(super) fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
 
 /// Why a topic can never be one, whatever the run puts into it.
 fn problem(topic: &Topic) -> Option<&'static str> {
-    let text = |part: &TopicPart| match part {
-        TopicPart::Text(text) if text.contains(['+', '#', '\0']) => crate::topic::name_problem(text),
-        _ => None,
+    let text = |part: &TopicPart| {
+        let TopicPart::Text(text) = part else { return None };
+        text.contains(['+', '#', '\0']).then(|| crate::topic::name_problem(text)).flatten()
     };
     topic.constant().map_or_else(|| topic.parts.iter().find_map(text), crate::topic::name_problem)
 }

@@ -36,6 +36,11 @@ pub(crate) fn panel(panel: &Panel, known: &dyn Known, sink: &mut Sink<'_>) -> Op
 /// Checks a Theme. `None` when anything is wrong with it.
 pub(crate) fn theme(theme: &Theme, sink: &mut Sink<'_>) -> Option<Facts> {
     name(&theme.name, "theme", sink);
+    for (_, value) in theme.settings.iter().filter(|(_, value)| !is_colour(&value.value)) {
+        let message = format!("\"{}\" is no colour", value.value.escape_debug());
+        let draft = Draft::warning(codes::THEME_COLOUR, value.span, message);
+        sink.push(draft.suggest("write it as \"#rrggbb\", for instance \"#1e90ff\""));
+    }
     let settings: Map<String, Value> =
         theme.settings.iter().map(|(key, value)| (key.value.clone(), json!(value.value))).collect();
     let tree = json!({ "name": theme.name.text, "settings": settings });
@@ -45,6 +50,12 @@ pub(crate) fn theme(theme: &Theme, sink: &mut Sink<'_>) -> Option<Facts> {
 fn facts(kind: Kind, name: &Name, view: ViewFacts, sink: &Sink<'_>) -> Option<Facts> {
     let facts = Facts { view: Some(Box::new(view)), ..Facts::new(kind, name.text.as_str()) };
     (!sink.has_errors()).then_some(facts)
+}
+
+/// Whether it is `#rrggbb`.
+fn is_colour(text: &str) -> bool {
+    let digits = text.strip_prefix('#').unwrap_or_default();
+    digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// A name is one level of a topic.

@@ -37,7 +37,7 @@ pub(super) enum Helper {
     Flush,
     /// Reports a warning the 1st, 2nd, 4th, 8th, … time: code, message, line, column, counter.
     Warn,
-    /// Reports why the host refused a write, if it did: line, column.
+    /// Reports why the host refused a write, if it did: line, column. Returns the address of the result when that ends the run, else 0.
     CheckWrite,
     /// Fills the result with an error: code, message, line, column; returns its address.
     Fail,
@@ -67,7 +67,7 @@ impl Helper {
             Helper::Check => (&[I; 15], &[I]),
             Helper::Flush => (&[I; 3], &[]),
             Helper::Warn => (&[I; 7], &[]),
-            Helper::CheckWrite => (&[I; 2], &[]),
+            Helper::CheckWrite => (&[I; 2], &[I]),
             Helper::Fail => (&[I; 6], &[I]),
             Helper::Piece(piece) => (PARAMETERS.get(..piece.parameters).unwrap_or(&PARAMETERS), &[I]),
         }

@@ -30,13 +30,12 @@ const NOTES: [(i32, i32, Code, &str); 4] = [
 ];
 
 /// Refusals of a write by the case number of the WIT enum `write-error`.
-const REFUSALS: [(Code, &str); 3] = [
+const REFUSALS: [(Code, &str); 2] = [
     (
         codes::RUN_INVALID_TOPIC,
         "the topic is empty, too long, or has a wildcard or NUL in it; nothing was written",
     ),
     (codes::RUN_NOT_ALLOWED, "the definition was not granted this topic; nothing was written"),
-    (codes::RUN_WRITES, "the run has reached its bound of writes; nothing was written"),
 ];
 
 impl Generator<'_> {
@@ -81,15 +80,19 @@ impl Generator<'_> {
         self.code.end();
     }
 
-    /// Reports the host's refusal of the write whose answer is in its area, if it refused.
+    /// Reports the host's refusal of the write whose answer is in its area, if it refused. Too many writes end the run. One branch for each
+    /// write, because their number is bounded.
     pub(super) fn check_write(&mut self, at: Position) {
         self.needs(Helper::CheckWrite);
-        self.push_constant_address(ANSWER);
-        self.code.push(Instruction::I32Load8U(memory(0, 0)));
-        self.code.open_if();
         self.push_position(at);
         self.code.call(Callee::Helper(Helper::CheckWrite));
+        let failure = self.code.local(ValType::I32);
+        self.code.tee(failure);
+        self.code.open_if();
+        self.code.get(failure);
+        self.code.push(Instruction::Return);
         self.code.end();
+        self.code.release(failure);
     }
 
     /// Ends the run with an error whose message is constant.
@@ -188,6 +191,13 @@ impl Generator<'_> {
 
     /// The body of [`Helper::CheckWrite`]: parameters line, column.
     pub(super) fn write_check_write(&mut self) {
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load8U(memory(0, 0)));
+        self.code.push(Instruction::I32Eqz);
+        self.code.open_if();
+        self.code.i32(0);
+        self.code.push(Instruction::Return);
+        self.code.end();
         for (case, (code, message)) in (0..).zip(REFUSALS) {
             self.push_constant_address(ANSWER);
             self.code.push(Instruction::I32Load8U(memory(1, 0)));
@@ -195,8 +205,16 @@ impl Generator<'_> {
             self.code.push(Instruction::I32Eq);
             self.code.open_if();
             self.report_at_parameters(ERROR, code, message);
+            self.code.i32(0);
+            self.code.push(Instruction::Return);
             self.code.end();
         }
+        self.push_text(&codes::RUN_WRITES.to_string());
+        self.push_text("the run has reached its bound of writes");
+        self.code.parameter(0);
+        self.code.parameter(1);
+        self.needs(Helper::Fail);
+        self.code.call(Callee::Helper(Helper::Fail));
     }
 
     fn report_at_parameters(&mut self, severity: i32, code: Code, message: &str) {

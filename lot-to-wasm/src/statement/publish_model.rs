@@ -15,6 +15,7 @@ use crate::check::tree;
 use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
 use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::limits::ASSIGNED_ELEMENTS_MAX;
 use crate::source::Source;
 use crate::syntax::model::Model;
 use crate::syntax::parse::{Parsed, Parser};
@@ -175,6 +176,7 @@ impl PublishModel {
         self.check_fields(checker);
         let mut assignments: Vec<tree::Argument> = Vec::new();
         for Assignment { target, value } in &self.assignments {
+            check_indices(target, checker);
             let name = target.to_string();
             if assignments.iter().any(|before| before.name == name) {
                 let draft = Draft::error(
@@ -187,6 +189,17 @@ impl PublishModel {
             assignments.push(tree::Argument { name, value: checker.value(value) });
         }
         tree::StatementKind::PublishModel { model: self.model.text.clone(), topic, assignments }
+    }
+}
+
+/// Reports an index of more than an array can have by assignment.
+fn check_indices(target: &Path, checker: &mut Checker<'_, '_, '_>) {
+    let is_beyond =
+        |step: &PathStep| matches!(step, PathStep::Index(index) if *index >= ASSIGNED_ELEMENTS_MAX);
+    if target.steps.iter().any(is_beyond) {
+        let message = format!("more than {ASSIGNED_ELEMENTS_MAX} elements of an array cannot be assigned");
+        let draft = Draft::error(codes::BAD_INDEX, target.span, message);
+        checker.error(draft.suggest(format!("the last that can be is [{}]", ASSIGNED_ELEMENTS_MAX - 1)));
     }
 }
 

@@ -31,7 +31,7 @@ const STATEMENT_STARTS: [&str; 13] = [
 ];
 
 /// More words that begin a line, which may stand in brackets or in another case.
-const LINE_STARTS: [&str; 6] = ["TRIGGER", "DEFAULT", "STORE", "RETURN", "DESCRIPTION", "NAVIGATE"];
+const LINE_STARTS: [&str; 7] = ["TRIGGER", "DEFAULT", "STORE", "FETCH", "RETURN", "DESCRIPTION", "NAVIGATE"];
 
 /// Words that begin a line which opens a block, or which people of other languages end with `{`.
 const BLOCK_LINES: [&str; 14] = [
@@ -156,9 +156,11 @@ impl<'k> Layout<'_, 'k> {
         let Some(last) = self.tokens.last().filter(|_| self.joins_lines && width >= self.top()) else {
             return false;
         };
-        let ends_with_comma = last.kind == TokenKind::Sign(Sign::Comma);
-        let is_column = width > self.top() || (ends_with_comma && word != "IF");
-        if !is_column || begins_line(word) || self.opens_block() {
+        let line = self.levels.last().map_or("", |level| level.word);
+        // The lines of some lists may end with a comma; those of a CALL are none.
+        let goes_on = line == "CALL" && last.kind == TokenKind::Sign(Sign::Comma) && word != "IF";
+        let begins_block = begins_line(word) || (line == "CASE" && word == "IF");
+        if width == self.top() && !goes_on || begins_block || self.opens_block() {
             return false;
         }
         if word == "DO" {
@@ -172,7 +174,7 @@ impl<'k> Layout<'_, 'k> {
         } else {
             return false;
         };
-        let gap = Span { start: end.end, end: token.span.start, ..end };
+        let gap = Span { start: end.end, end: token.span.start };
         let draft = Draft::error(codes::UNEXPECTED_INDENT, token.span, format!("unexpected line: {what}"))
             .suggest(ONE_LINE);
         let is_blank = self.sink.source().slice(gap).trim().is_empty();

@@ -116,6 +116,8 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
         "IF PAYLOAD > 1 THEN IF PAYLOAD > 2 THEN KEEP TOPIC \"k\" WITH 1\nELSE KEEP TOPIC \"k\" WITH 2",
         "IF PAYLOAD > 1 THEN\n    KEEP TOPIC \"k\" WITH 1 /* a\n b */\n\n-- c\nELSE\n  KEEP TOPIC \"k\" WITH \"\u{201c}\u{a0}\u{201d}\"",
         "SET x WITH \"a\"\n    + \"b\"\n   + \"c\"\nKEEP TOPIC \"k\"\n WITH {x}",
+        "PUBLISH MODEL M TO \"m\" WITH\n    a = TOPIC,\n    b = 1,\n    c = 2\nPUBLISH MODEL M TO \"m\" WITH a = 1,\nKEEP TOPIC \"k\" WITH 1",
+        "SWITCH TOPIC\n    CASE TOPIC\n        IF PAYLOAD > 1 THEN\n            KEEP TOPIC \"k\" WITH 1",
         "SET a WITH 1\nSET b WITH 2\nSET x WITH a/b\nKEEP TOPIC \"k\" WITH {x}",
     ] {
         let text = around(body);

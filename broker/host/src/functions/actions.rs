@@ -34,5 +34,13 @@ fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>,
         output: &mut state.output.borrow_mut(),
         deadline: state.deadline.get().nested(),
     };
-    state.services.call_action(call, name, inputs)
+    let mut called = state.services.call_action(call, name, inputs);
+    if let Err(error) = &mut called {
+        // Who calls himself says once that he failed.
+        let own = format!("called action `{name}` failed: ");
+        if let Some(cause) = error.message.strip_prefix(&own) {
+            error.message = cause.into();
+        }
+    }
+    called
 }

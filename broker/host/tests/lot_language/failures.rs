@@ -60,6 +60,30 @@ fn writing_to_the_system_tree_is_refused() {
 }
 
 #[test]
+fn one_write_too_many_ends_the_run() {
+    let mut bench = Bench::new(&on_in(
+        "SET \"i\" WITH 0\nLOOP\n    SET \"i\" WITH {i} + 1\n    PUBLISH TOPIC \"o\" WITH {i}\nUNTIL {i} >= 20000\nPUBLISH TOPIC \"never\" WITH 1",
+    ));
+    for _ in 0..2 {
+        let published = bench.send("in", "").published();
+        assert_eq!((published.len(), published.last().map(String::as_str)), (10_000, Some("o=10000")));
+        let [error] = bench.failures().try_into().unwrap();
+        assert_eq!((error.code.as_str(), error.line, error.column), ("LOT609", 6, 9));
+        assert_eq!(bench.reports(), [""; 0]);
+    }
+}
+
+#[test]
+fn an_action_that_calls_itself_for_ever_says_so_once() {
+    let rec = "DEFINE ACTION Rec\nDO\n    CALL ACTION Rec\n";
+    let mut bench = Bench::new(&format!("{}\n{rec}", on_in("CALL ACTION Rec")));
+    bench.send("in", "");
+    let [error] = bench.failures().try_into().unwrap();
+    let cause = "calls are nested deeper than 16: 'Rec' was not called";
+    assert_eq!(error.message, format!("called action `Rec` failed: {cause}"));
+}
+
+#[test]
 fn memory_of_a_run_is_given_back() {
     let mut bench = Bench::new(&on_in(
         "SET \"i\" WITH 0\nSET \"t\" WITH \"\"\nLOOP\n    SET \"t\" WITH {t} + PAYLOAD\n    SET \"i\" WITH {i} + 1\nUNTIL {i} >= 200\nPUBLISH TOPIC \"o\" WITH LENGTH({t})",

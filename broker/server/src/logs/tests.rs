@@ -125,6 +125,7 @@ fn trace_logs_are_read_and_stored() {
         ("a", "loud", Err(TraceLogError::LevelUnknown("loud".to_owned()))),
         ("a", "category=broker", Err(TraceLogError::CategoryUnknown("broker".to_owned()))),
         ("a", "topic=a/#/b", Err(TraceLogError::TopicInvalid("a/#/b".to_owned()))),
+        ("a", "client=", Err(TraceLogError::ValueMissing("client".to_owned()))),
         ("a", "colour=red", Err(TraceLogError::KeyUnknown("colour".to_owned()))),
     ] {
         let log = read(name, arguments);

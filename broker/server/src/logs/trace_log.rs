@@ -40,6 +40,8 @@ pub(crate) enum TraceLogError {
         "Filters have no '{0}'. They have category, client, user, definition, route, topic, and texts without '='."
     )]
     KeyUnknown(String),
+    #[error("'{0}=' has no value.")]
+    ValueMissing(String),
     #[error("The filter has {0} bytes, limit {TRACE_LOG_FILTER_BYTES_MAX}.")]
     TooLong(usize),
     #[error("It was stored in a form that nobody knows.")]
@@ -51,9 +53,11 @@ impl TraceLogError {
         match self {
             Self::NameInvalid(_) => "NAME_INVALID",
             Self::LevelUnknown(_) => "LEVEL_UNKNOWN",
-            Self::CategoryUnknown(_) | Self::TopicInvalid(_) | Self::KeyUnknown(_) | Self::Form => {
-                "FILTER_INVALID"
-            }
+            Self::CategoryUnknown(_)
+            | Self::TopicInvalid(_)
+            | Self::KeyUnknown(_)
+            | Self::ValueMissing(_)
+            | Self::Form => "FILTER_INVALID",
             Self::TooLong(_) => "TOO_LARGE",
         }
     }
@@ -77,6 +81,9 @@ impl Term {
     fn read(text: &str) -> Result<Self, TraceLogError> {
         let Some((key, value)) = text.split_once('=') else { return Ok(Self::Text(text.to_owned())) };
         let field = |names| {
+            if value.is_empty() {
+                return Err(TraceLogError::ValueMissing(key.to_owned()));
+            }
             let prefix = value.strip_suffix('*');
             Ok(Self::Field { names, value: prefix.unwrap_or(value).to_owned(), is_prefix: prefix.is_some() })
         };

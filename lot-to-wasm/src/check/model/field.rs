@@ -23,6 +23,8 @@ pub(crate) struct Fields {
     pub(super) reads_itself: bool,
     /// Topics of the fields that trigger, as written.
     pub(super) triggers: Vec<String>,
+    /// Nothing starts the Model, but those that inherit from it.
+    pub(super) is_inherited: bool,
 }
 
 /// Which field a name means, and how many steps of its path that takes.

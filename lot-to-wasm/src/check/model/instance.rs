@@ -60,7 +60,8 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
             Purpose::Build => Start::Callable,
         };
         let triggers = if purpose == Purpose::Run { plan.triggers.clone() } else { Vec::new() };
-        let scope = Scope::of_model(Fields { triggers, ..Fields::default() });
+        let scope =
+            Scope::of_model(Fields { triggers, is_inherited: plan.is_inherited, ..Fields::default() });
         let names_are_complete = !sink.has_errors();
         let checker = Checker {
             sink,

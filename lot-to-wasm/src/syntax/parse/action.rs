@@ -190,6 +190,13 @@ impl Parser<'_, '_> {
     }
 
     fn return_part(&mut self, draught: &mut Draught) -> Parsed<()> {
+        if draught.trigger.is_some() {
+            let message = "an action with a trigger returns nothing to anybody";
+            let draft = Draft::warning(codes::UNUSED_OUTPUT, self.span(), message);
+            self.sink.push(
+                draft.suggest("publish or keep the value, or leave out the trigger and CALL the action"),
+            );
+        }
         self.eat_keyword("RETURN");
         if !self.is_line_end() {
             let draft = Draft::error(codes::RETURN_ON_LINE, self.span(), "RETURN stands alone on its line");

@@ -77,6 +77,7 @@ ON START do
 "#, &[
         "LOT209 2 => ON START DO",
         "LOT105 4 => RETURN",
+        "LOT329 4: publish or keep the value, or leave out the trigger and CALL the action",
     ]),
     (r#"DEFINE ACTION A
 INPUT a as int
@@ -303,6 +304,7 @@ return
         "LOT209 2 => on START do",
         "LOT209 2 => on start DO",
         "LOT209 4 => RETURN",
+        "LOT329 4: publish or keep the value, or leave out the trigger and CALL the action",
         "LOT209 5 =>     OUTPUT x",
     ]),
     (r#"DEFINE MODEL M COLLAPSED
