@@ -376,24 +376,10 @@ fn warn_repeated(
     }
 }
 
-/// Whether lines of this entity can continue others (§2).
-pub(crate) fn joins_lines(text: &str) -> bool {
-    matches!(kind_in(text), Some(Kind::Action | Kind::Model))
-}
-
 /// Tokens and syntax tree of the sink's source.
 fn tree(sink: &mut Sink<'_>) -> Option<syntax::Entity> {
-    let joins_lines = joins_lines(sink.source().text());
-    let tokens = crate::token::tokenize(sink, joins_lines);
+    let tokens = crate::token::tokenize(sink);
     syntax::parse::entity(tokens, sink)
-}
-
-/// The kind that the first line beginning with DEFINE names.
-fn kind_in(text: &str) -> Option<Kind> {
-    let is_define = |line: &&str| line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("DEFINE"));
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let line = text.split(['\n', '\r']).find(is_define)?;
-    line.split_whitespace().nth(1).and_then(syntax::parse::kind_of)
 }
 
 fn lines_before(whole: &Source<'_>, start: usize) -> u32 {
@@ -426,8 +412,7 @@ fn slices(text: &str) -> (Slices, Vec<Diagnostic>) {
 
 /// Names the first word outside of an entity.
 fn report_outside(sink: &mut Sink<'_>, slices: &Slices) {
-    let mut quiet = Sink::new(sink.source());
-    let tokens = crate::token::tokenize(&mut quiet, false);
+    let tokens = crate::token::tokenize_quietly(sink.source());
     let Some(token) = tokens.first().filter(|token| (token.span.start as usize) < slices.outside.end) else {
         return;
     };

@@ -1,23 +1,23 @@
 //! LoT text as everybody writes it: `lotmq fmt`.
 //!
 //! ```text
-//! parse -> lines by their tokens -> each line anew: indentation, then tokens with the spaces between them -> parse again, same tree
+//! parse -> tokens and comments -> rows of them, each anew: indentation, then pieces with the spaces between them -> parse again, same tree
 //! ```
 //!
-//! Lines are neither joined nor split. Comments stay where they are. Indentation is 4 spaces per open block; lines that continue another one
-//! keep their distance from it. Invariants: what comes out has the tree of what went in, and comes out unchanged when it goes in again.
+//! Lines are neither joined nor split, but code behind a comment of several lines begins a line. Comments stay where they are. Indentation is 4
+//! spaces per open block; lines that continue another one keep their distance from it. Invariants: what comes out has the tree and the comments
+//! of what went in, and comes out unchanged when it goes in again.
 
-mod lines;
+mod pieces;
+mod rows;
 mod spacing;
 
-use std::ops::Range;
-
-use crate::diagnostic::{Diagnostic, Severity, Sink};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::Source;
 use crate::syntax::sexpr;
 use crate::token::TokenKind;
 use crate::{ParsedEntity, parse};
-use lines::Line;
+use pieces::Piece;
 
 /// Spaces of one level.
 const LEVEL: usize = 4;
@@ -52,26 +52,41 @@ pub fn format(text: &str) -> Result<String, FormatError> {
     if !errors.is_empty() {
         return Err(FormatError::Invalid(errors));
     }
-    let mut page = Page::default();
-    let mut end = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    for entity in &entities {
-        page.comments(text, end..entity.range.start);
-        page.separate();
-        page.entity(text.get(entity.range.clone()).unwrap_or(""));
-        end = entity.range.end;
-    }
-    page.comments(text, end..text.len());
-    let formatted = page.finish();
+    let before = pieces_of(text, &entities);
+    let formatted = written(text, &before);
     let (again, _) = parse(&formatted);
-    let is_same = errors_in(&again, &[]).next().is_none() && trees(&again).eq(trees(&entities));
+    let after = pieces_of(&formatted, &again);
+    let is_same = errors_in(&again, &[]).next().is_none()
+        && trees(&again).eq(trees(&entities))
+        && comments(&formatted, &after).eq(comments(text, &before));
     if is_same { Ok(formatted) } else { Err(FormatError::Unsure) }
+}
+
+fn pieces_of(text: &str, entities: &[ParsedEntity]) -> Vec<Piece> {
+    pieces::of(text, entities.iter().map(|entity| entity.range.clone()))
+}
+
+fn written(text: &str, pieces: &[Piece]) -> String {
+    let mut page = String::with_capacity(text.len());
+    for row in rows::of(text, pieces) {
+        if row.follows_blank {
+            page.push('\n');
+        }
+        page.extend(std::iter::repeat_n(' ', row.indentation));
+        page.push_str(&spacing::spaced(text, row.pieces));
+        page.push('\n');
+    }
+    page
+}
+
+/// The comments as they are written.
+fn comments<'t>(text: &'t str, pieces: &'t [Piece]) -> impl Iterator<Item = String> + 't {
+    pieces.iter().filter(|piece| piece.is_comment()).map(|piece| spacing::comment(piece.text(text)))
 }
 
 /// Whether there is nothing but comments and white space.
 fn is_comment(text: &str) -> bool {
-    let source = Source::new(text);
-    let mut quiet = Sink::new(&source);
-    let tokens = crate::token::tokenize(&mut quiet, false);
+    let tokens = crate::token::tokenize_quietly(&Source::new(text));
     tokens.iter().all(|token| token.kind == TokenKind::End)
 }
 
@@ -91,57 +106,6 @@ fn errors_in(entities: &[ParsedEntity], outside: &[Diagnostic]) -> impl Iterator
     });
     let all = outside.iter().cloned().chain(inside);
     all.filter(|diagnostic| diagnostic.severity == Severity::Error)
-}
-
-/// The formatted text as it grows.
-#[derive(Default)]
-struct Page {
-    text: String,
-    /// An empty line stands before what comes next.
-    owes_blank: bool,
-}
-
-impl Page {
-    /// A text without tokens: comments and empty lines.
-    fn comments(&mut self, text: &str, range: Range<usize>) {
-        self.entity(text.get(range).unwrap_or(""));
-    }
-
-    /// Between two entities there is an empty line.
-    fn separate(&mut self) {
-        self.owes_blank = true;
-    }
-
-    /// One entity, with the comments in front of it.
-    fn entity(&mut self, text: &str) {
-        let source = Source::new(text);
-        let mut quiet = Sink::new(&source);
-        let joins_lines = crate::compile::joins_lines(text);
-        let tokens = crate::token::tokenize(&mut quiet, joins_lines);
-        for line in lines::of(&source, &tokens) {
-            match line {
-                Line::Blank => self.owes_blank = true,
-                Line::AsIs(text) => self.line(0, text),
-                Line::Comment { indentation, text } => self.line(indentation, text.trim_end()),
-                Line::Code { indentation, tokens, end } => {
-                    self.line(indentation, &spacing::spaced(&source, tokens, end));
-                }
-            }
-        }
-    }
-
-    fn line(&mut self, indentation: usize, text: &str) {
-        if std::mem::take(&mut self.owes_blank) && !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        self.text.extend(std::iter::repeat_n(' ', indentation));
-        self.text.push_str(text);
-        self.text.push('\n');
-    }
-
-    fn finish(self) -> String {
-        self.text
-    }
 }
 
 #[cfg(test)]

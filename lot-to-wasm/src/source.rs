@@ -1,7 +1,7 @@
 //! Source text and places in it.
 //!
 //! A [`Span`] is a range of bytes of one entity's text; [`Source`] turns it into lines and columns for people. Lines and columns
-//! count from 1; a column is one Unicode scalar value; a tab advances one column. Lines end with `\n`, `\r\n` or `\r`.
+//! count from 1; a column is one Unicode scalar value; a tab advances one column, a byte order mark none. Lines end with `\n`, `\r\n` or `\r`.
 
 /// A place in a text: what people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,11 +66,6 @@ impl<'a> Source<'a> {
         Source { text, line_starts }
     }
 
-    /// Byte offset of the first character of each line, ascending; at least one.
-    pub(crate) fn line_offsets(&self) -> impl Iterator<Item = usize> {
-        self.line_starts.iter().map(|start| *start as usize)
-    }
-
     /// The whole text.
     pub fn text(&self) -> &'a str {
         self.text
@@ -89,7 +84,7 @@ impl<'a> Source<'a> {
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
-        let column = self.text.get(start..end).map_or(0, |text| text.chars().count());
+        let column = self.text.get(start..end).map_or(0, |text| without_mark(text, start).chars().count());
         Position { line: count(line), column: count(column + 1) }
     }
 
@@ -98,13 +93,19 @@ impl<'a> Source<'a> {
         let index = (number as usize).saturating_sub(1);
         let Some(start) = self.line_starts.get(index) else { return "" };
         let end = self.line_starts.get(index + 1).map_or(self.text.len(), |next| *next as usize);
-        self.text.get(*start as usize..end).unwrap_or("").trim_end_matches(['\n', '\r'])
+        let line = self.text.get(*start as usize..end).unwrap_or("").trim_end_matches(['\n', '\r']);
+        without_mark(line, *start as usize)
     }
 
     /// Number of lines, at least 1.
     pub fn lines(&self) -> u32 {
         count(self.line_starts.len())
     }
+}
+
+/// A part of a text that begins at byte `start`, without the byte order mark: it has no column.
+fn without_mark(part: &str, start: usize) -> &str {
+    part.strip_prefix('\u{feff}').filter(|_| start == 0).unwrap_or(part)
 }
 
 fn count(number: usize) -> u32 {
@@ -124,6 +125,11 @@ mod tests {
             assert_eq!(source.position(offset), Position { line, column }, "offset {offset}");
         }
         assert_eq!(source.line(2), "c");
+        let marked = Source::new("\u{feff}aä\n\u{feff}b");
+        for (offset, line, column) in [(0, 1, 1), (3, 1, 1), (4, 1, 2), (6, 1, 3), (10, 2, 2)] {
+            assert_eq!(marked.position(offset), Position { line, column }, "offset {offset}");
+        }
+        assert_eq!((marked.line(1), marked.line(2)), ("aä", "\u{feff}b"));
         assert_eq!(source.line(9), "");
     }
 }

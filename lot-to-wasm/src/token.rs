@@ -8,8 +8,12 @@
 mod layout;
 mod lexer;
 
+use lot_facts::Kind;
+
 use crate::diagnostic::Sink;
-use crate::source::Span;
+use crate::source::{Source, Span};
+use crate::syntax::parse::kind_of;
+use lexer::RawToken;
 
 /// What to do about a line that is the rest of the one before.
 pub(crate) const ONE_LINE: &str =
@@ -118,8 +122,21 @@ impl Sign {
     }
 }
 
-/// The tokens of an entity's text. `joins_lines` turns the continuation rule of §2 on: in Actions and Models.
-pub(crate) fn tokenize(sink: &mut Sink<'_>, joins_lines: bool) -> Vec<Token> {
+/// The tokens of an entity's text.
+pub(crate) fn tokenize(sink: &mut Sink<'_>) -> Vec<Token> {
     let raw = lexer::scan(sink);
+    let joins_lines = joins_lines(&raw, sink.source());
     layout::arrange(raw, joins_lines, sink)
+}
+
+/// The tokens of an entity's text, whatever is wrong with it.
+pub(crate) fn tokenize_quietly(source: &Source<'_>) -> Vec<Token> {
+    tokenize(&mut Sink::new(source))
+}
+
+/// Whether the continuation rule of §2 holds: in Actions and Models.
+fn joins_lines(raw: &[RawToken], source: &Source<'_>) -> bool {
+    let words = raw.iter().map(|raw| source.slice(raw.token.span));
+    let kind = words.skip_while(|word| !word.eq_ignore_ascii_case("DEFINE")).nth(1).and_then(kind_of);
+    matches!(kind, Some(Kind::Action | Kind::Model))
 }

@@ -15,7 +15,7 @@ fn check(trigger: &str, statements: &str) -> Action {
     let text = format!("DEFINE ACTION A\n{trigger} DO\n{body}");
     let source = Source::new(&text);
     let mut sink = Sink::new(&source);
-    let tokens = crate::token::tokenize(&mut sink, true);
+    let tokens = crate::token::tokenize(&mut sink);
     let Some(Entity::Action(tree)) = parse::entity(tokens, &mut sink) else { panic!("no action in {text}") };
     let checked = super::action(&tree, &KnownNothing, Compat::default(), &mut sink);
     checked.unwrap_or_else(|| panic!("{text}\n{:#?}", sink.finish()))

@@ -61,7 +61,7 @@ pub fn kinds(text: &str, offset: usize, others: &[&str]) -> Option<Kinds> {
     let slice = text.get(entity.clone())?;
     let source = Source::new(slice);
     let mut sink = Sink::new(&source);
-    let tokens = crate::token::tokenize(&mut sink, crate::compile::joins_lines(slice));
+    let tokens = crate::token::tokenize(&mut sink);
     let Some(Entity::Action(action)) = syntax::parse::entity(tokens, &mut sink) else { return None };
     let at = u32::try_from(offset - entity.start).ok()?;
     let mut smallest: Option<&Expression> = None;

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::Sink;
 use crate::source::Source;
 use crate::split::split;
 use crate::token::{Token, TokenKind};
@@ -36,9 +35,7 @@ impl<'t> Tokens<'t> {
     /// Those of a slice.
     pub(super) fn of(text: &'t str, entity: Range<usize>) -> Tokens<'t> {
         let slice = text.get(entity.clone()).unwrap_or("");
-        let source = Source::new(slice);
-        let mut quiet = Sink::new(&source);
-        let tokens = crate::token::tokenize(&mut quiet, crate::compile::joins_lines(slice));
+        let tokens = crate::token::tokenize_quietly(&Source::new(slice));
         Tokens { text, entity, tokens }
     }
 

@@ -1,74 +1,110 @@
-//! The tokens of a line with the spaces between them.
+//! The pieces of a line with the spaces between them.
 
-use crate::source::Source;
-use crate::token::{Sign, Token, TokenKind};
+use super::pieces::{Piece, What};
+use crate::token::{Sign, TokenKind};
 
-/// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas. Comments stay
-/// as they are, those at the end as far off as they were.
-pub(super) fn spaced(source: &Source<'_>, tokens: &[Token], end: usize) -> String {
+/// Words behind which a bracket begins a value, not what a function takes.
+const BEFORE_VALUES: [&str; 15] = [
+    "AND", "AND_THEN", "CASE", "CONTAINS", "EQUAL", "EQUALS", "IF", "IN", "IS", "NOT", "OR", "SWITCH", "TO",
+    "UNTIL", "WITH",
+];
+
+/// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas, and one around
+/// comments; those at the end stay as far off as they were.
+pub(super) fn spaced(text: &str, pieces: &[Piece]) -> String {
     let mut line = String::new();
     let mut is_prefix = false;
-    for (number, token) in tokens.iter().enumerate() {
-        if let Some(before) = number.checked_sub(1).and_then(|number| tokens.get(number)) {
-            let gap = between(source, before.span.end as usize, token.span.start as usize);
-            if gap.trim().is_empty() {
-                if wants_space(before, token, is_prefix, !gap.is_empty()) {
-                    line.push(' ');
+    let mut code_before: Option<&Piece> = None;
+    let code_end = pieces.iter().rposition(|piece| !piece.is_comment()).map_or(0, |last| last + 1);
+    for (number, piece) in pieces.iter().enumerate() {
+        let before = number.checked_sub(1).and_then(|number| pieces.get(number));
+        let gap = before.map_or("", |before| text.get(before.range.end..piece.range.start).unwrap_or(""));
+        if let Some(before) = before {
+            let space = match (&before.what, &piece.what) {
+                (_, What::Comment) if number >= code_end => gap,
+                (What::Code(_), What::Code(_)) => {
+                    if wants_space(text, before, piece, is_prefix, !gap.is_empty()) { " " } else { "" }
                 }
-            } else {
-                line.push(' ');
-                line.push_str(gap.trim());
-                line.push(' ');
-            }
-            is_prefix = is_operator(token) && !is_operand_end(before);
-        } else {
-            is_prefix = is_operator(token);
+                (What::Code(_), What::Comment) if opens(before) => "",
+                (What::Comment, What::Code(_)) if is_tight(piece) => "",
+                (_, _) => " ",
+            };
+            line.push_str(space);
         }
-        let text = source.slice(token.span);
-        line.push_str(text);
+        match piece.what {
+            What::Comment => line.push_str(&comment(piece.text(text))),
+            What::Code(_) => {
+                is_prefix = is_operator(piece) && !code_before.is_some_and(is_operand_end);
+                code_before = Some(piece);
+                line.push_str(piece.text(text));
+            }
+        }
     }
-    let behind = tokens.last().map_or(end, |token| token.span.end as usize);
-    // A string that spans lines ends further down.
-    line.push_str(between(source, behind, end).trim_end());
     line
 }
 
-fn between<'a>(source: &Source<'a>, start: usize, end: usize) -> &'a str {
-    source.text().get(start..end).unwrap_or("")
+/// A comment without blanks at the ends of its lines.
+pub(super) fn comment(comment: &str) -> String {
+    let comment = comment.replace("\r\n", "\n").replace('\r', "\n");
+    comment.split('\n').map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// `before_is_prefix`: the token before is a sign of the number or operand that follows it.
-fn wants_space(before: &Token, token: &Token, before_is_prefix: bool, had_space: bool) -> bool {
-    use Sign::{CloseBrace, CloseBracket, CloseParen, Colon, Comma, OpenBrace, OpenBracket, OpenParen};
-    if is_sign(before, &[OpenParen, OpenBracket, OpenBrace])
-        || is_sign(token, &[CloseParen, CloseBracket, CloseBrace, Comma, Colon])
-    {
+fn wants_space(text: &str, before: &Piece, piece: &Piece, before_is_prefix: bool, had_space: bool) -> bool {
+    if opens(before) || is_tight(piece) {
         return false;
     }
-    if is_sign(before, &[Comma, Colon]) {
+    if is_sign(before, &[Sign::Comma, Sign::Colon]) {
         return true;
     }
-    let is_binary = is_operator(token) && is_operand_end(before);
-    if is_binary || (is_operator(before) && !before_is_prefix) { true } else { had_space }
+    let is_binary = is_operator(piece) && is_operand_end(before);
+    let begins_value =
+        is_sign(piece, &[Sign::OpenParen, Sign::OpenBrace]) && BEFORE_VALUES.contains(&before.text(text));
+    is_binary
+        || (is_operator(before) && !before_is_prefix)
+        || begins_value
+        || is_apart(before, piece)
+        || had_space
 }
 
-fn is_sign(token: &Token, signs: &[Sign]) -> bool {
-    matches!(token.kind, TokenKind::Sign(sign) if signs.contains(&sign))
+/// Whether one of two neighbours is a string, or the first is a closing bracket. Words and numbers that touch are one name.
+fn is_apart(before: &Piece, piece: &Piece) -> bool {
+    let is_text = |piece: &Piece| matches!(piece.code().map(|code| &code.kind), Some(TokenKind::Text(_)));
+    let is_plain = |piece: &Piece| is_operand_end(piece) && !closes(piece);
+    is_plain(piece) && (closes(before) || (is_plain(before) && (is_text(before) || is_text(piece))))
+}
+
+fn opens(piece: &Piece) -> bool {
+    is_sign(piece, &[Sign::OpenParen, Sign::OpenBracket, Sign::OpenBrace])
+}
+
+fn closes(piece: &Piece) -> bool {
+    is_sign(piece, &[Sign::CloseParen, Sign::CloseBracket, Sign::CloseBrace])
+}
+
+/// Whether it follows what is before it without a space.
+fn is_tight(piece: &Piece) -> bool {
+    closes(piece) || is_sign(piece, &[Sign::Comma, Sign::Colon])
+}
+
+fn is_sign(piece: &Piece, signs: &[Sign]) -> bool {
+    matches!(piece.code().map(|code| &code.kind), Some(TokenKind::Sign(sign)) if signs.contains(sign))
 }
 
 /// Operators that never stand in a name; `-` does.
-fn is_operator(token: &Token) -> bool {
+fn is_operator(piece: &Piece) -> bool {
     use Sign::{
         Equal, EqualEqual, Greater, GreaterEqual, Less, LessEqual, NotEqual, Percent, Plus, Slash, Star,
     };
     is_sign(
-        token,
+        piece,
         &[Plus, Star, Slash, Percent, EqualEqual, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual],
     )
 }
 
 /// Whether an operand may end with this token.
-fn is_operand_end(token: &Token) -> bool {
-    matches!(token.kind, TokenKind::Word | TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_))
-        || is_sign(token, &[Sign::CloseParen, Sign::CloseBracket, Sign::CloseBrace])
+fn is_operand_end(piece: &Piece) -> bool {
+    let kind = piece.code().map(|code| &code.kind);
+    matches!(kind, Some(TokenKind::Word | TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_)))
+        || closes(piece)
 }

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use super::*;
 
 #[test]
@@ -75,41 +77,166 @@ fn a_text_with_errors_is_left_alone() {
 }
 
 /// Says where a tree has changed.
-fn unsure(text: &str, path: &std::path::Path) {
+fn unsure(text: &str, path: &Path) -> ! {
     let (entities, _) = parse(text);
-    for entity in entities {
-        let slice = &text[entity.range];
-        if format(slice) == Err(FormatError::Unsure) {
-            let mut page = Page::default();
-            page.entity(slice);
-            panic!("{}:\n{slice}\nbecomes\n{}", path.display(), page.text);
+    let formatted = written(text, &pieces_of(text, &entities));
+    panic!("{}:\n{text}\nbecomes\n{formatted}", path.display());
+}
+
+/// The programs of the corpus that have no errors, with their paths.
+#[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
+fn corpus() -> Vec<(PathBuf, String)> {
+    let mut open = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus"))];
+    let mut programs = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "lot") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            if !matches!(format(&text), Err(FormatError::Invalid(_))) {
+                programs.push((path, text));
+            }
         }
     }
+    programs.sort();
+    assert!(programs.len() > 50, "{}", programs.len());
+    programs
 }
 
 /// Every program of the corpus: the same tree, and nothing more to do the second time.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
 fn the_corpus_keeps_its_meaning() {
-    let mut open = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus"))];
-    let mut formatted_count = 0;
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-            continue;
-        }
-        if path.extension().is_none_or(|extension| extension != "lot") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        match format(&text) {
-            Ok(formatted) => {
-                assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "{}", path.display());
-                formatted_count += 1;
+    for (path, text) in corpus() {
+        let Ok(formatted) = format(&text) else { unsure(&text, &path) };
+        assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "{}", path.display());
+    }
+}
+
+/// The comments of a text, found without the formatter's or the compiler's help.
+fn comments_in(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    let mut word = "";
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' | '\'' => {
+                let mut escaped = false;
+                let mut ends = rest.char_indices().skip(1).filter(|(_, c)| {
+                    let ends = *c == first && !escaped;
+                    escaped = *c == '\\' && !escaped;
+                    ends
+                });
+                ends.next().expect(word).0 + 1
             }
-            Err(FormatError::Invalid(errors)) => assert!(!errors.is_empty()),
-            Err(FormatError::Unsure) => unsure(&text, &path),
+            '/' if rest.starts_with("/*") => rest.find("*/").unwrap() + 2,
+            '-' | '/' if rest.starts_with("--") || rest.starts_with("//") => {
+                rest.find(['\n', '\r']).unwrap_or(rest.len())
+            }
+            c => c.len_utf8(),
+        };
+        word = &rest[..length];
+        if word.starts_with("/*") || word.starts_with("--") || word.starts_with("//") {
+            found.push(word.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        }
+        rest = &rest[length..];
+    }
+    found
+}
+
+/// Comments of every shape at every boundary of tokens in the corpus: all of them survive in order, the tree is the same, and there is nothing
+/// more to do the second time.
+#[test]
+fn comments_survive_wherever_they_stand() {
+    let shapes = [" /* Q */ ", "/*Q*/", " /* Q\n  q */ ", " -- Q\n", "\n        // Q\n", "/*Q*//*R*/ -- S\n"];
+    let mut formatted_count = 0;
+    for (path, text) in corpus() {
+        let pieces = pieces_of(&text, &parse(&text).0);
+        let boundaries = pieces.iter().flat_map(|piece| [piece.range.start, piece.range.end]);
+        for (number, at) in boundaries.chain([text.len()]).enumerate() {
+            // Another shape for each boundary, and another second one somewhere else.
+            let second = pieces.get(number * 7 % pieces.len()).map_or(0, |piece| piece.range.end);
+            let mut commented = text.clone();
+            let mut places = [(at, number), (second, number / shapes.len())];
+            places.sort_unstable();
+            for (at, shape) in places.into_iter().rev() {
+                commented.insert_str(at, shapes[shape % shapes.len()]);
+            }
+            let formatted = match format(&commented) {
+                Ok(formatted) => formatted,
+                // The line ends in the middle of a statement.
+                Err(FormatError::Invalid(_)) => continue,
+                Err(FormatError::Unsure) => unsure(&commented, &path),
+            };
+            formatted_count += 1;
+            assert_eq!(comments_in(&formatted), comments_in(&commented), "{commented}\nbecomes\n{formatted}");
+            assert!(trees(&parse(&formatted).0).eq(trees(&parse(&commented).0)), "{commented}");
+            assert_eq!(format(&formatted).as_ref(), Ok(&formatted), "of\n{commented}");
         }
     }
-    assert!(formatted_count > 50, "{formatted_count}");
+    assert!(formatted_count > 2_000, "{formatted_count}");
+}
+
+#[test]
+fn comments_in_front_of_code_and_inside_brackets_stay() {
+    let text = r#"DEFINE ACTION A
+ON START DO
+    IF (1 > 0)AND({a}== 2)THEN
+      /* one */ SET "a" WITH 1 /* two
+      lines */ SET "b" WITH 2
+    PUBLISH TOPIC "t" WITH {
+      "a": 1, -- first
+      /* c2 */ "b": [
+      2
+      ],
+      // last
+    "c": 3
+        }
+    PUBLISH TOPIC "u" WITH (
+        -- inside
+        1)
+        -- before the value
+        AND RETAIN
+    IF 1 > 0 THEN
+        SET "c" WITH"x"
+    -- of the action
+-- of B
+DEFINE ACTION B
+ON START DO
+    SET "c" WITH 1
+    -- the last of B
+
+-- behind
+"#;
+    let expected = r#"DEFINE ACTION A
+ON START DO
+    IF (1 > 0) AND ({a} == 2) THEN
+        /* one */ SET "a" WITH 1 /* two
+      lines */
+        SET "b" WITH 2
+    PUBLISH TOPIC "t" WITH {
+        "a": 1, -- first
+        /* c2 */ "b": [
+            2
+        ],
+        // last
+        "c": 3
+    }
+    PUBLISH TOPIC "u" WITH (
+        -- inside
+        1)
+        -- before the value
+        AND RETAIN
+    IF 1 > 0 THEN
+        SET "c" WITH "x"
+    -- of the action
+
+-- of B
+DEFINE ACTION B
+ON START DO
+    SET "c" WITH 1
+    -- the last of B
+
+-- behind
+"#;
+    assert_eq!(format(text).as_deref(), Ok(expected));
 }

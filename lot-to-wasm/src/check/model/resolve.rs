@@ -72,7 +72,7 @@ pub(crate) fn find(known: &dyn Known, name: &str) -> Option<Model> {
     let text = known.model_source(name)?;
     let source = Source::new(&text);
     let mut quiet = Sink::new(&source);
-    let tokens = crate::token::tokenize(&mut quiet, true);
+    let tokens = crate::token::tokenize(&mut quiet);
     match crate::syntax::parse::entity(tokens, &mut quiet)? {
         Entity::Model(model) => Some(model),
         Entity::Action(_) | Entity::Rule(_) | Entity::Route(_) | Entity::Panel(_) | Entity::Theme(_) => None,
