@@ -574,7 +574,12 @@ fn explain_knows_every_code() {
             told.stdout
         );
     }
+    for code in ["LOT203", "HOP_LIMIT", "PENDING", "UNREADABLE"] {
+        assert!(all.stdout.contains(&format!("\n{code}  ")), "{code} in {}", all.stdout);
+    }
     assert!(lotmq(&["explain", "lot203"]).stdout.contains("THEN"));
+    assert!(lotmq(&["explain", "hop_limit"]).stdout.starts_with("HOP_LIMIT: "));
+    assert!(lotmq(&["explain", "MAILBOX_FUL"]).stderr.contains("did you mean MAILBOX_FULL?"));
     assert_eq!(lotmq(&["explain", "LOT999"]).status.code(), Some(2));
 }
 

@@ -30,8 +30,13 @@ impl Source {
         })
     }
 
+    /// As [`lines_without_tests`](Self::lines_without_tests), as one text.
+    pub(crate) fn text_without_tests(&self) -> String {
+        self.lines_without_tests().flat_map(|line| [line, "\n"]).collect()
+    }
+
     /// Whether all of it is test code: tests of a crate, of a module, and the crates under `tests/`.
-    fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let has = |name: &str| self.path.components().any(|part| part.as_os_str() == name);
         has("tests")
             || has("benches")

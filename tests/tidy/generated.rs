@@ -30,6 +30,11 @@ fn limits_page_is_fresh() {
 }
 
 #[test]
+fn page_of_codes_is_fresh() {
+    check_fresh("docs/codes.md", &lotmq_server::codes::markdown());
+}
+
+#[test]
 fn grammar_of_editors_is_fresh() {
     check_fresh("editors/vscode/syntaxes/lot.tmLanguage.json", &lot_to_wasm::editor::grammar());
 }

@@ -18,6 +18,7 @@ mod broker;
 mod client;
 mod clock;
 mod close;
+pub mod codes;
 mod command;
 mod commits;
 mod compiles;
