@@ -2,9 +2,13 @@
 //!
 //! Names and texts in, programs out. Reading folders and archives is the caller's, and so is the order: that of the files' names.
 
+mod undefined;
+
 use lot_facts::Kind;
 
 use crate::notebook::{self, Language, NotebookError};
+
+pub use undefined::warn_of_undefined;
 
 /// A program of a project: a file, or a cell of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,11 @@ impl Part {
     /// Where it is: `heater.lot`, `plant.lotnb#3`.
     pub fn place(&self) -> String {
         self.cell.map_or_else(|| self.file.clone(), |cell| format!("{}#{cell}", self.file))
+    }
+
+    /// Name of a Python script: the one that its text gives, else that of its cell.
+    pub fn name_of_script(&self) -> Option<&str> {
+        crate::script::name(&self.text).ok().or(self.script_name.as_deref())
     }
 }
 

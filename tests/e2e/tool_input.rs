@@ -35,6 +35,62 @@ fn pipes_in_a_folder_are_not_waited_for() {
     assert!(tested.stderr.contains("no file that ends with .test.toml"), "{}", tested.stderr);
 }
 
+#[test]
+fn one_bad_file_hides_no_other() {
+    let folder = folder(&[("a.lot", PROGRAM), ("n.lotnb", "["), ("z.lot", "DEFINE ACTION Z\nON START\n")]);
+    std::fs::write(folder.path().join("b.lot"), b"DEFINE ACTION A\n-- K\xe4lte\n").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let checked = lotmq(&["check", path]);
+    assert_eq!(checked.status.code(), Some(1));
+    for part in [
+        "/a.lot: ok (action A)",
+        "error: ",
+        "/b.lot:2:5: not UTF-8",
+        "/n.lotnb: not a notebook",
+        "--> ",
+        "/z.lot:2:9",
+    ] {
+        assert!(checked.stdout.contains(part), "{part} in:\n{}", checked.stdout);
+    }
+    let json = lotmq(&["check", "--json", path]);
+    let objects: Vec<serde_json::Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let successes: Vec<bool> = objects.iter().map(|object| object["success"].as_bool().unwrap()).collect();
+    assert_eq!(successes, [true, false, false, false]);
+    let of_b = &objects[1]["diagnostics"][0];
+    assert_eq!((&of_b["code"], &of_b["line"], &of_b["column"]), (&"UNREADABLE".into(), &2.into(), &5.into()));
+    for verb in ["run", "deploy"] {
+        let refused = lotmq(&[verb, path]);
+        assert_eq!(refused.status.code(), Some(1), "{verb}: {}", refused.stderr);
+        assert!(refused.stderr.contains("/b.lot:2:5: not UTF-8"), "{verb}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn check_names_what_nobody_defines_and_counts_no_mark() {
+    let user = "\u{feff}DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"b\" WITH v = 1\n    CALL PYTHON \"Stat.f\"\n";
+    let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
+    let folder =
+        folder(&[("a.lot", user), ("m.lot", model), ("s.py", "# Script Name: Stat\ndef f():\n    pass\n")]);
+    let path = folder.path().to_str().unwrap();
+    let checked = lotmq(&["check", path]).output().to_owned();
+    for part in [
+        "warning[LOT330]: no Model `Readng` is defined here",
+        "a.lot:3:19",
+        "did you mean Reading?",
+        "a.lot: ok",
+    ] {
+        assert!(checked.contains(part), "{part} in:\n{checked}");
+    }
+    assert!(!checked.contains("`Stat`"), "{checked}");
+    let alone = lotmq(&["check", folder.path().join("a.lot").to_str().unwrap()]).output().to_owned();
+    assert!(alone.contains("no Python script `Stat` is defined here"), "{alone}");
+    let wrong = folder.path().join("wrong.lot");
+    std::fs::write(&wrong, "\u{feff}DEFINE ACTON A\n").unwrap();
+    let told = lotmq(&["check", wrong.to_str().unwrap()]);
+    assert!(told.stdout.contains("wrong.lot:1:8") && !told.stdout.contains('\u{feff}'), "{}", told.stdout);
+}
+
 /// What the language server says on standard error about this input, and its exit code.
 fn language_server(input: &str) -> (String, Option<i32>) {
     let mut child = Command::new(LOTMQ)

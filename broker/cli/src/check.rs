@@ -11,7 +11,8 @@ use crate::project::Project;
 
 /// Check LoT programs.
 ///
-/// The programs of a folder, cells of notebooks among them, know each other; several files on the command line do not.
+/// The programs of a folder, cells of notebooks among them, know each other; several files on the command line do not. What is named and
+/// defined by none of them is a warning, since the broker may have it.
 ///
 /// Exit codes: 0 no errors (warnings may be there), 1 errors found or a file could not be read, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -27,7 +28,8 @@ pub(crate) struct CheckArgs {
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut has_errors = false;
     for path in &args.paths {
-        let compiled = Project::read(path)?.compile(Form::Linked)?;
+        let mut compiled = Project::read(path)?.compile(Form::Linked)?;
+        compiled.warn_of_undefined();
         has_errors |= !compiled.succeeded();
         if args.json {
             compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;

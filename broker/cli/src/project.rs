@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lot_facts::Kind;
-use lot_to_wasm::diagnostic::{json, render};
+use lot_to_wasm::diagnostic::json;
+use lot_to_wasm::diagnostic::render::{self, printable};
 use lot_to_wasm::notebook::Language;
-use lot_to_wasm::project::{Part, is_notebook, is_program, parts};
+use lot_to_wasm::project::{Part, is_notebook, is_program, parts, warn_of_undefined};
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
 use serde_json::{Value, json};
 
 use crate::exit::Misuse;
+use crate::output;
 use crate::script::{Interpreter, ScriptProblem};
 
 /// Scripts come behind rules, before themes (LoT reference §1.6); entities have even places.
@@ -24,9 +26,9 @@ const SCRIPTS_AT: usize = 7;
 const FILES_MAX: usize = 2000;
 
 /// The programs of a path, in the order of their files' names and, in notebooks, of their cells.
-#[derive(Default)]
 pub(crate) struct Project {
-    parts: Vec<Part>,
+    /// Of a folder also what cannot be read, so that the rest is not hidden by it.
+    parts: Vec<Result<Part, Unreadable>>,
     /// A folder or a notebook, of which some text may define nothing.
     has_parts: bool,
 }
@@ -42,13 +44,21 @@ pub(crate) struct Compiled {
 enum Outcome {
     Lot(Compilation),
     Script(Result<String, ScriptProblem>),
+    Unreadable(Unreadable),
+}
+
+/// A file whose programs cannot be read.
+#[derive(Debug)]
+struct Unreadable {
+    file: String,
+    error: anyhow::Error,
 }
 
 impl Project {
     /// Reads what a path stands for; `-` is standard input.
     ///
     /// # Errors
-    /// When something cannot be read, is not UTF-8 or no notebook; when a folder has no program.
+    /// When the folder, or the one file, cannot be read, is not UTF-8 or no notebook; when a folder has no program.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let mut files = Vec::new();
         if path.is_dir() {
@@ -61,9 +71,15 @@ impl Project {
         }
         let mut project = Project { parts: Vec::new(), has_parts: path.is_dir() };
         for file in files {
-            let (name, source) = (file.display().to_string(), read_source(&file)?);
+            let name = file.display().to_string();
             project.has_parts |= is_notebook(&name);
-            project.parts.extend(parts(&name, source).with_context(|| name.clone())?);
+            let read =
+                read_source(&file).and_then(|source| parts(&name, source).with_context(|| name.clone()));
+            match read {
+                Ok(parts) => project.parts.extend(parts.into_iter().map(Ok)),
+                Err(error) if path.is_dir() => project.parts.push(Err(Unreadable { file: name, error })),
+                Err(error) => return Err(error),
+            }
         }
         Ok(project)
     }
@@ -74,17 +90,25 @@ impl Project {
     /// When there are scripts and the interpreter does not start.
     pub(crate) fn compile(self, form: Form) -> anyhow::Result<Compiled> {
         let options = CompileOptions { form, ..CompileOptions::default() };
-        let is_lot = |part: &&Part| part.language == Language::Lot;
-        let sources: Vec<&str> = self.parts.iter().filter(is_lot).map(|part| part.text.as_str()).collect();
+        let readable = self.parts.iter().filter_map(|part| part.as_ref().ok());
+        let (lot, scripts): (Vec<&Part>, Vec<&Part>) =
+            readable.partition(|part| part.language == Language::Lot);
+        let sources: Vec<&str> = lot.into_iter().map(|part| part.text.as_str()).collect();
         let mut compilations = match *sources {
             [source] if !self.has_parts => vec![compile(source, &options)],
             _ => compile_project(&sources, &options),
         }
         .into_iter();
-        let has_scripts = sources.len() < self.parts.len();
-        let interpreter = has_scripts.then(Interpreter::new).transpose()?;
+        let interpreter = (!scripts.is_empty()).then(Interpreter::new).transpose()?;
         let mut compiled = Vec::with_capacity(self.parts.len());
         for part in self.parts {
+            let part = match part {
+                Ok(part) => part,
+                Err(unreadable) => {
+                    compiled.push((unreadable.part(), Outcome::Unreadable(unreadable)));
+                    continue;
+                }
+            };
             let outcome = match (part.language, &interpreter) {
                 (Language::Python, Some(interpreter)) => Outcome::Script(interpreter.check(&part)),
                 _ => match compilations.next() {
@@ -95,6 +119,27 @@ impl Project {
             compiled.push((part, outcome));
         }
         Ok(Compiled { parts: compiled, interpreter })
+    }
+}
+
+impl Unreadable {
+    /// Stands for its programs.
+    fn part(&self) -> Part {
+        let (file, text) = (self.file.clone(), String::new());
+        Part { file, cell: None, language: Language::Lot, script_name: None, text }
+    }
+
+    fn to_json(&self) -> Value {
+        let place = self.error.downcast_ref::<NotText>().map_or((1, 1), |found| (found.line, found.column));
+        json!({
+            "severity": "error",
+            "code": "UNREADABLE",
+            "message": output::chain(&self.error),
+            "line": place.0,
+            "column": place.1,
+            "sourceLines": [],
+            "suggestions": [],
+        })
     }
 }
 
@@ -131,8 +176,17 @@ pub(crate) fn read_source(path: &Path) -> anyhow::Result<String> {
     };
     String::from_utf8(bytes).map_err(|error| {
         let (line, column) = place(error.as_bytes(), error.utf8_error().valid_up_to());
-        anyhow::anyhow!("{}:{line}:{column}: not UTF-8 text; save the file as UTF-8", path.display())
+        NotText { file: path.display().to_string(), line, column }.into()
     })
+}
+
+/// A file that is not UTF-8, from this place on.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: not UTF-8 text; save the file as UTF-8")]
+struct NotText {
+    file: String,
+    line: usize,
+    column: usize,
 }
 
 /// Line and column, from 1 and in characters, of the byte at `offset`; what is before it is UTF-8.
@@ -143,6 +197,21 @@ fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
 }
 
 impl Compiled {
+    /// Warns of names that no program here defines: for who has no broker at hand that may know them.
+    pub(crate) fn warn_of_undefined(&mut self) {
+        let mut scripts: Vec<&str> = Vec::new();
+        let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
+        for (part, outcome) in &mut self.parts {
+            match outcome {
+                Outcome::Lot(compilation) => programs.push((&part.text, compilation)),
+                Outcome::Script(Ok(name)) => scripts.push(name),
+                Outcome::Script(Err(_)) => scripts.extend(part.name_of_script()),
+                Outcome::Unreadable(_) => {}
+            }
+        }
+        warn_of_undefined(&mut programs, &scripts);
+    }
+
     /// Whether nothing is wrong.
     pub(crate) fn succeeded(&self) -> bool {
         self.parts.iter().all(|(_, outcome)| outcome.succeeded())
@@ -153,6 +222,7 @@ impl Compiled {
         self.parts.iter().any(|(_, outcome)| match outcome {
             Outcome::Lot(compilation) => !compilation.all_diagnostics().is_empty(),
             Outcome::Script(checked) => checked.is_err(),
+            Outcome::Unreadable(_) => true,
         })
     }
 
@@ -160,7 +230,7 @@ impl Compiled {
     pub(crate) fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parts.iter().filter_map(|(part, outcome)| match outcome {
             Outcome::Script(Ok(name)) => Some((name.as_str(), part.text.as_str())),
-            Outcome::Script(Err(_)) | Outcome::Lot(_) => None,
+            Outcome::Script(Err(_)) | Outcome::Lot(_) | Outcome::Unreadable(_) => None,
         })
     }
 
@@ -186,6 +256,7 @@ impl Compiled {
                         Some((place * 2, format!("-add{} {replace}{text}", kind.title())))
                     }))
                 }
+                Outcome::Unreadable(_) => {}
             }
         }
         commands.sort_by_key(|(place, _)| *place);
@@ -196,7 +267,7 @@ impl Compiled {
     pub(crate) fn into_entities(self) -> impl Iterator<Item = (String, Vec<Entity>)> {
         self.parts.into_iter().filter_map(|(part, outcome)| match outcome {
             Outcome::Lot(compilation) => Some((part.text, compilation.entities)),
-            Outcome::Script(_) => None,
+            Outcome::Script(_) | Outcome::Unreadable(_) => None,
         })
     }
 
@@ -224,6 +295,7 @@ impl Outcome {
         match self {
             Outcome::Lot(compilation) => compilation.succeeded(),
             Outcome::Script(checked) => checked.is_ok(),
+            Outcome::Unreadable(_) => false,
         }
     }
 
@@ -232,6 +304,9 @@ impl Outcome {
             Outcome::Lot(compilation) => compilation,
             Outcome::Script(Ok(name)) => return format!("{place}: ok (python {name})"),
             Outcome::Script(Err(problem)) => return problem.to_text(place),
+            Outcome::Unreadable(unreadable) => {
+                return format!("error: {}", printable(&output::chain(&unreadable.error)));
+            }
         };
         let mut text = render::all_to_text(place, &compilation.all_diagnostics());
         if compilation.succeeded() {
@@ -260,6 +335,7 @@ impl Outcome {
                 (vec![json!({"type": "python", "name": name, "success": true})], Vec::new())
             }
             Outcome::Script(Err(problem)) => (Vec::new(), vec![problem.to_json()]),
+            Outcome::Unreadable(unreadable) => (Vec::new(), vec![unreadable.to_json()]),
         };
         json!({
             "file": file,

@@ -219,6 +219,8 @@ codes! {
         "CALL PYTHON names the script, as in its header `# Script Name:`, and the function in it, with a dot between: CALL PYTHON \"Script.function\"."
     329 UNUSED_OUTPUT "action with a trigger has outputs"
         "RETURN and OUTPUT are for actions that are called by name. A trigger calls nobody back, so they do nothing; publish or keep the value."
+    330 UNDEFINED "nobody defines it here"
+        "An Action, a Model, a Route or a Python script is named that no program of the project defines. lotmq check and editors warn, since the broker may have it. Without it, what names an Action, a Model or a script waits, and what names a Route records an error when it runs."
     401 TOPIC_FILTER "invalid topic filter"
         "A + stands for a whole level, a # for the rest and only at the end; a filter is not empty, has no NUL and at most 65,535 bytes."
     402 TOPIC_NAME "invalid topic"

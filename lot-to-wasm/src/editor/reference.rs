@@ -14,6 +14,8 @@ pub struct Reference<'t> {
     pub range: Range<usize>,
     /// What it refers to.
     pub target: Target<'t>,
+    /// It is the name of a definition, behind `DEFINE`.
+    pub is_definition: bool,
 }
 
 /// What a word or string refers to.
@@ -68,7 +70,8 @@ fn of_token<'t>(tokens: &Tokens<'t>, index: usize) -> Option<Reference<'t>> {
     let target = named(tokens, index, name)
         .or_else(|| topic(tokens, index, name))
         .or_else(|| keyword(tokens.word(index)).map(Target::Keyword))?;
-    Some(Reference { range, target })
+    let is_definition = matches!(target, Target::Entity(..)) && tokens.before(index, 2) == "DEFINE";
+    Some(Reference { range, target, is_definition })
 }
 
 /// A name by the words before it.

@@ -82,7 +82,8 @@ fn codes_of_texts() -> impl Iterator<Item = lot_to_wasm::Code> {
 }
 
 fn provokes(text: &str, code: lot_to_wasm::Code) -> bool {
-    let compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+    let mut compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+    lot_to_wasm::project::warn_of_undefined(&mut [(text, &mut compilation)], &[]);
     compilation.all_diagnostics().iter().any(|found| found.code == code)
 }
 

@@ -13,6 +13,8 @@ pub(super) struct SourceFile {
     pub(super) text: String,
     /// Its LoT texts: of a notebook those of its cells. A LoT file is one.
     pub(super) programs: Vec<String>,
+    /// Names of its Python scripts.
+    pub(super) scripts: Vec<String>,
     /// Bytes where those of a notebook are written; empty for other files.
     written: Vec<Range<usize>>,
     /// What it defines, in order.
@@ -46,6 +48,7 @@ impl SourceFile {
     pub(super) fn new(name: &str, text: String) -> Self {
         let mut file = Self {
             programs: Vec::new(),
+            scripts: Vec::new(),
             written: Vec::new(),
             definitions: Vec::new(),
             topics: Vec::new(),
@@ -107,9 +110,8 @@ impl SourceFile {
 
     /// The functions of a script at the start of their lines, which are those that LoT can call.
     fn add_script(&mut self, part: &Part) {
-        let Some(script) = lot_to_wasm::script::name(&part.text).ok().or(part.script_name.as_deref()) else {
-            return;
-        };
+        let Some(script) = part.name_of_script() else { return };
+        self.scripts.push(script.to_owned());
         let mut at = 0;
         for line in part.text.split_inclusive('\n') {
             if let Some((name, rest)) = line.strip_prefix("def ").and_then(|rest| rest.split_once('(')) {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lot_to_wasm::limits::SOURCE_BYTES_MAX;
-use lot_to_wasm::project::is_program;
-use lot_to_wasm::{CompileOptions, Diagnostic, check_project};
+use lot_to_wasm::project::{is_program, warn_of_undefined};
+use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, check_project};
 use lsp_types::Uri;
 
 use super::source::{Definition, SourceFile};
@@ -153,7 +153,12 @@ fn relative(folders: &[PathBuf], path: &Path) -> String {
 fn check(files: &[(&Key, &SourceFile)]) -> BTreeMap<Key, Vec<Diagnostic>> {
     let texts: Vec<&str> =
         files.iter().flat_map(|(_, file)| file.programs.iter().map(String::as_str)).collect();
-    let mut compilations = check_project(&texts, &CompileOptions::default()).into_iter();
+    let mut compilations = check_project(&texts, &CompileOptions::default());
+    let mut programs: Vec<(&str, &mut Compilation)> = texts.into_iter().zip(&mut compilations).collect();
+    let scripts: Vec<&str> =
+        files.iter().flat_map(|(_, file)| file.scripts.iter().map(String::as_str)).collect();
+    warn_of_undefined(&mut programs, &scripts);
+    let mut compilations = compilations.into_iter();
     let mut found = BTreeMap::new();
     for (key, file) in files.iter().filter(|(_, file)| !file.programs.is_empty()) {
         let of_file = compilations.by_ref().take(file.programs.len()).enumerate();

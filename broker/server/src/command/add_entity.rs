@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_definitions::{DefinitionKind, Need, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
@@ -12,7 +12,11 @@ use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::entity_body;
 use super::verb::Call;
 use crate::guests::{DeployError, Deployed, Guests};
+use crate::nearest::nearest_within;
 use crate::sys;
+
+/// Missing definitions for which similar names are looked for.
+const SIMILAR_MAX: usize = 3;
 
 /// What came of one entity.
 struct Outcome {
@@ -115,7 +119,7 @@ fn add_one(
     match deploy(call, output, source, existing) {
         Ok(installed) => {
             let of_deploy = &installed.warnings;
-            warnings.extend(of_deploy.iter().map(|found| problem(found.code(), &found.to_string())));
+            warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
             let of_route = crate::guests::routes::warnings(call.tenant, installed.definition.facts());
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
@@ -124,6 +128,39 @@ fn add_one(
         }
         Err(refusal) => failed(refusal.message, refusal.errors),
     }
+}
+
+/// A warning, with the names that were probably meant by what is missing.
+fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
+    let mut entry = problem(warning.code(), &warning.to_string());
+    if let Warning::Pending { missing } = warning {
+        let similar = missing.iter().take(SIMILAR_MAX).filter_map(|need| similar(call, need));
+        let hints: Vec<String> = similar.map(|name| format!("did you mean {name}?")).collect();
+        if !hints.is_empty() {
+            entry["suggestions"] = json!(hints);
+        }
+    }
+    entry
+}
+
+/// What is there and has almost the name of what is missing.
+fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
+    let known: Vec<String> = match need {
+        Need::Definition(kind, _) => {
+            let registry = call.tenant.guests.registry.read();
+            registry.list(*kind).map(|definition| definition.name().as_ref().to_owned()).collect()
+        }
+        Need::Script(_) => call.tenant.scripts.names().into_iter().map(String::from).collect(),
+    };
+    let name = need.name();
+    let edits_max = match name.chars().count() {
+        0 | 1 => return None,
+        2 | 3 => 1,
+        _ => 2,
+    };
+    let others =
+        known.into_iter().filter(|other| other.chars().count().abs_diff(name.chars().count()) <= edits_max);
+    nearest_within(edits_max, name, others)
 }
 
 fn deploy(

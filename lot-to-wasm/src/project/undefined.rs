@@ -1,0 +1,122 @@
+//! Names of definitions that nobody in a project has.
+
+use std::collections::BTreeSet;
+
+use lot_facts::Kind;
+
+use crate::Compilation;
+use crate::compile::Entity;
+use crate::diagnostic::suggest::nearest;
+use crate::diagnostic::{Diagnostic, Draft, Sink, codes};
+use crate::editor::{Reference, Target, references};
+use crate::source::{Source, Span};
+
+/// What programs name: a definition of a kind, or a Python script.
+type Named<'t> = (Option<Kind>, &'t str);
+
+/// Warns where the programs of a project, each a text with what came of it, name an Action, a Model, a Route or a script that none of them
+/// defines; `scripts` are the names of those. It is no error, since the broker may have it, and definitions with errors are left alone.
+pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&str]) {
+    let mut defined: BTreeSet<Named<'_>> = scripts.iter().map(|name| (None, *name)).collect();
+    for (text, _) in &*programs {
+        let definitions = references(text).into_iter().filter(|reference| reference.is_definition);
+        defined.extend(definitions.filter_map(|reference| named(&reference)));
+    }
+    for (text, compilation) in programs {
+        for entity in compilation.entities.iter_mut().filter(|entity| entity.output.is_some()) {
+            let slice = text.get(entity.range.clone()).unwrap_or("");
+            entity.diagnostics.extend(undefined(slice, entity, &defined));
+            entity.diagnostics.sort_by_key(|found| (found.span.start, found.severity));
+        }
+    }
+}
+
+/// What a reference names, unless it is something else.
+fn named<'t>(reference: &Reference<'t>) -> Option<Named<'t>> {
+    match reference.target {
+        Target::Entity(kind, name) => Some((Some(kind), name)),
+        Target::Python(function) => Some((None, function.split('.').next().unwrap_or(function))),
+        Target::Variable(_) | Target::Topic(_) | Target::Keyword(_) => None,
+    }
+}
+
+fn undefined(slice: &str, entity: &Entity, defined: &BTreeSet<Named<'_>>) -> Vec<Diagnostic> {
+    let source = Source::new(slice);
+    let mut sink = Sink::new(&source);
+    let mut told = BTreeSet::new();
+    for reference in references(slice) {
+        let Some((kind, name)) = named(&reference).filter(|named| !defined.contains(named)) else { continue };
+        if !told.insert((kind, name)) {
+            continue;
+        }
+        let title = kind.map_or("Python script", Kind::title);
+        let start = reference.range.start;
+        let span = Span::new(start, start + name.len());
+        let known = defined.iter().filter(|(other, _)| *other == kind).map(|(_, name)| *name);
+        let draft = Draft::warning(codes::UNDEFINED, span, format!("no {title} `{name}` is defined here"))
+            .note(without(kind, entity))
+            .did_you_mean(nearest(name, known));
+        sink.push(draft);
+    }
+    sink.finish()
+}
+
+/// What a broker does that has no such definition.
+fn without(kind: Option<Kind>, entity: &Entity) -> String {
+    let waiting = entity.kind.map_or("definition", Kind::title);
+    match kind {
+        Some(Kind::Route) => {
+            "a broker that has none records an error instead of what is asked of it".to_owned()
+        }
+        Some(_) | None => format!("the {waiting} waits in the broker until it is there"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CompileOptions, compile_project};
+
+    /// Line, column and message of each warning, and what it suggests.
+    fn told(texts: &[&str], scripts: &[&str]) -> Vec<String> {
+        let mut compilations = compile_project(texts, &CompileOptions::default());
+        let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
+        warn_of_undefined(&mut programs, scripts);
+        let all = compilations.iter().flat_map(Compilation::all_diagnostics);
+        let of_names = all.filter(|found| found.code == codes::UNDEFINED);
+        of_names
+            .map(|found| {
+                let place = found.span.start;
+                let help = found.suggestions.first().map_or("", String::as_str);
+                format!("{}:{} {} {help}", place.line, place.column, found.message).trim_end().to_owned()
+            })
+            .collect()
+    }
+
+    const MODEL: &str = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
+
+    #[test]
+    fn names_that_nobody_defines_are_told_with_the_nearest_one() {
+        let action = "-- of it\n\nDEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"o\" WITH v = 1\n    CALL ACTION Nope\n    CALL PYTHON \"Stat.mean\" WITH (1) RETURN AS {m}\n    PUBLISH MODEL Readng TO \"p\" WITH v = {m}\n    TRIGGER \"E\" TO Rt\n";
+        assert_eq!(
+            told(&[action, MODEL], &["Stats"]),
+            [
+                "5:19 no Model `Readng` is defined here did you mean Reading?",
+                "6:17 no Action `Nope` is defined here",
+                "7:18 no Python script `Stat` is defined here did you mean Stats?",
+                "9:20 no Route `Rt` is defined here",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_somebody_in_the_project_defines_is_fine() {
+        let whole = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Child TO \"o\" WITH v = 1\n    CALL ACTION \"A b\"\n    CALL PYTHON \"Stat.mean\"\n    TRIGGER \"E\" TO Rt\nDEFINE MODEL Child FROM Reading\n    ADD COLLECTION \"c\" OF Reading\n";
+        let others = "DEFINE ACTION \"A b\"\nDO\n    PUBLISH TOPIC \"x\" WITH 1\nDEFINE ROUTE Rt WITH TYPE LOOPBACK\n    ADD EVENT \"E\"\n        WITH SOURCE_TOPIC \"a\"\n";
+        assert_eq!(told(&[whole, MODEL, others], &["Stat"]), [""; 0]);
+        // One with errors is defined all the same, and says nothing of others.
+        let wrong = "DEFINE MODEL Reading\n    ADD DUBLE \"v\" OF\nDEFINE ACTION B\nON START DO\n    CALL ACTION Nope WITH\n";
+        let user = "DEFINE ACTION A\nON START DO\n    PUBLISH MODEL Reading TO \"o\" WITH v = 1\n";
+        assert_eq!(told(&[wrong, user], &[]), [""; 0]);
+    }
+}
