@@ -138,6 +138,8 @@ codes! {
             "CALL PYTHON named a script that was not there when the run came to it. Add it with -addPython, or correct the name."
         ROUTE_AWAY "what a route is connected to does not answer"
             "The connection failed or was lost. The route tries again, and what waits for it is kept up to its limit."
+        ROUTE_PANIC "a fault of the broker in a route"
+            "The broker's own code for the route gave up, which it should not. What it was delivering is lost, and the route begins anew. The log has more; please report it."
         ROUTE_REFUSED "a route refused a question"
             "GET MODEL or a call asked a route for rows, and what it is connected to said no. The message is its answer."
         ROUTE_REJECTED "a message cannot pass a route"
@@ -157,7 +159,7 @@ codes! {
         STOPPED "the definition was stopped"
             "An event came for a definition that was being removed or replaced, or that had failed so often that it rests for a while."
         WRITE_LIMIT "too many writes in one run"
-            "What the run wrote beyond the limits of a run (docs/limits.md) was dropped, in the order of the program. Divide the work over several events."
+            "What the run wrote beyond the limits of a run (docs/limits.md) was dropped. A run of LoT ends there, with LOT609. Divide the work over several events."
     }
     Load {
         BASE64_INVALID "argument is not base64"
