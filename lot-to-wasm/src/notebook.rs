@@ -3,9 +3,10 @@
 //! Text in, cells out; which of them belong together, and where they come from, is the caller's. For editors, which show the notebook as it is
 //! stored, [`Written`] says where what is told about a cell stands there.
 
+mod stored;
 mod written;
 
-use serde::Deserialize;
+use stored::Stored;
 
 pub use written::{Written, literals};
 
@@ -38,17 +39,6 @@ pub enum NotebookError {
     /// It is no JSON, or not an array of cells.
     #[error("not a notebook, which is a JSON array of cells: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-/// A cell as notebooks store it.
-#[derive(Deserialize)]
-struct Stored {
-    /// 1: text for people; 2: code.
-    kind: u8,
-    language: String,
-    #[serde(default, rename = "scriptName")]
-    script_name: Option<String>,
-    value: String,
 }
 
 /// Number of cells with code.
@@ -97,6 +87,7 @@ mod tests {
             cell(2, "shellscript", "ls"),
             cell(2, "lot", " \n"),
             cell(2, "lot", "DEFINE"),
+            serde_json::json!({"kind": 2, "language": "python", "scriptName": null, "value": "", "metadata": [[1]]}),
         ]);
         let found: Vec<_> = cells(&notebook.to_string())
             .unwrap()
@@ -112,8 +103,18 @@ mod tests {
         for (text, part) in [
             ("", "line 1 column 0"),
             ("{}", "expected a sequence"),
-            ("[{\"kind\":2,\"language\":\"lot\"}]", "missing field `value`"),
-            ("[{\"kind\":\"x\",\"language\":\"lot\",\"value\":\"\"}]", "line 1 column 12"),
+            ("[{\"kind\":2,\"language\":\"lot\"}]", "the cell lacks `value` at line 1 column 28"),
+            (
+                "[{\"kind\":\"x\",\"language\":\"lot\",\"value\":\"\"}]",
+                "invalid type: string \"x\", expected 1 for text or 2 for code at line 1 column 12",
+            ),
+            ("[{\"kind\":999,\"language\":\"lot\",\"value\":\"\"}]", "expected 1 for text or 2 for code"),
+            ("[{\"kind\":2,\"language\":\"lot\",\"value\":5}]", "integer `5`, expected a text in quotes at"),
+            (
+                "[{\"kind\":2,\"scriptName\":[1],\"language\":\"lot\",\"value\":\"\"}]",
+                "expected a text in quotes",
+            ),
+            ("[[[[", "invalid type: sequence, expected a cell, an object with kind, language and value"),
         ] {
             let error = cells(text).unwrap_err().to_string();
             assert!(error.contains("JSON array of cells") && error.contains(part), "{text}: {error}");

@@ -239,6 +239,9 @@ fn what_needs_something_missing_waits_for_it() {
         "DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {x} * 2\nRETURN\n    OUTPUT y\n";
     broker.command_ok(&format!("-addAction {callee}"));
     assert_eq!(broker.command_ok("-getPendingStatus").message(), "No pending models or actions.");
+    let misspelt = caller.replace("ACTION Caller", "ACTION Other").replace("ACTION Double", "ACTION Duoble");
+    let added = broker.command_ok(&format!("-addAction {misspelt}"));
+    assert_eq!(added.0["warnings"][0]["suggestions"], json!(["did you mean Double?"]), "{added:?}");
     let mut client = broker.client("c");
     client.subscribe_to("out", QoS::AtMostOnce).unwrap();
     client.publish(&Publication::new("in", "21")).unwrap();

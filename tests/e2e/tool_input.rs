@@ -91,6 +91,29 @@ fn check_names_what_nobody_defines_and_counts_no_mark() {
     assert!(told.stdout.contains("wrong.lot:1:8") && !told.stdout.contains('\u{feff}'), "{}", told.stdout);
 }
 
+#[test]
+fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
+    let program = PROGRAM.replace("TOPIC \"a\"", "TOPIC \"#\"");
+    let at = "\"at\":\"2026-01-15T10:30:00Z\"";
+    let wrong =
+        format!("{{{at},\"topic\":\"a\",\"payload\":\"1\"}}\n{{{at},\"topic\":5,\"payload\":\"\"}}\n");
+    let cases = "[[case]]\nname = \"x\"\nwhen = [{ topic = \"x\", payload = 1, qos = 1 }]\n";
+    let folder = folder(&[("a.lot", &program), ("r.jsonl", &wrong), ("a.test.toml", cases)]);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let told = lotmq(&["run", &path("a.lot"), "--in", "$SYS/a=1", "--in", "$SYS/b=1"]);
+    assert_eq!(told.stderr.matches("warning: `$SYS/").count(), 1, "{}", told.stderr);
+    assert!(told.stderr.contains("`$SYS/a` starts nothing"), "{}", told.stderr);
+    let replayed = lotmq(&["run", &path("a.lot"), "--replay", &path("r.jsonl")]);
+    assert!(
+        replayed.stderr.contains("r.jsonl:2: `topic` is a text in quotes, found 5"),
+        "{}",
+        replayed.stderr
+    );
+    let tested = lotmq(&["test", &path("a.test.toml")]);
+    assert!(tested.stderr.contains("unknown key `qos`; known here: `topic`, `payload`"), "{}", tested.stderr);
+    assert!(tested.stderr.contains("line 3"), "{}", tested.stderr);
+}
+
 /// What the language server says on standard error about this input, and its exit code.
 fn language_server(input: &str) -> (String, Option<i32>) {
     let mut child = Command::new(LOTMQ)

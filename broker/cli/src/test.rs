@@ -176,7 +176,7 @@ fn run(program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
         if !found.as_deref().is_some_and(|found| wanted.is_like(found)) {
             let found =
                 found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));
-            complaints.push(format!("kept {topic}: expected `{wanted}`, found {found}"));
+            complaints.push(format!("kept {}: expected `{wanted}`, found {found}", &**topic));
         }
     }
     Ok(complaints)

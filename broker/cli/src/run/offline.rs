@@ -236,6 +236,11 @@ impl Offline {
         self.route(topic, payload, "lotmq-run", false, 0);
     }
 
+    /// Whether nothing is left to be done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// A retained message that was there before: it is read, and triggers nothing.
     pub(crate) fn retain(&mut self, topic: &str, payload: &[u8]) {
         locked(&self.services.retained).insert(topic.to_owned(), payload.to_vec());

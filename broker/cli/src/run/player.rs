@@ -21,13 +21,20 @@ pub(super) struct Player {
     printer: Printer,
     /// That a recording goes back in time was told.
     told_of_past: bool,
+    /// It was said that a message below `$SYS` or the like reaches nobody.
+    told_of_unheard: bool,
 }
 
 impl Player {
     /// Starts a program; `ON START` has run when this returns.
     pub(super) fn start(program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
         let offline = Offline::start(program, start)?;
-        let mut player = Self { offline, printer: Printer { json, has_failed: false }, told_of_past: false };
+        let mut player = Self {
+            offline,
+            printer: Printer { json, has_failed: false },
+            told_of_past: false,
+            told_of_unheard: false,
+        };
         player.settle()?;
         Ok(player)
     }
@@ -39,6 +46,12 @@ impl Player {
 
     pub(super) fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
         self.offline.publish(topic, payload);
+        let is_unheard = topic.starts_with('$') && self.offline.is_idle();
+        if is_unheard && !std::mem::replace(&mut self.told_of_unheard, true) {
+            output::note(&format!(
+                "warning: `{topic}` starts nothing: filters that begin with + or # leave out topics that begin with $"
+            ));
+        }
         self.settle()
     }
 

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use lotmq_router::topic_name_valid;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 /// A message that was delivered.
 #[derive(Debug, PartialEq)]
@@ -22,23 +23,49 @@ pub(crate) struct Recorded {
 }
 
 /// As it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Line {
     at: String,
     topic: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
     /// Instead of `payload`, where it is no UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     retained: bool,
+}
+
+impl Line {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let value = serde_json::from_str(text).context("expected a message as JSON, in one line")?;
+        let Value::Object(mut members) = value else {
+            bail!("expected a message as {{\"at\": …, \"topic\": …, \"payload\": …}}, found {value}");
+        };
+        let mut text = |name: &str| match members.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(anyhow!("`{name}` is a text in quotes, found {other}")),
+        };
+        let (at, topic) = (text("at")?, text("topic")?);
+        let (payload, base64) = (text("payload")?, text("base64")?);
+        let retained = match members.remove("retained") {
+            None => false,
+            Some(Value::Bool(retained)) => retained,
+            Some(other) => bail!("`retained` is true or false, found {other}"),
+        };
+        if let Some(unknown) = members.keys().next() {
+            bail!("a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, and `retained`");
+        }
+        let at = at.context("the message lacks `at`, the time at which it came")?;
+        let topic = topic.context("the message lacks its `topic`")?;
+        Ok(Self { at, topic, payload, base64, retained })
+    }
 }
 
 impl Recorded {
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let Line { at, topic, payload, base64, retained } = serde_json::from_str(text)?;
+        let Line { at, topic, payload, base64, retained } = Line::parse(text)?;
         let at = at.parse().with_context(|| format!("`{at}` is no time"))?;
         topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic"))?;
         let payload = match (payload, base64) {
@@ -118,9 +145,16 @@ mod tests {
             (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"base64\":\"\"}}"), "either"),
             (format!("{{{at},\"topic\":\"a/#\",\"payload\":\"\"}}"), "`a/#` is no topic"),
             (format!("{{{at},\"topic\":\"a\",\"base64\":\"?\"}}"), "`base64` is none"),
-            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":1}}"), "unknown field `qos`"),
-            ("{\"topic\":\"a\",\"payload\":\"\"}".to_owned(), "missing field `at`"),
-            ("now".to_owned(), "expected"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":1}}"), "a message has no `qos`"),
+            (format!("{{{at},\"topic\":5,\"payload\":\"\"}}"), "`topic` is a text in quotes, found 5"),
+            (
+                format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"retained\":1}}"),
+                "`retained` is true or false",
+            ),
+            (format!("{{{at},\"payload\":\"\"}}"), "lacks its `topic`"),
+            ("{\"topic\":\"a\",\"payload\":\"\"}".to_owned(), "lacks `at`"),
+            ("[1]".to_owned(), "found [1]"),
+            ("now".to_owned(), "expected a message as JSON"),
         ] {
             let error = format!("{:#}", Recorded::parse(&line).unwrap_err());
             assert!(error.contains(part), "{line}: {error}");

@@ -40,7 +40,7 @@ impl Seen {
                 Expected::Message { topic: wanted, payload: says, contains, retain: kept },
             ) => {
                 let text = String::from_utf8_lossy(payload);
-                topic == wanted
+                **topic == **wanted
                     && says.as_ref().is_none_or(|says| says.is_like(payload))
                     && contains.as_ref().is_none_or(|part| text.contains(part))
                     && kept.is_none_or(|kept| kept == *retain)

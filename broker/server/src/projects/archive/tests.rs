@@ -86,7 +86,8 @@ fn damage_is_told_with_its_file_and_place() {
     );
     let notebook = refusal(&zip_of(&[("n.lotnb", b"[\n{}]", 0o644)]));
     assert!(
-        notebook.starts_with("'n.lotnb': not a notebook, which is a JSON array of cells: missing field"),
+        notebook
+            .starts_with("'n.lotnb': not a notebook, which is a JSON array of cells: the cell lacks `kind`"),
         "{notebook}"
     );
     assert!(notebook.ends_with("line 2 column 2"), "{notebook}");
