@@ -143,7 +143,9 @@ fn hover_tells_types_words_and_definitions() {
         ("PAYLOAD", 1, "**PAYLOAD** The payload of the message"),
         ("PUBLISH TOPIC", 9, "**TOPIC**"),
         ("Reset WITH", 1, "DEFINE ACTION Reset (by AS INT)\n```\n\nBegins anew."),
-        ("Reading TO", 1, "DEFINE MODEL Reading"),
+        ("Reading TO", 1, "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\" WITH TOPIC \"plant/v\"\n```"),
+        ("grad\" WITH PAYLOAD", 1, "```lot\ngrad\n```\nINT"),
+        ("m}\n    PUBLISH", 0, "any value"),
         ("Stat.mean", 1, "def Stat.mean (x)"),
         ("CALL PYTHON", 1, "**CALL**"),
     ] {
@@ -156,6 +158,37 @@ fn hover_tells_types_words_and_definitions() {
     assert_eq!(hover["range"], name);
     assert_eq!(editor.at("textDocument/hover", &uri, &json!({"line": 0, "character": 4})), Value::Null);
     assert_eq!(editor.at("textDocument/hover", &uri, &json!({"line": 99, "character": 99})), Value::Null);
+}
+
+#[test]
+fn variables_are_known_wherever_they_come_from_and_whatever_is_wrong_elsewhere() {
+    let text = "DEFINE ACTION Cal\nINPUT a AS INT\nINPUT b\nDO\n    SET \"s\" WITH {a} + 1\nRETURN\n    OUTPUT s\n\nDEFINE ACTION Use\nON TOPIC \"x\" DO\n    CALL ACTION Cal WITH a = 1, b = 2 RETURN r\n    SET \"n\" WITH 1.5\n    PUBLISH TOPIC \"o\" WITH {r}\n    PUBLISH TOPIC \"p\" WITH {n} * 2\n";
+    let folder = tempfile::tempdir().unwrap();
+    let mut editor = Editor::open(folder.path(), &[]);
+    let uri = uri(&folder.path().join("use.lot"));
+    assert_eq!(editor.did_open(&uri, text), Vec::<Value>::new());
+    // A line that is being typed, in the same action.
+    let typed = text.replace("    SET \"n\"", "    PUBLISH TOPIC \n    SET \"n\"");
+    for (version, text) in (2..).zip([text, &typed]) {
+        editor.did_change(&uri, version, text);
+        for (needle, behind, name) in
+            [("{r}", 1, "r\n"), ("{n}", 1, "n\" WITH"), ("{a}", 1, "a AS INT"), ("OUTPUT s", 7, "s\" WITH")]
+        {
+            let found = editor.at("textDocument/definition", &uri, &place(text, needle, behind));
+            assert_eq!(found[0]["range"]["start"], place(text, name, 0), "{needle}: {found}");
+        }
+        for (needle, behind, part) in [
+            ("{n} *", 1, "DOUBLE"),
+            ("n\" WITH", 0, "DOUBLE"),
+            ("{a}", 1, "INT"),
+            ("OUTPUT s", 7, "INT"),
+            ("r\n", 0, "any value"),
+        ] {
+            let hover = editor.at("textDocument/hover", &uri, &place(text, needle, behind));
+            let told = hover["contents"]["value"].as_str().unwrap_or_else(|| panic!("{needle}: {hover}"));
+            assert!(told.contains(part), "{needle}: {told}");
+        }
+    }
 }
 
 #[test]
@@ -174,6 +207,8 @@ fn completion_proposes_what_fits() {
         ("KEEP TOPIC \"", &["plant/v", "state/reset", "😀/x"]),
         ("PUBLISH TOPIC \"😀", &["😀/x"]),
         ("PUBLISH TOPIC \"a\" WITH {", &["grad"]),
+        ("CALL ACTION Reset WITH ", &["by"]),
+        ("CALL ACTION Reset WITH (by = MAX(1, 2), ", &["by"]),
     ]) {
         let text = format!("{begin}{line}");
         editor.did_change(&uri, version, &text);

@@ -23,6 +23,28 @@ pub(crate) fn action(
     compat: Compat,
     sink: &mut Sink<'_>,
 ) -> Option<tree::Action> {
+    let mut checked = read(action, known, compat, sink);
+    if sink.has_errors() {
+        return None;
+    }
+    infer::kinds(&mut checked);
+    facts::collect(&mut checked);
+    Some(checked)
+}
+
+/// What can be read of an Action, whatever is wrong with the rest of it: with the kinds of its variables, without facts.
+pub(super) fn in_part(
+    action: &Action,
+    known: &dyn Known,
+    compat: Compat,
+    sink: &mut Sink<'_>,
+) -> tree::Action {
+    let mut checked = read(action, known, compat, sink);
+    infer::kinds(&mut checked);
+    checked
+}
+
+fn read(action: &Action, known: &dyn Known, compat: Compat, sink: &mut Sink<'_>) -> tree::Action {
     let names_are_complete = !sink.has_errors();
     let mut checker = Checker {
         sink,
@@ -40,18 +62,13 @@ pub(crate) fn action(
     let body = checker.statements(&action.body);
     let entry = checker.entry(&action.entry);
     checker.report_unused();
-    let Checker { sink, scope, regexes, .. } = checker;
-    if sink.has_errors() {
-        return None;
-    }
+    let Checker { scope, regexes, .. } = checker;
     let name = action.name.text.clone();
     let variables = scope.entries.into_iter().map(variable).collect();
     let facts = lot_facts::Facts::new(lot_facts::Kind::Action, name.clone());
     let mut checked = tree::Action { name, entry, variables, regexes, body, facts };
     checked.facts.description = action.description.as_ref().map(|text| text.value.clone());
-    infer::kinds(&mut checked);
-    facts::collect(&mut checked);
-    Some(checked)
+    checked
 }
 
 /// What starts a run.

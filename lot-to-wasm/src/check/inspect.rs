@@ -9,7 +9,7 @@ use crate::diagnostic::Sink;
 use crate::source::Source;
 use crate::syntax::{Action, Expression};
 
-/// An Action without errors, with what its variables can be.
+/// What can be read of an Action, with what its variables can be.
 pub(crate) struct Inspection<'a> {
     action: &'a Action,
     known: &'a dyn Known,
@@ -18,15 +18,16 @@ pub(crate) struct Inspection<'a> {
 }
 
 impl<'a> Inspection<'a> {
-    /// `None` when something is wrong with the Action; the sink then has an error.
-    pub(crate) fn of(
-        action: &'a Action,
-        known: &'a dyn Known,
-        compat: Compat,
-        sink: &mut Sink<'_>,
-    ) -> Option<Inspection<'a>> {
-        let checked = super::action(action, known, compat, sink)?;
-        Some(Inspection { action, known, compat, variables: checked.variables })
+    /// Whatever is wrong with the rest of the Action.
+    pub(crate) fn of(action: &'a Action, known: &'a dyn Known, compat: Compat) -> Inspection<'a> {
+        let source = Source::new("");
+        let checked = super::action::in_part(action, known, compat, &mut Sink::new(&source));
+        Inspection { action, known, compat, variables: checked.variables }
+    }
+
+    /// What a variable of the Action can be; `None` when it has none of that name.
+    pub(crate) fn variable(&self, name: &str) -> Option<KindSet> {
+        self.variables.iter().find(|variable| variable.name == name).map(|variable| variable.kinds)
     }
 
     /// What an expression of the Action can be.

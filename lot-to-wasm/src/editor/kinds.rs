@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use super::reference::{Target, reference};
 use super::tokens::entity_at;
 use crate::check::Inspection;
 use crate::check::kind::KindSet;
 use crate::compat::Compat;
 use crate::diagnostic::Sink;
 use crate::source::Source;
+use crate::statement::Statement;
 use crate::syntax::{self, Entity, Expression};
 
 /// A value of a program.
@@ -22,9 +24,6 @@ pub struct Kinds {
 impl Kinds {
     /// In the words of the language: `INT or DOUBLE`.
     pub fn to_text(&self) -> String {
-        if self.kinds == KindSet::ANY {
-            return "any value".to_owned();
-        }
         let names = [
             (KindSet::BOOL, "BOOL"),
             (KindSet::INT, "INT"),
@@ -38,6 +37,9 @@ impl Kinds {
         ];
         let words: Vec<&str> =
             names.iter().filter(|(kind, _)| self.kinds.intersects(*kind)).map(|(_, name)| *name).collect();
+        if words.len() == names.len() {
+            return "any value".to_owned();
+        }
         let data = if self.kinds.intersects(KindSet::TEXT_DATA) {
             "; text counts as a number when it looks like one"
         } else {
@@ -47,8 +49,8 @@ impl Kinds {
     }
 }
 
-/// What the smallest expression at a byte of a text can be; `None` where there is none, and in what has errors. `others` are the texts that belong
-/// to the same project.
+/// What the smallest expression at a byte of a text can be, or the variable that is named there; `None` where there is neither, and in what
+/// cannot be read. `others` are the texts that belong to the same project.
 ///
 /// ```
 /// use lot_to_wasm::editor::kinds;
@@ -60,22 +62,39 @@ pub fn kinds(text: &str, offset: usize, others: &[&str]) -> Option<Kinds> {
     let entity = entity_at(text, offset)?;
     let slice = text.get(entity.clone())?;
     let source = Source::new(slice);
-    let mut sink = Sink::new(&source);
-    let tokens = crate::token::tokenize(&mut sink);
-    let Some(Entity::Action(action)) = syntax::parse::entity(tokens, &mut sink) else { return None };
+    let mut quiet = Sink::new(&source);
+    let tokens = crate::token::tokenize(&mut quiet);
+    let Some(Entity::Action(action)) = syntax::parse::entity(tokens, &mut quiet) else { return None };
     let at = u32::try_from(offset - entity.start).ok()?;
-    let mut smallest: Option<&Expression> = None;
-    for statement in &action.body {
+    let smallest = smallest(&action.body, at);
+    let named = reference(text, offset).and_then(|reference| match reference.target {
+        Target::Variable(name) => Some((reference.range, name)),
+        Target::Entity(..) | Target::Python(_) | Target::Topic(_) | Target::Keyword(_) => None,
+    });
+    let texts: Vec<&str> = others.iter().copied().chain([text]).collect();
+    let found = crate::compile::with_known(&texts, |known| {
+        let inspection = Inspection::of(&action, known, Compat::default());
+        match (smallest, named) {
+            (Some(expression), _) => {
+                let span = expression.span;
+                let range = entity.start + span.start as usize..entity.start + span.end as usize;
+                Some(Kinds { range, kinds: inspection.kinds(expression) })
+            }
+            (None, Some((range, name))) => Some(Kinds { range, kinds: inspection.variable(name)? }),
+            (None, None) => None,
+        }
+    });
+    // What only a line with an error sets can be nothing.
+    found.filter(|found| found.kinds != KindSet::NONE)
+}
+
+/// The smallest expression of statements, and of the blocks in them, around a place.
+fn smallest(statements: &[Statement], at: u32) -> Option<&Expression> {
+    let mut smallest = None;
+    for statement in statements {
         statement.each_expression(&mut |expression| smallest = innermost(expression, at).or(smallest));
     }
-    let expression = smallest?;
-    let texts: Vec<&str> = others.iter().copied().chain([text]).collect();
-    let kinds = crate::compile::with_known(&texts, |known| {
-        let inspection = Inspection::of(&action, known, Compat::default(), &mut sink)?;
-        Some(inspection.kinds(expression))
-    })?;
-    let span = expression.span;
-    Some(Kinds { range: entity.start + span.start as usize..entity.start + span.end as usize, kinds })
+    smallest
 }
 
 /// The smallest expression around a place.

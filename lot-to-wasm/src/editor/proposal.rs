@@ -28,10 +28,12 @@ pub struct Proposals {
 }
 
 /// Which names fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// Definitions of a kind.
     Entities(Kind),
+    /// Inputs of this Action.
+    Inputs(String),
     /// `Script.function` of Python.
     Python,
     /// Topics, inside of a string.
@@ -55,6 +57,9 @@ const AFTER: &[(&[&str], &[&str])] = &[
     (&["RETURN"], &["AS"]),
     (&["USER"], &["IS", "HAS", "IN GROUP"]),
 ];
+
+/// Most lines above a place that are looked at for the blocks around it.
+const LINES_ABOVE_MAX: usize = 2_000;
 
 /// Days after `ON EVERY`.
 const DAYS: [&str; 10] = [
@@ -142,6 +147,11 @@ pub fn proposals(text: &str, offset: usize) -> Proposals {
 
 fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Blanks at the start of a line.
+fn width(line: &str) -> usize {
+    line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
 /// What is there of a word at a place.
@@ -234,6 +244,8 @@ impl<'a, 't> Place<'a, 't> {
         proposals.words = self.expected();
         let in_code = matches!(self.kind(), Some(Kind::Action | Kind::Model | Kind::Rule));
         if in_code && self.begins_value() {
+            // The parser means any text in quotes.
+            proposals.words.retain(|word| word != "STRING");
             proposals.words.extend(strings(&VALUES));
             proposals.words.extend(function::words().map(str::to_owned));
             proposals.variables = self.variables();
@@ -249,12 +261,7 @@ impl<'a, 't> Place<'a, 't> {
         let is_indented = !self.written().is_empty();
         let mut words = match (self.kind(), is_indented) {
             (Some(Kind::Action), false) => strings(&["ON", "INPUT", "DO", "RETURN", "DESCRIPTION"]),
-            (Some(Kind::Action), true) => {
-                let first = statement::first_words().map(|words| words.join(" "));
-                let mut words: Vec<String> = first.filter(|words| words != "NAVIGATE").collect();
-                words.extend(strings(&["ELSE", "ELSE IF", "CASE", "DEFAULT", "UNTIL", "OUTPUT"]));
-                words
-            }
+            (Some(Kind::Action), true) => self.statements(),
             (Some(Kind::Model), true) => strings(&["ADD", "STORE IN", "FETCH FROM"]),
             (Some(Kind::Rule), true) => strings(&["IF", "ELSE", "ELSE IF", "ALLOW", "DENY"]),
             (Some(Kind::Route), true) => strings(&["ADD", "WITH"]),
@@ -264,6 +271,49 @@ impl<'a, 't> Place<'a, 't> {
         };
         if !is_indented {
             words.push("DEFINE".to_owned());
+        }
+        words
+    }
+
+    /// Words that begin a line of an Action, by the blocks around it.
+    fn statements(&self) -> Vec<String> {
+        let around = self.lines_around();
+        let here = width(self.written());
+        match around.iter().find(|(width, _)| *width < here) {
+            Some((_, "RETURN")) => return strings(&["OUTPUT"]),
+            Some((_, "SWITCH")) => return strings(&["CASE", "DEFAULT"]),
+            Some(_) | None => {}
+        }
+        let first = statement::first_words().map(|words| words.join(" "));
+        let mut words: Vec<String> = first.filter(|words| words != "NAVIGATE").collect();
+        for (opener, others) in [
+            ("IF", &["ELSE", "ELSE IF"][..]),
+            ("ELSE", &["ELSE", "ELSE IF"]),
+            ("SWITCH", &["CASE", "DEFAULT"]),
+            ("LOOP", &["UNTIL"]),
+        ] {
+            let is_open = around.iter().any(|(_, word)| *word == opener)
+                && !others.iter().any(|word| words.iter().any(|known| known == word));
+            words.extend(strings(others).into_iter().filter(|_| is_open));
+        }
+        words
+    }
+
+    /// Columns (from 0) and first words of the lines that may have opened the block of the place, the innermost first: the nearest line above that is not deeper than
+    /// the place, and from there on each one that is less deep.
+    fn lines_around(&self) -> Vec<(usize, &'t str)> {
+        let above = self.text.get(self.tokens.entity.start..self.range.start).unwrap_or("");
+        let mut lines = above.rsplit(['\n', '\r']);
+        let mut least = lines.next().map_or(0, width) + 1;
+        let mut words = Vec::new();
+        for line in lines.filter(|line| !line.trim().is_empty()).take(LINES_ABOVE_MAX) {
+            let code = line.trim_start();
+            if width(line) >= least || code.starts_with("--") || code.starts_with("//") {
+                continue;
+            }
+            least = width(line);
+            let word = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+            words.push((least, word));
         }
         words
     }
@@ -285,8 +335,27 @@ impl<'a, 't> Place<'a, 't> {
             (_, "TO") if self.in_string && self.before(3) == "MODEL" => Some(Names::Topics),
             (_, "OR" | ",") if self.in_string && first == "ON" => Some(Names::Topics),
             (_, word) if self.in_string && word.ends_with("_TOPIC") => Some(Names::Topics),
+            (_, "WITH" | "," | "(") if !self.in_string => self.callee().map(Names::Inputs),
             _ => None,
         }
+    }
+
+    /// The Action whose inputs are given behind `CALL ACTION name WITH`, when the place is where one is named.
+    fn callee(&self) -> Option<String> {
+        let last = self.index.checked_sub(1)?;
+        let line: Vec<usize> = self.tokens.line_before(last).chain([last]).collect();
+        let call = line.iter().rposition(|at| self.tokens.word(*at) == "CALL")?;
+        let [_, action, name, behind @ ..] = line.get(call..)? else { return None };
+        let with = behind.iter().position(|at| self.tokens.word(*at) == "WITH")?;
+        let given = behind.get(with + 1..)?;
+        let is_past = given.iter().any(|at| matches!(self.tokens.word(*at), "RETURN" | "WITH"));
+        // A bracket right behind WITH is round all of them, others are in a value.
+        let around = usize::from(given.first().is_some_and(|at| self.tokens.slice(*at) == "("));
+        let count =
+            |signs: [&str; 3]| given.iter().filter(|at| signs.contains(&self.tokens.slice(**at))).count();
+        let depth = count(["(", "[", "{"]).saturating_sub(count([")", "]", "}"]));
+        let is_named = self.tokens.word(*action) == "ACTION" && !is_past && depth == around;
+        is_named.then(|| self.tokens.name(*name).to_owned())
     }
 
     /// Words that the words before the place ask for.

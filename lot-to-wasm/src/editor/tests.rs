@@ -12,7 +12,12 @@ fn at_mark(text: &str) -> Proposals {
 fn words_are_proposed_where_they_fit() {
     let action = "DEFINE ACTION A\nON TOPIC \"a/+\" DO\n    SET \"temp\" WITH 1\n    ";
     for (line, first, others) in [
-        ("|", "SET", &["PUBLISH TOPIC", "IF", "CALL ACTION", "ELSE"][..]),
+        ("|", "SET", &["PUBLISH TOPIC", "IF", "CALL ACTION"][..]),
+        ("IF {temp} > 1 THEN\n        KEEP TOPIC \"k\" WITH 1\n    |", "SET", &["ELSE", "ELSE IF"]),
+        ("LOOP\n        -- c\n        SET \"x\" WITH 1\n\n    |", "SET", &["UNTIL", "LOOP"]),
+        ("SWITCH {temp}\n        CASE 1 THEN\n            SET \"x\" WITH 1\n        |", "CASE", &["DEFAULT"]),
+        ("SWITCH {temp}\n        CASE 1 THEN\n            |", "SET", &["CASE", "DEFAULT"]),
+        ("IF |", "PAYLOAD", &["NOT"]),
         ("PUB|", "SET", &["PUBLISH MODEL"]),
         ("PUBLISH |", "TOPIC", &["MODEL"]),
         ("KEEP |", "TOPIC", &["ENV", "SECRET"]),
@@ -28,8 +33,15 @@ fn words_are_proposed_where_they_fit() {
         assert_eq!(found.words.first().map(String::as_str), Some(first), "{line}: {found:?}");
         assert!(others.iter().all(|other| found.words.iter().any(|word| word == other)), "{line}: {found:?}");
     }
+    let plain = at_mark(&format!("{action}|")).words;
+    assert!(
+        !["ELSE", "CASE", "UNTIL", "OUTPUT"].iter().any(|word| plain.contains(&(*word).to_owned())),
+        "{plain:?}"
+    );
+    assert!(!at_mark(&format!("{action}IF |")).words.contains(&"STRING".to_owned()));
     for (text, expected) in [
         ("|", &["DEFINE"][..]),
+        ("DEFINE ACTION A\nDO\n    SET \"x\" WITH 1\nRETURN\n    |", &["OUTPUT"]),
         ("-- c\nDEF|", &["DEFINE"]),
         ("DEFINE |", &["ACTION", "MODEL", "RULE", "ROUTE", "PANEL", "VISU", "THEME"]),
         ("DEFINE MODEL M\n    |", &["ADD", "STORE IN", "FETCH FROM"]),
@@ -54,11 +66,18 @@ fn words_are_proposed_where_they_fit() {
 #[test]
 fn names_are_proposed_where_they_fit() {
     let action = "DEFINE ACTION A\nON TOPIC \"a/+\" DO\n    ";
-    use Names::{Entities, Python, Topics};
+    use Names::{Entities, Inputs, Python, Topics};
+    let inputs = || Some(Inputs("Min".to_owned()));
     for (line, expected, in_string, typed) in [
         ("CALL ACTION |", Some(Entities(Kind::Action)), false, ""),
         ("CALL ACTION Min|", Some(Entities(Kind::Action)), false, "Min"),
         ("CALL ACTION \"Min|\"", Some(Entities(Kind::Action)), true, "Min"),
+        ("CALL ACTION Min WITH |", inputs(), false, ""),
+        ("CALL ACTION \"Min\" WITH a = 1, b|", inputs(), false, "b"),
+        ("CALL ACTION Min WITH (a = MAX(1, 2), |", inputs(), false, ""),
+        ("CALL ACTION Min WITH a = MAX(1, |", None, false, ""),
+        ("CALL ACTION Min WITH a = 1 RETURN x, |", None, false, ""),
+        ("SET \"x\" WITH |", None, false, ""),
         ("CALL PYTHON \"|\"", Some(Python), true, ""),
         ("PUBLISH MODEL |", Some(Entities(Kind::Model)), false, ""),
         ("SET \"x\" WITH GET MODEL \"M\" FROM \"|", Some(Entities(Kind::Route)), true, ""),
@@ -109,7 +128,34 @@ fn values_have_kinds() {
         assert_eq!(found.to_text(), expected, "{needle}");
     }
     assert_eq!(kinds(text, 3, &[]), None);
-    assert_eq!(kinds(&text.replace("UNTIL", "UNTL"), text.find("{d}").unwrap(), &[]), None);
+    for (needle, expected) in
+        [("n\" WITH PAYLOAD", "INT or DOUBLE"), ("d\" WITH", "DOUBLE"), ("{d}", "DOUBLE")]
+    {
+        // A line that is being written hides nothing of the others.
+        for text in [text.to_owned(), text.replace("    PUBLISH", "    PUBLISH TOPIC \n    PUBLISH")] {
+            let found = kinds(&text, text.find(needle).unwrap(), &[]).unwrap();
+            assert_eq!(found.to_text(), expected, "{needle}");
+        }
+    }
+    let unset = "DEFINE ACTION A\nON START DO\n    SET \"x\" WITH\n    PUBLISH TOPIC \"t\" WITH 1\n";
+    assert_eq!(kinds(unset, unset.find("x\"").unwrap(), &[]), None, "nothing is known of it");
+}
+
+/// Programs with errors: what is left of them is looked at all the same.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
+fn any_place_of_wrong_programs_is_answered() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/diagnostic");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "lot") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let places = text.char_indices().map(|(at, _)| at).step_by(5);
+            count += places.filter(|at| kinds(&text, *at, &[]).is_some()).count();
+        }
+    }
+    assert!(count > 100, "{count}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn completion(server: &Server, params: &CompletionParams) -> Option<C
     let proposals = proposals(&file.text, lines.offset(place.position));
     let edit = Edit { range: lines.range(&proposals.range) };
     let mut items: Vec<CompletionItem> = Vec::new();
-    match proposals.names {
+    match &proposals.names {
         None => {}
         Some(Names::Topics) => {
             let typed = file.text.get(proposals.range.clone()).unwrap_or("");
@@ -35,7 +35,15 @@ pub(super) fn completion(server: &Server, params: &CompletionParams) -> Option<C
             );
         }
         Some(Names::Entities(kind)) => {
-            items.extend(names(server, &key, DefinitionKind::Lot(kind), &proposals, &edit));
+            items.extend(names(server, &key, DefinitionKind::Lot(*kind), &proposals, &edit));
+        }
+        Some(Names::Inputs(action)) => {
+            let mut all = server.workspace.definitions(&key).map(|(_, definition)| definition);
+            let wanted = DefinitionKind::Lot(lot_facts::Kind::Action);
+            let callee = all.find(|definition| definition.kind == wanted && definition.name == *action);
+            items.extend(callee.iter().flat_map(|callee| &callee.inputs).map(|(name, kind)| {
+                edit.item(CompletionItemKind::FIELD, name.clone(), format!("{name} = "), kind.clone())
+            }));
         }
         Some(Names::Python) => {
             items.extend(names(server, &key, DefinitionKind::PythonFunction, &proposals, &edit))

@@ -54,8 +54,11 @@ fn of_reference(server: &Server, key: &str, text: &str, about: &Reference<'_>) -
     }
 }
 
-/// A definition as its first line, and what it says of itself.
+/// A definition as its first line, and what it says of itself; a Model with its fields.
 fn shown(found: &Definition) -> String {
+    if let Some(lines) = &found.lines {
+        return format!("```lot\n{lines}\n```");
+    }
     let head = match found.kind {
         DefinitionKind::Lot(kind) => format!("DEFINE {} {}", kind.title().to_ascii_uppercase(), found.name),
         DefinitionKind::PythonFunction => format!("def {}", found.name),

@@ -8,6 +8,9 @@ use lot_to_wasm::editor::{Symbol, SymbolKind, Target, outline, references};
 use lot_to_wasm::notebook::{Language, Written, literals};
 use lot_to_wasm::project::{Part, is_notebook, parts};
 
+/// Most lines of a Model that are shown.
+const LINES_SHOWN_MAX: usize = 30;
+
 /// A file, on the disk or as an editor has it.
 pub(super) struct SourceFile {
     pub(super) text: String,
@@ -32,6 +35,10 @@ pub(super) struct Definition {
     pub(super) name: String,
     pub(super) detail: String,
     pub(super) description: Option<String>,
+    /// Names and types of what an Action takes.
+    pub(super) inputs: Vec<(String, String)>,
+    /// The first lines of a Model, which say what it has.
+    pub(super) lines: Option<String>,
     /// Bytes of its name in the file; its start for what a notebook defines.
     pub(super) range: Range<usize>,
 }
@@ -41,6 +48,17 @@ pub(super) struct Definition {
 pub(super) enum DefinitionKind {
     Lot(Kind),
     PythonFunction,
+}
+
+/// A definition from its DEFINE on, cut where it is long.
+fn first_lines(slice: &str) -> String {
+    let is_head = |line: &&str| line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("DEFINE"));
+    let mut lines = slice.lines().skip_while(|line| !is_head(line));
+    let mut text: Vec<&str> = lines.by_ref().take(LINES_SHOWN_MAX).collect();
+    if lines.next().is_some() {
+        text.push("    …");
+    }
+    text.join("\n").trim_end().to_owned()
 }
 
 impl SourceFile {
@@ -90,8 +108,12 @@ impl SourceFile {
         let definition = |symbol: Symbol| {
             let SymbolKind::Entity(kind) = symbol.kind else { return None };
             let range = if is_cell { 0..0 } else { symbol.name_range };
-            let Symbol { name, detail, description, .. } = symbol;
-            Some(Definition { kind: DefinitionKind::Lot(kind), name, detail, description, range })
+            let lines = (kind == Kind::Model).then(|| first_lines(part.text.get(symbol.range).unwrap_or("")));
+            let Symbol { name, detail, description, children, .. } = symbol;
+            let inputs = children.into_iter().filter(|child| child.kind == SymbolKind::Input);
+            let inputs = inputs.map(|child| (child.name, child.detail)).collect();
+            let kind = DefinitionKind::Lot(kind);
+            Some(Definition { kind, name, detail, description, inputs, lines, range })
         };
         self.definitions.extend(outline(&part.text).into_iter().filter_map(definition));
         self.topics.extend(references(&part.text).into_iter().filter_map(
@@ -122,6 +144,8 @@ impl SourceFile {
                     name: format!("{script}.{}", name.trim()),
                     detail: format!("({arguments})"),
                     description: None,
+                    inputs: Vec::new(),
+                    lines: None,
                     range: if part.cell.is_some() { 0..0 } else { start..start + name.len() },
                 });
             }

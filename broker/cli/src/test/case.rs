@@ -140,10 +140,9 @@ impl Keys {
     }
 
     fn text(&mut self, key: &str) -> Result<String, String> {
-        match self.take(key)? {
-            toml::Value::String(text) => Ok(text),
-            other => Err(format!("`{key}` is a text in quotes, found {other}")),
-        }
+        let value = self.take(key)?;
+        let text = value.as_str().map(str::to_owned);
+        text.ok_or_else(|| format!("`{key}` is a text in quotes, found {value}"))
     }
 
     fn boolean(&mut self, key: &str) -> Result<Option<bool>, String> {
