@@ -197,7 +197,9 @@ fn compile_slices(
     }
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(Sink::new).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
-    let known = InText::new(&trees, sources.iter().map(Source::text), options.known);
+    let were_read = sinks.iter().map(|sink| !sink.has_errors()).collect();
+    let mut known = InText::new(&trees, sources.iter().map(Source::text), options.known);
+    known.forget(&trees, were_read);
     let mut seen = BTreeSet::new();
     for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
         warn_repeated(tree.as_ref(), &mut seen, whole, &mut sink);
@@ -297,6 +299,8 @@ struct InText<'a> {
     models: BTreeMap<&'a str, &'a str>,
     /// Models from which others inherit.
     parents: BTreeSet<&'a str>,
+    /// Actions that could not be read to their end.
+    unsure: BTreeSet<String>,
     routes: BTreeMap<&'a str, &'a syntax::Route>,
     outside: &'a dyn Known,
 }
@@ -311,6 +315,7 @@ impl<'a> InText<'a> {
             actions: BTreeMap::new(),
             models: BTreeMap::new(),
             parents: BTreeSet::new(),
+            unsure: BTreeSet::new(),
             routes: BTreeMap::new(),
             outside,
         };
@@ -328,8 +333,22 @@ impl<'a> InText<'a> {
     }
 }
 
+impl InText<'_> {
+    /// What could not be read to its end is not known well enough to judge others by it.
+    fn forget(&mut self, trees: &[Option<syntax::Entity>], were_read: Vec<bool>) {
+        for (tree, _) in trees.iter().zip(were_read).filter(|(_, was_read)| !was_read) {
+            if let Some(syntax::Entity::Action(action)) = tree {
+                self.unsure.insert(action.name.text.clone());
+            }
+        }
+    }
+}
+
 impl Known for InText<'_> {
     fn action(&self, name: &str) -> Callee {
+        if self.unsure.contains(name) {
+            return Callee::Unknown;
+        }
         self.actions.get(name).map_or_else(|| self.outside.action(name), |action| callee(action))
     }
 

@@ -37,7 +37,8 @@ pub(crate) fn route(route: &Route, sink: &mut Sink<'_>) -> Option<Facts> {
         mappings: Vec::new(),
         stores: Vec::new(),
     };
-    let mut checker = RouteChecker { kind, sink, said };
+    let was_read = !sink.has_errors();
+    let mut checker = RouteChecker { kind, sink, said, was_read };
     checker.items(&route.items);
     checker.required_sections(&route.name);
     let said = checker.said;
@@ -76,6 +77,8 @@ struct RouteChecker<'s, 'k> {
     kind: &'static RouteType,
     sink: &'s mut Sink<'k>,
     said: RouteFacts,
+    /// The parser has read every line, so that what is missing is missing.
+    was_read: bool,
 }
 
 /// What a block takes, and how messages name it.
@@ -324,7 +327,8 @@ impl RouteChecker<'_, '_> {
             })
             .chain(checked.settings.keys().map(String::as_str))
             .collect();
-        for key in place.keys.unwrap_or_default() {
+        let keys = place.keys.filter(|_| self.was_read);
+        for key in keys.unwrap_or_default() {
             let is_needed = match key.need {
                 Need::Optional => false,
                 Need::Always => true,

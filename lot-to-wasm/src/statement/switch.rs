@@ -81,6 +81,10 @@ fn line(parser: &mut Parser<'_, '_>, switch: &mut Switch) -> Parsed<()> {
             switch.otherwise = Some(parser.block("DEFAULT")?);
             Ok(())
         }
+        None if parser.begins_value(0) => {
+            parser.missing_first_word("CASE", &["CASE", "DEFAULT"]);
+            case(parser).map(|case| switch.cases.push(case))
+        }
         None if parser.is_keyword("ELSE") => {
             let message = "expected CASE or DEFAULT after SWITCH, found ELSE";
             let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), message);

@@ -169,7 +169,9 @@ impl<'k> Layout<'_, 'k> {
         let end = last.span;
         let what = if rest::is_unfinished(last, self.last_word()) {
             format!("the line before ends with {}", self.shown(last))
-        } else if rest::is_rest(token, word) || (word == "THEN" && self.begins_condition()) {
+        } else if line != "SWITCH" && rest::is_rest(token, word)
+            || (word == "THEN" && self.begins_condition())
+        {
             format!("no line begins with {}", self.shown(token))
         } else {
             return false;

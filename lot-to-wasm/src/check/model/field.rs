@@ -126,6 +126,9 @@ impl Checker<'_, '_, '_> {
     }
 
     fn report_unknown_field(&mut self, path: &Path, span: Span, names: &[String]) {
+        if !self.names_are_complete {
+            return;
+        }
         let written = path.to_string();
         let near = nearest(&written, names.iter().map(String::as_str));
         let draft = Draft::error(codes::UNKNOWN_FIELD, span, format!("the model has no field `{written}`"));

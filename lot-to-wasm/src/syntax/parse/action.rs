@@ -2,7 +2,7 @@
 
 use lot_facts::InputKind;
 
-use super::{Parsed, Parser, Reported};
+use super::{Parsed, Parser, Reported, kind_of};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::statement::Statement;
@@ -225,13 +225,26 @@ impl Parser<'_, '_> {
 
     /// Something else before `DO`.
     fn before_body(&mut self, draught: &mut Draught) -> Parsed<()> {
-        if draught.trigger.is_some() || !draught.inputs.is_empty() {
+        let is_input = draught.trigger.is_none() && self.word_at(1) == "AS";
+        if !is_input && (draught.trigger.is_some() || !draught.inputs.is_empty()) {
             self.missing_do(draught);
             draught.body = self.flat_statements();
             return Ok(());
         }
         if !self.begins_line() {
             return self.after_name();
+        }
+        if trigger::words().any(|word| word == self.word()) {
+            let message =
+                format!("expected ON, INPUT or DO after the name of the action, found {}", self.word());
+            let draft = Draft::error(codes::NO_TRIGGER, self.span(), message);
+            let place = Span { end: self.span().start, ..self.span() };
+            self.sink.push(draft.suggest("write ON before it").fix(place, "ON "));
+            return self.trigger_part(draught);
+        }
+        if is_input {
+            self.missing_first_word("INPUT", &["INPUT"]);
+            return self.input_line(draught);
         }
         draught.begun = true;
         if self.word().eq_ignore_ascii_case("ON") || crate::statement::is_first_word(self.word()) {
@@ -304,8 +317,20 @@ impl Parser<'_, '_> {
         self.sink.push(draft.suggest("write ON TOPIC \"…\" DO, then the statements, indented by 4 spaces"));
     }
 
+    /// An entity whose DEFINE was forgotten: what is below belongs to it.
+    fn without_define(&mut self) -> Parsed<()> {
+        self.missing_first_word("DEFINE", &["DEFINE"]);
+        while !self.is_end() {
+            self.advance();
+        }
+        Ok(())
+    }
+
     /// Something else after the body.
     fn after_body(&mut self, draught: &Draught) -> Parsed<()> {
+        if kind_of(self.word()).is_some() && !self.word_at(1).is_empty() {
+            return self.without_define();
+        }
         let hint = match self.word() {
             "ON" => "an action has one trigger; define a second action, or write ON TOPIC \"a\" OR \"b\"",
             "END" => "remove it: blocks are closed by indentation",

@@ -97,6 +97,19 @@ impl Parser<'_, '_> {
         Ok(*found)
     }
 
+    /// Whether a literal stands `ahead` places further.
+    pub(crate) fn begins_value(&self, ahead: usize) -> bool {
+        matches!(self.peek_at(ahead).kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_))
+    }
+
+    /// Reports that the line lacks its first word.
+    pub(crate) fn missing_first_word(&mut self, missing: &str, expected: &[&str]) {
+        let message = format!("expected {missing} before {}", self.found());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(expected);
+        let place = Span { end: self.span().start, ..self.span() };
+        self.sink.push(draft.suggest(format!("write {missing} before it")).fix(place, format!("{missing} ")));
+    }
+
     /// Takes the WITH before arguments; where they follow without one, which is reported, it is as if it stood there.
     pub(crate) fn eat_with_before_arguments(&mut self) -> bool {
         if self.eat_word("WITH") {

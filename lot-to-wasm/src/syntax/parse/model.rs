@@ -107,7 +107,11 @@ impl Parser<'_, '_> {
 
     fn field(&mut self) -> Parsed<Field> {
         let start = self.span();
-        self.expect_word("ADD", "the line before")?;
+        if FIELD_TYPES.iter().any(|(name, _)| *name == self.word()) && self.begins_value(1) {
+            self.missing_first_word("ADD", &["ADD"]);
+        } else {
+            self.expect_word("ADD", "the line before")?;
+        }
         if self.eat_word("COLLECTION") {
             let name = self.expect_text("COLLECTION")?;
             self.expect_word("OF", "the collection's name")?;

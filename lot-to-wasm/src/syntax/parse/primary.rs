@@ -190,7 +190,7 @@ impl Parser<'_, '_> {
                 self.advance();
                 ExpressionKind::GetModel(Box::new(self.model_query()?))
             }
-            _ if self.is_text() => {
+            _ if self.is_text() && self.word_at(1) != "FROM" => {
                 let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
                 let message = "expected TOPIC, JSON, ENV, SECRET or MODEL after GET, found STRING";
                 let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&what);

@@ -42,6 +42,10 @@ impl Parser<'_, '_> {
                 "STORE" if inside.is_none() => parser.route_store()?,
                 "WITH" if parser.word_at(1).eq_ignore_ascii_case("EVERY") => parser.route_every()?,
                 "WITH" => parser.setting()?,
+                word if !word.is_empty() && parser.begins_value(1) => {
+                    parser.missing_first_word("WITH", &["ADD", "WITH"]);
+                    parser.setting()?
+                }
                 _ => return parser.expected(codes::UNEXPECTED_TOKEN, &["ADD", "WITH"], "the line before"),
             };
             items.push(item);
@@ -93,8 +97,9 @@ impl Parser<'_, '_> {
         Ok(RouteItem::Every(interval, span))
     }
 
+    /// `WITH KEY value`; without its WITH, too, which is reported then.
     fn setting(&mut self) -> Parsed<RouteItem> {
-        self.advance();
+        self.eat_word("WITH");
         let key = self.expect_name("WITH")?;
         let value = if self.is_line_end() { None } else { Some(self.setting_value()?) };
         self.expect_line_end("the value")?;
@@ -104,6 +109,10 @@ impl Parser<'_, '_> {
     /// A value, or a word that means text although it is a keyword elsewhere: `WITH DIRECTION IN`.
     fn setting_value(&mut self) -> Parsed<Expression> {
         let start = self.span();
+        if self.is_word("GET") && self.begins_value(1) {
+            self.advance();
+            return self.expected(codes::UNEXPECTED_TOKEN, &["ENV", "SECRET"], "GET");
+        }
         let is_operator = ["IN", "OR", "AND", "IS", "NOT", "MATCHES"]
             .iter()
             .any(|word| self.word().eq_ignore_ascii_case(word));

@@ -485,6 +485,13 @@ KEEP TOPIC "k" WITH {x} + {y}"#, &[
         KEEP TOPIC "k" WITH 2"#, &[
         "LOT201 6 =>         DEFAULT",
     ]),
+    (r#"SWITCH PAYLOAD
+    "on", 1 THEN
+        KEEP TOPIC "k" WITH 1
+    DEFAULT
+        KEEP TOPIC "k" WITH 2"#, &[
+        r#"LOT201 4 =>         CASE "on", 1 THEN"#,
+    ]),
     (r#"CALL ACTION B(first = 1)
 CALL PYTHON "S.f" (1, 2)
 KEEP TOPIC "k" WITH TIMESTAMP("ISO")"#, &[

@@ -172,6 +172,59 @@ DO
         r#"LOT235 2 =>     IF USER = "x" OR USER IS NOT "y" OR USER IS z THEN"#,
         r#"LOT201 2 =>     IF USER = "x" OR USER != "y" OR USER IS "z" THEN"#,
     ]),
+    (r#"DEFINE ACTION A
+TOPIC "a" DO
+    KEEP TOPIC "k" WITH PAYLOAD
+ACTION B
+ON START DO
+    KEEP TOPIC "k" WITH 1
+"#, &[
+        r#"LOT212 2 => ON TOPIC "a" DO"#,
+        "LOT201 4 => DEFINE ACTION B",
+    ]),
+    (r#"DEFINE ACTION A
+ON START DO
+    CALL ACTION B WITH a = 1, b = 2 RETURN x, y
+    KEEP TOPIC "k" WITH {x} + {y}
+DEFINE ACTION B
+INPUT a
+INPUT
+DO
+    SET x WITH {a}
+RETURN
+    OUTPUT
+"#, &[
+        "LOT201 7",
+        "LOT201 11",
+    ]),
+    (r#"DEFINE ROUTE R WITH TYPE LOOPBACK
+    ADD EVENT e
+        SOURCE_TOPIC "a"
+"#, &[
+        r#"LOT201 3 =>         WITH SOURCE_TOPIC "a""#,
+    ]),
+    (r#"DEFINE MODEL M WITH TOPIC "m"
+    INT "a" WITH TOPIC "x" AS TRIGGER
+    ADD INT "b" WITH a + 1
+"#, &[
+        r#"LOT201 2 =>     ADD INT "a" WITH TOPIC "x" AS TRIGGER"#,
+    ]),
+    (r#"DEFINE ACTION A
+a AS INT
+INPUT b
+c AS JSON
+DO
+    KEEP TOPIC "k" WITH {a} + {b} + {c}
+"#, &[
+        "LOT201 2 => INPUT a AS INT",
+        "LOT201 4 => INPUT c AS JSON",
+    ]),
+    (r#"DEFINE ROUTE R WITH TYPE MQTT_BRIDGE
+    ADD MQTT_CONFIG
+        WITH BROKER_ADDRESS GET "HOST"
+"#, &[
+        "LOT201 3",
+    ]),
     (r#"DEFINE ACTION Ähre
 ON START DO
     KEEP TOPIC "k" WITH 1
