@@ -14,6 +14,7 @@ use std::task::Context;
 
 use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::DefinitionId;
+use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     Batch, BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage,
     Posted, Qos, RunOutcome, RunOutput,
@@ -74,16 +75,9 @@ pub(super) struct GuestEvent {
 }
 
 impl GuestEvent {
-    /// Whether the other one may run in the same call.
+    /// Whether the other one may run in the same call, if there is room for its message.
     fn is_like(&self, other: &GuestEvent) -> bool {
-        Arc::ptr_eq(&self.trigger, &other.trigger)
-            && Arc::ptr_eq(&self.tenant, &other.tenant)
-            && self.hops == other.hops
-    }
-
-    /// Whether it may be added to a batch of these.
-    fn may_join(&self, events: &[GuestEvent], batch: &Batch) -> bool {
-        events.first().is_none_or(|first| self.is_like(first)) && batch.has_room_for(self.message.size())
+        Arc::ptr_eq(&self.trigger, &other.trigger) && self.hops == other.hops
     }
 
     fn client_id(&self) -> &str {
@@ -238,7 +232,8 @@ impl Turn {
     /// For how many events, this one included, its guest may run in one call.
     fn batch_max(&mut self, event: &GuestEvent, events: &VecDeque<GuestEvent>) -> usize {
         let Starts::Guest(runner) = &event.trigger.starts else { return 1 };
-        let is_alone = !events.front().is_some_and(|next| next.is_like(event));
+        let fit = |next: &GuestEvent| event.message.size() + next.message.size() <= BATCH_BYTES_MAX;
+        let is_alone = !events.front().is_some_and(|next| next.is_like(event) && fit(next));
         if is_alone || !self.may_run_at_once(event) {
             return 1;
         }
@@ -254,9 +249,10 @@ impl Turn {
             let parts = event.message.parts();
             batch.push(parts.topic, parts.payload);
             of_batch.push(event);
-            while next.is_none()
-                && events.front().is_some_and(|next| of_batch.len() < max && next.may_join(&of_batch, &batch))
-            {
+            let may_join = |next: &GuestEvent| {
+                of_batch.len() < max && next.is_like(&of_batch[0]) && batch.has_room_for(next.message.size())
+            };
+            while next.is_none() && events.front().is_some_and(may_join) {
                 next = events.pop_front().filter(fires);
             }
         }
@@ -264,7 +260,9 @@ impl Turn {
         let mut runs = self.run_batch(&of_batch, &batch);
         let mut output = std::mem::take(&mut self.guest_events.output);
         for event in of_batch.drain(..) {
-            match runs.as_mut().and_then(|runs| runs.next_run(&mut output)) {
+            // Nothing overtakes a message that had to run alone and was posted.
+            let runs = runs.as_mut().filter(|_| self.may_run_at_once(&event));
+            match runs.and_then(|runs| runs.next_run(&mut output)) {
                 Some(outcome) => self.ran(&event, &outcome, &output),
                 None => self.start_guest(event),
             }
