@@ -11,6 +11,7 @@ pub(crate) mod suggest;
 
 pub use codes::Code;
 pub(crate) use sink::{Draft, Sink};
+pub use suggest::nearest;
 
 use crate::source::Position;
 

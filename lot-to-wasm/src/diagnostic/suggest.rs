@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `word` within an edit distance of 2 (1 for words of up to three letters, 0 for single ones), where letter case counts
 /// nothing; the first of equals.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bound = match word.chars().count() {
         0 | 1 => 0,
         2 | 3 => 1,

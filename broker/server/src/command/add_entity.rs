@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
+use lot_to_wasm::diagnostic::nearest;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_definitions::{DefinitionKind, Need, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::Batch;
@@ -12,7 +13,6 @@ use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::entity_body;
 use super::verb::Call;
 use crate::guests::{DeployError, Deployed, Guests};
-use crate::nearest::nearest_within;
 use crate::sys;
 
 /// Missing definitions for which similar names are looked for.
@@ -145,22 +145,17 @@ fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
 
 /// What is there and has almost the name of what is missing.
 fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
-    let known: Vec<String> = match need {
-        Need::Definition(kind, _) => {
+    match need {
+        Need::Definition(kind, name) => {
             let registry = call.tenant.guests.registry.read();
-            registry.list(*kind).map(|definition| definition.name().as_ref().to_owned()).collect()
+            let known = registry.list(*kind).map(|definition| &**definition.name());
+            nearest(name, known).map(str::to_owned)
         }
-        Need::Script(_) => call.tenant.scripts.names().into_iter().map(String::from).collect(),
-    };
-    let name = need.name();
-    let edits_max = match name.chars().count() {
-        0 | 1 => return None,
-        2 | 3 => 1,
-        _ => 2,
-    };
-    let others =
-        known.into_iter().filter(|other| other.chars().count().abs_diff(name.chars().count()) <= edits_max);
-    nearest_within(edits_max, name, others)
+        Need::Script(name) => {
+            let known = call.tenant.scripts.names();
+            nearest(name, known.iter().map(|name| &**name)).map(str::to_owned)
+        }
+    }
 }
 
 fn deploy(
