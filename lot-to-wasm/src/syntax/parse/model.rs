@@ -126,8 +126,14 @@ impl Parser<'_, '_> {
             _ => Some(FieldType::Cast(self.type_word(&FIELD_TYPES, "ADD")?)),
         };
         let name = self.expect_text("ADD")?;
+        let kind = if kind.is_none() { self.type_behind_name()? } else { kind };
         let trigger_first = self.as_trigger();
-        let source = if self.eat_with_before_source() { Some(self.field_source()?) } else { None };
+        let is_older = self.is_word("FROM") && self.word_at(1) == "TOPIC";
+        if is_older {
+            self.advance();
+        }
+        let source =
+            if is_older || self.eat_with_before_source() { Some(self.field_source()?) } else { None };
         if let (Some(trigger), Some(_)) = (trigger_first, &source) {
             self.report_order(trigger);
         }
@@ -137,6 +143,15 @@ impl Parser<'_, '_> {
         self.expect_line_end("the field")?;
         let children = self.child_fields()?;
         Ok(Field { kind, name, source, is_trigger, children, span })
+    }
+
+    /// The type of a field in the older spelling, `ADD "name" AS STRING FROM TOPIC "t"`.
+    fn type_behind_name(&mut self) -> Parsed<Option<FieldType>> {
+        if !self.is_word("AS") || self.word_at(1) == "TRIGGER" {
+            return Ok(None);
+        }
+        self.advance();
+        self.type_word(&FIELD_TYPES, "AS").map(|cast| Some(FieldType::Cast(cast)))
     }
 
     /// Takes `AS TRIGGER` if it stands here.
