@@ -12,6 +12,7 @@ mod infer;
 mod inspect;
 mod json_path;
 pub mod kind;
+mod level;
 mod model;
 mod names;
 mod operand;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact};
 
 use super::infer;
+use super::level::Levels;
 use super::topic;
 use super::tree::{
     Action, Candidate, Entry, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind,
@@ -13,7 +14,8 @@ use super::tree::{
 
 /// Fills in the facts of an Action and of every topic in it.
 pub(super) fn collect(action: &mut Action) {
-    let mut collector = Collector { facts: action.facts.clone(), ..Collector::default() };
+    let levels = Levels::of(action);
+    let mut collector = Collector { facts: action.facts.clone(), levels, ..Collector::default() };
     collector.facts.bounded = true;
     match &action.entry {
         Entry::Triggered(trigger) => collector.facts.trigger = Some(trigger.clone()),
@@ -31,6 +33,7 @@ pub(super) fn collect(action: &mut Action) {
 
 struct Collector {
     facts: Facts,
+    levels: Levels,
     reads: BTreeSet<TopicFact>,
     retained_reads: BTreeSet<TopicFact>,
     writes: BTreeSet<TopicFact>,
@@ -47,6 +50,7 @@ impl Default for Collector {
     fn default() -> Self {
         Collector {
             facts: Facts::new(Kind::Action, ""),
+            levels: Levels::default(),
             reads: BTreeSet::new(),
             retained_reads: BTreeSet::new(),
             writes: BTreeSet::new(),
@@ -193,7 +197,7 @@ impl Collector {
                 TopicPart::Text(_) | TopicPart::Missing => {}
             }
         }
-        let fact = topic::fact(topic);
+        let fact = topic::fact(topic, &self.levels);
         topic.fact = fact.clone().unwrap_or(TopicFact::Any);
         fact
     }

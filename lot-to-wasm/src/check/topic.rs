@@ -3,9 +3,9 @@
 use lot_facts::TopicFact;
 
 use super::Checker;
-use super::kind::KindSet;
-use super::tree::{Expression, ExpressionKind, Topic, TopicPart};
-use super::{fold, infer};
+use super::fold;
+use super::level::Levels;
+use super::tree::{Expression, Topic, TopicPart};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{ExpressionKind as Source, TopicOperand};
@@ -218,7 +218,7 @@ fn problem(topic: &Topic) -> Option<&'static str> {
 }
 
 /// What is known about a topic before the run: `None` when it can never be used.
-pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
+pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     /// Stands for a run-time part inside one level.
     const PART: char = '\u{1}';
     if topic.is_unresolvable() || problem(topic).is_some() {
@@ -235,7 +235,7 @@ pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
             {
                 pattern.push(PART);
             }
-            TopicPart::Value(value) if stays_in_level(value) => pattern.push(PART),
+            TopicPart::Value(value) if levels.hold(value) => pattern.push(PART),
             TopicPart::Rest { slash: true, .. } => {
                 pattern.push('/');
                 is_open = true;
@@ -260,11 +260,4 @@ pub(super) fn fact(topic: &Topic) -> Option<TopicFact> {
         levels.into_iter().map(|level| if level.contains(PART) { "+" } else { level }).collect();
     let pattern = levels.join("/");
     Some(if pattern == "#" { TopicFact::Any } else { TopicFact::Pattern(pattern) })
-}
-
-/// Whether a value's text can have no `/` in it.
-fn stays_in_level(value: &Expression) -> bool {
-    let is_level = matches!(value.kind, ExpressionKind::TopicLevel(_) | ExpressionKind::TopicLevelAt(_));
-    let is_plain = value.kinds.is(KindSet::NUMBER | KindSet::BOOL | KindSet::NULL | KindSet::EMPTY);
-    is_level || is_plain || infer::is_uuid(&value.kind)
 }

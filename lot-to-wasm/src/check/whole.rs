@@ -83,6 +83,13 @@ pub(super) fn bounds(body: &[Statement], variables: &mut [Variable]) {
     while bound_more(&assignments, variables, &mut passes_left) {}
 }
 
+/// Every assignment of a body: the variable and its value, `None` for what comes from elsewhere.
+pub(super) fn assigned(body: &[Statement]) -> Vec<(VariableId, Option<&Expression>)> {
+    let mut assignments = Vec::new();
+    collect(body, Some(1), &mut assignments);
+    assignments.into_iter().map(|assignment| (assignment.variable, assignment.value)).collect()
+}
+
 /// A place where a variable is assigned.
 struct Assignment<'a> {
     variable: VariableId,
