@@ -157,6 +157,9 @@ fn every_type_that_runs_has_a_template_that_deploys() {
     send(&broker, "source_topic", "{\"v\":1}");
     assert_eq!(next(&mut answers), "destination_topic={\"v\":1}");
     assert_eq!(broker.command_ok("-routeCode loopback").message(), "Template of route type 'LOOPBACK'.");
+    let checked = broker.command_ok("-routeCode MQTT_BRIDGE");
+    assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE MqttBridge WITH TYPE MQTT_BRIDGE\n"));
+    assert_eq!(checked.0["warnings"][0]["code"], "ROUTE_TYPE_UNAVAILABLE", "{checked:?}");
     for (command, code, message) in [
         ("-routeCode ADS", "NOT_FOUND", "Unknown route type 'ADS'."),
         ("-routeCode", "MISSING_ARGUMENT", "Missing argument: TYPE. Usage: -routeCode <TYPE>"),

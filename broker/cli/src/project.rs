@@ -226,6 +226,16 @@ impl Compiled {
         })
     }
 
+    /// Whether there is a route of a type that this build does not run.
+    pub(crate) fn has_idle_routes(&self) -> bool {
+        self.parts.iter().any(|(_, outcome)| match outcome {
+            Outcome::Lot(compilation) => {
+                compilation.entities.iter().any(|entity| idle_type(entity).is_some())
+            }
+            Outcome::Script(_) | Outcome::Unreadable(_) => false,
+        })
+    }
+
     /// Names and texts of the scripts.
     pub(crate) fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parts.iter().filter_map(|(part, outcome)| match outcome {
@@ -317,6 +327,14 @@ impl Outcome {
                 .collect();
             let found = if names.is_empty() { "nothing is defined".to_owned() } else { names.join(", ") };
             text.push_str(&format!("{place}: ok ({found})"));
+            for (entity, idle) in
+                compilation.entities.iter().filter_map(|entity| Some((entity, idle_type(entity)?)))
+            {
+                let name = &entity.name;
+                text.push_str(&format!(
+                    "\n{place}: note: route {name} is right, but this build does not run routes of type {idle}"
+                ));
+            }
         }
         text.trim_end().to_owned()
     }
@@ -324,7 +342,13 @@ impl Outcome {
     fn to_json(&self, file: &str) -> Value {
         let (entities, diagnostics): (Vec<Value>, Vec<Value>) = match self {
             Outcome::Lot(compilation) => {
-                let entity = |entity: &Entity| json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()});
+                let entity = |entity: &Entity| {
+                    let mut row = json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()});
+                    if let Some(idle) = idle_type(entity) {
+                        row["note"] = format!("this build does not run routes of type {idle}").into();
+                    }
+                    row
+                };
                 let found = compilation.all_diagnostics();
                 (
                     compilation.entities.iter().map(entity).collect(),
@@ -344,6 +368,12 @@ impl Outcome {
             "diagnostics": diagnostics,
         })
     }
+}
+
+/// The type of a route that this build checks and does not run.
+fn idle_type(entity: &Entity) -> Option<&str> {
+    let route = entity.output.as_ref()?.facts.route.as_ref()?;
+    Some(route.kind.as_str()).filter(|kind| !lotmq_server::runs_route_type(kind))
 }
 
 fn kind(entity: &Entity) -> String {

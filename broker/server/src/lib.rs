@@ -24,6 +24,7 @@ mod commits;
 mod compiles;
 pub mod config;
 mod counters;
+mod denials;
 mod endings;
 mod fan_out;
 mod guests;
@@ -66,6 +67,7 @@ mod will;
 
 #[doc(hidden)]
 pub use command::fuzz_command;
+pub use guests::routes::runs_route_type;
 pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use limits::markdown as limits_markdown;
 pub use logs::layer as log_topics;

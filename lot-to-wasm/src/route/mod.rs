@@ -10,8 +10,10 @@ mod later;
 mod own;
 mod service;
 mod storage;
+mod template;
 
 pub(crate) use key::{Key, Need, Section, ValueKind};
+pub use template::{route_template, route_type_name};
 
 /// A type of route.
 #[derive(Debug)]

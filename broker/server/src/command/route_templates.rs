@@ -1,9 +1,10 @@
-//! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text of each to begin with. Commands reference §4.
+//! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text to begin with of every type that is checked. Commands
+//! reference §4.
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
-use crate::guests::routes::TYPES;
+use crate::guests::routes::{TYPES, runs_route_type};
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",
@@ -33,7 +34,13 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let wanted = call.argument("TYPE")?;
-    let found = TYPES.iter().find(|known| known.name.eq_ignore_ascii_case(&wanted));
-    let found = found.ok_or_else(|| Refusal::not_found(format!("Unknown route type '{wanted}'.")))?;
-    Ok(Done::new(format!("Template of route type '{}'.", found.name)).with_data(found.template))
+    let found = lot_to_wasm::route_type_name(&wanted).zip(lot_to_wasm::route_template(&wanted));
+    let (name, template) =
+        found.ok_or_else(|| Refusal::not_found(format!("Unknown route type '{wanted}'.")))?;
+    let done = Done::new(format!("Template of route type '{name}'.")).with_data(template);
+    if runs_route_type(name) {
+        return Ok(done);
+    }
+    Ok(done
+        .with_warning("ROUTE_TYPE_UNAVAILABLE", &format!("This build does not run routes of type '{name}'.")))
 }

@@ -36,6 +36,7 @@ use lotmq_store::{Batch, Op};
 pub(crate) use runner::RouteRunner;
 pub use standalone::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use thread::Routes;
+pub use types::runs_route_type;
 pub(crate) use types::{RouteTypes, TYPES};
 
 use super::{DeployError, Guests, deploy};

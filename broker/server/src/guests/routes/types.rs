@@ -11,16 +11,19 @@ pub(crate) struct RouteType {
     /// Canonical name.
     pub(crate) name: &'static str,
     component: &'static [u8],
-    /// A text to begin with (routes reference §9): its fields are to be filled, its `ADD METADATA` is left out.
-    pub(crate) template: &'static str,
 }
 
-/// All of them. To add a type: its guest, its template, and a row here.
+/// All of them. To add a type: its guest and a row here.
 pub(crate) static TYPES: &[RouteType] = &[RouteType {
     name: "LOOPBACK",
     component: include_bytes!("../../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
-    template: include_str!("templates/loopback.lot"),
 }];
+
+/// Whether this build runs routes of a type, by its canonical name; others it checks and does not deploy.
+#[must_use]
+pub fn runs_route_type(name: &str) -> bool {
+    TYPES.iter().any(|known| known.name == name)
+}
 
 /// Guests of types that somebody uses, compiled once.
 #[derive(Default)]

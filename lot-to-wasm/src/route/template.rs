@@ -1,0 +1,298 @@
+//! Templates of routes: texts with fields to fill, for editors, made from the tables of the types (routes reference §9).
+//!
+//! A template has the keys that a route of its type must have, and those that most have. A field is `#NAME,type,description,validation,env#`, where
+//! `env` says whether the value may as well come from the environment. `ADD METADATA` at the end is for people and is left out when the rest is deployed.
+
+use super::key::{Key, Need, ValueKind};
+use super::{Mapping, RouteType, find};
+
+/// Keys that may be left out and stand in a template all the same.
+const USUAL: &[&str] = &[
+    "PORT",
+    "BROKER_PORT",
+    "USERNAME",
+    "PASSWORD",
+    "USE_TLS",
+    "USE_SSL",
+    "SLAVE_ID",
+    "BAUD_RATE",
+    "PARITY",
+    "CPU_TYPE",
+    "RACK",
+    "SLOT",
+    "DEVICE_ID",
+    "PROTOCOL",
+    "FORMAT",
+    "FROM",
+    "SECURITY_POLICY",
+    "SECURITY_MODE",
+    "WAREHOUSE",
+    "DATABASE",
+    "BASE_URL",
+    "MODEL",
+    "API_KEY",
+    "SERVER_COMMAND",
+    "PROVIDER",
+    "MAX_ROWS",
+    "QUERY",
+    "TABLE",
+    "METHOD",
+    "ENDPOINT",
+    "SUBJECT",
+    "BODY",
+    "DESTINATION_TOPIC",
+    "DIRECTION",
+    "ADDRESS_TYPE",
+    "MEMORY_TYPE",
+];
+
+/// What fields are for, by key.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("ADDRESS", "Address of the value in the device"),
+    ("ADDRESS_TYPE", "Area of the device that the address is in"),
+    ("API_KEY", "Key of the service"),
+    ("BASE_ADDRESS", "Address of the service with http:// or https://"),
+    ("BASE_URL", "Address of the server with http:// or https://"),
+    ("BAUD_RATE", "Speed of the line in bits per second"),
+    ("BODY", "Body with placeholders such as {payload}"),
+    ("BOOTSTRAP_SERVERS", "Brokers of the cluster as host:port"),
+    ("BROKER_ADDRESS", "Name or address of the other broker"),
+    ("BROKER_PORT", "Port of the other broker"),
+    ("CLIENT_ID", "Client identifier at the other broker"),
+    ("COM_PORT", "Serial device such as /dev/ttyUSB0"),
+    ("CONNECTION_STRING", "Address and login of the database in one"),
+    ("CPU_TYPE", "Type of the PLC"),
+    ("DATABASE", "Name of the database"),
+    ("DATA_TYPE", "Type of the value in the device"),
+    ("DESTINATION_TOPIC", "Topic on the other side or of the answer"),
+    ("DEVICE_FAMILY", "Family of the PLC by number"),
+    ("DEVICE_ID", "Number of the device"),
+    ("DIRECTION", "Way that messages take"),
+    ("ENDPOINT", "Path behind the address of the service"),
+    ("ENDPOINT_URL", "Address of the server with opc.tcp://"),
+    ("FORMAT", "Format of the files"),
+    ("FROM", "Address of the sender"),
+    ("HOST", "Name or address of the device or server"),
+    ("IP", "Address of the device"),
+    ("MAX_ROWS", "Rows that each table keeps"),
+    ("MEMORY_TYPE", "Memory area of the PLC"),
+    ("METHOD", "Method of the request"),
+    ("MODEL", "Name of the language model"),
+    ("PARITY", "Parity of the line"),
+    ("PASSWORD", "Password"),
+    ("PORT", "Port of the device or server"),
+    ("PROTOCOL", "Transport protocol"),
+    ("PROVIDER", "Who runs the language model"),
+    ("QUERY", "Query with placeholders such as {payload.json.value}"),
+    ("RACK", "Number of the rack"),
+    ("RECIPIENT", "Address of the recipient"),
+    ("SECURITY_MODE", "How messages are protected"),
+    ("SECURITY_POLICY", "Algorithms that protect messages"),
+    ("SERVER", "Name or address of the server"),
+    ("SERVER_COMMAND", "Program that is started as server"),
+    ("SLAVE_ID", "Unit identifier of the device"),
+    ("SLOT", "Number of the slot"),
+    ("SOURCE_TOPIC", "Topic or filter that messages come from"),
+    ("STORAGE_DIR", "Folder of the files"),
+    ("SUBJECT", "Subject of the mail"),
+    ("TABLE", "Table or index that takes the rows"),
+    ("USERNAME", "User name"),
+    ("USE_SSL", "Whether the connection is encrypted"),
+    ("USE_TLS", "Whether the connection is encrypted"),
+    ("WAREHOUSE", "Name of the warehouse"),
+];
+
+/// The template of a type of route by name or alias, in any case. `None` for a type that does not exist or of which only the name is known.
+#[must_use]
+pub fn route_template(name: &str) -> Option<String> {
+    let kind = find(name).filter(|kind| !kind.is_open)?;
+    let mut template = Template::default();
+    template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {}", example_name(kind.name), kind.name));
+    for section in kind.sections {
+        template.section(section.name, section.keys);
+    }
+    if let Some(keys) = kind.event {
+        template.line(4, "ADD EVENT Example");
+        template.fields(8, keys, false);
+    } else if let Some(mapping) = &kind.mapping {
+        template.mapping(mapping);
+    }
+    template.metadata(kind);
+    Some(template.0)
+}
+
+/// The canonical name of the type that has a template under `name`.
+#[must_use]
+pub fn route_type_name(name: &str) -> Option<&'static str> {
+    find(name).map(|kind| kind.name)
+}
+
+/// `MQTT_BRIDGE` as `MqttBridge`.
+fn example_name(kind: &str) -> String {
+    let capitalised = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_owned() + &rest.to_ascii_lowercase()
+    };
+    kind.split('_').map(capitalised).collect()
+}
+
+/// A template on its way.
+#[derive(Default)]
+struct Template(String);
+
+impl Template {
+    fn line(&mut self, indentation: usize, text: &str) {
+        self.0.extend(std::iter::repeat_n(' ', indentation));
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    fn section(&mut self, name: &str, keys: &[Key]) {
+        self.line(4, &format!("ADD {name}"));
+        // The near side of a bridge is this broker.
+        if name == "SOURCE_CONFIG" && keys.iter().any(|key| key.name == "BROKER") {
+            return self.line(8, "WITH BROKER SELF");
+        }
+        self.fields(8, keys, true);
+    }
+
+    fn mapping(&mut self, mapping: &Mapping) {
+        self.line(4, "ADD MAPPING Example");
+        let keys = mapping.keys.iter();
+        let Some(tag) = mapping.tag else { return self.fields(8, mapping.keys, false) };
+        // Only what is polled has tags.
+        keys.filter(|key| key.name == "SOURCE_TOPIC").for_each(|key| self.field(8, key, false));
+        self.line(8, "WITH EVERY 1 SECONDS");
+        self.line(8, "ADD TAG Value");
+        self.fields(12, tag.iter().filter(|key| key.name != "DESTINATION_TOPIC"), false);
+    }
+
+    fn fields<'a>(&mut self, indentation: usize, keys: impl IntoIterator<Item = &'a Key>, is_setting: bool) {
+        let mut has_query = false;
+        for key in keys {
+            let is_wanted = match key.need {
+                Need::Always | Need::Unless(_) => true,
+                Need::Optional => USUAL.contains(&key.name),
+            };
+            // What stores with a query needs no table.
+            if !is_wanted || (has_query && key.name == "TABLE") {
+                continue;
+            }
+            has_query |= key.name == "QUERY";
+            self.field(indentation, key, is_setting);
+        }
+    }
+
+    fn field(&mut self, indentation: usize, key: &Key, may_come_from_environment: bool) {
+        let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
+        let known = DESCRIPTIONS.iter().find(|(known, _)| *known == name);
+        let description = known.map_or(name, |(_, description)| description);
+        let field = format!("#{name},{kind},{description},{validation},{may_come_from_environment}#");
+        self.line(indentation, &format!("WITH {name} {field}"));
+    }
+
+    fn metadata(&mut self, kind: &RouteType) {
+        self.line(4, "ADD METADATA");
+        self.line(8, &format!("WITH DESCRIPTION \"Route of type {}\"", kind.name));
+        self.line(8, "WITH VERSION \"1\"");
+    }
+}
+
+fn type_of(value: ValueKind) -> &'static str {
+    match value {
+        ValueKind::Int(..) => "int",
+        ValueKind::Number => "number",
+        ValueKind::Bool => "bool",
+        ValueKind::Text
+        | ValueKind::Words(_)
+        | ValueKind::Character
+        | ValueKind::Url
+        | ValueKind::Filter
+        | ValueKind::Topic
+        | ValueKind::Rewritten
+        | ValueKind::Template => "string",
+    }
+}
+
+/// What a value must be: words with `|` between them, the ends of a range with `-`.
+fn validation(value: ValueKind) -> String {
+    match value {
+        ValueKind::Words(words) => words.join("|"),
+        ValueKind::Int(least, i64::MAX) => format!("{least}-"),
+        ValueKind::Int(least, most) => format!("{least}-{most}"),
+        ValueKind::Bool => "TRUE|FALSE".to_owned(),
+        ValueKind::Text
+        | ValueKind::Number
+        | ValueKind::Character
+        | ValueKind::Url
+        | ValueKind::Filter
+        | ValueKind::Topic
+        | ValueKind::Rewritten
+        | ValueKind::Template => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CompileOptions, compile};
+
+    /// A value as somebody may fill it in.
+    fn sample(name: &str, kind: &str, validation: &str) -> String {
+        match (kind, validation.split_once('|')) {
+            ("int", _) => validation.split('-').next().unwrap().to_owned(),
+            ("number", _) => "1.5".to_owned(),
+            ("bool", _) => "TRUE".to_owned(),
+            (_, Some((first, _))) => format!("\"{first}\""),
+            _ if !validation.is_empty() => format!("\"{validation}\""),
+            _ if ["PASSWORD", "API_KEY"].contains(&name) => format!("GET SECRET \"{name}\""),
+            _ if ["BASE_URL", "BASE_ADDRESS"].contains(&name) => "\"http://127.0.0.1\"".to_owned(),
+            _ => format!("\"{}\"", name.to_lowercase()),
+        }
+    }
+
+    fn filled(template: &str) -> String {
+        let mut names = Vec::new();
+        let (program, metadata) = template.split_once("    ADD METADATA\n").unwrap();
+        assert!(metadata.lines().all(|line| line.starts_with("        WITH ")), "{metadata}");
+        let lines = program.lines().map(|line| {
+            let Some((before, field)) = line.split_once('#') else { return line.to_owned() };
+            let field = field.strip_suffix('#').unwrap();
+            let [name, kind, description, validation, env]: [&str; 5] =
+                field.split(',').collect::<Vec<_>>().try_into().unwrap();
+            assert!(description != name, "{name} has no description");
+            assert!(["true", "false"].contains(&env) && !names.contains(&name.to_owned()), "{field}");
+            names.push(name.to_owned());
+            before.to_owned() + &sample(name, kind, validation)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_template_compiles_without_a_word_once_it_is_filled() {
+        for kind in super::super::all() {
+            let Some(template) = route_template(kind.name) else {
+                assert!(kind.is_open, "{}", kind.name);
+                continue;
+            };
+            let program = filled(&template);
+            let compilation = compile(&program, &CompileOptions::default());
+            let told: Vec<_> = compilation.entities.iter().flat_map(|entity| &entity.diagnostics).collect();
+            assert!(told.is_empty() && compilation.diagnostics.is_empty(), "{program}\n{told:#?}");
+            assert!(compilation.entities[0].output.is_some(), "{program}");
+        }
+    }
+
+    #[test]
+    fn a_bridge_is_from_here_to_somewhere() {
+        let template = route_template("mqtt_bridge").unwrap();
+        assert!(template.starts_with(
+            "DEFINE ROUTE MqttBridge WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n"
+        ));
+        assert!(template.contains(
+            "        WITH BROKER_ADDRESS #BROKER_ADDRESS,string,Name or address of the other broker,,true#\n"
+        ));
+        assert_eq!(route_template("WASM"), None);
+        assert_eq!(route_template("NO_SUCH_TYPE"), None);
+    }
+}
