@@ -1,5 +1,8 @@
 //! The tools beside the broker: check, compile, run, cmd, pub, sub, config.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Finished, Program, eventually};
 use serde_json::Value;
@@ -606,4 +609,65 @@ fn the_first_program_of_the_readme_does_what_it_says() {
     std::fs::write(&file, program).unwrap();
     let ran = lotmq(&["run", file.to_str().unwrap(), "--in", "plant/press3/temperature=81"]);
     assert_eq!(ran.output(), "alarms/press3 too hot: 81");
+}
+
+const LOCKED: &str = "DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
+
+#[test]
+fn pub_says_that_a_rule_refused_wherever_the_protocol_can() {
+    let broker = broker();
+    broker.command_ok(&format!("-addRule {LOCKED}"));
+    let port = broker.port();
+    let publish = |more: &[&str]| {
+        let all: Vec<&str> =
+            ["pub", "-p", &port, "-t", "valve/1", "-m", "open"].iter().chain(more).copied().collect();
+        lotmq(&all)
+    };
+    for qos in ["1", "2"] {
+        let refused = publish(&["-q", qos]);
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("the broker refused the message: not authorized"),
+            "{}",
+            refused.stderr
+        );
+        let untold = publish(&["-q", qos, "-V", "311"]);
+        assert_eq!(untold.status.code(), Some(0), "3.1.1 has no word for it: {}", untold.stderr);
+    }
+}
+
+/// A server of 3.1.1 alone, which answers a CONNECT of 5.0 with these bytes. Takes one message and gives its packet.
+fn old_server(answer: &'static [u8]) -> (u16, std::thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        loop {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut packet = [0; 256];
+            let length = stream.read(&mut packet).unwrap();
+            if packet[..length][8] == 5 {
+                stream.write_all(answer).unwrap();
+                continue;
+            }
+            stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            return rest;
+        }
+    });
+    (port, serving)
+}
+
+#[test]
+fn tools_go_back_to_3_1_1_where_a_broker_does_not_know_5_0() {
+    for answer in [&[0x20, 2, 0, 1][..], &[]] {
+        let (port, serving) = old_server(answer);
+        let sent = lotmq(&["pub", "-p", &port.to_string(), "-t", "a", "-m", "x", "-d"]);
+        assert_eq!(sent.status.code(), Some(0), "{}", sent.stderr);
+        assert_eq!(serving.join().unwrap(), [0x30, 4, 0, 1, b'a', b'x', 0xe0, 0], "{answer:?}");
+    }
+    // Whoever asks for a version gets it or nothing.
+    let (port, _serving) = old_server(&[0x20, 2, 0, 1]);
+    let refused = lotmq(&["pub", "-p", &port.to_string(), "-t", "a", "-m", "x", "-V", "5"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);
 }

@@ -88,7 +88,7 @@ fn some_seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
-    if args.login.version() == ProtocolVersion::V3_1 {
+    if args.login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
         return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()).into());
     }
     if args.zstd.flush_ms > 0 && !args.zstd.zstd {
@@ -131,7 +131,7 @@ impl BenchArgs {
         };
         Ok(Plan {
             address: self.login.plain_address()?,
-            options: self.login.clone().options(self.zstd)?,
+            options: self.login.clone().options(self.zstd, ProtocolVersion::V3_1_1)?,
             name: random_text(8)?,
             scenario: self
                 .scenario

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use lotmq_client::{Client, ConnectOptions, Endpoint, ProtocolVersion, QoS, TlsContext, TlsOptions, Will};
+use lotmq_client::{
+    Client, ClientError, ConnectOptions, Endpoint, ProtocolVersion, QoS, ReasonCode, TlsContext, TlsOptions,
+    Will,
+};
 
 pub(crate) use follow::{Following, follow};
 pub(crate) use url::Url;
@@ -50,7 +53,7 @@ pub(crate) struct LoginArgs {
     /// Begin of the client identifier; random characters follow
     #[arg(short = 'I', long, conflicts_with = "id")]
     pub(crate) id_prefix: Option<String>,
-    /// Protocol version: 31, 311 or 5 [default: 311, and 5 with what needs it]
+    /// Protocol version: 31, 311 or 5 [default: 5, and 311 with a broker that does not know it; bench: 311]
     #[arg(short = 'V', long, value_parser = version)]
     pub(crate) protocol_version: Option<Version>,
     /// Seconds of silence after which a sign of life is sent; 0 for none
@@ -127,10 +130,10 @@ impl TransportArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Session and will")]
 pub(crate) struct SessionArgs {
-    /// Keep the session: subscriptions and missed messages wait for the same client identifier
+    /// Keep the session: subscriptions and missed messages wait for the same client identifier, for ever unless -x says how long
     #[arg(short = 'c', long, requires = "id")]
     pub(crate) disable_clean_session: bool,
-    /// Seconds that the session outlives the connection; implies version 5. `-1` for ever
+    /// Seconds that the session outlives the connection; needs version 5. `-1` for ever
     #[arg(short = 'x', long, allow_negative_numbers = true)]
     pub(crate) session_expiry_interval: Option<i64>,
     /// Topic of a message that the broker publishes when this client is lost
@@ -161,6 +164,15 @@ fn version(text: &str) -> Result<Version, String> {
         "311" | "3.1.1" | "4" => Ok(Version(ProtocolVersion::V3_1_1)),
         "5" | "50" | "5.0" => Ok(Version(ProtocolVersion::V5)),
         _ => Err("versions are 31, 311 and 5".to_owned()),
+    }
+}
+
+/// A version as the standards call it.
+fn version_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::V3_1 => "MQTT 3.1",
+        ProtocolVersion::V3_1_1 => "MQTT 3.1.1",
+        ProtocolVersion::V5 => "MQTT 5.0",
     }
 }
 
@@ -196,18 +208,22 @@ impl LoginArgs {
         }
     }
 
-    /// The version that was chosen.
-    pub(crate) fn version(&self) -> ProtocolVersion {
-        self.protocol_version.map_or(ProtocolVersion::V3_1_1, |version| version.0)
+    /// The version that was chosen, else `usual`.
+    pub(crate) fn version_or(&self, usual: ProtocolVersion) -> ProtocolVersion {
+        self.protocol_version.map_or(usual, |version| version.0)
     }
 
-    /// What CONNECT is to say of the Client, and of the zstd stream.
-    pub(crate) fn options(mut self, zstd: ZstdArgs) -> anyhow::Result<ConnectOptions> {
+    /// What CONNECT is to say of the Client, and of the zstd stream; in the version `usual` where none was chosen.
+    pub(crate) fn options(
+        mut self,
+        zstd: ZstdArgs,
+        usual: ProtocolVersion,
+    ) -> anyhow::Result<ConnectOptions> {
         if zstd.zstd {
             self.needs_version_5("--zstd")?;
         }
         let mut options = ConnectOptions::new(self.client_id()?)
-            .version(self.version())
+            .version(self.version_or(usual))
             .keep_alive(self.keepalive)
             .flush_ms(zstd.flush_ms);
         if zstd.zstd {
@@ -281,15 +297,35 @@ impl ConnectArgs {
         self.transport.ws || self.login.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
     }
 
-    /// What CONNECT is to say.
-    pub(crate) fn options(&self, session: &SessionArgs) -> anyhow::Result<ConnectOptions> {
+    /// The versions to try, the first one first: those that nothing on the command line rules out.
+    fn versions(&self, session: &SessionArgs) -> Result<Vec<ProtocolVersion>, Misuse> {
         let mut login = self.login.clone();
         if session.session_expiry_interval.is_some() {
             login.needs_version_5("-x")?;
         }
-        let mut options = login.options(self.transport.zstd)?.clean_start(!session.disable_clean_session);
-        if let Some(seconds) = session.session_expiry_interval {
-            let seconds = if seconds == -1 { u32::MAX } else { u32::try_from(seconds).or_misuse("-x")? };
+        if self.transport.zstd.zstd {
+            login.needs_version_5("--zstd")?;
+        }
+        Ok(match login.protocol_version {
+            Some(chosen) => vec![chosen.0],
+            None => vec![ProtocolVersion::V5, ProtocolVersion::V3_1_1],
+        })
+    }
+
+    /// What CONNECT is to say in this version, if none was chosen.
+    fn options(&self, session: &SessionArgs, version: ProtocolVersion) -> anyhow::Result<ConnectOptions> {
+        let login = self.login.clone();
+        let mut options =
+            login.options(self.transport.zstd, version)?.clean_start(!session.disable_clean_session);
+        let expiry = match session.session_expiry_interval {
+            Some(-1) => Some(u32::MAX),
+            Some(seconds) => Some(u32::try_from(seconds).or_misuse("-x")?),
+            // As before 5.0, where a session that is kept has no end of its own.
+            None => {
+                (session.disable_clean_session && options.version == ProtocolVersion::V5).then_some(u32::MAX)
+            }
+        };
+        if let Some(seconds) = expiry {
             options = options.session_expiry(seconds);
         }
         if let Some(topic) = &session.will_topic {
@@ -300,14 +336,42 @@ impl ConnectArgs {
         Ok(options)
     }
 
-    /// Connects.
+    /// Connects, in 5.0 where the broker knows it and nothing else was chosen.
     pub(crate) fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
         let endpoint = self.endpoint()?;
-        let client = Client::connect_at(&endpoint, &self.options(session)?)?;
+        let client = self.log_in(&endpoint, session)?;
         let present = if client.session_present() { ", session resumed" } else { "" };
         let zstd = if client.has_zstd() { ", zstd" } else { "" };
         self.login.debug(&format!("connected to {endpoint} as `{}`{present}{zstd}", client.client_id()));
         Ok(client)
+    }
+}
+
+impl ConnectArgs {
+    fn log_in(&self, endpoint: &Endpoint, session: &SessionArgs) -> anyhow::Result<Client> {
+        let versions = self.versions(session)?;
+        let mut first_error = None;
+        for version in versions {
+            let error = match Client::connect_at(endpoint, &self.options(session, version)?) {
+                Ok(client) => return Ok(client),
+                Err(error) => error,
+            };
+            if !may_speak_older(&error) {
+                return Err(error.into());
+            }
+            self.login.debug(&format!("no connection in {}: {error}", version_name(version)));
+            first_error.get_or_insert(error);
+        }
+        Err(first_error.expect("at least one version was tried").into())
+    }
+}
+
+/// Whether this may be how a broker of an older version answers a CONNECT of 5.0: by its own return code, or by closing without one.
+fn may_speak_older(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { reason, .. } => *reason == ReasonCode::UnsupportedProtocolVersion,
+        ClientError::Malformed(_) => true,
+        other => other.is_closed(),
     }
 }
 
@@ -345,7 +409,7 @@ mod tests {
         let login = LoginArgs { url: Some(url), id: Some("x".to_owned()), ..LoginArgs::default() };
         let mut args = ConnectArgs { login, ..ConnectArgs::default() };
         assert_eq!(args.login.plain_address().unwrap(), "broker:2883");
-        let options = args.options(&SessionArgs::default()).unwrap();
+        let options = args.options(&SessionArgs::default(), ProtocolVersion::V5).unwrap();
         assert_eq!(
             (options.user_name.as_deref(), options.password.as_deref()),
             (Some("ada"), Some(&b"pw"[..]))
@@ -355,7 +419,8 @@ mod tests {
         args.login.port = Some(1);
         args.login.username = Some("eve".to_owned());
         assert_eq!(args.login.plain_address().unwrap(), "[::1]:1");
-        assert_eq!(args.options(&SessionArgs::default()).unwrap().user_name.as_deref(), Some("eve"));
+        let options = args.options(&SessionArgs::default(), ProtocolVersion::V5).unwrap();
+        assert_eq!(options.user_name.as_deref(), Some("eve"));
     }
 
     #[test]
@@ -377,23 +442,38 @@ mod tests {
 
     #[test]
     fn password_alone_needs_version_5() {
-        let mut args = LoginArgs { password: Some("p".to_owned()), ..LoginArgs::default() };
-        assert!(args.clone().options(ZstdArgs::default()).unwrap_err().to_string().contains("add -u"));
-        args.protocol_version = Some(Version(ProtocolVersion::V5));
-        assert!(args.options(ZstdArgs::default()).is_ok());
+        let args = LoginArgs { password: Some("p".to_owned()), ..LoginArgs::default() };
+        let older = args.clone().options(ZstdArgs::default(), ProtocolVersion::V3_1_1);
+        assert!(older.unwrap_err().to_string().contains("add -u"));
+        assert!(args.options(ZstdArgs::default(), ProtocolVersion::V5).is_ok());
     }
 
     #[test]
-    fn what_needs_version_5_chooses_it_and_refuses_others() {
-        let session = SessionArgs { session_expiry_interval: Some(60), ..SessionArgs::default() };
+    fn version_5_is_tried_first_and_nothing_else_where_it_is_needed() {
+        const NEWEST: ProtocolVersion = ProtocolVersion::V5;
+        let expiring = SessionArgs { session_expiry_interval: Some(60), ..SessionArgs::default() };
         let mut args = ConnectArgs::default();
-        assert_eq!(args.options(&SessionArgs::default()).unwrap().version, ProtocolVersion::V3_1_1);
-        assert_eq!(args.options(&session).unwrap().version, ProtocolVersion::V5);
+        assert_eq!(args.versions(&SessionArgs::default()).unwrap(), [NEWEST, ProtocolVersion::V3_1_1]);
+        assert_eq!(args.versions(&expiring).unwrap(), [NEWEST]);
         args.login.protocol_version = Some(Version(ProtocolVersion::V3_1_1));
-        assert!(args.options(&session).unwrap_err().to_string().contains("-x needs version 5"));
+        assert_eq!(args.versions(&SessionArgs::default()).unwrap(), [ProtocolVersion::V3_1_1]);
+        assert!(args.versions(&expiring).unwrap_err().to_string().contains("-x needs version 5"));
         args.transport.zstd.zstd = true;
-        let told = args.options(&SessionArgs::default()).unwrap_err().to_string();
+        let told = args.versions(&SessionArgs::default()).unwrap_err().to_string();
         assert!(told.contains("--zstd needs version 5"), "{told}");
+    }
+
+    #[test]
+    fn a_kept_session_has_no_end_unless_one_is_given() {
+        let mut session = SessionArgs { disable_clean_session: true, ..SessionArgs::default() };
+        let expiry = |session: &SessionArgs| {
+            let options = ConnectArgs::default().options(session, ProtocolVersion::V5).unwrap();
+            options.properties.properties().session_expiry_interval()
+        };
+        assert_eq!(expiry(&session), Some(u32::MAX));
+        session.session_expiry_interval = Some(60);
+        assert_eq!(expiry(&session), Some(60));
+        assert_eq!(expiry(&SessionArgs::default()), None);
     }
 
     #[test]
