@@ -201,3 +201,37 @@ fn lines_beget_no_lines() {
     assert!(after - before < 200.0, "{before} lines, then {after}");
     assert_eq!(broker.metric("lotmq_commands_total").unwrap(), commands, "no definition has started");
 }
+
+/// Values of `count` in the warnings with this message, up to the last of them that is wanted.
+fn warned(broker: &Broker, message: &str, wanted: &[&str]) -> Vec<String> {
+    let last = format!(" count={} ", wanted[wanted.len() - 1]);
+    let is_last = |line: &str| (line.contains(message) && format!("{line} ").contains(&last)).then_some(());
+    broker.log().wait_for(message, is_last).expect("the broker goes on");
+    let lines = broker.log().all();
+    let ours = lines.iter().filter(|line| line.contains("WARN") && line.contains(message));
+    let counts = ours.map(|line| line.split("count=").nth(1).unwrap().split(' ').next().unwrap().to_owned());
+    counts.collect()
+}
+
+#[test]
+fn failing_programs_and_denials_are_warned_of_first_and_then_at_doubled_counts() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Divide\nON TOPIC \"divide\" DO\n    PUBLISH TOPIC \"quotient\" WITH (1 / (PAYLOAD AS INT))\n");
+    broker.command_ok(
+        "-addRule DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n",
+    );
+    let mut client = broker.client("sender");
+    for _ in 0..5 {
+        client.publish(&Publication::new("divide", "0").qos(QoS::AtLeastOnce)).unwrap();
+        client.publish(&Publication::new("valve/7", "open").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    assert_eq!(warned(&broker, "program failed", &["1", "2", "4"]), ["1", "2", "4"]);
+    assert_eq!(warned(&broker, "denied by a rule", &["1", "2", "4"]), ["1", "2", "4"]);
+    let log = broker.log().text();
+    for part in ["definition=\"Divide\"", "topic=\"$SYS/Coreflux/Actions/Divide/Error\"", "line=3"] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+    for part in ["client_id=\"sender\"", "scope=\"Publish\"", "topic=\"valve/7\""] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+}

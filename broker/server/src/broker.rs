@@ -140,8 +140,12 @@ impl Broker {
 
     /// Notes that rules denied a topic to a Client.
     pub(crate) fn denied(&self, client: &Client, scope: Scope, topic: &str) {
-        let audit = &client.tenant.audit;
-        audit.denied(&self.counters, self.clock.wall_ms(), &client.identity(), (scope.name(), topic));
+        let (tenant, identity) = (&client.tenant, client.identity());
+        tenant.audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
+        if let Some(count) = tenant.denials.note(identity.user.as_ref(), scope) {
+            let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
+            warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
+        }
     }
 
     /// Wakes the shards that wait for the store.

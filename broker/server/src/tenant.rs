@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::audit::Audit;
 use crate::client::Client;
+use crate::denials::Denials;
 use crate::guests::Guests;
 use crate::guests::scripts::Scripts;
 use crate::modules::Modules;
@@ -45,6 +46,7 @@ pub(crate) struct Tenant {
     pub(crate) scripts: Scripts,
     pub(crate) projects: Projects,
     pub(crate) audit: Audit,
+    pub(crate) denials: Denials,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -77,6 +79,7 @@ impl Tenant {
             scripts: Scripts::default(),
             projects: Projects::default(),
             audit,
+            denials: Denials::default(),
             guests: Arc::new(guests),
         }
     }

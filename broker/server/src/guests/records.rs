@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
 use lotmq_host::{Effect, RunOutput};
+use tracing::warn;
 
 use super::effects::Run;
 use crate::broker::Broker;
@@ -46,13 +47,35 @@ pub(super) fn record_at(
     (now, hops): (Timestamp, u8),
 ) {
     broker.counters.guest_errors.add(1);
-    record_masked(tenant, definition, error, now);
+    let count = record_masked(tenant, definition, error, now);
+    if count.is_power_of_two() {
+        tell_log(tenant, definition, error, count);
+    }
     let mut changed = tenant.guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {
         *known = hops.max(*known);
     } else if changed.len() < CHANGED_MAX {
         changed.push((Arc::clone(definition), hops));
     }
+}
+
+/// Tells the log of an error and where to read more. Its text and the message are left out: both may hold payloads.
+fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
+    let RunError { code, line, column, .. } = *error;
+    let topic = format!("{}/Error", definition.sys_topic());
+    warn!(
+        target: "lot",
+        tenant = &*tenant.name,
+        definition = &**definition.name(),
+        kind = definition.kind().title(),
+        origin = %definition.deployed.origin,
+        code,
+        line,
+        column,
+        count,
+        topic,
+        "program failed"
+    );
 }
 
 /// Notes an error without the values of secrets; how many there are now.

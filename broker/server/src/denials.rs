@@ -1,0 +1,54 @@
+//! Warnings in the log about what rules denied: the first denial of each user and scope, then at doubled counts.
+//!
+//! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is denied a thousand messages a second writes ten lines. What
+//! was denied to whom is in the audit as well.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lotmq_auth::Scope;
+use parking_lot::Mutex;
+
+/// Users and scopes that are told apart; of further ones the count begins anew. More than there are accounts in most plants.
+const KNOWN_MAX: usize = 10_000;
+
+/// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are their own choice.
+#[derive(Debug, Default)]
+pub(crate) struct Denials(Mutex<HashMap<(Option<Arc<str>>, Scope), u64>>);
+
+impl Denials {
+    /// Counts a denial. The number of denials so far, when the log is to tell of this one.
+    pub(crate) fn note(&self, user: Option<&Arc<str>>, scope: Scope) -> Option<u64> {
+        let mut known = self.0.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        let count = known.entry((user.cloned(), scope)).or_default();
+        *count += 1;
+        count.is_power_of_two().then_some(*count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_one_is_told_and_then_at_doubled_counts() {
+        let denials = Denials::default();
+        let ada: Arc<str> = "ada".into();
+        let told: Vec<u64> = (0..9).filter_map(|_| denials.note(Some(&ada), Scope::Publish)).collect();
+        assert_eq!(told, [1, 2, 4, 8]);
+        assert_eq!(denials.note(Some(&ada), Scope::Subscribe), Some(1), "another scope");
+        assert_eq!(denials.note(None, Scope::Publish), Some(1), "somebody else");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let denials = Denials::default();
+        for number in 0..2 * KNOWN_MAX {
+            denials.note(Some(&number.to_string().into()), Scope::Publish);
+        }
+        assert!(denials.0.lock().len() <= KNOWN_MAX);
+    }
+}
