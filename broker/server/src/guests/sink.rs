@@ -68,6 +68,8 @@ impl Sink for GuestSink {
             timing: run.timing,
         };
         self.turn(|turn| {
+            // A run may have taken long since the turn before.
+            turn.tick();
             effects::carry_out(turn, &definition, &finished, output);
             if let OwnedEvent::Message(message) = run.event {
                 turn.ended_runs.extend(message.lease.clone());
