@@ -20,6 +20,9 @@ use crate::publish::seconds;
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
+/// How long a reply may take before something is said.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Send a command to the broker and show its reply.
 ///
 /// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command; the command goes
@@ -39,9 +42,9 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
-    /// Seconds to wait for the reply
-    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
-    timeout: f64,
+    /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]
+    #[arg(long, value_parser = seconds)]
+    timeout: Option<f64>,
     #[command(flatten)]
     connect: ConnectArgs,
     /// Print help
@@ -119,11 +122,11 @@ pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
         client.disconnect()?;
         return Ok(Exit::Success);
     }
-    let timeout = Duration::from_secs_f64(args.timeout);
+    let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
     let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
     client.disconnect()?;
     let Some(reply) = reply else {
-        output::error(&format!("no reply within {} s", args.timeout));
+        output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
         return Ok(Exit::NoBroker);
     };
     let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
@@ -136,6 +139,15 @@ pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
 fn is_silent(command: &str) -> bool {
     let verb = command.split_whitespace().next().unwrap_or_default();
     verb.replace('-', "").eq_ignore_ascii_case("updateData")
+}
+
+/// Seconds to wait for the reply to a command when nothing else is said. The first script of an installation waits until machine code of the
+/// interpreter has been made.
+fn usual_timeout(command: &str) -> f64 {
+    let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
+    let may_prepare =
+        ["addPython", "addProject", "loadProject"].iter().any(|known| known.eq_ignore_ascii_case(&verb));
+    if may_prepare { 180.0 } else { 15.0 }
 }
 
 impl CmdArgs {
@@ -195,9 +207,20 @@ pub(crate) fn exchange(
         bail!("this user may not send commands: {told}");
     }
     let deadline = Instant::now() + timeout;
+    let mut told_at = Some(Instant::now() + PATIENCE);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Some(message) = client.receive(left)? else { return Ok(None) };
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        let until_told = told_at.map_or(left, |at| at.saturating_duration_since(now));
+        let Some(message) = client.receive(left.min(until_told))? else {
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            if told_at.take().is_some() {
+                output::note(&format!("the broker is at it; waiting up to {} s", timeout.as_secs()));
+            }
+            continue;
+        };
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         let is_ours = reply.get("requestId").and_then(Value::as_str) == Some(request_id);
         // Of a command that is split (an upload of a module) the last reply counts; it has no upload id.

@@ -32,7 +32,7 @@ const UPLOADS: [(&str, &str); 5] = [
 const SHOWN: [&str; 5] = ["plant/#", "alarms/#", "readings/#", "trends/#", "$SYS/Coreflux/Actions/+/Error"];
 
 /// Time for the upload: the first compilation of a process starts the engine, too.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Time for the machine code of Python in a development build on a busy machine; the broker waits some seconds before it says that it is not ready.
 const PREPARING_MAX: Duration = Duration::from_secs(300);

@@ -36,7 +36,7 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     no_load: bool,
     /// Seconds to wait for each reply
-    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
     #[command(flatten)]
     connect: ConnectArgs,
@@ -47,7 +47,7 @@ pub(crate) struct DeployArgs {
 
 pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     let compiled = Project::read(&args.path)?.compile(Form::Linked)?;
-    if compiled.has_diagnostics() {
+    if compiled.has_diagnostics() || compiled.has_idle_routes() {
         output::note(&compiled.to_text());
     }
     if !compiled.succeeded() {

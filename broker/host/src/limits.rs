@@ -64,8 +64,9 @@ pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
 /// there before it is needed.
 pub const STAND_INS_MAX: usize = 64;
 
-/// How long adding a script waits for the interpreter's native code: clients give up on a command after ten seconds.
-pub const PYTHON_LOAD_WAIT: Duration = Duration::from_secs(9);
+/// How long adding a script waits for the interpreter's native code, which is made once after an installation: some 20 s on two cores, a minute on a
+/// small board.
+pub const PYTHON_LOAD_WAIT: Duration = Duration::from_secs(150);
 
 /// How long a run waits for the rows of a route. From the language reference §8.7.
 pub const ROWS_WAIT: Duration = Duration::from_secs(5);
