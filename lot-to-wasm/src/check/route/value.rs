@@ -42,6 +42,13 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
     let text = constant.into_text();
     match of_kind(&text, key.value) {
         Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
+        // The original loads such a route and fails when it calls; its templates have such values.
+        Err(wanted) if key.value == ValueKind::Url => {
+            let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
+            let draft = Draft::warning(codes::SETTING_VALUE, written.span, message);
+            sink.push(draft.suggest(suggestion(&text, key)));
+            Some(RouteValue::Text(text.trim().to_owned()))
+        }
         Err(wanted) => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
