@@ -17,7 +17,6 @@ use crate::backup::Backups;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Commands;
-use crate::commits::Commits;
 use crate::compiles::Compiles;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
@@ -42,7 +41,6 @@ pub(crate) struct Broker {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
-    pub(crate) commits: Arc<Commits>,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,
     pub(crate) counters: Counters,

@@ -20,7 +20,6 @@ mod clock;
 mod close;
 pub mod codes;
 mod command;
-mod commits;
 mod compiles;
 pub mod config;
 mod counters;

@@ -153,8 +153,9 @@ impl Releases {
 impl Turn {
     /// Releases everything whose batch has been settled since the last call.
     pub(crate) fn release_committed(&mut self) {
-        let commits = Arc::clone(&self.broker.commits);
-        while let Some((release, outcome)) = self.releases.pop(|ticket| commits.settled(ticket)) {
+        let broker = Arc::clone(&self.broker);
+        let settled = |ticket| Some(broker.store.settled(ticket)?.map_err(StoreFailure::from));
+        while let Some((release, outcome)) = self.releases.pop(settled) {
             match outcome {
                 Ok(()) => release.granted(self),
                 Err(failure) => release.refused(self, failure),

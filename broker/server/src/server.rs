@@ -26,7 +26,6 @@ use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, NotOpened, Settings, Tenants};
 use crate::clock::Clock;
 use crate::command::{self, Commands};
-use crate::commits::Commits;
 use crate::compiles::Compiles;
 use crate::config::{self, Config, ListenerPlan};
 use crate::counters::Counters;
@@ -169,12 +168,11 @@ impl Server {
         if config.store.durability == config::Durability::None && path.exists() {
             return Err(StartError::StoreLeftAside { path });
         }
-        let commits = Arc::new(Commits::default());
         let listeners = Arc::new(OnceLock::new());
-        let (store, recovered) = Store::open(store_options(config), on_commit(&commits, &listeners))?;
+        let (store, recovered) = Store::open(store_options(config), on_commit(&listeners))?;
         tell_quarantined(&recovered.quarantined);
         let (shards, seats) = shard::prepare(std::thread::available_parallelism().map_or(1, usize::from));
-        let (broker, recovered) = assemble(config, store, commits, shards, recovered, former.report.clone())?;
+        let (broker, recovered) = assemble(config, store, shards, recovered, former.report.clone())?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker));
         Self::run(config, broker, recovered, seats, &former)
@@ -470,10 +468,9 @@ fn store_options(config: &Config) -> StoreOptions {
 }
 
 /// Tells the shards of commits, as soon as there are shards.
-fn on_commit(commits: &Arc<Commits>, broker: &Arc<OnceLock<Weak<Broker>>>) -> OnCommit {
-    let (commits, broker) = (Arc::clone(commits), Arc::clone(broker));
-    Box::new(move |committed: Committed| {
-        commits.report(&committed);
+fn on_commit(broker: &Arc<OnceLock<Weak<Broker>>>) -> OnCommit {
+    let broker = Arc::clone(broker);
+    Box::new(move |_: Committed| {
         if let Some(broker) = broker.get().and_then(Weak::upgrade) {
             broker.committed();
         }
@@ -483,7 +480,6 @@ fn on_commit(commits: &Arc<Commits>, broker: &Arc<OnceLock<Weak<Broker>>>) -> On
 fn assemble(
     config: &Config,
     store: Store,
-    commits: Arc<Commits>,
     shards: Vec<Arc<Shard>>,
     mut recovered: Recovered,
     report: Option<RestoreReport>,
@@ -512,7 +508,6 @@ fn assemble(
         settings: settings(config),
         clock,
         store,
-        commits,
         shards,
         tenants: Tenants::new(tenants),
         counters: Counters::default(),

@@ -1,7 +1,7 @@
 //! Why nothing can be stored at the moment, as Clients, commands and the health port are told.
 
 use lotmq_codec::ReasonCode;
-use lotmq_store::CommitErrorKind;
+use lotmq_store::{CommitErrorKind, StoreError};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,18 @@ impl From<CommitErrorKind> for StoreFailure {
             CommitErrorKind::Gone => Self::Gone,
             CommitErrorKind::Corrupted => Self::Damaged,
             CommitErrorKind::Io | CommitErrorKind::Unavailable => Self::Failing,
+        }
+    }
+}
+
+impl From<StoreError> for StoreFailure {
+    /// What cannot be told any more counts as failed.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::CommitFailed(error) => error.kind.into(),
+            StoreError::Full { .. } | StoreError::Closed | StoreError::OutcomeForgotten(_) | _ => {
+                Self::Failing
+            }
         }
     }
 }

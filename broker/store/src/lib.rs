@@ -36,6 +36,7 @@ mod load;
 mod log;
 mod metrics;
 mod offline;
+mod outcomes;
 mod overlay;
 mod place;
 mod queue;

@@ -1,4 +1,6 @@
-//! Batches on their way to the writer thread, and the news of what became of them.
+//! Batches on their way to the writer thread.
+//!
+//! Not here: what became of them (`outcomes`).
 
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
@@ -9,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::Ticket;
 use crate::batch::Batch;
 use crate::error::{CommitError, StoreError};
-use crate::limits::{FAILED_RANGES_MAX, LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
+use crate::limits::{LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
 use crate::reader::Request;
 use crate::snapshot::Snapshot;
 
@@ -273,75 +275,9 @@ impl Pace {
     }
 }
 
-/// Which tickets are settled, and how.
-#[derive(Debug, Default)]
-pub(crate) struct Outcomes {
-    state: Mutex<Settled>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Settled {
-    /// Tickets up to here are settled.
-    through: u64,
-    /// Ranges of failed tickets, first and last, ascending.
-    failed: VecDeque<(u64, u64, CommitError)>,
-    /// Tickets up to here are too old to tell.
-    forgotten: u64,
-    is_ended: bool,
-}
-
-impl Outcomes {
-    pub(crate) fn committed(&self, through: Ticket) {
-        self.state.lock().through = through.0;
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
-        let mut state = self.state.lock();
-        let first = state.through + 1;
-        state.failed.push_back((first, through.0, error));
-        if state.failed.len() > FAILED_RANGES_MAX
-            && let Some((_, last, _)) = state.failed.pop_front()
-        {
-            state.forgotten = last;
-        }
-        state.through = through.0;
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    /// Nothing will be settled any more.
-    pub(crate) fn end(&self) {
-        self.state.lock().is_ended = true;
-        self.changed.notify_all();
-    }
-
-    pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
-        let mut state = self.state.lock();
-        while state.through < ticket.0 {
-            if state.is_ended {
-                return Err(StoreError::Closed);
-            }
-            self.changed.wait(&mut state);
-        }
-        let failed = state.failed.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.0));
-        match failed {
-            Some((_, _, error)) => Err(StoreError::CommitFailed(error.clone())),
-            None if ticket.0 <= state.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::CommitErrorKind;
-
-    fn error() -> CommitError {
-        CommitError { kind: CommitErrorKind::Io, detail: "injected".into() }
-    }
 
     #[test]
     fn a_pause_follows_slow_commits_only_and_is_bounded() {
@@ -353,30 +289,5 @@ mod tests {
             let pause = pace.linger_until().map(|until| (until - pace.last_end).as_micros());
             assert_eq!(pause, expected_us, "commit of {commit_us} us");
         }
-    }
-
-    #[test]
-    fn exactly_the_tickets_of_a_failed_group_fail() {
-        let outcomes = Outcomes::default();
-        outcomes.committed(Ticket(3));
-        outcomes.failed(Ticket(5), error());
-        outcomes.committed(Ticket(9));
-        for (ticket, is_ok) in [(1, true), (3, true), (4, false), (5, false), (6, true), (9, true)] {
-            assert_eq!(outcomes.wait(Ticket(ticket)).is_ok(), is_ok, "ticket {ticket}");
-        }
-        outcomes.end();
-        assert!(matches!(outcomes.wait(Ticket(10)), Err(StoreError::Closed)));
-    }
-
-    #[test]
-    fn a_failure_that_is_no_longer_remembered_is_never_called_a_success() {
-        let outcomes = Outcomes::default();
-        for number in 1..=FAILED_RANGES_MAX as u64 + 1 {
-            outcomes.failed(Ticket(number * 2 - 1), error());
-            outcomes.committed(Ticket(number * 2));
-        }
-        assert!(matches!(outcomes.wait(Ticket(1)), Err(StoreError::OutcomeForgotten(Ticket(1)))));
-        assert!(matches!(outcomes.wait(Ticket(3)), Err(StoreError::CommitFailed(_))));
-        assert!(outcomes.wait(Ticket(4)).is_ok());
     }
 }

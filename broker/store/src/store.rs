@@ -237,6 +237,22 @@ impl Store {
         self.shared.queue.last_ticket()
     }
 
+    /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this one on has failed.
+    ///
+    /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one that does not; see [`Store::has_lost`].
+    ///
+    /// # Errors
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when so many have failed since that it cannot be told.
+    pub fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
+        self.shared.outcomes.settled(ticket)
+    }
+
+    /// Whether batches that had failed were given up since the store was opened. As long as that is not so, a commit that works has stored
+    /// everything in front of it, too.
+    pub fn has_lost(&self) -> bool {
+        self.shared.counters.read().batches_lost > 0
+    }
+
     /// Blocks until the ticket is settled; for commands and tests, not for shards.
     ///
     /// # Errors

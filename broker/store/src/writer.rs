@@ -17,8 +17,9 @@ use crate::group::{Committer, failed, unreadable};
 use crate::load::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
+use crate::outcomes::Outcomes;
 use crate::place::Place;
-use crate::queue::{Group, Outcomes, Pace, Queue, Reader};
+use crate::queue::{Group, Pace, Queue, Reader};
 use crate::reader::{Request, Work};
 use crate::snapshot::Snapshot;
 use crate::trouble::Trouble;
@@ -139,6 +140,7 @@ impl Writer {
             let start = Instant::now();
             #[cfg(feature = "fault-points")]
             if self.fault == Some(crate::fault::Fault::EarlyReport) {
+                shared.outcomes.committed(group.through);
                 (self.on_commit)(Committed::Through(group.through));
             }
             let result = self.commit(&group.batches);

@@ -168,3 +168,34 @@ fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_u
     let (_store, recovered) = open_on(&memory, &plan).unwrap();
     assert_eq!(queue(&recovered, session), [before, after]);
 }
+
+#[test]
+fn nothing_that_failed_counts_as_committed_however_late_somebody_asks() {
+    // More than failures are remembered.
+    const FAILURES: usize = 1_100;
+    let memory = Arc::new(InMemoryBackend::new());
+    let plan = Plan::new(Call::Sync, u64::MAX, u64::MAX, io::ErrorKind::Other);
+    let (store, _) = open_on(&memory, &plan).unwrap();
+    let append = || {
+        let mut batch = Batch::new();
+        let row = SettingRow { tenant: TenantId::DEFAULT, name: "n".into(), value: "v".into() };
+        batch.push(Op::PutSetting(&row));
+        store.append(batch).unwrap()
+    };
+    let mut failed = Vec::new();
+    for _ in 0..FAILURES {
+        plan.first.store(0, SeqCst);
+        let ticket = append();
+        store.wait(ticket).unwrap_err();
+        failed.push(ticket);
+        plan.first.store(u64::MAX, SeqCst);
+        store.wait(append()).unwrap();
+    }
+    for ticket in &failed {
+        let settled = store.settled(*ticket).expect("it was waited for");
+        assert!(settled.is_err(), "ticket {} failed", ticket.number());
+    }
+    assert!(matches!(store.settled(failed[0]), Some(Err(StoreError::OutcomeForgotten(_)))));
+    assert!(matches!(store.settled(failed[FAILURES - 1]), Some(Err(StoreError::CommitFailed(_)))));
+    assert!(store.settled(append()).is_none_or(|outcome| outcome.is_ok()));
+}

@@ -1,0 +1,162 @@
+//! The ledger of commits: which tickets are settled, and how.
+//!
+//! Written by the writer thread alone, before it tells anybody; read by every thread that acknowledges. While no ticket is in doubt it is read without a
+//! lock.
+//!
+//! Invariant: a ticket whose group failed is never called committed, however long nobody asks about it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::Ticket;
+use crate::error::{CommitError, StoreError};
+use crate::limits::FAILED_RANGES_MAX;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Outcomes {
+    /// Tickets up to here are settled. Written under the lock.
+    through: AtomicU64,
+    /// The last ticket that failed; later ones that are settled are committed. Written before `through`.
+    failed_through: AtomicU64,
+    state: Mutex<Failures>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    /// Ranges of failed tickets, first and last, ascending.
+    ranges: VecDeque<(u64, u64, CommitError)>,
+    /// Tickets up to here are too old to tell.
+    forgotten: u64,
+    is_ended: bool,
+}
+
+impl Outcomes {
+    pub(crate) fn committed(&self, through: Ticket) {
+        let state = self.state.lock();
+        self.through.store(through.0, Ordering::Release);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The tickets after the last report have failed. What follows a failure for the same reason is remembered with it.
+    pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
+        let mut state = self.state.lock();
+        let first = self.through.load(Ordering::Relaxed) + 1;
+        match state.ranges.back_mut() {
+            Some((_, last, known)) if *last + 1 == first && known.kind == error.kind => *last = through.0,
+            Some(_) | None => state.ranges.push_back((first, through.0, error)),
+        }
+        if state.ranges.len() > FAILED_RANGES_MAX
+            && let Some((_, last, _)) = state.ranges.pop_front()
+        {
+            state.forgotten = last;
+        }
+        self.failed_through.store(through.0, Ordering::Relaxed);
+        self.through.store(through.0, Ordering::Release);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Nothing will be settled any more.
+    pub(crate) fn end(&self) {
+        self.state.lock().is_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// What became of a ticket; `None` while it is under way.
+    pub(crate) fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
+        if ticket.0 > self.through.load(Ordering::Acquire) {
+            return None;
+        }
+        if ticket.0 > self.failed_through.load(Ordering::Relaxed) {
+            return Some(Ok(()));
+        }
+        Some(self.state.lock().of(ticket))
+    }
+
+    pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while self.through.load(Ordering::Acquire) < ticket.0 {
+            if state.is_ended {
+                return Err(StoreError::Closed);
+            }
+            self.changed.wait(&mut state);
+        }
+        state.of(ticket)
+    }
+}
+
+impl Failures {
+    /// What became of a ticket that is settled.
+    fn of(&self, ticket: Ticket) -> Result<(), StoreError> {
+        let failed = self.ranges.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.0));
+        match failed {
+            Some((_, _, error)) => Err(StoreError::CommitFailed(error.clone())),
+            None if ticket.0 <= self.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CommitErrorKind;
+
+    fn error(kind: CommitErrorKind) -> CommitError {
+        CommitError { kind, detail: "injected".into() }
+    }
+
+    #[test]
+    fn exactly_the_tickets_of_a_failed_group_fail() {
+        let outcomes = Outcomes::default();
+        assert!(outcomes.settled(Ticket(1)).is_none());
+        outcomes.committed(Ticket(3));
+        outcomes.failed(Ticket(5), error(CommitErrorKind::Io));
+        outcomes.committed(Ticket(9));
+        for (ticket, is_ok) in [(1, true), (3, true), (4, false), (5, false), (6, true), (9, true)] {
+            assert_eq!(outcomes.wait(Ticket(ticket)).is_ok(), is_ok, "ticket {ticket}");
+            assert_eq!(outcomes.settled(Ticket(ticket)).unwrap().is_ok(), is_ok, "ticket {ticket}");
+        }
+        assert!(outcomes.settled(Ticket(10)).is_none());
+        outcomes.end();
+        assert!(matches!(outcomes.wait(Ticket(10)), Err(StoreError::Closed)));
+    }
+
+    #[test]
+    fn a_failure_that_is_no_longer_remembered_is_never_called_a_success() {
+        let outcomes = Outcomes::default();
+        for number in 1..=FAILED_RANGES_MAX as u64 + 1 {
+            outcomes.failed(Ticket(number * 2 - 1), error(CommitErrorKind::Io));
+            outcomes.committed(Ticket(number * 2));
+        }
+        assert!(matches!(outcomes.wait(Ticket(1)), Err(StoreError::OutcomeForgotten(Ticket(1)))));
+        assert!(matches!(outcomes.settled(Ticket(1)), Some(Err(StoreError::OutcomeForgotten(Ticket(1))))));
+        assert!(matches!(outcomes.wait(Ticket(3)), Err(StoreError::CommitFailed(_))));
+        assert!(outcomes.wait(Ticket(4)).is_ok());
+    }
+
+    #[test]
+    fn a_disk_that_fails_for_long_takes_one_place_in_the_memory_of_failures() {
+        let outcomes = Outcomes::default();
+        for number in 1..=3 * FAILED_RANGES_MAX as u64 {
+            outcomes.failed(Ticket(number), error(CommitErrorKind::NoSpace));
+        }
+        outcomes.failed(Ticket(4 * FAILED_RANGES_MAX as u64), error(CommitErrorKind::Io));
+        for (ticket, kind) in [
+            (1, CommitErrorKind::NoSpace),
+            (3 * FAILED_RANGES_MAX as u64, CommitErrorKind::NoSpace),
+            (3 * FAILED_RANGES_MAX as u64 + 1, CommitErrorKind::Io),
+        ] {
+            let Some(Err(StoreError::CommitFailed(error))) = outcomes.settled(Ticket(ticket)) else {
+                panic!("ticket {ticket} has failed");
+            };
+            assert_eq!(error.kind, kind, "ticket {ticket}");
+        }
+        assert_eq!(outcomes.state.lock().ranges.len(), 2);
+    }
+}
