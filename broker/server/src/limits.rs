@@ -448,6 +448,13 @@ pub(crate) const SCRIPT_DEBUG_WAITING_MAX: usize = 1000;
 /// Rows of a listing of the `$SYS` tree, and of a page of `-listClients`. Commands reference §5.
 pub(crate) const LISTING_ROWS_MAX: usize = 1000;
 
+/// Orders of other threads that may wait for one shard: new connections take half of the places and are not accepted beyond it, threads without
+/// connections wait for a place.
+pub(crate) const SHARD_ORDERS_MAX: usize = 4096;
+
+/// Orders that may wait for the thread of routes; whoever deploys or probes more waits.
+pub(crate) const ROUTE_ORDERS_MAX: usize = 64;
+
 /// Damaged rows that a start logs one by one; of further ones there is only the number.
 pub(crate) const QUARANTINED_LOGGED_MAX: usize = 1000;
 

@@ -6,6 +6,7 @@ pub(crate) mod arena;
 pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod held;
+mod inbox;
 pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod open_connections;

@@ -21,7 +21,7 @@ use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::peer::Peer;
-use super::shard::{Arrival, place};
+use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
 use crate::broker::Broker;
 use crate::config::{ListenerLimits, UserFromCertificate};
@@ -282,6 +282,10 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
     let socket = AsyncFd::new(socket)?;
     loop {
         let mut ready = socket.readable().await?;
+        while are_all_crowded(&listener.broker.shards) {
+            // They wait in the system's queue, which is bounded.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
         match ready.try_io(|socket| accept(socket.get_ref())) {
             Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
             Ok(Err(error)) => {
@@ -320,7 +324,5 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
     let shard = place(&broker.shards, broker.config.broker.placement);
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
-    if !shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO }) {
-        shard.connections.fetch_sub(1, Ordering::Relaxed);
-    }
+    shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });
 }

@@ -227,9 +227,7 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     let broker = Arc::clone(&accepted.listener.broker);
     let shard = place(&broker.shards, broker.config.broker.placement);
     let kind = SocketKind::Relayed(relayed);
-    if !shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() }) {
-        shard.connections.fetch_sub(1, Ordering::Relaxed);
-    }
+    shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)
 }
 

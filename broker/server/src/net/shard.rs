@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use lotmq_session::KeepAliveVerdict;
 use lotmq_store::Ticket;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::connection::{Accepted, Connection, Drive};
+use super::inbox::{Inbox, Refused};
 use super::listener::{self, Listener, ListeningSocket};
 use super::peer::Peer;
 use super::proxy;
@@ -28,7 +29,7 @@ use super::turn::Turn;
 use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
-use crate::limits::SHARD_BUSY_PERMILLE;
+use crate::limits::{Limit, SHARD_BUSY_PERMILLE};
 use crate::release::Release;
 use crate::vital::Vital;
 
@@ -42,7 +43,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Shard {
     /// Its place among the others.
     pub(crate) number: u16,
-    inbox: mpsc::UnboundedSender<Order>,
+    inbox: Inbox<Order>,
     pub(crate) connections: AtomicUsize,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
@@ -78,22 +79,30 @@ pub(crate) struct Arrival {
 pub(crate) struct ShardThreads(Vec<JoinHandle<()>>);
 
 impl Shard {
-    /// Hands a connection over. False when the shard has stopped.
-    pub(crate) fn give(&self, arrival: Arrival) -> bool {
+    /// Hands a connection over; it is closed when the shard has stopped, or has no room for it.
+    pub(crate) fn give(&self, arrival: Arrival) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        self.inbox.send(Order::Serve(arrival)).is_ok()
+        let Err(refused) = self.inbox.offer(Order::Serve(arrival)) else { return };
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Refused::Full(Order::Serve(Arrival { accepted, .. })) = refused {
+            accepted.listener.limit_reached(Limit::Connections, &accepted.peer);
+        }
+    }
+
+    /// Whether so many new connections wait for the shard that it should get no more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.inbox.is_crowded()
     }
 
     /// Lets the shard accept the connections of a listener.
     pub(crate) fn listen(&self, listener: Arc<Listener>, socket: ListeningSocket) {
-        // A shard that has stopped accepts nothing, as it should.
-        let _ = self.inbox.send(Order::Listen(listener, socket));
+        self.inbox.insist(Order::Listen(listener, socket));
     }
 
-    /// Lets the shard release what waits for a batch of a thread that is none.
+    /// Lets the shard release what waits for a batch of a thread that is none; that thread waits where the shard is behind.
     pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
-        // A shard that has stopped has no Clients any more.
-        let _ = self.inbox.send(Order::Release(ticket, releases));
+        // A shard that has stopped has no Clients any more, and drops it.
+        self.inbox.leave(Order::Release(ticket, releases));
     }
 
     /// Thousandths of the last quarter of a second that the thread spent working.
@@ -129,45 +138,51 @@ impl Shard {
 /// Picks the shard for a new connection.
 pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement) -> &Arc<Shard> {
     let idle_enough = shards.iter().find(|shard| placement == Placement::Pack && !shard.is_busy());
-    idle_enough.unwrap_or_else(|| {
-        shards
-            .iter()
-            .min_by_key(|shard| shard.connections.load(Ordering::Relaxed))
-            .expect("a broker has at least one shard")
-    })
+    let least = |shard: &&Arc<Shard>| shard.connections.load(Ordering::Relaxed);
+    let has_room = |shard: &&Arc<Shard>| !shard.is_crowded();
+    idle_enough
+        .filter(has_room)
+        .or_else(|| shards.iter().filter(has_room).min_by_key(least))
+        .or_else(|| shards.iter().min_by_key(least))
+        .expect("a broker has at least one shard")
+}
+
+/// Whether no shard has room for another connection: then none should be accepted.
+pub(crate) fn are_all_crowded(shards: &[Arc<Shard>]) -> bool {
+    shards.iter().all(|shard| shard.is_crowded())
 }
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
 pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
-    let (shards, seats) = (0..u16::try_from(count).unwrap_or(u16::MAX))
+    let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
-            let (inbox, orders) = mpsc::unbounded_channel();
-            let shard = Arc::new(Shard {
+            Arc::new(Shard {
                 number,
-                inbox,
+                inbox: Inbox::default(),
                 connections: AtomicUsize::new(0),
                 busy_permille: AtomicU32::new(0),
                 committed: Committed::default(),
                 stop: Notify::new(),
-            });
-            (Arc::clone(&shard), (shard, orders))
+            })
         })
-        .unzip();
-    (shards, Seats(seats))
+        .collect();
+    (shards.clone(), Seats(shards))
 }
 
 /// Shards whose threads have not started.
-pub(crate) struct Seats(Vec<(Arc<Shard>, mpsc::UnboundedReceiver<Order>)>);
+pub(crate) struct Seats(Vec<Arc<Shard>>);
 
 impl Seats {
     pub(crate) fn start(self, broker: &Arc<Broker>) -> std::io::Result<ShardThreads> {
         let mut threads = Vec::new();
-        for (number, (shard, orders)) in self.0.into_iter().enumerate() {
+        for (number, shard) in self.0.into_iter().enumerate() {
             let broker = Arc::clone(broker);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 Turn::install(Arc::clone(&broker), Some(Arc::clone(&shard)));
-                runtime.block_on(run(&shard, &broker, orders));
+                // However the thread ends, nobody waits for it.
+                let _closes = ClosesInbox(&shard);
+                runtime.block_on(run(&shard, &broker));
                 Turn::uninstall();
             })?;
             threads.push(thread);
@@ -193,14 +208,24 @@ struct Local {
     broker: Arc<Broker>,
 }
 
-async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>, orders: mpsc::UnboundedReceiver<Order>) {
+/// Closes the inbox of a shard whose thread ends.
+struct ClosesInbox<'a>(&'a Shard);
+
+impl Drop for ClosesInbox<'_> {
+    fn drop(&mut self) {
+        self.0.inbox.close();
+    }
+}
+
+async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>) {
     let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
     let flusher = tokio::spawn(flush_turns(Vital::new(broker, "the end of a shard's turns")));
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
-    let inbox = tokio::spawn(receive(Arc::clone(&local), orders));
+    let inbox = tokio::spawn(receive(Arc::clone(&local)));
     shard.stop.notified().await;
     inbox.abort();
+    shard.inbox.close();
     close_all().await;
     for task in [ticker, committer, flusher] {
         task.abort();
@@ -220,10 +245,10 @@ fn flush_the_last(deadline: Instant) {
 }
 
 /// Starts the task of every connection that arrives.
-async fn receive(local: Arc<Local>, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn receive(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the inbox of a shard");
-    while let Some(order) = orders.recv().await {
-        match order {
+    loop {
+        match local.shard.inbox.next().await {
             Order::Serve(arrival) => serve(&local, arrival),
             Order::Listen(listener, socket) => {
                 tokio::spawn(listener::serve(listener, socket));

@@ -6,12 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
+use crate::limits::ROUTE_ORDERS_MAX as ORDERS_MAX;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::vital::Vital;
@@ -25,10 +26,10 @@ const STATUS_PAUSE: Duration = Duration::from_millis(200);
 /// Native stack of the thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The thread, as others speak to it. As many orders wait as there are deploys and probes.
+/// The thread, as others speak to it.
 #[derive(Default)]
 pub(crate) struct Routes {
-    orders: Mutex<Option<UnboundedSender<Order>>>,
+    orders: Mutex<Option<mpsc::Sender<Order>>>,
 }
 
 struct Order {
@@ -39,7 +40,7 @@ struct Order {
 }
 
 impl Routes {
-    /// Has a new route driven. Not when the broker is stopping.
+    /// Has a new route driven. Not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
     pub(super) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
         self.order(tenant, route, None);
     }
@@ -61,10 +62,9 @@ impl Routes {
         route: &Arc<RouteRunner>,
         probe: Option<SyncSender<Result<(), String>>>,
     ) {
-        if let Some(orders) = &*self.orders.lock() {
-            // It fails only when the thread has ended, with which the broker does.
-            let _ = orders.send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), probe });
-        }
+        let Some(orders) = self.orders.lock().clone() else { return };
+        // It fails only when the thread has ended, with which the broker does.
+        let _ = orders.blocking_send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), probe });
     }
 
     /// Starts the thread.
@@ -72,7 +72,7 @@ impl Routes {
     /// # Errors
     /// When the system gives none.
     pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
-        let (sender, orders) = unbounded_channel();
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
         *broker.routes.orders.lock() = Some(sender);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let broker = Arc::clone(broker);
@@ -92,7 +92,7 @@ impl Routes {
     }
 }
 
-async fn serve(broker: Arc<Broker>, mut orders: UnboundedReceiver<Order>) {
+async fn serve(broker: Arc<Broker>, mut orders: mpsc::Receiver<Order>) {
     let _vital = Vital::new(&broker, "the thread of routes");
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
@@ -177,6 +177,38 @@ mod tests {
         let note = async || panicked.set(panicked.get() + 1);
         LocalSet::new().block_on(&runtime, again_after_panics(task, note));
         assert_eq!((began.get(), panicked.get()), (3, 2));
+    }
+
+    #[test]
+    fn who_deploys_more_routes_than_the_thread_takes_waits_and_none_is_lost() {
+        const DEPLOYS: usize = 3 * ORDERS_MAX;
+        let running = Running::start("none");
+        let broker = Arc::clone(&running.server.broker);
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let source = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n";
+        root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
+        receive(&mut root);
+        let tenant = broker.tenants.default_tenant();
+        let route = tenant.guests.route("R").unwrap();
+        // A thread that takes nothing.
+        let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
+        let routes = Routes { orders: Mutex::new(Some(sender)) };
+        std::thread::scope(|scope| {
+            let deploying = scope.spawn(|| (0..DEPLOYS).for_each(|_| routes.drive(&tenant, &route)));
+            while orders.len() < ORDERS_MAX {
+                std::thread::yield_now();
+            }
+            assert!(!deploying.is_finished());
+            // Nobody who stops the broker waits for it.
+            routes.stop();
+            let mut taken = 0;
+            while orders.blocking_recv().is_some() {
+                taken += 1;
+            }
+            assert!(taken > ORDERS_MAX, "{taken}: the one that waited is there, too");
+        });
+        running.server.stop();
     }
 
     #[test]
