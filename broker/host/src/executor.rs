@@ -10,6 +10,7 @@ mod backoff;
 mod definition;
 mod inline;
 mod mailbox;
+mod poison;
 mod queue;
 mod spare;
 mod stand_in;
@@ -18,6 +19,7 @@ mod worker;
 pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState};
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
+pub use poison::MESSAGE_PAUSED;
 pub(crate) use stand_in::away;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};

@@ -42,7 +42,8 @@ pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     AfterTraps, BatchRuns, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor,
-    ExecutorOptions, FinishedRun, Inline, InlineRuns, MailboxOptions, PostError, Posted, Sink, WhenFull,
+    ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions, PostError, Posted,
+    Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

@@ -135,6 +135,13 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause after a trap; also how long a definition must run without one for the pauses to start anew.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
+/// Messages that made it trap that a definition remembers. The memory is for the worst few; who sends others makes the definition pause.
+pub const POISONS_MAX: usize = 64;
+
+/// Messages that trap one after the other, with no run that ends between them, before a definition pauses for [`BACKOFF_FIRST`] although its runs
+/// have ended well before.
+pub const POISONS_IN_A_ROW_MAX: u32 = 8;
+
 /// Instances that have not run for so long are dropped. Making one anew costs some 20 µs, keeping one 28 KiB.
 pub const INSTANCE_IDLE: Duration = Duration::from_secs(3);
 

@@ -116,6 +116,8 @@ codes! {
             "KEEP was refused because the cache of last values is full (docs/limits.md), or the value is too long. Delete what is not needed with DELETE TOPIC."
         MAILBOX_FULL "events came faster than they were handled"
             "Events waited for the definition until no more fitted, and further ones were dropped and counted. Make the run shorter, let it be triggered by fewer topics, or slow the senders down."
+        MESSAGE_PAUSED "a message that stopped runs is not tried again yet"
+            "Runs for a message with this topic and payload were stopped by force, more than once. It is refused and counted for a while, 0.1 seconds at first and up to a minute; the definition goes on with others. The records before say what stopped the runs."
         MODEL_NOT_FOUND "model does not exist"
             "PUBLISH MODEL named one that was not there when the run came to it. Add it, or correct the name."
         MODEL_PENDING "model waits for others"

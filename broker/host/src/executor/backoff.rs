@@ -21,6 +21,11 @@ impl Backoff {
         self.last = Some((pause, now + pause));
         now + pause
     }
+
+    /// Whether the next pause would be the first one again.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.last.is_none_or(|(_, resumed)| now.saturating_duration_since(resumed) >= BACKOFF_MAX)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use super::{
     Shared,
-    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError, Posted},
+    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
+    poison::{self, Poison, Poisons},
     spare::{Spares, Taken},
 };
 use crate::{
@@ -73,7 +74,7 @@ pub struct DefinitionMetrics {
     pub traps: u64,
     /// Inline runs that took longer than their slice and were posted instead.
     pub slices_expired: u64,
-    /// Events that were refused or dropped because the mailbox was full, or with the mailbox.
+    /// Events that were refused or dropped because the mailbox was full, with the mailbox, or because their message pauses.
     pub dropped: u64,
     /// Events that wait, without those that an executor has taken out for the turn under way.
     pub waiting: usize,
@@ -156,6 +157,8 @@ pub struct Definition {
     executor: Arc<Shared>,
     figures: Figures,
     is_traced: AtomicBool,
+    /// Whether [`Mailbox::poisons`] knows any, without its lock.
+    has_poisons: AtomicBool,
     /// Messages that run one by one before batches are tried again.
     batch_pause: AtomicU32,
     /// Sweeps since it last ran.
@@ -202,6 +205,7 @@ impl Definition {
             executor,
             figures: Figures::default(),
             is_traced: AtomicBool::new(false),
+            has_poisons: AtomicBool::new(false),
             batch_pause: AtomicU32::new(0),
             idle_sweeps: AtomicU8::new(0),
             me: me.clone(),
@@ -285,6 +289,8 @@ impl Definition {
         self.spares.replace(mailbox.version);
         mailbox.instance = None;
         mailbox.backoff = super::backoff::Backoff::default();
+        mailbox.poisons = Poisons::default();
+        self.has_poisons.store(false, Ordering::Relaxed);
         self.wake(mailbox);
     }
 
@@ -429,24 +435,41 @@ impl Definition {
         waiters.into_iter().for_each(Waker::wake);
     }
 
-    /// The turn ended with a trap: the definition pauses, its events wait.
-    pub(super) fn end_trapped(&self) {
-        self.trapped_while(Activity::Running);
+    /// The turn ended with a trap, of a run for this message if it was one: the definition pauses, its events wait.
+    pub(super) fn end_trapped(&self, poison: Option<Poison>, took: Duration) {
+        self.trapped_while(Activity::Running, poison, took);
     }
 
     /// A run ended with a trap: the definition pauses if it was doing this, and does nothing else meanwhile.
-    pub(super) fn trapped_while(&self, activity: Activity) {
+    pub(super) fn trapped_while(&self, activity: Activity, poison: Option<Poison>, took: Duration) {
         let now = Instant::now();
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let ended_before = load(&self.figures.runs).saturating_sub(load(&self.figures.traps));
         let mut mailbox = self.mailbox.lock();
         if mailbox.activity != activity {
             return;
         }
-        mailbox.activity = mailbox.trapped(now, self.after_traps);
+        mailbox.activity = mailbox.trapped(now, TrappedRun { poison, took, ended_before }, self.after_traps);
+        self.has_poisons.store(!mailbox.poisons.is_empty(), Ordering::Relaxed);
         let activity = mailbox.activity;
         self.call_waiters(mailbox);
         if let Activity::Pausing(until) = activity {
             self.pause(until);
         }
+    }
+
+    /// Why a run for this event does not begin: its message made others trap, and pauses. It is counted as dropped. Costs nothing where no message ever did.
+    pub(super) fn refuses(&self, event: &Event<'_>) -> Option<RunError> {
+        if !self.has_poisons.load(Ordering::Relaxed) {
+            return None;
+        }
+        let poison = Poison::of(event)?;
+        let now = Instant::now();
+        let mut mailbox = self.mailbox.lock();
+        let until = mailbox.poisons.paused_until(poison, now);
+        self.has_poisons.store(!mailbox.poisons.is_empty(), Ordering::Relaxed);
+        mailbox.dropped += u64::from(until.is_some());
+        Some(poison::refusal(until?.saturating_duration_since(now)))
     }
 
     /// No instance was to be had, through no fault of the definition: tries again a little later.

@@ -12,14 +12,19 @@ use super::{
     Definition,
     definition::{RUNS_PER_MEASURED, Tally},
     mailbox::Activity,
+    poison::Poison,
     spare::Taken,
 };
 use crate::{
     ActionInstance, Batch, Event, RunContext, RunOutcome, RunOutput,
     batch::Written,
-    limits::{HOPS_MAX, INLINE_HELD_MAX},
+    limits::{HOPS_MAX, INLINE_HELD_MAX, INLINE_SLICE},
 };
-use std::{sync::Arc, thread, time::Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// How an inline run went.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +61,10 @@ impl InlineRuns {
     ) -> Inline {
         if hops > HOPS_MAX {
             return Inline::Post;
+        }
+        if let Some(refusal) = definition.refuses(event) {
+            output.clear();
+            return Inline::Finished(RunOutcome::Failed(refusal));
         }
         match self.held(definition) {
             Some(held) => held.run(event, hops, output),
@@ -118,7 +127,8 @@ impl Held {
             RunOutcome::SliceExpired => Inline::Post,
             RunOutcome::Trapped(_) => {
                 // What runs otherwise goes on, and its next trap decides.
-                definition.trapped_while(Activity::Idle);
+                definition.add_runs(&std::mem::take(&mut self.tally));
+                definition.trapped_while(Activity::Idle, Poison::of(event), INLINE_SLICE);
                 Inline::Finished(outcome)
             }
             RunOutcome::Done(_) | RunOutcome::Failed(_) => {
@@ -217,7 +227,7 @@ impl Definition {
                 self.end_turn(None, version);
                 return Inline::Post;
             }
-            RunOutcome::Trapped(_) => self.end_trapped(),
+            RunOutcome::Trapped(_) => self.end_trapped(Poison::of(event), INLINE_SLICE),
             RunOutcome::Done(_) | RunOutcome::Failed(_) => self.end_turn(Some(instance), version),
         }
         Inline::Finished(outcome)
@@ -235,7 +245,7 @@ struct EndsUnwinding<'a>(&'a Definition);
 impl Drop for EndsUnwinding<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.end_trapped();
+            self.0.end_trapped(None, Duration::ZERO);
         }
     }
 }

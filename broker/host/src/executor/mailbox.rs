@@ -2,8 +2,14 @@
 //!
 //! Invariants: never more messages or bytes than the bounds say; events leave in the order in which they came.
 
-use super::backoff::Backoff;
-use crate::{ActionInstance, OwnedEvent, limits};
+use super::{
+    backoff::Backoff,
+    poison::{Poison, Poisons},
+};
+use crate::{
+    ActionInstance, OwnedEvent,
+    limits::{self, BACKOFF_FIRST, BACKOFF_MAX, POISONS_IN_A_ROW_MAX},
+};
 use std::{
     collections::VecDeque,
     task::Waker,
@@ -125,7 +131,10 @@ pub(crate) struct Mailbox {
     pub(crate) dropped: u64,
     /// Those who wait until there is room.
     waiters: Vec<Waker>,
-    traps: VecDeque<Instant>,
+    /// Messages that made it trap.
+    pub(crate) poisons: Poisons,
+    progress: Progress,
+    traps: VecDeque<(Instant, Option<Poison>)>,
     queue: VecDeque<Job>,
     bytes: usize,
 }
@@ -140,6 +149,8 @@ impl Mailbox {
             backoff: Backoff::default(),
             dropped: 0,
             waiters: Vec::new(),
+            poisons: Poisons::default(),
+            progress: Progress::default(),
             traps: VecDeque::new(),
             queue: VecDeque::new(),
             bytes: 0,
@@ -236,14 +247,24 @@ impl Mailbox {
         self.bytes = 0;
     }
 
-    /// It trapped: what it is doing from now on.
-    pub(crate) fn trapped(&mut self, now: Instant, after: AfterTraps) -> Activity {
+    /// It trapped: what it is doing from now on. While its other runs end, the message pauses and not the definition, but for as long as the run took.
+    pub(crate) fn trapped(&mut self, now: Instant, trapped: TrappedRun, after: AfterTraps) -> Activity {
         self.instance = None;
-        if let AfterTraps::Stop { traps, within } = after {
-            self.traps.push_back(now);
-            while self.traps.front().is_some_and(|first| now.saturating_duration_since(*first) > within) {
-                self.traps.pop_front();
+        let TrappedRun { poison, took, .. } = trapped;
+        let others_in_a_row = self.progress.trapped(now, trapped.ended_before);
+        if let Some(poison) = poison {
+            self.poisons.trapped(poison, now);
+            if let Some(in_a_row) = others_in_a_row {
+                let least = if in_a_row > POISONS_IN_A_ROW_MAX { BACKOFF_FIRST } else { Duration::ZERO };
+                return Activity::Pausing(now + took.clamp(least, BACKOFF_MAX));
             }
+        }
+        if let AfterTraps::Stop { traps, within } = after {
+            // One message counts once, however often it comes.
+            self.traps.retain(|(at, known)| {
+                now.saturating_duration_since(*at) <= within && (poison.is_none() || *known != poison)
+            });
+            self.traps.push_back((now, poison));
             if self.traps.len() >= traps as usize {
                 self.clear();
                 self.traps.clear();
@@ -254,9 +275,44 @@ impl Mailbox {
     }
 }
 
+/// A run that was stopped by force.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TrappedRun {
+    /// The message that it ran for.
+    pub(crate) poison: Option<Poison>,
+    /// How long it took at most.
+    pub(crate) took: Duration,
+    /// Runs of the definition that have ended otherwise so far.
+    pub(crate) ended_before: u64,
+}
+
+/// Whether runs of a definition end, between those that trap.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Runs that had ended at the last trap.
+    ended: u64,
+    /// The last trap before which some had ended since the one before it.
+    seen_at: Option<Instant>,
+    /// Traps since then.
+    in_a_row: u32,
+}
+
+impl Progress {
+    /// Notes a trap: how many in a row this is, where runs have ended within the last minute; `None` where all seem to trap.
+    fn trapped(&mut self, now: Instant, ended: u64) -> Option<u32> {
+        if ended > self.ended {
+            (self.ended, self.seen_at, self.in_a_row) = (ended, Some(now), 0);
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.seen_at.filter(|at| now.saturating_duration_since(*at) < BACKOFF_MAX).map(|_| self.in_a_row)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{OwnedMessage, Qos};
+    use std::sync::Arc;
 
     fn job(tag: u64) -> Job {
         Job { event: OwnedEvent::Timer, hops: 0, tag }
@@ -328,8 +384,64 @@ mod tests {
         let start = Instant::now();
         let mut mailbox = Mailbox::new(false);
         for second in [0, 20, 40, 59, 61, 62] {
-            let activity = mailbox.trapped(start + Duration::from_secs(second), after);
+            let activity = mailbox.trapped(start + Duration::from_secs(second), TrappedRun::default(), after);
             assert_eq!(activity == Activity::Stopped, second == 62, "{second}");
         }
+    }
+
+    fn poison(payload: &[u8]) -> Option<Poison> {
+        let message = OwnedMessage {
+            topic: "t".into(),
+            payload: payload.to_vec().into(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: "c".into(),
+            lease: None,
+        };
+        Poison::of(&OwnedEvent::Message(Arc::new(message)).as_event())
+    }
+
+    #[test]
+    fn one_message_does_not_stop_a_module_and_five_do() {
+        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+        let now = Instant::now();
+        let mut mailbox = Mailbox::new(false);
+        for _ in 0..20 {
+            let run = TrappedRun { poison: poison(b"bad"), ..TrappedRun::default() };
+            assert_ne!(mailbox.trapped(now, run, after), Activity::Stopped);
+        }
+        for (number, is_last) in [(1, false), (2, false), (3, false), (4, true)] {
+            let run = TrappedRun { poison: poison(&[number]), ..TrappedRun::default() };
+            assert_eq!(mailbox.trapped(now, run, after) == Activity::Stopped, is_last, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_definition_whose_other_runs_end_goes_on_at_once() {
+        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+        let mut now = Instant::now();
+        let mut mailbox = Mailbox::new(false);
+        let took = Duration::from_millis(3);
+        // Others end between the traps, and nothing stops it.
+        for number in 1..=100_u8 {
+            let run = TrappedRun { poison: poison(&[number]), took, ended_before: number.into() };
+            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + took), "{number}");
+            now += Duration::from_secs(1);
+        }
+        // Many different ones in a row slow it down, and when nothing ends for a minute it is like any other that traps on everything.
+        for number in 2..=8_u8 {
+            let run = TrappedRun { poison: poison(&[number, 0]), took, ended_before: 100 };
+            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + took));
+        }
+        let run = TrappedRun { poison: poison(b"ninth"), took, ended_before: 100 };
+        assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + BACKOFF_FIRST));
+        now += BACKOFF_MAX;
+        for pause in [1, 2, 4, 8] {
+            let run = TrappedRun { poison: poison(&[pause, 0, 0]), took, ended_before: 100 };
+            let until = now + BACKOFF_FIRST * pause.into();
+            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(until));
+        }
+        let run = TrappedRun { poison: poison(b"last"), took, ended_before: 100 };
+        assert_eq!(mailbox.trapped(now, run, after), Activity::Stopped);
     }
 }

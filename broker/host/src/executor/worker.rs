@@ -1,6 +1,6 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, queue::Next, stand_in};
+use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Where the results of a thread go; the host functions that wait know it too.
@@ -47,7 +47,7 @@ pub(super) fn run(shared: &Arc<Shared>, sink: Box<dyn Sink>, stays: impl Fn() ->
 fn contained_turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
     if catch_unwind(AssertUnwindSafe(|| turn(definition, sink, output))).is_err() {
         tracing::error!(definition = definition.id().0, "a host function or sink panicked");
-        definition.end_trapped();
+        definition.end_trapped(None, Duration::ZERO);
     }
 }
 
@@ -59,39 +59,48 @@ fn turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput)
         Err(trap) => {
             sink.borrow_mut().start_failed(definition, &trap);
             sink.borrow_mut().turn_finished();
-            return definition.end_trapped();
+            return definition.end_trapped(None, Duration::ZERO);
         }
     };
-    let is_alive = run_jobs(definition, version, &mut instance, sink, output);
+    let trapped = run_jobs(definition, version, &mut instance, sink, output);
     sink.borrow_mut().turn_finished();
-    if is_alive {
-        definition.end_turn(Some(instance), version);
-    } else {
-        drop(instance);
-        definition.end_trapped();
+    match trapped {
+        Ok(()) => definition.end_turn(Some(instance), version),
+        Err(Trapped { poison, took }) => {
+            drop(instance);
+            definition.end_trapped(poison, took);
+        }
     }
 }
 
-/// Runs events until there are none, the turn is long enough, or one traps. Whether the instance is still good.
+/// A turn ended with a trap; its instance is of no use any more.
+struct Trapped {
+    /// The message of the run.
+    poison: Option<Poison>,
+    /// How long the run took at most.
+    took: Duration,
+}
+
+/// Runs events until there are none, the turn is long enough, or one traps.
 fn run_jobs(
     definition: &Arc<Definition>,
     version: u64,
     instance: &mut ActionInstance,
     sink: &SharedSink,
     output: &mut RunOutput,
-) -> bool {
+) -> Result<(), Trapped> {
     let began = Instant::now();
     let mut taken = Taken { definition, version, jobs: VecDeque::new() };
     for number in 1..=RUNS_PER_TURN_MAX {
         let Some(job) = taken.next() else { break };
         if !run_job(definition, &job, instance, sink, output) {
-            return false;
+            return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
         if number.is_multiple_of(8) && began.elapsed() > TURN_TIME_MAX {
             break;
         }
     }
-    true
+    Ok(())
 }
 
 /// Runs one event. Whether the instance is still good.
@@ -102,10 +111,20 @@ fn run_job(
     sink: &SharedSink,
     output: &mut RunOutput,
 ) -> bool {
-    let measured = definition.is_measured().then(Instant::now);
-    let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
-    let outcome = instance.run(&job.event.as_event(), run, output);
-    let timing = definition.account(&outcome, measured);
+    let event = job.event.as_event();
+    let (outcome, timing) = match definition.refuses(&event) {
+        Some(refusal) => {
+            output.clear();
+            (RunOutcome::Failed(refusal), None)
+        }
+        None => {
+            let measured = definition.is_measured().then(Instant::now);
+            let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
+            let outcome = instance.run(&event, run, output);
+            let timing = definition.account(&outcome, measured);
+            (outcome, timing)
+        }
+    };
     let is_trap = matches!(outcome, RunOutcome::Trapped(_));
     let finished =
         FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };

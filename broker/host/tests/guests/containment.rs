@@ -5,7 +5,8 @@ use crate::support::{
 };
 use lotmq_host::{
     AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
-    GuestLimits, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Sink, Trap, TrapKind,
+    GuestLimits, MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Sink, Trap,
+    TrapKind,
     limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use std::{
@@ -143,8 +144,8 @@ fn a_module_stops_after_five_traps_until_it_is_enabled() {
     let after_traps = AfterTraps::Stop { traps: 2, within: Duration::from_secs(60) };
     let guest = Text { on_message: PANIC, ..Text::default() }.guest();
     let bad = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
-    for _ in 0..3 {
-        bad.post(owned("in", b"x"), 0, 0).unwrap();
+    for payload in [b"1", b"2", b"3"] {
+        bad.post(owned("in", payload), 0, 0).unwrap();
     }
     for _ in 0..2 {
         seen.recv_timeout(Duration::from_secs(30)).unwrap();
@@ -158,6 +159,62 @@ fn a_module_stops_after_five_traps_until_it_is_enabled() {
     assert_eq!(bad.state(), DefinitionState::Enabled);
     bad.post(owned("in", b"x"), 0, 7).unwrap();
     assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().tag, 7);
+}
+
+/// Traps on messages that begin with `p`, and publishes others.
+const POISONED_BY_P: &str = r#"
+    (if (i32.eq (i32.load8_u (local.get $payload)) (i32.const 112)) (then unreachable))
+    (call $publish (i32.const 64) (i32.load (i32.const 60)) (local.get $payload) (local.get $payload_len)
+        (i32.const 0) (i32.const 0) (i32.const 32))"#;
+
+#[test]
+fn a_message_that_traps_again_and_again_pauses_and_the_others_go_on() {
+    let (executor, seen) = executor(1);
+    let after_traps = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+    let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
+    let definition = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
+    let began = std::time::Instant::now();
+    let (mut traps, mut refused) = (0, 0);
+    for round in 0..200_u8 {
+        definition.post(owned("in", &[round % 100]), 0, 0).unwrap();
+        definition.post(owned("in", b"poison"), 0, 0).unwrap();
+        for _ in 0..2 {
+            let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
+            match &run.outcome {
+                RunOutcome::Done(_) => assert_eq!(run.published, [("out".to_owned(), vec![round % 100])]),
+                RunOutcome::Trapped(_) => traps += 1,
+                RunOutcome::Failed(error) => {
+                    assert_eq!((error.code.as_str(), run.published.len()), (MESSAGE_PAUSED, 0));
+                    refused += 1;
+                }
+                RunOutcome::SliceExpired => panic!("it is not inline"),
+            }
+        }
+    }
+    // At most one of each pause: 0, 100, 200, … ms.
+    let pauses = (began.elapsed().as_millis() / 100 + 1).ilog2() + 2;
+    assert!(traps <= pauses, "{traps} traps in {:?}", began.elapsed());
+    assert_eq!(traps + refused, 200);
+    assert_eq!(definition.metrics().dropped, u64::from(refused), "what is refused is counted");
+    assert_ne!(definition.state(), DefinitionState::Failed, "one message does not stop it for good");
+}
+
+#[test]
+fn different_messages_that_trap_hold_up_the_others_for_moments_only() {
+    let (executor, seen) = executor(1);
+    let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
+    let definition = executor.add(spec(1, guest));
+    let began = std::time::Instant::now();
+    for round in 0..100_u8 {
+        definition.post(owned("in", &[round]), 0, 0).unwrap();
+        definition.post(owned("in", &[b'p', round]), 0, 0).unwrap();
+    }
+    let mut published = 0;
+    while published < 99 {
+        published += seen.recv_timeout(Duration::from_secs(30)).unwrap().published.len();
+    }
+    // With pauses of the definition it would take hours.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]

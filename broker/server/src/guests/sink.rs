@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_definitions::{Definition, DefinitionId, RunError};
-use lotmq_host::{self as host, FinishedRun, OwnedEvent, RunOutput, Sink, Trap};
+use lotmq_host::{self as host, FinishedRun, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap};
 
 use super::effects;
 use super::records;
@@ -57,6 +57,9 @@ impl Sink for GuestSink {
         let Some((tenant, definition)) = self.find(run.definition) else { return };
         if matches!(run.event, OwnedEvent::Timer) {
             definition.activity.release_tick();
+        }
+        if matches!(&run.outcome, RunOutcome::Failed(error) if error.code == MESSAGE_PAUSED) {
+            self.broker.counters.guest_events_dropped.add(1);
         }
         let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
         let finished = effects::Run {
