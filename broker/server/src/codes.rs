@@ -278,6 +278,8 @@ codes! {
             "-listProjects shows which one is."
         NOT_REACHABLE "what a route is connected to does not answer"
             "The test of a route had no connection. The message is that of the other side or the system."
+        NOT_STORED_YET "a change is being stored"
+            "A warning: the disk takes longer than a second for a change that is under way. What the reply tells of it is in force, and holds after a crash when the change has been answered."
         NOT_SUBSCRIBED "nobody would receive it"
             "A backup is published to a topic that the client must be subscribed to. The suggestion names the topic."
         NOT_UTF8 "command is not UTF-8"

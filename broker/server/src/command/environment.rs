@@ -41,6 +41,7 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
+    let _changes = call.broker.commands.changes.lock();
     let ticket = call.tenant.variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
     call.tenant.guests.variable_changed(name);
@@ -49,6 +50,7 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
+    let _changes = call.broker.commands.changes.lock();
     let removed = call.tenant.variables.remove_environment(&call.broker.store, &name)?;
     let ticket =
         removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;

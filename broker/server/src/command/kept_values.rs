@@ -3,11 +3,13 @@
 
 use lotmq_auth::Scope;
 use lotmq_router::{filter_matches, topic_filter_valid};
+use lotmq_store::Batch;
 use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
+use crate::guests;
 use crate::limits::KEPT_LISTED_MAX;
 
 pub(super) static LIST: Verb = Verb {
@@ -48,6 +50,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = filter(call)?;
     let count = call.tenant.guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    // Values are stored now and then; what is answered is stored before.
+    let mut batch = Batch::new();
+    guests::save_kept(call.tenant, call.broker.clock.wall_ms(), &mut batch);
+    call.commit(batch)?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
 }
 

@@ -219,6 +219,27 @@ static STORE_NOTHING: &[&str] = &[
     "help",
 ];
 
+/// Those of them that tell what is stored: they wait for a change that is under way.
+static TELL_WHAT_IS_STORED: &[&str] = &[
+    "listEntities",
+    "listRules",
+    "listRoutes",
+    "listPanels",
+    "panelCode",
+    "listThemes",
+    "listModules",
+    "moduleInfo",
+    "listProjects",
+    "getProject",
+    "projectStatus",
+    "projectManifest",
+    "listUsers",
+    "listUserGroups",
+    "listEnv",
+    "listSecrets",
+    "listTraceLogs",
+];
+
 /// The verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
@@ -246,6 +267,9 @@ mod tests {
         assert_eq!(names.len(), count, "a verb is in one of the lists, once");
         for name in STORE_NOTHING {
             assert!(VERBS.iter().any(|verb| verb.name == *name), "{name}");
+        }
+        for name in TELL_WHAT_IS_STORED {
+            assert!(STORE_NOTHING.contains(name), "{name}");
         }
         for verb in VERBS {
             assert!(verb.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", verb.name);

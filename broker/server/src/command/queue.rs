@@ -71,7 +71,7 @@ pub(crate) struct Busy;
 pub(crate) struct Commands {
     state: Mutex<State>,
     ready: Condvar,
-    /// Held while entities or accounts change: such changes are serialised (commands reference §1.9).
+    /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
     pub(super) changes: Mutex<()>,
 }
 

@@ -1,6 +1,7 @@
 //! One command from its text to its reply.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
@@ -11,7 +12,7 @@ use super::queue::{Job, ResponseTo};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Verb};
-use super::{NOT_AVAILABLE, STORE_NOTHING, find};
+use super::{NOT_AVAILABLE, STORE_NOTHING, TELL_WHAT_IS_STORED, find};
 use crate::audit::{Event, Record};
 use crate::broker::Broker;
 use crate::fan_out::Publication;
@@ -22,6 +23,9 @@ use crate::tenant::Tenant;
 
 /// Topic of all replies.
 const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
+
+/// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Executes a command and publishes its reply.
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
@@ -123,7 +127,17 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if let Some(failure) = call.broker.store_failure().filter(|_| !STORE_NOTHING.contains(&call.verb.name)) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
-    (call.verb.execute)(call)
+    if !TELL_WHAT_IS_STORED.contains(&call.verb.name) {
+        return (call.verb.execute)(call);
+    }
+    // A change is in force before it is on the disk, and is taken back where that fails.
+    let changes = call.broker.commands.changes.try_lock_for(CHANGE_PATIENCE);
+    let done = (call.verb.execute)(call)?;
+    if changes.is_some() {
+        return Ok(done);
+    }
+    let message = "A change is being stored; what is told of it holds when that is done.";
+    Ok(done.with_warning("NOT_STORED_YET", message))
 }
 
 /// What the audit says of a command besides who gave it.

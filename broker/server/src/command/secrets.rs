@@ -40,6 +40,7 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
+    let _changes = call.broker.commands.changes.lock();
     let ticket = call.tenant.variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
     call.tenant.guests.variable_changed(name);
@@ -48,6 +49,7 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
+    let _changes = call.broker.commands.changes.lock();
     let removed = call.tenant.variables.remove_secret(&call.broker.store, &name)?;
     let ticket = removed.ok_or_else(|| Refusal::not_found(format!("Secret '{name}' not found.")))?;
     wait(call, ticket)?;
