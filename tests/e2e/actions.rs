@@ -90,3 +90,27 @@ fn messages_that_come_at_once_are_each_handled_in_their_order() {
     // Each refused write is told once.
     assert_eq!(broker.metric("lotmq_guest_errors_total"), Some(4.0));
 }
+
+/// One sender of a message that makes an Action need too much memory does not keep others waiting, however often it comes.
+#[test]
+fn a_poisonous_message_holds_up_nobody_else() {
+    let broker = broker();
+    let swell = "b".repeat(200);
+    broker.command_ok(&format!(
+        "-addAction DEFINE ACTION Swell\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH (REPLACE \"a\" WITH \"{swell}\" IN PAYLOAD)\n"
+    ));
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    let (mut good, mut bad) = (broker.client("good"), broker.client("bad"));
+    let poison = Publication::new("in", vec![b'a'; 1 << 20]).qos(QoS::AtLeastOnce);
+    let began = std::time::Instant::now();
+    for number in 0..30 {
+        bad.publish(&poison).unwrap();
+        good.publish(&Publication::new("in", number.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+        assert_eq!(watcher.receive(WAIT_MAX).unwrap().expect("it is answered").text(), number.to_string());
+    }
+    // Pauses of the Action would have been 0.1 s, 0.2 s, 0.4 s and so on.
+    assert!(began.elapsed() < WAIT_MAX, "{:?}", began.elapsed());
+    let told = broker.command("-lotDiagnostic").0.to_string();
+    assert!(told.contains("MESSAGE_PAUSED"), "{told}");
+}

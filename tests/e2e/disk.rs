@@ -45,6 +45,10 @@ impl Sick {
     pub(crate) fn heals(&self) {
         std::fs::remove_file(&self.state).unwrap();
     }
+
+    pub(crate) fn wait_until_healthy(&self) {
+        wait_for_health(&self.broker, 200);
+    }
 }
 
 fn on_disk(options: BrokerOptions, state: &Path) -> BrokerOptions {

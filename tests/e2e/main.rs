@@ -28,6 +28,7 @@ mod lsp;
 mod metrics;
 mod models;
 mod modules;
+mod nothing_to_do;
 mod panels;
 mod projects;
 mod proxy_protocol;

@@ -10,6 +10,7 @@ use lotmq_codec::ProtocolVersion;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
 use lotmq_store::{Op, SessionRow, WillRow};
 
+use crate::changes::Stamp;
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
@@ -24,26 +25,33 @@ use crate::will::WillMessage;
 /// The session of a new connection.
 pub(crate) struct Attachment {
     pub(crate) client: Arc<Client>,
-    /// Whether the turn's batch holds something that CONNACK must wait for.
+    /// Whether CONNACK must wait for something: in the turn's batch, or with the store already.
     pub(crate) is_durable: bool,
 }
 
-/// The session of this Client Identifier is that of another user.
+/// Why a connection gets no session, or not yet.
 #[derive(Debug, thiserror::Error)]
-#[error("this client identifier has a session of another user")]
-pub(crate) struct ForeignSession;
+pub(crate) enum NotAttached {
+    /// The session of this Client Identifier is that of another user.
+    #[error("this client identifier has a session of another user")]
+    Foreign,
+    /// What changed of the session last is in the turn of another thread, which what happens now would overtake on its way to the store.
+    #[error("the session changes on another thread")]
+    InTurn(Stamp),
+}
 
 /// Attaches `connection` to the session that its CONNECT asks for.
 ///
 /// # Errors
-/// [`ForeignSession`]: a session holds what its user may read, so nobody else gets, ends or takes it over.
+/// [`NotAttached::Foreign`]: a session holds what its user may read, so nobody else gets, ends or takes it over. [`NotAttached::InTurn`]: to be tried
+/// again when that turn has ended; the connection that has the session is being closed.
 pub(crate) fn attach(
     tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
     request: &Request,
     identity: &Arc<Identity>,
     turn: &mut Turn,
-) -> Result<Attachment, ForeignSession> {
+) -> Result<Attachment, NotAttached> {
     let former = tenant.sessions.lock().get(&request.client_id).cloned();
     if former.is_some_and(|client| turn.may_hold_for(&client)) {
         // It belongs to the session's former connection.
@@ -55,11 +63,19 @@ pub(crate) fn attach(
         let mut sessions = tenant.sessions.lock();
         let known = sessions.get(&request.client_id).cloned();
         if known.as_ref().is_some_and(|client| is_foreign(client, identity)) {
-            return Err(ForeignSession);
+            return Err(NotAttached::Foreign);
         }
-        if let Some(client) = &known {
-            will = take_over(client, request).map(|will| (will, Arc::clone(client)));
+        let before = match &known {
+            Some(client) => {
+                will = take_over(client, request, turn)?.map(|will| (will, Arc::clone(client)));
+                client.changed.get()
+            }
+            None => sessions.left_behind(&request.client_id, &turn.broker.turns, &turn.broker.store),
+        };
+        if turn.is_overtaking(before) {
+            return Err(NotAttached::InTurn(before));
         }
+        let rests_on = (!turn.is_on_disk(before)).then_some(before);
         match known {
             Some(client) if !request.clean_start && client.is_durable() && !is_orphaned(&client) => {
                 resume(&client, connection, request, identity, turn)
@@ -67,7 +83,7 @@ pub(crate) fn attach(
             other => {
                 ended = other;
                 let ends_durable = ended.as_ref().is_some_and(|client| client.is_durable());
-                let created = create(tenant, connection, request, identity, ends_durable, turn);
+                let created = create(tenant, connection, request, identity, (ends_durable, rests_on), turn);
                 sessions.insert(Arc::clone(&created.client));
                 created
             }
@@ -95,8 +111,23 @@ fn is_orphaned(client: &Client) -> bool {
 }
 
 /// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.
-fn take_over(client: &Client, request: &Request) -> Option<Box<WillMessage>> {
+///
+/// # Errors
+/// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for any other reason.
+fn take_over(
+    client: &Client,
+    request: &Request,
+    turn: &Turn,
+) -> Result<Option<Box<WillMessage>>, NotAttached> {
     let mut state = client.state.lock();
+    let changed = client.changed.get();
+    if turn.is_overtaking(changed) {
+        if let Some(old) = &mut state.link {
+            old.tell(&CloseReason::TakenOver);
+            old.connection.request_close(CloseReason::TakenOver);
+        }
+        return Err(NotAttached::InTurn(changed));
+    }
     if let Some(mut old) = state.link.take() {
         client.set_wire(None);
         old.tell(&CloseReason::TakenOver);
@@ -104,7 +135,7 @@ fn take_over(client: &Client, request: &Request) -> Option<Box<WillMessage>> {
         state.session.disconnect();
     }
     let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
-    state.will.handle_takeover(is_resumed)
+    Ok(state.will.handle_takeover(is_resumed))
 }
 
 fn resume(
@@ -115,6 +146,7 @@ fn resume(
     turn: &mut Turn,
 ) -> Attachment {
     let mut state = client.state.lock();
+    turn.changes(client);
     let was_durable = client.is_durable();
     let is_for_another = differs(&state.identity, identity);
     state.session.resume(session_options(request, connection));
@@ -161,7 +193,7 @@ fn create(
     connection: &Arc<Connection>,
     request: &Request,
     identity: &Arc<Identity>,
-    ends_durable: bool,
+    (ends_durable, rests_on): (bool, Option<Stamp>),
     turn: &mut Turn,
 ) -> Attachment {
     let mut state = ClientState {
@@ -183,7 +215,13 @@ fn create(
     let session_id = turn.broker.store.next_session_id().0;
     let number = turn.broker.numbers.take();
     let client = Arc::new(Client::new(tenant, &request.client_id, session_id, number, state));
-    let is_durable = client.is_durable() || ends_durable;
+    if client.is_durable() || ends_durable {
+        turn.changes(&client);
+    } else if let Some(stamp) = rests_on {
+        // That there was no session, or that it has ended, is not on the disk.
+        client.changed.set(stamp);
+    }
+    let is_durable = client.is_durable() || ends_durable || rests_on.is_some();
     let link = link(connection, request, false, is_durable);
     client.set_wire(Some(&link));
     {
@@ -259,3 +297,6 @@ fn will_row(will: &WillMessage) -> WillRow {
         delay_interval_s: will.delay_seconds,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::absences::Absences;
 use crate::backup::Backups;
+use crate::changes::Turns;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Commands;
@@ -41,6 +42,7 @@ pub(crate) struct Broker {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
+    pub(crate) turns: Turns,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,
     pub(crate) counters: Counters,

@@ -18,6 +18,7 @@ use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
+use crate::changes::Mark;
 use crate::close::CloseReason;
 use crate::limits::{Limit, Reached};
 use crate::message::Message;
@@ -42,6 +43,8 @@ pub(crate) struct Client {
     /// [`Wire`] of the live connection.
     wire: AtomicU64,
     is_durable: AtomicBool,
+    /// The newest change of what is stored of the session itself: its row, its subscriptions, its exchanges.
+    pub(crate) changed: Mark,
     pub(crate) dropped: Dropped,
     /// The last turn left messages waiting: the socket is full, or the window.
     is_slow: AtomicBool,
@@ -72,6 +75,11 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
+    /// Whether the Client is on this very connection.
+    pub(crate) fn is_on(&self, connection: &Connection) -> bool {
+        self.link.as_ref().is_some_and(|link| std::ptr::eq(&*link.connection, connection))
+    }
+
     /// Whether a message with so many bytes can be sent at once or kept.
     fn has_room(&self, bytes: usize) -> bool {
         let is_open = self.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
@@ -166,6 +174,7 @@ impl Client {
             number,
             wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
+            changed: Mark::default(),
             dropped: Dropped::default(),
             is_slow: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -229,6 +238,21 @@ impl Client {
         work: impl FnOnce(&mut Session<Queued>) -> R,
     ) -> Option<R> {
         self.on(connection, |_, session| work(session))
+    }
+
+    /// The same for a change of a QoS 2 exchange, which is stored for a session that outlives its connection.
+    pub(crate) fn exchange_on<R>(
+        &self,
+        connection: &Connection,
+        turn: &mut Turn,
+        work: impl FnOnce(&mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        self.session_on(connection, |session| {
+            if self.is_durable() {
+                turn.changes(self);
+            }
+            work(session)
+        })
     }
 
     /// Lets `work` use the link when it is that of `connection`.
@@ -443,6 +467,7 @@ impl Client {
         if state.is_over || state.subscriptions.get(filter) != Some(options) {
             return;
         }
+        turn.changes(self);
         match former {
             Some(former) => {
                 state.subscriptions.insert(filter, former);

@@ -15,6 +15,7 @@ mod attach;
 mod audit;
 pub mod backup;
 mod broker;
+mod changes;
 mod client;
 mod clock;
 mod close;

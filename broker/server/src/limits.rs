@@ -455,6 +455,9 @@ pub(crate) const SHARD_ORDERS_MAX: usize = 4096;
 /// Orders that may wait for the thread of routes; whoever deploys or probes more waits.
 pub(crate) const ROUTE_ORDERS_MAX: usize = 64;
 
+/// Ended sessions whose end is not on the disk that are remembered by Client Identifier; beyond it, every new session waits for the ends of all.
+pub(crate) const ENDED_SESSIONS_UNSTORED_MAX: usize = 65_536;
+
 /// Damaged rows that a start logs one by one; of further ones there is only the number.
 pub(crate) const QUARANTINED_LOGGED_MAX: usize = 1000;
 

@@ -8,6 +8,7 @@ use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_router::{RetainedIndex, filter_matches};
 use lotmq_store::{MessageId, Op, RetainedRow};
 
+use crate::changes::Stamps;
 use crate::config::Limits;
 use crate::fan_out::Publication;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
@@ -26,6 +27,8 @@ pub(crate) struct Retained {
     lacks_room: AtomicBool,
     /// When they were, since 1970.
     swept_at_ms: u64,
+    /// Removals that may not be on the disk: that nothing is retained for a topic may rest on one of them.
+    removals: Stamps,
 }
 
 impl Deref for Retained {
@@ -96,8 +99,14 @@ impl Tenant {
         let version = turn.broker.store.next_message_id();
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
+            // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
+            let is_written =
+                existed || !retained.removals.are_on_disk(&turn.broker.turns, &turn.broker.store);
+            if is_written {
+                retained.removals.note(turn.stamp());
+            }
             drop(retained);
-            if existed {
+            if is_written {
                 turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
             }
         } else {
@@ -173,6 +182,7 @@ impl Tenant {
         }
         let version = turn.broker.store.next_message_id();
         retained.remove(topic);
+        retained.removals.note(turn.stamp());
         drop(retained);
         turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
     }

@@ -24,6 +24,7 @@ use crate::admin::{self, Admin};
 use crate::audit;
 use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, NotOpened, Settings, Tenants};
+use crate::changes::Turns;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
@@ -508,6 +509,7 @@ fn assemble(
         settings: settings(config),
         clock,
         store,
+        turns: Turns::default(),
         shards,
         tenants: Tenants::new(tenants),
         counters: Counters::default(),

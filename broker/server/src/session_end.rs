@@ -5,9 +5,10 @@ use std::sync::Arc;
 use lotmq_auth::Scope;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
+use parking_lot::MutexGuard;
 use tracing::info;
 
-use crate::client::Client;
+use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::endings::Ending;
 use crate::hand_on::{Groups, Undelivered, hand_on};
@@ -48,12 +49,15 @@ fn leave(
     client: &Arc<Client>,
     connection: &Arc<Connection>,
     reason: &CloseReason,
-    turn: &Turn,
+    turn: &mut Turn,
 ) -> Option<Left> {
     let now = Time::from_millis(turn.wall_ms());
     let mut sessions = client.tenant.sessions.lock();
     let mut state = client.state.lock();
     state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
+    if client.is_durable() {
+        turn.changes(client);
+    }
     state.link = None;
     client.set_wire(None);
     state.session.disconnect();
@@ -69,7 +73,7 @@ fn leave(
     };
     let session_ends = expiry.ends_with_connection();
     if session_ends {
-        sessions.remove(client);
+        sessions.remove(client, turn);
     }
     let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
     Some(Left { will, session_ends, deadlines })
@@ -94,6 +98,7 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
     if state.is_over || state.link.is_some() {
         return;
     }
+    turn.changes(client);
     let row = crate::attach::row(client, &state);
     drop(state);
     turn.batch.push(Op::PutSession(&row));
@@ -103,10 +108,7 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     let (subscriptions, will, undelivered, row) = {
-        let mut state = client.state.lock();
-        if state.is_over {
-            return;
-        }
+        let Some(mut state) = lock_to_end(client, turn) else { return };
         state.is_over = true;
         let undelivered = Undelivered::of(&state);
         let options = *state.session.options();
@@ -149,6 +151,28 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
 }
 
+/// The state of a session that is to end; `None` when it has ended. What another thread has for it is with the store by then; on a shard that is known
+/// already.
+fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a, ClientState>> {
+    let mut is_patient = !turn.serves_clients();
+    loop {
+        let state = client.state.lock();
+        if state.is_over {
+            return None;
+        }
+        let before = client.changed.get();
+        if is_patient && turn.is_overtaking(before) {
+            drop(state);
+            is_patient = turn.let_pass(before);
+            continue;
+        }
+        if client.is_durable() {
+            turn.changes(client);
+        }
+        return Some(state);
+    }
+}
+
 /// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
 /// connection, which is closed.
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
@@ -168,7 +192,7 @@ pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
         }
     }
     for client in &away {
-        sessions.remove(client);
+        sessions.remove(client, turn);
     }
     drop(sessions);
     for client in &away {
@@ -179,6 +203,7 @@ pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
 /// A Client's absence has reached its delayed Will or the end of its session.
 pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
     let now = Time::from_millis(turn.wall_ms());
+    turn.let_pass(client.changed.get());
     let (will, ends) = {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
@@ -186,7 +211,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         let will = state.will.handle_timeout(now);
         let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
         if ends {
-            sessions.remove(client);
+            sessions.remove(client, turn);
         }
         (will, ends)
     };

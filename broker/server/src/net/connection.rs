@@ -95,7 +95,7 @@ pub(crate) enum Phase {
     New,
     /// CONNECT was read; who comes is found out by an exchange of AUTH packets.
     Authenticating(Box<Authenticating>),
-    /// CONNECT was read; its password is being checked. Nothing is read meanwhile.
+    /// CONNECT was read; its password is being checked, or its session is not to be had yet. Nothing is read meanwhile.
     LoggingIn(Login),
     /// CONNECT was accepted.
     Open(Open),
@@ -220,7 +220,7 @@ impl Connection {
             // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
             Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now.minus(TICK), partial)),
             Phase::Closed => Ok(KeepAliveVerdict::Off),
-            // Many passwords wait to be checked.
+            // Many passwords wait to be checked, or the store takes nothing.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
             Phase::New | Phase::Authenticating(_) => match self.layers() {
                 Some(layers) => {
@@ -365,13 +365,19 @@ impl Connection {
             || (open.feeds_store && turn.wait_for_store(self))
     }
 
-    /// Goes on with a CONNECT whose password has been checked. False while that is not so.
+    /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
     fn finish_login(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
         let Phase::LoggingIn(login) = &input.phase else { return Ok(true) };
         if !login.is_decided() {
             return Ok(false);
         }
-        input.phase = Phase::Open(protocol::connect::finish(self, login, turn)?);
+        let Phase::LoggingIn(login) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+            unreachable!("it was just looked at")
+        };
+        input.phase = protocol::connect::finish(self, login, turn)?;
+        if !matches!(input.phase, Phase::Open(_)) {
+            return Ok(false);
+        }
         if !input.partial.is_empty() {
             self.check_silent()?;
             self.consume_waiting(input, turn)?;

@@ -30,6 +30,7 @@ use super::shard::Shard;
 use tracing::{error, warn};
 
 use crate::broker::Broker;
+use crate::changes::{Seat, Stamp, Standing};
 use crate::client::{Client, Wire};
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
@@ -57,6 +58,8 @@ pub(crate) struct Turn {
     pub(crate) counts: TurnCounts,
     /// Durable changes of this turn.
     pub(crate) batch: Batch,
+    /// Which turn this is among those of all threads.
+    seat: Seat,
     /// Acknowledgements that wait for this turn's batch.
     pub(crate) on_commit: Vec<Release>,
     /// Whether one of them waits for earlier batches, too.
@@ -93,6 +96,7 @@ impl Turn {
             touched: Touched::default(),
             counts: TurnCounts::default(),
             batch: Batch::default(),
+            seat: broker.turns.enter(),
             on_commit: Vec::new(),
             waits_for_earlier: false,
             is_backed_up: false,
@@ -216,6 +220,32 @@ impl Turn {
         self.when_committed(release);
     }
 
+    /// The stamp of a durable change that goes into this turn's batch.
+    pub(crate) fn stamp(&mut self) -> Stamp {
+        self.call_flusher();
+        self.seat.stamp()
+    }
+
+    /// Marks a session of which something stored changes in this turn. Call with its state locked.
+    pub(crate) fn changes(&mut self, client: &Client) {
+        client.changed.set(self.stamp());
+    }
+
+    /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
+    pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
+        self.seat.is_overtaking(stamp, &self.broker.turns, &self.broker.store)
+    }
+
+    /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
+    pub(crate) fn let_pass(&self, stamp: Stamp) -> bool {
+        !self.is_overtaking(stamp) || self.broker.turns.await_end(stamp)
+    }
+
+    /// Whether a change is on the disk.
+    pub(crate) fn is_on_disk(&self, stamp: Stamp) -> bool {
+        self.broker.turns.standing(stamp, &self.broker.store) == Standing::OnDisk
+    }
+
     /// Makes sure that the flusher runs although no receiver was touched.
     pub(crate) fn call_flusher(&mut self) {
         if let Some(waker) = self.flusher.take() {
@@ -282,7 +312,7 @@ impl Turn {
 
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
-        !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty())
+        !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
     }
 
     fn has_ended_runs(&self) -> bool {
@@ -344,13 +374,17 @@ impl Turn {
         }
         let batch = std::mem::take(&mut self.batch);
         match self.broker.store.offer(batch) {
-            Ok(ticket) => self.hold(ticket),
+            Ok(ticket) => {
+                self.seat.handed_over(Some(ticket));
+                self.hold(ticket);
+            }
             Err((StoreError::Full { .. }, batch)) => {
                 self.batch = batch;
                 self.back_up();
             }
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
+                self.seat.handed_over(None);
                 for release in std::mem::take(&mut self.on_commit) {
                     release.refused(self, StoreFailure::Failing);
                 }
@@ -359,6 +393,7 @@ impl Turn {
     }
 
     fn nothing_to_submit(&mut self) {
+        self.seat.handed_over(None);
         if std::mem::take(&mut self.waits_for_earlier) {
             let last = self.broker.store.last_ticket();
             self.hold(last);

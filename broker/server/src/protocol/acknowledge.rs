@@ -49,7 +49,8 @@ fn received(
     packet_id: PacketId,
     reason: ReasonCode,
 ) {
-    let outcome = open.client.session_on(connection, |session| session.handle_pubrec(packet_id, reason));
+    let outcome =
+        open.client.exchange_on(connection, turn, |session| session.handle_pubrec(packet_id, reason));
     match outcome {
         Some(Ok(PubrecOutcome::SendPubrel { message })) => {
             send_pubrel(connection, open, turn, packet_id, message.as_ref());
@@ -94,7 +95,7 @@ fn send_pubrel(
 
 /// PUBCOMP: the identifier is free.
 fn completed(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.session_on(connection, |session| session.handle_pubcomp(packet_id));
+    let outcome = open.client.exchange_on(connection, turn, |session| session.handle_pubcomp(packet_id));
     if !matches!(outcome, Some(Ok(_))) {
         return;
     }
@@ -107,7 +108,7 @@ fn completed(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: P
 
 /// PUBREL: the identifier may be used again when that is durable.
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.session_on(connection, |session| session.handle_pubrel(packet_id));
+    let outcome = open.client.exchange_on(connection, turn, |session| session.handle_pubrel(packet_id));
     let Some(outcome) = outcome else { return };
     let reason = match outcome {
         PubrelOutcome::Released => ReasonCode::Success,

@@ -90,11 +90,11 @@ impl Authenticating {
             }
             Ok(ExchangeStep::Done { identity, data }) => {
                 request.authenticated = Some((exchange.method(), data));
-                accept(connection, request, Ok(identity), turn).map(Phase::Open)
+                accept(connection, *self.request, Ok(identity), turn)
             }
             Err(refusal) => {
                 request.user_name = request.user_name.take().or(exchange.claimed_user().map(Box::from));
-                accept(connection, request, Err(refusal), turn).map(Phase::Open)
+                accept(connection, *self.request, Err(refusal), turn)
             }
         }
     }

@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::{Authenticating, Authentication, Open, bounds};
 use crate::accounts;
-use crate::attach::{Attachment, attach};
+use crate::attach::{Attachment, NotAttached, attach};
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
@@ -64,7 +64,7 @@ pub(crate) struct Request {
     pub(crate) will: Option<Box<WillMessage>>,
 }
 
-/// A login that waits for its password to be checked.
+/// A login that waits for its password to be checked, or, with that known, for the session that it is to get.
 pub(crate) struct Login {
     request: Box<Request>,
     outcome: Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>,
@@ -141,8 +141,8 @@ pub(crate) fn begin(
         Some(Certified::Nobody) => users.certified_login(None, &login),
     };
     match step {
-        LoginStep::Admitted(identity) => accept(connection, &request, Ok(identity), turn).map(Phase::Open),
-        LoginStep::Refused(refusal) => accept(connection, &request, Err(refusal), turn).map(Phase::Open),
+        LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
+        LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
         LoginStep::Verify(pending) => {
             let outcome = Arc::new(Mutex::new(None));
             let login = Login { request: Box::new(request), outcome: Arc::clone(&outcome) };
@@ -184,11 +184,11 @@ fn verify(pending: PendingLogin, tenant: &Tenant, broker: &Broker) -> Result<Ide
 /// Goes on with a login whose password was checked.
 pub(crate) fn finish(
     connection: &Arc<Connection>,
-    login: &Login,
+    login: Login,
     turn: &mut Turn,
-) -> Result<Open, CloseReason> {
+) -> Result<Phase, CloseReason> {
     let outcome = login.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials));
-    accept(connection, &login.request, outcome, turn)
+    accept(connection, *login.request, outcome, turn)
 }
 
 /// Why a CONNECT is refused before anybody asks who comes.
@@ -269,13 +269,34 @@ fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
     }
 }
 
-/// Attaches the connection to its session and answers.
+/// Attaches the connection to its session and answers, now or when the session can be had.
 pub(super) fn accept(
+    connection: &Arc<Connection>,
+    request: Request,
+    login: Result<Identity, LoginRefusal>,
+    turn: &mut Turn,
+) -> Result<Phase, CloseReason> {
+    let identity = match attach_allowed(connection, &request, login, turn)? {
+        Attached::Open(open) => return Ok(Phase::Open(*open)),
+        Attached::InTurn(identity) => identity,
+    };
+    let outcome = Arc::new(Mutex::new(Some(Ok((*identity).clone()))));
+    Ok(Phase::LoggingIn(Login { request: Box::new(request), outcome }))
+}
+
+/// What becomes of a CONNECT that nothing speaks against.
+enum Attached {
+    Open(Box<Open>),
+    /// The session is in the turn of another thread: the connection is called when that has ended.
+    InTurn(Arc<Identity>),
+}
+
+fn attach_allowed(
     connection: &Arc<Connection>,
     request: &Request,
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
-) -> Result<Open, CloseReason> {
+) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&connection.listener.tenant);
     let identity = match login {
         Ok(identity) => identity,
@@ -300,6 +321,7 @@ pub(super) fn accept(
     }
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
+        && connection.zstd().is_none()
     {
         connection.start_zstd(offer, turn.now());
     }
@@ -316,7 +338,13 @@ pub(super) fn accept(
     }
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
-        Err(foreign) => {
+        Err(NotAttached::InTurn(stamp)) => {
+            if !turn.broker.turns.call_at_end(stamp, connection) {
+                connection.call_owner();
+            }
+            return Ok(Attached::InTurn(identity));
+        }
+        Err(foreign @ NotAttached::Foreign) => {
             let reason = ReasonCode::ClientIdentifierNotValid;
             return Err(turn_away(connection, request, turn, reason, &foreign));
         }
@@ -326,7 +354,7 @@ pub(super) fn accept(
         turn.open.watch(connection, deadline);
     }
     if is_durable {
-        turn.when_committed(crate::release::Release::Connect {
+        turn.when_all_committed(crate::release::Release::Connect {
             client: Arc::clone(&client),
             connection: Arc::clone(connection),
         });
@@ -337,7 +365,7 @@ pub(super) fn accept(
     turn.broker.counters.connects_accepted.add(1);
     turn.broker.logged_in(connection, &client);
     sys::logins::connected(turn, &client, connection);
-    Ok(Open {
+    Ok(Attached::Open(Box::new(Open {
         client,
         version: request.version,
         keep_alive,
@@ -348,7 +376,7 @@ pub(super) fn accept(
         feeds_store: false,
         feeds_guests: false,
         rate: ClientRate::of(&connection.listener.limits),
-    })
+    })))
 }
 
 /// Whether CONNACK would promise something that must be stored: a session, or the end of one.

@@ -270,7 +270,7 @@ fn take_over(
         };
     }
     open.has_exchanges = true;
-    let inbound = open.client.session_on(connection, |session| {
+    let inbound = open.client.exchange_on(connection, turn, |session| {
         session.set_unacknowledged(waiting);
         session.handle_publish(received.qos, Some(packet_id))
     });
@@ -346,7 +346,7 @@ fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
 
 /// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again \[MQTT-4.3.3-9\].
 fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    open.client.session_on(connection, |session| session.inbound_acknowledged(packet_id));
+    open.client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
     if open.client.is_durable() {
         let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
         turn.batch.push(Op::Qos2Released { session, packet_id });

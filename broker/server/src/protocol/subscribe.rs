@@ -90,7 +90,7 @@ pub(super) fn subscribe(
         let code = match grant(&connection.listener.limits, open, turn, &asked, unstorable) {
             Ok(options) => {
                 is_durable |= open.client.is_durable();
-                add(open, turn, &asked, options, &mut granted);
+                add(connection, open, turn, &asked, options, &mut granted);
                 ReasonCode::granted(options.qos)
             }
             Err(refusal) => {
@@ -176,13 +176,23 @@ fn grant(
     Ok(Options { sys_broker_only, ..asked.options })
 }
 
-fn add(open: &Open, turn: &mut Turn, asked: &Asked, options: Options, granted: &mut Granted) {
+fn add(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    asked: &Asked,
+    options: Options,
+    granted: &mut Granted,
+) {
     let client = &open.client;
     let former = {
-        // Both under the lock: a session that ends meanwhile leaves no subscription behind.
+        // All under the lock: a session that ends meanwhile leaves no subscription behind, and one that was taken over is not changed any more.
         let mut state = client.state.lock();
-        if state.is_over {
+        if state.is_over || !state.is_on(connection) {
             return;
+        }
+        if client.is_durable() {
+            turn.changes(client);
         }
         state.subscriptions.insert(&asked.filter, options);
         if asked.filter.starts_with(SHARED) {
@@ -284,15 +294,23 @@ pub(super) fn unsubscribe(
     }
     let mut codes = Vec::with_capacity(filters.len());
     let mut is_durable = false;
+    // What was removed before and is not on the disk yet is removed again: the answer rests on that.
+    let is_unsure = client.is_durable() && !turn.is_on_disk(client.changed.get());
     for filter in filters {
         let existed = {
             let mut state = client.state.lock();
+            if !state.is_on(connection) {
+                return Ok(());
+            }
+            if client.is_durable() {
+                turn.changes(client);
+            }
             state.subscriptions.remove(&filter);
             // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
             state.replays.retain(|replay| !replay.is_of(&filter));
             client.tenant.unsubscribe(client, &filter)
         };
-        if existed && client.is_durable() {
+        if (existed || is_unsure) && client.is_durable() {
             is_durable = true;
             turn.batch.push(Op::DeleteSubscription {
                 tenant: client.tenant.id,

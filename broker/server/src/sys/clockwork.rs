@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use lotmq_auth::{Decide as _, Question};
-use lotmq_store::{Batch, Op};
+use lotmq_store::Op;
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tracing::{info, warn};
@@ -249,7 +249,7 @@ impl Clockwork {
         self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
         for tenant in self.broker.tenants.all().iter() {
             end_stale_sessions(tenant);
-            end_refused_subscriptions(&self.broker, tenant);
+            Turn::with(|turn| end_refused_subscriptions(turn, tenant));
         }
     }
 
@@ -358,9 +358,8 @@ fn end_stale_sessions(tenant: &Tenant) {
 }
 
 /// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
-fn end_refused_subscriptions(broker: &Broker, tenant: &Tenant) {
+fn end_refused_subscriptions(turn: &mut Turn, tenant: &Tenant) {
     let clients: Vec<_> = tenant.sessions.lock().iter().cloned().collect();
-    let mut batch = Batch::new();
     for client in clients {
         let (identity, filters) = {
             let state = client.state.lock();
@@ -373,19 +372,21 @@ fn end_refused_subscriptions(broker: &Broker, tenant: &Tenant) {
                 continue;
             }
             info!(target: "client", client_id = &*client.client_id, filter = &*filter, "subscription ended, its user lost the right");
+            turn.let_pass(client.changed.get());
+            let mut state = client.state.lock();
+            if state.is_over {
+                continue;
+            }
             tenant.unsubscribe(&client, &filter);
-            client.state.lock().subscriptions.remove(&filter);
+            state.subscriptions.remove(&filter);
             if client.is_durable() {
+                turn.changes(&client);
                 let session = client.stored_id();
-                batch.push(Op::DeleteSubscription { tenant: tenant.id, session, filter: &filter });
+                turn.batch.push(Op::DeleteSubscription { tenant: tenant.id, session, filter: &filter });
             }
         }
     }
-    if !batch.is_empty()
-        && let Err(error) = broker.store.append(batch)
-    {
-        warn!(%error, "the end of subscriptions was not stored");
-    }
+    turn.flush();
 }
 
 /// Whether a filter, shared or not, reaches topics of the tree.

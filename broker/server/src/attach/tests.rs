@@ -1,0 +1,103 @@
+use std::thread;
+use std::time::Duration;
+
+use lotmq_client::{ConnectOptions, QoS, ReasonCode};
+
+use super::*;
+use crate::changes::Standing;
+use crate::testing::{PATIENCE, Running, connect};
+
+fn lasting() -> ConnectOptions {
+    ConnectOptions::v5("s").clean_start(false).session_expiry(600)
+}
+
+/// The session "s" of the default tenant.
+fn session(running: &Running) -> (Arc<Tenant>, Arc<Client>) {
+    let tenant = running.server.broker.tenants.default_tenant();
+    let client = tenant.sessions.lock().get("s").cloned().unwrap();
+    (tenant, client)
+}
+
+#[test]
+fn who_takes_over_from_another_thread_overtakes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir.path(), "os");
+    let address = running.address();
+    let mut first = connect(address, &lasting());
+    first.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
+    let (tenant, client) = session(&running);
+    Turn::install(Arc::clone(&running.server.broker), None);
+    // A subscription that this thread has not handed to the store.
+    Turn::with(|turn| {
+        let mut state = client.state.lock();
+        turn.changes(&client);
+        let options = state.subscriptions.get("kept").unwrap();
+        state.subscriptions.insert("late", options);
+        tenant.subscribe(&client, "late", options);
+        turn.batch.push(Op::PutSubscription(&client.subscription_row("late", options)));
+    });
+    let second = thread::spawn(move || {
+        let mut second = connect(address, &lasting());
+        assert!(second.session_present());
+        second.unsubscribe(&["late"]).unwrap()
+    });
+    // The connection that has the session is closed meanwhile.
+    first.receive(PATIENCE).unwrap_err();
+    thread::sleep(Duration::from_millis(200));
+    assert!(!second.is_finished(), "it would overtake");
+    Turn::with(Turn::flush);
+    assert_eq!(second.join().unwrap(), [ReasonCode::Success]);
+    Turn::uninstall();
+    drop((tenant, client));
+    running.server.stop();
+    let running = Running::start_in(dir.path(), "os");
+    let (_, client) = session(&running);
+    let state = client.state.lock();
+    assert!(state.subscriptions.contains("kept"));
+    assert!(!state.subscriptions.contains("late"), "the removal is behind the subscription");
+}
+
+#[test]
+fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir.path(), "os");
+    let first = connect(running.address(), &lasting());
+    let (tenant, client) = session(&running);
+    first.disconnect().unwrap();
+    let broker = Arc::clone(&running.server.broker);
+    let is_away = || client.state.lock().disconnected_at.is_some();
+    while !is_away() || broker.turns.standing(client.changed.get(), &broker.store) != Standing::OnDisk {
+        thread::yield_now();
+    }
+    let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            Turn::install(Arc::clone(&broker), None);
+            // Its row, as at the end of a connection.
+            Turn::with(|turn| {
+                let state = client.state.lock();
+                turn.changes(&client);
+                turn.batch.push(Op::PutSession(&row(&client, &state)));
+            });
+            marked.wait();
+            may_flush.wait();
+            thread::sleep(Duration::from_millis(100));
+            Turn::with(Turn::flush);
+            Turn::uninstall();
+        });
+        marked.wait();
+        Turn::install(Arc::clone(&broker), None);
+        may_flush.wait();
+        Turn::with(|turn| {
+            tenant.sessions.lock().remove(&client, turn);
+            crate::session_end::end(&client, turn);
+            turn.flush();
+        });
+        Turn::uninstall();
+    });
+    drop((tenant, client, broker));
+    running.server.stop();
+    let running = Running::start_in(dir.path(), "os");
+    let tenant = running.server.broker.tenants.default_tenant();
+    assert!(tenant.sessions.lock().get("s").is_none(), "it was there again after a restart");
+}

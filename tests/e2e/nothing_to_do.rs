@@ -1,0 +1,179 @@
+//! Answers that say "nothing to do": they rest on what was changed before, so they do not come before that is on the disk.
+//!
+//! The disk hangs while the questions are asked; a PINGRESP behind them shows that they were read. Whoever asks for nothing of the kind is answered at once.
+
+use std::time::Duration;
+
+use lotmq_client::{Client, ConnectOptions, Connection, ProtocolVersion, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX};
+
+use crate::disk::Sick;
+
+const PING: &[u8] = &[0xC0, 0];
+const PINGRESP: &[u8] = &[0xD0, 0];
+
+/// A connection whose packets are written byte by byte.
+struct Raw(Connection);
+
+impl Raw {
+    /// Sends CONNECT and does not wait for its answer.
+    fn knock(broker: &Broker, options: &ConnectOptions, version: ProtocolVersion) -> Self {
+        let mut connection = Connection::open(broker.address(), version, WAIT_MAX).unwrap();
+        let mut connect = Vec::new();
+        options.encode(&mut connect).unwrap();
+        connection.send(&connect).unwrap();
+        Self(connection)
+    }
+
+    /// Connects a 3.1.1 Client; `is_clean` says whether its session ends with the connection.
+    fn connect(broker: &Broker, client_id: &str, is_clean: bool) -> Self {
+        let mut options = ConnectOptions::new(client_id);
+        options.clean_start = is_clean;
+        let mut raw = Self::knock(broker, &options, ProtocolVersion::V3_1_1);
+        assert_eq!(raw.next()[0], 0x20);
+        raw
+    }
+
+    fn send(&mut self, packets: &[&[u8]]) {
+        self.0.send(&packets.concat()).unwrap();
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        self.0.receive(WAIT_MAX).unwrap().expect("a packet comes").bytes().to_vec()
+    }
+
+    fn is_silent(&mut self) -> bool {
+        self.0.receive(Duration::from_millis(200)).unwrap().is_none()
+    }
+}
+
+/// Sends each group of packets by itself while the disk hangs: nothing is answered before it works again, then all of it is, in this order.
+fn waits_for_the_disk(client_id: &str, is_clean: bool, before: &[(&[u8], &[u8])], groups: &[(&[u8], &[u8])]) {
+    let sick = Sick::new();
+    let mut raw = Raw::connect(&sick.broker, client_id, is_clean);
+    for (packet, answer) in before {
+        raw.send(&[packet]);
+        assert_eq!(raw.next(), *answer);
+    }
+    sick.becomes("hang");
+    for (packet, _) in groups {
+        // Each in a turn of its own.
+        raw.send(&[packet, PING]);
+        assert_eq!(raw.next(), PINGRESP, "{packet:02x?} is answered while nothing can be stored");
+    }
+    sick.heals();
+    for (_, answer) in groups {
+        assert_eq!(raw.next(), *answer);
+    }
+}
+
+const SUBSCRIBE: (&[u8], &[u8]) = (&[0x82, 6, 0, 1, 0, 1, b'a', 1], &[0x90, 3, 0, 1, 1]);
+const UNSUBSCRIBE: (&[u8], &[u8]) = (&[0xA2, 5, 0, 2, 0, 1, b'a'], &[0xB0, 2, 0, 2]);
+const UNSUBSCRIBE_AGAIN: (&[u8], &[u8]) = (&[0xA2, 5, 0, 3, 0, 1, b'a'], &[0xB0, 2, 0, 3]);
+
+#[test]
+fn a_second_unsubscribe_waits_for_the_first() {
+    waits_for_the_disk("s", false, &[SUBSCRIBE], &[UNSUBSCRIBE, UNSUBSCRIBE_AGAIN]);
+}
+
+#[test]
+fn subscribing_and_unsubscribing_in_quick_succession_waits_each_time() {
+    waits_for_the_disk("s", false, &[], &[SUBSCRIBE, SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE, UNSUBSCRIBE_AGAIN]);
+}
+
+#[test]
+fn a_second_removal_of_a_retained_message_waits_for_the_first() {
+    let set: (&[u8], &[u8]) = (&[0x33, 6, 0, 1, b'r', 0, 6, b'x'], &[0x40, 2, 0, 6]);
+    let clear: (&[u8], &[u8]) = (&[0x33, 5, 0, 1, b'r', 0, 7], &[0x40, 2, 0, 7]);
+    let again: (&[u8], &[u8]) = (&[0x33, 5, 0, 1, b'r', 0, 8], &[0x40, 2, 0, 8]);
+    waits_for_the_disk("passing", true, &[set], &[clear, again]);
+    // Another one may have cleared it, without asking for an answer.
+    let sick = Sick::new();
+    let (mut one, mut other) =
+        (Raw::connect(&sick.broker, "one", true), Raw::connect(&sick.broker, "other", true));
+    one.send(&[set.0]);
+    assert_eq!(one.next(), set.1);
+    sick.becomes("hang");
+    one.send(&[&[0x31, 3, 0, 1, b'r'], PING]);
+    assert_eq!(one.next(), PINGRESP);
+    other.send(&[again.0, PING]);
+    assert_eq!(other.next(), PINGRESP);
+    sick.heals();
+    assert_eq!(other.next(), again.1);
+}
+
+#[test]
+fn repeated_packets_of_an_exchange_wait_for_the_first() {
+    let first: (&[u8], &[u8]) = (&[0x34, 6, 0, 1, b'q', 0, 5, b'x'], &[0x50, 2, 0, 5]);
+    let repeated: (&[u8], &[u8]) = (&[0x3C, 6, 0, 1, b'q', 0, 5, b'x'], &[0x50, 2, 0, 5]);
+    let release: (&[u8], &[u8]) = (&[0x62, 2, 0, 5], &[0x70, 2, 0, 5]);
+    waits_for_the_disk("s", false, &[], &[first, repeated]);
+    waits_for_the_disk("s", false, &[first], &[release, release]);
+}
+
+#[test]
+fn a_session_whose_end_is_on_its_way_to_the_disk_is_not_said_to_be_gone() {
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    let lasting = || ConnectOptions::v5("d").clean_start(false).session_expiry(3_600);
+    let mut client = Client::connect(broker.address(), &lasting()).unwrap();
+    client.subscribe_to("a", QoS::AtLeastOnce).unwrap();
+    sick.becomes("hang");
+    // DISCONNECT with Session Expiry Interval 0 ends the session.
+    let mut ends = Raw::knock(broker, &lasting(), ProtocolVersion::V5);
+    ends.send(&[&[0xE0, 7, 0, 5, 0x11, 0, 0, 0, 0]]);
+    drop(client);
+    assert!(ends.0.wait_closed(WAIT_MAX).unwrap());
+    let passing = ConnectOptions::v5("d").clean_start(false).session_expiry(0);
+    let mut back = Raw::knock(broker, &passing, ProtocolVersion::V5);
+    assert!(back.is_silent(), "CONNACK says that there is no session, and there is one on the disk");
+    // Taken over while it waits, the next connection waits for the same.
+    let mut again = Raw::knock(broker, &passing, ProtocolVersion::V5);
+    assert!(again.is_silent());
+    // It is about this Client Identifier alone.
+    let mut other = Raw::knock(broker, &ConnectOptions::v5("other"), ProtocolVersion::V5);
+    assert_eq!(other.next()[0], 0x20);
+    sick.heals();
+    let connack = again.next();
+    assert_eq!((connack[0], connack[2], connack[3]), (0x20, 0, 0), "accepted, no session present");
+}
+
+#[test]
+fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
+    let mut sick = Sick::new();
+    let mut raw = Raw::connect(&sick.broker, "s", false);
+    raw.send(&[SUBSCRIBE.0]);
+    assert_eq!(raw.next(), SUBSCRIBE.1);
+    sick.becomes("sync-eio");
+    raw.send(&[UNSUBSCRIBE.0]);
+    assert!(raw.0.wait_closed(WAIT_MAX).unwrap(), "it is not acknowledged");
+    sick.heals();
+    sick.wait_until_healthy();
+    let mut raw = Raw::connect(&sick.broker, "s", false);
+    raw.send(&[UNSUBSCRIBE_AGAIN.0]);
+    assert_eq!(raw.next(), UNSUBSCRIBE_AGAIN.1);
+    sick.broker.kill();
+    sick.broker.start_again();
+    let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
+    let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
+    assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+}
+
+#[test]
+fn what_a_command_tells_is_on_the_disk_or_said_not_to_be() {
+    let sick = Sick::new();
+    sick.becomes("hang");
+    let mut root = sick.broker.connect(&ConnectOptions::new("changing").user("root", "coreflux"));
+    let change = Publication::new("$SYS/Coreflux/Command", "-addUser bob s3cret").qos(QoS::AtLeastOnce);
+    root.publish(&change).unwrap();
+    let told = lotmq_test_support::eventually("bob is listed with a warning", || {
+        let reply = sick.broker.command("-listUsers").0;
+        reply["data"].to_string().contains("bob").then_some(reply)
+    });
+    assert_eq!(told["warnings"][0]["code"], "NOT_STORED_YET", "{told}");
+    sick.heals();
+    lotmq_test_support::eventually("it is told without one", || {
+        let reply = sick.broker.command("-listUsers").0;
+        (reply["data"].to_string().contains("bob") && reply.get("warnings").is_none()).then_some(())
+    });
+}
