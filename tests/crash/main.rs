@@ -11,6 +11,7 @@
 )]
 
 mod clerk;
+mod doubter;
 mod handing_on;
 mod history;
 mod link;

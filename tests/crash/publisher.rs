@@ -1,6 +1,6 @@
 //! A publisher that numbers its messages and, after a crash, sends again what was not acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use crate::link::{Identity, Link};
 
 /// Messages on their way at once.
 const WINDOW: usize = 40;
+/// One exchange of so many has its packets sent twice, at once.
+const REPEATED_EVERY: u64 = 5;
 
 /// One message on its way.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Publisher {
     /// By number.
     flights: BTreeMap<u64, Flight>,
     next_packet_id: u16,
+    /// Identifiers of exchanges whose packets were sent more than once: their answers may come more than once, too.
+    repeated: BTreeSet<PacketId>,
 }
 
 /// How long to publish.
@@ -53,6 +57,7 @@ impl Publisher {
             next: 0,
             flights: BTreeMap::new(),
             next_packet_id: 0,
+            repeated: BTreeSet::new(),
         }
     }
 
@@ -113,7 +118,14 @@ impl Publisher {
             // Identifiers go round far beyond the window, so they are free again.
             self.next_packet_id = self.next_packet_id % 10_000 + 1;
             let packet_id = PacketId::new(self.next_packet_id).expect("it is at least 1");
+            self.repeated.remove(&packet_id);
             self.send(link, self.next, packet_id, false);
+            if self.qos == QoS::ExactlyOnce && self.next.is_multiple_of(REPEATED_EVERY) {
+                // In a turn of its own, so that the first one is on its way to the disk.
+                link.flush();
+                self.send(link, self.next, packet_id, true);
+                self.repeated.insert(packet_id);
+            }
             self.flights.insert(self.next, Flight { packet_id, is_received: false });
             self.next += 1;
         }
@@ -145,11 +157,18 @@ impl Publisher {
         }
         let found = self.flights.iter_mut().find(|(_, flight)| flight.packet_id == ack.packet_id);
         let Some((number, flight)) = found else {
+            if self.repeated.contains(&ack.packet_id) {
+                return Ok(false);
+            }
             return Err(format!("{}: {:?} for nothing", self.name, ack.ack_type));
         };
         if ack.ack_type == AckType::Pubrec {
             flight.is_received = true;
             link.acknowledge(AckType::Pubrel, ack.packet_id);
+            if self.repeated.contains(&ack.packet_id) {
+                link.flush();
+                link.acknowledge(AckType::Pubrel, ack.packet_id);
+            }
             return Ok(false);
         }
         let number = *number;

@@ -8,6 +8,7 @@ use lotmq_client::{ProtocolVersion, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 
 use crate::clerk::Clerk;
+use crate::doubter::Doubter;
 use crate::publisher::{self, Publisher};
 use crate::random::Random;
 use crate::receiver::{self, Audience, Receiver};
@@ -16,6 +17,8 @@ use crate::receiver::{self, Audience, Receiver};
 const OPERATIONS_MIN: u64 = 2_000;
 /// Sessions that are offline during the work are looked at after so many kills.
 const OFFLINE_EVERY: u64 = 4;
+/// Clients that ask for everything twice.
+const DOUBTERS: usize = 3;
 
 /// A session with its own history.
 type Alone = (Receiver, Audience);
@@ -28,6 +31,7 @@ pub(crate) struct Scene {
     offline: Vec<Alone>,
     group: (Vec<Receiver>, Audience),
     clerk: Clerk,
+    doubters: Vec<Doubter>,
     kills: u64,
 }
 
@@ -43,6 +47,8 @@ impl Scene {
         ];
         let alone = |name, version, batch| (Receiver::new(name, version, batch), Audience::default());
         let clerk = Clerk::new(Random::new(random.below(u64::MAX)));
+        let doubters =
+            (0..DOUBTERS).map(|number| Doubter::new(number, Random::new(random.below(u64::MAX)))).collect();
         let mut scene = Self {
             publishers: publishers.map(|(name, qos, version)| Publisher::new(name, qos, version)).into(),
             online: vec![alone("prompt", v5, 1), alone("slow", v3, 60)],
@@ -54,6 +60,7 @@ impl Scene {
             broker,
             random,
             clerk,
+            doubters,
             kills: 0,
         };
         let address = scene.broker.address();
@@ -64,6 +71,7 @@ impl Scene {
             member.subscribe(address, "$share/g/d/#");
         }
         scene.clerk.prepare(address);
+        scene.doubters.iter_mut().for_each(|doubter| doubter.prepare(address));
         scene
     }
 
@@ -93,6 +101,9 @@ impl Scene {
             for member in members {
                 let until = receiver::Until::Killed(stop);
                 work.push(scope.spawn(move || member.receive(address, audience, &until)));
+            }
+            for doubter in &mut self.doubters {
+                work.push(scope.spawn(move || doubter.work(address, stop, count)));
             }
             let clerk = &mut self.clerk;
             work.push(scope.spawn(move || clerk.work(address, stop, count)));
@@ -143,6 +154,9 @@ impl Scene {
             work.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         received?;
+        for doubter in &mut self.doubters {
+            doubter.verify(address)?;
+        }
         self.clerk.verify(address)
     }
 }
