@@ -104,6 +104,77 @@ fn a_pubrec_that_refuses_what_is_unknown_is_not_answered() {
     peer.expect_only(&["PUBREL 77 92"]);
 }
 
+/// A message's QoS, what the Client answers it before it errs, and the error: PUBACK, PUBREC or PUBCOMP by its first byte.
+const OUT_OF_TURN: [(u8, &[u8], u8); 6] = [
+    (1, &[], 0x50),
+    (1, &[], 0x70),
+    (2, &[], 0x40),
+    (2, &[], 0x70),
+    (2, &[0x50], 0x40),
+    (2, &[0x50, 0x50], 0x40),
+];
+
+/// Violates [MQTT-4.13.1-1], [3.1.1: MQTT-4.8.0-1]: left alone, the message would keep its place in the Receive Maximum for ever. The session stays, and
+/// the message comes again.
+#[test]
+fn an_acknowledgement_that_does_not_fit_its_message_closes_with_0x82() {
+    let broker = broker();
+    for version in BOTH {
+        for (case, (qos, before, wrong)) in OUT_OF_TURN.into_iter().enumerate() {
+            let connect = Connect::kept(version, "reader");
+            let narrow = if version == V5 { connect.property(&bytes::two(0x21, 1)) } else { connect };
+            let mut reader = Peer::join(&broker, &narrow);
+            reader.subscribe("t", qos);
+            Peer::clean(&broker, V4, "writer").publish(qos, "t", "once");
+            assert_eq!(reader.next(), format!("PUBLISH t q{qos} #1: once"));
+            for first in before {
+                reader.send(&packet(*first, &[0, 1]));
+                reader.expect(&["PUBREL 1 00"]);
+            }
+            reader.send(&packet(wrong, &[0, 1]));
+            let expected: &[&str] = if version == V5 { &["DISCONNECT 82"] } else { &[] };
+            assert_eq!(reader.until_closed(), expected, "{version:?}, case {case}");
+            let mut reader = Peer::join(&broker, &narrow);
+            assert!(reader.present());
+            if before.is_empty() {
+                reader.expect(&[&format!("PUBLISH t q{qos} #1 dup: once")]);
+            } else {
+                reader.expect(&["PUBREL 1 00"]);
+            }
+            reader.leave();
+            Peer::clean(&broker, version, "reader").leave();
+        }
+    }
+}
+
+/// A repeated acknowledgement, and one for an exchange that is over, are no errors: the other side may not have seen the answer.
+#[test]
+fn an_acknowledgement_that_comes_again_is_no_error() {
+    let broker = broker();
+    for version in BOTH {
+        let mut reader = Peer::join(&broker, &Connect::kept(version, "reader"));
+        reader.subscribe("t", 2);
+        let mut writer = Peer::clean(&broker, V4, "writer");
+        writer.publish(1, "t", "one");
+        writer.publish(2, "t", "two");
+        reader.expect(&["PUBLISH t q1 #1: one", "PUBLISH t q2 #2: two"]);
+        for id in [1, 1, 9] {
+            reader.send(&bytes::puback(id));
+        }
+        reader.send(&[bytes::pubrec(2), bytes::pubrec(2)].concat());
+        reader.expect(&["PUBREL 2 00", "PUBREL 2 00"]);
+        reader.vanish();
+        let mut reader = Peer::join(&broker, &Connect::kept(version, "reader"));
+        reader.expect(&["PUBREL 2 00"]);
+        reader.send(&bytes::pubrec(2));
+        reader.expect(&["PUBREL 2 00"]);
+        reader.send(&[bytes::pubcomp(2), bytes::pubcomp(2)].concat());
+        reader.expect_only(&[]);
+        reader.leave();
+        Peer::clean(&broker, version, "reader").leave();
+    }
+}
+
 /// Steps: PUBLISH sent, PUBREC read, PUBREL sent, PUBCOMP read.
 fn receive_with_a_break(broker: &mut Broker, way: Break, version: Version, step: u8) {
     let mut watcher = Peer::join(broker, &Connect::kept(V5, "watcher"));

@@ -1,7 +1,7 @@
 //! Rules that a Client breaks with a packet, and which end its connection: one list with what it is told, in code and words.
 
 use lotmq_auth::LoginRefusal;
-use lotmq_codec::{DecodeError, FrameError, PacketType, ReasonCode};
+use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
 
 use crate::limits::Limit;
 use crate::topic_alias::AliasTooHigh;
@@ -30,6 +30,10 @@ pub(crate) enum Violation {
     /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told otherwise.
     #[error("packet identifier is in use")]
     PacketIdInUse,
+    /// PUBACK, PUBREC or PUBCOMP for a message that is of the other QoS or not as far \[MQTT-4.13.1-1\]. Left alone it would keep its place in the
+    /// Client's Receive Maximum for ever.
+    #[error("{} does not fit what packet identifier {packet_id} waits for", ack_type.packet_type())]
+    AcknowledgementOutOfTurn { ack_type: AckType, packet_id: PacketId },
     /// AUTH in the middle of nothing, or a second exchange at once (§4.12.1).
     #[error("AUTH with this reason code has no place here")]
     AuthOutOfTurn,
@@ -59,6 +63,7 @@ impl Violation {
             | Self::MethodChanged
             | Self::NotAuthenticated(_)
             | Self::PacketIdInUse
+            | Self::AcknowledgementOutOfTurn { .. }
             | Self::AcknowledgementTooLarge { .. } => None,
         }
     }
@@ -69,6 +74,7 @@ impl Violation {
             Self::Unexpected(_)
             | Self::AliasUnknown { .. }
             | Self::SessionExpiryRaised
+            | Self::AcknowledgementOutOfTurn { .. }
             | Self::AuthOutOfTurn
             | Self::MethodChanged => ReasonCode::ProtocolError,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,

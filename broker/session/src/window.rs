@@ -23,7 +23,7 @@ const SLOTS_KEPT: usize = 64;
 /// Slots at most: one for each identifier.
 const SLOTS_MAX: usize = 65_536;
 
-/// Why an acknowledgement was not accepted. Nothing has changed; none of these needs a close.
+/// Why an acknowledgement was not accepted. Nothing has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckRefusal {
@@ -33,7 +33,8 @@ pub enum AckRefusal {
         /// What the acknowledgement named.
         packet_id: PacketId,
     },
-    /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2.
+    /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2. A protocol error, which closes the connection
+    /// \[MQTT-4.13.1-1\].
     #[error("acknowledgement does not fit the state of packet identifier {packet_id}")]
     Unexpected {
         /// What the acknowledgement named.

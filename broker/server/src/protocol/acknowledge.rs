@@ -13,6 +13,7 @@ use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
+use crate::violation::Violation;
 
 pub(super) fn handle(
     connection: &Arc<Connection>,
@@ -23,22 +24,36 @@ pub(super) fn handle(
 ) -> Result<(), CloseReason> {
     let ack = Ack::decode(ack_type, turn.arena.get(body), open.version)?;
     let (packet_id, reason) = (ack.packet_id, ack.reason);
-    match ack_type {
+    let taken = match ack_type {
         AckType::Puback => delivered(connection, open, turn, packet_id),
         AckType::Pubrec => received(connection, open, turn, packet_id, reason),
-        AckType::Pubrel => released(connection, open, turn, packet_id),
+        AckType::Pubrel => {
+            released(connection, open, turn, packet_id);
+            Ok(())
+        }
         AckType::Pubcomp => completed(connection, open, turn, packet_id),
+    };
+    match taken {
+        Err(AckRefusal::Unexpected { packet_id }) => {
+            Err(Violation::AcknowledgementOutOfTurn { ack_type, packet_id }.into())
+        }
+        // One for something unknown may be the echo of an exchange that a reconnect has ended: it changes nothing.
+        Err(_) | Ok(()) => Ok(()),
     }
-    Ok(())
 }
 
 /// PUBACK: the message is done, its place in the window is free for the next.
-fn delivered(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+fn delivered(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+) -> Result<(), AckRefusal> {
     let outcome = open.client.session_on(connection, |session| session.handle_puback(packet_id));
-    // One for something unknown may be the echo of an exchange that a reconnect has ended: it changes nothing.
-    let Some(Ok(acked)) = outcome else { return };
+    let Some(acked) = outcome.transpose()? else { return Ok(()) };
     open.client.message_done(acked.message.as_ref(), turn);
     open.client.send_waiting(turn);
+    Ok(())
 }
 
 /// PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
@@ -48,7 +63,7 @@ fn received(
     turn: &mut Turn,
     packet_id: PacketId,
     reason: ReasonCode,
-) {
+) -> Result<(), AckRefusal> {
     let outcome =
         open.client.exchange_on(connection, turn, |session| session.handle_pubrec(packet_id, reason));
     match outcome {
@@ -63,8 +78,10 @@ fn received(
         Some(Err(AckRefusal::PacketIdNotFound { .. })) if !reason.is_failure() => {
             open.client.not_found(turn, connection, AckType::Pubrel, packet_id);
         }
-        Some(Err(_)) | None => {}
+        Some(Err(refusal)) => return Err(refusal),
+        None => {}
     }
+    Ok(())
 }
 
 /// PUBREL lets the Client forget the identifier: after that the message must never be sent again, not after a crash either.
@@ -94,16 +111,22 @@ fn send_pubrel(
 }
 
 /// PUBCOMP: the identifier is free.
-fn completed(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+fn completed(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+) -> Result<(), AckRefusal> {
     let outcome = open.client.exchange_on(connection, turn, |session| session.handle_pubcomp(packet_id));
-    if !matches!(outcome, Some(Ok(_))) {
-        return;
+    if outcome.transpose()?.is_none() {
+        return Ok(());
     }
     if open.client.is_durable() {
         let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
         turn.batch.push(Op::PubcompReceived { session, packet_id });
     }
     open.client.send_waiting(turn);
+    Ok(())
 }
 
 /// PUBREL: the identifier may be used again when that is durable.
