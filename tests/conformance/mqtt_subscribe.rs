@@ -165,6 +165,30 @@ fn unsubscribe_compares_bytes_and_always_answers() {
     }
 }
 
+/// A filter that is none gets 0x8F and harms no other; before 5.0 the connection ends with every subscription as it was. Violates
+/// [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2], [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
+#[test]
+fn unsubscribe_refuses_what_is_no_filter() {
+    let broker = broker();
+    for filter in ["", "a/#/b", "b+", "$share/g", "$share//a", "$share/+/a"] {
+        let mut peer = Peer::clean(&broker, V5, "five");
+        peer.subscribe("kept", 0);
+        peer.subscribe("left", 0);
+        peer.send(&unsubscribe(V5, 9, &["left", filter, "never"]));
+        peer.expect(&["UNSUBACK 9 00 8F 11"]);
+        peer.publish(0, "kept", "x");
+        peer.publish(0, "left", "x");
+        peer.expect_only(&["PUBLISH kept q0: x"]);
+        let mut peer = Peer::join(&broker, &Connect::kept(V4, "three"));
+        peer.subscribe("kept", 0);
+        peer.send(&unsubscribe(V4, 9, &["kept", filter]));
+        assert_eq!(peer.until_closed(), [""; 0], "{filter}");
+        let mut peer = Peer::join(&broker, &Connect::kept(V4, "three"));
+        peer.publish(0, "kept", "x");
+        peer.expect_only(&["PUBLISH kept q0: x"]);
+    }
+}
+
 /// [MQTT-3.10.4-3], [3.1.1: MQTT-3.10.4-3]
 #[test]
 fn messages_that_were_begun_are_finished_after_unsubscribe() {

@@ -2,6 +2,7 @@
 
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
+use lotmq_router::TopicError;
 
 use crate::limits::Limit;
 use crate::topic_alias::AliasTooHigh;
@@ -34,6 +35,9 @@ pub(crate) enum Violation {
     /// Client's Receive Maximum for ever.
     #[error("{} does not fit what packet identifier {packet_id} waits for", ack_type.packet_type())]
     AcknowledgementOutOfTurn { ack_type: AckType, packet_id: PacketId },
+    /// A Topic Filter in UNSUBSCRIBE that is none, before 5.0, which has no code for it \[3.1.1: MQTT-4.7.3-1\].
+    #[error(transparent)]
+    FilterInvalid(TopicError),
     /// AUTH in the middle of nothing, or a second exchange at once (§4.12.1).
     #[error("AUTH with this reason code has no place here")]
     AuthOutOfTurn,
@@ -64,6 +68,7 @@ impl Violation {
             | Self::NotAuthenticated(_)
             | Self::PacketIdInUse
             | Self::AcknowledgementOutOfTurn { .. }
+            | Self::FilterInvalid(_)
             | Self::AcknowledgementTooLarge { .. } => None,
         }
     }
@@ -78,6 +83,7 @@ impl Violation {
             | Self::AuthOutOfTurn
             | Self::MethodChanged => ReasonCode::ProtocolError,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
+            Self::FilterInvalid(_) => ReasonCode::TopicFilterInvalid,
             Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
             Self::PacketIdInUse => ReasonCode::ProtocolError,

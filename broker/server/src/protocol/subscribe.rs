@@ -24,6 +24,7 @@ use crate::retain::Replay;
 use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED};
 use crate::sys;
+use crate::violation::Violation;
 
 /// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
 const EXPLAINED_MAX: usize = 4;
@@ -292,11 +293,16 @@ pub(super) fn unsubscribe(
     if let Some(failure) = turn.broker.store_failure().filter(|_| client.is_durable()) {
         return refuse_unsubscribe(connection, open, turn, (packet_id, filters.len()), failure);
     }
+    let refusals = judge_unsubscribed(open, &filters)?;
     let mut codes = Vec::with_capacity(filters.len());
     let mut is_durable = false;
     // What was removed before and is not on the disk yet is removed again: the answer rests on that.
     let is_unsure = client.is_durable() && !turn.is_on_disk(client.changed.get());
-    for filter in filters {
+    for (filter, refusal) in filters.into_iter().zip(refusals) {
+        if refusal.is_some() {
+            codes.push(ReasonCode::TopicFilterInvalid);
+            continue;
+        }
         let existed = {
             let mut state = client.state.lock();
             if !state.is_on(connection) {
@@ -332,6 +338,22 @@ pub(super) fn unsubscribe(
         turn.control(client, connection, |out| out.extend_from_slice(&packet));
     }
     Ok(())
+}
+
+/// Why filters of an UNSUBSCRIBE are none, each at its place. What is subscribed to may always be ended.
+///
+/// # Errors
+/// Before 5.0 UNSUBACK cannot say it: the connection ends, with all subscriptions as they were.
+fn judge_unsubscribed(open: &Open, filters: &[Box<str>]) -> Result<Vec<Option<TopicError>>, Violation> {
+    let judge = |filter: &str| {
+        let refusal = lotmq_router::topic_filter_valid(filter).err()?;
+        (!open.client.state.lock().subscriptions.contains(filter)).then_some(refusal)
+    };
+    let refusals: Vec<_> = filters.iter().map(|filter| judge(filter)).collect();
+    match refusals.iter().flatten().next() {
+        Some(refusal) if !open.version.has_properties() => Err(Violation::FilterInvalid(*refusal)),
+        Some(_) | None => Ok(refusals),
+    }
 }
 
 /// Leaves all subscriptions as they are, because the end of one could not be stored. UNSUBACK has one code for it, whatever the reason.
