@@ -1,5 +1,7 @@
 //! Wills (checklist 9).
 
+use std::time::{Duration, Instant};
+
 use lotmq_test_support::eventually;
 
 use crate::bytes::{self, BOTH, field, four, packet, user_property};
@@ -140,6 +142,31 @@ fn a_delayed_will_waits_for_its_delay_or_the_end_of_the_session() {
     }
 }
 
+/// The delay and the Session Expiry Interval run from the end of the connection, not from when the broker last looked at its clock [MQTT-3.1.3-9].
+#[test]
+fn a_delayed_will_never_comes_early() {
+    let broker = broker();
+    let mut watcher = Peer::clean(&broker, V5, "watcher");
+    watcher.subscribe("early/+", 0);
+    let mut left = Vec::new();
+    for n in 0..16 {
+        // The one waits for the delay, the other for the end of the session.
+        let (delay, expiry) = if n % 2 == 0 { (1, 1000) } else { (1000, 1) };
+        let connect = Connect::new(V5, &format!("away {n}")).clean(false).property(&four(0x11, expiry));
+        let connect = connect.will(&format!("early/{n}"), "x", 0, false).will_property(&four(0x18, delay));
+        let peer = Peer::join(&broker, &connect);
+        left.push(Instant::now());
+        peer.vanish();
+        // So that the ends fall on different moments of the broker's clock, which it reads four times a second.
+        std::thread::sleep(Duration::from_millis(37));
+    }
+    for _ in 0..16 {
+        let line = watcher.next();
+        let n: usize = line["PUBLISH early/".len()..].split(' ').next().unwrap().parse().unwrap();
+        assert!(left[n].elapsed() >= Duration::from_secs(1), "{line} after {:?}", left[n].elapsed());
+    }
+}
+
 #[test]
 fn a_will_of_the_broker_s_own_topics_is_refused() {
     let broker = broker();
@@ -193,7 +220,7 @@ fn session_expiry_may_be_changed_in_disconnect() {
         probe.leave();
         if !is_gone {
             // Asking has begun its second anew.
-            std::thread::park_timeout(std::time::Duration::from_millis(1800));
+            std::thread::park_timeout(Duration::from_millis(1800));
         }
         is_gone.then_some(())
     });

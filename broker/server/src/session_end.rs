@@ -51,7 +51,8 @@ fn leave(
     reason: &CloseReason,
     turn: &mut Turn,
 ) -> Option<Left> {
-    let now = Time::from_millis(turn.wall_ms());
+    // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of the session may come early [MQTT-3.1.3-9].
+    let now = Time::from_millis(turn.broker.clock.wall_ms() + 1);
     let mut sessions = client.tenant.sessions.lock();
     let mut state = client.state.lock();
     state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
