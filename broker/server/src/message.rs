@@ -90,10 +90,11 @@ impl Message {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 
-    /// Whole seconds left to live, 0 in the last one \[MQTT-3.3.2-6\]. `now_ms` is asked for where it counts: it must not be older than that.
+    /// Seconds left to live, rounded up and at least 1 \[MQTT-3.3.2-6\]: receivers that are brokers take 0 for "never". `now_ms` is asked for where it
+    /// counts.
     pub(crate) fn expiry_left(&self, now_ms: impl FnOnce() -> u64) -> Option<u32> {
-        let left = self.expires_at_ms?.saturating_sub(now_ms()) / 1000;
-        Some(u32::try_from(left).unwrap_or(u32::MAX))
+        let left = self.expires_at_ms?.saturating_sub(now_ms()).div_ceil(1000);
+        Some(u32::try_from(left).unwrap_or(u32::MAX).max(1))
     }
 
     pub(crate) fn parts(&self) -> MessageParts<'_> {
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_left_to_live_than_is_true() {
+    fn what_is_left_to_live_is_rounded_up_and_never_0() {
         let parts = MessageParts {
             topic: "t",
             properties: &[],
@@ -130,7 +131,7 @@ mod tests {
         };
         let message = Message::new(1, parts);
         for (now_ms, left) in
-            [(10_000, 2), (10_001, 1), (11_000, 1), (11_001, 0), (11_999, 0), (12_000, 0), (13_000, 0)]
+            [(10_000, 2), (10_001, 2), (11_000, 1), (11_001, 1), (11_999, 1), (12_000, 1), (13_000, 1)]
         {
             assert_eq!(message.expiry_left(|| now_ms), Some(left), "at {now_ms}");
             assert_eq!(message.is_expired(now_ms), now_ms >= 12_000, "at {now_ms}");
