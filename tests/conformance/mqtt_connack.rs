@@ -45,14 +45,15 @@ fn connack_announces_what_differs_from_the_defaults() {
         // The Client's Keep Alive counts: no Server Keep Alive [MQTT-3.2.2-22]. Every QoS and RETAIN of a Will is taken
         // [MQTT-3.2.2-12, -13].
         Connect::new(V5, "c").keep_alive(7).will("t", "x", 2, true),
+        // An expiry that is granted as asked for is not said again.
+        Connect::new(V5, "d").property(&four(0x11, 77)),
     ];
     for connect in connects {
         let body = connack(&broker, &connect);
         assert_eq!(body[..2], [0, 0]);
-        // Receive Maximum, Maximum Packet Size, Topic Alias Maximum and the session's expiry. All else has its default: every QoS
+        // Receive Maximum, Maximum Packet Size and Topic Alias Maximum. All else has its default: every QoS
         // [MQTT-3.2.2-9], retained messages, all kinds of subscriptions; no method of authentication [MQTT-4.12.0-6].
         let expected = [
-            (0x11, vec![0; 4]),
             (0x21, 1000_u16.to_be_bytes().to_vec()),
             (0x22, 32_u16.to_be_bytes().to_vec()),
             (0x27, (16_u32 << 20).to_be_bytes().to_vec()),
@@ -94,7 +95,7 @@ fn response_information_is_for_those_who_ask() {
     }
     assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
     // It is left out where it makes CONNACK too large [MQTT-3.1.2-24], and the Client is let in all the same.
-    for (limit, is_told) in [(40, true), (39, false)] {
+    for (limit, is_told) in [(35, true), (34, false)] {
         assert_eq!(told(&asked("c").property(&four(0x27, limit))).is_some(), is_told, "{limit}");
     }
 }
@@ -125,11 +126,13 @@ fn user_properties_are_for_those_who_can_take_them() {
 fn a_connack_that_the_client_cannot_take_is_not_sent() {
     let broker = broker();
     // The refusal is shorter.
-    for (limit, told) in [(4, &[][..]), (5, &["CONNACK 0 95"]), (20, &["CONNACK 0 95"])] {
+    for (limit, told) in [(4, &[][..]), (5, &["CONNACK 0 95"]), (15, &["CONNACK 0 95"])] {
         let mut peer = Peer::open(&broker, V5);
         peer.send(&Connect::new(V5, "c").property(&four(0x27, limit)).bytes());
         assert_eq!(peer.until_closed(), told, "{limit}");
     }
+    let asked = [four(0x27, 16), four(0x11, 60)].concat();
+    Peer::join(&broker, &Connect::new(V5, "c").keep_alive(60).property(&asked)).expect_only(&[]);
     broker.log().expect("the Maximum Packet Size is less than CONNACK takes");
 }
 
@@ -165,7 +168,7 @@ fn acknowledgements_fit_the_maximum_packet_size() {
     let names: Vec<&str> = filters.iter().map(String::as_str).collect();
     let wanted: Vec<(&str, u8)> = names.iter().map(|name| (*name, 0)).collect();
     for kept in [false, true] {
-        // CONNACK takes 21 bytes; SUBACK and UNSUBACK 5, and one more for each filter.
+        // CONNACK takes 16 bytes; SUBACK and UNSUBACK 5, and one more for each filter.
         let connect = if kept { Connect::kept(V5, "small") } else { Connect::new(V5, "small") };
         let connect = connect.property(&four(0x27, 24));
         for (fits, whole, answer) in [

@@ -53,6 +53,8 @@ pub(crate) struct Request {
     response_information: Option<String>,
     /// How long the session outlives the connection, as we grant it.
     pub(crate) expiry: SessionExpiry,
+    /// Whether that is not what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
+    is_expiry_ours: bool,
     pub(crate) receive_maximum: u16,
     /// Topic Aliases that we may set.
     pub(crate) topic_alias_maximum: u16,
@@ -239,6 +241,7 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
         .filter(|_| version.has_properties() && properties.request_response_information())
         .and_then(|prefix| prefix.with(&client_id));
     let keep_alive = keep_alive(connect, turn.broker.settings.keep_alive_max);
+    let expiry = SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum);
     Ok(Request {
         recipient,
         version,
@@ -248,7 +251,8 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
         clean_start: connect.clean_start,
         keep_alive,
         is_keep_alive_ours: keep_alive != connect.keep_alive,
-        expiry: SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum),
+        expiry,
+        is_expiry_ours: expiry.seconds() != wanted.unwrap_or(0),
         receive_maximum: properties.receive_maximum().get(),
         topic_alias_maximum: properties.topic_alias_maximum(),
         user_name: connect.user_name.map(Into::into),
@@ -417,7 +421,7 @@ fn turn_away(
     refuse(connection, request.recipient, reason, words)
 }
 
-/// CONNACK, with what differs from the standard's defaults; without what may be left out where the Client takes no packet of that size.
+/// CONNACK, with what differs from the standard's defaults and from what the Client said; without what may be left out where the Client takes no packet of that size.
 pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
     let whole = encoded_connack(connection, request, session_present, true);
     if whole.len() <= request.recipient.packet_bytes_max as usize {
@@ -458,7 +462,9 @@ fn announce(
 ) -> Result<(), EncodeError> {
     use PropertyId as Id;
     use PropertyValue as Value;
-    announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
+    if request.is_expiry_ours {
+        announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
+    }
     announced.push(Id::ReceiveMaximum, Value::TwoByte(connection.listener.limits.receive_maximum))?;
     announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.limits.max_packet_size))?;
     announced.push(Id::TopicAliasMaximum, Value::TwoByte(connection.listener.limits.topic_alias_maximum))?;
