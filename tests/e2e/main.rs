@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod bad_input;
 mod bench;
+mod bridge;
 mod client_transports;
 mod command_line;
 mod command_table;

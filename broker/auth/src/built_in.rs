@@ -2,6 +2,9 @@
 //!
 //! A test of the server compiles each text and asks it what it asks the table.
 
+/// Topics of what bridges tell of themselves; the `+` stands for the Client Identifier.
+pub(crate) const BRIDGE_STATE: &str = "$SYS/broker/connection/+/state";
+
 /// A rule that is always there.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
@@ -90,6 +93,16 @@ pub const BUILT_INS: &[BuiltIn] = &[
     },
     second!("AllowSubscribeSysClient", "SubscribeSys"),
     second!("AllowPublishSys", "PublishSys"),
+    BuiltIn {
+        name: "AllowPublishBridgeState",
+        priority: 20,
+        scope: "PublishSys",
+        topic: Some(BRIDGE_STATE),
+        source: "DEFINE RULE AllowPublishBridgeState WITH PRIORITY 20 FOR PublishSys TO TOPIC \"$SYS/broker/connection/+/state\"
+    IF CLIENTID IS TOPIC POSITION 4 THEN
+        ALLOW
+",
+    },
     holder!("AllowUserCreation", "UserManagementCreation", "AllowedUserManagement"),
     holder!("AllowUserRemove", "UserManagementRemove", "AllowedUserManagement"),
     holder!("AllowUserPasswordChange", "UserManagementPasswordChange", "AllowedUserManagement"),

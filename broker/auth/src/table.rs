@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::account::{Account, Flag};
+use crate::built_in::BRIDGE_STATE;
 use crate::decide::{Question, Verdict};
 use crate::directory::Directory;
 use crate::pattern::{covers, inner_filter};
@@ -75,6 +76,7 @@ impl PermissionTable {
         let is_of_tree = question.scope == Scope::PublishSys
             || (question.scope == Scope::SubscribeSys && question.topic.is_some());
         let second = is_of_tree.then(|| self.allowed(question, Account::is_admin)).flatten();
+        let second = second.or_else(|| publish_bridge_state(question));
         [(FIRST, first), (SECOND, second)]
     }
 
@@ -101,6 +103,14 @@ impl PermissionTable {
         let Some(user) = &question.identity.user else { return false };
         self.directory.account(user).is_some_and(|account| fits(&account))
     }
+}
+
+/// Built-in `AllowPublishBridgeState`: a bridge may tell whether it is connected.
+fn publish_bridge_state(question: &Question<'_>) -> Option<Verdict> {
+    let topic = question.topic.filter(|_| question.scope == Scope::PublishSys)?;
+    let is_own =
+        covers(BRIDGE_STATE, topic) && topic.split('/').nth(3) == Some(&*question.identity.client_id);
+    is_own.then_some(Verdict::Allow)
 }
 
 /// Holders of CommandCall and readers of its output, first rows of §7.3.

@@ -4,9 +4,10 @@
 //! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). Commands come in through
 //! [`published`].
 //!
-//! Invariants: nothing below `$SYS` is written to the store; no payload holds a password or secret; a listing is computed only while
+//! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its session; no payload holds a password or secret; a listing is computed only while
 //! somebody subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
 
+mod bridges;
 mod clients;
 mod clockwork;
 mod definition;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use lotmq_codec::QoS;
 
+pub(crate) use bridges::{BridgeStates, is_state_of, note_state};
 pub(crate) use clients::page as clients_page;
 pub(crate) use clockwork::{Sys, start};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};

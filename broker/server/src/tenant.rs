@@ -21,7 +21,7 @@ use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
-use crate::sys::{Counted, FullQueues};
+use crate::sys::{BridgeStates, Counted, FullQueues};
 use crate::variables::Variables;
 
 /// See the module's documentation.
@@ -37,6 +37,7 @@ pub(crate) struct Tenant {
     shared: AtomicUsize,
     pub(crate) counted: Counted,
     pub(crate) full_queues: FullQueues,
+    pub(crate) bridges: BridgeStates,
     pub(crate) retained: RwLock<Retained>,
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) users: Arc<Directory>,
@@ -70,6 +71,7 @@ impl Tenant {
             shared: AtomicUsize::new(0),
             counted: Counted::default(),
             full_queues: FullQueues::default(),
+            bridges: BridgeStates::default(),
             retained: RwLock::default(),
             sessions: Mutex::default(),
             users,

@@ -9,11 +9,12 @@ use crate::client::Client;
 use crate::fan_out::Publication;
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
+use crate::sys;
 use crate::tenant::Tenant;
 
-/// The topic of a Will is none that a Client may publish to. Topic Name invalid.
+/// The topic of a Will is one of the broker's own. Topic Name invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("will topic is invalid, or below $SYS/")]
+#[error("will topic is below $SYS/")]
 pub(crate) struct WillTopicRefused;
 
 /// The Will of a connection.
@@ -32,13 +33,12 @@ pub(crate) struct WillMessage {
 }
 
 impl WillMessage {
-    /// Takes the Will out of a CONNECT.
+    /// Takes the Will out of the CONNECT of `client_id`.
     ///
     /// # Errors
-    /// For a topic that cannot be published to, and for one of the broker's own.
-    pub(crate) fn new(will: &Will<'_>) -> Result<Self, WillTopicRefused> {
-        let is_valid = lotmq_router::topic_name_valid(will.topic).is_ok();
-        if !is_valid || will.topic.starts_with("$SYS/") {
+    /// For a topic of the broker's own that does not hold the state of this Client.
+    pub(crate) fn new(will: &Will<'_>, client_id: &str) -> Result<Self, WillTopicRefused> {
+        if sys::is_system(will.topic) && !sys::is_state_of(will.topic, client_id) {
             return Err(WillTopicRefused);
         }
         let mut properties = PropertyBuf::new();
@@ -62,6 +62,10 @@ impl WillMessage {
 
     /// Publishes it like a message of its Client.
     pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>, turn: &mut Turn) {
+        if sys::is_system(&self.topic) {
+            sys::note_state(turn, tenant, &self.topic, &self.payload);
+            return;
+        }
         let expires_at_ms =
             self.expiry_seconds.map(|seconds| turn.broker.clock.wall_ms() + u64::from(seconds) * 1000);
         let parts = MessageParts {

@@ -95,6 +95,9 @@ fn publishes_follow_seeds_and_built_ins() {
         ("$SYS/Coreflux/Config/New", &["config", "root"]),
         ("$SYS/Coreflux/Stats", &["config", "admins", "root"]),
         ("$SYS/broker/uptime", &["config", "admins", "root"]),
+        ("$SYS/broker/connection/c1/state", &WHO), // the Client's own
+        ("$SYS/broker/connection/c2/state", &["config", "admins", "root"]),
+        ("$SYS/broker/connection/c1/state/x", &["config", "admins", "root"]),
     ] {
         assert_eq!(fixture.allowed(|who| Question::publish(who, topic)), expected, "{topic}");
     }

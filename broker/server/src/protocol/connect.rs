@@ -111,7 +111,8 @@ pub(crate) fn begin(
             if let ConnectRefusal::Limit(limit) = refusal {
                 connection.listener.limit_reached(limit, &connection.peer());
             }
-            return Err(refuse(connection, Recipient::of(&connect), refusal.reason_code(), &refusal));
+            let reason = refusal.reason_code(connect.version);
+            return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
     let certified = connection.certified();
@@ -205,12 +206,17 @@ enum ConnectRefusal {
 }
 
 impl ConnectRefusal {
-    fn reason_code(self) -> ReasonCode {
-        match self {
+    fn reason_code(self, version: ProtocolVersion) -> ReasonCode {
+        let reason = match self {
             Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
             Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
             Self::Limit(limit) => limit.reason(),
+        };
+        if version.has_properties() || reason.connect_return_code().is_some() {
+            return reason;
         }
+        // What is left is about the Will, for which 3.1.1 has no code. A Client that is told nothing takes it for a broken network, and comes back.
+        ReasonCode::NotAuthorized
     }
 }
 
@@ -232,7 +238,7 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
     }
     let client_id: Arc<str> =
         if is_assigned { turn.broker.assigned_client_id().into() } else { connect.client_id.into() };
-    let will = connect.will.as_ref().map(WillMessage::new).transpose()?;
+    let will = connect.will.as_ref().map(|will| WillMessage::new(will, &client_id)).transpose()?;
     let maximum = turn.broker.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
     let recipient = Recipient::of(connect);

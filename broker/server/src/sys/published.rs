@@ -1,4 +1,4 @@
-//! What is published below `$SYS` by others than the broker: commands; everything else has no effect.
+//! What is published below `$SYS` by others than the broker: commands, and what bridges tell of themselves; everything else has no effect.
 
 use std::sync::Arc;
 
@@ -34,6 +34,11 @@ pub(crate) fn published(
     if topic == CONFIG_NEW_TOPIC {
         command::config_new(turn, &client.tenant, &client.identity());
         return Err(NotTaken::SettingsFixed);
+    }
+    if super::is_state_of(topic, &client.client_id) {
+        let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
+        super::note_state(turn, &client.tenant, &topic, &payload);
+        return Ok(());
     }
     if topic != COMMAND_TOPIC {
         let (guests, client_id) = (&client.tenant.guests, Arc::clone(&client.client_id));

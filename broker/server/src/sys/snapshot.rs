@@ -65,6 +65,11 @@ pub(crate) fn snapshot(
             push(topic, payload.as_bytes());
         }
     }
+    if may_match(filter, "broker") {
+        for (topic, state) in tenant.bridges.all().iter().filter(|(topic, _)| wants(topic)) {
+            push(topic, state);
+        }
+    }
     if may_match(filter, "Coreflux") {
         for module in tenant.modules.all() {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);

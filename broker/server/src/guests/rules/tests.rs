@@ -206,7 +206,12 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
             !asked_by_rules.contains(scope) && !matches!(scope, Scope::SubscribeSys | Scope::PublishSys)
         });
         let questions = subscriptions.map(|filter| Question::subscribe(&identity, filter)).into_iter();
-        let publishes = ["$SYS/Coreflux/Command", "$SYS/Coreflux/Stats"];
+        let publishes = [
+            "$SYS/Coreflux/Command",
+            "$SYS/Coreflux/Stats",
+            "$SYS/broker/connection/other/state",
+            "$SYS/broker/connection/c1/state",
+        ];
         let publishes = publishes.map(|topic| Question::publish(&identity, topic));
         let questions = questions.chain(publishes);
         for question in questions.chain(operations.map(|scope| Question::operation(&identity, *scope))) {

@@ -1,0 +1,113 @@
+//! mosquitto as a bridge to the broker, with its default notifications.
+
+use std::fmt::Write as _;
+
+use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, Will};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
+
+use crate::broker;
+
+/// Debian keeps it where only root's search path looks.
+const MOSQUITTO: [&str; 2] = ["mosquitto", "/usr/sbin/mosquitto"];
+
+/// A mosquitto that listens on a port of its own and is a bridge to `broker`; `None` when it is not installed.
+fn bridge(broker: &Broker, version: &str, folder: &std::path::Path) -> Option<(Program, u16)> {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let file = folder.join("mosquitto.conf");
+    let mut text = String::new();
+    writeln!(text, "listener {port} 127.0.0.1\nallow_anonymous true").unwrap();
+    writeln!(text, "connection cloud\naddress 127.0.0.1:{}\nremote_clientid plant.cloud", broker.port())
+        .unwrap();
+    writeln!(text, "bridge_protocol_version {version}\ntopic up/# out 1\ntopic down/# in 1").unwrap();
+    std::fs::write(&file, text).unwrap();
+    let name = MOSQUITTO.into_iter().find(|name| std::process::Command::new(name).arg("-h").output().is_ok());
+    let arguments = ["-c", file.to_str().unwrap()];
+    Some((Program::start(name.unwrap_or(MOSQUITTO[0]), &arguments)?, port))
+}
+
+/// The state that a new subscriber is told.
+fn state(broker: &Broker) -> Option<String> {
+    let mut reader = broker.client("");
+    reader.subscribe_to("$SYS/broker/connection/#", QoS::AtMostOnce).unwrap();
+    reader.subscribe_to("barrier", QoS::AtMostOnce).unwrap();
+    reader.publish(&Publication::new("barrier", "x")).unwrap();
+    let message = reader.receive(WAIT_MAX).unwrap().unwrap();
+    // One that is not retained has just been published.
+    (message.topic != "barrier" && message.retain).then(|| {
+        assert_eq!(message.topic, "$SYS/broker/connection/plant.cloud/state");
+        message.text()
+    })
+}
+
+#[test]
+fn a_mosquitto_bridge_connects_and_tells_its_state() {
+    for version in ["mqttv311", "mqttv50"] {
+        let broker = broker();
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(state(&broker), None);
+        let Some((mosquitto, port)) = bridge(&broker, version, folder.path()) else { return };
+        eventually("the bridge says that it is connected", || state(&broker).filter(|state| state == "1"));
+        // Both ways.
+        let mut here = broker.client("here");
+        here.subscribe_to("up/#", QoS::AtLeastOnce).unwrap();
+        let mut there = Client::connect(format!("127.0.0.1:{port}"), &ConnectOptions::new("there")).unwrap();
+        there.subscribe_to("down/#", QoS::AtLeastOnce).unwrap();
+        eventually("a message crosses the bridge upwards", || {
+            there.publish(&Publication::new("up/x", "1").qos(QoS::AtLeastOnce)).unwrap();
+            here.receive(std::time::Duration::from_millis(500)).unwrap()
+        });
+        here.publish(&Publication::new("down/x", "2").qos(QoS::AtLeastOnce)).unwrap();
+        assert_eq!(there.receive(WAIT_MAX).unwrap().unwrap().topic, "down/x");
+        // Its end is a broken connection: the Will says so, and later subscribers hear of it, too.
+        drop(mosquitto);
+        eventually("the will says that it is gone", || state(&broker).filter(|state| state == "0"));
+    }
+}
+
+/// Whose state it is decides, not who may write below `$SYS`; what else a bridge could say there has no effect.
+#[test]
+fn only_the_client_itself_tells_its_state() {
+    let broker = broker();
+    let topic = "$SYS/broker/connection/plant.cloud/state";
+    let say = |client: &mut Client, payload: &str| {
+        client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce).retained()).unwrap()
+    };
+    let mut other = broker.connect(&ConnectOptions::v5("other"));
+    assert!(say(&mut other, "1").is_failure());
+    let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
+    assert!(!say(&mut root, "1").is_failure(), "it may, and it has no effect");
+    assert_eq!(state(&broker), None);
+    let mut bridge = broker.connect(&ConnectOptions::v5("plant.cloud"));
+    for payload in ["2", "10", "connected"] {
+        assert!(!say(&mut bridge, payload).is_failure());
+        assert_eq!(state(&broker), None, "{payload}");
+    }
+    say(&mut bridge, "1");
+    assert_eq!(state(&broker).as_deref(), Some("1"));
+    say(&mut bridge, "");
+    assert_eq!(state(&broker), None);
+}
+
+/// A rule may say otherwise, and then the bridge is told by a code.
+#[test]
+fn wills_that_are_refused_get_a_code() {
+    let broker = broker();
+    let connect = |options: ConnectOptions, topic: &str| {
+        let will = Will::new(topic, "0");
+        Client::connect(broker.address(), &options.will(will)).map(drop)
+    };
+    for (topic, version_5) in [
+        ("$SYS/broker/connection/another/state", 0x90),
+        ("$SYS/broker/uptime", 0x90),
+        ("$SYS/Coreflux/Command", 0x90),
+    ] {
+        let refused = connect(ConnectOptions::new("plant.cloud"), topic).unwrap_err();
+        assert!(matches!(&refused, ClientError::Refused { .. }), "{topic}: {refused}");
+        assert!(refused.to_string().contains("not authorized"), "{topic}: {refused}");
+        let refused = connect(ConnectOptions::v5("plant.cloud"), topic).unwrap_err();
+        assert!(refused.to_string().contains(&format!("0x{version_5:02X}")), "{topic}: {refused}");
+    }
+    connect(ConnectOptions::new("plant.cloud"), "$SYS/broker/connection/plant.cloud/state").unwrap();
+}
