@@ -30,6 +30,7 @@ mod mqtt_session;
 mod mqtt_shared;
 mod mqtt_storms;
 mod mqtt_subscribe;
+mod mqtt_text;
 mod mqtt_topic_alias;
 mod mqtt_will;
 mod peer;

@@ -55,4 +55,5 @@ pub use property::{
 pub use protocol_version::ProtocolVersion;
 pub use qos::QoS;
 pub use reason_code::ReasonCode;
+pub use scan::has_discouraged;
 pub use write::encode_within;

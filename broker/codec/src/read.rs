@@ -3,25 +3,33 @@
 use crate::error::DecodeError;
 use crate::frame::var_int_len;
 use crate::limits::VAR_INT_BYTES_MAX;
-use crate::scan::has_any;
+use crate::scan::{has_any, has_discouraged, is_printable_without};
 use crate::{PacketId, PacketType, ReasonCode};
 
 /// A position in a packet's body. Reads advance it; a failed read leaves it where it was or the decode ends there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
+    /// Whether a string that was read has code points that the standards advise against.
+    has_discouraged: bool,
 }
 
 impl<'a> Reader<'a> {
     #[inline]
     pub(crate) const fn new(body: &'a [u8]) -> Self {
-        Self { rest: body }
+        Self { rest: body, has_discouraged: false }
     }
 
     /// What has not been read yet.
     #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// Whether a string that was read has code points that the standards advise against; see [`has_discouraged`].
+    #[inline]
+    pub(crate) const fn has_discouraged(&self) -> bool {
+        self.has_discouraged
     }
 
     #[inline]
@@ -101,17 +109,31 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;
-        if has_any(text.as_bytes(), [0]) { Err(DecodeError::StringContainsNul) } else { Ok(text) }
+        if is_printable_without(text.as_bytes(), []) { Ok(text) } else { self.unusual(text, []) }
     }
 
     /// A string without wildcards; it may be empty. One pass over the bytes looks for all that is forbidden.
     #[inline]
     pub(crate) fn string_without_wildcards(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;
-        if !has_any(text.as_bytes(), [0, b'+', b'#']) {
-            return Ok(text);
+        let wildcards = [b'+', b'#'];
+        if is_printable_without(text.as_bytes(), wildcards) {
+            Ok(text)
+        } else {
+            self.unusual(text, wildcards)
         }
-        Err(if text.contains('\0') { DecodeError::StringContainsNul } else { DecodeError::TopicNameInvalid })
+    }
+
+    /// A string that is not plain ASCII, or has one of `forbidden`.
+    fn unusual<const N: usize>(&mut self, text: &'a str, forbidden: [u8; N]) -> Result<&'a str, DecodeError> {
+        if has_any(text.as_bytes(), [0]) {
+            return Err(DecodeError::StringContainsNul);
+        }
+        if has_any(text.as_bytes(), forbidden) {
+            return Err(DecodeError::TopicNameInvalid);
+        }
+        self.has_discouraged |= has_discouraged(text);
+        Ok(text)
     }
 
     #[inline]

@@ -33,6 +33,9 @@ pub enum TopicError {
     /// U+0000 is in no topic \[MQTT-4.7.3-2\].
     #[error("topic contains U+0000")]
     ContainsNul,
+    /// Control characters and non-characters, which receivers may take for malformed (§1.5.4). In a Topic Name of the broker's own.
+    #[error("topic contains control characters or non-characters")]
+    Discouraged,
     /// A Topic Name has no wildcards \[MQTT-3.3.2-2\].
     #[error("topic name contains the wildcard `{wildcard}`")]
     WildcardInName {
@@ -65,13 +68,16 @@ pub enum TopicError {
     SharedFilterMissing,
 }
 
-/// Says whether `topic` may be published to.
+/// Says whether `topic` may be published to by the broker, for itself or for definitions.
 ///
 /// # Errors
 /// [`TopicError`]; the codec has already refused what cannot be in a PUBLISH, so this is for topics of other origin:
-/// wills, commands, guests. Cost: one pass over the bytes.
+/// commands, guests. Cost: a few passes over the bytes.
 pub fn topic_name_valid(topic: &str) -> Result<(), TopicError> {
     characters_valid(topic)?;
+    if lotmq_codec::has_discouraged(topic) {
+        return Err(TopicError::Discouraged);
+    }
     match first_wildcard(topic) {
         Some(wildcard) => Err(TopicError::WildcardInName { wildcard }),
         None => Ok(()),

@@ -96,6 +96,8 @@ pub(crate) struct Settings {
     /// How LoT is read.
     pub(crate) compat: lot_to_wasm::Compat,
     pub(crate) session_expiry_max: SessionExpiry,
+    /// Whether Clients may use code points that the standards advise against.
+    pub(crate) takes_discouraged: bool,
     /// What becomes of a message for a session that has no room for it.
     pub(crate) on_full: OnFull,
     /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.

@@ -6,6 +6,7 @@ pub(crate) mod acknowledge;
 mod authenticate;
 mod bounds;
 pub(crate) mod connect;
+mod discouraged;
 mod not_taken;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
@@ -31,6 +32,7 @@ use crate::violation::Violation;
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
 pub(crate) use connect::Login;
+pub(crate) use discouraged::Discouraged;
 pub(crate) use not_taken::NotTaken;
 
 /// A connection whose CONNECT was accepted, as its owner sees it.

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question, Verdict};
-use lotmq_codec::{PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling};
+use lotmq_codec::{
+    PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
+};
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
 };
 use lotmq_store::{
-    Batch, MessageId, Op, RecoveredDelivery, RecoveredSession, RetainedRow, StoredMessage, SubscriptionRow,
-    Waiting, WillRow,
+    Batch, MessageId, Op, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow, StoredMessage,
+    SubscriptionRow, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -108,7 +110,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         session: session(broker, &recovered, messages),
         subscriptions: Subscriptions::default(),
         identity: Arc::new(identity),
-        will: row.will.as_ref().map_or(WillState::None, |will| delayed_will(will, left_at, expiry)),
+        will: kept_will(broker, row).map_or(WillState::None, |will| delayed_will(will, left_at, expiry)),
         expiry,
         clean_start: false,
         keep_alive_seconds: 0,
@@ -134,6 +136,13 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         }
     }
     broker.absences.add(&client, deadlines);
+}
+
+/// The Will of a session, unless it is from before and nobody may have it today.
+fn kept_will<'a>(broker: &Broker, row: &'a SessionRow) -> Option<&'a WillRow> {
+    let may =
+        |will: &&WillRow| broker.settings.takes_discouraged || !is_discouraged(&will.topic, &will.properties);
+    row.will.as_ref().filter(may)
 }
 
 fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Messages) -> Session<Queued> {
@@ -223,10 +232,15 @@ pub(crate) fn qos(bits: u8) -> QoS {
     QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
 }
 
-/// Puts the retained messages back.
-pub(crate) fn retained(tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
+/// Puts the retained messages back. Those of a store from before that Clients may not publish today are left where they are, unseen.
+pub(crate) fn retained(broker: &Broker, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
+    let mut unseen = 0;
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        if !broker.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
+            unseen += 1;
+            continue;
+        }
         let message = Message::new(
             0,
             MessageParts {
@@ -240,4 +254,16 @@ pub(crate) fn retained(tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
         );
         tenant.retained.write().insert(&Arc::new(message));
     }
+    if unseen > 0 {
+        warn!(
+            count = unseen,
+            "retained messages with control characters are not shown; mqtt.control_characters = true brings them back"
+        );
+    }
+}
+
+/// Whether a text of a stored message has code points that Clients may take for malformed.
+fn is_discouraged(topic: &str, properties: &[u8]) -> bool {
+    let properties = Properties::from_raw(properties, PropertyPlace::Will);
+    has_discouraged(topic) || properties.is_ok_and(|properties| properties.has_discouraged())
 }

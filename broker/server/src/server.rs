@@ -191,7 +191,7 @@ impl Server {
         broker.logs.restore(&recovered.settings);
         let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
         recover::sessions(&broker, recovered.sessions);
-        recover::retained(&tenants, recovered.retained);
+        recover::retained(&broker, &tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
         let of_sinks = Arc::clone(&broker);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
@@ -550,6 +550,7 @@ fn settings(config: &Config) -> Settings {
             .session_expiry_max
             .seconds()
             .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
+        takes_discouraged: config.mqtt.control_characters,
         on_full: limits.on_full,
         keep_alive_max: std::num::NonZeroU16::new(limits.keep_alive_max_sec),
     }

@@ -5,6 +5,7 @@ use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, Reason
 use lotmq_router::TopicError;
 
 use crate::limits::Limit;
+use crate::protocol::Discouraged;
 use crate::topic_alias::AliasTooHigh;
 
 /// See the module's documentation.
@@ -38,6 +39,9 @@ pub(crate) enum Violation {
     /// A Topic Filter in UNSUBSCRIBE that is none, before 5.0, which has no code for it \[3.1.1: MQTT-4.7.3-1\].
     #[error(transparent)]
     FilterInvalid(TopicError),
+    /// A text that others may take for malformed (§1.5.4), where the Client cannot be told otherwise.
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
     /// AUTH in the middle of nothing, or a second exchange at once (§4.12.1).
     #[error("AUTH with this reason code has no place here")]
     AuthOutOfTurn,
@@ -69,6 +73,7 @@ impl Violation {
             | Self::PacketIdInUse
             | Self::AcknowledgementOutOfTurn { .. }
             | Self::FilterInvalid(_)
+            | Self::Discouraged(_)
             | Self::AcknowledgementTooLarge { .. } => None,
         }
     }
@@ -84,6 +89,8 @@ impl Violation {
             | Self::MethodChanged => ReasonCode::ProtocolError,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
             Self::FilterInvalid(_) => ReasonCode::TopicFilterInvalid,
+            Self::Discouraged(Discouraged::Properties) => ReasonCode::MalformedPacket,
+            Self::Discouraged(place) => place.reason_code(),
             Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
             Self::PacketIdInUse => ReasonCode::ProtocolError,

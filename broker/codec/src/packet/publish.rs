@@ -38,6 +38,8 @@ pub struct Publish<'a> {
     pub retain: bool,
     /// The Topic Name, without wildcards. Empty only in 5.0 and only with a Topic Alias.
     pub topic: &'a str,
+    /// Whether the Topic Name has code points that the standards advise against; see [`has_discouraged`](crate::has_discouraged).
+    pub topic_has_discouraged: bool,
     /// The Packet Identifier; `Some` exactly at QoS 1 and 2.
     pub packet_id: Option<PacketId>,
     /// The properties; empty before 5.0.
@@ -84,6 +86,7 @@ impl<'a> Publish<'a> {
         let qos = qos(first_byte)?;
         let mut reader = Reader::new(body);
         let topic = reader.string_without_wildcards()?;
+        let topic_has_discouraged = reader.has_discouraged();
         let packet_id_offset = (qos != QoS::AtMostOnce).then(|| body.len() - reader.rest().len());
         let packet_id = packet_id_offset.map(|_| reader.packet_id()).transpose()?;
         let properties = Properties::parse_for(version, &mut reader, place)?;
@@ -94,6 +97,7 @@ impl<'a> Publish<'a> {
             qos,
             retain: first_byte & RETAIN != 0,
             topic,
+            topic_has_discouraged,
             packet_id,
             properties,
             payload: reader.rest(),

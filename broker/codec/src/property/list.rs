@@ -12,13 +12,25 @@ use crate::ProtocolVersion;
 use crate::error::DecodeError;
 use crate::read::Reader;
 
+/// Bit of [`Properties::present`] that says that a string has discouraged code points. No property has an identifier as high.
+const DISCOURAGED: u64 = 1 << 63;
+
 /// A validated list of properties, borrowed from the packet. Empty in 3.1 and 3.1.1.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Properties<'a> {
     raw: &'a [u8],
-    /// One bit for each [`PropertyId`] that occurs.
+    /// One bit for each [`PropertyId`] that occurs, and [`DISCOURAGED`].
     present: u64,
 }
+
+/// All else follows from the bytes.
+impl PartialEq for Properties<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Properties<'_> {}
 
 impl<'a> Properties<'a> {
     /// No properties.
@@ -51,7 +63,7 @@ impl<'a> Properties<'a> {
 
     /// Whether it has no properties but those in the set.
     pub(crate) const fn only(self, set: u64) -> bool {
-        self.present & !set == 0
+        self.present & !(set | DISCOURAGED) == 0
     }
 
     /// Where this list lies in `body`, a packet's body whose unread rest behind the list is `rest`.
@@ -83,6 +95,9 @@ impl<'a> Properties<'a> {
             present |= id.bit();
             PropertyValue::read(id, &mut reader)?;
         }
+        if reader.has_discouraged() {
+            present |= DISCOURAGED;
+        }
         Ok(Self { raw, present })
     }
 
@@ -105,6 +120,13 @@ impl<'a> Properties<'a> {
     #[inline]
     pub const fn contains(&self, id: PropertyId) -> bool {
         self.present & id.bit() != 0
+    }
+
+    /// Whether one of the strings has code points that the standards advise against; see [`has_discouraged`](crate::has_discouraged).
+    #[must_use]
+    #[inline]
+    pub const fn has_discouraged(&self) -> bool {
+        self.present & DISCOURAGED != 0
     }
 
     /// All properties in the order of the packet.

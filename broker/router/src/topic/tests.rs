@@ -58,7 +58,10 @@ fn topic_name_is_checked() {
     for (topic, expected) in [
         ("a", Ok(())),
         ("/", Ok(())),
-        ("a b/\u{fffd}/\u{7f}", Ok(())),
+        ("a b/\u{fffd}", Ok(())),
+        ("a\nb", Err(TopicError::Discouraged)),
+        ("a/\u{7f}", Err(TopicError::Discouraged)),
+        ("a/\u{ffff}", Err(TopicError::Discouraged)),
         ("$SYS/x", Ok(())),
         (longest.as_str(), Ok(())),
         ("", Err(TopicError::Empty)),           // [MQTT-4.7.3-1]

@@ -12,6 +12,11 @@ section! {
         /// First levels of topics for responses. A client that asks for Response Information gets them with its Client Identifier behind, as in
         /// `responses/<client id>`, from which it makes its response topics. Until it is set nobody gets any.
         response_information: Option<TopicPrefix> = None;
+
+        /// Whether clients may use control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF in topics, filters, client
+        /// identifiers, user names and the text of properties. The standard lets a receiver take them for malformed; clients that do, those with
+        /// libmosquitto among them, close on such a message, come back, and close again. Definitions publish to no such topic in any case.
+        control_characters: bool = false;
     }
 }
 

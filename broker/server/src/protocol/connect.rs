@@ -19,6 +19,7 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::discouraged::{self, Discouraged};
 use super::{Authenticating, Authentication, Open, bounds};
 use crate::accounts;
 use crate::attach::{Attachment, NotAttached, attach};
@@ -201,6 +202,8 @@ enum ConnectRefusal {
     ClientIdEmpty,
     #[error(transparent)]
     WillTopic(#[from] WillTopicRefused),
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
     #[error("{}", _0.sentence())]
     Limit(Limit),
 }
@@ -210,6 +213,7 @@ impl ConnectRefusal {
         let reason = match self {
             Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
             Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
+            Self::Discouraged(place) => place.reason_code(),
             Self::Limit(limit) => limit.reason(),
         };
         if version.has_properties() || reason.connect_return_code().is_some() {
@@ -229,6 +233,7 @@ fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Li
 }
 
 fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
+    discouraged::in_connect(&turn.broker.settings, connect)?;
     check_bounds(&connection.listener.limits, connect).map_err(ConnectRefusal::Limit)?;
     let version = connect.version;
     let properties = &connect.properties;

@@ -2,6 +2,7 @@
 
 use lotmq_codec::ReasonCode;
 
+use super::discouraged::Discouraged;
 use crate::limits::Limit;
 use crate::store_failure::StoreFailure;
 
@@ -12,6 +13,8 @@ pub(crate) enum NotTaken {
     NotAllowed,
     #[error("{}", _0.sentence())]
     Limit(Limit),
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
     /// `on_full = "reject"`.
     #[error("a session that must get this message has no room for it; nobody got it")]
     NoRoom,
@@ -31,6 +34,7 @@ impl NotTaken {
         match self {
             Self::NotAllowed => ReasonCode::NotAuthorized,
             Self::Limit(limit) => limit.reason(),
+            Self::Discouraged(place) => place.reason_code(),
             Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
             Self::SettingsFixed => ReasonCode::ImplementationSpecificError,
             Self::NotStored(failure) => failure.reason_code(),

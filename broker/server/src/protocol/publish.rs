@@ -12,6 +12,7 @@ use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
 use tracing::{debug, trace};
 
+use super::discouraged::{self, Discouraged};
 use super::{NotTaken, Open, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
@@ -42,6 +43,8 @@ struct Received {
     in_place: Option<InPlace>,
     /// Whether its User Properties keep to the listener's limits.
     properties_within: Result<(), Limit>,
+    /// Whether its texts are such as receivers take.
+    plain: Result<(), Discouraged>,
 }
 
 pub(super) fn handle(
@@ -142,12 +145,13 @@ fn check(
     if !is_allowed(open, topic, payload) {
         return Err(NotTaken::NotAllowed);
     }
+    received.plain?;
     let within = bounds::topic(&connection.listener.limits, topic);
     within.and(received.properties_within).map_err(NotTaken::Limit)
 }
 
-/// Does not take a message. Who has no permission hears it as the standard says; a limit closes the connection where the Client cannot be told
-/// otherwise.
+/// Does not take a message. Who has no permission hears it as the standard says; a limit, or a text that is not plain, closes the connection where the
+/// Client cannot be told otherwise.
 fn refuse(
     connection: &Arc<Connection>,
     open: &Open,
@@ -161,6 +165,11 @@ fn refuse(
             return Err(CloseReason::Limit(limit));
         }
         connection.listener.limit_reached(limit, &open.client.client_id);
+    }
+    if let NotTaken::Discouraged(place) = reason
+        && !can_be_told
+    {
+        return Err(Violation::Discouraged(place).into());
     }
     decline(connection, open, turn, received, reason);
     Ok(())
@@ -199,7 +208,12 @@ fn receive(
     let topic = body.slice(TOPIC_OFFSET, publish.topic.len());
     let properties = body.slice(publish.properties_range.start, publish.properties_range.len());
     let payload = body.slice(publish.payload_offset, publish.payload.len());
+    let plain = discouraged::in_publish(&turn.broker.settings, &publish);
     let alias = publish.properties.topic_alias();
+    if let (Err(place), Some(_)) = (plain, alias) {
+        // Answered otherwise, the alias would stand for something else here than at the Client.
+        return Err(Violation::Discouraged(place).into());
+    }
     let lifetime = publish.properties.message_expiry_interval();
     let expires_at_ms = lifetime.map(|seconds| turn.broker.clock.wall_ms() + u64::from(seconds) * 1000);
     let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
@@ -213,6 +227,7 @@ fn receive(
         packet_id: publish.packet_id,
         expires_at_ms,
         properties_within: bounds::user_properties(&connection.listener.limits, publish.properties),
+        plain,
         in_place: is_reusable.then(|| InPlace {
             packet,
             has_properties: open.version.has_properties(),

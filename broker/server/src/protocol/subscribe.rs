@@ -11,6 +11,7 @@ use lotmq_router::TopicError;
 use lotmq_store::Op;
 use tracing::debug;
 
+use super::discouraged::{self, Discouraged};
 use super::{Open, bounds};
 use crate::client::Client;
 use crate::close::CloseReason;
@@ -119,6 +120,8 @@ pub(super) fn subscribe(
 enum FilterRefusal {
     #[error(transparent)]
     Invalid(#[from] TopicError),
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
     #[error("{}", _0.sentence())]
     Limit(Limit),
     #[error("no permission to subscribe to this topic filter")]
@@ -133,6 +136,7 @@ impl FilterRefusal {
             Self::Invalid(_) | Self::Limit(Limit::TopicBytes | Limit::TopicLevels) => {
                 ReasonCode::TopicFilterInvalid
             }
+            Self::Discouraged(place) => place.reason_code(),
             Self::Limit(limit) => limit.reason(),
             Self::NotAllowed => ReasonCode::NotAuthorized,
             Self::NotStored(failure) => failure.reason_code(),
@@ -152,6 +156,7 @@ fn grant(
     let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
     lotmq_router::topic_filter_valid(inner)?;
+    discouraged::in_filter(&turn.broker.settings, filter)?;
     bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
