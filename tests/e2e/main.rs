@@ -35,6 +35,7 @@ mod projects;
 mod proxy_protocol;
 mod python;
 mod quic;
+mod refused_handshakes;
 mod rows;
 mod rules;
 mod slow_client;

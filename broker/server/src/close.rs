@@ -1,5 +1,6 @@
 //! How connections end: the reasons, what the peer is told, and what becomes of its session.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
@@ -7,6 +8,7 @@ use tracing::{debug, info};
 
 use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
+use crate::net::listener::Listener;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::store_failure::StoreFailure;
@@ -137,6 +139,8 @@ impl CloseReason {
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
+            Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
+            Self::Transport(TransportFailure::Zstd) => "the zstd stream is damaged",
             Self::Disconnected(_)
             | Self::PeerClosed
             | Self::NetworkError
@@ -145,6 +149,33 @@ impl CloseReason {
             | Self::Refused => "",
         };
         words.to_owned()
+    }
+
+    /// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
+    /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
+    pub(crate) fn before_client(&self, listener: &Listener, peer: &dyn Display, failure: Option<String>) {
+        let is_told_here = match self {
+            Self::Protocol(_) => true,
+            Self::Transport(failure) => *failure != TransportFailure::HandshakeTimeout,
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Refused
+            | Self::KeepAliveTimeout
+            | Self::TakenOver
+            | Self::Limit(_)
+            | Self::Administrative
+            | Self::StoreFailed(_)
+            | Self::QueueFull
+            | Self::InternalError
+            | Self::ServerShutdown => false,
+        };
+        if is_told_here {
+            listener.refused(peer, (self.word(), &failure.unwrap_or_else(|| self.words())));
+        } else {
+            debug!(%peer, reason = self.word(), "connection closed before a client");
+        }
     }
 
     /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
@@ -208,10 +239,12 @@ pub(crate) fn connection_closed(
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }
+    let failure = connection.layers().and_then(|layers| layers.lock().failure());
     if let Phase::Open(open) = phase {
         let client_id = &*open.client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
-        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error = reason.words(), "client disconnected");
+        let error = failure.unwrap_or_else(|| reason.words());
+        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, "client disconnected");
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         if turn.may_hold_for(&open.client) {
             turn.flush();
@@ -220,7 +253,7 @@ pub(crate) fn connection_closed(
         crate::session_end::detach(&open.client, connection, &reason, turn);
         crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
     } else {
-        debug!(peer = %connection.peer(), reason = reason.word(), "connection closed before a client");
+        reason.before_client(&connection.listener, &connection.peer(), failure);
     }
     connection.say_good_bye(&reason);
     // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another

@@ -17,6 +17,7 @@ pub(crate) mod piece;
 pub(crate) mod proxy;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;
+pub(crate) mod refused;
 pub(crate) mod relayed;
 pub(crate) mod shard;
 pub(crate) mod socket;

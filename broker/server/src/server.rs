@@ -44,6 +44,7 @@ use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
+use crate::net::refused::Refusals;
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::numbers::Numbers;
 use crate::projects;
@@ -280,6 +281,7 @@ impl Server {
             tenant: self.broker.tenants.default_tenant(),
             limits: plan.limits.clone(),
             reached: self.broker.limits.add(plan.name),
+            refusals: Refusals::default(),
             anonymous: anonymous(config),
             half_open: AtomicU32::new(0),
             half_open_bytes: AtomicU64::new(0),

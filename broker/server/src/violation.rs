@@ -5,6 +5,7 @@ use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, Reason
 use lotmq_router::TopicError;
 
 use crate::limits::Limit;
+use crate::net::refused::Foreign;
 use crate::protocol::Discouraged;
 use crate::topic_alias::AliasTooHigh;
 
@@ -17,6 +18,9 @@ pub(crate) enum Violation {
     /// A packet that has no place here: something else than CONNECT at first \[MQTT-3.1.0-1\], a second CONNECT \[MQTT-3.1.0-2\].
     #[error("{0} is not expected here")]
     Unexpected(PacketType),
+    /// Another protocol in place of a CONNECT.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// More QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\].
     #[error("more than {maximum} unacknowledged messages, the receive maximum")]
     ReceiveMaximumExceeded { maximum: u16 },
@@ -65,6 +69,7 @@ impl Violation {
             Self::AliasTooHigh(_) => Some(Limit::TopicAliasMaximum),
             Self::Packet(_)
             | Self::Unexpected(_)
+            | Self::Foreign(_)
             | Self::AliasUnknown { .. }
             | Self::SessionExpiryRaised
             | Self::AuthOutOfTurn
@@ -82,6 +87,7 @@ impl Violation {
         match self {
             Self::Packet(error) => error.into(),
             Self::Unexpected(_)
+            | Self::Foreign(_)
             | Self::AliasUnknown { .. }
             | Self::SessionExpiryRaised
             | Self::AcknowledgementOutOfTurn { .. }

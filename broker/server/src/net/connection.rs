@@ -28,12 +28,14 @@ use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
 use crate::net::peer::Peer;
+use crate::net::refused::Foreign;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
 use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::net::zstd::Zstd;
 use crate::protocol::{self, Authenticating, Login, Open};
+use crate::violation::Violation;
 
 /// See the module's documentation.
 pub(crate) struct Connection {
@@ -467,6 +469,11 @@ impl Connection {
         turn: &mut Turn,
         mut rest: Span,
     ) -> Result<(), CloseReason> {
+        if matches!(input.phase, Phase::New)
+            && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
+        {
+            return Err(Violation::from(foreign).into());
+        }
         while rest.len() > 0 {
             let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());

@@ -153,6 +153,12 @@ impl Layers {
         self.websocket.as_ref().is_some_and(|websocket| websocket.is_foreign_page())
     }
 
+    /// Why a layer failed, for people.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let of_tls = self.tls.as_ref().and_then(|tls| tls.failure());
+        of_tls.or_else(|| self.websocket.as_ref()?.failure().map(str::to_owned))
+    }
+
     /// Whether there is something to read, whatever the socket says.
     pub(crate) fn has_more(&self) -> bool {
         self.has_more

@@ -21,6 +21,7 @@ use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::peer::Peer;
+use super::refused::Refusals;
 use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
 use crate::broker::Broker;
@@ -45,6 +46,8 @@ pub(crate) struct Listener {
     pub(crate) limits: ListenerLimits,
     /// How often they were reached.
     pub(crate) reached: Arc<Reached>,
+    /// What the log was told of refused handshakes.
+    pub(crate) refusals: Refusals,
     /// Who may come without a user name.
     pub(crate) anonymous: AnonymousLogin,
     /// Connections without CONNECT.
@@ -73,6 +76,11 @@ impl Listener {
     /// Counts that a limit was reached by `who`: a peer or a Client.
     pub(crate) fn limit_reached(&self, limit: Limit, who: &dyn fmt::Display) {
         self.reached.note(limit, who, self.broker.clock.now());
+    }
+
+    /// Tells the log why `peer` comes to nothing here: the word of the reason, and the cause.
+    pub(crate) fn refused(&self, peer: &dyn fmt::Display, reason: (&str, &dyn fmt::Display)) {
+        self.refusals.tell(self.name, peer, reason, self.broker.clock.now());
     }
 
     /// Time from accept to CONNECT, handshakes included.

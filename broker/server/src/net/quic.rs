@@ -182,7 +182,7 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
         Ok(opened) => opened,
         Err(error) => {
             counters.tls_failures.add(1);
-            return debug!(%peer, %error, "quic failed");
+            return listener.refused(&peer, ("tls-failed", &error));
         }
     };
     let relayed = Arc::new(Relayed::new(certified(&listener, &connection)));

@@ -17,7 +17,7 @@ use lotmq_session::KeepAliveVerdict;
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::connection::{Accepted, Connection, Drive};
 use super::inbox::{Inbox, Refused};
@@ -285,7 +285,7 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
             if let Some(limit) = reason.limit() {
                 accepted.listener.limit_reached(limit, &accepted.peer);
             }
-            debug!(peer = %accepted.peer, reason = reason.word(), "connection closed before a client");
+            reason.before_client(&accepted.listener, &accepted.peer, None);
         }
     }
 }

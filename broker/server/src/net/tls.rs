@@ -6,7 +6,7 @@
 use std::io::{self, IoSlice, Read as _, Write};
 use std::sync::Arc;
 
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
 use crate::close::{CloseReason, TransportFailure};
@@ -16,6 +16,8 @@ use crate::counters::Counters;
 pub(crate) struct Tls {
     connection: ServerConnection,
     is_open: bool,
+    /// Why it failed.
+    failure: Option<rustls::Error>,
     /// The peer has said that nothing more will come.
     is_ended: bool,
 }
@@ -36,7 +38,7 @@ impl Tls {
         })?;
         // The caller bounds what it gives; a limit here would make it keep parts.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, is_open: false, is_ended: false })
+        Ok(Self { connection, is_open: false, failure: None, is_ended: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -51,6 +53,16 @@ impl Tls {
     /// The certificate that the client has shown.
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
+
+    /// Why the connection failed, for people.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        let is_foreign = matches!(failure, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
+        Some(match is_foreign {
+            true => "this is not TLS, and the listener is encrypted".to_owned(),
+            false => failure.to_string(),
+        })
     }
 
     /// Whether encrypted bytes wait for the socket.
@@ -80,8 +92,7 @@ impl Tls {
             }
             let processed = self.connection.process_new_packets();
             if taken.is_err() || processed.is_err() {
-                let error = processed.err().map(|error| error.to_string());
-                debug!(error, is_handshaking = self.connection.is_handshaking(), "tls failed");
+                self.failure = processed.err();
                 return Err(CloseReason::Transport(TransportFailure::Tls));
             }
             self.note_opened(counters);

@@ -37,6 +37,8 @@ pub(crate) struct WebSocket {
     /// Code of the close frame that is the last word, if the peer's behaviour has decided on it.
     last_word: Option<Option<u16>>,
     is_ended: bool,
+    /// Why it failed.
+    failure: Option<String>,
 }
 
 enum State {
@@ -70,6 +72,7 @@ impl WebSocket {
             pong: Vec::new(),
             last_word: None,
             is_ended: false,
+            failure: None,
         }
     }
 
@@ -80,6 +83,11 @@ impl WebSocket {
     /// Whether the peer has ended the connection; nothing comes behind what was decoded.
     pub(crate) fn is_ended(&self) -> bool {
         self.is_ended
+    }
+
+    /// Why it failed, for people.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Whether a web page that is not of this machine has opened it.
@@ -118,7 +126,7 @@ impl WebSocket {
         loop {
             let progress =
                 open.decoder.decode(&input[consumed..], &mut target[len..]).map_err(|violation| {
-                    debug!(%violation, "websocket failed");
+                    self.failure = Some(violation.to_string());
                     self.last_word = Some(Some(violation.code()));
                     CloseReason::Transport(TransportFailure::WebSocket)
                 })?;
@@ -148,7 +156,7 @@ impl WebSocket {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return Ok(input.len()),
             Err(refusal) => {
-                debug!(%refusal, "websocket refused");
+                self.failure = Some(refusal.to_string());
                 self.replies = refusal.response;
                 return Err(CloseReason::Transport(TransportFailure::Upgrade));
             }

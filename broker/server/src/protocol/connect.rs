@@ -99,6 +99,7 @@ pub(crate) fn begin(
             if encode_connect_refusal(&mut answer, body, error) {
                 connection.write_directly(&answer);
             }
+            connection.listener.refused(&connection.peer(), (CloseReason::Refused.word(), &error));
             return Err(CloseReason::Refused);
         }
     };
@@ -429,7 +430,7 @@ fn turn_away(
     let user = request.user_name.as_deref();
     turn.broker.login_refused(connection, &request.client_id, user, words);
     sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
-    refuse(connection, request.recipient, reason, words)
+    answer_refusal(connection, request.recipient, reason, words)
 }
 
 /// CONNACK, with what differs from the standard's defaults and from what the Client said; without what may be left out where the Client takes no packet of that size.
@@ -500,8 +501,19 @@ fn announce(
     Ok(())
 }
 
-/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
+/// Refuses who is not known yet, and tells the log.
 pub(super) fn refuse(
+    connection: &Connection,
+    recipient: Recipient,
+    reason: ReasonCode,
+    words: &dyn Display,
+) -> CloseReason {
+    connection.listener.refused(&connection.peer(), (CloseReason::Refused.word(), words));
+    answer_refusal(connection, recipient, reason, words)
+}
+
+/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
+fn answer_refusal(
     connection: &Connection,
     recipient: Recipient,
     reason: ReasonCode,
