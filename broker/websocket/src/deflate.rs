@@ -229,12 +229,26 @@ impl fmt::Debug for Compressor {
 impl Compressor {
     /// Appends the compressed form of a message. False, with nothing appended, when it is better sent as it is.
     pub fn compress(&mut self, outgoing: &mut Outgoing, parts: &[&[u8]], out: &mut Vec<u8>) -> bool {
+        self.compress_next(outgoing, parts, out, &mut false)
+    }
+
+    /// As [`compress`](Self::compress), of one of several messages that follow each other. `is_primed`, false before the first, says whether the
+    /// compressor is as the last one has left it, so that it need not learn again what was sent.
+    pub fn compress_next(
+        &mut self,
+        outgoing: &mut Outgoing,
+        parts: &[&[u8]],
+        out: &mut Vec<u8>,
+        is_primed: &mut bool,
+    ) -> bool {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if len < COMPRESSED_BYTES_MIN {
             return false;
         }
         let start = out.len();
-        let is_worth_it = self.run(outgoing, parts, out, start + len + outgoing.investment(len)).is_some();
+        let end = start + len + outgoing.investment(len);
+        let is_worth_it = self.run(outgoing, parts, out, end, *is_primed).is_some();
+        *is_primed = is_worth_it && outgoing.keeps_context;
         if is_worth_it {
             outgoing.remember(parts);
         } else {
@@ -244,7 +258,14 @@ impl Compressor {
     }
 
     /// `None` when the result does not end within `end` bytes of `out`.
-    fn run(&mut self, outgoing: &Outgoing, parts: &[&[u8]], out: &mut Vec<u8>, end: usize) -> Option<()> {
+    fn run(
+        &mut self,
+        outgoing: &Outgoing,
+        parts: &[&[u8]],
+        out: &mut Vec<u8>,
+        end: usize,
+        is_primed: bool,
+    ) -> Option<()> {
         let deflate = self.by_window.get_mut(usize::from(outgoing.window_bits - WINDOW_BITS_MIN))?;
         let deflate = deflate.get_or_insert_with(|| {
             Box::new(Deflate::new_with_config(DeflateConfig {
@@ -255,9 +276,11 @@ impl Compressor {
                 strategy: Strategy::Default,
             }))
         });
-        deflate.reset();
-        if !outgoing.history.is_empty() {
-            deflate.set_dictionary(&outgoing.history).ok()?;
+        if !is_primed {
+            deflate.reset();
+            if !outgoing.history.is_empty() {
+                deflate.set_dictionary(&outgoing.history).ok()?;
+            }
         }
         let start = out.len();
         let mut written = start;

@@ -16,7 +16,7 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 15;
 /// When the same bytes mean something else cut into other pieces, or payload does not survive the way there and back.
 pub fn fuzz_websocket(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else { return };
-    if let Ok(Some(accepted)) = accept(bytes, &["/mqtt", "/"], "mqtt", true) {
+    if let Ok(Some(accepted)) = accept(bytes, &["/mqtt", "/"], &["mqtt", "mqttv3.1"], true) {
         assert!(accepted.consumed <= bytes.len() && accepted.response.starts_with(b"HTTP/1.1 101 "));
     }
     let role = if choice & 1 == 0 { Role::Server } else { Role::Client };

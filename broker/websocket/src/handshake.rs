@@ -37,15 +37,15 @@ pub struct Refusal {
 
 /// Judges the request in `head`; `None` while it has not come as a whole.
 ///
-/// The path must be one of `paths`, whatever query stands behind it; `subprotocol` must be among those that the client offers, because only
-/// then may it be chosen \[MQTT-6.0.0-4\]. `may_compress`: whether permessage-deflate is agreed to.
+/// The path must be one of `paths`, whatever query stands behind it; the first of `subprotocols` that the client offers is chosen, and one must be
+/// \[MQTT-6.0.0-4\]. `may_compress`: whether permessage-deflate is agreed to.
 ///
 /// # Errors
 /// [`Refusal`].
 pub fn accept(
     head: &[u8],
     paths: &[&str],
-    subprotocol: &str,
+    subprotocols: &[&str],
     may_compress: bool,
 ) -> Result<Option<Accepted>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -82,9 +82,10 @@ pub fn accept(
     let Some(key) = key else {
         return Err(refusal(400, "Bad Request", "Sec-WebSocket-Key is not 16 bytes in base64", ""));
     };
-    if !fields.has_exactly("sec-websocket-protocol", subprotocol) {
+    let mut chosen = subprotocols.iter().filter(|ours| fields.has_exactly("sec-websocket-protocol", ours));
+    let Some(subprotocol) = chosen.next() else {
         return Err(refusal(400, "Bad Request", "Sec-WebSocket-Protocol must offer mqtt", ""));
-    }
+    };
     let deflate =
         fields.values("sec-websocket-extensions").find_map(DeflateParams::choose).filter(|_| may_compress);
     let mut response = format!(
@@ -154,7 +155,7 @@ mod tests {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, mqtt\r\n\r\n";
 
     fn judge(request: &str) -> Result<Option<Accepted>, Refusal> {
-        accept(request.as_bytes(), &["/mqtt", "/"], "mqtt", true)
+        accept(request.as_bytes(), &["/mqtt", "/"], &["mqtt", "mqttv3.1"], true)
     }
 
     #[test]
@@ -176,10 +177,25 @@ mod tests {
     }
 
     #[test]
+    fn the_subprotocol_of_mqtt_3_1_is_answered_by_itself() {
+        for (offered, chosen) in [
+            ("mqttv3.1", "mqttv3.1"),
+            ("mqttv3.1, mqtt", "mqtt"),
+            ("mqtt, mqttv3.1", "mqtt"),
+            ("chat, mqttv3.1", "mqttv3.1"),
+        ] {
+            let accepted = judge(&REQUEST.replacen("chat, mqtt", offered, 1)).unwrap().unwrap();
+            let response = String::from_utf8(accepted.response).unwrap();
+            let line = format!("\r\nSec-WebSocket-Protocol: {chosen}\r\n");
+            assert!(response.contains(&line), "{offered}: {response}");
+        }
+    }
+
+    #[test]
     fn both_sides_understand_each_other() {
         for compresses in [true, false] {
             let asked = request("h", "/", "mqtt", [7; 16], compresses);
-            let accepted = accept(&asked, &["/"], "mqtt", true).unwrap().unwrap();
+            let accepted = accept(&asked, &["/"], &["mqtt"], true).unwrap().unwrap();
             assert_eq!(accepted.deflate.is_some(), compresses);
             let answered = check_answer(&accepted.response, "mqtt", [7; 16]).unwrap().unwrap();
             assert_eq!((answered.consumed, answered.deflate), (accepted.response.len(), accepted.deflate));

@@ -15,6 +15,7 @@ mod frame;
 mod fuzz;
 mod handshake;
 pub mod limits;
+mod packets;
 
 pub use client::{Answered, HandshakeError, check_answer, request};
 pub use decoder::{Decoder, Event, Progress, Violation};
@@ -24,3 +25,4 @@ pub use frame::{Opcode, Role};
 #[doc(hidden)]
 pub use fuzz::fuzz_websocket;
 pub use handshake::{Accepted, Refusal, accept};
+pub use packets::{Framed, PacketFrames};

@@ -10,18 +10,19 @@ use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
 use lotmq_websocket::{
-    Compressor, Decoder, Event, Opcode, Outgoing, Role, accept, put_close, put_header, put_pong,
+    Compressor, Decoder, Event, Outgoing, PacketFrames, Role, accept, put_close, put_pong,
 };
-use tracing::debug;
+use smallvec::SmallVec;
 
 use super::listener::{CompressedPlace, Listener};
 use crate::close::{CloseReason, TransportFailure};
+use crate::limits::WRAPPED_CHUNK_BYTES;
 
 /// Where MQTT is. Commands reference §9.2.
 const PATHS: [&str; 2] = ["/mqtt", "/"];
 
-/// What it is called there \[MQTT-6.0.0-4\].
-const SUBPROTOCOL: &str = "mqtt";
+/// What it is called there \[MQTT-6.0.0-4\], and what Clients of 3.1 and old libraries of 3.1.1 call it. Which version is spoken CONNECT says.
+const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 thread_local! {
     static COMPRESSOR: RefCell<Compressor> = RefCell::default();
@@ -51,6 +52,7 @@ struct Open {
     /// A web page from elsewhere has asked for it.
     is_foreign_page: bool,
     decoder: Decoder,
+    frames: PacketFrames,
     outgoing: Option<Outgoing>,
     /// Held as long as messages are compressed.
     _place: Option<CompressedPlace>,
@@ -95,9 +97,10 @@ impl WebSocket {
         matches!(&self.state, State::Open(open) if open.is_foreign_page)
     }
 
-    /// Whether there is something to say besides MQTT.
+    /// Whether there is something to say besides MQTT, and it may be said now.
     pub(crate) fn has_replies(&self) -> bool {
-        !self.replies.is_empty() || !self.pong.is_empty()
+        let is_silent = self.replies.is_empty() && self.pong.is_empty();
+        !is_silent && !self.is_inside_frame()
     }
 
     /// Takes out what is to be said besides MQTT.
@@ -152,7 +155,7 @@ impl WebSocket {
         let before = head.len();
         head.extend_from_slice(input);
         let place = CompressedPlace::take(listener);
-        let accepted = match accept(head, &PATHS, SUBPROTOCOL, place.is_some()) {
+        let accepted = match accept(head, &PATHS, &SUBPROTOCOLS, place.is_some()) {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return Ok(input.len()),
             Err(refusal) => {
@@ -171,35 +174,33 @@ impl WebSocket {
         self.state = State::Open(Box::new(Open {
             is_foreign_page: accepted.origin.as_deref().is_some_and(is_foreign),
             decoder: Decoder::new(Role::Server, deflate),
+            frames: PacketFrames::default(),
             outgoing: deflate.map(|params| Outgoing::new(params, Role::Server)),
             _place: place.filter(|_| deflate.is_some()),
         }));
         Ok(accepted.consumed - before)
     }
 
-    /// Makes one message of `plain` and gives it to `send` in slices.
+    /// Makes a message of each packet in `plain` and gives them to `send` in slices. `plain` begins where the last call has ended, and may end
+    /// anywhere.
     pub(crate) fn encode<R>(
         &mut self,
         plain: &[IoSlice<'_>],
         send: impl FnOnce(&[IoSlice<'_>]) -> R,
     ) -> Option<R> {
         let State::Open(open) = &mut self.state else { return None };
-        let mut header = Vec::with_capacity(lotmq_websocket::limits::HEADER_BYTES_MAX);
-        let mut body = Vec::new();
-        let is_compressed = open.outgoing.as_mut().is_some_and(|outgoing| {
-            let parts: Vec<&[u8]> = plain.iter().map(|slice| &**slice).collect();
-            COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(outgoing, &parts, &mut body))
-        });
-        if is_compressed {
-            put_header(&mut header, Opcode::Binary, true, body.len(), None);
-            return Some(send(&[IoSlice::new(&header), IoSlice::new(&body)]));
-        }
-        let len = plain.iter().map(|slice| slice.len()).sum();
-        put_header(&mut header, Opcode::Binary, false, len, None);
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(plain.len() + 1);
-        slices.push(IoSlice::new(&header));
-        slices.extend(plain.iter().map(|slice| IoSlice::new(slice)));
-        Some(send(&slices))
+        let Open { frames, outgoing, .. } = &mut **open;
+        COMPRESSOR.with_borrow_mut(|compressor| {
+            let deflate = outgoing.as_mut().map(|outgoing| (compressor, outgoing));
+            let framed = frames.frame(plain, WRAPPED_CHUNK_BYTES, deflate);
+            let slices: SmallVec<[IoSlice<'_>; 16]> = framed.slices().map(IoSlice::new).collect();
+            (!slices.is_empty()).then(|| send(&slices))
+        })
+    }
+
+    /// Whether a frame is under way, into which no other may fall.
+    fn is_inside_frame(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.frames.is_inside())
     }
 
     /// Says good-bye, behind everything else.
