@@ -82,16 +82,52 @@ fn a_port_in_use_is_said_and_other_listeners_start() {
 
     let health = broker.http("/health");
     let body: serde_json::Value = serde_json::from_str(&health.body).unwrap();
-    assert_eq!((health.status, &body["status"]), (200, &"healthy".into()), "{body}");
+    assert_eq!((health.status, &body["status"]), (503, &"failing".into()), "{body}");
+    assert!(body["reason"].as_str().is_some_and(|reason| reason.contains(&taken)), "{body}");
     let named = &body["listeners_not_opened"][0];
     assert_eq!(named["listener"], "mqtt", "{body}");
     assert!(named["reason"].as_str().is_some_and(|reason| reason.contains(&taken)), "{body}");
     assert_eq!(broker.metric("lotmq_listeners_not_opened"), Some(1.0));
 
+    // Neither the health port nor an address that this machine does not have is missed by clients.
+    let broker = options()
+        .listen_as_configured()
+        .variable("LOTMQ_LISTENER_MQTT_BIND", "127.0.0.1,192.0.2.1")
+        .variable("LOTMQ_LISTENER_MQTT_PORT", "0")
+        .start();
+    assert_eq!(broker.http("/health").status, 200);
     let broker = options().health(&taken).start();
     let said = broker.log().expect(&taken);
     assert!(said.contains("in use"), "{said}");
     broker.client("served").disconnect().unwrap();
+}
+
+/// A browser's port is no substitute for the one where devices look.
+#[test]
+fn the_mqtt_listener_alone_must_open() {
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = occupied.local_addr().unwrap().to_string();
+    let port = occupied.local_addr().unwrap().port().to_string();
+    let socket = tempfile::tempdir().unwrap();
+    let socket = socket.path().join("mqtt.sock");
+    // Named by a flag: whatever else opens.
+    let by_flag = options()
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_UNIX_PATH", socket.to_str().unwrap())
+        .listen(&taken);
+    // By the configuration, beside WebSocket only.
+    let beside_websocket = options()
+        .listen_as_configured()
+        .variable("LOTMQ_LISTENER_MQTT_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_MQTT_PORT", &port)
+        .variable("LOTMQ_LISTENER_WS_PORT", "0");
+    for refused in [by_flag, beside_websocket] {
+        let exited = refused.fail();
+        assert_eq!(exited.status.code(), Some(1));
+        let line = error_line(&exited);
+        assert!(line.contains(&taken) && line.contains("in use"), "{line}");
+        assert!(!exited.stdout.contains("ready"), "{}", exited.stdout);
+    }
 }
 
 #[test]

@@ -233,10 +233,10 @@ fn a_file_in_pkcs12_is_named_with_the_way_out() {
     );
     let Some(made) = made else { return };
     made.output();
-    let broker =
-        options().variable("LOTMQ_TLS_CERTIFICATE", path).variable("LOTMQ_LISTENER_WSS_PORT", "off").start();
-    broker.log().expect(&format!("{path} is PKCS#12"));
-    broker.log().expect(&format!("openssl pkcs12 -in {path} -out lotmq.pem -nodes"));
+    let failed = options().variable("LOTMQ_TLS_CERTIFICATE", path).fail();
+    for said in [format!("{path} is PKCS#12"), format!("openssl pkcs12 -in {path} -out lotmq.pem -nodes")] {
+        assert!(failed.stderr.contains(&said), "{}", failed.stderr);
+    }
 }
 
 #[test]
@@ -317,22 +317,19 @@ fn wrong_settings_are_named_at_start() {
         ),
         (&signed.certificate, &other.key, format!("the key in {} does not belong to", other.key.display())),
     ] {
-        // The others are opened all the same.
-        let broker = options()
-            .variable("LOTMQ_TLS_CERTIFICATE", &path(certificate))
-            .variable("LOTMQ_TLS_KEY", &path(key))
-            .variable("LOTMQ_LISTENER_WSS_PORT", "off")
-            .start();
-        broker.log().expect(&expected);
-        // Alone it is an error.
-        let failed = options()
-            .listen_as_configured()
-            .variable("LOTMQ_LISTENER_MQTT_PORT", "off")
-            .variable("LOTMQ_TLS_CERTIFICATE", &path(certificate))
-            .variable("LOTMQ_TLS_KEY", &path(key))
-            .fail();
-        assert!(!failed.status.success());
-        assert!(failed.stderr.contains("no listener could be opened"), "{}", failed.stderr);
+        // Listeners without TLS are no substitute.
+        for plain in ["0", "off"] {
+            let failed = options()
+                .listen_as_configured()
+                .variable("LOTMQ_LISTENER_MQTT_PORT", plain)
+                .variable("LOTMQ_TLS_CERTIFICATE", &path(certificate))
+                .variable("LOTMQ_TLS_KEY", &path(key))
+                .fail();
+            assert_eq!(failed.status.code(), Some(1));
+            let line = failed.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+            assert!(line.contains("listener mqtts: ") && line.contains(&expected), "{}", failed.stderr);
+            assert!(!failed.stdout.contains("ready"), "{}", failed.stdout);
+        }
     }
     let failed = options().variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", "subject").fail();
     assert!(failed.stderr.contains("which needs `listener.mqtts.client_certificate`"), "{}", failed.stderr);

@@ -27,6 +27,7 @@ use crate::broker::Broker;
 use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX,
 };
+use crate::not_opened;
 
 /// The health port while it is open.
 pub(crate) struct Admin {
@@ -109,11 +110,11 @@ async fn answer(broker: &Broker, request: Request<Incoming>) -> Result<Response<
     })
 }
 
-/// 503 while nothing can be stored, and when a part of the broker is no more. A listener that is not served is told, and is no reason to start the broker again: that would not open it, and
-/// end what works.
+/// 503 while nothing can be stored, when a part of the broker is no more, and when a listener for clients could not be opened.
 fn health(broker: &Broker) -> Response<Full<Bytes>> {
     let ended = broker.ended_by_panic.lock().first().map(|name| format!("{name} ended by a panic"));
     let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string()));
+    let failure = failure.or_else(|| not_opened::failure(&broker.not_opened.lock()));
     let is_failing = failure.is_some();
     let mut body = Map::new();
     body.insert("status".to_owned(), if is_failing { "failing" } else { "healthy" }.into());

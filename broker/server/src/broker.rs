@@ -32,6 +32,7 @@ use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
+use crate::not_opened::NotOpened;
 use crate::numbers::Numbers;
 use crate::store_failure::StoreFailure;
 use crate::sys::Sys;
@@ -77,13 +78,6 @@ pub(crate) struct Broker {
     pub(crate) quarantined: Vec<QuarantineRow>,
     /// As it was when the broker started.
     pub(crate) config: Config,
-}
-
-/// A listener, or one address of it, that could not be opened at start.
-#[derive(Debug)]
-pub(crate) struct NotOpened {
-    pub(crate) listener: &'static str,
-    pub(crate) reason: String,
 }
 
 /// What the data path needs of the configuration.

@@ -37,6 +37,7 @@ mod message;
 mod modules;
 mod nearest;
 mod net;
+mod not_opened;
 mod numbers;
 mod outgoing;
 mod paging;

@@ -23,7 +23,7 @@ use crate::absences::Absences;
 use crate::admin::{self, Admin};
 use crate::audit;
 use crate::backup::{Backups, RestoreReport};
-use crate::broker::{Broker, NotOpened, Settings, Tenants};
+use crate::broker::{Broker, Settings, Tenants};
 use crate::changes::Turns;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
@@ -46,6 +46,7 @@ use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::refused::Refusals;
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
+use crate::not_opened::{self, NotOpened};
 use crate::numbers::Numbers;
 use crate::projects;
 use crate::recover;
@@ -116,9 +117,17 @@ pub enum StartError {
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
-    /// Not one listener could be opened.
-    #[error("no listener could be opened: {0}")]
+    /// The MQTT listener could not be opened, or none where clients look for one.
+    #[error("no MQTT listener could be opened: {0}")]
     NoListener(String),
+    /// A listener with TLS has no usable certificate. Those without TLS are no substitute.
+    #[error("listener {listener}: {reason}")]
+    Certificate {
+        /// As in the configuration: `mqtts`.
+        listener: &'static str,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
 }
 
 impl From<OpenError> for StartError {
@@ -156,7 +165,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, restores what it holds and starts to listen. A listener that cannot be opened is logged and does not stop the others.
+    /// Opens the store, restores what it holds and starts to listen. A listener that cannot be opened is logged; what that means for the others is in
+    /// `not_opened`.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -231,22 +241,21 @@ impl Server {
         for plan in config.listeners() {
             match self.listener(config, &plan) {
                 Ok(listener) => self.open(&Arc::new(listener), &plan, former),
-                Err(reason) => self.not_opened(plan.name, reason.to_string()),
+                Err(error) => return Err(unusable(&plan, &error)),
             }
         }
         self.listen_to_quic(config, former)?;
-        if self.addresses.is_empty() {
-            let refused = self.broker.not_opened.lock();
-            let reasons: Vec<&str> = refused.iter().map(|refused| &*refused.reason).collect();
-            return Err(StartError::NoListener(reasons.join("; ")));
+        let opened: Vec<&str> = self.addresses.iter().map(|(name, _)| *name).collect();
+        if let Some(reasons) = not_opened::fatal(config, &opened, &self.broker.not_opened.lock()) {
+            return Err(StartError::NoListener(reasons));
         }
         self.serve_health(config, former)
     }
 
-    /// Notes that a listener, or one of its addresses, is not served. The others are.
-    fn not_opened(&self, listener: &'static str, reason: String) {
-        error!(listener, reason, "listener not opened");
-        self.broker.not_opened.lock().push(NotOpened { listener, reason });
+    /// Notes that a listener, or one of its addresses, is not served.
+    fn not_opened(&self, refused: NotOpened) {
+        error!(listener = refused.listener, reason = refused.reason, "listener not opened");
+        self.broker.not_opened.lock().push(refused);
     }
 
     /// What the connections of a listener will have in common.
@@ -300,21 +309,25 @@ impl Server {
         let network = plan.addresses.iter().map(|&address| {
             let address = former.address(plan.name, address);
             let opened = listener::bind(address).map(ListeningSocket::Tcp);
-            opened.map_err(|error| listener::refusal(address, &error))
+            opened.map_err(|error| (listener::refusal(address, &error), error.kind()))
         });
         let unix = plan.unix.iter().map(|unix| {
             let opened = listener::bind_unix(&unix.path, unix.mode);
-            opened.map_err(|error| listener::unix_refusal(&unix.path, &error))
+            opened.map_err(|error| (listener::unix_refusal(&unix.path, &error), error.kind()))
         });
         for opened in network.chain(unix) {
-            let opened =
-                opened.and_then(|socket| Ok((socket.address().map_err(|error| error.to_string())?, socket)));
+            let opened = opened.and_then(|socket| match socket.address() {
+                Ok(address) => Ok((address, socket)),
+                Err(error) => Err((error.to_string(), error.kind())),
+            });
             match opened {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
                     self.broker.shards[0].listen(Arc::clone(listener), socket);
                 }
-                Err(reason) => self.not_opened(listener.name, reason),
+                Err((reason, kind)) => {
+                    self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
+                }
             }
         }
     }
@@ -324,10 +337,7 @@ impl Server {
         let Some((plan, idle_timeout)) = config.quic_listener() else { return Ok(()) };
         let tls = match self.certificates(config, &plan) {
             Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
-            Err(reason) => {
-                self.not_opened(plan.name, reason.to_string());
-                return Ok(());
-            }
+            Err(error) => return Err(unusable(&plan, &error)),
         };
         let listener = Arc::new(self.plain_listener(config, &plan));
         let mut opened = Vec::new();
@@ -339,7 +349,10 @@ impl Server {
                     let (listener, tls) = (Arc::clone(&listener), Arc::clone(&tls));
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
-                Err(error) => self.not_opened(listener.name, listener::refusal(address, &error)),
+                Err(error) => {
+                    let reason = listener::refusal(address, &error);
+                    self.not_opened(NotOpened::for_clients(listener.name, reason, error.kind()));
+                }
             }
         }
         if !opened.is_empty() {
@@ -352,7 +365,8 @@ impl Server {
     #[allow(clippy::unnecessary_wraps, reason = "the signature of the one with QUIC")]
     fn listen_to_quic(&mut self, config: &Config, _: &Former) -> Result<(), StartError> {
         if let Some((plan, _)) = config.quic_listener() {
-            self.not_opened(plan.name, "this build has no QUIC".to_owned());
+            let reason = "this build has no QUIC".to_owned();
+            self.not_opened(NotOpened { listener: plan.name, reason, is_missed: true });
         }
         Ok(())
     }
@@ -366,7 +380,10 @@ impl Server {
                     self.addresses.push((HEALTH, ListenAddress::Network(address)));
                     sockets.push(socket);
                 }
-                Err(error) => self.not_opened(HEALTH, listener::refusal(address, &error)),
+                Err(error) => {
+                    let reason = listener::refusal(address, &error);
+                    self.not_opened(NotOpened { listener: HEALTH, reason, is_missed: false });
+                }
             }
         }
         if !sockets.is_empty() {
@@ -540,6 +557,10 @@ fn assemble(
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     Ok((Arc::new(broker), recovered))
+}
+
+fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
+    StartError::Certificate { listener: plan.name, reason: error.to_string() }
 }
 
 fn settings(config: &Config) -> Settings {

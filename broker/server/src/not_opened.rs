@@ -1,0 +1,47 @@
+//! Listeners that could not be opened at start: which of them keep the broker from starting, and which make it unhealthy.
+//!
+//! A plant must not stop because of the port of a dashboard; but a broker that answers "ready" while its clients reach another program, or nobody, only
+//! hides the mistake.
+
+use std::io;
+
+use crate::config::{Config, Origin};
+
+/// Listeners of WebSocket. Devices and tools look for a broker elsewhere first.
+const OF_WEB_PAGES: [&str; 2] = ["ws", "wss"];
+
+/// A listener, or one address of it, that could not be opened at start.
+#[derive(Debug)]
+pub(crate) struct NotOpened {
+    pub(crate) listener: &'static str,
+    pub(crate) reason: String,
+    /// Whether clients would come there, and would have come: not the health port, and not an address that this machine does not have.
+    pub(crate) is_missed: bool,
+}
+
+impl NotOpened {
+    /// One of a listener for clients.
+    pub(crate) fn for_clients(listener: &'static str, reason: String, kind: io::ErrorKind) -> Self {
+        Self { listener, reason, is_missed: kind != io::ErrorKind::AddrNotAvailable }
+    }
+}
+
+/// What keeps the broker from starting, in words: the MQTT listener that a flag names, or all where clients look first. `opened` are the names of the
+/// listeners with an address.
+pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
+    let is_named = matches!(config.origin("listener.mqtt.port"), Origin::Flag(_));
+    let is_named_missing = is_named && not_opened.iter().any(|refused| refused.listener == "mqtt");
+    let is_served = opened.iter().any(|name| !OF_WEB_PAGES.contains(name));
+    let is_wanted = not_opened.iter().any(|refused| !OF_WEB_PAGES.contains(&refused.listener));
+    let is_nobody_served = opened.is_empty() || (is_wanted && !is_served);
+    (is_named_missing || is_nobody_served).then(|| {
+        let reasons: Vec<&str> = not_opened.iter().map(|refused| &*refused.reason).collect();
+        reasons.join("; ")
+    })
+}
+
+/// Why a broker that runs does not serve all who come: the first listener that they miss.
+pub(crate) fn failure(not_opened: &[NotOpened]) -> Option<String> {
+    let missed = not_opened.iter().find(|refused| refused.is_missed)?;
+    Some(format!("listener {} could not be opened: {}", missed.listener, missed.reason))
+}
