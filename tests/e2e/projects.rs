@@ -96,7 +96,12 @@ fn a_project_is_added_loaded_kept_and_unloaded() {
     assert_eq!(added.message(), "Project 'plant' added successfully!", "{added:?}");
     assert_eq!((&added.0["entityType"], &added.0["entityName"]), (&json!("Project"), &json!("plant")));
     let counts = json!({"Model": 1, "Action": 2, "Route": 1, "Rule": 1, "Python": 0, "Theme": 1, "Panel": 1});
-    assert_eq!(added.data(), &json!({"name": "plant", "files": 6, "counts": counts}));
+    let digest = &added.data()["sha256"];
+    assert_eq!(digest.as_str().map(str::len), Some(64));
+    assert_eq!(
+        added.data(),
+        &json!({"name": "plant", "files": 6, "sha256": digest, "owner": "root", "counts": counts})
+    );
     assert_eq!(broker.command_ok("-listEntities").data(), &json!([]), "nothing runs yet");
     let (topic, list) = told(&mut client);
     assert_eq!((topic.as_str(), &list[0]["status"]), ("Projects/list", &json!("available")));
@@ -335,13 +340,13 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             String::new(),
             "MISSING_ARGUMENT",
-            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load]",
+            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
         ),
         ("zip64:* p".to_owned(), "BASE64_INVALID", "zip64 argument is not valid base64."),
         (
             format!("zip64:{}", STANDARD.encode(plant())),
             "MISSING_ARGUMENT",
-            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load]",
+            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
         ),
         (
             format!("zip64:{} a/b", STANDARD.encode(plant())),
@@ -351,7 +356,7 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             format!("zip64:{} a b c", STANDARD.encode(plant())),
             "TOO_MANY_ARGUMENTS",
-            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load]",
+            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
         ),
         (
             project(&zip(&[("../up.lot", b"")])),

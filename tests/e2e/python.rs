@@ -189,7 +189,7 @@ fn a_program_waits_for_its_script() {
 fn a_script_that_is_none_is_refused_with_its_line() {
     let (broker, _data) = broker();
     for (body, code, message) in [
-        ("", "MISSING_ARGUMENT", "Missing argument: Python text. Usage: -addPython <Python text>"),
+        ("", "MISSING_ARGUMENT", "Missing argument: Python text. Usage: -addPython [-replace] <Python text>"),
         (
             "def f():\n    pass",
             "SCRIPT_NAME_MISSING",

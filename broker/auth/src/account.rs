@@ -25,6 +25,10 @@ pub struct Account {
     /// Changes with every new password and is never reused by another account of the directory's life time. Sessions
     /// that carry an older one are to be closed.
     pub credential_version: u64,
+    /// Names the account for as long as the directory lives: a new password keeps it, and no other account ever has it, one of the same name included.
+    /// From 1; the credential's version with which the account began or was put back.
+    #[serde(default)]
+    pub number: u64,
     /// The four permission flags.
     #[serde(default)]
     pub flags: Flags,
@@ -44,6 +48,7 @@ impl Account {
             name: name.into(),
             credential,
             credential_version,
+            number: credential_version,
             flags: Flags::default(),
             properties: BTreeMap::new(),
             groups: BTreeSet::new(),

@@ -18,6 +18,8 @@ pub enum Peer {
     Unix,
     /// The address that the PROXY protocol or a forwarding header gives.
     Proxied(IpAddr),
+    /// No connection at all: a definition of this broker, on behalf of its owner.
+    Guest,
 }
 
 impl Peer {
@@ -27,15 +29,16 @@ impl Peer {
         match self {
             Peer::Tcp(address) => address.to_canonical().is_loopback(),
             Peer::Unix => true,
-            Peer::Proxied(_) => false,
+            Peer::Proxied(_) | Peer::Guest => false,
         }
     }
 
-    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket.
+    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions.
     pub fn address(self) -> String {
         match self {
             Peer::Tcp(address) | Peer::Proxied(address) => address.to_canonical().to_string(),
             Peer::Unix => "unix".to_owned(),
+            Peer::Guest => "guest".to_owned(),
         }
     }
 }
@@ -228,6 +231,7 @@ mod tests {
             (Peer::Tcp("0.0.0.0".parse().unwrap()), false),
             (Peer::Unix, true),
             (Peer::Proxied("127.0.0.1".parse().unwrap()), false),
+            (Peer::Guest, false),
         ] {
             assert_eq!(peer.is_loopback(), expected, "{peer:?}");
         }

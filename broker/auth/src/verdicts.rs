@@ -143,6 +143,7 @@ fn key(rule: u64, inputs: &RuleInputs, question: &Question<'_>, account: Option<
 fn endpoint(key: &mut Key, peer: Peer) {
     match peer {
         Peer::Unix => field(key, None),
+        Peer::Guest => field(key, Some(b"guest")),
         Peer::Tcp(address) | Peer::Proxied(address) => match address.to_canonical() {
             IpAddr::V4(address) => field(key, Some(&address.octets())),
             IpAddr::V6(address) => field(key, Some(&address.octets())),

@@ -129,6 +129,15 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The user to whom a definition belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// His name.
+    pub name: Arc<str>,
+    /// The number of his account, which another user of that name does not have; never 0.
+    pub account: u64,
+}
+
 /// What is to be deployed. Kind and name of LoT definitions are those of the facts.
 #[derive(Debug, Clone)]
 pub struct NewDefinition {
@@ -141,7 +150,7 @@ pub struct NewDefinition {
     /// From where it came.
     pub origin: Origin,
     /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is now.
-    pub owner: Option<Arc<str>>,
+    pub owner: Option<Owner>,
     /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and keeps the topics that it
     /// was granted, because the broker does not trust what an upload says about itself.
     pub facts: Arc<Facts>,
@@ -173,9 +182,14 @@ impl Definition {
         &self.deployed.name
     }
 
-    /// The user who deployed it, on whose behalf it may publish commands; `None` for an anonymous or a removed one.
-    pub fn owner(&self) -> Option<&Arc<str>> {
+    /// The user who deployed it, on whose behalf it acts; `None` for an anonymous or a removed one.
+    pub fn owner(&self) -> Option<&Owner> {
         self.deployed.owner.as_ref().filter(|_| !self.activity.is_disowned())
+    }
+
+    /// The number of its owner's account; 0 for nobody.
+    pub fn account(&self) -> u64 {
+        self.owner().map_or(0, |owner| owner.account)
     }
 
     /// Takes away its owner for good, so that a later user of the same name is not taken for him.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use lot_facts::{Dependency, Facts, Kind, TopicFact, Trigger};
 
-use crate::definition::{Definition, DefinitionKind, NewDefinition, Origin};
+use crate::definition::{Definition, DefinitionKind, NewDefinition, Origin, Owner};
 use crate::now::Now;
 use crate::registry::{Installed, OnExisting, Registry, RegistryOptions};
 
@@ -93,7 +93,7 @@ pub(crate) fn definition(facts: Facts) -> NewDefinition {
         name: facts.name.as_str().into(),
         source: "DEFINE …".into(),
         origin: Origin::AdHoc,
-        owner: Some("root".into()),
+        owner: Some(Owner { name: "root".into(), account: 1 }),
         facts: Arc::new(facts),
         installed_at: Timestamp::UNIX_EPOCH,
     }

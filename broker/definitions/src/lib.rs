@@ -30,7 +30,7 @@ mod schedule;
 mod trace;
 
 pub use activity::Activity;
-pub use definition::{Definition, DefinitionId, DefinitionKind, NewDefinition, Origin};
+pub use definition::{Definition, DefinitionId, DefinitionKind, NewDefinition, Origin, Owner};
 pub use hooks::Hooks;
 pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};
 pub use now::Now;

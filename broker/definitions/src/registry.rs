@@ -261,7 +261,7 @@ impl Registry {
 
     /// What `user` deployed, in the order of deployment.
     pub fn of_owner(&self, user: &str) -> impl Iterator<Item = &Arc<Definition>> {
-        self.all().filter(move |definition| definition.owner().is_some_and(|owner| **owner == *user))
+        self.all().filter(move |definition| definition.owner().is_some_and(|owner| *owner.name == *user))
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Definition>> {

@@ -4,7 +4,7 @@
 //! done here has had no effect and can run by itself.
 
 use crate::{
-    Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services, Severity,
+    Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services, Severity, Writer,
     functions::may_write, limits,
 };
 use std::sync::Arc;
@@ -154,17 +154,17 @@ impl Written {
     /// Adds an effect to the output of its run; gives how the run stands then.
     fn add(&self, effect: &Described<'_>, output: &mut RunOutput) -> Option<RunOutcome> {
         let Described { kind, head, body, place } = *effect;
-        let definition = self.run.definition;
+        let writer = Writer { definition: self.run.definition, authority: self.grants.authority };
         let is_write = kind <= FORGET;
         if is_write {
             may_write(&self.grants, &*self.services, &self.run, head).ok()?;
         }
         match kind {
-            KEEP => output.keep(definition, head, body).ok()?,
-            FORGET => output.forget(definition, head).ok()?,
+            KEEP => output.keep(writer, head, body).ok()?,
+            FORGET => output.forget(writer, head).ok()?,
             WARNING | ERROR => {
                 let severity = if kind == WARNING { Severity::Warning } else { Severity::Error };
-                output.report(definition, severity, head, std::str::from_utf8(body).ok()?, place);
+                output.report(writer, severity, head, std::str::from_utf8(body).ok()?, place);
             }
             RUN_ERROR => {
                 let message = std::str::from_utf8(body).ok()?.to_owned();
@@ -178,7 +178,7 @@ impl Written {
                     2 => Qos::ExactlyOnce,
                     _ => return None,
                 };
-                output.publish(definition, head, body, (qos, kind & RETAIN != 0)).ok()?;
+                output.publish(writer, head, body, (qos, kind & RETAIN != 0)).ok()?;
             }
         }
         Some(RunOutcome::Done(Vec::new()))

@@ -1,4 +1,4 @@
-//! What a definition may do: checked at every host call, whatever its facts or its custom sections say.
+//! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or its custom sections say.
 
 use lotmq_router::filter_matches;
 
@@ -48,9 +48,21 @@ impl NameGrant {
     }
 }
 
-/// All grants of one definition. The default grants nothing.
+/// On whose behalf a version of a definition's code acts. Chosen by the server, never interpreted here; it stands in all that the code writes, so that
+/// what becomes of the definition meanwhile gives nobody else's name to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// The version of the code.
+    pub version: u64,
+    /// The account of its owner; 0 for nobody.
+    pub account: u64,
+}
+
+/// All grants of one version of a definition. The default grants nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
+    /// On whose behalf it acts.
+    pub authority: Authority,
     /// Topics that it may publish to, keep and forget. With [`TopicGrant::NotSystem`] the server is asked about `$SYS/`
     /// ([`Services::may_publish_system`](crate::Services::may_publish_system)).
     pub write: TopicGrant,
@@ -72,6 +84,7 @@ impl Grants {
     /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to write, all to read, all values.
     pub fn action() -> Self {
         Grants {
+            authority: Authority::default(),
             write: TopicGrant::NotSystem,
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])),
             environment: NameGrant::All,

@@ -47,12 +47,12 @@ pub use executor::{
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
-pub use grants::{Grants, NameGrant, TopicGrant};
+pub use grants::{Authority, Grants, NameGrant, TopicGrant};
 pub use guest::{Guest, LoadError};
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
-pub use output::{DefinitionId, Effect, RunOutput, Severity};
+pub use output::{DefinitionId, Effect, RunOutput, Severity, Writer};
 pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services};
 pub use stack::register_stack;
 pub use types::{

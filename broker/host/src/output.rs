@@ -6,11 +6,20 @@
 //! Topic Names; the bounds of the run that was started from outside hold for all of it.
 //! Not here: carrying the effects out, and whether the definition may write at all (`functions::messages`).
 
-use crate::{GuestLimits, Qos, limits};
+use crate::{Authority, GuestLimits, Qos, limits};
 
 /// Names a definition to the server: chosen by it, never interpreted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DefinitionId(pub u64);
+
+/// What wrote an effect, as it was at that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writer {
+    /// The definition: the one that was started, or one that it called.
+    pub definition: DefinitionId,
+    /// On whose behalf its code acted.
+    pub authority: Authority,
+}
 
 /// How bad a report is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +87,7 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Record {
     kind: Kind,
-    definition: DefinitionId,
+    writer: Writer,
     head: (u32, u32),
     body: (u32, u32),
 }
@@ -122,9 +131,9 @@ impl RunOutput {
         (self.writes, self.reports, self.reports_dropped, self.writes_refused) = (0, 0, 0, 0);
     }
 
-    /// The effects in program order, each with the definition that caused it: the one that was started, or one that it called.
-    pub fn effects(&self) -> impl Iterator<Item = (DefinitionId, Effect<'_>)> {
-        self.records.iter().map(|record| (record.definition, self.effect(record)))
+    /// The effects in program order, each with what wrote it.
+    pub fn effects(&self) -> impl Iterator<Item = (Writer, Effect<'_>)> {
+        self.records.iter().map(|record| (record.writer, self.effect(record)))
     }
 
     /// Whether there is no effect.
@@ -150,7 +159,7 @@ impl RunOutput {
     /// Adds a report of the host's own, such as a suppressed write, at the end.
     pub fn report(
         &mut self,
-        definition: DefinitionId,
+        writer: Writer,
         severity: Severity,
         code: &str,
         message: &str,
@@ -163,7 +172,7 @@ impl RunOutput {
         self.reports += 1;
         let head = self.push_text(cut(code, limits::NAME_BYTES_MAX));
         let body = self.push_text(cut(message, limits::MESSAGE_BYTES_MAX));
-        self.records.push(Record { kind: Kind::Report { severity, line, column }, definition, head, body });
+        self.records.push(Record { kind: Kind::Report { severity, line, column }, writer, head, body });
     }
 
     pub(crate) fn begin(&mut self, limits: &GuestLimits) {
@@ -173,25 +182,20 @@ impl RunOutput {
 
     pub(crate) fn publish(
         &mut self,
-        definition: DefinitionId,
+        writer: Writer,
         topic: &str,
         payload: &[u8],
         (qos, retain): (Qos, bool),
     ) -> Result<(), LimitReached> {
-        self.write(Kind::Publish { qos, retain }, definition, topic, payload)
+        self.write(Kind::Publish { qos, retain }, writer, topic, payload)
     }
 
-    pub(crate) fn keep(
-        &mut self,
-        definition: DefinitionId,
-        topic: &str,
-        payload: &[u8],
-    ) -> Result<(), LimitReached> {
-        self.write(Kind::Keep, definition, topic, payload)
+    pub(crate) fn keep(&mut self, writer: Writer, topic: &str, payload: &[u8]) -> Result<(), LimitReached> {
+        self.write(Kind::Keep, writer, topic, payload)
     }
 
-    pub(crate) fn forget(&mut self, definition: DefinitionId, topic: &str) -> Result<(), LimitReached> {
-        self.write(Kind::Forget, definition, topic, &[])
+    pub(crate) fn forget(&mut self, writer: Writer, topic: &str) -> Result<(), LimitReached> {
+        self.write(Kind::Forget, writer, topic, &[])
     }
 
     /// What this run wrote last to a topic: `None` when nothing, `Some(None)` when it forgot it.
@@ -207,13 +211,7 @@ impl RunOutput {
         })
     }
 
-    fn write(
-        &mut self,
-        kind: Kind,
-        definition: DefinitionId,
-        topic: &str,
-        payload: &[u8],
-    ) -> Result<(), LimitReached> {
+    fn write(&mut self, kind: Kind, writer: Writer, topic: &str, payload: &[u8]) -> Result<(), LimitReached> {
         let bytes = self.text.len() + self.data.len() + topic.len() + payload.len();
         if self.writes >= self.writes_max || bytes > self.bytes_max {
             self.writes_refused = self.writes_refused.saturating_add(1);
@@ -224,7 +222,7 @@ impl RunOutput {
         let start = offset(self.data.len());
         self.data.extend_from_slice(payload);
         let body = (start, offset(self.data.len()));
-        self.records.push(Record { kind, definition, head, body });
+        self.records.push(Record { kind, writer, head, body });
         Ok(())
     }
 
@@ -274,7 +272,10 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
 
-    const ID: DefinitionId = DefinitionId(7);
+    const ID: Writer =
+        Writer { definition: DefinitionId(7), authority: Authority { version: 2, account: 3 } };
+    const CALLEE: Writer =
+        Writer { definition: DefinitionId(8), authority: Authority { version: 1, account: 4 } };
 
     fn output(writes: u32, write_bytes: usize) -> RunOutput {
         let mut output = RunOutput::new();
@@ -286,7 +287,7 @@ mod tests {
     fn effects_come_out_in_program_order() {
         let mut output = output(10, 1000);
         output.publish(ID, "a/b", b"1", (Qos::AtLeastOnce, true)).unwrap();
-        output.report(DefinitionId(8), Severity::Error, "LOT501", "went wrong", (3, 4));
+        output.report(CALLEE, Severity::Error, "LOT501", "went wrong", (3, 4));
         output.keep(ID, "k", b"2").unwrap();
         output.forget(ID, "k").unwrap();
         let effects: Vec<_> = output.effects().collect();
@@ -295,7 +296,7 @@ mod tests {
             [
                 (ID, Effect::Publish { topic: "a/b", payload: b"1", qos: Qos::AtLeastOnce, retain: true }),
                 (
-                    DefinitionId(8),
+                    CALLEE,
                     Effect::Report {
                         severity: Severity::Error,
                         code: "LOT501",

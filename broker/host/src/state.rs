@@ -3,7 +3,7 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services,
+    DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::{SHORT_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
@@ -111,6 +111,11 @@ impl RunState {
         state.patterns = Patterns::new(SHORT_BACKTRACK_STEPS_MAX);
         state.reads = Some(RefCell::default());
         state
+    }
+
+    /// What writes: this code.
+    pub(crate) fn writer(&self) -> Writer {
+        Writer { definition: self.run.definition, authority: self.grants.authority }
     }
 
     /// Notes what a read gave, where that matters.

@@ -124,6 +124,8 @@ counters! {
     guest_errors;
     /// Events that a full mailbox did not take.
     guest_events_dropped;
+    /// Effects of runs dropped because what wrote them was removed or got another owner meanwhile.
+    guest_effects_dropped;
     /// Messages that a crash or a stop left before the end of their runs, and that started them again.
     guest_messages_again;
     /// Commands executed.

@@ -6,6 +6,7 @@
 //! Invariants: a definition is never in the registry without a runner while routes can see it; replacing one keeps its runner and so its
 //! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
 
+pub(crate) mod authority;
 mod deploy;
 mod effects;
 mod events;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin, Owner};
 use lotmq_host::{AfterTraps, DefinitionState, Grants, GuestLimits, NameGrant, TopicGrant, World};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::broker::Broker;
-use crate::guests::{DeployError, Deployed, Deployment, Guests};
+use crate::guests::{DeployError, Deployed, Deployment, Guests, authority};
 use crate::tenant::Tenant;
 
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
@@ -54,7 +54,7 @@ pub(crate) struct Module {
     pub(crate) hash: [u8; 32],
     /// As uploaded.
     pub(crate) bytes: Bytes,
-    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn disown(tenant: &Tenant, user: &str) {
 /// The modules of a user, as they are without their owner.
 fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
     let all = tenant.modules.all().into_iter();
-    all.filter(move |module| module.owner.as_deref() == Some(user))
+    all.filter(move |module| module.owner.as_ref().is_some_and(|owner| *owner.name == *user))
         .map(|module| Module { owner: None, ..(*module).clone() })
 }
 
@@ -231,7 +231,7 @@ pub(crate) fn restore(broker: &Arc<Broker>, rows: Vec<ModuleRow>) {
             options: serde_json::from_str(&row.options).unwrap_or_default(),
             hash: row.hash,
             bytes: row.bytes,
-            owner: (!row.owner.is_empty()).then(|| row.owner.as_str().into()),
+            owner: authority::owner(&tenant.users, &row.owner),
             installed_at_ms: row.changed_at_ms,
         };
         // It is stored already: what installing would write is dropped.
@@ -249,7 +249,7 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
         options: serde_json::to_string(&module.options).expect("options are strings, numbers and JSON"),
         hash: module.hash,
         bytes: module.bytes.clone(),
-        owner: module.owner.as_deref().unwrap_or_default().to_owned(),
+        owner: module.owner.as_ref().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
         origin: "command".to_owned(),
         order: module.installed_at_ms,
         changed_at_ms: module.installed_at_ms,
@@ -284,15 +284,7 @@ fn grants(options: &ModuleOptions) -> Grants {
         Some(topics) => (filters(topics), filters(topics)),
     };
     // Secrets are for definitions that name them, which an upload cannot do yet.
-    Grants {
-        write,
-        read,
-        environment: NameGrant::All,
-        secrets: NameGrant::None,
-        calls: NameGrant::All,
-        python: false,
-        rows: false,
-    }
+    Grants { write, read, environment: NameGrant::All, calls: NameGrant::All, ..Grants::default() }
 }
 
 fn limits(options: &ModuleOptions) -> GuestLimits {

@@ -17,14 +17,15 @@ pub use folder::{FolderError, pack};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_definitions::Origin;
-use lotmq_store::{Op, ProjectRow, SettingRow, TenantId};
+use lotmq_definitions::{Origin, Owner};
+use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::broker::Broker;
+use crate::guests::authority;
 use crate::sys::utc_text;
 use crate::tenant::Tenant;
 
@@ -56,7 +57,8 @@ pub(crate) struct Project {
     /// What it was made of: `upload`, or a path.
     pub(crate) source: String,
     pub(crate) manifest: Manifest,
-    pub(crate) owner: Option<Arc<str>>,
+    /// Who stored it, for whom it is deployed.
+    pub(crate) owner: Option<Owner>,
     pub(crate) changed_at_ms: u64,
 }
 
@@ -92,7 +94,7 @@ impl Projects {
     fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
         let mut state = self.0.write();
         for row in rows {
-            let project = Project::restored(row);
+            let project = Project::restored(tenant, row);
             state.all.insert(Arc::clone(&project.name), Arc::new(project));
         }
         let is_marker = |row: &&SettingRow| row.tenant == tenant.id && row.name == ACTIVE;
@@ -126,6 +128,20 @@ impl Projects {
 
     pub(crate) fn remove(&self, name: &str) {
         self.0.write().all.remove(name);
+    }
+
+    /// Adds to `batch` that the projects of `user` belong to nobody.
+    pub(crate) fn store_without_owner(&self, tenant: TenantId, user: &str, batch: &mut Batch) {
+        for project in self.all().iter().filter(|project| project.is_of(user)) {
+            batch.push(Op::ChangeProject(&project.without_owner().stored(tenant)));
+        }
+    }
+
+    /// The projects of `user` belong to nobody from now on.
+    pub(crate) fn disown(&self, user: &str) {
+        for project in self.0.write().all.values_mut().filter(|project| project.is_of(user)) {
+            *project = Arc::new(project.without_owner());
+        }
     }
 
     /// The loaded one.
@@ -174,13 +190,28 @@ impl Active {
 }
 
 impl Project {
-    fn restored(row: ProjectRow) -> Self {
+    fn restored(tenant: &Tenant, row: ProjectRow) -> Self {
         Self {
             name: row.name.into(),
             source: row.source,
             manifest: serde_json::from_str(&row.manifest).unwrap_or_default(),
-            owner: (!row.owner.is_empty()).then(|| row.owner.into()),
+            owner: authority::owner(&tenant.users, &row.owner),
             changed_at_ms: row.changed_at_ms,
+        }
+    }
+
+    fn is_of(&self, user: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| *owner.name == *user)
+    }
+
+    fn without_owner(&self) -> Self {
+        let Self { name, source, manifest, owner: _, changed_at_ms } = self;
+        Self {
+            name: Arc::clone(name),
+            source: source.clone(),
+            manifest: manifest.clone(),
+            owner: None,
+            changed_at_ms: *changed_at_ms,
         }
     }
 
@@ -191,7 +222,7 @@ impl Project {
             name: self.name.as_ref().to_owned(),
             source: self.source.clone(),
             manifest: serde_json::to_string(&self.manifest).expect("texts and numbers"),
-            owner: self.owner.as_deref().unwrap_or_default().to_owned(),
+            owner: self.owner.as_ref().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
             changed_at_ms: self.changed_at_ms,
         }
     }

@@ -147,6 +147,8 @@ pub enum Op<'a> {
         /// Its files.
         archive: Bytes,
     },
+    /// Changes what is known of a project, whose files stay.
+    ChangeProject(&'a ProjectRow),
     /// Removes a project with its files.
     DeleteProject {
         /// The tenant.
@@ -328,6 +330,7 @@ impl Batch {
                 self.put(row);
                 self.put(&ArchiveRow { tenant: row.tenant, name: row.name.clone(), bytes: archive });
             }
+            Op::ChangeProject(row) => self.put(row),
             Op::DeleteProject { tenant, name } => {
                 self.delete(Table::Projects, named_key(tenant, name));
                 self.delete(Table::Archives, named_key(tenant, name));

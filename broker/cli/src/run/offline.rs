@@ -128,7 +128,7 @@ struct ToMainThread(Sender<Finished>);
 
 impl Sink for ToMainThread {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
-        let effects = output.effects().map(|(id, effect)| (id, effect.into())).collect();
+        let effects = output.effects().map(|(writer, effect)| (writer.definition, effect.into())).collect();
         let finished = Finished { hops: run.hops, id: run.definition.id(), outcome: run.outcome, effects };
         // Nobody listens any more only when the program ends.
         let _ = self.0.send(finished);

@@ -24,6 +24,12 @@ impl Registry {
         check_filters(new)?;
         match (self.names[new.kind.index()].get(&new.name), existing) {
             (Some(id), OnExisting::Replace) => Ok(*id),
+            (Some(id), OnExisting::ReplaceOwn) => match self.other_owner(*id, new) {
+                None => Ok(*id),
+                Some(owner) => {
+                    Err(InstallError::OfAnother { kind: new.kind, name: Arc::clone(&new.name), owner })
+                }
+            },
             (Some(_), OnExisting::Refuse) => {
                 Err(InstallError::Exists { kind: new.kind, name: Arc::clone(&new.name) })
             }
@@ -32,6 +38,12 @@ impl Registry {
             }
             (None, _) => Ok(DefinitionId(self.next_id)),
         }
+    }
+
+    /// Whose a definition is that the owner of `new` is not.
+    fn other_owner(&self, id: DefinitionId, new: &NewDefinition) -> Option<Arc<str>> {
+        let owner = self.entries.get(&id)?.definition.owner()?;
+        (new.owner.as_ref() != Some(owner)).then(|| Arc::clone(&owner.name))
     }
 
     pub(super) fn new_version(

@@ -23,9 +23,11 @@ pub enum Caching {
 /// What to do when the name is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExisting {
-    /// Replace atomically: Models, Actions, Routes; Rules and modules with `-replace`.
+    /// Replace atomically, whosever it is: with `-replace`.
     Replace,
-    /// Refuse: Rules and modules.
+    /// Replace atomically what belongs to the same owner or to nobody: Models, Actions, Routes, Panels and Themes.
+    ReplaceOwn,
+    /// Refuse: Rules.
     Refuse,
 }
 
@@ -174,6 +176,16 @@ pub enum InstallError {
         kind: DefinitionKind,
         /// Name.
         name: Arc<str>,
+    },
+    /// It belongs to somebody else, and replacing it was not asked for.
+    #[error("{} '{name}' belongs to user '{owner}'. Use -replace to take it over.", kind.title())]
+    OfAnother {
+        /// Kind.
+        kind: DefinitionKind,
+        /// Name.
+        name: Arc<str>,
+        /// Whose it is.
+        owner: Arc<str>,
     },
     /// The tenant's bound.
     #[error("there are already {limit} definitions")]

@@ -90,8 +90,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         };
         Ok((found.unwrap_or_else(|message| {
             let mut output = state.output.borrow_mut();
-            let definition = state.run.definition;
-            output.report(definition, Severity::Error, "PATTERN", &message, (line, column));
+            output.report(state.writer(), Severity::Error, "PATTERN", &message, (line, column));
             None
         }),))
     })

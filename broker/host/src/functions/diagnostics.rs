@@ -26,7 +26,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
                 ReportSeverity::Error => Severity::Error,
             };
             let mut output = state.output.borrow_mut();
-            output.report(state.run.definition, severity, &code, &message, (line, column));
+            output.report(state.writer(), severity, &code, &message, (line, column));
             Ok(())
         },
     )

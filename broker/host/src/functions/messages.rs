@@ -38,7 +38,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
             let state = store.data();
             Ok((checked(state, &topic).and_then(|()| {
                 let mut output = state.output.borrow_mut();
-                Ok(output.publish(state.run.definition, &topic, payload, (qos, retain))?)
+                Ok(output.publish(state.writer(), &topic, payload, (qos, retain))?)
             }),))
         },
     )?;
@@ -47,13 +47,13 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let payload = payload.as_le_slice(&store);
         let state = store.data();
         Ok((checked(state, &topic)
-            .and_then(|()| Ok(state.output.borrow_mut().keep(state.run.definition, &topic, payload)?)),))
+            .and_then(|()| Ok(state.output.borrow_mut().keep(state.writer(), &topic, payload)?)),))
     })?;
     interface.func_wrap("forget", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
         Ok((checked(state, &topic)
-            .and_then(|()| Ok(state.output.borrow_mut().forget(state.run.definition, &topic)?)),))
+            .and_then(|()| Ok(state.output.borrow_mut().forget(state.writer(), &topic)?)),))
     })
 }
 

@@ -45,10 +45,10 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
             "rules deny publishing model '{model}' to '{}'; it was dropped",
             cut(topic, NAME_BYTES_MAX)
         );
-        output.report(state.run.definition, Severity::Error, "RULE_DENIED", &message, (0, 0));
+        output.report(state.writer(), Severity::Error, "RULE_DENIED", &message, (0, 0));
         return Ok(());
     }
-    let written = output.publish(state.run.definition, topic, &payload, (qos, retain));
+    let written = output.publish(state.writer(), topic, &payload, (qos, retain));
     written.map_err(|error| refused(error.into(), topic))
 }
 

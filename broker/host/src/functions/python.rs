@@ -41,8 +41,13 @@ fn call(
     let Called { result, .. } = away(|| state.services.call_python(&state.run, function, arguments));
     let value = result.unwrap_or_else(|error: PythonError| {
         let message = format!("'{function}': {error}");
-        let definition = state.run.definition;
-        state.output.borrow_mut().report(definition, Severity::Error, error.code(), &message, (line, column));
+        state.output.borrow_mut().report(
+            state.writer(),
+            Severity::Error,
+            error.code(),
+            &message,
+            (line, column),
+        );
         "null".to_owned()
     });
     let is_structure = value.starts_with(['{', '[']);

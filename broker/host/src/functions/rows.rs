@@ -30,9 +30,8 @@ fn select(
     state.act();
     let selected = away(|| state.services.select_rows(&state.run, query));
     let value = selected.unwrap_or_else(|error| {
-        let definition = state.run.definition;
         let (code, message) = (error.code(), error.to_string());
-        state.output.borrow_mut().report(definition, Severity::Error, code, &message, (line, column));
+        state.output.borrow_mut().report(state.writer(), Severity::Error, code, &message, (line, column));
         Value::Null
     });
     Ok(vec![value])

@@ -42,8 +42,8 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
 pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) -> Result<Done, Refusal> {
     let (text, replaces) = entity_body(body);
     // Of all kinds rules alone are not replaced without being told so (commands reference §4).
-    let stays = kind == DefinitionKind::Rule && !replaces;
-    let existing = if stays { OnExisting::Refuse } else { OnExisting::Replace };
+    let unless_told = if kind == DefinitionKind::Rule { OnExisting::Refuse } else { OnExisting::ReplaceOwn };
+    let existing = if replaces { OnExisting::Replace } else { unless_told };
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }
@@ -169,7 +169,7 @@ fn deploy(
         name: output.facts.name.as_str().into(),
         source: source.into(),
         origin: Origin::AdHoc,
-        owner: call.identity.user.as_ref().map(Arc::clone),
+        owner: call.owner(),
         facts: Arc::new(output.facts),
         installed_at: call.broker.clock.definitions_now().wall,
     };
@@ -178,6 +178,7 @@ fn deploy(
         Guests::prepare(broker, output.component, new, existing).map_err(|error| refused(&error))?;
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
+    call.check_current()?;
     let installed =
         Guests::install(call.tenant, broker, prepared, &mut batch).map_err(|error| refused(&error))?;
     if installed.definition.kind() == DefinitionKind::Rule {
@@ -193,6 +194,7 @@ pub(crate) fn refused(error: &DeployError) -> Refusal {
     let code = match error {
         DeployError::Load(error) => error.code(),
         DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",
+        DeployError::Install(lotmq_definitions::InstallError::OfAnother { .. }) => "OF_ANOTHER",
         DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
         DeployError::Install(_) => "FILTER_INVALID",
         DeployError::NoScope => "COMPILE_FAILED",

@@ -117,7 +117,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         options: asked.options,
         hash,
         bytes: bytes.into(),
-        owner: call.identity.user.as_ref().map(Arc::clone),
+        owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
     let installed = install(call, module, asked.replaces)?;
@@ -138,6 +138,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Installed, Refusal> {
     let name = Arc::clone(&module.name);
     let _changes = call.broker.commands.changes.lock();
+    call.check_current()?;
     let known = call.tenant.modules.get(&name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
+use lotmq_definitions::OnExisting;
 use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
-    usage: "<zip64:base64 | path> [name] [load]",
+    usage: "<zip64:base64 | path> [name] [load] [-replace]",
     shown: Shown::All,
     permission: PERMISSION,
     summary: "Stores a project, and loads it if told so.",
@@ -42,10 +43,10 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
-    usage: "<name>",
+    usage: "<name> [-replace]",
     shown: Shown::All,
     permission: PERMISSION,
-    summary: "Deploys what a project defines, in the place of the loaded one.",
+    summary: "Deploys what a project defines, in the place of the loaded one and on behalf of who stored it.",
     example: "-loadProject plant",
     execute: load,
 };
@@ -133,36 +134,36 @@ struct Asked {
     /// What the project is said to be made of.
     source: String,
     is_to_be_loaded: bool,
+    existing: OnExisting,
 }
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let asked = read_arguments(call)?;
     call.about(EntityType::Project, &asked.name);
     let contents = contents(&asked.bytes)?;
-    let data = json!({
-        "name": asked.name,
-        "files": contents.manifest.files.len(),
-        "counts": compiled::counts(&contents.parts),
-    });
     let project = Arc::new(Project {
         name: asked.name.as_str().into(),
         source: asked.source,
         manifest: contents.manifest.clone(),
-        owner: call.identity.user.clone(),
+        owner: call.owner(),
         changed_at_ms: call.broker.clock.wall_ms(),
     });
+    let data = about(&project, &contents);
     let message = format!("Project '{}' added successfully!", project.name);
     let archive = Bytes::from(asked.bytes);
     if !asked.is_to_be_loaded {
-        store(call, &project, archive)?;
+        store(call, &project, archive, asked.existing)?;
         return Ok(Done::new(message).with_data(data));
     }
-    let loaded = deploy(call, &project, &contents, Some(archive), data)?;
+    let loaded = deploy(call, (&project, asked.existing), &contents, Some(archive), data)?;
     Ok(Done { message, ..loaded })
 }
 
 fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
-    let mut arguments = call.arguments(&["source"], 2)?;
+    let (mut arguments, existing) = with_replace(call)?;
+    if arguments.is_empty() {
+        return Err(missing_argument(call.verb, "source"));
+    }
     let is_load = |argument: &String| argument.eq_ignore_ascii_case("load");
     let is_to_be_loaded = arguments.len() > 1 && arguments.last().is_some_and(is_load);
     if is_to_be_loaded {
@@ -190,7 +191,27 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     };
     let name = name.or(default_name).ok_or_else(|| missing_argument(call.verb, "name"))?;
     check_name(&name)?;
-    Ok(Asked { bytes, name, source, is_to_be_loaded })
+    Ok(Asked { bytes, name, source, is_to_be_loaded, existing })
+}
+
+/// The arguments but for `-replace`, and what it says.
+fn with_replace(call: &Call<'_>) -> Result<(Vec<String>, OnExisting), Refusal> {
+    let mut arguments = call.all_arguments()?;
+    let count = arguments.len();
+    arguments.retain(|argument| !argument.eq_ignore_ascii_case("-replace"));
+    let existing = if arguments.len() < count { OnExisting::Replace } else { OnExisting::ReplaceOwn };
+    Ok((arguments, existing))
+}
+
+/// What replies say of a project that is stored or loaded.
+fn about(project: &Project, contents: &Contents) -> Value {
+    json!({
+        "name": &*project.name,
+        "files": project.manifest.files.len(),
+        "sha256": project.manifest.sha256,
+        "owner": project.owner.as_ref().map(|owner| &*owner.name),
+        "counts": compiled::counts(&contents.parts),
+    })
 }
 
 fn is_repository(source: &str) -> bool {
@@ -215,8 +236,15 @@ fn contents(bytes: &[u8]) -> Result<Contents, Refusal> {
 }
 
 /// Stores a project, in the place of one that is not loaded.
-fn store(call: &mut Call<'_>, project: &Arc<Project>, archive: Bytes) -> Result<(), Refusal> {
+fn store(
+    call: &mut Call<'_>,
+    project: &Arc<Project>,
+    archive: Bytes,
+    existing: OnExisting,
+) -> Result<(), Refusal> {
     let _changes = call.broker.commands.changes.lock();
+    call.check_current()?;
+    check_owner(call, project, existing)?;
     if call.tenant.projects.is_active(&project.name) {
         return Err(is_loaded(&project.name));
     }
@@ -226,6 +254,20 @@ fn store(call: &mut Call<'_>, project: &Arc<Project>, archive: Bytes) -> Result<
     call.tenant.projects.insert(Arc::clone(project));
     changed(call, &[project]);
     Ok(())
+}
+
+/// Refuses to put a project in the place of one that somebody else has stored, unless told so.
+fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Result<(), Refusal> {
+    let known = call.tenant.projects.get(&project.name).and_then(|known| known.owner.clone());
+    match known.filter(|known| existing != OnExisting::Replace && project.owner.as_ref() != Some(known)) {
+        None => Ok(()),
+        Some(other) => {
+            let (name, other) = (&project.name, other.name);
+            let message =
+                format!("Project '{name}' belongs to user '{other}'. Use -replace to take it over.");
+            Err(Refusal::new("OF_ANOTHER", message))
+        }
+    }
 }
 
 /// Adds a project to what is to be stored, if there is room for it.
@@ -284,26 +326,39 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
 }
 
 fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let project = find(call)?;
+    let (arguments, existing) = with_replace(call)?;
+    let [name] = &*arguments else {
+        return Err(match arguments.is_empty() {
+            true => missing_argument(call.verb, "name"),
+            false => call.too_many_arguments(),
+        });
+    };
+    let project = named(call, name)?;
     let contents = contents(&archive_of(call, &project)?)?;
-    let data = json!({
-        "name": &*project.name,
-        "files": project.manifest.files.len(),
-        "counts": compiled::counts(&contents.parts),
-    });
-    deploy(call, &project, &contents, None, data)
+    let data = about(&project, &contents);
+    deploy(call, (&project, existing), &contents, None, data)
 }
 
 /// Makes a project the loaded one, and stores it in the same step if it comes with its archive. What fails of it is told; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
-    project: &Arc<Project>,
+    (project, existing): (&Arc<Project>, OnExisting),
     contents: &Contents,
     archive: Option<Bytes>,
     mut data: Value,
 ) -> Result<Done, Refusal> {
-    let compiled = compiled::compile(call, project, &contents.parts);
+    if project.owner.is_none() && call.identity.user.is_some() {
+        let message = format!("Project '{}' belongs to nobody: who stored it was removed.", project.name);
+        let hint = format!(
+            "store it again, or load a copy of your own: -duplicateProject {} <new name>",
+            project.name
+        );
+        return Err(Refusal::new("OWNER_GONE", message).with_suggestion(hint));
+    }
+    let compiled = compiled::compile(call, (project, existing), &contents.parts);
     let _changes = call.broker.commands.changes.lock();
+    call.check_current()?;
+    check_owner(call, project, existing)?;
     let projects = &call.tenant.projects;
     let former = projects.active().and_then(|active| projects.get(&active.name));
     let mut batch = Batch::new();
@@ -396,10 +451,10 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
         name: name.as_str().into(),
         source: project.source.clone(),
         manifest: project.manifest.clone(),
-        owner: call.identity.user.clone(),
+        owner: call.owner(),
         changed_at_ms: call.broker.clock.wall_ms(),
     });
-    store(call, &copy, archive)?;
+    store(call, &copy, archive, OnExisting::ReplaceOwn)?;
     Ok(Done::new(format!("Project '{name}' added successfully!")).with_data(copy.manifest()))
 }
 

@@ -1,17 +1,18 @@
 //! `-addPython`, `-removePython`, `-removeAllPythonScripts`. Commands reference §4.
 
 use lotmq_auth::Scope;
-use lotmq_definitions::Origin;
+use lotmq_definitions::{OnExisting, Origin};
 use lotmq_store::{Batch, Op};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Permission, Verb};
+use crate::guests::scripts::Provenance;
 use crate::guests::{Guests, scripts};
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
-    usage: "<Python text>",
+    usage: "[-replace] <Python text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
     summary: "Adds a Python script, or replaces the one of that name.",
@@ -40,7 +41,10 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 };
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let source = call.body;
+    let (source, existing) = match call.body.split_once(char::is_whitespace) {
+        Some((word, source)) if word.eq_ignore_ascii_case("-replace") => (source, OnExisting::Replace),
+        _ => (call.body, OnExisting::ReplaceOwn),
+    };
     if source.trim().is_empty() {
         return Err(missing_argument(call.verb, "Python text"));
     }
@@ -52,8 +56,10 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // Before the lock: it takes as long as the script does.
     let loaded = scripts::load(call.broker, name, source)?;
     let _changes = call.broker.commands.changes.lock();
+    call.check_current()?;
     let mut batch = Batch::new();
-    scripts::install(call.tenant, call.broker, (loaded, Origin::AdHoc), &mut batch)?;
+    let from = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
+    scripts::install(call.tenant, call.broker, (loaded, from), &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.scripts.to_json());
     call.commit(batch)?;
     Ok(Done::new(format!("Python script '{name}' added successfully!")))

@@ -35,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) identity: Arc<Identity>,
     /// Whose order it keeps: the number of a session, or one of its own for guests.
     pub(crate) queue: u64,
+    /// Name of the definition whose run gave it; `None` where a Client did.
+    pub(crate) definition: Option<Arc<str>>,
     pub(crate) payload: Zeroizing<Vec<u8>>,
     /// How many runs of guests led to it; what it publishes has as many.
     pub(crate) hops: u8,
@@ -48,11 +50,6 @@ impl Job {
     /// The queue of the commands of a definition.
     pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
         GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
-    }
-
-    /// Name of the definition whose run gave the command; `None` where a Client did.
-    pub(super) fn definition(&self) -> Option<&str> {
-        (self.queue & GUEST_QUEUES != 0).then_some(&*self.identity.client_id)
     }
 }
 
@@ -148,6 +145,7 @@ impl Commands {
                     tenant: Arc::clone(&head.tenant),
                     identity: Arc::clone(&head.identity),
                     queue: key,
+                    definition: None,
                     payload: Zeroizing::default(),
                     hops: 0,
                     response: None,

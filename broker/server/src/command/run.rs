@@ -77,6 +77,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         target: "command",
         tenant = &*job.tenant.name,
         client_id = &*job.identity.client_id,
+        definition = job.definition.as_deref(),
         user = job.identity.user.as_deref().unwrap_or(""),
         verb = verb.name,
         success = outcome.is_ok(),
@@ -154,7 +155,7 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
     let identity = &job.identity;
     let endpoint = identity.peer.address();
     // A guest's command is given in the name of a user who need not be there.
-    let (client_id, endpoint, definition) = match job.definition() {
+    let (client_id, endpoint, definition) = match job.definition.as_deref() {
         None => (Some(&*identity.client_id), Some(&*endpoint), None),
         Some(definition) => (None, None, Some(definition)),
     };

@@ -74,12 +74,16 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.guests.store_without_owner(call.tenant, &user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.scripts.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.projects.store_without_owner(call.tenant.id, &user, &mut batch);
     if let Err(refusal) = call.commit(batch) {
         call.tenant.users.restore([(*account).clone()]);
         return Err(refusal);
     }
     call.tenant.guests.disown(&user);
     modules::disown(call.tenant, &user);
+    call.tenant.scripts.disown(&user);
+    call.tenant.projects.disown(&user);
     Turn::with(|turn| {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
+use lotmq_definitions::Owner;
 use lotmq_store::Batch;
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::text;
 use crate::broker::Broker;
+use crate::guests::authority;
 use crate::tenant::Tenant;
 
 /// One command. Dispatch, permission, `-help` and the reference tables derive from these values.
@@ -130,6 +132,22 @@ impl Call<'_> {
     /// What the reply is about.
     pub(crate) fn about(&mut self, entity_type: EntityType, name: &str) {
         self.entity = Some((entity_type, name.to_owned()));
+    }
+
+    /// To whom belongs what the command deploys; `None` when an anonymous Client gave it.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        authority::owner_of(&self.tenant.users, self.identity)
+    }
+
+    /// Looks again whether who gave the command is there, now that the lock of changes is held: what he deploys must not be left to another user of his name.
+    ///
+    /// # Errors
+    /// When his account was removed or has another password.
+    pub(crate) fn check_current(&self) -> Result<(), Refusal> {
+        match self.tenant.users.is_current(self.identity) {
+            true => Ok(()),
+            false => Err(Refusal::permission_denied(self.verb.name)),
+        }
     }
 
     /// Makes changes durable before the reply.

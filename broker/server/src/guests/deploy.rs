@@ -10,7 +10,8 @@ use lotmq_definitions::{
     Removed,
 };
 use lotmq_host::{
-    AfterTraps, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent, World,
+    AfterTraps, Authority, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent,
+    World,
 };
 use lotmq_store::{Batch, DefinitionRow, Op};
 
@@ -78,6 +79,7 @@ impl Guests {
         broker: &Broker,
         component: &[u8],
         new: NewDefinition,
+        existing: OnExisting,
     ) -> Result<Deployment, DeployError> {
         let (world, grants) = if new.kind == DefinitionKind::Model {
             (World::Model, Grants::model())
@@ -92,7 +94,7 @@ impl Guests {
             grants,
             limits: GuestLimits::default(),
             after_traps: AfterTraps::Restart,
-            existing: OnExisting::Replace,
+            existing,
         })
     }
 
@@ -108,9 +110,6 @@ impl Guests {
         batch: &mut Batch,
     ) -> Result<Deployed, DeployError> {
         let guests = &tenant.guests;
-        let services =
-            Arc::new(TenantServices { broker: Arc::downgrade(broker), tenant: Arc::downgrade(tenant) });
-        let grants = Arc::new(deployment.grants);
         let executor = broker.executor.lock();
         let executor = executor.as_ref().ok_or(DeployError::Stopping)?;
         let mut registry = guests.registry.write();
@@ -118,6 +117,9 @@ impl Guests {
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let is_pure = definition.facts().is_pure();
+        let services = Arc::new(TenantServices::new(tenant, broker, definition.owner()));
+        let authority = Authority { version: definition.version, account: definition.account() };
+        let grants = Arc::new(Grants { authority, ..deployment.grants });
         let order = {
             let mut runners = guests.runners.write();
             let known = runners.get(&definition.id).cloned();
@@ -246,7 +248,7 @@ pub(super) fn row(tenant: &Tenant, definition: &Definition, order: u64) -> Defin
         kind: kind_name(deployed.kind).into(),
         name: deployed.name.as_ref().into(),
         source: deployed.source.as_ref().into(),
-        owner: definition.owner().map(|owner| owner.as_ref().to_owned()).unwrap_or_default(),
+        owner: definition.owner().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
         origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
         order,
         changed_at_ms: u64::try_from(deployed.installed_at.as_millisecond()).unwrap_or_default(),

@@ -10,6 +10,7 @@ use lotmq_definitions::{Definition, DefinitionId, RunError};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
 
+use super::authority::Writers;
 use super::records;
 use crate::fan_out::{InPlace, Publication};
 use crate::message::{Message, MessageParts};
@@ -41,42 +42,37 @@ pub(super) struct Run<'a> {
 
 /// Carries out the effects of a run, in program order, and records how it ended.
 pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
+    let mut writers = Writers::new(run.tenant, definition);
     for (writer, effect) in output.effects() {
+        let hops = run.hops.saturating_add(1);
+        if let Effect::Publish { topic, payload, .. } = effect
+            && sys::is_system(topic)
+        {
+            if let Some((definition, identity)) = writers.acting(writer) {
+                sys::published_by_guest(turn, run.tenant, (&definition, identity), (topic, payload), hops);
+            }
+            continue;
+        }
+        let Some(by) = writers.standing(writer) else { continue };
         match effect {
             Effect::Publish { topic, payload, qos, retain } => {
-                if sys::is_system(topic) {
-                    let writer = writer_of(definition, run, writer);
-                    let hops = run.hops.saturating_add(1);
-                    sys::published_by_guest(turn, run.tenant, &writer, (topic, payload), hops);
-                } else {
-                    publish(turn, run.tenant, topic, payload, (qos, retain), run.hops.saturating_add(1));
-                }
+                publish(turn, run.tenant, topic, payload, (qos, retain), hops);
             }
-            Effect::Keep { topic, payload } => keep(turn, definition, run, topic, payload),
+            Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
             Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.broker.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
-                records::note_warning(run.tenant, &writer_of(definition, run, writer), &warning);
+                records::note_warning(run.tenant, by, &warning);
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
-                let callee = writer_of(definition, run, writer);
-                record(turn, &callee, run, (code, message, line, column));
+                record(turn, by, run, (code, message, line, column));
             }
         }
     }
+    writers.tell(turn, run);
     ended(turn, definition, run, output);
-}
-
-/// The definition that wrote an effect: the one that ran, or one that it called.
-fn writer_of(
-    definition: &Arc<Definition>,
-    run: &Run<'_>,
-    writer: lotmq_host::DefinitionId,
-) -> Arc<Definition> {
-    let found = run.tenant.guests.registry.read().by_id(super::sink::definition_id(writer)).cloned();
-    found.unwrap_or_else(|| Arc::clone(definition))
 }
 
 fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, State};
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_store::Batch;
 use tracing::warn;
@@ -79,7 +79,7 @@ fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Res
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
     let new = NewDefinition { facts, owner, ..deployed.clone() };
-    let deployment = Guests::load(broker, &output.component, new);
+    let deployment = Guests::load(broker, &output.component, new, OnExisting::Replace);
     // Its source is stored already: what deploying would write is dropped.
     let result = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())

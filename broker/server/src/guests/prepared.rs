@@ -23,12 +23,11 @@ pub(crate) enum Prepared {
         existing: OnExisting,
     },
     /// A Panel or Theme.
-    View(Box<NewDefinition>),
+    View(Box<NewDefinition>, OnExisting),
 }
 
 impl Guests {
-    /// Makes native code of a component, or finds the guest that runs it. Of all kinds Rules alone go by `existing`; the others replace what
-    /// is there.
+    /// Makes native code of a component, or finds the guest that runs it.
     ///
     /// # Errors
     /// [`DeployError`].
@@ -40,15 +39,17 @@ impl Guests {
     ) -> Result<Prepared, DeployError> {
         match new.facts.kind {
             Kind::Action | Kind::Model => {
-                Self::load(broker, &component, new).map(|loaded| Prepared::Guest(Box::new(loaded)))
+                Self::load(broker, &component, new, existing).map(|loaded| Prepared::Guest(Box::new(loaded)))
             }
-            Kind::Route => Self::load_route(broker, new).map(|loaded| Prepared::Route(Box::new(loaded))),
+            Kind::Route => {
+                Self::load_route(broker, new, existing).map(|loaded| Prepared::Route(Box::new(loaded)))
+            }
             Kind::Rule if built_in(&new.name).is_some() => {
                 let (kind, name) = (DefinitionKind::Rule, Arc::clone(&new.name));
                 Err(InstallError::Exists { kind, name }.into())
             }
             Kind::Rule => Ok(Prepared::Rule { component, new: Box::new(new), existing }),
-            Kind::Panel | Kind::Theme => Ok(Prepared::View(Box::new(new))),
+            Kind::Panel | Kind::Theme => Ok(Prepared::View(Box::new(new), existing)),
         }
     }
 
@@ -68,7 +69,7 @@ impl Guests {
             Prepared::Rule { component, new, existing } => {
                 rules::deploy(tenant, broker, &component, *new, existing, batch)?
             }
-            Prepared::View(new) => views::deploy(tenant, broker, *new, batch)?,
+            Prepared::View(new, existing) => views::deploy(tenant, broker, *new, existing, batch)?,
         };
         if installed.definition.kind() == DefinitionKind::Model {
             Self::rebuild_models(tenant, broker, installed.definition.name());

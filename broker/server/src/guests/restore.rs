@@ -13,7 +13,7 @@ use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
-use super::{Guests, RunReport, records, rules, scripts, views};
+use super::{Guests, RunReport, authority, records, rules, scripts, views};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -49,7 +49,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
             continue;
         }
         if row.kind == scripts::KIND {
-            tenant.scripts.restore(&broker.python, &row);
+            tenant.scripts.restore(&broker.python, &row, authority::owner(&tenant.users, &row.owner));
             Guests::script_is_there(&tenant, broker, &row.name, true);
             // Its native code is at hand, or nearly so, when the first run calls.
             broker.python.prepare();
@@ -90,7 +90,7 @@ pub(super) fn compiled(
 
 fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
     let (component, facts) = compiled(tenant, broker, row)?;
-    let new = new_definition(row, views::restored(facts, row));
+    let new = new_definition(tenant, row, views::restored(facts, row));
     let prepared = Guests::prepare(broker, component, new, OnExisting::Replace);
     // It is stored already: what installing would write is dropped.
     let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, &mut Batch::new()));
@@ -102,7 +102,7 @@ fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason:
     let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| kind_name((*kind).into()) == row.kind) else {
         return;
     };
-    let new = new_definition(row, Facts::new(kind, row.name.as_str()));
+    let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));
     let mut registry = tenant.guests.registry.write();
     let now = broker.clock.definitions_now();
     if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
@@ -111,14 +111,14 @@ fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason:
 }
 
 /// A stored definition with what the compiler says of it today.
-pub(super) fn new_definition(row: &DefinitionRow, facts: Facts) -> NewDefinition {
+pub(super) fn new_definition(tenant: &Tenant, row: &DefinitionRow, facts: Facts) -> NewDefinition {
     let installed_at = i64::try_from(row.changed_at_ms).ok();
     NewDefinition {
         kind: facts.kind.into(),
         name: row.name.as_str().into(),
         source: row.source.as_str().into(),
         origin: serde_json::from_str(&row.origin).unwrap_or_default(),
-        owner: (!row.owner.is_empty()).then(|| row.owner.as_str().into()),
+        owner: authority::owner(&tenant.users, &row.owner),
         facts: Arc::new(facts),
         installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
     }
@@ -204,7 +204,7 @@ mod tests {
             changed_at_ms: 0,
             state: Vec::new(),
         };
-        let new = new_definition(&row, Facts::new(Kind::Action, "Slow"));
+        let new = new_definition(&tenant, &row, Facts::new(Kind::Action, "Slow"));
         let now = broker.clock.definitions_now();
         let installed = tenant.guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
         let (_unanswered, report) = sync_channel(1);

@@ -58,6 +58,7 @@ const IGNORED_SETTINGS: [&str; 5] =
 pub(crate) struct RouteDeployment {
     new: NewDefinition,
     guest: RouteGuest,
+    existing: OnExisting,
 }
 
 /// What a probe of a route found.
@@ -98,11 +99,15 @@ impl Guests {
     ///
     /// # Errors
     /// [`DeployError::RouteType`] when this build has none.
-    pub(crate) fn load_route(broker: &Broker, new: NewDefinition) -> Result<RouteDeployment, DeployError> {
+    pub(crate) fn load_route(
+        broker: &Broker,
+        new: NewDefinition,
+        existing: OnExisting,
+    ) -> Result<RouteDeployment, DeployError> {
         let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
         let guest = broker.route_types.guest(&broker.engine, &kind)?;
         let guest = guest.ok_or(DeployError::RouteType { kind })?;
-        Ok(RouteDeployment { new, guest })
+        Ok(RouteDeployment { new, guest, existing })
     }
 
     /// Arms a route and has it driven; a former version's mailbox goes on with the new one. What it needs to survive is added to `batch`.
@@ -118,7 +123,7 @@ impl Guests {
         let guests = &tenant.guests;
         let now = broker.clock.definitions_now();
         let mut registry = guests.registry.write();
-        let installed = registry.install(deployment.new, OnExisting::Replace, now)?;
+        let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let version = Version::new(Arc::clone(definition), deployment.guest);
         let order = {

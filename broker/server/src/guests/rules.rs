@@ -74,8 +74,11 @@ impl GuestRule {
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let (tenant, broker) = (Arc::downgrade(tenant), Arc::downgrade(broker));
-        let services =
-            Arc::new(TenantServices { broker: Weak::clone(&broker), tenant: Weak::clone(&tenant) });
+        let services = Arc::new(TenantServices {
+            broker: Weak::clone(&broker),
+            tenant: Weak::clone(&tenant),
+            owner: None,
+        });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, broker }
     }
@@ -304,7 +307,7 @@ pub(crate) fn deploy(
 
 /// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
 pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Rule {
-    let new = |facts: Facts| super::restore::new_definition(row, facts);
+    let new = |facts: Facts| super::restore::new_definition(tenant, row, facts);
     let restored = super::restore::compiled(tenant, broker, row).and_then(|(component, facts)| {
         let mut stored = Batch::new();
         install(tenant, broker, &component, new(facts), OnExisting::Replace, &mut stored)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lot_to_wasm::script;
-use lotmq_definitions::Origin;
+use lotmq_definitions::{OnExisting, Origin, Owner};
 use lotmq_host::Value as Argument;
 use lotmq_host::python::{Called, Python, PythonError, Script};
 use lotmq_store::{Batch, DefinitionRow, Op};
@@ -39,6 +39,28 @@ struct Entry {
     script: Script,
     functions: Vec<String>,
     origin: Origin,
+    owner: Mutex<Option<Owner>>,
+}
+
+impl Entry {
+    fn is_of(&self, user: &str) -> bool {
+        self.owner.lock().as_ref().is_some_and(|owner| *owner.name == *user)
+    }
+}
+
+/// How a script is stored.
+fn row(tenant: &Tenant, name: &str, entry: &Entry, owner: Option<&Owner>) -> DefinitionRow {
+    DefinitionRow {
+        tenant: tenant.id,
+        kind: KIND.to_owned(),
+        name: name.to_owned(),
+        source: entry.script.source().to_owned(),
+        owner: owner.map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
+        origin: serde_json::to_string(&entry.origin).expect("an origin is text and numbers"),
+        order: 0,
+        changed_at_ms: 0,
+        state: serde_json::to_vec(&entry.functions).expect("names are text"),
+    }
 }
 
 /// A script that was run once and may be installed.
@@ -67,15 +89,16 @@ impl Scripts {
     }
 
     /// Adds a script, or replaces the one of that name.
-    fn put(&self, name: &str, script: Script, functions: Vec<String>, origin: Origin) {
-        self.all.write().insert(name.into(), Arc::new(Entry { script, functions, origin }));
+    fn put(&self, name: &str, entry: Entry) {
+        self.all.write().insert(name.into(), Arc::new(entry));
     }
 
     /// Takes back what the store held; nothing of it runs before it is called.
-    pub(crate) fn restore(&self, python: &Python, row: &DefinitionRow) {
+    pub(crate) fn restore(&self, python: &Python, row: &DefinitionRow, owner: Option<Owner>) {
         let functions = serde_json::from_slice(&row.state).unwrap_or_default();
         let origin = serde_json::from_str(&row.origin).unwrap_or_default();
-        self.put(&row.name, Script::known(python, &row.source), functions, origin);
+        let script = Script::known(python, &row.source);
+        self.put(&row.name, Entry { script, functions, origin, owner: Mutex::new(owner) });
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
@@ -84,6 +107,25 @@ impl Scripts {
 
     pub(crate) fn remove(&self, name: &str) {
         self.all.write().remove(name);
+    }
+
+    /// Whose a script is.
+    pub(crate) fn owner(&self, name: &str) -> Option<Owner> {
+        self.all.read().get(name)?.owner.lock().clone()
+    }
+
+    /// Adds to `batch` that the scripts of `user` belong to nobody.
+    pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
+        for (name, entry) in self.all.read().iter().filter(|(_, entry)| entry.is_of(user)) {
+            batch.push(Op::PutDefinition(&row(tenant, name, entry, None)));
+        }
+    }
+
+    /// The scripts of `user` belong to nobody from now on.
+    pub(crate) fn disown(&self, user: &str) {
+        for entry in self.all.read().values().filter(|entry| entry.is_of(user)) {
+            *entry.owner.lock() = None;
+        }
     }
 
     /// All names, in alphabetical order.
@@ -193,32 +235,37 @@ fn refused(error: &PythonError, source: &str) -> Refusal {
     Refusal { message: format!("Parsing error: {message} ({line},1)"), errors: vec![found], data: None }
 }
 
+/// From where a script comes, and whose it is.
+pub(crate) struct Provenance {
+    pub(crate) origin: Origin,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) existing: OnExisting,
+}
+
 /// Installs a script, or replaces the one of that name. What it needs to survive is added to `batch`.
 ///
 /// # Errors
-/// When there are too many; nothing has changed then.
+/// When there are too many, or it is somebody else's; nothing has changed then.
 pub(crate) fn install(
     tenant: &Tenant,
     broker: &Broker,
-    (loaded, origin): (Loaded, Origin),
+    (loaded, from): (Loaded, Provenance),
     batch: &mut Batch,
 ) -> Result<(), Refusal> {
     let Loaded { name, functions, output, script } = loaded;
     if !tenant.scripts.has_room(&name) {
         return Err(no_room());
     }
-    batch.push(Op::PutDefinition(&DefinitionRow {
-        tenant: tenant.id,
-        kind: KIND.to_owned(),
-        name: name.clone(),
-        source: script.source().to_owned(),
-        owner: String::new(),
-        origin: serde_json::to_string(&origin).expect("an origin is text and numbers"),
-        order: 0,
-        changed_at_ms: 0,
-        state: serde_json::to_vec(&functions).expect("names are text"),
-    }));
-    tenant.scripts.put(&name, script, functions, origin);
+    let Provenance { origin, owner, existing } = from;
+    let of_another = tenant.scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
+    if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
+        let message =
+            format!("Python script '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
+        return Err(Refusal::new("OF_ANOTHER", message));
+    }
+    let entry = Entry { script, functions, origin, owner: Mutex::new(owner.clone()) };
+    batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
+    tenant.scripts.put(&name, entry);
     Guests::script_is_there(tenant, broker, &name, true);
     tenant.scripts.tell(&name, &format!("{output}{name} completed"));
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
-use lotmq_definitions::{DefinitionKind, RunError as DefinitionError};
+use lotmq_definitions::{DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::python::Called;
 use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
 use lotmq_host::{
@@ -13,8 +13,8 @@ use lotmq_host::{
 use lotmq_store::Store;
 
 use super::effects::OfRoute;
-use super::records;
 use super::sink::definition_id;
+use super::{authority, records};
 use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -24,9 +24,20 @@ use crate::variables::Variables;
 pub(crate) struct TenantServices {
     pub(crate) broker: Weak<Broker>,
     pub(crate) tenant: Weak<Tenant>,
+    /// Whose code runs; `None` for nobody's, and for rules.
+    pub(crate) owner: Option<Owner>,
 }
 
 impl TenantServices {
+    /// For a version of a definition's code that belongs to `owner`.
+    pub(crate) fn new(tenant: &Arc<Tenant>, broker: &Arc<Broker>, owner: Option<&Owner>) -> Self {
+        TenantServices {
+            broker: Arc::downgrade(broker),
+            tenant: Arc::downgrade(tenant),
+            owner: owner.cloned(),
+        }
+    }
+
     fn tenant(&self) -> Option<Arc<Tenant>> {
         self.tenant.upgrade()
     }
@@ -87,25 +98,17 @@ impl Services for TenantServices {
         })
     }
 
-    fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
-        if let Some(tenant) = self.tenant()
-            && tenant.guests.leads_to_route(topic)
-        {
+    fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
+        let Some(tenant) = self.tenant() else { return false };
+        if tenant.guests.leads_to_route(topic) {
             return true;
         }
-        // Only commands, and only while the user who deployed it may give them (language reference §6).
-        let Some(tenant) = self.tenant().filter(|_| topic == crate::sys::COMMAND_TOPIC) else { return false };
-        let Some(definition) = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned()
-        else {
-            return false;
-        };
-        let Some(owner) = definition.owner() else { return false };
-        if tenant.users.account(owner).is_none() {
-            return false;
-        }
-        let mut identity = Identity::anonymous(Arc::clone(definition.name()), Peer::Unix);
-        identity.user = Some(Arc::clone(owner));
-        tenant.permissions.decide(&Question::publish(&identity, topic)).is_allowed()
+        // Only commands, and only while the user who deployed this code may give them (language reference §6).
+        let owner = self.owner.as_ref().filter(|_| topic == crate::sys::COMMAND_TOPIC);
+        let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
+        identity.is_some_and(|identity| {
+            tenant.permissions.decide(&Question::publish(&identity, topic)).is_allowed()
+        })
     }
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
@@ -113,7 +116,7 @@ impl Services for TenantServices {
         if !broker.settings.model_publish_rules || crate::sys::is_system(topic) {
             return true;
         }
-        let nobody = Identity::anonymous("".into(), Peer::Unix);
+        let nobody = Identity::anonymous("".into(), Peer::Guest);
         let question = Question::publish(&nobody, topic).with_payload(payload);
         tenant.permissions.decide(&question).is_allowed()
     }

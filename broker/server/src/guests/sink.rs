@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lotmq_definitions::{Definition, DefinitionId, RunError};
 use lotmq_host::{self as host, FinishedRun, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap};
+use tracing::warn;
 
 use super::effects;
 use super::records;
@@ -54,7 +55,14 @@ impl GuestSink {
 impl Sink for GuestSink {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
         // Removed while it ran: once the removal has been answered, nothing of it goes out any more.
-        let Some((tenant, definition)) = self.find(run.definition) else { return };
+        let Some((tenant, definition)) = self.find(run.definition) else {
+            if output.writes() > 0 {
+                let (definition, count) = (run.definition.id().0, output.writes());
+                self.broker.counters.guest_effects_dropped.add(count.into());
+                warn!(definition, count, "effects dropped: the definition that ran was removed meanwhile");
+            }
+            return;
+        };
         if matches!(run.event, OwnedEvent::Timer) {
             definition.activity.release_tick();
         }

@@ -21,10 +21,11 @@ pub(super) fn deploy(
     tenant: &Tenant,
     broker: &Broker,
     new: NewDefinition,
+    existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Deployed, DeployError> {
     let mut registry = tenant.guests.registry.write();
-    let installed = registry.install(new, OnExisting::Replace, broker.clock.definitions_now())?;
+    let installed = registry.install(new, existing, broker.clock.definitions_now())?;
     batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
     Ok(installed)
 }
@@ -42,7 +43,8 @@ pub(crate) fn set_state(
 ) -> Result<Deployed, DeployError> {
     let facts = Arc::new(in_state(panel.facts().clone(), state));
     let owner = panel.owner().cloned();
-    deploy(tenant, broker, NewDefinition { facts, owner, ..panel.deployed.clone() }, batch)
+    let new = NewDefinition { facts, owner, ..panel.deployed.clone() };
+    deploy(tenant, broker, new, OnExisting::Replace, batch)
 }
 
 /// What a Panel or Theme says; `None` for all else.

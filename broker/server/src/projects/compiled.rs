@@ -9,15 +9,16 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
 use super::Project;
 use crate::broker::Broker;
-use crate::command::{Call, problem, refused};
-use crate::guests::scripts::{self, Loaded};
-use crate::guests::{Guests, Prepared};
+use crate::command::{Call, Refusal, problem, refused};
+use crate::guests::scripts::{self, Loaded, Provenance};
+use crate::guests::{Guests, Prepared, authority};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::sys;
 use crate::tenant::Tenant;
@@ -28,6 +29,8 @@ pub(crate) struct Compiled {
     items: Vec<Item>,
     /// What is wrong outside of entities, and with notebooks' cells.
     problems: Problems,
+    /// Whether it takes the place of what others have added by hand.
+    existing: OnExisting,
 }
 
 /// An entity or a script.
@@ -82,6 +85,10 @@ impl Problems {
 
     fn warning(&mut self, place: &Place, value: Value) {
         add(&mut self.warnings, &mut self.warnings_total, place.mark(value));
+    }
+
+    fn refused(&mut self, place: &Place, refusal: Refusal) {
+        refusal.errors.into_iter().for_each(|error| self.error(place, error));
     }
 
     fn diagnostics(&mut self, place: &Place, found: &[Diagnostic]) {
@@ -144,14 +151,18 @@ pub(crate) fn counts(parts: &[Part]) -> Value {
 }
 
 /// Compiles the programs of a project, all of which know each other and what the tenant has. Takes as long as its scripts do to run once.
-pub(crate) fn compile(call: &Call<'_>, project: &Project, parts: &[Part]) -> Compiled {
+pub(crate) fn compile(
+    call: &Call<'_>,
+    (project, existing): (&Project, OnExisting),
+    parts: &[Part],
+) -> Compiled {
     let (tenant, broker) = (call.tenant, call.broker);
     let options =
         CompileOptions { form: Form::Linked, known: &*tenant.guests, compat: broker.settings.compat };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
-    let mut compiled = Compiled { items: Vec::new(), problems: Problems::default() };
+    let mut compiled = Compiled { items: Vec::new(), problems: Problems::default(), existing };
     for part in parts {
         match part.language {
             Language::Python => compiled.script(broker, part),
@@ -196,7 +207,7 @@ impl Compiled {
                     name: facts.name.as_str().into(),
                     source: source.into(),
                     origin: origin(project, &place),
-                    owner: call.identity.user.clone(),
+                    owner: project.owner.clone(),
                     facts: Arc::new(facts),
                     installed_at: call.broker.clock.definitions_now().wall,
                 };
@@ -241,11 +252,20 @@ pub(crate) fn install(
     batch: &mut Batch,
 ) -> Report {
     remove_owned(call, &compiled.coming(), batch);
-    let Compiled { items, mut problems } = compiled;
+    let Compiled { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
     for Item { title, name, place, made } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
+        let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
+        let allowed = check_owner(call.tenant, project, (title, &name), spares_others);
+        let made = made.and_then(|made| match allowed {
+            Ok(()) => Ok(made),
+            Err(refusal) => {
+                problems.refused(&place, refusal);
+                Err(())
+            }
+        });
         let is_there = match made {
             Err(()) => false,
             // What it forbids would be allowed when the project is unloaded.
@@ -268,16 +288,16 @@ pub(crate) fn install(
                         true
                     }
                     Err(error) => {
-                        refused(&error).errors.into_iter().for_each(|error| problems.error(&place, error));
+                        problems.refused(&place, refused(&error));
                         false
                     }
                 }
             }
             Ok(Made::Script(loaded)) => {
-                match scripts::install(call.tenant, call.broker, (loaded, origin(project, &place)), batch) {
+                match scripts::install(call.tenant, call.broker, (loaded, of(project, &place)), batch) {
                     Ok(()) => true,
                     Err(refusal) => {
-                        refusal.errors.into_iter().for_each(|error| problems.error(&place, error));
+                        problems.refused(&place, refusal);
                         false
                     }
                 }
@@ -293,6 +313,59 @@ pub(crate) fn install(
     warn_of_pending(call.tenant, &installed, &mut problems);
     listings_changed(call);
     Report { problems: problems.closed(), entities }
+}
+
+/// Where a script of the project comes from. That it may take the place of another was decided before.
+fn of(project: &Project, place: &Place) -> Provenance {
+    let (origin, owner) = (origin(project, place), project.owner.clone());
+    Provenance { origin, owner, existing: OnExisting::Replace }
+}
+
+/// Whether the owner of a project may have it deploy something: he needs the right that the command for it needs, and what another has added by hand is
+/// left alone, if it `spares_others`.
+fn check_owner(
+    tenant: &Tenant,
+    project: &Project,
+    (title, name): (&str, &str),
+    spares_others: bool,
+) -> Result<(), Refusal> {
+    let scope = scope_of(title);
+    let identity = project.owner.as_ref().and_then(|owner| authority::identity(&tenant.users, owner));
+    let may =
+        identity.is_some_and(|who| tenant.permissions.decide(&Question::operation(&who, scope)).is_allowed());
+    if !may {
+        let owner = project.owner.as_ref().map_or("nobody", |owner| &owner.name);
+        let message = format!(
+            "{title} '{name}' was not deployed: the project belongs to {owner}, who needs {}.",
+            scope.name()
+        );
+        return Err(Refusal::new("PERMISSION_DENIED", message));
+    }
+    let known = match DefinitionKind::by_name(title) {
+        None => tenant.scripts.owner(name),
+        Some(kind) => tenant.guests.registry.read().get(kind, name).and_then(|known| known.owner().cloned()),
+    };
+    match known.filter(|known| spares_others && project.owner.as_ref() != Some(known)) {
+        None => Ok(()),
+        Some(other) => {
+            let message =
+                format!("{title} '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
+            Err(Refusal::new("OF_ANOTHER", message))
+        }
+    }
+}
+
+/// The right that adding something of this kind takes.
+fn scope_of(title: &str) -> Scope {
+    match DefinitionKind::by_name(title) {
+        Some(DefinitionKind::Model) => Scope::ModelManagementCreation,
+        // Scripts among them.
+        Some(DefinitionKind::Action) | None => Scope::ActionManagementCreation,
+        Some(DefinitionKind::Route) => Scope::RouteManagementCreation,
+        Some(DefinitionKind::Rule) => Scope::RuleManagementCreation,
+        Some(DefinitionKind::Module) => Scope::ModuleManagementCreation,
+        Some(DefinitionKind::Theme | DefinitionKind::Panel) => Scope::SystemConfiguration,
+    }
 }
 
 /// Only now is it known who waits: what was missing at first may have come later.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, Peer};
+use lotmq_auth::Identity;
 use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
@@ -57,6 +57,7 @@ pub(crate) fn published(
         tenant: Arc::clone(&client.tenant),
         identity: client.identity(),
         queue: client.session_id,
+        definition: None,
         payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
         hops: 0,
         response,
@@ -69,12 +70,12 @@ pub(crate) fn published(
     Err(NotTaken::CommandsBusy)
 }
 
-/// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. It is a command in the name of `owner`, the
-/// user who deployed the definition.
+/// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. A command is given in the name of the owner of the definition;
+/// one that has none gives no commands.
 pub(crate) fn published_by_guest(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
-    definition: &lotmq_definitions::Definition,
+    (definition, owner): (&lotmq_definitions::Definition, Option<Identity>),
     (topic, payload): (&str, &[u8]),
     hops: u8,
 ) {
@@ -86,18 +87,12 @@ pub(crate) fn published_by_guest(
         }
         return;
     }
-    let account = definition.owner().and_then(|owner| tenant.users.account(owner));
-    let Some(account) = account else { return };
-    let identity = Identity {
-        user: Some(Arc::clone(&account.name)),
-        credential_version: account.credential_version,
-        client_id: Arc::clone(definition.name()),
-        peer: Peer::Unix,
-    };
+    let Some(identity) = owner else { return };
     let job = Job {
         tenant: Arc::clone(tenant),
         identity: Arc::new(identity),
         queue: Job::queue_of(tenant, definition),
+        definition: Some(Arc::clone(definition.name())),
         payload: Zeroizing::new(payload.to_vec()),
         hops,
         response: None,

@@ -157,7 +157,7 @@ impl Observer<'_> {
             other @ (RunOutcome::Trapped(_) | RunOutcome::SliceExpired) => return Err(format!("{other:?}")),
         };
         let mut effects = Vec::new();
-        for (id, effect) in output.effects() {
+        for (writer, effect) in output.effects() {
             match effect {
                 HostEffect::Publish { topic, payload, qos, retain } => {
                     self.state.topics.lock().insert(topic.to_owned(), payload.to_vec());
@@ -176,7 +176,7 @@ impl Observer<'_> {
                     effects.push(Effect::Forget { topic: topic.to_owned() });
                 }
                 HostEffect::Report { code, line, .. } => {
-                    let name = &self.names[id.0 as usize - 1];
+                    let name = &self.names[writer.definition.0 as usize - 1];
                     let action = self.program.actions.iter().find(|action| action.name == *name);
                     if let Some(action) = action {
                         let line = if has_simple(&action.body, line) { line } else { 0 };

@@ -122,8 +122,7 @@ impl Driver {
         let configuration = super::configuration::configuration(version.said(), &*self.tenant, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let id = host_id(&self.tenant, version.definition.id);
-        let services =
-            TenantServices { broker: Arc::downgrade(&self.broker), tenant: Arc::downgrade(&self.tenant) };
+        let services = TenantServices::new(&self.tenant, &self.broker, version.definition.owner());
         let spec = RouteSpec {
             id,
             services: Arc::new(services),

@@ -1,0 +1,145 @@
+//! On whose behalf guests act.
+//!
+//! Each version of a definition's code acts for the account that deployed it. Whatever it writes carries that from the moment of the host call ([`Writer`]); when
+//! the run has ended, it is held against what there is by then. What was written by a definition that is gone, or that belongs to another account by now, is
+//! dropped, counted and told. Where the same owner has put another version in place meanwhile, it goes out.
+//!
+//! Invariant: nothing is done in the name of anybody but the account that deployed the code that wrote it, a caller's name least of all.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Account, Directory, Identity, Peer};
+use lotmq_definitions::{Definition, Owner, RunError};
+use lotmq_host::Writer;
+use tracing::warn;
+
+use super::effects::Run;
+use super::records;
+use super::sink::{definition_id, host_id};
+use crate::net::turn::Turn;
+use crate::tenant::Tenant;
+
+/// Code of effects that were dropped.
+const AUTHORITY_GONE: &str = "AUTHORITY_GONE";
+
+/// Client Identifier of what guests ask and command: no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+const CLIENT_ID: &str = "";
+
+/// The user of this name as an owner.
+pub(crate) fn owner(users: &Directory, name: &str) -> Option<Owner> {
+    let account = users.account(name)?;
+    Some(Owner { name: Arc::clone(&account.name), account: account.number })
+}
+
+/// Who gives a command as the owner of what he deploys; `None` for an anonymous one, and for one whose session is not
+/// [current](Directory::is_current) any more.
+pub(crate) fn owner_of(users: &Directory, identity: &Identity) -> Option<Owner> {
+    owner(users, identity.user.as_ref()?).filter(|_| users.is_current(identity))
+}
+
+/// The account of an owner, if it is still there.
+fn account(users: &Directory, owner: &Owner) -> Option<Arc<Account>> {
+    users.account(&owner.name).filter(|account| account.number == owner.account)
+}
+
+/// The owner as the rules are asked about him, with the rights that he has now; `None` when his account is gone.
+pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
+    let account = account(users, owner)?;
+    Some(Identity {
+        user: Some(Arc::clone(&account.name)),
+        credential_version: account.credential_version,
+        client_id: CLIENT_ID.into(),
+        peer: Peer::Guest,
+    })
+}
+
+/// What has written the effects of a run, as it stands when they are carried out.
+pub(super) struct Writers<'a> {
+    tenant: &'a Tenant,
+    /// What has run.
+    definition: &'a Arc<Definition>,
+    /// The last one that was asked about.
+    last: Option<(Writer, Option<Arc<Definition>>)>,
+    /// Those that stand no longer, with the number of their effects.
+    gone: Vec<(Writer, u64)>,
+}
+
+impl<'a> Writers<'a> {
+    pub(super) fn new(tenant: &'a Tenant, definition: &'a Arc<Definition>) -> Self {
+        Writers { tenant, definition, last: None, gone: Vec::new() }
+    }
+
+    /// The definition of a writer, if it still belongs to the account for which it wrote. Otherwise its effect counts as dropped.
+    pub(super) fn standing(&mut self, writer: Writer) -> Option<&Arc<Definition>> {
+        if self.last.as_ref().is_none_or(|(last, _)| *last != writer) {
+            let found = self.find(writer);
+            self.last = Some((writer, found));
+        }
+        let found = self.last.as_ref().and_then(|(_, found)| found.as_ref());
+        if found.is_none() {
+            count(&mut self.gone, writer);
+        }
+        found
+    }
+
+    fn find(&self, writer: Writer) -> Option<Arc<Definition>> {
+        let is_standing = |definition: &&Arc<Definition>| definition.account() == writer.authority.account;
+        let own = self.definition;
+        if writer.definition == host_id(self.tenant, own.id) && is_standing(&own) {
+            return Some(Arc::clone(own));
+        }
+        let registry = self.tenant.guests.registry.read();
+        registry.by_id(definition_id(writer.definition)).filter(is_standing).cloned()
+    }
+
+    /// As [`standing`](Self::standing), for an effect that needs its owner's rights: with the owner as he is now, or nobody where nobody
+    /// deployed the definition.
+    pub(super) fn acting(&mut self, writer: Writer) -> Option<(Arc<Definition>, Option<Identity>)> {
+        let definition = {
+            let registry = self.tenant.guests.registry.read();
+            registry.by_id(definition_id(writer.definition)).cloned()
+        };
+        let found = definition.filter(|it| it.account() == writer.authority.account).and_then(|definition| {
+            let Some(owner) = definition.owner() else { return Some((definition, None)) };
+            let identity = identity(&self.tenant.users, owner)?;
+            Some((definition, Some(identity)))
+        });
+        if found.is_none() {
+            count(&mut self.gone, writer);
+        }
+        found
+    }
+
+    /// Tells of what was dropped.
+    pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
+        for (writer, count) in self.gone {
+            turn.broker.counters.guest_effects_dropped.add(count);
+            let now = self.tenant.guests.registry.read().by_id(definition_id(writer.definition)).cloned();
+            let Some(definition) = now else {
+                warn!(
+                    tenant = &*self.tenant.name,
+                    definition = &**self.definition.name(),
+                    count,
+                    "effects dropped: the definition that wrote them in this run was removed meanwhile"
+                );
+                continue;
+            };
+            let message = format!(
+                "{count} effect(s) of a run under way were dropped: version {} of this definition acted for an owner to whom it does not belong any more",
+                writer.authority.version
+            );
+            let error = RunError { code: AUTHORITY_GONE, message: &message, ..RunError::default() };
+            records::record(turn, self.tenant, &definition, &error, run.hops.saturating_add(1));
+        }
+    }
+}
+
+fn count(gone: &mut Vec<(Writer, u64)>, writer: Writer) {
+    match gone.iter_mut().find(|(known, _)| *known == writer) {
+        Some((_, count)) => *count += 1,
+        None => gone.push((writer, 1)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
