@@ -182,7 +182,13 @@ impl Doubter {
                     }
                     continue;
                 }
-                other => return Err(format!("{}: unexpected {other:?}", self.identity.client_id)),
+                other @ (ServerPacket::Connack(_)
+                | ServerPacket::Ack(_)
+                | ServerPacket::Pingresp
+                | ServerPacket::Disconnect(_)
+                | ServerPacket::Auth(_)) => {
+                    return Err(format!("{}: unexpected {other:?}", self.identity.client_id));
+                }
             };
             let is_about = self.things.values_mut().any(|thing| thing.acknowledged(packet_id));
             count.fetch_add(u64::from(is_about), Ordering::Relaxed);
