@@ -72,7 +72,8 @@ impl Outcomes {
         if ticket.0 > self.through.load(Ordering::Acquire) {
             return None;
         }
-        if ticket.0 > self.failed_through.load(Ordering::Relaxed) {
+        // The ticket before the first stands for nothing.
+        if ticket.0 == 0 || ticket.0 > self.failed_through.load(Ordering::Relaxed) {
             return Some(Ok(()));
         }
         Some(self.state.lock().of(ticket))
@@ -115,6 +116,7 @@ mod tests {
     fn exactly_the_tickets_of_a_failed_group_fail() {
         let outcomes = Outcomes::default();
         assert!(outcomes.settled(Ticket(1)).is_none());
+        assert!(outcomes.settled(Ticket(0)).unwrap().is_ok(), "nothing was appended yet");
         outcomes.committed(Ticket(3));
         outcomes.failed(Ticket(5), error(CommitErrorKind::Io));
         outcomes.committed(Ticket(9));
