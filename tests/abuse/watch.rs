@@ -42,7 +42,8 @@ pub(crate) fn watch(broker: &Broker, threads: usize, abuse: impl Fn(usize, &Atom
     });
 }
 
-struct StopAtEnd<'a>(&'a AtomicBool);
+/// Sets its flag when it goes.
+pub(crate) struct StopAtEnd<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! Clients that are away: when their delayed Wills and the ends of their sessions are due.
 //!
-//! A heap of deadlines that one task looks after. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
+//! A heap of deadlines that the housekeeping thread looks after. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
 //! waits for any more are thrown out when they may be half of all, so their number is bounded by that of the Clients that are away.
 //!
 //! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
@@ -26,6 +26,12 @@ struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
     /// Entries that were still wanted when they were last looked through.
     wanted: usize,
+}
+
+impl Deadlines {
+    fn has_many_unwanted(&self) -> bool {
+        self.heap.len() > SWEPT_FROM.max(self.wanted * 2)
+    }
 }
 
 struct Deadline {
@@ -54,28 +60,45 @@ impl Ord for Deadline {
 }
 
 impl Absences {
-    /// A Client went away; something of it is due at each of these times, since 1970.
-    pub(crate) fn add(&self, client: &Arc<Client>, deadlines: impl IntoIterator<Item = Time>) {
+    /// A Client went away; something of it is due at each of these times, since 1970. True when it is time to [`sweep`](Self::sweep).
+    pub(crate) fn add(&self, client: &Arc<Client>, deadlines: impl IntoIterator<Item = Time>) -> bool {
         let mut all = self.0.lock();
-        let Deadlines { heap, wanted } = &mut *all;
-        heap.extend(deadlines.into_iter().map(|at| Reverse(Deadline { at, client: Arc::downgrade(client) })));
-        if heap.len() > SWEPT_FROM.max(*wanted * 2) {
-            heap.retain(|Reverse(deadline)| {
-                deadline.client.upgrade().is_some_and(|client| client.state.lock().is_due_at(deadline.at))
-            });
-            *wanted = heap.len();
-        }
+        let entries =
+            deadlines.into_iter().map(|at| Reverse(Deadline { at, client: Arc::downgrade(client) }));
+        all.heap.extend(entries);
+        all.has_many_unwanted()
     }
 
-    /// The Clients with a deadline that has passed.
-    pub(crate) fn due(&self, now: Time) -> Vec<Arc<Client>> {
+    /// Throws out entries that nobody waits for, if they may be half of all. Those who go away meanwhile do not wait for that.
+    pub(crate) fn sweep(&self) {
+        let heap = {
+            let mut all = self.0.lock();
+            if !all.has_many_unwanted() {
+                return;
+            }
+            std::mem::take(&mut all.heap)
+        };
+        let mut entries = heap.into_vec();
+        entries.retain(|Reverse(deadline)| {
+            deadline.client.upgrade().is_some_and(|client| client.state.lock().is_due_at(deadline.at))
+        });
+        let mut wanted = BinaryHeap::from(entries);
+        let mut all = self.0.lock();
+        all.wanted = wanted.len();
+        wanted.append(&mut all.heap);
+        all.heap = wanted;
+    }
+
+    /// The next Client with a deadline that has passed.
+    pub(crate) fn next_due(&self, now: Time) -> Option<Arc<Client>> {
         let heap = &mut self.0.lock().heap;
-        let mut due = Vec::new();
         while heap.peek().is_some_and(|Reverse(deadline)| deadline.at <= now) {
-            let Some(Reverse(deadline)) = heap.pop() else { break };
-            due.extend(deadline.client.upgrade());
+            let Reverse(deadline) = heap.pop()?;
+            if let Some(client) = deadline.client.upgrade() {
+                return Some(client);
+            }
         }
-        due
+        None
     }
 }
 
@@ -84,7 +107,7 @@ mod tests {
     use lotmq_client::{Client, ConnectOptions};
 
     use super::SWEPT_FROM;
-    use crate::testing::Running;
+    use crate::testing::{PATIENCE, Running};
 
     #[test]
     fn who_comes_and_goes_leaves_no_entries_behind() {
@@ -97,7 +120,12 @@ mod tests {
             options.clean_start = round % 2 == 0;
             Client::connect(away.to_string(), &options).unwrap().disconnect().unwrap();
         }
-        let heap = &running.server.broker.absences.0.lock().heap;
+        let absences = &running.server.broker.absences;
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while absences.0.lock().heap.len() > SWEPT_FROM + 1 && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let heap = &absences.0.lock().heap;
         assert!(heap.len() <= SWEPT_FROM + 1, "{} entries for two Clients", heap.len());
         let has_away = heap.iter().filter_map(|entry| entry.0.client.upgrade());
         assert!(has_away.into_iter().any(|client| &*client.client_id == "away"), "who is away is waited for");

@@ -18,6 +18,7 @@ use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
 use crate::protocol::connect::{self, Request};
+use crate::replay::Replays;
 use crate::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -207,7 +208,7 @@ fn create(
         keep_alive_seconds: 0,
         connected_at_ms: 0,
         disconnected_at: None,
-        replays: Vec::new(),
+        replays: Replays::default(),
         keeps_rows: false,
         is_over: false,
     };

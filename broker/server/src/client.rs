@@ -26,7 +26,7 @@ use crate::net::connection::Connection;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
-use crate::retain::Replay;
+use crate::replay::{Replay, Replays};
 use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::sys::Dropped;
 use crate::tenant::Tenant;
@@ -67,7 +67,7 @@ pub(crate) struct ClientState {
     /// When the last connection ended, since 1970; `None` while connected.
     pub(crate) disconnected_at: Option<Time>,
     /// Retained messages that are still to be sent for new subscriptions.
-    pub(crate) replays: Vec<Replay>,
+    pub(crate) replays: Replays,
     /// Rows of the session stay in the store until it ends, even if it ends with its connection.
     pub(crate) keeps_rows: bool,
     /// The session has ended; nothing is delivered to it any more.
@@ -338,18 +338,17 @@ impl Client {
     }
 
     /// Begins to send the retained messages of new subscriptions.
-    pub(crate) fn replay(self: &Arc<Self>, replays: Vec<Replay>, turn: &mut Turn) {
+    pub(crate) fn replay(self: &Arc<Self>, replays: Vec<(Box<str>, Box<Replay>)>, turn: &mut Turn) {
         if replays.is_empty() {
             return;
         }
         {
             let mut state = self.state.lock();
             let ClientState { replays: waiting, subscriptions, .. } = &mut *state;
-            for replay in replays.into_iter().filter(|replay| subscriptions.contains(replay.filter())) {
-                // A repeated subscription begins anew; so there are never more than subscriptions.
-                waiting.retain(|other| !other.is_of(replay.filter()));
-                waiting.reserve_exact(usize::from(waiting.is_empty()));
-                waiting.push(replay);
+            for (filter, replay) in replays {
+                if subscriptions.contains(&filter) {
+                    waiting.add(filter, replay);
+                }
             }
         }
         self.send_waiting(turn);

@@ -142,6 +142,8 @@ counters! {
     log_lines_published;
     /// Log lines that somebody wanted and that were dropped, because too many waited.
     log_lines_dropped;
+    /// Turns of a shard that took more than 50 ms of processor time, in which it served nobody else.
+    long_turns;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
 }

@@ -1,36 +1,49 @@
-//! Sessions that are ending: members of shared subscriptions whose queue rests in the store, until other members have got it.
+//! Sessions that are ending: what they have not delivered goes to other members of their shared subscriptions, and their subscriptions go.
 //!
-//! One after the other, a slice at a time, on the housekeeping thread. Each message leaves one queue in the batch in which it enters the other. The
-//! rows of the session stay until nothing is left of its queue, and say that it has ended: after a crash it is restored, ends again, and what is left
-//! goes on.
+//! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and a million messages. What is short happens at
+//! once; everything else bit by bit on the housekeeping thread, all endings in turn. Each message leaves one queue in the batch in which it enters the
+//! other. The rows of the session stay until nothing is left of its queue, and say that it has ended: after a crash it is restored, ends again, and
+//! what is left goes on.
 //!
-//! Not here: what of such a queue is in memory (`session_end`).
+//! A session that is ending is still in the subscription index: nobody chooses it as a member of a group any more, and what is routed to it is dropped
+//! or goes to another member. Not here: which group a message came by (`hand_on`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use lotmq_store::{MessageId, Op, QueueSlice, SessionId, StoreError};
+use lotmq_session::Session;
+use lotmq_store::{MessageId, Op, QueueSlice, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
 use crate::broker::Broker;
-use crate::hand_on::{Groups, hand_on};
-use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use crate::client::{Client, Queued};
+use crate::clock::Stretch;
+use crate::hand_on::{Dealer, Undelivered, hand_on_to};
+use crate::limits::{
+    ENDED_AT_ONCE_MAX, ENDINGS_TIME_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
+};
+use crate::message::Message;
 use crate::net::turn::Turn;
 use crate::recover;
-use crate::tenant::Tenant;
+use crate::subscription::Subscriptions;
 
-/// See the module's documentation.
+/// The sessions of the broker that are ending.
 #[derive(Default)]
 pub(crate) struct Endings(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Ending>,
+    /// Those that can go on.
+    ready: VecDeque<Ending>,
+    /// Those that want a slice of their queue. One is read at a time, that of the first.
+    readers: VecDeque<Ending>,
     reading: Reading,
+    /// How many there are, those included that are being worked on.
+    count: usize,
 }
 
-/// Where the slice of the first one is.
+/// Where the slice of the first reader is.
 #[derive(Default)]
 enum Reading {
     #[default]
@@ -39,72 +52,108 @@ enum Reading {
     Here(Result<QueueSlice, StoreError>),
 }
 
-/// A session that has ended but for what rests of its queue.
+/// A session that has ended but for what is told here.
 pub(crate) struct Ending {
-    pub(crate) tenant: Arc<Tenant>,
-    pub(crate) session: SessionId,
-    pub(crate) groups: Groups,
-    /// The number behind which the next slice begins.
-    pub(crate) after: MessageId,
-    /// Those behind it that others have got already.
-    pub(crate) handed_on: Vec<u64>,
+    client: Arc<Client>,
+    /// Subscriptions that are to be taken off the index.
+    filters: Vec<Box<str>>,
+    is_member: bool,
+    /// The session as it was, until what it has not delivered was taken out.
+    session: Option<Box<Session<Queued>>>,
+    messages: VecDeque<Arc<Message>>,
+    /// The number behind which the rest of its queue in the store begins.
+    rests_after: Option<MessageId>,
+    /// Those behind it that others have got already, by number.
+    handed_on: Vec<u64>,
+    dealer: Dealer,
+    /// Whether rows of it are in the store.
+    is_stored: bool,
+}
+
+/// How far an ending has come.
+enum Progress {
+    GoesOn,
+    WantsSlice,
+    Over,
 }
 
 impl Endings {
     pub(crate) fn add(&self, ending: Ending) {
-        self.0.lock().waiting.push_back(ending);
+        let mut state = self.0.lock();
+        state.count += 1;
+        state.ready.push_back(ending);
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().waiting.len()
+        self.0.lock().count
     }
 
-    /// Hands on the slice that has come, and asks for the next one.
-    pub(crate) fn work(&self, broker: &Arc<Broker>, turn: &mut Turn) {
-        while let Some(ending) = self.take_on(turn) {
-            let slice = ending.ask(broker);
+    /// Goes on with all of them for a while. True when more could be done at once.
+    pub(crate) fn work(&self, broker: &Arc<Broker>, turn: &mut Turn) -> bool {
+        let stretch = broker.clock.stretch(ENDINGS_TIME_MAX);
+        let can_read = self.take_slice();
+        while let Some(mut ending) = self.next() {
+            let progress = ending.go_on(turn, &stretch);
             let mut state = self.0.lock();
-            state.waiting.push_front(ending);
-            match slice {
-                Ok(()) => return,
-                // The broker stops.
-                Err(_) => *state = State::default(),
+            match progress {
+                Progress::GoesOn => state.ready.push_back(ending),
+                Progress::WantsSlice => state.readers.push_back(ending),
+                Progress::Over => state.count -= 1,
+            }
+            drop(state);
+            if stretch.is_over(&broker.clock) {
+                break;
             }
         }
-    }
-
-    /// The first one that needs a slice, when none is on its way.
-    fn take_on(&self, turn: &mut Turn) -> Option<Ending> {
-        loop {
-            let (mut ending, reading) = {
-                let mut state = self.0.lock();
-                if matches!(state.reading, Reading::Asked) {
-                    return None;
-                }
-                (state.waiting.pop_front()?, std::mem::take(&mut state.reading))
-            };
-            let is_over = match reading {
-                Reading::Here(Ok(slice)) => ending.hand_on(&slice, turn),
-                Reading::Here(Err(error)) => {
-                    warn!(session = ending.session.0, %error, "queue of an ended session cannot be read");
-                    self.0.lock().waiting.push_front(ending);
-                    return None;
-                }
-                Reading::NotAsked | Reading::Asked => !ending.groups.exist(&ending.tenant),
-            };
-            if !is_over {
-                self.0.lock().reading = Reading::Asked;
-                return Some(ending);
-            }
-            turn.batch.push(Op::DeleteSession { tenant: ending.tenant.id, session: ending.session });
+        if can_read {
+            self.ask(broker);
         }
+        !self.0.lock().ready.is_empty()
     }
-}
 
-impl Ending {
-    /// Has the store read the next slice.
-    fn ask(&self, broker: &Arc<Broker>) -> Result<(), StoreError> {
+    fn next(&self) -> Option<Ending> {
+        self.0.lock().ready.pop_front()
+    }
+
+    /// Gives the slice that has come to the ending that wanted it. False when it could not be read; it is asked for again in a later round.
+    fn take_slice(&self) -> bool {
+        let mut state = self.0.lock();
+        let slice = match std::mem::take(&mut state.reading) {
+            Reading::Here(slice) => slice,
+            unread @ (Reading::NotAsked | Reading::Asked) => {
+                state.reading = unread;
+                return true;
+            }
+        };
+        let Some(mut ending) = state.readers.pop_front() else { return true };
+        let is_read = slice.is_ok();
+        match slice {
+            Ok(slice) => {
+                ending.take(&slice);
+                state.ready.push_back(ending);
+            }
+            Err(error) => {
+                warn!(session = ending.client.stored_id().0, %error, "queue of an ended session cannot be read");
+                // Those of others first.
+                state.readers.push_back(ending);
+            }
+        }
+        is_read
+    }
+
+    /// Has the store read the slice that the first reader wants.
+    fn ask(&self, broker: &Arc<Broker>) {
+        let (session, after) = {
+            let mut state = self.0.lock();
+            let Some(first) = state.readers.front() else { return };
+            let (session, Some(after)) = (first.client.stored_id(), first.rests_after) else { return };
+            if !matches!(state.reading, Reading::NotAsked) {
+                return;
+            }
+            state.reading = Reading::Asked;
+            (session, after)
+        };
         let asking = Arc::downgrade(broker);
         let reply = move |slice| {
             if let Some(broker) = asking.upgrade() {
@@ -113,30 +162,116 @@ impl Ending {
             }
         };
         let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-        broker.store.read_queue(self.session, self.after, SLICE_MESSAGES, bytes_max, Box::new(reply))
+        if broker.store.read_queue(session, after, SLICE_MESSAGES, bytes_max, Box::new(reply)).is_err() {
+            // The broker stops.
+            *self.0.lock() = State::default();
+        }
+    }
+}
+
+impl Ending {
+    /// A session that ends with these subscriptions. Nobody must choose its Client any more.
+    pub(crate) fn new(
+        client: &Arc<Client>,
+        subscriptions: Subscriptions,
+        session: Session<Queued>,
+        is_stored: bool,
+    ) -> Self {
+        Self {
+            client: Arc::clone(client),
+            is_member: subscriptions.has_shared(),
+            filters: subscriptions.into_filters().collect(),
+            session: Some(Box::new(session)),
+            messages: VecDeque::new(),
+            rests_after: None,
+            handed_on: Vec::new(),
+            dealer: Dealer::default(),
+            is_stored,
+        }
     }
 
-    /// Gives a slice to others. True when nothing waits behind it, or nobody for it.
-    fn hand_on(&mut self, slice: &QueueSlice, turn: &mut Turn) -> bool {
+    /// Ends the session at once where that is short. True when something is left to be done, for which its row must stay.
+    pub(crate) fn begin(&mut self, turn: &mut Turn) -> bool {
+        if !self.is_member {
+            // What waited for it goes to nobody.
+            self.delete(turn);
+        }
+        let counts = self.session.as_ref().map(|session| session.counts()).unwrap_or_default();
+        let rests = self.is_member && counts.queued > counts.queued_in_memory;
+        let len = self.filters.len().max(counts.queued_in_memory).max(counts.inflight);
+        rests || len > ENDED_AT_ONCE_MAX || !matches!(self.go_on(turn, &Stretch::ENDLESS), Progress::Over)
+    }
+
+    /// Whether rows of the session stay in the store until it is over.
+    pub(crate) fn keeps_rows(&self) -> bool {
+        self.is_stored
+    }
+
+    /// Goes on until the stretch is over.
+    fn go_on(&mut self, turn: &mut Turn, stretch: &Stretch) -> Progress {
+        self.take_undelivered();
+        let tenant = &self.client.tenant;
+        let queue = self.is_stored.then(|| self.client.stored_id());
+        while let Some(message) = self.messages.pop_front() {
+            if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
+                hand_on_to(tenant, group, &message, queue, turn);
+            }
+            if stretch.is_over(&turn.broker.clock) {
+                return Progress::GoesOn;
+            }
+        }
+        if self.is_stored && self.rests_after.is_some() {
+            if self.filters.iter().any(|filter| tenant.has_other_members(filter)) {
+                return Progress::WantsSlice;
+            }
+            self.rests_after = None;
+        }
+        self.delete(turn);
+        while !self.filters.is_empty() {
+            let first = self.filters.len().saturating_sub(UNSUBSCRIBED_AT_ONCE);
+            self.client.tenant.unsubscribe_all(&self.client, self.filters.drain(first..));
+            if stretch.is_over(&turn.broker.clock) {
+                return Progress::GoesOn;
+            }
+        }
+        turn.broker.numbers.give_back(self.client.number);
+        Progress::Over
+    }
+
+    fn take_undelivered(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if self.is_member {
+            let Undelivered { messages, rests_after } = Undelivered::of(&session);
+            self.messages = messages;
+            self.rests_after = rests_after;
+            let behind = self.messages.iter().map(|message| message.id);
+            self.handed_on = behind.filter(|id| rests_after.is_some_and(|after| *id > after.0)).collect();
+            self.handed_on.sort_unstable();
+        }
+    }
+
+    /// Takes a slice of the queue that was wanted.
+    fn take(&mut self, slice: &QueueSlice) {
         if let Some(first) = &slice.first_damage {
             error!(
-                session = self.session.0,
+                session = self.client.stored_id().0,
                 count = slice.damaged,
                 %first,
                 "queued messages are damaged and left out"
             );
         }
-        let is_new = |number: u64| !self.handed_on.contains(&number);
+        let is_new = |number: u64| self.handed_on.binary_search(&number).is_err();
         let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
-        let messages = deliveries.map(|delivery| Arc::new(recover::message(&delivery.message))).collect();
-        hand_on(&self.tenant, &mut self.groups, messages, Some(self.session), turn);
-        match slice.last.filter(|_| !slice.is_last) {
-            Some(last) => {
-                self.after = last;
-                self.handed_on.retain(|number| *number > last.0);
-                !self.groups.exist(&self.tenant)
-            }
-            None => true,
+        self.messages.extend(deliveries.map(|delivery| Arc::new(recover::message(&delivery.message))));
+        self.rests_after = slice.last.filter(|_| !slice.is_last);
+    }
+
+    /// Takes what is stored of the session out of the store.
+    fn delete(&mut self, turn: &mut Turn) {
+        if std::mem::take(&mut self.is_stored) {
+            let (tenant, session) = (self.client.tenant.id, self.client.stored_id());
+            turn.batch.push(Op::DeleteSession { tenant, session });
+            turn.call_flusher();
         }
     }
 }

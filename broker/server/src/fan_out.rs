@@ -111,9 +111,8 @@ impl Turn {
         self.call_flusher();
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let mut fan_out = FanOutOf::new(publication, false);
-        let group = route.groups.iter().find(|candidate| candidate.id() == group);
-        if let Some(group) = group {
-            fan_out.send_to_one(self, group, &route).counted(self);
+        if let Ok(at) = route.groups.binary_search_by_key(&group, |candidate| candidate.id()) {
+            fan_out.send_to_one(self, &route.groups[at], &route).counted(self);
         }
         fan_out.keep(self, tenant);
         self.routes.put_back(tenant, route);
@@ -158,6 +157,7 @@ impl Turn {
         is_durable |= fan_out.retain(self, tenant);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = !route.triggers.is_empty();
+        self.steps += receivers;
         self.routes.put_back(tenant, route);
         self.relieve();
         FanOut { receivers, is_durable, starts_guests }

@@ -1,123 +1,84 @@
 //! What a member of shared subscriptions leaves behind when its session ends: another member gets it (§4.8.2).
 //!
 //! That is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
-//! \[MQTT-4.8.2-5\]. What is in memory goes at once ([`hand_on`]), what rests in the store slice by slice ([`Endings`](crate::endings::Endings)).
+//! \[MQTT-4.8.2-5\]. Here is which group a message came by, and how another member gets it; when that happens is told by [`Ending`](crate::endings::Ending).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use lotmq_router::{GroupId, filter_matches};
-use lotmq_session::InflightStep;
+use lotmq_router::GroupId;
+use lotmq_session::{InflightStep, Session};
 use lotmq_store::{MessageId, Op, SessionId};
 
-use crate::client::{Client, ClientState};
+use crate::client::Queued;
 use crate::fan_out::Publication;
-use crate::limits::HANDED_ON_MAX;
 use crate::message::Message;
 use crate::net::turn::Turn;
-use crate::subscription::{SHARED, Subscriptions};
 use crate::tenant::Tenant;
 
 /// What a session has not delivered for good.
 #[derive(Default)]
 pub(crate) struct Undelivered {
     /// Those in memory, oldest first.
-    pub(crate) messages: Vec<Arc<Message>>,
+    pub(crate) messages: VecDeque<Arc<Message>>,
     /// Others rest in the store, behind this number.
     pub(crate) rests_after: Option<MessageId>,
 }
 
 impl Undelivered {
-    /// Nothing where the session was a member of no group: it goes to nobody.
-    pub(crate) fn of(state: &ClientState) -> Self {
-        if !state.subscriptions.has_shared() {
-            return Self::default();
-        }
-        let left = state.session.export();
+    /// Cost: O(messages in memory).
+    pub(crate) fn of(session: &Session<Queued>) -> Self {
+        let left = session.export();
         let unacknowledged = left.inflight.into_iter().filter(|sent| sent.step == InflightStep::AwaitsPuback);
         let sent = unacknowledged.filter_map(|sent| sent.message);
         let all = sent.chain(left.queue.into_iter().map(|queued| queued.message));
         Self {
             messages: all.map(|queued| queued.message).collect(),
-            rests_after: (left.resting.messages > 0).then(|| MessageId(state.session.rests_after())),
+            rests_after: (left.resting.messages > 0).then(|| MessageId(session.rests_after())),
         }
     }
 }
 
-/// The groups of a Client, and which of its messages came by them.
+/// Tells by which of its groups a session that has ended got each of its messages.
 #[derive(Default)]
-pub(crate) struct Groups {
-    groups: Vec<(Box<str>, GroupId)>,
-    /// What the Client is subscribed to for itself.
-    own: Vec<Box<str>>,
-    /// The message that was asked about last, and how many like it there were in a row before.
-    last: Option<(Arc<Message>, usize)>,
+pub(crate) struct Dealer {
+    /// The message that was asked about last.
+    last: Option<Dealt>,
 }
 
-impl Groups {
-    /// Call while `client` is still a member.
-    pub(crate) fn of(client: &Client, subscriptions: &Subscriptions) -> Self {
-        let mut groups = Self::default();
-        if !subscriptions.has_shared() {
-            return groups;
-        }
-        for filter in subscriptions.filters() {
-            match client.tenant.group(filter) {
-                Some(group) => groups.groups.push((filter.into(), group)),
-                None if filter.starts_with(SHARED) => {}
-                None => groups.own.push(filter.into()),
-            }
-        }
-        groups
-    }
+struct Dealt {
+    message: Arc<Message>,
+    /// How many like it there were in a row before.
+    before: usize,
+    /// The groups of its topic.
+    groups: Vec<GroupId>,
+}
 
-    /// Whether any of them still has members.
-    pub(crate) fn exist(&self, tenant: &Tenant) -> bool {
-        self.groups.iter().any(|(filter, group)| tenant.group(filter) == Some(*group))
-    }
-
-    /// The group that a message came by.
+impl Dealer {
+    /// The group that a message came by, while the session is still a member of it.
     ///
-    /// None for a topic that the Client is also subscribed to for itself: which copy was whose is not known. For the same reason copies for
-    /// several groups, which stand side by side, are dealt out to them.
-    fn group_of(&mut self, message: &Arc<Message>) -> Option<GroupId> {
-        let topic = message.topic();
-        let before = match &self.last {
-            Some((last, count)) if last.has_contents_of(message) => count + 1,
-            _ => 0,
+    /// None for a topic that the session is also subscribed to for itself: which copy was whose is not known. For the same reason copies for
+    /// several groups, which stand side by side, are dealt out to them; so the index is asked once for all of them.
+    pub(crate) fn group_of(
+        &mut self,
+        tenant: &Tenant,
+        session: SessionId,
+        message: &Arc<Message>,
+    ) -> Option<GroupId> {
+        let (before, groups) = match self.last.take() {
+            Some(last) if last.message.has_contents_of(message) => (last.before + 1, last.groups),
+            Some(last) if last.message.topic() == message.topic() => (0, last.groups),
+            _ => (0, tenant.groups_of_member(session, message.topic())),
         };
-        self.last = Some((Arc::clone(message), before));
-        if self.own.iter().any(|filter| filter_matches(filter, topic)) {
-            return None;
-        }
-        let matches = |filter: &str| {
-            let shared = lotmq_router::parse_shared(filter).ok().flatten();
-            shared.is_some_and(|shared| filter_matches(shared.filter, topic))
-        };
-        let matching = || self.groups.iter().filter(|(filter, _)| matches(filter));
-        let count = matching().count().max(1);
-        matching().nth(before % count).map(|(_, group)| *group)
+        let group = groups.get(before % groups.len().max(1)).copied();
+        self.last = Some(Dealt { message: Arc::clone(message), before, groups });
+        group
     }
 }
 
-/// Gives each message to another member of its group; without one it is lost. Call when whoever was to get it is no member any more.
+/// Gives a message to another member of a group; without one it is lost. Call when whoever was to get it is chosen no more.
 ///
-/// With `queue`, in whose queue they are stored, they leave it in the same batch in which they enter another one.
-pub(crate) fn hand_on(
-    tenant: &Arc<Tenant>,
-    groups: &mut Groups,
-    messages: Vec<Arc<Message>>,
-    queue: Option<SessionId>,
-    turn: &mut Turn,
-) {
-    let lost = messages.len().saturating_sub(HANDED_ON_MAX);
-    turn.broker.counters.queue_full_dropped.add(lost as u64);
-    for message in messages.into_iter().take(HANDED_ON_MAX) {
-        let Some(group) = groups.group_of(&message) else { continue };
-        hand_on_to(tenant, group, &message, queue, turn);
-    }
-}
-
-/// Gives a message to another member of a group.
+/// With `queue`, in whose queue it is stored, it leaves that in the same batch in which it enters another one.
 pub(crate) fn hand_on_to(
     tenant: &Arc<Tenant>,
     group: GroupId,

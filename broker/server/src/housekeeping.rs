@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests;
+use crate::limits::ENDINGS_TIME_MAX;
 use crate::net::turn::Turn;
 use crate::session_end;
 use crate::tenant::Tenant;
@@ -27,6 +28,9 @@ const PERIOD_IDLE: Duration = Duration::from_millis(500);
 
 /// How often the error topic of a definition may change (commands reference §5).
 const RECORDS_PERIOD: Duration = Duration::from_millis(200);
+
+/// Longest time that the ends of sessions take when the broker stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The face of the thread for others.
 #[derive(Default)]
@@ -88,6 +92,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
                 break;
             }
         }
+        end_the_last(&broker);
         // Kept values of the last moments.
         for tenant in broker.tenants.all().iter() {
             save_kept(&broker, tenant);
@@ -99,16 +104,14 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 /// One round; how long until the next.
 fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Duration {
     broker.certificates.check(&broker.counters);
-    for client in broker.absences.due(Time::from_millis(turn.wall_ms())) {
-        session_end::absence_due(&client, turn);
-    }
-    broker.endings.work(broker, turn);
+    let is_behind = end_absences(broker, turn);
+    let ends_more = broker.endings.work(broker, turn);
     broker.promised_runs.work(turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
     if publishes_records {
         *records_at = Instant::now();
     }
-    let mut wait = PERIOD_IDLE;
+    let mut wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
         wait = wait.min(rests);
     }
@@ -130,6 +133,30 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         tenant.remove_expired(turn);
     }
     wait
+}
+
+/// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
+fn end_absences(broker: &Broker, turn: &mut Turn) -> bool {
+    broker.absences.sweep();
+    let stretch = broker.clock.stretch(ENDINGS_TIME_MAX);
+    while let Some(client) = broker.absences.next_due(Time::from_millis(turn.wall_ms())) {
+        session_end::absence_due(&client, turn);
+        if stretch.is_over(&broker.clock) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.
+fn end_the_last(broker: &Arc<Broker>) {
+    let deadline = Instant::now() + STOP_TIME_MAX;
+    Turn::with(|turn| {
+        while broker.endings.work(broker, turn) && Instant::now() < deadline {
+            turn.flush();
+        }
+        turn.flush();
+    });
 }
 
 fn save_kept(broker: &Broker, tenant: &Tenant) {

@@ -46,6 +46,7 @@ mod protocol;
 mod recipient;
 mod recover;
 mod release;
+mod replay;
 mod restart;
 mod retain;
 mod room;

@@ -13,11 +13,13 @@ use lotmq_session::{Offer, Outbound};
 use lotmq_store::Op;
 
 use crate::client::{Client, ClientState, Queued};
-use crate::limits::REPLAY_BYTES_MAX;
+use crate::limits::{GIVEN_UP_AT_ONCE_MAX, REPLAY_BYTES_MAX};
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
 use crate::net::outbound::{Sent, Surroundings};
+use crate::net::time_share::Share;
 use crate::paging;
+use crate::replay::Next;
 use crate::subscription::Identifiers;
 
 /// How one waiting message is sent.
@@ -40,7 +42,8 @@ pub(crate) fn drain(
 ) -> bool {
     let Some(link) = &state.link else { return false };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
-    while room > 0 {
+    let mut given_up = 0;
+    while room > 0 && given_up < GIVEN_UP_AT_ONCE_MAX {
         let Some(outbound) = state.session.next_outbound() else { break };
         let span = match outbound {
             Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
@@ -49,6 +52,7 @@ pub(crate) fn drain(
                 if !dup && queued.message.is_expired(turn.wall_ms) {
                     turn.broker.counters.messages_expired.add(1);
                     give_up(client, state, packet_id, &queued, turn);
+                    given_up += 1;
                     continue;
                 }
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
@@ -56,6 +60,7 @@ pub(crate) fn drain(
                 let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
                 let Some(span) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
+                    given_up += 1;
                     continue;
                 };
                 turn.counts.publish_sent += 1;
@@ -71,7 +76,7 @@ pub(crate) fn drain(
         room = room.saturating_sub(span.len());
         push(span);
     }
-    let goes_on = room == 0 && state.session.has_outbound();
+    let goes_on = (room == 0 || given_up >= GIVEN_UP_AT_ONCE_MAX) && state.session.has_outbound();
     paging::ask(client, state, turn.broker);
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }
@@ -112,32 +117,72 @@ fn give_up(
     }
 }
 
-/// Sends retained messages for new subscriptions; pauses when the window or the room is used up. True when it could go on at once.
+/// Sends retained messages for new subscriptions; pauses when the window or the room is used up, or the time for it. True when it could go on at once.
 fn replay(
-    client: &Client,
+    client: &Arc<Client>,
     state: &mut ClientState,
-    mut room: usize,
+    room: usize,
     turn: &mut Surroundings<'_>,
     push: &mut impl FnMut(Span),
 ) -> bool {
+    if state.replays.is_empty() {
+        return false;
+    }
     let Some(link) = &state.link else { return false };
+    let connection = Arc::clone(&link.connection);
+    if turn.home != Some(connection.home) {
+        // Its own shard has time for it, in turn with others.
+        return true;
+    }
+    let Some(share) = turn.time_shares.take(&connection, &turn.broker.clock) else { return false };
+    let pause = replay_for(client, state, room, turn, &share, push);
+    turn.time_shares.give_back(&share, &turn.broker.clock);
+    if let Some((_, next)) = state.replays.first() {
+        next.wait();
+    }
+    match pause {
+        Pause::NoTime => turn.time_shares.wait(&connection),
+        Pause::NoRoom => return !state.replays.is_empty() && state.session.can_send(),
+    }
+    false
+}
+
+/// Why no more retained messages are sent in this turn.
+enum Pause {
+    /// All have been sent, or the Client takes no more.
+    NoRoom,
+    NoTime,
+}
+
+fn replay_for(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    mut room: usize,
+    turn: &mut Surroundings<'_>,
+    share: &Share,
+    push: &mut impl FnMut(Span),
+) -> Pause {
+    let Some(link) = &state.link else { return Pause::NoRoom };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let identity = Arc::clone(&state.identity);
-    let mut replays = std::mem::take(&mut state.replays);
-    while let Some(replay) = replays.first_mut() {
-        if room == 0 || !state.session.can_send() {
-            break;
-        }
-        let Some(message) = replay.next(&client.tenant, &identity, turn.wall_ms) else {
-            replays.remove(0);
-            if replays.is_empty() {
-                // Room for four of them is a third of what a connection takes.
-                replays = Vec::new();
-            }
-            continue;
-        };
-        let qos = message.qos.min(replay.options.qos);
-        let identifiers = replay.options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+    while room > 0 && state.session.can_send() {
+        let clock = &turn.broker.clock;
+        let Some((filter, replay)) = state.replays.first() else { break };
+        let options = replay.options;
+        let message =
+            match replay.next(filter, &client.tenant, &identity, turn.wall_ms, (&share.stretch, clock)) {
+                Next::Message(message) => message,
+                Next::NoTime => return Pause::NoTime,
+                Next::None => {
+                    state.replays.end_first();
+                    if share.stretch.is_over(clock) && !state.replays.is_empty() {
+                        return Pause::NoTime;
+                    }
+                    continue;
+                }
+            };
+        let qos = message.qos.min(options.qos);
+        let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
         let packet_id = if qos == QoS::AtMostOnce {
             None
         } else {
@@ -162,24 +207,23 @@ fn replay(
             packet_id,
             identifiers: &identifiers,
         };
-        let Some(span) = encode(turn, version, &sending, packet_max) else {
-            if let Some(packet_id) = packet_id {
-                // It was in flight for a moment only; whether its identifier is found makes no difference.
-                let _ = state.session.drop_outbound(packet_id);
+        match encode(turn, version, &sending, packet_max) {
+            Some(span) => {
+                turn.counts.publish_sent += 1;
+                turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+                room = room.saturating_sub(span.len());
+                send(state, turn.arena, span, push);
             }
-            continue;
-        };
-        turn.counts.publish_sent += 1;
-        turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
-        room = room.saturating_sub(span.len());
-        send(state, turn.arena, span, push);
+            None => {
+                // It was in flight for a moment only; whether its identifier is found makes no difference.
+                let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
+            }
+        }
+        if share.stretch.is_over(&turn.broker.clock) {
+            return Pause::NoTime;
+        }
     }
-    if let Some(next) = replays.first_mut() {
-        next.wait();
-    }
-    let goes_on = !replays.is_empty() && state.session.can_send();
-    state.replays = replays;
-    goes_on
+    Pause::NoRoom
 }
 
 /// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
@@ -273,7 +317,7 @@ mod tests {
         assert_eq!(receive(&mut client), ("a/b".into(), "kept".into()));
         let tenants = running.server.broker.tenants.all();
         let known = tenants[0].sessions.lock().get("c").cloned().unwrap();
-        assert_eq!(known.state.lock().replays.capacity(), 0);
+        assert!(known.state.lock().replays.is_empty());
         running.server.stop();
     }
 }

@@ -28,6 +28,7 @@ use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::topic_alias::TopicAliases;
 use crate::violation::Violation;
+use subscribe::Unfinished;
 
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
@@ -52,6 +53,10 @@ pub(crate) struct Open {
     pub(crate) feeds_store: bool,
     /// What it published last starts guests: it waits when they cannot keep up.
     pub(crate) feeds_guests: bool,
+    /// How often rules were asked whether it may publish.
+    pub(crate) decisions: usize,
+    /// A SUBSCRIBE or UNSUBSCRIBE for the rest of which there was no time. Nothing else of the Client is handled until it is done.
+    pub(crate) unfinished: Option<Box<Unfinished>>,
     /// How fast it may send, where that is bounded.
     pub(crate) rate: Option<Box<ClientRate>>,
 }
@@ -113,6 +118,19 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
     match open.client.change_expiry(interval, maximum) {
         Ok(()) => CloseReason::Disconnected(disconnect.reason),
         Err(_) => Violation::SessionExpiryRaised.into(),
+    }
+}
+
+/// Goes on with the packet that is unfinished, if one is.
+pub(crate) fn finish(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+) -> Result<(), CloseReason> {
+    match open.unfinished.take().map(|unfinished| *unfinished) {
+        Some(Unfinished::Subscribe(it)) => it.go_on(connection, open, turn),
+        Some(Unfinished::Unsubscribe(it)) => it.go_on(connection, open, turn),
+        None => Ok(()),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::attach::options_at;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
+use crate::replay::Replays;
 use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -116,7 +117,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         keep_alive_seconds: 0,
         connected_at_ms: 0,
         disconnected_at: Some(left_at),
-        replays: Vec::new(),
+        replays: Replays::default(),
         keeps_rows: true,
         is_over: false,
     };

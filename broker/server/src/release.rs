@@ -32,6 +32,8 @@ pub(crate) enum Release {
     Connect { client: Arc<Client>, connection: Arc<Connection> },
     /// Answer SUBSCRIBE and begin with the retained messages.
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Granted },
+    /// Know that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
+    Part { connection: Arc<Connection> },
     /// Answer UNSUBSCRIBE.
     Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
     /// Messages of a long queue are stored: they need not be in memory as well.
@@ -64,8 +66,14 @@ impl Release {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 granted.answer(&client, &connection, turn);
             }
+            Self::Part { connection } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+            }
             Self::Unsubscribe { client, connection, packet } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                if connection.is_to_close() {
+                    return;
+                }
                 turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
             }
             Self::Queued { client, numbers } => paging::stored(&client, &numbers, turn),
@@ -116,7 +124,7 @@ impl Release {
             Self::Subscribe { client, connection, granted } => {
                 granted.take_back(&client, &connection, turn, failure);
             }
-            Self::Unsubscribe { connection, .. } => {
+            Self::Unsubscribe { connection, .. } | Self::Part { connection } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 connection.request_close(CloseReason::StoreFailed(failure));
             }

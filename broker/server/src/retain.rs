@@ -1,11 +1,10 @@
-//! Retained messages: set and cleared by publishes, bounded in number and bytes, replayed to new subscriptions slice by slice.
+//! Retained messages: set and cleared by publishes, bounded in number and bytes. Not here: what new subscriptions get of them (`replay`).
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lotmq_auth::{Decide as _, Identity, Question};
-use lotmq_router::{RetainedIndex, filter_matches};
+use lotmq_router::RetainedIndex;
 use lotmq_store::{MessageId, Op, RetainedRow};
 
 use crate::changes::Stamps;
@@ -14,8 +13,6 @@ use crate::fan_out::Publication;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
 use crate::net::turn::Turn;
-use crate::subscription::Options;
-use crate::sys::Pending;
 use crate::tenant::Tenant;
 
 /// The retained messages of a tenant, and how many bytes they take.
@@ -193,7 +190,7 @@ impl Tenant {
     }
 
     /// Whether this very message is still its topic's retained one, and has not expired.
-    fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
+    pub(crate) fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
         let retained = self.retained.read();
         let current = retained.get(message.topic());
         current.is_some_and(|current| Arc::ptr_eq(current, message)) && !message.is_expired(wall_ms)
@@ -206,92 +203,5 @@ impl Tenant {
     }
 }
 
-/// Topics that one look into the index may bring.
+/// Topics that one look for expired messages may bring.
 const SLICE_TOPICS: usize = 128;
-
-/// Retained messages that are still to be sent for one new subscription.
-#[derive(Debug)]
-pub(crate) struct Replay {
-    filter: Box<str>,
-    pub(crate) options: Options,
-    after: Option<Box<str>>,
-    slice: std::collections::VecDeque<Arc<Message>>,
-    /// The slice was looked up in an earlier turn.
-    has_waited: bool,
-    is_scanned: bool,
-    /// What the subscription gets of the `$SYS` tree.
-    system: std::collections::VecDeque<Pending>,
-}
-
-impl Replay {
-    pub(crate) fn new(filter: &str, options: Options, system: std::collections::VecDeque<Pending>) -> Self {
-        Self {
-            filter: filter.into(),
-            options,
-            after: None,
-            slice: std::collections::VecDeque::new(),
-            has_waited: false,
-            is_scanned: false,
-            system,
-        }
-    }
-
-    /// The filter of its subscription.
-    pub(crate) fn filter(&self) -> &str {
-        &self.filter
-    }
-
-    /// Whether it is for the subscription with this filter.
-    pub(crate) fn is_of(&self, filter: &str) -> bool {
-        *self.filter == *filter
-    }
-
-    /// The next message, or `None` when all have been sent.
-    pub(crate) fn next(
-        &mut self,
-        tenant: &Tenant,
-        identity: &Identity,
-        wall_ms: u64,
-    ) -> Option<Arc<Message>> {
-        let may_get = |topic: &str| {
-            tenant.permissions.delivers_to_all(topic) == Some(true)
-                || tenant.permissions.decide(&Question::subscribe(identity, topic)).is_allowed()
-        };
-        loop {
-            if let Some(pending) = self.system.pop_front() {
-                if let Some(message) = pending.message().filter(|message| may_get(message.topic())) {
-                    return Some(message);
-                }
-                continue;
-            }
-            if let Some(message) = self.slice.pop_front() {
-                if (self.has_waited && !tenant.retains(&message, wall_ms)) || !may_get(message.topic()) {
-                    continue;
-                }
-                return Some(message);
-            }
-            if self.is_scanned {
-                return None;
-            }
-            self.scan(tenant, wall_ms);
-        }
-    }
-
-    /// The rest is for a later turn. What is replaced or cleared until then goes out live, and its predecessor must not follow it
-    /// \[MQTT-4.6.0-6\].
-    pub(crate) fn wait(&mut self) {
-        self.has_waited = true;
-    }
-
-    fn scan(&mut self, tenant: &Tenant, wall_ms: u64) {
-        let retained = tenant.retained.read();
-        let found = retained.scan(&self.filter, self.after.as_deref(), SLICE_TOPICS);
-        let wanted = found.entries.iter().filter(|(topic, message)| {
-            !message.is_expired(wall_ms) && self.options.cover(topic) && filter_matches(&self.filter, topic)
-        });
-        self.has_waited = false;
-        self.slice.extend(wanted.map(|(_, message)| Arc::clone(message)));
-        self.after = found.resume_after.as_deref().map(Into::into);
-        self.is_scanned = found.resume_after.is_none();
-    }
-}

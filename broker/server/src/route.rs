@@ -25,6 +25,7 @@ use crate::tenant::Tenant;
 pub(crate) struct Route {
     pub(crate) topic: String,
     pub(crate) targets: Vec<Target>,
+    /// By number.
     pub(crate) groups: Vec<Arc<SharedGroup>>,
     pub(crate) triggers: Box<[Arc<Trigger>]>,
     /// What a message does to the topic's last value.
@@ -55,6 +56,8 @@ pub(crate) struct Target {
 pub(crate) struct RouteCache {
     tenants: Vec<TenantRoutes>,
     hasher: DefaultHashBuilder,
+    /// Routes that were not known, since that was asked last.
+    made: usize,
 }
 
 #[derive(Default)]
@@ -94,7 +97,12 @@ impl RouteCache {
             }
             known.recycle(last);
         }
-        known.find(tenant, topic, &self.hasher)
+        known.find(tenant, topic, &self.hasher, &mut self.made)
+    }
+
+    /// How many routes were not known, since that was asked last.
+    pub(crate) fn take_made(&mut self) -> usize {
+        std::mem::take(&mut self.made)
     }
 
     /// Remembers the route as the latest of its tenant.
@@ -186,11 +194,18 @@ impl TenantRoutes {
         route
     }
 
-    fn find(&mut self, tenant: &Arc<Tenant>, topic: &str, hasher: &DefaultHashBuilder) -> Arc<Route> {
+    fn find(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        topic: &str,
+        hasher: &DefaultHashBuilder,
+        made: &mut usize,
+    ) -> Arc<Route> {
         let hash = hasher.hash_one(topic);
         if let Some(route) = self.routes.find(hash, |route| *route.topic == *topic) {
             return Arc::clone(route);
         }
+        *made += 1;
         if !self.comes_again(hash) {
             return self.make(tenant, topic);
         }

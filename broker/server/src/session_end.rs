@@ -11,9 +11,10 @@ use tracing::info;
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::endings::Ending;
-use crate::hand_on::{Groups, Undelivered, hand_on};
+use crate::limits::ENDED_PER_TURN;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::replay::Replays;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -39,7 +40,9 @@ pub(crate) fn detach(
             end(client, turn);
         } else {
             store(client, turn);
-            turn.broker.absences.add(client, left.deadlines);
+            if turn.broker.absences.add(client, left.deadlines) {
+                turn.broker.housekeeping.wake();
+            }
         }
     }
     client.tenant.guests.disconnected(client, connection, reason);
@@ -62,7 +65,7 @@ fn leave(
     state.link = None;
     client.set_wire(None);
     state.session.disconnect();
-    state.replays = Vec::new();
+    state.replays = Replays::default();
     state.disconnected_at = Some(now);
     if reason.discards_will() {
         state.will.handle_normal_disconnect();
@@ -108,45 +111,28 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (subscriptions, will, undelivered, row) = {
+    let (mut ending, will, row) = {
         let Some(mut state) = lock_to_end(client, turn) else { return };
         state.is_over = true;
-        let undelivered = Undelivered::of(&state);
-        let options = *state.session.options();
-        state.session = lotmq_session::Session::new(options);
-        state.session.disconnect();
+        let mut over = lotmq_session::Session::new(*state.session.options());
+        over.disconnect();
+        let session = std::mem::replace(&mut state.session, over);
         let will = state.will.handle_session_end();
         // If its rows must stay for a while, they say that it has ended.
         state.expiry = SessionExpiry::from_seconds(0);
         state.disconnected_at.get_or_insert(Time::from_millis(turn.wall_ms()));
         let row = (client.is_durable() || state.keeps_rows).then(|| crate::attach::row(client, &state));
-        (std::mem::take(&mut state.subscriptions), will, undelivered, row)
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        (Ending::new(client, subscriptions, session, row.is_some()), will, row)
     };
     client.set_durable(false);
-    let mut groups = Groups::of(client, &subscriptions);
-    for filter in subscriptions.filters() {
-        client.tenant.unsubscribe(client, filter);
-    }
-    let Undelivered { messages, rests_after } = undelivered;
-    match (row, rests_after.filter(|_| groups.exist(&client.tenant))) {
-        (Some(row), Some(after)) => {
+    if ending.begin(turn) {
+        if let Some(row) = row.filter(|_| ending.keeps_rows()) {
             turn.batch.push(Op::PutSession(&row));
-            let handed_on = messages.iter().map(|message| message.id).filter(|id| *id > after.0).collect();
-            hand_on(&client.tenant, &mut groups, messages, Some(row.id), turn);
-            let tenant = Arc::clone(&client.tenant);
-            turn.endings.push(Ending { tenant, session: row.id, groups, after, handed_on });
-            turn.call_flusher();
         }
-        (row, _) => {
-            let queue = row.as_ref().map(|row| row.id);
-            hand_on(&client.tenant, &mut groups, messages, queue, turn);
-            if let Some(row) = row {
-                turn.batch.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
-                turn.call_flusher();
-            }
-        }
+        turn.endings.push(ending);
+        turn.call_flusher();
     }
-    turn.broker.numbers.give_back(client.number);
     if let Some(will) = will {
         publish_will(client, &will, turn);
     }
@@ -175,29 +161,36 @@ fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a,
 }
 
 /// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
-/// connection, which is closed.
+/// connection, which is closed. Nobody else waits for that: each session is looked at by itself.
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
-    let mut away = Vec::new();
-    let mut sessions = tenant.sessions.lock();
-    for client in sessions.iter() {
-        let mut state = client.state.lock();
-        if state.identity.user.as_deref() != Some(user) {
+    let clients = tenant.sessions.lock().all();
+    let mut ended = 0;
+    for client in clients.iter().filter(|client| client.identity().user.as_deref() == Some(user)) {
+        if !leave_for_good(client, turn) {
             continue;
         }
-        match &state.link {
-            Some(link) => {
-                link.connection.request_close(CloseReason::Administrative);
-                state.expiry = SessionExpiry::from_seconds(0);
-            }
-            None => away.push(Arc::clone(client)),
+        end(client, turn);
+        ended += 1;
+        if ended % ENDED_PER_TURN == 0 {
+            turn.flush();
         }
     }
-    for client in &away {
-        sessions.remove(client, turn);
-    }
-    drop(sessions);
-    for client in &away {
-        end(client, turn);
+}
+
+/// Ends the connection of a session, or takes a session without one off the list. True when it is to be ended now.
+fn leave_for_good(client: &Arc<Client>, turn: &mut Turn) -> bool {
+    let mut sessions = client.tenant.sessions.lock();
+    let mut state = client.state.lock();
+    match &state.link {
+        Some(link) => {
+            link.connection.request_close(CloseReason::Administrative);
+            state.expiry = SessionExpiry::from_seconds(0);
+            false
+        }
+        None => {
+            sessions.remove(client, turn);
+            true
+        }
     }
 }
 

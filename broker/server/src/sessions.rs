@@ -30,9 +30,9 @@ impl Sessions {
         self.table.len()
     }
 
-    /// All of them, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
-        self.table.iter()
+    /// All of them as they are now, in no order. For whoever has to look at each: others wait for the lock of the sessions meanwhile.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.table.iter().cloned().collect()
     }
 
     pub(crate) fn get(&self, client_id: &str) -> Option<&Arc<Client>> {

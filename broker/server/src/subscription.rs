@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::{QoS, RetainHandling};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::client::Client;
 use crate::route::Target;
@@ -39,7 +39,7 @@ pub(crate) struct Options {
 
 /// The Subscription Identifiers that a message carries to one Client; nearly always none.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Identifiers(Option<Arc<[NonZeroU32]>>);
+pub(crate) struct Identifiers(Option<Arc<SmallVec<[NonZeroU32; 4]>>>);
 
 impl Identifiers {
     pub(crate) fn is_empty(&self) -> bool {
@@ -47,23 +47,25 @@ impl Identifiers {
     }
 
     pub(crate) fn as_slice(&self) -> &[NonZeroU32] {
-        self.0.as_deref().unwrap_or(&[])
+        self.0.as_ref().map_or(&[], |all| all)
     }
 
     pub(crate) fn one(identifier: NonZeroU32) -> Self {
-        Self(Some([identifier].into()))
+        Self(Some(Arc::new(smallvec![identifier])))
     }
 
+    /// Cost: O(1) while nobody else has them, however many there are.
     fn add(&mut self, identifier: NonZeroU32) {
-        let mut all = self.as_slice().to_vec();
-        all.push(identifier);
-        self.0 = Some(all.into());
+        match &mut self.0 {
+            Some(all) => Arc::make_mut(all).push(identifier),
+            None => *self = Self::one(identifier),
+        }
     }
 }
 
 impl From<Vec<NonZeroU32>> for Identifiers {
     fn from(identifiers: Vec<NonZeroU32>) -> Self {
-        Self((!identifiers.is_empty()).then(|| identifiers.into()))
+        Self((!identifiers.is_empty()).then(|| Arc::new(identifiers.into())))
     }
 }
 
@@ -103,10 +105,20 @@ impl Subscriptions {
         self.0.iter().map(|(filter, _)| &**filter)
     }
 
+    /// The filters, when nothing else of them is needed any more.
+    pub(crate) fn into_filters(self) -> impl Iterator<Item = Box<str>> {
+        self.0.into_iter().map(|(filter, _)| filter)
+    }
+
     /// Whether any is a shared subscription.
     pub(crate) fn has_shared(&self) -> bool {
+        self.shared() > 0
+    }
+
+    /// How many are shared subscriptions.
+    pub(crate) fn shared(&self) -> usize {
         let first = self.0.partition_point(|(filter, _)| &**filter < SHARED);
-        self.0.get(first).is_some_and(|(filter, _)| filter.starts_with(SHARED))
+        self.0[first..].partition_point(|(filter, _)| filter.starts_with(SHARED))
     }
 
     fn find(&self, filter: &str) -> Result<usize, usize> {

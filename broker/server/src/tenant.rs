@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use lotmq_auth::{Decide, Directory, Question, Rulebook};
 use lotmq_router::{GroupId, Match};
-use lotmq_store::TenantId;
+use lotmq_store::{SessionId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::audit::Audit;
@@ -105,6 +105,7 @@ impl Tenant {
             Match::Group(group) => route.groups.push(Arc::clone(group)),
         });
         merge(found, &mut route.targets);
+        route.groups.sort_unstable_by_key(|group| group.id());
         route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
         if !route.is_open {
             let is_stable = &mut route.is_stable;
@@ -144,25 +145,55 @@ impl Tenant {
 
     /// Ends a subscription. False when there was none.
     pub(crate) fn unsubscribe(&self, client: &Client, filter: &str) -> bool {
-        let mut index = self.index.write();
-        let removed = match lotmq_router::parse_shared(filter) {
-            Ok(Some(shared)) => index.remove_shared(shared.share_name, shared.filter, &client.session_id),
-            _ => index.remove(filter, &client.session_id),
-        };
-        drop(index);
-        if removed.is_some() {
-            if is_shared(filter) {
-                self.shared.fetch_sub(1, Ordering::Relaxed);
-            }
-            self.routes_changed();
-        }
-        removed.is_some()
+        self.unsubscribe_all(client, [filter]) > 0
     }
 
-    /// The group that a filter of a shared subscription stands for; none of any other filter, and without members.
-    pub(crate) fn group(&self, filter: &str) -> Option<GroupId> {
-        let shared = lotmq_router::parse_shared(filter).ok().flatten()?;
-        Some(self.index.read().group(shared.share_name, shared.filter)?.id())
+    /// Ends several subscriptions; how many there were.
+    pub(crate) fn unsubscribe_all<F: AsRef<str>>(
+        &self,
+        client: &Client,
+        filters: impl IntoIterator<Item = F>,
+    ) -> usize {
+        let (mut removed, mut shared) = (0, 0);
+        let mut index = self.index.write();
+        for filter in filters {
+            let filter = filter.as_ref();
+            let was_there = match lotmq_router::parse_shared(filter) {
+                Ok(Some(of)) => index.remove_shared(of.share_name, of.filter, &client.session_id),
+                _ => index.remove(filter, &client.session_id),
+            };
+            removed += usize::from(was_there.is_some());
+            shared += usize::from(was_there.is_some() && is_shared(filter));
+        }
+        drop(index);
+        self.shared.fetch_sub(shared, Ordering::Relaxed);
+        if removed > 0 {
+            self.routes_changed();
+        }
+        removed
+    }
+
+    /// The groups with a session among their members that a topic reaches, in an order that is always the same; none where the session is subscribed
+    /// to the topic for itself as well.
+    pub(crate) fn groups_of_member(&self, session: SessionId, topic: &str) -> Vec<GroupId> {
+        let (mut groups, mut is_own) = (Vec::new(), false);
+        self.index.read().visit(topic, |matched| match matched {
+            Match::Subscriber(subscriber, _) => is_own |= *subscriber == session.0,
+            Match::Group(group) if group.get(&session.0).is_some() => groups.push(group.id()),
+            Match::Group(_) => {}
+        });
+        if is_own {
+            groups.clear();
+        }
+        groups.sort_unstable();
+        groups
+    }
+
+    /// Whether a filter is that of a shared subscription with several members.
+    pub(crate) fn has_other_members(&self, filter: &str) -> bool {
+        let Ok(Some(shared)) = lotmq_router::parse_shared(filter) else { return false };
+        let index = self.index.read();
+        index.group(shared.share_name, shared.filter).is_some_and(|group| group.len() > 1)
     }
 
     /// Whether somebody is subscribed to a topic that the broker publishes itself.
@@ -184,13 +215,13 @@ impl Tenant {
 
     /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
     pub(crate) fn output_waiting_bytes(&self) -> usize {
-        let clients: Vec<Arc<Client>> = self.sessions.lock().iter().cloned().collect();
+        let clients = self.sessions.lock().all();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
     }
 
     /// Messages of queues that are in memory.
     pub(crate) fn queued_in_memory(&self) -> usize {
-        let clients: Vec<Arc<Client>> = self.sessions.lock().iter().cloned().collect();
+        let clients = self.sessions.lock().all();
         clients.iter().map(|client| client.state.lock().session.counts().queued_in_memory).sum()
     }
 

@@ -120,6 +120,12 @@ fn shards(text: &mut String, broker: &Broker) {
         let busy = f64::from(shard.busy_permille()) / 1000.0;
         line(text, &format!("lotmq_shard_busy_ratio{{shard=\"{number}\"}} {busy}"));
     }
+    let help = "Longest turn of a shard since it started, in processor time: so long it served nobody else.";
+    sample_head(text, "shard_turn_seconds_max", GAUGE, help);
+    for (number, shard) in broker.shards.iter().enumerate() {
+        let longest = shard.longest_turn.seconds();
+        line(text, &format!("lotmq_shard_turn_seconds_max{{shard=\"{number}\"}} {longest}"));
+    }
 }
 
 fn sample_head(text: &mut String, name: &str, kind: &str, help: &str) {

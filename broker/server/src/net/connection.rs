@@ -22,8 +22,9 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tracing::error;
 
+use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
-use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
+use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest, STEPS_PER_DECISION};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
@@ -59,6 +60,8 @@ pub(crate) struct Connection {
     pub(crate) output_waits: AtomicBool,
     /// It is not read from until the disk has caught up, or the guests.
     pub(crate) is_paused: AtomicBool,
+    /// It is among those that wait for a share of time.
+    pub(crate) waits_for_time: AtomicBool,
     input: Mutex<Input>,
     attention: Attention,
 }
@@ -79,8 +82,10 @@ struct Asked {
 
 /// What only the owner's task uses.
 struct Input {
-    /// Bytes of an incomplete packet.
+    /// Bytes of an incomplete packet, or of packets that wait.
     partial: Vec<u8>,
+    /// There was no time for all packets that have come; nothing more is read until they are handled.
+    is_cut: bool,
     phase: Phase,
 }
 
@@ -88,6 +93,16 @@ impl Input {
     /// Whether whole packets wait until the Client has rested.
     fn has_waiting(&self) -> bool {
         matches!(&self.phase, Phase::Open(Open { rate: Some(rate), .. }) if rate.has_waiting)
+    }
+
+    /// How often rules had to be asked since that was asked last.
+    fn take_decisions(&mut self) -> usize {
+        if let Phase::Open(open) = &mut self.phase { std::mem::take(&mut open.decisions) } else { 0 }
+    }
+
+    /// Whether a packet was begun for the rest of which there was no time.
+    fn has_unfinished(&self) -> bool {
+        matches!(&self.phase, Phase::Open(Open { unfinished: Some(_), .. }))
     }
 }
 
@@ -151,7 +166,8 @@ impl Connection {
             changes_waiting: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
-            input: Mutex::new(Input { partial: Vec::new(), phase: Phase::New }),
+            waits_for_time: AtomicBool::new(false),
+            input: Mutex::new(Input { partial: Vec::new(), is_cut: false, phase: Phase::New }),
             attention: Attention::default(),
         })
     }
@@ -195,6 +211,11 @@ impl Connection {
         self.call_owner();
     }
 
+    /// Whether that was asked for.
+    pub(crate) fn is_to_close(&self) -> bool {
+        self.attention.asked.lock().close.is_some()
+    }
+
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
     pub(crate) fn call_owner(&self) {
         self.attention.wanted.store(true, Ordering::Release);
@@ -214,7 +235,8 @@ impl Connection {
         match &mut input.phase {
             // It is we who do not listen.
             Phase::Open(open)
-                if self.is_paused.load(Ordering::Relaxed)
+                if input.is_cut
+                    || self.is_paused.load(Ordering::Relaxed)
                     || open.rate.as_ref().is_some_and(|rate| rate.is_resting()) =>
             {
                 Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
@@ -292,6 +314,9 @@ impl Connection {
             || (self.finish_rest(input, turn)? && self.must_not_read(input, turn, cx))
         {
             return Ok(());
+        }
+        if input.is_cut {
+            return self.go_on(input, turn);
         }
         let has_more = self.layers().is_some_and(|layers| layers.lock().has_more());
         match self.stream.poll_read_ready(cx) {
@@ -382,7 +407,7 @@ impl Connection {
         }
         if !input.partial.is_empty() {
             self.check_silent()?;
-            self.consume_waiting(input, turn)?;
+            self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
         }
         Ok(true)
     }
@@ -393,14 +418,32 @@ impl Connection {
         if !std::mem::take(&mut rate.has_waiting) {
             return Ok(false);
         }
-        self.consume_waiting(input, turn)?;
+        self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
         Ok(true)
     }
 
+    /// Goes on with the packets for which there was no time, if there is now.
+    fn go_on(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
+        let clock = &turn.broker.clock;
+        let Some(share) = turn.time_shares.take(self, clock) else { return Ok(()) };
+        let gone_on = self.consume_waiting(input, turn, share.stretch);
+        turn.time_shares.give_back(&share, &turn.broker.clock);
+        if !input.is_cut {
+            // Readiness of the socket is looked at in another turn: this one was long.
+            self.call_owner();
+        }
+        gone_on
+    }
+
     /// Handles what had come already.
-    fn consume_waiting(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
+    fn consume_waiting(
+        self: &Arc<Self>,
+        input: &mut Input,
+        turn: &mut Turn,
+        stretch: Stretch,
+    ) -> Result<(), CloseReason> {
         let span = turn.arena.adopt(std::mem::take(&mut input.partial));
-        self.consume(input, turn, span)
+        self.consume(input, turn, span, stretch)
     }
 
     /// Reads once. True when more may be waiting in the socket.
@@ -421,7 +464,7 @@ impl Connection {
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
         let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
-        self.consume(input, turn, all)?;
+        self.consume(input, turn, all, turn.stretch_of_a_read())?;
         Ok(is_more)
     }
 
@@ -446,7 +489,7 @@ impl Connection {
         turn.counts.bytes_received += len as u64;
         input.partial.truncate(have + len);
         if len == missing {
-            self.consume_waiting(input, turn)?;
+            self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
         }
         Ok(is_more)
     }
@@ -462,19 +505,25 @@ impl Connection {
         }
     }
 
-    /// Handles every whole packet in `rest` and keeps what is left for the next read.
+    /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for later.
     fn consume(
         self: &Arc<Self>,
         input: &mut Input,
         turn: &mut Turn,
         mut rest: Span,
+        stretch: Stretch,
     ) -> Result<(), CloseReason> {
         if matches!(input.phase, Phase::New)
             && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
         {
             return Err(Violation::from(foreign).into());
         }
-        while rest.len() > 0 {
+        turn.stretch = stretch;
+        if let Phase::Open(open) = &mut input.phase {
+            protocol::finish(self, open, turn)?;
+        }
+        input.is_cut = input.has_unfinished();
+        while rest.len() > 0 && !input.is_cut {
             let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());
             let Some(header) = whole else { break };
@@ -489,6 +538,12 @@ impl Connection {
             if !was_open && rest.len() > 0 {
                 self.check_silent()?;
             }
+            turn.steps += 1 + input.take_decisions() * STEPS_PER_DECISION;
+            input.is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
+        }
+        if input.is_cut {
+            turn.time_shares.wait(self);
+            turn.call_flusher();
         }
         if rest.len() > 0 {
             input.partial.extend_from_slice(turn.arena.get(rest));

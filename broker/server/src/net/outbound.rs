@@ -24,6 +24,7 @@ use super::held::Held;
 use super::layers::Layers;
 use super::output::Output;
 use super::piece::{Item, Items, Piece};
+use super::time_share::TimeShares;
 use super::turn::{Messages, TouchedClient};
 use crate::alias_out::AliasesOut;
 use crate::broker::Broker;
@@ -341,6 +342,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) on_commit: &'a mut Vec<Release>,
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) counts: &'a mut TurnCounts,
+    pub(crate) time_shares: &'a mut TimeShares,
     /// Of the broker's clock.
     pub(crate) now: Time,
     /// Milliseconds since 1970.

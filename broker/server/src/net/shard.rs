@@ -26,6 +26,7 @@ use super::peer::Peer;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn::Turn;
+use super::turn_time::{LongestTurn, turn_ended};
 use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
@@ -47,6 +48,7 @@ pub(crate) struct Shard {
     pub(crate) connections: AtomicUsize,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
+    pub(crate) longest_turn: LongestTurn,
     committed: Committed,
     stop: Notify,
 }
@@ -161,6 +163,7 @@ pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
                 inbox: Inbox::default(),
                 connections: AtomicUsize::new(0),
                 busy_permille: AtomicU32::new(0),
+                longest_turn: LongestTurn::default(),
                 committed: Committed::default(),
                 stop: Notify::new(),
             })
@@ -177,7 +180,11 @@ impl Seats {
         let mut threads = Vec::new();
         for (number, shard) in self.0.into_iter().enumerate() {
             let broker = Arc::clone(broker);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (idle, counted) = (Arc::clone(&shard), Arc::clone(&broker));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(move || turn_ended(&idle, &counted.counters))
+                .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 Turn::install(Arc::clone(&broker), Some(Arc::clone(&shard)));
                 // However the thread ends, nobody waits for it.
@@ -219,7 +226,8 @@ impl Drop for ClosesInbox<'_> {
 
 async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>) {
     let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
-    let flusher = tokio::spawn(flush_turns(Vital::new(broker, "the end of a shard's turns")));
+    let vital = Vital::new(broker, "the end of a shard's turns");
+    let flusher = tokio::spawn(flush_turns(Arc::clone(&local), vital));
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
     let inbox = tokio::spawn(receive(Arc::clone(&local)));
@@ -331,9 +339,14 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
 }
 
 /// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
-async fn flush_turns(_vital: Vital) {
+async fn flush_turns(local: Arc<Local>, _vital: Vital) {
     loop {
-        poll_fn(|cx| Turn::with(|turn| flush_turn(turn, cx))).await;
+        poll_fn(|cx| {
+            let flushed = Turn::with(|turn| flush_turn(turn, cx));
+            turn_ended(&local.shard, &local.broker.counters);
+            flushed
+        })
+        .await;
         // Guests were left to the next turn: others first, sockets that have become ready included.
         tokio::task::yield_now().await;
     }
@@ -342,7 +355,9 @@ async fn flush_turns(_vital: Vital) {
 /// Ready when there is more to do, without anything having to happen.
 fn flush_turn(turn: &mut Turn, cx: &Context<'_>) -> Poll<()> {
     turn.flush();
-    if turn.guest_events.is_behind() {
+    let is_behind = turn.guest_events.is_behind() || turn.time_shares.is_behind();
+    turn.time_shares.turn_ended();
+    if is_behind {
         return Poll::Ready(());
     }
     turn.await_work(cx.waker());
@@ -423,7 +438,7 @@ impl Load {
     }
 }
 
-fn thread_cpu() -> Duration {
+pub(super) fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);

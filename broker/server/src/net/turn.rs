@@ -27,17 +27,19 @@ use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
 use super::piece::Items;
 use super::shard::Shard;
+use super::time_share::TimeShares;
 use tracing::{error, warn};
 
 use crate::broker::Broker;
 use crate::changes::{Seat, Stamp, Standing};
 use crate::client::{Client, Wire};
+use crate::clock::Stretch;
 use crate::close::CloseReason;
 use crate::counters::TurnCounts;
 use crate::endings::Ending;
 use crate::guests::GuestEvents;
 use crate::hand_on::hand_on_to;
-use crate::limits::{STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
+use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
@@ -76,6 +78,12 @@ pub(crate) struct Turn {
     pub(crate) ended_runs: Vec<Lease>,
     /// Sessions whose queue goes on to others behind what this turn has for them.
     pub(crate) endings: Vec<Ending>,
+    /// When the work for the Client whose packets are handled is to stop.
+    pub(crate) stretch: Stretch,
+    /// Steps of that work since the clock was looked at.
+    pub(crate) steps: usize,
+    /// Time for long work of this thread's connections.
+    pub(crate) time_shares: TimeShares,
     delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
@@ -106,6 +114,9 @@ impl Turn {
             guest_events: GuestEvents::default(),
             ended_runs: Vec::new(),
             endings: Vec::new(),
+            stretch: Stretch::ENDLESS,
+            steps: 0,
+            time_shares: TimeShares::default(),
             delivery: Delivery::default(),
             open: OpenConnections::new(broker.clock.now()),
             flusher: None,
@@ -158,6 +169,27 @@ impl Turn {
     pub(crate) fn tick(&mut self) {
         self.now = self.broker.clock.now();
         self.wall_ms = self.broker.clock.wall_ms();
+    }
+
+    /// The time for the packets of one read.
+    pub(crate) fn stretch_of_a_read(&self) -> Stretch {
+        self.broker.clock.stretch(self.time_shares.time_of_a_read())
+    }
+
+    /// Whether the work for the Client whose packets are handled is to stop.
+    pub(crate) fn is_time_over(&self) -> bool {
+        self.stretch.is_over(&self.broker.clock)
+    }
+
+    /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found.
+    pub(crate) fn must_packets_wait(&mut self) -> bool {
+        let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
+        if steps < STEPS_PER_LOOK {
+            self.steps = steps;
+            return false;
+        }
+        self.steps = 0;
+        self.is_time_over()
     }
 
     /// Whether the thread has connections.
@@ -299,12 +331,13 @@ impl Turn {
             self.submit();
             self.end_runs();
         }
-        if !self.endings.is_empty() {
+        // Tried again when the store has committed something.
+        self.is_backed_up &= !self.batch.is_empty();
+        if !self.endings.is_empty() && !self.is_backed_up {
+            // Their rows say by now that they are ending.
             self.endings.drain(..).for_each(|ending| self.broker.endings.add(ending));
             self.broker.housekeeping.wake();
         }
-        // Tried again when the store has committed something.
-        self.is_backed_up &= !self.batch.is_empty();
         self.guest_events.turn_ended();
         self.counts.settle(&self.broker.counters);
         self.messages.clear();
@@ -337,6 +370,7 @@ impl Turn {
             delivery,
             broker,
             counts,
+            time_shares,
             now,
             wall_ms,
             shard,
@@ -350,6 +384,7 @@ impl Turn {
             on_commit,
             broker,
             counts,
+            time_shares,
             now: *now,
             wall_ms: *wall_ms,
             home,
@@ -494,12 +529,17 @@ impl Turn {
     }
 }
 
+/// In the place of a Client's number, where its copy went to another one. No Client has it: numbers are given in order.
+const TAKEN: u32 = u32::MAX;
+
 /// The messages of this turn that someone may have to keep.
 #[derive(Default)]
 pub(crate) struct Messages {
     all: Vec<TurnMessage>,
     /// Which message goes to which Client, by its number, as a member of a group.
     by_group: Vec<(u32, u32, GroupId)>,
+    /// The place in it behind the one that was found last.
+    found: usize,
     /// Messages of groups whose receiver was gone when they were delivered.
     orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
 }
@@ -528,14 +568,19 @@ impl Messages {
 
     /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
     pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
-        let is_it =
-            |(message, member, _): &(u32, u32, GroupId)| (*message, *member) == (index, client.number);
-        if let Some(at) = self.by_group.iter().position(is_it) {
-            // Each copy has its own group.
-            let (.., group) = self.by_group.swap_remove(at);
-            let message = Arc::clone(self.shared(index, arena));
-            self.orphaned.push((Arc::clone(client), message, group));
-        }
+        // Copies of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
+        let first = self.by_group.partition_point(|(message, ..)| *message < index);
+        let find = |from: usize| {
+            let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);
+            Some(from + copies.map(|(_, member, _)| member).position(|member| *member == client.number)?)
+        };
+        let Some(at) = find(self.found.max(first)).or_else(|| find(first)) else { return };
+        self.found = at + 1;
+        let (_, member, group) = &mut self.by_group[at];
+        *member = TAKEN;
+        let group = *group;
+        let message = Arc::clone(self.shared(index, arena));
+        self.orphaned.push((Arc::clone(client), message, group));
     }
 
     /// The owned form of a message, copied out of the arena the first time.
@@ -575,6 +620,7 @@ impl Messages {
     fn clear(&mut self) {
         self.all.clear();
         self.by_group.clear();
+        self.found = 0;
     }
 }
 

@@ -22,6 +22,13 @@ pub(crate) fn filter(limits: &ListenerLimits, whole: &str, compared: &str) -> Re
     if separators >= limits.topic_levels as usize { Err(Limit::TopicLevels) } else { Ok(()) }
 }
 
+/// The filters of a packet, unless there are too many.
+pub(crate) fn filters<T>(limits: &ListenerLimits, filters: impl Iterator<Item = T>) -> Result<Vec<T>, Limit> {
+    let most = limits.filters_per_packet as usize;
+    let all: Vec<T> = filters.take(most.saturating_add(1)).collect();
+    if all.len() > most { Err(Limit::FiltersPerPacket) } else { Ok(all) }
+}
+
 /// Judges the User Properties of a packet. They are looked at only where so many bytes of properties could break a bound.
 pub(crate) fn user_properties(limits: &ListenerLimits, properties: Properties<'_>) -> Result<(), Limit> {
     let (count_max, bytes_max) = (limits.user_properties as usize, limits.user_property_bytes as usize);

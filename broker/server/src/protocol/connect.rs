@@ -391,6 +391,8 @@ fn attach_allowed(
         has_exchanges,
         feeds_store: false,
         feeds_guests: false,
+        unfinished: None,
+        decisions: 0,
         rate: ClientRate::of(&connection.listener.limits),
     })))
 }

@@ -254,6 +254,7 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
     }
     let identity = &open.client.identity();
     let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
+    open.decisions += 1;
     let is_allowed = decision.verdict == Verdict::Allow;
     if is_allowed && decision.is_stable {
         let (known, at) = open.allowed.get_or_insert_default();

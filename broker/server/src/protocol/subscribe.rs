@@ -1,7 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE.
 
+use std::iter::Zip;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::vec::IntoIter;
 
 use lotmq_auth::{Decide as _, Question, Scope, Verdict};
 use lotmq_codec::{
@@ -21,7 +23,7 @@ use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
-use crate::retain::Replay;
+use crate::replay::Replay;
 use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED};
 use crate::sys;
@@ -38,7 +40,7 @@ pub(crate) struct Granted {
     refusals: Vec<(usize, FilterRefusal)>,
     /// Subscriptions that are on their way to the store.
     added: Vec<Added>,
-    replays: Vec<Replay>,
+    replays: Vec<(Box<str>, Box<Replay>)>,
 }
 
 /// A subscription that was made, and what was there before.
@@ -56,16 +58,38 @@ struct Asked {
     options: Options,
 }
 
+/// A packet with so many filters that the time of a turn did not suffice for all of them.
+pub(crate) enum Unfinished {
+    Subscribe(Subscribing),
+    Unsubscribe(Unsubscribing),
+}
+
+/// A SUBSCRIBE under way.
+pub(crate) struct Subscribing {
+    asked: IntoIter<Asked>,
+    granted: Granted,
+}
+
+/// An UNSUBSCRIBE under way.
+pub(crate) struct Unsubscribing {
+    packet_id: PacketId,
+    /// Each with what is wrong about it.
+    filters: Zip<IntoIter<Box<str>>, IntoIter<Option<TopicError>>>,
+    codes: Vec<ReasonCode>,
+    /// Something stored of the session was not on the disk when the packet came.
+    is_unsure: bool,
+}
+
 pub(super) fn subscribe(
     connection: &Arc<Connection>,
     open: &mut Open,
     turn: &mut Turn,
     body: Span,
 ) -> Result<(), CloseReason> {
+    let limits = &connection.listener.limits;
     let (packet_id, asked) = {
         let subscribe = Subscribe::decode(turn.arena.get(body), open.version)?;
-        bounds::user_properties(&connection.listener.limits, subscribe.properties)
-            .map_err(CloseReason::Limit)?;
+        bounds::user_properties(limits, subscribe.properties).map_err(CloseReason::Limit)?;
         let identifier = subscribe.properties.subscription_identifier();
         let asked = subscribe.filters().map(|wanted| Asked {
             filter: wanted.filter.into(),
@@ -78,41 +102,70 @@ pub(super) fn subscribe(
                 sys_broker_only: false,
             },
         });
-        (subscribe.packet_id, asked.collect::<Vec<_>>())
+        (subscribe.packet_id, bounds::filters(limits, asked).map_err(CloseReason::Limit)?)
     };
     let codes = Vec::with_capacity(asked.len());
-    let mut granted =
-        Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Vec::new() };
-    let mut is_durable = false;
-    let unstorable = turn.broker.store_failure().filter(|_| open.client.is_durable());
-    if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
-        return Err(CloseReason::StoreFailed(failure));
-    }
-    for asked in asked {
-        let code = match grant(&connection.listener.limits, open, turn, &asked, unstorable) {
-            Ok(options) => {
-                is_durable |= open.client.is_durable();
-                add(connection, open, turn, &asked, options, &mut granted);
-                ReasonCode::granted(options.qos)
-            }
-            Err(refusal) => {
-                if let FilterRefusal::Limit(limit) = refusal {
-                    connection.listener.limit_reached(limit, &open.client.client_id);
+    let granted = Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Vec::new() };
+    Subscribing { asked: asked.into_iter(), granted }.go_on(connection, open, turn)
+}
+
+impl Subscribing {
+    /// Handles filters while there is time; answers when that was the last one.
+    pub(super) fn go_on(
+        mut self,
+        connection: &Arc<Connection>,
+        open: &mut Open,
+        turn: &mut Turn,
+    ) -> Result<(), CloseReason> {
+        let mut is_durable = false;
+        let unstorable = turn.broker.store_failure().filter(|_| open.client.is_durable());
+        if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
+            return Err(CloseReason::StoreFailed(failure));
+        }
+        let granted = &mut self.granted;
+        while let Some(asked) = self.asked.next() {
+            let code = match grant(&connection.listener.limits, open, turn, &asked, unstorable) {
+                Ok(options) => {
+                    is_durable |= open.client.is_durable();
+                    add(connection, open, turn, &asked, options, granted);
+                    ReasonCode::granted(options.qos)
                 }
-                granted.refusals.push((granted.codes.len() + 1, refusal));
-                refusal.reason_code()
+                Err(refusal) => {
+                    if let FilterRefusal::Limit(limit) = refusal {
+                        connection.listener.limit_reached(limit, &open.client.client_id);
+                    }
+                    granted.refusals.push((granted.codes.len() + 1, refusal));
+                    refusal.reason_code()
+                }
+            };
+            granted.codes.push(code);
+            if turn.is_time_over() && self.asked.len() > 0 {
+                turn.part_done(connection, is_durable);
+                open.unfinished = Some(Box::new(Unfinished::Subscribe(self)));
+                return Ok(());
             }
-        };
-        granted.codes.push(code);
+        }
+        let granted = self.granted;
+        if is_durable || !granted.added.is_empty() {
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
+            // What was stored may be of earlier turns.
+            turn.when_all_committed(Release::Subscribe { client, connection, granted });
+        } else {
+            granted.answer(&open.client, connection, turn);
+        }
+        Ok(())
     }
-    if is_durable {
-        connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
-        let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
-        turn.when_committed(Release::Subscribe { client, connection, granted });
-    } else {
-        granted.answer(&open.client, connection, turn);
+}
+
+impl Turn {
+    /// A part of a packet is done, which has changed something stored or not. What follows in later turns does not hold without it.
+    fn part_done(&mut self, connection: &Arc<Connection>, is_durable: bool) {
+        if is_durable {
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            self.when_committed(Release::Part { connection: Arc::clone(connection) });
+        }
     }
-    Ok(())
 }
 
 /// Why one filter gets no subscription.
@@ -175,6 +228,11 @@ fn grant(
     if is_full && !state.subscriptions.contains(filter) {
         return Err(FilterRefusal::Limit(Limit::Subscriptions));
     }
+    let has_all_groups =
+        shared.is_some() && state.subscriptions.shared() >= limits.shared_subscriptions as usize;
+    if has_all_groups && !state.subscriptions.contains(filter) {
+        return Err(FilterRefusal::Limit(Limit::SharedSubscriptions));
+    }
     drop(state);
     if let Some(failure) = unstorable {
         return Err(FilterRefusal::NotStored(failure));
@@ -221,7 +279,7 @@ fn add(
         let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
             granted.replays.reserve_exact(usize::from(granted.replays.is_empty()));
-            granted.replays.push(Replay::new(&asked.filter, options, system));
+            granted.replays.push((asked.filter.clone(), Box::new(Replay::new(options, system))));
         }
     }
     turn.broker.lines_may_be_wanted(&client.tenant, &asked.filter);
@@ -232,7 +290,10 @@ fn add(
 impl Granted {
     /// Sends SUBACK, then the retained messages \[MQTT-3.3.1-9\].
     pub(crate) fn answer(self, client: &Arc<Client>, connection: &Connection, turn: &mut Turn) {
-        let Some(recipient) = client.recipient_on(connection) else { return };
+        // A part of the packet may not have been stored.
+        let Some(recipient) = client.recipient_on(connection).filter(|_| !connection.is_to_close()) else {
+            return;
+        };
         turn.control(client, connection, |out| {
             recipient.explain_acknowledgement(out, &self.words(), |out, properties| {
                 encode_suback(out, recipient.version, self.packet_id, properties, &self.codes)
@@ -284,65 +345,85 @@ impl Granted {
 
 pub(super) fn unsubscribe(
     connection: &Arc<Connection>,
-    open: &Open,
+    open: &mut Open,
     turn: &mut Turn,
     body: Span,
 ) -> Result<(), CloseReason> {
+    let limits = &connection.listener.limits;
     let (packet_id, filters) = {
         let unsubscribe = Unsubscribe::decode(turn.arena.get(body), open.version)?;
-        bounds::user_properties(&connection.listener.limits, unsubscribe.properties)
-            .map_err(CloseReason::Limit)?;
-        (unsubscribe.packet_id, unsubscribe.filters().map(Box::from).collect::<Vec<Box<str>>>())
+        bounds::user_properties(limits, unsubscribe.properties).map_err(CloseReason::Limit)?;
+        let filters = bounds::filters(limits, unsubscribe.filters().map(Box::<str>::from));
+        (unsubscribe.packet_id, filters.map_err(CloseReason::Limit)?)
     };
-    let client = &open.client;
-    if let Some(failure) = turn.broker.store_failure().filter(|_| client.is_durable()) {
+    if let Some(failure) = turn.broker.store_failure().filter(|_| open.client.is_durable()) {
         return refuse_unsubscribe(connection, open, turn, (packet_id, filters.len()), failure);
     }
     let refusals = judge_unsubscribed(open, &filters)?;
-    let mut codes = Vec::with_capacity(filters.len());
-    let mut is_durable = false;
+    let codes = Vec::with_capacity(filters.len());
     // What was removed before and is not on the disk yet is removed again: the answer rests on that.
-    let is_unsure = client.is_durable() && !turn.is_on_disk(client.changed.get());
-    for (filter, refusal) in filters.into_iter().zip(refusals) {
-        if refusal.is_some() {
-            codes.push(ReasonCode::TopicFilterInvalid);
-            continue;
-        }
-        let existed = {
-            let mut state = client.state.lock();
-            if !state.is_on(connection) {
+    let is_unsure = open.client.is_durable() && !turn.is_on_disk(open.client.changed.get());
+    let filters = filters.into_iter().zip(refusals);
+    Unsubscribing { packet_id, filters, codes, is_unsure }.go_on(connection, open, turn)
+}
+
+impl Unsubscribing {
+    /// Handles filters while there is time; answers when that was the last one.
+    pub(super) fn go_on(
+        mut self,
+        connection: &Arc<Connection>,
+        open: &mut Open,
+        turn: &mut Turn,
+    ) -> Result<(), CloseReason> {
+        let client = &open.client;
+        let mut is_durable = false;
+        while let Some((filter, refusal)) = self.filters.next() {
+            if refusal.is_some() {
+                self.codes.push(ReasonCode::TopicFilterInvalid);
+                continue;
+            }
+            let existed = {
+                let mut state = client.state.lock();
+                if !state.is_on(connection) {
+                    return Ok(());
+                }
+                if client.is_durable() {
+                    turn.changes(client);
+                }
+                state.subscriptions.remove(&filter);
+                // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
+                state.replays.end(&filter);
+                client.tenant.unsubscribe(client, &filter)
+            };
+            if (existed || self.is_unsure) && client.is_durable() {
+                is_durable = true;
+                turn.batch.push(Op::DeleteSubscription {
+                    tenant: client.tenant.id,
+                    session: client.stored_id(),
+                    filter: &filter,
+                });
+            }
+            debug!(target: "mqtt", client_id = &*client.client_id, filter = &*filter, existed, "unsubscribed");
+            self.codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+            if turn.is_time_over() && self.filters.len() > 0 {
+                turn.part_done(connection, is_durable);
+                open.unfinished = Some(Box::new(Unfinished::Unsubscribe(self)));
                 return Ok(());
             }
-            if client.is_durable() {
-                turn.changes(client);
-            }
-            state.subscriptions.remove(&filter);
-            // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
-            state.replays.retain(|replay| !replay.is_of(&filter));
-            client.tenant.unsubscribe(client, &filter)
-        };
-        if (existed || is_unsure) && client.is_durable() {
-            is_durable = true;
-            turn.batch.push(Op::DeleteSubscription {
-                tenant: client.tenant.id,
-                session: client.stored_id(),
-                filter: &filter,
-            });
         }
-        debug!(target: "mqtt", client_id = &*client.client_id, filter = &*filter, existed, "unsubscribed");
-        codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+        let mut packet = Vec::new();
+        encode_unsuback(&mut packet, open.version, self.packet_id, Properties::EMPTY, &self.codes)
+            .expect("every code that the broker chooses is one that UNSUBACK can carry");
+        // Parts of earlier turns that are not on the disk yet are in front of this.
+        if is_durable || connection.changes_waiting.load(Ordering::Relaxed) > 0 {
+            let (client, connection) = (Arc::clone(client), Arc::clone(connection));
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            turn.when_all_committed(Release::Unsubscribe { client, connection, packet: packet.into() });
+        } else {
+            turn.control(client, connection, |out| out.extend_from_slice(&packet));
+        }
+        Ok(())
     }
-    let mut packet = Vec::new();
-    encode_unsuback(&mut packet, open.version, packet_id, Properties::EMPTY, &codes)
-        .expect("every code that the broker chooses is one that UNSUBACK can carry");
-    if is_durable {
-        let (client, connection) = (Arc::clone(client), Arc::clone(connection));
-        connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
-        turn.when_committed(Release::Unsubscribe { client, connection, packet: packet.into() });
-    } else {
-        turn.control(client, connection, |out| out.extend_from_slice(&packet));
-    }
-    Ok(())
 }
 
 /// Why filters of an UNSUBSCRIBE are none, each at its place. What is subscribed to may always be ended.

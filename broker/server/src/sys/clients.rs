@@ -26,8 +26,8 @@ pub(crate) struct Page {
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     let mut total = 0;
     let mut first: BTreeSet<Arc<str>> = BTreeSet::new();
-    let sessions = tenant.sessions.lock();
-    for client in sessions.iter() {
+    let sessions = tenant.sessions.lock().all();
+    for client in &sessions {
         let id = &client.client_id;
         if client.wire_version().is_none() || !id.starts_with(prefix) {
             continue;
@@ -41,9 +41,9 @@ pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page 
         }
     }
     let has_more = first.len() > LISTING_ROWS_MAX;
-    let chosen: Vec<Arc<Client>> =
-        first.iter().take(LISTING_ROWS_MAX).filter_map(|id| sessions.get(id).cloned()).collect();
     drop(sessions);
+    let of = |id: &Arc<str>| tenant.sessions.lock().get(id).cloned();
+    let chosen: Vec<Arc<Client>> = first.iter().take(LISTING_ROWS_MAX).filter_map(of).collect();
     let next = chosen.last().filter(|_| has_more).map(|client| client.client_id.to_string());
     Page { clients: chosen.iter().filter_map(|client| client_json(client)).collect(), total, next }
 }
@@ -66,9 +66,9 @@ fn rows(
 ) -> String {
     let mut rows = Rows::default();
     let mut chosen = Vec::new();
-    for client in tenant.sessions.lock().iter().filter(|client| counts(client)) {
+    for client in tenant.sessions.lock().all().into_iter().filter(|client| counts(client)) {
         if rows.has_room() {
-            chosen.push(Arc::clone(client));
+            chosen.push(client);
         }
         rows.count();
     }

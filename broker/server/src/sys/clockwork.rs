@@ -345,7 +345,7 @@ fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
 }
 
 fn end_stale_sessions(tenant: &Tenant) {
-    let clients: Vec<_> = tenant.sessions.lock().iter().cloned().collect();
+    let clients = tenant.sessions.lock().all();
     for client in clients {
         let state = client.state.lock();
         if let Some(link) = &state.link
@@ -359,7 +359,7 @@ fn end_stale_sessions(tenant: &Tenant) {
 
 /// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
 fn end_refused_subscriptions(turn: &mut Turn, tenant: &Tenant) {
-    let clients: Vec<_> = tenant.sessions.lock().iter().cloned().collect();
+    let clients = tenant.sessions.lock().all();
     for client in clients {
         let (identity, filters) = {
             let state = client.state.lock();

@@ -1,0 +1,130 @@
+//! Retained messages for new subscriptions: found in the index step by step, and sent as fast as the Client takes them.
+//!
+//! Kept with the session until all have been sent; `outgoing` asks for them one by one. A filter may match nothing of a million topics: looking for
+//! messages is work whose length the Client decides, and stops when the time for it is over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_router::filter_matches;
+
+use crate::clock::{Clock, Stretch};
+use crate::limits::RETAINED_SCANNED_AT_ONCE;
+use crate::message::Message;
+use crate::subscription::Options;
+use crate::sys::Pending;
+use crate::tenant::Tenant;
+
+/// What is still to be sent for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
+#[derive(Debug, Default)]
+pub(crate) struct Replays(BTreeMap<Box<str>, Box<Replay>>);
+
+impl Replays {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A repeated subscription begins anew; so there are never more than subscriptions.
+    pub(crate) fn add(&mut self, filter: Box<str>, replay: Box<Replay>) {
+        self.0.insert(filter, replay);
+    }
+
+    /// Sends nothing more for this subscription.
+    pub(crate) fn end(&mut self, filter: &str) {
+        self.0.remove(filter);
+    }
+
+    /// The one that is under way, with its filter.
+    pub(crate) fn first(&mut self) -> Option<(&str, &mut Replay)> {
+        let (filter, replay) = self.0.iter_mut().next()?;
+        Some((filter, replay))
+    }
+
+    /// The first one is over.
+    pub(crate) fn end_first(&mut self) {
+        self.0.pop_first();
+    }
+}
+
+/// Retained messages that are still to be sent for one new subscription.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    pub(crate) options: Options,
+    after: Option<Box<str>>,
+    slice: VecDeque<Arc<Message>>,
+    /// The slice was looked up in an earlier turn.
+    has_waited: bool,
+    is_scanned: bool,
+    /// What the subscription gets of the `$SYS` tree.
+    system: VecDeque<Pending>,
+}
+
+/// The next message of a subscription.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Message(Arc<Message>),
+    /// All have been sent.
+    None,
+    /// There was no time to look any further.
+    NoTime,
+}
+
+impl Replay {
+    pub(crate) fn new(options: Options, system: VecDeque<Pending>) -> Self {
+        let (has_waited, is_scanned) = (false, false);
+        Self { options, after: None, slice: VecDeque::new(), has_waited, is_scanned, system }
+    }
+
+    /// The next message for `filter`, the subscription that this is for.
+    pub(crate) fn next(
+        &mut self,
+        filter: &str,
+        tenant: &Tenant,
+        identity: &Identity,
+        wall_ms: u64,
+        (stretch, clock): (&Stretch, &Clock),
+    ) -> Next {
+        let may_get = |topic: &str| {
+            tenant.permissions.delivers_to_all(topic) == Some(true)
+                || tenant.permissions.decide(&Question::subscribe(identity, topic)).is_allowed()
+        };
+        loop {
+            if let Some(pending) = self.system.pop_front() {
+                if let Some(message) = pending.message().filter(|message| may_get(message.topic())) {
+                    return Next::Message(message);
+                }
+            } else if let Some(message) = self.slice.pop_front() {
+                let is_current = !self.has_waited || tenant.retains(&message, wall_ms);
+                if is_current && may_get(message.topic()) {
+                    return Next::Message(message);
+                }
+            } else if self.is_scanned {
+                return Next::None;
+            } else {
+                self.scan(filter, tenant, wall_ms);
+            }
+            if stretch.is_over(clock) {
+                return Next::NoTime;
+            }
+        }
+    }
+
+    /// The rest is for a later turn. What is replaced or cleared until then goes out live, and its predecessor must not follow it
+    /// \[MQTT-4.6.0-6\].
+    pub(crate) fn wait(&mut self) {
+        self.has_waited = true;
+    }
+
+    fn scan(&mut self, filter: &str, tenant: &Tenant, wall_ms: u64) {
+        let retained = tenant.retained.read();
+        let found = retained.scan(filter, self.after.as_deref(), RETAINED_SCANNED_AT_ONCE);
+        let wanted = found.entries.iter().filter(|(topic, message)| {
+            !message.is_expired(wall_ms) && self.options.cover(topic) && filter_matches(filter, topic)
+        });
+        self.has_waited = false;
+        self.slice.extend(wanted.map(|(_, message)| Arc::clone(message)));
+        self.after = found.resume_after.as_deref().map(Into::into);
+        self.is_scanned = found.resume_after.is_none();
+    }
+}

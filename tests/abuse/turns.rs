@@ -1,0 +1,238 @@
+//! Work whose length a Client decides: while it is done, others on the same shard are served.
+//!
+//! What is asserted is processor time, which no other process on the machine lengthens: that of the longest turn of a shard. How long PINGREQ of another
+//! Client waited for its PINGRESP is printed, and bounded where the machine has nothing else to do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lotmq_client::{
+    Client, ConnectOptions, Connection, PropertyId, PropertyValue, ProtocolVersion, Publication, QoS, Will,
+};
+use lotmq_codec::{
+    PacketId, PacketType, Properties, SubscribeFilter, SubscriptionOptions, encode_subscribe,
+    encode_unsubscribe,
+};
+use lotmq_test_support::{Broker, WAIT_MAX};
+
+use crate::watch::broker;
+
+/// Longest turn that is allowed, in seconds of processor time.
+const TURN_SECONDS_MAX: f64 = 0.05;
+
+/// Levels of the topics that are dear.
+const LEVELS: usize = 200;
+
+/// Lets `attack` do its work while another Client of the same shard sends PINGREQ after PINGREQ.
+pub(crate) fn others_are_served<R>(broker: &Broker, attack: impl FnOnce() -> R) -> R {
+    let mut bystander = broker.client("bystander");
+    bystander.ping().unwrap();
+    let before = longest_turn(broker);
+    assert!(before < TURN_SECONDS_MAX, "{before} s before the attack");
+    let is_over = AtomicBool::new(false);
+    let (result, pings, longest) = thread::scope(|scope| {
+        let is_over = &is_over;
+        let pinging = scope.spawn(move || {
+            let (mut pings, mut longest) = (0, Duration::ZERO);
+            while !is_over.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                bystander.ping().unwrap();
+                longest = longest.max(start.elapsed());
+                pings += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+            (pings, longest)
+        });
+        let _end = crate::watch::StopAtEnd(is_over);
+        let result = attack();
+        is_over.store(true, Ordering::Relaxed);
+        let (pings, longest) = pinging.join().unwrap();
+        (result, pings, longest)
+    });
+    let turn = longest_turn(broker);
+    println!("longest turn {turn} s, longest of {pings} round trips {longest:?}");
+    assert!(turn < TURN_SECONDS_MAX, "a turn took {turn} s of processor time");
+    result
+}
+
+/// The longest turn of any shard, in seconds.
+fn longest_turn(broker: &Broker) -> f64 {
+    let body = broker.http("/metrics").body;
+    let samples = body.lines().filter_map(|line| line.strip_prefix("lotmq_shard_turn_seconds_max{"));
+    let seconds = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    seconds.fold(None, |most: Option<f64>, next| Some(most.map_or(next, |most| most.max(next)))).unwrap()
+}
+
+fn deep(first: &str) -> String {
+    format!("{first}{}", "/a".repeat(LEVELS - 1))
+}
+
+/// Subscribes to all of these, so many in a packet.
+fn subscribe(client: &mut Client, filters: &[String], at_once: usize) {
+    let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
+    for part in filters.chunks(at_once) {
+        let part: Vec<_> = part.iter().map(|filter| (filter.as_str(), options)).collect();
+        let codes = client.subscribe(&part, Properties::EMPTY).unwrap();
+        assert!(codes.iter().all(|code| !code.is_failure()));
+    }
+}
+
+/// A Client leaves messages behind that came by a thousand groups; others get each of them.
+#[test]
+fn the_end_of_a_member_of_many_groups() {
+    const GROUPS: usize = 1_000;
+    const MESSAGES: usize = 10;
+    let broker = broker().start();
+    let groups: Vec<String> = (0..GROUPS).map(|group| format!("$share/g{group}/#")).collect();
+    let lasting = ConnectOptions::v5("heir").clean_start(false).session_expiry(3_600);
+    let mut heir = broker.connect(&lasting);
+    subscribe(&mut heir, &groups, 100);
+    heir.disconnect().unwrap();
+    let mut member = broker.connect(&ConnectOptions::v5("member"));
+    subscribe(&mut member, &groups, 100);
+    let mut publisher = broker.client("publisher");
+    others_are_served(&broker, || {
+        for number in 0..MESSAGES {
+            let publication = Publication::new(deep("left"), number.to_string());
+            publisher.publish(&publication.qos(QoS::AtLeastOnce)).unwrap();
+        }
+        member.abort();
+        broker.wait_until_metric_is("lotmq_sessions_ending", 0.0);
+        let deliveries = (GROUPS * MESSAGES) as f64;
+        broker.wait_until_metric_is("lotmq_store_deliveries", deliveries);
+    });
+    let mut heir = broker.connect(&lasting);
+    let mut seen = [0; MESSAGES];
+    for _ in 0..GROUPS * MESSAGES {
+        let message = heir.receive(WAIT_MAX).unwrap().expect("every group gets every message");
+        seen[message.text().parse::<usize>().unwrap()] += 1;
+    }
+    assert_eq!(seen, [GROUPS; MESSAGES]);
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+}
+
+/// A session with ten thousand dear filters ends, and each of them was added and is taken off before.
+#[test]
+fn ten_thousand_filters_in_one_packet() {
+    const FILTERS: usize = 10_000;
+    let broker = broker().start();
+    let filters: Vec<String> =
+        (0..FILTERS).map(|number| format!("many/{number}/+{}", "/a".repeat(20))).collect();
+    let mut subscriber = broker.client("subscriber");
+    let names: Vec<&str> = filters.iter().map(String::as_str).collect();
+    others_are_served(&broker, || {
+        subscribe(&mut subscriber, &filters, FILTERS);
+        assert_eq!(broker.metric("lotmq_subscriptions"), Some(FILTERS as f64));
+        subscriber.unsubscribe(&names).unwrap();
+        assert_eq!(broker.metric("lotmq_subscriptions"), Some(0.0));
+        subscribe(&mut subscriber, &filters, FILTERS);
+        subscriber.abort();
+        broker.wait_until_metric_is("lotmq_subscriptions", 0.0);
+    });
+}
+
+/// What is behind a long SUBSCRIBE is handled behind it.
+#[test]
+fn nothing_overtakes_a_long_packet() {
+    const FILTERS: usize = 5_000;
+    let broker = broker().start();
+    let client = broker.connect(&ConnectOptions::v5("c").session_expiry(3_600));
+    let filters: Vec<String> = (0..FILTERS).map(|number| format!("order/{number}")).collect();
+    let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
+    let asked: Vec<_> =
+        filters.iter().map(|filter| SubscribeFilter { filter: filter.as_str(), options }).collect();
+    let names: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let [first, second] = [1, 2].map(|id| PacketId::new(id).expect("not 0"));
+    let mut bytes = Vec::new();
+    let version = ProtocolVersion::V5;
+    encode_subscribe(&mut bytes, version, first, Properties::EMPTY, &asked).unwrap();
+    encode_unsubscribe(&mut bytes, version, second, Properties::EMPTY, &names[1..]).unwrap();
+    bytes.extend_from_slice(&[0xc0, 0x00]);
+    client.disconnect().unwrap();
+    let mut connection = Connection::open(broker.address(), version, WAIT_MAX).unwrap();
+    let mut connect = Vec::new();
+    ConnectOptions::v5("c").clean_start(false).session_expiry(3_600).encode(&mut connect).unwrap();
+    connection.send(&connect).unwrap();
+    connection.receive(WAIT_MAX).unwrap().unwrap();
+    connection.send(&bytes).unwrap();
+    // PINGRESP may come before what waits for the disk.
+    let mut types: Vec<_> =
+        (0..3).map(|_| connection.receive(WAIT_MAX).unwrap().unwrap().packet_type()).collect();
+    types.retain(|packet_type| *packet_type != PacketType::Pingresp);
+    assert_eq!(types, [PacketType::Suback, PacketType::Unsuback]);
+    assert_eq!(broker.metric("lotmq_subscriptions"), Some(1.0));
+    connection.close();
+}
+
+/// Filters that match nothing of fifty thousand retained messages.
+#[test]
+fn filters_that_match_nothing() {
+    const RETAINED: usize = 50_000;
+    const FILTERS: usize = 1_000;
+    let broker = broker().start();
+    let mut publisher = broker.client("publisher");
+    for number in 0..RETAINED {
+        let topic = format!("kept/{}/{number}", number % 100);
+        publisher.send_publish(&Publication::new(topic, "x").retained()).unwrap();
+    }
+    publisher.publish(&Publication::new("kept/last", "x").qos(QoS::AtLeastOnce).retained()).unwrap();
+    let filters: Vec<String> = (0..FILTERS).map(|number| format!("+/+/n{number}")).collect();
+    let mut others: Vec<Client> = (0..3).map(|number| broker.client(&format!("other-{number}"))).collect();
+    let mut searcher = broker.client("searcher");
+    let mut honest = broker.client("honest");
+    others_are_served(&broker, || {
+        subscribe(&mut searcher, &filters, FILTERS);
+        for other in &mut others {
+            subscribe(other, &filters[..100], 100);
+        }
+        // Who wants little gets it, though others are far from done.
+        honest.subscribe_to("kept/last", QoS::AtMostOnce).unwrap();
+        let message = honest.receive(WAIT_MAX).unwrap().expect("it is retained");
+        assert_eq!(message.topic, "kept/last");
+        // The search goes on meanwhile, in an ordinary run not to its end.
+        thread::sleep(crate::duration().min(Duration::from_secs(10)));
+    });
+}
+
+/// Small messages that each go to many, as fast as they can be sent.
+#[test]
+fn messages_with_many_receivers() {
+    const GROUPS: usize = 1_000;
+    let broker = broker().start();
+    let groups: Vec<String> = (0..GROUPS).map(|group| format!("$share/g{group}/wide/#")).collect();
+    let mut receiver = broker.client("receiver");
+    subscribe(&mut receiver, &groups, 100);
+    let mut publisher = broker.client("publisher");
+    others_are_served(&broker, || {
+        for number in 0..300 {
+            publisher.send_publish(&Publication::new(format!("wide/{number}"), "x")).unwrap();
+        }
+        publisher.ping().unwrap();
+    });
+    drop(receiver);
+}
+
+/// All sessions of a hall end in one moment, each with a Will.
+#[test]
+fn a_thousand_sessions_that_end_at_once() {
+    const SESSIONS: usize = 1_000;
+    let mut broker = broker().start();
+    for number in 0..SESSIONS {
+        let mut will = Will::new(format!("gone/{number}"), "x");
+        will.retain = true;
+        will.properties.push(PropertyId::WillDelayInterval, PropertyValue::FourByte(60)).unwrap();
+        let options = ConnectOptions::v5(format!("device-{number}")).session_expiry(1).will(will);
+        let mut client = broker.connect(&options);
+        client.subscribe_to("all/of/them", QoS::AtLeastOnce).unwrap();
+        client.abort();
+    }
+    broker.kill();
+    thread::sleep(Duration::from_secs(2));
+    broker.start_again();
+    others_are_served(&broker, || {
+        broker.wait_until_metric_is("lotmq_sessions_expired_total", SESSIONS as f64);
+        broker.wait_until_metric_is("lotmq_retained_messages", SESSIONS as f64);
+        broker.wait_until_metric_is("lotmq_subscriptions", 0.0);
+    });
+}
