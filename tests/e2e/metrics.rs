@@ -1,5 +1,10 @@
 //! `GET /metrics` and `$SYS/broker` tell what happens.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::WAIT_MAX;
 
@@ -44,4 +49,43 @@ fn anonymous_clients_on_this_machine_read_the_monitoring_tree_only() {
     }
     let refused = client.subscribe_to("$SYS/Coreflux/Version", QoS::AtMostOnce).unwrap();
     assert!(refused.is_failure(), "{refused}");
+}
+
+#[test]
+fn idle_connections_do_not_silence_the_health_port() {
+    let broker = broker();
+    let address = broker.listener("health");
+    let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (is_over, address) = (&is_over, &address);
+        let idle = scope.spawn(move || {
+            let mut sockets: Vec<TcpStream> = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                while sockets.len() < 260 {
+                    sockets.push(TcpStream::connect(address).unwrap());
+                }
+                // Each asks often enough not to be closed for being idle.
+                sockets.retain_mut(|socket| socket.write_all(request).is_ok());
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+        let _end = EndOf(is_over);
+        std::thread::sleep(Duration::from_millis(500));
+        for _ in 0..5 {
+            assert_eq!(broker.http("/health").status, 200);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        idle.join().unwrap();
+    });
+}
+
+/// Sets its flag when it goes, so that a failed test ends.
+struct EndOf<'a>(&'a AtomicBool);
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

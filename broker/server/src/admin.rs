@@ -1,9 +1,11 @@
 //! HTTP for machines: `GET /health` and `GET /metrics`. Commands reference §9.3.
 //!
-//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections, so long a head, so long a wait for it.
+//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`places`), so long a head, so long a wait for it.
 //! Not here: anything that changes the broker, or that needs to know who asks.
 
 mod metrics;
+mod places;
+mod pulse;
 
 use std::convert::Infallible;
 use std::io;
@@ -14,19 +16,20 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
-use tokio::sync::{Notify, Semaphore};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+use self::places::{Place, Places};
+use self::pulse::Pulses;
 use crate::broker::Broker;
-use crate::limits::{
-    HTTP_CONNECTION_TIME, HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX,
-};
+use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use crate::not_opened;
 
 /// The health port while it is open.
@@ -46,8 +49,9 @@ impl Admin {
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
+                let served = Arc::new(Served { places: Arc::default(), pulses: Pulses::of(&broker), broker });
                 for socket in sockets {
-                    tokio::spawn(serve(Arc::clone(&broker), socket));
+                    tokio::spawn(serve(Arc::clone(&served), socket));
                 }
                 stopped.notified().await;
             });
@@ -64,11 +68,17 @@ impl Admin {
     }
 }
 
-/// Accepts connections for ever; those beyond the bound wait in the kernel.
-async fn serve(broker: Arc<Broker>, socket: TcpListener) -> io::Result<()> {
+/// What all connections share.
+struct Served {
+    broker: Arc<Broker>,
+    places: Arc<Places>,
+    pulses: Pulses,
+}
+
+/// Accepts connections for ever.
+async fn serve(served: Arc<Served>, socket: TcpListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+    loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -77,43 +87,63 @@ async fn serve(broker: Arc<Broker>, socket: TcpListener) -> io::Result<()> {
                 continue;
             }
         };
-        let broker = Arc::clone(&broker);
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(&broker, request));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HTTP_HEAD_TIMEOUT)
-                .max_headers(HTTP_HEADERS_MAX)
-                .max_buf_size(HTTP_HEAD_BYTES_MAX)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(HTTP_CONNECTION_TIME, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => debug!(%peer, %error, "http connection failed"),
-                Err(_) => debug!(%peer, "http connection took too long"),
-            }
-            drop(place);
-        });
+        let place = served.places.take(peer.ip());
+        tokio::spawn(converse(Arc::clone(&served), stream, peer, place));
     }
-    Ok(())
 }
 
-async fn answer(broker: &Broker, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// Answers the requests of one connection until it ends, has lived long enough, or another one needs its place.
+async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, place: Place) {
+    let service = service_fn(|request| answer(&served, &place, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        .max_headers(HTTP_HEADERS_MAX)
+        .max_buf_size(HTTP_HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = async {
+        tokio::select! {
+            ended = connection => ended,
+            // What has been asked for and not been answered is lost: the connection was idle for longer than all others.
+            () = place.end.notified() => Ok(()),
+        }
+    };
+    match tokio::time::timeout(HTTP_CONNECTION_TIME, ended).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%peer, %error, "http connection failed"),
+        Err(_) => debug!(%peer, "http connection took too long"),
+    }
+}
+
+async fn answer(
+    served: &Served,
+    place: &Place,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut answer = answer_of(served, &request).await;
+    if place.is_asked() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
+}
+
+async fn answer_of(served: &Served, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(refusal);
+        return refusal;
     }
-    Ok(match request.uri().path() {
-        "/health" => health(broker),
-        "/metrics" => response(StatusCode::OK, METRICS, metrics::text(broker)),
+    match request.uri().path() {
+        "/health" => health(&served.broker, served.pulses.silent(&served.broker).await),
+        "/metrics" => response(StatusCode::OK, METRICS, metrics::text(&served.broker)),
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
-    })
+    }
 }
 
-/// 503 while nothing can be stored, when a part of the broker is no more, and when a listener for clients could not be opened.
-fn health(broker: &Broker) -> Response<Full<Bytes>> {
+/// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.
+fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     let ended = broker.ended_by_panic.lock().first().map(|name| format!("{name} ended by a panic"));
-    let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string()));
+    let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
     let failure = failure.or_else(|| not_opened::failure(&broker.not_opened.lock()));
     let is_failing = failure.is_some();
     let mut body = Map::new();

@@ -522,6 +522,12 @@ pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::f
 /// Life of an HTTP connection, so that idle ones do not keep the others out for ever.
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// How long a request for the health waits for signs of life.
+pub(crate) const PULSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a thread of the broker may give no sign of life before its health is bad.
+pub(crate) const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Bytes of a module that comes inline. Commands reference §14.4.
 pub(crate) const MODULE_BYTES_MAX: usize = 8 << 20;
 

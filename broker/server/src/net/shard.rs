@@ -66,6 +66,7 @@ enum Order {
     Serve(Arrival),
     Listen(Arc<Listener>, ListeningSocket),
     Release(Ticket, Vec<Release>),
+    Call(Box<dyn FnOnce() + Send>),
 }
 
 /// An accepted socket on its way to its shard.
@@ -105,6 +106,12 @@ impl Shard {
     pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         // A shard that has stopped has no Clients any more, and drops it.
         self.inbox.leave(Order::Release(ticket, releases));
+    }
+
+    /// Has the shard call `work`, which must be short: to see that it is alive.
+    pub(crate) fn call(&self, work: Box<dyn FnOnce() + Send>) {
+        // A shard that has stopped does not answer.
+        self.inbox.insist(Order::Call(work));
     }
 
     /// Thousandths of the last quarter of a second that the thread spent working.
@@ -264,6 +271,7 @@ async fn receive(local: Arc<Local>) {
             Order::Release(ticket, releases) => {
                 Turn::with(|turn| turn.release_when_committed(ticket, releases));
             }
+            Order::Call(work) => work(),
         }
     }
 }
