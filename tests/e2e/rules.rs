@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode, Will};
+use lotmq_client::{Client, ConnectOptions, PropertyId, PropertyValue, Publication, QoS, ReasonCode, Will};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
@@ -245,6 +245,62 @@ fn a_will_counts_as_a_publish_at_connect_and_when_it_is_due() {
     broker.command_ok("-removeRule W");
     broker.connect(&dies("wills/3")).abort();
     assert_eq!(watcher.receive(WAIT_MAX).unwrap().unwrap().topic, "wills/3");
+}
+
+/// Waits until `count` publishes have been refused.
+fn refused(broker: &Broker, count: f64) {
+    broker.wait_for_metric("lotmq_publish_refused_total", count);
+}
+
+/// A Will is asked for with who has set it, whatever ends its connection and whoever comes then.
+#[test]
+fn a_will_is_asked_for_when_its_session_is_taken_over() {
+    let broker = broker_of_two();
+    broker.command_ok(&format!("-addRule {WRITERS}"));
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("#", QoS::AtMostOnce).unwrap();
+    let willing = || v5("ann", "w").will(Will::new("plant/will", "gone"));
+    for (number, resumes) in [(1.0, false), (2.0, true)] {
+        broker.command_ok("-addUserToGroup ann ops");
+        let _old = broker.connect(&willing().session_expiry(60));
+        broker.command_ok("-removeUserFromGroup ann ops");
+        broker.connect(&v5("ann", "w").clean_start(!resumes)).ping().unwrap();
+        refused(&broker, number);
+    }
+    // A rule that came after CONNECT, for Clients without a name too, whose session anybody takes over.
+    let _plc = broker.connect(&ConnectOptions::v5("plc").will(Will::new("other/will", "gone")));
+    broker
+        .command_ok("-addRule DEFINE RULE W WITH PRIORITY 100 FOR Publish TO TOPIC \"other/#\"\n    DENY\n");
+    broker.client("plc").ping().unwrap();
+    refused(&broker, 3.0);
+    broker.command_ok("-removeRule W");
+    // Who has the right says it at a takeover, too.
+    broker.command_ok("-addUserToGroup bob ops");
+    let _own = broker.connect(&v5("bob", "b").will(Will::new("plant/bob", "gone")));
+    broker.connect(&v5("bob", "b")).ping().unwrap();
+    // Of all these Wills only the last one was allowed.
+    assert_eq!(watcher.receive(WAIT_MAX).unwrap().unwrap().topic, "plant/bob");
+    assert_eq!(broker.metric("lotmq_wills_published_total"), Some(1.0));
+}
+
+/// Connected or away, a user who was removed says nothing any more, and the next one of his name does not say it for him.
+#[test]
+fn the_will_of_a_removed_user_is_discarded() {
+    let broker = broker_of_two();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("wills/#", QoS::AtMostOnce).unwrap();
+    let mut delayed = Will::new("wills/away", "gone");
+    delayed.properties.push(PropertyId::WillDelayInterval, PropertyValue::FourByte(60)).unwrap();
+    broker.connect(&v5("ann", "away").session_expiry(3600).will(delayed)).abort();
+    broker.wait_until_metric_is("lotmq_connections", 1.0);
+    let mut here = broker.connect(&v5("ann", "here").will(Will::new("wills/here", "gone")));
+    broker.command_ok("-removeUser ann");
+    broker.command_ok("-addUser ann pw");
+    assert!(here.receive(WAIT_MAX).unwrap_err().is_closed());
+    broker.connect(&v5("ann", "here")).ping().unwrap();
+    broker.connect(&v5("ann", "away")).ping().unwrap();
+    publish(&mut broker.root("sender"), "wills/barrier", "");
+    assert_eq!(watcher.receive(WAIT_MAX).unwrap().unwrap().topic, "wills/barrier");
 }
 
 #[test]

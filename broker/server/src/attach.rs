@@ -68,7 +68,7 @@ pub(crate) fn attach(
         }
         let before = match &known {
             Some(client) => {
-                will = take_over(client, request, turn)?.map(|will| (will, Arc::clone(client)));
+                will = take_over(client, request, turn)?.map(|left| (left, Arc::clone(client)));
                 client.changed.get()
             }
             None => sessions.left_behind(&request.client_id, &turn.broker.turns, &turn.broker.store),
@@ -93,8 +93,8 @@ pub(crate) fn attach(
     if let Some(client) = ended {
         crate::session_end::end(&client, turn);
     }
-    if let Some((will, client)) = will {
-        will.publish(tenant, Some(&client), turn);
+    if let Some(((will, identity), client)) = will {
+        crate::session_end::publish_will(&client, &identity, &will, turn);
     }
     Ok(attachment)
 }
@@ -111,15 +111,15 @@ fn is_orphaned(client: &Client) -> bool {
     identity.user.as_ref().is_some_and(|owner| client.tenant.users.account(owner).is_none())
 }
 
-/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes.
+/// A Will that is to be published, and who has set it.
+type LeftWill = (Box<WillMessage>, Arc<Identity>);
+
+/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes, and who has set it: the session is
+/// about to be that of whoever comes.
 ///
 /// # Errors
 /// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for any other reason.
-fn take_over(
-    client: &Client,
-    request: &Request,
-    turn: &Turn,
-) -> Result<Option<Box<WillMessage>>, NotAttached> {
+fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<LeftWill>, NotAttached> {
     let mut state = client.state.lock();
     let changed = client.changed.get();
     if turn.is_overtaking(changed) {
@@ -136,7 +136,8 @@ fn take_over(
         state.session.disconnect();
     }
     let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
-    Ok(state.will.handle_takeover(is_resumed))
+    let will = state.will.handle_takeover(is_resumed);
+    Ok(will.map(|will| (will, Arc::clone(&state.identity))))
 }
 
 fn resume(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::Scope;
+use lotmq_auth::{Identity, Scope};
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use parking_lot::MutexGuard;
@@ -21,6 +21,7 @@ use crate::will::WillMessage;
 /// What the end of a connection leaves to be done.
 struct Left {
     will: Option<Box<WillMessage>>,
+    identity: Arc<Identity>,
     session_ends: bool,
     deadlines: Vec<Time>,
 }
@@ -34,7 +35,7 @@ pub(crate) fn detach(
 ) {
     if let Some(left) = leave(client, connection, reason, turn) {
         if let Some(will) = &left.will {
-            publish_will(client, will, turn);
+            publish_will(client, &left.identity, will, turn);
         }
         if left.session_ends {
             end(client, turn);
@@ -80,19 +81,25 @@ fn leave(
         sessions.remove(client, turn);
     }
     let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
-    Some(Left { will, session_ends, deadlines })
+    Some(Left { will, identity: Arc::clone(&state.identity), session_ends, deadlines })
 }
 
-fn publish_will(client: &Arc<Client>, will: &WillMessage, turn: &mut Turn) {
-    // Rules may have changed since CONNECT.
-    if !will.is_allowed(&client.tenant, &client.identity()) {
+/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none.
+pub(crate) fn publish_will(client: &Arc<Client>, identity: &Identity, will: &WillMessage, turn: &mut Turn) {
+    if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
         turn.broker.counters.publish_refused.add(1);
-        turn.broker.denied(client, Scope::of_publish(&will.topic), &will.topic);
+        let (audit, scope) = (&client.tenant.audit, Scope::of_publish(&will.topic));
+        audit.denied(&turn.broker.counters, turn.wall_ms(), identity, (scope.name(), &will.topic));
         info!(target: "client", client_id = &*client.client_id, topic = &*will.topic, "will not published, no permission");
         return;
     }
     turn.broker.counters.wills_published.add(1);
-    will.publish(&client.tenant, Some(client), turn);
+    will.publish(&client.tenant, client, turn);
+}
+
+/// Whether the user is still there; nobody removes those who came without a name.
+fn exists(tenant: &Tenant, identity: &Identity) -> bool {
+    identity.user.as_ref().is_none_or(|user| tenant.users.account(user).is_some())
 }
 
 /// Stores that and when the session was left.
@@ -111,7 +118,7 @@ fn store(client: &Arc<Client>, turn: &mut Turn) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (mut ending, will, row) = {
+    let (mut ending, will, identity, row) = {
         let Some(mut state) = lock_to_end(client, turn) else { return };
         state.is_over = true;
         let mut over = lotmq_session::Session::new(*state.session.options());
@@ -122,8 +129,9 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
         state.expiry = SessionExpiry::from_seconds(0);
         state.disconnected_at.get_or_insert(Time::from_millis(turn.wall_ms()));
         let row = (client.is_durable() || state.keeps_rows).then(|| crate::attach::row(client, &state));
+        let identity = Arc::clone(&state.identity);
         let subscriptions = std::mem::take(&mut state.subscriptions);
-        (Ending::new(client, subscriptions, session, row.is_some()), will, row)
+        (Ending::new(client, subscriptions, session, row.is_some()), will, identity, row)
     };
     client.set_durable(false);
     if ending.begin(turn) {
@@ -134,7 +142,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
         turn.call_flusher();
     }
     if let Some(will) = will {
-        publish_will(client, &will, turn);
+        publish_will(client, &identity, &will, turn);
     }
 }
 
@@ -161,11 +169,13 @@ fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a,
 }
 
 /// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
-/// connection, which is closed. Nobody else waits for that: each session is looked at by itself.
+/// connection, which is closed. Their Wills are discarded: the next user's rights are not for them. Nobody else waits for that: each session is
+/// looked at by itself.
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let clients = tenant.sessions.lock().all();
     let mut ended = 0;
     for client in clients.iter().filter(|client| client.identity().user.as_deref() == Some(user)) {
+        client.state.lock().will.handle_normal_disconnect();
         if !leave_for_good(client, turn) {
             continue;
         }
@@ -198,7 +208,7 @@ fn leave_for_good(client: &Arc<Client>, turn: &mut Turn) -> bool {
 pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
     let now = Time::from_millis(turn.wall_ms());
     turn.let_pass(client.changed.get());
-    let (will, ends) = {
+    let (will, identity, ends) = {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
         let Some(left_at) = state.disconnected_at.filter(|_| !state.is_over) else { return };
@@ -207,10 +217,10 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         if ends {
             sessions.remove(client, turn);
         }
-        (will, ends)
+        (will, Arc::clone(&state.identity), ends)
     };
     if let Some(will) = will {
-        publish_will(client, &will, turn);
+        publish_will(client, &identity, &will, turn);
         if !ends {
             store(client, turn);
         }

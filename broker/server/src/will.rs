@@ -60,8 +60,8 @@ impl WillMessage {
         tenant.permissions.decide(&question).is_allowed()
     }
 
-    /// Publishes it like a message of its Client.
-    pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>, turn: &mut Turn) {
+    /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::session_end::publish_will).
+    pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) {
         if sys::is_system(&self.topic) {
             sys::note_state(turn, tenant, &self.topic, &self.payload);
             return;
@@ -76,7 +76,7 @@ impl WillMessage {
             retain: self.retain,
             expires_at_ms,
         };
-        let publication = Publication::copied(&mut turn.arena, parts, source);
+        let publication = Publication::copied(&mut turn.arena, parts, Some(source));
         turn.publish(tenant, &publication);
     }
 }
