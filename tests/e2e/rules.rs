@@ -182,6 +182,64 @@ fn an_offline_session_gets_what_its_user_may_have() {
     assert_eq!(texts, ["before", "after"]);
 }
 
+/// The texts of the next messages.
+fn texts(client: &mut Client, count: usize) -> Vec<String> {
+    (0..count).map(|_| client.receive(WAIT_MAX).unwrap().unwrap().text()).collect()
+}
+
+/// What waits is asked for again when rules or users have changed meanwhile, also when the broker was restarted in between.
+#[test]
+fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
+    for restarts in [false, true] {
+        let mut broker = broker_of_two();
+        broker.command_ok("-addUserToGroup ann in");
+        broker.command_ok("-addRule DEFINE RULE S WITH PRIORITY 100 FOR Subscribe TO TOPIC \"secret/#\"\n    IF USER IN GROUP \"in\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
+        let options = v5("ann", "away").clean_start(false).session_expiry(3600);
+        let mut ann = broker.connect(&options);
+        ann.subscribe_to("#", QoS::AtLeastOnce).unwrap();
+        ann.disconnect().unwrap();
+        let mut sender = broker.root("sender");
+        for (topic, text) in
+            [("open/1", "first"), ("secret/1", "lost"), ("secret/2", "lost"), ("open/2", "second")]
+        {
+            publish(&mut sender, topic, text);
+        }
+        broker.command_ok("-removeUserFromGroup ann in");
+        if restarts {
+            broker.kill();
+            broker.start_again();
+        }
+        let mut ann = broker.connect(&options);
+        publish(&mut broker.root("sender"), "open/3", "third");
+        assert_eq!(texts(&mut ann, 3), ["first", "second", "third"], "restarts: {restarts}");
+        assert_eq!(broker.metric("lotmq_queued_denied_total"), Some(2.0));
+    }
+}
+
+/// The address of a session that is away is that of its last connection, after a restart too.
+#[test]
+fn a_session_is_no_local_one_after_a_restart() {
+    let mut broker = broker_of_two();
+    for (name, topic, address) in [("L", "local/#", "unix"), ("A", "address/#", "127.0.0.1")] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE {name} WITH PRIORITY 100 FOR Subscribe TO TOPIC \"{topic}\"\n    IF ENDPOINT IS \"{address}\" THEN\n        ALLOW\n    ELSE\n        DENY\n"
+        ));
+    }
+    let options = v5("ann", "away").clean_start(false).session_expiry(3600);
+    let mut ann = broker.connect(&options);
+    ann.subscribe_to("#", QoS::AtLeastOnce).unwrap();
+    ann.disconnect().unwrap();
+    broker.kill();
+    broker.start_again();
+    let mut sender = broker.root("sender");
+    for topic in ["local/1", "address/1", "other"] {
+        publish(&mut sender, topic, topic);
+    }
+    let mut ann = broker.connect(&options);
+    assert_eq!(texts(&mut ann, 2), ["address/1", "other"]);
+    assert_eq!(broker.metric("lotmq_queued_denied_total"), Some(0.0), "it was not even queued");
+}
+
 #[test]
 fn a_connection_is_admitted_by_a_retained_message_and_root_always() {
     let broker = broker_of_two();

@@ -1,6 +1,6 @@
 //! Values of the login decision: what a CONNECT says, and what may come of it. The decision itself is in `directory`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -20,6 +20,8 @@ pub enum Peer {
     Proxied(IpAddr),
     /// No connection at all: a definition of this broker, on behalf of its owner.
     Guest,
+    /// A connection of which nothing is known: that of a session in a store that did not keep it. Nothing that is local is allowed to it.
+    Unknown,
 }
 
 impl Peer {
@@ -29,16 +31,46 @@ impl Peer {
         match self {
             Peer::Tcp(address) => address.to_canonical().is_loopback(),
             Peer::Unix => true,
-            Peer::Proxied(_) | Peer::Guest => false,
+            Peer::Proxied(_) | Peer::Guest | Peer::Unknown => false,
         }
     }
 
-    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions.
+    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions,
+    /// `unknown` for none that is known.
     pub fn address(self) -> String {
         match self {
             Peer::Tcp(address) | Peer::Proxied(address) => address.to_canonical().to_string(),
             Peer::Unix => "unix".to_owned(),
             Peer::Guest => "guest".to_owned(),
+            Peer::Unknown => "unknown".to_owned(),
+        }
+    }
+}
+
+impl Peer {
+    /// Where it comes from, as logins are counted.
+    pub fn source(self) -> Source {
+        match self {
+            Peer::Tcp(address) | Peer::Proxied(address) => Source::of(address),
+            Peer::Unix => Source(0),
+            Peer::Guest | Peer::Unknown => Source(u64::MAX),
+        }
+    }
+}
+
+/// Where a login comes from, as logins are counted: an address of IPv4, a network of 64 bits of IPv6, which one customer has for himself, or this
+/// machine's Unix sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source(u64);
+
+impl Source {
+    /// That of an address.
+    pub fn of(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            // Of IPv6, nothing begins with 32 bits of zero but the loopback.
+            IpAddr::V4(address) => Source(u64::from(address.to_bits())),
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => Source(1),
+            IpAddr::V6(address) => Source(u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX)),
         }
     }
 }
@@ -232,6 +264,7 @@ mod tests {
             (Peer::Unix, true),
             (Peer::Proxied("127.0.0.1".parse().unwrap()), false),
             (Peer::Guest, false),
+            (Peer::Unknown, false),
         ] {
             assert_eq!(peer.is_loopback(), expected, "{peer:?}");
         }

@@ -144,6 +144,7 @@ fn endpoint(key: &mut Key, peer: Peer) {
     match peer {
         Peer::Unix => field(key, None),
         Peer::Guest => field(key, Some(b"guest")),
+        Peer::Unknown => field(key, Some(b"?")),
         Peer::Tcp(address) | Peer::Proxied(address) => match address.to_canonical() {
             IpAddr::V4(address) => field(key, Some(&address.octets())),
             IpAddr::V6(address) => field(key, Some(&address.octets())),

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::Identity;
+use lotmq_auth::{Identity, Peer};
 use lotmq_codec::ProtocolVersion;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
-use lotmq_store::{Op, SessionRow, WillRow};
+use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
 
 use crate::changes::Stamp;
 use crate::client::{Client, ClientState};
@@ -210,6 +210,7 @@ fn create(
         connected_at_ms: 0,
         disconnected_at: None,
         replays: Replays::default(),
+        queue_allowed_at: 0,
         keeps_rows: false,
         is_over: false,
     };
@@ -286,6 +287,16 @@ pub(crate) fn row(client: &Client, state: &ClientState) -> SessionRow {
         expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
         disconnected_at_ms: state.disconnected_at.map(Time::as_millis),
         will,
+        peer: peer_row(state.identity.peer),
+    }
+}
+
+fn peer_row(peer: Peer) -> PeerRow {
+    match peer {
+        Peer::Tcp(address) => PeerRow::Tcp(address),
+        Peer::Proxied(address) => PeerRow::Proxied(address),
+        Peer::Unix => PeerRow::Unix,
+        Peer::Guest | Peer::Unknown => PeerRow::Unknown,
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct ClientState {
     pub(crate) disconnected_at: Option<Time>,
     /// Retained messages that are still to be sent for new subscriptions.
     pub(crate) replays: Replays,
+    /// The generation of permissions under which everything that waits was allowed; under another one each message is asked for again.
+    pub(crate) queue_allowed_at: u64,
     /// Rows of the session stay in the store until it ends, even if it ends with its connection.
     pub(crate) keeps_rows: bool,
     /// The session has ended; nothing is delivered to it any more.

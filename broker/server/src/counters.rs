@@ -112,6 +112,10 @@ counters! {
     subscribe_refused;
     /// Messages of QoS 1 or 2 dropped because a session's queue was full.
     queue_full_dropped;
+    /// Passwords that were hashed to compare them.
+    passwords_checked;
+    /// Messages that waited in a queue until their receiver had no right to them any more.
+    queued_denied;
     /// Messages that expired before they were delivered.
     messages_expired;
     /// Will Messages published.

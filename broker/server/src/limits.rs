@@ -309,6 +309,9 @@ pub(crate) const STEPS_PER_DECISION: usize = 128;
 /// Messages of a queue that one turn gives up because they have expired or are too large for their Client; they take no room in its output.
 pub(crate) const GIVEN_UP_AT_ONCE_MAX: usize = 1024;
 
+/// Messages of a queue for which rules are asked again in one turn, after rules or users have changed.
+pub(crate) const QUEUE_QUESTIONS_PER_TURN: usize = 256;
+
 /// Topic Aliases that we set towards a Client, whatever more it allows. Its table of them is made as they are given: some 25 KiB for 256 usual topics.
 pub(crate) const ALIASES_OUT_MAX: u16 = 256;
 

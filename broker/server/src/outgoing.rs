@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use lotmq_auth::{Decide as _, Question};
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish,
@@ -13,7 +14,7 @@ use lotmq_session::{Offer, Outbound};
 use lotmq_store::Op;
 
 use crate::client::{Client, ClientState, Queued};
-use crate::limits::{GIVEN_UP_AT_ONCE_MAX, REPLAY_BYTES_MAX};
+use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX};
 use crate::message::Message;
 use crate::net::arena::{Arena, Span};
 use crate::net::outbound::{Sent, Surroundings};
@@ -42,8 +43,12 @@ pub(crate) fn drain(
 ) -> bool {
     let Some(link) = &state.link else { return false };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
-    let mut given_up = 0;
-    while room > 0 && given_up < GIVEN_UP_AT_ONCE_MAX {
+    let permissions = &client.tenant.permissions;
+    let generation = permissions.generation();
+    let (mut given_up, mut asked) = (0, 0);
+    let is_enough =
+        |given_up: usize, asked: usize| given_up >= GIVEN_UP_AT_ONCE_MAX || asked >= QUEUE_QUESTIONS_PER_TURN;
+    while room > 0 && !is_enough(given_up, asked) {
         let Some(outbound) = state.session.next_outbound() else { break };
         let span = match outbound {
             Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
@@ -54,6 +59,19 @@ pub(crate) fn drain(
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
                     continue;
+                }
+                // What was sent once, the Client has. All else it may get if it may now, whatever held when it was published.
+                let topic = queued.message.topic();
+                if !dup
+                    && state.queue_allowed_at != generation
+                    && permissions.delivers_to_all(topic) != Some(true)
+                {
+                    asked += 1;
+                    if !permissions.decide(&Question::subscribe(&state.identity, topic)).is_allowed() {
+                        turn.broker.counters.queued_denied.add(1);
+                        give_up(client, state, packet_id, &queued, turn);
+                        continue;
+                    }
                 }
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
@@ -76,7 +94,10 @@ pub(crate) fn drain(
         room = room.saturating_sub(span.len());
         push(span);
     }
-    let goes_on = (room == 0 || given_up >= GIVEN_UP_AT_ONCE_MAX) && state.session.has_outbound();
+    let goes_on = (room == 0 || is_enough(given_up, asked)) && state.session.has_outbound();
+    if state.session.counts().queued == 0 {
+        state.queue_allowed_at = generation;
+    }
     paging::ask(client, state, turn.broker);
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }

@@ -16,8 +16,8 @@ use lotmq_session::{
     WillState,
 };
 use lotmq_store::{
-    Batch, MessageId, Op, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow, StoredMessage,
-    SubscriptionRow, Waiting, WillRow,
+    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    StoredMessage, SubscriptionRow, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -104,7 +104,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     let client_id: Arc<str> = row.client_id.as_str().into();
     let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| broker.clock.wall_ms()));
-    let mut identity = Identity::anonymous(Arc::clone(&client_id), Peer::Unix);
+    let mut identity = Identity::anonymous(Arc::clone(&client_id), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
     let state = ClientState {
         link: None,
@@ -118,6 +118,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         connected_at_ms: 0,
         disconnected_at: Some(left_at),
         replays: Replays::default(),
+        queue_allowed_at: 0,
         keeps_rows: true,
         is_over: false,
     };
@@ -144,6 +145,15 @@ fn kept_will<'a>(broker: &Broker, row: &'a SessionRow) -> Option<&'a WillRow> {
     let may =
         |will: &&WillRow| broker.settings.takes_discouraged || !is_discouraged(&will.topic, &will.properties);
     row.will.as_ref().filter(may)
+}
+
+fn peer(stored: PeerRow) -> Peer {
+    match stored {
+        PeerRow::Tcp(address) => Peer::Tcp(address),
+        PeerRow::Proxied(address) => Peer::Proxied(address),
+        PeerRow::Unix => Peer::Unix,
+        PeerRow::Unknown => Peer::Unknown,
+    }
 }
 
 fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Messages) -> Session<Queued> {

@@ -24,8 +24,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use redb::backends::FileBackend;
 
 use lotmq_store::{
-    BackendFactory, Batch, Delivery, Durability, KeySource, MessageId, MessageRef, Op, RecoveredQueues,
-    SessionId, SessionRow, Store, StoreOptions, SubscriptionRow, TenantId,
+    BackendFactory, Batch, Delivery, Durability, KeySource, MessageId, MessageRef, Op, PeerRow,
+    RecoveredQueues, SessionId, SessionRow, Store, StoreOptions, SubscriptionRow, TenantId,
 };
 use watched::{Call, Watched};
 
@@ -95,6 +95,7 @@ fn put_session(batch: &mut Batch, id: SessionId) {
         expiry_interval_s: Some(86_400),
         disconnected_at_ms: Some(u64::try_from(now.as_millis()).unwrap()),
         will: None,
+        peer: PeerRow::Unknown,
     }));
     for kind in ["command", "setting"] {
         batch.push(Op::PutSubscription(&SubscriptionRow {

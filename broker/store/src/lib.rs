@@ -79,8 +79,8 @@ pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
 pub use table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow,
-    RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo, TenantRow,
-    UserRow, WillRow,
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, PeerRow, ProjectRow,
+    QuarantineRow, RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo,
+    TenantRow, UserRow, WillRow,
 };
 pub use writer::{Committed, OnCommit};

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use lotmq_codec::QoS;
 use lotmq_store::{
-    Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId,
-    SessionRow, StoreError,
+    Batch, Delivery, MessageId, MessageRef, Op, PeerRow, QueueSlice, RecoveredDelivery, RecoveredSession,
+    SessionId, SessionRow, StoreError,
 };
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -220,6 +220,7 @@ fn add(broker: &Broker, tenant: &Tenant) -> Result<SessionId, StartError> {
         expiry_interval_s: None,
         disconnected_at_ms: None,
         will: None,
+        peer: PeerRow::Unknown,
     };
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use crate::backend::shared_memory;
 use crate::log::record::{Delivery, MessageRef};
 use crate::{
-    Batch, KeySource, Limits, MessageId, Op, Recovered, SessionId, SessionRow, Store, StoreOptions, TenantId,
+    Batch, KeySource, Limits, MessageId, Op, PeerRow, Recovered, SessionId, SessionRow, Store, StoreOptions,
+    TenantId,
 };
 
 #[derive(Debug, Clone)]
@@ -177,6 +178,7 @@ fn put_session(store: &Store, model: &mut Model, batch: &mut Batch) {
         expiry_interval_s: None,
         disconnected_at_ms: None,
         will: None,
+        peer: PeerRow::Unknown,
     }));
 }
 

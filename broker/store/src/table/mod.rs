@@ -39,14 +39,14 @@ pub use quarantine::QuarantineRow;
 pub use retained::RetainedRow;
 pub(crate) use row::{Row, read, seal, unseal};
 pub(crate) use secret::SecretRow;
-pub use session::{SessionRow, WillRow};
+pub use session::{PeerRow, SessionRow, WillRow};
 pub use setting::SettingRow;
 pub use subscription::SubscriptionRow;
 pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 4;
+pub const SCHEMA_VERSION: u64 = 5;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);

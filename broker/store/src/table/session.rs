@@ -2,6 +2,8 @@
 //!
 //! All of them are read at start (about 100 bytes each), so there is no index by Client Identifier in the file.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use super::{Row, Table, session_key};
@@ -29,6 +31,21 @@ pub struct SessionRow {
     pub disconnected_at_ms: Option<u64>,
     /// The Will that is still to be published.
     pub will: Option<WillRow>,
+    /// From where its last connection came; unknown in rows of schemas before 5.
+    pub peer: PeerRow,
+}
+
+/// From where a connection came, as far as rules look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerRow {
+    /// Not known.
+    Unknown,
+    /// A Unix socket.
+    Unix,
+    /// The address of the connection itself.
+    Tcp(IpAddr),
+    /// The address that a proxy told.
+    Proxied(IpAddr),
 }
 
 /// The Will Message of a session.
@@ -50,6 +67,7 @@ pub struct WillRow {
 
 impl Row for SessionRow {
     const TABLE: Table = Table::Sessions;
+    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         session_key(self.tenant, self.id)
@@ -68,9 +86,10 @@ impl Row for SessionRow {
         if let Some(will) = &self.will {
             will.encode(out);
         }
+        self.peer.encode(out);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             id: SessionId(key.u64()?),
@@ -83,7 +102,40 @@ impl Row for SessionRow {
             },
             disconnected_at_ms: body.option()?,
             will: if body.flag()? { Some(WillRow::decode(body)?) } else { None },
+            peer: if version < 2 { PeerRow::Unknown } else { PeerRow::decode(body)? },
         })
+    }
+}
+
+impl PeerRow {
+    fn encode(self, out: &mut Vec<u8>) {
+        let (kind, address) = match self {
+            Self::Unknown => (0, None),
+            Self::Unix => (1, None),
+            Self::Tcp(address) => (2, Some(address)),
+            Self::Proxied(address) => (3, Some(address)),
+        };
+        out.push(kind);
+        match address {
+            None => {}
+            Some(IpAddr::V4(address)) => out.put_bytes(&address.octets()),
+            Some(IpAddr::V6(address)) => out.put_bytes(&address.octets()),
+        }
+    }
+
+    fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let address = |body: &mut Decoder<'_>| -> Result<IpAddr, Malformed> {
+            let octets = body.bytes()?;
+            let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+            four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).map_err(|_| body.malformed())
+        };
+        match body.u8()? {
+            0 => Ok(Self::Unknown),
+            1 => Ok(Self::Unix),
+            2 => Ok(Self::Tcp(address(body)?)),
+            3 => Ok(Self::Proxied(address(body)?)),
+            _ => Err(body.malformed()),
+        }
     }
 }
 

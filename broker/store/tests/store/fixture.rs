@@ -114,7 +114,8 @@ fn fill_sessions(store: &Store) {
     let ids: Vec<_> = (0..3).map(|_| store.next_message_id()).collect();
     let large = vec![9; 40_000];
     commit_with(store, |batch| {
-        batch.push(Op::PutSession(&SessionRow { will: Some(will), ..session(0, a, "sensor") }));
+        let peer = PeerRow::Tcp("192.0.2.7".parse().unwrap());
+        batch.push(Op::PutSession(&SessionRow { will: Some(will), peer, ..session(0, a, "sensor") }));
         batch.push(Op::PutSession(&session(1, b, "sensor")));
         batch.push(Op::PutSubscription(&subscription));
         let both =
@@ -162,7 +163,9 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     let (store, mut recovered) = open(directory.path());
     let audit_now = audit(&store, TenantId::DEFAULT);
     let now = describe(&recovered);
-    // Schemas before 3 had no projects.
+    // Schemas before 5 did not know from where a Client came, those before 3 had no projects.
+    recovered.sessions.iter_mut().for_each(|found| found.session.peer = PeerRow::Unknown);
+    let without_peers = describe(&recovered);
     recovered.projects.clear();
     let before = describe(&recovered);
     drop(store);
@@ -175,7 +178,11 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         Store::export(directory.path(), &classes, &mut file).unwrap();
     }
     for version in 1..=SCHEMA_VERSION {
-        let expected = if version < 3 { &before } else { &now };
+        let expected = match version {
+            ..3 => &before,
+            3 | 4 => &without_peers,
+            _ => &now,
+        };
         let imported = tempfile::tempdir().unwrap();
         let mut export = std::fs::File::open(path(version, "export")).unwrap();
         Store::import(imported.path(), &mut export).unwrap();

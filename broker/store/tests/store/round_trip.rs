@@ -156,7 +156,8 @@ fn a_session_comes_back_with_subscriptions_and_will() {
         retain: true,
         delay_interval_s: 30,
     };
-    let row = SessionRow { user: Some("ann".into()), will: Some(will), ..session(0, id, "c") };
+    let peer = PeerRow::Proxied("2001:db8::7".parse().unwrap());
+    let row = SessionRow { user: Some("ann".into()), will: Some(will), peer, ..session(0, id, "c") };
     let subscription = |filter: &str| SubscriptionRow {
         tenant: TenantId::DEFAULT,
         session: id,

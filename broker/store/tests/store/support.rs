@@ -48,6 +48,7 @@ pub(crate) fn session(tenant: u32, id: SessionId, client_id: &str) -> SessionRow
         expiry_interval_s: Some(3600),
         disconnected_at_ms: Some(1),
         will: None,
+        peer: PeerRow::Unknown,
     }
 }
 
