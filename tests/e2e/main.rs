@@ -21,6 +21,7 @@ mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod limits;
+mod logins;
 mod logs;
 mod long_queues;
 mod lot_pages;

@@ -3,6 +3,8 @@
 //! Shared by all threads; readers take a short read lock, changes a write lock. Hashing happens outside, on the caller's
 //! thread. Every change returns the record that the caller persists; nothing is durable here.
 
+mod logins;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::account::{Account, UserError};
+use crate::attempts::{AttemptKey, Attempts};
 use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
-use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX};
-use crate::login::{Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin};
+use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
+use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::remembered::Remembered;
 use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
@@ -25,13 +28,20 @@ pub struct DirectoryOptions {
     pub cost: PasswordCost,
     /// Most remembered verifications, at least 2. Default [`REMEMBERED_MAX`].
     pub remembered_max: usize,
-    /// Turns SCRAM on: where salts come from. The same at every start, or names could be told apart.
+    /// Longest wait after failed logins, in milliseconds; 0 for none. Default [`WAIT_MAX_MS`].
+    pub wait_max_ms: u64,
+    /// Turns SCRAM on: where the salts of names without a password come from. The same at every start, or names could be told apart.
     pub scram: Option<ScramSecret>,
 }
 
 impl Default for DirectoryOptions {
     fn default() -> DirectoryOptions {
-        DirectoryOptions { cost: PasswordCost::default(), remembered_max: REMEMBERED_MAX, scram: None }
+        DirectoryOptions {
+            cost: PasswordCost::default(),
+            remembered_max: REMEMBERED_MAX,
+            wait_max_ms: WAIT_MAX_MS,
+            scram: None,
+        }
     }
 }
 
@@ -51,6 +61,7 @@ pub struct Directory {
     decoy: Credential,
     accounts: RwLock<Accounts>,
     remembered: Mutex<Remembered>,
+    attempts: Mutex<Attempts>,
     generation: AtomicU64,
     scram: Option<ScramSecret>,
 }
@@ -73,6 +84,7 @@ impl Directory {
             decoy: Credential::hash(&key, options.cost)?,
             accounts: RwLock::new(Accounts { by_name: HashMap::new(), next_credential_version: 1 }),
             remembered: Mutex::new(Remembered::new(key, options.remembered_max)),
+            attempts: Mutex::new(Attempts::new(options.wait_max_ms)),
             generation: AtomicU64::new(1),
             scram: options.scram,
         })
@@ -89,10 +101,10 @@ impl Directory {
     }
 
     /// Hashes the password of a user at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
-    pub fn hash(&self, user: &str, password: &str) -> Result<Credential, PasswordError> {
+    pub fn hash(&self, _user: &str, password: &str) -> Result<Credential, PasswordError> {
         let credential = Credential::hash(password.as_bytes(), self.cost)?;
-        let scram = self.scram.map(|secret| ScramVerifier::new(password.as_bytes(), secret.salt(user)));
-        Ok(credential.with_scram(scram))
+        let salt = self.scram.map(|_| new_salt()).transpose()?;
+        Ok(credential.with_scram(salt.map(|salt| ScramVerifier::new(password.as_bytes(), salt))))
     }
 
     /// Creates `root`.
@@ -212,56 +224,6 @@ impl Directory {
             .is_some_and(|account| account.credential_version == identity.credential_version)
     }
 
-    /// First step of a login: decides all that needs no hashing.
-    pub fn begin_login(&self, request: &LoginRequest<'_>) -> LoginStep {
-        let Some(user_name) = request.user_name.filter(|name| !name.is_empty()) else {
-            return self.begin_anonymous(request);
-        };
-        let password = request.password.unwrap_or_default();
-        let Some(account) = self.account(user_name) else {
-            return LoginStep::Verify(PendingLogin::of_nobody(&self.decoy, request, password));
-        };
-        if is_default_root_elsewhere(&account, request) {
-            return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
-        }
-        let mut pending = PendingLogin::of(&account, request, password);
-        if self.remembered.lock().knows(user_name, account.credential_version, password) {
-            return LoginStep::Admitted(pending.identity);
-        }
-        let wanted = self.scram.filter(|_| account.credential.scram.is_none());
-        pending.scram_salt = wanted.map(|secret| secret.salt(user_name));
-        LoginStep::Verify(pending)
-    }
-
-    /// A login by a certificate, which has been verified, of the user `name`; `None` when it names nobody. What the request says of user and password
-    /// counts for nothing.
-    pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
-        match name.and_then(|name| self.account(name)) {
-            Some(account) => LoginStep::Admitted(Identity::of(&account, request)),
-            None => LoginStep::Refused(LoginRefusal::CertificateOfNobody),
-        }
-    }
-
-    /// Last step of a login whose password was compared.
-    ///
-    /// # Errors
-    /// [`LoginRefusal::BadCredentials`], also when the account was changed or removed meanwhile.
-    pub fn finish_login(&self, verified: VerifiedLogin) -> Result<Identity, LoginRefusal> {
-        let PendingLogin { identity, password, .. } = verified.pending;
-        let Some(user) = identity.user.as_ref().filter(|_| verified.is_right) else {
-            return Err(LoginRefusal::BadCredentials);
-        };
-        // Remembered under the accounts' lock, so that a change of the password that comes now also forgets.
-        let table = self.accounts.read();
-        let current = table.by_name.get(user).map(|account| account.credential_version);
-        if current != Some(identity.credential_version) {
-            return Err(LoginRefusal::BadCredentials);
-        }
-        self.remembered.lock().remember(user, identity.credential_version, &password);
-        drop(table);
-        Ok(identity)
-    }
-
     /// Keeps what SCRAM verifies the password of this login against; the changed account, to be persisted. `None` when the account has changed
     /// meanwhile.
     pub fn keep_verifier(&self, login: &Identity, verifier: ScramVerifier) -> Option<Account> {
@@ -291,7 +253,8 @@ impl Directory {
     /// must be the one that the exchange proves, a password is not looked at.
     ///
     /// # Errors
-    /// [`LoginRefusal::ExchangeFailed`] and [`LoginRefusal::DefaultPasswordFromElsewhere`]. The exchange is over then.
+    /// [`LoginRefusal::ExchangeFailed`], [`LoginRefusal::TooManyFailures`] and [`LoginRefusal::DefaultPasswordFromElsewhere`]. The exchange is over
+    /// then.
     pub fn step(
         &self,
         exchange: &mut Exchange,
@@ -307,24 +270,37 @@ impl Directory {
             (ExchangeState::New, Some(message)) => {
                 let first = ClientFirst::parse(message).ok_or(LoginRefusal::ExchangeFailed)?;
                 exchange.claimed = Some(first.user.clone().into_owned());
-                let (state, data) = self.challenge(&first, request)?;
+                let attempt = self.attempt(request, &first.user);
+                self.check_wait(attempt, request.now_ms)?;
+                let (state, data) = self.challenge(&first, attempt, request)?;
                 exchange.state = state;
                 Ok(ExchangeStep::Challenge(data))
             }
-            (ExchangeState::Challenged { challenge, identity }, Some(message)) => {
-                let data = challenge.answer(message).ok_or(LoginRefusal::ExchangeFailed)?;
+            (ExchangeState::Challenged { challenge, attempt, identity }, Some(message)) => {
+                // Others may have failed since the challenge: whoever asks for many at once has no more guesses.
+                self.check_wait(attempt, request.now_ms)?;
                 let identity = identity.filter(|identity| self.is_current(identity));
-                let identity = identity.ok_or(LoginRefusal::ExchangeFailed)?;
+                let Some((identity, data)) = identity.zip(challenge.answer(message)) else {
+                    self.attempts.lock().failed(attempt, request.now_ms);
+                    return Err(LoginRefusal::ExchangeFailed);
+                };
+                self.attempts.lock().succeeded(attempt);
                 Ok(ExchangeStep::Done { identity, data })
             }
             (ExchangeState::Challenged { .. } | ExchangeState::Over, _) => Err(LoginRefusal::ExchangeFailed),
         }
     }
 
+    fn check_wait(&self, attempt: AttemptKey, now_ms: u64) -> Result<(), LoginRefusal> {
+        let must_wait = self.attempts.lock().must_wait(attempt, now_ms);
+        if must_wait { Err(LoginRefusal::TooManyFailures) } else { Ok(()) }
+    }
+
     /// The answer to a client's first message of SCRAM; the same for names that nobody has.
     fn challenge(
         &self,
         first: &ClientFirst<'_>,
+        attempt: AttemptKey,
         request: &LoginRequest<'_>,
     ) -> Result<(ExchangeState, Vec<u8>), LoginRefusal> {
         let failed = LoginRefusal::ExchangeFailed;
@@ -348,14 +324,7 @@ impl Directory {
         let mut random = [0; NONCE_BYTES];
         getrandom::fill(&mut random).map_err(|_| failed)?;
         let (challenge, data) = Challenge::new(first, &random, verifier);
-        Ok((ExchangeState::Challenged { challenge: Box::new(challenge), identity }, data))
-    }
-
-    fn begin_anonymous(&self, request: &LoginRequest<'_>) -> LoginStep {
-        if request.anonymous.admits(request.peer) {
-            return LoginStep::Admitted(Identity::anonymous(Arc::clone(&request.client_id), request.peer));
-        }
-        LoginStep::Refused(LoginRefusal::AnonymousNotAllowed)
+        Ok((ExchangeState::Challenged { challenge: Box::new(challenge), attempt, identity }, data))
     }
 
     fn edit(
@@ -394,6 +363,13 @@ impl Accounts {
         *slot = Arc::new(account.clone());
         Ok(account)
     }
+}
+
+/// A random salt for SCRAM, so that nobody prepares a dictionary for a name.
+fn new_salt() -> Result<[u8; 16], PasswordError> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| PasswordError::HashFailed)?;
+    Ok(salt)
 }
 
 /// Whether `root` comes with the password that everybody knows, and not from this machine.

@@ -4,6 +4,7 @@
 //! how long they may take is the caller's. Not here: the messages themselves (`scram`).
 
 use crate::Identity;
+use crate::attempts::AttemptKey;
 use crate::scram::Challenge;
 
 /// A way to authenticate by an exchange, as CONNECT names it.
@@ -42,6 +43,8 @@ pub(crate) enum ExchangeState {
     /// SCRAM: the server's first message is out.
     Challenged {
         challenge: Box<Challenge>,
+        /// As what it counts when it fails.
+        attempt: AttemptKey,
         /// Who it is if he proves it; `None` for one who cannot, whatever he says.
         identity: Option<Identity>,
     },

@@ -1,6 +1,6 @@
 //! Who a Client is and what it may do: accounts, passwords, the login decision and the permission decision.
 //!
-//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`PendingLogin::verify`] →
+//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`] → [`PendingLogin::verify`] →
 //! [`Directory::finish_login`] → an [`Identity`]; with an authentication
 //! method [`Directory::begin_exchange`] → [`Directory::step`] for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
 //! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the tenant, remembers what they said, and has the built-in ones.
@@ -11,6 +11,7 @@
 //! sweeps with [`Directory::is_current`]), Reason Codes (`codec`).
 
 mod account;
+mod attempts;
 pub mod built_in;
 mod decide;
 mod directory;
@@ -33,7 +34,8 @@ pub use decide::{Decide, Decision, Question, Verdict};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
-    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, Peer, PendingLogin, VerifiedLogin,
+    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, Peer, PendingLogin, Source,
+    VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use password::{Credential, PasswordCost, PasswordError};

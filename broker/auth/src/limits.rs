@@ -23,6 +23,22 @@ pub const SETTING_VALUE_BYTES_MAX: usize = 4096;
 /// which costs their users one Argon2id at the next login.
 pub const REMEMBERED_MAX: usize = 65_536;
 
+/// Most pairs of address and user whose failed logins are known; 64 bytes each. Beyond it those that failed longest ago are forgotten, and may try
+/// as often as at first.
+pub const ATTEMPTS_MAX: usize = 65_536;
+
+/// Logins that may fail as one user from one address before the next one has to wait: people mistype, devices are set up by trial.
+pub const ATTEMPTS_FREE: u32 = 5;
+
+/// Default of the longest wait after failed logins, in milliseconds: 1,440 guesses a day.
+pub const WAIT_MAX_MS: u64 = 60_000;
+
+/// How long after a wait failed logins are forgotten, in milliseconds.
+pub const FORGET_FAILURES_MS: u64 = 600_000;
+
+/// How often a remembered password lets somebody in who comes from where others fail as the same user, in milliseconds.
+pub const GLANCE_PERIOD_MS: u64 = 1_000;
+
 /// Argon2id memory in KiB: OWASP's first recommendation (19 MiB, 2 passes, 1 lane), about 20 ms on one core.
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
+use crate::attempts::AttemptKey;
 use crate::password::Credential;
 use crate::scram::ScramVerifier;
 
@@ -146,6 +147,8 @@ pub struct LoginRequest<'a> {
     pub peer: Peer,
     /// Who may come without a user name, on this listener.
     pub anonymous: AnonymousLogin,
+    /// When it comes, in milliseconds of a clock that never goes back.
+    pub now_ms: u64,
 }
 
 /// First result of a login.
@@ -155,7 +158,8 @@ pub enum LoginStep {
     Admitted(Identity),
     /// Not let in.
     Refused(LoginRefusal),
-    /// The password must be hashed: run [`PendingLogin::verify`] on a thread where 20 ms hurt nobody.
+    /// The password must be hashed: go on with [`Directory::check_login`](crate::Directory::check_login) and [`PendingLogin::verify`] on a thread where
+    /// 20 ms hurt nobody.
     Verify(PendingLogin),
 }
 
@@ -178,6 +182,13 @@ pub enum LoginRefusal {
          -changeUserPassword root <password> or LOTMQ_ROOT_PASSWORD at first start"
     )]
     DefaultPasswordFromElsewhere,
+    /// Too many logins as this user from this address have failed, and the time has not passed after which the next one is looked at. Connection rate
+    /// exceeded.
+    #[error("too many logins as this user from this address have failed; try again later")]
+    TooManyFailures,
+    /// Too many passwords wait to be checked. Server busy.
+    #[error("too many passwords wait to be checked; try again later")]
+    Busy,
     /// An exchange did not prove who the Client is: no such user, another password, a message out of order; never told apart. Not authorized.
     #[error("authentication failed")]
     ExchangeFailed,
@@ -186,6 +197,7 @@ pub enum LoginRefusal {
 /// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
+    pub(crate) attempt: AttemptKey,
     pub(crate) credential: Credential,
     pub(crate) is_known: bool,
     pub(crate) password: Zeroizing<Vec<u8>>,
@@ -195,9 +207,15 @@ pub struct PendingLogin {
 
 impl PendingLogin {
     /// For a user that exists.
-    pub(crate) fn of(account: &Account, request: &LoginRequest<'_>, password: &[u8]) -> PendingLogin {
+    pub(crate) fn of(
+        account: &Account,
+        attempt: AttemptKey,
+        request: &LoginRequest<'_>,
+        password: &[u8],
+    ) -> PendingLogin {
         PendingLogin {
             identity: Identity::of(account, request),
+            attempt,
             credential: account.credential.clone(),
             is_known: true,
             password: Zeroizing::new(password.to_vec()),
@@ -206,14 +224,25 @@ impl PendingLogin {
     }
 
     /// For a user that does not exist: takes as long, so that time does not tell.
-    pub(crate) fn of_nobody(decoy: &Credential, request: &LoginRequest<'_>, password: &[u8]) -> PendingLogin {
+    pub(crate) fn of_nobody(
+        decoy: &Credential,
+        attempt: AttemptKey,
+        request: &LoginRequest<'_>,
+        password: &[u8],
+    ) -> PendingLogin {
         PendingLogin {
             identity: Identity::anonymous(Arc::clone(&request.client_id), request.peer),
+            attempt,
             credential: decoy.clone(),
             is_known: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
         }
+    }
+
+    /// Where it comes from, and a number that stands for the user whom it names: whose turn it is when many wait.
+    pub fn origin(&self) -> (Source, u64) {
+        self.attempt.parts()
     }
 
     /// Hashes and compares. About 20 ms of one core and 19 MiB at the default cost.

@@ -109,6 +109,13 @@ macro_rules! limit_table {
                 /// Bytes of the retained messages of one tenant, with topics and properties.
                 retained_bytes: u64 = $crate::limits::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
+                /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user
+                /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
+                login_wait_max_sec: u32 = $crate::limits::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
+                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; once a second one with the password of a login that succeeded before is let in";
+                /// Logins whose password waits to be checked.
+                logins_waiting: u32 = $crate::limits::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
+                    => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
             }
         }
     };
@@ -139,6 +146,12 @@ pub(crate) const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
 
 /// Default of `connections`; before that the process runs out of open files on most machines.
 pub(crate) const CONNECTIONS_MAX: u32 = 1_000_000;
+
+/// Default of `login_wait_max_sec`: 1,440 guesses a day.
+pub(crate) const LOGIN_WAIT_MAX_SEC: u32 = 60;
+
+/// Default of `logins_waiting`.
+pub(crate) const LOGINS_WAITING_MAX: u32 = 4096;
 
 /// Default of `topic_bytes`: what fits a packet.
 pub(crate) const TOPIC_BYTES_MAX: u32 = 65_535;

@@ -7,6 +7,7 @@ mod authenticate;
 mod bounds;
 pub(crate) mod connect;
 mod discouraged;
+mod login;
 mod not_taken;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
@@ -32,8 +33,8 @@ use subscribe::Unfinished;
 
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
-pub(crate) use connect::Login;
 pub(crate) use discouraged::Discouraged;
+pub(crate) use login::Login;
 pub(crate) use not_taken::NotTaken;
 
 /// A connection whose CONNECT was accepted, as its owner sees it.

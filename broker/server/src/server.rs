@@ -537,7 +537,7 @@ fn assemble(
         endings: Endings::default(),
         promised_runs: Arc::default(),
         absences: Absences::default(),
-        logins: Logins::start(LOGIN_THREADS)?,
+        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
         logs: Logs::start(Arc::clone(&housekeeping)),
         housekeeping,
         engine,

@@ -93,6 +93,7 @@ impl Violation {
             | Self::AcknowledgementOutOfTurn { .. }
             | Self::AuthOutOfTurn
             | Self::MethodChanged => ReasonCode::ProtocolError,
+            Self::NotAuthenticated(LoginRefusal::TooManyFailures) => ReasonCode::ConnectionRateExceeded,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
             Self::FilterInvalid(_) => ReasonCode::TopicFilterInvalid,
             Self::Discouraged(Discouraged::Properties) => ReasonCode::MalformedPacket,

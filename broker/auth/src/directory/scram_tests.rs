@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::login::Peer;
+use crate::login::{LoginStep, Peer};
 use crate::{AnonymousLogin, ScramSecret};
 
 const SECRET: ScramSecret = ScramSecret([3; 32]);
@@ -26,6 +26,7 @@ fn request<'a>(user_name: Option<&'a str>, address: &str) -> LoginRequest<'a> {
         client_id: "c1".into(),
         peer: Peer::Tcp(address.parse().unwrap()),
         anonymous: AnonymousLogin::default(),
+        now_ms: 0,
     }
 }
 
@@ -117,15 +118,56 @@ fn names_are_not_told_by_the_challenge() {
     };
     for user in ["bob", "eve"] {
         let before = told(&first, user);
-        assert_eq!(before, told(&again, user), "the same after a restart: {user}");
+        assert_eq!(before, told(&first, user), "the same each time: {user}");
         assert!(before.ends_with("==,i=15000"), "{before}");
     }
-    let before = told(&first, "bob");
-    first.change_password("bob", first.hash("bob", "n3w").unwrap()).unwrap();
-    assert_eq!(told(&first, "bob"), before);
-    first.remove_user("bob").unwrap();
-    assert_eq!(told(&first, "bob"), before);
-    assert_ne!(told(&first, "eve"), before);
+    again.restore([(*first.account("bob").unwrap()).clone()]);
+    for user in ["bob", "eve"] {
+        assert_eq!(told(&first, user), told(&again, user), "the same after a restart: {user}");
+    }
+    assert_ne!(told(&first, "eve"), told(&first, "bob"));
+}
+
+/// What somebody prepares for the salt of a name is good for one password at most.
+#[test]
+fn every_password_has_its_own_salt() {
+    let directory = directory(Some(SECRET));
+    let salt = || directory.account("bob").unwrap().credential.scram().unwrap().salt;
+    let before = salt();
+    for _ in 0..2 {
+        directory.change_password("bob", directory.hash("bob", "pw").unwrap()).unwrap();
+        assert_ne!(salt(), before);
+    }
+    assert!(login(&directory, &request(None, "10.0.0.1"), "n=bob,r=abc", "pw").is_ok());
+}
+
+/// Failures of both ways to log in count together, and challenges that were asked for in advance are no more guesses.
+#[test]
+fn guesses_by_exchange_wait_as_those_by_password() {
+    let directory = directory(Some(SECRET));
+    let bare = "n=bob,r=abc";
+    let from = |address| LoginRequest { now_ms: 0, ..request(None, address) };
+    let early = Some(LoginRefusal::TooManyFailures);
+    let mut open: Vec<_> = (0..8).map(|_| challenged(&directory, &from("10.0.0.1"), bare).unwrap()).collect();
+    for _ in 0..3 {
+        assert_eq!(
+            login(&directory, &from("10.0.0.1"), bare, "guess").err(),
+            Some(LoginRefusal::ExchangeFailed)
+        );
+    }
+    let guess = LoginRequest { password: Some(b"guess"), ..request(Some("bob"), "10.0.0.1") };
+    for _ in 0..2 {
+        let LoginStep::Verify(pending) = directory.begin_login(&guess) else { panic!("hashed") };
+        assert!(directory.finish_login(pending.verify(), 0).is_err());
+    }
+    assert_eq!(login(&directory, &from("10.0.0.1"), bare, "pw").err(), early);
+    for (exchange, server_first) in &mut open {
+        let right = proof("pw", bare, server_first);
+        assert_eq!(directory.step(exchange, Some(&right), &from("10.0.0.1")).err(), early);
+    }
+    assert!(login(&directory, &from("10.0.0.2"), bare, "pw").is_ok(), "from another address");
+    let later = LoginRequest { now_ms: 1_000, ..from("10.0.0.1") };
+    assert!(login(&directory, &later, bare, "pw").is_ok());
 }
 
 #[test]
@@ -177,9 +219,10 @@ fn verifiers_exist_where_they_are_wanted_only() {
         let request =
             LoginRequest { password: Some(password.as_bytes()), ..request(Some("bob"), "10.0.0.1") };
         let LoginStep::Verify(pending) = directory.begin_login(&request) else { panic!("hashed") };
+        let LoginStep::Verify(pending) = directory.check_login(pending, 0) else { panic!("hashed") };
         let mut verified = pending.verify();
         let verifier = verified.take_verifier();
-        (directory.finish_login(verified), verifier)
+        (directory.finish_login(verified, 0), verifier)
     };
     assert!(plain(&on, "wrong").1.is_none());
     let (identity, verifier) = plain(&on, "pw");

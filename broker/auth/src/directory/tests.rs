@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::AnonymousLogin;
-use crate::login::Peer;
+use crate::login::{LoginStep, Peer};
 use crate::password::tests::cheap_credential;
 
 const LOCAL: &str = "127.0.0.1";
@@ -23,15 +23,88 @@ fn request<'a>(user: Option<&'a str>, password: Option<&'a str>, address: &str) 
         client_id: "c1".into(),
         peer: Peer::Tcp(address.parse().unwrap()),
         anonymous: AnonymousLogin::default(),
+        now_ms: 0,
     }
 }
 
 /// Runs all steps of a login; says too whether hashing was needed.
 fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity, LoginRefusal>, bool) {
-    match directory.begin_login(request) {
+    let step = match directory.begin_login(request) {
+        LoginStep::Verify(pending) => directory.check_login(pending, request.now_ms),
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => step,
+    };
+    match step {
         LoginStep::Admitted(identity) => (Ok(identity), false),
         LoginStep::Refused(refusal) => (Err(refusal), false),
-        LoginStep::Verify(pending) => (directory.finish_login(pending.verify()), true),
+        LoginStep::Verify(pending) => (directory.finish_login(pending.verify(), request.now_ms), true),
+    }
+}
+
+/// Whoever guesses waits longer and longer, as this user and at this address only, and what he sends meanwhile is not looked at.
+#[test]
+fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
+    let directory = directory();
+    let at = |now_ms, user, password, address| {
+        login(&directory, &LoginRequest { now_ms, ..request(Some(user), Some(password), address) }).0
+    };
+    let (bad, early) = (LoginRefusal::BadCredentials, LoginRefusal::TooManyFailures);
+    for user in ["bob", "nobody"] {
+        for (now_ms, expected) in
+            [(0, bad), (0, bad), (0, bad), (0, bad), (0, bad), (500, early), (999, early)]
+        {
+            assert_eq!(at(now_ms, user, "guess", REMOTE), Err(expected), "{user} at {now_ms}");
+        }
+    }
+    // The password may be right, as long as it was never seen it is not looked at.
+    assert_eq!(at(999, "bob", "pw", REMOTE), Err(early));
+    assert!(at(999, "bob", "pw", LOCAL).is_ok(), "from another address");
+    assert!(at(999, "root", "coreflux", LOCAL).is_ok());
+    assert_eq!(
+        at(1_000, "bob", "guess", REMOTE),
+        Err(bad),
+        "the wait is over, and what came meanwhile did not count"
+    );
+    assert_eq!(at(2_999, "bob", "guess", REMOTE), Err(early), "the next one is longer");
+    assert_eq!(at(3_000, "bob", "guess", REMOTE), Err(bad));
+    // Now that it is remembered it gets in beside whoever guesses, if not often.
+    assert!(at(4_500, "bob", "pw", REMOTE).is_ok());
+    assert_eq!(at(4_500, "bob", "guess", REMOTE), Err(bad), "success forgets the failures");
+}
+
+/// Many guesses at once are as many as one after the other.
+#[test]
+fn guesses_that_waited_to_be_hashed_are_not_when_those_before_them_failed() {
+    let directory = directory();
+    let pending: Vec<_> = (0..20)
+        .map(|_| match directory.begin_login(&request(Some("bob"), Some("guess"), REMOTE)) {
+            LoginStep::Verify(pending) => pending,
+            step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+        })
+        .collect();
+    let checked = pending.into_iter().map(|pending| match directory.check_login(pending, 0) {
+        LoginStep::Verify(pending) => directory.finish_login(pending.verify(), 0),
+        LoginStep::Refused(refusal) => Err(refusal),
+        LoginStep::Admitted(identity) => Ok(identity),
+    });
+    let (hashed, others): (Vec<_>, Vec<_>) =
+        checked.partition(|result| *result == Err(LoginRefusal::BadCredentials));
+    assert_eq!(hashed.len(), 5);
+    assert!(others.iter().all(|result| *result == Err(LoginRefusal::TooManyFailures)));
+}
+
+/// Many devices with one account that come at once: the first one is hashed for all, and nobody is refused.
+#[test]
+fn one_check_is_enough_for_all_who_wait_with_the_same_password() {
+    let directory = directory();
+    let begin = || match directory.begin_login(&request(Some("bob"), Some("pw"), REMOTE)) {
+        LoginStep::Verify(pending) => pending,
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+    };
+    let mut waiting: Vec<_> = (0..20).map(|_| begin()).collect();
+    let first = waiting.remove(0);
+    assert!(directory.finish_login(first.verify(), 0).is_ok());
+    for pending in waiting {
+        assert!(matches!(directory.check_login(pending, 0), LoginStep::Admitted(_)));
     }
 }
 
@@ -136,11 +209,11 @@ fn change_between_begin_and_finish_refuses_the_login() {
     };
     let verified = begin();
     directory.change_password("bob", cheap_credential("pw")).unwrap();
-    assert_eq!(directory.finish_login(verified), Err(LoginRefusal::BadCredentials));
+    assert_eq!(directory.finish_login(verified, 0), Err(LoginRefusal::BadCredentials));
     let verified = begin();
     directory.remove_user("bob").unwrap();
     directory.add_user("bob", cheap_credential("pw")).unwrap();
-    assert_eq!(directory.finish_login(verified), Err(LoginRefusal::BadCredentials));
+    assert_eq!(directory.finish_login(verified, 0), Err(LoginRefusal::BadCredentials));
 }
 
 #[test]
@@ -202,8 +275,9 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
     directory.remove_user("bob").unwrap();
     moved("remove");
 
-    let again = Directory::new(DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 4, scram: None })
-        .unwrap();
+    let options =
+        DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 4, ..DirectoryOptions::default() };
+    let again = Directory::new(options).unwrap();
     let bob = Account { credential_version: 41, ..Account::new("bob", cheap_credential("pw"), 0) };
     again.restore([bob]);
     assert_eq!(again.add_user("eve", cheap_credential("x")).unwrap().credential_version, 42);

@@ -8,7 +8,8 @@ use crate::password::tests::cheap_credential;
 use crate::{DirectoryOptions, PasswordCost, Rulebook};
 
 fn fixture() -> (Arc<Directory>, Rulebook) {
-    let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, scram: None };
+    let options =
+        DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, ..DirectoryOptions::default() };
     let directory = Arc::new(Directory::new(options).unwrap());
     for name in ["root", "plain", "keeper", "chief", "config"] {
         directory.add_user(name, cheap_credential("pw")).unwrap();

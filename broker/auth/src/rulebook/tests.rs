@@ -48,7 +48,8 @@ pub(crate) fn seeds() -> Vec<Rule> {
 }
 
 fn book(rules: Vec<Rule>) -> Rulebook {
-    let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, scram: None };
+    let options =
+        DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, ..DirectoryOptions::default() };
     let directory = Directory::new(options).unwrap();
     for name in ["root", "x", "y"] {
         directory.add_user(name, cheap_credential("pw")).unwrap();

@@ -75,9 +75,10 @@ fn prepared(password: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     }
 }
 
-/// The secret of a tenant from which the salts of its users come. `Debug` shows nothing of it.
+/// The secret of a tenant from which salts come of names that have none of their own: that nobody has, or without a password for SCRAM. `Debug` shows
+/// nothing of it.
 ///
-/// The salt of a name is the same whether there is such a user or not, before and after the first login and a new password: it tells nothing.
+/// Such a salt is the same whenever it is asked for, as that of a password is: one look at it does not tell the two apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ScramSecret(pub [u8; 32]);
 

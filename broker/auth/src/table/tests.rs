@@ -20,7 +20,8 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Fixture {
-        let options = DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, scram: None };
+        let options =
+            DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, ..DirectoryOptions::default() };
         let directory = Directory::new(options).unwrap();
         for name in ["root", "plain", "config", "users", "logs", "assets", "admins"] {
             directory.add_user(name, cheap_credential("pw")).unwrap();

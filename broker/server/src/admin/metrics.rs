@@ -38,6 +38,7 @@ static FIGURES: &[Figure] = figures! {
         |broker| of_tenants(broker, |tenant| tenant.queued_in_memory());
     GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
         |broker| of_tenants(broker, |tenant| tenant.guests.definitions());
+    GAUGE "logins_waiting" "Logins whose password waits to be checked." |broker| broker.logins.waiting() as f64;
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
     GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::sys::resident_bytes() as f64;
     COUNTER "cpu_seconds" "Processor time of the process." |_| crate::sys::cpu_seconds();

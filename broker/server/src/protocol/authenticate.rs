@@ -223,5 +223,6 @@ fn login_request<'a>(
         client_id: Arc::clone(client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
+        now_ms: connection.listener.broker.clock.now().as_millis(),
     }
 }

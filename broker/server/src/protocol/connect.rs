@@ -1,29 +1,23 @@
 //! CONNECT: who comes, whether he may, and which session he gets.
 //!
-//! A password that is not remembered is checked on a thread of its own; the connection reads nothing meanwhile.
+//! A password that is not remembered is checked elsewhere (`login`); the connection reads nothing meanwhile.
 
 use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::{
-    Decide as _, Identity, LoginRefusal, LoginRequest, LoginStep, Method, PendingLogin, Question, Scope,
-};
+use lotmq_auth::{Decide as _, Identity, LoginRefusal, LoginRequest, LoginStep, Method, Question, Scope};
 use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
 };
 use lotmq_session::{KeepAlive, SessionExpiry};
-use lotmq_store::Batch;
 use lotmq_zstd::Offer;
-use parking_lot::Mutex;
-use tracing::warn;
 
 use super::discouraged::{self, Discouraged};
+use super::login::{Login, check_later, reason_of};
 use super::{Authenticating, Authentication, Open, bounds};
-use crate::accounts;
 use crate::attach::{Attachment, NotAttached, attach};
-use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -65,18 +59,6 @@ pub(crate) struct Request {
     /// The zstd stream, if it is asked for.
     zstd: Option<Offer>,
     pub(crate) will: Option<Box<WillMessage>>,
-}
-
-/// A login that waits for its password to be checked, or, with that known, for the session that it is to get.
-pub(crate) struct Login {
-    request: Box<Request>,
-    outcome: Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>,
-}
-
-impl Login {
-    pub(crate) fn is_decided(&self) -> bool {
-        self.outcome.lock().is_some()
-    }
 }
 
 /// Handles the first packet of a connection.
@@ -138,6 +120,7 @@ pub(crate) fn begin(
         client_id: Arc::clone(&request.client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
+        now_ms: turn.broker.clock.now().as_millis(),
     };
     let users = &connection.listener.tenant.users;
     let step = match certified {
@@ -148,42 +131,8 @@ pub(crate) fn begin(
     match step {
         LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
         LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
-        LoginStep::Verify(pending) => {
-            let outcome = Arc::new(Mutex::new(None));
-            let login = Login { request: Box::new(request), outcome: Arc::clone(&outcome) };
-            let connection = Arc::clone(connection);
-            let broker = Arc::clone(&turn.broker);
-            let recipient = login.request.recipient;
-            let (owner, panicked) = (Arc::clone(&connection), Arc::clone(&connection));
-            let check = move || {
-                *outcome.lock() = Some(verify(pending, &owner.listener.tenant, &broker));
-                owner.call_owner();
-            };
-            let is_taken =
-                turn.broker.logins.spawn(check, move || panicked.request_close(CloseReason::InternalError));
-            if !is_taken {
-                let words = "too many passwords wait to be checked; try again later";
-                return Err(refuse(&connection, recipient, ReasonCode::ServerBusy, &words));
-            }
-            Ok(Phase::LoggingIn(login))
-        }
+        LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
-}
-
-/// Checks a password, on a thread of its own. One that is right is also kept for SCRAM where that is wanted.
-fn verify(pending: PendingLogin, tenant: &Tenant, broker: &Broker) -> Result<Identity, LoginRefusal> {
-    let mut verified = pending.verify();
-    let verifier = verified.take_verifier();
-    let identity = tenant.users.finish_login(verified)?;
-    if let Some(account) = verifier.and_then(|verifier| tenant.users.keep_verifier(&identity, verifier)) {
-        let mut batch = Batch::new();
-        accounts::put_verifier(&mut batch, tenant.id, &account);
-        // Not a promise: without it the next login with the password makes it anew.
-        if let Err(error) = broker.store.append(batch) {
-            warn!(%error, user = &*account.name, "what SCRAM needs of a password was not stored");
-        }
-    }
-    Ok(identity)
 }
 
 /// Goes on with a login whose password was checked.
@@ -192,7 +141,7 @@ pub(crate) fn finish(
     login: Login,
     turn: &mut Turn,
 ) -> Result<Phase, CloseReason> {
-    let outcome = login.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials));
+    let outcome = login.take_outcome();
     accept(connection, *login.request, outcome, turn)
 }
 
@@ -296,8 +245,7 @@ pub(super) fn accept(
         Attached::Open(open) => return Ok(Phase::Open(*open)),
         Attached::InTurn(identity) => identity,
     };
-    let outcome = Arc::new(Mutex::new(Some(Ok((*identity).clone()))));
-    Ok(Phase::LoggingIn(Login { request: Box::new(request), outcome }))
+    Ok(Phase::LoggingIn(Login::decided(request, (*identity).clone())))
 }
 
 /// What becomes of a CONNECT that nothing speaks against.
@@ -317,11 +265,10 @@ fn attach_allowed(
     let identity = match login {
         Ok(identity) => identity,
         Err(refusal) => {
-            let reason = if refusal == LoginRefusal::BadCredentials {
-                ReasonCode::BadUserNameOrPassword
-            } else {
-                ReasonCode::NotAuthorized
-            };
+            let (reason, limit) = reason_of(refusal);
+            if let Some(limit) = limit {
+                connection.listener.limit_reached(limit, &connection.peer());
+            }
             return Err(turn_away(connection, request, turn, reason, &refusal));
         }
     };

@@ -37,7 +37,9 @@ pub(crate) fn tenants(
     for (number, row) in recovered.tenants.iter().enumerate() {
         let is_on = config.auth.scram_sha_256;
         let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, store)?;
-        let users = Directory::new(DirectoryOptions { scram: scram.secret, ..DirectoryOptions::default() })?;
+        let wait_max_ms = u64::from(config.limits.login_wait_max_sec) * 1000;
+        let options = DirectoryOptions { scram: scram.secret, wait_max_ms, ..DirectoryOptions::default() };
+        let users = Directory::new(options)?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
         users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
         // One that is damaged is not replaced by one that everybody knows the password of.

@@ -1,0 +1,241 @@
+//! A queue in which nobody's items keep those of others waiting: it gives out by turns over the addresses that items come from, and over the users
+//! that they name.
+//!
+//! Every second item is that of the next address, every other one that of the next user. So a flood from one address, whatever names it makes up,
+//! and a flood as one user, from however many addresses, delay an item of somebody else by a few places.
+//!
+//! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of whoever has most, who may be itself. Each operation
+//! costs O(log items). Not here: what the items are (`logins`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// See the module's documentation. `S` is where an item comes from, `U` whom it names.
+pub(crate) struct FairQueue<S, U, T> {
+    max: usize,
+    next_number: u64,
+    /// By number, which ascends with time.
+    items: BTreeMap<u64, Entry<S, U, T>>,
+    sources: Lines<S>,
+    users: Lines<U>,
+    is_turn_of_users: bool,
+}
+
+struct Entry<S, U, T> {
+    source: S,
+    user: U,
+    item: T,
+}
+
+impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
+    /// An empty queue for so many items.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            next_number: 0,
+            items: BTreeMap::new(),
+            sources: Lines::new(),
+            users: Lines::new(),
+            is_turn_of_users: false,
+        }
+    }
+
+    /// Puts an item in. The one that finds no place: another one, or this.
+    pub(crate) fn push(&mut self, source: S, user: U, item: T) -> Option<T> {
+        let displaced = if self.items.len() < self.max {
+            None
+        } else {
+            let youngest = self.sources.youngest_beside(source).or_else(|| self.users.youngest_beside(user));
+            match youngest {
+                Some(number) => self.remove(number),
+                None => return Some(item),
+            }
+        };
+        let number = self.next_number;
+        self.next_number += 1;
+        self.items.insert(number, Entry { source, user, item });
+        self.sources.push(source, number);
+        self.users.push(user, number);
+        displaced
+    }
+
+    /// The item whose turn it is.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let number = if self.is_turn_of_users { self.users.next() } else { self.sources.next() };
+        self.is_turn_of_users = !self.is_turn_of_users;
+        self.remove(number?)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn remove(&mut self, number: u64) -> Option<T> {
+        let Entry { source, user, item } = self.items.remove(&number)?;
+        self.sources.remove(source, number);
+        self.users.remove(user, number);
+        Some(item)
+    }
+}
+
+/// Items by one of the things that they have, each line in order of time; the lines take turns.
+struct Lines<K> {
+    lines: BTreeMap<K, Line>,
+    /// Whose turn it is, in this order.
+    turns: BTreeMap<u64, K>,
+    /// By length.
+    lengths: BTreeSet<(usize, K)>,
+    next_turn: u64,
+}
+
+struct Line {
+    turn: u64,
+    numbers: BTreeSet<u64>,
+}
+
+impl<K: Ord + Copy> Lines<K> {
+    fn new() -> Self {
+        Self { lines: BTreeMap::new(), turns: BTreeMap::new(), lengths: BTreeSet::new(), next_turn: 0 }
+    }
+
+    fn push(&mut self, key: K, number: u64) {
+        let (turns, next_turn) = (&mut self.turns, &mut self.next_turn);
+        let line = self.lines.entry(key).or_insert_with(|| {
+            let turn = *next_turn;
+            *next_turn += 1;
+            turns.insert(turn, key);
+            Line { turn, numbers: BTreeSet::new() }
+        });
+        self.lengths.remove(&(line.numbers.len(), key));
+        line.numbers.insert(number);
+        self.lengths.insert((line.numbers.len(), key));
+    }
+
+    fn remove(&mut self, key: K, number: u64) {
+        let Some(line) = self.lines.get_mut(&key) else { return };
+        self.lengths.remove(&(line.numbers.len(), key));
+        line.numbers.remove(&number);
+        if line.numbers.is_empty() {
+            self.turns.remove(&line.turn);
+            self.lines.remove(&key);
+        } else {
+            self.lengths.insert((line.numbers.len(), key));
+        }
+    }
+
+    /// The oldest item of the line whose turn it is, which goes to the end.
+    fn next(&mut self) -> Option<u64> {
+        let (_, key) = self.turns.pop_first()?;
+        let line = self.lines.get_mut(&key)?;
+        line.turn = self.next_turn;
+        self.next_turn += 1;
+        self.turns.insert(line.turn, key);
+        line.numbers.first().copied()
+    }
+
+    /// The youngest item of the longest line, if that would still not be shorter than the line of `key` with one more.
+    fn youngest_beside(&self, key: K) -> Option<u64> {
+        let own = self.lines.get(&key).map_or(0, |line| line.numbers.len());
+        let (length, longest) = self.lengths.last()?;
+        let line = self.lines.get(longest).filter(|_| *length > own + 1)?;
+        line.numbers.last().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Queue = FairQueue<u32, u32, &'static str>;
+
+    /// How many items come out before that one.
+    fn before(queue: &mut Queue, wanted: &str) -> usize {
+        (0..).find(|_| queue.pop().expect("it is in") == wanted).expect("it comes")
+    }
+
+    #[test]
+    fn a_flood_delays_others_by_a_few_places() {
+        // Address and user of the n-th item of the flood.
+        type Flood = fn(u32) -> (u32, u32);
+        let floods: [(&str, Flood); 4] = [
+            ("one address, one user", |_| (1, 1)),
+            ("one address, made-up users", |n| (1, n)),
+            ("many addresses, one user", |n| (n, 1)),
+            ("four addresses, made-up users", |n| (n % 4, n)),
+        ];
+        for (name, flood) in floods {
+            for size in [10, 4_000] {
+                let mut queue = Queue::new(4_096);
+                for n in 0..size {
+                    let (source, user) = flood(n);
+                    assert_eq!(queue.push(source, user, "flood"), None);
+                }
+                assert_eq!(queue.push(9_999, 9_999, "other"), None);
+                let places = before(&mut queue, "other");
+                assert!(places <= 9, "{name}, {size}: behind {places}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_shares_an_address_with_a_flood_is_found_by_his_name() {
+        let mut queue = Queue::new(4_096);
+        (0..4_000).for_each(|_| assert_eq!(queue.push(1, 1, "flood"), None));
+        assert_eq!(queue.push(1, 2, "other"), None);
+        assert!(before(&mut queue, "other") <= 4);
+    }
+
+    #[test]
+    fn a_full_queue_takes_from_whoever_has_most() {
+        let mut queue = Queue::new(10);
+        (0..10).for_each(|n| assert_eq!(queue.push(1, n, "flood"), None));
+        assert_eq!(queue.push(1, 77, "more"), Some("more"), "the flood's own next one");
+        for (source, user) in [(2, 2), (3, 3), (2, 2)] {
+            assert_eq!(queue.push(source, user, "other"), Some("flood"));
+        }
+        // From many addresses, as one user.
+        let mut queue = Queue::new(10);
+        (0..10).for_each(|n| assert_eq!(queue.push(n, 1, "flood"), None));
+        assert_eq!(queue.push(77, 1, "more"), Some("more"));
+        assert_eq!(queue.push(78, 2, "other"), Some("flood"));
+        assert_eq!(queue.len(), 10);
+    }
+
+    proptest! {
+        /// Everything comes out once, in order of time per address and user; never more are in than may be.
+        #[test]
+        fn nothing_is_lost_doubled_or_overtaken(
+            steps in prop::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..300)
+        ) {
+            let mut queue = FairQueue::new(20);
+            let mut inside = BTreeSet::new();
+            let mut last: HashMap<(u32, u32), usize> = HashMap::new();
+            let mut out = |item: Option<(u32, u32, usize)>, inside: &mut BTreeSet<(u32, u32, usize)>| {
+                let Some(item) = item else { return inside.is_empty() };
+                let (source, user, number) = item;
+                let former = last.insert((source, user), number);
+                inside.remove(&item) && former.is_none_or(|former| former < number)
+            };
+            for (number, (source, user, takes)) in steps.into_iter().enumerate() {
+                if takes {
+                    prop_assert!(out(queue.pop(), &mut inside));
+                    continue;
+                }
+                inside.insert((source, user, number));
+                if let Some(displaced) = queue.push(source, user, (source, user, number)) {
+                    prop_assert!(inside.remove(&displaced));
+                }
+                prop_assert!(queue.len() <= 20);
+                prop_assert_eq!(queue.len(), inside.len());
+            }
+            while queue.len() > 0 {
+                prop_assert!(out(queue.pop(), &mut inside));
+            }
+            prop_assert!(inside.is_empty());
+            prop_assert!(queue.sources.turns.is_empty() && queue.users.lengths.is_empty());
+        }
+    }
+}

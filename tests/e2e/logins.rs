@@ -1,0 +1,107 @@
+//! Floods of logins: whoever guesses waits, and nobody else does.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use lotmq_test_support::{Broker, WAIT_MAX};
+
+use crate::options;
+
+/// A broker that is told where connections come from, with users `ann` and `bob` whose passwords, `right`, it has not seen since its start.
+struct Site {
+    broker: Broker,
+    _data: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut first = options().data(data.path()).start();
+        for user in ["ann", "bob"] {
+            first.command_ok(&format!("-addUser {user} right"));
+        }
+        first.stop();
+        let broker =
+            options().data(data.path()).variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").start();
+        Self { broker, _data: data }
+    }
+
+    /// A connection from `address` with a CONNECT of 3.1.1.
+    fn connect(&self, address: &str, user: &str, password: &str) -> TcpStream {
+        let family = if address.contains(':') { 6 } else { 4 };
+        let mut bytes = format!("PROXY TCP{family} {address} {address} 1 2\r\n").into_bytes();
+        let mut body = b"\0\x04MQTT\x04\xc2\0\x3c\0\0".to_vec();
+        for text in [user, password] {
+            body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+            body.extend(text.as_bytes());
+        }
+        bytes.extend([0x10, u8::try_from(body.len()).unwrap()]);
+        bytes.extend(body);
+        let mut stream = TcpStream::connect(self.broker.address()).unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+        stream.write_all(&bytes).unwrap();
+        stream
+    }
+
+    /// The return code of such a CONNECT: 4 for a wrong password, 3 for one that was not looked at.
+    fn login(&self, address: &str, user: &str, password: &str) -> u8 {
+        let mut connack = [0; 4];
+        self.connect(address, user, password).read_exact(&mut connack).unwrap();
+        connack[3]
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        self.broker.metric(name).unwrap()
+    }
+}
+
+/// From one address with made-up names, and from many addresses as one user.
+#[test]
+fn a_login_is_not_behind_a_flood_of_others() {
+    for is_as_one_user in [false, true] {
+        let site = Site::new();
+        let flood: Vec<_> = (0..400)
+            .map(|n| match is_as_one_user {
+                true => site.connect(&format!("2001:db8:0:{n:x}::1"), "bob", "guess"),
+                false => site.connect("192.0.2.7", &format!("nobody-{n}"), "guess"),
+            })
+            .collect();
+        assert_eq!(site.login("198.51.100.1", "ann", "right"), 0, "one user: {is_as_one_user}");
+        assert!(site.metric("lotmq_logins_waiting") > 100.0, "she has overtaken them");
+        drop(flood);
+    }
+}
+
+#[test]
+fn guesses_wait_and_the_user_comes_in_from_elsewhere() {
+    let site = Site::new();
+    let guesses = |user| -> Vec<u8> { (0..8).map(|_| site.login("192.0.2.7", user, "guess")).collect() };
+    assert_eq!(guesses("ann"), [4, 4, 4, 4, 4, 3, 3, 3]);
+    // Neither is the right one looked at, nor has what was refused been hashed.
+    assert_eq!(site.login("192.0.2.7", "ann", "right"), 3);
+    assert_eq!(site.metric("lotmq_passwords_checked_total"), 5.0);
+    assert_eq!(site.login("198.51.100.1", "ann", "right"), 0, "from another address");
+    assert_eq!(site.login("192.0.2.7", "bob", "right"), 0, "as another user");
+    assert_eq!(guesses("nobody"), [4, 4, 4, 4, 4, 3, 3, 3], "of whom there is none");
+    let reached = "lotmq_limit_reached_total{limit=\"login_wait_max_sec\",listener=\"mqtt\"}";
+    assert_eq!(site.metric(reached), 7.0);
+    // A network of IPv6 is one customer.
+    for n in 0..5 {
+        assert_eq!(site.login(&format!("2001:db8::{n}"), "ann", "guess"), 4);
+    }
+    assert_eq!(site.login("2001:db8::99", "ann", "guess"), 3);
+    assert_eq!(site.login("2001:db8:0:1::1", "bob", "right"), 0);
+}
+
+/// A hall of devices with one account that comes at once after a restart: one hash is enough, and nobody is refused.
+#[test]
+fn many_with_the_right_password_are_hashed_once() {
+    let site = Site::new();
+    let mut devices: Vec<_> = (0..50).map(|_| site.connect("192.0.2.7", "ann", "right")).collect();
+    for device in &mut devices {
+        let mut connack = [0; 4];
+        device.read_exact(&mut connack).unwrap();
+        assert_eq!(connack[3], 0);
+    }
+    assert_eq!(site.metric("lotmq_passwords_checked_total"), 1.0);
+}
