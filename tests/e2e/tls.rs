@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
 
 use lotmq_client::{
     Client, ClientError, ConnectOptions, Connection, Endpoint, PropertyId, PropertyValue, ProtocolVersion,
@@ -218,6 +219,68 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
         let with_password = ConnectOptions::v5("password").user(account, "never-sent");
         Client::connect_at(&endpoint(&broker, &authority.context()), &with_password).unwrap();
     }
+}
+
+/// Whether somebody is known by it or not: nobody stays by a certificate that has ended, nor comes back by a session of TLS that began before.
+#[test]
+fn a_certificate_that_has_ended_is_good_for_nothing() {
+    let authority = Authority::new();
+    for setting in ["common-name", "off"] {
+        let broker = with_tls(&authority.server("broker"))
+            .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+            .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+            .variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", setting)
+            .start();
+        broker.command_ok("-addUser device never-sent");
+        let signed = authority.client_until("device", SystemTime::now() + Duration::from_secs(5));
+        let shown = TlsOptions {
+            certificate: Some(signed.certificate),
+            key: Some(signed.key),
+            ..authority.trusted()
+        };
+        let context = TlsContext::new(&shown).unwrap();
+        // Each connection gets a certificate that is still good, and what it could resume.
+        connect(&broker, &context, "first").unwrap().disconnect().unwrap();
+        let mut stays = connect(&broker, &context, "stays").unwrap();
+        let closed = stays.receive(WAIT_MAX).unwrap_err();
+        assert!(closed.to_string().contains("certificate has expired"), "{setting}: {closed}");
+        connect(&broker, &context, "again").unwrap_err();
+        assert_eq!(broker.metric("lotmq_tls_handshakes_resumed_total"), Some(0.0), "{setting}");
+        broker.wait_for_metric("lotmq_tls_failures_total", 1.0);
+    }
+}
+
+/// Where clients are asked for certificates each handshake is a whole one, in both versions.
+#[test]
+fn openssl_agrees_that_with_certificates_nothing_is_resumed() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "optional")
+        .start();
+    let (address, session) = (broker.listener("mqtts"), authority.path("session"));
+    let run = |version: &str, option: &str| {
+        let arguments = ["s_client", "-connect", &address, version, option, session.to_str().unwrap()];
+        // CONNECT, and an end by what is no packet.
+        let input = "\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02ab\n";
+        Program::start_with_input("openssl", &arguments, input).map(Program::wait)
+    };
+    let mut handshakes = 0.0;
+    for version in ["-tls1_2", "-tls1_3"] {
+        let _ = std::fs::remove_file(&session);
+        if run(version, "-sess_out").is_none() {
+            return;
+        }
+        handshakes += 1.0;
+        // Without a ticket there may be nothing to keep.
+        if session.exists() {
+            let again = run(version, "-sess_in").unwrap();
+            assert!(again.stdout.contains("New, TLSv1."), "{version}: {}", again.stdout);
+            handshakes += 1.0;
+        }
+    }
+    broker.wait_for_metric("lotmq_tls_handshakes_total", handshakes);
+    assert_eq!(broker.metric("lotmq_tls_handshakes_resumed_total"), Some(0.0));
 }
 
 #[test]

@@ -176,6 +176,9 @@ pub enum LoginRefusal {
     /// The certificate of the client, which is asked who it is, names no user that there is. Not authorized.
     #[error("the client certificate names no user")]
     CertificateOfNobody,
+    /// The certificate of the client has ended since it was shown. Not authorized.
+    #[error("the client certificate has expired")]
+    CertificateExpired,
     /// `root` still has the password of a fresh installation and the peer is not on this machine. Not authorized.
     #[error(
         "root still has the default password and may log in from this machine only; set one with \

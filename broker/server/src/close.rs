@@ -39,6 +39,8 @@ pub(crate) enum CloseReason {
     Limit(Limit),
     /// An administrator or a changed account.
     Administrative,
+    /// The certificate that the Client showed has ended.
+    CertificateExpired,
     /// Something could not be made durable, and the Client's version has no way to say so.
     StoreFailed(StoreFailure),
     /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
@@ -75,6 +77,7 @@ impl CloseReason {
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative => Some(ReasonCode::AdministrativeAction),
+            Self::CertificateExpired => Some(ReasonCode::NotAuthorized),
             Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
             Self::InternalError => Some(ReasonCode::UnspecifiedError),
@@ -103,6 +106,7 @@ impl CloseReason {
             | Self::KeepAliveTimeout
             | Self::TakenOver
             | Self::Administrative
+            | Self::CertificateExpired
             | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::InternalError
@@ -136,6 +140,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
             Self::TakenOver => "another connection came with this client identifier",
             Self::Administrative => "closed by an administrator, or the user's account was changed",
+            Self::CertificateExpired => "the client certificate has expired",
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
@@ -166,6 +171,7 @@ impl CloseReason {
             | Self::TakenOver
             | Self::Limit(_)
             | Self::Administrative
+            | Self::CertificateExpired
             | Self::StoreFailed(_)
             | Self::QueueFull
             | Self::InternalError
@@ -197,6 +203,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol-error",
             Self::Limit(_) => "quota-exceeded",
             Self::Administrative => "administrative",
+            Self::CertificateExpired => "certificate-expired",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
             Self::InternalError => "internal-error",

@@ -181,6 +181,7 @@ impl Counters {
             | CloseReason::Limit(_)
             | CloseReason::TakenOver
             | CloseReason::Administrative
+            | CloseReason::CertificateExpired
             | CloseReason::StoreFailed(_)
             | CloseReason::QueueFull
             | CloseReason::InternalError

@@ -26,5 +26,6 @@ pub(crate) mod time_share;
 pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod turn_time;
+mod validity;
 pub(crate) mod websocket;
 mod zstd;

@@ -19,7 +19,7 @@ use lotmq_codec::{
     AckType, Disconnect, FixedHeader, PacketId, PacketType, ProtocolVersion, ReasonCode, decode_ping,
     encode_pingresp,
 };
-use lotmq_session::KeepAlive;
+use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
 
 use crate::client::Client;
 use crate::close::CloseReason;
@@ -60,9 +60,20 @@ pub(crate) struct Open {
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// How fast it may send, where that is bounded.
     pub(crate) rate: Option<Box<ClientRate>>,
+    /// When its certificate ends, if it has shown one.
+    pub(crate) certificate_ends: Option<Time>,
 }
 
 impl Open {
+    /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
+    pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
+        match (verdict, self.certificate_ends) {
+            (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
+            (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
+            (verdict, _) => verdict,
+        }
+    }
+
     /// Answers at once.
     pub(crate) fn acknowledge(
         &self,

@@ -537,6 +537,7 @@ fn assemble(
         endings: Endings::default(),
         promised_runs: Arc::default(),
         absences: Absences::default(),
+        client_lines: ClientLines::default(),
         logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
         logs: Logs::start(Arc::clone(&housekeeping)),
         housekeeping,

@@ -2,7 +2,8 @@
 //!
 //! Looked after by the housekeeping thread. A handshake uses what was current when it began.
 //!
-//! Invariants: what does not load replaces nothing; tickets of sessions that were made under other files do not resume.
+//! Invariants: what does not load replaces nothing; tickets of sessions that were made under other files do not resume, and where clients are asked
+//! for certificates no session does.
 //! Not here: the connections (`tls`).
 
 use std::fs::Metadata;
@@ -159,6 +160,7 @@ impl Files {
                 builder.with_client_cert_verifier(verifier(path, &provider, false)?)
             }
         };
+        let asks_for_certificates = self.client_ca.is_some() && client_certificate != ClientCertificate::Off;
         let mut config = builder.with_single_cert(chain, key).map_err(|reason| {
             let (certificate, key) = (self.certificate.clone(), self.key.clone());
             if matches!(reason, rustls::Error::InconsistentKeys(_)) {
@@ -168,6 +170,13 @@ impl Files {
             }
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        if asks_for_certificates {
+            // A session that is resumed comes with a certificate that was judged long ago, and each resumption would prolong that: who shows
+            // one proves each time that it is his and still good.
+            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            return Ok(config);
+        }
         // Tickets carry the session themselves: nothing is kept for a client that may never come back.
         config.ticketer =
             rustls::crypto::ring::Ticketer::new().map_err(|reason| CertificateError::Unusable {

@@ -205,6 +205,14 @@ impl Connection {
         }
     }
 
+    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
+        match self.stream.relayed() {
+            Some(relayed) => relayed.certificate_ends_ms(),
+            None => self.layers()?.lock().certificate_ends_ms(),
+        }
+    }
+
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
     pub(crate) fn request_close(&self, reason: CloseReason) {
         self.attention.asked.lock().close.get_or_insert_with(|| Box::new(reason));
@@ -241,8 +249,14 @@ impl Connection {
             {
                 Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
             }
+            Phase::Open(Open { certificate_ends: Some(end), .. }) if now >= *end => {
+                Err(CloseReason::CertificateExpired)
+            }
             // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
-            Phase::Open(open) => Ok(open.keep_alive.handle_timeout(now.minus(TICK), partial)),
+            Phase::Open(open) => {
+                let verdict = open.keep_alive.handle_timeout(now.minus(TICK), partial);
+                Ok(open.until_certificate_ends(verdict))
+            }
             Phase::Closed => Ok(KeepAliveVerdict::Off),
             // Many passwords wait to be checked, or the store takes nothing.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),

@@ -23,6 +23,7 @@ use super::output::Output;
 use super::socket::Socket;
 use super::subject::Certified;
 use super::tls::Tls;
+use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use crate::close::{CloseReason, TransportFailure};
@@ -146,6 +147,11 @@ impl Layers {
     pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
         let certificate = self.tls.as_ref()?.certificate()?;
         Certified::read(listener.user_from_certificate, certificate)
+    }
+
+    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
+        Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
     }
 
     /// Whether a web page from elsewhere has opened the connection.

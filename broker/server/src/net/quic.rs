@@ -39,6 +39,7 @@ use super::relayed::Relayed;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use super::subject::Certified;
+use super::validity;
 use crate::counters::Counters;
 use crate::limits::{
     Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
@@ -185,7 +186,7 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
             return listener.refused(&peer, ("tls-failed", &error));
         }
     };
-    let relayed = Arc::new(Relayed::new(certified(&listener, &connection)));
+    let relayed = Arc::new(relayed(&listener, &connection));
     let address = connection.remote_address();
     if let Err(limit) = own.count_address(address.ip(), listener.broker.clock.now()) {
         listener.limit_reached(limit, &address);
@@ -198,10 +199,17 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     }
 }
 
-/// Who the client is by its certificate.
-fn certified(listener: &Listener, connection: &Connection) -> Option<Certified> {
-    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    Certified::read(listener.user_from_certificate, chain.first()?)
+/// What a shard is told of the client's certificate.
+fn relayed(listener: &Listener, connection: &Connection) -> Relayed {
+    let chain =
+        connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    match chain.as_ref().and_then(|chain| chain.first()) {
+        Some(shown) => {
+            let certified = Certified::read(listener.user_from_certificate, shown);
+            Relayed::new(certified, Some(validity::ends_at_ms(shown)))
+        }
+        None => Relayed::new(None, None),
+    }
 }
 
 /// The handshake, and the stream that the client opens by its first bytes on it.

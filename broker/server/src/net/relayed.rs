@@ -10,18 +10,24 @@ use super::subject::Certified;
 pub(crate) struct Relayed {
     close_code: AtomicU8,
     certified: Option<Certified>,
+    certificate_ends_ms: Option<u64>,
 }
 
 impl Relayed {
-    /// A connection whose client is `certified` as somebody.
+    /// A connection whose client is `certified` as somebody, by a certificate that ends then.
     #[cfg(feature = "quic")]
-    pub(crate) fn new(certified: Option<Certified>) -> Self {
-        Self { close_code: AtomicU8::new(0), certified }
+    pub(crate) fn new(certified: Option<Certified>, certificate_ends_ms: Option<u64>) -> Self {
+        Self { close_code: AtomicU8::new(0), certified, certificate_ends_ms }
     }
 
     /// Who the client is by its certificate, where that is asked for and it has shown one.
     pub(crate) fn certified(&self) -> Option<&Certified> {
         self.certified.as_ref()
+    }
+
+    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
+        self.certificate_ends_ms
     }
 
     /// Says with which code the connection ends. Call before its socket is shut down.

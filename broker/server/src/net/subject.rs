@@ -30,17 +30,17 @@ impl Certified {
     }
 }
 
-/// Tags of DER that are met here.
-mod tag {
+/// Tags of DER that certificates begin with.
+pub(super) mod tag {
     pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(super) const UTF8: u8 = 0x0C;
     pub(super) const PRINTABLE: u8 = 0x13;
     pub(super) const TELETEX: u8 = 0x14;
     pub(super) const IA5: u8 = 0x16;
     pub(super) const BMP: u8 = 0x1E;
-    pub(super) const SEQUENCE: u8 = 0x30;
+    pub(in crate::net) const SEQUENCE: u8 = 0x30;
     pub(super) const SET: u8 = 0x31;
-    pub(super) const VERSION: u8 = 0xA0;
+    pub(in crate::net) const VERSION: u8 = 0xA0;
 }
 
 /// 2.5.4.3.
@@ -65,10 +65,10 @@ const SHORT_NAMES: [(&[u8], &str); 11] = [
 type Attribute<'a> = (&'a [u8], String);
 
 /// The values of a sequence, one after the other.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&[tag, first], rest) = self.0.split_first_chunk()?;
         let (len, rest) = if first < 0x80 {
             (usize::from(first), rest)
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         Some((tag, value))
     }
 
-    fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
+    pub(super) fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
         self.next().filter(|(tag, _)| *tag == wanted).map(|(_, value)| value)
     }
 }

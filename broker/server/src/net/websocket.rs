@@ -242,7 +242,8 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::Refused
         | CloseReason::KeepAliveTimeout
         | CloseReason::Limit(_)
-        | CloseReason::Administrative => 1008,
+        | CloseReason::Administrative
+        | CloseReason::CertificateExpired => 1008,
     }
 }
 

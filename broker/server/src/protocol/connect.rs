@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotmq_auth::{Decide as _, Identity, LoginRefusal, LoginRequest, LoginStep, Method, Question, Scope};
 use lotmq_codec::{
@@ -99,6 +100,9 @@ pub(crate) fn begin(
             return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
+    if connection.certificate_ends_ms().is_some_and(|end| end <= turn.broker.clock.wall_ms()) {
+        return accept(connection, request, Err(LoginRefusal::CertificateExpired), turn);
+    }
     let certified = connection.certified();
     if let Some(method) = connect.properties.authentication_method() {
         if certified.is_some() {
@@ -313,7 +317,9 @@ fn attach_allowed(
         }
     };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
-    if let Some(deadline) = keep_alive.deadline() {
+    let certificate_ends =
+        connection.certificate_ends_ms().map(|end| turn.now().plus(left_until(end, turn.wall_ms())));
+    if let Some(deadline) = keep_alive.deadline().into_iter().chain(certificate_ends).min() {
         turn.open.watch(connection, deadline);
     }
     if is_durable {
@@ -341,7 +347,13 @@ fn attach_allowed(
         unfinished: None,
         decisions: 0,
         rate: ClientRate::of(&connection.listener.limits),
+        certificate_ends,
     })))
+}
+
+/// The time until `end`, both in milliseconds since 1970.
+fn left_until(end: u64, now: u64) -> Duration {
+    Duration::from_millis(end.saturating_sub(now))
 }
 
 /// Whether CONNACK would promise something that must be stored: a session, or the end of one.
