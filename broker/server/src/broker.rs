@@ -16,6 +16,7 @@ use crate::absences::Absences;
 use crate::backup::Backups;
 use crate::changes::Turns;
 use crate::client::Client;
+use crate::client_lines::{ClientLines, Written};
 use crate::clock::Clock;
 use crate::command::Commands;
 use crate::compiles::Compiles;
@@ -53,6 +54,7 @@ pub(crate) struct Broker {
     pub(crate) endings: Endings,
     pub(crate) promised_runs: Arc<PromisedRuns>,
     pub(crate) logins: Logins,
+    pub(crate) client_lines: ClientLines,
     pub(crate) housekeeping: Arc<Housekeeping>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) engine: Engine,
@@ -122,14 +124,19 @@ impl Broker {
         user: Option<&str>,
         refusal: &dyn Display,
     ) {
-        warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, "login refused");
+        if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
+            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, suppressed, "login refused");
+        }
         let (audit, who) = (&connection.listener.tenant.audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, &connection.peer(), refusal);
     }
 
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
-        info!(target: "client", peer = %connection.peer(), client_id = &*client.client_id, "client connected");
+        if let Some(Written { suppressed }) = self.client_lines.connected.next(self.clock.now().as_millis()) {
+            let client_id = &*client.client_id;
+            info!(target: "client", peer = %connection.peer(), client_id, suppressed, "client connected");
+        }
         let (audit, identity) = (&client.tenant.audit, client.identity());
         audit.accepted(&self.counters, self.clock.wall_ms(), &identity, &connection.peer());
     }

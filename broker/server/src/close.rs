@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 use tracing::{debug, info};
 
+use crate::client_lines::Written;
 use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
 use crate::net::listener::Listener;
@@ -250,8 +251,12 @@ pub(crate) fn connection_closed(
     if let Phase::Open(open) = phase {
         let client_id = &*open.client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
-        let error = failure.unwrap_or_else(|| reason.words());
-        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, "client disconnected");
+        if let Some(Written { suppressed }) =
+            turn.broker.client_lines.disconnected.next(turn.now().as_millis())
+        {
+            let error = failure.unwrap_or_else(|| reason.words());
+            info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
+        }
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         if turn.may_hold_for(&open.client) {
             turn.flush();

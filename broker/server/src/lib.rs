@@ -17,6 +17,7 @@ pub mod backup;
 mod broker;
 mod changes;
 mod client;
+mod client_lines;
 mod clock;
 mod close;
 pub mod codes;

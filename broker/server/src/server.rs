@@ -25,6 +25,7 @@ use crate::audit;
 use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, Settings, Tenants};
 use crate::changes::Turns;
+use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
