@@ -9,12 +9,12 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_test_support::{Broker, Reply, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, Reply, WAIT_MAX};
 use serde_json::{Value, json};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use crate::{broker, next, send, watch};
+use crate::{LOTMQ, broker, next, send, watch};
 
 const MODEL: &str =
     "DEFINE MODEL Reading COLLAPSED\n    ADD STRING \"press\"\n    ADD DOUBLE \"temperature\"\n";
@@ -190,7 +190,7 @@ fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
     );
     assert_eq!(
         added.0["warnings"],
-        json!([{"message": "Action 'Clean' was added by hand; project 'plant' has replaced it.", "code": "REPLACED", "file": "a-presses.lot"}])
+        json!([{"message": "Action 'Clean' was added by hand; project 'plant' has replaced it and gives it back when it is unloaded.", "code": "REPLACED", "file": "a-presses.lot"}])
     );
     works(&broker);
     let refused = upload(&broker, "plant", &plant(), "");
@@ -204,7 +204,7 @@ fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
     broker.command_ok("-loadProject other");
     let names: Vec<String> =
         origins(&broker).into_iter().map(|(name, origin)| format!("{name} {origin}")).collect();
-    assert_eq!(names, ["Reading other/m.lot", "Mine adhoc", "Echo other/x.lot"]);
+    assert_eq!(names, ["Reading other/m.lot", "Mine adhoc", "Clean adhoc", "Echo other/x.lot"]);
     assert_eq!(
         upload(&broker, "plant", &plant(), "").message(),
         "Project 'plant' added successfully!",
@@ -214,7 +214,7 @@ fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
     broker.command_ok(&format!("-addModel {MODEL}"));
     broker.command_ok("-unloadProject other");
     let names: Vec<String> = origins(&broker).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["Reading", "Mine"]);
+    assert_eq!(names, ["Reading", "Mine", "Clean"]);
     let copied = broker.command_ok("-duplicateProject plant \"plant 2\"");
     assert_eq!(copied.message(), "Project 'plant 2' added successfully!");
     broker.command_ok("-loadProject \"plant 2\"");
@@ -340,13 +340,13 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             String::new(),
             "MISSING_ARGUMENT",
-            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
+            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
         ),
         ("zip64:* p".to_owned(), "BASE64_INVALID", "zip64 argument is not valid base64."),
         (
             format!("zip64:{}", STANDARD.encode(plant())),
             "MISSING_ARGUMENT",
-            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
+            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
         ),
         (
             format!("zip64:{} a/b", STANDARD.encode(plant())),
@@ -356,7 +356,7 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             format!("zip64:{} a b c", STANDARD.encode(plant())),
             "TOO_MANY_ARGUMENTS",
-            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace]",
+            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
         ),
         (
             project(&zip(&[("../up.lot", b"")])),
@@ -488,4 +488,89 @@ fn told_names(client: &mut Client) -> Vec<String> {
     let (_, scripts) = told(client);
     let name = |script: &Value| script["ScriptName"].as_str().unwrap().to_owned();
     scripts.as_array().unwrap().iter().map(name).collect()
+}
+
+fn named_rows(reply: &Reply, key: &str) -> Vec<String> {
+    let rows = reply.data()[key].as_array().cloned().unwrap_or_default();
+    rows.iter()
+        .map(|row| format!("{} {}", row["type"].as_str().unwrap(), row["name"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn loading_says_what_goes_and_spares_another_project_when_told_so() {
+    let broker = broker();
+    let rest = format!("{ROUTE}\n{RULE}");
+    assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
+    let other = zip(&[("models.lot", MODEL.as_bytes())]);
+    let spared = upload(&broker, "b", &other, " load -keepLoaded");
+    assert_eq!((spared.success(), spared.code()), (false, "OTHER_LOADED"), "{spared:?}");
+    assert!(spared.message().contains("removes 2 definition(s), 1 rule(s) among them"), "{spared:?}");
+    assert_eq!(named_rows(&spared, "removes"), ["Rule NoSecrets", "Route Store"]);
+    assert_eq!(broker.command_ok("-listProjects").data().as_array().unwrap().len(), 1, "nothing was stored");
+
+    let loaded = upload(&broker, "b", &other, " load");
+    assert!(loaded.success(), "{loaded:?}");
+    assert_eq!(named_rows(&loaded, "removed"), ["Rule NoSecrets", "Route Store"]);
+    assert_eq!(loaded.0["warnings"][0]["code"], "RULE_REMOVED", "{loaded:?}");
+    // Its own next version is no other project.
+    assert!(upload(&broker, "b", &other, " load -keepLoaded").success());
+}
+
+#[test]
+fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
+    const BY_HAND: &str =
+        "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH 1\nRETURN\n    OUTPUT c\n";
+    let mut broker = broker();
+    broker.command_ok(&format!("-addAction {BY_HAND}"));
+    let replaced = upload(&broker, "plant", &plant(), " load");
+    assert!(replaced.0["warnings"].to_string().contains("gives it back"), "{replaced:?}");
+    let source = |broker: &Broker| {
+        let mut client = viewer(broker, "$SYS/Coreflux/Actions/Celsius");
+        client.receive(WAIT_MAX).unwrap().unwrap().text()
+    };
+    assert_eq!(source(&broker), CELL);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(source(&broker), CELL, "what is displaced does nothing");
+    let unloaded = broker.command_ok("-unloadProject");
+    assert_eq!(named_rows(&unloaded, "givenBack"), ["Action Celsius"]);
+    assert_eq!(source(&broker), BY_HAND);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(source(&broker), BY_HAND);
+    assert_eq!(origins(&broker), [("Celsius".to_owned(), "adhoc".to_owned())]);
+
+    // A version that does not define it gives it back as well; what was added by hand meanwhile stays.
+    upload(&broker, "plant", &plant(), " load");
+    let shorter = zip(&[("models.lot", MODEL.as_bytes())]);
+    let loaded = upload(&broker, "plant", &shorter, " load");
+    assert_eq!(named_rows(&loaded, "givenBack"), ["Action Celsius"], "{loaded:?}");
+    upload(&broker, "plant", &plant(), " load");
+    broker.command_ok(&format!("-addAction {}", BY_HAND.replace("WITH 1", "WITH 2")));
+    assert_eq!(named_rows(&broker.command_ok("-unloadProject"), "givenBack"), [""; 0]);
+    assert!(source(&broker).contains("WITH 2"));
+}
+
+#[test]
+fn deploy_replaces_no_other_project_unasked() {
+    let broker = broker();
+    assert!(upload(&broker, "a", &zip(&[("rule.lot", RULE.as_bytes())]), " load").success());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("models.lot"), MODEL).unwrap();
+    let port = broker.port();
+    let deploy = |more: &[&str]| {
+        let fixed = ["deploy", folder.path().to_str().unwrap(), "--name", "b", "-p", &port];
+        let all: Vec<&str> = fixed.iter().chain(more).copied().collect();
+        Program::run(LOTMQ, &all).unwrap()
+    };
+    let refused = deploy(&[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    assert!(refused.stdout.contains("NoSecrets"), "{}", refused.stdout);
+    assert!(refused.stderr.contains("--replace-project"), "{}", refused.stderr);
+    assert_eq!(origins(&broker)[0].0, "NoSecrets");
+    let done = deploy(&["--replace-project"]);
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
+    assert_eq!(origins(&broker), [("Reading".to_owned(), "b/models.lot".to_owned())]);
 }

@@ -31,7 +31,7 @@ pub(crate) fn broker() -> (Broker, TempDir) {
     let broker = options().data(data.path()).start();
     // A build without optimisation makes it for longer than the command waits.
     loop {
-        let reply = broker.command("-addPython # Script Name: Warm");
+        let reply = broker.slow_command("-addPython # Script Name: Warm");
         if reply.success() {
             break;
         }

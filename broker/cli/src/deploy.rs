@@ -1,5 +1,6 @@
 //! `lotmq deploy`: checks a program here and uploads it to a broker.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::publish::seconds;
 
 /// Upload a program or a project to a broker.
 ///
-/// A folder becomes the project of its name, and is loaded in the place of the loaded one, in one step. Of a file, what it defines is added
-/// as by hand. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+/// A folder becomes the project of its name, and is loaded in one step in the place of its former version; another project that is loaded is replaced
+/// only when told so. Of a file, what it defines is added as by hand. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -32,6 +33,9 @@ pub(crate) struct DeployArgs {
     /// Name of the project, instead of the folder's
     #[arg(long)]
     name: Option<String>,
+    /// Take the place of another project that is loaded; without this it is asked about, or refused where nobody can be asked
+    #[arg(long)]
+    replace_project: bool,
     /// Store the project, but do not load it
     #[arg(long)]
     no_load: bool,
@@ -66,7 +70,30 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
     let name = args.name.clone().unwrap_or(name);
     let load = if args.no_load { "" } else { " load" };
     let command = format!("-addProject zip64:{} {}{load}", STANDARD.encode(archive), quoted(&name));
+    if args.no_load || args.replace_project {
+        return broker.send_all(&[command]);
+    }
+    let Some(reply) = broker.send(&format!("{command} -keepLoaded"))? else { return Ok(Exit::NoBroker) };
+    let exit = shown(&reply)?;
+    if reply.pointer("/errors/0/code").and_then(Value::as_str) != Some("OTHER_LOADED") {
+        return Ok(exit);
+    }
+    if !is_confirmed("Replace it?")? {
+        output::note("nothing was changed; --replace-project takes its place");
+        return Ok(exit);
+    }
     broker.send_all(&[command])
+}
+
+/// What somebody at the terminal answers; no where nobody is.
+fn is_confirmed(question: &str) -> anyhow::Result<bool> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Ok(false);
+    }
+    output::note(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 /// As one argument of a command.

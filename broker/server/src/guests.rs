@@ -39,7 +39,7 @@ pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use effects::encoded;
 pub(crate) use events::GuestEvents;
 pub(crate) use prepared::Prepared;
-pub(crate) use restore::{definitions, run_starts, save_kept};
+pub(crate) use restore::{definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;

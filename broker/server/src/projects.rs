@@ -9,6 +9,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod compiled;
+pub(crate) mod displaced;
 pub(crate) mod folder;
 
 pub use archive::ArchiveError;
@@ -34,7 +35,10 @@ const ACTIVE: &str = "project.active";
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(crate) struct Projects(RwLock<State>);
+pub(crate) struct Projects {
+    state: RwLock<State>,
+    pub(crate) displaced: displaced::Displaced,
+}
 
 #[derive(Default)]
 struct State {
@@ -92,7 +96,7 @@ pub(crate) struct Active {
 impl Projects {
     /// Takes back what the store held.
     fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
-        let mut state = self.0.write();
+        let mut state = self.state.write();
         for row in rows {
             let project = Project::restored(tenant, row);
             state.all.insert(Arc::clone(&project.name), Arc::new(project));
@@ -108,26 +112,26 @@ impl Projects {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Project>> {
-        self.0.read().all.get(name).cloned()
+        self.state.read().all.get(name).cloned()
     }
 
     /// All of them by name.
     pub(crate) fn all(&self) -> Vec<Arc<Project>> {
-        self.0.read().all.values().cloned().collect()
+        self.state.read().all.values().cloned().collect()
     }
 
     /// Number of all, and bytes of their archives.
     pub(crate) fn size(&self) -> (usize, usize) {
-        let state = self.0.read();
+        let state = self.state.read();
         (state.all.len(), state.all.values().map(|project| project.manifest.bytes).sum())
     }
 
     pub(crate) fn insert(&self, project: Arc<Project>) {
-        self.0.write().all.insert(Arc::clone(&project.name), project);
+        self.state.write().all.insert(Arc::clone(&project.name), project);
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        self.0.write().all.remove(name);
+        self.state.write().all.remove(name);
     }
 
     /// Adds to `batch` that the projects of `user` belong to nobody.
@@ -139,27 +143,27 @@ impl Projects {
 
     /// The projects of `user` belong to nobody from now on.
     pub(crate) fn disown(&self, user: &str) {
-        for project in self.0.write().all.values_mut().filter(|project| project.is_of(user)) {
+        for project in self.state.write().all.values_mut().filter(|project| project.is_of(user)) {
             *project = Arc::new(project.without_owner());
         }
     }
 
     /// The loaded one.
     pub(crate) fn active(&self) -> Option<Active> {
-        self.0.read().active.clone()
+        self.state.read().active.clone()
     }
 
     pub(crate) fn is_active(&self, name: &str) -> bool {
-        self.0.read().active.as_ref().is_some_and(|active| *active.name == *name)
+        self.state.read().active.as_ref().is_some_and(|active| *active.name == *name)
     }
 
     pub(crate) fn set_active(&self, active: Option<Active>) {
-        self.0.write().active = active;
+        self.state.write().active = active;
     }
 
     /// Payload of `Projects/list`, data of `-listProjects`.
     pub(crate) fn list(&self) -> Value {
-        let state = self.0.read();
+        let state = self.state.read();
         let row = |project: &Arc<Project>| project.row(state.active.as_ref());
         state.all.values().map(row).collect()
     }

@@ -284,6 +284,11 @@ impl Broker {
         reply::exchange(&mut self.root(""), command)
     }
 
+    /// Like [`Broker::command`], for a command that may take up to three minutes.
+    pub fn slow_command(&self, command: &str) -> Reply {
+        reply::exchange_within(&mut self.root(""), command, Duration::from_secs(180))
+    }
+
     /// Like [`Broker::command`], and the command must succeed.
     pub fn command_ok(&self, command: &str) -> Reply {
         let reply = self.command(command);

@@ -1,6 +1,7 @@
 //! Commands and their replies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use lotmq_client::{Client, Publication, QoS};
 use serde_json::Value;
@@ -43,6 +44,14 @@ impl Reply {
 /// # Panics
 /// When no reply comes within [`WAIT_MAX`].
 pub(crate) fn exchange(client: &mut Client, command: &str) -> Reply {
+    exchange_within(client, command, WAIT_MAX)
+}
+
+/// Like [`exchange`], with another time between two messages.
+///
+/// # Panics
+/// When no reply comes in time.
+pub(crate) fn exchange_within(client: &mut Client, command: &str, wait: Duration) -> Reply {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let request_id = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let granted = client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
@@ -50,7 +59,7 @@ pub(crate) fn exchange(client: &mut Client, command: &str) -> Reply {
     let payload = format!("{command} -requestId {request_id}");
     client.publish(&Publication::new("$SYS/Coreflux/Command", payload).qos(QoS::AtLeastOnce)).unwrap();
     loop {
-        let message = client.receive(WAIT_MAX).unwrap();
+        let message = client.receive(wait).unwrap();
         let message = message.unwrap_or_else(|| panic!("no reply to `{command}`"));
         let reply: Value = serde_json::from_slice(&message.payload).unwrap();
         if reply["requestId"] == request_id.as_str() {

@@ -23,7 +23,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
-    usage: "<zip64:base64 | path> [name] [load] [-replace]",
+    usage: "<zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     summary: "Stores a project, and loads it if told so.",
@@ -43,7 +43,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
-    usage: "<name> [-replace]",
+    usage: "<name> [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     summary: "Deploys what a project defines, in the place of the loaded one and on behalf of who stored it.",
@@ -134,7 +134,16 @@ struct Asked {
     /// What the project is said to be made of.
     source: String,
     is_to_be_loaded: bool,
+    options: Options,
+}
+
+/// What the place of others may be taken of.
+#[derive(Clone, Copy)]
+struct Options {
+    /// Definitions and projects of other users.
     existing: OnExisting,
+    /// Not that of another project that is loaded.
+    keeps_loaded: bool,
 }
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -152,15 +161,15 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let message = format!("Project '{}' added successfully!", project.name);
     let archive = Bytes::from(asked.bytes);
     if !asked.is_to_be_loaded {
-        store(call, &project, archive, asked.existing)?;
+        store(call, &project, archive, asked.options.existing)?;
         return Ok(Done::new(message).with_data(data));
     }
-    let loaded = deploy(call, (&project, asked.existing), &contents, Some(archive), data)?;
+    let loaded = deploy(call, (&project, asked.options), &contents, Some(archive), data)?;
     Ok(Done { message, ..loaded })
 }
 
 fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
-    let (mut arguments, existing) = with_replace(call)?;
+    let (mut arguments, options) = with_options(call)?;
     if arguments.is_empty() {
         return Err(missing_argument(call.verb, "source"));
     }
@@ -191,16 +200,20 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     };
     let name = name.or(default_name).ok_or_else(|| missing_argument(call.verb, "name"))?;
     check_name(&name)?;
-    Ok(Asked { bytes, name, source, is_to_be_loaded, existing })
+    Ok(Asked { bytes, name, source, is_to_be_loaded, options })
 }
 
-/// The arguments but for `-replace`, and what it says.
-fn with_replace(call: &Call<'_>) -> Result<(Vec<String>, OnExisting), Refusal> {
+/// The arguments without the options, and what those say.
+fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
     let mut arguments = call.all_arguments()?;
-    let count = arguments.len();
-    arguments.retain(|argument| !argument.eq_ignore_ascii_case("-replace"));
-    let existing = if arguments.len() < count { OnExisting::Replace } else { OnExisting::ReplaceOwn };
-    Ok((arguments, existing))
+    let mut take = |option: &str| {
+        let count = arguments.len();
+        arguments.retain(|argument| !argument.eq_ignore_ascii_case(option));
+        arguments.len() < count
+    };
+    let existing = if take("-replace") { OnExisting::Replace } else { OnExisting::ReplaceOwn };
+    let keeps_loaded = take("-keepLoaded");
+    Ok((arguments, Options { existing, keeps_loaded }))
 }
 
 /// What replies say of a project that is stored or loaded.
@@ -326,7 +339,7 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
 }
 
 fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (arguments, existing) = with_replace(call)?;
+    let (arguments, options) = with_options(call)?;
     let [name] = &*arguments else {
         return Err(match arguments.is_empty() {
             true => missing_argument(call.verb, "name"),
@@ -336,13 +349,13 @@ fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = named(call, name)?;
     let contents = contents(&archive_of(call, &project)?)?;
     let data = about(&project, &contents);
-    deploy(call, (&project, existing), &contents, None, data)
+    deploy(call, (&project, options), &contents, None, data)
 }
 
 /// Makes a project the loaded one, and stores it in the same step if it comes with its archive. What fails of it is told; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
-    (project, existing): (&Arc<Project>, OnExisting),
+    (project, options): (&Arc<Project>, Options),
     contents: &Contents,
     archive: Option<Bytes>,
     mut data: Value,
@@ -355,12 +368,16 @@ fn deploy(
         );
         return Err(Refusal::new("OWNER_GONE", message).with_suggestion(hint));
     }
-    let compiled = compiled::compile(call, (project, existing), &contents.parts);
+    let compiled = compiled::compile(call, (project, options.existing), &contents.parts);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    check_owner(call, project, existing)?;
+    check_owner(call, project, options.existing)?;
     let projects = &call.tenant.projects;
     let former = projects.active().and_then(|active| projects.get(&active.name));
+    if let Some(other) = former.as_ref().filter(|former| options.keeps_loaded && former.name != project.name)
+    {
+        return Err(other_loaded(&other.name, &project.name, compiled.would_remove(call.tenant)));
+    }
     let mut batch = Batch::new();
     if let Some(archive) = archive {
         put(call, project, archive, &mut batch)?;
@@ -377,6 +394,7 @@ fn deploy(
     active_changed(call, former.filter(|former| former.name != project.name).iter().chain([project]));
     call.commit(batch)?;
     data["entities"] = report.entities.into();
+    report.gone.tell(&mut data);
     let problems = report.problems;
     if problems.errors_total > 0 {
         let message =
@@ -385,6 +403,18 @@ fn deploy(
     }
     let message = format!("Project '{}' loaded successfully!", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
+}
+
+/// The refusal to load a project in the place of another one, with what would be removed.
+fn other_loaded(loaded: &str, wanted: &str, removes: Vec<Value>) -> Refusal {
+    let rules = removes.iter().filter(|row| row["type"] == "Rule").count();
+    let warning = if rules > 0 { format!(", {rules} rule(s) among them") } else { String::new() };
+    let message = format!(
+        "Project '{loaded}' is loaded. Loading '{wanted}' takes its place and removes {} definition(s){warning}.",
+        removes.len()
+    );
+    let data = json!({ "loaded": loaded, "removes": removes });
+    Refusal { data: Some(data), ..Refusal::new("OTHER_LOADED", message) }
 }
 
 fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Arc<Project>>) {
@@ -407,14 +437,16 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("NOT_LOADED", format!("Project '{name}' is not loaded.")));
     }
     let mut batch = Batch::new();
-    compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
+    let gone = compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);
     batch.push(Active::forget(call.tenant.id));
     call.tenant.projects.set_active(None);
     let project = call.tenant.projects.get(&name);
     active_changed(call, project.iter());
     call.commit(batch)?;
-    Ok(Done::new(format!("Project '{name}' unloaded successfully!")))
+    let mut data = json!({ "name": name });
+    gone.tell(&mut data);
+    Ok(Done::new(format!("Project '{name}' unloaded successfully!")).with_data(data))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {

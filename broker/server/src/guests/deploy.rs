@@ -191,21 +191,27 @@ impl Guests {
     /// Adds to `batch` that what `user` deployed belongs to nobody.
     pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         for definition in self.registry.read().of_owner(user) {
-            if views::view(definition).is_some() {
-                let row = DefinitionRow { owner: String::new(), ..views::stored(tenant, definition) };
-                batch.push(Op::PutDefinition(&row));
-                continue;
-            }
-            let of_rule = definition.facts().rule.as_ref();
-            let order = self.runner(definition.id).map(|runner| runner.order);
-            let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));
-            let Some(order) = order.or_else(|| of_rule.map(|_| self.order())) else { continue };
-            if definition.kind() != DefinitionKind::Module {
-                let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();
-                let row = DefinitionRow { owner: String::new(), state, ..row(tenant, definition, order) };
-                batch.push(Op::PutDefinition(&row));
+            if let Some(row) = self.stored(tenant, definition) {
+                batch.push(Op::PutDefinition(&DefinitionRow { owner: String::new(), ..row }));
             }
         }
+        tenant.projects.displaced.disown(user, batch);
+    }
+
+    /// A definition as it is stored; `None` for what has no row of its own here, as a module.
+    pub(crate) fn stored(&self, tenant: &Tenant, definition: &Definition) -> Option<DefinitionRow> {
+        if views::view(definition).is_some() {
+            return Some(views::stored(tenant, definition));
+        }
+        if definition.kind() == DefinitionKind::Module {
+            return None;
+        }
+        let of_rule = definition.facts().rule.as_ref();
+        let order = self.runner(definition.id).map(|runner| runner.order);
+        let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));
+        let order = order.or_else(|| of_rule.map(|_| self.order()))?;
+        let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();
+        Some(DefinitionRow { state, ..row(tenant, definition, order) })
     }
 
     /// What `user` deployed belongs to nobody from now on, not to the next user of that name.

@@ -13,7 +13,7 @@ use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
-use super::{Guests, RunReport, authority, records, rules, scripts, views};
+use super::{Deployed, Guests, RunReport, authority, records, rules, scripts, views};
 use crate::broker::Broker;
 use crate::tenant::Tenant;
 
@@ -27,7 +27,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
         .into_iter()
         .filter_map(|row| {
             let tenant = broker.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
-            Some((row, tenant))
+            Some((tenant.projects.displaced.restore(row)?, tenant))
         })
         .collect();
     let place = |row: &DefinitionRow| {
@@ -89,12 +89,25 @@ pub(super) fn compiled(
 }
 
 fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
+    // It is stored already: what installing would write is dropped.
+    install(tenant, broker, row, &mut Batch::new()).map(drop)
+}
+
+/// Deploys a stored definition anew.
+///
+/// # Errors
+/// Why it does not compile, or is not taken.
+pub(crate) fn install(
+    tenant: &Arc<Tenant>,
+    broker: &Arc<Broker>,
+    row: &DefinitionRow,
+    batch: &mut Batch,
+) -> Result<Deployed, String> {
     let (component, facts) = compiled(tenant, broker, row)?;
     let new = new_definition(tenant, row, views::restored(facts, row));
     let prepared = Guests::prepare(broker, component, new, OnExisting::Replace);
-    // It is stored already: what installing would write is dropped.
-    let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, &mut Batch::new()));
-    installed.map(drop).map_err(|refusal| refusal.to_string())
+    let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, batch));
+    installed.map_err(|refusal| refusal.to_string())
 }
 
 /// Lets a definition that was not restored be seen and removed.

@@ -101,6 +101,13 @@ impl Scripts {
         self.put(&row.name, Entry { script, functions, origin, owner: Mutex::new(owner) });
     }
 
+    /// A script as it is stored.
+    pub(crate) fn stored(&self, tenant: &Tenant, name: &str) -> Option<DefinitionRow> {
+        let entry = self.all.read().get(name).cloned()?;
+        let owner = entry.owner.lock().clone();
+        Some(row(tenant, name, &entry, owner.as_ref()))
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.all.read().contains_key(name)
     }

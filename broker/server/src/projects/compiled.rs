@@ -11,14 +11,14 @@ use lot_to_wasm::project::{Part, kinds};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
-use lotmq_store::{Batch, Op};
+use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
-use super::Project;
+use super::{Project, displaced};
 use crate::broker::Broker;
 use crate::command::{Call, Refusal, problem, refused};
 use crate::guests::scripts::{self, Loaded, Provenance};
-use crate::guests::{Guests, Prepared, authority};
+use crate::guests::{Guests, Prepared, authority, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::sys;
 use crate::tenant::Tenant;
@@ -89,6 +89,10 @@ impl Problems {
 
     fn refused(&mut self, place: &Place, refusal: Refusal) {
         refusal.errors.into_iter().for_each(|error| self.error(place, error));
+    }
+
+    fn outside_warning(&mut self, value: Value) {
+        add(&mut self.warnings, &mut self.warnings_total, value);
     }
 
     fn diagnostics(&mut self, place: &Place, found: &[Diagnostic]) {
@@ -220,11 +224,18 @@ impl Compiled {
         self.items.push(Item { title: kind.title(), name: entity.name, place, made });
     }
 
+    /// What the loaded project has that does not come again, as replies list it.
+    pub(crate) fn would_remove(&self, tenant: &Tenant) -> Vec<Value> {
+        let coming = self.coming();
+        let gone = owned(tenant).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
+        gone.map(|(kind, name)| entity_row(kind, &name)).collect()
+    }
+
     /// Names of what comes, with their kind as the store writes it.
     fn coming(&self) -> BTreeSet<(&'static str, &str)> {
         let of_item = |item: &'_ Item| match item.made {
             Ok(Made::Script(_)) => Some(scripts::KIND),
-            Ok(Made::Lot(_, kind)) => Some(crate::guests::kind_name(kind)),
+            Ok(Made::Lot(_, kind)) => Some(kind_name(kind)),
             Err(()) => None,
         };
         self.items.iter().filter_map(|item| Some((of_item(item)?, item.name.as_str()))).collect()
@@ -241,6 +252,32 @@ pub(crate) struct Report {
     pub(crate) problems: Problems,
     /// `data.entities` of the reply.
     pub(crate) entities: Vec<Value>,
+    pub(crate) gone: Gone,
+}
+
+/// What the end of a project has changed, as replies list it.
+#[derive(Default)]
+pub(crate) struct Gone {
+    /// Definitions that were the project's and are no more.
+    pub(crate) removed: Vec<Value>,
+    /// Definitions that it had displaced and that are back.
+    pub(crate) given_back: Vec<Value>,
+}
+
+impl Gone {
+    /// Adds to the data of a reply what there is to tell.
+    pub(crate) fn tell(self, data: &mut Value) {
+        for (key, rows) in [("removed", self.removed), ("givenBack", self.given_back)] {
+            if !rows.is_empty() {
+                data[key] = rows.into();
+            }
+        }
+    }
+}
+
+fn entity_row(kind: &str, name: &str) -> Value {
+    let title = TITLES.iter().find(|title| title.eq_ignore_ascii_case(kind));
+    json!({ "type": title.copied().unwrap_or(kind), "name": name })
 }
 
 /// Installs a project in the place of the loaded one: what comes again is replaced in one step, what does not is removed. The caller holds the
@@ -251,12 +288,20 @@ pub(crate) fn install(
     compiled: Compiled,
     batch: &mut Batch,
 ) -> Report {
-    remove_owned(call, &compiled.coming(), batch);
+    let gone = remove_owned(call, &compiled.coming(), batch);
     let Compiled { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
+    for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
+        let text = format!(
+            "Rule '{}' is gone: what it denied may be allowed now.",
+            row["name"].as_str().unwrap_or_default()
+        );
+        problems.outside_warning(problem("RULE_REMOVED", &text));
+    }
     for Item { title, name, place, made } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
+        let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
         let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
         let allowed = check_owner(call.tenant, project, (title, &name), spares_others);
         let made = made.and_then(|made| match allowed {
@@ -304,15 +349,20 @@ pub(crate) fn install(
             }
         };
         if is_there && was_ad_hoc {
-            let text =
-                format!("{title} '{name}' was added by hand; project '{}' has replaced it.", project.name);
+            let text = format!(
+                "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
+                project.name
+            );
             problems.warning(&place, problem("REPLACED", &text));
+            if let Some(row) = displaced {
+                call.tenant.projects.displaced.keep(row, batch);
+            }
         }
         entities.push(place.mark(json!({ "type": title, "name": name, "success": is_there })));
     }
     warn_of_pending(call.tenant, &installed, &mut problems);
     listings_changed(call);
-    Report { problems: problems.closed(), entities }
+    Report { problems: problems.closed(), entities, gone }
 }
 
 /// Where a script of the project comes from. That it may take the place of another was decided before.
@@ -389,6 +439,13 @@ fn warn_of_pending(
     }
 }
 
+/// A definition or script as it is stored.
+fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
+    let Some(kind) = DefinitionKind::by_name(title) else { return tenant.scripts.stored(tenant, name) };
+    let registry = tenant.guests.registry.read();
+    tenant.guests.stored(tenant, registry.get(kind, name)?)
+}
+
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
     match DefinitionKind::by_name(title) {
         None => tenant.scripts.origin(name) == Some(Origin::AdHoc),
@@ -399,29 +456,51 @@ fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
     }
 }
 
-/// Removes what a project owns and does not come again. The caller holds the lock of changes.
-pub(crate) fn remove_owned(call: &mut Call<'_>, coming: &BTreeSet<(&'static str, &str)>, batch: &mut Batch) {
+/// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
+fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
-    for kind in DefinitionKind::ALL {
-        let names: Vec<Arc<str>> = {
-            let registry = call.tenant.guests.registry.read();
-            let owned = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
-            owned.map(|definition| Arc::clone(definition.name())).collect()
-        };
-        for name in names.iter().filter(|name| !coming.contains(&(crate::guests::kind_name(kind), &***name)))
-        {
-            if let Ok(removed) = Guests::remove(call.tenant, call.broker, kind, name, batch) {
-                call.changed_topics.extend(sys::removed_topics(&removed.definition));
-            }
+    let registry = tenant.guests.registry.read();
+    let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
+        let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
+        of_kind.map(move |definition| (kind_name(kind), Arc::clone(definition.name())))
+    });
+    let scripts = tenant.scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
+    let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
+    let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
+    owned.sort_by_key(|(kind, _)| *kind != kind_name(DefinitionKind::Rule));
+    owned
+}
+
+/// Removes what a project owns and does not come again, and gives back what it had displaced. The caller holds the lock of changes.
+pub(crate) fn remove_owned(
+    call: &mut Call<'_>,
+    coming: &BTreeSet<(&'static str, &str)>,
+    batch: &mut Batch,
+) -> Gone {
+    let is_coming =
+        |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
+    let mut gone = Gone::default();
+    for (kind, name) in owned(call.tenant) {
+        if coming.contains(&(kind, &*name)) {
+            continue;
         }
+        remove_one(call, kind, &name, batch);
+        gone.removed.push(entity_row(kind, &name));
     }
-    let scripts = call.tenant.scripts.origins();
-    for (name, _) in scripts.iter().filter(|(_, origin)| is_owned(origin)) {
-        if !coming.contains(&(scripts::KIND, name)) {
-            batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
-            call.tenant.scripts.remove(name);
-            Guests::script_is_there(call.tenant, call.broker, name, false);
-        }
+    let given = displaced::give_back(call, is_coming, batch);
+    gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
+    gone
+}
+
+fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut Batch) {
+    let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == kind) else {
+        batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
+        call.tenant.scripts.remove(name);
+        Guests::script_is_there(call.tenant, call.broker, name, false);
+        return;
+    };
+    if let Ok(removed) = Guests::remove(call.tenant, call.broker, definition, name, batch) {
+        call.changed_topics.extend(sys::removed_topics(&removed.definition));
     }
 }
 
