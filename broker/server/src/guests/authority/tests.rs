@@ -11,17 +11,22 @@ use serde_json::Value;
 
 use crate::testing::{PATIENCE, Running, connect, receive};
 
-/// What every program here does: a command that only a manager of users may give, a plain message, a sign that it has begun, and then it waits for a route.
+/// What every program here does: a command that only a manager of users may give, a plain message, a sign that it has begun, and then it waits for a
+/// route, which is for at most five seconds each time.
 const EFFECTS: &str = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil pw\"
     PUBLISH TOPIC \"plain\" WITH \"out\"
     KEEP ENV \"BEGAN\" WITH \"yes\"
     SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"
+    SET \"rows\" WITH GET MODEL \"B\" FROM \"Db\"
+    SET \"rows\" WITH GET MODEL \"C\" FROM \"Db\"
 ";
 
 struct World {
     running: Running,
     root: Client,
     watcher: Client,
+    /// Effects that had been dropped before the run.
+    dropped_before: u64,
 }
 
 /// A user with his password for a name, who may configure the system but not manage users.
@@ -41,7 +46,7 @@ impl World {
         );
         let mut watcher = running.client("watcher");
         watcher.subscribe_to("plain", QoS::AtMostOnce).unwrap();
-        World { running, root, watcher }
+        World { running, root, watcher, dropped_before: 0 }
     }
 
     fn user(&self, name: &str) -> Client {
@@ -50,6 +55,7 @@ impl World {
 
     /// Starts what waits for `start`, and returns when its run is under way.
     fn start(&mut self) {
+        self.dropped_before = self.running.server.broker.counters.guest_effects_dropped.get();
         self.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
         let tenant = self.running.server.broker.tenants.default_tenant();
         eventually("the run begins", || tenant.variables.environment("BEGAN").is_some());
@@ -58,7 +64,7 @@ impl World {
     /// Lets the run end. Whether its plain message went out, whether its command was carried out, and whether effects of it were dropped.
     fn end(&mut self) -> (bool, bool, bool) {
         let broker = std::sync::Arc::clone(&self.running.server.broker);
-        let before = broker.counters.guest_effects_dropped.get();
+        let before = self.dropped_before;
         // The route's end is that of the wait.
         ok(&mut self.root, "-removeRoute Db");
         let is_dropped = || broker.counters.guest_effects_dropped.get() >= before + 2;
@@ -219,32 +225,25 @@ fn a_new_password_of_the_owner_changes_nothing() {
 
 #[test]
 fn a_module_in_the_place_of_an_action_is_no_different() {
-    for owner in ["root", "cfg"] {
-        let mut world = World::new();
-        let waits = "DEFINE ACTION Wait\nDO\n    SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"\n";
-        ok(&mut world.root, &format!("-addAction {waits}"));
-        let source =
-            triggered("m").replace("SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"", "CALL ACTION Wait");
-        let options = CompileOptions {
-            form: Form::Standalone,
-            known: &*world.running.server.broker.tenants.default_tenant().guests,
-            ..CompileOptions::default()
-        };
-        let entity = lot_to_wasm::compile(&source, &options).entities.pop().unwrap();
-        let component = STANDARD.encode(entity.output.expect("it compiles").component);
-        let add = format!("-addModule m -world action -on start wasm64:{component}");
-        let mut cfg = world.user("cfg");
-        ok(&mut cfg, &add);
-        world.start();
-        match owner {
-            "root" => {
-                ok(&mut world.root, &add.replace("wasm64:", "-replace wasm64:").replace("-on start", "-on o"))
-            }
-            _ => ok(&mut cfg, "-removeModule m"),
-        };
-        assert_eq!(world.end(), (false, false, true), "{owner}");
-        world.running.server.stop();
-    }
+    let mut world = World::new();
+    let wait = "    SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"\n".repeat(3);
+    ok(&mut world.root, &format!("-addAction DEFINE ACTION Wait\nDO\n{wait}"));
+    let effects =
+        EFFECTS.split_inclusive('\n').filter(|line| !line.contains("GET MODEL")).collect::<String>();
+    let source = format!("DEFINE ACTION m\nON TOPIC \"start\" DO\n{effects}    CALL ACTION Wait\n");
+    let options = CompileOptions {
+        form: Form::Standalone,
+        known: &*world.running.server.broker.tenants.default_tenant().guests,
+        ..CompileOptions::default()
+    };
+    let entity = lot_to_wasm::compile(&source, &options).entities.pop().unwrap();
+    let component = STANDARD.encode(entity.output.expect("it compiles").component);
+    let mut cfg = world.user("cfg");
+    ok(&mut cfg, &format!("-addModule m -world action -on start wasm64:{component}"));
+    world.start();
+    ok(&mut cfg, "-removeModule m");
+    assert_eq!(world.end(), (false, false, true));
+    world.running.server.stop();
 }
 
 /// A Model takes part in a run in two ways: what it wrote itself is its own, and what it made for a caller is the caller's.
