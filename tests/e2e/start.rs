@@ -414,3 +414,36 @@ fn a_store_is_not_left_aside_without_being_told_to() {
     let line = error_line(&exited);
     assert!(line.contains("holds a store, which `store.durability = none` does not open"), "{line}");
 }
+
+#[test]
+fn the_data_directory_is_closed_to_others_and_compiled_code_tells_no_texts() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut broker = options().data(&data).start();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Login\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH \"hardcoded-p4ssw0rd\"",
+    );
+    broker.stop();
+    assert_eq!(mode(&data), 0o700);
+    let mut files = 0;
+    for folder in [data.clone(), data.join("cache")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+            if path.extension().is_some_and(|extension| extension == "native") {
+                files += 1;
+                let bytes = std::fs::read(&path).unwrap();
+                assert!(!bytes.windows(9).any(|window| window == b"hardcoded"), "{}", path.display());
+            }
+        }
+    }
+    assert!(files > 0);
+    // One of an earlier version is closed, and that is said.
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    broker.start_again();
+    assert_eq!(mode(&data), 0o700);
+    let log = broker.log().text();
+    assert!(log.contains("the data directory was open to others"), "{log}");
+}

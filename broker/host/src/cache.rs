@@ -1,10 +1,10 @@
 //! Compiled code on disk, so that a restart with a thousand definitions takes well under a second.
 //!
 //! A file is named after everything that its content depends on: engine version, configuration, CPU features and the component. Its
-//! content is authenticated with a key that never leaves the machine.
+//! content is encrypted and authenticated with a key that never leaves the machine: the texts of a program stand in its code.
 //!
 //! Invariants: native code is loaded only after its authentication code was checked, in memory that nobody else can change; whatever
-//! is wrong with a file, the component is compiled anew.
+//! is wrong with a file, the component is compiled anew; no file is open to others.
 //! Not here: which components may be loaded at all (`validate`).
 
 mod native;
@@ -13,13 +13,16 @@ use crate::{
     engine::EngineError,
     limits::{CACHE_BYTES_MAX, CACHE_UNUSED_MAX},
 };
-use ring::hmac;
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
     hash::{Hash, Hasher},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
@@ -30,13 +33,15 @@ use wasmtime::{Module, component::Component};
 pub const CACHE_KEY_FILE: &str = "code.key";
 
 const KEY_BYTES: usize = 32;
-const MAC_BYTES: usize = 32;
 const SUFFIX: &str = "native";
+
+/// What the key for the files is derived for; another one with another form of the files.
+const PURPOSE: &[u8] = b"lotmq compiled code, AES-256-GCM, nonce in front";
 
 /// The directory of compiled code.
 pub(crate) struct CodeCache {
     dir: PathBuf,
-    key: hmac::Key,
+    key: LessSafeKey,
     /// Of the engine's version, configuration and the CPU's features.
     engine: [u8; 32],
     found: AtomicU64,
@@ -51,14 +56,14 @@ impl CodeCache {
             let path = path.to_owned();
             move |source| EngineError::Cache { path, source }
         };
-        fs::create_dir_all(dir).map_err(failed(dir))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
         let key_file = dir.join(CACHE_KEY_FILE);
         let key = read_or_make_key(&key_file).map_err(failed(&key_file))?;
         remove_unused(dir).map_err(failed(dir))?;
         let bytes = prune(dir, CACHE_BYTES_MAX).map_err(failed(dir))?;
         Ok(CodeCache {
             dir: dir.to_owned(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            key: derived(&key),
             engine: fingerprint(engine),
             found: AtomicU64::new(0),
             missing: AtomicU64::new(0),
@@ -108,29 +113,41 @@ impl CodeCache {
         native
     }
 
-    /// Splits off and checks the authentication code. It covers the name, so that one file cannot stand in for another.
+    /// Decrypts what is authentic. The authentication covers the name, so that one file cannot stand in for another.
     fn authentic(&self, name: &[u8; 32], mut content: Vec<u8>) -> Option<native::Authentic> {
-        let native_bytes = content.len().checked_sub(MAC_BYTES)?;
-        let mac = content.split_off(native_bytes);
-        let mut signed = name.to_vec();
-        signed.extend_from_slice(&content);
-        hmac::verify(&self.key, &signed, &mac).ok()?;
+        let (nonce, sealed) = content.split_first_chunk_mut::<NONCE_LEN>()?;
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let native_bytes = self.key.open_in_place(nonce, Aad::from(name), sealed).ok()?.len();
+        content.copy_within(NONCE_LEN..NONCE_LEN + native_bytes, 0);
+        content.truncate(native_bytes);
         Some(native::Authentic::checked(content))
+    }
+
+    fn sealed(&self, name: &[u8; 32], native: &[u8]) -> io::Result<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|error| io::Error::other(error.to_string()))?;
+        let mut content = native.to_vec();
+        let aad = Aad::from(name);
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut content)
+            .map_err(|_| io::Error::other("the code is too long to be encrypted"))?;
+        content.splice(0..0, nonce);
+        Ok(content)
     }
 
     fn write(&self, wasm: &[u8], native: &[u8]) -> io::Result<()> {
         let name = self.name(wasm);
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(&name);
-        context.update(native);
+        let content = self.sealed(&name, native)?;
         let path = self.dir.join(file_name(&name));
         let part = path.with_extension(format!("part{}", std::process::id()));
-        let mut file = fs::File::create(&part)?;
-        file.write_all(native)?;
-        file.write_all(context.sign().as_ref())?;
+        // One that a crash left may have another mode.
+        fs::remove_file(&part).ok();
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        file.write_all(&content)?;
         drop(file);
         fs::rename(&part, &path)?;
-        let len = (native.len() + MAC_BYTES) as u64;
+        let len = content.len() as u64;
         if self.bytes.fetch_add(len, Ordering::Relaxed) + len > CACHE_BYTES_MAX {
             // Well below the bound, so that not every new file looks through the directory.
             self.bytes.store(prune(&self.dir, CACHE_BYTES_MAX / 4 * 3)?, Ordering::Relaxed);
@@ -141,6 +158,7 @@ impl CodeCache {
     fn name(&self, wasm: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.engine);
+        hash.update(PURPOSE);
         hash.update(wasm);
         hash.finalize().into()
     }
@@ -152,6 +170,12 @@ fn file_name(name: &[u8; 32]) -> String {
         text.push_str(&format!("{byte:02x}"));
     }
     text + "." + SUFFIX
+}
+
+/// The key for files of this form.
+fn derived(key: &[u8; KEY_BYTES]) -> LessSafeKey {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), PURPOSE);
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, tag.as_ref()).expect("HMAC-SHA256 gives 32 bytes"))
 }
 
 fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
@@ -189,7 +213,7 @@ fn fingerprint(engine: &wasmtime::Engine) -> [u8; 32] {
     sink.0.finalize().into()
 }
 
-/// Removes what a crash left half written, and what nobody has used for [`CACHE_UNUSED_MAX`].
+/// Removes what a crash left half written, what others can read, and what nobody has used for [`CACHE_UNUSED_MAX`].
 fn remove_unused(dir: &Path) -> io::Result<()> {
     let oldest = SystemTime::now().checked_sub(CACHE_UNUSED_MAX).unwrap_or(SystemTime::UNIX_EPOCH);
     for entry in fs::read_dir(dir)? {
@@ -199,7 +223,7 @@ fn remove_unused(dir: &Path) -> io::Result<()> {
             fs::remove_file(&path).ok();
         }
     }
-    for file in native_files(dir)?.into_iter().filter(|file| file.used < oldest) {
+    for file in native_files(dir)?.into_iter().filter(|file| file.used < oldest || file.is_open) {
         fs::remove_file(file.path).ok();
     }
     Ok(())
@@ -223,6 +247,8 @@ fn prune(dir: &Path, bytes_max: u64) -> io::Result<u64> {
 struct NativeFile {
     used: SystemTime,
     len: u64,
+    /// Others can read it, which no file of ours is.
+    is_open: bool,
     path: PathBuf,
 }
 
@@ -236,7 +262,8 @@ fn native_files(dir: &Path) -> io::Result<Vec<NativeFile>> {
             && let Ok(data) = entry.metadata()
         {
             let used = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push(NativeFile { used, len: data.len(), path });
+            let is_open = data.permissions().mode() & 0o077 != 0;
+            files.push(NativeFile { used, len: data.len(), is_open, path });
         }
     }
     Ok(files)
@@ -248,6 +275,7 @@ mod tests {
 
     fn write(dir: &Path, name: &str, bytes: usize, age: u64) {
         let file = fs::File::create(dir.join(name)).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
         file.set_len(bytes as u64).unwrap();
         file.set_modified(SystemTime::now() - std::time::Duration::from_secs(age)).unwrap();
     }
@@ -280,7 +308,35 @@ mod tests {
         write(dir.path(), "old.native", 10, CACHE_UNUSED_MAX.as_secs() + 60);
         write(dir.path(), "new.native", 10, CACHE_UNUSED_MAX.as_secs() - 60);
         write(dir.path(), "half.part17", 10, 0);
+        write(dir.path(), "open.native", 10, 0);
+        let open = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(dir.path().join("open.native"), open).unwrap();
         remove_unused(dir.path()).unwrap();
         assert_eq!(names(dir.path()), ["new.native"]);
+    }
+
+    #[test]
+    fn files_are_for_their_owner_encrypted_and_authentic() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = CodeCache::open(dir.path(), &wasmtime::Engine::default()).unwrap();
+        let native = [b"hardcoded-p4ssw0rd".as_slice(), &[7; 1000]].concat();
+        cache.write(b"wasm", &native).unwrap();
+        let name = cache.name(b"wasm");
+        let path = dir.path().join(file_name(&name));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let content = fs::read(&path).unwrap();
+        assert!(!content.windows(9).any(|window| window == b"hardcoded"));
+        assert!(cache.authentic(&name, content.clone()).is_some());
+        assert!(cache.authentic(&cache.name(b"other"), content.clone()).is_none());
+        for at in [0, NONCE_LEN, content.len() - 1] {
+            let mut changed = content.clone();
+            changed[at] ^= 1;
+            assert!(cache.authentic(&name, changed).is_none(), "byte {at}");
+        }
+        for len in [0, NONCE_LEN - 1, NONCE_LEN, content.len() - 1] {
+            assert!(cache.authentic(&name, content[..len].to_vec()).is_none(), "{len} bytes");
+        }
+        let again = CodeCache::open(dir.path(), &wasmtime::Engine::default()).unwrap();
+        assert!(again.authentic(&name, content).is_some());
     }
 }

@@ -1,15 +1,24 @@
 //! The data directory: free space, write permission and the lock that keeps a second process out.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
 
 use crate::error::OpenError;
 use crate::limits::FREE_BYTES_AT_START_MIN;
 
 /// Name of the lock file. It stays when the process ends; only the lock on it counts.
 const LOCK_FILE: &str = "lotmq.lock";
+
+/// Mode of a directory that nobody else can look into.
+const OWNER_ONLY: u32 = 0o700;
+
+/// Bit of the mode of directories that many write to, such as `/tmp`.
+const STICKY: u32 = 0o1000;
 
 /// How long a lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -36,18 +45,57 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     }
     check_space(dir)?;
     let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(|error| not_writable(dir, error))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(OWNER_ONLY)
+        .create(dir)
+        .map_err(|error| not_writable(dir, error))?;
+    close_to_others(dir);
     let path = dir.join(LOCK_FILE);
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(&path)
         .map_err(|error| not_writable(&path, error))?;
     let mut lock = lock(file, dir, path.clone())?;
     write_pid(&mut lock.file).map_err(|error| not_writable(&path, error))?;
     Ok(lock)
+}
+
+/// Takes the permissions of others away from a data directory, and says so. One that may be somebody else's, or that is used for other things besides,
+/// is left as it is, and told of.
+fn close_to_others(dir: &Path) {
+    let Ok(data) = std::fs::metadata(dir) else { return };
+    let mode = data.permissions().mode();
+    let shown = format!("{:o}", mode & 0o7777);
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        warn!(path = %dir.display(), owner = data.uid(), mode = shown, "the data directory belongs to another user");
+        return;
+    }
+    if mode & 0o077 == 0 {
+        return;
+    }
+    if mode & STICKY != 0 || !is_ours(dir) {
+        warn!(path = %dir.display(), mode = shown, "the data directory is open to others and is not the broker's alone; give it one of mode 0700");
+        return;
+    }
+    match std::fs::set_permissions(dir, Permissions::from_mode(mode & OWNER_ONLY)) {
+        Ok(()) => {
+            info!(path = %dir.display(), former = shown, "the data directory was open to others and is closed now")
+        }
+        Err(error) => {
+            warn!(path = %dir.display(), mode = shown, %error, "the data directory is open to others and cannot be closed");
+        }
+    }
+}
+
+/// Whether a directory is empty, or has a store in it.
+fn is_ours(dir: &Path) -> bool {
+    dir.join(crate::store::DATABASE_FILE).exists()
+        || std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Locks a directory to read in it; changes nothing there. `None` where nobody has ever written: there is no lock file.
@@ -111,4 +159,38 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
 /// Makes what was created or renamed in a directory durable.
 pub(crate) fn sync(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(dir: &Path) -> u32 {
+        std::fs::metadata(dir).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn the_directory_is_closed_to_others_unless_it_is_used_for_other_things() {
+        let top = tempfile::tempdir().unwrap();
+        let made = top.path().join("a/b");
+        drop(enter(&made).unwrap());
+        assert_eq!((mode(&made), mode(&top.path().join("a"))), (0o700, 0o700));
+        assert_eq!(mode(&made.join(LOCK_FILE)), 0o600);
+        for (name, file, before, after) in [
+            ("empty", None, 0o755, 0o700),
+            ("store", Some("lotmq.redb"), 0o775, 0o700),
+            ("closed", Some("lotmq.redb"), 0o500 | 0o200, 0o700),
+            ("shared", Some("notes.txt"), 0o755, 0o755),
+            ("sticky", None, 0o1777, 0o1777),
+        ] {
+            let dir = top.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            if let Some(file) = file {
+                std::fs::write(dir.join(file), "").unwrap();
+            }
+            std::fs::set_permissions(&dir, Permissions::from_mode(before)).unwrap();
+            drop(enter(&dir).unwrap());
+            assert_eq!(mode(&dir), after, "{name}");
+        }
+    }
 }
