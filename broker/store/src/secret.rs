@@ -46,8 +46,12 @@ impl fmt::Debug for KeySource {
 type KeyBytes = Zeroizing<[u8; 32]>;
 
 /// Seals and opens secrets.
+///
+/// Records of the audit have a key of their own, derived from that of the secrets: there are so many of them that random nonces of one key would come
+/// closer to their bound for both.
 pub(crate) struct SecretCipher {
     cipher: Aes256Gcm,
+    audit: Aes256Gcm,
 }
 
 impl SecretCipher {
@@ -73,12 +77,14 @@ impl SecretCipher {
     }
 
     fn with_key(key: &KeyBytes) -> Self {
-        Self { cipher: Aes256Gcm::new((&**key).into()) }
+        let cipher = Aes256Gcm::new((&**key).into());
+        let audit = derived(&cipher, b"audit");
+        Self { cipher, audit }
     }
 
     /// Encrypts a value; `None` when the system gives no random numbers.
     pub(crate) fn seal(&self, tenant: TenantId, name: &str, value: &[u8]) -> Option<SecretRow> {
-        let (nonce, ciphertext) = self.encrypt(&named_key(tenant, name), value)?;
+        let (nonce, ciphertext) = encrypt(&self.cipher, &named_key(tenant, name), value)?;
         Some(SecretRow { tenant, name: name.to_owned(), nonce, ciphertext })
     }
 
@@ -90,31 +96,44 @@ impl SecretCipher {
         (at_ms, digest): (u64, [u8; 32]),
         text: &[u8],
     ) -> Option<AuditRow> {
-        let (nonce, ciphertext) = self.encrypt(&audit_data(tenant, number), text)?;
+        let (nonce, ciphertext) = encrypt(&self.audit, &audit_data(tenant, number), text)?;
         Some(AuditRow { tenant, number, at_ms, digest, nonce, ciphertext })
     }
 
     /// Decrypts a record of the audit; `None` when this key is not the one, or the row was changed.
     pub(crate) fn open_audit(&self, row: &AuditRow) -> Option<Vec<u8>> {
-        self.decrypt(&audit_data(row.tenant, row.number), row.nonce, &row.ciphertext)
-    }
-
-    fn encrypt(&self, aad: &[u8], msg: &[u8]) -> Option<([u8; 12], Vec<u8>)> {
-        let mut nonce = [0; 12];
-        getrandom::fill(&mut nonce).ok()?;
-        let ciphertext = self.cipher.encrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()?;
-        Some((nonce, ciphertext))
-    }
-
-    fn decrypt(&self, aad: &[u8], nonce: [u8; 12], msg: &[u8]) -> Option<Vec<u8>> {
-        self.cipher.decrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()
+        let aad = audit_data(row.tenant, row.number);
+        let open = |cipher| decrypt(cipher, &aad, row.nonce, &row.ciphertext);
+        // Records of before the audit had a key of its own.
+        open(&self.audit).or_else(|| open(&self.cipher))
     }
 
     /// Decrypts a value; `None` when this key is not the one, or the row was changed.
     pub(crate) fn open_row(&self, row: &SecretRow) -> Option<Zeroizing<Vec<u8>>> {
         let aad = named_key(row.tenant, &row.name);
-        self.decrypt(&aad, row.nonce, &row.ciphertext).map(Zeroizing::new)
+        decrypt(&self.cipher, &aad, row.nonce, &row.ciphertext).map(Zeroizing::new)
     }
+}
+
+fn encrypt(cipher: &Aes256Gcm, aad: &[u8], msg: &[u8]) -> Option<([u8; 12], Vec<u8>)> {
+    let mut nonce = [0; 12];
+    getrandom::fill(&mut nonce).ok()?;
+    let ciphertext = cipher.encrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()?;
+    Some((nonce, ciphertext))
+}
+
+fn decrypt(cipher: &Aes256Gcm, aad: &[u8], nonce: [u8; 12], msg: &[u8]) -> Option<Vec<u8>> {
+    cipher.decrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()
+}
+
+/// A key for one purpose: what the cipher makes of zeros under a nonce that encrypts nothing else.
+fn derived(cipher: &Aes256Gcm, purpose: &[u8]) -> Aes256Gcm {
+    let mut nonce = [0xff; 12];
+    nonce[..purpose.len()].copy_from_slice(purpose);
+    let sealed = cipher.encrypt(&Nonce::from(nonce), Payload { msg: &[0; 32], aad: purpose });
+    let sealed = Zeroizing::new(sealed.expect("32 bytes are not too long to be encrypted"));
+    let key: KeyBytes = Zeroizing::new(*sealed.first_chunk().expect("a ciphertext is as long as its text"));
+    Aes256Gcm::new((&*key).into())
 }
 
 /// What binds a record to its place. No name of a secret is: it stands behind a tenant's number, and those are small.
@@ -209,6 +228,18 @@ mod tests {
         assert!(cipher.open_row(&SecretRow { name: "M".into(), ..row.clone() }).is_none());
         assert!(SecretCipher::ephemeral().unwrap().open_row(&row).is_none());
         assert_ne!(cipher.seal(TenantId(1), "N", b"value").unwrap().ciphertext, row.ciphertext);
+    }
+
+    #[test]
+    fn records_of_the_audit_have_a_key_of_their_own_and_older_ones_are_read() {
+        let cipher = SecretCipher::ephemeral().unwrap();
+        let row = cipher.seal_audit(TenantId(1), 7, (1, [2; 32]), b"text").unwrap();
+        assert_eq!(cipher.open_audit(&row).unwrap(), b"text");
+        let aad = audit_data(TenantId(1), 7);
+        assert!(decrypt(&cipher.cipher, &aad, row.nonce, &row.ciphertext).is_none());
+        let (nonce, ciphertext) = encrypt(&cipher.cipher, &aad, b"older").unwrap();
+        assert_eq!(cipher.open_audit(&AuditRow { nonce, ciphertext, ..row.clone() }).unwrap(), b"older");
+        assert!(cipher.open_audit(&AuditRow { number: 8, ..row }).is_none());
     }
 
     #[test]
