@@ -671,3 +671,35 @@ fn tools_go_back_to_3_1_1_where_a_broker_does_not_know_5_0() {
     let refused = lotmq(&["pub", "-p", &port.to_string(), "-t", "a", "-m", "x", "-V", "5"]);
     assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);
 }
+
+#[test]
+fn nobodys_password_goes_to_another_machine_unasked() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    // An address that is not one of loopback, and reaches this machine all the same.
+    let run = |more: &[&str], password: Option<&str>| {
+        let mut command = std::process::Command::new(LOTMQ);
+        command.args(["cmd", "-h", "0.0.0.0", "-p", &port]).args(more).args(["--timeout", "1", "-listUsers"]);
+        command.env_remove("LOTMQ_ROOT_PASSWORD");
+        command.envs(password.map(|password| ("LOTMQ_ROOT_PASSWORD", password)));
+        command
+    };
+    for (more, password, told) in [
+        (&[][..], None, "give -u and -P"),
+        (&[], Some("hidden"), "through TLS only"),
+        (&["--tls-use-os-certs", "--insecure"], Some("hidden"), "through TLS only"),
+        (&["--tls-use-os-certs"], None, "give -u and -P"),
+        (&["--ws"], Some("hidden"), "through TLS only"),
+    ] {
+        let output = run(more, password).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {stderr}");
+        assert!(stderr.contains(told), "{more:?}: {stderr}");
+        assert!(listener.accept().is_err(), "{more:?}: nothing was sent");
+    }
+    let mut asked = run(&["-u", "root", "-P", "given"], None).spawn().unwrap();
+    eventually("who gives a password is connected", || listener.accept().ok());
+    asked.kill().unwrap();
+    asked.wait().unwrap();
+}

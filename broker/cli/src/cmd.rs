@@ -13,7 +13,7 @@ use lotmq_client::{Client, Publication, QoS};
 use serde_json::Value;
 
 use crate::connect::{ConnectArgs, SessionArgs, random_text};
-use crate::exit::Exit;
+use crate::exit::{Exit, Misuse};
 use crate::output;
 use crate::publish::seconds;
 
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Send a command to the broker and show its reply.
 ///
 /// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command; the command goes
-/// to the broker as it is. Without -u it is sent as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new
-/// broker.
+/// to the broker as it is. Without -u it is sent as root, to a broker on this machine with the password in LOTMQ_ROOT_PASSWORD or
+/// else the one of a new broker, to another one through TLS only, with the former.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -161,16 +161,37 @@ impl CmdArgs {
     }
 }
 
-/// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker.
+/// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker. These two go to this machine
+/// only, and the former elsewhere through TLS: nobody sends a password in the clear without saying so.
+///
+/// # Errors
+/// When the connection fails, or would need a password that has not been given.
 pub(crate) fn connect_as_root(connect: &ConnectArgs) -> anyhow::Result<Client> {
     let mut connect = connect.clone();
     let url_user = connect.login.url.as_ref().and_then(|url| url.user.as_ref());
     if connect.login.username.is_none() && url_user.is_none() {
         connect.login.username = Some("root".to_owned());
-        let known = std::env::var("LOTMQ_ROOT_PASSWORD").unwrap_or_else(|_| "coreflux".to_owned());
-        connect.login.password.get_or_insert(known);
+        if connect.login.password.is_none() {
+            connect.login.password = Some(root_password(&connect)?);
+        }
     }
     connect.connect(&SessionArgs::default())
+}
+
+/// The password of root where none was given.
+fn root_password(connect: &ConnectArgs) -> Result<String, Misuse> {
+    let known = std::env::var("LOTMQ_ROOT_PASSWORD").ok();
+    if connect.stays_on_this_machine() {
+        return Ok(known.unwrap_or_else(|| "coreflux".to_owned()));
+    }
+    match known {
+        Some(known) if connect.is_encrypted() => Ok(known),
+        Some(_) => Err(Misuse(
+            "the broker is on another machine, and LOTMQ_ROOT_PASSWORD goes there through TLS only; use TLS, or give -u and -P"
+                .to_owned(),
+        )),
+        None => Err(Misuse("the broker is on another machine; give -u and -P".to_owned())),
+    }
 }
 
 fn read_text(path: &PathBuf) -> anyhow::Result<String> {

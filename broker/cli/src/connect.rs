@@ -181,6 +181,21 @@ pub(crate) fn qos(text: &str) -> Result<Quality, String> {
     text.parse().ok().and_then(QoS::from_bits).ok_or_else(|| "QoS is 0, 1 or 2".to_owned())
 }
 
+impl ConnectArgs {
+    /// Whether nothing of the connection leaves this machine: a Unix socket, or an address of loopback. A name may stand for any address.
+    pub(crate) fn stays_on_this_machine(&self) -> bool {
+        let (host, _) = self.login.host_and_port(0);
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        let is_loopback = address.is_ok_and(|address| address.to_canonical().is_loopback());
+        self.transport.unix.is_some() || is_loopback || host.eq_ignore_ascii_case("localhost")
+    }
+
+    /// Whether it goes through TLS, to a broker whose name is checked.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.has_tls() && !self.transport.insecure
+    }
+}
+
 impl LoginArgs {
     /// Host and port: of the options, else of the URL, else `usual`.
     fn host_and_port(&self, usual: u16) -> (&str, u16) {
