@@ -201,6 +201,39 @@ fn subscriptions_sessions_and_commands_are_refused_with_the_reason() {
     }
 }
 
+#[test]
+fn every_command_that_only_reads_works_while_the_disk_is_full() {
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    let verbs = broker.command_ok("-help");
+    let verbs: Vec<&str> = verbs
+        .data()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verb| verb["verb"].as_str().unwrap().trim_start_matches('-'))
+        .collect();
+    sick.becomes("full");
+    assert!(!broker.command("-setEnv FOUND=out").success());
+    wait_for_health(broker, 503);
+    let reads = |verb: &&&str| {
+        verb.starts_with("list")
+            || verb.starts_with("get")
+            || verb.ends_with("Status")
+            || verb.ends_with("Query")
+    };
+    assert!(verbs.iter().filter(reads).count() >= 20, "{verbs:?}");
+    for verb in verbs.iter().filter(reads) {
+        assert_ne!(broker.command(&format!("-{verb}")).code(), "NO_SPACE", "{verb}");
+    }
+    for command in ["-listKept", "-listKept plant/#", "-auditStatus", "-loadLicense x"] {
+        assert!(broker.command(command).success(), "{command}");
+    }
+    for command in ["-removeKept plant/#", "-addUser ada lovelace-1815", "-removeAction Nobody"] {
+        assert_eq!(broker.command(command).code(), "NO_SPACE", "{command}");
+    }
+}
+
 /// What happens to the file of a running broker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loss {

@@ -4,13 +4,14 @@ use lotmq_definitions::{DefinitionKind, NotFound};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
     usage: "<name | all | off | status | remove name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Traces an action, or all, for five minutes; ends or lists traces.",
     example: "-actionTrace Echo",
     execute: trace,

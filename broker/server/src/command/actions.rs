@@ -6,13 +6,14 @@ use lotmq_definitions::DefinitionKind;
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
 use super::shown::Shown;
-use super::verb::{Permission, Verb};
+use super::verb::{Effect, Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addAction",
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds an action, or replaces the one of that name.",
     example: "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
     execute: |call| add(call, DefinitionKind::Action),
@@ -23,6 +24,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes an action.",
     example: "-removeAction Echo",
     execute: |call| remove(call, DefinitionKind::Action),
@@ -33,6 +35,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all actions.",
     example: "-removeAllActions",
     execute: |call| remove_all(call, DefinitionKind::Action, "actions"),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::audit::Selection;
 use crate::config::Durability;
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
@@ -23,6 +23,7 @@ pub(super) static STATUS: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Reads,
     summary: "Tells how much is in the audit, and whether its records follow from one another.",
     example: "-auditStatus",
     execute: status,
@@ -33,6 +34,7 @@ pub(super) static QUERY: Verb = Verb {
     usage: "<YYYY-MM-DD[|filter]>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Reads,
     summary: "Shows the records of a day (UTC) that have a text, at most the newest 1,000.",
     example: "-auditQuery 2026-01-05|addUser",
     execute: query,
@@ -43,6 +45,7 @@ pub(super) static DECRYPT: Verb = Verb {
     usage: "[YYYY-MM-DD][|path]",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Reads,
     summary: "Writes the records of a day, or all, as lines of JSON into a new file below the data directory's files/<tenant>.",
     example: "-decryptAudit |audit.jsonl",
     execute: decrypt,

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::backup::{self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool};
 use crate::client::Client;
 use crate::config::{Config, Durability};
@@ -25,6 +25,7 @@ pub(super) static BACKUP: Verb = Verb {
     usage: "[name] [-retained] [-sessions]",
     shown: Shown::All,
     permission: Permission::Root,
+    effect: Effect::Reads,
     summary: "Sends a backup to $SYS/Coreflux/Backup/<name>/download, to the client that asks and is subscribed to it.",
     example: "-backup monday -retained",
     execute: backup,
@@ -35,6 +36,7 @@ pub(super) static RESTORE: Verb = Verb {
     usage: "[zip64:<base64>]",
     shown: Shown::All,
     permission: Permission::Root,
+    effect: Effect::Reads,
     summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
     example: "-restoreBackup",
     execute: restore,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::rules::is_seed;
 
 pub(super) static DIAGNOSE: Verb = Verb {
@@ -14,6 +14,7 @@ pub(super) static DIAGNOSE: Verb = Verb {
     usage: "[model | action | route | rule] <name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Tells state, triggers, dependencies and the last error of a definition.",
     example: "-lotDiagnostic action Echo",
     execute: diagnose,
@@ -24,6 +25,7 @@ pub(super) static PENDING: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Lists definitions that wait for others.",
     example: "-getPendingStatus",
     execute: pending,
@@ -34,6 +36,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists everything that is deployed.",
     example: "-listEntities",
     execute: list,

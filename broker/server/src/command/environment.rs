@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
@@ -14,6 +14,7 @@ pub(super) static SET: Verb = Verb {
     usage: "<NAME=value>",
     shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Sets an environment variable that GET ENV reads.",
     example: "-setEnv SITE=north",
     execute: set,
@@ -24,6 +25,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<NAME>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Removes an environment variable.",
     example: "-removeEnv SITE",
     execute: remove,
@@ -34,6 +36,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists environment variables with their values.",
     example: "-listEnv",
     execute: list,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::reply::{Done, Refusal, unknown_command};
 use super::shown::Shown;
 use super::text::{CommandText, normalized_verb};
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use super::{VERBS, find};
 
 pub(super) static HELP: Verb = Verb {
@@ -13,6 +13,7 @@ pub(super) static HELP: Verb = Verb {
     usage: "[verb]",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Lists the commands that you may use, or explains one.",
     example: "-help -addUser",
     execute: help,

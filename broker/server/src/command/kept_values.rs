@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests;
 use crate::limits::KEPT_LISTED_MAX;
 
@@ -17,6 +17,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "[topic filter]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
     summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of models, below $LOT/.",
     example: "-listKept plant/#",
     execute: list,
@@ -27,6 +28,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<topic filter>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Removes values written by KEEP, as DELETE TOPIC does.",
     example: "-removeKept plant/old/#",
     execute: remove,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::sys;
 
 pub(super) static LIST: Verb = Verb {
@@ -13,6 +13,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "[prefix] [cursor]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
     summary: "Lists connected clients by client id, at most 1,000; the reply's next is the cursor of the next page.",
     example: "-listClients sensor-",
     execute: list,

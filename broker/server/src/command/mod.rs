@@ -181,65 +181,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "getModule",
 ];
 
-/// Verbs that store nothing, so that they work while the disk is full or fails. All others are refused then.
-static STORE_NOTHING: &[&str] = &[
-    "runAction",
-    "actionTrace",
-    "lotDiagnostic",
-    "getPendingStatus",
-    "listEntities",
-    "listRules",
-    "listRoutes",
-    "connectionStatus",
-    "checkRouteConnection",
-    "listTemplates",
-    "routeCode",
-    "listPanels",
-    "panelCode",
-    "refreshVisu",
-    "listThemes",
-    "listModules",
-    "moduleInfo",
-    "listProjects",
-    "getProject",
-    "projectStatus",
-    "projectManifest",
-    "listUsers",
-    "listUserGroups",
-    "listEnv",
-    "listSecrets",
-    "listClients",
-    "auditStatus",
-    "auditQuery",
-    "decryptAudit",
-    "listTraceLogs",
-    "backup",
-    "restoreBackup",
-    "updateData",
-    "help",
-];
-
-/// Those of them that tell what is stored: they wait for a change that is under way.
-static TELL_WHAT_IS_STORED: &[&str] = &[
-    "listEntities",
-    "listRules",
-    "listRoutes",
-    "listPanels",
-    "panelCode",
-    "listThemes",
-    "listModules",
-    "moduleInfo",
-    "listProjects",
-    "getProject",
-    "projectStatus",
-    "projectManifest",
-    "listUsers",
-    "listUserGroups",
-    "listEnv",
-    "listSecrets",
-    "listTraceLogs",
-];
-
 /// The verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
@@ -265,12 +206,6 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count, "a verb is in one of the lists, once");
-        for name in STORE_NOTHING {
-            assert!(VERBS.iter().any(|verb| verb.name == *name), "{name}");
-        }
-        for name in TELL_WHAT_IS_STORED {
-            assert!(STORE_NOTHING.contains(name), "{name}");
-        }
         for verb in VERBS {
             assert!(verb.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", verb.name);
             assert!(verb.example.starts_with(&format!("-{}", verb.name)), "{}", verb.example);

@@ -6,13 +6,14 @@ use lotmq_definitions::DefinitionKind;
 use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
 use super::shown::Shown;
-use super::verb::{Permission, Verb};
+use super::verb::{Effect, Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModel",
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::ModelManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds a model, or replaces the one of that name.",
     example: "-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"",
     execute: |call| add(call, DefinitionKind::Model),
@@ -23,6 +24,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModelManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a model.",
     example: "-removeModel Unit",
     execute: |call| remove(call, DefinitionKind::Model),
@@ -33,6 +35,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModelManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all models.",
     example: "-removeAllModels",
     execute: |call| remove_all(call, DefinitionKind::Model, "models"),

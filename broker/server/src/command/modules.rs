@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::add_entity::refused;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
 use crate::limits::{
     MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
@@ -26,6 +26,7 @@ pub(super) static ADD: Verb = Verb {
             [-config json] [-replace] [-disabled] wasm64:<base64>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
+    effect: Effect::Stores,
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch.",
     example: "-addModule scale -world action -on raw/# wasm64:AGFzbQ0AAQA=",
     execute: add,
@@ -36,6 +37,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name> [-tenant t] [-force]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a module.",
     example: "-removeModule scale",
     execute: remove,
@@ -46,6 +48,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "[-tenant t]",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists modules.",
     example: "-listModules",
     execute: list,
@@ -56,6 +59,7 @@ pub(super) static INFO: Verb = Verb {
     usage: "<name> [-tenant t]",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Tells digest, state and figures of a module.",
     example: "-moduleInfo scale",
     execute: info,
@@ -66,6 +70,7 @@ pub(super) static ENABLE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
+    effect: Effect::Stores,
     summary: "Lets a module run, also one that was stopped after too many traps.",
     example: "-enableModule scale",
     execute: |call| switch(call, false),
@@ -76,6 +81,7 @@ pub(super) static DISABLE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
+    effect: Effect::Stores,
     summary: "Keeps a module from running.",
     example: "-disableModule scale",
     execute: |call| switch(call, true),

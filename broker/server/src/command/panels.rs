@@ -14,7 +14,7 @@ use super::add_entity::{add, add_text, refused};
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::views;
 use crate::sys;
 
@@ -25,6 +25,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Adds a panel, or replaces the one of that name.",
     example: "-addPanel DEFINE PANEL \"Plant\"\n    WITH TITLE \"Plant 1\"",
     execute: |call| add(call, DefinitionKind::Panel),
@@ -42,6 +43,7 @@ pub(super) static ADD_FILE: Verb = Verb {
     usage: "lot64:<base64 of LoT text>",
     shown: Shown::Digest,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Adds a panel whose text travels as base64.",
     example: "-addVisuFile lot64:REVGSU5FIFZJU1UgUA==",
     execute: add_file,
@@ -52,6 +54,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Removes a panel.",
     example: "-removePanel Plant",
     execute: |call| remove(call, DefinitionKind::Panel),
@@ -65,6 +68,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the panels with title, state and visibility.",
     example: "-listPanels",
     execute: list,
@@ -75,6 +79,7 @@ pub(super) static CODE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::TellsWhatIsStored,
     summary: "Gives the text of a panel.",
     example: "-panelCode Plant",
     execute: code,
@@ -85,6 +90,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
     usage: "<name> <DRAFT | PUBLISHED | ARCHIVED>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Publishes a panel, or takes it back.",
     example: "-updateVisuState Plant ARCHIVED",
     execute: update_state,
@@ -95,6 +101,7 @@ pub(super) static REFRESH: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Reads,
     summary: "Publishes all panels and themes again.",
     example: "-refreshVisu",
     execute: refresh,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::projects::archive::{self, Contents};
 use crate::projects::{Active, Project, compiled, folder, is_name};
@@ -26,6 +26,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Stores a project, and loads it if told so.",
     example: "-addProject plant.zip plant load",
     execute: add,
@@ -36,6 +37,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Deletes a project that is not loaded.",
     example: "-removeProject plant",
     execute: remove,
@@ -46,6 +48,7 @@ pub(super) static LOAD: Verb = Verb {
     usage: "<name> [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Deploys what a project defines, in the place of the loaded one and on behalf of who stored it.",
     example: "-loadProject plant",
     execute: load,
@@ -56,6 +59,7 @@ pub(super) static UNLOAD: Verb = Verb {
     usage: "[name]",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Removes what the loaded project owns.",
     example: "-unloadProject",
     execute: unload,
@@ -66,6 +70,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists projects.",
     example: "-listProjects",
     execute: list,
@@ -76,6 +81,7 @@ pub(super) static GET: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Publishes a project's zip as base64 at its topic /download.",
     example: "-getProject plant",
     execute: get,
@@ -86,6 +92,7 @@ pub(super) static DUPLICATE: Verb = Verb {
     usage: "<name> <new name>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Stores a project once more under another name.",
     example: "-duplicateProject plant plant-2",
     execute: duplicate,
@@ -96,6 +103,7 @@ pub(super) static STATUS: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Tells whether a project is loaded, and what it owns.",
     example: "-projectStatus plant",
     execute: |call| {
@@ -109,6 +117,7 @@ pub(super) static MANIFEST: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the files of a project.",
     example: "-projectManifest plant",
     execute: |call| {
@@ -122,6 +131,7 @@ pub(super) static LOAD_LICENSE: Verb = Verb {
     usage: "<anything>",
     shown: Shown::First(0),
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Does nothing: no license is required.",
     example: "-loadLicense license.lic",
     execute: |_| Ok(Done::new("No license is required. The command was ignored.")),

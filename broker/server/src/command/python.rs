@@ -6,7 +6,7 @@ use lotmq_store::{Batch, Op};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::scripts::Provenance;
 use crate::guests::{Guests, scripts};
 
@@ -15,6 +15,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "[-replace] <Python text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds a Python script, or replaces the one of that name.",
     example: "-addPython # Script Name: Stat\ndef avg(a, b):\n    return (float(a) + float(b)) / 2",
     execute: add,
@@ -25,6 +26,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a Python script.",
     example: "-removePython Stat",
     execute: remove,
@@ -35,6 +37,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all Python scripts.",
     example: "-removeAllPythonScripts",
     execute: remove_all,

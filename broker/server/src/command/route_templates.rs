@@ -3,7 +3,7 @@
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::routes::{TYPES, runs_route_type};
 
 pub(super) static LIST: Verb = Verb {
@@ -11,6 +11,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Lists the types of routes that run here.",
     example: "-listTemplates",
     execute: list,
@@ -21,6 +22,7 @@ pub(super) static CODE: Verb = Verb {
     usage: "<TYPE>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Gives a text with fields to fill for a type of route.",
     example: "-routeCode LOOPBACK",
     execute: code,

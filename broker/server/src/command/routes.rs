@@ -12,7 +12,7 @@ use super::add_entity::add;
 use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
 use crate::guests::routes::RouteRunner;
 
@@ -24,6 +24,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::RouteManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds a route, or replaces the one of that name.",
     example: "-addRoute DEFINE ROUTE Up WITH TYPE MQTT_BRIDGE",
     execute: |call| add(call, DefinitionKind::Route),
@@ -34,6 +35,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::RouteManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a route.",
     example: "-removeRoute Up",
     execute: |call| remove(call, DefinitionKind::Route),
@@ -44,6 +46,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::RouteManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all routes.",
     example: "-removeAllRoutes",
     execute: |call| remove_all(call, DefinitionKind::Route, "routes"),
@@ -54,6 +57,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists routes with their type and connection.",
     example: "-listRoutes",
     execute: list,
@@ -64,6 +68,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Reports the connection of every route.",
     example: "-connectionStatus",
     execute: status,
@@ -74,6 +79,7 @@ pub(super) static CHECK_CONNECTION: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Tries the connection of a route.",
     example: "-checkRouteConnection Up",
     execute: check_connection,

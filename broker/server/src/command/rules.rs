@@ -12,7 +12,7 @@ use super::add_entity::add;
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::{Guests, rules};
 use crate::sys;
 
@@ -21,6 +21,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: Permission::Scope(Scope::RuleManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
     example: "-addRule DEFINE RULE Readers WITH PRIORITY 100 FOR Subscribe TO TOPIC \"plant/#\"\n    IF USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY",
     execute: |call| add(call, DefinitionKind::Rule),
@@ -31,6 +32,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::RuleManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a rule.",
     example: "-removeRule Readers",
     execute: remove_one,
@@ -41,6 +43,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::RuleManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all rules but the built-in ones and those of a fresh installation.",
     example: "-removeAllRules",
     execute: remove_all,
@@ -51,6 +54,7 @@ pub(super) static RESTORE: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Puts the rules of a fresh installation back as they were.",
     example: "-restoreRules",
     execute: restore,
@@ -61,6 +65,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the rules with priority, scope, topic and state.",
     example: "-listRules",
     execute: list,

@@ -11,8 +11,8 @@ use tracing::{debug, info, warn};
 use super::queue::{Job, ResponseTo};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
-use super::verb::{Call, Verb};
-use super::{NOT_AVAILABLE, STORE_NOTHING, TELL_WHAT_IS_STORED, find};
+use super::verb::{Call, Effect, Verb};
+use super::{NOT_AVAILABLE, find};
 use crate::audit::{Event, Record};
 use crate::broker::Broker;
 use crate::fan_out::Publication;
@@ -125,10 +125,10 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     {
         return Err(Refusal::permission_denied(call.verb.name));
     }
-    if let Some(failure) = call.broker.store_failure().filter(|_| !STORE_NOTHING.contains(&call.verb.name)) {
+    if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
-    if !TELL_WHAT_IS_STORED.contains(&call.verb.name) {
+    if call.verb.effect != Effect::TellsWhatIsStored {
         return (call.verb.execute)(call);
     }
     // A change is in force before it is on the disk, and is taken back where that fails.
@@ -193,7 +193,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     };
     let broker = call.broker;
     note(broker, job, noted);
-    let has_changed = outcome.is_ok() && !STORE_NOTHING.contains(&call.verb.name);
+    let has_changed = outcome.is_ok() && call.verb.effect == Effect::Stores;
     if has_changed
         && broker.store_failure().is_none()
         && let Some(ticket) = audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms())

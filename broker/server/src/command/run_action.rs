@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::text::first_argument;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::{RunActionError, RunReport, RunRequest};
 
 pub(super) static RUN: Verb = Verb {
@@ -16,6 +16,7 @@ pub(super) static RUN: Verb = Verb {
     usage: "<name> [json]",
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::ActionManagementRun),
+    effect: Effect::Reads,
     summary: "Runs an action now. The JSON holds its inputs, or topic and payload of a message to simulate.",
     example: r#"-runAction Echo {"topic":"in","payload":"hello"}"#,
     execute: run,

@@ -6,13 +6,14 @@ use serde_json::json;
 use super::environment::{assignment, refused, wait};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",
     usage: "<NAME=value>",
     shown: Shown::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Sets a secret that GET SECRET reads; stored encrypted, never shown.",
     example: "-setSecret DB_PASSWORD=s3cret",
     execute: set,
@@ -23,6 +24,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<NAME>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
     summary: "Removes a secret.",
     example: "-removeSecret DB_PASSWORD",
     execute: remove,
@@ -33,6 +35,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the names of secrets.",
     example: "-listSecrets",
     execute: list,

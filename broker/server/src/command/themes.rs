@@ -9,7 +9,7 @@ use super::panels::all;
 use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::views;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
@@ -19,6 +19,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<LoT text>",
     shown: Shown::Digest,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Adds a theme, or replaces the one of that name.",
     example: "-addTheme DEFINE THEME \"Dark\"\n    SET \"BACKGROUND\" WITH \"#101010\"",
     execute: |call| add(call, DefinitionKind::Theme),
@@ -29,6 +30,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Removes a theme.",
     example: "-removeTheme Dark",
     execute: |call| remove(call, DefinitionKind::Theme),
@@ -39,6 +41,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::Stores,
     summary: "Removes all themes.",
     example: "-removeAllThemes",
     execute: |call| remove_all(call, DefinitionKind::Theme, "themes"),
@@ -49,6 +52,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: PERMISSION,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the themes with their settings.",
     example: "-listThemes",
     execute: list,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::TRACE_LOGS_MAX;
 use crate::logs::{TraceLog, TraceLogError};
 
@@ -17,6 +17,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<name> [error | warning | info | debug | trace] [category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]",
     shown: Shown::First(2),
     permission: Permission::Scope(Scope::LogManagementCreation),
+    effect: Effect::Stores,
     summary: "Publishes log lines that meet every condition on $SYS/Coreflux/Log/Traces/<name>/<category>, while somebody is subscribed.",
     example: "-addTraceLog pump debug category=lot definition=Pump*",
     execute: add,
@@ -27,6 +28,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRead),
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists trace logs.",
     example: "-listTraceLogs",
     execute: list,
@@ -37,6 +39,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<name>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a trace log.",
     example: "-removeTraceLog pump",
     execute: remove,
@@ -47,6 +50,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes all trace logs.",
     example: "-removeAllTraceLogs",
     execute: remove_all,

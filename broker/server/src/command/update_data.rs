@@ -2,13 +2,14 @@
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 
 pub(super) static UPDATE: Verb = Verb {
     name: "updateData",
     usage: "",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::Reads,
     summary: "Publishes the figures below $SYS now; gives no reply.",
     example: "-updateData",
     execute: update,

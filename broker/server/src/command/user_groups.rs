@@ -6,13 +6,14 @@ use serde_json::json;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::users::{allow, refused, store};
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUserToGroup",
     usage: "<user> <group>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
+    effect: Effect::Stores,
     summary: "Makes a user a member of a group.",
     example: "-addUserToGroup bob operators",
     execute: add,
@@ -23,6 +24,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<user> <group>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
+    effect: Effect::Stores,
     summary: "Ends a user's membership of a group.",
     example: "-removeUserFromGroup bob operators",
     execute: remove,
@@ -33,6 +35,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "<user>",
     shown: Shown::All,
     permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists the groups of a user.",
     example: "-listUserGroups bob",
     execute: list,

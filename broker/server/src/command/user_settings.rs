@@ -5,7 +5,7 @@ use lotmq_auth::{Flag, Scope, UserChange};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::users::{allow, refused, store};
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::nearest::nearest_within;
 
 pub(super) static CHANGE: Verb = Verb {
@@ -13,6 +13,7 @@ pub(super) static CHANGE: Verb = Verb {
     usage: "<user> <setting> <value>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
+    effect: Effect::Stores,
     summary: "Sets AllowedSystemConfiguration, AllowedUserManagement, AllowedLogManagement or AllowedAssetManipulation \
               to true or false, or a property of any other name.",
     example: "-changeUserSettings bob AllowedUserManagement true",

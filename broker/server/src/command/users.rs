@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::verb::{Call, Permission, Verb};
+use super::verb::{Call, Effect, Permission, Verb};
 use crate::net::turn::Turn;
 use crate::{accounts, modules, session_end, sys};
 
@@ -17,6 +17,7 @@ pub(super) static ADD: Verb = Verb {
     usage: "<user> <password>",
     shown: Shown::First(1),
     permission: Permission::Scope(Scope::UserManagementCreation),
+    effect: Effect::Stores,
     summary: "Adds a user, without any permission yet.",
     example: "-addUser bob s3cret",
     execute: add,
@@ -27,6 +28,7 @@ pub(super) static REMOVE: Verb = Verb {
     usage: "<user>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementRemove),
+    effect: Effect::Stores,
     summary: "Removes a user and closes their sessions; what they deployed runs on without their permissions.",
     example: "-removeUser bob",
     execute: remove,
@@ -37,6 +39,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
     usage: "<user> <new password>",
     shown: Shown::First(1),
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
+    effect: Effect::Stores,
     summary: "Sets a new password and closes the sessions that used the old one; one's own is always allowed.",
     example: "-changeUserPassword bob n3w-s3cret",
     execute: change_password,
@@ -47,6 +50,7 @@ pub(super) static LIST: Verb = Verb {
     usage: "",
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
+    effect: Effect::TellsWhatIsStored,
     summary: "Lists users with their groups and settings.",
     example: "-listUsers",
     execute: list,

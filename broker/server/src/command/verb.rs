@@ -23,11 +23,23 @@ pub(crate) struct Verb {
     /// What of it the audit may show.
     pub(crate) shown: Shown,
     pub(crate) permission: Permission,
+    pub(crate) effect: Effect,
     /// One sentence for `-help <verb>`.
     pub(crate) summary: &'static str,
     /// A command that works as it is written.
     pub(crate) example: &'static str,
     pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
+}
+
+/// What a verb does to what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing, so that it works while the disk is full or fails.
+    Reads,
+    /// Nothing either; but it tells what is stored, and waits for a change that is under way.
+    TellsWhatIsStored,
+    /// It changes something: refused while the disk takes nothing, and not answered before its record of the audit is stored.
+    Stores,
 }
 
 /// Who may execute a verb, beyond CommandCall.
