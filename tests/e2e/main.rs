@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod python;
 mod quic;
 mod refused_handshakes;
+mod replies;
 mod rows;
 mod rules;
 mod slow_client;

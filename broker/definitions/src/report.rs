@@ -10,7 +10,7 @@ use lot_facts::{Days, Interval, OnceAt, TimeOfDay, Trigger};
 use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Origin};
-use crate::record::{ErrorRecord, rfc3339_option};
+use crate::record::{ErrorRecord, MessageText, rfc3339_option};
 use crate::registry::{Entry, Hold, Need, Registry, State};
 
 /// Data of `-lotDiagnostic`.
@@ -38,6 +38,22 @@ pub struct Report {
     pub runs: u64,
     /// Why it is in state `error`, warnings of the deploy that still hold, and what runs warned of since.
     pub warnings: Vec<String>,
+    /// How many of the warnings, at their end, are of runs.
+    #[serde(skip)]
+    of_runs: usize,
+}
+
+impl Report {
+    /// The report without what runs saw: topics and payloads of messages, and texts that may quote them.
+    #[must_use]
+    pub fn without_messages(mut self) -> Report {
+        if let Some(error) = &mut self.last_error {
+            error.trigger = MessageText::default();
+            error.message.clear();
+        }
+        self.warnings.truncate(self.warnings.len() - self.of_runs);
+        self
+    }
 }
 
 /// One dependency of a [`Report`].
@@ -142,7 +158,9 @@ impl Registry {
     fn report(&self, entry: &Entry) -> Report {
         let Entry { definition, hold, warnings, .. } = entry;
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        let of_deploy = warnings.len();
         warnings.extend(definition.activity.warnings());
+        let of_runs = warnings.len() - of_deploy;
         if let Some(Hold::Failed(reason)) = hold {
             warnings.insert(0, reason.clone());
         }
@@ -163,6 +181,7 @@ impl Registry {
             last_error: definition.activity.last_error(),
             runs: definition.activity.runs(),
             warnings,
+            of_runs,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
 //! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
 
+mod forms;
+
 use std::sync::Arc;
 
 use lotmq_codec::{
@@ -23,6 +25,7 @@ use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
 use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
+pub(crate) use forms::{Asker, Forms};
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
 const COPIED_PAYLOAD_BYTES: usize = 1024;

@@ -1,6 +1,7 @@
 //! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
 
-use lotmq_definitions::DefinitionKind;
+use lotmq_auth::Scope;
+use lotmq_definitions::{DefinitionKind, Report};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
@@ -52,18 +53,28 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(entity_type(kind), name);
     let report = call.tenant.guests.registry.read().diagnose(kind, name);
     let report = report.ok_or_else(|| Refusal::not_found(format!("{} '{name}' not found.", kind.title())))?;
-    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(report))
+    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
+}
+
+/// What the one who asks may see of a report: what runs saw of messages is for those only who may configure the system, as are the topics where
+/// errors and traces are published.
+fn shown(call: &Call<'_>, report: Report) -> Report {
+    if Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity) {
+        return report;
+    }
+    report.without_messages()
 }
 
 /// A name without a kind: an older client gives no more. The report itself where there is one, else a list.
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
     let mut reports = call.tenant.guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {
+        let reports: Vec<Report> = reports.into_iter().map(|report| shown(call, report)).collect();
         return Ok(Done::new(format!("{} definitions are named '{name}'.", reports.len())).with_data(reports));
     }
     let report = reports.pop().ok_or_else(|| Refusal::not_found(format!("'{name}' not found.")))?;
     call.about(entity_type(report.kind), name);
-    Ok(Done::new(format!("{} '{name}'.", report.kind.title())).with_data(report))
+    Ok(Done::new(format!("{} '{name}'.", report.kind.title())).with_data(shown(call, report)))
 }
 
 fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -6,6 +6,7 @@
 mod action_trace;
 mod actions;
 mod add_entity;
+mod answer;
 mod audit;
 mod backup;
 mod dependents;

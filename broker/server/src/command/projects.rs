@@ -80,7 +80,7 @@ pub(super) static GET: Verb = Verb {
     name: "getProject",
     usage: "<name>",
     shown: Shown::All,
-    permission: Permission::CommandCall,
+    permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     summary: "Publishes a project's zip as base64 at its topic /download.",
     example: "-getProject plant",

@@ -51,6 +51,11 @@ impl Job {
     pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
         GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
     }
+
+    /// Number of the session that gave the command; `None` where a run of a definition did.
+    pub(super) fn session(&self) -> Option<u64> {
+        self.definition.is_none().then_some(self.queue)
+    }
 }
 
 /// Where a 5.0 Client wants the reply, too.

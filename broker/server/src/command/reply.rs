@@ -126,6 +126,9 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     message: &'a str,
+    /// Who gave the command, where somebody else is told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_type: Option<EntityType>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,6 +138,13 @@ struct Envelope<'a> {
     errors: &'a [Value],
     #[serde(skip_serializing_if = "<[Value]>::is_empty")]
     warnings: &'a [Value],
+}
+
+/// What goes out for a command: all of it for those who asked, and what others may know of it.
+pub(crate) struct Reply {
+    pub(crate) whole: String,
+    /// Which command, by whom, and what came of it; of the same shape, so that it is read as every reply is.
+    pub(crate) shortened: String,
 }
 
 /// Who is answered, and about what.
@@ -147,14 +157,46 @@ pub(crate) struct Heading<'a> {
 }
 
 impl Heading<'_> {
+    /// The reply to a user's command, `None` for an anonymous one.
+    pub(crate) fn reply(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> Reply {
+        Reply { whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
+    }
+
     /// The reply as JSON. One that would be too long for a packet says so instead.
-    pub(crate) fn reply(&self, outcome: &Result<Done, Refusal>) -> String {
+    fn whole(&self, outcome: &Result<Done, Refusal>) -> String {
         let text = self.envelope(outcome);
         if text.len() <= REPLY_BYTES_MAX {
             return text;
         }
         let message = format!("The reply has {} bytes, the limit is {REPLY_BYTES_MAX}.", text.len());
         self.envelope(&Err(Refusal::new("REPLY_TOO_LARGE", message)))
+    }
+
+    fn shortened(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> String {
+        let command = self.command.map_or_else(|| "A command".to_owned(), pascal_case);
+        let by = user.map_or_else(|| "an anonymous client".to_owned(), |user| format!("user {user}"));
+        let nothing = json!({});
+        let (message, errors) = match outcome {
+            Ok(_) => (format!("{command} by {by}: done."), Vec::new()),
+            Err(refusal) => {
+                let message = format!("{command} by {by}: {}.", refusal.code());
+                let errors = vec![problem(refusal.code(), refusal.code())];
+                (message, errors)
+            }
+        };
+        let envelope = Envelope {
+            success: outcome.is_ok(),
+            command: self.command.map(pascal_case),
+            request_id: self.request_id,
+            message: &message,
+            user,
+            entity_type: None,
+            entity_name: None,
+            data: &nothing,
+            errors: &errors,
+            warnings: &[],
+        };
+        serde_json::to_string(&envelope).expect("an envelope is strings and JSON values")
     }
 
     fn envelope(&self, outcome: &Result<Done, Refusal>) -> String {
@@ -168,6 +210,7 @@ impl Heading<'_> {
             command: self.command.map(pascal_case),
             request_id: self.request_id,
             message,
+            user: None,
             entity_type: self.entity.map(|(entity_type, _)| entity_type),
             entity_name: self.entity.map(|(_, name)| name),
             data: data.as_ref().unwrap_or(&nothing),
@@ -219,7 +262,7 @@ mod tests {
             entity: Some((EntityType::Model, "Nope")),
         };
         assert_eq!(
-            heading.reply(&Err(Refusal::not_found("Model 'Nope' not found."))),
+            heading.whole(&Err(Refusal::not_found("Model 'Nope' not found."))),
             r#"{"success":false,"command":"RemoveModel","requestId":"a1","message":"Model 'Nope' not found.","#
                 .to_owned()
                 + r#""entityType":"Model","entityName":"Nope","data":{},"#
@@ -227,13 +270,13 @@ mod tests {
         );
         let text = CommandText::new("-foo");
         assert_eq!(
-            Heading::default().reply(&Err(unknown_command(&text))),
+            Heading::default().whole(&Err(unknown_command(&text))),
             r#"{"success":false,"message":"Unknown command: -foo","data":{},"#.to_owned()
                 + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND","suggestions":["-help lists all commands"]}]}"#
         );
         let done = Done::new("2 route(s).").with_data([1, 2]).with_warning("W", "odd");
         assert_eq!(
-            Heading { command: Some("listRoutes"), ..Heading::default() }.reply(&Ok(done)),
+            Heading { command: Some("listRoutes"), ..Heading::default() }.whole(&Ok(done)),
             r#"{"success":true,"command":"ListRoutes","message":"2 route(s).","data":[1,2],"#.to_owned()
                 + r#""warnings":[{"message":"odd","code":"W"}]}"#
         );
@@ -242,8 +285,29 @@ mod tests {
     #[test]
     fn a_reply_that_no_packet_holds_is_refused_by_size() {
         let done = Done::new("m").with_data("x".repeat(REPLY_BYTES_MAX));
-        let reply = Heading::default().reply(&Ok(done));
+        let reply = Heading::default().whole(&Ok(done));
         assert!(reply.starts_with(r#"{"success":false,"message":"The reply has "#), "{reply}");
         assert!(reply.contains("REPLY_TOO_LARGE"));
+    }
+
+    #[test]
+    fn others_are_told_who_did_what_and_no_data() {
+        let heading = Heading {
+            command: Some("listEnv"),
+            request_id: Some("a1"),
+            entity: Some((EntityType::User, "secret name")),
+        };
+        let done = Done::new("1 variable: SECRET.").with_data(["value"]).with_warning("W", "odd");
+        assert_eq!(
+            heading.reply(Some("ann"), &Ok(done)).shortened,
+            r#"{"success":true,"command":"ListEnv","requestId":"a1","message":"ListEnv by user ann: done.","user":"ann","data":{}}"#
+        );
+        let refusal = Refusal { data: Some(json!(1)), ..Refusal::not_found("User 'bob' not found.") };
+        assert_eq!(
+            Heading::default().reply(None, &Err(refusal)).shortened,
+            r#"{"success":false,"message":"A command by an anonymous client: NOT_FOUND.","data":{},"#
+                .to_owned()
+                + r#""errors":[{"message":"NOT_FOUND","code":"NOT_FOUND"}]}"#
+        );
     }
 }

@@ -4,25 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{Decide as _, Identity, Question};
-use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use serde_json::Value;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::queue::{Job, ResponseTo};
+use super::answer::{Topics, publish_reply, send};
+use super::queue::Job;
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find};
 use crate::audit::{Event, Record};
 use crate::broker::Broker;
-use crate::fan_out::Publication;
-use crate::message::MessageParts;
+use crate::client::Client;
+use crate::fan_out::Asker;
 use crate::net::turn::Turn;
 use crate::sys;
 use crate::tenant::Tenant;
-
-/// Topic of all replies.
-const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
 /// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,7 +30,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
         note(broker, job, Noted { result: "NOT_UTF8", ..Noted::default() });
         let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
-        send(job, Topics::default(), Some(Heading::default().reply(&Err(refusal))));
+        answer(job, Heading::default(), &Err(refusal));
         return;
     };
     let text = CommandText::new(payload);
@@ -44,7 +41,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
             Some(name) => {
                 note(broker, job, Noted { verb: Some(name), result: "NOT_AVAILABLE", ..Noted::default() });
                 let heading = Heading { command: Some(name), ..heading };
-                send(job, Topics::default(), Some(heading.reply(&Err(reply::not_available(name)))));
+                answer(job, heading, &Err(reply::not_available(name)));
                 return;
             }
             None => {
@@ -52,7 +49,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
                 reply::unknown_command(&text)
             }
         });
-        send(job, Topics::default(), Some(heading.reply(&outcome)));
+        answer(job, heading, &outcome);
         return;
     };
     let mut call = Call {
@@ -90,8 +87,8 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         ..heading
     };
     let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
-    let answer = (!is_silent).then(|| heading.reply(&outcome));
-    send(job, Topics { changed: &call.changed_topics, told: &call.told_topics }, answer);
+    let reply = (!is_silent).then(|| heading.reply(job.identity.user.as_deref(), &outcome));
+    send(job, Topics { changed: &call.changed_topics, told: &call.told_topics }, reply.as_ref());
     if call.users_changed {
         broker.sys.users_changed();
     }
@@ -112,7 +109,13 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
-    send(job, Topics::default(), Some(heading.reply(&Err(refusal))));
+    answer(job, heading, &Err(refusal));
+}
+
+/// Answers a command that changed nothing.
+fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
+    let reply = heading.reply(job.identity.user.as_deref(), outcome);
+    send(job, Topics::default(), Some(&reply));
 }
 
 fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -208,68 +211,9 @@ fn not_yet(name: &str) -> Option<&'static str> {
     NOT_AVAILABLE.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
 }
 
-/// What goes out before a reply.
-#[derive(Clone, Copy, Default)]
-struct Topics<'a> {
-    /// Retained.
-    changed: &'a [(String, Vec<u8>)],
-    told: &'a [(String, Vec<u8>)],
-}
-
-/// Publishes what changed, then the reply.
-fn send(job: &Job, topics: Topics<'_>, reply: Option<String>) {
-    Turn::with(|turn| {
-        turn.tick();
-        for (topic, payload) in topics.changed {
-            sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
-        }
-        for (topic, payload) in topics.told {
-            sys::publish_after(turn, &job.tenant, topic, payload, false, job.hops);
-        }
-        if let Some(reply) = reply {
-            sys::publish_after(turn, &job.tenant, OUTPUT_TOPIC, reply.as_bytes(), false, job.hops);
-            if let Some(response) = &job.response {
-                respond(turn, job, response, &reply);
-            }
-        }
-        turn.flush();
-    });
-}
-
-/// The reply on the Response Topic, where the sender may publish and read (§4.10).
-fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
-    if !may_respond(&job.tenant, job, &response.topic) {
-        debug!(client_id = &*job.identity.client_id, "response topic not allowed");
-        return;
-    }
-    let mut properties = PropertyBuf::new();
-    if let Some(data) = &response.correlation_data {
-        properties
-            .push(PropertyId::CorrelationData, PropertyValue::Binary(data))
-            .expect("correlation data came in a packet, so it fits one");
-    }
-    let parts = MessageParts {
-        topic: &response.topic,
-        properties: properties.properties().raw(),
-        payload: reply.as_bytes(),
-        qos: QoS::ExactlyOnce,
-        retain: false,
-        expires_at_ms: None,
-    };
-    let copied = Publication::copied(&mut turn.arena, parts, None);
-    let publication = Publication { hops: job.hops, ..copied };
-    turn.publish(&job.tenant, &publication);
-}
-
-fn may_respond(tenant: &Tenant, job: &Job, topic: &str) -> bool {
-    let asks = [Question::publish(&job.identity, topic), Question::subscribe(&job.identity, topic)];
-    !sys::is_system(topic)
-        && lotmq_router::topic_name_valid(topic).is_ok()
-        && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
-}
-
 /// What a Client is told that publishes a configuration: nothing of it takes effect.
-pub(crate) fn config_new(turn: &mut Turn, tenant: &Arc<Tenant>, identity: &Identity) {
+pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
+    let (tenant, identity) = (&client.tenant, &*client.identity());
     let endpoint = identity.peer.address();
     let record = Record {
         endpoint: Some(&endpoint),
@@ -283,12 +227,17 @@ pub(crate) fn config_new(turn: &mut Turn, tenant: &Arc<Tenant>, identity: &Ident
         "NOT_AVAILABLE",
         "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
     );
-    let reply = heading.reply(&Err(refusal));
-    sys::publish(turn, tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
+    publish_reply(turn, tenant, &reply, &Asker::new(identity, Some(client.session_id)), 0);
 }
 
-/// What a Client is told at once when too many commands wait.
-pub(crate) fn busy(turn: &mut Turn, tenant: &Arc<Tenant>, payload: &[u8]) {
+/// What is told at once when too many commands wait.
+pub(crate) fn busy(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    (identity, session): (&Identity, Option<u64>),
+    payload: &[u8],
+) {
     let text = std::str::from_utf8(payload).map(CommandText::new).ok();
     let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     let heading = Heading {
@@ -297,6 +246,6 @@ pub(crate) fn busy(turn: &mut Turn, tenant: &Arc<Tenant>, payload: &[u8]) {
         entity: None,
     };
     let refusal = Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
-    let reply = heading.reply(&Err(refusal));
-    sys::publish(turn, tenant, OUTPUT_TOPIC, reply.as_bytes(), false);
+    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
+    publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
 }

@@ -32,7 +32,7 @@ pub(crate) fn published(
 ) -> Result<(), NotTaken> {
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
-        command::config_new(turn, &client.tenant, &client.identity());
+        command::config_new(turn, client);
         return Err(NotTaken::SettingsFixed);
     }
     if super::is_state_of(topic, &client.client_id) {
@@ -53,9 +53,10 @@ pub(crate) fn published(
         topic: topic.to_owned(),
         correlation_data: properties.correlation_data().map(<[u8]>::to_vec),
     });
+    let identity = client.identity();
     let job = Job {
         tenant: Arc::clone(&client.tenant),
-        identity: client.identity(),
+        identity: Arc::clone(&identity),
         queue: client.session_id,
         definition: None,
         payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
@@ -66,7 +67,7 @@ pub(crate) fn published(
         return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());
-    command::busy(turn, &client.tenant, &text);
+    command::busy(turn, &client.tenant, (&identity, Some(client.session_id)), &text);
     Err(NotTaken::CommandsBusy)
 }
 
@@ -87,10 +88,10 @@ pub(crate) fn published_by_guest(
         }
         return;
     }
-    let Some(identity) = owner else { return };
+    let Some(identity) = owner.map(Arc::new) else { return };
     let job = Job {
         tenant: Arc::clone(tenant),
-        identity: Arc::new(identity),
+        identity: Arc::clone(&identity),
         queue: Job::queue_of(tenant, definition),
         definition: Some(Arc::clone(definition.name())),
         payload: Zeroizing::new(payload.to_vec()),
@@ -98,6 +99,6 @@ pub(crate) fn published_by_guest(
         response: None,
     };
     if turn.broker.commands.submit(job).is_err() {
-        command::busy(turn, tenant, payload);
+        command::busy(turn, tenant, (&identity, None), payload);
     }
 }

@@ -1,0 +1,108 @@
+//! What goes out when a command is done: what changed, what was asked for, the reply. Commands reference §1.7, §1.8.
+//!
+//! The asker's sessions get the whole reply; others who may read the topic of replies get who gave which command and what came of it.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
+use tracing::debug;
+
+use super::queue::{Job, ResponseTo};
+use super::reply::Reply;
+use crate::fan_out::{Asker, Forms, Publication};
+use crate::message::MessageParts;
+use crate::net::turn::Turn;
+use crate::sys;
+use crate::tenant::Tenant;
+
+/// Topic of all replies.
+const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
+
+/// What goes out before a reply.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Topics<'a> {
+    /// Retained, for all who may read them.
+    pub(super) changed: &'a [(String, Vec<u8>)],
+    /// For the asker alone.
+    pub(super) told: &'a [(String, Vec<u8>)],
+}
+
+/// Publishes what changed, then the reply.
+pub(super) fn send(job: &Job, topics: Topics<'_>, reply: Option<&Reply>) {
+    Turn::with(|turn| {
+        turn.tick();
+        for (topic, payload) in topics.changed {
+            sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
+        }
+        let asker = Asker::new(&job.identity, job.session());
+        for (topic, payload) in topics.told {
+            publish(turn, &job.tenant, topic, (payload, None), (&asker, job.hops));
+        }
+        if let Some(reply) = reply {
+            publish_reply(turn, &job.tenant, reply, &asker, job.hops);
+            if let Some(response) = &job.response {
+                respond(turn, job, response, &reply.whole);
+            }
+        }
+        turn.flush();
+    });
+}
+
+/// Publishes a reply on the topic of replies.
+pub(super) fn publish_reply(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    reply: &Reply,
+    asker: &Asker<'_>,
+    hops: u8,
+) {
+    let forms = (reply.whole.as_bytes(), Some(reply.shortened.as_bytes()));
+    publish(turn, tenant, OUTPUT_TOPIC, forms, (asker, hops));
+}
+
+fn publish(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    topic: &str,
+    (whole, shortened): (&[u8], Option<&[u8]>),
+    (asker, hops): (&Asker<'_>, u8),
+) {
+    let mut encoded = |payload| crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, false, hops);
+    if let Some(whole) = encoded(whole) {
+        let shortened = shortened.and_then(encoded);
+        turn.publish_forms(tenant, &Forms { whole, shortened }, asker);
+    }
+}
+
+/// The reply on the Response Topic, where the sender may publish and read (§1.8).
+fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
+    if !may_respond(&job.tenant, &job.identity, &response.topic) {
+        debug!(client_id = &*job.identity.client_id, "response topic not allowed");
+        return;
+    }
+    let mut properties = PropertyBuf::new();
+    if let Some(data) = &response.correlation_data {
+        properties
+            .push(PropertyId::CorrelationData, PropertyValue::Binary(data))
+            .expect("correlation data came in a packet, so it fits one");
+    }
+    let parts = MessageParts {
+        topic: &response.topic,
+        properties: properties.properties().raw(),
+        payload: reply.as_bytes(),
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        expires_at_ms: None,
+    };
+    let copied = Publication::copied(&mut turn.arena, parts, None);
+    let publication = Publication { hops: job.hops, ..copied };
+    turn.publish(&job.tenant, &publication);
+}
+
+fn may_respond(tenant: &Tenant, identity: &Identity, topic: &str) -> bool {
+    let asks = [Question::publish(identity, topic), Question::subscribe(identity, topic)];
+    !sys::is_system(topic)
+        && lotmq_router::topic_name_valid(topic).is_ok()
+        && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
+}
