@@ -162,24 +162,53 @@ fn a_project_comes_to_who_asked_for_it_and_may_see_programs() {
 fn diagnostics_show_messages_to_those_only_who_may_configure_the_system() {
     let broker = broker_of_three();
     broker.command_ok(
-        "-addAction DEFINE ACTION Fails\nON TOPIC \"private/in\" DO\n    SET \"n\" WITH GET JSON \"x\" IN PAYLOAD AS INT\n    PUBLISH TOPIC \"out\" WITH 1 / {n}\n",
+        "-addAction DEFINE ACTION Fails\nON TOPIC \"private/in\" DO\n    PUBLISH TOPIC \"a/#/\" + PAYLOAD WITH 1\n",
     );
     let mut publisher = broker.root("publisher");
-    publisher.publish(&Publication::new("private/in", r#"{"x":0,"y":"private-payload"}"#)).unwrap();
+    publisher.publish(&Publication::new("private/in", "private-payload")).unwrap();
     let (mut ann, mut cfg) = (reader(&broker, "ann", "ann"), reader(&broker, "cfg", "cfg"));
-    let ask = |client: &mut Client| {
-        send(client, "-lotDiagnostic action Fails -requestId d");
-        let reply = reply_to(client, "d");
+    let ask = |client: &mut Client, request_id: &str| {
+        send(client, &format!("-lotDiagnostic action Fails -requestId {request_id}"));
+        let reply = reply_to(client, request_id);
         (!reply["data"]["lastError"].is_null()).then_some(reply)
     };
-    let full = eventually("the error is recorded", || ask(&mut cfg));
+    let full = eventually("the error is recorded", || ask(&mut cfg, "c"));
     assert!(
         full["data"]["lastError"]["trigger"]["payload"].as_str().unwrap().contains("private-payload"),
         "{full}"
     );
-    let shown = ask(&mut ann).unwrap();
+    let shown = ask(&mut ann, "a").unwrap();
     assert_eq!(shown["data"]["lastError"]["trigger"], json!({ "topic": "", "payload": "" }));
     assert_eq!(shown["data"]["lastError"]["message"], "");
     assert_eq!(shown["data"]["lastError"]["code"], full["data"]["lastError"]["code"]);
     assert!(!shown.to_string().contains("private"), "{shown}");
+}
+
+/// What is masked must not tell byte by byte how a secret goes on.
+#[test]
+fn masking_is_no_oracle() {
+    let broker = broker();
+    broker.command_ok("-setSecret TOKEN=hunter2-secret");
+    broker.command_ok(
+        "-addAction DEFINE ACTION Fails\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"a/#/\" + PAYLOAD WITH 1\n",
+    );
+    let mut root = reader(&broker, "root", "root");
+    let mut seen = |guess: &str, number: u32| {
+        let payload = ".".repeat(600) + guess;
+        root.publish(&Publication::new("in", payload)).unwrap();
+        let request = format!("d{number}");
+        let record = eventually("the error is recorded", || {
+            send(&mut root, &format!("-lotDiagnostic action Fails -requestId {request}"));
+            let reply = reply_to(&mut root, &request);
+            let record = &reply["data"]["lastError"];
+            (record["count"].as_u64() == Some(u64::from(number))).then(|| record.clone())
+        });
+        record["trigger"]["payload"].as_str().unwrap().to_owned()
+    };
+    // What is not masked whole is shown as it is, right or wrong.
+    for (number, guess) in (1..).zip(["hunt", "hunz", "hunter2-secre", "hunter2-secrX"]) {
+        let payload = seen(guess, number);
+        assert!(payload.ends_with(guess), "{guess}: {payload}");
+    }
+    assert!(seen("hunter2-secret", 5).ends_with(".***"));
 }

@@ -228,7 +228,7 @@ impl Guests {
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for (script, text) in tenant.scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");
-        let text = tenant.variables.masked_text(&text);
+        let text = tenant.variables.masked_printed(&text);
         crate::sys::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
     }
     let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());

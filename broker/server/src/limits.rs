@@ -365,8 +365,11 @@ pub(crate) const VARIABLE_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Shortest value of a secret, in bytes, that is masked in traces and errors. A shorter one stands in any text by chance.
 pub(crate) const MASKED_BYTES_MIN: usize = 4;
 
-/// From this length on, in bytes, a text may have been cut on its way: a secret may stand at its end in part.
-pub(crate) const MASKED_CUT_BYTES_MIN: usize = 500;
+/// From this length on, in bytes, the text of an error may have been cut on its way, at a character: a secret may stand at its end in part.
+pub(crate) const MASKED_CUT_BYTES_MIN: usize = 497;
+
+/// The same for what a script printed: the guest of Python keeps 16,384 characters, and the host as many bytes.
+pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = (16 << 10) - 3;
 
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;

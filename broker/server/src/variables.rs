@@ -15,7 +15,10 @@ use zeroize::Zeroizing;
 
 use self::masking::Masking;
 use crate::config::{is_of_broker, process_variable};
-use crate::limits::{VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX};
+use crate::limits::{
+    MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX,
+    VARIABLES_MAX,
+};
 
 /// A value that is wiped from memory.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
@@ -122,12 +125,24 @@ impl Variables {
         self.secrets.read().masking.masked(text)
     }
 
-    /// The same for a text.
+    /// The same for as many bytes of them as are shown; all of them are given.
+    pub(crate) fn masked_up_to<'t>(&self, text: &'t [u8], bytes_max: usize) -> Cow<'t, [u8]> {
+        self.secrets.read().masking.masked_up_to(text, bytes_max)
+    }
+
+    /// The same for a text that was not cut before.
+    pub(crate) fn masked_whole_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        lossy(self.masked(text.as_bytes()))
+    }
+
+    /// The same for the text of an error, which a guest, or the host for it, may have cut: a long one loses its end.
     pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.masked(text.as_bytes()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(masked) => Cow::Owned(String::from_utf8_lossy(&masked).into_owned()),
-        }
+        lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_CUT_BYTES_MIN))
+    }
+
+    /// The same for what a script printed.
+    pub(crate) fn masked_printed<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_PRINTED_BYTES_MIN))
     }
 
     /// `-listEnv`: names and values, by name; those of `.env` that the store does not have among them.
@@ -204,6 +219,13 @@ impl Variables {
         let ticket = append(store, Op::DeleteSecret { tenant: self.tenant, name })?;
         secrets.remove(name);
         Ok(Some(ticket))
+    }
+}
+
+fn lossy(masked: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match masked {
+        Cow::Borrowed(text) => String::from_utf8_lossy(text),
+        Cow::Owned(text) => Cow::Owned(String::from_utf8_lossy(&text).into_owned()),
     }
 }
 

@@ -86,8 +86,8 @@ pub(super) fn record_masked(
     now: Timestamp,
 ) -> u64 {
     let variables = &tenant.variables;
-    let (message, topic) = (variables.masked_text(error.message), variables.masked_text(error.topic));
-    let payload = variables.masked(shown(error.payload));
+    let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
+    let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
     let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
     definition.activity.record_error(definition.name(), &error, now)
 }
@@ -158,12 +158,8 @@ pub(super) fn published(variables: &Variables, output: &RunOutput) -> Vec<Messag
 }
 
 fn masked_message(variables: &Variables, topic: &str, payload: &[u8]) -> MessageText {
-    MessageText::new(&variables.masked_text(topic), &variables.masked(shown(payload)))
-}
-
-/// As much of a payload as a record shows. A secret that is cut here is masked all the same.
-fn shown(payload: &[u8]) -> &[u8] {
-    payload.get(..RECORD_PAYLOAD_BYTES_MAX).unwrap_or(payload)
+    let payload = variables.masked_up_to(payload, RECORD_PAYLOAD_BYTES_MAX);
+    MessageText::new(&variables.masked_whole_text(topic), &payload)
 }
 
 /// Names a run: 16 hexadecimal digits.

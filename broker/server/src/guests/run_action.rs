@@ -131,8 +131,8 @@ impl Guests {
 
 fn masked(variables: &Variables, value: &Value) -> Value {
     match value {
-        Value::Text(text) => Value::Text(variables.masked_text(text).into_owned()),
-        Value::Json(text) => Value::Json(variables.masked_text(text).into_owned()),
+        Value::Text(text) => Value::Text(variables.masked_whole_text(text).into_owned()),
+        Value::Json(text) => Value::Json(variables.masked_whole_text(text).into_owned()),
         Value::Bytes(bytes) => Value::Bytes(variables.masked(bytes).into_owned()),
         Value::Empty
         | Value::Null

@@ -4,6 +4,8 @@
 //! [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -11,16 +13,21 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use zeroize::Zeroizing;
 
 use super::Secret;
-use crate::limits::{MASKED_BYTES_MIN, MASKED_CUT_BYTES_MIN};
+use crate::limits::MASKED_BYTES_MIN;
 
 /// Stands where a secret was.
 const MASK: &[u8] = b"***";
+
+/// What is left out at the end of a text that may have been cut is a multiple of this, in bytes.
+const CUT_BYTES_STEP: usize = 64;
 
 /// What is masked: the forms of values, found by how they begin.
 #[derive(Default)]
 pub(super) struct Masking {
     forms: HashTable<Secret>,
     hasher: DefaultHashBuilder,
+    /// Lengths of the forms, each with how many have it.
+    lengths: BTreeMap<usize, usize>,
 }
 
 impl Masking {
@@ -28,6 +35,7 @@ impl Masking {
     pub(super) fn add(&mut self, value: &Secret) {
         for form in forms(value) {
             if let Some(hash) = hash_of(&self.hasher, &form) {
+                *self.lengths.entry(form.len()).or_default() += 1;
                 let hasher = |form: &Secret| hash_of(&self.hasher, form).unwrap_or_default();
                 self.forms.insert_unique(hash, form, hasher);
             }
@@ -41,22 +49,34 @@ impl Masking {
                 && let Ok(known) = self.forms.find_entry(hash, |known| *known == form)
             {
                 known.remove();
+                if let Entry::Occupied(mut count) = self.lengths.entry(form.len()) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
             }
         }
     }
 
     /// The text with [`MASK`] in place of each value, the longest where several match. Costs a look at each byte, however many values there are.
     pub(super) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        self.masked_up_to(text, text.len())
+    }
+
+    /// As much of a text as fits into so many bytes, masked. A value that begins there and goes on behind is masked, because it is looked at whole.
+    pub(super) fn masked_up_to<'t>(&self, text: &'t [u8], bytes_max: usize) -> Cow<'t, [u8]> {
+        let end = bytes_max.min(text.len());
         if self.forms.is_empty() {
-            return Cow::Borrowed(text);
+            return Cow::Borrowed(&text[..end]);
         }
         let mut kept = Vec::new();
         let (mut at, mut copied) = (0, 0);
-        while let Some(rest) = text.get(at..)
-            && let Some(hash) = hash_of(&self.hasher, rest)
+        while at < end
+            && let Some(hash) = hash_of(&self.hasher, &text[at..])
         {
-            let known = self.forms.iter_hash(hash);
-            let Some(len) = known.filter_map(|form| found(rest, form, text.len())).max() else {
+            let known = self.forms.iter_hash(hash).filter(|form| text[at..].starts_with(form));
+            let Some(len) = known.map(|form| form.len()).max() else {
                 at += 1;
                 continue;
             };
@@ -66,10 +86,23 @@ impl Masking {
             copied = at;
         }
         if copied == 0 {
-            return Cow::Borrowed(text);
+            return Cow::Borrowed(&text[..end]);
         }
-        kept.extend_from_slice(&text[copied..]);
+        kept.extend_from_slice(text.get(copied..end).unwrap_or_default());
         Cow::Owned(kept)
+    }
+
+    /// A text that somebody else may have cut, but not to less than `cut_bytes_min`, masked. If it is so long that this is possible, its end is left
+    /// out, as much of it as may belong to a value: whatever stands there, so that nobody learns from what is missing how a value goes on.
+    pub(super) fn masked_cut<'t>(&self, text: &'t [u8], cut_bytes_min: usize) -> Cow<'t, [u8]> {
+        let is_whole = text.len() < cut_bytes_min || self.forms.is_empty();
+        let left_out = if is_whole { 0 } else { self.cut_bytes() };
+        self.masked_up_to(text, text.len().saturating_sub(left_out))
+    }
+
+    /// What may be left of a value at the end of a text, in bytes. Rounded up, so that it does not tell the length of a value either.
+    fn cut_bytes(&self) -> usize {
+        self.lengths.last_key_value().map_or(0, |(len, _)| len.next_multiple_of(CUT_BYTES_STEP))
     }
 }
 
@@ -90,17 +123,10 @@ fn forms(value: &Secret) -> impl Iterator<Item = Secret> {
     text.map(|_| Arc::clone(value)).into_iter().chain(in_json)
 }
 
-/// Bytes of a value at the beginning of `rest`. At the end of a text that may have been cut a part of it is enough.
-fn found(rest: &[u8], form: &[u8], text_bytes: usize) -> Option<usize> {
-    if rest.starts_with(form) {
-        return Some(form.len());
-    }
-    (text_bytes >= MASKED_CUT_BYTES_MIN && form.starts_with(rest)).then_some(rest.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MASKED_CUT_BYTES_MIN;
 
     fn masking(values: &[&str]) -> Masking {
         let mut masking = Masking::default();
@@ -130,8 +156,41 @@ mod tests {
     }
 
     #[test]
-    fn what_a_long_text_was_cut_in_is_masked_too() {
-        let text = format!("{}hunte", "x".repeat(MASKED_CUT_BYTES_MIN));
-        assert!(masking(&["hunter2"]).masked(text.as_bytes()).ends_with(b"x***"));
+    fn the_end_of_a_text_that_may_have_been_cut_tells_nothing_of_a_value() {
+        let mut masking = masking(&["hunter2-secret"]);
+        let filler = ".".repeat(MASKED_CUT_BYTES_MIN);
+        let kept = |masking: &Masking, end: &str| {
+            masking.masked_cut(format!("{filler}{end}").as_bytes(), MASKED_CUT_BYTES_MIN).into_owned()
+        };
+        // Guesses of any length, right and wrong ones, leave the same; only a whole value in what is left is masked.
+        for len in 4..="hunter2-secret".len() {
+            let right = &"hunter2-secret"[..len];
+            let wrong = format!("{}#", &right[..len - 1]);
+            assert_eq!(kept(&masking, right), kept(&masking, &wrong), "{right}");
+            assert!(kept(&masking, right).iter().all(|byte| *byte == b'.'));
+        }
+        assert_eq!(masking.masked_cut(b"hunter2-secret", MASKED_CUT_BYTES_MIN).as_ref(), b"***");
+        assert_eq!(masking.masked_cut(b"hunter2-secre", MASKED_CUT_BYTES_MIN).as_ref(), b"hunter2-secre");
+        let early = format!("hunter2-secret{filler}");
+        let early = masking.masked_cut(early.as_bytes(), MASKED_CUT_BYTES_MIN).into_owned();
+        assert!(early.starts_with(b"***.") && early.len() == 3 + MASKED_CUT_BYTES_MIN - CUT_BYTES_STEP);
+        masking.remove(&Arc::new(Zeroizing::new(b"hunter2-secret".to_vec())));
+        assert_eq!(kept(&masking, "hunter2-secret").len(), MASKED_CUT_BYTES_MIN + 14);
+    }
+
+    #[test]
+    fn what_is_cut_here_is_masked_whole() {
+        let masking = masking(&["hunter2-secret"]);
+        for (text, bytes_max, expected) in [
+            ("a hunter2-secret b", 4, "a ***"),
+            ("a hunter2-secret b", 17, "a *** "),
+            ("a hunter2-secret b", 100, "a *** b"),
+            ("a hunter2-secre! b", 4, "a hu"),
+            ("hunter2-secret", 0, ""),
+            ("nothing", 3, "not"),
+        ] {
+            let masked = masking.masked_up_to(text.as_bytes(), bytes_max);
+            assert_eq!(String::from_utf8_lossy(&masked), expected, "{text} {bytes_max}");
+        }
     }
 }
