@@ -116,7 +116,7 @@ fn step(broker: &Broker, step: &str) {
         verb = words.next().unwrap();
     }
     let options = ConnectOptions::v5(client_id);
-    let options = if user == "anonymous" { options } else { options.user(user, "pw") };
+    let options = if user == "anonymous" { options } else { options.user(user, "s3cret-pw") };
     let connected = Client::connect(broker.address(), &options);
     let is_done = match verb {
         "connects" => connected.is_ok(),

@@ -49,6 +49,7 @@ mod tls;
 mod tool_input;
 mod transport;
 mod unix_socket;
+mod user_management;
 mod websocket;
 mod zstd;
 

@@ -60,7 +60,7 @@ pub const BUILT_INS: &[BuiltIn] = &[
         scope: "CommandCall",
         topic: None,
         source: "DEFINE RULE AllowPublishSysCommand WITH PRIORITY 10 FOR CommandCall
-    IF USER IS \"root\" OR USER IN GROUP \"admin\" OR USER HAS AllowedUserManagement OR USER HAS AllowedSystemConfiguration THEN
+    IF USER IS \"root\" OR USER IN GROUP \"admin\" OR USER HAS AllowedUserManagement OR USER HAS AllowedSystemConfiguration OR USER HAS AllowedLogManagement THEN
         ALLOW
     ELSE
         DENY
@@ -72,7 +72,12 @@ pub const BUILT_INS: &[BuiltIn] = &[
         scope: "SubscribeSys",
         topic: None,
         source: "DEFINE RULE AllowSubscribeCommandOutput WITH PRIORITY 10 FOR SubscribeSys
-    IF TOPIC IS \"$SYS/Coreflux/Command/Output\" OR TOPIC IS \"$SYS/Coreflux/Projects\" OR TOPIC STARTS_WITH \"$SYS/Coreflux/Projects/\" THEN
+    IF TOPIC IS \"$SYS/Coreflux/Command/Output\" THEN
+        IF USER IS \"root\" OR USER IN GROUP \"admin\" OR USER HAS AllowedUserManagement OR USER HAS AllowedSystemConfiguration OR USER HAS AllowedLogManagement THEN
+            ALLOW
+        ELSE
+            DENY
+    ELSE IF TOPIC IS \"$SYS/Coreflux/Projects\" OR TOPIC STARTS_WITH \"$SYS/Coreflux/Projects/\" THEN
         IF USER IS \"root\" OR USER IN GROUP \"admin\" OR USER HAS AllowedUserManagement OR USER HAS AllowedSystemConfiguration THEN
             ALLOW
         ELSE

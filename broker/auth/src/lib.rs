@@ -40,7 +40,7 @@ pub use login::{
 pub use name::{NameError, check_group_name, check_user_name};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
-pub use privilege::{UserChange, UserChangeRefusal, check_user_change};
+pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use rulebook::{Answer, Ask, Opinion, Rule, Rulebook, Still, Validity};
 pub use scope::{Scope, UnknownScope};
 #[doc(hidden)]

@@ -1,6 +1,8 @@
 //! Which changes of users a user may make, beyond the scope of the command: commands reference §7.1, §7.3.
 //!
-//! One's own password may always be changed; `root` is changed by `root` alone; nobody gives what he does not have.
+//! One's own password may always be changed; `root` is changed by `root` alone; nobody gives what he does not have, nor removes or takes over
+//! somebody who has more. What rules name is a right, too: groups, properties and names of users ([`NamedByRules`]). Who may configure the system may
+//! change rules, so all of these are his.
 
 use crate::account::{Account, Flag};
 use crate::decide::{Decide, Question};
@@ -8,6 +10,16 @@ use crate::directory::Directory;
 use crate::login::Identity;
 use crate::scope::Scope;
 use crate::{ADMIN_GROUP, ROOT};
+
+/// What the rules of a tenant look at about a user, so that it is a right to have it.
+pub trait NamedByRules {
+    /// Whether a rule names this user.
+    fn user(&self, name: &str) -> bool;
+    /// Whether a rule looks at the membership of this group.
+    fn group(&self, name: &str) -> bool;
+    /// Whether a rule looks at this property.
+    fn property(&self, name: &str) -> bool;
+}
 
 /// A change that a command asks for. `user` is the one to be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +32,7 @@ pub enum UserChange<'a> {
     /// `-changeUserPassword`.
     Password { user: &'a str },
     /// `-changeUserSettings`.
-    Setting { user: &'a str, setting: &'a str },
+    Setting { user: &'a str, setting: &'a str, value: &'a str },
     /// `-addUserToGroup`.
     JoinGroup { user: &'a str, group: &'a str },
     /// `-removeUserFromGroup`.
@@ -49,11 +61,31 @@ pub enum UserChangeRefusal {
     /// Membership of `admin` is given and taken by admins only.
     #[error("Only admins may change the members of group admin.")]
     AdminGroupProtected,
-    /// A new password for this user would let the asking user act with a flag or membership that he does not hold.
-    #[error("You cannot change the password of {user}, who has permissions that you do not have.")]
+    /// The user to be removed, or to get a new password, has a flag, a membership or something that rules name which the asking user has not.
+    #[error("You cannot {what} {user}, who has permissions that you do not have.")]
     TargetHasMore {
+        /// What was asked for: `remove`, `change the password of`.
+        what: &'static str,
         /// The user to be changed.
         user: String,
+    },
+    /// Rules name the user that would be added.
+    #[error("You cannot add {user}: rules name this user.")]
+    UserNamedByRules {
+        /// The user.
+        user: String,
+    },
+    /// Rules look at the membership of the group, and the asking user is no member.
+    #[error("You cannot change the members of group {group}: rules name it, and you are not a member.")]
+    GroupNamedByRules {
+        /// The group.
+        group: String,
+    },
+    /// Rules look at the property, and the asking user does not have that value of it.
+    #[error("You cannot set {setting} to this value: rules name it, and you do not have it.")]
+    PropertyNamedByRules {
+        /// The property.
+        setting: String,
     },
 }
 
@@ -63,7 +95,7 @@ pub enum UserChangeRefusal {
 /// The refusal; [`UserChangeRefusal::ScopeDenied`] when the scope alone forbids it.
 pub fn check_user_change(
     decide: &dyn Decide,
-    directory: &Directory,
+    (directory, named): (&Directory, &dyn NamedByRules),
     actor: &Identity,
     change: UserChange<'_>,
 ) -> Result<(), UserChangeRefusal> {
@@ -79,7 +111,7 @@ pub fn check_user_change(
         return Err(UserChangeRefusal::RootProtected);
     }
     let account = actor.user.as_deref().and_then(|name| directory.account(name));
-    check_privilege(account.as_deref(), directory, change)
+    Actor { account: account.as_deref(), named }.check(directory, change)
 }
 
 impl<'a> UserChange<'a> {
@@ -95,37 +127,88 @@ impl<'a> UserChange<'a> {
     }
 }
 
-/// Nobody gives what he does not have. An actor without an account (a rule let it in) has nothing.
-fn check_privilege(
-    actor: Option<&Account>,
-    directory: &Directory,
-    change: UserChange<'_>,
-) -> Result<(), UserChangeRefusal> {
-    let holds = |flag| actor.is_some_and(|account| account.has(flag));
-    let is_admin = actor.is_some_and(Account::is_admin);
-    match change {
-        UserChange::Add { .. } | UserChange::Remove { .. } => Ok(()),
-        UserChange::Setting { setting, .. } => match Flag::by_name(setting) {
-            Some(flag) if !holds(flag) => Err(UserChangeRefusal::FlagNotHeld { flag }),
-            _ => Ok(()),
-        },
-        UserChange::JoinGroup { group, .. } | UserChange::LeaveGroup { group, .. } => {
-            if group == ADMIN_GROUP && !is_admin {
-                return Err(UserChangeRefusal::AdminGroupProtected);
-            }
-            Ok(())
-        }
-        UserChange::Password { user } => match directory.account(user) {
-            Some(target) if has_more(&target, holds, is_admin) => {
-                Err(UserChangeRefusal::TargetHasMore { user: user.to_owned() })
-            }
-            _ => Ok(()),
-        },
-    }
+/// Who asks for a change. One without an account (a rule let it in) has nothing.
+struct Actor<'a> {
+    account: Option<&'a Account>,
+    named: &'a dyn NamedByRules,
 }
 
-fn has_more(target: &Account, holds: impl Fn(Flag) -> bool, is_admin: bool) -> bool {
-    Flag::ALL.into_iter().any(|flag| target.has(flag) && !holds(flag)) || (target.is_admin() && !is_admin)
+impl Actor<'_> {
+    fn check(&self, directory: &Directory, change: UserChange<'_>) -> Result<(), UserChangeRefusal> {
+        let has_more = |user: &str| directory.account(user).is_some_and(|target| self.has_less_than(&target));
+        let more = |what, user: &str| Err(UserChangeRefusal::TargetHasMore { what, user: user.to_owned() });
+        match change {
+            UserChange::Add { user } if !self.may_all() && self.named.user(user) => {
+                Err(UserChangeRefusal::UserNamedByRules { user: user.to_owned() })
+            }
+            UserChange::Add { .. } => Ok(()),
+            UserChange::Remove { user } if has_more(user) => more("remove", user),
+            UserChange::Password { user } if has_more(user) => more("change the password of", user),
+            UserChange::Remove { .. } | UserChange::Password { .. } => Ok(()),
+            UserChange::Setting { setting, value, .. } => self.check_setting(setting, value),
+            UserChange::JoinGroup { group, .. } | UserChange::LeaveGroup { group, .. } => {
+                self.check_group(group)
+            }
+        }
+    }
+
+    fn check_setting(&self, setting: &str, value: &str) -> Result<(), UserChangeRefusal> {
+        match Flag::by_name(setting) {
+            Some(flag) if self.holds(flag) => Ok(()),
+            Some(flag) => Err(UserChangeRefusal::FlagNotHeld { flag }),
+            None if self.may_all() || !self.named.property(setting) => Ok(()),
+            None if self.property(setting) == Some(value) => Ok(()),
+            None => Err(UserChangeRefusal::PropertyNamedByRules { setting: setting.to_owned() }),
+        }
+    }
+
+    fn check_group(&self, group: &str) -> Result<(), UserChangeRefusal> {
+        if group == ADMIN_GROUP {
+            let is_admin = self.account.is_some_and(Account::is_admin);
+            return if is_admin { Ok(()) } else { Err(UserChangeRefusal::AdminGroupProtected) };
+        }
+        if self.may_all() || self.is_in(group) || !self.named.group(group) {
+            return Ok(());
+        }
+        Err(UserChangeRefusal::GroupNamedByRules { group: group.to_owned() })
+    }
+
+    /// Whether somebody has a right that the actor has not.
+    fn has_less_than(&self, target: &Account) -> bool {
+        if Flag::ALL.into_iter().any(|flag| target.has(flag) && !self.holds(flag)) {
+            return true;
+        }
+        if target.is_admin() && !self.account.is_some_and(Account::is_admin) {
+            return true;
+        }
+        if self.may_all() {
+            return false;
+        }
+        let has_group = |group: &String| !self.is_in(group) && self.named.group(group);
+        let has_property = |(name, value): (&String, &String)| {
+            self.property(name) != Some(value) && self.named.property(name)
+        };
+        target.groups.iter().any(has_group)
+            || target.properties.iter().any(has_property)
+            || self.named.user(&target.name)
+    }
+
+    fn holds(&self, flag: Flag) -> bool {
+        self.account.is_some_and(|account| account.has(flag))
+    }
+
+    /// Whether rules are his to change.
+    fn may_all(&self) -> bool {
+        self.holds(Flag::SystemConfiguration)
+    }
+
+    fn is_in(&self, group: &str) -> bool {
+        self.account.is_some_and(|account| account.groups.contains(group))
+    }
+
+    fn property(&self, name: &str) -> Option<&str> {
+        self.account.and_then(|account| account.property(name))
+    }
 }
 
 #[cfg(test)]

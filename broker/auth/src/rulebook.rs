@@ -196,6 +196,20 @@ impl Rulebook {
         Some(allowed_at.is_some())
     }
 
+    /// Whether a rule looks at the membership of this group.
+    pub fn names_group(&self, group: &str) -> bool {
+        self.rules.read().all.iter().any(|entry| entry.inputs.groups.iter().any(|named| named == group))
+    }
+
+    /// Whether a rule looks at this property of users.
+    pub fn names_property(&self, property: &str) -> bool {
+        self.rules
+            .read()
+            .all
+            .iter()
+            .any(|entry| entry.inputs.properties.iter().any(|named| named == property))
+    }
+
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Entry>>)) {
         let mut rules = self.rules.write();
         change(&mut rules.all);

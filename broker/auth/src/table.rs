@@ -16,7 +16,10 @@ use crate::scope::Scope;
 const SYS_BROKER: &str = "$SYS/broker/#";
 
 /// Readable by those who may call commands.
-const COMMAND_READERS: [&str; 2] = ["$SYS/Coreflux/Command/Output", "$SYS/Coreflux/Projects/#"];
+const COMMAND_OUTPUT: &str = "$SYS/Coreflux/Command/Output";
+
+/// Readable by those who manage users or the system.
+const PROJECTS: &str = "$SYS/Coreflux/Projects/#";
 
 /// Priority of the built-in rules that decide.
 const FIRST: u64 = 10;
@@ -83,8 +86,11 @@ impl PermissionTable {
     /// Built-ins `AllowSubscribeCommandOutput` and `AllowSubscribeSysBroker`.
     fn subscribe_sys(&self, question: &Question<'_>) -> Option<Verdict> {
         let filter = question.topic.map(inner_filter)?;
-        if COMMAND_READERS.iter().any(|pattern| covers(pattern, filter)) {
+        if covers(COMMAND_OUTPUT, filter) {
             return Some(self.holder(question, may_call_commands).into());
+        }
+        if covers(PROJECTS, filter) {
+            return Some(self.holder(question, may_read_projects).into());
         }
         let is_local_anonymous = question.identity.user.is_none() && question.identity.peer.is_loopback();
         if covers(SYS_BROKER, filter) {
@@ -113,8 +119,12 @@ fn publish_bridge_state(question: &Question<'_>) -> Option<Verdict> {
     is_own.then_some(Verdict::Allow)
 }
 
-/// Holders of CommandCall and readers of its output, first rows of §7.3.
+/// Holders of CommandCall and readers of its output, first rows of §7.3, and who has nothing but commands to use a flag with.
 fn may_call_commands(account: &Account) -> bool {
+    may_read_projects(account) || account.has(Flag::LogManagement)
+}
+
+fn may_read_projects(account: &Account) -> bool {
     account.is_admin() || account.has(Flag::UserManagement)
 }
 

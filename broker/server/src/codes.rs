@@ -194,6 +194,8 @@ codes! {
             "The reply lists the first of them. Mend those and try again; lotmq check shows all."
         NAME_INVALID "name is invalid"
             "The message says what is wrong with it."
+        NAME_RESTS "name of a removed user"
+            "Rules and definitions may still give something to it. Choose another name, let root add the user, or wait for the days that auth.removed_names_rest_days says."
         NEVER_RUNS "the time of the trigger is past"
             "ON TIMESTAMP or the like names an instant before now, so the action never starts. It was added all the same."
         NOT_A_COMPONENT "it is no WebAssembly component"

@@ -48,6 +48,7 @@ mod recipient;
 mod recover;
 mod release;
 mod replay;
+mod removed_names;
 mod restart;
 mod retain;
 mod room;

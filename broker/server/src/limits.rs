@@ -371,6 +371,9 @@ pub(crate) const MASKED_CUT_BYTES_MIN: usize = 497;
 /// The same for what a script printed: the guest of Python keeps 16,384 characters, and the host as many bytes.
 pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = (16 << 10) - 3;
 
+/// Names of removed users that rest, of one tenant; the oldest may be given again first. Some 100 bytes each.
+pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
+
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;
 
@@ -437,6 +440,12 @@ pub(crate) const COMMANDS_WAITING_PER_CLIENT_MAX: usize = 256;
 
 /// Commands of all Clients that wait or run.
 pub(crate) const COMMANDS_WAITING_MAX: usize = 4096;
+
+/// Commands that wait when a user who may give no others sets his own password; with more he is told to try again.
+pub(crate) const OWN_PASSWORDS_WAITING_MAX: usize = COMMANDS_WAITING_MAX / 8;
+
+/// Bytes of a command with which a user sets his own password, twice as many as the longest name and password that make sense.
+pub(crate) const OWN_PASSWORD_BYTES_MAX: usize = 4096;
 
 /// Bytes of all waiting commands: four of the largest default packet.
 pub(crate) const COMMAND_BYTES_WAITING_MAX: usize = 64 << 20;

@@ -17,6 +17,7 @@ use crate::guests::Guests;
 use crate::guests::scripts::Scripts;
 use crate::modules::Modules;
 use crate::projects::Projects;
+use crate::removed_names::RemovedNames;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
@@ -48,6 +49,7 @@ pub(crate) struct Tenant {
     pub(crate) projects: Projects,
     pub(crate) audit: Audit,
     pub(crate) denials: Denials,
+    pub(crate) removed_names: RemovedNames,
     pub(crate) guests: Arc<Guests>,
 }
 
@@ -82,6 +84,7 @@ impl Tenant {
             projects: Projects::default(),
             audit,
             denials: Denials::default(),
+            removed_names: RemovedNames::default(),
             guests: Arc::new(guests),
         }
     }

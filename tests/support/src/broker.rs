@@ -138,6 +138,8 @@ impl BrokerOptions {
         }
         // Its usual port is for one broker of a machine.
         command.env("LOTMQ_LISTENER_WS_PORT", "off");
+        // Tests have short passwords, but for those that are about them.
+        command.env("LOTMQ_AUTH_PASSWORD_CHARS_MIN", "1");
         // No file of the user's who runs the tests.
         command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));

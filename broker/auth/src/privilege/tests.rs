@@ -23,6 +23,83 @@ fn fixture() -> (Arc<Directory>, Rulebook) {
     (Arc::clone(&directory), Rulebook::new(directory))
 }
 
+/// What rules name.
+struct Named {
+    users: &'static [&'static str],
+    groups: &'static [&'static str],
+    properties: &'static [&'static str],
+}
+
+const NOTHING: Named = Named { users: &[], groups: &[], properties: &[] };
+
+impl NamedByRules for Named {
+    fn user(&self, name: &str) -> bool {
+        self.users.contains(&name)
+    }
+
+    fn group(&self, name: &str) -> bool {
+        self.groups.contains(&name)
+    }
+
+    fn property(&self, name: &str) -> bool {
+        self.properties.contains(&name)
+    }
+}
+
+fn more(what: &'static str, user: &str) -> UserChangeRefusal {
+    UserChangeRefusal::TargetHasMore { what, user: user.to_owned() }
+}
+
+#[test]
+fn what_rules_name_is_a_right() {
+    let (directory, table) = fixture();
+    for name in ["writer", "named", "tagged", "second"] {
+        directory.add_user(name, cheap_credential("pw")).unwrap();
+    }
+    directory.change_setting("second", "AllowedUserManagement", "true").unwrap();
+    for name in ["writer", "second"] {
+        directory.add_to_group(name, "ops").unwrap();
+    }
+    for name in ["tagged", "second"] {
+        directory.change_setting(name, "Line", "7").unwrap();
+    }
+    directory.add_to_group("plain", "shift").unwrap();
+    let named = Named { users: &["named", "gone"], groups: &["ops"], properties: &["Line"] };
+    let group = || Err(UserChangeRefusal::GroupNamedByRules { group: "ops".to_owned() });
+    let property = || Err(UserChangeRefusal::PropertyNamedByRules { setting: "Line".to_owned() });
+    let line = |value| UserChange::Setting { user: "plain", setting: "Line", value };
+    for (actor, change, expected) in [
+        (
+            "keeper",
+            UserChange::Add { user: "gone" },
+            Err(UserChangeRefusal::UserNamedByRules { user: "gone".to_owned() }),
+        ),
+        ("chief", UserChange::Add { user: "gone" }, Ok(())),
+        ("keeper", UserChange::JoinGroup { user: "keeper", group: "ops" }, group()),
+        ("keeper", UserChange::LeaveGroup { user: "writer", group: "ops" }, group()),
+        ("second", UserChange::JoinGroup { user: "plain", group: "ops" }, Ok(())),
+        ("chief", UserChange::JoinGroup { user: "plain", group: "ops" }, Ok(())),
+        ("keeper", UserChange::JoinGroup { user: "plain", group: "shift" }, Ok(())),
+        ("keeper", line("7"), property()),
+        ("second", line("7"), Ok(())),
+        ("second", line("8"), property()),
+        ("chief", line("8"), Ok(())),
+        ("keeper", UserChange::Remove { user: "plain" }, Ok(())),
+        ("keeper", UserChange::Remove { user: "writer" }, Err(more("remove", "writer"))),
+        ("keeper", UserChange::Remove { user: "tagged" }, Err(more("remove", "tagged"))),
+        ("keeper", UserChange::Password { user: "named" }, Err(more("change the password of", "named"))),
+        ("second", UserChange::Password { user: "writer" }, Ok(())),
+        ("second", UserChange::Password { user: "tagged" }, Ok(())),
+        ("second", UserChange::Remove { user: "named" }, Err(more("remove", "named"))),
+        ("chief", UserChange::Remove { user: "named" }, Ok(())),
+    ] {
+        let mut identity = Identity::anonymous("c".into(), Peer::Unix);
+        identity.user = Some(actor.into());
+        let decided = check_user_change(&table, (&directory, &named), &identity, change);
+        assert_eq!(decided, expected, "{actor} {change:?}");
+    }
+}
+
 #[test]
 fn user_changes_are_decided_by_scope_and_privilege() {
     let (directory, table) = fixture();
@@ -33,23 +110,41 @@ fn user_changes_are_decided_by_scope_and_privilege() {
         ("plain", UserChange::Remove { user: "x" }, denied(Scope::UserManagementRemove)),
         ("plain", UserChange::Password { user: "plain" }, Ok(())), // one's own
         ("plain", UserChange::Password { user: "keeper" }, denied(Scope::UserManagementPasswordChange)),
-        ("plain", UserChange::Setting { user: "plain", setting: "x" }, denied(Scope::UserManagementUpdate)),
+        (
+            "plain",
+            UserChange::Setting { user: "plain", setting: "x", value: "1" },
+            denied(Scope::UserManagementUpdate),
+        ),
         ("config", UserChange::Add { user: "x" }, denied(Scope::UserManagementCreation)),
         ("keeper", UserChange::Add { user: "x" }, Ok(())),
         ("keeper", UserChange::Remove { user: "plain" }, Ok(())),
+        ("keeper", UserChange::Remove { user: "config" }, Err(more("remove", "config"))),
+        ("chief", UserChange::Remove { user: "config" }, Ok(())),
         ("keeper", UserChange::Password { user: "plain" }, Ok(())),
         ("keeper", UserChange::Password { user: "root" }, Err(UserChangeRefusal::RootProtected)),
         ("chief", UserChange::Password { user: "root" }, Err(UserChangeRefusal::RootProtected)),
-        ("keeper", UserChange::Setting { user: "root", setting: "x" }, Err(UserChangeRefusal::RootProtected)),
-        ("keeper", UserChange::Remove { user: "root" }, Err(UserChangeRefusal::RootProtected)),
-        ("keeper", UserChange::Setting { user: "plain", setting: "Line" }, Ok(())),
-        ("keeper", UserChange::Setting { user: "plain", setting: "AllowedUserManagement" }, Ok(())),
         (
             "keeper",
-            UserChange::Setting { user: "plain", setting: "allowedsystemconfiguration" },
+            UserChange::Setting { user: "root", setting: "x", value: "1" },
+            Err(UserChangeRefusal::RootProtected),
+        ),
+        ("keeper", UserChange::Remove { user: "root" }, Err(UserChangeRefusal::RootProtected)),
+        ("keeper", UserChange::Setting { user: "plain", setting: "Line", value: "1" }, Ok(())),
+        (
+            "keeper",
+            UserChange::Setting { user: "plain", setting: "AllowedUserManagement", value: "true" },
+            Ok(()),
+        ),
+        (
+            "keeper",
+            UserChange::Setting { user: "plain", setting: "allowedsystemconfiguration", value: "true" },
             Err(UserChangeRefusal::FlagNotHeld { flag: config }),
         ),
-        ("chief", UserChange::Setting { user: "plain", setting: "AllowedSystemConfiguration" }, Ok(())),
+        (
+            "chief",
+            UserChange::Setting { user: "plain", setting: "AllowedSystemConfiguration", value: "true" },
+            Ok(()),
+        ),
         ("keeper", UserChange::JoinGroup { user: "plain", group: "shift" }, Ok(())),
         (
             "keeper",
@@ -62,23 +157,27 @@ fn user_changes_are_decided_by_scope_and_privilege() {
             Err(UserChangeRefusal::AdminGroupProtected),
         ),
         ("chief", UserChange::JoinGroup { user: "plain", group: "admin" }, Ok(())),
-        (
-            "keeper",
-            UserChange::Password { user: "config" },
-            Err(UserChangeRefusal::TargetHasMore { user: "config".into() }),
-        ),
+        ("keeper", UserChange::Password { user: "config" }, Err(more("change the password of", "config"))),
         ("chief", UserChange::Password { user: "config" }, Ok(())),
         ("keeper", UserChange::Password { user: "nobody" }, Ok(())), // the directory says: not found
-        ("root", UserChange::Setting { user: "plain", setting: "AllowedLogManagement" }, Ok(())),
+        (
+            "root",
+            UserChange::Setting { user: "plain", setting: "AllowedLogManagement", value: "true" },
+            Ok(()),
+        ),
         ("root", UserChange::Password { user: "root" }, Ok(())),
     ] {
         let mut identity = Identity::anonymous("c".into(), Peer::Unix);
         identity.user = Some(actor.into());
-        assert_eq!(check_user_change(&table, &directory, &identity, change), expected, "{actor} {change:?}");
+        assert_eq!(
+            check_user_change(&table, (&directory, &NOTHING), &identity, change),
+            expected,
+            "{actor} {change:?}"
+        );
     }
     let anonymous = Identity::anonymous("c".into(), Peer::Unix);
     assert_eq!(
-        check_user_change(&table, &directory, &anonymous, UserChange::Password { user: "" }),
+        check_user_change(&table, (&directory, &NOTHING), &anonymous, UserChange::Password { user: "" }),
         denied(Scope::UserManagementPasswordChange)
     );
 }

@@ -60,7 +60,7 @@ impl Fixture {
 #[test]
 fn commands_have_the_holders_of_section_7_3() {
     let fixture = Fixture::new();
-    let callers = ["config", "users", "admins", "root"].as_slice();
+    let callers = ["config", "users", "logs", "admins", "root"].as_slice();
     let configurers = ["config", "root"].as_slice();
     for scope in Scope::ALL.iter().copied() {
         let name = scope.name();
@@ -92,7 +92,7 @@ fn publishes_follow_seeds_and_built_ins() {
         ("$foo/bar", &["root"]), // language reference §10.4, the seeds do not reach $…
         ("$share/g/a", &["root"]), // not a subscription: a first level that begins with $
         ("$SYSTEM/x", &["root"]), // not $SYS
-        ("$SYS/Coreflux/Command", &["config", "users", "admins", "root"]),
+        ("$SYS/Coreflux/Command", &["config", "users", "logs", "admins", "root"]),
         ("$SYS/Coreflux/Config/New", &["config", "root"]),
         ("$SYS/Coreflux/Stats", &["config", "admins", "root"]),
         ("$SYS/broker/uptime", &["config", "admins", "root"]),
@@ -108,7 +108,8 @@ fn publishes_follow_seeds_and_built_ins() {
 fn subscriptions_follow_the_literal_filter() {
     let fixture = Fixture::new();
     let everybody = WHO.as_slice();
-    let callers = ["config", "users", "admins", "root"].as_slice();
+    let callers = ["config", "users", "logs", "admins", "root"].as_slice();
+    let readers = ["config", "users", "admins", "root"].as_slice();
     let admins = ["config", "admins", "root"].as_slice();
     let users_and_local =
         ["anon-local", "plain", "config", "users", "logs", "assets", "admins", "root"].as_slice();
@@ -121,9 +122,9 @@ fn subscriptions_follow_the_literal_filter() {
         ("$share/g/$foo/bar", &["root"]),
         ("$SYS/Coreflux/Command/Output", callers),
         ("$share/g/$SYS/Coreflux/Command/Output", callers),
-        ("$SYS/Coreflux/Projects/#", callers),
-        ("$SYS/Coreflux/Projects/list", callers),
-        ("$SYS/Coreflux/Projects/+/status", callers),
+        ("$SYS/Coreflux/Projects/#", readers),
+        ("$SYS/Coreflux/Projects/list", readers),
+        ("$SYS/Coreflux/Projects/+/status", readers),
         ("$SYS/Coreflux/#", admins),
         ("$SYS/Coreflux/Command/+", admins),
         ("$SYS/Coreflux/Version", admins),

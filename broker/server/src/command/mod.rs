@@ -47,6 +47,7 @@ pub use fuzz::fuzz_command;
 pub(crate) use queue::{Commands, Job, ResponseTo, start};
 pub(crate) use reply::{Refusal, problem};
 pub(crate) use run::{busy, config_new};
+pub(crate) use users::is_own_password;
 pub(crate) use verb::Call;
 use verb::Verb;
 

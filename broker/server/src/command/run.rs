@@ -12,7 +12,7 @@ use super::queue::Job;
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Verb};
-use super::{NOT_AVAILABLE, find};
+use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::audit::{Event, Record};
 use crate::broker::Broker;
 use crate::client::Client;
@@ -66,7 +66,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         restarts: false,
         users_changed: false,
     };
-    let outcome = execute(&mut call);
+    let outcome = execute(&mut call, &job.payload);
     if outcome.is_err() {
         broker.counters.commands_refused.add(1);
     }
@@ -118,14 +118,13 @@ fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
     send(job, Topics::default(), Some(&reply));
 }
 
-fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
+fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
     let may_call = Question::publish(call.identity, sys::COMMAND_TOPIC);
     let is_current = call.tenant.users.is_current(call.identity);
-    if !is_current
-        || !call.tenant.permissions.decide(&may_call).is_allowed()
-        || !call.verb.permission.admits(call.tenant, call.identity)
-    {
+    let may_call =
+        || call.tenant.permissions.decide(&may_call).is_allowed() || is_own_password(call.identity, payload);
+    if !is_current || !may_call() || !call.verb.permission.admits(call.tenant, call.identity) {
         return Err(Refusal::permission_denied(call.verb.name));
     }
     if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {

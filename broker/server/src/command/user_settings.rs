@@ -25,7 +25,7 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, setting, value] = &arguments[..] else { unreachable!("three arguments are required") };
     call.about(EntityType::User, user);
     refuse_misspelt_flag(setting)?;
-    allow(call, UserChange::Setting { user, setting })?;
+    allow(call, UserChange::Setting { user, setting, value })?;
     let _changes = call.broker.commands.changes.lock();
     let before = call.tenant.users.account(user);
     let account = call.tenant.users.change_setting(user, setting, value).map_err(refused)?;

@@ -2,14 +2,22 @@
 //!
 //! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply is out.
 
-use lotmq_auth::{Scope, UserChange, UserChangeRefusal, UserError, check_user_change};
+use std::time::Duration;
+
+use lotmq_auth::{
+    Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError, check_user_change,
+};
+use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
+use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::net::turn::Turn;
+use crate::tenant::Tenant;
 use crate::{accounts, modules, session_end, sys};
 
 pub(super) static ADD: Verb = Verb {
@@ -19,7 +27,7 @@ pub(super) static ADD: Verb = Verb {
     permission: Permission::Scope(Scope::UserManagementCreation),
     effect: Effect::Stores,
     summary: "Adds a user, without any permission yet.",
-    example: "-addUser bob s3cret",
+    example: "-addUser bob s3cret-pump",
     execute: add,
 };
 
@@ -59,12 +67,19 @@ pub(super) static LIST: Verb = Verb {
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Add { user: &user })?;
+    check_password(call, &password)?;
     let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
+    refuse_resting(call, &user)?;
     let account = call.tenant.users.add_user(&user, credential).map_err(refused)?;
-    store(call, &account, |call| {
+    let mut batch = Batch::new();
+    accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
+    call.tenant.removed_names.end(&mut batch, call.tenant.id, &user);
+    if let Err(refusal) = call.commit(batch) {
         let _ = call.tenant.users.remove_user(&user);
-    })?;
+        return Err(refusal);
+    }
+    sys::users_changed(call);
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
 
@@ -80,7 +95,10 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     modules::store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.scripts.store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.projects.store_without_owner(call.tenant.id, &user, &mut batch);
+    let until = (call.broker.clock.wall_ms(), rest(call));
+    call.tenant.removed_names.put(&mut batch, call.tenant.id, &user, until);
     if let Err(refusal) = call.commit(batch) {
+        call.tenant.removed_names.take_back(&user);
         call.tenant.users.restore([(*account).clone()]);
         return Err(refusal);
     }
@@ -100,6 +118,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Password { user: &user })?;
+    check_password(call, &password)?;
     let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     let before = call.tenant.users.account(&user);
@@ -128,13 +147,86 @@ fn user_and_password(call: &mut Call<'_>) -> Result<[Zeroizing<String>; 2], Refu
 /// The permission message where the scope alone forbids it, else why not.
 pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refusal> {
     let tenant = call.tenant;
-    let checked = check_user_change(&*tenant.permissions, &tenant.users, call.identity, change);
+    let directory = (&*tenant.users, &Named(tenant) as &dyn NamedByRules);
+    let checked = check_user_change(&*tenant.permissions, directory, call.identity, change);
     checked.map_err(|refusal| {
         if matches!(refusal, UserChangeRefusal::ScopeDenied { .. }) {
             return Refusal::permission_denied(call.verb.name);
         }
         Refusal::new("PERMISSION_DENIED", refusal.to_string())
     })
+}
+
+/// What the rules of a tenant look at about users.
+struct Named<'a>(&'a Tenant);
+
+impl NamedByRules for Named<'_> {
+    /// Rules compare names of users with texts, so the name stands in quotation marks in the rule that means it. A text that means something else is
+    /// taken for it, too: then the change takes an administrator.
+    fn user(&self, name: &str) -> bool {
+        let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\'', r"\'");
+        let quoted = [name, &escaped].map(|name| [format!("\"{name}\""), format!("'{name}'")]);
+        let registry = self.0.guests.registry.read();
+        let mut rules = registry.list(DefinitionKind::Rule);
+        rules.any(|rule| quoted.iter().flatten().any(|quoted| rule.deployed.source.contains(quoted)))
+    }
+
+    fn group(&self, name: &str) -> bool {
+        self.0.permissions.names_group(name)
+    }
+
+    fn property(&self, name: &str) -> bool {
+        self.0.permissions.names_property(name)
+    }
+}
+
+/// Whether a command is the one that a user may always give: a new password for himself. It needs no CommandCall.
+pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
+    let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
+        return false;
+    };
+    let Ok(text) = std::str::from_utf8(payload).map(CommandText::new) else { return false };
+    let is_verb =
+        text::normalized_verb(text.verb).is_some_and(|name| name.eq_ignore_ascii_case(CHANGE_PASSWORD.name));
+    is_verb && text::first_argument(text.body).is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
+}
+
+/// Refuses the name of a removed user to all but `root`, as long as it rests.
+fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
+    if call.identity.is_root() {
+        return Ok(());
+    }
+    let now_ms = call.broker.clock.wall_ms();
+    match call.tenant.removed_names.resting_since(user, rest(call), now_ms) {
+        Some(at_ms) => Err(Refusal::new(
+            "NAME_RESTS",
+            format!(
+                "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
+                sys::utc_text(at_ms),
+                call.broker.config.auth.removed_names_rest_days
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// How long names of removed users rest.
+fn rest(call: &Call<'_>) -> Duration {
+    const DAY: Duration = Duration::from_secs(86_400);
+    DAY * call.broker.config.auth.removed_names_rest_days
+}
+
+/// Refuses a password that is too short to withstand guessing.
+fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
+    let min = call.broker.config.auth.password_chars_min as usize;
+    // An empty one has a refusal of its own.
+    if password.is_empty() || password.chars().count() >= min {
+        return Ok(());
+    }
+    let message = format!("The password cannot be used: it has fewer than {min} characters.");
+    let refusal = Refusal::new("PASSWORD_INVALID", message);
+    Err(refusal
+        .with_suggestion("auth.password_chars_min of the configuration says how long it must be".to_owned()))
 }
 
 /// Makes a changed account durable; `undo` puts the directory back where that fails.

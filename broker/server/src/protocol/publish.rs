@@ -16,6 +16,7 @@ use super::discouraged::{self, Discouraged};
 use super::{NotTaken, Open, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
+use crate::command;
 use crate::fan_out::{FanOut, InPlace, Publication};
 use crate::limits::Limit;
 use crate::net::arena::Span;
@@ -261,7 +262,8 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
         topic.clone_into(known);
         *at = generation;
     }
-    is_allowed
+    // A user may always set his own password, which takes a command.
+    is_allowed || (topic == sys::COMMAND_TOPIC && command::is_own_password(identity, payload))
 }
 
 /// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.

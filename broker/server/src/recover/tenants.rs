@@ -71,15 +71,9 @@ pub(crate) fn tenants(
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
         let guests = Guests::new(registry_options(config));
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
-        tenants.push(Arc::new(Tenant::new(
-            (row.id, number),
-            &row.name,
-            users,
-            permissions,
-            variables,
-            guests,
-            audit,
-        )));
+        let tenant = Tenant::new((row.id, number), &row.name, users, permissions, variables, guests, audit);
+        tenant.removed_names.restore(row.id, &recovered.settings);
+        tenants.push(Arc::new(tenant));
     }
     Ok(tenants)
 }

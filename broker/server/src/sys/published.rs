@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::COMMAND_TOPIC;
 use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
+use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::protocol::NotTaken;
@@ -63,7 +64,10 @@ pub(crate) fn published(
         hops: 0,
         response,
     };
-    if turn.broker.commands.submit(job).is_ok() {
+    // Anybody may give this one, so it leaves room for those who may give commands.
+    let is_too_late = turn.broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
+        && command::is_own_password(&identity, &job.payload);
+    if !is_too_late && turn.broker.commands.submit(job).is_ok() {
         return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());

@@ -1,0 +1,122 @@
+//! Names of removed users, which rest: whoever gets the name of somebody who is gone gets what rules, definitions and people still give to it. Only
+//! `root` gives such a name again before its time has passed.
+//!
+//! Invariants: a name rests in the same batch that removes its user, so that it rests after a crash, too; at most [`REMOVED_NAMES_MAX`] rest, the
+//! oldest go first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use parking_lot::Mutex;
+
+use crate::limits::REMOVED_NAMES_MAX;
+
+/// Beginning of the names of the settings that resting names are stored as; their value is the time of the removal.
+const SETTING: &str = "users.removed/";
+
+/// Names by when they were given up, in milliseconds since 1970.
+#[derive(Default)]
+pub(crate) struct RemovedNames(Mutex<BTreeMap<Box<str>, u64>>);
+
+impl RemovedNames {
+    /// Puts back those of a tenant, at start.
+    pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow]) {
+        let own = settings.iter().filter(|row| row.tenant == tenant);
+        let names = own.filter_map(|row| {
+            let name = row.name.strip_prefix(SETTING)?;
+            // One that cannot be read rests from the beginning of time, which is over, or until it is looked at.
+            Some((name.into(), row.value.parse().unwrap_or_default()))
+        });
+        self.0.lock().extend(names);
+    }
+
+    /// When a name that still rests was given up; it rests for `rest`.
+    pub(crate) fn resting_since(&self, name: &str, rest: Duration, now_ms: u64) -> Option<u64> {
+        let removed_at = *self.0.lock().get(name)?;
+        let is_over = Duration::from_millis(now_ms.saturating_sub(removed_at)) >= rest;
+        (!is_over).then_some(removed_at)
+    }
+
+    /// Lets a name rest from now on, and makes room among the others: those whose time is over go, and the oldest where there are too many.
+    pub(crate) fn put(
+        &self,
+        batch: &mut Batch,
+        tenant: TenantId,
+        name: &str,
+        (now_ms, rest): (u64, Duration),
+    ) {
+        let mut names = self.0.lock();
+        names.insert(name.into(), now_ms);
+        store(batch, tenant, name, now_ms);
+        let is_over = |at: u64| Duration::from_millis(now_ms.saturating_sub(at)) >= rest;
+        let mut gone: Vec<Box<str>> =
+            names.iter().filter(|(_, at)| is_over(**at)).map(|(name, _)| name.clone()).collect();
+        if names.len() - gone.len() > REMOVED_NAMES_MAX {
+            gone.extend(names.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone()));
+        }
+        for name in gone {
+            names.remove(&name);
+            delete(batch, tenant, &name);
+        }
+    }
+
+    /// Takes back that a name rests, because its user was not removed after all; nothing of it is stored.
+    pub(crate) fn take_back(&self, name: &str) {
+        self.0.lock().remove(name);
+    }
+
+    /// Ends the rest of a name that is given again.
+    pub(crate) fn end(&self, batch: &mut Batch, tenant: TenantId, name: &str) {
+        if self.0.lock().remove(name).is_some() {
+            delete(batch, tenant, name);
+        }
+    }
+}
+
+fn store(batch: &mut Batch, tenant: TenantId, name: &str, at_ms: u64) {
+    let row = SettingRow { tenant, name: format!("{SETTING}{name}"), value: at_ms.to_string() };
+    batch.push(Op::PutSetting(&row));
+}
+
+fn delete(batch: &mut Batch, tenant: TenantId, name: &str) {
+    batch.push(Op::DeleteSetting { tenant, name: &format!("{SETTING}{name}") });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: Duration = Duration::from_secs(100);
+
+    #[test]
+    fn a_name_rests_for_its_time_and_in_bounded_number() {
+        let names = RemovedNames::default();
+        let mut batch = Batch::new();
+        names.put(&mut batch, TenantId::DEFAULT, "bob", (1_000, REST));
+        assert_eq!(names.resting_since("bob", REST, 100_999), Some(1_000));
+        assert_eq!(names.resting_since("bob", REST, 101_000), None);
+        assert_eq!(names.resting_since("ann", REST, 1_000), None);
+        names.end(&mut batch, TenantId::DEFAULT, "bob");
+        assert_eq!(names.resting_since("bob", REST, 1_001), None);
+        for number in 0..=REMOVED_NAMES_MAX as u64 {
+            names.put(&mut batch, TenantId::DEFAULT, &format!("user {number}"), (2_000 + number, REST));
+        }
+        assert_eq!(names.resting_since("user 0", REST, 2_000), None);
+        assert_eq!(names.resting_since("user 1", REST, 2_001), Some(2_001));
+    }
+
+    #[test]
+    fn names_are_put_back_for_their_tenant() {
+        let row = |tenant, name: &str| SettingRow {
+            tenant: TenantId(tenant),
+            name: name.into(),
+            value: "7".into(),
+        };
+        let names = RemovedNames::default();
+        names
+            .restore(TenantId(1), &[row(1, "users.removed/a/b"), row(2, "users.removed/c"), row(1, "other")]);
+        assert_eq!(names.resting_since("a/b", REST, 8), Some(7));
+        assert_eq!(names.resting_since("c", REST, 8), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! What those may do who manage users and are not administrators, and what everybody may do about himself.
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use serde_json::Value;
+
+use crate::{broker, options};
+
+const COMMAND: &str = "$SYS/Coreflux/Command";
+const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
+
+const DEPLOYERS: &str = "DEFINE RULE Deployers WITH PRIORITY 100 FOR ActionManagementCreation
+    IF USER IS \"cfg\" OR USER IN GROUP \"deployers\" OR USER HAS Deploys THEN
+        ALLOW
+";
+
+/// A broker with `ann`, who manages users, and `bob`, who may do nothing.
+fn broker_of_two(options: lotmq_test_support::BrokerOptions) -> Broker {
+    let broker = options.start();
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+    broker.command_ok("-changeUserSettings ann AllowedUserManagement true");
+    broker
+}
+
+/// The code of the first error of a command of a user, empty for success.
+fn code(broker: &Broker, user: &str, command: &str) -> String {
+    let mut client = broker.connect(&ConnectOptions::new("").user(user, "pw"));
+    assert!(!client.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+    let text = format!("{command} -requestId one");
+    client.publish(&Publication::new(COMMAND, text).qos(QoS::AtLeastOnce)).unwrap();
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a reply comes");
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap();
+        if reply["requestId"] == "one" && reply["user"].is_null() {
+            return reply["errors"][0]["code"].as_str().unwrap_or_default().to_owned();
+        }
+    }
+}
+
+#[test]
+fn a_user_manager_gets_nothing_by_way_of_others() {
+    let broker = broker_of_two(options());
+    broker.command_ok(&format!("-addRule {DEPLOYERS}"));
+    for user in ["cfg", "chief", "deployer", "tagged"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+    broker.command_ok("-changeUserSettings chief AllowedSystemConfiguration true");
+    broker.command_ok("-addUserToGroup deployer deployers");
+    broker.command_ok("-changeUserSettings tagged Deploys true");
+    for command in [
+        "-removeUser cfg",
+        "-removeUser chief",
+        "-removeUser deployer",
+        "-removeUser tagged",
+        "-changeUserPassword cfg evil",
+        "-changeUserPassword deployer evil",
+        "-changeUserPassword tagged evil",
+        "-changeUserPassword chief evil",
+        "-addUserToGroup ann deployers",
+        "-removeUserFromGroup deployer deployers",
+        "-changeUserSettings ann Deploys true",
+        "-changeUserSettings bob Deploys true",
+    ] {
+        assert_eq!(code(&broker, "ann", command), "PERMISSION_DENIED", "{command}");
+    }
+    broker.command_ok("-removeUser cfg");
+    assert_eq!(code(&broker, "ann", "-addUser cfg evil"), "PERMISSION_DENIED");
+    for command in [
+        "-addUser eve pw",
+        "-changeUserPassword eve other",
+        "-addUserToGroup eve shift",
+        "-changeUserSettings eve Line 7",
+        "-removeUser eve",
+        "-removeUser bob",
+    ] {
+        assert_eq!(code(&broker, "ann", command), "", "{command}");
+    }
+    // Who has it may give it.
+    broker.command_ok("-addUserToGroup ann deployers");
+    assert_eq!(code(&broker, "ann", "-removeUserFromGroup deployer deployers"), "");
+}
+
+#[test]
+fn names_of_removed_users_rest_after_a_crash_too_and_root_may_give_them() {
+    let mut broker = broker_of_two(options());
+    assert_eq!(code(&broker, "ann", "-removeUser bob"), "");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(code(&broker, "ann", "-addUser bob evil"), "NAME_RESTS");
+    broker.command_ok("-addUser bob pw");
+    assert_eq!(code(&broker, "ann", "-changeUserPassword bob other"), "");
+    // Once root has given it, it has nothing of its rest left.
+    broker.kill();
+    broker.start_again();
+    broker.command_ok("-listUserGroups bob");
+    let at_once = broker_of_two(options().variable("LOTMQ_AUTH_REMOVED_NAMES_REST_DAYS", "0"));
+    assert_eq!(code(&at_once, "ann", "-removeUser bob"), "");
+    assert_eq!(code(&at_once, "ann", "-addUser bob pw"), "");
+}
+
+fn sends(client: &mut Client, command: &str) -> ReasonCode {
+    client.publish(&Publication::new(COMMAND, command).qos(QoS::AtLeastOnce)).unwrap()
+}
+
+#[test]
+fn everybody_may_set_his_own_password_and_give_no_other_command() {
+    let broker = broker_of_two(options());
+    let mut bob = broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
+    for command in [
+        "-listUsers",
+        "-changeUserPassword ann evil",
+        "-changeUserPassword \"bobby\" evil",
+        "-changeUserPassword",
+        "-changeUserPasswords bob evil",
+        "-addUser bob evil",
+    ] {
+        assert_eq!(sends(&mut bob, command), ReasonCode::NotAuthorized, "{command}");
+    }
+    let mut anonymous = broker.connect(&ConnectOptions::v5("bob-2"));
+    assert_eq!(sends(&mut anonymous, "-changeUserPassword bob evil"), ReasonCode::NotAuthorized);
+    bob.subscribe_to("answers/bob", QoS::AtLeastOnce).unwrap();
+    let ask = Publication::new(COMMAND, "--change-user-password bob \"new pass word\"").qos(QoS::AtLeastOnce);
+    let ask = ask
+        .property(lotmq_client::PropertyId::ResponseTopic, lotmq_client::PropertyValue::Utf8("answers/bob"));
+    assert!(!bob.publish(&ask).unwrap().is_failure());
+    let answer = bob.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(answer.contains("Password for user bob changed successfully!"), "{answer}");
+    let old = ConnectOptions::new("old").user("bob", "pw");
+    assert!(Client::connect(broker.address(), &old).is_err());
+    drop(broker.connect(&ConnectOptions::new("new").user("bob", "new pass word")));
+    // The session of the old password is closed.
+    eventually("the session is closed", || bob.ping().is_err().then_some(()));
+}
+
+#[test]
+fn who_manages_logs_can_give_the_commands_for_it() {
+    let broker = broker_of_two(options());
+    broker.command_ok("-changeUserSettings bob AllowedLogManagement true");
+    for (command, expected) in [
+        ("-addTraceLog pump", ""),
+        ("-listTraceLogs", ""),
+        ("-removeTraceLog pump", ""),
+        ("-listUsers", "PERMISSION_DENIED"),
+        ("-listEnv", "PERMISSION_DENIED"),
+        ("-addUser eve pw", "PERMISSION_DENIED"),
+        ("-getProject plant", "PERMISSION_DENIED"),
+    ] {
+        assert_eq!(code(&broker, "bob", command), expected, "{command}");
+    }
+    let mut bob = broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
+    for topic in ["$SYS/Coreflux/Projects/list", "$SYS/Coreflux/Config", "$SYS/#"] {
+        assert_eq!(bob.subscribe_to(topic, QoS::AtMostOnce).unwrap(), ReasonCode::NotAuthorized, "{topic}");
+    }
+}
+
+#[test]
+fn short_passwords_are_refused_unless_the_configuration_takes_them() {
+    let lenient = broker();
+    lenient.command_ok("-addUser bob x");
+    let strict = options().variable("LOTMQ_AUTH_PASSWORD_CHARS_MIN", "8").start();
+    for password in ["x", "1234567", "äöüäöüä"] {
+        let reply = strict.command(&format!("-addUser bob {password}"));
+        assert_eq!(reply.code(), "PASSWORD_INVALID", "{reply:?}");
+        assert_eq!(reply.message(), "The password cannot be used: it has fewer than 8 characters.");
+    }
+    strict.command_ok("-addUser bob 12345678");
+    assert_eq!(strict.command("-changeUserPassword bob short").code(), "PASSWORD_INVALID");
+    strict.command_ok("-changeUserPassword bob äöüäöüäö");
+}
