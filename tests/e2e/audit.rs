@@ -11,10 +11,20 @@ use crate::{broker, options};
 /// All records, by way of a file.
 fn records(broker: &Broker, file: &str) -> Vec<Value> {
     let reply = broker.command_ok(&format!("-decryptAudit |{file}"));
-    let text = std::fs::read_to_string(reply.data()["path"].as_str().unwrap()).unwrap();
+    let path = reply.data()["path"].as_str().unwrap();
+    assert!(path.starts_with("files/"), "no path of the machine: {path}");
+    let text = std::fs::read_to_string(broker.data().join(path)).unwrap();
     let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(reply.data()["records"], records.len());
     records
+}
+
+/// Whether the records of each sequence have their numbers without a gap.
+fn is_numbered(records: &[Value]) -> bool {
+    ["administration", "access"].iter().all(|trail| {
+        let of_trail = records.iter().filter(|record| record["trail"] == *trail);
+        of_trail.zip(1..).all(|(record, number)| record["number"] == number)
+    })
 }
 
 /// The records of a verb.
@@ -91,7 +101,7 @@ fn who_did_what_is_recorded_and_no_secret_is() {
     assert_eq!((&denials[0]["scope"], &denials[0]["user"]), (&"SubscribeSys".into(), &"bob".into()));
     assert_eq!(denials[1]["scope"], "SystemConfiguration");
     assert_eq!(records[0]["event"], "start");
-    assert!(records.iter().zip(1..).all(|(record, number)| record["number"] == number));
+    assert!(is_numbered(&records));
 
     let everything = serde_json::to_string(&records).unwrap();
     assert!(!everything.contains("hidden"), "{everything}");
@@ -112,7 +122,7 @@ fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
     let found = records(&broker, "all.jsonl");
     assert_eq!(of(&found, "setEnv").len(), 20);
     assert_eq!(found.iter().filter(|record| record["event"] == "start").count(), 6);
-    assert!(found.iter().zip(1..).all(|(record, number)| record["number"] == number));
+    assert!(is_numbered(&found));
     let status = broker.command_ok("-auditStatus");
     assert_eq!((&status.data()["enabled"], &status.data()["encrypted"]), (&true.into(), &true.into()));
     assert_eq!((&status.data()["intact"], &status.data()["damaged"]), (&true.into(), &0.into()));
@@ -123,15 +133,15 @@ fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
 fn logins_are_on_the_disk_without_any_command() {
     let mut broker = broker();
     const COMMITS: &str = "lotmq_store_commits_total";
-    let before = broker.metric(COMMITS).unwrap();
     let _first = broker.client("first");
-    let mut logins = 0;
     // The commit that comes first may be of what was recorded before; in the third at the latest is the first login.
-    eventually("what was recorded is committed three times", || {
-        logins += 1;
-        drop(broker.client(&format!("login {logins}")));
-        broker.metric(COMMITS).filter(|commits| *commits >= before + 3.0)
-    });
+    for login in 0..3 {
+        let before = broker.metric(COMMITS).unwrap();
+        drop(broker.client(&format!("login {login}")));
+        eventually("what was recorded is committed", || {
+            broker.metric(COMMITS).filter(|commits| *commits > before)
+        });
+    }
     broker.kill();
     broker.start_again();
     let found = records(&broker, "logins.jsonl");
@@ -229,4 +239,142 @@ fn commands_of_guests_are_recorded_with_their_definition_and_owner() {
     });
     assert_eq!((&record["definition"], &record["user"]), (&"Asker".into(), &"root".into()));
     assert_eq!((&record["clientId"], &record["endpoint"]), (&Value::Null, &Value::Null));
+}
+
+/// Of a day that has room for both sequences of this test.
+fn found(broker: &Broker, filter: &str) -> usize {
+    let records = records(broker, &format!("{}.jsonl", filter.len()));
+    records.iter().filter(|record| record.to_string().contains(filter)).count()
+}
+
+#[test]
+fn neither_logins_nor_readers_push_out_what_administrators_did() {
+    let broker = options()
+        .variable("LOTMQ_AUDIT_RECORDS", "100")
+        .variable("LOTMQ_AUDIT_ACCESS_RECORDS", "100")
+        .variable("LOTMQ_AUTH_ANONYMOUS", "false")
+        .start();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-changeUserSettings ann AllowedUserManagement true");
+    broker.command_ok("-setEnv EVIL=1");
+    for number in 0..500 {
+        assert!(Client::connect(broker.address(), &ConnectOptions::new(format!("c{number}"))).is_err());
+    }
+    let mut ann = broker.connect(&ConnectOptions::new("ann").user("ann", "pw"));
+    for command in ["-help", "-listEnv", "-removeUser nobody"] {
+        for _ in 0..60 {
+            let command = Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce);
+            ann.publish(&command).unwrap();
+        }
+    }
+    eventually("what ann asked for is recorded", || {
+        let status = broker.command_ok("-auditStatus");
+        let access = &status.data()["trails"]["access"];
+        (access["head"]["number"].as_u64().unwrap() >= 190).then_some(())
+    });
+    let status = broker.command_ok("-auditStatus");
+    let trails = &status.data()["trails"];
+    assert!(trails["access"]["records"].as_u64().unwrap() <= 100, "{trails}");
+    assert_eq!(status.data()["intact"], true, "{trails}");
+    assert_eq!(found(&broker, "EVIL=****"), 1);
+    // 500 refused logins of one address are a few records.
+    assert!(trails["access"]["head"]["number"].as_u64().unwrap() < 250, "{trails}");
+}
+
+#[test]
+fn logins_of_one_address_are_summed() {
+    let mut broker = options().variable("LOTMQ_AUTH_ANONYMOUS", "false").start();
+    for number in 0..40 {
+        assert!(Client::connect(broker.address(), &ConnectOptions::new(format!("thief-{number}"))).is_err());
+    }
+    broker.stop();
+    broker.start_again();
+    let records = records(&broker, "sums.jsonl");
+    let own =
+        records.iter().filter(|record| record["clientId"].as_str().is_some_and(|id| id.starts_with("thief")));
+    let sum = records.iter().find(|record| record["result"] == "refused").unwrap();
+    assert_eq!((own.count(), &sum["leftOut"], &sum["endpoint"]), (10, &30.into(), &"127.0.0.1".into()));
+}
+
+/// The number and the hash of the last head of administration in the log.
+fn logged_head(broker: &Broker) -> Option<(u64, String)> {
+    let log = broker.log().text();
+    let line =
+        log.lines().rev().find(|line| line.contains("audit head") && line.contains("administration"))?;
+    let field = |name: &str| {
+        let rest = &line[line.find(&format!("{name}="))? + name.len() + 1..];
+        let value = rest.trim_start_matches('"').split(['"', ' ']).next()?;
+        Some(value.to_owned())
+    };
+    Some((field("number")?.parse().ok()?, field("hash")?))
+}
+
+#[test]
+fn heads_go_where_the_broker_cannot_take_them_back() {
+    let mut broker = broker();
+    let mut root = broker.root("watcher");
+    root.subscribe_to("$SYS/Coreflux/Audit/Heads", QoS::AtLeastOnce).unwrap();
+    let first = eventually("a head is in the log", || logged_head(&broker));
+    // So many records that the next one is due at once.
+    let mut busy = broker.root("busy");
+    for _ in 0..1_100 {
+        busy.publish(&Publication::new("$SYS/Coreflux/Command", "-updateData").qos(QoS::AtLeastOnce))
+            .unwrap();
+    }
+    let told = loop {
+        let head: Value = serde_json::from_slice(&root.receive(WAIT_MAX).unwrap().unwrap().payload).unwrap();
+        if head["trail"] == "administration" && head["number"].as_u64().unwrap() > first.0 {
+            break head;
+        }
+    };
+    broker.command_ok("-setEnv LAST=1");
+    broker.stop();
+    let last = eventually("the last head is in the log", || {
+        logged_head(&broker).filter(|last| last.0 > told["number"].as_u64().unwrap())
+    });
+    broker.start_again();
+    let records = records(&broker, "heads.jsonl");
+    let hash_of = |number: u64| {
+        let fits = |record: &&Value| record["trail"] == "administration" && record["number"] == number;
+        records.iter().find(fits).unwrap()["hash"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(hash_of(first.0), first.1);
+    assert_eq!(hash_of(last.0), last.1);
+    assert_eq!(hash_of(told["number"].as_u64().unwrap()), told["hash"].as_str().unwrap());
+}
+
+#[test]
+fn newest_records_that_somebody_took_out_of_the_file_are_missed() {
+    let mut broker = broker();
+    for number in 0..5 {
+        broker.command_ok(&format!("-setEnv N{number}=1"));
+    }
+    broker.stop();
+    let count = {
+        let (store, _) =
+            lotmq_store::Store::open(lotmq_store::StoreOptions::new(broker.data()), Box::new(|_| {}))
+                .unwrap();
+        let (tenant, mut numbers) = (lotmq_store::TenantId::DEFAULT, Vec::new());
+        let visit = |record: lotmq_store::AuditRecord| {
+            numbers.push(record.number);
+            std::ops::ControlFlow::Continue(())
+        };
+        store.audit(tenant, 1..=1_000, visit).unwrap();
+        let (from, below) = (numbers[numbers.len() - 2], numbers.last().unwrap() + 1);
+        let mut batch = lotmq_store::Batch::new();
+        batch.push(lotmq_store::Op::DeleteAudit { tenant, from, below });
+        store.commit(batch).unwrap();
+        from
+    };
+    broker.start_again();
+    let status = broker.command_ok("-auditStatus");
+    assert_eq!(status.data()["intact"], false);
+    let records = records(&broker, "missing.jsonl");
+    let missing = records.iter().find(|record| record["event"] == "missing").unwrap();
+    assert_eq!(
+        (&missing["details"]["first"], &missing["details"]["trail"]),
+        (&count.into(), &"administration".into())
+    );
+    let log = broker.log().text();
+    assert!(log.contains("records of the audit are gone"), "{log}");
 }

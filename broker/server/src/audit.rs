@@ -1,40 +1,40 @@
 //! The audit of a tenant: who did what to the broker, when, from where, and what came of it. Commands reference §11.1.
 //!
-//! ```text
-//! commands, logins, denials -> note: a numbered record, chained to the one before -> batch in memory -> flush: the store
-//! ```
+//! There are two sequences of records ([`trail`]): what administrators did, and logins, denials and what others asked for, so that nobody pushes the
+//! former out by doing much of the latter. Logins and denials are summed up by address ([`sums`]). A command that changed something is flushed, and
+//! waited for, before its reply; everything else within [`AUDIT_DELAY`].
 //!
-//! A command that changed something is flushed, and waited for, before its reply; everything else within [`AUDIT_DELAY`].
-//!
-//! Invariants: numbers are given without a gap and records are stored in their order; no record holds a password, a secret or a payload, because only
+//! Invariants: records are stored in the order of their numbers; no record holds a password, a secret or a payload, because only
 //! what a verb allows of its arguments gets into one ([`Shown`](crate::command::Shown)); what is noted for a message that was denied, or a login, is
 //! bounded per second. Not here: reading it (`query`), encryption (`store`).
 
 mod chain;
 mod query;
 mod record;
-mod sampler;
 mod start;
+mod sums;
+mod trail;
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
-use lotmq_store::{Batch, Op, Store, StoreError, TenantId, Ticket};
+use lotmq_store::{Store, StoreError, TenantId, Ticket};
 use parking_lot::Mutex;
-use tracing::error;
+use tracing::{error, info};
 
 use crate::config;
 use crate::counters::Counters;
-use crate::limits::{
-    AUDIT_DENIALS_PER_SECOND, AUDIT_LOGINS_PER_SECOND, AUDIT_REFUSALS_PER_SECOND, AUDIT_WAITING_MAX,
-};
-use chain::Digest;
+use crate::limits::AUDIT_HEAD_INTERVAL;
+use crate::modules::hex;
+use crate::net::peer::Peer;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
-use sampler::Sampler;
 pub(crate) use start::started;
+use sums::{Sort, Sum, Sums};
+use trail::Trail;
+pub(crate) use trail::{Head, Kind};
 
 /// How long a record may wait in memory before somebody looks, twice a second.
 pub(crate) const AUDIT_DELAY: Duration = Duration::from_millis(500);
@@ -43,24 +43,9 @@ pub(crate) const AUDIT_DELAY: Duration = Duration::from_millis(500);
 pub(crate) struct Audit {
     tenant: TenantId,
     settings: config::Audit,
-    state: Mutex<State>,
-    logins: Sampler,
-    refusals: Sampler,
-    denials: Sampler,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Number of the oldest record.
-    first: u64,
-    /// Number of the next record, and the digest of the one before.
-    next: u64,
-    digest: Digest,
-    batch: Batch,
-    /// Records in the batch.
-    waiting: usize,
-    /// Records that found no room since the last flush.
-    lost: u64,
+    administration: Mutex<Trail>,
+    access: Mutex<Trail>,
+    sums: Sums,
 }
 
 impl Audit {
@@ -69,17 +54,13 @@ impl Audit {
     /// # Errors
     /// When they cannot be read.
     pub(crate) fn open(store: &Store, tenant: TenantId, settings: config::Audit) -> Result<Self, StoreError> {
-        let ends = store.audit_ends(tenant)?;
-        let (first, next, last) = ends.map_or((1, 1, None), |ends| (ends.first, ends.next, ends.last));
-        let digest = last.map_or(chain::BEGIN, |last| last.digest);
-        let state = State { first, next, digest, batch: Batch::new(), waiting: 0, lost: 0 };
+        let open = |kind, records| Trail::open(store, tenant, kind, records).map(Mutex::new);
         Ok(Self {
             tenant,
+            administration: open(Kind::Administration, settings.records)?,
+            access: open(Kind::Access, settings.access_records)?,
             settings,
-            state: Mutex::new(state),
-            logins: Sampler::new(AUDIT_LOGINS_PER_SECOND),
-            refusals: Sampler::new(AUDIT_REFUSALS_PER_SECOND),
-            denials: Sampler::new(AUDIT_DENIALS_PER_SECOND),
+            sums: Sums::default(),
         })
     }
 
@@ -87,27 +68,28 @@ impl Audit {
         self.settings.enabled
     }
 
+    fn trail(&self, kind: Kind) -> &Mutex<Trail> {
+        match kind {
+            Kind::Administration => &self.administration,
+            Kind::Access => &self.access,
+        }
+    }
+
     /// Adds a record.
-    pub(crate) fn note(&self, counters: &Counters, now_ms: u64, record: &Record<'_>) {
+    pub(crate) fn note(&self, kind: Kind, counters: &Counters, now_ms: u64, record: &Record<'_>) {
         if self.settings.enabled {
-            self.state.lock().push(self.tenant, counters, now_ms, record);
+            self.trail(kind).lock().push(counters, now_ms, record);
         }
     }
 
     /// A Client was accepted.
-    pub(crate) fn accepted(
-        &self,
-        counters: &Counters,
-        now_ms: u64,
-        identity: &Identity,
-        endpoint: &dyn Display,
-    ) {
-        if !self.admits(&self.logins, counters, now_ms) {
+    pub(crate) fn accepted(&self, counters: &Counters, now_ms: u64, identity: &Identity, from: Peer) {
+        if !self.admits(Sort::Accepted, counters, (from.for_login(), identity.user.as_deref()), now_ms) {
             return;
         }
-        let endpoint = endpoint.to_string();
+        let endpoint = from.to_string();
         let record = Record { endpoint: Some(&endpoint), ..Record::of(Event::Login, identity) };
-        self.note(counters, now_ms, &Record { result: Some("success"), ..record });
+        self.note(Kind::Access, counters, now_ms, &Record { result: Some("success"), ..record });
     }
 
     /// A login was refused: of whom it said it was, and why.
@@ -116,13 +98,13 @@ impl Audit {
         counters: &Counters,
         now_ms: u64,
         (user, client_id): (Option<&str>, &str),
-        endpoint: &dyn Display,
+        from: Peer,
         reason: &dyn Display,
     ) {
-        if !self.admits(&self.refusals, counters, now_ms) {
+        if !self.admits(Sort::Refused, counters, (from.for_login(), user), now_ms) {
             return;
         }
-        let (endpoint, reason) = (endpoint.to_string(), reason.to_string());
+        let (endpoint, reason) = (from.to_string(), reason.to_string());
         let record = Record {
             user,
             client_id: Some(client_id),
@@ -130,7 +112,7 @@ impl Audit {
             result: Some(&reason),
             ..Record::new(Event::Login)
         };
-        self.note(counters, now_ms, &record);
+        self.note(Kind::Access, counters, now_ms, &record);
     }
 
     /// A rule denied what somebody wanted to do with a topic.
@@ -141,7 +123,7 @@ impl Audit {
         identity: &Identity,
         (scope, topic): (&str, &str),
     ) {
-        if !self.admits(&self.denials, counters, now_ms) {
+        if !self.admits(Sort::Denied, counters, (identity.peer, identity.user.as_deref()), now_ms) {
             return;
         }
         let record = Record {
@@ -150,15 +132,21 @@ impl Audit {
             result: Some("DENIED"),
             ..Record::of(Event::Denial, identity)
         };
-        self.note(counters, now_ms, &record);
+        self.note(Kind::Access, counters, now_ms, &record);
     }
 
     /// Whether one more of a sort is recorded; counts it if not.
-    fn admits(&self, sampler: &Sampler, counters: &Counters, now_ms: u64) -> bool {
+    fn admits(
+        &self,
+        sort: Sort,
+        counters: &Counters,
+        (from, user): (lotmq_auth::Peer, Option<&str>),
+        now_ms: u64,
+    ) -> bool {
         if !self.settings.enabled {
             return false;
         }
-        let admits = sampler.admits(now_ms);
+        let admits = self.sums.admits(sort, from, user, now_ms);
         if !admits {
             counters.audit_left_out.add(1);
         }
@@ -167,28 +155,68 @@ impl Audit {
 
     /// Hands what waits to the store; the ticket of it, if there is something.
     pub(crate) fn flush(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+        self.flush_with(self.sums.take(now_ms, false), store, counters, now_ms)
+    }
+
+    /// As [`Audit::flush`]; where another thread has just handed over what waited, the ticket of that. For who answers only when it is stored.
+    pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+        let _ = self.flush(store, counters, now_ms);
+        self.administration.lock().last_ticket()
+    }
+
+    /// Hands everything to the store and tells the heads: the broker stops.
+    pub(crate) fn close(&self, store: &Store, counters: &Counters, now_ms: u64, tenant: &str) {
+        let ticket = self.flush_with(self.sums.take(now_ms, true), store, counters, now_ms);
+        let is_stored = ticket.is_none_or(|ticket| store.wait(ticket).is_ok());
+        for kind in Kind::ALL {
+            if let Some(head) = self.trail(kind).lock().head_to_tell(now_ms, 0, |_| is_stored) {
+                head.log(tenant);
+            }
+        }
+    }
+
+    fn flush_with(&self, sums: Vec<Sum>, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         if !self.settings.enabled {
             return None;
         }
-        let left_out = [
-            (Event::Login, "success", self.logins.take_left_out(now_ms)),
-            (Event::Login, "refused", self.refusals.take_left_out(now_ms)),
-            (Event::Denial, "DENIED", self.denials.take_left_out(now_ms)),
-        ];
-        let mut state = self.state.lock();
-        for (event, result, count) in left_out.into_iter().filter(|(.., count)| *count > 0) {
-            let record = Record { result: Some(result), left_out: Some(count), ..Record::new(event) };
-            state.push(self.tenant, counters, now_ms, &record);
+        let mut access = self.access.lock();
+        for sum in &sums {
+            note_sum(&mut access, counters, now_ms, sum);
         }
-        state.flush(self.tenant, self.settings.records, store, counters, now_ms)
+        let ticket = access.flush(store, counters, now_ms);
+        drop(access);
+        let of_administration = self.administration.lock().flush(store, counters, now_ms);
+        // Tickets are settled in their order, so that who waits for the later one has waited for both.
+        of_administration.or(ticket)
+    }
+
+    /// The heads that are to be told now; `is_stored` says whether the disk has what was handed to the store with a ticket.
+    pub(crate) fn heads_to_tell(&self, now_ms: u64, is_stored: impl Fn(Ticket) -> bool) -> Vec<Head> {
+        let interval_ms = u64::try_from(AUDIT_HEAD_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let due = |kind| self.trail(kind).lock().head_to_tell(now_ms, interval_ms, &is_stored);
+        Kind::ALL.into_iter().filter_map(due).collect()
+    }
+
+    /// Records of which the end was gone when the broker started: kind, first and last.
+    pub(crate) fn missing(&self) -> Vec<(Kind, u64, u64)> {
+        let missing = |kind| self.trail(kind).lock().missing().map(|(first, last)| (kind, first, last));
+        Kind::ALL.into_iter().filter_map(missing).collect()
     }
 
     /// Removes what is too old, from the oldest record on to the first that is not.
     pub(crate) fn expire(&self, store: &Store, now_ms: u64) {
+        for (kind, days) in
+            [(Kind::Administration, self.settings.days), (Kind::Access, self.settings.access_days)]
+        {
+            self.expire_kind(kind, days, store, now_ms);
+        }
+    }
+
+    fn expire_kind(&self, kind: Kind, days: u32, store: &Store, now_ms: u64) {
         const DAY_MS: u64 = 86_400_000;
-        let before_ms = now_ms.saturating_sub(u64::from(self.settings.days) * DAY_MS);
+        let before_ms = now_ms.saturating_sub(u64::from(days) * DAY_MS);
         let mut below = None;
-        let read = store.audit(self.tenant, 0, |record| {
+        let read = store.audit(self.tenant, kind.records(), |record| {
             if record.at_ms >= before_ms {
                 return ControlFlow::Break(());
             }
@@ -199,63 +227,28 @@ impl Audit {
             return error!(%error, "the audit cannot be read");
         }
         if let Some(below) = below {
-            let mut state = self.state.lock();
-            state.batch.push(Op::DeleteAudit { tenant: self.tenant, below });
-            state.first = state.first.max(below);
+            self.trail(kind).lock().remove_below(below);
         }
     }
 }
 
-impl State {
-    fn push(&mut self, tenant: TenantId, counters: &Counters, now_ms: u64, record: &Record<'_>) {
-        if self.waiting >= AUDIT_WAITING_MAX {
-            self.lost += 1;
-            counters.audit_lost.add(1);
-            return;
-        }
-        let text = record.to_json(now_ms);
-        self.digest = chain::digest(&self.digest, self.next, now_ms, text.as_bytes());
-        let (number, digest) = (self.next, self.digest);
-        self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest, text: &text });
-        self.next += 1;
-        self.waiting += 1;
-        counters.audit_records.add(1);
-    }
+fn note_sum(trail: &mut Trail, counters: &Counters, now_ms: u64, sum: &Sum) {
+    let details = (!sum.users.is_empty()).then(|| serde_json::json!({ "users": sum.users.to_vec() }));
+    let record = Record {
+        endpoint: sum.address.as_deref(),
+        result: Some(sum.sort.result()),
+        details: details.as_ref(),
+        left_out: Some(sum.count),
+        ..Record::new(sum.sort.event())
+    };
+    trail.push(counters, now_ms, &record);
+}
 
-    fn flush(
-        &mut self,
-        tenant: TenantId,
-        records_max: u32,
-        store: &Store,
-        counters: &Counters,
-        now_ms: u64,
-    ) -> Option<Ticket> {
-        if self.batch.is_empty() {
-            return None;
-        }
-        let records_max = u64::from(records_max);
-        if self.next - self.first > records_max {
-            // A hundredth more than must go, so that most commits touch the newest rows only.
-            self.first = self.next - records_max + records_max / 100;
-            self.batch.push(Op::DeleteAudit { tenant, below: self.first });
-        }
-        match store.offer(std::mem::take(&mut self.batch)) {
-            Ok(ticket) => {
-                self.waiting = 0;
-                let lost = std::mem::take(&mut self.lost);
-                if lost > 0 {
-                    let record = Record { left_out: Some(lost), ..Record::new(Event::Lost) };
-                    self.push(tenant, counters, now_ms, &record);
-                }
-                Some(ticket)
-            }
-            Err((error, batch)) => {
-                if !matches!(error, StoreError::Closed) {
-                    self.batch = batch;
-                }
-                None
-            }
-        }
+impl Head {
+    /// Tells it in the log: what is written there the broker cannot take back.
+    pub(crate) fn log(&self, tenant: &str) {
+        let (trail, number, hash) = (self.kind.name(), self.number, hex(&self.digest));
+        info!(target: "audit", tenant, trail, number, hash, "audit head");
     }
 }
 

@@ -128,7 +128,7 @@ impl Broker {
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, suppressed, "login refused");
         }
         let (audit, who) = (&connection.listener.tenant.audit, (user, client_id));
-        audit.refused(&self.counters, self.clock.wall_ms(), who, &connection.peer(), refusal);
+        audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), refusal);
     }
 
     /// Notes an accepted CONNECT.
@@ -138,7 +138,7 @@ impl Broker {
             info!(target: "client", peer = %connection.peer(), client_id, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.audit, client.identity());
-        audit.accepted(&self.counters, self.clock.wall_ms(), &identity, &connection.peer());
+        audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());
     }
 
     /// Notes that rules denied a topic to a Client.

@@ -369,7 +369,7 @@ pub(crate) const MASKED_BYTES_MIN: usize = 4;
 pub(crate) const MASKED_CUT_BYTES_MIN: usize = 497;
 
 /// The same for what a script printed: the guest of Python keeps 16,384 characters, and the host as many bytes.
-pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = (16 << 10) - 3;
+pub(crate) const MASKED_PRINTED_BYTES_MIN: usize = 16_381;
 
 /// Names of removed users that rest, of one tenant; the oldest may be given again first. Some 100 bytes each.
 pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
@@ -458,6 +458,24 @@ pub(crate) const AUDIT_REFUSALS_PER_SECOND: u32 = 100;
 
 /// Denials by rules that have a record of their own, in each second.
 pub(crate) const AUDIT_DENIALS_PER_SECOND: u32 = 10;
+
+/// Logins and denials of one address and sort that have records of their own until [`AUDIT_SUM_INTERVAL`] is over; the others are summed up.
+pub(crate) const AUDIT_OWN_RECORDS: u32 = 10;
+
+/// For how long logins and denials of one address are summed up in one record.
+pub(crate) const AUDIT_SUM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Addresses whose logins and denials are told apart at a time; some 200 bytes each.
+pub(crate) const AUDIT_ADDRESSES_MAX: usize = 1_000;
+
+/// Users that such a record names.
+pub(crate) const AUDIT_SUM_USERS_MAX: usize = 8;
+
+/// Records after which the head of their sequence is told, even if [`AUDIT_HEAD_INTERVAL`] is not over.
+pub(crate) const AUDIT_HEAD_RECORDS: u64 = 1_000;
+
+/// Time after which the head of a sequence of records is told again, if it is another one.
+pub(crate) const AUDIT_HEAD_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Records of the audit that wait in memory; more are lost, and counted. They wait a second, or as long as the disk fails.
 pub(crate) const AUDIT_WAITING_MAX: usize = 10_000;

@@ -457,9 +457,8 @@ impl Server {
         // A panic there has been reported by the thread itself.
         let _ = self.housekeeper.join();
         for tenant in self.broker.tenants.all().iter() {
-            // Settled when the store is closed.
-            let _ =
-                tenant.audit.flush(&self.broker.store, &self.broker.counters, self.broker.clock.wall_ms());
+            let now_ms = self.broker.clock.wall_ms();
+            tenant.audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
         }
         self.broker.store.close();
         info!("stopped");

@@ -1,8 +1,9 @@
 //! The audit as it is read: records in the order of their numbers, decrypted.
 //!
-//! What a record says, its number and its digest are the server's; here they are kept, in that order, and removed from the oldest on.
+//! What a record says, its number and its digest are the server's; here they are kept, in that order, and removed from the oldest on. So is what
+//! stretches of numbers stand for.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use crate::TenantId;
 use crate::error::StoreError;
@@ -26,7 +27,7 @@ pub struct AuditRecord {
     pub text: Option<String>,
 }
 
-/// Where the audit of a tenant begins and ends.
+/// Where a stretch of the audit of a tenant begins and ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEnds {
     /// Number of the oldest record.
@@ -38,7 +39,7 @@ pub struct AuditEnds {
 }
 
 impl Store {
-    /// Reads the records of a tenant from the number `from` on, oldest first, until `visit` has enough. Returns how many are damaged and were left
+    /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough. Returns how many are damaged and were left
     /// out. Everything is there that was appended before; nothing that is appended meanwhile.
     ///
     /// # Errors
@@ -46,12 +47,12 @@ impl Store {
     pub fn audit(
         &self,
         tenant: TenantId,
-        from: u64,
+        numbers: RangeInclusive<u64>,
         mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
         let snapshot = self.snapshot()?;
         let mut damaged = 0;
-        each(&snapshot, tenant, from, |row| match row {
+        each(&snapshot, tenant, numbers, |row| match row {
             Some(row) => visit(opened(&self.cipher, row)),
             None => {
                 damaged += 1;
@@ -61,13 +62,17 @@ impl Store {
         Ok(damaged)
     }
 
-    /// The first and the last record of a tenant; `None` when it has none. Costs no more than looking them up.
+    /// The first and the last record of a tenant with these numbers; `None` when it has none. Costs no more than looking them up.
     ///
     /// # Errors
     /// As [`Store::audit`].
-    pub fn audit_ends(&self, tenant: TenantId) -> Result<Option<AuditEnds>, StoreError> {
+    pub fn audit_ends(
+        &self,
+        tenant: TenantId,
+        numbers: RangeInclusive<u64>,
+    ) -> Result<Option<AuditEnds>, StoreError> {
         let snapshot = self.snapshot()?;
-        let (first, last) = (audit_key(tenant, 0), audit_key(tenant, u64::MAX));
+        let (first, last) = (audit_key(tenant, *numbers.start()), audit_key(tenant, *numbers.end()));
         let ends = snapshot.read(|transaction| {
             let table = load::open(transaction, Table::Audit)?;
             let rows = || table.range(first.as_slice()..=last.as_slice());
@@ -98,10 +103,10 @@ fn number(key: &[u8]) -> u64 {
 fn each(
     snapshot: &Snapshot,
     tenant: TenantId,
-    from: u64,
+    numbers: RangeInclusive<u64>,
     mut visit: impl FnMut(Option<AuditRow>) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    let (first, last) = (audit_key(tenant, from), audit_key(tenant, u64::MAX));
+    let (first, last) = (audit_key(tenant, *numbers.start()), audit_key(tenant, *numbers.end()));
     let visited = snapshot.read(|transaction| -> Result<(), LoadError> {
         for row in load::open(transaction, Table::Audit)?.range(first.as_slice()..=last.as_slice())? {
             let (key, value) = row?;

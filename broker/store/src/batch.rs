@@ -212,10 +212,12 @@ pub enum Op<'a> {
         /// What it says.
         text: &'a str,
     },
-    /// Removes the oldest records of the audit.
+    /// Removes the oldest records of a stretch of the audit.
     DeleteAudit {
         /// The tenant.
         tenant: TenantId,
+        /// Number with which the stretch begins.
+        from: u64,
         /// Number of the oldest record that stays.
         below: u64,
     },
@@ -239,7 +241,7 @@ pub(crate) enum RowChange {
     PutSecret { tenant: TenantId, name: String, value: Zeroizing<Vec<u8>> },
     PutPayload { message: MessageId, body: Vec<u8> },
     PutAudit { tenant: TenantId, number: u64, at_ms: u64, digest: [u8; 32], text: String },
-    DeleteAudit { tenant: TenantId, below: u64 },
+    DeleteAudit { tenant: TenantId, from: u64, below: u64 },
 }
 
 /// Operations that are committed together.
@@ -347,7 +349,9 @@ impl Batch {
                 let text = text.to_owned();
                 self.change(text.len() + 64, RowChange::PutAudit { tenant, number, at_ms, digest, text });
             }
-            Op::DeleteAudit { tenant, below } => self.change(0, RowChange::DeleteAudit { tenant, below }),
+            Op::DeleteAudit { tenant, from, below } => {
+                self.change(0, RowChange::DeleteAudit { tenant, from, below });
+            }
             Op::PutTenant(row) => self.put(row),
             Op::DeleteTenant(id) => self.delete(Table::Tenants, id.0.to_be_bytes().to_vec()),
             Op::PutMeta(row) => {

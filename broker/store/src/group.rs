@@ -240,8 +240,8 @@ impl Committer {
                 let key = row.key();
                 tables.put(Table::Audit, &key, &seal(&key, &row))
             }
-            RowChange::DeleteAudit { tenant, below } => {
-                tables.delete_range(Table::Audit, &audit_key(*tenant, 0), &audit_key(*tenant, *below))
+            RowChange::DeleteAudit { tenant, from, below } => {
+                tables.delete_range(Table::Audit, &audit_key(*tenant, *from), &audit_key(*tenant, *below))
             }
             RowChange::PutPayload { message, body } => tables.put_payload(*message, body),
         }

@@ -1,6 +1,6 @@
 //! Reading the audit: what it amounts to, records of a day, all of it. Runs on threads of commands; each record is looked at.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use lotmq_store::{AuditRecord, Store, StoreError};
 use serde_json::{Map, Value, json};
 
-use super::Audit;
 use super::chain::{self, Digest};
+use super::{Audit, Head, Kind};
 use crate::modules::hex;
 
 /// Which records are wanted.
@@ -36,13 +36,50 @@ pub(crate) struct Found {
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) days: usize,
+    pub(crate) trails: Vec<TrailStatus>,
+}
+
+/// What a sequence of records amounts to.
+#[derive(Debug)]
+pub(crate) struct TrailStatus {
+    /// The newest record.
+    pub(crate) head: Head,
+    /// Number of the oldest record; 0 when there is none.
+    pub(crate) first: u64,
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     /// Records that another key has encrypted.
     pub(crate) locked: u64,
     pub(crate) damaged: u64,
-    /// Number of the first record that does not follow from the one before.
+    /// Number of the first record that does not follow from the one before, or of the first of the newest that are gone.
     pub(crate) broken_at: Option<u64>,
+}
+
+impl Status {
+    pub(crate) fn sum(&self, of: impl Fn(&TrailStatus) -> u64) -> u64 {
+        self.trails.iter().map(of).sum()
+    }
+
+    pub(crate) fn is_intact(&self) -> bool {
+        self.trails.iter().all(|trail| trail.broken_at.is_none() && trail.damaged == 0)
+    }
+
+    /// By the names of the sequences.
+    pub(crate) fn to_json(&self) -> Value {
+        let trail = |trail: &TrailStatus| {
+            json!({
+                "records": trail.records,
+                "first": trail.first,
+                "head": { "number": trail.head.number, "hash": hex(&trail.head.digest) },
+                "brokenAt": trail.broken_at,
+                "damaged": trail.damaged,
+                "locked": trail.locked,
+            })
+        };
+        let named: BTreeMap<&str, Value> =
+            self.trails.iter().map(|of| (of.head.kind.name(), trail(of))).collect();
+        json!(named)
+    }
 }
 
 impl Selection {
@@ -64,8 +101,10 @@ fn day_of(record: &AuditRecord) -> Option<Date> {
 pub(crate) fn shown(record: &AuditRecord) -> Value {
     let text = record.text.as_deref().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
-    shown.insert("number".to_owned(), json!(record.number));
+    let kind = Kind::of(record.number);
+    shown.insert("number".to_owned(), json!(kind.shown(record.number)));
     shown.insert("hash".to_owned(), json!(hex(&record.digest)));
+    shown.insert("trail".to_owned(), json!(kind.name()));
     Value::Object(shown)
 }
 
@@ -80,21 +119,29 @@ impl Audit {
         selection: &Selection,
         records_max: usize,
     ) -> Result<Found, StoreError> {
-        let (mut newest, mut total) = (VecDeque::new(), 0);
-        let damaged = store.audit(self.tenant, 0, |record| {
-            if selection.has(&record) {
-                total += 1;
-                newest.push_back(record);
-                if newest.len() > records_max {
-                    newest.pop_front();
+        let mut found = Found::default();
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            let mut newest = VecDeque::new();
+            found.damaged += store.audit(self.tenant, kind.records(), |record| {
+                if selection.has(&record) {
+                    found.total += 1;
+                    newest.push_back(record);
+                    if newest.len() > records_max {
+                        newest.pop_front();
+                    }
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(Found { records: newest.iter().map(shown).collect(), total, damaged })
+                ControlFlow::Continue(())
+            })?;
+            all.extend(newest);
+        }
+        all.sort_by_key(|record| record.at_ms);
+        let surplus = all.len().saturating_sub(records_max);
+        found.records = all[surplus..].iter().map(shown).collect();
+        Ok(found)
     }
 
-    /// Calls `write` with the line of each record of a selection, oldest first, until it fails.
+    /// Calls `write` with the line of each record of a selection until it fails: first those of what administrators did, oldest first, then the others.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -105,51 +152,80 @@ impl Audit {
         mut write: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<u64, E>, StoreError> {
         let (mut count, mut failure) = (0, None);
-        store.audit(self.tenant, 0, |record| {
-            if !selection.has(&record) {
-                return ControlFlow::Continue(());
-            }
-            match write(&shown(&record).to_string()) {
-                Ok(()) => count += 1,
-                Err(error) => {
-                    failure = Some(error);
-                    return ControlFlow::Break(());
+        for kind in Kind::ALL {
+            store.audit(self.tenant, kind.records(), |record| {
+                if !selection.has(&record) {
+                    return ControlFlow::Continue(());
                 }
+                match write(&shown(&record).to_string()) {
+                    Ok(()) => count += 1,
+                    Err(error) => {
+                        failure = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+            if failure.is_some() {
+                break;
             }
-            ControlFlow::Continue(())
-        })?;
+        }
         Ok(failure.map_or(Ok(count), Err))
     }
 
-    /// Reads everything and checks the chain.
+    /// Reads everything and checks the chains to their heads.
     ///
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn status(&self, store: &Store) -> Result<Status, StoreError> {
-        let mut status = Status::default();
         let mut days = BTreeSet::new();
+        let trails = Kind::ALL.into_iter().map(|kind| self.trail_status(kind, store, &mut days));
+        let trails = trails.collect::<Result<Vec<_>, _>>()?;
+        Ok(Status { days: days.len(), trails })
+    }
+
+    fn trail_status(
+        &self,
+        kind: Kind,
+        store: &Store,
+        days: &mut BTreeSet<Date>,
+    ) -> Result<TrailStatus, StoreError> {
+        let (head, is_flushed) = {
+            let trail = self.trail(kind).lock();
+            (trail.head(), trail.is_flushed())
+        };
+        let (first, records, bytes, locked, damaged) = (0, 0, 0, 0, 0);
+        let mut status = TrailStatus { head, first, records, bytes, locked, damaged, broken_at: None };
         let mut before: Option<(u64, Digest)> = None;
-        status.damaged = store.audit(self.tenant, 0, |record| {
+        status.damaged = store.audit(self.tenant, kind.records(), |record| {
             status.records += 1;
             days.extend(day_of(&record));
+            let number = kind.shown(record.number);
             match &record.text {
                 None => status.locked += 1,
                 Some(text) => {
                     status.bytes += text.len() as u64;
-                    let follows = before.is_none_or(|(number, digest)| {
-                        record.number == number + 1
+                    let follows = before.is_none_or(|(before, digest)| {
+                        number == before + 1
                             && record.digest
                                 == chain::digest(&digest, record.number, record.at_ms, text.as_bytes())
                     });
                     if !follows && status.broken_at.is_none() {
-                        status.broken_at = Some(record.number);
+                        status.broken_at = Some(number);
                     }
                 }
             }
-            before = Some((record.number, record.digest));
+            if before.is_none() {
+                status.first = number;
+            }
+            before = Some((number, record.digest));
             ControlFlow::Continue(())
         })?;
-        status.days = days.len();
+        // What was noted since may be stored already; what was noted before must be, once it was handed over.
+        let end = before.map_or(0, |(number, _)| number);
+        if is_flushed && end < head.number && status.broken_at.is_none() && status.damaged == 0 {
+            status.broken_at = Some(end + 1);
+        }
         Ok(status)
     }
 }

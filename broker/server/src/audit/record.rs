@@ -23,6 +23,8 @@ pub(crate) enum Event {
     Configuration,
     /// Records that could not be kept while the store took nothing.
     Lost,
+    /// Records that were there and are gone.
+    Missing,
 }
 
 /// See the module's documentation. Texts are cut to [`AUDIT_FIELD_BYTES_MAX`].

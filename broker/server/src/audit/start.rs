@@ -6,7 +6,7 @@ use lotmq_store::{Batch, MetaRow, Op};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Event, Record};
+use super::{Event, Kind, Record};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::limits::AUDIT_CHANGES_MAX;
@@ -25,7 +25,12 @@ pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
         return;
     }
     let details = json!({ "version": env!("CARGO_PKG_VERSION") });
-    audit.note(&broker.counters, now_ms, &Record { details: Some(&details), ..Record::new(Event::Start) });
+    let note = |record: &Record<'_>| audit.note(Kind::Administration, &broker.counters, now_ms, record);
+    note(&Record { details: Some(&details), ..Record::new(Event::Start) });
+    for (kind, first, last) in audit.missing() {
+        let details = json!({ "trail": kind.name(), "first": first, "last": last });
+        note(&Record { details: Some(&details), ..Record::new(Event::Missing) });
+    }
     let now = set_keys(&broker.config);
     let before = facts.iter().find(|fact| fact.name == CONFIGURATION);
     let before = before.and_then(|fact| serde_json::from_slice::<BTreeMap<String, Value>>(&fact.value).ok());
@@ -34,8 +39,7 @@ pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
     }
     if let Some(before) = before {
         let changes = changes(&before, &now);
-        let record = Record { details: Some(&changes), ..Record::new(Event::Configuration) };
-        audit.note(&broker.counters, now_ms, &record);
+        note(&Record { details: Some(&changes), ..Record::new(Event::Configuration) });
     }
     let mut batch = Batch::new();
     let value = json!(now).to_string().into_bytes();

@@ -1,7 +1,7 @@
-use lotmq_auth::Peer;
-use lotmq_store::{Durability, StoreOptions};
+use lotmq_store::{Batch, Durability, Op, StoreOptions};
 
 use super::*;
+use crate::limits::AUDIT_WAITING_MAX;
 
 fn store() -> Store {
     let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
@@ -13,7 +13,7 @@ fn settings(records: u32) -> config::Audit {
 }
 
 fn identity() -> Identity {
-    let peer = Peer::Unix;
+    let peer = lotmq_auth::Peer::Unix;
     Identity { user: Some("bob".into()), credential_version: 1, client_id: "c1".into(), peer }
 }
 
@@ -29,21 +29,21 @@ fn records_are_chained_across_restarts_and_a_changed_one_is_found() {
     for start in 0..3 {
         let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
         for n in 0..3 {
-            audit.note(&counters, start * DAY_MS + n, &command("addUser"));
+            audit.note(Kind::Administration, &counters, start * DAY_MS + n, &command("addUser"));
         }
         let ticket = audit.flush(&store, &counters, 0).unwrap();
         store.wait(ticket).unwrap();
     }
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
     let status = audit.status(&store).unwrap();
-    assert_eq!((status.records, status.days, status.broken_at), (9, 3, None));
+    assert_eq!((status.sum(|trail| trail.records), status.days, status.is_intact()), (9, 3, true));
     assert_eq!(counters.audit_records.get(), 9);
     let mut changed = Batch::new();
     let text = r#"{"verb":"removeUser"}"#;
     let (at_ms, digest) = (DAY_MS + 1, [0; 32]);
     changed.push(Op::PutAudit { tenant: TenantId::DEFAULT, number: 5, at_ms, digest, text });
     store.commit(changed).unwrap();
-    assert_eq!(audit.status(&store).unwrap().broken_at, Some(5));
+    assert_eq!(audit.status(&store).unwrap().trails[0].broken_at, Some(5));
 }
 
 #[test]
@@ -51,7 +51,12 @@ fn records_are_found_by_day_and_text_the_newest_ones() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
     for n in 0..10 {
-        audit.note(&counters, n * DAY_MS / 2, &command(if n % 2 == 0 { "addUser" } else { "addRule" }));
+        audit.note(
+            Kind::Administration,
+            &counters,
+            n * DAY_MS / 2,
+            &command(if n % 2 == 0 { "addUser" } else { "addRule" }),
+        );
     }
     audit.flush(&store, &counters, 0);
     let find = |day: Option<&str>, filter: Option<&str>, most| {
@@ -81,39 +86,98 @@ fn the_oldest_records_go_by_number_and_by_age() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
     for n in 0..500 {
-        audit.note(&counters, n * DAY_MS, &command("addUser"));
+        audit.note(Kind::Administration, &counters, n * DAY_MS, &command("addUser"));
         audit.flush(&store, &counters, 0);
     }
     let status = audit.status(&store).unwrap();
-    assert!((198..=200).contains(&status.records), "{} records", status.records);
-    assert_eq!(status.broken_at, None);
+    let records = status.sum(|trail| trail.records);
+    assert!((198..=200).contains(&records), "{records} records");
+    assert!(status.is_intact());
     audit.expire(&store, 499 * DAY_MS);
     audit.flush(&store, &counters, 0);
-    assert_eq!(audit.status(&store).unwrap().records, 91);
+    assert_eq!(audit.status(&store).unwrap().sum(|trail| trail.records), 91);
 }
 
 #[test]
-fn logins_and_denials_are_sampled_and_the_others_counted() {
+fn logins_and_denials_are_summed_and_push_out_nothing_that_administrators_did() {
     let (store, counters) = (store(), Counters::default());
-    let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
-    for _ in 0..150 {
-        audit.accepted(&counters, 1000, &identity(), &"unix");
+    let settings = config::Audit { access_records: 200, ..settings(1000) };
+    let audit = Audit::open(&store, TenantId::DEFAULT, settings).unwrap();
+    audit.note(Kind::Administration, &counters, 0, &command("setEnv"));
+    let address = |n: u32| Peer::Tcp((std::net::Ipv4Addr::from(n), 1883).into());
+    for n in 0..150 {
+        audit.accepted(&counters, 1000, &identity(), Peer::Unix);
         audit.denied(&counters, 1000, &identity(), ("Publish", "secret/topic"));
-        audit.refused(&counters, 1000, (Some("eve"), "c2"), &"unix", &"bad user name or password");
+        audit.refused(&counters, 1000, (Some("eve"), "c2"), address(7), &"bad user name or password");
+        // As from everywhere.
+        for second in 0..10 {
+            let from = address(1000 * (second + 1) + n);
+            audit.refused(&counters, 1000 * u64::from(second), (None, "c3"), from, &"not allowed");
+        }
     }
-    audit.flush(&store, &counters, 2000);
-    let found = audit.find(&store, &Selection::default(), 1000).unwrap();
+    audit.flush(&store, &counters, 100_000);
+    let found = audit.find(&store, &Selection::default(), 10_000).unwrap();
     let of = |event: &str, result: &str| {
         let fits = |record: &&serde_json::Value| record["event"] == event && record["result"] == result;
         found.records.iter().filter(fits).collect::<Vec<_>>()
     };
-    assert_eq!(of("login", "success").len(), 101);
-    assert_eq!(of("login", "success")[100]["leftOut"], 50);
-    assert_eq!(of("login", "bad user name or password").len(), 100);
-    assert_eq!(of("login", "refused")[0]["leftOut"], 50);
-    assert_eq!(of("denial", "DENIED").len(), 11);
-    assert_eq!(of("denial", "DENIED")[0]["target"], "secret/topic");
-    assert_eq!(counters.audit_left_out.get(), 240);
+    assert_eq!(of("command", "").len() + found.records.iter().filter(|r| r["verb"] == "setEnv").count(), 1);
+    let sum = |event: &str, result: &str| {
+        of(event, result).iter().filter_map(|record| record["leftOut"].as_u64()).sum::<u64>()
+    };
+    assert_eq!(sum("login", "success"), 140);
+    assert_eq!(sum("denial", "DENIED"), 140);
+    let eve = of("login", "refused").into_iter().find(|record| record["endpoint"] == "0.0.0.7").unwrap();
+    assert_eq!(eve["details"]["users"], serde_json::json!(["eve"]));
+    assert_eq!(audit.status(&store).unwrap().trails[0].records, 1);
+    assert!(audit.status(&store).unwrap().trails[1].records <= 200);
+    assert!(audit.status(&store).unwrap().is_intact());
+}
+
+#[test]
+fn newest_records_that_are_gone_are_missed_at_once_and_after_a_restart() {
+    let (store, counters) = (store(), Counters::default());
+    let open = || Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
+    let audit = open();
+    for n in 0..10 {
+        audit.note(Kind::Administration, &counters, n, &command("addUser"));
+    }
+    audit.flush(&store, &counters, 10);
+    assert!(open().missing().is_empty());
+    // As somebody would who can write the file.
+    let mut cut = Batch::new();
+    cut.push(Op::DeleteAudit { tenant: TenantId::DEFAULT, from: 8, below: 11 });
+    store.commit(cut).unwrap();
+    let status = audit.status(&store).unwrap();
+    assert_eq!((status.is_intact(), status.trails[0].broken_at), (false, Some(8)));
+    let again = open();
+    assert_eq!(again.missing(), [(Kind::Administration, 8, 10)]);
+    again.note(Kind::Administration, &counters, 20, &command("removeUser"));
+    again.flush(&store, &counters, 20);
+    let status = again.status(&store).unwrap();
+    assert_eq!((status.trails[0].broken_at, status.trails[0].head.number), (Some(11), 11));
+}
+
+#[test]
+fn heads_are_told_when_they_are_stored_and_at_the_end() {
+    let (store, counters) = (store(), Counters::default());
+    let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
+    let told = |now_ms, is_stored| {
+        let heads = audit.heads_to_tell(now_ms, |_| is_stored);
+        heads.iter().map(|head| (head.kind, head.number)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(1_000_000, true), []);
+    audit.note(Kind::Administration, &counters, 1_000_000, &command("addUser"));
+    audit.accepted(&counters, 1_000_000, &identity(), Peer::Unix);
+    assert_eq!(told(1_000_000, true), [], "nothing was handed to the store");
+    audit.flush(&store, &counters, 1_000_000);
+    assert_eq!(told(1_000_000, false), []);
+    assert_eq!(told(1_000_000, true), [(Kind::Administration, 1), (Kind::Access, 1)]);
+    audit.note(Kind::Administration, &counters, 1_000_001, &command("addUser"));
+    audit.flush(&store, &counters, 1_000_001);
+    assert_eq!(told(1_000_002, true), [], "not so soon");
+    assert_eq!(told(1_060_000, true), [(Kind::Administration, 2)]);
+    assert_eq!(told(2_000_000, true), [], "nothing new");
 }
 
 #[test]
@@ -121,14 +185,14 @@ fn what_finds_no_room_is_counted_and_told() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(100_000)).unwrap();
     for _ in 0..AUDIT_WAITING_MAX + 5 {
-        audit.note(&counters, 0, &command("addUser"));
+        audit.note(Kind::Administration, &counters, 0, &command("addUser"));
     }
     audit.flush(&store, &counters, 0);
     audit.flush(&store, &counters, 0);
     let found = audit.find(&store, &Selection::default(), 1).unwrap();
     assert_eq!((&found.records[0]["event"], &found.records[0]["leftOut"]), (&"lost".into(), &5.into()));
     assert_eq!(counters.audit_lost.get(), 5);
-    assert_eq!(audit.status(&store).unwrap().broken_at, None);
+    assert!(audit.status(&store).unwrap().is_intact());
 }
 
 #[test]
@@ -136,8 +200,8 @@ fn an_audit_that_is_turned_off_keeps_nothing() {
     let (store, counters) = (store(), Counters::default());
     let off = config::Audit { enabled: false, ..config::Audit::default() };
     let audit = Audit::open(&store, TenantId::DEFAULT, off).unwrap();
-    audit.note(&counters, 0, &command("addUser"));
-    audit.accepted(&counters, 0, &identity(), &"unix");
+    audit.note(Kind::Administration, &counters, 0, &command("addUser"));
+    audit.accepted(&counters, 0, &identity(), Peer::Unix);
     assert_eq!(audit.flush(&store, &counters, 0), None);
     assert_eq!(counters.audit_records.get(), 0);
 }

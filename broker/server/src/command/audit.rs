@@ -64,18 +64,21 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     flush(call);
     let status = call.tenant.audit.status(&call.broker.store)?;
+    let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
         "enabled": call.tenant.audit.is_enabled(),
         "days": status.days,
-        "bytes": status.bytes,
+        "bytes": status.sum(|trail| trail.bytes),
         "encrypted": true,
-        "records": status.records,
-        "intact": status.broken_at.is_none() && status.damaged == 0,
-        "brokenAt": status.broken_at,
-        "damaged": status.damaged,
-        "locked": status.locked,
+        "records": status.sum(|trail| trail.records),
+        "intact": status.is_intact(),
+        "brokenAt": broken_at,
+        "damaged": status.sum(|trail| trail.damaged),
+        "locked": status.sum(|trail| trail.locked),
+        "trails": status.to_json(),
     });
-    Ok(Done::new(format!("{} record(s) of {} day(s).", status.records, status.days)).with_data(data))
+    let records = status.sum(|trail| trail.records);
+    Ok(Done::new(format!("{records} record(s) of {} day(s).", status.days)).with_data(data))
 }
 
 fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -123,8 +126,10 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
     let (file, place) = create(&root, &path)?;
+    // Where on the machine the data directory lies is nobody's business.
+    let shown = format!("files/{}/{path}", call.tenant.name);
     let failed = |error: &io::Error| {
-        Refusal::new("FILE_NOT_WRITTEN", format!("'{}' cannot be written: {error}.", place.display()))
+        Refusal::new("FILE_NOT_WRITTEN", format!("'{shown}' cannot be written: {error}."))
     };
     let mut out = BufWriter::new(file);
     flush(call);
@@ -138,14 +143,15 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         // A half one must not be taken for a whole one.
         let _ = std::fs::remove_file(&place);
     })?;
-    let data = json!({ "path": place.display().to_string(), "records": records });
-    Ok(Done::new(format!("{records} record(s) written to '{}'.", place.display())).with_data(data))
+    let data = json!({ "path": shown, "records": records });
+    Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))
 }
 
 /// Makes a file that was not there, below a root, for its owner only. Links are followed nowhere below the root.
 fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
     let outside = || {
-        let message = format!("'{}' is not below {}.", asked.escape_default(), root.display());
+        let message =
+            format!("'{}' is not below the folder 'files' of the data directory.", asked.escape_default());
         Refusal::new("PATH_FORBIDDEN", message)
     };
     let names: Vec<_> = Path::new(asked).components().collect();
@@ -167,11 +173,11 @@ fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
         Ok(Some(file)) => Ok((file, place.clone())),
         Ok(None) => Err(outside()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let message = format!("'{}' is there already.", place.display());
+            let message = format!("'{asked}' is there already.");
             Err(Refusal::new("FILE_EXISTS", message))
         }
         Err(error) => {
-            let message = format!("'{}' cannot be made: {error}.", place.display());
+            let message = format!("'{asked}' cannot be made: {error}.");
             Err(Refusal::new("FILE_NOT_WRITTEN", message))
         }
     }

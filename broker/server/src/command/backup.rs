@@ -231,14 +231,14 @@ fn busy() -> Refusal {
 
 fn no_space(place: &std::path::Path) -> Refusal {
     let free = lotmq_store::free_bytes(place).unwrap_or(0);
-    Refusal::new("NO_SPACE", format!("Not enough space in '{}': {free} bytes are free.", place.display()))
+    Refusal::new("NO_SPACE", format!("Not enough space for it: {free} bytes are free."))
 }
 
 fn not_written(error: &std::io::Error, place: &std::path::Path) -> Refusal {
     if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
         return no_space(place);
     }
-    Refusal::new("BACKUP_FAILED", format!("'{}' cannot be written: {error}.", place.display()))
+    Refusal::new("BACKUP_FAILED", format!("The backup cannot be written: {error}."))
 }
 
 fn not_read(error: &StoreError) -> Refusal {

@@ -13,7 +13,7 @@ use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
-use crate::audit::{Event, Record};
+use crate::audit::{Event, Kind, Record};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::fan_out::Asker;
@@ -151,6 +151,18 @@ struct Noted<'a> {
     result: &'a str,
     arguments: Option<&'a str>,
     details: Option<&'a Value>,
+    has_changed: bool,
+}
+
+/// Where a command is recorded: with what administrators did if it is one's, or changed something. What others ask for in vain, or only look at, must
+/// not push that out.
+fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
+    let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
+    if has_changed || account.is_some_and(|account| account.is_admin()) {
+        Kind::Administration
+    } else {
+        Kind::Access
+    }
 }
 
 fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
@@ -173,7 +185,8 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
         details: noted.details,
         ..Record::new(Event::Command)
     };
-    job.tenant.audit.note(&broker.counters, broker.clock.wall_ms(), &record);
+    let kind = kind_of(&job.tenant, identity, noted.has_changed);
+    job.tenant.audit.note(kind, &broker.counters, broker.clock.wall_ms(), &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its record is stored.
@@ -192,13 +205,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         result,
         arguments: arguments.as_deref(),
         details: call.details.as_ref(),
+        has_changed: outcome.is_ok() && call.verb.effect == Effect::Stores,
     };
-    let broker = call.broker;
+    let (broker, has_changed) = (call.broker, noted.has_changed);
     note(broker, job, noted);
-    let has_changed = outcome.is_ok() && call.verb.effect == Effect::Stores;
     if has_changed
         && broker.store_failure().is_none()
-        && let Some(ticket) = audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms())
+        && let Some(ticket) = audit.settle(&broker.store, &broker.counters, broker.clock.wall_ms())
         && let Err(error) = broker.store.wait(ticket)
     {
         warn!(verb = call.verb.name, %error, "the record of a command is stored later");
@@ -220,7 +233,8 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         result: Some("NOT_AVAILABLE"),
         ..Record::of(Event::Command, identity)
     };
-    tenant.audit.note(&turn.broker.counters, turn.wall_ms(), &record);
+    let kind = kind_of(tenant, identity, false);
+    tenant.audit.note(kind, &turn.broker.counters, turn.wall_ms(), &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
         "NOT_AVAILABLE",

@@ -17,10 +17,11 @@ use super::figures::Figures;
 use super::listing::Listings;
 use super::load::Loads;
 use super::time::utc_text;
-use super::{full_queues, monitor, process};
+use super::{full_queues, monitor, process, publish};
 use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
+use crate::modules::hex;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::vital::Vital;
@@ -33,6 +34,9 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time between two rounds of the topics about the cluster.
 const CLUSTER_INTERVAL: Duration = Duration::from_secs(7);
+
+/// Where heads of the audit are told.
+const AUDIT_HEADS_TOPIC: &str = "$SYS/Coreflux/Audit/Heads";
 
 /// Time between two looks for records of the audit that are too old.
 const AUDIT_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
@@ -270,6 +274,7 @@ impl Clockwork {
             }
             // Nobody waits for it.
             let _ = tenant.audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+            tell_audit_heads(broker, tenant);
         }
     }
 
@@ -300,7 +305,7 @@ fn publish_monitor(turn: &mut Turn, tenant: &Arc<Tenant>) {
     // Counts every session, whatever their number: see `figures`.
     Figures::counted(&broker, tenant);
     for (topic, payload) in monitor::topics(&broker, tenant) {
-        super::publish(turn, tenant, &topic, payload.as_bytes(), true);
+        publish(turn, tenant, &topic, payload.as_bytes(), true);
     }
 }
 
@@ -316,7 +321,7 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
         let before = told.insert((tenant.number, Arc::clone(&module.name)), state.to_owned());
         if before.is_some_and(|before| before != state) {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
-            super::publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
+            publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
         }
     }
 }
@@ -324,7 +329,7 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
 fn publish_all(turn: &mut Turn, tenant: &Arc<Tenant>, documents: &[Document]) {
     let broker = Arc::clone(&turn.broker);
     for document in documents {
-        super::publish(turn, tenant, document.topic, (document.payload)(&broker, tenant).as_bytes(), true);
+        publish(turn, tenant, document.topic, (document.payload)(&broker, tenant).as_bytes(), true);
     }
 }
 
@@ -341,7 +346,7 @@ fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
         "uptimeSec": broker.sys.uptime().as_secs(),
         "timestamp": utc_text(turn.wall_ms()),
     });
-    super::publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
+    publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
 }
 
 fn end_stale_sessions(tenant: &Tenant) {
@@ -396,4 +401,22 @@ fn is_of_tree(filter: &str) -> bool {
         _ => filter,
     };
     super::is_system(inner)
+}
+/// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
+fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
+    let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
+    for head in tenant.audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
+        head.log(&tenant.name);
+        let payload = json!({
+            "trail": head.kind.name(),
+            "number": head.number,
+            "hash": hex(&head.digest),
+            "timestamp": utc_text(broker.clock.wall_ms()),
+        });
+        Turn::with(|turn| {
+            turn.tick();
+            publish(turn, tenant, AUDIT_HEADS_TOPIC, payload.to_string().as_bytes(), false);
+            turn.flush();
+        });
+    }
 }

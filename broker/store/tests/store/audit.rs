@@ -10,6 +10,8 @@ use crate::support::*;
 
 const DEFAULT: TenantId = TenantId::DEFAULT;
 
+const ALL: std::ops::RangeInclusive<u64> = 0..=u64::MAX;
+
 fn record(tenant: TenantId, number: u64, text: &str) -> Op<'_> {
     Op::PutAudit { tenant, number, at_ms: 1000 + number, digest: [number as u8; 32], text }
 }
@@ -22,28 +24,28 @@ fn numbers(store: &Store, tenant: TenantId) -> Vec<u64> {
 fn records_come_back_in_order_and_the_oldest_go() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
-    assert_eq!(store.audit_ends(DEFAULT).unwrap(), None);
+    assert_eq!(store.audit_ends(DEFAULT, ALL).unwrap(), None);
     let other = TenantId(1);
     commit(&store, [record(DEFAULT, 1, "a"), record(DEFAULT, 300, "b"), record(DEFAULT, 70_000, "c")]);
     commit(&store, [record(other, 2, "of another")]);
     assert_eq!(numbers(&store, DEFAULT), [1, 300, 70_000]);
-    let ends = store.audit_ends(DEFAULT).unwrap().unwrap();
+    let ends = store.audit_ends(DEFAULT, ALL).unwrap().unwrap();
     let last = AuditRecord { number: 70_000, at_ms: 71_000, digest: [112; 32], text: Some("c".into()) };
     assert_eq!(ends, AuditEnds { first: 1, next: 70_001, last: Some(last.clone()) });
     let mut from_300 = Vec::new();
     store
-        .audit(DEFAULT, 300, |record| {
+        .audit(DEFAULT, 300..=u64::MAX, |record| {
             from_300.push(record.number);
             ControlFlow::Break(())
         })
         .unwrap();
     assert_eq!(from_300, [300]);
-    commit(&store, [Op::DeleteAudit { tenant: DEFAULT, below: 300 }]);
+    commit(&store, [Op::DeleteAudit { tenant: DEFAULT, from: 0, below: 300 }]);
     drop(store);
     let (store, _) = open(directory.path());
     assert_eq!(numbers(&store, DEFAULT), [300, 70_000]);
     assert_eq!(
-        store.audit_ends(DEFAULT).unwrap(),
+        store.audit_ends(DEFAULT, ALL).unwrap(),
         Some(AuditEnds { first: 300, next: 70_001, last: Some(last) })
     );
     assert_eq!(numbers(&store, other), [2]);

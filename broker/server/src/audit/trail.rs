@@ -1,0 +1,273 @@
+//! One of the two sequences of records that a tenant has, each with its own numbers, chain and retention.
+//!
+//! ```text
+//! push: a numbered record, chained to the one before -> batch in memory -> flush: the store, with the head in the same batch
+//! ```
+//!
+//! The head says how many records there are and what the digest of the newest is, encrypted as they are, so that it is noticed when the newest are
+//! taken away. That file and head are put back together to an earlier state can only be seen from outside, which is why heads are told
+//! ([`Trail::head_to_tell`]).
+//!
+//! Invariants: numbers are given without a gap; a head that is told is on the disk.
+
+use std::ops::RangeInclusive;
+
+use lotmq_store::{AuditRecord, Batch, Op, Store, StoreError, TenantId, Ticket};
+use tracing::error;
+
+use super::chain::{self, Digest};
+use super::record::{Event, Record};
+use crate::counters::Counters;
+use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
+use crate::modules::hex;
+
+/// What a sequence is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What administrators did, and what changed the broker; starts and changes of the configuration.
+    Administration,
+    /// Logins, denials, and what others asked for or were refused.
+    Access,
+}
+
+/// Numbers of a kind of records in the store begin at a multiple of this.
+const NUMBERS: u64 = 1 << 62;
+
+impl Kind {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Administration, Self::Access];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Administration => "administration",
+            Self::Access => "access",
+        }
+    }
+
+    /// The kind of a record by its number in the store.
+    pub(super) fn of(stored: u64) -> Self {
+        if stored < NUMBERS { Self::Administration } else { Self::Access }
+    }
+
+    /// The number that people see: from 1.
+    pub(super) fn shown(self, stored: u64) -> u64 {
+        stored - self.base()
+    }
+
+    fn base(self) -> u64 {
+        match self {
+            Self::Administration => 0,
+            Self::Access => NUMBERS,
+        }
+    }
+
+    /// Numbers of its records in the store.
+    pub(super) fn records(self) -> RangeInclusive<u64> {
+        self.base() + 1..=self.head() - 1
+    }
+
+    /// Number of its head in the store.
+    fn head(self) -> u64 {
+        self.base() + (NUMBERS - 1)
+    }
+}
+
+/// The newest record of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    /// As people see it; 0 before the first record.
+    pub(crate) number: u64,
+    pub(crate) digest: Digest,
+}
+
+impl Head {
+    fn text(&self) -> String {
+        format!("{} {}", self.number, hex(&self.digest))
+    }
+
+    fn read(kind: Kind, text: &str) -> Option<Self> {
+        let (number, digest) = text.split_once(' ')?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        let is_whole = digest.len() == 64;
+        let head = Self { kind, number: number.parse().ok()?, digest: bytes };
+        is_whole.then_some(head)
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Trail {
+    tenant: TenantId,
+    kind: Kind,
+    /// Most records; beyond it the oldest go.
+    records_max: u64,
+    /// Number of the oldest record in the store.
+    first: u64,
+    /// Number of the next record in the store, and the digest of the one before.
+    next: u64,
+    digest: Digest,
+    batch: Batch,
+    /// Records in the batch.
+    waiting: usize,
+    /// Records that found no room since the last flush.
+    lost: u64,
+    /// What was handed to the store last, and with which ticket.
+    flushed: Option<(Head, Ticket)>,
+    /// Number of the head that was told last, and when.
+    told: (u64, u64),
+    /// Records that the head knew at the start and the store did not have any more: the first and the last, as people see them.
+    missing: Option<(u64, u64)>,
+}
+
+impl Trail {
+    /// Goes on where the stored records end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn open(
+        store: &Store,
+        tenant: TenantId,
+        kind: Kind,
+        records_max: u32,
+    ) -> Result<Self, StoreError> {
+        let ends = store.audit_ends(tenant, kind.records())?;
+        let begin = *kind.records().start();
+        let (first, mut next, last) =
+            ends.map_or((begin, begin, None), |ends| (ends.first, ends.next, ends.last));
+        let mut digest = last.map_or(chain::BEGIN, |last| last.digest);
+        let mut missing = None;
+        if let Some(head) = stored_head(store, tenant, kind)? {
+            let known = kind.base() + head.number + 1;
+            if known > next {
+                missing = Some((kind.shown(next), head.number));
+                error!(
+                    trail = kind.name(),
+                    first = kind.shown(next),
+                    last = head.number,
+                    "records of the audit are gone that were there: the newest ones"
+                );
+                // The gap stays visible in the chain.
+                next = known;
+                digest = head.digest;
+            }
+        }
+        let records_max = u64::from(records_max);
+        Ok(Self {
+            tenant,
+            kind,
+            records_max,
+            first,
+            next,
+            digest,
+            batch: Batch::new(),
+            waiting: 0,
+            lost: 0,
+            flushed: None,
+            told: (0, 0),
+            missing,
+        })
+    }
+
+    /// The newest record, stored or not.
+    pub(super) fn head(&self) -> Head {
+        Head { kind: self.kind, number: self.kind.shown(self.next) - 1, digest: self.digest }
+    }
+
+    /// Whether everything was handed to the store.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// The ticket with which records were handed to the store last.
+    pub(super) fn last_ticket(&self) -> Option<Ticket> {
+        self.flushed.map(|(_, ticket)| ticket)
+    }
+
+    pub(super) fn missing(&self) -> Option<(u64, u64)> {
+        self.missing
+    }
+
+    pub(super) fn push(&mut self, counters: &Counters, now_ms: u64, record: &Record<'_>) {
+        if self.waiting >= AUDIT_WAITING_MAX {
+            self.lost += 1;
+            counters.audit_lost.add(1);
+            return;
+        }
+        let text = record.to_json(now_ms);
+        self.digest = chain::digest(&self.digest, self.next, now_ms, text.as_bytes());
+        let (tenant, number, digest) = (self.tenant, self.next, self.digest);
+        self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest, text: &text });
+        self.next += 1;
+        self.waiting += 1;
+        counters.audit_records.add(1);
+    }
+
+    /// Removes what is older than the record with this number in the store.
+    pub(super) fn remove_below(&mut self, below: u64) {
+        if below > self.first {
+            self.batch.push(Op::DeleteAudit { tenant: self.tenant, from: self.kind.base(), below });
+            self.first = below;
+        }
+    }
+
+    pub(super) fn flush(&mut self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+        if self.batch.is_empty() {
+            return None;
+        }
+        if self.next - self.first > self.records_max {
+            // A hundredth more than must go, so that most commits touch the newest rows only.
+            self.remove_below(self.next - self.records_max + self.records_max / 100);
+        }
+        let (tenant, number, head) = (self.tenant, self.kind.head(), self.head());
+        self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest: [0; 32], text: &head.text() });
+        match store.offer(std::mem::take(&mut self.batch)) {
+            Ok(ticket) => {
+                self.waiting = 0;
+                self.flushed = Some((head, ticket));
+                let lost = std::mem::take(&mut self.lost);
+                if lost > 0 {
+                    let record = Record { left_out: Some(lost), ..Record::new(Event::Lost) };
+                    self.push(counters, now_ms, &record);
+                }
+                Some(ticket)
+            }
+            Err((error, batch)) => {
+                if !matches!(error, StoreError::Closed) {
+                    self.batch = batch;
+                }
+                None
+            }
+        }
+    }
+
+    /// The newest record, if it is to be told now: so many records or `interval_ms` after the last that was told, and once `is_stored` says that the
+    /// disk has it.
+    pub(super) fn head_to_tell(
+        &mut self,
+        now_ms: u64,
+        interval_ms: u64,
+        is_stored: impl FnOnce(Ticket) -> bool,
+    ) -> Option<Head> {
+        let (head, ticket) = self.flushed?;
+        let (told, at_ms) = self.told;
+        let is_due = head.number >= told + AUDIT_HEAD_RECORDS || now_ms >= at_ms.saturating_add(interval_ms);
+        if head.number == told || !is_due || !is_stored(ticket) {
+            return None;
+        }
+        self.told = (head.number, now_ms);
+        Some(head)
+    }
+}
+
+fn stored_head(store: &Store, tenant: TenantId, kind: Kind) -> Result<Option<Head>, StoreError> {
+    let mut found: Option<AuditRecord> = None;
+    store.audit(tenant, kind.head()..=kind.head(), |record| {
+        found = Some(record);
+        std::ops::ControlFlow::Break(())
+    })?;
+    Ok(found.and_then(|record| Head::read(kind, &record.text?)))
+}
