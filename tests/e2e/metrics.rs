@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::WAIT_MAX;
+use lotmq_test_support::{WAIT_MAX, get_from};
 
 use crate::{broker, options};
 
@@ -87,5 +87,22 @@ struct EndOf<'a>(&'a AtomicBool);
 impl Drop for EndOf<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A web page can make any name of its own lead here, and would read what is answered.
+#[test]
+fn the_health_port_answers_to_its_own_names_only() {
+    let broker = options().variable("LOTMQ_ADMIN_HOSTS", "lotmq").start();
+    let address = ([127, 0, 0, 1], broker.port_of("health")).into();
+    for path in ["/health", "/metrics"] {
+        for host in ["localhost:9100", "127.0.0.1", "[::1]:1", "10.0.0.7:9100", "lotmq:9100"] {
+            assert_eq!(get_from(address, host, path).status, 200, "{host}{path}");
+        }
+        for host in ["evil.example:9100", "localhost.evil.example", "localhost\r\nHost: evil.example"] {
+            let refused = get_from(address, host, path);
+            assert_eq!(refused.status, 421, "{host}{path}");
+            assert!(refused.body.contains("admin.hosts"), "{}", refused.body);
+        }
     }
 }

@@ -333,6 +333,69 @@ fn from_elsewhere_neither_the_default_password_nor_anonymous_clients_get_in() {
     Client::connect(&address, &ConnectOptions::new("x").user("root", "own")).unwrap();
 }
 
+#[test]
+fn an_mqtt_listener_for_others_does_not_open_the_metrics_to_them() {
+    let Some(outside) = own_address() else { return };
+    let options = options()
+        .listen_as_configured()
+        .health_as_configured()
+        .variable("LOTMQ_LISTENER_MQTT_BIND", &outside.to_string())
+        .variable("LOTMQ_LISTENER_MQTT_PORT", "0")
+        .variable("LOTMQ_ADMIN_HEALTH_PORT", "0");
+    let broker = options.clone().start();
+    assert_eq!(broker.http("/health").status, 200);
+    let refused = broker.http("/metrics");
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("admin.bind"), "{}", refused.body);
+    let broker = options.variable("LOTMQ_ADMIN_BIND", &outside.to_string()).start();
+    assert_eq!(broker.http("/metrics").status, 200);
+}
+
+#[test]
+fn that_everybody_may_publish_on_a_public_address_is_warned_of() {
+    let said = "everybody who reaches this broker may publish";
+    let open = || options().variable("LOTMQ_ANONYMOUS", "true");
+    let public = open().listen("0.0.0.0:0").start();
+    let line = public.log().expect(said);
+    assert!(line.contains("mqtt 0.0.0.0"), "{line}");
+    // With a rule, and where nobody else gets to, there is nothing to warn of.
+    let mut ruled = open().listen("0.0.0.0:0").start();
+    ruled.command_ok(
+        "-addRule DEFINE RULE Known WITH PRIORITY 100 FOR Publish TO TOPIC \"#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY",
+    );
+    ruled.stop();
+    let ruled = options().variable("LOTMQ_ANONYMOUS", "true").listen("0.0.0.0:0").data(ruled.data()).start();
+    for mut quiet in [ruled, open().start(), options().listen("0.0.0.0:0").start()] {
+        quiet.log().expect("root has the default password");
+        assert!(quiet.stop().success());
+        assert!(!quiet.log().text().contains(said), "{}", quiet.log().text());
+    }
+}
+
+#[test]
+fn what_stands_open_is_said_at_start_and_secure_closes_it_later_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = options().data(folder.path()).start();
+    let advice = "recommended: `lotmq serve --secure`";
+    open.output().expect(advice);
+    for said in ["root has the default password", "anonymous clients are let in from this machine"] {
+        let line = open.log().expect(said);
+        assert!(line.contains("ssh -R") && line.contains("kubectl port-forward"), "{line}");
+    }
+    assert!(open.stop().success());
+    let mut secured = options().data(folder.path()).argument("--secure").start();
+    let told = secured.output().expect("password of root");
+    let password = told.rsplit(' ').next().unwrap().to_owned();
+    secured.connect(&ConnectOptions::new("x").user("root", password.as_str())).disconnect().unwrap();
+    assert!(Client::connect(secured.address(), &ConnectOptions::new("x").user("root", "coreflux")).is_err());
+    assert!(!secured.output().text().contains(advice), "{}", secured.output().text());
+    assert!(secured.stop().success());
+    // It was meant to be used, and is not changed again.
+    let again = options().data(folder.path()).argument("--secure").start();
+    again.connect(&ConnectOptions::new("x").user("root", password.as_str())).disconnect().unwrap();
+    assert!(!again.output().text().contains("password"), "{}", again.output().text());
+}
+
 /// An address of this machine that is not loopback; `None`, and said so, when it has none.
 fn own_address() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();

@@ -18,7 +18,7 @@ const CONNECT: &[u8] = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02ab";
 const CONNACK: &[u8] = b"\x20\x02\x00\x00";
 
 /// A whole request.
-const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const REQUEST: &[u8] = b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 fn with_websocket() -> BrokerOptions {
@@ -39,11 +39,16 @@ struct Raw(TcpStream);
 impl Raw {
     /// Sends a request with these fields for MQTT at `path`; the answer's head is returned with it.
     fn request(broker: &Broker, path: &str, fields: &str) -> (Self, String) {
+        Self::request_to(broker, "localhost", path, fields)
+    }
+
+    /// The same under this name of the broker.
+    fn request_to(broker: &Broker, host: &str, path: &str, fields: &str) -> (Self, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("ws"))).unwrap();
         stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
         )
         .unwrap();
@@ -324,30 +329,50 @@ fn each_packet_that_is_sent_is_a_frame_of_its_own() {
     }
 }
 
-/// What is granted to programs of this machine is not granted to the web pages that a browser on it shows.
+/// What is granted to programs of this machine is not granted to the web pages that a browser on it shows, nor to whom a proxy on it passes on.
 #[test]
-fn web_pages_from_elsewhere_are_not_local() {
-    let broker = with_websocket().start();
-    let fields = |origin: &str| format!("Sec-WebSocket-Protocol: mqtt\r\n{origin}");
+fn only_programs_of_this_machine_are_local() {
+    let broker = with_websocket().variable("LOTMQ_LISTENER_WS_ORIGINS", "http://localhost:3000").start();
+    let port = broker.port_of("ws");
     // Without a user, then as `root` with the default password.
     let as_root = b"\x10\x1e\x00\x04MQTT\x04\xc2\x00\x3c\x00\x02ab\x00\x04root\x00\x08coreflux";
+    let rows = [
+        ("localhost", String::new(), true),
+        ("127.0.0.1:5000", String::new(), true),
+        ("localhost", "Cookie: a=b\r\nsec-fetch-mode: websocket\r\nUser-Agent: x\r\n".to_owned(), true),
+        ("localhost", "Origin: http://localhost:3000\r\n".to_owned(), true),
+        (&format!("localhost:{port}"), format!("Origin: http://localhost:{port}\r\n"), true),
+        ("localhost", "Origin: http://localhost:3001\r\n".to_owned(), false),
+        ("localhost", "Origin: http://localhost:x@evil\r\n".to_owned(), false),
+        ("localhost", "Origin: chrome-extension://abcdefgh\r\n".to_owned(), false),
+        ("localhost", "Origin: file://\r\n".to_owned(), false),
+        ("localhost", "Origin: https://evil.example\r\n".to_owned(), false),
+        ("localhost", "Origin: null\r\n".to_owned(), false),
+        ("localhost", "Origin: http://localhost:3000\r\nOrigin: http://localhost:3000\r\n".to_owned(), false),
+        // A name that was made to lead here.
+        ("localhost.evil.example:5000", "Origin: http://localhost.evil.example:5000\r\n".to_owned(), false),
+        ("broker.example", String::new(), false),
+        ("localhost\r\nHost: localhost", String::new(), false),
+        ("localhost", "X-Forwarded-For: 8.8.8.8\r\n".to_owned(), false),
+        ("localhost", "X-Real-IP: 127.0.0.1\r\n".to_owned(), false),
+        ("localhost", "forwarded: for=127.0.0.1\r\n".to_owned(), false),
+        ("localhost", "Via: 1.1 proxy\r\n".to_owned(), false),
+        ("localhost", "CF-Connecting-IP: 8.8.8.8\r\n".to_owned(), false),
+        ("localhost", "True-Client-IP: 8.8.8.8\r\n".to_owned(), false),
+        ("localhost", "X-Whatever-My-Proxy-Adds: 1\r\n".to_owned(), false),
+    ];
     for login in [CONNECT, as_root] {
-        for (origin, code) in [
-            ("", 0),
-            ("Origin: http://localhost:3000\r\n", 0),
-            ("Origin: file://\r\n", 0),
-            ("Origin: https://evil.example\r\n", 5),
-            ("Origin: null\r\n", 5),
-            // A name that was made to lead here.
-            ("Origin: http://localhost.evil.example:5000\r\n", 5),
-        ] {
-            let (mut raw, head) = Raw::request(&broker, "/mqtt", &fields(origin));
+        for (host, fields, is_local) in &rows {
+            let fields = format!("Sec-WebSocket-Protocol: mqtt\r\n{fields}");
+            let (mut raw, head) = Raw::request_to(&broker, host, "/mqtt", &fields);
             assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
             raw.send(0x82, login);
             let (_, connack) = raw.receive();
-            assert_eq!(connack[3] == 0, code == 0, "{origin}: {connack:?}");
+            assert_eq!(connack[3], if *is_local { 0 } else { 5 }, "{host} {fields}");
         }
     }
+    let said = broker.log().expect("of the handshake");
+    assert!(said.contains("login refused"), "{said}");
 }
 
 #[test]

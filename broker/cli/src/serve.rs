@@ -27,7 +27,7 @@ pub(crate) struct ServeArgs {
     /// Address and port of GET /health and GET /metrics; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub(crate) health: Option<SocketAddr>,
-    /// No anonymous clients while it runs (for good: auth.anonymous = false); a new broker's root gets a random password, printed once
+    /// No anonymous clients while it runs (for good: auth.anonymous = false); where root has the password of every new broker it gets a random one, printed once
     #[arg(long)]
     pub(crate) secure: bool,
     /// The demo has its own ports, beside those of a broker that may be running.
@@ -53,14 +53,16 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         tracing::warn!(%error, "a write beyond the limit on the size of files would end the process");
     }
     let new_password = config.initial_root_password.clone().filter(|_| args.secure);
-    let is_new = !config.store_path().exists();
     let server = Server::start(&config)?;
     let signals = Signals::catch()?;
     for (name, address) in server.addresses() {
         output::line(&format!("listening {name} {address}"))?;
     }
-    if let Some(password) = new_password.filter(|_| is_new) {
+    if let Some(password) = new_password.filter(|password| server.is_password_of_root(password)) {
         output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
+    }
+    if let Some(advice) = server.advice() {
+        output::line(advice)?;
     }
     output::line("ready")?;
     server.wait(signals)?;
@@ -80,12 +82,6 @@ impl ServeArgs {
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let mut flags = Vec::new();
         if let Some(listen) = self.listen {
-            // The health port follows the MQTT listener's configuration, not this flag, which opens nothing else to the network.
-            let without = self.place.read(Vec::new())?;
-            if without.admin.bind.is_none() && self.health.is_none() {
-                let addresses = without.listener.mqtt.bind.addresses().iter().map(ToString::to_string);
-                flags.push(("--listen", "admin.bind", addresses.collect::<Vec<_>>().join(",")));
-            }
             flags.push(("--listen", "listener.mqtt.bind", listen.ip().to_string()));
             flags.push(("--listen", "listener.mqtt.port", listen.port().to_string()));
         }
@@ -100,6 +96,11 @@ impl ServeArgs {
             flags.push(("--secure", "auth.anonymous", "false".to_owned()));
         }
         let mut config = self.place.load(flags)?;
+        if self.listen.is_some() {
+            // The health port follows the MQTT listener's configuration, not that flag, which opens nothing else to the network.
+            config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);
+        }
+        config.replaces_default_password = self.secure;
         if self.secure && config.initial_root_password.is_none() {
             config.initial_root_password = Some(Secret::new(random_text(20)?));
         }

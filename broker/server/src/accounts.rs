@@ -130,22 +130,24 @@ pub(crate) fn restored(row: UserRow) -> Account {
     account
 }
 
-/// Creates `root` where it is missing, durably.
+/// Creates `root` where it is missing, durably. With `replaces_default` the password also takes the place of the one that every new broker has.
 ///
 /// # Errors
 /// When the password cannot be hashed or the store takes nothing.
 pub(crate) fn ensure_root(
     users: &Directory,
     tenant: TenantId,
-    password: Option<&str>,
+    (password, replaces_default): (Option<&str>, bool),
     store: &Store,
     now_ms: u64,
 ) -> Result<(), StartError> {
-    if users.account(ROOT).is_some() {
+    let is_there = users.account(ROOT).is_some();
+    if is_there && !(replaces_default && users.root_has_default_password()) {
         return Ok(());
     }
     let credential = users.hash(ROOT, password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
-    if let Ok(root) = users.create_root(credential) {
+    let root = if is_there { users.change_password(ROOT, credential) } else { users.create_root(credential) };
+    if let Ok(root) = root {
         let mut batch = Batch::new();
         put(&mut batch, tenant, &root, now_ms);
         store.commit(batch)?;

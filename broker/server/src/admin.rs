@@ -1,8 +1,11 @@
 //! HTTP for machines: `GET /health` and `GET /metrics`. Commands reference §9.3.
 //!
+//! `/metrics` is for this machine until `admin.bind` is set: whoever opens MQTT to a network has not said that it may read the broker's figures.
+//!
 //! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`places`), so long a head, so long a wait for it.
 //! Not here: anything that changes the broker, or that needs to know who asks.
 
+mod host;
 mod metrics;
 mod places;
 mod pulse;
@@ -94,7 +97,7 @@ async fn serve(served: Arc<Served>, socket: TcpListener) -> io::Result<()> {
 
 /// Answers the requests of one connection until it ends, has lived long enough, or another one needs its place.
 async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, place: Place) {
-    let service = service_fn(|request| answer(&served, &place, request));
+    let service = service_fn(|request| answer(&served, peer, &place, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEAD_TIMEOUT)
@@ -117,17 +120,21 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, plac
 
 async fn answer(
     served: &Served,
+    peer: SocketAddr,
     place: &Place,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut answer = answer_of(served, &request).await;
+    let mut answer = answer_of(served, peer, &request).await;
     if place.is_asked() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)
 }
 
-async fn answer_of(served: &Served, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !host::is_ours(request, &served.broker.config.admin.hosts) {
+        return response(StatusCode::MISDIRECTED_REQUEST, TEXT, host::REFUSED);
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
         refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -135,9 +142,20 @@ async fn answer_of(served: &Served, request: &Request<Incoming>) -> Response<Ful
     }
     match request.uri().path() {
         "/health" => health(&served.broker, served.pulses.silent(&served.broker).await),
+        "/metrics" if !may_read_metrics(&served.broker, peer) => {
+            response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
+        }
         "/metrics" => response(StatusCode::OK, METRICS, metrics::text(&served.broker)),
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
     }
+}
+
+/// What is told to those who may not read the figures.
+const METRICS_REFUSED: &str =
+    "metrics are for the broker's own machine until admin.bind says on which addresses they may be read\n";
+
+fn may_read_metrics(broker: &Broker, peer: SocketAddr) -> bool {
+    broker.config.admin.bind.is_some() || peer.ip().to_canonical().is_loopback()
 }
 
 /// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.

@@ -125,7 +125,8 @@ impl Broker {
         refusal: &dyn Display,
     ) {
         if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
-            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, suppressed, "login refused");
+            let not_local = connection.why_not_local();
+            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %refusal, not_local, suppressed, "login refused");
         }
         let (audit, who) = (&connection.listener.tenant.audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), refusal);

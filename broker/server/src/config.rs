@@ -32,6 +32,7 @@ mod store;
 mod sys;
 mod tls;
 mod unknown;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -68,6 +69,7 @@ pub use setting::{BindAddresses, FileMode, Port, Secret};
 pub use store::{Durability, Store};
 pub use sys::Sys;
 pub use tls::{Tls, TlsVersion};
+pub use web::{HostNames, WebOrigins};
 
 use origin::Assignment;
 
@@ -116,6 +118,10 @@ pub struct Config {
     pub data: DataDirectory,
     /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`; `None` is the documented default.
     pub initial_root_password: Option<Secret>,
+    /// Whether that takes the place of the default password of a `root` that there is, as `--secure` has it.
+    pub replaces_default_password: bool,
+    /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
+    pub health_fallback: Option<BindAddresses>,
     assignments: Vec<Assignment>,
     origins: BTreeMap<&'static str, Origin>,
 }
@@ -174,6 +180,8 @@ impl Config {
         let start = Self {
             data: self.data.clone(),
             initial_root_password: self.initial_root_password.clone(),
+            replaces_default_password: self.replaces_default_password,
+            health_fallback: self.health_fallback.clone(),
             ..Self::default()
         };
         start.resolve(assignments)
@@ -273,6 +281,15 @@ impl Config {
         }
     }
 
+    /// Addresses of all listeners that other machines can reach, each with the name of its listener.
+    #[must_use]
+    pub fn public_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let plans = self.listeners().into_iter().chain(self.quic_listener().map(|(plan, _)| plan));
+        let of_plan =
+            |plan: ListenerPlan| plan.addresses.into_iter().map(move |address| (plan.name, address));
+        plans.flat_map(of_plan).filter(|(_, address)| !address.ip().to_canonical().is_loopback()).collect()
+    }
+
     /// Addresses of the MQTT listener. Port 0 lets the system choose.
     #[must_use]
     pub fn mqtt_addresses(&self) -> Vec<SocketAddr> {
@@ -282,7 +299,8 @@ impl Config {
     /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is set.
     #[must_use]
     pub fn health_addresses(&self) -> Vec<SocketAddr> {
-        self.admin.bind.as_ref().unwrap_or(&self.listener.mqtt.bind).with_port(self.admin.health_port)
+        let fallback = self.health_fallback.as_ref().unwrap_or(&self.listener.mqtt.bind);
+        self.admin.bind.as_ref().unwrap_or(fallback).with_port(self.admin.health_port)
     }
 
     /// The file of the embedded store.

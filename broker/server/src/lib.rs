@@ -27,6 +27,7 @@ pub mod config;
 mod counters;
 mod denials;
 mod endings;
+mod exposure;
 mod fan_out;
 mod guests;
 mod hand_on;

@@ -9,6 +9,7 @@ pub(crate) mod held;
 mod inbox;
 pub(crate) mod layers;
 pub(crate) mod listener;
+pub(crate) mod locality;
 pub(crate) mod open_connections;
 pub(crate) mod outbound;
 pub(crate) mod output;

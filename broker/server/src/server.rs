@@ -29,9 +29,10 @@ use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
-use crate::config::{self, Config, ListenerPlan};
+use crate::config::{self, Config, ListenerPlan, Secret};
 use crate::counters::Counters;
 use crate::endings::Endings;
+use crate::exposure::Exposure;
 use crate::guests::promised;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
@@ -301,6 +302,7 @@ impl Server {
             user_from_certificate: plan.user_from_certificate,
             proxy_protocol: plan.proxy_protocol,
             is_websocket: plan.websocket.is_some(),
+            origins: plan.origins.clone(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
             compressed: AtomicU32::new(0),
         }
@@ -396,6 +398,20 @@ impl Server {
     /// The listeners with the addresses that they have.
     pub fn addresses(&self) -> &[(&'static str, ListenAddress)] {
         &self.addresses
+    }
+
+    /// What to recommend to whoever starts this broker at a terminal, because of what stands open; in one line.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        let tenant = self.broker.tenants.default_tenant();
+        Exposure::of(&self.broker, &tenant).advice()
+    }
+
+    /// Whether `root` has this password, which may be the one that was made for it. Hashes it.
+    #[must_use]
+    pub fn is_password_of_root(&self, password: &Secret) -> bool {
+        let root = self.broker.tenants.default_tenant().users.account(lotmq_auth::ROOT);
+        root.is_some_and(|root| root.credential.verify(password.reveal().as_bytes()))
     }
 
     /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile has changed certificates read again; a backup that is

@@ -19,8 +19,19 @@ pub struct Accepted {
     pub response: Vec<u8>,
     /// What was agreed on about compression.
     pub deflate: Option<DeflateParams>,
-    /// The web page that asks, as the browser names where it is from (RFC 6454 §6.2); other programs tell none.
+    /// Who asks.
+    pub asker: Asker,
+}
+
+/// What the fields of a request tell of who has sent it and whom it was sent to. A field that comes several times has its values joined by commas; bytes that are no text are replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// `Host`: name and port under which the client reaches the server.
+    pub host: Option<Box<str>>,
+    /// `Origin`: the web page that asks, as the browser names where it is from (RFC 6454 §6.2); other programs tell none.
     pub origin: Option<Box<str>>,
+    /// Name of the first field that clients do not send by themselves, such as `Forwarded`, `Via` or `X-Real-IP`.
+    pub foreign_field: Option<Box<str>>,
 }
 
 /// A request that was refused.
@@ -97,9 +108,35 @@ pub fn accept(
         response.push_str(&format!("Sec-WebSocket-Extensions: {}\r\n", deflate.answer()));
     }
     response.push_str("\r\n");
-    let origin = fields.first("origin").map(Into::into);
-    Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate, origin }))
+    let asker = Asker {
+        host: fields.joined("host"),
+        origin: fields.joined("origin"),
+        foreign_field: fields.foreign(),
+    };
+    Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate, asker }))
 }
+
+/// Fields that browsers and client libraries send of their own accord, in lower case; besides, all that begin with `sec-`.
+///
+/// A list of what proxies add would never be complete: each product has names of its own, and every administrator may choose others.
+const FIELDS_OF_CLIENTS: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "cookie",
+    "dnt",
+    "host",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "priority",
+    "referer",
+    "upgrade",
+    "user-agent",
+];
 
 /// What proves that the server understood the request.
 pub(crate) fn accept_key(key: &str) -> String {
@@ -125,6 +162,22 @@ impl<'a> Fields<'a> {
     pub(crate) fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let fields = self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
         fields.filter_map(|field| std::str::from_utf8(field.value).ok())
+    }
+
+    /// The values of all fields with this name, whatever they are.
+    fn joined(&self, name: &str) -> Option<Box<str>> {
+        let fields = self.0.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let values: Vec<_> = fields.map(|field| String::from_utf8_lossy(field.value)).collect();
+        (!values.is_empty()).then(|| values.join(",").trim().into())
+    }
+
+    /// See [`Asker::foreign_field`].
+    fn foreign(&self) -> Option<Box<str>> {
+        let is_of_client = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name.starts_with("sec-") || FIELDS_OF_CLIENTS.contains(&&*name)
+        };
+        self.0.iter().map(|field| field.name).find(|name| !is_of_client(name)).map(Into::into)
     }
 
     pub(crate) fn first(&self, name: &'a str) -> Option<&'a str> {
@@ -162,7 +215,9 @@ mod tests {
     fn a_request_is_answered_as_in_the_standard() {
         let accepted = judge(&format!("{REQUEST}frames")).unwrap().unwrap();
         assert_eq!(accepted.consumed, REQUEST.len());
-        assert_eq!(accepted.origin.as_deref(), Some("http://elsewhere"));
+        let elsewhere = Some("http://elsewhere".into());
+        let asker = Asker { host: Some("h".into()), origin: elsewhere, foreign_field: None };
+        assert_eq!(accepted.asker, asker);
         let response = String::from_utf8(accepted.response).unwrap();
         // The example of RFC 6455 §1.3.
         assert!(
@@ -189,6 +244,27 @@ mod tests {
             let line = format!("\r\nSec-WebSocket-Protocol: {chosen}\r\n");
             assert!(response.contains(&line), "{offered}: {response}");
         }
+    }
+
+    #[test]
+    fn what_a_proxy_adds_is_told_and_nothing_is_told_apart_from_its_double() {
+        for (fields, host, origin, foreign) in [
+            ("", "h", "http://elsewhere", None),
+            ("user-agent: x\r\nSec-Fetch-Mode: websocket\r\nCookie: a=b\r\n", "h", "http://elsewhere", None),
+            ("Forwarded: for=8.8.8.8\r\n", "h", "http://elsewhere", Some("Forwarded")),
+            ("x-forwarded-proto:\r\nVia: 1.1 p\r\n", "h", "http://elsewhere", Some("x-forwarded-proto")),
+            ("CF-Connecting-IP: \u{e9}\r\n", "h", "http://elsewhere", Some("CF-Connecting-IP")),
+            ("Origin: http://h\r\n", "h", "http://elsewhere,http://h", None),
+            ("host: 127.0.0.1\r\n", "h,127.0.0.1", "http://elsewhere", None),
+        ] {
+            let request = REQUEST.replacen("Upgrade:", &format!("{fields}Upgrade:"), 1);
+            let asker = judge(&request).unwrap().unwrap().asker;
+            assert_eq!(asker.host.as_deref(), Some(host), "{fields}");
+            assert_eq!(asker.origin.as_deref(), Some(origin), "{fields}");
+            assert_eq!(asker.foreign_field.as_deref(), foreign, "{fields}");
+        }
+        let nameless = REQUEST.replacen("Host: h\r\nOrigin: http://elsewhere\r\n", "", 1);
+        assert_eq!(judge(&nameless).unwrap().unwrap().asker, Asker::default());
     }
 
     #[test]

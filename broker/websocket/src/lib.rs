@@ -24,5 +24,5 @@ pub use encoder::{mask, put_close, put_header, put_pong};
 pub use frame::{Opcode, Role};
 #[doc(hidden)]
 pub use fuzz::fuzz_websocket;
-pub use handshake::{Accepted, Refusal, accept};
+pub use handshake::{Accepted, Asker, Refusal, accept};
 pub use packets::{Framed, PacketFrames};

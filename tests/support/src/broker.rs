@@ -18,7 +18,7 @@ pub struct BrokerOptions {
     arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
     listen: Option<String>,
-    health: String,
+    health: Option<String>,
     data: Option<PathBuf>,
     is_prepared: bool,
 }
@@ -31,7 +31,7 @@ impl BrokerOptions {
             arguments: Vec::new(),
             variables: Vec::new(),
             listen: Some("127.0.0.1:0".to_owned()),
-            health: "127.0.0.1:0".to_owned(),
+            health: Some("127.0.0.1:0".to_owned()),
             data: None,
             is_prepared: false,
         }
@@ -76,7 +76,14 @@ impl BrokerOptions {
     /// Serves health here instead of on a free port.
     #[must_use]
     pub fn health(mut self, address: &str) -> Self {
-        address.clone_into(&mut self.health);
+        self.health = Some(address.to_owned());
+        self
+    }
+
+    /// Leaves the health port to file and environment.
+    #[must_use]
+    pub fn health_as_configured(mut self) -> Self {
+        self.health = None;
         self
     }
 
@@ -127,7 +134,10 @@ impl BrokerOptions {
     fn command(&self, data: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("serve").arg("--data").arg(data);
-        command.args(["--health", &self.health]).args(&self.arguments);
+        command.args(&self.arguments);
+        if let Some(health) = &self.health {
+            command.args(["--health", health]);
+        }
         if let Some(listen) = &self.listen {
             command.args(["--listen", listen]);
         }

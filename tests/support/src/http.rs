@@ -19,9 +19,17 @@ pub struct Response {
 /// # Panics
 /// When nobody answers in HTTP.
 pub fn get(address: SocketAddr, path: &str) -> Response {
+    get_from(address, "localhost", path)
+}
+
+/// Asks for a path of a server that is known by the name `host`.
+///
+/// # Panics
+/// When nobody answers in HTTP.
+pub fn get_from(address: SocketAddr, host: &str, path: &str) -> Response {
     let mut stream = TcpStream::connect_timeout(&address, WAIT_MAX).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("headers end with an empty line");

@@ -24,7 +24,7 @@ mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
 pub use certificates::{Authority, Signed};
-pub use http::{Response, get};
+pub use http::{Response, get, get_from};
 pub use lines::Lines;
 pub use open_files::allow_open_files;
 pub use program::{Finished, Program, python_with_paho, python_with_websockets};

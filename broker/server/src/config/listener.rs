@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Config;
 use super::setting::words;
+use super::web::WebOrigins;
 
 /// All listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -111,6 +112,8 @@ pub struct ListenerPlan {
     pub user_from_certificate: UserFromCertificate,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
+    /// Web pages that count as programs of this machine.
+    pub origins: WebOrigins,
     /// Most clients with the zstd stream transport.
     pub zstd_clients_max: u32,
     /// What its connections are held to.
@@ -164,6 +167,7 @@ impl Config {
         let mut plan = self.plan("ws", section.bind.at(section.port), &self.listener.limits.ws);
         plan.proxy_protocol = section.proxy_protocol;
         plan.websocket = Some(section.compressed_clients);
+        plan.origins = section.origins.clone();
         plan
     }
 
@@ -174,6 +178,7 @@ impl Config {
         plan.tls = Some(section.client_certificate);
         plan.user_from_certificate = section.user_from_certificate;
         plan.websocket = Some(section.compressed_clients);
+        plan.origins = section.origins.clone();
         plan
     }
 
@@ -205,6 +210,7 @@ impl Config {
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
             websocket: None,
+            origins: WebOrigins::default(),
             zstd_clients_max: 0,
             limits: own.or(&self.limits),
         }

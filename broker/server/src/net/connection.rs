@@ -188,13 +188,21 @@ impl Connection {
         self.layers().and_then(|layers| layers.lock().zstd())
     }
 
-    /// From where it came. A web page from elsewhere is no program of this machine, though the browser that shows it is.
+    /// From where it came. A web page from elsewhere is no program of this machine, though the browser that shows it is; nor is who stands behind a reverse proxy.
     pub(crate) fn peer(&self) -> Peer {
-        if self.layers().is_some_and(|layers| layers.lock().is_foreign_page()) {
+        if self.layers().is_some_and(|layers| layers.lock().foreign().is_some()) {
             self.accepted_from.behind_proxy(None)
         } else {
             self.accepted_from
         }
+    }
+
+    /// Why it does not count as a connection of this machine although it comes from a loopback address.
+    pub(crate) fn why_not_local(&self) -> Option<String> {
+        if !self.accepted_from.for_login().is_loopback() {
+            return None;
+        }
+        self.layers()?.lock().foreign().map(ToString::to_string)
     }
 
     /// Who the client is by its certificate, where that is asked for and it has shown one.

@@ -19,6 +19,7 @@ use tokio::io::Interest;
 
 use super::admission::Place;
 use super::listener::Listener;
+use super::locality::Foreign;
 use super::output::Output;
 use super::socket::Socket;
 use super::subject::Certified;
@@ -154,9 +155,9 @@ impl Layers {
         Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
     }
 
-    /// Whether a web page from elsewhere has opened the connection.
-    pub(crate) fn is_foreign_page(&self) -> bool {
-        self.websocket.as_ref().is_some_and(|websocket| websocket.is_foreign_page())
+    /// Why whoever has opened the connection does not count as a program of this machine, whatever its address.
+    pub(crate) fn foreign(&self) -> Option<&Foreign> {
+        self.websocket.as_ref().and_then(|websocket| websocket.foreign())
     }
 
     /// Why a layer failed, for people.

@@ -25,7 +25,7 @@ use super::refused::Refusals;
 use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
 use crate::broker::Broker;
-use crate::config::{ListenerLimits, UserFromCertificate};
+use crate::config::{ListenerLimits, UserFromCertificate, WebOrigins};
 use crate::limits::{Limit, Reached};
 use crate::tenant::Tenant;
 
@@ -66,6 +66,8 @@ pub(crate) struct Listener {
     pub(crate) proxy_protocol: bool,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
+    /// Web pages that count as programs of this machine.
+    pub(crate) origins: WebOrigins,
     /// Most connections with compressed messages, or with the zstd stream, at once.
     pub(crate) compressed_max: u32,
     /// Those that there are.

@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::io::IoSlice;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
@@ -15,6 +14,7 @@ use lotmq_websocket::{
 use smallvec::SmallVec;
 
 use super::listener::{CompressedPlace, Listener};
+use super::locality::Foreign;
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::WRAPPED_CHUNK_BYTES;
 
@@ -49,8 +49,8 @@ enum State {
 }
 
 struct Open {
-    /// A web page from elsewhere has asked for it.
-    is_foreign_page: bool,
+    /// Why whoever asked for it does not count as a program of this machine.
+    foreign: Option<Foreign>,
     decoder: Decoder,
     frames: PacketFrames,
     outgoing: Option<Outgoing>,
@@ -92,9 +92,12 @@ impl WebSocket {
         self.failure.as_deref()
     }
 
-    /// Whether a web page that is not of this machine has opened it.
-    pub(crate) fn is_foreign_page(&self) -> bool {
-        matches!(&self.state, State::Open(open) if open.is_foreign_page)
+    /// Why whoever has opened it does not count as a program of this machine; `None` for one that does.
+    pub(crate) fn foreign(&self) -> Option<&Foreign> {
+        match &self.state {
+            State::Open(open) => open.foreign.as_ref(),
+            State::Opening(_) => None,
+        }
     }
 
     /// Whether there is something to say besides MQTT, and it may be said now.
@@ -172,7 +175,7 @@ impl WebSocket {
             counters.websocket_compressed.add(1);
         }
         self.state = State::Open(Box::new(Open {
-            is_foreign_page: accepted.origin.as_deref().is_some_and(is_foreign),
+            foreign: Foreign::of(&accepted.asker, listener.tls.is_some(), &listener.origins),
             decoder: Decoder::new(Role::Server, deflate),
             frames: PacketFrames::default(),
             outgoing: deflate.map(|params| Outgoing::new(params, Role::Server)),
@@ -213,22 +216,6 @@ impl WebSocket {
     }
 }
 
-/// Whether an origin is anything but this machine: a page that it serves, or an application on it, which has a scheme of its own (`file`,
-/// `vscode-webview`). `null` is what any page may make of its origin.
-fn is_foreign(origin: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return true };
-    if !["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
-        return false;
-    }
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let is_local = host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
-    !is_local
-}
-
 /// RFC 6455 §7.4.1.
 fn close_code(reason: &CloseReason) -> u16 {
     match reason {
@@ -244,41 +231,5 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::Limit(_)
         | CloseReason::Administrative
         | CloseReason::CertificateExpired => 1008,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_of_this_machine_are_told_from_others() {
-        for origin in [
-            "http://localhost",
-            "https://LOCALHOST:8443",
-            "http://127.0.0.1:3000",
-            "http://127.8.0.1",
-            "http://[::1]:80",
-            "http://[::ffff:127.0.0.1]",
-            "file://",
-            "vscode-webview://1a2b",
-        ] {
-            assert!(!is_foreign(origin), "{origin}");
-        }
-        for origin in [
-            "https://evil.example",
-            "http://localhost.evil.example",
-            "http://127.0.0.1.evil.example:5000",
-            "http://10.0.0.7",
-            "http://localhost@evil.example",
-            "http://[2001:db8::1]",
-            "http://",
-            "HTTPS://evil.example",
-            "null",
-            "",
-            "localhost",
-        ] {
-            assert!(is_foreign(origin), "{origin}");
-        }
     }
 }

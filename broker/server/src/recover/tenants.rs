@@ -49,7 +49,13 @@ pub(crate) fn tenants(
                 "root may be among the damaged users and is not made anew before `lotmq store quarantine --forget`"
             );
         } else {
-            accounts::ensure_root(&users, row.id, password, store, now_ms)?;
+            accounts::ensure_root(
+                &users,
+                row.id,
+                (password, config.replaces_default_password),
+                store,
+                now_ms,
+            )?;
         }
         let users = Arc::new(users);
         let permissions = Rulebook::new(Arc::clone(&users));

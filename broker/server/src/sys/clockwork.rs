@@ -21,6 +21,7 @@ use super::{full_queues, monitor, process, publish};
 use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
+use crate::exposure::Exposure;
 use crate::modules::hex;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -44,8 +45,8 @@ const AUDIT_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 /// Shortest time between two words about the full queue of a session.
 const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the log says that `root` has the password that everybody knows.
-const DEFAULT_PASSWORD_WARNING: Duration = Duration::from_secs(3600);
+/// How often the log says what stands open.
+const EXPOSURE_WARNING: Duration = Duration::from_secs(3600);
 
 /// The face of the thread for others.
 #[derive(Default)]
@@ -181,7 +182,7 @@ impl Clockwork {
 
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
-        self.warn_of_default_password();
+        self.warn_of_exposure();
         self.look_after_audit();
         self.broker.logs.refresh(&self.broker.tenants.default_tenant());
         self.broker.logs.count(&self.broker.counters);
@@ -278,18 +279,13 @@ impl Clockwork {
         }
     }
 
-    fn warn_of_default_password(&mut self) {
-        if self.warned_at.is_some_and(|at| at.elapsed() < DEFAULT_PASSWORD_WARNING) {
+    fn warn_of_exposure(&mut self) {
+        if self.warned_at.is_some_and(|at| at.elapsed() < EXPOSURE_WARNING) {
             return;
         }
         self.warned_at = Some(Instant::now());
         for tenant in self.broker.tenants.all().iter() {
-            if tenant.users.root_has_default_password() {
-                warn!(
-                    tenant = &*tenant.name,
-                    "root has the default password and may log in from this machine only"
-                );
-            }
+            Exposure::of(&self.broker, tenant).warn(tenant);
         }
     }
 }

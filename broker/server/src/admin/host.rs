@@ -1,0 +1,63 @@
+//! To which names the health port answers. A web page can make a name of its own lead here (DNS rebinding) and then read what it is told; that name stands in `Host`.
+
+use hyper::Request;
+use hyper::header::HOST;
+
+use crate::config::HostNames;
+use crate::net::locality::HostName;
+
+/// What is told to those who asked for another name.
+pub(super) const REFUSED: &str =
+    "this Host is not a name of this broker: ask for an address or localhost, or name it in admin.hosts\n";
+
+/// Whether a request is for this broker: for an address, for `localhost`, or for one of `names`. Without `Host`, which every browser sends, it is.
+pub(super) fn is_ours<B>(request: &Request<B>, names: &HostNames) -> bool {
+    let told = request.headers().get_all(HOST).iter().map(|host| host.to_str().ok());
+    let of_target = request.uri().authority().map(|authority| Some(authority.as_str()));
+    told.chain(of_target).all(|authority| match authority.and_then(HostName::read) {
+        Some(HostName::Address(_)) => true,
+        Some(HostName::Name(name)) => name.eq_ignore_ascii_case("localhost") || names.contains(name),
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    #[test]
+    fn names_are_judged_by_every_place_that_tells_one() {
+        let variable = ("LOTMQ_ADMIN_HOSTS".to_owned(), "lotmq,broker.plant.example".to_owned());
+        let config = Config::load(Sources { environment: vec![variable], ..Sources::default() }).unwrap();
+        let judge = |target: &str, hosts: &[&[u8]]| {
+            let request = Request::builder().uri(target);
+            let request = hosts.iter().fold(request, |request, host| request.header(HOST, *host));
+            is_ours(&request.body(()).unwrap(), &config.admin.hosts)
+        };
+        for host in [
+            "localhost:9100",
+            "LOCALHOST",
+            "10.0.0.7",
+            "[2001:db8::1]:9100",
+            "lotmq:9100",
+            "Broker.Plant.Example",
+        ] {
+            assert!(judge("/metrics", &[host.as_bytes()]), "{host}");
+        }
+        assert!(judge("/metrics", &[]));
+        for host in [
+            "",
+            "evil.example:9100",
+            "localhost.evil.example",
+            "plant.example",
+            "x@localhost",
+            "lotmq, localhost",
+        ] {
+            assert!(!judge("/metrics", &[host.as_bytes()]), "{host}");
+        }
+        assert!(!judge("/metrics", &[b"\xe9"]));
+        assert!(!judge("/metrics", &[b"localhost", b"evil.example"]));
+        assert!(!judge("http://evil.example/metrics", &[b"localhost"]));
+    }
+}
