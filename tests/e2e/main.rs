@@ -20,6 +20,7 @@ mod durability;
 mod durable_triggers;
 mod ecosystem;
 mod flood;
+mod identifiers;
 mod limits;
 mod logins;
 mod logs;

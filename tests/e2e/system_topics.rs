@@ -318,7 +318,7 @@ fn sessions_whose_queue_is_full_are_told() {
     let listing: Value = serde_json::from_str(&listing["$SYS/Coreflux/Comms/Sessions"].text()).unwrap();
     let lazy = listing.as_array().unwrap().iter().find(|row| row["clientId"] == "lazy").unwrap();
     let keys: Vec<&String> = lazy.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["clientId", "connected", "expirySec", "queued", "inflight"]);
+    assert_eq!(keys, ["clientId", "username", "connected", "expirySec", "queued", "inflight"]);
     let mut dropped = 0;
     eventually("word of what was dropped", || {
         let message = root.receive(WAIT_MAX).unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! How a connection gets its session: a new one, the stored one, or that of a connection which it takes over.
 //!
-//! Everything about one Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
+//! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::net::outbound::Link;
 use crate::net::turn::Turn;
 use crate::protocol::connect::{self, Request};
 use crate::replay::Replays;
+use crate::sessions::SessionKey;
 use crate::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -33,9 +34,9 @@ pub(crate) struct Attachment {
 /// Why a connection gets no session, or not yet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotAttached {
-    /// The session of this Client Identifier is that of another user.
-    #[error("this client identifier has a session of another user")]
-    Foreign,
+    /// The account of the Client was removed, or got another password, after it had logged in.
+    #[error("the account has changed meanwhile")]
+    AccountChanged,
     /// What changed of the session last is in the turn of another thread, which what happens now would overtake on its way to the store.
     #[error("the session changes on another thread")]
     InTurn(Stamp),
@@ -44,8 +45,8 @@ pub(crate) enum NotAttached {
 /// Attaches `connection` to the session that its CONNECT asks for.
 ///
 /// # Errors
-/// [`NotAttached::Foreign`]: a session holds what its user may read, so nobody else gets, ends or takes it over. [`NotAttached::InTurn`]: to be tried
-/// again when that turn has ended; the connection that has the session is being closed.
+/// [`NotAttached::AccountChanged`]: what ends the sessions of a removed user looks at those that there are, so none may be added behind it.
+/// [`NotAttached::InTurn`]: to be tried again when that turn has ended; the connection that has the session is being closed.
 pub(crate) fn attach(
     tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
@@ -53,7 +54,8 @@ pub(crate) fn attach(
     identity: &Arc<Identity>,
     turn: &mut Turn,
 ) -> Result<Attachment, NotAttached> {
-    let former = tenant.sessions.lock().get(&request.client_id).cloned();
+    let key = SessionKey::from(&**identity);
+    let former = tenant.sessions.lock().get(key).cloned();
     if former.is_some_and(|client| turn.may_hold_for(&client)) {
         // It belongs to the session's former connection.
         turn.settle();
@@ -62,23 +64,23 @@ pub(crate) fn attach(
     let mut will = None;
     let attachment = {
         let mut sessions = tenant.sessions.lock();
-        let known = sessions.get(&request.client_id).cloned();
-        if known.as_ref().is_some_and(|client| is_foreign(client, identity)) {
-            return Err(NotAttached::Foreign);
+        if !tenant.users.is_current(identity) {
+            return Err(NotAttached::AccountChanged);
         }
+        let known = sessions.get(key).cloned();
         let before = match &known {
             Some(client) => {
                 will = take_over(client, request, turn)?.map(|left| (left, Arc::clone(client)));
                 client.changed.get()
             }
-            None => sessions.left_behind(&request.client_id, &turn.broker.turns, &turn.broker.store),
+            None => sessions.left_behind(key, &turn.broker.turns, &turn.broker.store),
         };
         if turn.is_overtaking(before) {
             return Err(NotAttached::InTurn(before));
         }
         let rests_on = (!turn.is_on_disk(before)).then_some(before);
         match known {
-            Some(client) if !request.clean_start && client.is_durable() && !is_orphaned(&client) => {
+            Some(client) if !request.clean_start && is_kept(&client) => {
                 resume(&client, connection, request, identity, turn)
             }
             other => {
@@ -99,16 +101,9 @@ pub(crate) fn attach(
     Ok(attachment)
 }
 
-/// Whether the session belongs to a user who is somebody else. One of an anonymous Client was open to all and is for whoever comes.
-fn is_foreign(client: &Client, identity: &Identity) -> bool {
-    let owner = client.identity().user.clone();
-    owner.is_some() && owner != identity.user && !is_orphaned(client)
-}
-
-/// Whether the session belongs to a user who was removed: it is not resumed by anybody.
-fn is_orphaned(client: &Client) -> bool {
-    let identity = client.identity();
-    identity.user.as_ref().is_some_and(|owner| client.tenant.users.account(owner).is_none())
+/// Whether a session outlives its connection and does not end at this very moment.
+fn is_kept(client: &Client) -> bool {
+    client.is_durable() && !client.state.lock().expiry.ends_with_connection()
 }
 
 /// A Will that is to be published, and who has set it.
@@ -177,9 +172,9 @@ fn resume(
     Attachment { client: Arc::clone(client), is_durable }
 }
 
-/// Whether rules may say something else of one than of the other about the same session. Threads remember with a topic's route who may get it.
+/// Whether rules may say something else of one than of the other, who are of the same session. Threads remember with a topic's route who may get it.
 fn differs(before: &Identity, now: &Identity) -> bool {
-    before.user != now.user || before.peer.address() != now.peer.address()
+    before.peer.address() != now.peer.address()
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
@@ -217,7 +212,7 @@ fn create(
     fill(&mut state, request, identity, turn);
     let session_id = turn.broker.store.next_session_id().0;
     let number = turn.broker.numbers.take();
-    let client = Arc::new(Client::new(tenant, &request.client_id, session_id, number, state));
+    let client = Arc::new(Client::new(tenant, session_id, number, state));
     if client.is_durable() || ends_durable {
         turn.changes(&client);
     } else if let Some(stamp) = rests_on {
@@ -282,7 +277,7 @@ pub(crate) fn row(client: &Client, state: &ClientState) -> SessionRow {
         tenant: client.tenant.id,
         id: client.stored_id(),
         client_id: client.client_id.as_ref().into(),
-        user: state.identity.user.as_deref().map(Into::into),
+        user: client.user.as_deref().map(Into::into),
         protocol_level: state.session.version().level(),
         expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
         disconnected_at_ms: state.disconnected_at.map(Time::as_millis),

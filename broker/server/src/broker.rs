@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::Scope;
+use lotmq_auth::{Identity, Scope};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
 use lotmq_session::SessionExpiry;
@@ -92,12 +92,24 @@ pub(crate) struct Settings {
     /// How LoT is read.
     pub(crate) compat: lot_to_wasm::Compat,
     pub(crate) session_expiry_max: SessionExpiry,
+    /// The same for those who came without a name; not longer.
+    pub(crate) anonymous_session_expiry_max: SessionExpiry,
     /// Whether Clients may use code points that the standards advise against.
     pub(crate) takes_discouraged: bool,
     /// What becomes of a message for a session that has no room for it.
     pub(crate) on_full: OnFull,
     /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.
     pub(crate) keep_alive_max: Option<NonZeroU16>,
+}
+
+impl Settings {
+    /// How long a session of somebody outlives its connection, at most.
+    pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
+        match identity.user {
+            Some(_) => self.session_expiry_max,
+            None => self.anonymous_session_expiry_max,
+        }
+    }
 }
 
 impl Broker {
@@ -135,8 +147,8 @@ impl Broker {
     /// Notes an accepted CONNECT.
     pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
         if let Some(Written { suppressed }) = self.client_lines.connected.next(self.clock.now().as_millis()) {
-            let client_id = &*client.client_id;
-            info!(target: "client", peer = %connection.peer(), client_id, suppressed, "client connected");
+            let (client_id, user) = (&*client.client_id, client.user.as_deref());
+            info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.audit, client.identity());
         audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());

@@ -27,6 +27,7 @@ use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::replay::{Replay, Replays};
+use crate::sessions::SessionKey;
 use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::sys::Dropped;
 use crate::tenant::Tenant;
@@ -36,6 +37,8 @@ use crate::will::WillMessage;
 pub(crate) struct Client {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) client_id: Arc<str>,
+    /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
+    pub(crate) user: Option<Arc<str>>,
     /// Number of the session, never used again.
     pub(crate) session_id: u64,
     /// Position in the threads' tables; given back when the session ends.
@@ -162,16 +165,11 @@ impl Wire {
 }
 
 impl Client {
-    pub(crate) fn new(
-        tenant: &Arc<Tenant>,
-        client_id: &Arc<str>,
-        session_id: u64,
-        number: u32,
-        state: ClientState,
-    ) -> Self {
+    pub(crate) fn new(tenant: &Arc<Tenant>, session_id: u64, number: u32, state: ClientState) -> Self {
         Self {
             tenant: Arc::clone(tenant),
-            client_id: Arc::clone(client_id),
+            client_id: Arc::clone(&state.identity.client_id),
+            user: state.identity.user.clone(),
             session_id,
             number,
             wire: AtomicU64::new(Wire::AWAY.pack()),
@@ -181,6 +179,11 @@ impl Client {
             is_slow: AtomicBool::new(false),
             state: Mutex::new(state),
         }
+    }
+
+    /// Under which it is among the sessions of its tenant.
+    pub(crate) fn key(&self) -> SessionKey<'_> {
+        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
     }
 
     /// Whether the session outlives its connection, so that what it must get is stored.
@@ -271,6 +274,15 @@ impl Client {
 
     pub(crate) fn identity(&self) -> Arc<Identity> {
         Arc::clone(&self.state.lock().identity)
+    }
+
+    /// The Client of this very connection has proved again who it is. Its user is the one whose session it is.
+    pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
+        debug_assert_eq!(identity.user, self.user, "an exchange begun by a session is for its user");
+        let mut state = self.state.lock();
+        if state.link.as_ref().is_some_and(|link| std::ptr::eq(&*link.connection, connection)) {
+            state.identity = Arc::new(identity);
+        }
     }
 
     /// Whether rules let this Client have messages of a topic.
@@ -393,7 +405,7 @@ impl Client {
     ) {
         turn.broker.counters.queue_full_dropped.add(1);
         self.count_full(state, turn.broker, turn.now);
-        self.tenant.full_queues.note(&self.client_id, &self.dropped);
+        self.tenant.full_queues.note(self, &self.dropped);
         if self.is_durable()
             && let Some(message) = message
         {

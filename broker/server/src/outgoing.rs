@@ -293,6 +293,7 @@ mod tests {
 
     use crate::message::{Message, MessageParts};
     use crate::net::turn::Turn;
+    use crate::sessions::SessionKey;
     use crate::testing::{PATIENCE, Running, receive};
 
     #[test]
@@ -337,7 +338,8 @@ mod tests {
         client.subscribe_to("a/#", QoS::AtMostOnce).unwrap();
         assert_eq!(receive(&mut client), ("a/b".into(), "kept".into()));
         let tenants = running.server.broker.tenants.all();
-        let known = tenants[0].sessions.lock().get("c").cloned().unwrap();
+        let known =
+            tenants[0].sessions.lock().get(SessionKey { client_id: "c", user: None }).cloned().unwrap();
         assert!(known.state.lock().replays.is_empty());
         running.server.stop();
     }

@@ -125,7 +125,7 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
         Ok(disconnect) => disconnect,
         Err(error) => return error.into(),
     };
-    let maximum = turn.broker.settings.session_expiry_max;
+    let maximum = turn.broker.settings.session_expiry_max_of(&open.client.identity());
     let interval = disconnect.properties.session_expiry_interval();
     match open.client.change_expiry(interval, maximum) {
         Ok(()) => CloseReason::Disconnected(disconnect.reason),

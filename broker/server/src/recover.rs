@@ -17,7 +17,7 @@ use lotmq_session::{
 };
 use lotmq_store::{
     Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
-    StoredMessage, SubscriptionRow, Waiting, WillRow,
+    StoredMessage, SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -37,7 +37,7 @@ pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {
     let tenants: HashMap<_, _> =
         broker.tenants.all().iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
     let mut messages = Messages::default();
-    for recovered in latest(broker, sessions) {
+    for recovered in latest(broker, &tenants, sessions) {
         let Some(tenant) = tenants.get(&recovered.session.tenant) else {
             warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
             continue;
@@ -46,15 +46,25 @@ pub(crate) fn sessions(broker: &Broker, sessions: Vec<RecoveredSession>) {
     }
 }
 
-/// One session per Client: the latest. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
-/// session that is ending may have a successor. Of those in front of the latest only such stay whose queue others are to get.
-fn latest(broker: &Broker, mut sessions: Vec<RecoveredSession>) -> Vec<RecoveredSession> {
+/// One session per user and Client Identifier: the latest, if there still is the user. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
+/// session that is ending may have a successor; and one of a removed user must not be there for the next of that name. Of those that are not to be resumed only such stay whose queue others are to get.
+fn latest(
+    broker: &Broker,
+    tenants: &HashMap<TenantId, Arc<Tenant>>,
+    mut sessions: Vec<RecoveredSession>,
+) -> Vec<RecoveredSession> {
+    // A user who was put aside as damaged may come back.
+    let are_all_users_known = broker.quarantined.is_empty();
+    let is_of_somebody = |row: &SessionRow| match (&row.user, tenants.get(&row.tenant)) {
+        (Some(user), Some(tenant)) => tenant.users.account(user).is_some() || !are_all_users_known,
+        (None, _) | (_, None) => true,
+    };
     sessions.sort_by_key(|recovered| std::cmp::Reverse(recovered.session.id));
     let mut seen = HashSet::new();
     let mut stale = Batch::new();
     sessions.retain_mut(|recovered| {
         let row = &mut recovered.session;
-        if seen.insert((row.tenant, row.client_id.clone())) {
+        if seen.insert((row.tenant, row.user.clone(), row.client_id.clone())) && is_of_somebody(row) {
             return true;
         }
         let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
@@ -101,10 +111,9 @@ pub(crate) fn message(stored: &StoredMessage) -> Message {
 
 fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, messages: &mut Messages) {
     let row = &recovered.session;
-    let client_id: Arc<str> = row.client_id.as_str().into();
     let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| broker.clock.wall_ms()));
-    let mut identity = Identity::anonymous(Arc::clone(&client_id), peer(row.peer));
+    let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
     let state = ClientState {
         link: None,
@@ -124,7 +133,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     };
     let deadlines: Vec<Time> =
         state.will.next_timeout().into_iter().chain(expiry.deadline(left_at)).collect();
-    let client = Arc::new(Client::new(tenant, &client_id, row.id.0, broker.numbers.take(), state));
+    let client = Arc::new(Client::new(tenant, row.id.0, broker.numbers.take(), state));
     for subscription in &recovered.subscriptions {
         let options = options(tenant, &client, subscription);
         tenant.subscribe(&client, &subscription.filter, options);
@@ -133,7 +142,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     {
         let mut sessions = tenant.sessions.lock();
         // The latest of a Client comes first; others are ending.
-        if sessions.get(&client_id).is_none() {
+        if sessions.get(client.key()).is_none() {
             sessions.insert(Arc::clone(&client));
         }
     }
@@ -277,4 +286,52 @@ pub(crate) fn retained(broker: &Broker, tenants: &[Arc<Tenant>], rows: Vec<Retai
 fn is_discouraged(topic: &str, properties: &[u8]) -> bool {
     let properties = Properties::from_raw(properties, PropertyPlace::Will);
     has_discouraged(topic) || properties.is_ok_and(|properties| properties.has_discouraged())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Running;
+
+    /// A crash may come between the end of a user and that of his sessions.
+    #[test]
+    fn sessions_come_back_by_user_and_identifier_and_none_of_a_user_who_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start_in(dir.path(), "os");
+        let store = &running.server.broker.store;
+        // Of two of one user and identifier the later counts.
+        let users = [None, Some("root"), Some("ghost"), Some("root")];
+        let ids = users.map(|user| {
+            let row = SessionRow {
+                tenant: TenantId::DEFAULT,
+                id: store.next_session_id(),
+                client_id: "same".to_owned(),
+                user: user.map(str::to_owned),
+                protocol_level: 5,
+                expiry_interval_s: None,
+                disconnected_at_ms: None,
+                will: None,
+                peer: PeerRow::Unknown,
+            };
+            let mut batch = Batch::new();
+            batch.push(Op::PutSession(&row));
+            store.commit(batch).unwrap();
+            row.id
+        });
+        running.server.stop();
+        for _ in 0..2 {
+            let running = Running::start_in(dir.path(), "os");
+            let tenant = running.server.broker.tenants.default_tenant();
+            let mut found: Vec<_> = tenant
+                .sessions
+                .lock()
+                .all()
+                .iter()
+                .map(|client| (client.user.clone(), client.stored_id()))
+                .collect();
+            found.sort();
+            assert_eq!(found, [(None, ids[0]), (Some("root".into()), ids[3])]);
+            running.server.stop();
+        }
+    }
 }

@@ -29,7 +29,7 @@ use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
-use crate::config::{self, Config, ListenerPlan, Secret};
+use crate::config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
 use crate::counters::Counters;
 use crate::endings::Endings;
 use crate::exposure::Exposure;
@@ -582,14 +582,16 @@ fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
 
 fn settings(config: &Config) -> Settings {
     let limits = &config.limits;
+    let expiry = |maximum: SessionExpiryMax| {
+        maximum.seconds().map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds)
+    };
+    let session_expiry_max = expiry(limits.session_expiry_max);
     Settings {
         keep_visible_retained: config.compat.keep_visible_retained,
         model_publish_rules: config.compat.model_publish_rules,
         compat: config.compat.of_language(),
-        session_expiry_max: limits
-            .session_expiry_max
-            .seconds()
-            .map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds),
+        session_expiry_max,
+        anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
         takes_discouraged: config.mqtt.control_characters,
         on_full: limits.on_full,
         keep_alive_max: std::num::NonZeroU16::new(limits.keep_alive_max_sec),

@@ -1,11 +1,15 @@
-//! The sessions of a tenant by Client Identifier.
+//! The sessions of a tenant by user and Client Identifier.
 //!
-//! The identifier is read from the session itself: a key beside it would take 16 bytes more of every connection.
+//! Every user has a space of identifiers of his own, and all who came without a name share one. So nobody gets, ends, takes over or keeps from him what
+//! is another user's, whatever identifier he sends, and no answer tells which there are.
+//!
+//! The key is read from the session itself: one beside it would take 32 bytes more of every connection.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap, HashTable};
+use lotmq_auth::Identity;
 use lotmq_store::Store;
 
 use crate::changes::{Stamp, Stamps, Standing, Turns};
@@ -15,6 +19,45 @@ use crate::net::turn::Turn;
 
 /// Ends of sessions that are remembered before it is looked which of them are on the disk.
 const LEFT_BEHIND_SWEPT_FROM: usize = 64;
+
+/// Name under which a session is known in its tenant, and taken over \[MQTT-3.1.4-3\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey<'a> {
+    /// The Client Identifier.
+    pub(crate) client_id: &'a str,
+    /// Name of the user whose session it is; `None` for those who came without one.
+    pub(crate) user: Option<&'a str>,
+}
+
+impl<'a> From<&'a Identity> for SessionKey<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self { client_id: &identity.client_id, user: identity.user.as_deref() }
+    }
+}
+
+/// [`SessionKey`] that is kept beyond its session. Its hash is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeptSessionKey {
+    client_id: Arc<str>,
+    user: Option<Arc<str>>,
+}
+
+impl KeptSessionKey {
+    /// That of a session.
+    pub(crate) fn of(client: &Client) -> Self {
+        Self { client_id: Arc::clone(&client.client_id), user: client.user.clone() }
+    }
+
+    pub(crate) fn key(&self) -> SessionKey<'_> {
+        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
+    }
+}
+
+impl Equivalent<KeptSessionKey> for SessionKey<'_> {
+    fn equivalent(&self, kept: &KeptSessionKey) -> bool {
+        *self == kept.key()
+    }
+}
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -35,67 +78,66 @@ impl Sessions {
         self.table.iter().cloned().collect()
     }
 
-    pub(crate) fn get(&self, client_id: &str) -> Option<&Arc<Client>> {
-        self.table.find(self.hasher.hash_one(client_id), |client| *client.client_id == *client_id)
+    pub(crate) fn get(&self, key: SessionKey<'_>) -> Option<&Arc<Client>> {
+        self.table.find(self.hasher.hash_one(key), |client| client.key() == key)
     }
 
-    /// Adds a session, in place of the one of its Client Identifier.
+    /// Adds a session, in place of the one of its key.
     pub(crate) fn insert(&mut self, client: Arc<Client>) {
-        let hash = self.hasher.hash_one(&*client.client_id);
-        match self.table.find_mut(hash, |known| known.client_id == client.client_id) {
+        let hash = self.hasher.hash_one(client.key());
+        match self.table.find_mut(hash, |known| known.key() == client.key()) {
             Some(known) => *known = client,
             None => {
                 let hasher = &self.hasher;
-                self.table.insert_unique(hash, client, |client| hasher.hash_one(&*client.client_id));
+                self.table.insert_unique(hash, client, |client| hasher.hash_one(client.key()));
             }
         }
     }
 
     /// Takes a session off, unless its Client has got another one already. What is stored of it ends in this turn.
     pub(crate) fn remove(&mut self, client: &Arc<Client>, turn: &mut Turn) {
-        let hash = self.hasher.hash_one(&*client.client_id);
+        let hash = self.hasher.hash_one(client.key());
         if let Ok(entry) = self.table.find_entry(hash, |known| Arc::ptr_eq(known, client)) {
             entry.remove();
             let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
             if stamp != Stamp::default() {
-                self.left_behind.note(&client.client_id, stamp, &turn.broker.turns, &turn.broker.store);
+                self.left_behind.note(client, stamp, &turn.broker.turns, &turn.broker.store);
             }
         }
     }
 
-    /// The newest change of a session of this Client Identifier that has ended, as far as it is not on the disk: without it, the session is there again.
-    pub(crate) fn left_behind(&mut self, client_id: &str, turns: &Turns, store: &Store) -> Stamp {
-        self.left_behind.newest(client_id, turns, store)
+    /// The newest change of a session of this key that has ended, as far as it is not on the disk: without it, the session is there again.
+    pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
+        self.left_behind.newest(key, turns, store)
     }
 }
 
 /// Sessions whose end is on its way to the disk.
 #[derive(Default)]
 struct LeftBehind {
-    by_client_id: HashMap<Arc<str>, Stamp>,
+    by_key: HashMap<KeptSessionKey, Stamp>,
     /// Entries that were still of use when they were last looked through.
     kept: usize,
-    /// Ends that no entry was left for; they count for every Client Identifier.
+    /// Ends that no entry was left for; they count for every session.
     others: Stamps,
 }
 
 impl LeftBehind {
-    fn note(&mut self, client_id: &Arc<str>, stamp: Stamp, turns: &Turns, store: &Store) {
-        if self.by_client_id.len() >= LEFT_BEHIND_SWEPT_FROM.max(2 * self.kept) {
-            self.by_client_id.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
-            self.kept = self.by_client_id.len();
-            self.by_client_id.shrink_to(2 * self.kept);
+    fn note(&mut self, client: &Client, stamp: Stamp, turns: &Turns, store: &Store) {
+        if self.by_key.len() >= LEFT_BEHIND_SWEPT_FROM.max(2 * self.kept) {
+            self.by_key.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+            self.kept = self.by_key.len();
+            self.by_key.shrink_to(2 * self.kept);
         }
-        if self.by_client_id.len() < ENDED_SESSIONS_UNSTORED_MAX || self.by_client_id.contains_key(client_id)
-        {
-            self.by_client_id.insert(Arc::clone(client_id), stamp);
+        if self.by_key.len() < ENDED_SESSIONS_UNSTORED_MAX || self.by_key.contains_key(&client.key()) {
+            self.by_key.insert(KeptSessionKey::of(client), stamp);
         } else {
             self.others.note(stamp);
         }
     }
 
-    fn newest(&mut self, client_id: &str, turns: &Turns, store: &Store) -> Stamp {
-        match self.by_client_id.get(client_id) {
+    fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
+        match self.by_key.get(&key) {
             Some(stamp) if turns.standing(*stamp, store) != Standing::OnDisk => *stamp,
             Some(_) | None => self.others.newest(turns, store),
         }

@@ -7,6 +7,9 @@ use super::*;
 use crate::changes::Standing;
 use crate::testing::{PATIENCE, Running, connect};
 
+/// That of a Client without a name.
+const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
+
 fn lasting() -> ConnectOptions {
     ConnectOptions::v5("s").clean_start(false).session_expiry(600)
 }
@@ -14,7 +17,7 @@ fn lasting() -> ConnectOptions {
 /// The session "s" of the default tenant.
 fn session(running: &Running) -> (Arc<Tenant>, Arc<Client>) {
     let tenant = running.server.broker.tenants.default_tenant();
-    let client = tenant.sessions.lock().get("s").cloned().unwrap();
+    let client = tenant.sessions.lock().get(S).cloned().unwrap();
     (tenant, client)
 }
 
@@ -99,5 +102,5 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
     running.server.stop();
     let running = Running::start_in(dir.path(), "os");
     let tenant = running.server.broker.tenants.default_tenant();
-    assert!(tenant.sessions.lock().get("s").is_none(), "it was there again after a restart");
+    assert!(tenant.sessions.lock().get(S).is_none(), "it was there again after a restart");
 }

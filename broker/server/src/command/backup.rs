@@ -18,6 +18,7 @@ use crate::config::{Config, Durability};
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };
+use crate::sessions::SessionKey;
 use crate::sys;
 
 pub(super) static BACKUP: Verb = Verb {
@@ -121,7 +122,7 @@ fn is_backup_name(name: &str) -> bool {
 
 /// The Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
 fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
-    let client = call.tenant.sessions.lock().get(&call.identity.client_id).map(Arc::clone);
+    let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
     let client = client.filter(|client| client.session_id == call.queue).ok_or_else(|| {
         Refusal::new(
             "NO_RECEIVER",

@@ -178,7 +178,7 @@ pub(super) fn handle(
         Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
         Ok(ExchangeStep::Done { identity, data }) => {
             authentication.again = None;
-            open.client.state.lock().identity = Arc::new(identity);
+            open.client.reauthenticated(connection, identity);
             auth(ReasonCode::Success, method, &data)
         }
         Err(refusal) => {

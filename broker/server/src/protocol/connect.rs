@@ -241,11 +241,11 @@ fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
 /// Attaches the connection to its session and answers, now or when the session can be had.
 pub(super) fn accept(
     connection: &Arc<Connection>,
-    request: Request,
+    mut request: Request,
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
 ) -> Result<Phase, CloseReason> {
-    let identity = match attach_allowed(connection, &request, login, turn)? {
+    let identity = match attach_allowed(connection, &mut request, login, turn)? {
         Attached::Open(open) => return Ok(Phase::Open(*open)),
         Attached::InTurn(identity) => identity,
     };
@@ -261,7 +261,7 @@ enum Attached {
 
 fn attach_allowed(
     connection: &Arc<Connection>,
-    request: &Request,
+    request: &mut Request,
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
@@ -286,6 +286,7 @@ fn attach_allowed(
         let words = "no permission to publish to the will topic";
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
+    request.expiry = request.expiry.min(turn.broker.settings.session_expiry_max_of(&identity));
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
         && connection.zstd().is_none()
@@ -298,7 +299,7 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::PacketTooLarge, &words));
     }
     if let Some(failure) = turn.broker.store_failure()
-        && promises_durability(&tenant, request)
+        && promises_durability(&tenant, request, &identity)
     {
         let reason = unstored_reason(request.recipient, failure);
         return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
@@ -311,9 +312,8 @@ fn attach_allowed(
             }
             return Ok(Attached::InTurn(identity));
         }
-        Err(foreign @ NotAttached::Foreign) => {
-            let reason = ReasonCode::ClientIdentifierNotValid;
-            return Err(turn_away(connection, request, turn, reason, &foreign));
+        Err(changed @ NotAttached::AccountChanged) => {
+            return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &changed));
         }
     };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
@@ -357,9 +357,9 @@ fn left_until(end: u64, now: u64) -> Duration {
 }
 
 /// Whether CONNACK would promise something that must be stored: a session, or the end of one.
-fn promises_durability(tenant: &Tenant, request: &Request) -> bool {
+fn promises_durability(tenant: &Tenant, request: &Request, identity: &Identity) -> bool {
     !request.expiry.ends_with_connection()
-        || tenant.sessions.lock().get(&request.client_id).is_some_and(|client| client.is_durable())
+        || tenant.sessions.lock().get(identity.into()).is_some_and(|client| client.is_durable())
 }
 
 /// Answers a CONNECT whose session cannot be stored.

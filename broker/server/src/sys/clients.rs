@@ -1,6 +1,6 @@
 //! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`, `-listClients`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lotmq_codec::ProtocolVersion;
@@ -22,30 +22,45 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// The connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier.
+/// The connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     let mut total = 0;
-    let mut first: BTreeSet<Arc<str>> = BTreeSet::new();
-    let sessions = tenant.sessions.lock().all();
-    for client in &sessions {
+    let mut first = First::default();
+    for client in &tenant.sessions.lock().all() {
         let id = &client.client_id;
         if client.wire_version().is_none() || !id.starts_with(prefix) {
             continue;
         }
         total += 1;
         if cursor.is_none_or(|cursor| **id > *cursor) {
-            first.insert(Arc::clone(id));
-            if first.len() > LISTING_ROWS_MAX + 1 {
-                first.pop_last();
-            }
+            first.add(client);
         }
     }
-    let has_more = first.len() > LISTING_ROWS_MAX;
-    drop(sessions);
-    let of = |id: &Arc<str>| tenant.sessions.lock().get(id).cloned();
-    let chosen: Vec<Arc<Client>> = first.iter().take(LISTING_ROWS_MAX).filter_map(of).collect();
-    let next = chosen.last().filter(|_| has_more).map(|client| client.client_id.to_string());
-    Page { clients: chosen.iter().filter_map(|client| client_json(client)).collect(), total, next }
+    let last = first.chosen.last_key_value().map(|(id, _)| id.to_string());
+    let next = last.filter(|_| first.has_more);
+    let mut clients: Vec<_> = first.chosen.into_values().flatten().collect();
+    clients.sort_by(|a, b| a.key().cmp(&b.key()));
+    Page { clients: clients.iter().filter_map(|client| client_json(client)).collect(), total, next }
+}
+
+/// The first Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first identifier are more.
+#[derive(Default)]
+struct First {
+    chosen: BTreeMap<Arc<str>, Vec<Arc<Client>>>,
+    count: usize,
+    has_more: bool,
+}
+
+impl First {
+    fn add(&mut self, client: &Arc<Client>) {
+        self.chosen.entry(Arc::clone(&client.client_id)).or_default().push(Arc::clone(client));
+        self.count += 1;
+        while self.count > LISTING_ROWS_MAX && self.chosen.len() > 1 {
+            let removed = self.chosen.pop_last();
+            self.count -= removed.map_or(0, |(_, clients)| clients.len());
+            self.has_more = true;
+        }
+    }
 }
 
 /// Payload of `Comms/Clients`.
@@ -72,7 +87,7 @@ fn rows(
         }
         rows.count();
     }
-    chosen.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+    chosen.sort_by(|a, b| a.key().cmp(&b.key()));
     rows.json(chosen.iter().filter_map(|client| json(client)))
 }
 
@@ -96,6 +111,7 @@ fn session_json(client: &Client) -> Value {
     let counts = state.session.counts();
     json!({
         "clientId": &*client.client_id,
+        "username": client.user.as_deref(),
         "connected": state.link.is_some(),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
         "queued": counts.queued,

@@ -17,7 +17,7 @@ pub struct SessionRow {
     pub tenant: TenantId,
     /// Its number, from [`Store::next_session_id`](crate::Store::next_session_id).
     pub id: SessionId,
-    /// The Client's identifier; unique within the tenant among living sessions.
+    /// The Client's identifier; unique among the living sessions of its user, and among those of nobody.
     pub client_id: String,
     /// The name that the Client authenticated with; `None` for an anonymous one.
     pub user: Option<String>,
