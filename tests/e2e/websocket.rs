@@ -375,6 +375,22 @@ fn only_programs_of_this_machine_are_local() {
     assert!(said.contains("login refused"), "{said}");
 }
 
+/// Rules that allow something to the address of this machine do not allow it to what only passes through it.
+#[test]
+fn what_is_not_local_has_no_local_endpoint_in_rules() {
+    let broker = with_websocket().variable("LOTMQ_ANONYMOUS", "true").start();
+    broker.command_ok(
+        "-addRule DEFINE RULE Here WITH PRIORITY 100 FOR Connect\n    IF ENDPOINT IS \"127.0.0.1\" THEN\n        ALLOW\n    ELSE\n        DENY",
+    );
+    for (fields, code) in [("", 0), ("Origin: https://evil.example\r\n", 5), ("Via: 1.1 proxy\r\n", 5)] {
+        let fields = format!("Sec-WebSocket-Protocol: mqtt\r\n{fields}");
+        let (mut raw, head) = Raw::request(&broker, "/mqtt", &fields);
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        raw.send(0x82, CONNECT);
+        assert_eq!(raw.receive().1[3], code, "{fields}");
+    }
+}
+
 #[test]
 fn compression_is_for_those_who_ask_up_to_a_bound() {
     let broker = with_websocket().variable("LOTMQ_LISTENER_WS_COMPRESSED_CLIENTS", "1").start();

@@ -36,10 +36,16 @@ impl Peer {
         }
     }
 
+    /// Whether a proxy or a web page would have it that the peer is on this machine.
+    pub(crate) fn claims_loopback(self) -> bool {
+        matches!(self, Peer::Proxied(address) if address.to_canonical().is_loopback())
+    }
+
     /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions,
-    /// `unknown` for none that is known.
+    /// `unknown` for none that is known, `proxied` where it is that of this machine and the peer is not known to be there.
     pub fn address(self) -> String {
         match self {
+            Peer::Proxied(_) if self.claims_loopback() => "proxied".to_owned(),
             Peer::Tcp(address) | Peer::Proxied(address) => address.to_canonical().to_string(),
             Peer::Unix => "unix".to_owned(),
             Peer::Guest => "guest".to_owned(),
@@ -299,6 +305,20 @@ mod tests {
             (Peer::Unknown, false),
         ] {
             assert_eq!(peer.is_loopback(), expected, "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn no_proxied_address_looks_like_this_machine_to_rules() {
+        for (peer, expected) in [
+            (Peer::Tcp("::ffff:127.0.0.1".parse().unwrap()), "127.0.0.1"),
+            (Peer::Unix, "unix"),
+            (Peer::Proxied("192.0.2.7".parse().unwrap()), "192.0.2.7"),
+            (Peer::Proxied("127.0.0.1".parse().unwrap()), "proxied"),
+            (Peer::Proxied("::ffff:127.0.0.9".parse().unwrap()), "proxied"),
+            (Peer::Proxied("::1".parse().unwrap()), "proxied"),
+        ] {
+            assert_eq!(peer.address(), expected, "{peer:?}");
         }
     }
 }

@@ -145,6 +145,7 @@ fn endpoint(key: &mut Key, peer: Peer) {
         Peer::Unix => field(key, None),
         Peer::Guest => field(key, Some(b"guest")),
         Peer::Unknown => field(key, Some(b"?")),
+        Peer::Proxied(_) if peer.claims_loopback() => field(key, Some(&[])),
         Peer::Tcp(address) | Peer::Proxied(address) => match address.to_canonical() {
             IpAddr::V4(address) => field(key, Some(&address.octets())),
             IpAddr::V6(address) => field(key, Some(&address.octets())),

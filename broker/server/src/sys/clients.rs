@@ -26,7 +26,8 @@ pub(crate) struct Page {
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     let mut total = 0;
     let mut first = First::default();
-    for client in &tenant.sessions.lock().all() {
+    let sessions = tenant.sessions.lock().all();
+    for client in &sessions {
         let id = &client.client_id;
         if client.wire_version().is_none() || !id.starts_with(prefix) {
             continue;
