@@ -10,7 +10,7 @@ use lotmq_auth::{Decide as _, Question};
 use lotmq_store::Op;
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
