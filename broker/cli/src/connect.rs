@@ -383,11 +383,12 @@ impl ConnectArgs {
 
 /// Whether this may be how a broker of an older version answers a CONNECT of 5.0: by its own return code, or by closing without one.
 fn may_speak_older(error: &ClientError) -> bool {
-    match error {
-        ClientError::Refused { reason, .. } => *reason == ReasonCode::UnsupportedProtocolVersion,
-        ClientError::Malformed(_) => true,
-        other => other.is_closed(),
-    }
+    let is_its_code = matches!(
+        error,
+        ClientError::Refused { reason: ReasonCode::UnsupportedProtocolVersion, .. }
+            | ClientError::Malformed(_)
+    );
+    is_its_code || error.is_closed()
 }
 
 /// Random lower-case letters and digits without those that look alike: 5 bits each.

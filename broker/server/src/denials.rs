@@ -14,7 +14,10 @@ const KNOWN_MAX: usize = 10_000;
 
 /// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are their own choice.
 #[derive(Debug, Default)]
-pub(crate) struct Denials(Mutex<HashMap<(Option<Arc<str>>, Scope), u64>>);
+pub(crate) struct Denials(Mutex<HashMap<Denied, u64>>);
+
+/// User, if any, and scope of a denial.
+type Denied = (Option<Arc<str>>, Scope);
 
 impl Denials {
     /// Counts a denial. The number of denials so far, when the log is to tell of this one.
