@@ -674,7 +674,7 @@ fn tools_go_back_to_3_1_1_where_a_broker_does_not_know_5_0() {
 
 #[test]
 fn nobodys_password_goes_to_another_machine_unasked() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     // An address that is not one of loopback, and reaches this machine all the same.
