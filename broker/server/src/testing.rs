@@ -44,6 +44,7 @@ impl Running {
             ("LOTMQ_LISTENER_MQTT_BIND".to_owned(), "127.0.0.1".to_owned()),
             ("LOTMQ_LISTENER_WS_PORT".to_owned(), "off".to_owned()),
             ("LOTMQ_STORE_DURABILITY".to_owned(), durability.to_owned()),
+            ("LOTMQ_AUTH_PASSWORD_CHARS_MIN".to_owned(), "1".to_owned()),
         ];
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(Sources {

@@ -139,7 +139,7 @@ mod tests {
         let long_ago = Instant::now().checked_sub(SILENCE_MAX).unwrap();
         *pulses.shards[0].asked_at.lock() = Some(long_ago);
         let said = runtime.block_on(pulses.silent(broker)).unwrap();
-        assert!(said.starts_with("shard 0 has given no sign of life for 5 s"), "{said}");
+        assert!(said.starts_with("shard 0 has given no sign of life for "), "{said}");
         release.send(()).unwrap();
         assert_eq!(runtime.block_on(pulses.silent(broker)), None);
         running.server.stop();
