@@ -6,11 +6,18 @@ use std::process::{Command, Stdio};
 use lotmq_test_support::{Finished, Program};
 
 use crate::LOTMQ;
+use crate::python::cache_home;
 
 const PROGRAM: &str = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH PAYLOAD\n";
 
 fn lotmq(arguments: &[&str]) -> Finished {
     Program::run(LOTMQ, arguments).unwrap()
+}
+
+/// The same with the interpreter's native code at hand.
+fn lotmq_with_python(arguments: &[&str]) -> Finished {
+    let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
+    Program::run("env", &[&[cache.as_str(), LOTMQ], arguments].concat()).unwrap()
 }
 
 /// A folder with these files.
@@ -73,7 +80,7 @@ fn check_names_what_nobody_defines_and_counts_no_mark() {
     let folder =
         folder(&[("a.lot", user), ("m.lot", model), ("s.py", "# Script Name: Stat\ndef f():\n    pass\n")]);
     let path = folder.path().to_str().unwrap();
-    let checked = lotmq(&["check", path]).output().to_owned();
+    let checked = lotmq_with_python(&["check", path]).output().to_owned();
     for part in [
         "warning[LOT330]: no Model `Readng` is defined here",
         "a.lot:3:19",
@@ -204,7 +211,7 @@ fn control_characters_do_not_reach_the_terminal() {
     let script = "# Script Name: S\nx = '\u{1b}[2J' +\n";
     let folder = folder(&[("a.lot", wrong), ("s.py", script)]);
     for name in ["a.lot", "s.py"] {
-        let said = lotmq(&["check", folder.path().join(name).to_str().unwrap()]).stdout;
+        let said = lotmq_with_python(&["check", folder.path().join(name).to_str().unwrap()]).stdout;
         let is_hidden = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(said.contains("␛[2J") && !said.contains(is_hidden), "{said:?}");
     }

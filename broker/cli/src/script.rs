@@ -3,6 +3,7 @@
 //! The interpreter's machine code is made once and kept in the user's cache directory, because it takes some seconds.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lot_to_wasm::diagnostic::render::printable;
 use lot_to_wasm::project::Part;
@@ -15,6 +16,9 @@ use crate::output::note;
 
 /// Scripts that run at once, with room to spare for those that a call is just done with.
 const INSTANCES_MAX: u32 = 64;
+
+/// How long the interpreter may be prepared before that is said.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs scripts. Clones share it.
 #[derive(Clone)]
@@ -62,7 +66,7 @@ impl Interpreter {
         };
         let mut is_told = false;
         loop {
-            match Script::load(&self.0, &part.text) {
+            match Script::load_within(&self.0, &part.text, PATIENCE) {
                 Ok(_) => return Ok(name.to_owned()),
                 Err(PythonError::Preparing) => {
                     if !is_told {

@@ -10,7 +10,10 @@ use crate::{
     limits::{PYTHON_LOAD_WAIT, PYTHON_WAIT},
 };
 use parking_lot::{Mutex, MutexGuard};
-use std::{fmt, time::Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 /// What a call of a script gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +58,20 @@ impl Script {
     /// # Errors
     /// What is wrong with it.
     pub fn load(python: &Python, source: &str) -> Result<(Script, String, String), PythonError> {
+        Self::load_within(python, source, PYTHON_LOAD_WAIT)
+    }
+
+    /// The same with another time to wait, for who tells somebody meanwhile.
+    ///
+    /// # Errors
+    /// As of [`load`](Self::load).
+    pub fn load_within(
+        python: &Python,
+        source: &str,
+        wait: Duration,
+    ) -> Result<(Script, String, String), PythonError> {
         let script = Script::known(python, source);
-        let deadline = Instant::now() + PYTHON_LOAD_WAIT;
+        let deadline = Instant::now() + wait;
         let mut instance = script.instance.lock();
         let loaded = apart(|| {
             let _place = python.place(deadline)?;
