@@ -13,7 +13,11 @@ pub(super) enum Place {
 
 /// Whether a message can have this topic.
 pub(super) fn is_name(topic: &str) -> bool {
-    !topic.is_empty() && !topic.contains(['+', '#', '\0'])
+    // Control characters and non-characters are in no topic of ours (docs/decisions.md).
+    let is_discouraged = |c: char| {
+        c.is_control() || matches!(u32::from(c), 0xFDD0..=0xFDEF) || u32::from(c) & 0xFFFE == 0xFFFE
+    };
+    !topic.is_empty() && !topic.contains(['+', '#']) && !topic.contains(is_discouraged)
 }
 
 impl<'a> Run<'a> {
