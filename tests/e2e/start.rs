@@ -414,7 +414,11 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(".env");
     std::fs::write(&file, "# plant\nSITE=north\nHALL='2 b'\n").unwrap();
-    let broker = options().data(folder.path()).variable("OUTSIDE", "process").start();
+    let broker = options()
+        .data(folder.path())
+        .variable("OUTSIDE", "process")
+        .variable("LOTMQ_LOT_PROCESS_ENV", "OUTSIDE")
+        .start();
     broker.command_ok("-setEnv SITE=south");
     let listed = broker.command_ok("-listEnv");
     let expected = serde_json::json!([{"name":"HALL","value":"2 b"},{"name":"SITE","value":"south"}]);
@@ -439,6 +443,11 @@ fn programs_see_nothing_that_configures_the_broker() {
         .variable("BROKER_ROOT_PASSWORD", "coreflux")
         .variable("LOTMQ_LOG_DEBUG", "true")
         .variable("OUTSIDE", "process")
+        // To list one that configures the broker does not help.
+        .variable(
+            "LOTMQ_LOT_PROCESS_ENV",
+            "OUTSIDE,LOTMQ_ROOT_PASSWORD,BROKER_ROOT_PASSWORD,LOTMQ_SECRET_KEY",
+        )
         .start();
     let sum = names.map(|name| format!("(GET ENV \"{name}\")")).join(" + ");
     broker.command_ok(&format!(

@@ -150,6 +150,11 @@ impl Rulebook {
         Rulebook { is_delivery_decided: false, ..self }
     }
 
+    /// Whether rules decide about each message again.
+    pub fn decides_delivery(&self) -> bool {
+        self.is_delivery_decided
+    }
+
     /// Adds rules, each in place of one of its name. Cost: O(rules).
     pub fn put(&self, added: Vec<Rule>) {
         self.change(|all| {

@@ -157,7 +157,8 @@ impl Written {
         let writer = Writer { definition: self.run.definition, authority: self.grants.authority };
         let is_write = kind <= FORGET;
         if is_write {
-            may_write(&self.grants, &*self.services, &self.run, head).ok()?;
+            let payload = if kind == FORGET { &[] } else { body };
+            may_write(&self.grants, &*self.services, &self.run, (head, payload)).ok()?;
         }
         match kind {
             KEEP => output.keep(writer, head, body).ok()?,

@@ -144,6 +144,12 @@ pub trait Services: Send + Sync {
     /// Sets (`Some`) or removes (`None`) a secret, at once. False when it was refused.
     fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool;
 
+    /// Whether a definition may write this to a topic that its grants cover.
+    fn may_write(&self, run: &RunContext, topic: &str, payload: &[u8]) -> bool {
+        let _ = (run, topic, payload);
+        true
+    }
+
     /// Whether a definition may publish to a topic under `$SYS/`, which no static grant of an Action covers. Asked at each such write,
     /// because the deploying user may have lost the right meanwhile (language reference §6).
     fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {

@@ -157,7 +157,7 @@ codes! {
         ROUTE_UNKNOWN "route does not exist"
             "A run asked a route for rows that was not there. Add it, or correct the name."
         RULE_DENIED "a rule denied it"
-            "The broker asks its rules about published models (lot.compat.model_publish_rules), and one of them denied this one: it was dropped, and the run went on. Change the rule."
+            "A definition may what the rules allow who deployed it (docs/security.md): a read gave nothing, or a message was dropped, and the run went on. Change the rule, or have somebody deploy it who may. With lot.compat.model_publish_rules they are asked about published models besides, as about somebody without a user."
         START_SLOW "ON START took long"
             "The broker waits for ON START before it opens its listeners, but not for longer than five seconds. The run went on while the listeners opened."
         STOPPED "the definition was stopped"

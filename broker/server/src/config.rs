@@ -60,12 +60,12 @@ pub use listener::{
     WssListener,
 };
 pub use log::Log;
-pub use lot::{Lot, LotCache};
+pub use lot::{Authority, Lot, LotCache};
 pub use mqtt::{Mqtt, TopicPrefix};
 pub use origin::Origin;
 pub use overlay::Overlay;
 pub use reference::markdown;
-pub use setting::{BindAddresses, FileMode, Port, Secret};
+pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
 pub use store::{Durability, Store};
 pub use sys::Sys;
 pub use tls::{Tls, TlsVersion};

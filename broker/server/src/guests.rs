@@ -15,6 +15,7 @@ mod prepared;
 pub(crate) mod promised;
 mod records;
 mod restore;
+pub(crate) mod rights;
 pub(crate) mod routes;
 pub(crate) mod rules;
 mod run_action;
@@ -46,6 +47,7 @@ pub(crate) use sink::GuestSink;
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::config::Authority;
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -60,6 +62,8 @@ mod tests;
 pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
+    /// On whose behalf definitions act.
+    pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
     /// Place in the load order for the next definition.
@@ -96,10 +100,11 @@ pub(crate) enum Starts {
 }
 
 impl Guests {
-    pub(crate) fn new(options: RegistryOptions) -> Self {
+    pub(crate) fn new(options: RegistryOptions, authority: Authority) -> Self {
         let registry = Registry::new(options);
         Self {
             values: Arc::clone(registry.values()),
+            authority,
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),
             routes: RwLock::new(HashMap::new()),
@@ -111,7 +116,7 @@ impl Guests {
         }
     }
 
-    /// What a message on `topic` starts.
+    /// What waits for messages on `topic`, whether its owner may be told of them or not; see [`Tenant::triggers`].
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<Trigger>]> {
         let mut found = Vec::new();
         self.registry.read().matches(topic, &mut found);

@@ -223,6 +223,12 @@ pub(crate) const RULE_INSTANCES_IDLE_MAX: usize = 64;
 /// Bytes of topics and values that one answer of a rule may have come of, to be remembered.
 pub(crate) const RULE_READ_BYTES_MAX: usize = 4096;
 
+/// Answers of the rules about what definitions may do that a thread remembers; of two in one place the later one.
+pub(crate) const RIGHTS_REMEMBERED: usize = 512;
+
+/// Bytes of the longest topic of such an answer; about longer ones the rules are asked each time.
+pub(crate) const RIGHTS_TOPIC_BYTES_MAX: usize = 512;
+
 /// Topics whose routes one thread remembers for a tenant, at some 200 bytes each beside their receivers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 32 << 10;
 

@@ -13,8 +13,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::denials::Denials;
-use crate::guests::Guests;
 use crate::guests::scripts::Scripts;
+use crate::guests::{Guests, Trigger, rights};
 use crate::modules::Modules;
 use crate::projects::Projects;
 use crate::removed_names::RemovedNames;
@@ -119,8 +119,15 @@ impl Tenant {
                 decision.verdict.is_allowed()
             });
         }
-        route.triggers = self.guests.triggers(topic);
+        let (triggers, is_stable) = self.triggers(topic);
+        route.triggers = triggers;
+        route.is_stable &= is_stable;
         route.caching = self.guests.caching(topic);
+    }
+
+    /// What a message on `topic` starts: whose owner may be told of it. False when the rules have to be asked again for the next message.
+    pub(crate) fn triggers(&self, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
+        rights::permitted(self, self.guests.authority, topic, self.guests.triggers(topic))
     }
 
     /// Makes every thread compute its routes anew.

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use self::masking::Masking;
-use crate::config::{is_of_broker, process_variable};
+use crate::config::{VariableNames, is_of_broker, process_variable};
 use crate::limits::{
     MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX,
     VARIABLES_MAX,
@@ -55,6 +55,8 @@ pub(crate) struct Variables {
     environment: RwLock<BTreeMap<Box<str>, Box<str>>>,
     /// Names from the file `.env`, behind those of the store.
     file: BTreeMap<Box<str>, Box<str>>,
+    /// Variables of the process that may be read.
+    process: VariableNames,
     secrets: RwLock<Secrets>,
 }
 
@@ -78,8 +80,8 @@ pub(crate) enum VariableError {
 }
 
 impl Variables {
-    pub(crate) fn new(tenant: TenantId) -> Self {
-        Self { tenant, ..Self::default() }
+    pub(crate) fn new(tenant: TenantId, process: VariableNames) -> Self {
+        Self { tenant, process, ..Self::default() }
     }
 
     /// Puts back what was stored, at start.
@@ -107,12 +109,13 @@ impl Variables {
         }
     }
 
-    /// `GET ENV`: the store, then `.env`, then the environment of the process; of the latter two nothing that configures the broker.
+    /// `GET ENV`: the store, then `.env`, then what the configuration lists of the process's environment; of the latter two nothing that configures the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
+        let of_process = || self.process.contains(name).then(|| process_variable(name)).flatten();
         if let Some(value) = self.environment.read().get(name) {
             return Some(value.as_ref().to_owned());
         }
-        self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(|| process_variable(name))
+        self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(of_process)
     }
 
     /// `GET SECRET`.
@@ -298,7 +301,7 @@ mod tests {
     fn store_wins_over_the_file() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
-        let mut variables = Variables::new(TenantId::DEFAULT);
+        let mut variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
         variables.read_file("# comment\nSITE=north\nexport LINE='7'\nnonsense\n=x\n");
         assert_eq!(variables.environment("SITE").as_deref(), Some("north"));
         assert_eq!(variables.environment("LINE").as_deref(), Some("7"));
@@ -318,7 +321,7 @@ mod tests {
     fn the_values_that_secrets_have_now_are_masked() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
-        let variables = Variables::new(TenantId::DEFAULT);
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
         let masked = || variables.masked_text("hunter2, swordfish").into_owned();
         assert_eq!(masked(), "hunter2, swordfish");
         for (name, value, expected) in [

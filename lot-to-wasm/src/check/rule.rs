@@ -59,6 +59,10 @@ pub const RULE_SCOPES: [&str; 32] = [
 /// Scopes whose questions have a topic.
 const TOPIC_SCOPES: [&str; 5] = ["Publish", "Subscribe", "PublishSys", "SubscribeSys", "CommandCall"];
 
+/// The scope whose questions about what programs may read and change have the name of a variable for a topic, as `secret/NAME/read`; those about commands have
+/// none, which is the empty text. So it takes no filter.
+const VARIABLE_SCOPE: &str = "SystemConfiguration";
+
 /// Scopes whose questions have a payload.
 const PAYLOAD_SCOPES: [&str; 2] = ["Publish", "PublishSys"];
 
@@ -76,7 +80,8 @@ pub(crate) fn rule(
     let names_are_complete = !sink.has_errors();
     let scope = rule.scope.text.as_str();
     let has = |scopes: &[&str]| scopes.contains(&scope);
-    let start = Start::Asked(Asked { has_topic: has(&TOPIC_SCOPES), has_payload: has(&PAYLOAD_SCOPES) });
+    let has_topic = has(&TOPIC_SCOPES) || scope == VARIABLE_SCOPE;
+    let start = Start::Asked(Asked { has_topic, has_payload: has(&PAYLOAD_SCOPES) });
     let mut checker = Checker {
         sink,
         known,

@@ -36,7 +36,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
             let topic = topic.to_str(&store)?;
             let payload = payload.as_le_slice(&store);
             let state = store.data();
-            Ok((checked(state, &topic).and_then(|()| {
+            Ok((checked(state, &topic, payload).and_then(|()| {
                 let mut output = state.output.borrow_mut();
                 Ok(output.publish(state.writer(), &topic, payload, (qos, retain))?)
             }),))
@@ -46,19 +46,19 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let topic = topic.to_str(&store)?;
         let payload = payload.as_le_slice(&store);
         let state = store.data();
-        Ok((checked(state, &topic)
+        Ok((checked(state, &topic, payload)
             .and_then(|()| Ok(state.output.borrow_mut().keep(state.writer(), &topic, payload)?)),))
     })?;
     interface.func_wrap("forget", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        Ok((checked(state, &topic)
+        Ok((checked(state, &topic, &[])
             .and_then(|()| Ok(state.output.borrow_mut().forget(state.writer(), &topic)?)),))
     })
 }
 
-pub(super) fn checked(state: &RunState, topic: &str) -> Result<(), WriteError> {
-    may_write(&state.grants, &*state.services, &state.run, topic)
+pub(super) fn checked(state: &RunState, topic: &str, payload: &[u8]) -> Result<(), WriteError> {
+    may_write(&state.grants, &*state.services, &state.run, (topic, payload))
 }
 
 /// Whether a run may write to a topic.
@@ -66,11 +66,14 @@ pub(crate) fn may_write(
     grants: &Grants,
     services: &dyn Services,
     run: &RunContext,
-    topic: &str,
+    (topic, payload): (&str, &[u8]),
 ) -> Result<(), WriteError> {
     topic_name_valid(topic).map_err(|_| WriteError::InvalidTopic)?;
     let grant = &grants.write;
-    let may = grant.covers(topic)
-        || (*grant == TopicGrant::NotSystem && is_system(topic) && services.may_publish_system(run, topic));
+    let may = if grant.covers(topic) {
+        services.may_write(run, topic, payload)
+    } else {
+        *grant == TopicGrant::NotSystem && is_system(topic) && services.may_publish_system(run, topic)
+    };
     if may { Ok(()) } else { Err(WriteError::NotAllowed) }
 }

@@ -25,7 +25,6 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
         let message = format!("this definition may not publish model '{}'", cut(model, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }
-    checked(state, topic).map_err(|error| refused(error, topic))?;
     let depth = state.run.depth + 1;
     if depth > CALL_DEPTH_MAX || !stack::has_room() {
         let message = format!("calls are nested deeper than {CALL_DEPTH_MAX}: model '{model}' was not asked");
@@ -40,6 +39,7 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
         deadline: state.deadline.get().nested(),
     };
     let ModelInstance { payload, qos, retain } = state.services.build_model(call, model, assignments)?;
+    checked(state, topic, &payload).map_err(|error| refused(error, topic))?;
     if !state.services.may_publish_model(topic, &payload) {
         let message = format!(
             "rules deny publishing model '{model}' to '{}'; it was dropped",

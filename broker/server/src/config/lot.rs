@@ -1,7 +1,7 @@
 //! Section `[lot]`: how LoT programs see topics.
 
 use super::key::section;
-use super::setting::words;
+use super::setting::{VariableNames, words};
 
 section! {
     /// How LoT programs see topics.
@@ -15,6 +15,21 @@ section! {
         /// Whether a message of QoS 1 or 2 is kept until the runs that it starts have ended, and starts them again after a crash: at least once, in place of at
         /// most once. It is acknowledged when it is stored.
         durable_triggers: bool = false, json "DurableTriggers";
+        /// What definitions may do: what the rules allow their owner, or everything, as in the original. The latter opens every topic, secret and environment value to
+        /// whoever may deploy, past all rules, and lets him call what others have deployed: only for a broker with one administrator.
+        authority: Authority = Authority::Owner;
+        /// Variables of the broker's own process that `GET ENV` sees, beside those that are stored and those of `.env`. None of those that configure the broker.
+        process_env: VariableNames = VariableNames::NONE;
+    }
+}
+
+words! {
+    /// What definitions may do.
+    Authority {
+        /// What the rules allow their owner.
+        Owner = "owner",
+        /// Everything.
+        Broker = "broker",
     }
 }
 

@@ -232,6 +232,42 @@ impl Setting for BindAddresses {
     }
 }
 
+/// Names of environment variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VariableNames(Vec<String>);
+
+impl VariableNames {
+    /// No names.
+    pub const NONE: VariableNames = VariableNames(Vec::new());
+
+    /// Whether the name is among them.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+}
+
+impl Setting for VariableNames {
+    const TYPE: &'static str = "names: a list, or text with commas";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        let wrong = || ValueError::WrongType { expected: Self::TYPE };
+        let texts: Vec<&str> = match value {
+            Value::String(text) => text.split(',').filter(|text| !text.trim().is_empty()).collect(),
+            Value::Array(list) => list.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong)?,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return Err(wrong()),
+        };
+        let names: Vec<String> = texts.iter().map(|text| text.trim().to_owned()).collect();
+        // What somebody takes for a pattern would silently name nothing.
+        let is_name = |name: &String| !name.is_empty() && !name.contains(['*', '?', '=', ' ', '\0']);
+        if names.iter().all(is_name) { Ok(Self(names)) } else { Err(wrong()) }
+    }
+
+    fn show(&self) -> Value {
+        self.0.iter().cloned().map(Value::String).collect()
+    }
+}
+
 /// A text that no log line, topic or debug output may show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

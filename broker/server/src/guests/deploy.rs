@@ -117,7 +117,7 @@ impl Guests {
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let is_pure = definition.facts().is_pure();
-        let services = Arc::new(TenantServices::new(tenant, broker, definition.owner()));
+        let services = Arc::new(TenantServices::new(tenant, broker, definition));
         let authority = Authority { version: definition.version, account: definition.account() };
         let grants = Arc::new(Grants { authority, ..deployment.grants });
         let order = {

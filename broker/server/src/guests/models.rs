@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, State};
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Owner, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_store::Batch;
 use tracing::warn;
 
 use super::Guests;
 use crate::broker::Broker;
+use crate::config::Authority;
 use crate::tenant::Tenant;
 
 impl Guests {
@@ -30,7 +32,9 @@ impl Guests {
             .cloned()
             .collect();
         for user in users {
-            if let Err(reason) = rebuild(tenant, broker, &user) {
+            let rebuilt = may_be_made_of(tenant, (user.owner(), user.deployed.installed_at), name)
+                .and_then(|()| rebuild(tenant, broker, &user));
+            if let Err(reason) = rebuilt {
                 warn!(
                     tenant = &*tenant.name,
                     definition = &**user.name(),
@@ -67,6 +71,48 @@ impl Guests {
         let values = runner.definition.call_nested(call, assignments)?;
         ModelInstance::from_values(values).ok_or_else(unknown)
     }
+}
+
+/// Whether a model may be compiled with the text that one of its parts, and what that is made of, has now, which runs with the rights of the model's owner: that of the same owner or of `root`,
+/// or one that he has seen, because it was there when he deployed the model.
+///
+/// # Errors
+/// Why not.
+pub(super) fn may_be_made_of(
+    tenant: &Tenant,
+    (owner, since): (Option<&Owner>, Timestamp),
+    part: &str,
+) -> Result<(), String> {
+    if tenant.guests.authority == Authority::Broker {
+        return Ok(());
+    }
+    let registry = tenant.guests.registry.read();
+    let account = owner.map_or(0, |owner| owner.account);
+    let is_trusted = |part: &Definition| {
+        part.account() == account
+            || part.owner().is_some_and(|owner| *owner.name == *lotmq_auth::ROOT)
+            || part.deployed.installed_at <= since
+    };
+    // What a part is made of itself counts as well: the part is not deployed anew when that changes.
+    let mut parts = vec![part];
+    let mut seen = 0;
+    while let Some(name) = parts.get(seen).copied() {
+        seen += 1;
+        let Some(part) = registry.get(DefinitionKind::Model, name) else { continue };
+        if !is_trusted(part) {
+            let of = part.owner().map_or("nobody", |owner| &owner.name);
+            return Err(format!(
+                "model '{name}', of which it is made, was changed since, and belongs to {of}: deploy this one again"
+            ));
+        }
+        let needed = part.facts().depends_on.iter().filter(|need| need.kind == Kind::Model);
+        for need in needed {
+            if !parts.contains(&&*need.name) {
+                parts.push(&need.name);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {

@@ -324,7 +324,7 @@ impl Unfinished {
                 continue;
             }
             let delivery = delivery.clone();
-            let triggers = self.tenant.guests.triggers(&delivery.message.topic);
+            let (triggers, _) = self.tenant.triggers(&delivery.message.topic);
             if !triggers.iter().all(|trigger| has_room(trigger)) {
                 return Ok(false);
             }

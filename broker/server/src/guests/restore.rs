@@ -105,6 +105,12 @@ pub(crate) fn install(
 ) -> Result<Deployed, String> {
     let (component, facts) = compiled(tenant, broker, row)?;
     let new = new_definition(tenant, row, views::restored(facts, row));
+    if new.kind == DefinitionKind::Model {
+        let parts = new.facts.depends_on.iter().filter(|it| it.kind == Kind::Model);
+        for part in parts {
+            super::models::may_be_made_of(tenant, (new.owner.as_ref(), new.installed_at), &part.name)?;
+        }
+    }
     let prepared = Guests::prepare(broker, component, new, OnExisting::Replace);
     let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, batch));
     installed.map_err(|refusal| refusal.to_string())

@@ -27,7 +27,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
-use lotmq_definitions::{DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, State};
+use lotmq_definitions::{
+    Definition, DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, State,
+};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
@@ -181,9 +183,11 @@ impl Guests {
         Some((route, event.to_owned()))
     }
 
-    /// Whether guests may write to a topic because it stands for an event or a table of a route.
-    pub(crate) fn leads_to_route(&self, topic: &str) -> bool {
-        self.route_event(topic).is_some() || self.route_table(topic).is_some()
+    /// The route to which a topic leads because it stands for an event or a table of it.
+    pub(crate) fn route_of(&self, topic: &str) -> Option<Arc<Definition>> {
+        let of_event = self.route_event(topic).map(|(route, _)| route);
+        let route = of_event.or_else(|| self.route_table(topic).map(|(route, _)| route))?;
+        Some(Arc::clone(&route.version().definition))
     }
 
     fn route_table<'t>(&self, topic: &'t str) -> Option<(Arc<RouteRunner>, &'t str)> {

@@ -21,6 +21,7 @@ use tracing::{error, trace, warn};
 
 use super::deploy::{self, DeployError, Deployed};
 use super::records;
+use super::rights::Rights;
 use super::services::TenantServices;
 use super::sink::host_id;
 use crate::broker::Broker;
@@ -78,6 +79,7 @@ impl GuestRule {
             broker: Weak::clone(&broker),
             tenant: Weak::clone(&tenant),
             owner: None,
+            rights: Rights::all(),
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, broker }

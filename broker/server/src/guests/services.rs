@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
-use lotmq_definitions::{DefinitionKind, Owner, RunError as DefinitionError};
+use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::python::Called;
 use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
 use lotmq_host::{
@@ -13,8 +13,9 @@ use lotmq_host::{
 use lotmq_store::Store;
 
 use super::effects::OfRoute;
+use super::records;
+use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
-use super::{authority, records};
 use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -26,16 +27,41 @@ pub(crate) struct TenantServices {
     pub(crate) tenant: Weak<Tenant>,
     /// Whose code runs; `None` for nobody's, and for rules.
     pub(crate) owner: Option<Owner>,
+    /// What it may do.
+    pub(crate) rights: Rights,
 }
 
 impl TenantServices {
-    /// For a version of a definition's code that belongs to `owner`.
-    pub(crate) fn new(tenant: &Arc<Tenant>, broker: &Arc<Broker>, owner: Option<&Owner>) -> Self {
+    /// For a version of a definition's code.
+    pub(crate) fn new(tenant: &Arc<Tenant>, broker: &Arc<Broker>, definition: &Definition) -> Self {
         TenantServices {
             broker: Arc::downgrade(broker),
             tenant: Arc::downgrade(tenant),
-            owner: owner.cloned(),
+            owner: definition.owner().cloned(),
+            rights: Rights::of(tenant.guests.authority, definition),
         }
+    }
+
+    /// Tells people that the rules deny its owner something that the definition wanted.
+    fn denied(&self, run: &RunContext, what: &str) {
+        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return };
+        let found = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let Some(definition) = found else { return };
+        let message = format!("the rules deny the owner of this definition {what}");
+        let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
+        let now = broker.clock.definitions_now().wall;
+        records::record_at(&broker, &tenant, &definition, &error, (now, run.hops));
+    }
+
+    /// Whether it may read or change a variable; that it may not is told.
+    fn may_use(&self, run: &RunContext, (what, name): (Variable, &str), access: Access) -> bool {
+        let may = self.tenant().is_some_and(|tenant| self.rights.may_use(&tenant, what, name, access));
+        if !may {
+            let kind = if what == Variable::Secret { "secret" } else { "environment value" };
+            let verb = if access == Access::Read { "to read" } else { "to change" };
+            self.denied(run, &format!("{verb} {kind} '{name}'"));
+        }
+        may
     }
 
     fn tenant(&self) -> Option<Arc<Tenant>> {
@@ -54,8 +80,12 @@ impl TenantServices {
 }
 
 impl Services for TenantServices {
-    fn topic_value(&self, _run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
+    fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        if !self.rights.may_read(&tenant, topic) {
+            self.denied(run, &format!("to read topic '{topic}'"));
+            return false;
+        }
         let is_live = tenant.guests.values.read(topic, |live| {
             if let Some(live) = live {
                 value.extend_from_slice(live);
@@ -70,29 +100,41 @@ impl Services for TenantServices {
         true
     }
 
-    fn retained_exists(&self, _run: &RunContext, topic: &str) -> bool {
+    fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        if !self.rights.may_read(&tenant, topic) {
+            self.denied(run, &format!("to read topic '{topic}'"));
+            return false;
+        }
         tenant.has_retained(topic, broker.clock.wall_ms())
     }
 
-    fn environment(&self, _run: &RunContext, name: &str) -> Option<String> {
+    fn environment(&self, run: &RunContext, name: &str) -> Option<String> {
+        if !self.may_use(run, (Variable::Environment, name), Access::Read) {
+            return None;
+        }
         self.tenant()?.variables.environment(name)
     }
 
-    fn set_environment(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
-        self.change(name, |variables, store| match value {
+    fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        let may = self.may_use(run, (Variable::Environment, name), Access::Write);
+        may && self.change(name, |variables, store| match value {
             Some(value) => variables.set_environment(store, name, value).is_ok(),
             None => variables.remove_environment(store, name).is_ok(),
         })
     }
 
-    fn secret(&self, _run: &RunContext, name: &str) -> Option<String> {
+    fn secret(&self, run: &RunContext, name: &str) -> Option<String> {
+        if !self.may_use(run, (Variable::Secret, name), Access::Read) {
+            return None;
+        }
         let secret = self.tenant()?.variables.secret(name)?;
         String::from_utf8(secret.to_vec()).ok()
     }
 
-    fn set_secret(&self, _run: &RunContext, name: &str, value: Option<&str>) -> bool {
-        self.change(name, |variables, store| match value {
+    fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
+        let may = self.may_use(run, (Variable::Secret, name), Access::Write);
+        may && self.change(name, |variables, store| match value {
             Some(value) => variables.set_secret(store, name, value).is_ok(),
             None => variables.remove_secret(store, name).is_ok(),
         })
@@ -100,15 +142,16 @@ impl Services for TenantServices {
 
     fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
         let Some(tenant) = self.tenant() else { return false };
-        if tenant.guests.leads_to_route(topic) {
-            return true;
+        if let Some(route) = tenant.guests.route_of(topic) {
+            return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
-        let owner = self.owner.as_ref().filter(|_| topic == crate::sys::COMMAND_TOPIC);
-        let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
-        identity.is_some_and(|identity| {
-            tenant.permissions.decide(&Question::publish(&identity, topic)).is_allowed()
-        })
+        topic == crate::sys::COMMAND_TOPIC && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
+    }
+
+    fn may_write(&self, _run: &RunContext, topic: &str, payload: &[u8]) -> bool {
+        self.rights.are_all()
+            || self.tenant().is_some_and(|tenant| self.rights.may_publish(&tenant, topic, payload))
     }
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
@@ -131,6 +174,9 @@ impl Services for TenantServices {
         let tenant = self.tenant().ok_or_else(unknown)?;
         let definition = tenant.guests.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(unknown)?;
+        if !self.rights.may_call(&tenant, &definition) {
+            return Err(not_for_others("action", name));
+        }
         let runner = tenant.guests.runner(definition.id).ok_or_else(unknown)?;
         runner.definition.call_nested(call, inputs)
     }
@@ -142,7 +188,13 @@ impl Services for TenantServices {
         assignments: &[Argument],
     ) -> Result<ModelInstance, RunError> {
         let gone = || RunError::unknown_model(name);
-        self.tenant().ok_or_else(gone)?.guests.build_model(call, name, assignments)
+        let tenant = self.tenant().ok_or_else(gone)?;
+        let model =
+            tenant.guests.registry.read().get(DefinitionKind::Model, name).cloned().ok_or_else(gone)?;
+        if !self.rights.may_call(&tenant, &model) {
+            return Err(not_for_others("model", name));
+        }
+        tenant.guests.build_model(call, name, assignments)
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
@@ -158,6 +210,11 @@ impl Services for TenantServices {
         };
         let now = broker.clock.definitions_now().wall;
         drop(broker);
+        let route = tenant.guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
+        if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {
+            let reason = "it belongs to another user".to_owned();
+            return Err(RowsError::Refused { route: query.route.to_owned(), reason });
+        }
         tenant.guests.select_rows(query, now)
     }
 
@@ -169,6 +226,11 @@ impl Services for TenantServices {
 
 impl RouteServices for TenantServices {
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a> {
+        let may = |message: &Arrival| self.may_write(&run, &message.topic, &message.payload);
+        if let Some(refused) = messages.iter().find(|message| !may(message)) {
+            self.denied(&run, &format!("to publish to '{}'", refused.topic));
+            return Box::pin(std::future::ready(Err(IngestError::NotAllowed)));
+        }
         let publish = || {
             let tenant = self.tenant()?;
             let route = definition_id(run.definition);
@@ -201,6 +263,14 @@ impl RouteServices for TenantServices {
             Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
         });
     }
+}
+
+/// Why a call of what another owner has deployed was refused.
+fn not_for_others(kind: &str, name: &str) -> RunError {
+    let message = format!(
+        "{kind} '{name}' belongs to another user, for whom the owner of this definition may not run anything"
+    );
+    RunError::new("CALL_NOT_ALLOWED", message)
 }
 
 fn qos_of(qos: lotmq_host::route::Qos) -> Qos {

@@ -22,7 +22,7 @@ fn deploy(running: &Running, source: &str) {
             name: output.facts.name.as_str().into(),
             source: text.into(),
             origin: Origin::AdHoc,
-            owner: None,
+            owner: super::authority::owner(&tenant.users, "root"),
             facts: Arc::new(output.facts),
             installed_at: jiff::Timestamp::now(),
         };

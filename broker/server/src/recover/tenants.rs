@@ -61,7 +61,7 @@ pub(crate) fn tenants(
         let permissions = Rulebook::new(Arc::clone(&users));
         let is_decided = config.compat.rules_at_delivery;
         let permissions = Arc::new(if is_decided { permissions } else { permissions.without_delivery() });
-        let mut variables = Variables::new(row.id);
+        let mut variables = Variables::new(row.id, config.lot.process_env.clone());
         if row.id == TenantId::DEFAULT {
             read_environment_file(&mut variables, &config.data.path);
         }
@@ -75,7 +75,7 @@ pub(crate) fn tenants(
             variables.restore_secret(secret);
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
-        let guests = Guests::new(registry_options(config));
+        let guests = Guests::new(registry_options(config), config.lot.authority);
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
         let tenant = Tenant::new((row.id, number), &row.name, users, permissions, variables, guests, audit);
         tenant.removed_names.restore(row.id, &recovered.settings);

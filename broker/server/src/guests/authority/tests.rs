@@ -13,7 +13,7 @@ use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// What every program here does: a command that only a manager of users may give, a plain message, a sign that it has begun, and then it waits for a
 /// route, which is for at most five seconds each time.
-const EFFECTS: &str = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil pw\"
+const EFFECTS: &str = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"
     PUBLISH TOPIC \"plain\" WITH \"out\"
     KEEP ENV \"BEGAN\" WITH \"yes\"
     SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"
@@ -31,7 +31,7 @@ struct World {
 
 /// A user with his password for a name, who may configure the system but not manage users.
 fn add_user(root: &mut Client, name: &str) {
-    ok(root, &format!("-addUser {name} pw"));
+    ok(root, &format!("-addUser {name} password"));
     ok(root, &format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
 }
 
@@ -50,7 +50,7 @@ impl World {
     }
 
     fn user(&self, name: &str) -> Client {
-        user(&self.running, name, "pw")
+        user(&self.running, name, "password")
     }
 
     /// Starts what waits for `start`, and returns when its run is under way.
@@ -218,7 +218,7 @@ fn a_new_password_of_the_owner_changes_nothing() {
     ok(&mut world.root, "-changeUserSettings cfg AllowedUserManagement true");
     ok(&mut cfg, &format!("-addAction {}", triggered("Run")));
     world.start();
-    ok(&mut world.root, "-changeUserPassword cfg other");
+    ok(&mut world.root, "-changeUserPassword cfg otherpassword");
     assert_eq!(world.end(), (true, true, false));
     world.running.server.stop();
 }
@@ -292,7 +292,7 @@ fn a_project_that_is_loaded_anew_counts_by_who_has_stored_it() {
 fn a_project_is_deployed_for_who_has_stored_it() {
     let mut world = World::new();
     let mut cfg = world.user("cfg");
-    let gives = "DEFINE ACTION Give\nON TOPIC \"start\" DO\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil pw\"\n    PUBLISH TOPIC \"plain\" WITH \"out\"\n";
+    let gives = "DEFINE ACTION Give\nON TOPIC \"start\" DO\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"\n    PUBLISH TOPIC \"plain\" WITH \"out\"\n";
     let stored = command(&mut cfg, &format!("-addProject zip64:{} plant", project(gives)));
     assert_eq!(stored["data"]["owner"], "cfg");
     assert_eq!(stored["data"]["sha256"].as_str().map(str::len), Some(64));

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
-use lotmq_host::{GuestLimits, Trap, limits::ROUTE_TIME};
+use lotmq_host::{GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::delivery::{columns, delivery, told_of_error};
 use super::mailbox::{Addressee, Post};
 use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
+use super::template::OfRoute;
 use crate::broker::Broker;
 use crate::guests::services::TenantServices;
 use crate::guests::sink::host_id;
@@ -49,6 +50,7 @@ struct Serving<'a> {
     driver: &'a Driver,
     number: u64,
     version: Arc<Version>,
+    services: Arc<TenantServices>,
     instance: RouteInstance,
     pause: Pause,
     retries: Option<Retries>,
@@ -95,7 +97,8 @@ impl Driver {
     }
 
     async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
-        let instance = match self.open(version).await {
+        let services = self.services(version);
+        let instance = match self.open(version, &services).await {
             Ok(instance) => instance,
             Err(ended) => return ended,
         };
@@ -107,6 +110,7 @@ impl Driver {
             driver: self,
             number,
             version: Arc::clone(version),
+            services,
             instance,
             pause: Pause::retrying(),
             retries: None,
@@ -116,16 +120,21 @@ impl Driver {
         ended
     }
 
+    /// What the broker does for a version of the route.
+    fn services(&self, version: &Version) -> Arc<TenantServices> {
+        Arc::new(TenantServices::new(&self.tenant, &self.broker, &version.definition))
+    }
+
     /// An instance that is open.
-    async fn open(&self, version: &Version) -> Result<RouteInstance, Ended> {
+    async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<RouteInstance, Ended> {
         let uuid = || crate::guests::routes::uuid_text();
-        let configuration = super::configuration::configuration(version.said(), &*self.tenant, uuid)
-            .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let id = host_id(&self.tenant, version.definition.id);
-        let services = TenantServices::new(&self.tenant, &self.broker, version.definition.owner());
+        let names = OfRoute(services, RunContext::new(id));
+        let configuration = super::configuration::configuration(version.said(), &names, uuid)
+            .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let spec = RouteSpec {
             id,
-            services: Arc::new(services),
+            services: Arc::clone(services) as _,
             grants: Arc::new(super::grants(version.definition.facts())),
             endpoints: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
@@ -148,7 +157,8 @@ impl Driver {
             Ended::Away(reason) | Ended::Fatal(reason) => self.masked(&reason),
             Ended::Changed => "the route has changed".to_owned(),
         };
-        let mut instance = self.open(&version).await.map_err(reason)?;
+        let services = self.services(&version);
+        let mut instance = self.open(&version, &services).await.map_err(reason)?;
         let probed = match instance.request("probe", b"{}").await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(failure)) => Err(self.masked(&text_of(failure))),
@@ -264,8 +274,8 @@ impl Serving<'_> {
         let mut deliveries = Vec::with_capacity(batch.len());
         let mut batch = batch.into_iter();
         while let Some(post) = batch.next() {
-            let (said, names) = (self.version.said(), &*self.driver.tenant);
-            match columns(said, (&post.to, &post.message), self.driver.now(), names) {
+            let (said, names) = (self.version.said(), self.names());
+            match columns(said, (&post.to, &post.message), self.driver.now(), &names) {
                 Ok(columns) => {
                     deliveries.push(delivery(&post.to, &post.message, post.sequence, columns));
                     good.push(post);
@@ -313,12 +323,34 @@ impl Serving<'_> {
         for store in &self.version.said().stores {
             let row = (store.table.as_str(), &*post.message.payload);
             let hops = post.hops.saturating_add(1);
-            if let Err(reason) = self.driver.tenant.guests.store_row(&store.route, row, hops) {
+            if let Err(reason) = self.store(&store.route, row, hops) {
                 let message = format!("not stored by route `{}`: {reason}", store.route);
                 let error = RunError { code: "ROUTE_STORE", message: &message, ..RunError::default() };
                 self.driver.record(&self.version, &error, post.hops);
             }
         }
+    }
+
+    /// Hands a row to another route, if that is one of the same owner or he may.
+    fn store(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
+        let guests = &self.driver.tenant.guests;
+        let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
+        let of_another = guests.route(route).filter(|it| {
+            !self.services.rights.may_feed(&self.driver.tenant, &topic, &it.version().definition)
+        });
+        match of_another {
+            Some(_) => Err("it belongs to another user".to_owned()),
+            None => guests.store_row(route, (table, row), hops),
+        }
+    }
+
+    fn run(&self) -> RunContext {
+        RunContext::new(host_id(&self.driver.tenant, self.version.definition.id))
+    }
+
+    /// The values that placeholders of the route name.
+    fn names(&self) -> OfRoute<'_> {
+        OfRoute(&self.services, self.run())
     }
 
     /// Tries the same again after a pause, unless that has been done for long enough.
@@ -369,11 +401,14 @@ impl Serving<'_> {
             ..RunError::default()
         };
         self.driver.record(&self.version, &error, post.hops);
-        let (said, names) = (self.version.said(), &*self.driver.tenant);
+        let (said, names) = (self.version.said(), self.names());
         let told = (&**self.version.definition.name(), reason.as_str());
-        let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, names, told) else {
+        let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, &names, told) else {
             return;
         };
+        if !self.services.may_write(&self.run(), &topic, payload.as_bytes()) {
+            return;
+        }
         let answer = effects::OfRoute {
             route: self.version.definition.id,
             topic: &topic,

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use lot_facts::TemplatePart;
+use lotmq_host::{RunContext, Services as _};
 use serde_json::Value as Json;
 
-use crate::tenant::Tenant;
+use crate::guests::services::TenantServices;
 
 /// A message on its way to the other side.
 #[derive(Clone, Copy)]
@@ -32,13 +33,16 @@ pub(super) trait Names {
     fn secret(&self, name: &str) -> Option<String>;
 }
 
-impl Names for Tenant {
+/// Those that the owner of a route may read.
+pub(super) struct OfRoute<'a>(pub(super) &'a TenantServices, pub(super) RunContext);
+
+impl Names for OfRoute<'_> {
     fn environment(&self, name: &str) -> Option<String> {
-        self.variables.environment(name)
+        self.0.environment(&self.1, name)
     }
 
     fn secret(&self, name: &str) -> Option<String> {
-        String::from_utf8(self.variables.secret(name)?.to_vec()).ok()
+        self.0.secret(&self.1, name)
     }
 }
 

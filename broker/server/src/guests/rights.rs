@@ -1,0 +1,269 @@
+//! What the code of a definition may read, write and call: that for which the rules allow its owner, as they would if he did it himself.
+//!
+//! Asked at the host calls, after the grants, by [`TenantServices`](super::services::TenantServices); triggers are decided where a topic's route is made. Whom the
+//! rules deny nothing (`root`) is not asked about; other answers are remembered by each thread for as long as the rules and the users stay as they are.
+//! With `lot.authority = "broker"` nothing is asked at all. What belongs to nobody may what a Client without a user may.
+//!
+//! Not here: in whose name something is done that takes effect later (`authority`), and what the grants leave out (`host`).
+
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::DefaultHashBuilder;
+use lot_facts::Trigger as Triggers;
+use lotmq_auth::{Decide as _, Decision, Identity, Peer, Question, ROOT, Scope, Verdict};
+use lotmq_definitions::{Definition, DefinitionKind, Owner};
+
+use super::{Trigger, authority};
+use crate::config::Authority;
+use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
+use crate::tenant::Tenant;
+
+/// See the module's documentation.
+pub(crate) struct Rights {
+    reach: Reach,
+    /// Names them in what threads remember.
+    key: u64,
+    /// The topics of a model's own memory, which are nobody else's to decide about.
+    memory: Option<Box<str>>,
+}
+
+enum Reach {
+    /// Everything.
+    All,
+    /// What this owner may; nobody's definition what nobody may.
+    Of(Option<Owner>),
+}
+
+/// What is done with a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// A kind of variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variable {
+    Environment,
+    Secret,
+}
+
+impl Rights {
+    /// Those of the broker's own: of rules, which decide about the rights of all others.
+    pub(crate) fn all() -> Self {
+        Rights { reach: Reach::All, key: 0, memory: None }
+    }
+
+    /// Those of a version of a definition.
+    pub(crate) fn of(mode: Authority, definition: &Definition) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let owner = definition.owner();
+        let reach = match is_asked(mode, owner) {
+            false => Reach::All,
+            true => Reach::Of(owner.cloned()),
+        };
+        let is_model = definition.kind() == DefinitionKind::Model;
+        let memory = is_model.then(|| format!("$LOT/Models/{}/", definition.name()).into());
+        Rights { reach, key: NEXT.fetch_add(1, Ordering::Relaxed), memory }
+    }
+
+    /// Whether nothing is asked.
+    pub(crate) fn are_all(&self) -> bool {
+        matches!(self.reach, Reach::All)
+    }
+
+    /// Whether it may publish to a topic, or keep a value there.
+    pub(crate) fn may_publish(&self, tenant: &Tenant, topic: &str, payload: &[u8]) -> bool {
+        self.is_own(topic) || self.asks(tenant, Scope::of_publish(topic), topic, Some(payload))
+    }
+
+    /// Whether it may read a topic.
+    pub(crate) fn may_read(&self, tenant: &Tenant, topic: &str) -> bool {
+        self.is_own(topic) || self.asks(tenant, Scope::of_subscribe(topic).0, topic, None)
+    }
+
+    /// Whether it may read or change a variable. Rules of scope SystemConfiguration see it as a topic: `secret/NAME/read`, `env/NAME/write`.
+    pub(crate) fn may_use(&self, tenant: &Tenant, what: Variable, name: &str, access: Access) -> bool {
+        if self.are_all() {
+            return true;
+        }
+        let kind = match what {
+            Variable::Environment => "env",
+            Variable::Secret => "secret",
+        };
+        let access = match access {
+            Access::Read => "read",
+            Access::Write => "write",
+        };
+        self.asks(tenant, Scope::SystemConfiguration, &format!("{kind}/{name}/{access}"), None)
+    }
+
+    /// Whether it may have code run that acts for another account: that of its own owner, or anybody's where he may run actions.
+    pub(crate) fn may_call(&self, tenant: &Tenant, callee: &Definition) -> bool {
+        match &self.reach {
+            Reach::All => true,
+            Reach::Of(owner) => {
+                owner.as_ref().map_or(0, |owner| owner.account) == callee.account()
+                    || self.asks(tenant, Scope::ActionManagementRun, "", None)
+            }
+        }
+    }
+
+    /// Whether it may write to a topic that stands for an event or a table of this route: that of its own owner, or where he may publish there.
+    pub(crate) fn may_feed(&self, tenant: &Tenant, topic: &str, route: &Definition) -> bool {
+        match &self.reach {
+            Reach::All => true,
+            Reach::Of(owner) => {
+                owner.as_ref().map_or(0, |owner| owner.account) == route.account()
+                    || self.asks(tenant, Scope::of_publish(topic), topic, None)
+            }
+        }
+    }
+
+    /// Whether it may give commands. Nobody's may not, whatever the mode.
+    pub(crate) fn may_command(&self, tenant: &Tenant, owner: Option<&Owner>, topic: &str) -> bool {
+        let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
+        identity.is_some_and(|who| tenant.permissions.decide(&Question::publish(&who, topic)).is_allowed())
+    }
+
+    fn is_own(&self, topic: &str) -> bool {
+        self.memory.as_ref().is_some_and(|memory| topic.starts_with(&**memory))
+    }
+
+    fn asks(&self, tenant: &Tenant, scope: Scope, topic: &str, payload: Option<&[u8]>) -> bool {
+        let Reach::Of(owner) = &self.reach else { return true };
+        let asked = Asked { key: self.key, generation: tenant.permissions.generation(), scope, topic };
+        if let Some(known) = KNOWN.with_borrow(|known| known.get(&asked)) {
+            return known;
+        }
+        let identity = identity_of(tenant, owner.as_ref());
+        let topic = (!topic.is_empty()).then_some(topic);
+        let question = Question { scope, identity: &identity, topic, payload };
+        let Decision { verdict, is_stable } = tenant.permissions.decision(&question);
+        let is_allowed = verdict == Verdict::Allow;
+        if is_stable {
+            KNOWN.with_borrow_mut(|known| known.put(&asked, is_allowed));
+        }
+        is_allowed
+    }
+}
+
+/// Whether the rules are asked about what belongs to this owner.
+fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
+    mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
+}
+
+/// Who is asked about: the owner with the rights that he has now, or nobody.
+fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
+    let known = owner.and_then(|owner| authority::identity(&tenant.users, owner));
+    known.unwrap_or_else(|| Identity::anonymous("".into(), Peer::Guest))
+}
+
+/// Leaves those triggers of a topic whose owners may be told of its messages. False when that has to be asked for each message.
+pub(crate) fn permitted(
+    tenant: &Tenant,
+    mode: Authority,
+    topic: &str,
+    triggers: Box<[Arc<Trigger>]>,
+) -> (Box<[Arc<Trigger>]>, bool) {
+    let is_whole = |trigger: &Arc<Trigger>| !is_asked(mode, trigger.definition.owner());
+    if triggers.iter().all(is_whole) {
+        return (triggers, true);
+    }
+    let mut is_stable = true;
+    let mut allowed = triggers.into_vec();
+    allowed.retain(|trigger| {
+        is_whole(trigger) || {
+            let decision = told(tenant, topic, &trigger.definition);
+            is_stable &= decision.is_stable;
+            decision.verdict == Verdict::Allow
+        }
+    });
+    (allowed.into(), is_stable)
+}
+
+/// Whether the owner of a definition may be told of the messages of a topic: as if he had subscribed with its filters.
+fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
+    let identity = identity_of(tenant, definition.owner());
+    let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));
+    if tenant.permissions.decides_delivery() || crate::sys::is_system(topic) {
+        return ask(topic);
+    }
+    let facts = definition.facts();
+    let filters = definition.trigger().map(Triggers::filters).unwrap_or_default();
+    let matching =
+        filters.iter().chain(&facts.reception).filter(|it| lotmq_router::filter_matches(it, topic));
+    let mut denied = Decision { verdict: Verdict::Deny, is_stable: true };
+    for filter in matching {
+        let decision = ask(filter);
+        if decision.verdict == Verdict::Allow {
+            return decision;
+        }
+        denied.is_stable &= decision.is_stable;
+    }
+    denied
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// A question, and since when its answer holds.
+struct Asked<'a> {
+    key: u64,
+    generation: u64,
+    scope: Scope,
+    topic: &'a str,
+}
+
+/// What a thread remembers: each answer in the one place that its question's hash says.
+#[derive(Default)]
+struct Known {
+    places: Vec<Option<Answer>>,
+    hasher: DefaultHashBuilder,
+}
+
+struct Answer {
+    key: u64,
+    generation: u64,
+    scope: Scope,
+    topic: Box<str>,
+    is_allowed: bool,
+}
+
+impl Known {
+    fn place(&self, asked: &Asked<'_>) -> usize {
+        let hash = self.hasher.hash_one((asked.key, asked.scope, asked.topic));
+        usize::try_from(hash % RIGHTS_REMEMBERED as u64).expect("it is less than the number of places")
+    }
+
+    fn get(&self, asked: &Asked<'_>) -> Option<bool> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let answer = self.places[self.place(asked)].as_ref()?;
+        let is_it = answer.key == asked.key
+            && answer.generation == asked.generation
+            && answer.scope == asked.scope
+            && *answer.topic == *asked.topic;
+        is_it.then_some(answer.is_allowed)
+    }
+
+    fn put(&mut self, asked: &Asked<'_>, is_allowed: bool) {
+        if asked.topic.len() > RIGHTS_TOPIC_BYTES_MAX {
+            return;
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(RIGHTS_REMEMBERED, || None);
+        }
+        let place = self.place(asked);
+        let Asked { key, generation, scope, topic } = *asked;
+        self.places[place] = Some(Answer { key, generation, scope, topic: topic.into(), is_allowed });
+    }
+}
+
+#[cfg(test)]
+mod tests;
