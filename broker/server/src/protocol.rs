@@ -55,19 +55,19 @@ pub(crate) struct Open {
     /// What it published last starts guests: it waits when they cannot keep up.
     pub(crate) feeds_guests: bool,
     /// How often rules were asked whether it may publish.
-    pub(crate) decisions: usize,
+    pub(crate) decisions: u32,
     /// A SUBSCRIBE or UNSUBSCRIBE for the rest of which there was no time. Nothing else of the Client is handled until it is done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// How fast it may send, where that is bounded.
     pub(crate) rate: Option<Box<ClientRate>>,
-    /// When its certificate ends, if it has shown one.
-    pub(crate) certificate_ends: Option<Time>,
+    /// When its certificate ends, if it has shown one. Few have, so the time has memory of its own.
+    pub(crate) certificate_ends: Option<Box<Time>>,
 }
 
 impl Open {
     /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
     pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
-        match (verdict, self.certificate_ends) {
+        match (verdict, self.certificate_ends.as_deref().copied()) {
             (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
             (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
             (verdict, _) => verdict,

@@ -97,7 +97,7 @@ impl Input {
 
     /// How often rules had to be asked since that was asked last.
     fn take_decisions(&mut self) -> usize {
-        if let Phase::Open(open) = &mut self.phase { std::mem::take(&mut open.decisions) } else { 0 }
+        if let Phase::Open(open) = &mut self.phase { std::mem::take(&mut open.decisions) as usize } else { 0 }
     }
 
     /// Whether a packet was begun for the rest of which there was no time.
@@ -257,7 +257,7 @@ impl Connection {
             {
                 Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
             }
-            Phase::Open(Open { certificate_ends: Some(end), .. }) if now >= *end => {
+            Phase::Open(Open { certificate_ends: Some(end), .. }) if now >= **end => {
                 Err(CloseReason::CertificateExpired)
             }
             // Packets are dated by the last tick, so the last one may be younger than it says by one tick.

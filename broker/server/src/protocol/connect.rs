@@ -347,7 +347,7 @@ fn attach_allowed(
         unfinished: None,
         decisions: 0,
         rate: ClientRate::of(&connection.listener.limits),
-        certificate_ends,
+        certificate_ends: certificate_ends.map(Box::new),
     })))
 }
 
