@@ -13,6 +13,7 @@ use crate::{
     Guest, LoadError, World,
     cache::CodeCache,
     functions, heap, inert, limits,
+    memory::AllMemory,
     state::RunState,
     validate::{self, Origin, Summary},
 };
@@ -35,6 +36,8 @@ pub struct EngineOptions {
     pub instances_max: u32,
     /// Largest linear memory of one instance in bytes; smaller when the address space is small. Default 64 MiB, at most 4 GiB.
     pub memory_bytes_max: usize,
+    /// Linear memory of all instances together in bytes, but for those of rules. Default: no bound but those of the instances.
+    pub all_memory_bytes_max: u64,
     /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
     /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
@@ -50,6 +53,7 @@ impl Default for EngineOptions {
             cache_dir: None,
             instances_max: limits::INSTANCES_MAX,
             memory_bytes_max: limits::ACTION_MEMORY_BYTES,
+            all_memory_bytes_max: u64::MAX,
             address_space_bytes: None,
             core_modules: Vec::new(),
             shells: Vec::new(),
@@ -110,6 +114,8 @@ struct Shared {
     ticker: Ticker,
     cache: Option<CodeCache>,
     pool: Pool,
+    memory: Arc<AllMemory>,
+    memory_of_rules: Arc<AllMemory>,
 }
 
 impl fmt::Debug for Engine {
@@ -142,7 +148,10 @@ impl Engine {
         });
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Engine(Arc::new(Shared { engine, linker, shells, ticker, cache, pool })))
+        let memory = AllMemory::new(options.all_memory_bytes_max);
+        let memory_of_rules = AllMemory::new(u64::MAX);
+        let shared = Shared { engine, linker, shells, ticker, cache, pool, memory, memory_of_rules };
+        Ok(Engine(Arc::new(shared)))
     }
 
     /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
@@ -182,6 +191,25 @@ impl Engine {
     /// Largest linear memory that one instance can have, in bytes, whatever its own limit says.
     pub fn memory_bytes_max(&self) -> usize {
         self.0.pool.memory_bytes_max
+    }
+
+    /// Linear memory that instances have now, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.memory.used()
+    }
+
+    /// How often instances were refused memory because all of them together had too much.
+    pub fn memory_refusals(&self) -> u64 {
+        self.0.memory.refused()
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<AllMemory> {
+        &self.0.memory
+    }
+
+    /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
+    pub(crate) fn memory_of_rules(&self) -> &Arc<AllMemory> {
+        &self.0.memory_of_rules
     }
 
     /// How often compiled code was found in the cache, and how often not, since the start.

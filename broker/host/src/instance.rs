@@ -12,6 +12,7 @@ use crate::{
     engine::Ticker,
     guest::{ActionPre, Guest, Pre},
     limits::INLINE_SLICE,
+    memory::Memory,
     state::RunState,
     ticker::Pace,
     types::{LifeEvent, as_params},
@@ -106,7 +107,8 @@ impl ActionInstance {
     ) -> Result<Self, Trap> {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
-        let state = RunState::new(services, grants, memory_bytes, guest.reads_topics());
+        let memory = Memory::new(memory_bytes, engine.memory());
+        let state = RunState::new(services, grants, memory, guest.reads_topics());
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
         let exports = match guest.pre() {

@@ -24,6 +24,7 @@ mod heap;
 mod inert;
 mod instance;
 pub mod limits;
+mod memory;
 mod outcome;
 mod output;
 pub mod python;

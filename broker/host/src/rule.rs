@@ -12,6 +12,7 @@ use crate::{
     bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
+    memory::Memory,
     state::RunState,
     ticker::{Pace, Ticker},
 };
@@ -103,7 +104,8 @@ impl RuleGuest {
     pub fn instance(&self, services: Arc<dyn Services>) -> Result<RuleInstance, Trap> {
         let memory_bytes = RULE_MEMORY_BYTES.min(self.engine.memory_bytes_max());
         let limits = GuestLimits { memory_bytes, time: RULE_TIME, writes: 0, write_bytes: 0 };
-        let state = RunState::of_rule(services, Arc::new(grants()), memory_bytes);
+        let memory = Memory::new(memory_bytes, self.engine.memory_of_rules());
+        let state = RunState::of_rule(services, Arc::new(grants()), memory);
         let mut store = new_store(&self.engine, state, limits.time);
         match self.pre.instantiate(&mut store) {
             Ok(exports) => {

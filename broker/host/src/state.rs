@@ -6,7 +6,8 @@ use crate::{
     DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
-    limits::{SHORT_BACKTRACK_STEPS_MAX, TABLE_ELEMENTS_MAX},
+    limits::SHORT_BACKTRACK_STEPS_MAX,
+    memory::{Memory, Refusal},
     rule::{Read, Subject},
 };
 use std::{
@@ -46,18 +47,11 @@ struct Trigger {
     client_id: String,
 }
 
-/// Bounds memory and tables of one store.
-pub(crate) struct Memory {
-    used: usize,
-    max: usize,
-    refused: bool,
-}
-
 impl RunState {
     pub(crate) fn new(
         services: Arc<dyn Services>,
         grants: Arc<Grants>,
-        memory_bytes: usize,
+        memory: Memory,
         keeps_trigger: bool,
     ) -> Self {
         RunState {
@@ -78,7 +72,7 @@ impl RunState {
                 client_id: String::new(),
             },
             value: RefCell::default(),
-            memory: Memory::new(memory_bytes),
+            memory,
             has_acted: Cell::new(false),
             keeps_trigger,
         }
@@ -98,7 +92,7 @@ impl RunState {
         self.run = run;
         self.deadline.set(deadline);
         self.has_acted.set(false);
-        self.memory.refused = false;
+        self.memory.begin();
         std::mem::swap(self.output.get_mut(), output);
         if self.keeps_trigger {
             self.trigger.set(trigger);
@@ -106,8 +100,8 @@ impl RunState {
     }
 
     /// The state of a rule: it notes what it reads, and its searches are short.
-    pub(crate) fn of_rule(services: Arc<dyn Services>, grants: Arc<Grants>, memory_bytes: usize) -> Self {
-        let mut state = RunState::new(services, grants, memory_bytes, false);
+    pub(crate) fn of_rule(services: Arc<dyn Services>, grants: Arc<Grants>, memory: Memory) -> Self {
+        let mut state = RunState::new(services, grants, memory, false);
         state.patterns = Patterns::new(SHORT_BACKTRACK_STEPS_MAX);
         state.reads = Some(RefCell::default());
         state
@@ -176,8 +170,8 @@ impl RunState {
         self.has_acted.get()
     }
 
-    pub(crate) fn memory_refused(&self) -> bool {
-        self.memory.refused
+    pub(crate) fn memory_refused(&self) -> Option<Refusal> {
+        self.memory.refused()
     }
 }
 
@@ -193,48 +187,5 @@ impl Trigger {
             self.client_id.push_str(message.client_id);
             (self.qos, self.retain) = (message.qos, message.retain);
         }
-    }
-}
-
-impl Memory {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Memory { used: 0, max: bytes_max, refused: false }
-    }
-
-    /// Whether more was asked for than there may be.
-    pub(crate) fn refused(&self) -> bool {
-        self.refused
-    }
-}
-
-impl ResourceLimiter for Memory {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.max;
-        if granted {
-            self.used = used;
-        } else {
-            self.refused = true;
-        }
-        Ok(granted)
-    }
-
-    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.refused = true;
-        Ok(())
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
     }
 }

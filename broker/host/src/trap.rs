@@ -1,6 +1,6 @@
 //! From the engine's errors to [`Trap`]s that people understand.
 
-use crate::{Trap, TrapKind, instance::Stopped, output::cut};
+use crate::{Trap, TrapKind, instance::Stopped, memory::Refusal, output::cut};
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
 
 /// How the engine begins a backtrace.
@@ -9,15 +9,28 @@ const BACKTRACE: &str = "error while executing at wasm backtrace";
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
-/// Says why a guest was stopped. `memory_refused`: it was refused memory within this run.
-pub(crate) fn explain(error: &wasmtime::Error, memory_refused: bool, memory_bytes_max: usize) -> Trap {
+/// Says why a guest was stopped. `memory_refused`: why it was refused memory within this run.
+pub(crate) fn explain(
+    error: &wasmtime::Error,
+    memory_refused: Option<Refusal>,
+    memory_bytes_max: usize,
+) -> Trap {
     let function = error.downcast_ref::<WasmBacktrace>().and_then(|trace| {
         trace.frames().iter().find_map(|frame| frame.func_name()).map(|name| cut(name, 200).to_owned())
     });
     let (kind, message) = kind_and_message(error);
-    if memory_refused && matches!(kind, TrapKind::Unreachable | TrapKind::OutOfBounds) {
-        let message = format!("the guest needs more than its {} KiB of memory", memory_bytes_max / 1024);
-        return Trap { kind: TrapKind::Memory, message, function };
+    let by_itself = matches!(kind, TrapKind::Unreachable | TrapKind::OutOfBounds);
+    match memory_refused {
+        Some(Refusal::Own) if by_itself => {
+            let message = format!("the guest needs more than its {} KiB of memory", memory_bytes_max / 1024);
+            return Trap { kind: TrapKind::Memory, message, function };
+        }
+        // An instance that is not made says so with an error of the engine's own.
+        Some(Refusal::All { bytes_max }) if by_itself || kind == TrapKind::HostCall => {
+            let message = format!("all guests together need more than {} KiB of memory", bytes_max / 1024);
+            return Trap { kind: TrapKind::Memory, message, function };
+        }
+        Some(_) | None => {}
     }
     Trap { kind, message, function }
 }

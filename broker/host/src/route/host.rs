@@ -9,7 +9,9 @@ use super::{
     net::Endpoint,
     work::HostWork,
 };
-use crate::{DefinitionId, Grants, RunContext, Services, Severity, instance::Stopped, limits, state::Memory};
+use crate::{
+    DefinitionId, Grants, RunContext, Services, Severity, instance::Stopped, limits, memory::Memory,
+};
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -56,7 +58,7 @@ impl RouteState {
         grants: Arc<Grants>,
         definition: DefinitionId,
         endpoints: Arc<HashMap<String, Endpoint>>,
-        memory_bytes: usize,
+        memory: Memory,
     ) -> Self {
         RouteState {
             services,
@@ -66,7 +68,7 @@ impl RouteState {
             work: HostWork::default(),
             table: ResourceTable::new(),
             connections: 0,
-            memory: Memory::new(memory_bytes),
+            memory,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
         }
     }

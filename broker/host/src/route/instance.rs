@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     DefinitionId, Engine, Grants, GuestLimits, LoadError, Origin, Trap, World, inert,
+    memory::Memory,
     ticker::{Pace, Ticker},
     validate,
 };
@@ -63,7 +64,8 @@ impl RouteGuest {
     /// Makes an instance. It is on the network only when `open` connects.
     pub async fn instance(&self, spec: RouteSpec) -> Result<RouteInstance, Trap> {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
-        let mut state = RouteState::new(spec.services, spec.grants, spec.id, spec.endpoints, memory_bytes);
+        let memory = Memory::new(memory_bytes, self.engine.memory());
+        let mut state = RouteState::new(spec.services, spec.grants, spec.id, spec.endpoints, memory);
         state.begin(spec.limits.time);
         let work = state.work.clone();
         let ticker = self.engine.ticker().clone();
