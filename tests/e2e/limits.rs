@@ -17,14 +17,14 @@ fn reached(broker: &Broker, limit: &str, listener: &str) -> f64 {
     broker.metric(&name).unwrap_or_else(|| panic!("no counter {name}"))
 }
 
-/// Opens a connection that begins with these bytes and answers whether it was let in: CONNACK came.
+/// Opens a connection that begins with these bytes and answers whether it was let in: CONNACK says so.
 fn open(port: u16, bytes: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     // The broker may have closed already.
     let _ = stream.write_all(bytes);
     let mut answer = [0; 4];
-    stream.read_exact(&mut answer).is_ok().then_some(stream)
+    (stream.read_exact(&mut answer).is_ok() && answer[3] == 0).then_some(stream)
 }
 
 #[test]
@@ -193,4 +193,46 @@ fn connect_is_bounded_as_other_packets_are() {
     assert!(open(port, &id(b'1')).is_some());
     let header = b"\x10\x81\x08\x00\x04MQTT\x04\x02\x00\x3c";
     assert!(open(port, header).is_none(), "1028 bytes are announced; it is closed before they have come");
+}
+
+#[test]
+fn memory_of_all_guests_together_is_bounded() {
+    let broker = options().variable("LOTMQ_LIMITS_GUESTS_MEMORY", "8388608").start();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Swell\nON TOPIC \"swell\" DO\n    PUBLISH TOPIC \"swollen\" WITH REPLACE \"a\" WITH \"bbbbbbbbbbbbbbbb\" IN PAYLOAD\n",
+    );
+    let mut errors = broker.root("errors");
+    errors.subscribe_to("$SYS/Coreflux/Actions/Swell/Error", QoS::AtMostOnce).unwrap();
+    let mut client = broker.client("client");
+    client.subscribe_to("swollen", QoS::AtMostOnce).unwrap();
+    client.publish(&Publication::new("swell", "aa")).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().payload.len(), 32);
+    // One instance could have what this needs.
+    client.publish(&Publication::new("swell", vec![b'a'; 1_500_000])).unwrap();
+    let error = errors.receive(WAIT_MAX).unwrap().expect("the run ends with an error").text();
+    let words = "all guests together need more than 8192 KiB of memory";
+    assert!(error.contains("GUEST_MEMORY") && error.contains(words), "{error}");
+    assert!(broker.metric("lotmq_limit_reached_total{limit=\"guests_memory\"}").unwrap() >= 1.0);
+    assert!(broker.metric("lotmq_guests_memory_bytes").unwrap() <= 8_388_608.0);
+}
+
+#[test]
+fn of_the_disk_a_reserve_is_kept_for_commands() {
+    // More than any machine has.
+    let broker = options().variable("LOTMQ_LIMITS_DISK_RESERVE_BYTES", "1125899906842624").start();
+    broker.log().expect("the disk is full but for its reserve");
+    let lasting = ConnectOptions::v5("lasting").clean_start(false).session_expiry(60);
+    let refused = Client::connect(broker.address(), &lasting).unwrap_err();
+    assert!(refused.to_string().contains("reserve of administrators"), "{refused}");
+    let mut client = broker.connect(&ConnectOptions::v5("passing"));
+    client.subscribe_to("t", QoS::AtLeastOnce).unwrap();
+    client.publish(&Publication::new("t", "x").qos(QoS::AtLeastOnce)).unwrap();
+    assert_eq!(client.receive(WAIT_MAX).unwrap().unwrap().text(), "x");
+    let mut retained = Publication::new("t", "x").qos(QoS::AtLeastOnce);
+    retained.retain = true;
+    assert!(client.publish(&retained).unwrap().is_failure());
+    broker.command_ok("-addUser ann pw");
+    broker.connect(&lasting.user("root", "coreflux")).disconnect().unwrap();
+    broker.command_ok("-endSession lasting");
+    assert_eq!(broker.http("/health").status, 200);
 }

@@ -59,6 +59,28 @@ fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
 }
 
 #[test]
+fn clients_that_never_read_share_what_there_is_for_all() {
+    let broker = crate::options().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", "1000000").start();
+    let lazy = |number| {
+        let mut client = broker.client(&format!("lazy-{number}"));
+        client.subscribe_to("flood", QoS::AtMostOnce).unwrap();
+        client
+    };
+    let _lazy: Vec<Client> = (0..6).map(lazy).collect();
+    let mut flooder = broker.client("flooder");
+    let message = Publication::new("flood", vec![0; PAYLOAD_BYTES]);
+    // Sockets hold some megabytes for each of them.
+    for _ in 0..400 {
+        flooder.publish(&message).unwrap();
+    }
+    flooder.ping().unwrap();
+    let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
+    assert!((500_000.0..3_000_000.0).contains(&waiting), "{waiting}");
+    let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
+    assert!(reached > Some(0.0), "{reached:?}");
+}
+
+#[test]
 fn a_replay_to_a_slow_client_buffers_next_to_nothing() {
     let broker = broker();
     let mut publisher = broker.client("publisher");

@@ -42,17 +42,25 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Serves on sockets that listen already.
+    /// Serves on sockets that listen already, so many connections at once.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(broker: &Arc<Broker>, sockets: Vec<TcpListener>) -> io::Result<Self> {
+    pub(crate) fn start(
+        broker: &Arc<Broker>,
+        sockets: Vec<TcpListener>,
+        connections_max: usize,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = Arc::new(Notify::new());
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let served = Arc::new(Served { places: Arc::default(), pulses: Pulses::of(&broker), broker });
+                let served = Arc::new(Served {
+                    places: Places::new(connections_max),
+                    pulses: Pulses::of(&broker),
+                    broker,
+                });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));
                 }

@@ -20,6 +20,7 @@ use crate::net::turn::Turn;
 use crate::protocol::connect::{self, Request};
 use crate::replay::Replays;
 use crate::sessions::SessionKey;
+use crate::shares::Holding;
 use crate::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -146,12 +147,14 @@ fn resume(
     turn.changes(client);
     let was_durable = client.is_durable();
     let is_for_another = differs(&state.identity, identity);
+    state.holding.give(client.tenant.shares.of(identity));
     state.session.resume(session_options(request, connection));
     if state.subscriptions.has_shared() {
         state.session.keep_inflight();
     }
     fill(&mut state, request, identity, turn);
     client.set_durable(!request.expiry.ends_with_connection());
+    state.count(&client.client_id, client.is_durable());
     let is_durable = was_durable || client.is_durable();
     let link = link(connection, request, true, is_durable);
     client.set_wire(Some(&link));
@@ -207,9 +210,11 @@ fn create(
         replays: Replays::default(),
         queue_allowed_at: 0,
         keeps_rows: false,
+        holding: Holding::new(tenant.shares.of(identity)),
         is_over: false,
     };
     fill(&mut state, request, identity, turn);
+    state.count(&request.client_id, !request.expiry.ends_with_connection());
     let session_id = turn.broker.store.next_session_id().0;
     let number = turn.broker.numbers.take();
     let client = Arc::new(Client::new(tenant, session_id, number, state));

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use lotmq_auth::{Identity, Scope};
 use lotmq_host::python::Python;
@@ -22,6 +23,7 @@ use crate::command::Commands;
 use crate::compiles::Compiles;
 use crate::config::{Config, OnFull};
 use crate::counters::Counters;
+use crate::descriptors::Descriptors;
 use crate::endings::Endings;
 use crate::guests::promised::PromisedRuns;
 use crate::guests::routes::{RouteTypes, Routes};
@@ -33,8 +35,10 @@ use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
 use crate::net::connection::Connection;
 use crate::net::shard::Shard;
+use crate::net::unfinished::Unfinished;
 use crate::not_opened::NotOpened;
 use crate::numbers::Numbers;
+use crate::storage::Storage;
 use crate::store_failure::StoreFailure;
 use crate::sys::Sys;
 use crate::tenant::Tenant;
@@ -45,6 +49,8 @@ pub(crate) struct Broker {
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) turns: Turns,
+    /// Whether there is room in it.
+    pub(crate) storage: Storage,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,
     pub(crate) counters: Counters,
@@ -67,6 +73,14 @@ pub(crate) struct Broker {
     pub(crate) route_types: RouteTypes,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
+    /// What the process has of file descriptors; known once everything is open.
+    pub(crate) descriptors: OnceLock<Descriptors>,
+    /// What all connections keep of their input.
+    pub(crate) partial_bytes: Unfinished,
+    /// What waits for clients that do not read.
+    pub(crate) output_bytes: Unfinished,
+    /// Counts how often connections kept too much of it: shards that see it change close some.
+    pub(crate) overfull: AtomicU64,
     pub(crate) commands: Commands,
     pub(crate) backups: Backups,
     pub(crate) sys: Sys,
@@ -174,6 +188,22 @@ impl Broker {
     /// Why nothing can be stored at the moment.
     pub(crate) fn store_failure(&self) -> Option<StoreFailure> {
         self.store.failure().map(StoreFailure::from)
+    }
+
+    /// Why nothing that clients want stored is, at the moment.
+    pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
+        self.store_failure().or_else(|| self.storage.is_reserved().then_some(StoreFailure::Reserved))
+    }
+
+    /// Most connections at once: what is configured, or what there are file descriptors for.
+    pub(crate) fn connections_max(&self) -> u32 {
+        let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
+        descriptors.min(self.config.limits.connections)
+    }
+
+    /// Connections beyond these that are let in until it is known who comes.
+    pub(crate) fn spare_connections(&self) -> u32 {
+        self.descriptors.get().map_or(0, |shared| shared.spare_connections)
     }
 
     pub(crate) fn connection_count(&self) -> usize {

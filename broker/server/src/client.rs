@@ -28,6 +28,7 @@ use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::replay::{Replay, Replays};
 use crate::sessions::SessionKey;
+use crate::shares::Holding;
 use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::sys::Dropped;
 use crate::tenant::Tenant;
@@ -75,6 +76,8 @@ pub(crate) struct ClientState {
     pub(crate) queue_allowed_at: u64,
     /// Rows of the session stay in the store until it ends, even if it ends with its connection.
     pub(crate) keeps_rows: bool,
+    /// What it takes of its owner's share; nothing once it has ended.
+    pub(crate) holding: Holding,
     /// The session has ended; nothing is delivered to it any more.
     pub(crate) is_over: bool,
 }
@@ -83,6 +86,23 @@ impl ClientState {
     /// Whether the Client is on this very connection.
     pub(crate) fn is_on(&self, connection: &Connection) -> bool {
         self.link.as_ref().is_some_and(|link| std::ptr::eq(&*link.connection, connection))
+    }
+
+    /// Counts what the session takes of its owner's share, as it is now.
+    pub(crate) fn count(&mut self, client_id: &str, is_stored: bool) {
+        self.holding.set(is_stored && !self.is_over, self.kept_bytes(client_id));
+    }
+
+    /// Bytes of a session that are counted: identifier, filters, Will.
+    fn kept_bytes(&self, client_id: &str) -> u64 {
+        if self.is_over {
+            return 0;
+        }
+        let will = match &self.will {
+            WillState::None => 0,
+            WillState::Armed { will, .. } | WillState::Delayed { will, .. } => will.bytes(),
+        };
+        client_id.len() as u64 + self.subscriptions.bytes() + will
     }
 
     /// Whether a message with so many bytes can be sent at once or kept.
@@ -490,6 +510,7 @@ impl Client {
             None => {
                 state.subscriptions.remove(filter);
                 self.tenant.unsubscribe(self, filter);
+                state.count(&self.client_id, self.is_durable());
                 let (tenant, session) = (self.tenant.id, self.stored_id());
                 turn.batch.push(Op::DeleteSubscription { tenant, session, filter });
             }

@@ -17,7 +17,7 @@ use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
-use crate::limits::GROUP_TRIES_MAX;
+use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE};
 use crate::message::{Message, MessageParts};
 use crate::net::arena::{Arena, Span};
 use crate::net::piece::Piece;
@@ -174,6 +174,8 @@ enum Fate {
     Taken,
     /// Larger than the Client takes: dropped as if it had been delivered \[MQTT-3.1.2-25\].
     TooLarge,
+    /// It would have to be stored, and is not: too much is stored for Clients that are away.
+    Dropped,
     /// It is not for this receiver: its own with No Local, or QoS 0 for one that is away.
     NotTheirs,
 }
@@ -196,6 +198,8 @@ struct FanOutOf<'a> {
     message: Option<u32>,
     /// Sessions that outlive their connection and must get it.
     durable: SmallVec<[Keeping; 4]>,
+    /// Those of them whose Clients are away.
+    away: u32,
     /// It is in the turn's batch for some of them.
     is_kept: bool,
     /// It is of the `$SYS` tree, of which nothing is stored.
@@ -205,7 +209,7 @@ struct FanOutOf<'a> {
 impl<'a> FanOutOf<'a> {
     fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
         let (variants, durable) = (Variants::default(), SmallVec::new());
-        Self { publication, variants, message: None, durable, is_kept: false, is_volatile }
+        Self { publication, variants, message: None, durable, away: 0, is_kept: false, is_volatile }
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
@@ -244,6 +248,13 @@ impl<'a> FanOutOf<'a> {
             && version.is_none_or(ProtocolVersion::has_properties);
         if version.is_none() && qos == QoS::AtMostOnce {
             return Fate::NotTheirs;
+        }
+        if version.is_none() && !self.is_volatile {
+            self.away += 1;
+            let may_cost = self.away <= OFFLINE_DELIVERIES_FREE && !turn.broker.storage.queues_are_full();
+            if !may_cost && !turn.stores_for(&target.client) {
+                return Fate::Dropped;
+            }
         }
         let has_properties = version.is_some_and(ProtocolVersion::has_properties);
         let piece = self.variants.piece(

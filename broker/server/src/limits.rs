@@ -33,9 +33,13 @@ macro_rules! limit_table {
                 /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
                 half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
                     => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "a new connection is closed at once";
-                /// Bytes of CONNECT packets that have come in part, of all connections of one listener.
+                /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come in part, of all connections of one listener.
                 half_open_bytes: u64 = $crate::limits::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
-                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets"): "the connection that brings more is closed";
+                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a word";
+                /// Bytes that connections keep of what they have sent: packets that have come in part, and the topics of their Topic Aliases. In
+                /// `[limits]` of the whole broker, handshakes included, for a listener of its connections behind their CONNECT.
+                partial_bytes: u64 = $crate::limits::PARTIAL_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "who keeps more than an even share and brings more is closed, with 0x97 in 5.0; then, within a second, those who keep most";
                 /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
                 /// the listener where it was last; after a restart that of `[limits]`.
                 queue_messages: u32 = $crate::limits::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
@@ -43,9 +47,10 @@ macro_rules! limit_table {
                 /// Most bytes that wait for one session.
                 queue_bytes: u64 = $crate::limits::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener.
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may
+                /// not open so many files.
                 connections: u32 = $crate::limits::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
-                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once";
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in";
                 /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any
                 /// number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
@@ -57,6 +62,10 @@ macro_rules! limit_table {
                 /// and paid for before the next one. 0 for any number.
                 bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
                     => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
+                /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd stream may become, on average over a connection; as much as one packet may have is free.
+                /// 0 for any number.
+                inflate_ratio: u32 = $crate::limits::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
+                    => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
                 topic_bytes: u32 = $crate::limits::TOPIC_BYTES_MAX, range 1..=65_535, unit "bytes"
                     => TopicBytes(TopicNameInvalid, "topic is too long"): "PUBLISH of QoS 1 or 2: refused with 0x90; SUBSCRIBE: 0x8F for the filter; CONNECT: refused with 0x90; else, and before 5.0, the connection ends";
@@ -75,6 +84,9 @@ macro_rules! limit_table {
                 /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as much memory as its topic.
                 topic_alias_maximum: u16 = $crate::limits::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
                     => TopicAliasMaximum(TopicAliasInvalid, "topic alias is too high"): "the connection ends with 0x94";
+                /// Most bytes of all topics that the Topic Aliases of a connection stand for.
+                topic_alias_bytes: u32 = $crate::limits::TOPIC_ALIAS_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
+                    => TopicAliasBytes(QuotaExceeded, "topics of topic aliases are too long"): "the connection ends with 0x97";
                 /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say itself how many it takes.
                 send_window: u16 = $crate::limits::SEND_WINDOW, range 1..=32_767, unit "messages"
                     => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
@@ -87,6 +99,9 @@ macro_rules! limit_table {
                 /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
                 filters_per_packet: u32 = $crate::limits::FILTERS_PER_PACKET_MAX, range 1..=10_000_000, unit "filters"
                     => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
+                /// Bytes of the Topic Filters of one session, with 128 for each of them and 32 for each of its levels.
+                subscription_bytes: u64 = $crate::limits::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";
                 /// Bytes of messages that wait for a client whose socket is full.
                 output_bytes: u32 = $crate::limits::OUTPUT_BYTES_MAX, range 65_536..=1_073_741_824, unit "bytes"
                     => OutputBytes(QuotaExceeded, "client does not read"): "messages of QoS 0 are dropped for this client, others wait in its session's queue";
@@ -103,6 +118,39 @@ macro_rules! limit_table {
                     => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
             }
             whole_broker {
+                /// Sessions of one tenant that outlive their connections.
+                sessions: u32 = $crate::limits::SESSIONS_MAX, range 1..=1_000_000_000, unit "sessions"
+                    => Sessions(QuotaExceeded, "too many stored sessions"): "a CONNECT that asks for one more is refused with 0x97, before 5.0 with return code 3. Going on with a session, one that ends with its connection, and administrators always work";
+                /// The same of one user.
+                sessions_per_user: u32 = $crate::limits::SESSIONS_PER_USER_MAX, range 1..=1_000_000_000, unit "sessions"
+                    => SessionsPerUser(QuotaExceeded, "user has too many stored sessions"): "as for `sessions`";
+                /// The same of all clients without a user together.
+                anonymous_sessions: u32 = $crate::limits::ANONYMOUS_SESSIONS_MAX, range 0..=1_000_000_000, unit "sessions"
+                    => AnonymousSessions(QuotaExceeded, "too many stored sessions of anonymous clients"): "as for `sessions`";
+                /// The same of clients without a user that came from one address, of IPv6 from one network of 64 bits; from the start of the broker on.
+                sessions_per_address: u32 = $crate::limits::SESSIONS_PER_ADDRESS_MAX, range 0..=1_000_000_000, unit "sessions"
+                    => SessionsPerAddress(QuotaExceeded, "too many stored sessions of anonymous clients from this address"): "as for `sessions`";
+                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`) and Wills of all sessions of one tenant. One user has at most
+                /// half of it, and so have all clients without a user together.
+                tenant_session_bytes: u64 = $crate::limits::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; administrators are not held to it";
+                /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`.
+                all_output_bytes: u64 = $crate::limits::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
+                /// Messages per second that are stored for sessions of one user whose clients are away, each counted once for each session beyond the first 16, a second's
+                /// worth at once; the same for all clients without a user together. 0 for any number.
+                offline_deliveries_per_sec: u32 = $crate::limits::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
+                    => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as one that finds its queue full";
+                /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions.
+                stored_queue_bytes: u64 = $crate::limits::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
+                    => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `offline_deliveries_per_sec`, within half a second";
+                /// Bytes of the disk that are kept free of what clients want stored, so that commands can still be given. 0 for none.
+                disk_reserve_bytes: u64 = $crate::limits::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
+                    => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";
+                /// Memory in bytes of all actions, models, scripts, modules and routes together. 0 for a quarter of what the machine or container has, at least
+                /// 256 MiB and at most 4 GiB.
+                guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
+                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum. Rules are not held to it";
                 /// Retained messages of one tenant.
                 retained_messages: u32 = $crate::limits::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
@@ -147,6 +195,21 @@ pub(crate) const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
 /// Default of `connections`; before that the process runs out of open files on most machines.
 pub(crate) const CONNECTIONS_MAX: u32 = 1_000_000;
 
+/// Most file descriptors that are kept free of connections, for files, the health port and administrators.
+pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
+
+/// Connections from this machine that are let in beyond `connections`, until CONNECT tells whether an administrator comes.
+pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 8;
+
+/// Time that such a connection has for its CONNECT.
+pub(crate) const SPARE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Seconds between two lines of the log about connections that a listener cannot accept.
+pub(crate) const ACCEPT_LOG_SECONDS: u64 = 10;
+
+/// Default of `inflate_ratio`: a tenth of what deflate can reach at most, ten times what telemetry does.
+pub(crate) const INFLATE_RATIO_MAX: u32 = 100;
+
 /// Default of `login_wait_max_sec`: 1,440 guesses a day.
 pub(crate) const LOGIN_WAIT_MAX_SEC: u32 = 60;
 
@@ -171,6 +234,15 @@ pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
 /// Default of `topic_alias_maximum`.
 pub(crate) const TOPIC_ALIAS_MAXIMUM: u16 = 32;
 
+/// Default of `topic_alias_bytes`: one topic of any length, or 32 of 2 KiB.
+pub(crate) const TOPIC_ALIAS_BYTES_MAX: u32 = 64 << 10;
+
+/// Longest topic in bytes that is remembered as one that a connection may publish to. Others are asked about with each message.
+pub(crate) const ALLOWED_TOPIC_BYTES_MAX: usize = 1 << 10;
+
+/// Default of `partial_bytes`: eight of the largest packets at once, and the beginnings of a hundred thousand usual ones.
+pub(crate) const PARTIAL_BYTES_MAX: u64 = 128 << 20;
+
 /// Default of `send_window`.
 pub(crate) const SEND_WINDOW: u16 = 1000;
 
@@ -183,8 +255,56 @@ pub(crate) const SHARED_SUBSCRIPTIONS_MAX: u32 = 1_000;
 /// Default of `filters_per_packet`: as many as a session may have.
 pub(crate) const FILTERS_PER_PACKET_MAX: u32 = 10_000;
 
+/// Default of `subscription_bytes`: 10,000 filters of 160 bytes in 4 levels.
+pub(crate) const SUBSCRIPTION_BYTES_MAX: u64 = 4 << 20;
+
+/// What a subscription takes besides its filter, in bytes: in the session, in the index of subscriptions, and in the store.
+pub(crate) const SUBSCRIPTION_COST: u64 = 128;
+
+/// What a level of a Topic Filter may take in the index of subscriptions, in bytes.
+pub(crate) const FILTER_LEVEL_COST: u64 = 32;
+
+/// Default of `sessions`: as many as connections. One takes 1.5 KB of memory.
+pub(crate) const SESSIONS_MAX: u32 = 1_000_000;
+
+/// Default of `sessions_per_user`: a fleet that has one user. All of them take 150 MB.
+pub(crate) const SESSIONS_PER_USER_MAX: u32 = 100_000;
+
+/// Default of `anonymous_sessions`.
+pub(crate) const ANONYMOUS_SESSIONS_MAX: u32 = 100_000;
+
+/// Default of `sessions_per_address`: half of all, for a hall of machines behind one address.
+pub(crate) const SESSIONS_PER_ADDRESS_MAX: u32 = 50_000;
+
+/// Default of `tenant_session_bytes`: two million sessions with two usual subscriptions each.
+pub(crate) const TENANT_SESSION_BYTES_MAX: u64 = 1 << 30;
+
 /// Default of `output_bytes`: a hundred messages of 10 KiB.
 pub(crate) const OUTPUT_BYTES_MAX: u32 = 1 << 20;
+
+/// Memory that guests may have where nothing is configured: one part in so many of the machine's.
+pub(crate) const GUESTS_MEMORY_PART: u64 = 4;
+
+/// The least and the most that this gives, in bytes: a thousand actions, and what nobody has needed yet.
+pub(crate) const GUESTS_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 256 << 20..=4 << 30;
+
+/// Default of `all_output_bytes`: five hundred clients with as much as one may have.
+pub(crate) const ALL_OUTPUT_BYTES_MAX: u64 = 512 << 20;
+
+/// Default of `offline_deliveries_per_sec`: a hundred clients that are away for a thousand messages a second, at 2.4 µs each a quarter of a core.
+pub(crate) const OFFLINE_DELIVERIES_PER_SEC: u32 = 100_000;
+
+/// Sessions whose clients are away that every message is stored for. They do not make a message cost a multiple of what it does without them.
+pub(crate) const OFFLINE_DELIVERIES_FREE: u32 = 16;
+
+/// Default of `stored_queue_bytes`: sixteen of the longest queues.
+pub(crate) const STORED_QUEUE_BYTES_MAX: u64 = 16 << 30;
+
+/// Default of `disk_reserve_bytes`: with less no broker starts.
+pub(crate) const DISK_RESERVE_BYTES: u64 = 16 << 20;
+
+/// How often it is looked how full the disk is.
+pub(crate) const STORAGE_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
 pub(crate) const RETAINED_MESSAGES_MAX: u32 = 1_000_000;

@@ -27,6 +27,7 @@ pub(crate) mod time_share;
 pub(crate) mod tls;
 pub(crate) mod turn;
 pub(crate) mod turn_time;
+pub(crate) mod unfinished;
 mod validity;
 pub(crate) mod websocket;
 mod zstd;

@@ -155,8 +155,9 @@ pub(crate) fn resolve_alias(
     alias: Option<NonZeroU16>,
 ) -> Result<Span, CloseReason> {
     let Some(alias) = alias else { return Ok(topic) };
-    let maximum = connection.listener.limits.topic_alias_maximum;
-    let aliases = open.aliases.get_or_insert_with(|| Box::new(TopicAliases::new(maximum)));
+    let limits = &connection.listener.limits;
+    let new = || Box::new(TopicAliases::new(limits.topic_alias_maximum, limits.topic_alias_bytes));
+    let aliases = open.aliases.get_or_insert_with(new);
     if topic.len() > 0 {
         aliases.set(alias, turn.arena.text(topic)).map_err(Violation::from)?;
         return Ok(topic);

@@ -26,6 +26,7 @@ use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
 use crate::replay::Replays;
+use crate::shares::Holding;
 use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -115,6 +116,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| broker.clock.wall_ms()));
     let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
+    let holding = Holding::new(tenant.shares.of(&identity));
     let state = ClientState {
         link: None,
         session: session(broker, &recovered, messages),
@@ -129,6 +131,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         replays: Replays::default(),
         queue_allowed_at: 0,
         keeps_rows: true,
+        holding,
         is_over: false,
     };
     let deadlines: Vec<Time> =
@@ -139,6 +142,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         tenant.subscribe(&client, &subscription.filter, options);
         client.state.lock().subscriptions.insert(&subscription.filter, options);
     }
+    client.state.lock().count(&client.client_id, true);
     {
         let mut sessions = tenant.sessions.lock();
         // The latest of a Client comes first; others are ending.

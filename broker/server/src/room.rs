@@ -7,6 +7,7 @@ use lotmq_codec::QoS;
 use crate::client::Client;
 use crate::config::OnFull;
 use crate::fan_out::Publication;
+use crate::limits::Limit;
 use crate::net::turn::Turn;
 use crate::route::Route;
 use crate::store_failure::StoreFailure;
@@ -38,6 +39,24 @@ impl Turn {
         has_room
     }
 
+    /// Whether a message may be stored for a Client that is away. That it may not is counted.
+    pub(crate) fn stores_for(&mut self, client: &Arc<Client>) -> bool {
+        let per_sec = self.broker.config.limits.offline_deliveries_per_sec;
+        let (are_full, now) = (self.broker.storage.queues_are_full(), self.now());
+        let share = &mut self.entry(client).share;
+        let share = share.get_or_insert_with(|| Arc::clone(client.state.lock().holding.share()));
+        let limit = if are_full {
+            Limit::StoredQueueBytes
+        } else if share.takes_delivery(per_sec, now) {
+            return true;
+        } else {
+            Limit::OfflineDeliveriesPerSec
+        };
+        self.broker.counters.queue_full_dropped.add(1);
+        self.broker.limits.elsewhere.note(limit, &client.client_id, now);
+        false
+    }
+
     /// Whether a member of the group that gets the topic can take or keep so many bytes, or there is none.
     fn group_has_room(&self, group: &SharedGroup, route: &Route, bytes: usize) -> bool {
         let mut full = None;
@@ -62,7 +81,7 @@ impl Turn {
         tenant: &Arc<Tenant>,
         publication: &Publication<'_>,
     ) -> Option<StoreFailure> {
-        let failure = self.broker.store_failure()?;
+        let failure = self.broker.refuses_to_store()?;
         if publication.retain
             || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
         {

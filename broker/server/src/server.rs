@@ -31,6 +31,7 @@ use crate::command::{self, Commands};
 use crate::compiles::Compiles;
 use crate::config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
 use crate::counters::Counters;
+use crate::descriptors::Descriptors;
 use crate::endings::Endings;
 use crate::exposure::Exposure;
 use crate::guests::promised;
@@ -40,6 +41,7 @@ use crate::housekeeping::{self, Housekeeping};
 use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
 use crate::logins::Logins;
 use crate::logs::Logs;
+use crate::machine;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
@@ -48,12 +50,14 @@ use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::refused::Refusals;
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
+use crate::net::unfinished::Unfinished;
 use crate::not_opened::{self, NotOpened};
 use crate::numbers::Numbers;
 use crate::projects;
 use crate::recover;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
+use crate::storage::Storage;
 use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
@@ -295,7 +299,8 @@ impl Server {
             refusals: Refusals::default(),
             anonymous: anonymous(config),
             half_open: AtomicU32::new(0),
-            half_open_bytes: AtomicU64::new(0),
+            half_open_bytes: Unfinished::default(),
+            partial_bytes: Unfinished::default(),
             gate: Gate::default(),
             addresses: Addresses::default(),
             tls: None,
@@ -389,8 +394,11 @@ impl Server {
                 }
             }
         }
+        // One of QUIC has a pair of Unix sockets.
+        let per_connection = if config.quic_listener().is_some() { 2 } else { 1 };
+        let shared = self.broker.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
         if !sockets.is_empty() {
-            self.admin = Some(Admin::start(&self.broker, sockets)?);
+            self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);
         }
         Ok(())
     }
@@ -523,6 +531,7 @@ fn assemble(
     let is_durable = config.store.durability != config::Durability::None;
     let engine = Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
+        all_memory_bytes_max: machine::guests_memory(&config.limits),
         core_modules: vec![(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
@@ -552,6 +561,7 @@ fn assemble(
         numbers: Numbers::default(),
         endings: Endings::default(),
         promised_runs: Arc::default(),
+        storage: Storage::default(),
         absences: Absences::default(),
         client_lines: ClientLines::default(),
         logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
@@ -564,6 +574,10 @@ fn assemble(
         routes: Routes::default(),
         route_types: RouteTypes::default(),
         gate: Gate::default(),
+        descriptors: OnceLock::new(),
+        partial_bytes: Unfinished::default(),
+        output_bytes: Unfinished::default(),
+        overfull: AtomicU64::new(0),
         commands: Commands::default(),
         backups: Backups::new(report),
         sys: Sys::default(),

@@ -76,6 +76,7 @@ fn leave(
         WillDecision::Publish(will) => Some(will),
         WillDecision::Nothing | WillDecision::Later(_) => None,
     };
+    state.count(&client.client_id, client.is_durable());
     let session_ends = expiry.ends_with_connection();
     if session_ends {
         sessions.remove(client, turn);
@@ -128,6 +129,7 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
         // If its rows must stay for a while, they say that it has ended.
         state.expiry = SessionExpiry::from_seconds(0);
         state.disconnected_at.get_or_insert(Time::from_millis(turn.wall_ms()));
+        state.count(&client.client_id, false);
         let row = (client.is_durable() || state.keeps_rows).then(|| crate::attach::row(client, &state));
         let identity = Arc::clone(&state.identity);
         let subscriptions = std::mem::take(&mut state.subscriptions);
@@ -166,6 +168,30 @@ fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a,
         }
         return Some(state);
     }
+}
+
+/// Closes the connection of a Client, if it has one. Its session stays as long as it may.
+pub(crate) fn disconnect(client: &Client) -> bool {
+    let state = client.state.lock();
+    let connection = state.link.as_ref().map(|link| Arc::clone(&link.connection));
+    drop(state);
+    connection.inspect(|it| it.request_close(CloseReason::Administrative)).is_some()
+}
+
+/// Ends a session at once, whether its Client is connected or away.
+pub(crate) fn end_now(client: &Arc<Client>, turn: &mut Turn) {
+    {
+        let mut sessions = client.tenant.sessions.lock();
+        let mut state = client.state.lock();
+        if let Some(mut link) = state.link.take() {
+            client.set_wire(None);
+            link.tell(&CloseReason::Administrative);
+            link.connection.request_close(CloseReason::Administrative);
+            state.session.disconnect();
+        }
+        sessions.remove(client, turn);
+    }
+    end(client, turn);
 }
 
 /// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
@@ -213,6 +239,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         let mut state = client.state.lock();
         let Some(left_at) = state.disconnected_at.filter(|_| !state.is_over) else { return };
         let will = state.will.handle_timeout(now);
+        state.count(&client.client_id, client.is_durable());
         let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
         if ends {
             sessions.remove(client, turn);

@@ -9,6 +9,9 @@ pub(crate) enum StoreFailure {
     /// It takes nothing more until there is space.
     #[error("the disk of the broker is full")]
     Full,
+    /// It has room for commands only.
+    #[error("the disk of the broker is full but for the reserve of administrators")]
+    Reserved,
     /// The store's file was deleted, moved or replaced below the broker.
     #[error("the file of the broker's store is gone or was replaced")]
     Gone,
@@ -24,7 +27,7 @@ impl StoreFailure {
     /// What 5.0 Clients are told.
     pub(crate) fn reason_code(self) -> ReasonCode {
         match self {
-            Self::Full => ReasonCode::QuotaExceeded,
+            Self::Full | Self::Reserved => ReasonCode::QuotaExceeded,
             Self::Gone | Self::Damaged | Self::Failing => ReasonCode::ImplementationSpecificError,
         }
     }
@@ -32,7 +35,7 @@ impl StoreFailure {
     /// The code in replies to commands.
     pub(crate) fn command_code(self) -> &'static str {
         match self {
-            Self::Full => "NO_SPACE",
+            Self::Full | Self::Reserved => "NO_SPACE",
             Self::Gone | Self::Damaged | Self::Failing => "STORE_FAILED",
         }
     }

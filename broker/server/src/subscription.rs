@@ -7,6 +7,7 @@ use lotmq_codec::{QoS, RetainHandling};
 use smallvec::{SmallVec, smallvec};
 
 use crate::client::Client;
+use crate::limits::{FILTER_LEVEL_COST, SUBSCRIPTION_COST};
 use crate::route::Target;
 
 /// What the filters of shared subscriptions begin with \[MQTT-4.8.2-1\].
@@ -69,28 +70,42 @@ impl From<Vec<NonZeroU32>> for Identifiers {
     }
 }
 
+/// Bytes that a subscription takes, as they are counted: those of its filter, and what the index needs.
+pub(crate) fn filter_bytes(filter: &str) -> u64 {
+    let levels = filter.bytes().filter(|byte| *byte == b'/').count() as u64 + 1;
+    filter.len() as u64 + SUBSCRIPTION_COST + levels * FILTER_LEVEL_COST
+}
+
 /// The subscriptions of one session by filter, ordered. Most sessions have few, so it is a plain list whose first entry needs no memory
 /// elsewhere: a map's first node alone would take 400 bytes, a list's 48.
 #[derive(Debug, Default)]
-pub(crate) struct Subscriptions(SmallVec<[(Box<str>, Options); 1]>);
+pub(crate) struct Subscriptions {
+    list: SmallVec<[(Box<str>, Options); 1]>,
+    /// [`filter_bytes`] of all of them.
+    bytes: u64,
+}
 
 impl Subscriptions {
     /// Adds a subscription or replaces its options. Cost: O(subscriptions).
     pub(crate) fn insert(&mut self, filter: &str, options: Options) {
         match self.find(filter) {
-            Ok(at) => self.0[at].1 = options,
-            Err(at) => self.0.insert(at, (filter.into(), options)),
+            Ok(at) => self.list[at].1 = options,
+            Err(at) => {
+                self.list.insert(at, (filter.into(), options));
+                self.bytes += filter_bytes(filter);
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, filter: &str) {
         if let Ok(at) = self.find(filter) {
-            self.0.remove(at);
+            self.list.remove(at);
+            self.bytes -= filter_bytes(filter);
         }
     }
 
     pub(crate) fn get(&self, filter: &str) -> Option<Options> {
-        self.find(filter).ok().map(|at| self.0[at].1)
+        self.find(filter).ok().map(|at| self.list[at].1)
     }
 
     pub(crate) fn contains(&self, filter: &str) -> bool {
@@ -98,16 +113,21 @@ impl Subscriptions {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
+    }
+
+    /// Bytes that they take, as they are counted.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(crate) fn filters(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(filter, _)| &**filter)
+        self.list.iter().map(|(filter, _)| &**filter)
     }
 
     /// The filters, when nothing else of them is needed any more.
     pub(crate) fn into_filters(self) -> impl Iterator<Item = Box<str>> {
-        self.0.into_iter().map(|(filter, _)| filter)
+        self.list.into_iter().map(|(filter, _)| filter)
     }
 
     /// Whether any is a shared subscription.
@@ -117,12 +137,12 @@ impl Subscriptions {
 
     /// How many are shared subscriptions.
     pub(crate) fn shared(&self) -> usize {
-        let first = self.0.partition_point(|(filter, _)| &**filter < SHARED);
-        self.0[first..].partition_point(|(filter, _)| filter.starts_with(SHARED))
+        let first = self.list.partition_point(|(filter, _)| &**filter < SHARED);
+        self.list[first..].partition_point(|(filter, _)| filter.starts_with(SHARED))
     }
 
     fn find(&self, filter: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| (**known).cmp(filter))
+        self.list.binary_search_by(|(known, _)| (**known).cmp(filter))
     }
 }
 

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use lotmq_codec::QoS;
 
 pub(crate) use bridges::{BridgeStates, is_state_of, note_state};
-pub(crate) use clients::page as clients_page;
+pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
 pub(crate) use clockwork::{Sys, start};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 use documents::config as config_json;

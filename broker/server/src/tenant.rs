@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use lotmq_auth::{Decide, Directory, Question, Rulebook};
+use lotmq_auth::{Decide, Directory, Identity, Question, Rulebook, Scope};
 use lotmq_router::{GroupId, Match};
 use lotmq_store::{SessionId, TenantId};
 use parking_lot::{Mutex, RwLock};
@@ -21,6 +21,7 @@ use crate::removed_names::RemovedNames;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
+use crate::shares::Shares;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
 use crate::sys::{BridgeStates, Counted, FullQueues};
 use crate::variables::Variables;
@@ -41,6 +42,7 @@ pub(crate) struct Tenant {
     pub(crate) bridges: BridgeStates,
     pub(crate) retained: RwLock<Retained>,
     pub(crate) sessions: Mutex<Sessions>,
+    pub(crate) shares: Arc<Shares>,
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<Rulebook>,
     pub(crate) variables: Variables,
@@ -76,6 +78,7 @@ impl Tenant {
             bridges: BridgeStates::default(),
             retained: RwLock::default(),
             sessions: Mutex::default(),
+            shares: Arc::default(),
             users,
             permissions,
             variables,
@@ -87,6 +90,12 @@ impl Tenant {
             removed_names: RemovedNames::default(),
             guests: Arc::new(guests),
         }
+    }
+
+    /// Whether bounds that are there for everybody together do not hold this user up: who administers must get in when they are met.
+    pub(crate) fn is_administrator(&self, identity: &Identity) -> bool {
+        let question = Question::operation(identity, Scope::SystemConfiguration);
+        identity.user.is_some() && self.permissions.decide(&question).is_allowed()
     }
 
     /// Who gets the messages of `topic` now.

@@ -7,7 +7,7 @@ use lotmq_router::TopicError;
 use crate::limits::Limit;
 use crate::net::refused::Foreign;
 use crate::protocol::Discouraged;
-use crate::topic_alias::AliasTooHigh;
+use crate::topic_alias::{AliasRefusal, AliasTooHigh};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,9 @@ pub(crate) enum Violation {
     /// A Topic Alias above the maximum that we announced.
     #[error(transparent)]
     AliasTooHigh(#[from] AliasTooHigh),
+    /// Topics of Topic Aliases that take more bytes than they may.
+    #[error("topics of topic aliases take more than {bytes_max} bytes (limit topic_alias_bytes)")]
+    AliasesTooLong { bytes_max: u32 },
     /// No topic, and an alias that stands for none.
     #[error("topic alias {alias} was never set on this connection")]
     AliasUnknown { alias: u16 },
@@ -67,6 +70,7 @@ impl Violation {
             Self::Packet(DecodeError::Frame(FrameError::TooLarge { .. })) => Some(Limit::MaxPacketSize),
             Self::ReceiveMaximumExceeded { .. } => Some(Limit::ReceiveMaximum),
             Self::AliasTooHigh(_) => Some(Limit::TopicAliasMaximum),
+            Self::AliasesTooLong { .. } => Some(Limit::TopicAliasBytes),
             Self::Packet(_)
             | Self::Unexpected(_)
             | Self::Foreign(_)
@@ -100,8 +104,18 @@ impl Violation {
             Self::Discouraged(place) => place.reason_code(),
             Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
+            Self::AliasesTooLong { .. } => ReasonCode::QuotaExceeded,
             Self::PacketIdInUse => ReasonCode::ProtocolError,
             Self::AcknowledgementTooLarge { .. } => ReasonCode::PacketTooLarge,
+        }
+    }
+}
+
+impl From<AliasRefusal> for Violation {
+    fn from(refusal: AliasRefusal) -> Self {
+        match refusal {
+            AliasRefusal::TooHigh(too_high) => Self::AliasTooHigh(too_high),
+            AliasRefusal::TooLong { bytes_max } => Self::AliasesTooLong { bytes_max },
         }
     }
 }

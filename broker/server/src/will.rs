@@ -54,6 +54,11 @@ impl WillMessage {
         })
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.topic.len() + self.properties.len() + self.payload.len()) as u64
+    }
+
     /// Whether its Client may publish it now.
     pub(crate) fn is_allowed(&self, tenant: &Tenant, identity: &Identity) -> bool {
         let question = Question::publish(identity, &self.topic).with_payload(&self.payload);

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use crate::broker::Broker;
+use crate::limits::Limit;
 
 /// One figure that is not in the table of counters.
 struct Figure {
@@ -72,6 +73,11 @@ static FIGURES: &[Figure] = figures! {
         |broker| broker.executor.lock().as_ref().map_or(0.0, |executor| executor.warm_definitions() as f64);
     COUNTER "guest_cache_hits" "Components whose native code came from the cache." |broker| broker.engine.cache_counts().0 as f64;
     COUNTER "guest_cache_misses" "Components that were compiled to native code." |broker| broker.engine.cache_counts().1 as f64;
+    GAUGE "guests_memory_bytes" "Linear memory of all instances of guests, those of rules aside." |broker| broker.engine.memory_bytes() as f64;
+    GAUGE "sessions_stored" "Sessions that outlive their connections."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.shares.sessions().0).unwrap_or(usize::MAX));
+    GAUGE "session_bytes" "Client identifiers, filters and Wills of all sessions, as they are counted."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.shares.bytes()).unwrap_or(usize::MAX));
     GAUGE "last_values_topics" "Topics whose last value is remembered."
         |broker| of_tenants(broker, |tenant| usize::try_from(tenant.guests.values.figures().topics).unwrap_or(usize::MAX));
 };
@@ -102,6 +108,7 @@ pub(super) fn text(broker: &Broker) -> String {
 /// How often limits were reached; without a listener where that is of none.
 fn limits(text: &mut String, broker: &Broker) {
     sample_head(text, "limit_reached_total", COUNTER, "How often a limit of the configuration was reached.");
+    broker.limits.elsewhere.set(Limit::GuestsMemory, broker.engine.memory_refusals());
     broker.limits.visit(|limit, listener, count| {
         let (name, listener) = (limit.name(), Some(listener).filter(|listener| !listener.is_empty()));
         let of = listener.map_or_else(String::new, |listener| format!(",listener=\"{listener}\""));

@@ -16,6 +16,8 @@ pub(super) struct Places(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    /// How many there are; as many as a port may have at most where that is not said.
+    places_max: Option<usize>,
     next_number: u64,
     holders: Vec<Holder>,
 }
@@ -36,9 +38,14 @@ pub(super) struct Place {
 }
 
 impl Places {
+    /// So many places.
+    pub(super) fn new(places_max: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { places_max: Some(places_max), ..State::default() })))
+    }
+
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Place {
         let mut state = self.0.lock();
-        if state.holders.len() >= HTTP_CONNECTIONS_MAX {
+        if state.holders.len() >= state.places_max.unwrap_or(HTTP_CONNECTIONS_MAX) {
             state.end_one();
         }
         let number = state.next_number;
@@ -70,7 +77,7 @@ impl Place {
     /// A request has come. True when places are scarce, so that the connection is to end with its answer.
     pub(super) fn is_asked(&self) -> bool {
         let mut state = self.places.0.lock();
-        let is_scarce = state.holders.len() > HTTP_CONNECTIONS_MAX / 2;
+        let is_scarce = state.holders.len() > state.places_max.unwrap_or(HTTP_CONNECTIONS_MAX) / 2;
         if let Some(holder) = state.holders.iter_mut().find(|holder| holder.number == self.number) {
             holder.active_at = Instant::now();
         }

@@ -27,6 +27,6 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         0 => "No active connections found.".to_owned(),
         total => format!("{total} client(s)."),
     };
-    let data = json!({ "clients": page.clients, "total": page.total, "next": page.next });
+    let data = json!({ "clients": page.rows, "total": page.total, "next": page.next });
     Ok(Done::new(message).with_data(data))
 }

@@ -30,6 +30,7 @@ mod rules;
 mod run;
 mod run_action;
 mod secrets;
+mod sessions;
 mod shown;
 mod text;
 mod themes;
@@ -128,6 +129,11 @@ static VERBS: &[&Verb] = &[
     &secrets::REMOVE,
     &secrets::LIST,
     &list_clients::LIST,
+    &sessions::LIST,
+    &sessions::END,
+    &sessions::KICK,
+    &sessions::LIST_CONNECTIONS,
+    &sessions::END_CONNECTION,
     &audit::STATUS,
     &audit::QUERY,
     &audit::DECRYPT,

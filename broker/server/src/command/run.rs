@@ -205,7 +205,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         result,
         arguments: arguments.as_deref(),
         details: call.details.as_ref(),
-        has_changed: outcome.is_ok() && call.verb.effect == Effect::Stores,
+        has_changed: outcome.is_ok() && matches!(call.verb.effect, Effect::Stores | Effect::MakesRoom),
     };
     let (broker, has_changed) = (call.broker, noted.has_changed);
     note(broker, job, noted);

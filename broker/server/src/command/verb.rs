@@ -38,6 +38,8 @@ pub(crate) enum Effect {
     Reads,
     /// Nothing either; but it tells what is stored, and waits for a change that is under way.
     TellsWhatIsStored,
+    /// It makes room in the store: done although the disk takes nothing, and stored when that works again.
+    MakesRoom,
     /// It changes something: refused while the disk takes nothing, and not answered before its record of the audit is stored.
     Stores,
 }

@@ -43,6 +43,12 @@ impl Reached {
         self.cells[limit as usize].count.add(1);
     }
 
+    /// Sets how often a limit was reached that somebody else counts.
+    pub(crate) fn set(&self, limit: Limit, count: u64) {
+        let counted = &self.cells[limit as usize].count;
+        counted.add(count.saturating_sub(counted.get()));
+    }
+
     /// Counts that a limit was reached by `who`: a peer or a Client. Tells the log, at most once a second.
     pub(crate) fn note(&self, limit: Limit, who: &dyn Display, now: Time) {
         let cell = &self.cells[limit as usize];

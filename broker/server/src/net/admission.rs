@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use lotmq_session::Time;
@@ -16,7 +17,11 @@ use parking_lot::Mutex;
 
 use super::listener::Listener;
 use super::peer::Peer;
-use crate::limits::{ADDRESSES_MAX, Bucket, Limit};
+use super::unfinished::limit_of;
+use crate::limits::{ADDRESSES_MAX, Bucket, Limit, SPARE_PATIENCE};
+
+/// Steps in which bytes of unfinished input are counted.
+const HELD_STEP_BYTES: u32 = 1 << 10;
 
 /// Connections that are open, and the rate of new ones: of the broker, or of a listener.
 #[derive(Debug, Default)]
@@ -26,14 +31,16 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn enter(&self, open_max: u32, per_sec: u32, now: Time) -> Result<(), Limit> {
+    /// Lets in one more, of `open_max` and so many to spare. True when it is one of the latter.
+    fn enter(&self, open_max: u32, spare: u32, per_sec: u32, now: Time) -> Result<bool, Limit> {
         // Counted first, so that two threads cannot both take the last place.
-        let limit = if self.open.fetch_add(1, Ordering::Relaxed) >= open_max {
+        let open = self.open.fetch_add(1, Ordering::Relaxed);
+        let limit = if open >= open_max.saturating_add(spare) {
             Limit::Connections
         } else if per_sec > 0 && !self.rate.lock().take(per_sec, now) {
             Limit::ConnectionsPerSec
         } else {
-            return Ok(());
+            return Ok(open >= open_max);
         };
         self.leave();
         Err(limit)
@@ -112,7 +119,7 @@ impl Table {
 }
 
 /// As addresses are counted: IPv6 by the first 64 bits, which one customer has for himself.
-fn key(address: IpAddr) -> u64 {
+pub(crate) fn key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Of IPv6, nothing begins with 32 bits of zero but the loopback.
         IpAddr::V4(address) => u64::from(address.to_bits()),
@@ -128,10 +135,12 @@ pub(crate) struct Place {
     address: AtomicU64,
     /// Until CONNECT has come.
     is_half_open: AtomicBool,
-    /// What has come of a CONNECT that is not whole, in bytes.
+    /// What is kept of its input, in bytes. Only its own task changes it, or who closes it for them.
     held_bytes: AtomicU32,
     /// Until it has ended.
     is_open: AtomicBool,
+    /// There are more connections than may be: only an administrator may have this place.
+    is_spare: bool,
 }
 
 impl Place {
@@ -140,22 +149,28 @@ impl Place {
     /// # Errors
     /// The limit that keeps it out; nothing is taken then.
     pub(crate) fn take(listener: &Arc<Listener>, peer: Peer) -> Result<Self, Limit> {
-        let place = Self {
+        let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
             is_half_open: AtomicBool::new(true),
             held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
+            is_spare: false,
         };
         if listener.half_open.fetch_add(1, Ordering::Relaxed) >= listener.limits.half_open {
             return Err(Limit::HalfOpen);
         }
         let now = listener.broker.clock.now();
         let (own, all) = (&listener.limits, &listener.broker.config.limits);
-        listener.gate.enter(own.connections, own.connections_per_sec, now)?;
-        if let Err(limit) = listener.broker.gate.enter(all.connections, all.connections_per_sec, now) {
-            listener.gate.leave();
-            return Err(limit);
+        let spare = if place.is_local(peer) { listener.broker.spare_connections() } else { 0 };
+        let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
+        let connections = listener.broker.connections_max();
+        match listener.broker.gate.enter(connections, spare, all.connections_per_sec, now) {
+            Ok(is_beyond_all) => place.is_spare = is_beyond || is_beyond_all,
+            Err(limit) => {
+                listener.gate.leave();
+                return Err(limit);
+            }
         }
         place.is_open.store(true, Ordering::Relaxed);
         if let Peer::Tcp(address) = peer
@@ -164,6 +179,24 @@ impl Place {
             place.count_address(address.ip(), now)?;
         }
         Ok(place)
+    }
+
+    /// Whether it comes from this machine, as far as that is known before anything of it is read.
+    fn is_local(&self, peer: Peer) -> bool {
+        !self.listener.proxy_protocol && peer.for_login().is_loopback()
+    }
+
+    /// Whether only an administrator may have this place, because there are more connections than may be.
+    pub(crate) fn is_spare(&self) -> bool {
+        let Listener { broker, limits, gate, .. } = &*self.listener;
+        let is_crowded = gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
+        self.is_spare && is_crowded
+    }
+
+    /// How long after it was accepted the connection is looked at for the first time. One that must be an administrator's has little time to say so.
+    pub(crate) fn first_look(&self) -> Duration {
+        let patience = self.listener.first_look();
+        if self.is_spare { patience.min(SPARE_PATIENCE) } else { patience }
     }
 
     /// Counts the connection for the address that it comes from.
@@ -185,26 +218,69 @@ impl Place {
         Ok(())
     }
 
-    /// So many bytes are kept of a CONNECT that is not whole.
+    /// So many bytes are kept of what has not come whole.
     ///
     /// # Errors
-    /// [`Limit::HalfOpenBytes`] when those of all connections are more than the listener allows.
+    /// [`Limit::HalfOpenBytes`] or [`Limit::PartialBytes`] when all connections keep too many, and this one more than its share.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
-        let held = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let before = self.held_bytes.swap(held, Ordering::Relaxed);
-        let all = &self.listener.half_open_bytes;
-        all.fetch_add(u64::from(held), Ordering::Relaxed);
-        all.fetch_sub(u64::from(before), Ordering::Relaxed);
-        if held > before && all.load(Ordering::Relaxed) > self.listener.limits.half_open_bytes {
-            return Err(Limit::HalfOpenBytes);
+        // In steps, so that packets that are cut somewhere touch no memory that threads share.
+        let held = u32::try_from(bytes).unwrap_or(u32::MAX) & !(HELD_STEP_BYTES - 1);
+        if held == self.held_bytes() {
+            return Ok(());
         }
-        Ok(())
+        let before = self.held_bytes.swap(held, Ordering::Relaxed);
+        if self.change_held(before, held) {
+            return Ok(());
+        }
+        Err(self.exceeded().unwrap_or_else(|| limit_of(self.is_half_open())))
+    }
+
+    fn change_held(&self, before: u32, held: u32) -> bool {
+        let Listener { broker, limits, .. } = &*self.listener;
+        let fits = match self.is_half_open() {
+            true => self.listener.half_open_bytes.change(before, held, limits.half_open_bytes),
+            false => self.listener.partial_bytes.change(before, held, limits.partial_bytes),
+        };
+        let fits = broker.partial_bytes.change(before, held, broker.config.limits.partial_bytes) && fits;
+        if self.exceeded().is_some() {
+            broker.overfull.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// What is kept of its input, in bytes.
+    pub(crate) fn held_bytes(&self) -> u32 {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts no more what is kept of its input, because it is about to end.
+    pub(crate) fn forget_held(&self) {
+        let held = self.held_bytes.swap(0, Ordering::Relaxed);
+        if held > 0 {
+            self.change_held(held, 0);
+        }
+    }
+
+    /// The limit that all connections together exceed with what they keep of their input, of those that hold for this one.
+    pub(crate) fn exceeded(&self) -> Option<Limit> {
+        let Listener { broker, limits, .. } = &*self.listener;
+        let is_above = match self.is_half_open() {
+            true => self.listener.half_open_bytes.is_above(limits.half_open_bytes),
+            false => self.listener.partial_bytes.is_above(limits.partial_bytes),
+        };
+        if is_above {
+            return Some(limit_of(self.is_half_open()));
+        }
+        broker.partial_bytes.is_above(broker.config.limits.partial_bytes).then_some(Limit::PartialBytes)
+    }
+
+    fn is_half_open(&self) -> bool {
+        self.is_half_open.load(Ordering::Relaxed)
     }
 
     /// CONNECT has come.
     pub(crate) fn connect_came(&self) {
-        let held = u64::from(self.held_bytes.swap(0, Ordering::Relaxed));
-        self.listener.half_open_bytes.fetch_sub(held, Ordering::Relaxed);
+        self.forget_held();
         if self.is_half_open.swap(false, Ordering::Relaxed) {
             self.listener.half_open.fetch_sub(1, Ordering::Relaxed);
         }

@@ -347,15 +347,23 @@ impl Connection {
             Poll::Ready(ready) => ready.map_err(|_| CloseReason::NetworkError)?,
         }
         let more = self.read(input, turn)?;
-        if matches!(input.phase, Phase::New) {
-            self.listener.hold(input.partial.len()).map_err(CloseReason::Limit)?;
-        }
+        self.listener.hold(self.held_bytes(input)).map_err(CloseReason::Limit)?;
         self.flush_layers(cx)?;
         // Give others their turn after one read; readiness that is still there must not be waited for.
         if more || input.has_waiting() || self.stream.poll_read_ready(cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Bytes that are kept of what has come: a packet in part, what layers have not passed on, topics of Topic Aliases.
+    fn held_bytes(&self, input: &Input) -> usize {
+        let below = self.layers().map_or(0, |layers| layers.lock().held_bytes());
+        let aliases = match &input.phase {
+            Phase::Open(Open { aliases: Some(aliases), .. }) => aliases.bytes(),
+            Phase::New | Phase::Authenticating(_) | Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => 0,
+        };
+        input.partial.len() + below + aliases
     }
 
     /// Writes what a layer has to say by itself, as in a handshake.
@@ -465,7 +473,8 @@ impl Connection {
         stretch: Stretch,
     ) -> Result<(), CloseReason> {
         let span = turn.arena.adopt(std::mem::take(&mut input.partial));
-        self.consume(input, turn, span, stretch)
+        self.consume(input, turn, span, stretch)?;
+        self.listener.hold(self.held_bytes(input)).map_err(CloseReason::Limit)
     }
 
     /// Reads once. True when more may be waiting in the socket.

@@ -28,9 +28,10 @@ use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use crate::close::{CloseReason, TransportFailure};
-use crate::limits::READ_BYTES_MAX;
+use crate::config::ListenerLimits;
 #[cfg(doc)]
 use crate::limits::WRAPPED_CHUNK_BYTES;
+use crate::limits::{Limit, READ_BYTES_MAX};
 
 /// Where bytes lie between two layers, within a call.
 type Buffer = RefCell<Box<[u8]>>;
@@ -56,6 +57,8 @@ pub(crate) struct Layers {
     ahead: Vec<u8>,
     /// Bytes from below that WebSocket or zstd has not taken yet.
     frames: Vec<u8>,
+    /// Bytes that they have taken, and what they became.
+    unframed: Unframed,
     /// Framed bytes that the socket did not take; with TLS they wait there.
     output: Output,
     /// Whether what WebSocket or zstd read last from below filled its buffer, so that TLS may have more.
@@ -71,6 +74,27 @@ pub(crate) struct Received {
     pub(crate) len: usize,
     /// Whether more is likely to be there: here, or in the socket.
     pub(crate) is_more: bool,
+}
+
+/// Bytes of frames or of the zstd stream, and of the MQTT in them.
+#[derive(Default)]
+struct Unframed {
+    taken: u64,
+    became: u64,
+}
+
+impl Unframed {
+    /// Counts what was read. Fails when it became so much more that nobody would compress it for good reasons.
+    fn add(&mut self, taken: usize, became: usize, limits: &ListenerLimits) -> Result<(), CloseReason> {
+        self.taken += taken as u64;
+        self.became += became as u64;
+        let ratio_max = limits.inflate_ratio;
+        let free = u64::from(limits.max_packet_size);
+        if ratio_max > 0 && self.became > self.taken.saturating_mul(ratio_max.into()).saturating_add(free) {
+            return Err(CloseReason::Limit(Limit::InflateRatio));
+        }
+        Ok(())
+    }
 }
 
 impl Layers {
@@ -96,6 +120,7 @@ impl Layers {
             zstd: None,
             ahead: Vec::new(),
             frames: Vec::new(),
+            unframed: Unframed::default(),
             output: Output::default(),
             was_full: false,
             has_more: false,
@@ -164,6 +189,14 @@ impl Layers {
     pub(crate) fn failure(&self) -> Option<String> {
         let of_tls = self.tls.as_ref().and_then(|tls| tls.failure());
         of_tls.or_else(|| self.websocket.as_ref()?.failure().map(str::to_owned))
+    }
+
+    /// Bytes that are kept of what has come and not been passed on.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.ahead.len()
+            + self.frames.len()
+            + self.tls.as_ref().map_or(0, |tls| tls.held_bytes())
+            + self.websocket.as_ref().map_or(0, |websocket| websocket.held_bytes())
     }
 
     /// Whether there is something to read, whatever the socket says.
@@ -240,6 +273,7 @@ impl Layers {
         } else {
             return Ok(0);
         };
+        self.unframed.add(consumed, len, &listener.limits)?;
         self.frames.extend_from_slice(&frames[consumed..]);
         Ok(len)
     }

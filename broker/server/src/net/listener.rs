@@ -9,8 +9,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use lotmq_auth::AnonymousLogin;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -24,9 +24,10 @@ use super::peer::Peer;
 use super::refused::Refusals;
 use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
+use super::unfinished::Unfinished;
 use crate::broker::Broker;
 use crate::config::{ListenerLimits, UserFromCertificate, WebOrigins};
-use crate::limits::{Limit, Reached};
+use crate::limits::{ACCEPT_LOG_SECONDS, Limit, Reached};
 use crate::tenant::Tenant;
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -52,8 +53,10 @@ pub(crate) struct Listener {
     pub(crate) anonymous: AnonymousLogin,
     /// Connections without CONNECT.
     pub(crate) half_open: AtomicU32,
-    /// What has come of their CONNECT packets, in bytes.
-    pub(crate) half_open_bytes: AtomicU64,
+    /// What is kept of their handshakes and CONNECT packets.
+    pub(crate) half_open_bytes: Unfinished,
+    /// What is kept of the input of all others.
+    pub(crate) partial_bytes: Unfinished,
     /// Its connections, and the rate of new ones.
     pub(crate) gate: Gate,
     /// Where they come from.
@@ -290,6 +293,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"
     )]
     let socket = AsyncFd::new(socket)?;
+    let mut failures = AcceptFailures::default();
     loop {
         let mut ready = socket.readable().await?;
         while are_all_crowded(&listener.broker.shards) {
@@ -299,11 +303,30 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
         match ready.try_io(|socket| accept(socket.get_ref())) {
             Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
             Ok(Err(error)) => {
-                warn!(listener = listener.name, %error, "accept failed");
+                failures.note(&listener, &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             Err(_would_block) => {}
         }
+    }
+}
+
+/// Connections that could not be accepted, which the log hears of now and then: without free descriptors every try fails.
+#[derive(Default)]
+struct AcceptFailures {
+    told_at: Option<Instant>,
+    suppressed: u64,
+}
+
+impl AcceptFailures {
+    fn note(&mut self, listener: &Listener, error: &io::Error) {
+        if self.told_at.is_some_and(|at| at.elapsed() < Duration::from_secs(ACCEPT_LOG_SECONDS)) {
+            self.suppressed += 1;
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let suppressed = std::mem::take(&mut self.suppressed);
+        warn!(listener = listener.name, %error, suppressed, "accept failed");
     }
 }
 

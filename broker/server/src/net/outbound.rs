@@ -56,7 +56,12 @@ pub(crate) struct Link {
     aliases: Option<Box<AliasesOut>>,
     /// Messages whose identifier is on its way to the disk, and those behind them.
     pub(crate) held: Held,
+    /// Bytes of the buffer that are counted among those of all connections.
+    counted: u32,
 }
+
+/// Steps in which bytes that wait are counted for all connections.
+const COUNTED_STEP_BYTES: u32 = 64 << 10;
 
 /// How far the beginning of a connection is. Whatever thread has a message first must not send it before CONNACK \[MQTT-3.2.0-1\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +97,7 @@ impl Link {
             collects,
             aliases: None,
             held: Held::default(),
+            counted: 0,
         }
     }
 
@@ -242,10 +248,36 @@ impl Link {
             self.output.append(&bytes[done..]);
             skip -= done;
         }
+        self.count_waiting();
+    }
+
+    /// Adds what waits to that of all connections, in steps: most buffers are empty or nearly so.
+    fn count_waiting(&mut self) {
+        let waiting = u32::try_from(self.output.len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
+        if waiting != self.counted {
+            let broker = &self.connection.listener.broker;
+            broker.output_bytes.change(self.counted, waiting, broker.config.limits.all_output_bytes);
+            self.counted = waiting;
+        }
+    }
+
+    /// Bytes of messages that may be added to those that wait, which there are: as much as its listener allows, or an even share of what all may have
+    /// where that is used up.
+    fn room(&self) -> usize {
+        let broker = &self.connection.listener.broker;
+        let share = broker.output_bytes.share(broker.config.limits.all_output_bytes);
+        let bytes_max = self.output_bytes_max().min(usize::try_from(share).unwrap_or(usize::MAX));
+        bytes_max.saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.
     pub(crate) fn drain(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason> {
+        let drained = self.write_buffer(cx);
+        self.count_waiting();
+        drained
+    }
+
+    fn write_buffer(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason> {
         if self.stage == Stage::Held {
             return Ok(Poll::Pending);
         }
@@ -285,6 +317,13 @@ impl Link {
         }
         connection.output_waits.store(false, Ordering::Release);
         Ok(Poll::Ready(()))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let broker = &self.connection.listener.broker;
+        broker.output_bytes.change(self.counted, 0, broker.config.limits.all_output_bytes);
     }
 }
 
@@ -402,7 +441,11 @@ impl Delivery {
         }
         let is_blocked = link.is_blocked();
         let is_window_ours = !link.version.has_properties();
-        let mut room = link.output_bytes_max().saturating_sub(link.waiting_bytes() + link.held.bytes());
+        let mut room = if is_blocked {
+            link.room()
+        } else {
+            link.output_bytes_max().saturating_sub(link.waiting_bytes() + link.held.bytes())
+        };
         let mut plain_passes = true;
         let mut goes_on = false;
         let mut last_head = None;
@@ -429,8 +472,10 @@ impl Delivery {
                         }
                     } else {
                         turn.broker.counters.publish_dropped.add(u64::from(messages));
-                        let reached = state.limits_reached(turn.broker);
-                        reached.note(Limit::OutputBytes, &client.client_id, turn.now);
+                        let all_max = turn.broker.config.limits.all_output_bytes;
+                        let is_of_all = turn.broker.output_bytes.is_above(all_max);
+                        let limit = if is_of_all { Limit::AllOutputBytes } else { Limit::OutputBytes };
+                        state.limits_reached(turn.broker).note(limit, &client.client_id, turn.now);
                     }
                 }
                 Item::Tracked { piece, qos, message, retain, identifiers } => {

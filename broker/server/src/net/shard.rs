@@ -27,6 +27,7 @@ use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn::Turn;
 use super::turn_time::{LongestTurn, turn_ended};
+use super::unfinished;
 use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
 use crate::config::Placement;
@@ -389,12 +390,17 @@ async fn tick(local: Arc<Local>) {
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut load = Load::start();
+    let mut overfull = 0;
     loop {
         interval.tick().await;
         let tenants = local.broker.tenants.all();
         Turn::with(|turn| {
             turn.tick();
             expire(turn);
+            if local.broker.overfull.load(Ordering::Relaxed) != overfull {
+                overfull = local.broker.overfull.load(Ordering::Relaxed);
+                unfinished::shed(turn);
+            }
             turn.wake_rested();
             turn.routes.drop_stale(&tenants);
             turn.trim();

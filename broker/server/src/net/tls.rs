@@ -18,6 +18,8 @@ pub(crate) struct Tls {
     is_open: bool,
     /// Why it failed.
     failure: Option<rustls::Error>,
+    /// What has come of the handshake, in bytes; how much of it is kept only the library knows.
+    handshake_bytes: usize,
     /// The peer has said that nothing more will come.
     is_ended: bool,
 }
@@ -38,11 +40,16 @@ impl Tls {
         })?;
         // The caller bounds what it gives; a limit here would make it keep parts.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, is_open: false, failure: None, is_ended: false })
+        Ok(Self { connection, is_open: false, failure: None, handshake_bytes: 0, is_ended: false })
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
+    }
+
+    /// Bytes of a handshake that is not over.
+    pub(crate) fn held_bytes(&self) -> usize {
+        if self.is_handshaking() { self.handshake_bytes } else { 0 }
     }
 
     /// Whether the peer has said that nothing more will come; the next [`Tls::decrypt`] without plain bytes says so, too.
@@ -90,6 +97,7 @@ impl Tls {
                 input = &[];
                 break;
             }
+            self.handshake_bytes = self.handshake_bytes.saturating_add(*taken.as_ref().unwrap_or(&0));
             let processed = self.connection.process_new_packets();
             if taken.is_err() || processed.is_err() {
                 self.failure = processed.err();

@@ -43,6 +43,7 @@ use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCO
 use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
+use crate::shares::Share;
 use crate::store_failure::StoreFailure;
 use crate::violation::Violation;
 
@@ -656,6 +657,8 @@ pub(crate) struct TouchedClient {
     pub(crate) packet_bytes_max: u32,
     /// Whether topics may be sent to it as aliases.
     pub(crate) takes_aliases: bool,
+    /// Whose share pays for what is stored while it is away; looked up when something is.
+    pub(crate) share: Option<Arc<Share>>,
     pub(crate) items: Items,
 }
 
@@ -740,6 +743,7 @@ impl Touched {
     fn finish(&mut self) {
         for entry in &mut self.entries[..self.live] {
             entry.client = None;
+            entry.share = None;
             entry.items.clear();
         }
         self.peak = self.peak.max(self.live);

@@ -82,6 +82,14 @@ impl WebSocket {
         matches!(self.state, State::Opening(_))
     }
 
+    /// Bytes of a request that has come in part.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Opening(head) => head.len(),
+            State::Open(_) => 0,
+        }
+    }
+
     /// Whether the peer has ended the connection; nothing comes behind what was decoded.
     pub(crate) fn is_ended(&self) -> bool {
         self.is_ended

@@ -27,6 +27,7 @@ use crate::net::connection::{Connection, Phase};
 use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
+use crate::sessions::SessionKey;
 use crate::store_failure::StoreFailure;
 use crate::sys;
 use crate::tenant::Tenant;
@@ -287,6 +288,9 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     request.expiry = request.expiry.min(turn.broker.settings.session_expiry_max_of(&identity));
+    if connection.listener.is_spare() && !tenant.is_administrator(&identity) {
+        return Err(turn_away_for(connection, request, turn, Limit::Connections));
+    }
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
         && connection.zstd().is_none()
@@ -298,11 +302,15 @@ fn attach_allowed(
         let words = "the Maximum Packet Size is less than CONNACK takes";
         return Err(turn_away(connection, request, turn, ReasonCode::PacketTooLarge, &words));
     }
-    if let Some(failure) = turn.broker.store_failure()
+    if let Some(failure) = turn.broker.refuses_to_store()
+        && !(failure == StoreFailure::Reserved && tenant.is_administrator(&identity))
         && promises_durability(&tenant, request, &identity)
     {
         let reason = unstored_reason(request.recipient, failure);
         return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
+    }
+    if let Err(limit) = takes_session(&tenant, request, &identity, turn) {
+        return Err(turn_away_for(connection, request, turn, limit));
     }
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
@@ -351,6 +359,25 @@ fn attach_allowed(
     })))
 }
 
+/// Whether there may be this session: what it takes is bounded, and the number of those that outlive their connections.
+fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
+    let limits = &turn.broker.config.limits;
+    let share = tenant.shares.of(identity);
+    let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
+    // It goes on, or this one takes its place.
+    let (had_bytes, was_stored) = known.map_or((0, false), |client| {
+        let state = client.state.lock();
+        let holding = &state.holding;
+        if Arc::ptr_eq(holding.share(), &share) { (holding.bytes(), client.is_durable()) } else { (0, false) }
+    });
+    let bytes = request.client_id.len() as u64 + request.will.as_ref().map_or(0, |will| will.bytes());
+    let mut takes = share.takes_bytes(bytes.saturating_sub(had_bytes), limits);
+    if !was_stored && !request.expiry.ends_with_connection() {
+        takes = takes.and_then(|()| share.takes_session(limits));
+    }
+    if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
+}
+
 /// The time until `end`, both in milliseconds since 1970.
 fn left_until(end: u64, now: u64) -> Duration {
     Duration::from_millis(end.saturating_sub(now))
@@ -392,6 +419,14 @@ fn turn_away(
     turn.broker.login_refused(connection, &request.client_id, user, words);
     sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
     answer_refusal(connection, request.recipient, reason, words)
+}
+
+/// The same for a limit that has been reached.
+fn turn_away_for(connection: &Connection, request: &Request, turn: &mut Turn, limit: Limit) -> CloseReason {
+    connection.listener.limit_reached(limit, &connection.peer());
+    let has_code = request.version.has_properties();
+    let reason = if has_code { limit.reason() } else { ReasonCode::ServerUnavailable };
+    turn_away(connection, request, turn, reason, &limit.sentence())
 }
 
 /// CONNACK, with what differs from the standard's defaults and from what the Client said; without what may be left out where the Client takes no packet of that size.

@@ -18,7 +18,7 @@ use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::command;
 use crate::fan_out::{FanOut, InPlace, Publication};
-use crate::limits::Limit;
+use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -257,7 +257,7 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
     let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
     open.decisions += 1;
     let is_allowed = decision.verdict == Verdict::Allow;
-    if is_allowed && decision.is_stable {
+    if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
         let (known, at) = open.allowed.get_or_insert_default();
         topic.clone_into(known);
         *at = generation;

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::discouraged::{self, Discouraged};
 use super::{Open, bounds};
-use crate::client::Client;
+use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
 use crate::limits::Limit;
@@ -25,7 +25,7 @@ use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::replay::Replay;
 use crate::store_failure::StoreFailure;
-use crate::subscription::{Options, SHARED};
+use crate::subscription::{Options, SHARED, filter_bytes};
 use crate::sys;
 use crate::violation::Violation;
 
@@ -118,7 +118,7 @@ impl Subscribing {
         turn: &mut Turn,
     ) -> Result<(), CloseReason> {
         let mut is_durable = false;
-        let unstorable = turn.broker.store_failure().filter(|_| open.client.is_durable());
+        let unstorable = turn.broker.refuses_to_store().filter(|_| open.client.is_durable());
         if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
             return Err(CloseReason::StoreFailed(failure));
         }
@@ -224,20 +224,40 @@ fn grant(
         }
     };
     let state = open.client.state.lock();
-    let is_full = state.subscriptions.len() >= limits.subscriptions as usize;
-    if is_full && !state.subscriptions.contains(filter) {
-        return Err(FilterRefusal::Limit(Limit::Subscriptions));
-    }
-    let has_all_groups =
-        shared.is_some() && state.subscriptions.shared() >= limits.shared_subscriptions as usize;
-    if has_all_groups && !state.subscriptions.contains(filter) {
-        return Err(FilterRefusal::Limit(Limit::SharedSubscriptions));
-    }
+    let takes = match state.subscriptions.contains(filter) {
+        true => Ok(()),
+        false => takes_filter(limits, turn, &state, filter),
+    };
     drop(state);
+    match takes {
+        Err(Limit::TenantSessionBytes) if open.client.tenant.is_administrator(&identity) => {}
+        takes => takes.map_err(FilterRefusal::Limit)?,
+    }
     if let Some(failure) = unstorable {
         return Err(FilterRefusal::NotStored(failure));
     }
     Ok(Options { sys_broker_only, ..asked.options })
+}
+
+/// Whether the session may have one more filter.
+fn takes_filter(
+    limits: &ListenerLimits,
+    turn: &Turn,
+    state: &ClientState,
+    filter: &str,
+) -> Result<(), Limit> {
+    let more = filter_bytes(filter);
+    if state.subscriptions.len() >= limits.subscriptions as usize {
+        Err(Limit::Subscriptions)
+    } else if filter.starts_with(SHARED)
+        && state.subscriptions.shared() >= limits.shared_subscriptions as usize
+    {
+        Err(Limit::SharedSubscriptions)
+    } else if state.subscriptions.bytes() + more > limits.subscription_bytes {
+        Err(Limit::SubscriptionBytes)
+    } else {
+        state.holding.share().takes_bytes(more, &turn.broker.config.limits)
+    }
 }
 
 fn add(
@@ -259,6 +279,7 @@ fn add(
             turn.changes(client);
         }
         state.subscriptions.insert(&asked.filter, options);
+        state.count(&client.client_id, client.is_durable());
         if asked.filter.starts_with(SHARED) {
             // What is unacknowledged at its end goes to other members.
             state.session.keep_inflight();
@@ -391,6 +412,7 @@ impl Unsubscribing {
                     turn.changes(client);
                 }
                 state.subscriptions.remove(&filter);
+                state.count(&client.client_id, client.is_durable());
                 // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
                 state.replays.end(&filter);
                 client.tenant.unsubscribe(client, &filter)

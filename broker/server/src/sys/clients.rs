@@ -1,4 +1,4 @@
-//! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`, `-listClients`.
+//! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`, `-listClients`, `-listSessions`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::client::Client;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::tenant::Tenant;
 
-/// A page of `-listClients`.
+/// A page of `-listClients` or `-listSessions`.
 pub(crate) struct Page {
-    pub(crate) clients: Vec<Value>,
+    pub(crate) rows: Vec<Value>,
     /// How many there are with the prefix.
     pub(crate) total: usize,
     /// Cursor of the next page.
@@ -24,12 +24,27 @@ pub(crate) struct Page {
 
 /// The connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
+    page_of(tenant, prefix, cursor, |client| client.wire_version().is_some(), client_json)
+}
+
+/// The same of all sessions.
+pub(crate) fn sessions_page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
+    page_of(tenant, prefix, cursor, |_| true, |client| Some(whole_session_json(client)))
+}
+
+fn page_of(
+    tenant: &Tenant,
+    prefix: &str,
+    cursor: Option<&str>,
+    counts: impl Fn(&Client) -> bool,
+    json: impl Fn(&Client) -> Option<Value>,
+) -> Page {
     let mut total = 0;
     let mut first = First::default();
     let sessions = tenant.sessions.lock().all();
     for client in &sessions {
         let id = &client.client_id;
-        if client.wire_version().is_none() || !id.starts_with(prefix) {
+        if !id.starts_with(prefix) || !counts(client) {
             continue;
         }
         total += 1;
@@ -41,7 +56,7 @@ pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page 
     let next = last.filter(|_| first.has_more);
     let mut clients: Vec<_> = first.chosen.into_values().flatten().collect();
     clients.sort_by(|a, b| a.key().cmp(&b.key()));
-    Page { clients: clients.iter().filter_map(|client| client_json(client)).collect(), total, next }
+    Page { rows: clients.iter().filter_map(|client| json(client)).collect(), total, next }
 }
 
 /// The first Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first identifier are more.
@@ -118,6 +133,54 @@ fn session_json(client: &Client) -> Value {
         "queued": counts.queued,
         "inflight": counts.inflight,
     })
+}
+
+/// What an administrator asks of a session: whose it is, and what it takes.
+fn whole_session_json(client: &Client) -> Value {
+    let state = client.state.lock();
+    let counts = state.session.counts();
+    json!({
+        "clientId": &*client.client_id,
+        "username": state.identity.user.as_deref(),
+        "connected": state.link.is_some(),
+        "disconnectedAt": state.disconnected_at.map(|at| utc_text(at.as_millis())),
+        "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
+        "subscriptions": state.subscriptions.len(),
+        "subscriptionBytes": state.subscriptions.bytes(),
+        "queued": counts.queued,
+        "inflight": counts.inflight,
+    })
+}
+
+/// A page of `-listConnections`: those of Clients, by number.
+pub(crate) fn connections_page(tenant: &Tenant, cursor: u32) -> Page {
+    let all = tenant.sessions.lock().all();
+    let connected = all.into_iter().filter(|client| client.wire_version().is_some());
+    let mut numbered: Vec<(u32, Arc<Client>)> =
+        connected.map(|client| (client.wire().connection, client)).collect();
+    let total = numbered.len();
+    numbered.retain(|(number, _)| *number > cursor);
+    numbered.sort_by_key(|(number, _)| *number);
+    let has_more = numbered.len() > LISTING_ROWS_MAX;
+    numbered.truncate(LISTING_ROWS_MAX);
+    let next = numbered.last().filter(|_| has_more).map(|(number, _)| number.to_string());
+    Page { rows: numbered.iter().filter_map(|(_, client)| connection_json(client)).collect(), total, next }
+}
+
+fn connection_json(client: &Client) -> Option<Value> {
+    let state = client.state.lock();
+    let link = state.link.as_ref()?;
+    let connection = &link.connection;
+    Some(json!({
+        "connection": connection.number,
+        "listener": connection.listener.name,
+        "endpoint": connection.peer().to_string(),
+        "clientId": &*client.client_id,
+        "username": state.identity.user.as_deref(),
+        "connectedAt": utc_text(state.connected_at_ms),
+        "waitingBytes": link.waiting_bytes(),
+        "partialBytes": connection.listener.held_bytes(),
+    }))
 }
 
 fn protocol(version: ProtocolVersion) -> &'static str {

@@ -1,0 +1,83 @@
+//! How many connections the process has file descriptors for, and what is kept of them for others.
+//!
+//! What is open once all listeners are is taken for what the broker needs; of what is left, a part stays free for files, for the health port, and for
+//! administrators on this machine. So a broker that strangers have filled still says that it works, and lets in who can make them leave.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{info, warn};
+
+use crate::limits::{DESCRIPTORS_KEPT_MAX, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
+
+/// Descriptors that are taken for open where the system does not tell.
+const OPEN_GUESSED: u32 = 128;
+
+/// How descriptors are shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptors {
+    /// Connections of clients.
+    pub(crate) connections: u32,
+    /// Connections beside those, for administrators.
+    pub(crate) spare_connections: u32,
+    /// Connections to one socket of the health port.
+    pub(crate) http_connections: u32,
+}
+
+impl Descriptors {
+    /// Allows the process as many as the system lets it have, and shares them out. Call when everything is open. A connection of clients takes
+    /// `per_connection` of them.
+    pub(crate) fn share_out(per_connection: u32) -> Self {
+        let (limit, open) = (raise_limit(), open_now());
+        let shared = Self::of(limit, open, per_connection);
+        let Self { connections, .. } = shared;
+        info!(limit, open, connections, "file descriptors");
+        shared
+    }
+
+    fn of(limit: u32, open: u32, per_connection: u32) -> Self {
+        let free = limit.saturating_sub(open);
+        let kept = (free / 4).min(DESCRIPTORS_KEPT_MAX);
+        Self {
+            connections: ((free - kept) / per_connection).max(1),
+            spare_connections: (kept / 4).clamp(1, SPARE_CONNECTIONS_MAX),
+            http_connections: (kept / 2).clamp(1, u32::try_from(HTTP_CONNECTIONS_MAX).unwrap_or(u32::MAX)),
+        }
+    }
+}
+
+/// The number of descriptors that the process may have, as high as it may set it.
+fn raise_limit() -> u32 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = maximum.filter(|_| current != maximum).is_some_and(|_| {
+        let wanted = Rlimit { current: maximum, maximum };
+        setrlimit(Resource::Nofile, wanted)
+            .inspect_err(|error| warn!(%error, "limit of open files not raised"))
+            .is_ok()
+    });
+    let limit = if raised { maximum } else { current };
+    limit.map_or(u32::MAX, |limit| u32::try_from(limit).unwrap_or(u32::MAX))
+}
+
+fn open_now() -> u32 {
+    let listed = std::fs::read_dir("/proc/self/fd").map(Iterator::count);
+    listed.map_or(OPEN_GUESSED, |count| u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn something_is_kept_for_health_and_administrators() {
+        for (limit, open, per_connection, expected) in [
+            (90, 46, 1, (33, 2, 5)),
+            (1024, 64, 1, (720, 8, 120)),
+            (1024, 64, 2, (360, 8, 120)),
+            (1_048_576, 76, 1, (1_047_988, 8, 256)),
+            (40, 46, 1, (1, 1, 1)),
+        ] {
+            let Descriptors { connections, spare_connections, http_connections } =
+                Descriptors::of(limit, open, per_connection);
+            assert_eq!((connections, spare_connections, http_connections), expected, "{limit} {open}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Bytes that connections keep: of what has not come whole (packets, handshakes below MQTT, the topics behind Topic Aliases), and of what their clients do
+//! not read.
+//!
+//! Each connection counts its own in its [`Place`](super::admission::Place), in steps of a KiB; here they are added up, for a listener and for the
+//! broker. When there are too many, who holds more than an even share of what is allowed is closed as it brings more, and those who hold most and
+//! bring nothing at the next tick: a few who send half a packet each and wait keep nobody else from sending a whole one.
+//!
+//! Not here: what is counted (`connection`), and when (`shard`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::connection::Connection;
+use super::turn::Turn;
+use crate::close::CloseReason;
+use crate::limits::Limit;
+
+/// Sum of the bytes of one kind that connections keep.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    bytes: AtomicU64,
+    /// Connections that keep any.
+    holders: AtomicU32,
+}
+
+impl Unfinished {
+    /// A connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
+    pub(crate) fn change(&self, before: u32, held: u32, bytes_max: u64) -> bool {
+        let order = Ordering::Relaxed;
+        let holders = match (before, held) {
+            (0, 1..) => self.holders.fetch_add(1, order) + 1,
+            (1.., 0) => self.holders.fetch_sub(1, order) - 1,
+            _ => self.holders.load(order),
+        };
+        if held <= before {
+            self.bytes.fetch_sub((before - held).into(), order);
+            return true;
+        }
+        let more = u64::from(held - before);
+        let bytes = self.bytes.fetch_add(more, order) + more;
+        bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
+    }
+
+    /// What one connection may keep: anything while there are not too many, an even share then.
+    pub(crate) fn share(&self, bytes_max: u64) -> u64 {
+        if self.is_above(bytes_max) {
+            bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1))
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// Whether there are too many.
+    pub(crate) fn is_above(&self, bytes_max: u64) -> bool {
+        self.bytes.load(Ordering::Relaxed) > bytes_max
+    }
+}
+
+/// Closes connections of this thread that keep most, until what is left is allowed.
+pub(crate) fn shed(turn: &Turn) {
+    let mut holders: Vec<(u32, Arc<Connection>)> = turn
+        .open
+        .all()
+        .into_iter()
+        .map(|connection| (connection.listener.held_bytes(), connection))
+        .filter(|(held, _)| *held > 0)
+        .collect();
+    holders.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+    for (_, connection) in holders {
+        let Some(limit) = connection.listener.exceeded() else { continue };
+        connection.listener.forget_held();
+        connection.request_close(CloseReason::Limit(limit));
+    }
+}
+
+/// The limit that holds for what a connection keeps: before its CONNECT, and after.
+pub(crate) fn limit_of(is_half_open: bool) -> Limit {
+    if is_half_open { Limit::HalfOpenBytes } else { Limit::PartialBytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_more_than_his_share_gives_way() {
+        let sum = Unfinished::default();
+        assert!(sum.change(0, 600, 1000), "alone there is room for more than half");
+        assert!(sum.change(0, 300, 1000));
+        assert!(sum.change(0, 200, 1000), "too many, but not his fault");
+        assert!(sum.is_above(1000));
+        assert!(!sum.change(200, 400, 1000), "above a third");
+        assert!(!sum.change(600, 601, 1000));
+        sum.change(601, 0, 1000);
+        sum.change(400, 0, 1000);
+        assert!(!sum.is_above(1000));
+        assert!(sum.change(300, 1000, 1000));
+        assert_eq!(sum.share(1000), u64::MAX);
+        sum.change(0, 1, 1000);
+        assert_eq!(sum.share(1000), 500);
+        sum.change(1, 0, 1000);
+        sum.change(1000, 0, 1000);
+        assert_eq!((sum.bytes.into_inner(), sum.holders.into_inner()), (0, 0));
+    }
+}

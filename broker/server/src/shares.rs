@@ -1,0 +1,292 @@
+//! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the bytes that they take in memory, and what is stored for
+//! those whose Clients are away.
+//!
+//! Counted in all, for each owner, and for those who have said no name. An owner is a user, or the address that somebody without a name came from; after
+//! a restart the addresses of the latter are not known any more. One owner has at most half of the bytes, and so have all without a name together, so
+//! that nobody keeps all others out.
+//!
+//! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped. Whether something more may be taken is asked first and taken
+//! then: threads that ask at once may exceed a bound by what one of them takes.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashMap;
+use lotmq_auth::{Identity, Peer};
+use lotmq_session::Time;
+use parking_lot::Mutex;
+
+use crate::config::Limits;
+use crate::limits::{Bucket, Limit};
+use crate::net::admission;
+
+/// What is counted.
+#[derive(Debug, Default)]
+struct Totals {
+    /// Sessions that outlive their connections.
+    sessions: AtomicU64,
+    /// Identifiers, filters and Wills of all sessions.
+    bytes: AtomicU64,
+    /// Messages that are stored for Clients which are away.
+    offline: Mutex<Bucket>,
+}
+
+/// Who a share belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    User(Arc<str>),
+    /// Somebody without a name, by the address as it is counted for connections.
+    Address(u64),
+    /// Everybody else without a name.
+    Anybody,
+}
+
+impl Owner {
+    fn of(identity: &Identity) -> Self {
+        match (&identity.user, identity.peer) {
+            (Some(user), _) => Self::User(Arc::clone(user)),
+            (None, Peer::Tcp(address) | Peer::Proxied(address)) => Self::of_address(address),
+            (None, Peer::Unix | Peer::Guest | Peer::Unknown) => Self::Anybody,
+        }
+    }
+
+    fn of_address(address: IpAddr) -> Self {
+        Self::Address(admission::key(address))
+    }
+}
+
+/// What one owner has.
+#[derive(Debug)]
+pub(crate) struct Share {
+    owner: Owner,
+    own: Totals,
+    shares: Arc<Shares>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut owners = self.shares.owners.lock();
+        // Somebody may have made a new one meanwhile.
+        if owners.get(&self.owner).is_some_and(|known| known.strong_count() == 0) {
+            owners.remove(&self.owner);
+        }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Shares {
+    owners: Mutex<HashMap<Owner, Weak<Share>>>,
+    all: Totals,
+    /// Those without a name.
+    anonymous: Totals,
+}
+
+/// How much of the bytes one owner may have, and all without a name together: one part in so many.
+const PART: u64 = 2;
+
+impl Shares {
+    /// The share of who `identity` is.
+    pub(crate) fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
+        let owner = Owner::of(identity);
+        let mut owners = self.owners.lock();
+        if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(Share { owner: owner.clone(), own: Totals::default(), shares: Arc::clone(self) });
+        owners.insert(owner, Arc::downgrade(&new));
+        new
+    }
+
+    /// Sessions that outlive their connections: all, and those of who has no name.
+    pub(crate) fn sessions(&self) -> (u64, u64) {
+        (self.all.sessions.load(Ordering::Relaxed), self.anonymous.sessions.load(Ordering::Relaxed))
+    }
+
+    /// Bytes that are kept for sessions.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.all.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Share {
+    fn totals(&self) -> impl Iterator<Item = &Totals> {
+        let anonymous = self.is_anonymous().then_some(&self.shares.anonymous);
+        [&self.own, &self.shares.all].into_iter().chain(anonymous)
+    }
+
+    fn is_anonymous(&self) -> bool {
+        !matches!(self.owner, Owner::User(_))
+    }
+
+    /// Takes one of the messages per second that may be stored for Clients which are away.
+    pub(crate) fn takes_delivery(&self, per_sec: u32, now: Time) -> bool {
+        let takes = |totals: &Totals| totals.offline.lock().take(per_sec, now);
+        takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
+    }
+
+    /// Whether one more session of this owner may outlive its connection.
+    ///
+    /// # Errors
+    /// The limit that it would exceed.
+    pub(crate) fn takes_session(&self, limits: &Limits) -> Result<(), Limit> {
+        let sessions = |totals: &Totals| totals.sessions.load(Ordering::Relaxed);
+        let (limit, own_max) = match self.owner {
+            Owner::User(_) => (Limit::SessionsPerUser, limits.sessions_per_user),
+            Owner::Address(_) => (Limit::SessionsPerAddress, limits.sessions_per_address),
+            Owner::Anybody => (Limit::AnonymousSessions, limits.anonymous_sessions),
+        };
+        if sessions(&self.own) >= own_max.into() {
+            Err(limit)
+        } else if self.is_anonymous() && sessions(&self.shares.anonymous) >= limits.anonymous_sessions.into()
+        {
+            Err(Limit::AnonymousSessions)
+        } else if sessions(&self.shares.all) >= limits.sessions.into() {
+            Err(Limit::Sessions)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether so many more bytes may be kept for sessions of this owner.
+    ///
+    /// # Errors
+    /// [`Limit::TenantSessionBytes`].
+    pub(crate) fn takes_bytes(&self, more: u64, limits: &Limits) -> Result<(), Limit> {
+        let all_max = limits.tenant_session_bytes;
+        if more == 0 {
+            return Ok(());
+        }
+        let fits = |totals: &Totals, bytes_max: u64| {
+            totals.bytes.load(Ordering::Relaxed).saturating_add(more) <= bytes_max
+        };
+        let takes = fits(&self.shares.all, all_max)
+            && fits(&self.own, all_max / PART)
+            && (!self.is_anonymous() || fits(&self.shares.anonymous, all_max / PART));
+        if takes { Ok(()) } else { Err(Limit::TenantSessionBytes) }
+    }
+}
+
+/// What one session has of its owner's share.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    share: Arc<Share>,
+    bytes: u64,
+    is_stored: bool,
+}
+
+impl Holding {
+    pub(crate) fn new(share: Arc<Share>) -> Self {
+        Self { share, bytes: 0, is_stored: false }
+    }
+
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The session outlives its connection, or not, and takes so many bytes. Bounds have been asked about.
+    pub(crate) fn set(&mut self, is_stored: bool, bytes: u64) {
+        for totals in self.share.totals() {
+            if is_stored != self.is_stored {
+                change(&totals.sessions, self.is_stored.into(), is_stored.into());
+            }
+            change(&totals.bytes, self.bytes, bytes);
+        }
+        (self.is_stored, self.bytes) = (is_stored, bytes);
+    }
+
+    /// The session belongs to another owner.
+    pub(crate) fn give(&mut self, share: Arc<Share>) {
+        if !Arc::ptr_eq(&self.share, &share) {
+            let (is_stored, bytes) = (self.is_stored, self.bytes);
+            self.set(false, 0);
+            self.share = share;
+            self.set(is_stored, bytes);
+        }
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(false, 0);
+    }
+}
+
+fn change(total: &AtomicU64, before: u64, now: u64) {
+    if now >= before {
+        total.fetch_add(now - before, Ordering::Relaxed);
+    } else {
+        total.fetch_sub(before - now, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn identity(user: Option<&str>, address: &str) -> Identity {
+        let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
+        identity.user = user.map(Into::into);
+        identity
+    }
+
+    #[test]
+    fn sessions_are_bounded_in_all_and_by_owner() {
+        let mut limits = Config::default().limits;
+        (limits.sessions, limits.sessions_per_user) = (5, 2);
+        (limits.anonymous_sessions, limits.sessions_per_address) = (2, 1);
+        let shares = Arc::new(Shares::default());
+        let mut held = Vec::new();
+        let mut take = |user, address: &str| {
+            let share = shares.of(&identity(user, address));
+            share.takes_session(&limits)?;
+            let mut holding = Holding::new(share);
+            holding.set(true, 10);
+            held.push(holding);
+            Ok(())
+        };
+        assert_eq!(take(None, "10.0.0.1"), Ok(()));
+        assert_eq!(take(None, "10.0.0.1"), Err(Limit::SessionsPerAddress));
+        assert_eq!(take(None, "10.0.0.2"), Ok(()));
+        assert_eq!(take(None, "10.0.0.3"), Err(Limit::AnonymousSessions));
+        assert_eq!(take(Some("ann"), "10.0.0.1"), Ok(()));
+        assert_eq!(take(Some("ann"), "10.0.0.2"), Ok(()));
+        assert_eq!(take(Some("ann"), "10.0.0.3"), Err(Limit::SessionsPerUser));
+        assert_eq!(take(Some("bob"), "10.0.0.1"), Ok(()));
+        assert_eq!(take(Some("bob"), "10.0.0.1"), Err(Limit::Sessions));
+        assert_eq!((shares.sessions(), shares.bytes()), ((5, 2), 50));
+        held[0].give(shares.of(&identity(Some("bob"), "10.0.0.1")));
+        assert_eq!(shares.sessions(), (5, 1));
+        held.truncate(1);
+        assert_eq!((shares.sessions(), shares.bytes()), ((1, 0), 10));
+        assert_eq!(shares.owners.lock().len(), 1, "nothing is kept of who has nothing");
+        held.clear();
+        assert_eq!((shares.sessions(), shares.bytes(), shares.owners.lock().len()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn nobody_has_more_than_half_of_the_bytes() {
+        let mut limits = Config::default().limits;
+        limits.tenant_session_bytes = 1000;
+        let shares = Arc::new(Shares::default());
+        let refused = Err(Limit::TenantSessionBytes);
+        let mut ann = Holding::new(shares.of(&identity(Some("ann"), "10.0.0.1")));
+        assert_eq!(ann.share().takes_bytes(501, &limits), refused);
+        assert_eq!(ann.share().takes_bytes(500, &limits), Ok(()));
+        ann.set(false, 500);
+        let mut nobody = Holding::new(shares.of(&identity(None, "10.0.0.1")));
+        nobody.set(false, 300);
+        let other = shares.of(&identity(None, "10.0.0.2"));
+        assert_eq!(other.takes_bytes(200, &limits), Ok(()));
+        assert_eq!(other.takes_bytes(201, &limits), refused);
+        let bob = shares.of(&identity(Some("bob"), "10.0.0.2"));
+        assert_eq!(bob.takes_bytes(200, &limits), Ok(()));
+        assert_eq!(bob.takes_bytes(201, &limits), refused);
+    }
+}
