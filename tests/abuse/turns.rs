@@ -114,7 +114,8 @@ fn the_end_of_a_member_of_many_groups() {
 #[test]
 fn ten_thousand_filters_in_one_packet() {
     const FILTERS: usize = 10_000;
-    let broker = broker().start();
+    // More than a session may have by default.
+    let broker = broker().variable("LOTMQ_LIMITS_SUBSCRIPTION_BYTES", "1000000000").start();
     let filters: Vec<String> =
         (0..FILTERS).map(|number| format!("many/{number}/+{}", "/a".repeat(20))).collect();
     let mut subscriber = broker.client("subscriber");

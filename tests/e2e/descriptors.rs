@@ -30,12 +30,11 @@ fn health_and_administrators_find_descriptors_when_strangers_have_taken_theirs()
         assert_eq!(broker.http("/health").status, 200);
     }
     // Silent ones may be in front for a moment; they are closed when they do not say who they are.
-    let listed = eventually("an administrator gets in", || {
+    eventually("an administrator gets in", || {
         let options = ConnectOptions { clean_start: true, ..ConnectOptions::new("admin") };
         let mut client = Client::connect(broker.address(), &options.user("root", "coreflux")).ok()?;
         client.ping().ok()
     });
-    let () = listed;
     let ended = broker.command("-endSession c0");
     assert!(ended.success(), "{ended:?}");
     let refused = Client::connect(broker.address(), &ConnectOptions::new("one more"));
