@@ -211,11 +211,15 @@ impl Writer {
         self.trouble.may_try()?;
         let start = Instant::now();
         let mut result = self.attempt(&self.trouble.kept(), batches);
-        if result.is_err() && self.trouble.has_kept() {
-            // One of them may be what it fails on, for ever; or together they are more than the disk has room for, though it is not full.
-            result = self.attempt(&[], batches);
-            if result.is_ok() {
-                self.trouble.give_up(&self.shared.counters);
+        if result.is_err() && self.trouble.has_kept() && self.attempt(&[], &[Batch::probe()]).is_ok() {
+            // The disk may have begun to work between the two, so all of it is tried again where it is known to work.
+            result = self.attempt(&self.trouble.kept(), batches);
+            if result.is_err() {
+                // One of them may be what it fails on, for ever; or together they are more than the disk has room for, though it is not full.
+                result = self.attempt(&[], batches);
+                if result.is_ok() {
+                    self.trouble.give_up(&self.shared.counters);
+                }
             }
         }
         match &result {

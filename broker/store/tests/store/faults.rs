@@ -169,6 +169,43 @@ fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_u
     assert_eq!(queue(&recovered, session), [before, after]);
 }
 
+/// Whichever attempt the disk begins to work between: what was refused and has happened is stored, in its order.
+#[test]
+fn a_disk_that_works_again_between_two_attempts_costs_nothing() {
+    const CALLS_MAX: u64 = 40;
+    for call in [Call::Write, Call::Sync] {
+        for failing in 1..CALLS_MAX {
+            let context = format!("{failing} failing {call:?}");
+            let memory = Arc::new(InMemoryBackend::new());
+            let plan = Plan::new(call, u64::MAX, 0, io::ErrorKind::Other);
+            let (store, _) = open_on(&memory, &plan).unwrap();
+            put_session(&store, 0, "c");
+            let made = plan.made.load(SeqCst);
+            plan.first.store(made + 1, SeqCst);
+            plan.last.store(made + failing, SeqCst);
+            let set = |value: &str| {
+                let row = SettingRow { tenant: TenantId::DEFAULT, name: "n".into(), value: value.into() };
+                let mut batch = Batch::new();
+                batch.push(Op::PutSetting(&row));
+                batch.push(Op::PutSetting(&SettingRow { name: value.into(), ..row.clone() }));
+                store.commit(batch)
+            };
+            set("refused").unwrap_err();
+            let mut last = 0;
+            while set(&format!("later {last}")).is_err() {
+                last += 1;
+            }
+            assert_eq!((store.metrics().batches_lost, store.failure()), (0, None), "{context}");
+            drop(store);
+            let (_store, recovered) = open_on(&memory, &plan).unwrap();
+            let value =
+                |name: &str| Some(recovered.settings.iter().find(|row| row.name == name)?.value.clone());
+            assert!(value("refused").is_some(), "{context}");
+            assert_eq!(value("n"), Some(format!("later {last}")), "{context}");
+        }
+    }
+}
+
 #[test]
 fn nothing_that_failed_counts_as_committed_however_late_somebody_asks() {
     // More than failures are remembered.
