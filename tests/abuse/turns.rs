@@ -211,3 +211,42 @@ fn messages_with_many_receivers() {
     });
     drop(receiver);
 }
+
+/// One message that matches whatever somebody could subscribe to: all choices between `+` and a level.
+#[test]
+fn a_topic_with_many_ways() {
+    const SESSIONS: usize = 24;
+    let broker = broker().start();
+    let mut publisher = broker.client("publisher");
+    let mut subscribers: Vec<Client> =
+        (0..SESSIONS).map(|number| broker.client(&format!("s{number}"))).collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut filter = |levels: usize| {
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            if random.is_multiple_of(2) { "+" } else { "a" }
+        };
+        (0..levels).map(|_| next()).collect::<Vec<_>>().join("/")
+    };
+    others_are_served(&broker, || {
+        let mut taken = 0;
+        for (number, subscriber) in subscribers.iter_mut().enumerate() {
+            let levels = if number % 2 == 0 { LEVELS } else { 18 };
+            for _ in 0..8 {
+                let filters: Vec<String> = (0..100).map(|_| filter(levels)).collect();
+                let part: Vec<_> =
+                    filters.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
+                let codes = subscriber.subscribe(&part, Properties::EMPTY).unwrap();
+                taken += codes.iter().filter(|code| !code.is_failure()).count();
+            }
+        }
+        assert!(taken > 0, "some of them are");
+        for levels in [LEVELS, 18, LEVELS, 18] {
+            publisher.send_publish(&Publication::new(vec!["a"; levels].join("/"), "x")).unwrap();
+            publisher.ping().unwrap();
+        }
+        println!("{taken} dear filters were taken");
+    });
+}

@@ -7,7 +7,9 @@ use lotmq_codec::{QoS, RetainHandling};
 use smallvec::{SmallVec, smallvec};
 
 use crate::client::Client;
-use crate::limits::{FILTER_LEVEL_COST, SUBSCRIPTION_COST};
+use crate::limits::{
+    DEEP_LEVEL_COST, DEEP_LEVELS_FROM, FILTER_LEVEL_COST, FURTHER_PLUS_COST, PLUSES_FREE, SUBSCRIPTION_COST,
+};
 use crate::route::Target;
 
 /// What the filters of shared subscriptions begin with \[MQTT-4.8.2-1\].
@@ -70,10 +72,23 @@ impl From<Vec<NonZeroU32>> for Identifiers {
     }
 }
 
-/// Bytes that a subscription takes, as they are counted: those of its filter, and what the index needs.
+/// Bytes that a subscription takes, as they are counted: those of its filter, what the index needs, and what stands for the time of messages that
+/// are compared with it.
+///
+/// A topic takes one way through the index for each choice between its own level and a `+`. So the ways to filters with one `+`, and those to the first
+/// levels, are few whatever Clients subscribe to; all others cost as many bytes as keep those of one owner below what a turn has time for.
 pub(crate) fn filter_bytes(filter: &str) -> u64 {
-    let levels = filter.bytes().filter(|byte| *byte == b'/').count() as u64 + 1;
-    filter.len() as u64 + SUBSCRIPTION_COST + levels * FILTER_LEVEL_COST
+    let (mut levels, mut pluses) = (0, 0);
+    for level in filter.split('/') {
+        levels += 1;
+        pluses += u64::from(level == "+");
+    }
+    let bytes = filter.len() as u64 + SUBSCRIPTION_COST + levels * FILTER_LEVEL_COST;
+    if pluses < PLUSES_FREE {
+        return bytes;
+    }
+    let deep = levels.saturating_sub(DEEP_LEVELS_FROM);
+    bytes + deep * DEEP_LEVEL_COST + (pluses - PLUSES_FREE) * FURTHER_PLUS_COST
 }
 
 /// The subscriptions of one session by filter, ordered. Most sessions have few, so it is a plain list whose first entry needs no memory
@@ -225,4 +240,54 @@ pub(crate) fn choose(group: &SharedGroup, topic: &str, is_open: bool, bytes: usi
         .or_else(|| group.choose(|_, member| is_connected(member)))
         .or_else(|| group.choose(|_, member| keeps(member)))?;
     Some(member.target())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{SUBSCRIPTION_BYTES_MAX, TENANT_SESSION_BYTES_MAX};
+
+    #[test]
+    fn filters_count_for_what_they_take() {
+        for (filter, levels, more) in [
+            ("a", 1, 0),
+            ("#", 1, 0),
+            ("plant/+/temperature", 3, 0),
+            ("+/+/device/#", 4, 0),
+            // Without wildcards, or with one, any number of levels.
+            ("a/a/a/a/a/a/a/a/a/a/a/a", 12, 0),
+            ("a/+/a/a/a/a/a/a/a/a/a/a", 12, 0),
+            ("a/+/a/a/a/a/a/a/a/+", 10, 0),
+            ("a/+/a/a/a/a/a/a/a/+/a", 11, 4_096),
+            ("a/+/a/a/a/a/a/a/a/+/a/#", 12, 2 * 4_096),
+            ("+/+/+/+/state", 5, 2 * 1_024),
+            ("+/+/+/a/a/a/a/a/a/a/a", 11, 1_024 + 4_096),
+            // No wildcards but letters of their level.
+            ("a+/+b/++/+/c", 5, 0),
+        ] {
+            assert_eq!(filter_bytes(filter), filter.len() as u64 + 128 + levels * 32 + more, "{filter}");
+        }
+    }
+
+    /// What is usual is not refused: a gateway with a thousand filters of four `+`.
+    #[test]
+    fn a_gateway_has_room() {
+        let filters = (0..1_000).map(|number| format!("+/+/+/+/device-{number:06}/state"));
+        assert!(filters.map(|filter| filter_bytes(&filter)).sum::<u64>() < SUBSCRIPTION_BYTES_MAX * 3 / 4);
+    }
+
+    /// Nodes of the index beyond the first levels, where a topic can have more ways than there are levels, and filters that all match one topic.
+    #[test]
+    fn the_ways_of_one_topic_are_bounded_for_one_owner() {
+        let owner = TENANT_SESSION_BYTES_MAX / 2;
+        for levels in [11, 16, 40, 199] {
+            for pluses in [2, 3, levels / 2, levels] {
+                let filter = vec!["+"; pluses].into_iter().chain(vec!["a"; levels - pluses]);
+                let filters = owner / filter_bytes(&filter.collect::<Vec<_>>().join("/"));
+                let deep = filters * (levels as u64 - DEEP_LEVELS_FROM);
+                assert!(deep <= 131_072, "{deep} nodes with {levels} levels");
+                assert!(filters <= 150_000, "{filters} filters with {levels} levels");
+            }
+        }
+    }
 }
