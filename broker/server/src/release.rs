@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_codec::{AckType, PacketId, ReasonCode};
-use lotmq_store::Ticket;
+use lotmq_store::{Op, Ticket};
 
-use crate::client::Client;
+use crate::client::{Client, stored_packet_id};
 use crate::close::CloseReason;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -27,6 +27,14 @@ pub(crate) enum Release {
         ack_type: AckType,
         packet_id: PacketId,
         reason: ReasonCode,
+    },
+    /// Answer a QoS 2 message that has come again, unless the first may have been lost meanwhile.
+    Repeat {
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        packet_id: PacketId,
+        /// Batches that the store had lost when the repetition came.
+        losses: u64,
     },
     /// Let CONNACK and what stands behind it leave.
     Connect { client: Arc<Client>, connection: Arc<Connection> },
@@ -60,6 +68,21 @@ impl Release {
                 }
                 let Some(version) = client.version_on(&connection) else { return };
                 client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
+            }
+            Self::Repeat { connection, losses, .. } if turn.broker.store.losses() != losses => {
+                // When it comes once more, it counts as new.
+                connection.request_close(CloseReason::StoreFailed(StoreFailure::Failing));
+            }
+            Self::Repeat { client, connection, packet_id, .. } => {
+                let Some(version) = client.version_on(&connection) else { return };
+                client.acknowledge(
+                    turn,
+                    &connection,
+                    version,
+                    AckType::Pubrec,
+                    packet_id,
+                    ReasonCode::Success,
+                );
             }
             Self::Connect { client, connection } => client.release_output(&connection),
             Self::Subscribe { client, connection, granted } => {
@@ -99,11 +122,9 @@ impl Release {
                             && matches!(ack_type, AckType::Puback | AckType::Pubrec) =>
                     {
                         // The Client may use the identifier anew [MQTT-4.3.3-9].
-                        client.session_on(&connection, |session| {
-                            if ack_type == AckType::Pubrec {
-                                session.inbound_acknowledged(packet_id);
-                            }
-                        });
+                        if ack_type == AckType::Pubrec {
+                            free(&client, &connection, packet_id, turn);
+                        }
                         turn.broker.counters.publish_not_stored.add(1);
                         let reason = NotTaken::NotStored(failure);
                         let packet = (ack_type, packet_id);
@@ -112,6 +133,10 @@ impl Release {
                     Some(_) => connection.request_close(CloseReason::StoreFailed(failure)),
                     None => {}
                 }
+            }
+            // The exchange is open: a refusal would make the identifier free for another message, and this one may be stored yet.
+            Self::Repeat { connection, .. } => {
+                connection.request_close(CloseReason::StoreFailed(failure));
             }
             // They stay where they are, though their publishers have been told that they are not promised.
             Self::Queued { .. } => {}
@@ -130,6 +155,17 @@ impl Release {
             }
             Self::Message { connection, .. } => connection.request_close(CloseReason::StoreFailed(failure)),
         }
+    }
+}
+
+/// Ends a QoS 2 exchange whose message is refused. What was refused is stored when that works again, and with it that the identifier was in use; so its
+/// end is stored behind it.
+fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mut Turn) {
+    client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
+    if client.is_durable() {
+        let (session, packet_id) = (client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::Qos2Released { session, packet_id });
+        turn.call_flusher();
     }
 }
 

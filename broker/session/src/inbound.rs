@@ -4,7 +4,7 @@
 //! reconnect, what they count against the Receive Maximum does not.
 //!
 //! Invariants: an identifier is open at most once; a repeated PUBLISH of an open exchange is never delivered again
-//! \[MQTT-4.3.3-10\] and counts once.
+//! \[MQTT-4.3.3-10\] and counts once, unless its message may be lost: then it is as if it had not come before.
 
 use lotmq_codec::{PacketId, QoS};
 
@@ -56,6 +56,8 @@ struct OpenExchange {
     packet_id: PacketId,
     /// Whether its PUBLISH came on this connection and so counts against the Receive Maximum.
     is_counted: bool,
+    /// Whether its message may be lost, so that a repetition is the first of it.
+    is_in_doubt: bool,
 }
 
 /// The open QoS 2 exchanges, sorted by identifier. Clients count upwards, so they come at the end and go at the front.
@@ -63,6 +65,8 @@ struct OpenExchange {
 pub(crate) struct Inbound {
     open: Vec<OpenExchange>,
     counted: usize,
+    /// What [`Inbound::note_losses`] was told last.
+    losses: u64,
 }
 
 impl Inbound {
@@ -88,15 +92,27 @@ impl Inbound {
     pub(crate) fn receive(&mut self, packet_id: PacketId) -> InboundPublish {
         match self.find(packet_id) {
             Ok(at) => {
-                let was_counted = std::mem::replace(&mut self.open[at].is_counted, true);
+                let exchange = &mut self.open[at];
+                let was_counted = std::mem::replace(&mut exchange.is_counted, true);
                 self.counted += usize::from(!was_counted);
-                InboundPublish::Duplicate
+                match std::mem::take(&mut exchange.is_in_doubt) {
+                    true => InboundPublish::Deliver,
+                    false => InboundPublish::Duplicate,
+                }
             }
             Err(at) => {
-                self.open.insert(at, OpenExchange { packet_id, is_counted: true });
+                self.open.insert(at, OpenExchange { packet_id, is_counted: true, is_in_doubt: false });
                 self.counted += 1;
                 InboundPublish::Deliver
             }
+        }
+    }
+
+    /// Takes notice of how often the store has lost what it was given. When that is news, the message of every exchange may be among it.
+    pub(crate) fn note_losses(&mut self, losses: u64) {
+        if self.losses != losses {
+            self.losses = losses;
+            self.open.iter_mut().for_each(|exchange| exchange.is_in_doubt = true);
         }
     }
 
@@ -122,8 +138,12 @@ impl Inbound {
     pub(crate) fn restore(mut packet_ids: Vec<PacketId>) -> Self {
         packet_ids.sort_unstable();
         packet_ids.dedup();
-        let open = packet_ids.into_iter().map(|packet_id| OpenExchange { packet_id, is_counted: false });
-        Self { open: open.collect(), counted: 0 }
+        let open = packet_ids.into_iter().map(|packet_id| OpenExchange {
+            packet_id,
+            is_counted: false,
+            is_in_doubt: false,
+        });
+        Self { open: open.collect(), counted: 0, losses: 0 }
     }
 
     pub(crate) fn check_invariants(&self) -> Result<(), &'static str> {
@@ -155,5 +175,28 @@ pub(crate) fn require(qos: QoS, packet_id: Option<PacketId>) -> Result<Option<Pa
         (QoS::AtMostOnce, _) => Ok(None),
         (QoS::AtLeastOnce | QoS::ExactlyOnce, None) => Err(PublishRefusal::PacketIdMissing),
         (QoS::AtLeastOnce | QoS::ExactlyOnce, packet_id) => Ok(packet_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repetition_counts_as_new_once_when_its_message_may_be_lost() {
+        let mut inbound = Inbound::default();
+        let (first, second) = (PacketId::MIN, PacketId::MIN.next());
+        assert_eq!(inbound.receive(first), InboundPublish::Deliver);
+        inbound.note_losses(0);
+        assert_eq!(inbound.receive(first), InboundPublish::Duplicate);
+        inbound.note_losses(3);
+        assert_eq!(inbound.receive(second), InboundPublish::Deliver);
+        for expected in [InboundPublish::Deliver, InboundPublish::Duplicate] {
+            inbound.note_losses(3);
+            assert_eq!(inbound.receive(first), expected);
+            assert_eq!(inbound.receive(second), InboundPublish::Duplicate, "it came after the loss");
+        }
+        assert_eq!(inbound.counted(), 2);
+        inbound.check_invariants().unwrap();
     }
 }

@@ -150,6 +150,12 @@ impl<M: Clone> Session<M> {
         }
     }
 
+    /// Takes notice of how often the store has lost what it was given, before the next [`handle_publish`](Self::handle_publish). When the number is
+    /// another one than before, the messages of all open exchanges may be lost, and each is delivered again if it is repeated.
+    pub fn note_losses(&mut self, losses: u64) {
+        self.flows().inbound.note_losses(losses);
+    }
+
     /// Judges a QoS 1 PUBLISH for a caller that counts itself how many of them are `unacknowledged`; as [`handle_publish`](Self::handle_publish),
     /// and nothing is counted here.
     ///

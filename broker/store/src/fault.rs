@@ -10,6 +10,7 @@ use redb::{BackendError, StorageBackend};
 
 use crate::Batch;
 use crate::backend::{AnyBackend, BackendFactory, delegate, delegate_locks};
+use crate::error::{CommitError, CommitErrorKind};
 
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,11 +84,22 @@ const HANG_PAUSE: Duration = Duration::from_millis(2);
 
 /// Puts a disk under the store that does what a file says, if `LOTMQ_STORE_FAULT` wants it.
 ///
-/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio` or `hang`; all is well with anything else, or without it.
+/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio`, `hang`, or `kept-eio` for [`kept`]; all is well with anything else,
+/// or without it.
 pub(crate) fn disk(factory: BackendFactory) -> BackendFactory {
     let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
     let Some(state) = fault.strip_prefix(DISK).map(PathBuf::from) else { return factory };
     Box::new(move || Ok(Box::new(Disk(AnyBackend(factory()?), state.clone()))))
+}
+
+/// Fails for what was refused before, while the disk says `kept-eio`.
+pub(crate) fn kept(is_kept: bool) -> Result<(), CommitError> {
+    let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
+    let Some(state) = fault.strip_prefix(DISK).filter(|_| is_kept) else { return Ok(()) };
+    match std::fs::read_to_string(state).is_ok_and(|state| state.trim() == "kept-eio") {
+        true => Err(CommitError { kind: CommitErrorKind::Io, detail: "injected".into() }),
+        false => Ok(()),
+    }
 }
 
 #[derive(Debug)]

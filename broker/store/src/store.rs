@@ -250,7 +250,13 @@ impl Store {
     /// Whether batches that had failed were given up since the store was opened. As long as that is not so, a commit that works has stored
     /// everything in front of it, too.
     pub fn has_lost(&self) -> bool {
-        self.shared.counters.read().batches_lost > 0
+        self.losses() > 0
+    }
+
+    /// How many batches that had failed were given up since the store was opened. What was committed while it did not change has everything in front of it
+    /// that was handed over meanwhile.
+    pub fn losses(&self) -> u64 {
+        self.shared.counters.batches_lost.load(Relaxed)
     }
 
     /// Blocks until the ticket is settled; for commands and tests, not for shards.

@@ -237,6 +237,8 @@ impl Writer {
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
         let counters = &self.shared.counters;
+        #[cfg(feature = "fault-points")]
+        crate::fault::kept(!kept.is_empty())?;
         let batches = kept.iter().flat_map(|kept| kept.iter()).chain(batches);
         #[cfg(feature = "fault-points")]
         let batches = crate::fault::without_lost(self.fault, batches);

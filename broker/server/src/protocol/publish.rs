@@ -288,7 +288,11 @@ fn take_over(
         };
     }
     open.has_exchanges = true;
+    let losses = turn.broker.store.losses();
     let inbound = open.client.exchange_on(connection, turn, |session| {
+        if losses > 0 {
+            session.note_losses(losses);
+        }
         session.set_unacknowledged(waiting);
         session.handle_publish(received.qos, Some(packet_id))
     });
@@ -303,7 +307,7 @@ fn take_over(
             Ok(true)
         }
         InboundPublish::Duplicate => {
-            repeat_pubrec(connection, open, turn, packet_id);
+            repeat_pubrec(connection, open, turn, (packet_id, losses));
             Ok(false)
         }
     }
@@ -337,14 +341,14 @@ fn take_over_beside_exchanges(
 }
 
 /// Answers a QoS 2 message that has come again. That promises what the first PUBREC does, which may still wait for the disk.
-fn repeat_pubrec(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    turn.when_all_committed(Release::Acknowledge {
-        client: Arc::clone(&open.client),
-        connection: Arc::clone(connection),
-        ack_type: AckType::Pubrec,
-        packet_id,
-        reason: ReasonCode::Success,
-    });
+fn repeat_pubrec(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    (packet_id, losses): (PacketId, u64),
+) {
+    let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
+    turn.when_all_committed(Release::Repeat { client, connection, packet_id, losses });
 }
 
 fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
