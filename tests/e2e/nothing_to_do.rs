@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions, Connection, ProtocolVersion, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_test_support::{Broker, Reply, WAIT_MAX};
 
 use crate::disk::Sick;
 
@@ -157,6 +157,204 @@ fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
     let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
     let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
     assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+}
+
+/// The 3.1.1 Client sends a QoS 2 message, whose commit fails; then the disk works but not for what it refused, which is given up.
+#[test]
+fn a_message_that_was_given_up_is_not_acknowledged_when_it_is_repeated() {
+    let first: &[u8] = &[0x34, 6, 0, 1, b'q', 0, 5, b'x'];
+    let repeated: &[u8] = &[0x3C, 6, 0, 1, b'q', 0, 5, b'x'];
+    let mut sick = Sick::new();
+    let sleeper = || ConnectOptions::v5("sleeper").clean_start(false).session_expiry(3_600);
+    let mut asleep = sick.broker.connect(&sleeper());
+    assert!(!asleep.subscribe_to("q", QoS::ExactlyOnce).unwrap().is_failure());
+    asleep.disconnect().unwrap();
+    let mut raw = Raw::connect(&sick.broker, "s", false);
+    sick.becomes("write-eio");
+    raw.send(&[first]);
+    assert!(raw.0.wait_closed(WAIT_MAX).unwrap(), "it is not acknowledged");
+    // So that nothing of the session is among what is kept and given up.
+    sick.becomes("kept-eio");
+    sick.broker.wait_for_metric("lotmq_store_batches_lost_total", 1.0);
+    sick.heals();
+    sick.wait_until_healthy();
+    let mut raw = Raw::connect(&sick.broker, "s", false);
+    raw.send(&[repeated]);
+    assert_eq!(raw.next(), [0x50, 2, 0, 5]);
+    sick.broker.kill();
+    sick.broker.start_again();
+    let mut awake = sick.broker.connect(&sleeper());
+    assert_eq!(awake.receive(WAIT_MAX).unwrap().expect("what was acknowledged is there").text(), "x");
+}
+
+#[test]
+fn an_identifier_that_was_freed_by_a_refusal_is_free_after_a_restart_too() {
+    let mut sick = Sick::new();
+    let me = || ConnectOptions::v5("five").clean_start(false).session_expiry(3_600);
+    let mut raw = Raw::knock(&sick.broker, &me(), ProtocolVersion::V5);
+    assert_eq!(raw.next()[0], 0x20);
+    sick.becomes("sync-eio");
+    let publish: &[u8] = &[0x34, 7, 0, 1, b'q', 0, 5, 0, b'x'];
+    raw.send(&[publish]);
+    let refused = raw.next();
+    assert_eq!((refused[0], refused[4]), (0x50, 0x83), "{refused:02x?}");
+    sick.heals();
+    sick.wait_until_healthy();
+    sick.broker.kill();
+    sick.broker.start_again();
+    let mut subscriber = sick.broker.client("subscriber");
+    subscriber.subscribe_to("q", QoS::AtLeastOnce).unwrap();
+    let mut raw = Raw::knock(&sick.broker, &me(), ProtocolVersion::V5);
+    assert_eq!(raw.next()[0], 0x20);
+    raw.send(&[publish]);
+    assert_eq!(raw.next()[0], 0x50);
+    assert_eq!(subscriber.receive(WAIT_MAX).unwrap().expect("it is a new message").text(), "x");
+}
+
+#[test]
+fn clean_start_waits_for_the_end_of_the_session_before() {
+    for expiry in [0, 3_600] {
+        let mut sick = Sick::new();
+        let lasting = || ConnectOptions::v5("d").clean_start(false).session_expiry(3_600);
+        let mut before = sick.broker.connect(&lasting());
+        before.subscribe_to("a", QoS::AtLeastOnce).unwrap();
+        before.disconnect().unwrap();
+        sick.becomes("hang");
+        let clean = || ConnectOptions::v5("d").clean_start(true).session_expiry(expiry);
+        let mut first = Raw::knock(&sick.broker, &clean(), ProtocolVersion::V5);
+        assert!(first.is_silent(), "the session before is on the disk");
+        // The first has ended it in memory, so this one finds another, or none.
+        let mut second = Raw::knock(&sick.broker, &clean(), ProtocolVersion::V5);
+        assert!(second.is_silent(), "the session before is on the disk still");
+        drop(first);
+        sick.heals();
+        let connack = second.next();
+        assert_eq!((connack[0], connack[2], connack[3]), (0x20, 0, 0), "accepted, no session present");
+        sick.broker.kill();
+        sick.broker.start_again();
+        let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
+        let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
+        assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+    }
+}
+
+/// What is answered while the first of two commands waits for the disk: nothing about the same thing, whoever asks.
+#[test]
+fn commands_with_nothing_to_do_wait_for_the_change_they_rest_on() {
+    let action = "DEFINE ACTION A\nON TOPIC \"never\" DO\n    PUBLISH TOPIC \"x\" WITH 1";
+    let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"never\"\n    IF USER IS \"nobody\" THEN\n        ALLOW";
+    let pairs: [(&[&str], String); 6] = [
+        (&[], "-addUser bob s3cret-pump".to_owned()),
+        (&["-addUser bob s3cret-pump"], "-removeUser bob".to_owned()),
+        (&[], format!("-addAction {action}")),
+        (&[&format!("-addAction {action}")], "-removeAction A".to_owned()),
+        (&[], format!("-addRule {rule}")),
+        (&[&format!("-addRule {rule}")], "-removeRule R".to_owned()),
+    ];
+    for (before, command) in pairs {
+        let sick = Sick::new();
+        for command in before {
+            sick.broker.command_ok(command);
+        }
+        sick.becomes("hang");
+        // Each of a Client of its own, because those of one Client wait for each other anyway.
+        let mut asked: Vec<Asked> =
+            (0..3).map(|number| Asked::new(&sick.broker, &format!("asks-{number}"), &command)).collect();
+        for one in &mut asked {
+            assert!(one.is_silent(), "{command} is answered while nothing can be stored");
+        }
+        sick.heals();
+        for one in &mut asked {
+            one.answer();
+        }
+    }
+}
+
+#[test]
+fn a_second_removal_of_kept_values_waits_for_the_first() {
+    const VALUES: usize = 1_200;
+    let mut sick = Sick::new();
+    sick.broker.command_ok(
+        "-addAction DEFINE ACTION Keep\nON TOPIC \"keep/+\" DO\n    KEEP TOPIC \"kept/\" + TOPIC POSITION 2 WITH PAYLOAD",
+    );
+    let mut publisher = sick.broker.client("publisher");
+    for number in 0..VALUES {
+        publisher.publish(&Publication::new(format!("keep/{number}"), "x").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let wanted = format!("{VALUES} kept value(s).");
+    lotmq_test_support::eventually("all are kept", || {
+        (sick.broker.command("-listKept kept/#").message() == wanted).then_some(())
+    });
+    sick.becomes("hang");
+    let mut asked: Vec<Asked> = (0..2)
+        .map(|number| Asked::new(&sick.broker, &format!("asks-{number}"), "-removeKept kept/#"))
+        .collect();
+    for one in &mut asked {
+        assert!(one.is_silent(), "it is answered while nothing can be stored");
+    }
+    sick.heals();
+    for one in &mut asked {
+        assert!(one.answer().success());
+    }
+    sick.broker.kill();
+    sick.broker.start_again();
+    assert_eq!(sick.broker.command("-listKept kept/#").message(), "0 kept value(s).");
+}
+
+/// One of the administrator's connections that has given one command.
+struct Asked(Client);
+
+impl Asked {
+    fn new(broker: &Broker, client_id: &str, command: &str) -> Self {
+        let mut client = broker.connect(&ConnectOptions::new(client_id).user("root", "coreflux"));
+        client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let payload = format!("{command} -requestId {client_id}");
+        client.publish(&Publication::new("$SYS/Coreflux/Command", payload).qos(QoS::AtLeastOnce)).unwrap();
+        Self(client)
+    }
+
+    fn is_silent(&mut self) -> bool {
+        self.0.receive(Duration::from_millis(200)).unwrap().is_none()
+    }
+
+    fn answer(&mut self) -> Reply {
+        Reply(serde_json::from_slice(&self.0.receive(WAIT_MAX).unwrap().expect("an answer").payload).unwrap())
+    }
+}
+
+#[test]
+fn a_command_that_could_not_be_stored_is_in_force_as_it_says_and_after_a_restart_too() {
+    let mut sick = Sick::new();
+    for command in ["-addUser bob s3cret-pump", "-addUser cid s3cret-pump", "-addUser dan s3cret-pump"] {
+        sick.broker.command_ok(command);
+    }
+    let groups = |broker: &Broker| broker.command_ok("-listUserGroups dan").data()["groups"].to_string();
+    let changes = [
+        "-addUser ada l0velace-1815",
+        "-removeUser bob",
+        "-changeUserPassword cid n3w-s3cret",
+        "-addUserToGroup dan ops",
+    ];
+    for command in changes {
+        sick.becomes("write-eio");
+        let reply = sick.broker.command(command);
+        assert_eq!(reply.code(), "STORE_FAILED", "{command}");
+        assert!(reply.message().contains("It is in force"), "{command}: {}", reply.message());
+        sick.heals();
+        sick.wait_until_healthy();
+    }
+    for _ in 0..2 {
+        let broker = &sick.broker;
+        let logs_in = |user: &str, password: &str| {
+            Client::connect(broker.address(), &ConnectOptions::new(user).user(user, password)).is_ok()
+        };
+        assert!(logs_in("ada", "l0velace-1815"));
+        assert!(!logs_in("bob", "s3cret-pump"));
+        assert!(logs_in("cid", "n3w-s3cret"));
+        assert!(groups(broker).contains("ops"));
+        sick.broker.kill();
+        sick.broker.start_again();
+    }
 }
 
 #[test]

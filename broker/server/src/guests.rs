@@ -40,7 +40,7 @@ pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use effects::encoded;
 pub(crate) use events::GuestEvents;
 pub(crate) use prepared::Prepared;
-pub(crate) use restore::{definitions, install as install_stored, run_starts, save_kept};
+pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
@@ -62,6 +62,8 @@ mod tests;
 pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
+    /// Held by who hands kept values to the store.
+    saving: parking_lot::Mutex<()>,
     /// On whose behalf definitions act.
     pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
@@ -104,6 +106,7 @@ impl Guests {
         let registry = Registry::new(options);
         Self {
             values: Arc::clone(registry.values()),
+            saving: parking_lot::Mutex::default(),
             authority,
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),

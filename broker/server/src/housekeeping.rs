@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_session::Time;
-use lotmq_store::Batch;
 use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
@@ -125,7 +124,8 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
             wait = wait.min(timer);
         }
         // While the store takes nothing they stay where they are, newest only.
-        if tenant.guests.values.has_unsaved() && broker.store_failure().is_none() {
+        let takes = broker.store_failure().is_none() && !broker.store.is_congested();
+        if takes && tenant.guests.values.has_unsaved() {
             save_kept(broker, tenant);
         }
         if publishes_records {
@@ -161,11 +161,7 @@ fn end_the_last(broker: &Arc<Broker>) {
 }
 
 fn save_kept(broker: &Broker, tenant: &Tenant) {
-    let mut batch = Batch::new();
-    guests::save_kept(tenant, broker.clock.wall_ms(), &mut batch);
-    if !batch.is_empty()
-        && let Err(error) = broker.store.append(batch)
-    {
+    if let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP) {
         warn!(%error, "kept values not stored");
     }
 }

@@ -61,11 +61,6 @@ impl RemovedNames {
         }
     }
 
-    /// Takes back that a name rests, because its user was not removed after all; nothing of it is stored.
-    pub(crate) fn take_back(&self, name: &str) {
-        self.0.lock().remove(name);
-    }
-
     /// Ends the rest of a name that is given again.
     pub(crate) fn end(&self, batch: &mut Batch, tenant: TenantId, name: &str) {
         if self.0.lock().remove(name).is_some() {

@@ -3,7 +3,6 @@
 
 use lotmq_auth::Scope;
 use lotmq_router::{filter_matches, topic_filter_valid};
-use lotmq_store::Batch;
 use serde_json::json;
 
 use super::reply::{Done, Refusal};
@@ -52,10 +51,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = filter(call)?;
     let count = call.tenant.guests.values.forget_all(|topic| filter_matches(&filter, topic));
-    // Values are stored now and then; what is answered is stored before.
-    let mut batch = Batch::new();
-    guests::save_kept(call.tenant, call.broker.clock.wall_ms(), &mut batch);
-    call.commit(batch)?;
+    // Values are stored now and then; what is answered is stored before, also that there was nothing to remove.
+    let store = &call.broker.store;
+    let ticket = guests::save_kept(call.broker, call.tenant, usize::MAX)?;
+    store.wait(ticket.unwrap_or_else(|| store.last_ticket()))?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
 }
 

@@ -130,10 +130,18 @@ fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
     if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
+    if call.verb.effect == Effect::Stores {
+        let outcome = (call.verb.execute)(call);
+        if outcome.is_err() {
+            // That something is there already, or is not there, may rest on a change that is being stored.
+            drop(call.broker.commands.changes.lock());
+        }
+        return outcome;
+    }
     if call.verb.effect != Effect::TellsWhatIsStored {
         return (call.verb.execute)(call);
     }
-    // A change is in force before it is on the disk, and is taken back where that fails.
+    // A change is in force before it is on the disk.
     let changes = call.broker.commands.changes.try_lock_for(CHANGE_PATIENCE);
     let done = (call.verb.execute)(call)?;
     if changes.is_some() {

@@ -43,15 +43,15 @@ pub(super) static LIST: Verb = Verb {
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, group] = user_and_group(call)?;
-    allow(call, UserChange::JoinGroup { user: &user, group: &group })?;
-    change(call, &user, |call| call.tenant.users.add_to_group(&user, &group))?;
+    let joined = UserChange::JoinGroup { user: &user, group: &group };
+    change(call, joined, |call| call.tenant.users.add_to_group(&user, &group))?;
     Ok(Done::new(format!("User {user} added to group {group} successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, group] = user_and_group(call)?;
-    allow(call, UserChange::LeaveGroup { user: &user, group: &group })?;
-    change(call, &user, |call| call.tenant.users.remove_from_group(&user, &group))?;
+    let left = UserChange::LeaveGroup { user: &user, group: &group };
+    change(call, left, |call| call.tenant.users.remove_from_group(&user, &group))?;
     Ok(Done::new(format!("User {user} removed from group {group} successfully!")))
 }
 
@@ -73,11 +73,11 @@ fn user_and_group(call: &mut Call<'_>) -> Result<[String; 2], Refusal> {
 
 fn change(
     call: &mut Call<'_>,
-    user: &str,
+    asked: UserChange<'_>,
     change: impl FnOnce(&Call<'_>) -> Result<Account, UserError>,
 ) -> Result<(), Refusal> {
     let _changes = call.broker.commands.changes.lock();
-    let before = call.tenant.users.account(user);
+    allow(call, asked)?;
     let account = change(call).map_err(refused)?;
-    store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))
+    store(call, &account)
 }

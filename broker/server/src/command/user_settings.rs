@@ -25,11 +25,10 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, setting, value] = &arguments[..] else { unreachable!("three arguments are required") };
     call.about(EntityType::User, user);
     refuse_misspelt_flag(setting)?;
-    allow(call, UserChange::Setting { user, setting, value })?;
     let _changes = call.broker.commands.changes.lock();
-    let before = call.tenant.users.account(user);
+    allow(call, UserChange::Setting { user, setting, value })?;
     let account = call.tenant.users.change_setting(user, setting, value).map_err(refused)?;
-    store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))?;
+    store(call, &account)?;
     Ok(Done::new(format!("Settings for user {user} changed successfully!")))
 }
 

@@ -75,20 +75,18 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
     call.tenant.removed_names.end(&mut batch, call.tenant.id, &user);
-    if let Err(refusal) = call.commit(batch) {
-        let _ = call.tenant.users.remove_user(&user);
-        return Err(refusal);
-    }
+    let stored = call.commit(batch);
     sys::users_changed(call);
+    stored?;
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let user = call.argument("user")?;
     call.about(EntityType::User, &user);
-    allow(call, UserChange::Remove { user: &user })?;
     let _changes = call.broker.commands.changes.lock();
-    let account = call.tenant.users.remove_user(&user).map_err(refused)?;
+    allow(call, UserChange::Remove { user: &user })?;
+    call.tenant.users.remove_user(&user).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.guests.store_without_owner(call.tenant, &user, &mut batch);
@@ -97,11 +95,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.projects.store_without_owner(call.tenant.id, &user, &mut batch);
     let until = (call.broker.clock.wall_ms(), rest(call));
     call.tenant.removed_names.put(&mut batch, call.tenant.id, &user, until);
-    if let Err(refusal) = call.commit(batch) {
-        call.tenant.removed_names.take_back(&user);
-        call.tenant.users.restore([(*account).clone()]);
-        return Err(refusal);
-    }
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
     call.tenant.guests.disown(&user);
     modules::disown(call.tenant, &user);
     call.tenant.scripts.disown(&user);
@@ -112,6 +107,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
         turn.flush();
     });
     sys::users_changed(call);
+    stored?;
     Ok(Done::new(format!("User {user} removed successfully!")))
 }
 
@@ -121,9 +117,10 @@ fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
     check_password(call, &password)?;
     let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
-    let before = call.tenant.users.account(&user);
+    // Asked again: the user may have been given more meanwhile.
+    allow(call, UserChange::Password { user: &user })?;
     let account = call.tenant.users.change_password(&user, credential).map_err(refused)?;
-    store(call, &account, |call| call.tenant.users.restore(before.map(|account| (*account).clone())))?;
+    store(call, &account)?;
     Ok(Done::new(format!("Password for user {} changed successfully!", *user)))
 }
 
@@ -229,23 +226,16 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
         .with_suggestion("auth.password_chars_min of the configuration says how long it must be".to_owned()))
 }
 
-/// Makes a changed account durable; `undo` puts the directory back where that fails.
+/// Makes a changed account durable. It is in force in any case, as what every other command changes.
 ///
 /// # Errors
 /// When it is not stored.
-pub(super) fn store(
-    call: &mut Call<'_>,
-    account: &lotmq_auth::Account,
-    undo: impl FnOnce(&Call<'_>),
-) -> Result<(), Refusal> {
+pub(super) fn store(call: &mut Call<'_>, account: &lotmq_auth::Account) -> Result<(), Refusal> {
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
-    if let Err(refusal) = call.commit(batch) {
-        undo(call);
-        return Err(refusal);
-    }
+    let stored = call.commit(batch);
     sys::users_changed(call);
-    Ok(())
+    stored
 }
 
 /// The refusal of the directory.

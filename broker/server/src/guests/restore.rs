@@ -9,7 +9,7 @@ use lot_facts::{Facts, Kind};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
+use lotmq_store::{Batch, DefinitionRow, Op, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
@@ -187,11 +187,23 @@ fn wait_for_starts(broker: &Broker, waiting: Vec<Starting>, wait: Duration) {
     }
 }
 
-/// Writes kept values that changed since the last call; a topic's last value only.
-pub(crate) fn save_kept(tenant: &Tenant, wall_ms: u64, batch: &mut Batch) {
-    /// Values that one group takes, so that a burst of them does not delay the acknowledgements behind it.
-    const TOPICS_MAX: usize = 1000;
-    tenant.guests.values.take_unsaved(TOPICS_MAX, |topic, value| match value {
+/// Values that one group takes, so that a burst of them does not delay the acknowledgements behind it.
+pub(crate) const KEPT_PER_GROUP: usize = 1000;
+
+/// Hands kept values that changed since the last call to the store, at most `topics_max` topics, of each the last value only. `None` when nothing has changed.
+///
+/// # Errors
+/// When the store takes nothing.
+pub(crate) fn save_kept(
+    broker: &Broker,
+    tenant: &Tenant,
+    topics_max: usize,
+) -> Result<Option<Ticket>, StoreError> {
+    let wall_ms = broker.clock.wall_ms();
+    let mut batch = Batch::new();
+    // Until it is with the store: a value that is written by another thread meanwhile must not reach it first.
+    let _saving = tenant.guests.saving.lock();
+    tenant.guests.values.take_unsaved(topics_max, |topic, value| match value {
         Some(payload) => batch.push(Op::PutKeep(&lotmq_store::KeepRow {
             tenant: tenant.id,
             topic: topic.to_owned(),
@@ -200,6 +212,7 @@ pub(crate) fn save_kept(tenant: &Tenant, wall_ms: u64, batch: &mut Batch) {
         })),
         None => batch.push(Op::DeleteKeep { tenant: tenant.id, topic }),
     });
+    if batch.is_empty() { Ok(None) } else { broker.store.append(batch).map(Some) }
 }
 
 #[cfg(test)]
