@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_client::{Client, ConnectOptions, PacketId, ProtocolVersion, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, PacketId, ProtocolVersion, QoS};
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, Properties, PublishHead, RetainHandling, ServerPacket, SubscribeFilter,
     SubscriptionOptions, encode_publish, encode_subscribe, encode_unsubscribe,
@@ -17,6 +17,7 @@ use lotmq_test_support::WAIT_MAX;
 
 use crate::link::{Identity, Link};
 use crate::random::Random;
+use crate::sounding::Sounding;
 
 /// Things of each kind.
 const THINGS: u64 = 4;
@@ -58,10 +59,8 @@ impl Doubter {
 
     /// Makes the session, with a subscription that stays.
     pub(crate) fn prepare(&mut self, broker: SocketAddr) {
-        let mut client = Client::connect(broker, &self.identity.options()).unwrap();
-        assert!(!client.subscribe_to(&self.end(), QoS::AtLeastOnce).unwrap().is_failure());
-        self.identity.is_known = true;
-        client.abort();
+        let end = self.end();
+        self.identity.settle(broker, &end);
     }
 
     fn end(&self) -> String {
@@ -217,28 +216,19 @@ impl Doubter {
         let mut session = Client::connect(broker, &self.identity.options())?;
         let mut checker = Client::connect(broker, &ConnectOptions::new(format!("checker-{}", self.name)))?;
         let mut found = Vec::new();
-        checker.subscribe_to(&format!("rr/{}/+", self.name), QoS::AtLeastOnce)?;
         let end = self.end();
-        let mark = format!("mark {}", self.random.below(u64::MAX));
+        let sounding = Sounding::new(&end, &mut self.random);
+        checker.subscribe_to(&format!("rr/{}/+", self.name), QoS::AtLeastOnce)?;
         checker.subscribe_to(&end, QoS::AtLeastOnce)?;
-        for name in self.things.keys().map(String::as_str).filter(|name| name.starts_with('q')).chain([&*end])
-        {
-            checker.publish(&Publication::new(name, mark.as_str()).qos(QoS::AtLeastOnce))?;
-        }
+        let filters = self.things.keys().map(String::as_str).filter(|name| name.starts_with('q'));
+        sounding.publish(&mut checker, filters)?;
+        // Retained messages come before the mark.
         while let Some(message) = checker.receive(WAIT_MAX)?
-            && message.text() != mark
+            && !sounding.is_mark(&message)
         {
             found.push(message.topic);
         }
-        while let Some(message) = session.receive(WAIT_MAX)? {
-            // An older mark may come again after a crash.
-            if message.text() == mark && message.topic == end {
-                break;
-            }
-            if message.text() == mark {
-                found.push(message.topic);
-            }
-        }
+        found.extend(sounding.collect(&mut session)?);
         checker.disconnect()?;
         session.abort();
         Ok(found)

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lotmq_client::ConnectOptions;
-use lotmq_client::{ClientError, Connection, Packet, PacketId, ProtocolVersion};
+use lotmq_client::{Client, ClientError, ConnectOptions, Connection, Packet, PacketId, ProtocolVersion, QoS};
 use lotmq_codec::{Ack, AckType, Properties, ReasonCode, ServerPacket, encode_ack};
 use lotmq_test_support::WAIT_MAX;
 
@@ -34,6 +33,14 @@ impl Identity {
         options.clean_start = false;
         options.keep_alive = 0;
         options
+    }
+
+    /// Makes the session, with a subscription that stays.
+    pub(crate) fn settle(&mut self, broker: SocketAddr, filter: &str) {
+        let mut client = Client::connect(broker, &self.options()).unwrap();
+        assert!(!client.subscribe_to(filter, QoS::AtLeastOnce).unwrap().is_failure());
+        self.is_known = true;
+        client.disconnect().unwrap();
     }
 
     /// Connects. `Err` holds what breaks the contract, `Ok(None)` a broker that is gone.

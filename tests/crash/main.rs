@@ -1,7 +1,7 @@
 //! `kill -9` under load, again and again: what was acknowledged is there, in order, and nothing of QoS 2 comes twice.
 //!
 //! A real broker, real sockets. `LOTMQ_CRASH_KILLS` and `LOTMQ_CRASH_SEED` make it longer and repeatable:
-//! `LOTMQ_CRASH_KILLS=1000 cargo test --package lotmq --test crash survives -- --nocapture`.
+//! `LOTMQ_CRASH_KILLS=1000 cargo test --package lotmq --test crash survives -- --nocapture`. `LOTMQ_CRASH_BINARY` has another build killed.
 //!
 //! Invariants: every wait has an end; a seed decides how much is sent before a kill, the scheduler of the system decides the rest.
 #![allow(
@@ -10,24 +10,28 @@
     reason = "test code: a failure is a panic with its place"
 )]
 
+mod administrator;
 mod clerk;
 mod doubter;
 mod handing_on;
 mod history;
 mod link;
+mod petitioner;
 mod publisher;
 mod random;
 mod receiver;
 mod scene;
+mod sounding;
 
 use lotmq_test_support::BrokerOptions;
 
 use random::Random;
 use scene::Scene;
 
-/// A broker of this build, with a fault of the store or without.
+/// A broker of this build, or the one that `LOTMQ_CRASH_BINARY` names, with a fault of the store or without.
 fn broker(fault: Option<&str>) -> BrokerOptions {
-    let options = BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq"));
+    let other = std::env::var_os("LOTMQ_CRASH_BINARY").map(std::path::PathBuf::from);
+    let options = BrokerOptions::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_lotmq").into()));
     match fault {
         Some(fault) => options.variable("LOTMQ_STORE_FAULT", fault),
         None => options,

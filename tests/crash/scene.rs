@@ -9,6 +9,7 @@ use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 
 use crate::clerk::Clerk;
 use crate::doubter::Doubter;
+use crate::petitioner::Petitioner;
 use crate::publisher::{self, Publisher};
 use crate::random::Random;
 use crate::receiver::{self, Audience, Receiver};
@@ -19,6 +20,8 @@ const OPERATIONS_MIN: u64 = 2_000;
 const OFFLINE_EVERY: u64 = 4;
 /// Clients that ask for everything twice.
 const DOUBTERS: usize = 3;
+/// Administrators who give every command several times at once.
+const PETITIONERS: usize = 2;
 
 /// A session with its own history.
 type Alone = (Receiver, Audience);
@@ -32,6 +35,7 @@ pub(crate) struct Scene {
     group: (Vec<Receiver>, Audience),
     clerk: Clerk,
     doubters: Vec<Doubter>,
+    petitioners: Vec<Petitioner>,
     kills: u64,
 }
 
@@ -49,6 +53,9 @@ impl Scene {
         let clerk = Clerk::new(Random::new(random.below(u64::MAX)));
         let doubters =
             (0..DOUBTERS).map(|number| Doubter::new(number, Random::new(random.below(u64::MAX)))).collect();
+        let petitioners = (0..PETITIONERS)
+            .map(|number| Petitioner::new(number, Random::new(random.below(u64::MAX))))
+            .collect();
         let mut scene = Self {
             publishers: publishers.map(|(name, qos, version)| Publisher::new(name, qos, version)).into(),
             online: vec![alone("prompt", v5, 1), alone("slow", v3, 60)],
@@ -61,6 +68,7 @@ impl Scene {
             random,
             clerk,
             doubters,
+            petitioners,
             kills: 0,
         };
         let address = scene.broker.address();
@@ -72,6 +80,7 @@ impl Scene {
         }
         scene.clerk.prepare(address);
         scene.doubters.iter_mut().for_each(|doubter| doubter.prepare(address));
+        scene.petitioners.iter().for_each(|petitioner| petitioner.prepare(address));
         scene
     }
 
@@ -104,6 +113,9 @@ impl Scene {
             }
             for doubter in &mut self.doubters {
                 work.push(scope.spawn(move || doubter.work(address, stop, count)));
+            }
+            for petitioner in &mut self.petitioners {
+                work.push(scope.spawn(move || petitioner.work(address, stop, count)));
             }
             let clerk = &mut self.clerk;
             work.push(scope.spawn(move || clerk.work(address, stop, count)));
@@ -156,6 +168,9 @@ impl Scene {
         received?;
         for doubter in &mut self.doubters {
             doubter.verify(address)?;
+        }
+        for petitioner in &mut self.petitioners {
+            petitioner.verify(address)?;
         }
         self.clerk.verify(address)
     }
