@@ -42,7 +42,14 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
         return Err(Refusal { message, errors: vec![entry], data: Some(data) });
     }
-    let done = Done::new(format!("Action '{name}' executed successfully.")).with_data(data);
+    let mut done = Done::new(format!("Action '{name}' executed successfully.")).with_data(data);
+    if report.dropped > 0 {
+        let text = format!(
+            "{} message(s) of this run were dropped: what wrote them was removed or taken over while it ran, or nobody takes them.",
+            report.dropped
+        );
+        done = done.with_warning("MESSAGES_DROPPED", &text);
+    }
     Ok(match warning {
         Some(text) => done.with_warning("NO_MESSAGE", &text),
         None => done,

@@ -40,23 +40,56 @@ pub(super) struct Run<'a> {
     pub(super) trace_id: &'a str,
 }
 
+/// What did not come of the effects of a run: their places, ascending.
+#[derive(Default)]
+pub(super) struct Undone(Vec<usize>);
+
+impl Undone {
+    /// What came of them.
+    pub(super) fn done<'a>(&self, output: &'a RunOutput) -> impl Iterator<Item = Effect<'a>> {
+        let all = output.effects().enumerate();
+        all.filter(|(place, _)| self.0.binary_search(place).is_err()).map(|(_, (_, effect))| effect)
+    }
+
+    /// How many messages are among them.
+    pub(super) fn messages(&self, output: &RunOutput) -> usize {
+        let is_message = |(_, effect): &(_, Effect<'_>)| matches!(effect, Effect::Publish { .. });
+        output
+            .effects()
+            .enumerate()
+            .filter(|(place, it)| is_message(it) && self.0.binary_search(place).is_ok())
+            .count()
+    }
+}
+
 /// Carries out the effects of a run, in program order, and records how it ended.
-pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
+pub(super) fn carry_out(
+    turn: &mut Turn,
+    definition: &Arc<Definition>,
+    run: &Run<'_>,
+    output: &RunOutput,
+) -> Undone {
     let mut writers = Writers::new(run.tenant, definition);
-    for (writer, effect) in output.effects() {
+    let mut undone = Undone::default();
+    for (place, (writer, effect)) in output.effects().enumerate() {
         let hops = run.hops.saturating_add(1);
         if let Effect::Publish { topic, payload, .. } = effect
             && sys::is_system(topic)
         {
-            if let Some((definition, identity)) = writers.acting(writer) {
-                sys::published_by_guest(turn, run.tenant, (&definition, identity), (topic, payload), hops);
-            }
+            let is_done = writers.acting(writer).is_some_and(|(definition, identity)| {
+                sys::published_by_guest(turn, run.tenant, (&definition, identity), (topic, payload), hops)
+            });
+            undone.0.extend((!is_done).then_some(place));
             continue;
         }
-        let Some(by) = writers.standing(writer) else { continue };
+        let Some(by) = writers.standing(writer) else {
+            undone.0.push(place);
+            continue;
+        };
         match effect {
             Effect::Publish { topic, payload, qos, retain } => {
-                publish(turn, run.tenant, topic, payload, (qos, retain), hops);
+                let is_done = publish(turn, run.tenant, topic, payload, (qos, retain), hops);
+                undone.0.extend((!is_done).then_some(place));
             }
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
             Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
@@ -72,7 +105,8 @@ pub(super) fn carry_out(turn: &mut Turn, definition: &Arc<Definition>, run: &Run
         }
     }
     writers.tell(turn, run);
-    ended(turn, definition, run, output);
+    ended(turn, definition, run, (output, &undone));
+    undone
 }
 
 fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {
@@ -95,7 +129,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
     }
 }
 
-/// A message of a guest or of the broker itself, into the turn.
+/// A message of a guest or of the broker itself, into the turn. False when there can be no such packet.
 fn publish(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -103,11 +137,13 @@ fn publish(
     payload: &[u8],
     (qos, retain): (Qos, bool),
     hops: u8,
-) {
+) -> bool {
     turn.counts.publish_internal += 1;
-    if let Some(publication) = encoded(turn, topic, payload, codec_qos(qos), retain, hops) {
-        turn.publish(tenant, &publication);
+    let publication = encoded(turn, topic, payload, codec_qos(qos), retain, hops);
+    if let Some(publication) = &publication {
+        turn.publish(tenant, publication);
     }
+    publication.is_some()
 }
 
 /// A message of a route.
@@ -189,7 +225,12 @@ pub(crate) fn encoded<'a>(
 }
 
 /// Notes the end of a run: counters, an error, a trace.
-fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &RunOutput) {
+fn ended(
+    turn: &mut Turn,
+    definition: &Arc<Definition>,
+    run: &Run<'_>,
+    (output, undone): (&RunOutput, &Undone),
+) {
     let now = turn.wall();
     definition.activity.run_ended(now);
     let error = match run.outcome {
@@ -219,7 +260,8 @@ fn ended(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, output: &
     }
     if definition.activity.is_traced(|| now) {
         let now = turn.definitions_now().wall;
-        let trace = records::trace(definition, run, output, now, error.map(|error| error.message));
+        let trace =
+            records::trace(definition, run, undone.done(output), now, error.map(|error| error.message));
         records::publish_trace(turn, run.tenant, definition, &trace, run.hops.saturating_add(1));
     }
 }

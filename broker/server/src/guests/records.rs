@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
-use lotmq_host::{Effect, RunOutput};
+use lotmq_host::Effect;
 use tracing::warn;
 
 use super::effects::Run;
@@ -114,10 +114,10 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
 }
 
 /// The trace of a run, without the values of secrets.
-pub(super) fn trace(
+pub(super) fn trace<'a>(
     definition: &Definition,
     run: &Run<'_>,
-    output: &RunOutput,
+    done: impl Iterator<Item = Effect<'a>>,
     now: Timestamp,
     error: Option<String>,
 ) -> TraceRecord {
@@ -140,21 +140,22 @@ pub(super) fn trace(
             end_utc: now,
             duration_ms: took.as_secs_f64() * 1000.0,
         },
-        published: published(variables, output),
+        published: published(variables, done),
         result: if error.is_some() { "error" } else { "success" },
         error: error.map(|error| variables.masked_text(&error).into_owned()),
     }
 }
 
 /// What a run published, for traces and replies, without the values of secrets.
-pub(super) fn published(variables: &Variables, output: &RunOutput) -> Vec<MessageText> {
-    output
-        .effects()
-        .filter_map(|(_, effect)| match effect {
-            Effect::Publish { topic, payload, .. } => Some(masked_message(variables, topic, payload)),
-            Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
-        })
-        .collect()
+pub(super) fn published<'a>(
+    variables: &Variables,
+    done: impl Iterator<Item = Effect<'a>>,
+) -> Vec<MessageText> {
+    done.filter_map(|effect| match effect {
+        Effect::Publish { topic, payload, .. } => Some(masked_message(variables, topic, payload)),
+        Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
+    })
+    .collect()
 }
 
 fn masked_message(variables: &Variables, topic: &str, payload: &[u8]) -> MessageText {

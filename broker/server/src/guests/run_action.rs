@@ -9,11 +9,11 @@ use hashbrown::HashMap;
 use lot_facts::Trigger;
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, MessageText};
 use lotmq_host::{
-    Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, RunOutput, Value,
+    Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, Value,
 };
 use parking_lot::Mutex;
 
-use super::{Guests, records};
+use super::Guests;
 use crate::variables::Variables;
 
 /// How long a command waits for its run (commands reference §1.10).
@@ -33,10 +33,13 @@ pub(crate) enum RunRequest {
 }
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RunReport {
     pub(crate) trace_id: String,
+    /// The messages that went out.
     pub(crate) published: Vec<MessageText>,
+    /// How many did not, because what wrote them was removed or is somebody else's by now, or because nobody takes them.
+    pub(crate) dropped: usize,
     pub(crate) error: Option<RunError>,
     /// Outputs of a callable Action by name.
     pub(crate) outputs: Vec<(String, Value)>,
@@ -51,7 +54,7 @@ pub(crate) enum RunActionError {
     NotTaken(String, String),
     #[error("Action '{0}' did not finish within 10 seconds.")]
     TooLong(String),
-    #[error("Action '{0}' was removed while it ran.")]
+    #[error("Action '{0}' was removed or taken over while it ran.")]
     Removed(String),
 }
 
@@ -96,18 +99,15 @@ impl Guests {
         report
     }
 
-    /// Hands the end of a run to the command that waits for it, without the values of secrets.
+    /// Hands the end of a run, with what came of its messages, to the command that waits for it, without the values of secrets.
     pub(super) fn answer(
         &self,
         variables: &Variables,
-        tag: u64,
         definition: &Definition,
         run: &FinishedRun<'_>,
-        (output, trace_id): (&RunOutput, String),
+        mut report: RunReport,
     ) {
-        let Some((_, command)) = self.waiting.commands.lock().remove(&tag) else { return };
-        let published = records::published(variables, output);
-        let mut report = RunReport { trace_id, published, error: None, outputs: Vec::new() };
+        let Some((_, command)) = self.waiting.commands.lock().remove(&run.tag) else { return };
         match &run.outcome {
             RunOutcome::Done(values) => {
                 let names = definition

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::effects;
 use super::records;
+use super::run_action::RunReport;
 use crate::broker::Broker;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -54,12 +55,15 @@ impl GuestSink {
 
 impl Sink for GuestSink {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
-        // Removed while it ran: once the removal has been answered, nothing of it goes out any more.
+        // Removed or taken over while it ran: once that has been answered, nothing of it goes out any more, and its errors are nobody's.
         let Some((tenant, definition)) = self.find(run.definition) else {
             if output.writes() > 0 {
                 let (definition, count) = (run.definition.id().0, output.writes());
                 self.broker.counters.guest_effects_dropped.add(count.into());
-                warn!(definition, count, "effects dropped: the definition that ran was removed meanwhile");
+                warn!(
+                    definition,
+                    count, "effects dropped: the definition that ran was removed or taken over meanwhile"
+                );
             }
             return;
         };
@@ -78,16 +82,23 @@ impl Sink for GuestSink {
             outcome: &run.outcome,
             timing: run.timing,
         };
-        self.turn(|turn| {
+        let undone = self.turn(|turn| {
             // A run may have taken long since the turn before.
             turn.tick();
-            effects::carry_out(turn, &definition, &finished, output);
+            let undone = effects::carry_out(turn, &definition, &finished, output);
             if let OwnedEvent::Message(message) = run.event {
                 turn.ended_runs.extend(message.lease.clone());
             }
+            undone
         });
         if run.tag != 0 {
-            tenant.guests.answer(&tenant.variables, run.tag, &definition, &run, (output, trace_id));
+            let report = RunReport {
+                trace_id,
+                published: records::published(&tenant.variables, undone.done(output)),
+                dropped: undone.messages(output),
+                ..RunReport::default()
+            };
+            tenant.guests.answer(&tenant.variables, &definition, &run, report);
         }
     }
 

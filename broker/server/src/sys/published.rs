@@ -76,23 +76,24 @@ pub(crate) fn published(
 }
 
 /// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. A command is given in the name of the owner of the definition;
-/// one that has none gives no commands.
+/// one that has none gives no commands. False when nothing comes of it.
 pub(crate) fn published_by_guest(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     (definition, owner): (&lotmq_definitions::Definition, Option<Identity>),
     (topic, payload): (&str, &[u8]),
     hops: u8,
-) {
+) -> bool {
     if topic != COMMAND_TOPIC {
         let guests = &tenant.guests;
         let for_route = guests.for_event(topic, payload, Arc::default(), hops);
-        if let Some(for_route) = for_route.or_else(|| guests.for_table(topic, payload, hops)) {
-            turn.hand_to_route(tenant, for_route);
-        }
-        return;
+        let Some(for_route) = for_route.or_else(|| guests.for_table(topic, payload, hops)) else {
+            return false;
+        };
+        turn.hand_to_route(tenant, for_route);
+        return true;
     }
-    let Some(identity) = owner.map(Arc::new) else { return };
+    let Some(identity) = owner.map(Arc::new) else { return false };
     let job = Job {
         tenant: Arc::clone(tenant),
         identity: Arc::clone(&identity),
@@ -102,7 +103,9 @@ pub(crate) fn published_by_guest(
         hops,
         response: None,
     };
-    if turn.broker.commands.submit(job).is_err() {
+    let is_taken = turn.broker.commands.submit(job).is_ok();
+    if !is_taken {
         command::busy(turn, tenant, (&identity, None), payload);
     }
+    is_taken
 }
