@@ -307,3 +307,41 @@ fn deploy_uploads_projects_and_files_and_nothing_that_is_wrong() {
     assert_eq!(deploy(&[file.to_str().unwrap()]).status.code(), Some(1));
     assert_eq!(broker.command("-lotDiagnostic model N").code(), "NOT_FOUND", "nothing was sent");
 }
+
+#[test]
+fn a_script_is_replaced_by_its_owner_or_with_replace() {
+    let (broker, _data) = broker();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+    }
+    let mut root = broker.root("watcher");
+    root.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    broker.command_ok("-addAction DEFINE ACTION Ask\nON TOPIC \"in\" DO\n    CALL PYTHON \"S.who\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}");
+    let mut who = || {
+        root.publish(&Publication::new("in", "1")).unwrap();
+        next(&mut root).1
+    };
+    let script = |answer: &str| format!("# Script Name: S\ndef who():\n    return \"{answer}\"\n");
+    let add = |user: &str, option: &str, answer: &str| {
+        broker.command_as((user, "password"), &format!("-addPython {option}{}", script(answer)))
+    };
+    assert!(add("ann", "", "ann").success());
+    let refused = add("bob", "", "bob");
+    assert_eq!(refused.code(), "OF_ANOTHER");
+    assert_eq!(refused.message(), "Python script 'S' belongs to user 'ann'. Use -replace to take it over.");
+    assert_eq!(
+        broker.command(&format!("-addPython {}", script("root"))).code(),
+        "OF_ANOTHER",
+        "root says so, too"
+    );
+    assert_eq!(who(), "ann");
+    assert!(add("ann", "", "ann again").success(), "her own needs no word");
+    assert_eq!(who(), "ann again");
+    assert!(add("bob", "-replace ", "bob").success());
+    assert_eq!(who(), "bob");
+    assert_eq!(add("ann", "", "ann").code(), "OF_ANOTHER", "it is his now");
+    broker.command_ok("-removeUser bob");
+    assert!(add("ann", "", "ann").success(), "nobody's is anybody's");
+    assert_eq!(who(), "ann");
+}

@@ -301,6 +301,12 @@ impl Broker {
         reply::exchange_within(&mut self.root(""), command, Duration::from_secs(180))
     }
 
+    /// Like [`Broker::slow_command`], by another user.
+    pub fn command_as(&self, (user, password): (&str, &str), command: &str) -> Reply {
+        let mut client = self.connect(&ConnectOptions::new("").user(user, password));
+        reply::exchange_within(&mut client, command, Duration::from_secs(180))
+    }
+
     /// Like [`Broker::command`], and the command must succeed.
     pub fn command_ok(&self, command: &str) -> Reply {
         let reply = self.command(command);
