@@ -148,3 +148,84 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
         (!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure()).then_some(())
     });
 }
+
+/// What `cfg` has deployed, which gives a command that he may give.
+fn of_cfg(say: &str) -> String {
+    let command = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"\n";
+    SLOW.replace(
+        "    PUBLISH TOPIC \"out\" WITH",
+        &format!("{command}    PUBLISH TOPIC \"out\" WITH \"{say} \" +"),
+    )
+}
+
+/// What the runs say that come of messages which were interrupted after `change` was answered, and whether the command was given. Here `cfg` has
+/// deployed what they started.
+fn after_a_change(change: &str, interrupt: fn(&mut Broker)) -> (Vec<String>, bool) {
+    let mut broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
+    broker.command_ok("-addUser cfg password");
+    broker.command_ok("-changeUserSettings cfg AllowedSystemConfiguration true");
+    broker.command_ok("-changeUserSettings cfg AllowedUserManagement true");
+    // The first run and those behind it wait for the one before, which takes five seconds.
+    broker.command_ok(
+        "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 59000",
+    );
+    let waits = "DO\n    SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"\n    SET \"i\"";
+    let program = of_cfg("cfg").replacen("DO\n    SET \"i\"", waits, 1);
+    let added = broker.command_as(("cfg", "password"), &program);
+    assert!(added.success(), "{added:?}");
+    subscribe_and_leave(&broker);
+    let mut publisher = broker.client("gauge");
+    for number in 0..3 {
+        let publication = Publication::new("in/a", number.to_string()).qos(QoS::AtLeastOnce);
+        assert!(!publisher.publish(&publication).unwrap().is_failure());
+    }
+    broker.command_ok(change);
+    interrupt(&mut broker);
+    broker.start_again();
+    if !change.contains("Slow") {
+        broker.command_ok("-removeRoute Db");
+    }
+    let mut client = subscriber(&broker);
+    let mut said = Vec::new();
+    eventually("nothing is left to run", || {
+        while let Some(message) = client.receive(Duration::from_millis(20)).unwrap() {
+            said.push(message.text());
+        }
+        (broker.metric("lotmq_store_deliveries") == Some(0.0)).then_some(())
+    });
+    (said, broker.command_ok("-listUsers").0.to_string().contains("\"evil\""))
+}
+
+fn is_killed(broker: &mut Broker) {
+    broker.kill();
+}
+
+fn is_stopped(broker: &mut Broker) {
+    assert!(broker.stop().success());
+}
+
+#[test]
+fn what_a_restart_starts_again_is_not_done_for_an_owner_who_was_removed() {
+    for interrupt in [is_killed, is_stopped] {
+        let (said, is_given) = after_a_change("-removeUser cfg", interrupt);
+        assert!(!is_given, "{said:?}");
+    }
+}
+
+#[test]
+fn what_a_restart_starts_again_is_the_code_of_who_has_taken_it_over() {
+    let taken_over = SHORT.replace("Short", "Slow").replace("-addAction", "-addAction -replace");
+    let taken_over = taken_over.replace("WITH PAYLOAD", "WITH \"root \" + PAYLOAD");
+    for interrupt in [is_killed, is_stopped] {
+        let (said, is_given) = after_a_change(&taken_over, interrupt);
+        assert!(said.iter().all(|text| text.starts_with("root ")), "{said:?}");
+        assert!(!is_given);
+    }
+}
+
+#[test]
+fn what_a_restart_finds_without_its_definition_is_given_up() {
+    for interrupt in [is_killed, is_stopped] {
+        assert_eq!(after_a_change("-removeAction Slow", interrupt), (Vec::new(), false));
+    }
+}

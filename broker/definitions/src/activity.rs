@@ -33,6 +33,7 @@ pub struct Activity {
     has_started: AtomicBool,
     tick_is_waiting: AtomicBool,
     is_disowned: AtomicBool,
+    is_retired: AtomicBool,
     error: Mutex<Option<Box<ErrorRecord>>>,
     warnings: Mutex<Vec<RunWarning>>,
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
@@ -141,6 +142,16 @@ impl Activity {
 
     pub(crate) fn is_disowned(&self) -> bool {
         self.is_disowned.load(Ordering::Acquire)
+    }
+
+    /// The definition was removed, or somebody else has taken over its name.
+    pub(crate) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    /// Whether the definition was removed, or somebody else has taken over its name.
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     /// Claims the one place for a timer run that has not ended. `false`: the run before still waits or runs, and this

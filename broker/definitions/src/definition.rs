@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::activity::Activity;
 use crate::registry::Need;
 
-/// Names a definition for as long as something of its kind and name exists; replacing keeps it, removing and adding
-/// again gives another. Ascends in the order of deployment and is not kept across restarts.
+/// Names a definition for as long as something of its kind and name exists and belongs to the same owner; replacing keeps
+/// it, removing and adding again gives another, and so does another owner who takes it over: nothing that waits or runs
+/// for one owner reaches what the other has deployed. Ascends in the order of deployment and is not kept across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DefinitionId(pub u64);
 
@@ -163,7 +164,7 @@ pub struct NewDefinition {
 pub struct Definition {
     /// Names it across versions.
     pub id: DefinitionId,
-    /// 1 for the first version under this id, then counting up.
+    /// 1 for the first version under this name, then counting up.
     pub version: u64,
     /// What was deployed.
     pub deployed: NewDefinition,
@@ -195,6 +196,11 @@ impl Definition {
     /// Takes away its owner for good, so that a later user of the same name is not taken for him.
     pub fn disown(&self) {
         self.activity.disown();
+    }
+
+    /// Whether what its code wrote for this account is still done: the definition is there, and belongs to that account.
+    pub fn acts_for(&self, account: u64) -> bool {
+        !self.activity.is_retired() && self.account() == account
     }
 
     /// As others need it.

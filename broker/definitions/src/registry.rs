@@ -154,9 +154,12 @@ impl Registry {
         existing: OnExisting,
         now: Now,
     ) -> Result<Installed, InstallError> {
-        let id = self.check(&new, existing)?;
+        let (id, before) = self.check(&new, existing)?;
         let mut changed = Changed::default();
-        let replaced = self.take_out(id, &mut changed);
+        let replaced = before.and_then(|before| self.take_out(before, &mut changed));
+        if let Some(taken_over) = replaced.as_ref().filter(|before| before.id != id) {
+            taken_over.activity.retire();
+        }
         let definition = Arc::new(self.new_version(id, new, replaced.as_deref(), now));
         self.put_in(&definition);
         self.settle(id, now, &mut changed);
@@ -184,6 +187,7 @@ impl Registry {
         let id = self.id_of(kind, name)?;
         let mut changed = Changed::default();
         let definition = self.take_out(id, &mut changed).expect("its name led to it");
+        definition.activity.retire();
         self.names[kind.index()].remove(name);
         self.settle_dependents(&definition.as_need(), Some(id), now, &mut changed);
         self.prune_cache(Some(&definition), None);

@@ -242,6 +242,11 @@ pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);
+        // The topic is that of the version which has the name by now.
+        let now = tenant.guests.registry.read().by_id(definition.id).cloned();
+        if !now.is_some_and(|now| Arc::ptr_eq(&now, &definition)) {
+            continue;
+        }
         if let Some(record) = definition.activity.last_error() {
             let topic = format!("{}/Error", definition.sys_topic());
             crate::sys::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);

@@ -15,17 +15,19 @@ use crate::now::Now;
 use crate::schedule::Arming;
 
 impl Registry {
-    /// Everything that can refuse an installation; gives the id to install under.
+    /// Everything that can refuse an installation; gives the id to install under, and that of what is replaced.
     pub(super) fn check(
         &self,
         new: &NewDefinition,
         existing: OnExisting,
-    ) -> Result<DefinitionId, InstallError> {
+    ) -> Result<(DefinitionId, Option<DefinitionId>), InstallError> {
         check_filters(new)?;
+        let next = DefinitionId(self.next_id);
+        let replacing = |id| (if self.is_of_same_owner(id, new) { id } else { next }, Some(id));
         match (self.names[new.kind.index()].get(&new.name), existing) {
-            (Some(id), OnExisting::Replace) => Ok(*id),
+            (Some(id), OnExisting::Replace) => Ok(replacing(*id)),
             (Some(id), OnExisting::ReplaceOwn) => match self.other_owner(*id, new) {
-                None => Ok(*id),
+                None => Ok(replacing(*id)),
                 Some(owner) => {
                     Err(InstallError::OfAnother { kind: new.kind, name: Arc::clone(&new.name), owner })
                 }
@@ -36,8 +38,12 @@ impl Registry {
             (None, _) if self.entries.len() >= self.definitions_max => {
                 Err(InstallError::TooMany { limit: self.definitions_max })
             }
-            (None, _) => Ok(DefinitionId(self.next_id)),
+            (None, _) => Ok((next, None)),
         }
+    }
+
+    fn is_of_same_owner(&self, id: DefinitionId, new: &NewDefinition) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.definition.owner() == new.owner.as_ref())
     }
 
     /// Whose a definition is that the owner of `new` is not.

@@ -4,6 +4,7 @@ use lot_facts::{Facts, Interval, Kind, Trigger};
 use proptest::prelude::*;
 
 use super::*;
+use crate::definition::Owner;
 use crate::fixture::{World, action, definition, names, needs, on_topic, topic_facts};
 
 #[test]
@@ -55,6 +56,32 @@ fn replacing_is_atomic_and_keeps_the_id() {
     let third = world.add(on_topic("A", &["new"])).definition;
     assert_ne!(third.id, first.definition.id, "removed and added again is another definition");
     assert_eq!(third.version, 1);
+}
+
+#[test]
+fn who_takes_over_gets_a_definition_of_his_own() {
+    let mut world = World::new();
+    let owner = |name: &str, account| Some(Owner { name: name.into(), account });
+    let mut add = |owner: Option<Owner>| {
+        let new = NewDefinition { owner, ..definition(on_topic("A", &["a"])) };
+        world.registry.install(new, OnExisting::Replace, world.now).unwrap()
+    };
+    let first = add(owner("ann", 1)).definition;
+    let again = add(owner("ann", 1)).definition;
+    assert_eq!((again.id, again.version), (first.id, 2));
+    assert!(first.acts_for(1), "what an older version of his wrote is his");
+    for new_owner in [owner("ann", 2), owner("bob", 3), None] {
+        let account = new_owner.as_ref().map_or(0, |owner| owner.account);
+        let installed = add(new_owner);
+        let (before, now) = (installed.replaced.unwrap(), installed.definition);
+        assert_ne!(now.id, before.id);
+        assert_eq!(now.version, before.version + 1);
+        assert!(!before.acts_for(before.account()) && now.acts_for(account));
+    }
+    assert_eq!(world.matching("a"), ["A"]);
+    assert_eq!(world.registry.count(DefinitionKind::Action), 1);
+    let removed = world.remove("A").definition;
+    assert!(!removed.acts_for(0), "nobody's is gone, too");
 }
 
 #[test]

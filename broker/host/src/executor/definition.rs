@@ -300,14 +300,16 @@ impl Definition {
         self.wake(mailbox);
     }
 
-    /// Removes it: what waits is dropped and counted, a run under way ends normally, further events are refused.
-    pub fn close(&self) {
+    /// Removes it: what waits is dropped and counted, a run under way ends normally, further events are refused. How many events waited.
+    pub fn close(&self) -> usize {
         let mut mailbox = self.mailbox.lock();
+        let waited = mailbox.len();
         mailbox.activity = Activity::Closed;
         self.spares.close();
         mailbox.instance = None;
         mailbox.clear();
         self.call_waiters(mailbox);
+        waited
     }
 
     /// Whether it is ready, pauses, or was stopped.

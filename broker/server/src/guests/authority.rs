@@ -83,7 +83,7 @@ impl<'a> Writers<'a> {
     }
 
     fn find(&self, writer: Writer) -> Option<Arc<Definition>> {
-        let is_standing = |definition: &&Arc<Definition>| definition.account() == writer.authority.account;
+        let is_standing = |definition: &&Arc<Definition>| definition.acts_for(writer.authority.account);
         let own = self.definition;
         if writer.definition == host_id(self.tenant, own.id) && is_standing(&own) {
             return Some(Arc::clone(own));
@@ -99,7 +99,7 @@ impl<'a> Writers<'a> {
             let registry = self.tenant.guests.registry.read();
             registry.by_id(definition_id(writer.definition)).cloned()
         };
-        let found = definition.filter(|it| it.account() == writer.authority.account).and_then(|definition| {
+        let found = definition.filter(|it| it.acts_for(writer.authority.account)).and_then(|definition| {
             let Some(owner) = definition.owner() else { return Some((definition, None)) };
             let identity = identity(&self.tenant.users, owner)?;
             Some((definition, Some(identity)))
@@ -110,24 +110,36 @@ impl<'a> Writers<'a> {
         found
     }
 
-    /// Tells of what was dropped.
+    /// Tells of what was dropped: those whose definition wrote it, or whose run it was in, while they still have that definition.
     pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
         for (writer, count) in self.gone {
             turn.broker.counters.guest_effects_dropped.add(count);
             let now = self.tenant.guests.registry.read().by_id(definition_id(writer.definition)).cloned();
-            let Some(definition) = now else {
-                warn!(
-                    tenant = &*self.tenant.name,
-                    definition = &**self.definition.name(),
-                    count,
-                    "effects dropped: the definition that wrote them in this run was removed meanwhile"
-                );
-                continue;
+            let version = writer.authority.version;
+            let (definition, message) = match now {
+                Some(definition) => (
+                    definition,
+                    format!(
+                        "{count} effect(s) of a run under way were dropped: version {version} of this definition acted for an owner to whom it does not belong any more"
+                    ),
+                ),
+                None if !self.definition.activity.is_retired() => (
+                    Arc::clone(self.definition),
+                    format!(
+                        "{count} effect(s) of what this run had called were dropped: it was removed meanwhile, or taken over by another user"
+                    ),
+                ),
+                None => {
+                    warn!(
+                        tenant = &*self.tenant.name,
+                        definition = &**self.definition.name(),
+                        version,
+                        count,
+                        "effects dropped: the definition that wrote them was removed or taken over while it ran"
+                    );
+                    continue;
+                }
             };
-            let message = format!(
-                "{count} effect(s) of a run under way were dropped: version {} of this definition acted for an owner to whom it does not belong any more",
-                writer.authority.version
-            );
             let error = RunError { code: AUTHORITY_GONE, message: &message, ..RunError::default() };
             records::record(turn, self.tenant, &definition, &error, run.hops.saturating_add(1));
         }

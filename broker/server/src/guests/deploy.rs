@@ -14,6 +14,7 @@ use lotmq_host::{
     World,
 };
 use lotmq_store::{Batch, DefinitionRow, Op};
+use tracing::warn;
 
 use super::services::TenantServices;
 use super::sink::host_id;
@@ -98,8 +99,8 @@ impl Guests {
         })
     }
 
-    /// Arms a definition and gives it a runner; a former version's mailbox goes on with the new code. What it needs to survive is added to
-    /// `batch`.
+    /// Arms a definition and gives it a runner; a former version's mailbox goes on with the new code, unless it was somebody else's. What it needs
+    /// to survive is added to `batch`.
     ///
     /// # Errors
     /// [`DeployError::Install`]; nothing has changed then.
@@ -150,8 +151,34 @@ impl Guests {
             batch.push(Op::PutDefinition(&row(tenant, definition, order)));
         }
         drop(registry);
+        guests.end_taken_over(broker, &installed);
         guests.settle(tenant, broker, &installed.changed);
         Ok(installed)
+    }
+
+    /// Ends what an installation took over from another owner: what waited was meant for what he had deployed, and came under his rights.
+    pub(super) fn end_taken_over(&self, broker: &Broker, installed: &Installed) {
+        let id = installed.definition.id;
+        let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
+        let dropped = self.end(taken_over);
+        if dropped > 0 {
+            broker.counters.guest_events_dropped.add(dropped);
+            let definition = &**taken_over.name();
+            warn!(
+                definition,
+                dropped, "events that waited were dropped: another user has taken the definition over"
+            );
+        }
+    }
+
+    /// Ends the runner of a definition that is not in the registry any more. How many events waited for it.
+    fn end(&self, definition: &Definition) -> u64 {
+        let runner = self.runners.write().remove(&definition.id);
+        let route = self.routes.write().remove(&definition.id);
+        let waited =
+            route.map_or(0, |route| route.close()) + runner.map_or(0, |runner| runner.definition.close());
+        self.waiting.removed(definition.id);
+        waited as u64
     }
 
     /// Removes a definition; what waits for it is dropped.
@@ -168,19 +195,11 @@ impl Guests {
         let guests = &tenant.guests;
         let mut registry = guests.registry.write();
         let removed = registry.remove(kind, name, broker.clock.definitions_now())?;
-        let runner = guests.runners.write().remove(&removed.definition.id);
         if kind == DefinitionKind::Rule {
             tenant.permissions.remove(name);
         }
-        let route = guests.routes.write().remove(&removed.definition.id);
         drop(registry);
-        if let Some(route) = route {
-            route.close();
-        }
-        if let Some(runner) = runner {
-            runner.definition.close();
-        }
-        guests.waiting.removed(removed.definition.id);
+        guests.end(&removed.definition);
         if kind != DefinitionKind::Module {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
         }

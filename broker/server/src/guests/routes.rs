@@ -112,7 +112,7 @@ impl Guests {
         Ok(RouteDeployment { new, guest, existing })
     }
 
-    /// Arms a route and has it driven; a former version's mailbox goes on with the new one. What it needs to survive is added to `batch`.
+    /// Arms a route and has it driven; a former version's mailbox goes on with the new one, unless it was somebody else's. What it needs to survive is added to `batch`.
     ///
     /// # Errors
     /// [`DeployError::Install`]; nothing has changed then.
@@ -143,6 +143,7 @@ impl Guests {
         };
         batch.push(Op::PutDefinition(&deploy::row(tenant, definition, order)));
         drop(registry);
+        guests.end_taken_over(broker, &installed);
         guests.settle(tenant, broker, &installed.changed);
         Ok(installed)
     }

@@ -109,10 +109,10 @@ impl Mailbox {
         self.alone = count;
     }
 
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
-        self.posts = VecDeque::new();
+    /// Drops everything; how many messages it was.
+    pub(crate) fn clear(&mut self) -> usize {
         self.bytes = 0;
+        std::mem::take(&mut self.posts).len()
     }
 }
 

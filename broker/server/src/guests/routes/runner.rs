@@ -133,16 +133,17 @@ impl RouteRunner {
         self.called.notify_one();
     }
 
-    /// Ends it; what waits is dropped.
-    pub(crate) fn close(&self) {
-        {
+    /// Ends it; what waits is dropped. How many messages waited.
+    pub(crate) fn close(&self) -> usize {
+        let waited = {
             let mut shared = self.shared.lock();
             shared.is_closed = true;
-            shared.mailbox.clear();
             shared.questions.refuse("it was removed");
-        }
+            shared.mailbox.clear()
+        };
         self.called.notify_one();
         self.stands.notify_one();
+        waited
     }
 
     /// A message came to a topic that some of its events have.
