@@ -552,6 +552,58 @@ fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
     assert!(source(&broker).contains("WITH 2"));
 }
 
+/// Of somebody else, whatever it is: without the option it is refused, with a word that names the option and whose it is.
+#[test]
+fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
+    let broker = broker();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.lot");
+    fs::write(&file, format!("{MODEL}\n{RULE}")).unwrap();
+    let port = broker.port();
+    let deploy = |user: &str, path: &std::path::Path, more: &[&str]| {
+        let fixed =
+            ["deploy", path.to_str().unwrap(), "--name", "plant", "-p", &port, "-u", user, "-P", "password"];
+        Program::run(LOTMQ, &fixed.iter().chain(more).copied().collect::<Vec<_>>()).unwrap()
+    };
+    for path in [file.as_path(), folder.path()] {
+        let is_done = |finished: &lotmq_test_support::Finished| finished.status.code() == Some(0);
+        for user in ["ann", "ann"] {
+            let done = deploy(user, path, &["--replace-project"]);
+            assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
+        }
+        let refused = deploy("bob", path, &["--replace-project"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        assert!(refused.stdout.contains("belongs to user 'ann'"), "{}", refused.stdout);
+        assert!(refused.stderr.contains("--replace takes over"), "{}", refused.stderr);
+        let done = deploy("bob", path, &["--replace-project", "--replace"]);
+        assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
+        assert!(!is_done(&deploy("ann", path, &["--replace-project"])), "it is his now");
+        for command in ["-removeModel Reading", "-removeRule NoSecrets"] {
+            broker.command_ok(command);
+        }
+    }
+}
+
+/// A rule alone: the command would replace none without a word, so the tool says the one that spares others.
+#[test]
+fn deploy_takes_over_no_rule_unasked() {
+    let broker = broker();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let added = broker.command_as(("ann", "password"), &format!("-addRule {RULE}"));
+    assert!(added.success(), "{added:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rule.lot");
+    fs::write(&file, RULE).unwrap();
+    let refused = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &broker.port()]).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    assert!(refused.stdout.contains("Rule 'NoSecrets' belongs to user 'ann'"), "{}", refused.stdout);
+}
+
 #[test]
 fn deploy_replaces_no_other_project_unasked() {
     let broker = broker();

@@ -15,13 +15,14 @@ use crate::cmd::{connect_as_root, exchange, render_reply};
 use crate::connect::{ConnectArgs, random_text};
 use crate::exit::Exit;
 use crate::output;
-use crate::project::Project;
+use crate::project::{AddCommand, Project};
 use crate::publish::seconds;
 
 /// Upload a program or a project to a broker.
 ///
 /// A folder becomes the project of its name, and is loaded in one step in the place of its former version; another project that is loaded is replaced
-/// only when told so. Of a file, what it defines is added as by hand. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+/// only when told so. Of a file, what it defines is added as by hand. What belongs to other users is taken over only when told so. Nothing is sent while there are
+/// errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -36,6 +37,10 @@ pub(crate) struct DeployArgs {
     /// Take the place of another project that is loaded; without this it is asked about, or refused where nobody can be asked
     #[arg(long)]
     replace_project: bool,
+    /// Take over definitions, scripts and projects of other users; without this it is asked about, or refused where nobody can be asked. They act with your
+    /// rights from then on, and what waits for them is dropped
+    #[arg(long)]
+    replace: bool,
     /// Store the project, but do not load it
     #[arg(long)]
     no_load: bool,
@@ -60,29 +65,88 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     let is_folder = args.path.is_dir();
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
     let mut broker = Broker { client: connect_as_root(&args.connect)?, timeout: args.timeout };
-    let exit = if is_folder { project(&mut broker, args)? } else { broker.send_all(&commands)? };
+    let mut options = Options { takes_over: args.replace, replaces_project: args.replace_project };
+    let exit = if is_folder {
+        project(&mut broker, args, options)?
+    } else {
+        add_all(&mut broker, &commands, &mut options)?
+    };
     broker.client.disconnect()?;
     Ok(exit)
 }
 
-fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
+/// What somebody has agreed to, by an option or at the terminal.
+#[derive(Clone, Copy)]
+struct Options {
+    /// What belongs to other users is replaced.
+    takes_over: bool,
+    /// Another project that is loaded is replaced.
+    replaces_project: bool,
+}
+
+impl Options {
+    /// Whether to try again what was refused: it can be agreed to, was not yet, and somebody does.
+    fn are_extended(&mut self, refused: &Value) -> anyhow::Result<bool> {
+        let has = |code: &str| {
+            let errors = refused.get("errors").and_then(Value::as_array).into_iter().flatten();
+            errors.filter_map(|error| error.get("code")?.as_str()).any(|found| found == code)
+        };
+        let (agreed, question, option) = if has("OTHER_LOADED") && !self.replaces_project {
+            (&mut self.replaces_project, "Replace it?", "--replace-project takes its place")
+        } else if has("OF_ANOTHER") && !self.takes_over {
+            (
+                &mut self.takes_over,
+                "Take over what belongs to others?",
+                "--replace takes over what belongs to others",
+            )
+        } else {
+            return Ok(false);
+        };
+        *agreed = is_confirmed(question)?;
+        if !*agreed {
+            output::note(&format!("nothing of it was changed; {option}"));
+        }
+        Ok(*agreed)
+    }
+}
+
+fn project(broker: &mut Broker, args: &DeployArgs, options: Options) -> anyhow::Result<Exit> {
     let (archive, name) = lotmq_server::projects::pack(&args.path)?;
-    let name = args.name.clone().unwrap_or(name);
-    let load = if args.no_load { "" } else { " load" };
-    let command = format!("-addProject zip64:{} {}{load}", STANDARD.encode(archive), quoted(&name));
-    if args.no_load || args.replace_project {
-        return broker.send_all(&[command]);
+    let name = quoted(args.name.as_ref().unwrap_or(&name));
+    let archive = STANDARD.encode(archive);
+    let mut options = options;
+    loop {
+        let load = match (args.no_load, options.replaces_project) {
+            (true, _) => "",
+            (false, true) => " load",
+            (false, false) => " load -keepLoaded",
+        };
+        let replace = if options.takes_over { " -replace" } else { "" };
+        let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}"))?;
+        let Some(reply) = sent else { return Ok(Exit::NoBroker) };
+        let exit = shown(&reply)?;
+        if exit == Exit::Success || !options.are_extended(&reply)? {
+            return Ok(exit);
+        }
     }
-    let Some(reply) = broker.send(&format!("{command} -keepLoaded"))? else { return Ok(Exit::NoBroker) };
-    let exit = shown(&reply)?;
-    if reply.pointer("/errors/0/code").and_then(Value::as_str) != Some("OTHER_LOADED") {
-        return Ok(exit);
+}
+
+/// One after the other, up to the first that is refused.
+fn add_all(broker: &mut Broker, commands: &[AddCommand], options: &mut Options) -> anyhow::Result<Exit> {
+    for command in commands {
+        loop {
+            let Some(reply) = broker.send(&command.to_text(options.takes_over))? else {
+                return Ok(Exit::NoBroker);
+            };
+            if shown(&reply)? == Exit::Success {
+                break;
+            }
+            if !options.are_extended(&reply)? {
+                return Ok(Exit::Failure);
+            }
+        }
     }
-    if !is_confirmed("Replace it?")? {
-        output::note("nothing was changed; --replace-project takes its place");
-        return Ok(exit);
-    }
-    broker.send_all(&[command])
+    Ok(Exit::Success)
 }
 
 /// What somebody at the terminal answers; no where nobody is.
@@ -116,17 +180,6 @@ impl Broker {
             output::error(&format!("no reply within {} s", self.timeout));
         }
         Ok(reply)
-    }
-
-    /// One after the other, up to the first that is refused.
-    fn send_all(&mut self, commands: &[String]) -> anyhow::Result<Exit> {
-        for command in commands {
-            let Some(reply) = self.send(command)? else { return Ok(Exit::NoBroker) };
-            if shown(&reply)? == Exit::Failure {
-                return Ok(Exit::Failure);
-            }
-        }
-        Ok(Exit::Success)
     }
 }
 

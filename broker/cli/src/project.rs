@@ -196,6 +196,22 @@ fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, last_line.chars().count() + 1)
 }
 
+/// A command that adds something.
+pub(crate) struct AddCommand {
+    verb: String,
+    /// The option with which it replaces what belongs to the same owner.
+    replaces: &'static str,
+    text: String,
+}
+
+impl AddCommand {
+    /// As it is sent; `takes_over` has it replace what belongs to others, too.
+    pub(crate) fn to_text(&self, takes_over: bool) -> String {
+        let replaces = if takes_over { "-replace " } else { self.replaces };
+        format!("{} {replaces}{}", self.verb, self.text)
+    }
+}
+
 impl Compiled {
     /// Warns of names that no program here defines: for who has no broker at hand that may know them.
     pub(crate) fn warn_of_undefined(&mut self) {
@@ -245,8 +261,8 @@ impl Compiled {
     }
 
     /// The commands that add what is defined, in load order.
-    pub(crate) fn commands(&self) -> Vec<String> {
-        let mut commands: Vec<(usize, String)> = Vec::new();
+    pub(crate) fn commands(&self) -> Vec<AddCommand> {
+        let mut commands: Vec<(usize, AddCommand)> = Vec::new();
         for (part, outcome) in &self.parts {
             match outcome {
                 Outcome::Script(_) => {
@@ -255,15 +271,21 @@ impl Compiled {
                         (Some(name), Err(_)) => format!("# Script Name: {name}\n"),
                         _ => String::new(),
                     };
-                    commands.push((SCRIPTS_AT, format!("-addPython {header}{}", part.text)));
+                    let text = format!("{header}{}", part.text);
+                    commands
+                        .push((SCRIPTS_AT, AddCommand { verb: "-addPython".to_owned(), replaces: "", text }));
                 }
                 Outcome::Lot(compilation) => {
                     commands.extend(compilation.entities.iter().filter_map(|entity| {
                         let kind = entity.kind?;
                         let place = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
-                        let text = part.text.get(entity.range.clone())?;
-                        let replace = if kind == Kind::Rule { "-replace " } else { "" };
-                        Some((place * 2, format!("-add{} {replace}{text}", kind.title())))
+                        let text = part.text.get(entity.range.clone())?.to_owned();
+                        // Of all kinds rules alone are not replaced unless told so.
+                        let replaces = if kind == Kind::Rule { "-replaceOwn " } else { "" };
+                        Some((
+                            place * 2,
+                            AddCommand { verb: format!("-add{}", kind.title()), replaces, text },
+                        ))
                     }))
                 }
                 Outcome::Unreadable(_) => {}

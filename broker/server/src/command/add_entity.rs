@@ -40,10 +40,10 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
 /// # Errors
 /// As [`add`].
 pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) -> Result<Done, Refusal> {
-    let (text, replaces) = entity_body(body);
+    let (text, told) = entity_body(body);
     // Of all kinds rules alone are not replaced without being told so (commands reference §4).
     let unless_told = if kind == DefinitionKind::Rule { OnExisting::Refuse } else { OnExisting::ReplaceOwn };
-    let existing = if replaces { OnExisting::Replace } else { unless_told };
+    let existing = told.unwrap_or(unless_told);
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }

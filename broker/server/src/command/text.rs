@@ -2,6 +2,8 @@
 //!
 //! Pure functions over the payload. Not here: which verbs there are (`mod`), what they do.
 
+use lotmq_definitions::OnExisting;
+
 use crate::limits::REQUEST_ID_CHARS_MAX;
 
 /// Name of the option that names a request, in any case.
@@ -114,21 +116,27 @@ pub(crate) fn arguments(mut text: &str) -> Result<Vec<String>, ArgumentError> {
     Ok(all)
 }
 
-/// The body of a command that adds an entity: without a bare name or `-replace` before the first `DEFINE`. Says whether the latter was there.
+/// The body of a command that adds an entity: without a bare name or an option before the first `DEFINE`, and what to do when there is one of that
+/// name: `-replace` or `-replaceOwn`, the latter for rules, which are not replaced at all without a word.
 ///
 /// An editor sends `-addModel Name DEFINE …`. Both are skipped together with the blank behind them; nothing else changes.
-pub(crate) fn entity_body(body: &str) -> (&str, bool) {
+pub(crate) fn entity_body(body: &str) -> (&str, Option<OnExisting>) {
     let mut body = body;
-    let mut replaces = false;
+    let mut existing = None;
     while let Some((word, rest)) = body.split_once(char::is_whitespace) {
-        let is_replace = word.eq_ignore_ascii_case("-replace");
-        if !is_replace && (!is_bare_name(word) || is_define(word) || !starts_entity(rest)) {
+        let option = replacing(word);
+        if option.is_none() && (!is_bare_name(word) || is_define(word) || !starts_entity(rest)) {
             break;
         }
-        replaces |= is_replace;
+        existing = option.or(existing);
         body = rest;
     }
-    (body, replaces)
+    (body, existing)
+}
+
+fn replacing(word: &str) -> Option<OnExisting> {
+    let options = [("-replace", OnExisting::Replace), ("-replaceOwn", OnExisting::ReplaceOwn)];
+    options.into_iter().find(|(option, _)| word.eq_ignore_ascii_case(option)).map(|(_, existing)| existing)
 }
 
 fn is_bare_name(word: &str) -> bool {
@@ -219,16 +227,17 @@ mod tests {
     #[test]
     fn a_stray_name_before_define_is_skipped() {
         for (body, expected, replaces) in [
-            ("DEFINE MODEL A", "DEFINE MODEL A", false),
-            ("A DEFINE MODEL A", "DEFINE MODEL A", false),
-            ("A  DEFINE MODEL A", " DEFINE MODEL A", false),
-            ("-replace DEFINE RULE R", "DEFINE RULE R", true),
-            ("R -replace DEFINE RULE R", "R -replace DEFINE RULE R", false),
-            ("-replace R DEFINE RULE R", "DEFINE RULE R", true),
-            ("A -- why\nDEFINE MODEL A", "-- why\nDEFINE MODEL A", false),
-            ("-- why\nDEFINE MODEL A", "-- why\nDEFINE MODEL A", false),
-            ("DEFIN ACTION A", "DEFIN ACTION A", false),
-            ("define DEFINE", "define DEFINE", false),
+            ("DEFINE MODEL A", "DEFINE MODEL A", None),
+            ("A DEFINE MODEL A", "DEFINE MODEL A", None),
+            ("A  DEFINE MODEL A", " DEFINE MODEL A", None),
+            ("-replace DEFINE RULE R", "DEFINE RULE R", Some(OnExisting::Replace)),
+            ("-ReplaceOwn DEFINE RULE R", "DEFINE RULE R", Some(OnExisting::ReplaceOwn)),
+            ("R -replace DEFINE RULE R", "R -replace DEFINE RULE R", None),
+            ("-replace R DEFINE RULE R", "DEFINE RULE R", Some(OnExisting::Replace)),
+            ("A -- why\nDEFINE MODEL A", "-- why\nDEFINE MODEL A", None),
+            ("-- why\nDEFINE MODEL A", "-- why\nDEFINE MODEL A", None),
+            ("DEFIN ACTION A", "DEFIN ACTION A", None),
+            ("define DEFINE", "define DEFINE", None),
         ] {
             assert_eq!(entity_body(body), (expected, replaces), "{body:?}");
         }
