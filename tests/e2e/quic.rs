@@ -1,6 +1,7 @@
 //! MQTT over QUIC: clients behind a tunnel of `quinn` against the real listener.
 
 use std::net::UdpSocket;
+use std::time::{Duration, SystemTime};
 
 use lotmq_client::{
     Client, ClientError, ConnectOptions, Connection, ProtocolVersion, Publication, QoS, Will,
@@ -188,6 +189,27 @@ fn clients_of_quic_show_certificates_where_they_are_asked_for() {
         }
     }
     broker.wait_for_metric("lotmq_tls_failures_total", 2.0);
+}
+
+/// Neither for who is connected by it, nor for who could resume a session of TLS that began before.
+#[test]
+fn a_certificate_that_has_ended_is_good_for_nothing_over_quic() {
+    let authority = Authority::new();
+    let broker = with_quic(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_QUIC_CLIENT_CERTIFICATE", "required")
+        .start();
+    let certificate = Some(authority.client_until("device", SystemTime::now() + Duration::from_secs(4)));
+    let options = QuicOptions { certificate, ..QuicOptions::new(&authority.file()) };
+    let tunnel = QuicTunnel::new(broker.port_of("quic"), &options);
+    connected(&tunnel, "first").disconnect().unwrap();
+    let mut stays = connected(&tunnel, "stays");
+    let closed = stays.receive(WAIT_MAX).unwrap_err();
+    assert!(closed.to_string().contains("certificate has expired"), "{closed}");
+    connect(&tunnel, &ConnectOptions::v5("again")).unwrap_err();
+    broker.wait_for_metric("lotmq_tls_failures_total", 1.0);
+    assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(2.0));
+    assert_eq!(broker.metric("lotmq_tls_handshakes_resumed_total"), Some(0.0));
 }
 
 #[test]

@@ -250,6 +250,37 @@ fn a_certificate_that_has_ended_is_good_for_nothing() {
     }
 }
 
+/// The same in version 1.2, by another implementation, and with what it could resume.
+#[test]
+fn a_certificate_that_has_ended_is_good_for_nothing_in_tls_1_2() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+        .start();
+    let signed = authority.client_until("device", SystemTime::now() + Duration::from_secs(4));
+    let (address, session) = (broker.listener("mqtts"), authority.path("session"));
+    let run = |option: &str| {
+        let [certificate, key, session] = [&signed.certificate, &signed.key, &session];
+        let [certificate, key, session] =
+            [certificate, key, session].map(|path| path.to_str().unwrap().to_owned());
+        let base = ["s_client", "-connect", &address, "-tls1_2", "-ign_eof", "-cert"];
+        let arguments: Vec<&str> =
+            base.into_iter().chain([&*certificate, "-key", &*key, option, &*session]).collect();
+        // CONNECT with a Keep Alive of a minute.
+        let input = "\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02ab";
+        Program::start_with_input("openssl", &arguments, input).map(Program::wait)
+    };
+    // It stays until the broker ends the connection.
+    let Some(stayed) = run("-sess_out") else { return };
+    assert!(stayed.stdout.contains("TLSv1.2"), "{}", stayed.stdout);
+    broker.log().expect("certificate has expired");
+    assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
+    let again = if session.exists() { run("-sess_in") } else { run("-sess_out") }.unwrap();
+    assert!(again.stderr.contains("certificate expired"), "{}", again.stderr);
+    assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
+}
+
 /// Where clients are asked for certificates each handshake is a whole one, in both versions.
 #[test]
 fn openssl_agrees_that_with_certificates_nothing_is_resumed() {
