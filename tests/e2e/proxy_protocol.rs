@@ -87,6 +87,31 @@ fn who_ends_in_the_middle_of_the_header_is_gone_at_once() {
     assert_eq!(broker.metric("lotmq_connections_opened_total"), Some(1.0));
 }
 
+#[test]
+fn only_trusted_proxies_are_believed_where_they_are_named() {
+    let trusting =
+        |proxies: &str| behind_proxy().variable("LOTMQ_LISTENER_MQTT_TRUSTED_PROXIES", proxies).start();
+    let header = [V1, CONNECT].concat();
+    let broker = trusting("192.0.2.1, 2001:db8::/32");
+    let mut stream = open(&broker, &header);
+    let _ = stream.read_to_end(&mut Vec::new());
+    broker.wait_for_metric("lotmq_proxies_refused_total", 1.0);
+    assert_eq!(broker.metric("lotmq_proxy_headers_total"), Some(0.0));
+    broker.log().expect("it comes from none of the trusted_proxies");
+    let broker = trusting("192.0.2.1, 127.0.0.0/8");
+    assert_eq!(read_connack(&mut open(&broker, &header)), [0x20, 2, 0, 0]);
+    broker.log().expect("peer=192.0.2.7:4711");
+}
+
+#[test]
+fn a_port_where_everybody_may_claim_any_address_is_warned_of() {
+    let broker = behind_proxy().listen_as_configured();
+    let public = |options: BrokerOptions| {
+        options.variable("LOTMQ_LISTENER_MQTT_BIND", "0.0.0.0").variable("LOTMQ_LISTENER_MQTT_PORT", "0")
+    };
+    public(broker).start().log().expect("whoever reaches the port may claim any address");
+}
+
 /// Commands reference §9.1: an address that was told is never this machine, nor is that of the proxy.
 #[test]
 fn what_comes_through_a_proxy_is_never_of_this_machine() {

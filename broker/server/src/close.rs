@@ -59,6 +59,8 @@ pub(crate) enum TransportFailure {
     HandshakeTimeout,
     /// The connection did not begin with a header of the PROXY protocol, where one is wanted.
     ProxyHeader,
+    /// The connection came from no proxy that is believed.
+    UnknownProxy,
     /// The TLS handshake failed, or a record was damaged.
     Tls,
     /// The opening handshake of WebSocket was refused.
@@ -146,6 +148,7 @@ impl CloseReason {
             Self::InternalError => "an error of the broker",
             Self::ServerShutdown => "the broker stops",
             Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
+            Self::Transport(TransportFailure::UnknownProxy) => "it comes from none of the trusted_proxies",
             Self::Transport(TransportFailure::Zstd) => "the zstd stream is damaged",
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -194,6 +197,7 @@ impl CloseReason {
             Self::ConnectTimeout => "connect-timeout",
             Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
             Self::Transport(TransportFailure::ProxyHeader) => "proxy-header-missing",
+            Self::Transport(TransportFailure::UnknownProxy) => "proxy-unknown",
             Self::Transport(TransportFailure::Tls) => "tls-failed",
             Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
             Self::Transport(TransportFailure::WebSocket) => "websocket-failed",

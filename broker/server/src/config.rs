@@ -23,6 +23,7 @@ mod listener;
 mod log;
 mod lot;
 mod mqtt;
+mod networks;
 mod not_yet;
 mod origin;
 mod overlay;
@@ -62,6 +63,7 @@ pub use listener::{
 pub use log::Log;
 pub use lot::{Authority, Lot, LotCache};
 pub use mqtt::{Mqtt, TopicPrefix};
+pub use networks::Networks;
 pub use origin::Origin;
 pub use overlay::Overlay;
 pub use reference::markdown;
@@ -288,6 +290,17 @@ impl Config {
         let of_plan =
             |plan: ListenerPlan| plan.addresses.into_iter().map(move |address| (plan.name, address));
         plans.flat_map(of_plan).filter(|(_, address)| !address.ip().to_canonical().is_loopback()).collect()
+    }
+
+    /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed whoever sends it.
+    #[must_use]
+    pub fn gullible_listeners(&self) -> Vec<&'static str> {
+        let plans = self.listeners().into_iter();
+        let believes = |plan: &ListenerPlan| plan.proxy_protocol && plan.trusted_proxies.is_empty();
+        let is_public = |plan: &ListenerPlan| {
+            plan.addresses.iter().any(|address| !address.ip().to_canonical().is_loopback())
+        };
+        plans.filter(|plan| believes(plan) && is_public(plan)).map(|plan| plan.name).collect()
     }
 
     /// Addresses of the MQTT listener. Port 0 lets the system choose.

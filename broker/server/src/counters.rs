@@ -52,6 +52,8 @@ counters! {
     proxy_headers;
     /// Connections closed because they did not begin with a header of the PROXY protocol where one is wanted.
     proxy_headers_missing;
+    /// Connections that came from none of the trusted proxies.
+    proxies_refused;
     /// TLS handshakes that succeeded, those of QUIC included.
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.
@@ -170,6 +172,7 @@ impl Counters {
             CloseReason::Refused => self.connects_refused.add(1),
             CloseReason::Transport(TransportFailure::HandshakeTimeout) => self.handshake_timeouts.add(1),
             CloseReason::Transport(TransportFailure::ProxyHeader) => self.proxy_headers_missing.add(1),
+            CloseReason::Transport(TransportFailure::UnknownProxy) => self.proxies_refused.add(1),
             CloseReason::Transport(TransportFailure::Tls) => self.tls_failures.add(1),
             CloseReason::Transport(TransportFailure::Upgrade) => self.websocket_refused.add(1),
             CloseReason::Transport(TransportFailure::WebSocket) => self.websocket_failures.add(1),

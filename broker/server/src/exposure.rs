@@ -18,6 +18,8 @@ pub(crate) struct Exposure {
     anonymous: AnonymousLogin,
     /// Addresses where everybody may publish.
     open: Vec<String>,
+    /// Listeners where everybody may claim any address.
+    gullible: Vec<&'static str>,
 }
 
 impl Exposure {
@@ -29,7 +31,8 @@ impl Exposure {
             AnonymousLogin::Everywhere | AnonymousLogin::LoopbackOnly | AnonymousLogin::Off => Vec::new(),
         };
         let open = public.into_iter().map(|(listener, address)| format!("{listener} {address}")).collect();
-        Self { has_default_password: tenant.users.root_has_default_password(), anonymous, open }
+        let gullible = broker.config.gullible_listeners();
+        Self { has_default_password: tenant.users.root_has_default_password(), anonymous, open, gullible }
     }
 
     /// One line for each thing that stands open.
@@ -54,6 +57,13 @@ impl Exposure {
                 tenant,
                 listener = self.open.join(", "),
                 "everybody who reaches this broker may publish to all topics, without a name: set auth.anonymous = false, or a rule for Publish"
+            );
+        }
+        if !self.gullible.is_empty() {
+            warn!(
+                tenant,
+                listener = self.gullible.join(", "),
+                "whoever reaches the port may claim any address by the PROXY protocol: name the proxies in trusted_proxies"
             );
         }
     }

@@ -306,6 +306,7 @@ impl Server {
             tls: None,
             user_from_certificate: plan.user_from_certificate,
             proxy_protocol: plan.proxy_protocol,
+            trusted_proxies: plan.trusted_proxies.clone(),
             is_websocket: plan.websocket.is_some(),
             origins: plan.origins.clone(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
+use super::networks::Networks;
 use super::setting::words;
 use super::web::WebOrigins;
 
@@ -43,9 +44,12 @@ macro_rules! listener {
                 port: $crate::config::setting::Port = $crate::config::setting::Port::Number($port), json $json;
                 /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
                 bind: $crate::config::setting::BindAddresses = $crate::config::setting::BindAddresses::loopback(), json $bind;
-                /// Whether every connection begins with a header of the PROXY protocol (version 1 or 2), as load balancers send it. Only for ports that
-                /// nobody else can reach: whoever connects may claim any address.
+                /// Whether every connection begins with a header of the PROXY protocol (version 1 or 2), as load balancers send it. For ports that
+                /// nobody else can reach, or with `trusted_proxies`: whoever is believed may claim any address.
                 proxy_protocol: bool = false;
+                /// Proxies that are believed what their header says: their addresses, and networks of them. Others are closed before their first byte is
+                /// read. Without any, everybody is believed who reaches the port.
+                trusted_proxies: $crate::config::networks::Networks = $crate::config::networks::Networks::default();
                 $($own)*
             }
         }
@@ -106,6 +110,8 @@ pub struct ListenerPlan {
     pub unix: Option<UnixSocket>,
     /// Whether connections begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Proxies that are believed what that says; with none, all are.
+    pub trusted_proxies: Networks,
     /// Present for TLS: who must show a certificate.
     pub tls: Option<ClientCertificate>,
     /// What a client's certificate says of its user.
@@ -148,6 +154,7 @@ impl Config {
         let section = &self.listener.mqtt;
         let mut plan = self.plan("mqtt", section.bind.at(section.port), &self.listener.limits.mqtt);
         plan.proxy_protocol = section.proxy_protocol;
+        plan.trusted_proxies = section.trusted_proxies.clone();
         plan.zstd_clients_max = section.zstd_clients;
         plan
     }
@@ -156,6 +163,7 @@ impl Config {
         let section = &self.listener.mqtts;
         let mut plan = self.plan("mqtts", section.bind.at(section.port), &self.listener.limits.mqtts);
         plan.proxy_protocol = section.proxy_protocol;
+        plan.trusted_proxies = section.trusted_proxies.clone();
         plan.tls = Some(section.client_certificate);
         plan.user_from_certificate = section.user_from_certificate;
         plan.zstd_clients_max = section.zstd_clients;
@@ -166,6 +174,7 @@ impl Config {
         let section = &self.listener.ws;
         let mut plan = self.plan("ws", section.bind.at(section.port), &self.listener.limits.ws);
         plan.proxy_protocol = section.proxy_protocol;
+        plan.trusted_proxies = section.trusted_proxies.clone();
         plan.websocket = Some(section.compressed_clients);
         plan.origins = section.origins.clone();
         plan
@@ -175,6 +184,7 @@ impl Config {
         let section = &self.listener.wss;
         let mut plan = self.plan("wss", section.bind.at(section.port), &self.listener.limits.wss);
         plan.proxy_protocol = section.proxy_protocol;
+        plan.trusted_proxies = section.trusted_proxies.clone();
         plan.tls = Some(section.client_certificate);
         plan.user_from_certificate = section.user_from_certificate;
         plan.websocket = Some(section.compressed_clients);
@@ -207,6 +217,7 @@ impl Config {
             addresses,
             unix: None,
             proxy_protocol: false,
+            trusted_proxies: Networks::default(),
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
             websocket: None,

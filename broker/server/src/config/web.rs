@@ -69,7 +69,7 @@ impl Setting for HostNames {
 }
 
 /// The texts of a list, or of one text with commas; none of them is empty.
-fn texts(value: &Value) -> Option<Vec<Box<str>>> {
+pub(super) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
     let texts: Vec<&str> = match value {
         Value::String(text) if text.trim().is_empty() => Vec::new(),
         Value::String(text) => text.split(',').collect(),

@@ -26,7 +26,7 @@ use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
 use super::unfinished::Unfinished;
 use crate::broker::Broker;
-use crate::config::{ListenerLimits, UserFromCertificate, WebOrigins};
+use crate::config::{ListenerLimits, Networks, UserFromCertificate, WebOrigins};
 use crate::limits::{ACCEPT_LOG_SECONDS, Limit, Reached};
 use crate::tenant::Tenant;
 
@@ -67,6 +67,8 @@ pub(crate) struct Listener {
     pub(crate) user_from_certificate: UserFromCertificate,
     /// Whether connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
+    /// Proxies that are believed what that says; with none, all are.
+    pub(crate) trusted_proxies: Networks,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
     /// Web pages that count as programs of this machine.
@@ -86,6 +88,12 @@ impl Listener {
     /// Tells the log why `peer` comes to nothing here: the word of the reason, and the cause.
     pub(crate) fn refused(&self, peer: &dyn fmt::Display, reason: (&str, &dyn fmt::Display)) {
         self.refusals.tell(self.name, peer, reason, self.broker.clock.now());
+    }
+
+    /// Whether `peer` is believed what its header of the PROXY protocol says.
+    pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
+        self.trusted_proxies.is_empty()
+            || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
     }
 
     /// Time from accept to CONNECT, handshakes included.

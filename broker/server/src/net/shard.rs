@@ -310,6 +310,9 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
 /// Takes the header from the socket, and counts the connection for the address that it tells.
 async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) -> Result<(), CloseReason> {
     let listener = &accepted.listener;
+    if !listener.trusts_proxy(accepted.peer) {
+        return Err(CloseReason::Transport(TransportFailure::UnknownProxy));
+    }
     let header = timeout(listener.handshake_patience(), proxy::take(socket))
         .await
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
