@@ -1,7 +1,8 @@
 //! Floods of logins: whoever guesses waits, and nobody else does.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::time::Instant;
 
 use lotmq_test_support::{Broker, WAIT_MAX};
 
@@ -55,21 +56,49 @@ impl Site {
     }
 }
 
-/// From one address with made-up names, and from many addresses as one user.
+/// From one address with made-up names, from many addresses as one user, and from many addresses with made-up names.
 #[test]
 fn a_login_is_not_behind_a_flood_of_others() {
-    for is_as_one_user in [false, true] {
+    for (addresses, names) in [(1, 400), (400, 1), (400, 400)] {
         let site = Site::new();
         let flood: Vec<_> = (0..400)
-            .map(|n| match is_as_one_user {
-                true => site.connect(&format!("2001:db8:0:{n:x}::1"), "bob", "guess"),
-                false => site.connect("192.0.2.7", &format!("nobody-{n}"), "guess"),
+            .map(|n| {
+                let user = if names == 1 { "bob".to_owned() } else { format!("nobody-{n}") };
+                site.connect(&format!("2001:db8:0:{:x}::1", n % addresses), &user, "guess")
             })
             .collect();
-        assert_eq!(site.login("198.51.100.1", "ann", "right"), 0, "one user: {is_as_one_user}");
-        assert!(site.metric("lotmq_logins_waiting") > 100.0, "she has overtaken them");
+        let asked = Instant::now();
+        assert_eq!(site.login("198.51.100.1", "ann", "right"), 0, "{addresses} addresses, {names} names");
+        let (waited, waiting) = (asked.elapsed(), site.metric("lotmq_logins_waiting"));
+        println!("{addresses} addresses, {names} names: {waited:?}, {waiting} still wait");
+        assert!(waiting > 100.0, "she has overtaken them: {addresses} addresses, {names} names");
         drop(flood);
     }
+}
+
+#[test]
+fn nothing_is_hashed_for_who_has_left() {
+    const FLOOD: f64 = 200.0;
+    let site = Site::new();
+    let connections: Vec<_> = (0..FLOOD as u16)
+        .map(|n| site.connect(&format!("2001:db8:0:{n:x}::1"), &format!("nobody-{n}"), "guess"))
+        .collect();
+    site.broker.wait_for_metric("lotmq_logins_waiting", 100.0);
+    drop(connections);
+    site.broker.wait_until_metric_is("lotmq_logins_waiting", 0.0);
+    let left = site.metric("lotmq_logins_abandoned_total");
+    assert!(left > FLOOD / 2.0, "{left} of {FLOOD} were not hashed");
+    assert!(site.metric("lotmq_passwords_checked_total") + left <= FLOOD);
+    // Who has said more than CONNECT and then has left is served: nothing says that he must wait for CONNACK.
+    let mut watching = site.connect("198.51.100.2", "bob", "right");
+    watching.write_all(b"\x82\x06\0\x01\0\x01t\0").unwrap();
+    watching.read_exact(&mut [0; 9]).unwrap();
+    let mut brief = site.connect("198.51.100.1", "ann", "right");
+    brief.write_all(b"\x30\x04\0\x01tx\xe0\0").unwrap();
+    brief.shutdown(Shutdown::Write).unwrap();
+    let mut publish = [0; 6];
+    watching.read_exact(&mut publish).unwrap();
+    assert_eq!(publish, *b"\x30\x04\0\x01tx");
 }
 
 #[test]

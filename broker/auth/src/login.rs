@@ -254,6 +254,11 @@ impl PendingLogin {
         self.attempt.parts()
     }
 
+    /// Whether there is a user of the name. For the order among many that wait, and for nothing that is told.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     /// Hashes and compares. About 20 ms of one core and 19 MiB at the default cost.
     pub fn verify(self) -> VerifiedLogin {
         let is_right = self.credential.verify(&self.password) && self.is_known;

@@ -116,6 +116,8 @@ counters! {
     queue_full_dropped;
     /// Passwords that were hashed to compare them.
     passwords_checked;
+    /// Logins whose client had left before its password was looked at.
+    logins_abandoned;
     /// Messages that waited in a queue until their receiver had no right to them any more.
     queued_denied;
     /// Messages that expired before they were delivered.

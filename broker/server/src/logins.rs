@@ -61,8 +61,8 @@ impl Logins {
         Ok(Self(shared))
     }
 
-    /// Has `check` run on one of the threads. It comes from `source` and names `user`, of which a hash is enough.
-    pub(crate) fn add(&self, source: Source, user: u64, check: Check) {
+    /// Has `check` run on one of the threads. It comes from `source` and names a user, of which a hash is enough, and of whom is said whether there is one.
+    pub(crate) fn add(&self, source: Source, user: (u64, bool), check: Check) {
         let displaced = self.0.state.lock().waiting.push(source, user, check);
         self.0.changed.notify_one();
         if let Some(check) = displaced {
@@ -132,9 +132,9 @@ mod tests {
     fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
         let logins = Logins::start(1, 10).unwrap();
         let (sender, receiver) = channel();
-        logins.add(source(1), 1, check(|| panic!("on purpose"), &sender));
+        logins.add(source(1), (1, true), check(|| panic!("on purpose"), &sender));
         let checked = sender.clone();
-        logins.add(source(2), 2, check(move || checked.send("checked".to_owned()).unwrap(), &sender));
+        logins.add(source(2), (2, true), check(move || checked.send("checked".to_owned()).unwrap(), &sender));
         drop(sender);
         drop(logins);
         assert_eq!(receiver.iter().collect::<Vec<_>>(), ["Panicked", "checked"]);
@@ -150,15 +150,15 @@ mod tests {
             begun.send(()).unwrap();
             may_go.recv().unwrap();
         };
-        logins.add(source(1), 0, check(hold, &sender));
+        logins.add(source(1), (0, true), check(hold, &sender));
         has_begun.recv().unwrap();
         let say = |text: &str| {
             let (said, text) = (sender.clone(), text.to_owned());
             check(move || said.send(text).unwrap(), &sender)
         };
-        (0..150).for_each(|n| logins.add(source(1), n, say("flood")));
+        (0..150).for_each(|n| logins.add(source(1), (n, false), say("flood")));
         assert_eq!(logins.waiting(), 100);
-        logins.add(source(2), 7_777, say("other"));
+        logins.add(source(2), (7_777, true), say("other"));
         assert_eq!(logins.waiting(), 100);
         go.send(()).unwrap();
         drop((logins, sender));

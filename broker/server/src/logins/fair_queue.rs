@@ -2,12 +2,16 @@
 //! that they name.
 //!
 //! Every second item is that of the next address, every other one that of the next user. So a flood from one address, whatever names it makes up,
-//! and a flood as one user, from however many addresses, delay an item of somebody else by a few places.
+//! and a flood as one user, from however many addresses, delay an item of somebody else by a few places. Against a flood from many addresses with made-up
+//! names, users that there are take the turns of users, once more than [`CALM`] items wait.
 //!
 //! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of whoever has most, who may be itself. Each operation
 //! costs O(log items). Not here: what the items are (`logins`).
 
 use std::collections::{BTreeMap, BTreeSet};
+
+/// With so many items nobody is preferred: who comes out sooner tells who there is. At 20 ms each the last of them waits for 0.6 s.
+pub(crate) const CALM: usize = 32;
 
 /// See the module's documentation. `S` is where an item comes from, `U` whom it names.
 pub(crate) struct FairQueue<S, U, T> {
@@ -17,12 +21,17 @@ pub(crate) struct FairQueue<S, U, T> {
     items: BTreeMap<u64, Entry<S, U, T>>,
     sources: Lines<S>,
     users: Lines<U>,
+    /// Those of them that there are.
+    known_users: Lines<U>,
+    /// Items that name nobody.
+    of_nobody: BTreeSet<u64>,
     is_turn_of_users: bool,
 }
 
 struct Entry<S, U, T> {
     source: S,
     user: U,
+    is_known: bool,
     item: T,
 }
 
@@ -35,32 +44,44 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
             items: BTreeMap::new(),
             sources: Lines::new(),
             users: Lines::new(),
+            known_users: Lines::new(),
+            of_nobody: BTreeSet::new(),
             is_turn_of_users: false,
         }
     }
 
-    /// Puts an item in. The one that finds no place: another one, or this.
-    pub(crate) fn push(&mut self, source: S, user: U, item: T) -> Option<T> {
+    /// Puts an item in; `is_known` says whether there is the user that it names. The one that finds no place: another one, or this.
+    pub(crate) fn push(&mut self, source: S, (user, is_known): (U, bool), item: T) -> Option<T> {
         let displaced = if self.items.len() < self.max {
             None
         } else {
             let youngest = self.sources.youngest_beside(source).or_else(|| self.users.youngest_beside(user));
-            match youngest {
+            match youngest.or_else(|| self.of_nobody.last().copied().filter(|_| is_known)) {
                 Some(number) => self.remove(number),
                 None => return Some(item),
             }
         };
         let number = self.next_number;
         self.next_number += 1;
-        self.items.insert(number, Entry { source, user, item });
+        self.items.insert(number, Entry { source, user, is_known, item });
         self.sources.push(source, number);
         self.users.push(user, number);
+        if is_known {
+            self.known_users.push(user, number);
+        } else {
+            self.of_nobody.insert(number);
+        }
         displaced
     }
 
     /// The item whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let number = if self.is_turn_of_users { self.users.next() } else { self.sources.next() };
+        let is_calm = self.items.len() <= CALM;
+        let number = match self.is_turn_of_users {
+            true if !is_calm && !self.known_users.is_empty() => self.known_users.next(),
+            true => self.users.next(),
+            false => self.sources.next(),
+        };
         self.is_turn_of_users = !self.is_turn_of_users;
         self.remove(number?)
     }
@@ -70,9 +91,14 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
     }
 
     fn remove(&mut self, number: u64) -> Option<T> {
-        let Entry { source, user, item } = self.items.remove(&number)?;
+        let Entry { source, user, is_known, item } = self.items.remove(&number)?;
         self.sources.remove(source, number);
         self.users.remove(user, number);
+        if is_known {
+            self.known_users.remove(user, number);
+        } else {
+            self.of_nobody.remove(&number);
+        }
         Some(item)
     }
 }
@@ -95,6 +121,10 @@ struct Line {
 impl<K: Ord + Copy> Lines<K> {
     fn new() -> Self {
         Self { lines: BTreeMap::new(), turns: BTreeMap::new(), lengths: BTreeSet::new(), next_turn: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     fn push(&mut self, key: K, number: u64) {
@@ -160,20 +190,21 @@ mod tests {
     fn a_flood_delays_others_by_a_few_places() {
         // Address and user of the n-th item of the flood.
         type Flood = fn(u32) -> (u32, u32);
-        let floods: [(&str, Flood); 4] = [
+        let floods: [(&str, Flood); 5] = [
             ("one address, one user", |_| (1, 1)),
             ("one address, made-up users", |n| (1, n)),
             ("many addresses, one user", |n| (n, 1)),
             ("four addresses, made-up users", |n| (n % 4, n)),
+            ("many addresses, made-up users", |n| (n, n)),
         ];
         for (name, flood) in floods {
-            for size in [10, 4_000] {
+            for size in [CALM as u32 + 8, 4_000] {
                 let mut queue = Queue::new(4_096);
                 for n in 0..size {
                     let (source, user) = flood(n);
-                    assert_eq!(queue.push(source, user, "flood"), None);
+                    assert_eq!(queue.push(source, (user, false), "flood"), None);
                 }
-                assert_eq!(queue.push(9_999, 9_999, "other"), None);
+                assert_eq!(queue.push(9_999, (9_999, true), "other"), None);
                 let places = before(&mut queue, "other");
                 assert!(places <= 9, "{name}, {size}: behind {places}");
             }
@@ -183,25 +214,41 @@ mod tests {
     #[test]
     fn who_shares_an_address_with_a_flood_is_found_by_his_name() {
         let mut queue = Queue::new(4_096);
-        (0..4_000).for_each(|_| assert_eq!(queue.push(1, 1, "flood"), None));
-        assert_eq!(queue.push(1, 2, "other"), None);
+        (0..4_000).for_each(|_| assert_eq!(queue.push(1, (1, true), "flood"), None));
+        assert_eq!(queue.push(1, (2, true), "other"), None);
         assert!(before(&mut queue, "other") <= 4);
     }
 
     #[test]
     fn a_full_queue_takes_from_whoever_has_most() {
         let mut queue = Queue::new(10);
-        (0..10).for_each(|n| assert_eq!(queue.push(1, n, "flood"), None));
-        assert_eq!(queue.push(1, 77, "more"), Some("more"), "the flood's own next one");
+        (0..10).for_each(|n| assert_eq!(queue.push(1, (n, false), "flood"), None));
+        assert_eq!(queue.push(1, (77, false), "more"), Some("more"), "the flood's own next one");
         for (source, user) in [(2, 2), (3, 3), (2, 2)] {
-            assert_eq!(queue.push(source, user, "other"), Some("flood"));
+            assert_eq!(queue.push(source, (user, true), "other"), Some("flood"));
         }
         // From many addresses, as one user.
         let mut queue = Queue::new(10);
-        (0..10).for_each(|n| assert_eq!(queue.push(n, 1, "flood"), None));
-        assert_eq!(queue.push(77, 1, "more"), Some("more"));
-        assert_eq!(queue.push(78, 2, "other"), Some("flood"));
+        (0..10).for_each(|n| assert_eq!(queue.push(n, (1, true), "flood"), None));
+        assert_eq!(queue.push(77, (1, true), "more"), Some("more"));
+        assert_eq!(queue.push(78, (2, true), "other"), Some("flood"));
         assert_eq!(queue.len(), 10);
+        // From many addresses, with made-up names.
+        let mut queue = Queue::new(10);
+        (0..10).for_each(|n| assert_eq!(queue.push(n, (n, false), "flood"), None));
+        assert_eq!(queue.push(77, (77, false), "more"), Some("more"));
+        assert_eq!(queue.push(78, (78, true), "other"), Some("flood"));
+    }
+
+    /// While few wait, what comes out first does not tell who there is.
+    #[test]
+    fn nobody_is_preferred_while_few_wait() {
+        let order = |is_known: bool| -> Vec<u32> {
+            let mut queue = FairQueue::new(4_096);
+            (0..30_u32).for_each(|n| assert_eq!(queue.push(n, (n, is_known && n == 20), n), None));
+            std::iter::from_fn(|| queue.pop()).collect()
+        };
+        assert_eq!(order(true), order(false));
     }
 
     proptest! {
@@ -225,7 +272,7 @@ mod tests {
                     continue;
                 }
                 inside.insert((source, user, number));
-                if let Some(displaced) = queue.push(source, user, (source, user, number)) {
+                if let Some(displaced) = queue.push(source, (user, user % 2 == 0), (source, user, number)) {
                     prop_assert!(inside.remove(&displaced));
                 }
                 prop_assert!(queue.len() <= 20);
@@ -236,6 +283,7 @@ mod tests {
             }
             prop_assert!(inside.is_empty());
             prop_assert!(queue.sources.turns.is_empty() && queue.users.lengths.is_empty());
+            prop_assert!(queue.known_users.is_empty() && queue.of_nobody.is_empty());
         }
     }
 }

@@ -4,7 +4,7 @@
 //! most once per poll, into the thread's [`Turn`]. Foreign threads touch only the socket's write side (through the Client's
 //! [`Link`](crate::net::outbound::Link)) and the request to close.
 //!
-//! Invariants: `input` is locked by the owner's task only, always before a Client's state and never after; the socket is open for as long as an
+//! Invariants: `input` is locked by the owner's task, and for a look by who checks its password, always before a Client's state and never after; the socket is open for as long as an
 //! `Arc` of the connection lives, so a descriptor is never used for another peer's bytes.
 //! Not here: what packets mean (`protocol`), who gets a message (`turn`).
 
@@ -219,6 +219,12 @@ impl Connection {
             Some(relayed) => relayed.certificate_ends_ms(),
             None => self.layers()?.lock().certificate_ends_ms(),
         }
+    }
+
+    /// Whether the peer has ended the connection and nothing that it sent before is left to be handled. For threads that hold no lock.
+    pub(crate) fn has_left(&self) -> bool {
+        let input = self.input.lock();
+        input.partial.is_empty() && self.stream.is_over()
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.

@@ -85,6 +85,15 @@ impl Socket {
         }
     }
 
+    /// Whether the peer has ended the connection, or it broke, and nothing is left to be read.
+    pub(crate) fn is_over(&self) -> bool {
+        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+        match rustix::net::recv(self, &mut [0; 1], flags) {
+            Ok((len, _)) => len == 0,
+            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        }
+    }
+
     /// One `recv`. `None` when there was nothing to read.
     ///
     /// A short read empties the socket, so readiness is cleared at once instead of by a second call that fails: 4 % with one packet per write.

@@ -49,10 +49,15 @@ pub(super) fn check_later(
 ) -> Login {
     let outcome = Arc::new(Mutex::new(None));
     let (source, user) = pending.origin();
+    let user = (user, pending.is_known());
     let (owner, waiting) = (Arc::clone(connection), Arc::clone(connection));
     let broker = Arc::clone(&turn.broker);
     let (checked, given_up) = (Arc::clone(&outcome), Arc::clone(&outcome));
     let run = move || {
+        if owner.has_left() {
+            broker.counters.logins_abandoned.add(1);
+            return owner.request_close(CloseReason::PeerClosed);
+        }
         *checked.lock() = Some(verify(pending, &owner.listener.tenant, &broker));
         owner.call_owner();
     };
