@@ -1,7 +1,7 @@
 //! A socket that speaks in packets: any bytes out, whole packets in. No flows, no answers by itself.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use lotmq_codec::{ProtocolVersion, fixed_header, limits::PACKET_BYTES_MAX};
@@ -179,14 +179,6 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Our own address.
-    ///
-    /// # Errors
-    /// [`ClientError::Io`].
-    pub fn local_address(&self) -> Result<SocketAddr, ClientError> {
-        Ok(self.stream().local_addr()?)
     }
 
     /// The socket itself, to set options or to be slow on purpose.

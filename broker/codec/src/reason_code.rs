@@ -176,12 +176,6 @@ impl ReasonCode {
         }
     }
 
-    /// The QoS that this code of a SUBACK grants; `None` for anything else.
-    #[must_use]
-    pub const fn granted_qos(self) -> Option<QoS> {
-        QoS::from_bits(self.byte())
-    }
-
     /// The byte that SUBACK carries: the code itself in 5.0; before that every failure is 0x80 \[3.1.1: MQTT-3.9.3-2\].
     #[must_use]
     pub const fn suback_byte(self, version: ProtocolVersion) -> u8 {

@@ -21,13 +21,6 @@ pub enum World {
 }
 
 impl World {
-    /// The world of that name.
-    pub fn from_name(name: &str) -> Option<World> {
-        [World::Action, World::Model, World::Rule, World::Route, World::Auth]
-            .into_iter()
-            .find(|world| world.name() == name)
-    }
-
     /// Its name in `wit/`.
     pub fn name(self) -> &'static str {
         match self {

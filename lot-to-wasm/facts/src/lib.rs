@@ -93,18 +93,6 @@ pub struct Facts {
     /// Inputs and outputs of a callable Action; `None` when a trigger starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callable: Option<Signature>,
-    /// Whether a run looks at the triggering message's payload.
-    #[serde(default)]
-    pub needs_payload: bool,
-    /// Whether a run looks at the triggering message's topic.
-    #[serde(default)]
-    pub needs_topic: bool,
-    /// Constant segment numbers of `TOPIC POSITION`, ascending, from 1.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub topic_positions: Vec<u32>,
-    /// Literal paths of `GET JSON` over the payload, in order of appearance.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub payload_paths: Vec<String>,
     /// Topics whose last value a run may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TopicFact>,
@@ -163,10 +151,6 @@ impl Facts {
             trigger: None,
             reception: None,
             callable: None,
-            needs_payload: false,
-            needs_topic: false,
-            topic_positions: Vec::new(),
-            payload_paths: Vec::new(),
             reads: Vec::new(),
             retained_reads: Vec::new(),
             writes: Vec::new(),
@@ -190,12 +174,6 @@ impl Facts {
         let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python } = self.effects;
         let reads = !(self.reads.is_empty() && self.retained_reads.is_empty());
         self.kind == Kind::Action && self.bounded && !(reads || env || secret || call || suspend || python)
-    }
-
-    /// Whether equal payloads and equal read values always give equal outputs.
-    pub fn is_deterministic(&self) -> bool {
-        let Effects { clock, random, env, secret, call, suspend, route, python } = self.effects;
-        !(clock || random || env || secret || call || suspend || route || python)
     }
 }
 

@@ -8,12 +8,20 @@ use super::infer;
 use super::level::Levels;
 use super::topic;
 use super::tree::{
-    Action, Candidate, Entry, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind,
-    Topic, TopicPart,
+    Action, Candidate, Entry, Expression, ExpressionKind, SettingStore, Statement, StatementKind, Topic,
+    TopicPart,
 };
 
-/// Fills in the facts of an Action and of every topic in it.
-pub(super) fn collect(action: &mut Action) {
+/// What a body looks at of the message, or of the question of a rule, that starts it.
+pub(super) struct Looks {
+    /// Its payload.
+    pub(super) payload: bool,
+    /// Constant segment numbers of `TOPIC POSITION`, ascending, from 1.
+    pub(super) topic_levels: Vec<u32>,
+}
+
+/// Fills in the facts of an Action and of every topic in it, and says what it looks at.
+pub(super) fn collect(action: &mut Action) -> Looks {
     let levels = Levels::of(action);
     let mut collector = Collector { facts: action.facts.clone(), levels, ..Collector::default() };
     collector.facts.bounded = true;
@@ -28,7 +36,10 @@ pub(super) fn collect(action: &mut Action) {
         Entry::Asked => {}
     }
     collector.statements(&mut action.body);
+    let topic_levels = std::mem::take(&mut collector.positions).into_iter().collect();
+    let looks = Looks { payload: collector.payload, topic_levels };
     action.facts = collector.finish();
+    looks
 }
 
 struct Collector {
@@ -38,6 +49,7 @@ struct Collector {
     retained_reads: BTreeSet<TopicFact>,
     writes: BTreeSet<TopicFact>,
     keeps: BTreeSet<TopicFact>,
+    payload: bool,
     positions: BTreeSet<u32>,
     env: BTreeSet<String>,
     secrets: BTreeSet<String>,
@@ -55,6 +67,7 @@ impl Default for Collector {
             retained_reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             keeps: BTreeSet::new(),
+            payload: false,
             positions: BTreeSet::new(),
             env: BTreeSet::new(),
             secrets: BTreeSet::new(),
@@ -72,7 +85,6 @@ impl Collector {
         facts.retained_reads = settled(self.retained_reads);
         facts.writes = settled(self.writes);
         facts.keeps = settled(self.keeps);
-        facts.topic_positions = self.positions.into_iter().collect();
         facts.effects.env = !self.env.is_empty();
         facts.effects.secret = !self.secrets.is_empty();
         facts.effects.call |= !self.calls.is_empty();
@@ -169,10 +181,7 @@ impl Collector {
                 self.statements(body);
                 self.expression(item);
             }
-            StatementKind::Split { .. } => {
-                self.facts.needs_payload = true;
-                self.facts.needs_topic = true;
-            }
+            StatementKind::Split { .. } => self.payload = true,
         }
     }
 
@@ -189,12 +198,11 @@ impl Collector {
         for part in &mut topic.parts {
             match part {
                 TopicPart::Level(level) => {
-                    self.facts.needs_topic = true;
                     self.positions.insert(*level);
                 }
-                TopicPart::Rest { .. } | TopicPart::ByFilter(_) => self.facts.needs_topic = true,
                 TopicPart::Value(value) => self.expression(value),
-                TopicPart::Text(_) | TopicPart::Missing => {}
+                TopicPart::Rest { .. } | TopicPart::ByFilter(_) | TopicPart::Text(_) | TopicPart::Missing => {
+                }
             }
         }
         let fact = topic::fact(topic, &self.levels);
@@ -205,10 +213,8 @@ impl Collector {
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here has no facts of its own")]
     fn expression(&mut self, node: &mut Expression) {
         match &mut node.kind {
-            ExpressionKind::Payload | ExpressionKind::PayloadBytes => self.facts.needs_payload = true,
-            ExpressionKind::TopicName | ExpressionKind::TopicLevelAt(_) => self.facts.needs_topic = true,
+            ExpressionKind::Payload | ExpressionKind::PayloadBytes => self.payload = true,
             ExpressionKind::TopicLevel(level) => {
-                self.facts.needs_topic = true;
                 self.positions.insert(*level);
             }
             ExpressionKind::GetTopic(topic) => {
@@ -232,12 +238,6 @@ impl Collector {
             | ExpressionKind::RandomInt { .. }
             | ExpressionKind::RandomDouble { .. } => {
                 self.facts.effects.random = true;
-            }
-            ExpressionKind::GetJson { path: JsonPath::Literal { text, .. }, source } => {
-                let is_new = !self.facts.payload_paths.contains(text);
-                if is_new && matches!(source.kind, ExpressionKind::Payload) {
-                    self.facts.payload_paths.push(text.clone());
-                }
             }
             _ => {}
         }

@@ -100,10 +100,9 @@ pub(crate) fn rule(
     let facts = Facts::new(Kind::Rule, name.clone());
     let mut checked = tree::Action { name, entry: Entry::Asked, variables: Vec::new(), regexes, body, facts };
     infer::kinds(&mut checked);
-    facts::collect(&mut checked);
+    let looks = facts::collect(&mut checked);
     let mut inputs = inputs(&mut checked);
-    inputs.payload = checked.facts.needs_payload;
-    inputs.topic_levels.clone_from(&checked.facts.topic_positions);
+    (inputs.payload, inputs.topic_levels) = (looks.payload, looks.topic_levels);
     inputs.reads = !(checked.facts.reads.is_empty() && checked.facts.retained_reads.is_empty());
     checked.facts.rule = Some(RuleFacts {
         priority: u64::try_from(rule.priority).unwrap_or(0),

@@ -38,7 +38,7 @@ pub struct Action {
     pub regexes: Vec<Regex>,
     /// The statements after `DO`.
     pub body: Vec<Statement>,
-    /// What the broker is told. [`Facts::needs_payload`] and [`Facts::needs_topic`] say what the run looks at.
+    /// What the broker is told.
     pub facts: Facts,
 }
 

@@ -243,12 +243,6 @@ impl<'a> Properties<'a> {
         self.utf8(PropertyId::ResponseInformation)
     }
 
-    /// Another server to use. 0x1C.
-    #[must_use]
-    pub fn server_reference(&self) -> Option<&'a str> {
-        self.utf8(PropertyId::ServerReference)
-    }
-
     /// Text for people about the reason code. 0x1F.
     #[must_use]
     pub fn reason_string(&self) -> Option<&'a str> {
