@@ -81,6 +81,12 @@ pub enum UserChangeRefusal {
         /// The group.
         group: String,
     },
+    /// Rules look at the membership of the group, and it is the asking user's own.
+    #[error("You cannot change your own membership of group {group}: rules name it.")]
+    OwnMembership {
+        /// The group.
+        group: String,
+    },
     /// Rules look at the property, and the asking user does not have that value of it.
     #[error("You cannot set {setting} to this value: rules name it, and you do not have it.")]
     PropertyNamedByRules {
@@ -111,7 +117,19 @@ pub fn check_user_change(
         return Err(UserChangeRefusal::RootProtected);
     }
     let account = actor.user.as_deref().and_then(|name| directory.account(name));
-    Actor { account: account.as_deref(), named }.check(directory, change)
+    let is_own_membership =
+        matches!(change, UserChange::LeaveGroup { .. }) && actor.user.as_deref() == Some(user);
+    let actor = Actor { account: account.as_deref(), named };
+    actor.check(directory, change)?;
+    match change {
+        // Not to be a member may be the right.
+        UserChange::LeaveGroup { group, .. }
+            if is_own_membership && !actor.may_all() && named.group(group) =>
+        {
+            Err(UserChangeRefusal::OwnMembership { group: group.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 impl<'a> UserChange<'a> {

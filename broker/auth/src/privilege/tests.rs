@@ -78,6 +78,12 @@ fn what_rules_name_is_a_right() {
         ("keeper", UserChange::JoinGroup { user: "keeper", group: "ops" }, group()),
         ("keeper", UserChange::LeaveGroup { user: "writer", group: "ops" }, group()),
         ("second", UserChange::JoinGroup { user: "plain", group: "ops" }, Ok(())),
+        ("second", UserChange::LeaveGroup { user: "writer", group: "ops" }, Ok(())),
+        (
+            "second",
+            UserChange::LeaveGroup { user: "second", group: "ops" },
+            Err(UserChangeRefusal::OwnMembership { group: "ops".to_owned() }),
+        ),
         ("chief", UserChange::JoinGroup { user: "plain", group: "ops" }, Ok(())),
         ("keeper", UserChange::JoinGroup { user: "plain", group: "shift" }, Ok(())),
         ("keeper", line("7"), property()),
