@@ -41,15 +41,15 @@ impl Exposure {
         if self.has_default_password {
             warn!(
                 tenant,
-                "root has the default password, for every program of this machine and for whom a forwarder on it lets in (ssh -R, nginx stream, \
-                 kubectl port-forward): set one with -changeUserPassword root <password>, or start with --secure"
+                "root has the default password, for every program of this machine and for whom a forwarder on it lets in (ssh -R, nginx \
+                 stream or proxy_pass, kubectl port-forward): set one with -changeUserPassword root <password>, or start with --secure"
             );
         }
         if self.anonymous == AnonymousLogin::LoopbackOnly {
             warn!(
                 tenant,
-                "anonymous clients are let in from this machine, and with them whom a forwarder on it lets in (ssh -R, nginx stream, kubectl \
-                 port-forward): auth.anonymous = false or --secure ends that"
+                "anonymous clients are let in from this machine, and with them whom a forwarder on it lets in (ssh -R, nginx stream or \
+                 proxy_pass, kubectl port-forward): auth.anonymous = false or --secure ends that"
             );
         }
         if !self.open.is_empty() {
