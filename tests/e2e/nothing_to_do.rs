@@ -271,6 +271,25 @@ fn commands_with_nothing_to_do_wait_for_the_change_they_rest_on() {
 }
 
 #[test]
+fn a_session_that_an_administrator_has_ended_already_is_not_found_when_that_is_stored() {
+    let mut sick = Sick::new();
+    let lasting = ConnectOptions::v5("d").clean_start(false).session_expiry(3_600);
+    sick.broker.connect(&lasting).disconnect().unwrap();
+    sick.becomes("hang");
+    let mut first = Asked::new(&sick.broker, "asks-1", "-endSession d");
+    assert!(first.is_silent());
+    let mut second = Asked::new(&sick.broker, "asks-2", "-endSession d");
+    assert!(second.is_silent(), "the session is on the disk still");
+    // One that never was is not known not to be one of those.
+    sick.heals();
+    first.answer();
+    second.answer();
+    sick.broker.kill();
+    sick.broker.start_again();
+    assert!(!sick.broker.connect(&lasting).session_present());
+}
+
+#[test]
 fn a_second_removal_of_kept_values_waits_for_the_first() {
     const VALUES: usize = 1_200;
     let mut sick = Sick::new();

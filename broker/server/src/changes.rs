@@ -231,8 +231,13 @@ impl Stamps {
 
     /// Forgets what is on the disk. True when that is all.
     pub(crate) fn are_on_disk(&mut self, turns: &Turns, store: &Store) -> bool {
+        self.unstored(turns, store).is_empty()
+    }
+
+    /// Those that are not on the disk; the others are forgotten.
+    pub(crate) fn unstored(&mut self, turns: &Turns, store: &Store) -> &[Stamp] {
         self.0.retain(|stamp| turns.standing(*stamp, store) != Standing::OnDisk);
-        self.0.is_empty()
+        &self.0
     }
 
     /// One of those that are not on the disk; in the turn of a thread still, if there is such a one.

@@ -110,6 +110,13 @@ impl Sessions {
     pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
         self.left_behind.newest(key, turns, store)
     }
+
+    /// The changes of sessions that have ended, of whichever key, as far as they are not on the disk.
+    pub(crate) fn all_left_behind(&mut self, turns: &Turns, store: &Store) -> Vec<Stamp> {
+        self.left_behind.sweep(turns, store);
+        let LeftBehind { by_key, others, .. } = &mut self.left_behind;
+        by_key.values().copied().chain(others.unstored(turns, store).iter().copied()).collect()
+    }
 }
 
 /// Sessions whose end is on its way to the disk.
@@ -125,15 +132,20 @@ struct LeftBehind {
 impl LeftBehind {
     fn note(&mut self, client: &Client, stamp: Stamp, turns: &Turns, store: &Store) {
         if self.by_key.len() >= LEFT_BEHIND_SWEPT_FROM.max(2 * self.kept) {
-            self.by_key.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
-            self.kept = self.by_key.len();
-            self.by_key.shrink_to(2 * self.kept);
+            self.sweep(turns, store);
         }
         if self.by_key.len() < ENDED_SESSIONS_UNSTORED_MAX || self.by_key.contains_key(&client.key()) {
             self.by_key.insert(KeptSessionKey::of(client), stamp);
         } else {
             self.others.note(stamp);
         }
+    }
+
+    /// Forgets what is on the disk by now.
+    fn sweep(&mut self, turns: &Turns, store: &Store) {
+        self.by_key.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+        self.kept = self.by_key.len();
+        self.by_key.shrink_to(2 * self.kept);
     }
 
     fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {

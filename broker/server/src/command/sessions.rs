@@ -87,7 +87,13 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (client_id, found) = named(call)?;
+    let (client_id, found) = match named(call) {
+        Ok(named) => named,
+        Err(not_found) => {
+            await_ends(call)?;
+            return Err(not_found);
+        }
+    };
     Turn::with(|turn| {
         turn.tick();
         for client in &found {
@@ -103,6 +109,22 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     call.broker.store.wait(call.broker.store.last_ticket())?;
     Ok(Done::new(message))
+}
+
+/// Blocks until the sessions that have ended are on the disk as ended: without that, what is not found now is there again after a crash.
+fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
+    let (turns, store) = (&call.broker.turns, &call.broker.store);
+    let ends = call.tenant.sessions.lock().all_left_behind(turns, store);
+    if ends.is_empty() {
+        return Ok(());
+    }
+    if let Some(failure) = call.broker.store_failure() {
+        return Err(Refusal::not_stored(failure, "The session has ended; after a crash it is there again."));
+    }
+    for stamp in ends {
+        turns.await_end(stamp);
+    }
+    Ok(store.wait(store.last_ticket())?)
 }
 
 fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {
