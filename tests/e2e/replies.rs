@@ -1,10 +1,13 @@
 //! Who gets the replies of commands, what comes with them, and what diagnostics show to whom.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::broker;
+use crate::{broker, options};
 
 const COMMAND: &str = "$SYS/Coreflux/Command";
 const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
@@ -211,4 +214,31 @@ fn masking_is_no_oracle() {
         assert!(payload.ends_with(guess), "{guess}: {payload}");
     }
     assert!(seen("hunter2-secret", 5).ends_with(".***"));
+}
+
+#[test]
+fn replies_tell_no_path_of_the_machine_beyond_what_was_given() {
+    let broker = options().prepared().start();
+    let data = broker.data().to_str().unwrap().to_owned();
+    let files = broker.data().join("files/default");
+    let inner = files.join("plant/inner");
+    std::fs::create_dir_all(&inner).unwrap();
+    std::fs::write(files.join("text.zip"), "no archive").unwrap();
+    std::fs::write(inner.join(OsStr::from_bytes(b"\xff.lot")), "x").unwrap();
+    std::os::unix::fs::symlink("/etc", files.join("link")).unwrap();
+    std::fs::create_dir_all(files.join("linked")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", files.join("linked/a.lot")).unwrap();
+    for path in
+        ["plant", "missing", "missing.zip", "text.zip", "link", "linked", "../../..", "/etc", "plant/../../x"]
+    {
+        let reply = broker.command(&format!("-addProject {path} name"));
+        assert!(!reply.success(), "{path}");
+        assert!(!reply.0.to_string().contains(&data), "{path}: {reply:?}");
+    }
+    for command in
+        ["-decryptAudit |../x", "-decryptAudit |plant", "-decryptAudit |missing/x/y", "-decryptAudit |link/x"]
+    {
+        let reply = broker.command(command);
+        assert!(!reply.0.to_string().contains(&data), "{command}: {reply:?}");
+    }
 }

@@ -143,6 +143,12 @@ pub(crate) fn open_database(
     Ok(opened)
 }
 
+/// Opens the file to look at what it holds, and changes nothing: for a disk that takes nothing, where it cannot be opened otherwise.
+pub(crate) fn open_view(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
+    let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    Ok(open_backend(overlay, cache_bytes)?.0)
+}
+
 /// Opens a file in which damage was met: all of its tree is checked, however large it is, and nothing is undone that was committed. Nothing is
 /// changed in one that is damaged.
 pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {

@@ -191,6 +191,7 @@ impl Store {
             cache_bytes: options.cache_bytes,
             must_check: false,
             on_commit,
+            view: None,
             trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
             to_reader,
             #[cfg(feature = "fault-points")]

@@ -91,6 +91,8 @@ pub(crate) struct Writer {
     pub(crate) committer: Committer,
     /// `None` after a failure until the file could be opened again.
     pub(crate) database: Option<Database>,
+    /// The file as it was left by a failure, for those who want to look at it meanwhile. Never beside `database`.
+    pub(crate) view: Option<Database>,
     pub(crate) factory: BackendFactory,
     /// Where the file is; `None` when it is none of ours.
     pub(crate) place: Option<Place>,
@@ -318,7 +320,8 @@ impl Writer {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
-        let transaction = self.reading(|database| database.begin_read().map_err(failed))?;
+        let begin = |database: &Database| database.begin_read().map_err(failed);
+        let transaction = self.reading(begin).or_else(|error| self.viewing(begin).ok_or(error))?;
         Ok(Snapshot::new(transaction, Arc::clone(&self.shared)))
     }
 
@@ -342,9 +345,28 @@ impl Writer {
         found
     }
 
+    /// Reads in the file as a failure has left it, if that can be opened without being changed.
+    fn viewing<T>(&mut self, read: impl FnOnce(&Database) -> Result<T, CommitError>) -> Option<T> {
+        if self.database.is_some() || self.must_check {
+            return None;
+        }
+        if self.view.is_none() {
+            self.place.as_ref().map_or(Ok(()), Place::check).ok()?;
+            self.view = load::contained(|| load::open_view(&self.factory, self.cache_bytes)).ok();
+        }
+        let view = self.view.as_ref()?;
+        contained(|| read(view)).ok()?.ok()
+    }
+
     /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
         metrics::add(&self.shared.counters.reopens, 1);
+        if self.view.is_some() {
+            self.shared.closings.fetch_add(1, SeqCst);
+            let view = self.view.take();
+            // Nothing of it is written, so nothing can be lost.
+            let _ = contained(|| drop(view));
+        }
         // Another file is not opened in its place, and none is made.
         self.place.as_ref().map_or(Ok(()), Place::check)?;
         let loaded = load::contained(|| {

@@ -204,7 +204,8 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
         return Err(Refusal::new("NOT_AVAILABLE", message).with_suggestion(hint.to_owned()));
     } else {
         let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
-        let (bytes, name) = folder::read(&root, &source)
+        let shown = format!("files/{}", call.tenant.name);
+        let (bytes, name) = folder::read((&root, &shown), &source)
             .map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))?;
         (bytes, Some(name), source)
     };

@@ -52,13 +52,14 @@ impl FolderError {
     }
 }
 
-/// The archive of a folder, or the one that a `.zip` is, and what it is called after.
+/// The archive of a folder, or the one that a `.zip` is, and what it is called after. Errors name the root as it is `shown` and paths as they were asked for:
+/// where on the machine they lie is nobody's business.
 ///
 /// # Errors
 /// [`FolderError`].
-pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), FolderError> {
+pub(crate) fn read((root, shown): (&Path, &str), asked: &str) -> Result<(Vec<u8>, String), FolderError> {
     let unreadable = |error| FolderError::Unreadable { path: asked.to_owned(), error };
-    let outside = || FolderError::Outside { path: asked.to_owned(), root: root.display().to_string() };
+    let outside = || FolderError::Outside { path: asked.to_owned(), root: shown.to_owned() };
     // A root that is not there holds nothing.
     let root = root.canonicalize().map_err(|_| outside())?;
     let path = root.join(asked);
@@ -72,7 +73,7 @@ pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), Folder
         return Err(outside());
     }
     if path.is_dir() {
-        return pack(&path);
+        return pack_as(&path, asked);
     }
     let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
     let bytes = std::fs::metadata(&path).map_err(unreadable)?.len();
@@ -88,31 +89,41 @@ pub(crate) fn read(root: &Path, asked: &str) -> Result<(Vec<u8>, String), Folder
 /// # Errors
 /// [`FolderError`].
 pub fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
-    let unreadable = |error| FolderError::Unreadable { path: folder.display().to_string(), error };
+    pack_as(folder, &folder.display().to_string())
+}
+
+/// The same of a folder that errors name as it is `shown`.
+fn pack_as(folder: &Path, shown: &str) -> Result<(Vec<u8>, String), FolderError> {
+    let unreadable = |error| FolderError::Unreadable { path: shown.to_owned(), error };
     let folder = folder.canonicalize().map_err(unreadable)?;
     let mut files = Vec::new();
-    collect(&folder, "", &mut files)?;
+    collect((&folder, shown), "", &mut files)?;
     let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
     Ok((archive::write(load(files)?)?, name))
 }
 
 /// The files of a folder with their paths in it; what begins with a dot is left out.
-fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(), FolderError> {
-    let unreadable =
-        |error| FolderError::Unreadable { path: format!("{}/{prefix}", folder.display()), error };
+fn collect(
+    (folder, shown): (&Path, &str),
+    prefix: &str,
+    files: &mut Vec<(String, PathBuf)>,
+) -> Result<(), FolderError> {
+    let unreadable = |error| FolderError::Unreadable { path: format!("{shown}/{prefix}"), error };
     let mut entries =
         std::fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
-        let name = name.to_str().ok_or_else(|| FolderError::NotText(entry.path().display().to_string()))?;
+        let name = name
+            .to_str()
+            .ok_or_else(|| FolderError::NotText(format!("{shown}/{prefix}/{}", name.to_string_lossy())))?;
         if name.starts_with('.') {
             continue;
         }
         let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type().map_err(unreadable)?;
         if kind.is_dir() {
-            collect(&entry.path(), &path, files)?;
+            collect((&entry.path(), shown), &path, files)?;
         } else if !kind.is_file() {
             return Err(FolderError::Link(path));
         } else if files.len() >= PROJECT_FILES_MAX {
