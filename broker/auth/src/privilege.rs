@@ -117,19 +117,7 @@ pub fn check_user_change(
         return Err(UserChangeRefusal::RootProtected);
     }
     let account = actor.user.as_deref().and_then(|name| directory.account(name));
-    let is_own_membership =
-        matches!(change, UserChange::LeaveGroup { .. }) && actor.user.as_deref() == Some(user);
-    let actor = Actor { account: account.as_deref(), named };
-    actor.check(directory, change)?;
-    match change {
-        // Not to be a member may be the right.
-        UserChange::LeaveGroup { group, .. }
-            if is_own_membership && !actor.may_all() && named.group(group) =>
-        {
-            Err(UserChangeRefusal::OwnMembership { group: group.to_owned() })
-        }
-        _ => Ok(()),
-    }
+    Actor { account: account.as_deref(), named }.check(directory, change)
 }
 
 impl<'a> UserChange<'a> {
@@ -164,9 +152,14 @@ impl Actor<'_> {
             UserChange::Password { user } if has_more(user) => more("change the password of", user),
             UserChange::Remove { .. } | UserChange::Password { .. } => Ok(()),
             UserChange::Setting { setting, value, .. } => self.check_setting(setting, value),
-            UserChange::JoinGroup { group, .. } | UserChange::LeaveGroup { group, .. } => {
-                self.check_group(group)
+            UserChange::JoinGroup { group, .. } => self.check_group(group),
+            // Not to be a member may be the right.
+            UserChange::LeaveGroup { user, group }
+                if self.is(user) && self.is_in(group) && !self.may_all() && self.named.group(group) =>
+            {
+                Err(UserChangeRefusal::OwnMembership { group: group.to_owned() })
             }
+            UserChange::LeaveGroup { group, .. } => self.check_group(group),
         }
     }
 
@@ -218,6 +211,10 @@ impl Actor<'_> {
     /// Whether rules are his to change.
     fn may_all(&self) -> bool {
         self.holds(Flag::SystemConfiguration)
+    }
+
+    fn is(&self, user: &str) -> bool {
+        self.account.is_some_and(|account| *account.name == *user)
     }
 
     fn is_in(&self, group: &str) -> bool {
