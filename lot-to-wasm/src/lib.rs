@@ -38,4 +38,4 @@ pub use compile::{
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;
-pub use route::{route_template, route_type_name};
+pub use route::route_template;

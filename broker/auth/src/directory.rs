@@ -51,7 +51,7 @@ impl Default for DirectoryOptions {
 /// use lotmq_auth::{Directory, DirectoryOptions, PasswordCost};
 /// let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
 /// let directory = Directory::new(options)?;
-/// let root = directory.create_root(directory.hash("root", "coreflux")?)?; // to be persisted
+/// let root = directory.create_root(directory.hash("coreflux")?)?; // to be persisted
 /// assert!(root.credential.is_default());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -100,8 +100,8 @@ impl Directory {
         self.changed();
     }
 
-    /// Hashes the password of a user at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
-    pub fn hash(&self, _user: &str, password: &str) -> Result<Credential, PasswordError> {
+    /// Hashes a password at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
+    pub fn hash(&self, password: &str) -> Result<Credential, PasswordError> {
         let credential = Credential::hash(password.as_bytes(), self.cost)?;
         let salt = self.scram.map(|_| new_salt()).transpose()?;
         Ok(credential.with_scram(salt.map(|salt| ScramVerifier::new(password.as_bytes(), salt))))

@@ -145,7 +145,7 @@ pub(crate) fn ensure_root(
     if is_there && !(replaces_default && users.root_has_default_password()) {
         return Ok(());
     }
-    let credential = users.hash(ROOT, password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
+    let credential = users.hash(password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
     let root = if is_there { users.change_password(ROOT, credential) } else { users.create_root(credential) };
     if let Ok(root) = root {
         let mut batch = Batch::new();
@@ -165,7 +165,7 @@ mod tests {
     fn accounts_come_back_as_they_were() {
         let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
         let users = Directory::new(options).unwrap();
-        users.add_user("bob", users.hash("bob", "secret").unwrap()).unwrap();
+        users.add_user("bob", users.hash("secret").unwrap()).unwrap();
         users.change_setting("bob", "AllowedLogManagement", "true").unwrap();
         users.change_setting("bob", "Line", "7").unwrap();
         let bob = users.add_to_group("bob", "shift").unwrap();

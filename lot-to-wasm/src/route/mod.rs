@@ -13,7 +13,7 @@ mod storage;
 mod template;
 
 pub(crate) use key::{Key, Need, Section, ValueKind};
-pub use template::{route_template, route_type_name};
+pub use template::route_template;
 
 /// A type of route.
 #[derive(Debug)]

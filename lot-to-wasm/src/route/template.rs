@@ -102,9 +102,9 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("WAREHOUSE", "Name of the warehouse"),
 ];
 
-/// The template of a type of route by name or alias, in any case. `None` for a type that does not exist or of which only the name is known.
+/// The template of a type of route by name or alias, in any case, behind the canonical name of the type. `None` for a type that does not exist or of which only the name is known.
 #[must_use]
-pub fn route_template(name: &str) -> Option<String> {
+pub fn route_template(name: &str) -> Option<(&'static str, String)> {
     let kind = find(name).filter(|kind| !kind.is_open)?;
     let mut template = Template::default();
     template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {}", example_name(kind.name), kind.name));
@@ -118,13 +118,7 @@ pub fn route_template(name: &str) -> Option<String> {
         template.mapping(mapping);
     }
     template.metadata(kind);
-    Some(template.0)
-}
-
-/// The canonical name of the type that has a template under `name`.
-#[must_use]
-pub fn route_type_name(name: &str) -> Option<&'static str> {
-    find(name).map(|kind| kind.name)
+    Some((kind.name, template.0))
 }
 
 /// `MQTT_BRIDGE` as `MqttBridge`.
@@ -271,10 +265,11 @@ mod tests {
     #[test]
     fn every_template_compiles_without_a_word_once_it_is_filled() {
         for kind in super::super::all() {
-            let Some(template) = route_template(kind.name) else {
+            let Some((name, template)) = route_template(kind.name) else {
                 assert!(kind.is_open, "{}", kind.name);
                 continue;
             };
+            assert_eq!(name, kind.name);
             let program = filled(&template);
             let compilation = compile(&program, &CompileOptions::default());
             let told: Vec<_> = compilation.entities.iter().flat_map(|entity| &entity.diagnostics).collect();
@@ -285,7 +280,8 @@ mod tests {
 
     #[test]
     fn a_bridge_is_from_here_to_somewhere() {
-        let template = route_template("mqtt_bridge").unwrap();
+        let (name, template) = route_template("mqtt_bridge").unwrap();
+        assert_eq!(name, "MQTT_BRIDGE");
         assert!(template.starts_with(
             "DEFINE ROUTE MqttBridge WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n"
         ));

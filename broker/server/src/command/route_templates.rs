@@ -36,7 +36,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let wanted = call.argument("TYPE")?;
-    let found = lot_to_wasm::route_type_name(&wanted).zip(lot_to_wasm::route_template(&wanted));
+    let found = lot_to_wasm::route_template(&wanted);
     let (name, template) =
         found.ok_or_else(|| Refusal::not_found(format!("Unknown route type '{wanted}'.")))?;
     let done = Done::new(format!("Template of route type '{name}'.")).with_data(template);

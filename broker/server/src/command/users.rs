@@ -68,7 +68,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Add { user: &user })?;
     check_password(call, &password)?;
-    let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
+    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     refuse_resting(call, &user)?;
     let account = call.tenant.users.add_user(&user, credential).map_err(refused)?;
@@ -115,7 +115,7 @@ fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, password] = user_and_password(call)?;
     allow(call, UserChange::Password { user: &user })?;
     check_password(call, &password)?;
-    let credential = call.tenant.users.hash(&user, &password).map_err(invalid_password)?;
+    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     // Asked again: the user may have been given more meanwhile.
     allow(call, UserChange::Password { user: &user })?;

@@ -48,7 +48,7 @@ mod tests {
     fn accounts_are_shown_without_passwords() {
         let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
         let users = Directory::new(options).unwrap();
-        users.add_user("bob", users.hash("bob", "secret").unwrap()).unwrap();
+        users.add_user("bob", users.hash("secret").unwrap()).unwrap();
         users.add_to_group("bob", "g").unwrap();
         users.change_setting("bob", "AllowedLogManagement", "true").unwrap();
         users.change_setting("bob", "Line", "7").unwrap();

@@ -137,7 +137,7 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
     for name in ["plain", "config", "users", "logs", "assets", "admins"] {
-        tenant.users.add_user(name, tenant.users.hash(name, "pw").unwrap()).unwrap();
+        tenant.users.add_user(name, tenant.users.hash("pw").unwrap()).unwrap();
     }
     for (name, flag) in [
         ("config", "AllowedSystemConfiguration"),
