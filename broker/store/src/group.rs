@@ -109,6 +109,7 @@ impl Committer {
     pub(crate) fn show(&self, counters: &Counters) {
         metrics::set(&counters.log_bytes, self.index.chunks.total_bytes());
         metrics::set(&counters.log_live_bytes, self.index.chunks.live_bytes());
+        metrics::set(&counters.payload_live_bytes, self.index.externals.bytes());
         metrics::set(&counters.log_chunks, self.index.chunks.len() as u64);
         metrics::set(&counters.deliveries, self.index.deliveries());
         metrics::set(&counters.entries_in_memory, self.index.in_memory() as u64);

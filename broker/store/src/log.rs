@@ -11,6 +11,7 @@
 pub(crate) mod chunk;
 pub(crate) mod chunks;
 pub(crate) mod contents;
+pub(crate) mod externals;
 pub(crate) mod index;
 pub(crate) mod page;
 pub(crate) mod record;

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub log_bytes: u64,
     /// Bytes of what is alive in the log.
     pub log_live_bytes: u64,
+    /// Bytes of large messages, which are in a table of their own.
+    pub payload_live_bytes: u64,
     /// Chunks of the log.
     pub log_chunks: u64,
     /// Messages that sessions must still get, each counted once for each of them.
@@ -57,6 +59,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Bytes of the messages that wait for sessions, each counted once, and of what is written down about them.
+    pub fn live_bytes(&self) -> u64 {
+        self.log_live_bytes.saturating_add(self.payload_live_bytes)
+    }
+
     /// How often anything was damaged when it was read.
     pub fn damaged(&self) -> u64 {
         self.damaged_deliveries.saturating_add(self.damaged_chunks)
@@ -92,6 +99,7 @@ counters!(
     waiting_bytes,
     log_bytes,
     log_live_bytes,
+    payload_live_bytes,
     log_chunks,
     deliveries,
     entries_in_memory,

@@ -52,6 +52,7 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "store_commit_seconds" "Mean time of a commit." |broker| broker.store.metrics().commit_us as f64 / 1e6;
     GAUGE "store_waiting_bytes" "Bytes that wait for the disk." |broker| broker.store.metrics().waiting_bytes as f64;
     GAUGE "store_log_bytes" "Bytes of the store's log." |broker| broker.store.metrics().log_bytes as f64;
+    GAUGE "store_payload_live_bytes" "Bytes of large messages that wait for sessions, which are not in the log." |broker| broker.store.metrics().payload_live_bytes as f64;
     GAUGE "store_log_live_bytes" "Bytes of what is alive in the log." |broker| broker.store.metrics().log_live_bytes as f64;
     GAUGE "store_deliveries" "Messages that sessions must still get, each counted once for each of them." |broker| broker.store.metrics().deliveries as f64;
     GAUGE "sessions_ending" "Sessions that have ended and whose queues other members of their groups are being given." |broker| broker.endings.len() as f64;

@@ -45,7 +45,7 @@ pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> 
         ("shared_subscriptions/count", tenant.shared_subscriptions() as u64),
         ("retained messages/count", retained as u64),
         ("store/messages/count", store.deliveries + retained as u64),
-        ("store/messages/bytes", store.log_live_bytes),
+        ("store/messages/bytes", store.live_bytes()),
         ("heap/current", heap),
         ("heap/maximum", heap_maximum),
     ];

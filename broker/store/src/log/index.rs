@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 use crate::encoding::Malformed;
 use crate::error::Corruption;
 use crate::log::chunks::{Chunks, SMALL_RECORD_BYTES};
+use crate::log::externals::Externals;
 use crate::log::page::{Entries, Entry, Identifiers};
 use crate::log::record::{Body, Deliveries, Record, decode_body};
 use crate::log::session::LiveSession;
@@ -82,8 +83,8 @@ pub(crate) struct LogIndex {
     dirty_ids: BTreeSet<SessionId>,
     /// How far the round has come that writes them out.
     round: SessionId,
-    /// How many deliveries of messages in table `payloads` are alive.
-    externals: HashMap<MessageId, u32>,
+    /// Messages in table `payloads`.
+    pub(crate) externals: Externals,
     /// Messages of table `payloads` that died since the last [`LogIndex::take_dead_payloads`].
     dead_payloads: Vec<MessageId>,
     /// The message that came last: what continues its list of deliveries stands right behind it.
@@ -111,7 +112,7 @@ impl LogIndex {
             dirty: BTreeSet::new(),
             dirty_ids: BTreeSet::new(),
             round: SessionId(0),
-            externals: HashMap::new(),
+            externals: Externals::default(),
             dead_payloads: Vec::new(),
             last: None,
             heads: HashMap::new(),
@@ -147,7 +148,7 @@ impl LogIndex {
 
     /// Whether a message of table `payloads` is alive.
     pub(crate) fn has_external(&self, id: MessageId) -> bool {
-        self.externals.contains_key(&id)
+        self.externals.contains(id)
     }
 
     /// A message that somebody must get, and that is not in the records that were read. Of the whole log there is none.
@@ -220,7 +221,7 @@ impl LogIndex {
             self.heads.insert(id, head);
         }
         self.deliver(id, lsn, share.saturating_add(SMALL_RECORD_BYTES), deliveries, pages)?;
-        if is_external && !self.externals.contains_key(&id) {
+        if is_external && !self.externals.contains(id) {
             // Nobody gets it; what the list continues with would come at once.
             self.dead_payloads.push(id);
         }
@@ -295,7 +296,7 @@ impl LogIndex {
                 self.in_memory += 1;
                 self.deliveries += 1;
                 if entry.is_external {
-                    *self.externals.entry(id).or_default() += 1;
+                    self.externals.hold(id, entry.size);
                 }
             }
         }
@@ -360,14 +361,8 @@ impl LogIndex {
     fn release(&mut self, message: MessageId, entry: &Entry) {
         self.chunks.release(entry);
         self.deliveries -= 1;
-        if entry.is_external
-            && let Some(left) = self.externals.get_mut(&message)
-        {
-            *left -= 1;
-            if *left == 0 {
-                self.externals.remove(&message);
-                self.dead_payloads.push(message);
-            }
+        if entry.is_external && self.externals.release(message) {
+            self.dead_payloads.push(message);
         }
     }
 
@@ -496,7 +491,7 @@ impl LogIndex {
         let mut chunks = Chunks::default();
         self.chunks.iter().for_each(|chunk| chunks.begin(chunk.first_lsn));
         let (mut in_memory, mut deliveries) = (0, 0);
-        let mut externals = HashMap::<MessageId, u32>::new();
+        let mut externals = Externals::default();
         for (id, session) in &self.sessions {
             let mut all: Entries = session.entries.iter().map(|(id, entry)| (*id, *entry)).collect();
             in_memory += all.len();
@@ -511,7 +506,7 @@ impl LogIndex {
                 assert!(chunks.keep(&entry), "a living item is in a chunk of the log");
                 deliveries += 1;
                 if entry.is_external {
-                    *externals.entry(message).or_default() += 1;
+                    externals.hold(message, entry.size);
                 }
             }
             for lsn in session.identifiers.records() {
@@ -565,7 +560,7 @@ impl LogIndex {
         entries.retain(|(_, entry)| !is_gone(entry));
         for (message, entry) in &entries {
             if entry.is_external {
-                *self.externals.entry(*message).or_default() += 1;
+                self.externals.hold(*message, entry.size);
             }
             if entry.lsn.max(entry.head) >= self.next_lsn || !self.chunks.keep(entry) {
                 return false;
