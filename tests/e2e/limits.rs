@@ -210,7 +210,8 @@ fn memory_of_all_guests_together_is_bounded() {
     // One instance could have what this needs.
     client.publish(&Publication::new("swell", vec![b'a'; 1_500_000])).unwrap();
     let error = errors.receive(WAIT_MAX).unwrap().expect("the run ends with an error").text();
-    let words = "all guests together need more than 8192 KiB of memory";
+    let words =
+        "the guests of its owner need more than 6144 KiB of memory, their part of what all guests have";
     assert!(error.contains("GUEST_MEMORY") && error.contains(words), "{error}");
     assert!(broker.metric("lotmq_limit_reached_total{limit=\"guests_memory\"}").unwrap() >= 1.0);
     assert!(broker.metric("lotmq_guests_memory_bytes").unwrap() <= 8_388_608.0);
@@ -235,4 +236,118 @@ fn of_the_disk_a_reserve_is_kept_for_commands() {
     broker.connect(&lasting.user("root", "coreflux")).disconnect().unwrap();
     broker.command_ok("-endSession lasting");
     assert_eq!(broker.http("/health").status, 200);
+}
+
+fn user(name: &str) -> ConnectOptions {
+    ConnectOptions::v5(name).user(name, "password").clean_start(false).session_expiry(3_600)
+}
+
+/// One user has sessions that take up what is stored for all, being away or not reading. Messages for others are stored all the same.
+#[test]
+fn nobody_takes_up_what_may_be_stored_for_all() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_STORED_QUEUE_BYTES", "8388608")
+        .variable("LOTMQ_LIMITS_OUTPUT_BYTES", "65536")
+        .start();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+    }
+    let mut publisher = broker.connect(&ConnectOptions::v5("publisher"));
+    let mut publish = |topic: &str, bytes: usize| {
+        let publication = Publication::new(topic, "x".repeat(bytes)).qos(QoS::AtLeastOnce);
+        assert!(!publisher.publish(&publication).unwrap().is_failure(), "{topic}");
+    };
+    let mut bob = broker.connect(&user("bob"));
+    bob.subscribe_to("bob", QoS::AtLeastOnce).unwrap();
+    bob.disconnect().unwrap();
+    let refused =
+        || broker.metric("lotmq_limit_reached_total{limit=\"stored_queue_bytes\"}").unwrap_or_default();
+    for is_away in [true, false] {
+        let mut ann = broker.connect(&user("ann"));
+        ann.subscribe_to("ann", QoS::AtLeastOnce).unwrap();
+        let stays = if is_away {
+            ann.disconnect().unwrap();
+            None
+        } else {
+            Some(ann)
+        };
+        let before = refused();
+        // Slowly enough for a look at what there is, twice a second.
+        eventually("she has her part", || {
+            publish("ann", 100_000);
+            std::thread::sleep(std::time::Duration::from_millis(25));
+            (refused() > before).then_some(())
+        });
+        for _ in 0..3 {
+            publish("bob", 1_000);
+        }
+        let mut bob = broker.connect(&user("bob"));
+        for _ in 0..3 {
+            assert_eq!(bob.receive(WAIT_MAX).unwrap().expect("it was stored").text().len(), 1_000);
+        }
+        bob.disconnect().unwrap();
+        drop(stays);
+        broker.command_ok("-endSession ann ann");
+        broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+    }
+}
+
+/// Clients without a user, and a single one, fill what they may; others retain messages all the same, also after a restart.
+#[test]
+fn nobody_takes_up_what_may_be_retained_for_all() {
+    let mut broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
+    broker.command_ok("-addUser ann password");
+    let fill = |broker: &Broker, options: &ConnectOptions, prefix: &str| {
+        let mut client = broker.connect(options);
+        let retains = |number: &usize| {
+            let publication =
+                Publication::new(format!("{prefix}/{number}"), "1").qos(QoS::AtLeastOnce).retained();
+            !client.publish(&publication).unwrap().is_failure()
+        };
+        (0..100).take_while(retains).count()
+    };
+    assert_eq!(fill(&broker, &ConnectOptions::v5("stranger"), "a"), 48);
+    assert_eq!(fill(&broker, &ConnectOptions::v5("another"), "b"), 0, "strangers are one");
+    assert_eq!(fill(&broker, &user("ann"), "c"), 12);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(fill(&broker, &ConnectOptions::v5("stranger"), "d"), 0);
+    assert_eq!(fill(&broker, &user("ann"), "e"), 0);
+    assert_eq!(fill(&broker, &ConnectOptions::v5("root").user("root", "coreflux"), "f"), 3);
+}
+
+/// The Actions of one user keep all the memory that they get. Those of another one run all the same.
+#[test]
+fn nobodys_programs_take_up_the_memory_of_all() {
+    let broker = options().variable("LOTMQ_LIMITS_GUESTS_MEMORY", "67108864").start();
+    for name in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {name} password"));
+        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+    }
+    let grow = |name: &str, doublings: u32| {
+        format!(
+            "-addAction DEFINE ACTION {name}\nON TOPIC \"grow/{name}\" DO\n    SET \"t\" WITH \"0123456789abcdef\"\n    SET \"i\" WITH 0\n    LOOP\n        SET \"t\" WITH {{t}} + {{t}}\n        \
+             SET \"i\" WITH {{i}} + 1\n    UNTIL {{i}} == {doublings}\n    PUBLISH TOPIC \"grown\" WITH \"{name}\"\n"
+        )
+    };
+    let hungry: Vec<String> = (0..8).map(|number| format!("Hungry{number}")).collect();
+    for name in &hungry {
+        let added = broker.command_as(("ann", "password"), &grow(name, 19));
+        assert!(added.success(), "{added:?}");
+    }
+    assert!(broker.command_as(("bob", "password"), &grow("Modest", 10)).success());
+    let mut root = broker.root("watcher");
+    root.subscribe_to("$SYS/Coreflux/Actions/+/Error", QoS::AtLeastOnce).unwrap();
+    root.subscribe_to("grown", QoS::AtLeastOnce).unwrap();
+    for name in &hungry {
+        root.publish(&Publication::new(format!("grow/{name}"), "1").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let mut said = Vec::new();
+    while !said.iter().any(|text: &String| text.contains("the guests of its owner")) {
+        said.push(root.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{said:?}")).text());
+    }
+    root.publish(&Publication::new("grow/Modest", "1").qos(QoS::AtLeastOnce)).unwrap();
+    while said.last().is_none_or(|text| text != "Modest") {
+        said.push(root.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{said:?}")).text());
+    }
 }

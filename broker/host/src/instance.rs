@@ -107,7 +107,7 @@ impl ActionInstance {
     ) -> Result<Self, Trap> {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, engine.memory());
+        let memory = Memory::new(memory_bytes, grants.authority.account, engine.memory());
         let state = RunState::new(services, grants, memory, guest.reads_topics());
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();

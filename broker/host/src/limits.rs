@@ -51,6 +51,10 @@ pub const PYTHON_TIME: Duration = Duration::from_secs(5);
 /// Linear memory of one script's instance, in bytes: the interpreter with its modules takes some 30 MiB of it.
 pub const PYTHON_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
+/// The part of the memory of all guests that those of one owner may have of what all others leave: numerator and denominator. A broker with one owner hardly
+/// notices, and a quarter of the least there is, 64 MiB, holds hundreds of compiled Actions.
+pub(crate) const OWNER_PART: (u64, u64) = (3, 4);
+
 /// Points in time that one script waits for at once: `time.sleep` needs one.
 pub(crate) const PYTHON_WAITS_MAX: usize = 64;
 

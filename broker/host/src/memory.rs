@@ -1,30 +1,50 @@
-//! Memory of guests: what one instance may have, and all of them together.
+//! Memory of guests: what one instance may have, all those of one owner, and all of them together.
 //!
-//! Asked by the engine before each growth, the first one at instantiation included. What an instance was granted is given back when it is dropped.
+//! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
+//! each has less than the one before. What instances were granted is given back when they are dropped.
+//!
+//! Asked by the engine before each growth, the first one at instantiation included.
 
-use crate::limits::TABLE_ELEMENTS_MAX;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use crate::limits::{OWNER_PART, TABLE_ELEMENTS_MAX};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use wasmtime::ResourceLimiter;
+
+/// Whose memory that of Python scripts counts as, whoever has added them: what calls a script is not its owner's.
+pub(crate) const OF_SCRIPTS: u64 = u64::MAX;
+
+/// The same for rules, whose memory is not bounded in sum.
+pub(crate) const OF_RULES: u64 = u64::MAX - 1;
 
 /// Memory of all instances of an engine.
 #[derive(Debug)]
 pub(crate) struct AllMemory {
-    used: AtomicU64,
+    used: Mutex<Used>,
     max: u64,
     refused: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Used {
+    all: u64,
+    /// Of whom some is, by account.
+    of: HashMap<u64, u64>,
+}
+
 impl AllMemory {
     pub(crate) fn new(bytes_max: u64) -> Arc<Self> {
-        Arc::new(AllMemory { used: AtomicU64::new(0), max: bytes_max, refused: AtomicU64::new(0) })
+        Arc::new(AllMemory { used: Mutex::default(), max: bytes_max, refused: AtomicU64::new(0) })
     }
 
     /// Bytes that instances have.
     pub(crate) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+        self.used.lock().all
     }
 
     /// How often more was asked for than there may be.
@@ -32,17 +52,35 @@ impl AllMemory {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: u64) -> bool {
-        let granted = self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.max;
-        if !granted {
-            self.give_back(bytes);
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        granted
+    fn take(&self, account: u64, bytes: u64) -> Result<(), Refusal> {
+        let mut used = self.used.lock();
+        let own = used.of.get(&account).copied().unwrap_or_default();
+        let (numerator, denominator) = OWNER_PART;
+        let left = self.max.saturating_sub(used.all - own);
+        let own_max = left / denominator * numerator;
+        let refusal = if used.all.saturating_add(bytes) > self.max {
+            Refusal::All { bytes_max: self.max }
+        } else if own + bytes > own_max {
+            Refusal::Owner { bytes_max: own_max }
+        } else {
+            used.all += bytes;
+            used.of.insert(account, own + bytes);
+            return Ok(());
+        };
+        drop(used);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(refusal)
     }
 
-    fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    fn give_back(&self, account: u64, bytes: u64) {
+        let mut used = self.used.lock();
+        used.all -= bytes;
+        let own = used.of.get(&account).map_or(0, |own| own - bytes);
+        if own > 0 {
+            used.of.insert(account, own);
+        } else {
+            used.of.remove(&account);
+        }
     }
 }
 
@@ -51,6 +89,8 @@ impl AllMemory {
 pub(crate) enum Refusal {
     /// It has what one instance may have.
     Own,
+    /// Those of its owner have what all others leave to them.
+    Owner { bytes_max: u64 },
     /// All guests together have what they may have.
     All { bytes_max: u64 },
 }
@@ -59,13 +99,15 @@ pub(crate) enum Refusal {
 pub(crate) struct Memory {
     used: usize,
     max: usize,
+    account: u64,
     all: Arc<AllMemory>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
-    pub(crate) fn new(bytes_max: usize, all: &Arc<AllMemory>) -> Self {
-        Memory { used: 0, max: bytes_max, all: Arc::clone(all), refused: None }
+    /// For an instance that acts for this account.
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<AllMemory>) -> Self {
+        Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
     }
 
     /// A run begins.
@@ -90,8 +132,8 @@ impl ResourceLimiter for Memory {
         let used = self.used.saturating_add(more);
         if used > self.max {
             self.refused = Some(Refusal::Own);
-        } else if !self.all.take(more as u64) {
-            self.refused = Some(Refusal::All { bytes_max: self.all.max });
+        } else if let Err(refusal) = self.all.take(self.account, more as u64) {
+            self.refused = Some(refusal);
         } else {
             self.used = used;
             return Ok(true);
@@ -116,7 +158,7 @@ impl ResourceLimiter for Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.all.give_back(self.used as u64);
+        self.all.give_back(self.account, self.used as u64);
     }
 }
 
@@ -127,19 +169,46 @@ mod tests {
     #[test]
     fn memory_is_bounded_for_one_and_for_all_and_given_back() {
         let all = AllMemory::new(100);
-        let mut one = Memory::new(60, &all);
-        let mut other = Memory::new(60, &all);
+        let mut one = Memory::new(60, 1, &all);
+        let mut other = Memory::new(60, 2, &all);
         assert!(one.memory_growing(0, 60, None).unwrap());
         assert!(!one.memory_growing(60, 61, None).unwrap());
         assert_eq!((one.refused(), all.used(), all.refused()), (Some(Refusal::Own), 60, 0));
-        assert!(other.memory_growing(0, 40, None).unwrap());
-        assert!(!other.memory_growing(40, 41, None).unwrap());
+        assert!(other.memory_growing(0, 30, None).unwrap());
+        assert!(!other.memory_growing(30, 41, None).unwrap());
         assert_eq!((other.refused(), all.refused()), (Some(Refusal::All { bytes_max: 100 }), 1));
         drop(one);
         other.begin();
-        assert!(other.memory_growing(40, 60, None).unwrap());
+        assert!(other.memory_growing(30, 60, None).unwrap());
         assert_eq!((other.refused(), all.used()), (None, 60));
         drop(other);
-        assert_eq!(all.used(), 0);
+        assert_eq!((all.used(), all.used.lock().of.len()), (0, 0));
+    }
+
+    /// However many instances the guests of some owners have, those of the next one find room.
+    #[test]
+    fn nobodys_guests_have_all_of_the_memory() {
+        let all = AllMemory::new(100 << 10);
+        let mut kept = Vec::new();
+        let mut filled = Vec::new();
+        for account in 1..=3 {
+            let before = all.used();
+            loop {
+                let mut memory = Memory::new(1 << 20, account, &all);
+                if !memory.memory_growing(0, 256, None).unwrap() {
+                    assert!(matches!(memory.refused(), Some(Refusal::Owner { .. })));
+                    break;
+                }
+                kept.push(memory);
+            }
+            filled.push((all.used() - before) >> 10);
+        }
+        assert_eq!(filled, [75, 18, 4]);
+        let mut next = Memory::new(1 << 20, 0, &all);
+        assert!(next.memory_growing(0, 1 << 10, None).unwrap());
+        kept.clear();
+        drop(next);
+        let mut again = Memory::new(1 << 20, 1, &all);
+        assert!(again.memory_growing(0, 75 << 10, None).unwrap(), "it was given back");
     }
 }

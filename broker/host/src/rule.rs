@@ -12,7 +12,7 @@ use crate::{
     bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
-    memory::Memory,
+    memory::{Memory, OF_RULES},
     state::RunState,
     ticker::{Pace, Ticker},
 };
@@ -104,7 +104,7 @@ impl RuleGuest {
     pub fn instance(&self, services: Arc<dyn Services>) -> Result<RuleInstance, Trap> {
         let memory_bytes = RULE_MEMORY_BYTES.min(self.engine.memory_bytes_max());
         let limits = GuestLimits { memory_bytes, time: RULE_TIME, writes: 0, write_bytes: 0 };
-        let memory = Memory::new(memory_bytes, self.engine.memory_of_rules());
+        let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
         let state = RunState::of_rule(services, Arc::new(grants()), memory);
         let mut store = new_store(&self.engine, state, limits.time);
         match self.pre.instantiate(&mut store) {

@@ -26,6 +26,13 @@ pub(crate) fn explain(
             return Trap { kind: TrapKind::Memory, message, function };
         }
         // An instance that is not made says so with an error of the engine's own.
+        Some(Refusal::Owner { bytes_max }) if by_itself || kind == TrapKind::HostCall => {
+            let message = format!(
+                "the guests of its owner need more than {} KiB of memory, their part of what all guests have",
+                bytes_max / 1024
+            );
+            return Trap { kind: TrapKind::Memory, message, function };
+        }
         Some(Refusal::All { bytes_max }) if by_itself || kind == TrapKind::HostCall => {
             let message = format!("all guests together need more than {} KiB of memory", bytes_max / 1024);
             return Trap { kind: TrapKind::Memory, message, function };

@@ -249,12 +249,8 @@ impl<'a> FanOutOf<'a> {
         if version.is_none() && qos == QoS::AtMostOnce {
             return Fate::NotTheirs;
         }
-        if version.is_none() && !self.is_volatile {
-            self.away += 1;
-            let may_cost = self.away <= OFFLINE_DELIVERIES_FREE && !turn.broker.storage.queues_are_full();
-            if !may_cost && !turn.stores_for(&target.client) {
-                return Fate::Dropped;
-            }
+        if !self.may_wait(turn, target, (version.is_none(), qos)) {
+            return Fate::Dropped;
         }
         let has_properties = version.is_some_and(ProtocolVersion::has_properties);
         let piece = self.variants.piece(
@@ -282,6 +278,22 @@ impl<'a> FanOutOf<'a> {
         }
         turn.entry(&target.client).items.tracked(piece, qos, message, (retain, target.identifiers.clone()));
         Fate::Taken
+    }
+
+    /// Whether the message may be stored for a receiver, if it does not take it now: one that is away, or does not read.
+    fn may_wait(&mut self, turn: &mut Turn, target: &Target, (is_away, qos): (bool, QoS)) -> bool {
+        if self.is_volatile {
+            return true;
+        }
+        let is_much = turn.broker.storage.queues_are_shared_out();
+        if is_away {
+            self.away += 1;
+            let is_free = self.away <= OFFLINE_DELIVERIES_FREE;
+            return (is_free && !is_much) || turn.stores_for(&target.client, is_free);
+        }
+        let waits =
+            is_much && qos != QoS::AtMostOnce && target.client.is_durable() && target.client.is_slow();
+        !waits || turn.stores_for(&target.client, true)
     }
 
     fn message(&mut self, turn: &mut Turn) -> u32 {
@@ -338,7 +350,7 @@ impl<'a> FanOutOf<'a> {
         }
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        if let Err(limit) = tenant.retain(&message, turn) {
+        if let Err(limit) = tenant.retain(&message, self.publication.source, turn) {
             match self.publication.source {
                 Some(client) => client.limit_reached(limit, &turn.broker, turn.now()),
                 None => turn.broker.limits.elsewhere.note(limit, &message.topic(), turn.now()),

@@ -142,20 +142,21 @@ macro_rules! limit_table {
                 /// worth at once; the same for all clients without a user together. 0 for any number.
                 offline_deliveries_per_sec: u32 = $crate::limits::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
                     => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as one that finds its queue full";
-                /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions.
+                /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions. From half of it on, those of
+                /// one user, and those of all clients without a user, have at most three quarters of what the others leave.
                 stored_queue_bytes: u64 = $crate::limits::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
                     => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `offline_deliveries_per_sec`, within half a second";
                 /// Bytes of the disk that are kept free of what clients want stored, so that commands can still be given. 0 for none.
                 disk_reserve_bytes: u64 = $crate::limits::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
                     => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";
                 /// Memory in bytes of all actions, models, scripts, modules and routes together. 0 for a quarter of what the machine or container has, at least
-                /// 256 MiB and at most 4 GiB.
+                /// 256 MiB and at most 4 GiB. Those of one user have at most three quarters of what the others leave.
                 guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
-                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum. Rules are not held to it";
-                /// Retained messages of one tenant.
+                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
+                /// Retained messages of one tenant. One user, all clients without a user together, and all programs together each have at most three quarters of what the others leave.
                 retained_messages: u32 = $crate::limits::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
-                /// Bytes of the retained messages of one tenant, with topics and properties.
+                /// Bytes of the retained messages of one tenant, with topics and properties; shared out as `retained_messages`.
                 retained_bytes: u64 = $crate::limits::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
                 /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user

@@ -313,7 +313,7 @@ mod tests {
         };
         Turn::install(Arc::clone(broker), None);
         let message = Arc::new(Message::new(0, parts));
-        Turn::with(|turn| broker.tenants.default_tenant().retain(&message, turn)).unwrap();
+        Turn::with(|turn| broker.tenants.default_tenant().retain(&message, None, turn)).unwrap();
         Turn::uninstall();
         // One for each shard at least.
         for id in ["a", "b", "c"] {

@@ -26,6 +26,7 @@ use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::message::{Message, MessageParts};
 use crate::replay::Replays;
+use crate::retain::Keeper;
 use crate::shares::Holding;
 use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
@@ -276,7 +277,7 @@ pub(crate) fn retained(broker: &Broker, tenants: &[Arc<Tenant>], rows: Vec<Retai
                 expires_at_ms: row.expires_at_ms,
             },
         );
-        tenant.retained.write().insert(&Arc::new(message));
+        tenant.retained.write().insert(&Arc::new(message), Keeper::recovered(row.keeper));
     }
     if unseen > 0 {
         warn!(

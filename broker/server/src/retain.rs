@@ -1,25 +1,86 @@
 //! Retained messages: set and cleared by publishes, bounded in number and bytes. Not here: what new subscriptions get of them (`replay`).
+//!
+//! Each counts for who has published it ([`Keeper`]), who has at most a [part](part) of what all others leave: so nobody fills the room of all.
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hashbrown::HashMap;
 use lotmq_router::RetainedIndex;
-use lotmq_store::{MessageId, Op, RetainedRow};
+use lotmq_store::{KeeperRow, MessageId, Op, RetainedRow};
 
 use crate::changes::Stamps;
+use crate::client::Client;
 use crate::config::Limits;
 use crate::fan_out::Publication;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
 use crate::net::turn::Turn;
+use crate::shares::part;
 use crate::tenant::Tenant;
 
-/// The retained messages of a tenant, and how many bytes they take.
+/// For whom a retained message counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Keeper {
+    /// The broker itself and all programs.
+    Broker,
+    /// All Clients without a user.
+    Nobody,
+    User(Arc<str>),
+}
+
+impl Keeper {
+    /// Who publishes: a Client, or what runs in the broker.
+    pub(crate) fn of(source: Option<&Arc<Client>>) -> Self {
+        source.map_or(Self::Broker, |client| client.user.clone().map_or(Self::Nobody, Self::User))
+    }
+
+    pub(crate) fn recovered(row: KeeperRow) -> Self {
+        match row {
+            KeeperRow::Broker => Self::Broker,
+            KeeperRow::Nobody => Self::Nobody,
+            KeeperRow::User(name) => Self::User(name.into()),
+        }
+    }
+
+    fn row(&self) -> KeeperRow {
+        match self {
+            Self::Broker => KeeperRow::Broker,
+            Self::Nobody => KeeperRow::Nobody,
+            Self::User(name) => KeeperRow::User(name.as_ref().to_owned()),
+        }
+    }
+}
+
+/// A retained message, and whose it is.
+pub(crate) struct Kept {
+    message: Arc<Message>,
+    keeper: Keeper,
+}
+
+impl Deref for Kept {
+    type Target = Arc<Message>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.message
+    }
+}
+
+/// Number and bytes of retained messages.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    messages: u64,
+    bytes: u64,
+}
+
+/// The retained messages of a tenant, and how much room they take.
 #[derive(Default)]
 pub(crate) struct Retained {
-    index: RetainedIndex<Arc<Message>>,
+    index: RetainedIndex<Kept>,
     bytes: u64,
+    /// The same by whom they are of; nothing is kept of who has none.
+    of: HashMap<Keeper, Room>,
     /// Since expired ones were removed last, there was no room for another one.
     lacks_room: AtomicBool,
     /// When they were, since 1970.
@@ -29,7 +90,7 @@ pub(crate) struct Retained {
 }
 
 impl Deref for Retained {
-    type Target = RetainedIndex<Arc<Message>>;
+    type Target = RetainedIndex<Kept>;
 
     fn deref(&self) -> &Self::Target {
         &self.index
@@ -37,28 +98,51 @@ impl Deref for Retained {
 }
 
 impl Retained {
-    pub(crate) fn insert(&mut self, message: &Arc<Message>) {
-        self.bytes += message.size() as u64;
-        if let Some(replaced) = self.index.insert(message.topic(), Arc::clone(message)) {
-            self.bytes -= replaced.size() as u64;
+    pub(crate) fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
+        let bytes = message.size() as u64;
+        self.bytes += bytes;
+        let room = self.of.entry(keeper.clone()).or_default();
+        room.messages += 1;
+        room.bytes += bytes;
+        let kept = Kept { message: Arc::clone(message), keeper };
+        if let Some(replaced) = self.index.insert(message.topic(), kept) {
+            self.give_back(&replaced);
         }
     }
 
     pub(crate) fn remove(&mut self, topic: &str) -> bool {
         let removed = self.index.remove(topic);
-        self.bytes -= removed.as_ref().map_or(0, |message| message.size() as u64);
+        if let Some(removed) = &removed {
+            self.give_back(removed);
+        }
         removed.is_some()
     }
 
+    fn give_back(&mut self, kept: &Kept) {
+        let bytes = kept.size() as u64;
+        self.bytes -= bytes;
+        let room = self.of.get_mut(&kept.keeper).expect("what is in the index is counted for its keeper");
+        room.messages -= 1;
+        room.bytes -= bytes;
+        if room.messages == 0 {
+            self.of.remove(&kept.keeper);
+        }
+    }
+
     /// Whether a message of `bytes` may be retained for this topic. One that replaces a longer one always may.
-    fn has_room(&self, limits: &Limits, topic: &str, bytes: usize) -> Result<(), Limit> {
-        let has_messages = self.len() < limits.retained_messages as usize;
-        let total = self.bytes + bytes as u64;
-        if has_messages && total <= limits.retained_bytes {
+    fn has_room(&self, limits: &Limits, keeper: &Keeper, topic: &str, bytes: usize) -> Result<(), Limit> {
+        let own = self.of.get(keeper).copied().unwrap_or_default();
+        let of_others = Room { messages: self.len() as u64 - own.messages, bytes: self.bytes - own.bytes };
+        let messages_max = part(limits.retained_messages.into(), of_others.messages);
+        let bytes_max = part(limits.retained_bytes, of_others.bytes);
+        let has_messages = own.messages < messages_max;
+        let own_bytes = own.bytes + bytes as u64;
+        if has_messages && own_bytes <= bytes_max {
             return Ok(());
         }
         let limit = match self.get(topic) {
-            Some(known) if bytes <= known.size() || total - known.size() as u64 <= limits.retained_bytes => {
+            Some(known) if bytes <= known.size() => return Ok(()),
+            Some(known) if known.keeper == *keeper && own_bytes - known.size() as u64 <= bytes_max => {
                 return Ok(());
             }
             None if !has_messages => Limit::RetainedMessages,
@@ -79,18 +163,24 @@ impl Turn {
         }
         let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
         let topic = self.arena.text(publication.topic);
-        tenant.retained.read().has_room(&self.broker.config.limits, topic, bytes)
+        let keeper = Keeper::of(publication.source);
+        tenant.retained.read().has_room(&self.broker.config.limits, &keeper, topic, bytes)
     }
 }
 
 impl Tenant {
-    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\].
+    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], for who publishes it.
     ///
     /// The order of writers is decided under the index's lock; the store keeps to it by the version.
     ///
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
-    pub(crate) fn retain(&self, message: &Arc<Message>, turn: &mut Turn) -> Result<(), Limit> {
+    pub(crate) fn retain(
+        &self,
+        message: &Arc<Message>,
+        source: Option<&Arc<Client>>,
+        turn: &mut Turn,
+    ) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
         let version = turn.broker.store.next_message_id();
@@ -107,10 +197,12 @@ impl Tenant {
                 turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
             }
         } else {
-            retained.has_room(&turn.broker.config.limits, topic, message.size())?;
-            retained.insert(message);
+            let keeper = Keeper::of(source);
+            retained.has_room(&turn.broker.config.limits, &keeper, topic, message.size())?;
+            let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
+            retained.insert(message, keeper);
             drop(retained);
-            turn.batch.push(Op::PutRetained(&self.retained_row(message, version, turn.wall_ms())));
+            turn.batch.push(Op::PutRetained(&row));
         }
         turn.call_flusher();
         Ok(())
@@ -122,7 +214,12 @@ impl Tenant {
         !retained.is_empty() && (filter.contains(['+', '#']) || retained.get(filter).is_some())
     }
 
-    fn retained_row(&self, message: &Message, version: MessageId, now_ms: u64) -> RetainedRow {
+    fn retained_row(
+        &self,
+        message: &Message,
+        keeper: &Keeper,
+        (version, now_ms): (MessageId, u64),
+    ) -> RetainedRow {
         RetainedRow {
             tenant: self.id,
             topic: message.topic().into(),
@@ -132,6 +229,7 @@ impl Tenant {
             payload: message.payload(),
             published_at_ms: now_ms,
             expires_at_ms: message.expires_at_ms,
+            keeper: keeper.row(),
         }
     }
 
@@ -205,3 +303,65 @@ impl Tenant {
 
 /// Topics that one look for expired messages may bring.
 const SLICE_TOPICS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::message::MessageParts;
+    use lotmq_codec::QoS;
+
+    fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
+        let qos = QoS::AtMostOnce;
+        Arc::new(Message::new(
+            0,
+            MessageParts { topic, properties: &[], payload, qos, retain: true, expires_at_ms: None },
+        ))
+    }
+
+    #[test]
+    fn nobody_fills_the_room_of_all() {
+        let mut limits = Config::default().limits;
+        limits.retained_messages = 16;
+        let mut retained = Retained::default();
+        let user = |name: &str| Keeper::User(name.into());
+        for (number, (keeper, expected)) in
+            [(Keeper::Nobody, 12), (user("ann"), 3), (Keeper::Broker, 1), (user("bob"), 0)].iter().enumerate()
+        {
+            let mut count = 0;
+            loop {
+                let message = message(&format!("{number}/{count}"), b"1");
+                if retained.has_room(&limits, keeper, message.topic(), message.size()).is_err() {
+                    break;
+                }
+                retained.insert(&message, keeper.clone());
+                count += 1;
+            }
+            assert_eq!(count, *expected, "{keeper:?}");
+        }
+        // Replacing always works, and what one replaces is one's own then.
+        let again = message("0/0", b"2");
+        assert_eq!(retained.has_room(&limits, &user("bob"), "0/0", again.size()), Ok(()));
+        retained.insert(&again, user("bob"));
+        assert_eq!((retained.of[&user("bob")].messages, retained.of[&Keeper::Nobody].messages), (1, 11));
+        for topic in ["0/0", "0/1"] {
+            assert!(retained.remove(topic));
+        }
+        assert!(!retained.of.contains_key(&user("bob")));
+        assert_eq!(retained.bytes, retained.of.values().map(|room| room.bytes).sum::<u64>());
+    }
+
+    #[test]
+    fn bytes_are_shared_in_the_same_way() {
+        let mut limits = Config::default().limits;
+        limits.retained_bytes = 1000;
+        let mut retained = Retained::default();
+        let (nobody, ann) = (Keeper::Nobody, Keeper::User("ann".into()));
+        assert_eq!(retained.has_room(&limits, &nobody, "a", 751), Err(Limit::RetainedBytes));
+        retained.insert(&message("a", &[0; 749]), nobody.clone());
+        assert_eq!(retained.has_room(&limits, &nobody, "b", 1), Err(Limit::RetainedBytes));
+        assert_eq!(retained.has_room(&limits, &nobody, "a", 750), Ok(()), "in its place");
+        assert_eq!(retained.has_room(&limits, &ann, "b", 188), Ok(()));
+        assert_eq!(retained.has_room(&limits, &ann, "b", 189), Err(Limit::RetainedBytes));
+    }
+}

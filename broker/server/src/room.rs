@@ -39,15 +39,18 @@ impl Turn {
         has_room
     }
 
-    /// Whether a message may be stored for a Client that is away. That it may not is counted.
-    pub(crate) fn stores_for(&mut self, client: &Arc<Client>) -> bool {
+    /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
+    /// second. That it may not be stored is counted.
+    pub(crate) fn stores_for(&mut self, client: &Arc<Client>, is_free: bool) -> bool {
         let per_sec = self.broker.config.limits.offline_deliveries_per_sec;
-        let (are_full, now) = (self.broker.storage.queues_are_full(), self.now());
+        let storage = &self.broker.storage;
+        let (are_full, are_shared_out) = (storage.queues_are_full(), storage.queues_are_shared_out());
+        let now = self.now();
         let share = &mut self.entry(client).share;
         let share = share.get_or_insert_with(|| Arc::clone(client.state.lock().holding.share()));
-        let limit = if are_full {
+        let limit = if are_full || (are_shared_out && share.are_queues_full()) {
             Limit::StoredQueueBytes
-        } else if share.takes_delivery(per_sec, now) {
+        } else if is_free || share.takes_delivery(per_sec, now) {
             return true;
         } else {
             Limit::OfflineDeliveriesPerSec

@@ -9,7 +9,7 @@
 //! then: threads that ask at once may exceed a bound by what one of them takes.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
@@ -30,6 +30,8 @@ struct Totals {
     bytes: AtomicU64,
     /// Messages that are stored for Clients which are away.
     offline: Mutex<Bucket>,
+    /// What is stored for them takes as much as it may.
+    are_queues_full: AtomicBool,
 }
 
 /// Who a share belongs to.
@@ -86,6 +88,12 @@ pub(crate) struct Shares {
 /// How much of the bytes one owner may have, and all without a name together: one part in so many.
 const PART: u64 = 2;
 
+/// What one may have of `max` of which others have so much: three quarters of what they leave. However many there are, something is left for the next.
+pub(crate) fn part(max: u64, of_others: u64) -> u64 {
+    let left = max.saturating_sub(of_others);
+    left - left / 4
+}
+
 impl Shares {
     /// The share of who `identity` is.
     pub(crate) fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
@@ -124,6 +132,12 @@ impl Share {
     pub(crate) fn takes_delivery(&self, per_sec: u32, now: Time) -> bool {
         let takes = |totals: &Totals| totals.offline.lock().take(per_sec, now);
         takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
+    }
+
+    /// Whether what is stored for sessions of this owner takes as much as it may, as it was found last.
+    pub(crate) fn are_queues_full(&self) -> bool {
+        self.own.are_queues_full.load(Ordering::Relaxed)
+            || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
     }
 
     /// Whether one more session of this owner may outlive its connection.
@@ -165,6 +179,42 @@ impl Share {
             && fits(&self.own, all_max / PART)
             && (!self.is_anonymous() || fits(&self.shares.anonymous, all_max / PART));
         if takes { Ok(()) } else { Err(Limit::TenantSessionBytes) }
+    }
+}
+
+/// Bytes that are stored for sessions, by owner, on their way to what each may have.
+#[derive(Default)]
+pub(crate) struct StoredQueues {
+    own: HashMap<*const Share, (Arc<Share>, u64)>,
+    all: u64,
+}
+
+impl StoredQueues {
+    /// A session of this owner waits for so many bytes.
+    pub(crate) fn add(&mut self, share: &Arc<Share>, bytes: u64) {
+        let (_, own) = self.own.entry(Arc::as_ptr(share)).or_insert_with(|| (Arc::clone(share), 0));
+        *own += bytes;
+        self.all += bytes;
+    }
+
+    /// Tells each owner whether he has what he may have of `max`, where `live` bytes are stored: less than the sessions wait for where messages wait for
+    /// several, which is taken off everybody in proportion.
+    pub(crate) fn judge(self, live: u64, max: u64) {
+        let stored = |bytes: u64| {
+            let scaled = u128::from(bytes) * u128::from(live) / u128::from(self.all.max(1));
+            bytes.min(u64::try_from(scaled).unwrap_or(u64::MAX))
+        };
+        let is_full = |bytes: u64| stored(bytes) >= part(max, live.saturating_sub(stored(bytes)));
+        // Those without a name, in each tenant.
+        let mut anonymous: HashMap<*const Shares, (&Arc<Shares>, u64)> = HashMap::new();
+        for (share, bytes) in self.own.values() {
+            share.own.are_queues_full.store(is_full(*bytes), Ordering::Relaxed);
+            let of_tenant = anonymous.entry(Arc::as_ptr(&share.shares)).or_insert((&share.shares, 0));
+            of_tenant.1 += if share.is_anonymous() { *bytes } else { 0 };
+        }
+        for (shares, bytes) in anonymous.into_values() {
+            shares.anonymous.are_queues_full.store(is_full(bytes), Ordering::Relaxed);
+        }
     }
 }
 
@@ -268,6 +318,31 @@ mod tests {
         assert_eq!(shares.owners.lock().len(), 1, "nothing is kept of who has nothing");
         held.clear();
         assert_eq!((shares.sessions(), shares.bytes(), shares.owners.lock().len()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn nobody_fills_what_is_stored_for_all() {
+        let shares = Arc::new(Shares::default());
+        let ann = shares.of(&identity(Some("ann"), "10.0.0.1"));
+        let bob = shares.of(&identity(Some("bob"), "10.0.0.1"));
+        let strangers = ["10.0.0.1", "10.0.0.2"].map(|address| shares.of(&identity(None, address)));
+        let judged = |of: &[(&Arc<Share>, u64)], live| {
+            let mut queues = StoredQueues::default();
+            [&ann, &bob, &strangers[0], &strangers[1]].into_iter().for_each(|share| queues.add(share, 0));
+            of.iter().for_each(|(share, bytes)| queues.add(share, *bytes));
+            queues.judge(live, 1000);
+            [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.are_queues_full())
+        };
+        assert_eq!(judged(&[(&ann, 749)], 749), [false; 4]);
+        assert_eq!(judged(&[(&ann, 750)], 750), [true, false, false, false]);
+        assert_eq!(judged(&[(&ann, 760), (&bob, 170)], 930), [true, false, false, false]);
+        assert_eq!(judged(&[(&ann, 760), (&bob, 180)], 940), [true, true, false, false]);
+        // Of several addresses none has much, and all together do.
+        assert_eq!(judged(&[(&strangers[0], 400), (&strangers[1], 400)], 800), [false, false, true, true]);
+        // Ten sessions of his wait for the same.
+        assert_eq!(judged(&[(&ann, 3000), (&bob, 300)], 600), [false; 4]);
+        // Some are of nobody's sessions.
+        assert_eq!(judged(&[(&bob, 150)], 950), [false, true, false, false]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::{info, warn};
@@ -11,6 +11,10 @@ use tracing::{info, warn};
 use crate::broker::Broker;
 use crate::config::Durability;
 use crate::limits::{Limit, STORAGE_LOOK_PERIOD};
+use crate::shares::StoredQueues;
+
+/// A look at all sessions takes some 0.1 s for a million; it rests for so many times as long.
+const LOOK_PAUSE_FACTOR: u32 = 10;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -19,7 +23,16 @@ pub(crate) struct Storage {
     is_reserved: AtomicBool,
     /// Messages that wait for sessions take as much as they may.
     queues_are_full: AtomicBool,
-    looked_at: Mutex<Option<Instant>>,
+    /// They take so much that it matters whose they are.
+    queues_are_shared_out: AtomicBool,
+    looked_at: Mutex<Looked>,
+}
+
+#[derive(Debug, Default)]
+struct Looked {
+    at: Option<Instant>,
+    /// When it was last looked whose messages wait, and how long that took.
+    at_owners: Option<(Instant, Duration)>,
 }
 
 impl Storage {
@@ -33,17 +46,28 @@ impl Storage {
         self.queues_are_full.load(Ordering::Relaxed)
     }
 
+    /// Whether they take so much that each owner is held to his [part](crate::shares::part).
+    pub(crate) fn queues_are_shared_out(&self) -> bool {
+        self.queues_are_shared_out.load(Ordering::Relaxed)
+    }
+
     /// Looks again, if it is time.
     pub(crate) fn look(&self, broker: &Broker) {
-        {
-            let mut looked_at = self.looked_at.lock();
-            if looked_at.is_some_and(|at| at.elapsed() < STORAGE_LOOK_PERIOD) {
-                return;
-            }
-            *looked_at = Some(Instant::now());
+        let mut looked = self.looked_at.lock();
+        if looked.at.is_some_and(|at| at.elapsed() < STORAGE_LOOK_PERIOD) {
+            return;
         }
+        looked.at = Some(Instant::now());
         let limits = &broker.config.limits;
-        let live = broker.store.metrics().log_live_bytes;
+        let live = broker.store.metrics().live_bytes();
+        let is_much = live >= limits.stored_queue_bytes / 2;
+        if is_much && looked.at_owners.is_none_or(|(at, took)| at.elapsed() >= LOOK_PAUSE_FACTOR * took) {
+            let began = Instant::now();
+            look_at_owners(broker, live);
+            looked.at_owners = Some((Instant::now(), began.elapsed()));
+        }
+        drop(looked);
+        self.queues_are_shared_out.store(is_much, Ordering::Relaxed);
         self.queues_are_full.store(live >= limits.stored_queue_bytes, Ordering::Relaxed);
         if limits.disk_reserve_bytes == 0 || broker.config.store.durability == Durability::None {
             return;
@@ -58,4 +82,17 @@ impl Storage {
             info!(bytes = free, "the disk has room again");
         }
     }
+}
+
+/// Finds out which owners have what they may have of what is stored.
+fn look_at_owners(broker: &Broker, live: u64) {
+    let mut queues = StoredQueues::default();
+    for tenant in broker.tenants.all().iter() {
+        let sessions = tenant.sessions.lock().all();
+        for client in sessions.iter().filter(|client| client.is_durable()) {
+            let state = client.state.lock();
+            queues.add(state.holding.share(), state.session.counts().queued_bytes);
+        }
+    }
+    queues.judge(live, broker.config.limits.stored_queue_bytes);
 }

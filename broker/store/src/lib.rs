@@ -79,7 +79,7 @@ pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
 pub use table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, PeerRow, ProjectRow,
+    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, KeeperRow, MetaRow, ModuleRow, PeerRow, ProjectRow,
     QuarantineRow, RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo,
     TenantRow, UserRow, WillRow,
 };

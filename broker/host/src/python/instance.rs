@@ -9,7 +9,7 @@ use crate::{
     Trap, TrapKind, Value,
     instance::{AtTick, Deadline, Stopped, processor_time},
     limits::{PYTHON_MEMORY_BYTES, PYTHON_TIME},
-    memory::Memory,
+    memory::{Memory, OF_SCRIPTS},
     ticker::{Pace, Ticker},
     trap,
 };
@@ -45,7 +45,8 @@ pub(super) struct ScriptInstance {
 impl ScriptInstance {
     pub(super) fn new(python: &Python, pre: &PythonPre<ScriptState>) -> Result<Self, PythonError> {
         let engine = python.engine();
-        let memory = Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()), engine.memory());
+        let memory =
+            Memory::new(PYTHON_MEMORY_BYTES.min(engine.memory_bytes_max()), OF_SCRIPTS, engine.memory());
         let state = ScriptState {
             deadline: Deadline::new(PYTHON_TIME),
             memory,

@@ -123,7 +123,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
             retain: true,
             expires_at_ms: None,
         };
-        if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), turn) {
+        if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), None, turn) {
             turn.broker.limits.elsewhere.note(limit, &topic, turn.now());
         }
     }

@@ -36,7 +36,7 @@ pub use module::ModuleRow;
 pub(crate) use project::ArchiveRow;
 pub use project::ProjectRow;
 pub use quarantine::QuarantineRow;
-pub use retained::RetainedRow;
+pub use retained::{KeeperRow, RetainedRow};
 pub(crate) use row::{Row, read, seal, unseal};
 pub(crate) use secret::SecretRow;
 pub use session::{PeerRow, SessionRow, WillRow};

@@ -8,6 +8,18 @@ use super::{Row, Table, named_key};
 use crate::encoding::{Decoder, Malformed, Put};
 use crate::{MessageId, TenantId};
 
+/// Whose messages a retained message counts to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum KeeperRow {
+    /// The broker's own, its programs', and those of which it was not written down.
+    #[default]
+    Broker,
+    /// Those of Clients without a user.
+    Nobody,
+    /// Those of a user, by name.
+    User(String),
+}
+
 /// A retained message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetainedRow {
@@ -28,6 +40,30 @@ pub struct RetainedRow {
     pub published_at_ms: u64,
     /// When it expires, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
+    /// Who has published it.
+    pub keeper: KeeperRow,
+}
+
+impl KeeperRow {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Broker => out.push(0),
+            Self::Nobody => out.push(1),
+            Self::User(name) => {
+                out.push(2);
+                out.put_bytes(name.as_bytes());
+            }
+        }
+    }
+
+    fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        match body.u8()? {
+            0 => Ok(Self::Broker),
+            1 => Ok(Self::Nobody),
+            2 => Ok(Self::User(body.string()?)),
+            _ => Err(body.malformed()),
+        }
+    }
 }
 
 /// The version in a row's body.
@@ -37,6 +73,7 @@ pub(crate) fn version_of(body: &[u8]) -> Option<u64> {
 
 impl Row for RetainedRow {
     const TABLE: Table = Table::Retained;
+    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         named_key(self.tenant, &self.topic)
@@ -49,9 +86,10 @@ impl Row for RetainedRow {
         out.put_option(self.expires_at_ms);
         out.put_bytes(&self.properties);
         out.put_bytes(&self.payload);
+        self.keeper.encode(out);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             topic: key.rest_string()?,
@@ -61,6 +99,7 @@ impl Row for RetainedRow {
             expires_at_ms: body.option()?,
             properties: Bytes::copy_from_slice(body.bytes()?),
             payload: Bytes::copy_from_slice(body.bytes()?),
+            keeper: if version < 2 { KeeperRow::default() } else { KeeperRow::decode(body)? },
         })
     }
 }

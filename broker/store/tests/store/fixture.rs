@@ -37,6 +37,7 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
         payload: Bytes::from_static(b"21.5"),
         published_at_ms: 1_790_000_000_000,
         expires_at_ms: Some(1_990_000_000_000),
+        keeper: KeeperRow::default(),
     }));
     let kept = Bytes::from_static(b"3");
     batch.push(Op::PutKeep(&KeepRow { tenant, topic: "counter".into(), payload: kept, kept_at_ms: 1 }));

@@ -30,6 +30,7 @@ fn rows() -> Recovered {
         payload: Bytes::from(vec![5; 200_000]),
         published_at_ms: 77,
         expires_at_ms: Some(99),
+        keeper: KeeperRow::User("ann".into()),
     }];
     let kept = Bytes::from_static(b"21");
     rows.keeps = vec![KeepRow { tenant, topic: "k".into(), payload: kept, kept_at_ms: 5 }];
@@ -284,6 +285,7 @@ fn the_newest_retained_message_wins_in_any_order() {
         payload: Bytes::from_static(payload),
         published_at_ms: 0,
         expires_at_ms: None,
+        keeper: KeeperRow::Nobody,
     };
     let delete =
         |topic, version| Op::DeleteRetained { tenant: TenantId::DEFAULT, topic, version: MessageId(version) };

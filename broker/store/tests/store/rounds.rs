@@ -28,6 +28,7 @@ pub(crate) fn push(batch: &mut Batch, round: u64) {
         payload: Bytes::from(value.clone()),
         published_at_ms: 0,
         expires_at_ms: None,
+        keeper: KeeperRow::default(),
     }));
     batch.push(Op::PutSetting(&SettingRow { tenant, name: "round".into(), value }));
     if round > QUEUED {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
-use lotmq_host::{GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
+use lotmq_host::{Authority, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::delivery::{columns, delivery, told_of_error};
@@ -132,10 +132,12 @@ impl Driver {
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
+        let definition = &version.definition;
+        let authority = Authority { version: definition.version, account: definition.account() };
         let spec = RouteSpec {
             id,
             services: Arc::clone(services) as _,
-            grants: Arc::new(super::grants(version.definition.facts())),
+            grants: Arc::new(super::grants(version.definition.facts(), authority)),
             endpoints: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };
