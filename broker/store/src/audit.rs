@@ -21,8 +21,8 @@ pub struct AuditRecord {
     pub number: u64,
     /// When it was made, in milliseconds since 1970.
     pub at_ms: u64,
-    /// As it was given.
-    pub digest: [u8; 32],
+    /// As it was given; `None` if it is locked, unless an older version has stored it.
+    pub digest: Option<[u8; 32]>,
     /// What it says; `None` if it is locked: encrypted with another key.
     pub text: Option<String>,
 }
@@ -120,8 +120,9 @@ fn each(
 }
 
 fn opened(cipher: &SecretCipher, row: AuditRow) -> AuditRecord {
-    let text = cipher.open_audit(&row).and_then(|bytes| String::from_utf8(bytes).ok());
-    AuditRecord { number: row.number, at_ms: row.at_ms, digest: row.digest, text }
+    let (digest, text) = cipher.open_audit(&row).unzip();
+    let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
+    AuditRecord { number: row.number, at_ms: row.at_ms, digest: digest.or(row.digest), text }
 }
 
 fn unreadable(error: SnapshotError) -> StoreError {

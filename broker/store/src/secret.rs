@@ -96,16 +96,21 @@ impl SecretCipher {
         (at_ms, digest): (u64, [u8; 32]),
         text: &[u8],
     ) -> Option<AuditRow> {
-        let (nonce, ciphertext) = encrypt(&self.audit, &audit_data(tenant, number), text)?;
-        Some(AuditRow { tenant, number, at_ms, digest, nonce, ciphertext })
+        let sealed = [&digest, text].concat();
+        let (nonce, ciphertext) = encrypt(&self.audit, &audit_data(tenant, number), &sealed)?;
+        Some(AuditRow { tenant, number, at_ms, digest: None, nonce, ciphertext })
     }
 
-    /// Decrypts a record of the audit; `None` when this key is not the one, or the row was changed.
-    pub(crate) fn open_audit(&self, row: &AuditRow) -> Option<Vec<u8>> {
+    /// Digest and text of a record of the audit; `None` when this key is not the one, or the row was changed.
+    pub(crate) fn open_audit(&self, row: &AuditRow) -> Option<([u8; 32], Vec<u8>)> {
         let aad = audit_data(row.tenant, row.number);
         let open = |cipher| decrypt(cipher, &aad, row.nonce, &row.ciphertext);
         // Records of before the audit had a key of its own.
-        open(&self.audit).or_else(|| open(&self.cipher))
+        let opened = open(&self.audit).or_else(|| open(&self.cipher))?;
+        match row.digest {
+            Some(digest) => Some((digest, opened)),
+            None => opened.split_first_chunk().map(|(digest, text)| (*digest, text.to_vec())),
+        }
     }
 
     /// Decrypts a value; `None` when this key is not the one, or the row was changed.
@@ -234,12 +239,14 @@ mod tests {
     fn records_of_the_audit_have_a_key_of_their_own_and_older_ones_are_read() {
         let cipher = SecretCipher::ephemeral().unwrap();
         let row = cipher.seal_audit(TenantId(1), 7, (1, [2; 32]), b"text").unwrap();
-        assert_eq!(cipher.open_audit(&row).unwrap(), b"text");
+        assert_eq!(cipher.open_audit(&row).unwrap(), ([2; 32], b"text".to_vec()));
+        assert_eq!(row.digest, None, "it would tell who guesses the text");
         let aad = audit_data(TenantId(1), 7);
         assert!(decrypt(&cipher.cipher, &aad, row.nonce, &row.ciphertext).is_none());
         let (nonce, ciphertext) = encrypt(&cipher.cipher, &aad, b"older").unwrap();
         assert!(cipher.open_audit(&AuditRow { number: 8, ..row.clone() }).is_none());
-        assert_eq!(cipher.open_audit(&AuditRow { nonce, ciphertext, ..row }).unwrap(), b"older");
+        let older = AuditRow { nonce, ciphertext, digest: Some([3; 32]), ..row };
+        assert_eq!(cipher.open_audit(&older).unwrap(), ([3; 32], b"older".to_vec()));
     }
 
     #[test]

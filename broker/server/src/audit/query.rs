@@ -103,7 +103,7 @@ pub(crate) fn shown(record: &AuditRecord) -> Value {
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
     let kind = Kind::of(record.number);
     shown.insert("number".to_owned(), json!(kind.shown(record.number)));
-    shown.insert("hash".to_owned(), json!(hex(&record.digest)));
+    shown.insert("hash".to_owned(), json!(record.digest.map(|digest| hex(&digest))));
     shown.insert("trail".to_owned(), json!(kind.name()));
     Value::Object(shown)
 }
@@ -196,7 +196,7 @@ impl Audit {
         };
         let (first, records, bytes, locked, damaged) = (0, 0, 0, 0, 0);
         let mut status = TrailStatus { head, first, records, bytes, locked, damaged, broken_at: None };
-        let mut before: Option<(u64, Digest)> = None;
+        let mut before: Option<(u64, Option<Digest>)> = None;
         status.damaged = store.audit(self.tenant, kind.records(), |record| {
             status.records += 1;
             days.extend(day_of(&record));
@@ -206,9 +206,12 @@ impl Audit {
                 Some(text) => {
                     status.bytes += text.len() as u64;
                     let follows = before.is_none_or(|(before, digest)| {
-                        number == before + 1
-                            && record.digest
-                                == chain::digest(&digest, record.number, record.at_ms, text.as_bytes())
+                        let is_behind = |digest| {
+                            let own = chain::digest(&digest, record.number, record.at_ms, text.as_bytes());
+                            record.digest == Some(own)
+                        };
+                        // What follows a record that is locked cannot be told.
+                        number == before + 1 && digest.is_none_or(is_behind)
                     });
                     if !follows && status.broken_at.is_none() {
                         status.broken_at = Some(number);

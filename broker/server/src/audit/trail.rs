@@ -138,7 +138,7 @@ impl Trail {
         let begin = *kind.records().start();
         let (first, mut next, last) =
             ends.map_or((begin, begin, None), |ends| (ends.first, ends.next, ends.last));
-        let mut digest = last.map_or(chain::BEGIN, |last| last.digest);
+        let mut digest = last.and_then(|last| last.digest).unwrap_or(chain::BEGIN);
         let mut missing = None;
         if let Some(head) = stored_head(store, tenant, kind)? {
             let known = kind.base() + head.number + 1;

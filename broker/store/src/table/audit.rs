@@ -10,14 +10,17 @@ pub(crate) struct AuditRow {
     pub(crate) tenant: TenantId,
     pub(crate) number: u64,
     pub(crate) at_ms: u64,
-    pub(crate) digest: [u8; 32],
+    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can try texts against it, which are short.
+    pub(crate) digest: Option<[u8; 32]>,
     pub(crate) nonce: [u8; 12],
-    /// Ciphertext and tag.
+    /// Ciphertext and tag: of the digest, if that is not told beside it, and the text.
     pub(crate) ciphertext: Vec<u8>,
 }
 
 impl Row for AuditRow {
     const TABLE: Table = Table::Audit;
+    /// 2: the digest may be encrypted with the text.
+    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         audit_key(self.tenant, self.number)
@@ -25,17 +28,23 @@ impl Row for AuditRow {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.put_u64(self.at_ms);
-        out.extend_from_slice(&self.digest);
+        out.put_bytes(self.digest.as_ref().map_or(&[], |digest| digest));
         out.extend_from_slice(&self.nonce);
         out.put_bytes(&self.ciphertext);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let at_ms = body.u64()?;
+        let digest = if version < 2 { body.take(32)? } else { body.bytes()? };
+        let digest = match digest {
+            [] => None,
+            digest => Some(digest.try_into().map_err(|_| body.malformed())?),
+        };
         Ok(Self {
             tenant: TenantId(key.u32()?),
             number: key.u64()?,
-            at_ms: body.u64()?,
-            digest: body.take(32)?.try_into().map_err(|_| body.malformed())?,
+            at_ms,
+            digest,
             nonce: body.take(12)?.try_into().map_err(|_| body.malformed())?,
             ciphertext: body.bytes()?.to_vec(),
         })
