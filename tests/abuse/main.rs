@@ -9,6 +9,7 @@
 )]
 
 mod flood;
+mod rounds;
 mod sessions;
 mod sockets;
 mod turns;

@@ -32,7 +32,7 @@ impl Clock {
 
     /// A stretch of work that begins now and is to end after so long.
     pub(crate) fn stretch(&self, time: Duration) -> Stretch {
-        Stretch { until: self.start.elapsed() + time }
+        Stretch::until(self.elapsed() + time)
     }
 
     /// Milliseconds since 1970.
@@ -53,6 +53,11 @@ pub(crate) struct Stretch {
 impl Stretch {
     /// Work that is known to be short.
     pub(crate) const ENDLESS: Self = Self { until: Duration::MAX };
+
+    /// Work that is to end at this time since the broker started.
+    pub(crate) fn until(until: Duration) -> Self {
+        Self { until }
+    }
 
     /// Whether it is time to stop. Costs a look at the clock, some 25 ns.
     pub(crate) fn is_over(&self, clock: &Clock) -> bool {

@@ -445,12 +445,26 @@ pub(crate) const REPLAY_BYTES_MAX: usize = 64 << 10;
 /// Retained messages that one look into their index may bring, under its lock; eight times as many are looked at.
 pub(crate) const RETAINED_SCANNED_AT_ONCE: usize = 32;
 
-/// Time that one turn of a shard gives to work whose length Clients decide: long SUBSCRIBE and UNSUBSCRIBE packets, scans for retained messages, and
-/// messages with many receivers behind the first of a read. Others on this shard wait so much longer, and twice that while many have such work.
+/// Time that one turn of a shard gives to reading from its connections and to what their packets ask for, and once more to those that have used less
+/// than others lately. Further ones wait for later turns: so much longer anybody waits, however many flood.
+pub(crate) const READS_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(8);
+
+/// Time that the end of a turn gives to scans for retained messages.
 pub(crate) const LONG_WORK_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(8);
 
-/// Clients that share this time in a turn, while more have such work.
-pub(crate) const LONG_WORK_SHARES: usize = 4;
+/// Time for one connection at once: for the packets of one read, the filters of a long SUBSCRIBE, a scan.
+pub(crate) const SHARE_TIME: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Time beyond twice what a connection took before that is taken for its own, where it is known by the clock on the wall alone.
+pub(crate) const SURPRISE_MAX: std::time::Duration = std::time::Duration::from_micros(50);
+
+/// What counts as short work of a connection: a hundred small packets, for which a development build takes longer. While there is not time for all, it
+/// comes first.
+pub(crate) const SHORT_TIME: std::time::Duration =
+    std::time::Duration::from_micros(if cfg!(debug_assertions) { 500 } else { 100 });
+
+/// What a connection that waits is expected to take at least, so that one turn calls at most 1,000 of them.
+pub(crate) const SHARE_COST_MIN: std::time::Duration = std::time::Duration::from_micros(8);
 
 /// Packets that are handled, and receivers of messages, between two looks at the clock: some 50 µs.
 pub(crate) const STEPS_PER_LOOK: usize = 512;

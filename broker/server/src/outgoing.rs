@@ -155,14 +155,14 @@ fn replay(
         // Its own shard has time for it, in turn with others.
         return true;
     }
-    let Some(share) = turn.time_shares.take(&connection, &turn.broker.clock) else { return false };
+    let Some(share) = turn.time_shares.take(connection.place, &turn.broker.clock) else { return false };
     let pause = replay_for(client, state, room, turn, &share, push);
     turn.time_shares.give_back(&share, &turn.broker.clock);
     if let Some((_, next)) = state.replays.first() {
         next.wait();
     }
     match pause {
-        Pause::NoTime => turn.time_shares.wait(&connection),
+        Pause::NoTime => turn.time_shares.wait(connection.place),
         Pause::NoRoom => return !state.replays.is_empty() && state.session.can_send(),
     }
     false

@@ -22,7 +22,6 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tracing::error;
 
-use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest, STEPS_PER_DECISION};
 use crate::net::admission::Place;
@@ -60,8 +59,6 @@ pub(crate) struct Connection {
     pub(crate) output_waits: AtomicBool,
     /// It is not read from until the disk has caught up, or the guests.
     pub(crate) is_paused: AtomicBool,
-    /// It is among those that wait for a share of time.
-    pub(crate) waits_for_time: AtomicBool,
     input: Mutex<Input>,
     attention: Attention,
 }
@@ -86,6 +83,8 @@ struct Input {
     partial: Vec<u8>,
     /// There was no time for all packets that have come; nothing more is read until they are handled.
     is_cut: bool,
+    /// Others have their turn before it is looked what has come.
+    has_to_wait: bool,
     phase: Phase,
 }
 
@@ -166,8 +165,12 @@ impl Connection {
             changes_waiting: AtomicU32::new(0),
             output_waits: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
-            waits_for_time: AtomicBool::new(false),
-            input: Mutex::new(Input { partial: Vec::new(), is_cut: false, phase: Phase::New }),
+            input: Mutex::new(Input {
+                partial: Vec::new(),
+                is_cut: false,
+                has_to_wait: false,
+                phase: Phase::New,
+            }),
             attention: Attention::default(),
         })
     }
@@ -258,6 +261,7 @@ impl Connection {
             // It is we who do not listen.
             Phase::Open(open)
                 if input.is_cut
+                    || input.has_to_wait
                     || self.is_paused.load(Ordering::Relaxed)
                     || open.rate.as_ref().is_some_and(|rate| rate.is_resting()) =>
             {
@@ -310,6 +314,7 @@ impl Connection {
         let mut input = self.input.lock();
         // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
         let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
+        turn.time_shares.worked();
         match stepped.unwrap_or_else(|_| Err(self.reading_panicked())) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
@@ -333,6 +338,14 @@ impl Connection {
         turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
+        self.attend(cx);
+        let Some(stretch) = turn.time_shares.admit(self.place, &turn.broker.clock) else {
+            input.has_to_wait = true;
+            turn.call_flusher();
+            return Ok(());
+        };
+        input.has_to_wait = false;
+        turn.stretch = stretch;
         self.flush_layers(cx)?;
         self.answer_attention(input, turn, cx)?;
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
@@ -379,19 +392,21 @@ impl Connection {
         if layers.is_idle() { Ok(()) } else { layers.poll_flush(&self.stream, cx).map(drop) }
     }
 
-    /// Registers the task for calls of other threads, and does what they asked for.
+    /// Registers the task for calls of other threads.
+    fn attend(&self, cx: &Context<'_>) {
+        let waker = &mut self.attention.asked.lock().waker;
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// Does what other threads have asked for.
     fn answer_attention(
         &self,
         input: &Input,
         turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
-        {
-            let waker = &mut self.attention.asked.lock().waker;
-            if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
-        }
         if !self.attention.wanted.swap(false, Ordering::AcqRel) && !self.output_waits.load(Ordering::Acquire)
         {
             return Ok(());
@@ -430,12 +445,13 @@ impl Connection {
 
     /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
     fn finish_login(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
-        let Phase::LoggingIn(login) = &input.phase else { return Ok(true) };
-        if !login.is_decided() {
-            return Ok(false);
-        }
-        let Phase::LoggingIn(login) = std::mem::replace(&mut input.phase, Phase::Closed) else {
-            unreachable!("it was just looked at")
+        let login = match std::mem::replace(&mut input.phase, Phase::Closed) {
+            Phase::LoggingIn(login) if login.is_decided() => login,
+            other => {
+                let is_open = !matches!(other, Phase::LoggingIn(_));
+                input.phase = other;
+                return Ok(is_open);
+            }
         };
         input.phase = protocol::connect::finish(self, login, turn)?;
         if !matches!(input.phase, Phase::Open(_)) {
@@ -443,7 +459,7 @@ impl Connection {
         }
         if !input.partial.is_empty() {
             self.check_silent()?;
-            self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
+            self.consume_waiting(input, turn)?;
         }
         Ok(true)
     }
@@ -454,16 +470,13 @@ impl Connection {
         if !std::mem::take(&mut rate.has_waiting) {
             return Ok(false);
         }
-        self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
+        self.consume_waiting(input, turn)?;
         Ok(true)
     }
 
-    /// Goes on with the packets for which there was no time, if there is now.
+    /// Goes on with the packets for which there was no time.
     fn go_on(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
-        let clock = &turn.broker.clock;
-        let Some(share) = turn.time_shares.take(self, clock) else { return Ok(()) };
-        let gone_on = self.consume_waiting(input, turn, share.stretch);
-        turn.time_shares.give_back(&share, &turn.broker.clock);
+        let gone_on = self.consume_waiting(input, turn);
         if !input.is_cut {
             // Readiness of the socket is looked at in another turn: this one was long.
             self.call_owner();
@@ -472,14 +485,9 @@ impl Connection {
     }
 
     /// Handles what had come already.
-    fn consume_waiting(
-        self: &Arc<Self>,
-        input: &mut Input,
-        turn: &mut Turn,
-        stretch: Stretch,
-    ) -> Result<(), CloseReason> {
+    fn consume_waiting(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
         let span = turn.arena.adopt(std::mem::take(&mut input.partial));
-        self.consume(input, turn, span, stretch)?;
+        self.consume(input, turn, span)?;
         self.listener.hold(self.held_bytes(input)).map_err(CloseReason::Limit)
     }
 
@@ -501,7 +509,7 @@ impl Connection {
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
         let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
-        self.consume(input, turn, all, turn.stretch_of_a_read())?;
+        self.consume(input, turn, all)?;
         Ok(is_more)
     }
 
@@ -526,7 +534,7 @@ impl Connection {
         turn.counts.bytes_received += len as u64;
         input.partial.truncate(have + len);
         if len == missing {
-            self.consume_waiting(input, turn, turn.stretch_of_a_read())?;
+            self.consume_waiting(input, turn)?;
         }
         Ok(is_more)
     }
@@ -548,14 +556,12 @@ impl Connection {
         input: &mut Input,
         turn: &mut Turn,
         mut rest: Span,
-        stretch: Stretch,
     ) -> Result<(), CloseReason> {
         if matches!(input.phase, Phase::New)
             && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
         {
             return Err(Violation::from(foreign).into());
         }
-        turn.stretch = stretch;
         if let Phase::Open(open) = &mut input.phase {
             protocol::finish(self, open, turn)?;
         }
@@ -579,7 +585,7 @@ impl Connection {
             input.is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
         }
         if input.is_cut {
-            turn.time_shares.wait(self);
+            turn.time_shares.wait(self.place);
             turn.call_flusher();
         }
         if rest.len() > 0 {

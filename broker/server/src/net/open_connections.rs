@@ -57,6 +57,11 @@ impl OpenConnections {
         self.places[connection.place as usize].connection = Arc::downgrade(connection);
     }
 
+    /// The connection in a place, if it is open still.
+    pub(crate) fn get(&self, place: u32) -> Option<Arc<Connection>> {
+        self.places.get(place as usize)?.connection.upgrade()
+    }
+
     /// Looks after a connection at `at`, and no more at the time that was set before: it comes out of [`OpenConnections::overdue`] then.
     pub(crate) fn watch(&mut self, connection: &Connection, at: Time) {
         let place = &mut self.places[connection.place as usize];

@@ -25,6 +25,7 @@ use super::listener::{self, Listener, ListeningSocket};
 use super::peer::Peer;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
+use super::time_share::thread_idles;
 use super::turn::Turn;
 use super::turn_time::{LongestTurn, turn_ended};
 use super::unfinished;
@@ -191,7 +192,10 @@ impl Seats {
             let (idle, counted) = (Arc::clone(&shard), Arc::clone(&broker));
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .on_thread_park(move || turn_ended(&idle, &counted.counters))
+                .on_thread_park(move || {
+                    thread_idles();
+                    turn_ended(&idle, &counted.counters);
+                })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 Turn::install(Arc::clone(&broker), Some(Arc::clone(&shard)));
@@ -270,7 +274,10 @@ async fn receive(local: Arc<Local>) {
                 tokio::spawn(listener::serve(listener, socket));
             }
             Order::Release(ticket, releases) => {
-                Turn::with(|turn| turn.release_when_committed(ticket, releases));
+                Turn::with(|turn| {
+                    turn.time_shares.others_work();
+                    turn.release_when_committed(ticket, releases);
+                });
             }
             Order::Call(work) => work(),
         }
@@ -338,8 +345,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     };
     let first_look = accepted_at.plus(connection.listener.first_look());
     Turn::with(|turn| {
-        turn.open.enter(&connection);
-        turn.open.watch(&connection, first_look);
+        turn.connection_came(&connection, first_look);
     });
     local.broker.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));
@@ -366,9 +372,10 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn flush_turn(turn: &mut Turn, cx: &Context<'_>) -> Poll<()> {
+    turn.time_shares.others_work();
     turn.flush();
     let is_behind = turn.guest_events.is_behind() || turn.time_shares.is_behind();
-    turn.time_shares.turn_ended();
+    turn.call_those_next();
     if is_behind {
         return Poll::Ready(());
     }

@@ -1,89 +1,399 @@
-//! Shares of a shard's time, for work whose length Clients decide: the filters of a SUBSCRIBE, scans for retained messages, messages with many receivers.
+//! Shares of a shard's time, for its connections: for the packets that they send, and for work whose length they decide, such as the filters of a SUBSCRIBE
+//! and scans for retained messages.
 //!
-//! A connection that has such work takes a share, works until it is over, and gives it back. While the time of a turn lasts and nobody waits, everybody gets one
-//! at once; after that they wait for one in the order in which they came, a few in each turn. So a thousand Clients with long work delay each other, and the
-//! others on the shard by the time of one turn.
+//! While the time of a turn lasts and nobody waits, every connection that has something to do does it. After that those wait whose work is not short, as
+//! far as what they took before tells, and go on in later turns; those with short work only wait when a turn has become twice as long. Both kinds have
+//! time of their own in each turn, and of each go on first who would be done first if all worked at once (fair queuing): every connection has a virtual
+//! time up to which it has had its share. So Clients that flood delay each other, and one that does little waits for what is left of a turn.
+//!
+//! The clock is read once when a connection is looked at, which ends the time of the one before it as well. While somebody waits the processor's clock, a
+//! system call, is read too: time in which the thread did not run is nobody's.
 //!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use super::connection::Connection;
+use super::shard::thread_cpu;
 use crate::clock::{Clock, Stretch};
-use crate::limits::{LONG_WORK_SHARES, LONG_WORK_TIME_MAX};
+use crate::limits::{
+    LONG_WORK_TIME_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
+};
 
-/// The shares of one shard.
-#[derive(Default)]
-pub(crate) struct TimeShares {
-    /// Connections that wait for a share, the first of them first.
-    waiting: VecDeque<Arc<Connection>>,
-    /// Numbers of those that have one in this turn.
-    granted: SmallVec<[u32; LONG_WORK_SHARES]>,
-    /// Time that shares have taken of this turn.
-    spent: Duration,
+thread_local! {
+    /// The thread has had nothing to do since a connection was looked at.
+    static WAS_IDLE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Time for one connection.
+/// The thread has nothing to do.
+pub(super) fn thread_idles() {
+    WAS_IDLE.set(true);
+}
+
+/// The shares of one shard. Connections are known by their places.
+#[derive(Default)]
+pub(crate) struct TimeShares {
+    accounts: Vec<Account>,
+    /// Places of those that have to wait since this turn began.
+    waiting: Vec<u32>,
+    /// Those with short work that wait for longer, who would be done first the first.
+    short: BinaryHeap<Reverse<Waiting>>,
+    /// The others.
+    long: BinaryHeap<Reverse<Waiting>>,
+    /// Virtual time at which the connection that was called last begins.
+    virtual_time: Duration,
+    /// The latest one of any.
+    latest: Duration,
+    /// When this turn looked at its first connection.
+    began: Option<Duration>,
+    /// The connection that was looked at last, and since when it works.
+    working: Option<(u32, Duration)>,
+    /// What the processor's clock said then, while somebody waits.
+    cpu: Option<Duration>,
+    /// Time that work at the end of this turn has taken.
+    spent: Duration,
+    /// Number of this turn.
+    turn: u32,
+    /// Waits there have been.
+    waits: u64,
+}
+
+/// What one connection has used.
+#[derive(Clone, Copy, Default)]
+struct Account {
+    /// Virtual time up to which it has had its share.
+    until: Duration,
+    /// What it is expected to take: as the last time, or somewhat less than was expected then.
+    took: Duration,
+    /// The turn in which it may go on.
+    granted: u32,
+    /// The turn in which it has been admitted last.
+    admitted: u32,
+    is_waiting: bool,
+}
+
+impl Account {
+    /// A connection of which nothing is known.
+    fn new() -> Self {
+        Self { took: 2 * SHORT_TIME, ..Self::default() }
+    }
+
+    /// Whether what it does is short, as far as anybody knows.
+    fn is_short(&self) -> bool {
+        self.took <= SHORT_TIME
+    }
+
+    /// The virtual time at which it begins. Who was idle is given one share of it.
+    fn begins(&self, virtual_time: Duration) -> Duration {
+        self.until.max(virtual_time.saturating_sub(SHARE_TIME))
+    }
+
+    /// The virtual time by which it is expected to be done with what it has now.
+    fn done_by(&self, virtual_time: Duration) -> Duration {
+        self.begins(virtual_time) + self.took
+    }
+}
+
+/// One that waits, ordered by whose turn it is.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    done_by: Duration,
+    /// Of those that are done at once who waits for longer.
+    number: u64,
+    place: u32,
+}
+
+/// Time for the work of one connection at the end of a turn.
 pub(crate) struct Share {
     pub(crate) stretch: Stretch,
+    place: u32,
     began: Duration,
 }
 
 impl TimeShares {
-    /// Time for this connection's work in this turn. Without any it waits for a share, and its owner is called when it has one.
-    pub(crate) fn take(&mut self, connection: &Arc<Connection>, clock: &Clock) -> Option<Share> {
-        let granted = self.granted.iter().position(|number| *number == connection.number);
-        match granted {
-            Some(at) => {
-                self.granted.swap_remove(at);
+    /// A connection has come to this place.
+    pub(crate) fn enter(&mut self, place: u32) {
+        let place = place as usize;
+        if place >= self.accounts.len() {
+            if place >= self.accounts.capacity() {
+                self.accounts.reserve_exact(place - self.accounts.len() + place / 4 + 4);
             }
-            None if self.waiting.is_empty() && self.spent < LONG_WORK_TIME_MAX => {}
-            None => {
-                self.wait(connection);
-                return None;
-            }
+            self.accounts.resize(place + 1, Account::default());
         }
-        let time = LONG_WORK_TIME_MAX / LONG_WORK_SHARES as u32;
-        Some(Share { stretch: clock.stretch(time), began: clock.elapsed() })
+        self.accounts[place] = Account::new();
     }
 
-    /// Time for the packets of one read, which need no share: less while others wait for theirs.
-    pub(crate) fn time_of_a_read(&self) -> Duration {
-        let time = LONG_WORK_TIME_MAX / LONG_WORK_SHARES as u32;
-        if self.waiting.is_empty() { time } else { time / LONG_WORK_SHARES as u32 }
+    /// Time for a connection to read and do what it has to. Without any it waits, and its owner is called when it may go on.
+    pub(crate) fn admit(&mut self, place: u32, clock: &Clock) -> Option<Stretch> {
+        if WAS_IDLE.replace(false) {
+            self.others_work();
+            self.began = None;
+        }
+        let now = clock.elapsed();
+        if !self.admits(place, now) {
+            return None;
+        }
+        self.cpu = self.is_behind().then(thread_cpu);
+        Some(Stretch::until(now + SHARE_TIME))
+    }
+
+    fn admits(&mut self, place: u32, now: Duration) -> bool {
+        self.settle(now);
+        let passed = now.saturating_sub(*self.began.get_or_insert(now));
+        let account = &self.accounts[place as usize];
+        let is_next = account.granted == self.turn && account.admitted != self.turn;
+        let is_ahead = !is_next && self.is_ahead(place);
+        let time = if is_ahead { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
+        if passed >= time || (is_ahead && self.is_behind()) {
+            self.wait(place);
+            return false;
+        }
+        let account = &mut self.accounts[place as usize];
+        account.admitted = self.turn;
+        if !is_next {
+            account.until = account.begins(self.virtual_time);
+        }
+        self.working = Some((place, now));
+        true
+    }
+
+    /// Whether a connection is to let others go on first, when there is not time for all.
+    fn is_ahead(&self, place: u32) -> bool {
+        let account = &self.accounts[place as usize];
+        account.is_waiting || !account.is_short()
+    }
+
+    /// The connection that was admitted has done what it could.
+    pub(crate) fn worked(&mut self) {
+        if let (Some(before), Some((place, _))) = (self.cpu.take(), self.working) {
+            self.working = None;
+            self.charge(place, thread_cpu().saturating_sub(before));
+        }
+    }
+
+    /// What follows is no connection's work.
+    pub(crate) fn others_work(&mut self) {
+        (self.working, self.cpu) = (None, None);
+    }
+
+    /// Time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
+    pub(crate) fn take(&mut self, place: u32, clock: &Clock) -> Option<Share> {
+        let is_next = self.accounts[place as usize].granted == self.turn;
+        if self.spent >= LONG_WORK_TIME_MAX || (!is_next && self.is_ahead(place) && self.is_behind()) {
+            self.wait(place);
+            return None;
+        }
+        if !is_next {
+            let account = &mut self.accounts[place as usize];
+            account.until = account.begins(self.virtual_time);
+        }
+        let began = clock.elapsed();
+        Some(Share { stretch: Stretch::until(began + SHARE_TIME), place, began })
     }
 
     /// Ends a share, used up or not.
     pub(crate) fn give_back(&mut self, share: &Share, clock: &Clock) {
-        self.spent += clock.elapsed().saturating_sub(share.began);
+        let used = clock.elapsed().saturating_sub(share.began);
+        self.spent += used;
+        self.charge(share.place, used);
     }
 
-    /// Puts a connection behind those that wait, unless it is one of them.
-    pub(crate) fn wait(&mut self, connection: &Arc<Connection>) {
-        if !connection.waits_for_time.swap(true, Ordering::Relaxed) {
-            self.waiting.push_back(Arc::clone(connection));
+    /// Lets a connection wait for a later turn, unless it does already.
+    pub(crate) fn wait(&mut self, place: u32) {
+        let account = &mut self.accounts[place as usize];
+        if !std::mem::replace(&mut account.is_waiting, true) {
+            self.waiting.push(place);
         }
     }
 
     /// Whether somebody waits.
     pub(crate) fn is_behind(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()
     }
 
-    /// A turn has ended: the first of those that wait have shares of the next one.
-    pub(crate) fn turn_ended(&mut self) {
-        self.spent = Duration::ZERO;
-        self.granted.clear();
-        let first = self.waiting.len().min(LONG_WORK_SHARES);
-        for connection in self.waiting.drain(..first) {
-            connection.waits_for_time.store(false, Ordering::Relaxed);
-            self.granted.push(connection.number);
-            connection.call_owner();
+    /// A turn has ended: puts the places of those that may go on in the next one into `next`.
+    pub(crate) fn turn_ended(&mut self, next: &mut Vec<u32>) {
+        self.turn = self.turn.wrapping_add(1);
+        self.others_work();
+        (self.began, self.spent) = (None, Duration::ZERO);
+        for place in self.waiting.drain(..) {
+            let account = &self.accounts[place as usize];
+            self.waits += 1;
+            let done_by = account.done_by(self.virtual_time);
+            let queue = if account.is_short() { &mut self.short } else { &mut self.long };
+            queue.push(Reverse(Waiting { done_by, number: self.waits, place }));
         }
+        if !self.is_behind() {
+            // Everybody had what he wanted.
+            self.virtual_time = self.virtual_time.max(self.latest);
+            return;
+        }
+        // Short ones cannot keep the others from going on, whatever they take in truth.
+        let Self { short, long, accounts, turn, virtual_time, .. } = self;
+        let for_long = if short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
+        for (queue, time) in [(long, for_long), (short, READS_TIME_MAX)] {
+            let mut expected = Duration::ZERO;
+            while expected < time
+                && let Some(Reverse(first)) = queue.pop()
+            {
+                let account = &mut accounts[first.place as usize];
+                (account.is_waiting, account.granted) = (false, *turn);
+                expected += account.took.max(SHARE_COST_MIN);
+                account.until = first.done_by.saturating_sub(account.took);
+                *virtual_time = account.until.max(*virtual_time);
+                next.push(first.place);
+            }
+        }
+    }
+
+    /// Ends the time of the connection that was looked at last. The thread may have been kept from running meanwhile: what is much more than it took
+    /// before counts in part.
+    fn settle(&mut self, now: Duration) {
+        if let Some((place, began)) = self.working.take() {
+            let likely = 2 * self.accounts[place as usize].took + SURPRISE_MAX;
+            self.charge(place, now.saturating_sub(began).min(likely));
+        }
+    }
+
+    fn charge(&mut self, place: u32, used: Duration) {
+        let account = &mut self.accounts[place as usize];
+        account.took = used.max(account.took - account.took / 4);
+        account.until += used;
+        self.latest = self.latest.max(account.until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets each connection of a shard work as long as it wants whenever it is admitted; how many turns it took until each was admitted, and the longest turn.
+    struct Shard {
+        shares: TimeShares,
+        now: Duration,
+        called: Vec<u32>,
+    }
+
+    impl Shard {
+        fn new(connections: u32) -> Self {
+            let mut shares = TimeShares::default();
+            (0..connections).for_each(|place| shares.enter(place));
+            Self { shares, now: Duration::from_secs(1), called: Vec::new() }
+        }
+
+        /// One turn in which these are ready in this order, behind those that were called; who worked, and how long it took.
+        fn turn(
+            &mut self,
+            ready: impl Iterator<Item = u32>,
+            work: impl Fn(u32) -> Duration,
+        ) -> (Vec<u32>, Duration) {
+            let began = self.now;
+            let mut worked = Vec::new();
+            for place in std::mem::take(&mut self.called).into_iter().chain(ready) {
+                self.now += Duration::from_nanos(200);
+                if self.shares.admits(place, self.now) {
+                    self.now += work(place);
+                    self.shares.charge(place, work(place));
+                    self.shares.others_work();
+                    worked.push(place);
+                }
+            }
+            self.shares.turn_ended(&mut self.called);
+            (worked, self.now - began)
+        }
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn nobody_waits_while_there_is_time() {
+        let mut shard = Shard::new(100);
+        for _ in 0..10 {
+            let (worked, _) = shard.turn(0..100, |_| MS / 20);
+            assert_eq!(worked.len(), 100);
+            assert!(shard.called.is_empty() && !shard.shares.is_behind());
+        }
+    }
+
+    #[test]
+    fn who_does_little_is_served_in_the_turn_that_follows() {
+        const FLOODING: u32 = 500;
+        let quiet = FLOODING;
+        let mut shard = Shard::new(FLOODING + 1);
+        let work = |place| if place == quiet { MS / 100 } else { MS * 7 / 10 };
+        let mut waited = 0;
+        // Nobody knows at first who will flood.
+        (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, work)));
+        (0..30).for_each(|_| drop(shard.turn(0..FLOODING, work)));
+        for number in 0..1_000 {
+            // All that flood are always ready, and before the quiet one, which has something to say every third turn.
+            let asks = (number % 3 == 0).then_some(quiet);
+            let (worked, took) = shard.turn((0..FLOODING).chain(asks), work);
+            assert!(took < 2 * READS_TIME_MAX + 2 * MS, "turn {number} took {took:?}");
+            assert!(!worked.is_empty(), "turn {number} is for somebody");
+            let is_served = worked.contains(&quiet);
+            waited = if asks.is_some() && !is_served {
+                waited + 1
+            } else if is_served {
+                0
+            } else {
+                waited
+            };
+            assert!(waited <= 1, "turn {number}");
+        }
+    }
+
+    #[test]
+    fn those_that_flood_alike_have_equal_time() {
+        const FLOODING: u32 = 40;
+        let mut shard = Shard::new(FLOODING);
+        let work = |place: u32| if place.is_multiple_of(2) { 2 * MS } else { MS / 5 };
+        let mut time = vec![Duration::ZERO; FLOODING as usize];
+        for _ in 0..2_000 {
+            let (worked, _) = shard.turn(0..FLOODING, work);
+            worked.iter().for_each(|place| time[*place as usize] += work(*place));
+        }
+        for kind in [0, 1] {
+            let of_kind = || time.iter().skip(kind).step_by(2);
+            let (least, most) = (of_kind().min().unwrap(), of_kind().max().unwrap());
+            assert!(!least.is_zero() && *most <= *least + *least / 10, "{least:?} to {most:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_taken_for_short_keeps_nobody_from_going_on() {
+        const FLOODING: u32 = 100;
+        let mut shard = Shard::new(FLOODING + 1);
+        (0..60).for_each(|_| drop(shard.turn(0..FLOODING, |_| MS / 50)));
+        let mut long = 0;
+        for _ in 0..100 {
+            let (worked, took) = shard.turn(0..=FLOODING, |_| MS);
+            long += usize::from(worked.contains(&FLOODING));
+            assert!(took < 2 * READS_TIME_MAX + 2 * MS, "{took:?}");
+        }
+        assert!(long > 2, "{long}");
+    }
+
+    #[test]
+    fn all_that_wait_are_called() {
+        let mut shard = Shard::new(300);
+        let mut missing: Vec<u32> = (0..300).collect();
+        let mut ready = 0..300;
+        for _ in 0..300 {
+            let (worked, _) = shard.turn(ready.by_ref(), |_| MS);
+            missing.retain(|place| !worked.contains(place));
+        }
+        assert!(missing.is_empty() && !shard.shares.is_behind(), "{missing:?}");
+    }
+
+    #[test]
+    fn a_new_connection_has_nothing_of_the_one_before_it() {
+        let mut shard = Shard::new(2);
+        shard.turn(0..2, |_| 20 * MS);
+        shard.shares.enter(0);
+        let fresh = shard.shares.accounts[0];
+        assert_eq!((fresh.until, fresh.is_waiting), (Duration::ZERO, false));
     }
 }

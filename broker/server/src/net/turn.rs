@@ -83,8 +83,10 @@ pub(crate) struct Turn {
     pub(crate) stretch: Stretch,
     /// Steps of that work since the clock was looked at.
     pub(crate) steps: usize,
-    /// Time for long work of this thread's connections.
+    /// Time for this thread's connections.
     pub(crate) time_shares: TimeShares,
+    /// Memory for the places of those that go on next, empty between turns.
+    next: Vec<u32>,
     delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
@@ -118,6 +120,7 @@ impl Turn {
             stretch: Stretch::ENDLESS,
             steps: 0,
             time_shares: TimeShares::default(),
+            next: Vec::new(),
             delivery: Delivery::default(),
             open: OpenConnections::new(broker.clock.now()),
             flusher: None,
@@ -168,13 +171,9 @@ impl Turn {
 
     /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
     pub(crate) fn tick(&mut self) {
+        self.time_shares.others_work();
         self.now = self.broker.clock.now();
         self.wall_ms = self.broker.clock.wall_ms();
-    }
-
-    /// The time for the packets of one read.
-    pub(crate) fn stretch_of_a_read(&self) -> Stretch {
-        self.broker.clock.stretch(self.time_shares.time_of_a_read())
     }
 
     /// Whether the work for the Client whose packets are handled is to stop.
@@ -196,6 +195,25 @@ impl Turn {
     /// Whether the thread has connections.
     pub(crate) fn serves_clients(&self) -> bool {
         self.shard.is_some()
+    }
+
+    /// A connection of this thread's shard has come, and is looked at first at that time.
+    pub(crate) fn connection_came(&mut self, connection: &Arc<Connection>, first_look: Time) {
+        self.open.enter(connection);
+        self.open.watch(connection, first_look);
+        self.time_shares.enter(connection.place);
+    }
+
+    /// Calls the connections that may go on in the turn which begins now.
+    pub(crate) fn call_those_next(&mut self) {
+        let mut next = std::mem::take(&mut self.next);
+        self.time_shares.turn_ended(&mut next);
+        for place in next.drain(..) {
+            if let Some(connection) = self.open.get(place) {
+                connection.call_owner();
+            }
+        }
+        self.next = next;
     }
 
     /// A connection of this thread's shard has ended.
