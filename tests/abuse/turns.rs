@@ -195,6 +195,32 @@ fn filters_that_match_nothing() {
     });
 }
 
+/// A packet whose answer is followed by ten thousand retained messages, each for a filter of its own.
+#[test]
+fn ten_thousand_filters_with_a_retained_message_each() {
+    const FILTERS: usize = 10_000;
+    let broker = broker().start();
+    let mut publisher = broker.client("publisher");
+    let topics: Vec<String> = (0..FILTERS).map(|number| format!("kept/{number}")).collect();
+    for topic in &topics {
+        publisher.send_publish(&Publication::new(topic.as_str(), "x").retained()).unwrap();
+    }
+    publisher.ping().unwrap();
+    let mut subscriber = broker.client("subscriber");
+    others_are_served(&broker, || {
+        subscribe(&mut subscriber, &topics, FILTERS);
+        for _ in 0..FILTERS {
+            subscriber.receive(WAIT_MAX).unwrap().expect("each filter has a message");
+        }
+    });
+    // A second time beside a first that is under way: each filter begins anew, and one that was ended does not.
+    subscribe(&mut subscriber, &topics, FILTERS);
+    subscriber.unsubscribe(&["kept/0"]).unwrap();
+    subscribe(&mut subscriber, &topics[1..], FILTERS);
+    let mut seen = std::iter::from_fn(|| subscriber.receive(WAIT_MAX).unwrap());
+    assert!(seen.any(|message| message.topic == topics[FILTERS - 1]), "the last one comes");
+}
+
 /// Small messages that each go to many, as fast as they can be sent.
 #[test]
 fn messages_with_many_receivers() {

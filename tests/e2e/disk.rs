@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lotmq_client::{Client, ClientError, ConnectOptions, ProtocolVersion, Publication, QoS, ReasonCode};
+use lotmq_codec::{Properties, SubscriptionOptions};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX, eventually};
 use tempfile::TempDir;
 
@@ -171,6 +172,11 @@ fn subscriptions_sessions_and_commands_are_refused_with_the_reason() {
             assert_eq!(durable.subscribe_to("wanted", QoS::AtLeastOnce).unwrap(), code, "{state}");
             wait_for_health(broker, 503);
         }
+        let many: Vec<String> = (0..20).map(|number| format!("wanted/{number}")).collect();
+        let asked: Vec<_> =
+            many.iter().map(|filter| (filter.as_str(), SubscriptionOptions::default())).collect();
+        assert_eq!(durable.subscribe(&asked, Properties::EMPTY).unwrap(), vec![code; many.len()], "{state}");
+        assert_eq!(broker.metric("lotmq_subscriptions"), Some(1.0), "{state}");
         let refused = durable.unsubscribe(&["held"]).unwrap();
         assert_eq!(refused, [ReasonCode::ImplementationSpecificError], "{state}");
         assert!(v3.subscribe_to("wanted", QoS::AtLeastOnce).is_err(), "{state}: closed without an answer");

@@ -26,7 +26,7 @@ use crate::net::connection::Connection;
 use crate::net::outbound::{Link, Surroundings};
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
-use crate::replay::{Replay, Replays};
+use crate::replay::Replays;
 use crate::sessions::SessionKey;
 use crate::shares::Holding;
 use crate::subscription::{Identifiers, Options, Subscriptions};
@@ -372,19 +372,11 @@ impl Client {
     }
 
     /// Begins to send the retained messages of new subscriptions.
-    pub(crate) fn replay(self: &Arc<Self>, replays: Vec<(Box<str>, Box<Replay>)>, turn: &mut Turn) {
+    pub(crate) fn replay(self: &Arc<Self>, replays: Replays, turn: &mut Turn) {
         if replays.is_empty() {
             return;
         }
-        {
-            let mut state = self.state.lock();
-            let ClientState { replays: waiting, subscriptions, .. } = &mut *state;
-            for (filter, replay) in replays {
-                if subscriptions.contains(&filter) {
-                    waiting.add(filter, replay);
-                }
-            }
-        }
+        self.state.lock().replays.append(replays);
         self.send_waiting(turn);
     }
 

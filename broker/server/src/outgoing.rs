@@ -189,6 +189,10 @@ fn replay_for(
     while room > 0 && state.session.can_send() {
         let clock = &turn.broker.clock;
         let Some((filter, replay)) = state.replays.first() else { break };
+        if !replay.has_begun() && !state.subscriptions.contains(filter) {
+            state.replays.end_first();
+            continue;
+        }
         let options = replay.options;
         let message =
             match replay.next(filter, &client.tenant, &identity, turn.wall_ms, (&share.stretch, clock)) {

@@ -14,7 +14,7 @@ use crate::close::CloseReason;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::paging;
-use crate::protocol::subscribe::Granted;
+use crate::protocol::subscribe::{Granted, TakingBack};
 use crate::protocol::{NotTaken, connect};
 use crate::store_failure::StoreFailure;
 
@@ -40,6 +40,8 @@ pub(crate) enum Release {
     Connect { client: Arc<Client>, connection: Arc<Connection> },
     /// Answer SUBSCRIBE and begin with the retained messages.
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Granted },
+    /// Go on to take back what SUBSCRIBE had granted, whatever became of the batch with what was taken back before.
+    TakeBack { client: Arc<Client>, connection: Arc<Connection>, rest: Box<TakingBack> },
     /// Know that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
     Part { connection: Arc<Connection> },
     /// Answer UNSUBSCRIBE.
@@ -89,6 +91,7 @@ impl Release {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 granted.answer(&client, &connection, turn);
             }
+            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
             Self::Part { connection } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
             }
@@ -147,8 +150,9 @@ impl Release {
                 }
             }
             Self::Subscribe { client, connection, granted } => {
-                granted.take_back(&client, &connection, turn, failure);
+                granted.take_back(client, connection, turn, failure);
             }
+            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
             Self::Unsubscribe { connection, .. } | Self::Part { connection } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 connection.request_close(CloseReason::StoreFailed(failure));

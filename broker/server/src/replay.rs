@@ -30,6 +30,15 @@ impl Replays {
         self.0.insert(filter, replay);
     }
 
+    /// Adds those of a SUBSCRIBE, which were put together while there was time for it.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        if self.0.is_empty() {
+            *self = more;
+        } else {
+            self.0.append(&mut more.0);
+        }
+    }
+
     /// Sends nothing more for this subscription.
     pub(crate) fn end(&mut self, filter: &str) {
         self.0.remove(filter);
@@ -51,6 +60,8 @@ impl Replays {
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) options: Options,
+    /// A message of it was looked for.
+    has_begun: bool,
     after: Option<Box<str>>,
     slice: VecDeque<Arc<Message>>,
     /// The slice was looked up in an earlier turn.
@@ -72,8 +83,8 @@ pub(crate) enum Next {
 
 impl Replay {
     pub(crate) fn new(options: Options, system: VecDeque<Pending>) -> Self {
-        let (has_waited, is_scanned) = (false, false);
-        Self { options, after: None, slice: VecDeque::new(), has_waited, is_scanned, system }
+        let (has_begun, has_waited, is_scanned) = (false, false, false);
+        Self { options, has_begun, after: None, slice: VecDeque::new(), has_waited, is_scanned, system }
     }
 
     /// The next message for `filter`, the subscription that this is for.
@@ -89,6 +100,7 @@ impl Replay {
             tenant.permissions.delivers_to_all(topic) == Some(true)
                 || tenant.permissions.decide(&Question::subscribe(identity, topic)).is_allowed()
         };
+        self.has_begun = true;
         loop {
             if let Some(pending) = self.system.pop_front() {
                 if let Some(message) = pending.message().filter(|message| may_get(message.topic())) {
@@ -108,6 +120,11 @@ impl Replay {
                 return Next::NoTime;
             }
         }
+    }
+
+    /// Whether a message of it was looked for: until then the subscription may have ended.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// The rest is for a later turn. What is replaced or cleared until then goes out live, and its predecessor must not follow it

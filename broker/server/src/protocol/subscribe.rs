@@ -18,12 +18,12 @@ use super::{Open, bounds};
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
 use crate::config::ListenerLimits;
-use crate::limits::Limit;
+use crate::limits::{Limit, SHARE_TIME};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
-use crate::replay::Replay;
+use crate::replay::{Replay, Replays};
 use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED, filter_bytes};
 use crate::sys;
@@ -40,7 +40,14 @@ pub(crate) struct Granted {
     refusals: Vec<(usize, FilterRefusal)>,
     /// Subscriptions that are on their way to the store.
     added: Vec<Added>,
-    replays: Vec<(Box<str>, Box<Replay>)>,
+    replays: Replays,
+}
+
+/// Subscriptions that the store refused, while they are taken back.
+pub(crate) struct TakingBack {
+    left: IntoIter<Added>,
+    granted: Granted,
+    failure: StoreFailure,
 }
 
 /// A subscription that was made, and what was there before.
@@ -105,7 +112,8 @@ pub(super) fn subscribe(
         (subscribe.packet_id, bounds::filters(limits, asked).map_err(CloseReason::Limit)?)
     };
     let codes = Vec::with_capacity(asked.len());
-    let granted = Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Vec::new() };
+    let granted =
+        Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Replays::default() };
     Subscribing { asked: asked.into_iter(), granted }.go_on(connection, open, turn)
 }
 
@@ -299,8 +307,7 @@ fn add(
     if replays && !asked.filter.starts_with(SHARED) {
         let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
-            granted.replays.reserve_exact(usize::from(granted.replays.is_empty()));
-            granted.replays.push((asked.filter.clone(), Box::new(Replay::new(options, system))));
+            granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
         }
     }
     turn.broker.lines_may_be_wanted(&client.tenant, &asked.filter);
@@ -327,24 +334,14 @@ impl Granted {
     /// and so is one that has asked for more changes meanwhile: which of them hold would be hard to say.
     pub(crate) fn take_back(
         mut self,
-        client: &Arc<Client>,
-        connection: &Connection,
+        client: Arc<Client>,
+        connection: Arc<Connection>,
         turn: &mut Turn,
         failure: StoreFailure,
     ) {
-        let others = connection.changes_waiting.fetch_sub(1, Ordering::Relaxed) - 1;
-        let Some(recipient) = client.recipient_on(connection) else { return };
-        if others > 0 || !recipient.version.has_properties() {
-            return connection.request_close(CloseReason::StoreFailed(failure));
-        }
-        for added in std::mem::take(&mut self.added) {
-            client.take_back(&added.filter, added.options, added.former, turn);
-            let refusal = FilterRefusal::NotStored(failure);
-            self.codes[added.at] = refusal.reason_code();
-            self.refusals.push((added.at + 1, refusal));
-        }
-        self.replays.clear();
-        self.answer(client, connection, turn);
+        let left = std::mem::take(&mut self.added).into_iter();
+        self.replays = Replays::default();
+        TakingBack { left, granted: self, failure }.go_on(client, connection, turn);
     }
 
     /// Why filters were refused, each named by its number when there are several; empty when none was.
@@ -361,6 +358,30 @@ impl Granted {
             words.push(format!("and {} more", self.refusals.len() - EXPLAINED_MAX));
         }
         words.join("; ")
+    }
+}
+
+impl TakingBack {
+    /// Takes back while there is time; answers when that was the last one.
+    pub(crate) fn go_on(mut self, client: Arc<Client>, connection: Arc<Connection>, turn: &mut Turn) {
+        let others = connection.changes_waiting.load(Ordering::Relaxed) - 1;
+        let recipient = client.recipient_on(&connection);
+        if others > 0 || !recipient.is_some_and(|recipient| recipient.version.has_properties()) {
+            connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+            return connection.request_close(CloseReason::StoreFailed(self.failure));
+        }
+        let stretch = turn.broker.clock.stretch(SHARE_TIME);
+        let refusal = FilterRefusal::NotStored(self.failure);
+        while let Some(added) = self.left.next() {
+            client.take_back(&added.filter, added.options, added.former, turn);
+            self.granted.codes[added.at] = refusal.reason_code();
+            self.granted.refusals.push((added.at + 1, refusal));
+            if stretch.is_over(&turn.broker.clock) && self.left.len() > 0 {
+                return turn.when_committed(Release::TakeBack { client, connection, rest: Box::new(self) });
+            }
+        }
+        connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+        self.granted.answer(&client, &connection, turn);
     }
 }
 
