@@ -54,8 +54,6 @@ pub(crate) struct Open {
     pub(crate) feeds_store: bool,
     /// What it published last starts guests: it waits when they cannot keep up.
     pub(crate) feeds_guests: bool,
-    /// How often rules were asked whether it may publish.
-    pub(crate) decisions: u32,
     /// A SUBSCRIBE or UNSUBSCRIBE for the rest of which there was no time. Nothing else of the Client is handled until it is done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// How fast it may send, where that is bounded.

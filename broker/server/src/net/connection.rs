@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tracing::error;
 
 use crate::close::{CloseReason, TransportFailure};
-use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest, STEPS_PER_DECISION};
+use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
@@ -92,11 +92,6 @@ impl Input {
     /// Whether whole packets wait until the Client has rested.
     fn has_waiting(&self) -> bool {
         matches!(&self.phase, Phase::Open(Open { rate: Some(rate), .. }) if rate.has_waiting)
-    }
-
-    /// How often rules had to be asked since that was asked last.
-    fn take_decisions(&mut self) -> usize {
-        if let Phase::Open(open) = &mut self.phase { std::mem::take(&mut open.decisions) as usize } else { 0 }
     }
 
     /// Whether a packet was begun for the rest of which there was no time.
@@ -445,13 +440,11 @@ impl Connection {
 
     /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
     fn finish_login(self: &Arc<Self>, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
-        let login = match std::mem::replace(&mut input.phase, Phase::Closed) {
-            Phase::LoggingIn(login) if login.is_decided() => login,
-            other => {
-                let is_open = !matches!(other, Phase::LoggingIn(_));
-                input.phase = other;
-                return Ok(is_open);
-            }
+        if matches!(&input.phase, Phase::LoggingIn(login) if !login.is_decided()) {
+            return Ok(false);
+        }
+        let Phase::LoggingIn(login) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+            return Err(CloseReason::InternalError);
         };
         input.phase = protocol::connect::finish(self, login, turn)?;
         if !matches!(input.phase, Phase::Open(_)) {
@@ -581,7 +574,7 @@ impl Connection {
             if !was_open && rest.len() > 0 {
                 self.check_silent()?;
             }
-            turn.steps += 1 + input.take_decisions() * STEPS_PER_DECISION;
+            turn.steps += 1;
             input.is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
         }
         if input.is_cut {

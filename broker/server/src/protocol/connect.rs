@@ -353,7 +353,6 @@ fn attach_allowed(
         feeds_store: false,
         feeds_guests: false,
         unfinished: None,
-        decisions: 0,
         rate: ClientRate::of(&connection.listener.limits),
         certificate_ends: certificate_ends.map(Box::new),
     })))

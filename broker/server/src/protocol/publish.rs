@@ -18,7 +18,7 @@ use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::command;
 use crate::fan_out::{FanOut, InPlace, Publication};
-use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit};
+use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -60,7 +60,7 @@ pub(super) fn handle(
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
     let payload = turn.arena.get(received.payload);
-    if let Err(reason) = check(connection, open, &received, topic, payload) {
+    if let Err(reason) = check(connection, open, &received, (topic, payload), &mut turn.steps) {
         turn.broker.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
             turn.broker.denied(&open.client, Scope::of_publish(topic), topic);
@@ -140,10 +140,10 @@ fn check(
     connection: &Connection,
     open: &mut Open,
     received: &Received,
-    topic: &str,
-    payload: &[u8],
+    (topic, payload): (&str, &[u8]),
+    steps: &mut usize,
 ) -> Result<(), NotTaken> {
-    if !is_allowed(open, topic, payload) {
+    if !is_allowed(open, topic, payload, steps) {
         return Err(NotTaken::NotAllowed);
     }
     received.plain?;
@@ -244,7 +244,7 @@ fn receive(
 }
 
 /// Asks for permission once per topic and generation of the permissions, where that settles it.
-fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
+fn is_allowed(open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
     if let Some((known, at)) = &open.allowed
@@ -255,7 +255,7 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8]) -> bool {
     }
     let identity = &open.client.identity();
     let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
-    open.decisions += 1;
+    *steps += STEPS_PER_DECISION;
     let is_allowed = decision.verdict == Verdict::Allow;
     if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
         let (known, at) = open.allowed.get_or_insert_default();
