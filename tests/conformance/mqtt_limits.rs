@@ -123,6 +123,45 @@ fn who_cannot_be_told_otherwise_is_disconnected() {
 }
 
 #[test]
+fn filters_of_a_packet_and_shared_subscriptions_are_bounded() {
+    let broker = options()
+        .variable("LOTMQ_LISTENER_MQTT_FILTERS_PER_PACKET", "3")
+        .variable("LOTMQ_LIMITS_SHARED_SUBSCRIPTIONS", "1")
+        .start();
+    let four = [("a", 0), ("b", 0), ("c", 0), ("d", 0)];
+    let names = four.map(|(name, _)| name);
+    for (version, sent, told) in [
+        (V5, subscribe_with(V5, 1, &[], &four), Some("DISCONNECT 97")),
+        (V5, unsubscribe(V5, 1, &names), Some("DISCONNECT 97")),
+        (V4, subscribe_with(V4, 1, &[], &four), None),
+        (V4, unsubscribe(V4, 1, &names), None),
+    ] {
+        let before = reached(&broker, "filters_per_packet");
+        let mut peer = Peer::clean(&broker, version, "c");
+        peer.send(&sent);
+        assert_eq!(peer.until_closed().last().map(String::as_str), told);
+        assert_eq!(reached(&broker, "filters_per_packet"), before + 1.0);
+    }
+    let mut peer = Peer::clean(&broker, V5, "c");
+    peer.send(&subscribe_with(V5, 2, &[], &four[..3]));
+    assert_eq!(peer.next(), "SUBACK 2 00 00 00");
+    peer.send(&unsubscribe(V5, 3, &names[..3]));
+    assert_eq!(peer.next(), "UNSUBACK 3 00 00 00");
+    // One group more is refused alone; the same again, and ordinary ones, are not; a place that was left is free.
+    peer.send(&subscribe_with(V5, 4, &[], &[("$share/g/a", 1), ("$share/h/a", 1), ("a", 1)]));
+    assert_eq!(peer.next(), "SUBACK 4 01 97 01");
+    let reason = peer.reasons().last().unwrap().clone();
+    assert!(reason.ends_with("(limit shared_subscriptions)"), "{reason}");
+    assert_eq!(reached(&broker, "shared_subscriptions"), 1.0);
+    peer.send(&subscribe_with(V5, 5, &[], &[("$share/g/a", 2)]));
+    assert_eq!(peer.next(), "SUBACK 5 02");
+    peer.send(&unsubscribe(V5, 6, &["$share/g/a"]));
+    assert_eq!(peer.next(), "UNSUBACK 6 00");
+    peer.send(&subscribe_with(V5, 7, &[], &[("$share/h/a", 1)]));
+    assert_eq!(peer.next(), "SUBACK 7 01");
+}
+
+#[test]
 fn a_connect_that_reaches_a_limit_is_refused() {
     let broker = bounded();
     let connect = |version| Connect::new(version, "c");
