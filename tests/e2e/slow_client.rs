@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
-use crate::broker;
+use crate::{broker, options};
 
 /// Payload of the flood; much of it at once, so that the bound is reached in few messages.
 const PAYLOAD_BYTES: usize = 64 * 1024;
@@ -60,7 +60,7 @@ fn a_client_that_never_reads_is_bounded_and_others_do_not_notice() {
 
 #[test]
 fn clients_that_never_read_share_what_there_is_for_all() {
-    let broker = crate::options().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", "1000000").start();
+    let broker = options().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", "1000000").start();
     let lazy = |number| {
         let mut client = broker.client(&format!("lazy-{number}"));
         client.subscribe_to("flood", QoS::AtMostOnce).unwrap();
@@ -105,7 +105,7 @@ fn a_replay_to_a_slow_client_buffers_next_to_nothing() {
 
 #[test]
 fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
-    let broker = crate::options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "100").start();
+    let broker = options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "100").start();
     let options = ConnectOptions::new("lazy").clean_start(false);
     let mut lazy = broker.connect(&options);
     lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();
@@ -130,7 +130,7 @@ fn a_kept_session_that_never_acknowledges_is_bounded_by_its_queue() {
 
 #[test]
 fn the_queue_of_a_kept_session_is_bounded_in_bytes_too() {
-    let broker = crate::options().variable("LOTMQ_LIMITS_QUEUE_BYTES", "10000").start();
+    let broker = options().variable("LOTMQ_LIMITS_QUEUE_BYTES", "10000").start();
     let options = ConnectOptions::new("lazy").clean_start(false);
     let mut lazy = broker.connect(&options);
     lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();
@@ -146,7 +146,7 @@ fn the_queue_of_a_kept_session_is_bounded_in_bytes_too() {
 
 #[test]
 fn a_session_lives_no_longer_than_the_broker_allows() {
-    let broker = crate::options().variable("LOTMQ_LIMITS_SESSION_EXPIRY_MAX", "60s").start();
+    let broker = options().variable("LOTMQ_LIMITS_SESSION_EXPIRY_MAX", "60s").start();
     // What it has said itself is not repeated to it.
     for (asked, announced) in [(3600, Some(60)), (30, None)] {
         let client = broker.connect(&ConnectOptions::v5("c").session_expiry(asked));
@@ -180,4 +180,36 @@ impl Pair {
         assert!(self.subscriber.receive(WAIT_MAX).unwrap().is_some());
         start.elapsed()
     }
+}
+
+/// Of sessions that end with their connections nothing is in the store: what waits for them is in memory.
+#[test]
+fn messages_that_wait_in_memory_are_bounded_in_sum() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_ALL_QUEUE_BYTES", "1048576")
+        .variable("LOTMQ_LIMITS_OUTPUT_BYTES", "65536")
+        .start();
+    let lazy: Vec<Client> = (0..4)
+        .map(|number| {
+            let mut client = broker.client(&format!("lazy-{number}"));
+            client.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
+            client
+        })
+        .collect();
+    let mut busy = broker.client("busy");
+    busy.subscribe_to("flood", QoS::AtLeastOnce).unwrap();
+    let mut flooder = broker.client("flooder");
+    let before = broker.resident_bytes();
+    let message = Publication::new("flood", vec![0; PAYLOAD_BYTES]).qos(QoS::AtLeastOnce);
+    // 64 MiB, less than one session may have.
+    for _ in 0..1024 {
+        flooder.publish(&message).unwrap();
+        assert_eq!(busy.receive(WAIT_MAX).unwrap().expect("who reads gets all").payload.len(), PAYLOAD_BYTES);
+    }
+    let grown = broker.resident_bytes().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes");
+    assert!(broker.metric("lotmq_queue_full_dropped_total") > Some(1024.0));
+    let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_queue_bytes\",listener=\"mqtt\"}");
+    assert!(reached > Some(0.0), "{reached:?}");
+    drop(lazy);
 }

@@ -25,6 +25,9 @@ const ROW: usize = 8;
 /// Aliases that are compared with a topic which wants one.
 const COMPARED: usize = 4;
 
+/// Bytes of an alias beside its topic.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 8;
+
 /// How the topic of a PUBLISH is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
@@ -50,6 +53,9 @@ pub(crate) struct AliasesOut {
     now: u32,
     /// Whose turn it is to be compared with a topic that wants an alias.
     hand: usize,
+    /// Bytes of all this.
+    bytes: usize,
+    may_grow: bool,
 }
 
 struct Entry {
@@ -77,8 +83,20 @@ impl AliasesOut {
                 seen: Vec::new(),
                 now: 0,
                 hand: 0,
+                bytes: 0,
+                may_grow: true,
             })
         })
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> u32 {
+        u32::try_from(self.bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it may take more. What there is stays. True when that is new and it may not.
+    pub(crate) fn set_may_grow(&mut self, may_grow: bool) -> bool {
+        std::mem::replace(&mut self.may_grow, may_grow) && !may_grow
     }
 
     /// How the topic of the PUBLISH that leaves next is sent. `may_set`: whether there is room for a new alias in it.
@@ -93,6 +111,9 @@ impl AliasesOut {
             entries[usize::from(at)].at = *now;
             return Choice::Alias(alias(usize::from(at)));
         }
+        if !self.may_grow {
+            return Choice::Topic;
+        }
         let Some(gap) = self.note(hash).filter(|_| may_set) else { return Choice::Topic };
         match self.place(gap) {
             Some(at) => Choice::Set(self.set(at, topic, hash)),
@@ -104,6 +125,7 @@ impl AliasesOut {
     fn note(&mut self, hash: u64) -> Option<u32> {
         if self.seen.is_empty() {
             self.seen = vec![Seen::default(); SEEN];
+            self.bytes += SEEN * size_of::<Seen>();
         }
         // The low bits say the row, others whose place in it it is; the one that came longest ago makes room.
         let (row, tag) = (hash as usize % (SEEN / ROW) * ROW, (hash >> 32) as u32);
@@ -130,11 +152,13 @@ impl AliasesOut {
 
     fn set(&mut self, at: usize, topic: &str, hash: u64) -> NonZeroU16 {
         let entry = Entry { topic: topic.into(), at: self.now };
-        let Self { entries, by_topic, hasher, .. } = self;
+        self.bytes += ENTRY_BYTES + topic.len();
+        let Self { entries, by_topic, hasher, bytes, .. } = self;
         if at == entries.len() {
             entries.push(entry);
         } else {
             let old = std::mem::replace(&mut entries[at], entry);
+            *bytes -= ENTRY_BYTES + old.topic.len();
             let known = by_topic.find_entry(hasher.hash_one(&*old.topic), |&other| usize::from(other) == at);
             if let Ok(known) = known {
                 known.remove();
@@ -209,6 +233,34 @@ pub(crate) mod tests {
                 assert_eq!(aliases.entries.len(), aliases.by_topic.len());
             }
         }
+    }
+
+    #[test]
+    fn what_may_not_grow_keeps_its_aliases_and_gets_no_others() {
+        let mut aliases = AliasesOut::new(10).unwrap();
+        assert_eq!(aliases.bytes(), 0);
+        let first = NonZeroU16::MIN;
+        aliases.choose("plant/line/1", true);
+        assert_eq!(aliases.choose("plant/line/1", true), Choice::Set(first));
+        let bytes = aliases.bytes() as usize;
+        assert_eq!(bytes, SEEN * size_of::<Seen>() + ENTRY_BYTES + "plant/line/1".len());
+        assert!(aliases.set_may_grow(false) && !aliases.set_may_grow(false));
+        for _ in 0..3 {
+            assert_eq!(aliases.choose("plant/line/2", true), Choice::Topic);
+        }
+        assert_eq!(aliases.choose("plant/line/1", true), Choice::Alias(first));
+        assert_eq!(aliases.bytes() as usize, bytes);
+        assert!(!aliases.set_may_grow(true));
+        aliases.choose("plant/line/2", true);
+        assert!(matches!(aliases.choose("plant/line/2", true), Choice::Set(_)));
+        // Of those that change their topics the former ones count no more.
+        let mut aliases = AliasesOut::new(1).unwrap();
+        for number in 0..50 {
+            for _ in 0..8 {
+                aliases.choose(&format!("plant/line/{number:02}"), true);
+            }
+        }
+        assert_eq!(aliases.bytes() as usize, bytes + 1);
     }
 
     #[test]

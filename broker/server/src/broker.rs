@@ -79,6 +79,10 @@ pub(crate) struct Broker {
     pub(crate) partial_bytes: Unfinished,
     /// What waits for clients that do not read.
     pub(crate) output_bytes: Unfinished,
+    /// Messages that wait in memory, for clients whose sessions end with their connections.
+    pub(crate) queued_bytes: Unfinished,
+    /// Topics of aliases that were set towards clients.
+    pub(crate) alias_bytes: Unfinished,
     /// Counts how often connections kept too much of it: shards that see it change close some.
     pub(crate) overfull: AtomicU64,
     pub(crate) commands: Commands,

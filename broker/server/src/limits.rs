@@ -138,6 +138,13 @@ macro_rules! limit_table {
                 /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`.
                 all_output_bytes: u64 = $crate::limits::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
+                /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose sessions end with their connections; those of other sessions rest in the
+                /// store. While it is more, each has an even share instead of its `queue_bytes`.
+                all_queue_bytes: u64 = $crate::limits::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
+                /// Bytes of the topics for which the broker has set Topic Aliases towards clients, and of what it remembers of others to choose them.
+                all_alias_bytes: u64 = $crate::limits::ALL_ALIAS_BYTES_MAX, range 0..=1_099_511_627_776, unit "bytes"
+                    => AllAliasBytes(QuotaExceeded, "topic aliases towards clients take too much room"): "a client that has more than an even share is set no further aliases; its messages have their topics in full";
                 /// Messages per second that are stored for sessions of one user whose clients are away, each counted once for each session beyond the first 16, a second's
                 /// worth at once; the same for all clients without a user together. 0 for any number.
                 offline_deliveries_per_sec: u32 = $crate::limits::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
@@ -306,6 +313,12 @@ pub(crate) const GUESTS_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 256 << 20.
 
 /// Default of `all_output_bytes`: five hundred clients with as much as one may have.
 pub(crate) const ALL_OUTPUT_BYTES_MAX: u64 = 512 << 20;
+
+/// Default of `all_queue_bytes`: as much as one session may have.
+pub(crate) const ALL_QUEUE_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `all_alias_bytes`: ten thousand clients with 256 usual topics each.
+pub(crate) const ALL_ALIAS_BYTES_MAX: u64 = 256 << 20;
 
 /// Default of `offline_deliveries_per_sec`: a hundred clients that are away for a thousand messages a second, at 2.4 µs each a quarter of a core.
 pub(crate) const OFFLINE_DELIVERIES_PER_SEC: u32 = 100_000;

@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod connection;
 pub(crate) mod held;
 mod inbox;
+pub(crate) mod kept;
 pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod locality;

@@ -578,6 +578,8 @@ fn assemble(
         descriptors: OnceLock::new(),
         partial_bytes: Unfinished::default(),
         output_bytes: Unfinished::default(),
+        queued_bytes: Unfinished::default(),
+        alias_bytes: Unfinished::default(),
         overfull: AtomicU64::new(0),
         commands: Commands::default(),
         backups: Backups::new(report),

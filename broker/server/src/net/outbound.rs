@@ -21,6 +21,7 @@ use super::aliased::aliased;
 use super::arena::{Arena, Span};
 use super::connection::Connection;
 use super::held::Held;
+use super::kept::{self, Kept};
 use super::layers::Layers;
 use super::output::Output;
 use super::piece::{Item, Items, Piece};
@@ -58,6 +59,7 @@ pub(crate) struct Link {
     pub(crate) held: Held,
     /// Bytes of the buffer that are counted among those of all connections.
     counted: u32,
+    kept: Kept,
 }
 
 /// Steps in which bytes that wait are counted for all connections.
@@ -98,6 +100,7 @@ impl Link {
             aliases: None,
             held: Held::default(),
             counted: 0,
+            kept: Kept::default(),
         }
     }
 
@@ -109,7 +112,15 @@ impl Link {
     /// The PUBLISH as it enters the stream of bytes, in two parts: with an alias where its topic has one.
     pub(crate) fn aliased(&mut self, arena: &mut Arena, packet: Span) -> [Span; 2] {
         match &mut self.aliases {
-            Some(aliases) => aliased(aliases, arena, packet, self.packet_bytes_max),
+            Some(aliases) => {
+                let listener = &self.connection.listener;
+                if aliases.set_may_grow(self.kept.may_set_aliases(&listener.broker)) {
+                    listener.reached.count(Limit::AllAliasBytes);
+                }
+                let parts = aliased(aliases, arena, packet, self.packet_bytes_max);
+                self.kept.aliases(aliases.bytes(), &listener.broker);
+                parts
+            }
             None => [packet, Span::EMPTY],
         }
     }
@@ -324,6 +335,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         let broker = &self.connection.listener.broker;
         broker.output_bytes.change(self.counted, 0, broker.config.limits.all_output_bytes);
+        self.kept.end(broker);
     }
 }
 
@@ -423,6 +435,9 @@ impl Delivery {
                 link.call_owner();
             }
         }
+        if !client.is_durable() {
+            link.kept.queue(state.session.counts().queued_bytes, turn.broker);
+        }
         client.set_slow(link.is_blocked() || !state.session.can_send());
     }
 
@@ -482,6 +497,15 @@ impl Delivery {
                     let has_room = !is_blocked || piece.len() <= room;
                     let bytes = turn.messages.size(*message);
                     let stored = stored_for(client, turn.messages.stored_id(*message));
+                    if stored.is_none() && !may_wait(state, bytes, (has_room, turn.broker)) {
+                        state.limits_reached(turn.broker).note(
+                            Limit::AllQueueBytes,
+                            &client.client_id,
+                            turn.now,
+                        );
+                        client.queue_full(state, turn.messages.stored_id(*message), turn);
+                        continue;
+                    }
                     let queued =
                         || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
                     let offer = if has_room {
@@ -578,6 +602,12 @@ impl Delivery {
             _ => self.ranges.push(span),
         }
     }
+}
+
+/// Whether a message that is nowhere else may wait in the session, if it cannot leave now.
+fn may_wait(state: &ClientState, bytes: usize, (has_room, broker): (bool, &Broker)) -> bool {
+    let leaves = has_room && state.session.can_send();
+    leaves || kept::may_queue(broker, state.session.counts().queued_bytes + bytes as u64)
 }
 
 /// A message that gets its Packet Identifier and is to leave.
