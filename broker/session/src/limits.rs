@@ -7,6 +7,10 @@
 /// bound \[MQTT-3.3.4-9\], so staying below is allowed.
 pub const SEND_MAXIMUM_MAX: u16 = 32_767;
 
+/// Bytes of messages in flight to one Client that are kept to be sent again, beyond which no more are sent before some are acknowledged: the largest packet
+/// that is taken by default, and 1,000 messages of 16 KiB. Without it 32,767 messages of any size would be in memory.
+pub const WINDOW_BYTES_MAX: u64 = 16 << 20;
+
 /// Default bound of messages in flight to a 3.1 or 3.1.1 Client, which names none. 20 to 100 are usual.
 pub const SEND_MAXIMUM_WITHOUT_PROPERTY: u16 = 100;
 

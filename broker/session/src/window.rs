@@ -12,6 +12,7 @@
 //! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
 
 use crate::durable_state::{ImportError, InflightMessage, InflightStep};
+use crate::limits::WINDOW_BYTES_MAX;
 use crate::session::Outbound;
 use lotmq_codec::{PacketId, QoS, ReasonCode};
 use std::collections::VecDeque;
@@ -81,6 +82,8 @@ pub(crate) struct Window<M> {
     /// A power of two, or none. The message with identifier `p` lies at `p` modulo their number.
     slots: Vec<Option<Entry<M>>>,
     len: usize,
+    /// Bytes of the messages that are kept to be sent again.
+    kept_bytes: u64,
     /// PUBLISH packets that wait to be sent again.
     unsent: usize,
     next_packet_id: PacketId,
@@ -95,6 +98,7 @@ impl<M: Clone> Window<M> {
         Self {
             slots: Vec::new(),
             len: 0,
+            kept_bytes: 0,
             unsent: 0,
             next_packet_id,
             next_sequence: 0,
@@ -113,7 +117,7 @@ impl<M: Clone> Window<M> {
 
     /// Whether a new message may follow: all that must be sent again was, and the window is not full.
     pub(crate) fn has_room(&self, maximum: usize) -> bool {
-        self.unsent == 0 && self.len < maximum
+        self.unsent == 0 && self.len < maximum && self.kept_bytes < WINDOW_BYTES_MAX
     }
 
     /// Takes a new message in, which is about to be sent. Only if the window [has room](Self::has_room).
@@ -153,8 +157,9 @@ impl<M: Clone> Window<M> {
             InflightStep::AwaitsPubrec => {
                 let was_unsent = !std::mem::replace(&mut entry.is_sent, true);
                 entry.step = InflightStep::AwaitsPubcomp;
-                let message = entry.message.take();
+                let (message, bytes) = (entry.message.take(), entry.bytes);
                 self.unsent -= usize::from(was_unsent);
+                self.kept_bytes -= message.as_ref().map_or(0, |_| bytes.into());
                 Ok(PubrecOutcome::SendPubrel { message })
             }
         }
@@ -177,6 +182,7 @@ impl<M: Clone> Window<M> {
             return Err(AckRefusal::PacketIdNotFound { packet_id });
         };
         self.len -= 1;
+        self.kept_bytes -= entry.kept_bytes();
         self.unsent -= usize::from(entry.is_unsent_publish());
         if self.len == 0 && self.slots.len() > SLOTS_KEPT {
             self.slots = Vec::new();
@@ -266,6 +272,9 @@ impl<M: Clone> Window<M> {
         if self.entries().count() != self.len {
             return Err("len of the window is the number of its messages");
         }
+        if self.entries().map(Entry::kept_bytes).sum::<u64>() != self.kept_bytes {
+            return Err("kept_bytes is the sum of the messages that are kept");
+        }
         let misplaced = |(at, slot): (usize, &Option<Entry<M>>)| {
             slot.as_ref().is_some_and(|entry| self.position(entry.packet_id) != at)
         };
@@ -308,6 +317,7 @@ impl<M: Clone> Window<M> {
     fn put(&mut self, entry: Entry<M>) {
         let at = self.position(entry.packet_id);
         debug_assert!(self.slots[at].is_none(), "a slot holds one message");
+        self.kept_bytes += entry.kept_bytes();
         self.slots[at] = Some(entry);
         self.len += 1;
     }
@@ -335,7 +345,7 @@ impl<M: Clone> Window<M> {
     fn grow(&mut self) {
         let slots = (self.slots.len() * 2).clamp(SLOTS_MIN, SLOTS_MAX);
         let old = std::mem::replace(&mut self.slots, std::iter::repeat_with(|| None).take(slots).collect());
-        self.len = 0;
+        (self.len, self.kept_bytes) = (0, 0);
         old.into_iter().flatten().for_each(|entry| self.put(entry));
     }
 }
@@ -345,8 +355,48 @@ impl<M> Entry<M> {
         !self.is_sent && self.step.is_before_pubrec()
     }
 
+    fn kept_bytes(&self) -> u64 {
+        self.message.as_ref().map_or(0, |_| self.bytes.into())
+    }
+
     /// Whether there is nothing left that could be sent again.
     fn is_lost(&self) -> bool {
         self.step.is_before_pubrec() && self.message.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_are_kept_fill_the_window_by_their_bytes_too() {
+        const PART: u32 = 6 << 20;
+        let mut window = Window::new(PacketId::MIN);
+        let sent: Vec<PacketId> = (0..3)
+            .map(|number| {
+                assert!(window.has_room(100), "{number}");
+                window.add(QoS::ExactlyOnce, Some(number), PART)
+            })
+            .collect();
+        assert!(!window.has_room(100), "three are more than 16 MiB");
+        window.handle_pubrec(sent[0], ReasonCode::Success).unwrap();
+        assert!(window.has_room(100), "what has come is kept no more");
+        window.finish(sent[0]).unwrap();
+        window.check_invariants().unwrap();
+        let fourth = window.add(QoS::AtLeastOnce, Some(4), PART);
+        assert!(!window.has_room(100));
+        window.disconnect();
+        let mut window = Window::restore(window.export(), window.next_packet_id()).unwrap();
+        window.check_invariants().unwrap();
+        while window.next_resend(100).is_some() {}
+        assert!(!window.has_room(100), "they are kept over a restart");
+        window.handle_puback(fourth).unwrap();
+        assert!(window.has_room(100));
+        // What is not kept takes no room.
+        let mut window = Window::<u32>::new(PacketId::MIN);
+        (0..20).for_each(|_| _ = window.add(QoS::AtLeastOnce, None, PART));
+        assert!(window.has_room(100));
+        window.check_invariants().unwrap();
     }
 }
