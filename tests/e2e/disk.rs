@@ -393,6 +393,38 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     assert!(!client.publish(&kept("after")).unwrap().is_failure());
 }
 
+/// A Client stores as fast as it can: the reserve is there when it is refused, so that who is to blame can be found, ended, and what he took given back.
+#[test]
+fn who_fills_the_disk_leaves_its_reserve_to_commands() {
+    const MIB: u64 = 1 << 20;
+    let Some(disk) = SmallDisk::with_megabytes(96) else { return };
+    let mut broker = options().data(&disk.path().join("data")).start();
+    send_to_sleep(&broker);
+    let mut filling = broker.connect(&ConnectOptions::v5("filling").clean_start(false).session_expiry(3_600));
+    let large = Publication::new("kept", vec![7; 40_000]).qos(QoS::AtLeastOnce);
+    let refused = (0..200).any(|_| {
+        let sent: Vec<_> = (0..50).map(|_| filling.send_publish(&large).unwrap().unwrap()).collect();
+        let outcomes: Vec<_> = sent.into_iter().map(|id| filling.wait_published(id).unwrap()).collect();
+        outcomes.contains(&ReasonCode::QuotaExceeded)
+    });
+    assert!(refused, "a disk of 96 MiB takes 400 MB");
+    let free = || lotmq_store::free_bytes(disk.path()).unwrap();
+    assert!(free() > 12 * MIB, "{} bytes are free", free());
+    for command in ["-addUser ann s3cret-pump", "-changeUserPassword ann s3cret-pump-2", "-setEnv SITE=north"]
+    {
+        broker.command_ok(command);
+    }
+    broker.kill();
+    broker.start_again();
+    broker.command_ok("-setEnv SITE=south");
+    broker.command_ok("-endSession sleeper");
+    let mut later = broker.connect(&ConnectOptions::v5("later").clean_start(false).session_expiry(3_600));
+    later.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
+    later.disconnect().unwrap();
+    let mut filling = broker.connect(&ConnectOptions::v5("filling"));
+    eventually("there is room again", || (!filling.publish(&large).unwrap().is_failure()).then_some(()));
+}
+
 #[test]
 fn a_limit_on_the_size_of_files_is_a_full_disk() {
     let broker = options().start();

@@ -55,11 +55,13 @@ pub(crate) fn settle_compiled(bytes: usize) {
     }
 }
 
+/// Gives back to the system all memory of all heaps that holds nothing. Takes some milliseconds for each 64 MiB, in which nobody else can use that heap.
 #[cfg(target_env = "gnu")]
-fn trim() {
+pub fn trim() {
     // SAFETY: it gives pages back that hold no block in use, and may be called at any time from any thread.
     unsafe { libc::malloc_trim(0) };
 }
 
+/// Other C libraries decide for themselves.
 #[cfg(not(target_env = "gnu"))]
-fn trim() {}
+pub fn trim() {}

@@ -50,6 +50,7 @@ pub use executor::{
 pub use fuzz::fuzz_component;
 pub use grants::{Authority, Grants, NameGrant, TopicGrant};
 pub use guest::{Guest, LoadError};
+pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};

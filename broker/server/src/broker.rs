@@ -27,6 +27,7 @@ use crate::descriptors::Descriptors;
 use crate::endings::Endings;
 use crate::guests::promised::PromisedRuns;
 use crate::guests::routes::{RouteTypes, Routes};
+use crate::heap::Heap;
 use crate::housekeeping::Housekeeping;
 use crate::limits::LimitsReached;
 use crate::logins::Logins;
@@ -51,6 +52,7 @@ pub(crate) struct Broker {
     pub(crate) turns: Turns,
     /// Whether there is room in it.
     pub(crate) storage: Storage,
+    pub(crate) heap: Heap,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,
     pub(crate) counters: Counters,
@@ -196,7 +198,8 @@ impl Broker {
 
     /// Why nothing that clients want stored is, at the moment.
     pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
-        self.store_failure().or_else(|| self.storage.is_reserved().then_some(StoreFailure::Reserved))
+        self.store_failure()
+            .or_else(|| self.storage.is_reserved(&self.store).then_some(StoreFailure::Reserved))
     }
 
     /// Most connections at once: what is configured, or what there are file descriptors for.

@@ -1,5 +1,5 @@
 //! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords,
-//! changed certificates, how full the disk is, log lines on their way to `$SYS` topics.
+//! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
 //!
 //! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
 
@@ -104,6 +104,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Duration {
     broker.certificates.check(&broker.counters);
     broker.storage.look(broker);
+    broker.heap.look();
     let is_behind = end_absences(broker, turn);
     let ends_more = broker.endings.work(broker, turn);
     broker.promised_runs.work(turn);

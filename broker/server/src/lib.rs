@@ -32,6 +32,7 @@ mod exposure;
 mod fan_out;
 mod guests;
 mod hand_on;
+mod heap;
 mod housekeeping;
 mod limits;
 mod logins;

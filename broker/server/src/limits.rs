@@ -335,6 +335,21 @@ pub(crate) const DISK_RESERVE_BYTES: u64 = 16 << 20;
 /// How often it is looked how full the disk is.
 pub(crate) const STORAGE_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// Bytes that a stored byte may take of the disk: pages are powers of two, and a page is written anew before the old one is free.
+pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
+
+/// More than is stored between two looks at the disk: 4 GB a second.
+pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
+
+/// How often it is looked how much memory the process has.
+pub(crate) const HEAP_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long after a flood the heap is asked once more.
+pub(crate) const HEAP_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Growth of the process, in bytes, that is worth a walk over all heaps.
+pub(crate) const HEAP_GROWTH_BYTES_MIN: u64 = 64 << 20;
+
 /// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
 pub(crate) const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
 

@@ -37,6 +37,7 @@ use crate::exposure::Exposure;
 use crate::guests::promised;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
+use crate::heap::Heap;
 use crate::housekeeping::{self, Housekeeping};
 use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
 use crate::logins::Logins;
@@ -563,6 +564,7 @@ fn assemble(
         endings: Endings::default(),
         promised_runs: Arc::default(),
         storage: Storage::default(),
+        heap: Heap::default(),
         absences: Absences::default(),
         client_lines: ClientLines::default(),
         logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,

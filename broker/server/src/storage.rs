@@ -1,16 +1,18 @@
 //! Whether there is room for more of what clients want stored, looked at twice a second.
 //!
-//! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands.
+//! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands. Between two looks more
+//! can come than the reserve holds, so each says how many bytes there is room for until the next.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::broker::Broker;
 use crate::config::Durability;
-use crate::limits::{Limit, STORAGE_LOOK_PERIOD};
+use crate::limits::{DISK_BYTES_PER_BYTE, Limit, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use crate::shares::StoredQueues;
 
 /// A look at all sessions takes some 0.1 s for a million; it rests for so many times as long.
@@ -21,6 +23,10 @@ const LOOK_PAUSE_FACTOR: u32 = 10;
 pub(crate) struct Storage {
     /// Only the reserve of the disk is left.
     is_reserved: AtomicBool,
+    /// The disk has less room than may be stored before it is looked at again.
+    is_tight: AtomicBool,
+    /// What [`Store::accepted_bytes`](lotmq_store::Store::accepted_bytes) may reach until then.
+    accepted_max: AtomicU64,
     /// Messages that wait for sessions take as much as they may.
     queues_are_full: AtomicBool,
     /// They take so much that it matters whose they are.
@@ -37,8 +43,9 @@ struct Looked {
 
 impl Storage {
     /// Whether of the disk only the reserve is left.
-    pub(crate) fn is_reserved(&self) -> bool {
-        self.is_reserved.load(Ordering::Relaxed)
+    pub(crate) fn is_reserved(&self, store: &Store) -> bool {
+        let is_used_up = || store.accepted_bytes() >= self.accepted_max.load(Ordering::Relaxed);
+        self.is_reserved.load(Ordering::Relaxed) || (self.is_tight.load(Ordering::Relaxed) && is_used_up())
     }
 
     /// Whether messages that wait for sessions take as much as they may.
@@ -72,8 +79,13 @@ impl Storage {
         if limits.disk_reserve_bytes == 0 || broker.config.store.durability == Durability::None {
             return;
         }
+        let stored = broker.store.metrics().bytes;
         let free = lotmq_store::free_bytes(&broker.config.data.path);
         let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);
+        let room = free
+            .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
+        self.accepted_max.store(stored.saturating_add(room), Ordering::Relaxed);
+        self.is_tight.store(room < STORED_BETWEEN_LOOKS_MAX, Ordering::Relaxed);
         let was_reserved = self.is_reserved.swap(is_reserved, Ordering::Relaxed);
         if is_reserved && !was_reserved {
             broker.limits.elsewhere.count(Limit::DiskReserveBytes);

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::error::OpenError;
-use crate::limits::FREE_BYTES_AT_START_MIN;
+use crate::limits::{FREE_BYTES_AT_START_MIN, FREE_BYTES_MIN};
+use crate::store::DATABASE_FILE;
 
 /// Name of the lock file. It stays when the process ends; only the lock on it counts.
 const LOCK_FILE: &str = "lotmq.lock";
@@ -94,7 +95,7 @@ fn close_to_others(dir: &Path) {
 
 /// Whether a directory is empty, or has a store in it.
 fn is_ours(dir: &Path) -> bool {
-    dir.join(crate::store::DATABASE_FILE).exists()
+    dir.join(DATABASE_FILE).exists()
         || std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
@@ -140,8 +141,9 @@ fn write_pid(file: &mut File) -> std::io::Result<()> {
 
 fn check_space(dir: &Path) -> Result<(), OpenError> {
     let Some(free_bytes) = free_bytes(dir) else { return Ok(()) };
-    if free_bytes < FREE_BYTES_AT_START_MIN {
-        let needed_bytes = FREE_BYTES_AT_START_MIN;
+    let needed_bytes =
+        if dir.join(DATABASE_FILE).exists() { FREE_BYTES_MIN } else { FREE_BYTES_AT_START_MIN };
+    if free_bytes < needed_bytes {
         return Err(OpenError::NoSpace { path: dir.to_owned(), free_bytes, needed_bytes });
     }
     Ok(())

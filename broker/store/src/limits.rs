@@ -30,8 +30,12 @@ pub(crate) const PAGED_OUT_MIN: usize = if cfg!(test) { 3 } else { 2000 };
 /// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes longer).
 pub(crate) const PAYLOAD_PART_BYTES_MAX: usize = 16 * 4096 - 24;
 
-/// Least free space at start, in bytes. Below it [`Store::open`](crate::Store::open) refuses before it touches a file.
+/// Least free space at the first start, in bytes. Below it [`Store::open`](crate::Store::open) refuses before it touches a file.
 pub(crate) const FREE_BYTES_AT_START_MIN: u64 = 16 * 1024 * 1024;
+
+/// The same where there is a store already, which has to be opened for somebody to make room in it; also what must be free before a disk that was full
+/// is asked again.
+pub(crate) const FREE_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Files up to this size, in bytes, are checked page by page at every open; larger ones only after a crash.
 ///

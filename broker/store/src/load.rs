@@ -13,7 +13,7 @@ use crate::backend::{AnyBackend, BackendFactory};
 use crate::contain;
 use crate::directory;
 use crate::error::{Corruption, OpenError};
-use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_AT_START_MIN};
+use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_MIN};
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::Entry;
@@ -66,7 +66,7 @@ fn io_error(path: PathBuf, source: io::Error) -> OpenError {
     use io::ErrorKind::{IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     if matches!(source.kind(), StorageFull | QuotaExceeded) {
         let free_bytes = directory::free_bytes(&path).unwrap_or(0);
-        return OpenError::NoSpace { path, free_bytes, needed_bytes: FREE_BYTES_AT_START_MIN };
+        return OpenError::NoSpace { path, free_bytes, needed_bytes: FREE_BYTES_MIN };
     }
     if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | IsADirectory) {
         return OpenError::NotWritable { path, source };

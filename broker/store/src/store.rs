@@ -238,6 +238,11 @@ impl Store {
         self.shared.queue.last_ticket()
     }
 
+    /// Bytes of batches that were taken: committed, or on their way. One that failed does not count.
+    pub fn accepted_bytes(&self) -> u64 {
+        self.shared.counters.bytes.load(Relaxed).saturating_add(self.shared.queue.unsettled_bytes() as u64)
+    }
+
     /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this one on has failed.
     ///
     /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one that does not; see [`Store::has_lost`].

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::batch::Batch;
 use crate::directory;
 use crate::error::{CommitError, CommitErrorKind};
-use crate::limits::FREE_BYTES_AT_START_MIN;
+use crate::limits::FREE_BYTES_MIN;
 use crate::metrics::{self, Counters};
 
 /// An attempt that took long, because all of a large file is read, is followed by a pause of so many times that.
@@ -63,7 +63,7 @@ impl Trouble {
         self.failure.as_ref().map(|failure| failure.next_attempt)
     }
 
-    /// Whether the disk may be asked now. When it was full it is not asked before as much is free as a start needs: otherwise every small batch
+    /// Whether the disk may be asked now. When it was full it is not asked before some is free: otherwise every small batch
     /// that finds a hole in the file would look like the end of the trouble.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Trouble {
         }
         let is_full = failure.error.kind == CommitErrorKind::NoSpace;
         let free = self.directory.as_deref().filter(|_| is_full).and_then(directory::free_bytes);
-        if free.is_some_and(|free| free < FREE_BYTES_AT_START_MIN) {
+        if free.is_some_and(|free| free < FREE_BYTES_MIN) {
             failure.next_attempt = now + self.pause;
             return Err(failure.error.clone());
         }
