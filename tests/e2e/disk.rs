@@ -390,7 +390,9 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     others_notice_nothing(&broker);
     std::fs::remove_file(filler).unwrap();
     wait_for_health(&broker, 200);
-    assert!(!client.publish(&kept("after")).unwrap().is_failure());
+    eventually("there is more than the reserve", || {
+        (!client.publish(&kept("after")).unwrap().is_failure()).then_some(())
+    });
 }
 
 /// A Client stores as fast as it can: the reserve is there when it is refused, so that who is to blame can be found, ended, and what he took given back.
