@@ -211,6 +211,38 @@ fn a_removed_user_takes_only_his_own_sessions_with_him() {
     }
 }
 
+/// The broker dies as soon as the name is given again, while the connections of the one before are being closed.
+#[test]
+fn who_is_given_the_name_of_a_connected_user_finds_nothing_after_a_crash() {
+    const SESSIONS: usize = 8;
+    let mut broker = options().variable("LOTMQ_STORE_LINGER_MS", "100").start();
+    add_users(&broker, &["eve"]);
+    let mut root = broker.root("administrator");
+    let sessions = |broker: &Broker, user: &'static str| {
+        let connect = |number| broker.connect(&kept(ProtocolVersion::V5, &format!("c{number}"), Some(user)));
+        (0..SESSIONS).map(connect).collect::<Vec<Client>>()
+    };
+    let mut before = sessions(&broker, "eve");
+    before.iter_mut().for_each(|client| drop(client.subscribe_to("secret/#", QoS::AtLeastOnce)));
+    // One behind the other, without a look at the reply.
+    for command in ["-removeUser eve", "-addUser eve pw"] {
+        root.send_publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    // A user is listed when he is stored.
+    let listed = lotmq_test_support::eventually("the name is given again", || {
+        let mut ended =
+            before.iter_mut().filter_map(|client| client.receive(std::time::Duration::ZERO).err());
+        let reply = ended.next().map(|_| broker.command("-listUsers"))?;
+        reply.data().to_string().contains("eve").then_some(reply)
+    });
+    assert!(listed.success());
+    broker.kill();
+    broker.start_again();
+    for client in sessions(&broker, "eve") {
+        assert!(!client.session_present(), "{}", client.client_id());
+    }
+}
+
 #[test]
 fn sessions_of_those_without_a_name_end_in_time() {
     let week = broker();

@@ -194,38 +194,28 @@ pub(crate) fn end_now(client: &Arc<Client>, turn: &mut Turn) {
     end(client, turn);
 }
 
-/// Ends the sessions of a removed user, so that the next user of that name gets none of them; those that are connected end with their
-/// connection, which is closed. Their Wills are discarded: the next user's rights are not for them. Nobody else waits for that: each session is
-/// looked at by itself.
+/// Ends the sessions of a removed user, connected or away, so that the next user of that name gets none of them. Their Wills are discarded: the next
+/// user's rights are not for them. Nobody else waits for that: each session is looked at by itself.
+///
+/// All these ends are with the store when this returns, those included that other threads had begun: a user of this name who is stored after that is never
+/// on the disk without them. Not for shards.
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
-    let clients = tenant.sessions.lock().all();
-    let mut ended = 0;
-    for client in clients.iter().filter(|client| client.identity().user.as_deref() == Some(user)) {
+    let (clients, begun) = {
+        let mut sessions = tenant.sessions.lock();
+        (sessions.all(), sessions.all_left_behind(&turn.broker.turns, &turn.broker.store))
+    };
+    let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
+    for (number, client) in of_user.enumerate() {
         client.state.lock().will.handle_normal_disconnect();
-        if !leave_for_good(client, turn) {
-            continue;
-        }
-        end(client, turn);
-        ended += 1;
-        if ended % ENDED_PER_TURN == 0 {
+        end_now(client, turn);
+        if (number + 1) % ENDED_PER_TURN == 0 {
             turn.flush();
         }
     }
-}
-
-/// Ends the connection of a session, or takes a session without one off the list. True when it is to be ended now.
-fn leave_for_good(client: &Arc<Client>, turn: &mut Turn) -> bool {
-    let mut sessions = client.tenant.sessions.lock();
-    let mut state = client.state.lock();
-    match &state.link {
-        Some(link) => {
-            link.connection.request_close(CloseReason::Administrative);
-            state.expiry = SessionExpiry::from_seconds(0);
-            false
-        }
-        None => {
-            sessions.remove(client, turn);
-            true
+    turn.flush();
+    for stamp in begun {
+        if !turn.let_pass(stamp) {
+            break;
         }
     }
 }
@@ -257,3 +247,6 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         end(client, turn);
     }
 }
+
+#[cfg(test)]
+mod tests;

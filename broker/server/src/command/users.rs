@@ -104,7 +104,6 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Turn::with(|turn| {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);
-        turn.flush();
     });
     sys::users_changed(call);
     stored?;
