@@ -8,6 +8,7 @@
     reason = "test code: a failure is a panic with its place"
 )]
 
+mod absences;
 mod flood;
 mod rounds;
 mod sessions;

@@ -50,7 +50,7 @@ pub(crate) fn others_are_served<R>(broker: &Broker, attack: impl FnOnce() -> R) 
         (result, pings, longest)
     });
     let turn = longest_turn(broker);
-    println!("longest turn {turn} s, longest of {pings} round trips {longest:?}");
+    println!("longest turn {turn} s, {before} s before, longest of {pings} round trips {longest:?}");
     assert!(turn < TURN_SECONDS_MAX, "a turn took {turn} s of processor time");
     result
 }
