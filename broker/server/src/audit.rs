@@ -1,12 +1,12 @@
 //! The audit of a tenant: who did what to the broker, when, from where, and what came of it. Commands reference §11.1.
 //!
 //! There are two sequences of records ([`trail`]): what administrators did, and logins, denials and what others asked for, so that nobody pushes the
-//! former out by doing much of the latter. Logins and denials are summed up by address ([`sums`]). A command that changed something is flushed, and
+//! former out by doing much of the latter, which is summed up by address and user ([`sums`]). A command that changed something is flushed, and
 //! waited for, before its reply; everything else within [`AUDIT_DELAY`].
 //!
 //! Invariants: records are stored in the order of their numbers; no record holds a password, a secret or a payload, because only
-//! what a verb allows of its arguments gets into one ([`Shown`](crate::command::Shown)); what is noted for a message that was denied, or a login, is
-//! bounded per second. Not here: reading it (`query`), encryption (`store`).
+//! what a verb allows of its arguments gets into one ([`Shown`](crate::command::Shown)); what is noted for a message that was denied, a login, or a
+//! command of access is bounded per second. Not here: reading it (`query`), encryption (`store`).
 
 mod chain;
 mod query;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use lotmq_auth::Identity;
 use lotmq_store::{Store, StoreError, TenantId, Ticket};
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use tracing::{error, info};
 
 use crate::config;
@@ -32,7 +33,7 @@ use crate::net::peer::Peer;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
 pub(crate) use start::started;
-use sums::{Sort, Sum, Sums};
+use sums::{Deed, Sort, Sum, Sums};
 use trail::Trail;
 pub(crate) use trail::{Head, Kind};
 
@@ -135,6 +136,24 @@ impl Audit {
         self.note(Kind::Access, counters, now_ms, &record);
     }
 
+    /// A command was given, whose record is of this kind.
+    pub(crate) fn command(
+        &self,
+        kind: Kind,
+        counters: &Counters,
+        now_ms: u64,
+        identity: &Identity,
+        record: &Record<'_>,
+    ) {
+        let from = (identity.peer, identity.user.as_deref());
+        let command = (record.verb, record.result.unwrap_or_default());
+        if kind == Kind::Access && self.is_enabled() && !self.sums.admits_command(from, command, now_ms) {
+            counters.audit_left_out.add(1);
+            return;
+        }
+        self.note(kind, counters, now_ms, record);
+    }
+
     /// Whether one more of a sort is recorded; counts it if not.
     fn admits(
         &self,
@@ -233,15 +252,27 @@ impl Audit {
 }
 
 fn note_sum(trail: &mut Trail, counters: &Counters, now_ms: u64, sum: &Sum) {
-    let details = (!sum.users.is_empty()).then(|| serde_json::json!({ "users": sum.users.to_vec() }));
+    let is_of_commands = sum.sort == Sort::Command;
+    let details = match is_of_commands {
+        true if !sum.commands.is_empty() => Some(commands_of(sum)),
+        false if !sum.users.is_empty() => Some(json!({ "users": sum.users.to_vec() })),
+        _ => None,
+    };
     let record = Record {
+        user: sum.users.first().filter(|_| is_of_commands).map(|user| &**user),
         endpoint: sum.address.as_deref(),
-        result: Some(sum.sort.result()),
+        result: sum.sort.result(),
         details: details.as_ref(),
         left_out: Some(sum.count),
         ..Record::new(sum.sort.event())
     };
     trail.push(counters, now_ms, &record);
+}
+
+fn commands_of(sum: &Sum) -> Value {
+    let of =
+        |(deed, count): &(Deed, u64)| json!({ "verb": deed.verb, "result": deed.result, "count": count });
+    json!({ "commands": sum.commands.iter().map(of).collect::<Vec<_>>() })
 }
 
 impl Head {

@@ -643,13 +643,19 @@ pub(crate) const AUDIT_REFUSALS_PER_SECOND: u32 = 100;
 /// Denials by rules that have a record of their own, in each second.
 pub(crate) const AUDIT_DENIALS_PER_SECOND: u32 = 10;
 
-/// Logins and denials of one address and sort that have records of their own until [`AUDIT_SUM_INTERVAL`] is over; the others are summed up.
+/// Commands of users who are no administrators that change nothing and have a record of their own, in each second.
+pub(crate) const AUDIT_COMMANDS_PER_SECOND: u32 = 100;
+
+/// Verbs, each with a result, of the commands of one user and address that are told apart at a time: the first of each has a record of its own.
+pub(crate) const AUDIT_SUM_COMMANDS_MAX: usize = 16;
+
+/// Logins, denials and changeless commands of one address and sort that have records of their own until [`AUDIT_SUM_INTERVAL`] is over; the others are summed up.
 pub(crate) const AUDIT_OWN_RECORDS: u32 = 10;
 
-/// For how long logins and denials of one address are summed up in one record.
+/// For how long logins, denials and changeless commands of one address are summed up in one record.
 pub(crate) const AUDIT_SUM_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Addresses whose logins and denials are told apart at a time; some 200 bytes each.
+/// Addresses (and users) of which accepted logins, refused ones, denials or commands are told apart at a time; some 200 bytes each, and 2 KiB with many commands.
 pub(crate) const AUDIT_ADDRESSES_MAX: usize = 1_000;
 
 /// Users that such a record names.

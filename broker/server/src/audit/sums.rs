@@ -1,22 +1,23 @@
-//! Logins and denials of one address: the first few of a minute have records of their own, the others are summed up in one. Where the user has proved
-//! who he is, he is told apart from others of the same address; what somebody only says that he is makes no difference.
+//! Logins, denials, and commands that change nothing, of one address: the first few of a minute have records of their own, the others are summed up in
+//! one. Where the user has proved who he is, he is told apart from others of the same address; what somebody only says that he is makes no difference.
+//! Of commands the first with a verb and a result has a record besides, so that many of one hide no other.
 //!
-//! Invariants: at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, the events of others are counted together; at most so many records
-//! a second as [`per_second`] says, whatever how many addresses send. One lock, no allocation for an address that is known.
+//! Invariants: of each sort at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, the events of others are counted together; at most so
+//! many records a second as [`per_second`] says, whatever how many addresses send. One lock, no allocation for an address that is known.
 
 use std::hash::BuildHasher as _;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use lotmq_auth::Peer;
+use lotmq_auth::{Peer, Source};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::record::Event;
 use crate::limits::{
-    AUDIT_ADDRESSES_MAX, AUDIT_DENIALS_PER_SECOND, AUDIT_LOGINS_PER_SECOND, AUDIT_OWN_RECORDS,
-    AUDIT_REFUSALS_PER_SECOND, AUDIT_SUM_INTERVAL, AUDIT_SUM_USERS_MAX,
+    AUDIT_ADDRESSES_MAX, AUDIT_COMMANDS_PER_SECOND, AUDIT_DENIALS_PER_SECOND, AUDIT_LOGINS_PER_SECOND,
+    AUDIT_OWN_RECORDS, AUDIT_REFUSALS_PER_SECOND, AUDIT_SUM_COMMANDS_MAX, AUDIT_SUM_INTERVAL,
+    AUDIT_SUM_USERS_MAX,
 };
 
 /// What is summed up.
@@ -25,24 +26,28 @@ pub(super) enum Sort {
     Accepted,
     Refused,
     Denied,
+    /// A command that changed nothing, of who is no administrator.
+    Command,
 }
 
 impl Sort {
-    const ALL: [Self; 3] = [Self::Accepted, Self::Refused, Self::Denied];
+    const ALL: [Self; 4] = [Self::Accepted, Self::Refused, Self::Denied, Self::Command];
 
     pub(super) fn event(self) -> Event {
         match self {
             Self::Accepted | Self::Refused => Event::Login,
             Self::Denied => Event::Denial,
+            Self::Command => Event::Command,
         }
     }
 
-    /// What their common record gives as result.
-    pub(super) fn result(self) -> &'static str {
+    /// What their common record gives as result; each command has its own.
+    pub(super) fn result(self) -> Option<&'static str> {
         match self {
-            Self::Accepted => "success",
-            Self::Refused => "refused",
-            Self::Denied => "DENIED",
+            Self::Accepted => Some("success"),
+            Self::Refused => Some("refused"),
+            Self::Denied => Some("DENIED"),
+            Self::Command => None,
         }
     }
 }
@@ -53,6 +58,7 @@ fn per_second(sort: Sort) -> u32 {
         Sort::Accepted => AUDIT_LOGINS_PER_SECOND,
         Sort::Refused => AUDIT_REFUSALS_PER_SECOND,
         Sort::Denied => AUDIT_DENIALS_PER_SECOND,
+        Sort::Command => AUDIT_COMMANDS_PER_SECOND,
     }
 }
 
@@ -65,9 +71,18 @@ pub(super) struct Sum {
     pub(super) count: u64,
     /// Some of those whom they named.
     pub(super) users: Users,
+    /// Commands with how many of them there are.
+    pub(super) commands: Vec<(Deed, u64)>,
 }
 
 pub(super) type Users = SmallVec<[Box<str>; 2]>;
+
+/// Command as it is summed up: the verb, if there is such a one, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Deed {
+    pub(super) verb: Option<Box<str>>,
+    pub(super) result: Box<str>,
+}
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -75,12 +90,13 @@ pub(super) struct Sums(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    addresses: HashMap<Key, Address>,
+    /// By [`Sort`], so that who fills one leaves the others as they are.
+    addresses: [HashMap<Key, Address>; 4],
     /// Of the addresses that are not told apart, by [`Sort`].
-    others: [u64; 3],
+    others: [u64; 4],
     /// Records of the present second, by [`Sort`].
     second: u64,
-    records: [u32; 3],
+    records: [u32; 4],
     looked_at_ms: u64,
     others_at_ms: u64,
 }
@@ -88,9 +104,7 @@ struct State {
 /// What is told apart.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
-    sort: Sort,
-    /// `None` = a Unix socket.
-    address: Option<IpAddr>,
+    source: Source,
     /// Hash of the name of a user who has logged in.
     user: u64,
 }
@@ -102,53 +116,64 @@ struct Address {
     own: u32,
     count: u64,
     users: Users,
+    /// Commands that have come, and how many of each without a record.
+    commands: Vec<(Deed, u64)>,
 }
 
 impl Sums {
-    /// Whether an event gets a record of its own; counts it if not.
+    /// Whether a login or denial gets a record of its own; counts it if not.
     pub(super) fn admits(&self, sort: Sort, peer: Peer, user: Option<&str>, now_ms: u64) -> bool {
+        self.admits_deed(sort, (peer, user), None, now_ms)
+    }
+
+    /// The same of a command: its verb and what came of it.
+    pub(super) fn admits_command(
+        &self,
+        from: (Peer, Option<&str>),
+        command: (Option<&str>, &str),
+        now_ms: u64,
+    ) -> bool {
+        self.admits_deed(Sort::Command, from, Some(command), now_ms)
+    }
+
+    fn admits_deed(
+        &self,
+        sort: Sort,
+        (peer, user): (Peer, Option<&str>),
+        command: Option<(Option<&str>, &str)>,
+        now_ms: u64,
+    ) -> bool {
         let mut state = self.0.lock();
         let state = &mut *state;
         if state.second != now_ms / 1000 {
             state.second = now_ms / 1000;
-            state.records = [0; 3];
+            state.records = [0; 4];
         }
         let has_room = state.records[sort as usize] < per_second(sort);
-        let ip = match peer {
-            Peer::Tcp(address) | Peer::Proxied(address) => Some(address.to_canonical()),
-            Peer::Unix | Peer::Guest | Peer::Unknown => None,
-        };
         let proved = user.filter(|_| sort != Sort::Refused);
-        let user_hash = proved.map_or(0, |user| state.addresses.hasher().hash_one(user));
-        let key = Key { sort, address: ip, user: user_hash };
-        let is_full = state.addresses.len() >= AUDIT_ADDRESSES_MAX;
-        let address = match state.addresses.get_mut(&key) {
+        let addresses = &mut state.addresses[sort as usize];
+        let user_hash = proved.map_or(0, |user| addresses.hasher().hash_one(user));
+        let key = Key { source: peer.source(), user: user_hash };
+        let is_full = addresses.len() >= AUDIT_ADDRESSES_MAX;
+        let address = match addresses.get_mut(&key) {
             Some(address) => address,
             None if is_full => {
                 state.others[sort as usize] += 1;
                 return false;
             }
-            None => state.addresses.entry(key).or_insert(Address {
-                peer,
-                began_ms: now_ms,
-                own: 0,
-                count: 0,
-                users: Users::new(),
-            }),
+            None => addresses.entry(key).or_insert(Address::new(peer, now_ms)),
         };
-        if has_room && address.own < AUDIT_OWN_RECORDS {
+        let (is_new, command) = address.command(command);
+        if has_room && (address.own < AUDIT_OWN_RECORDS || is_new) {
             address.own += 1;
             state.records[sort as usize] += 1;
             return true;
         }
-        address.count += 1;
-        if let Some(user) = user
-            && address.users.len() < AUDIT_SUM_USERS_MAX
-            && !address.users.iter().any(|known| **known == *user)
-        {
-            let cut = user.floor_char_boundary(crate::limits::AUDIT_FIELD_BYTES_MAX);
-            address.users.push(user[..cut].into());
+        if let Some(at) = command {
+            address.commands[at].1 += 1;
         }
+        address.count += 1;
+        address.name(user);
         false
     }
 
@@ -162,16 +187,11 @@ impl Sums {
         let is_over = |began_ms: u64| {
             all || Duration::from_millis(now_ms.saturating_sub(began_ms)) >= AUDIT_SUM_INTERVAL
         };
-        let over = state.addresses.extract_if(|_, address| is_over(address.began_ms));
-        let mut sums: Vec<Sum> = over
-            .filter(|(_, address)| address.count > 0)
-            .map(|(key, address)| Sum {
-                sort: key.sort,
-                address: Some(address.peer.address()),
-                count: address.count,
-                users: address.users,
-            })
-            .collect();
+        let mut sums = Vec::new();
+        for (sort, addresses) in Sort::ALL.into_iter().zip(&mut state.addresses) {
+            let over = addresses.extract_if(|_, address| is_over(address.began_ms));
+            sums.extend(over.filter_map(|(_, address)| address.sum(sort)));
+        }
         if !is_over(state.others_at_ms) {
             return sums;
         }
@@ -179,10 +199,48 @@ impl Sums {
         for sort in Sort::ALL {
             let count = std::mem::take(&mut state.others[sort as usize]);
             if count > 0 {
-                sums.push(Sum { sort, address: None, count, users: Users::new() });
+                sums.push(Sum { sort, address: None, count, users: Users::new(), commands: Vec::new() });
             }
         }
         sums
+    }
+}
+
+impl Address {
+    fn new(peer: Peer, began_ms: u64) -> Self {
+        Self { peer, began_ms, own: 0, count: 0, users: Users::new(), commands: Vec::new() }
+    }
+
+    /// Whether a command is the first of its verb and result, and its place among those that are told apart, at most [`AUDIT_SUM_COMMANDS_MAX`].
+    fn command(&mut self, command: Option<(Option<&str>, &str)>) -> (bool, Option<usize>) {
+        let Some((verb, result)) = command else { return (false, None) };
+        let is_it = |deed: &Deed| deed.verb.as_deref() == verb && *deed.result == *result;
+        let known = self.commands.iter().position(|(deed, _)| is_it(deed));
+        if known.is_none() && self.commands.len() >= AUDIT_SUM_COMMANDS_MAX {
+            return (false, None);
+        }
+        let at = known.unwrap_or_else(|| {
+            self.commands.push((Deed { verb: verb.map(Into::into), result: result.into() }, 0));
+            self.commands.len() - 1
+        });
+        (known.is_none(), Some(at))
+    }
+
+    /// Remembers whom an event without a record names, of a few of them.
+    fn name(&mut self, user: Option<&str>) {
+        if let Some(user) = user
+            && self.users.len() < AUDIT_SUM_USERS_MAX
+            && !self.users.iter().any(|known| **known == *user)
+        {
+            let cut = user.floor_char_boundary(crate::limits::AUDIT_FIELD_BYTES_MAX);
+            self.users.push(user[..cut].into());
+        }
+    }
+
+    fn sum(mut self, sort: Sort) -> Option<Sum> {
+        self.commands.retain(|(_, left_out)| *left_out > 0);
+        let (count, users, commands) = (self.count, self.users, self.commands);
+        (count > 0).then(|| Sum { sort, address: Some(self.peer.address()), count, users, commands })
     }
 }
 
@@ -213,6 +271,46 @@ mod tests {
         // A new minute begins with records of its own.
         assert!(admitted(peer(1), "a", later));
         assert_eq!(sums.take(later, true), []);
+    }
+
+    #[test]
+    fn many_commands_of_one_kind_hide_no_other() {
+        let sums = Sums::default();
+        let give = |user: &str, verb: &str, result: &str, now_ms| {
+            sums.admits_command((peer(1), Some(user)), (Some(verb), result), now_ms)
+        };
+        let helped = (0..10_000).filter(|n| give("bob", "help", "NOT_FOUND", 1000 + n)).count();
+        assert_eq!(helped, AUDIT_OWN_RECORDS as usize);
+        assert!(give("bob", "addUser", "PERMISSION_DENIED", 12_000));
+        assert!(!give("bob", "addUser", "PERMISSION_DENIED", 12_001));
+        assert!(give("bob", "help", "success", 12_002), "another result");
+        assert!(give("ann", "help", "NOT_FOUND", 12_003), "another user");
+        // Verbs without end are no way round it.
+        let own = (0..1000).filter(|n| give("bob", &format!("v{n}"), "?", 13_000 + 100 * n)).count();
+        assert_eq!(own, AUDIT_SUM_COMMANDS_MAX - 3);
+        let found = sums.take(13_000, true);
+        let deed = |verb: &str, result: &str| Deed { verb: Some(verb.into()), result: result.into() };
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].users.to_vec(), &found[0].address),
+            (vec!["bob".into()], &Some("10.0.0.1".into()))
+        );
+        let counts = [(deed("help", "NOT_FOUND"), 9_990), (deed("addUser", "PERMISSION_DENIED"), 1)];
+        assert_eq!(found[0].commands, counts);
+        assert_eq!(found[0].count, 9_991 + 1000 - own as u64);
+    }
+
+    #[test]
+    fn strangers_take_no_place_of_users() {
+        let sums = Sums::default();
+        for n in 0..AUDIT_ADDRESSES_MAX as u32 {
+            sums.admits(Sort::Refused, Peer::Tcp(std::net::Ipv4Addr::from(n).into()), None, 5_000);
+        }
+        assert!(sums.admits_command((peer(1), Some("bob")), (Some("help"), "success"), 5_000));
+        // A network of IPv6 is one address.
+        let ip = |n: u16| Peer::Tcp(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n).into());
+        let own = (0..100).filter(|n| sums.admits(Sort::Accepted, ip(*n), Some("eve"), 5_000)).count();
+        assert_eq!(own, AUDIT_OWN_RECORDS as usize);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn logins_and_denials_are_summed_and_push_out_nothing_that_administrators_did() 
     audit.flush(&store, &counters, 100_000);
     let found = audit.find(&store, &Selection::default(), 10_000).unwrap();
     let of = |event: &str, result: &str| {
-        let fits = |record: &&serde_json::Value| record["event"] == event && record["result"] == result;
+        let fits = |record: &&Value| record["event"] == event && record["result"] == result;
         found.records.iter().filter(fits).collect::<Vec<_>>()
     };
     assert_eq!(of("command", "").len() + found.records.iter().filter(|r| r["verb"] == "setEnv").count(), 1);
@@ -128,7 +128,7 @@ fn logins_and_denials_are_summed_and_push_out_nothing_that_administrators_did() 
     assert_eq!(sum("login", "success"), 140);
     assert_eq!(sum("denial", "DENIED"), 140);
     let eve = of("login", "refused").into_iter().find(|record| record["endpoint"] == "0.0.0.7").unwrap();
-    assert_eq!(eve["details"]["users"], serde_json::json!(["eve"]));
+    assert_eq!(eve["details"]["users"], json!(["eve"]));
     assert_eq!(audit.status(&store).unwrap().trails[0].records, 1);
     assert!(audit.status(&store).unwrap().trails[1].records <= 200);
     assert!(audit.status(&store).unwrap().is_intact());

@@ -194,7 +194,7 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
         ..Record::new(Event::Command)
     };
     let kind = kind_of(&job.tenant, identity, noted.has_changed);
-    job.tenant.audit.note(kind, &broker.counters, broker.clock.wall_ms(), &record);
+    job.tenant.audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its record is stored.
@@ -242,7 +242,7 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         ..Record::of(Event::Command, identity)
     };
     let kind = kind_of(tenant, identity, false);
-    tenant.audit.note(kind, &turn.broker.counters, turn.wall_ms(), &record);
+    tenant.audit.command(kind, &turn.broker.counters, turn.wall_ms(), identity, &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
         "NOT_AVAILABLE",
