@@ -3,13 +3,21 @@
 //! Messages are made by the threads of clients and freed by the store's, while a few live on between them; so the heap of each thread has holes, of which
 //! the C library gives none back by itself. A flood of large retained messages left 2 GB of them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing::debug;
 
-use crate::limits::{HEAP_GROWTH_BYTES_MIN, HEAP_LOOK_PERIOD, HEAP_PAUSE};
 use crate::sys;
+
+/// How often it is looked how much memory the process has.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
+/// How long after a flood the heap is asked once more.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Growth of the process, in bytes, that is worth a walk over all heaps.
+const GROWTH_BYTES_MIN: u64 = 64 << 20;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -25,17 +33,17 @@ struct Looked {
 }
 
 impl Heap {
-    /// Looks how much memory the process has, if it is time. The heap gives back what it keeps when that has grown by [`HEAP_GROWTH_BYTES_MIN`] and by a
+    /// Looks how much memory the process has, if it is time. The heap gives back what it keeps when that has grown by [`GROWTH_BYTES_MIN`] and by a
     /// quarter, and once more some time later, when what made it grow may be over.
     pub(crate) fn look(&self) {
         let mut looked = self.0.lock();
         let now = Instant::now();
-        if looked.at.is_some_and(|at| now - at < HEAP_LOOK_PERIOD) {
+        if looked.at.is_some_and(|at| now - at < LOOK_PERIOD) {
             return;
         }
         looked.at = Some(now);
         let bytes = sys::resident_bytes();
-        let has_grown = bytes > looked.after + HEAP_GROWTH_BYTES_MIN.max(looked.after / 4);
+        let has_grown = bytes > looked.after + GROWTH_BYTES_MIN.max(looked.after / 4);
         let is_again = looked.again_at.is_some_and(|at| now >= at);
         if !has_grown && !is_again {
             looked.after = looked.after.min(bytes);
@@ -45,7 +53,7 @@ impl Heap {
         looked.after = sys::resident_bytes();
         debug!(before = bytes, after = looked.after, took = ?now.elapsed(), "memory given back");
         // Once more for as long as there is something to be had.
-        let is_worth_it = has_grown || bytes > looked.after + HEAP_GROWTH_BYTES_MIN;
-        looked.again_at = is_worth_it.then(|| now + HEAP_PAUSE);
+        let is_worth_it = has_grown || bytes > looked.after + GROWTH_BYTES_MIN;
+        looked.again_at = is_worth_it.then(|| now + PAUSE);
     }
 }

@@ -311,6 +311,12 @@ pub(crate) const GUESTS_MEMORY_PART: u64 = 4;
 /// The least and the most that this gives, in bytes: a thousand actions, and what nobody has needed yet.
 pub(crate) const GUESTS_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 256 << 20..=4 << 30;
 
+/// Sums of memory that nobody has set are at most one part in so many of the machine's.
+pub(crate) const SUM_MEMORY_PART: u64 = 8;
+
+/// The least that this gives, in bytes.
+pub(crate) const SUM_MEMORY_MIN: u64 = 32 << 20;
+
 /// Default of `all_output_bytes`: five hundred clients with as much as one may have.
 pub(crate) const ALL_OUTPUT_BYTES_MAX: u64 = 512 << 20;
 
@@ -340,15 +346,6 @@ pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
 
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
-
-/// How often it is looked how much memory the process has.
-pub(crate) const HEAP_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// How long after a flood the heap is asked once more.
-pub(crate) const HEAP_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Growth of the process, in bytes, that is worth a walk over all heaps.
-pub(crate) const HEAP_GROWTH_BYTES_MIN: u64 = 64 << 20;
 
 /// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
 pub(crate) const RETAINED_MESSAGES_MAX: u32 = 1_000_000;

@@ -1,10 +1,34 @@
 //! What the machine has that bounds derive from.
 
-use crate::config::Limits;
-use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE};
+use crate::config::{Config, Limits, Origin};
+use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM_MEMORY_PART};
 
 /// Memory in bytes that is taken for that of a machine which does not tell.
 const MEMORY_GUESSED: u64 = 4 << 30;
+
+/// The configuration with the sums of memory that nobody has set cut down to a part of the machine's, so that a small one survives those who meet them.
+pub(crate) fn fitted(config: &Config) -> Config {
+    fitted_to(config, memory())
+}
+
+fn fitted_to(config: &Config, memory: u64) -> Config {
+    let mut fitted = config.clone();
+    let bytes_max = (memory / SUM_MEMORY_PART).max(SUM_MEMORY_MIN);
+    let limits = &mut fitted.limits;
+    for (path, bytes) in [
+        ("limits.retained_bytes", &mut limits.retained_bytes),
+        ("limits.tenant_session_bytes", &mut limits.tenant_session_bytes),
+        ("limits.all_output_bytes", &mut limits.all_output_bytes),
+        ("limits.all_queue_bytes", &mut limits.all_queue_bytes),
+        ("limits.all_alias_bytes", &mut limits.all_alias_bytes),
+        ("limits.partial_bytes", &mut limits.partial_bytes),
+    ] {
+        if *config.origin(path) == Origin::Default {
+            *bytes = bytes_max.min(*bytes);
+        }
+    }
+    fitted
+}
 
 /// Memory that all guests together may have, in bytes.
 pub(crate) fn guests_memory(limits: &Limits) -> u64 {
@@ -34,6 +58,22 @@ fn total(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn sums_that_nobody_has_set_fit_the_machine() {
+        let sources = Sources {
+            environment: vec![("LOTMQ_LIMITS_ALL_QUEUE_BYTES".into(), "700000000".into())],
+            ..Sources::default()
+        };
+        let config = Config::load(sources).unwrap();
+        let large = fitted_to(&config, 64 << 30);
+        assert_eq!(large.limits, config.limits);
+        let small = fitted_to(&config, 1 << 30).limits;
+        assert_eq!((small.retained_bytes, small.tenant_session_bytes), (128 << 20, 128 << 20));
+        assert_eq!(small.all_queue_bytes, 700_000_000, "it was asked for");
+        assert_eq!(fitted_to(&config, 0).limits.all_output_bytes, 32 << 20);
+    }
 
     #[test]
     fn guests_have_a_part_of_the_memory() {

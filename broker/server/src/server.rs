@@ -183,6 +183,7 @@ impl Server {
 
     /// As [`Server::start`], for a broker that has run in this process before.
     pub(crate) fn start_after(config: &Config, former: Former) -> Result<Self, StartError> {
+        let config = &machine::fitted(config);
         let path = config.store_path();
         if config.store.durability == config::Durability::None && path.exists() {
             return Err(StartError::StoreLeftAside { path });
