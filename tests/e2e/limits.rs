@@ -1,10 +1,11 @@
 //! Limits of connections, addresses and rates, through real sockets; those of packets are in `tests/conformance/mqtt_limits.rs`.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use socket2::{Domain, Socket, Type};
 
 use crate::options;
 
@@ -350,4 +351,51 @@ fn nobodys_programs_take_up_the_memory_of_all() {
     while said.last().is_none_or(|text| text != "Modest") {
         said.push(root.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("{said:?}")).text());
     }
+}
+
+/// Opens a connection from this loopback address, which sends nothing.
+fn idle_from(source: &str, port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let source: SocketAddr = format!("{source}:0").parse().unwrap();
+    socket.bind(&source.into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream
+}
+
+/// Whether a connection is answered when it sends CONNECT.
+fn is_let_in(mut stream: &TcpStream, last: u8) -> bool {
+    let _ = stream.write_all(&id(last));
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).is_ok() && answer[3] == 0
+}
+
+#[test]
+fn idle_connections_of_one_address_give_way_to_those_of_others() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_HALF_OPEN", "20")
+        .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
+        .start();
+    let port = broker.address().port();
+    // As many as may be, those to spare, and more that find no place.
+    let crowd: Vec<TcpStream> = (0..60).map(|_| idle_from("127.0.0.2", port)).collect();
+    broker.wait_for_metric("lotmq_limit_reached_total{limit=\"half_open\",listener=\"mqtt\"}", 32.0);
+    let left_out = reached(&broker, "half_open", "mqtt");
+    for last in b'a'..=b'j' {
+        assert!(is_let_in(&idle_from("127.0.0.3", port), last), "another address has fewer");
+    }
+    assert_eq!(broker.command_ok("-listUsers").code(), "");
+    let gave_way = eventually("some have given way", || {
+        let count = reached(&broker, "half_open", "mqtt");
+        (count > left_out).then_some(count)
+    });
+    assert!(gave_way <= left_out + 12.0, "one for each newcomer at most: {gave_way}");
+    // The oldest was closed, the youngest that was let in was not.
+    assert!(!is_let_in(&crowd[0], b'k'));
+    assert!(is_let_in(&crowd[19], b'l'));
+    // Who has as many as others keeps them.
+    let others: Vec<TcpStream> = (0..40).map(|_| idle_from("127.0.0.3", port)).collect();
+    assert!(is_let_in(&others[0], b'm'));
+    assert!(is_let_in(&crowd[18], b'n'));
 }

@@ -30,9 +30,9 @@ macro_rules! limit_table {
                 /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
                 connect_timeout_sec: u32 = $crate::limits::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
-                /// Connections of one listener that may be without CONNECT at once; more are closed as they come.
+                /// Connections of one listener that may be without CONNECT at once.
                 half_open: u32 = $crate::limits::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
-                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "a new connection is closed at once";
+                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the oldest of these connections of the address with most of them is closed, if the new one's has fewer, else the new one at once; of those from this machine a few more are let in";
                 /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come in part, of all connections of one listener.
                 half_open_bytes: u64 = $crate::limits::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a word";
@@ -47,12 +47,10 @@ macro_rules! limit_table {
                 /// Most bytes that wait for one session.
                 queue_bytes: u64 = $crate::limits::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may
-                /// not open so many files.
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.
                 connections: u32 = $crate::limits::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
                     => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in";
-                /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any
-                /// number.
+                /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
                 /// Messages per second that each connection may send, a second's worth at once. 0 for any number.

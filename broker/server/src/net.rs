@@ -5,6 +5,7 @@ mod aliased;
 pub(crate) mod arena;
 pub(crate) mod certificates;
 pub(crate) mod connection;
+pub(crate) mod half_open;
 pub(crate) mod held;
 mod inbox;
 pub(crate) mod kept;

@@ -46,6 +46,7 @@ use crate::machine;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
+use crate::net::half_open::HalfOpen;
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
@@ -300,7 +301,7 @@ impl Server {
             reached: self.broker.limits.add(plan.name),
             refusals: Refusals::default(),
             anonymous: anonymous(config),
-            half_open: AtomicU32::new(0),
+            half_open: HalfOpen::default(),
             half_open_bytes: Unfinished::default(),
             partial_bytes: Unfinished::default(),
             gate: Gate::default(),

@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
+use super::half_open::Waiting;
 use super::listener::Listener;
 use super::peer::Peer;
 use super::unfinished::limit_of;
@@ -134,6 +135,7 @@ pub(crate) struct Place {
     /// Its address as it is counted; 0 while it is not.
     address: AtomicU64,
     /// Until CONNECT has come.
+    half_open: Mutex<Option<Arc<Waiting>>>,
     is_half_open: AtomicBool,
     /// What is kept of its input, in bytes. Only its own task changes it, or who closes it for them.
     held_bytes: AtomicU32,
@@ -141,28 +143,36 @@ pub(crate) struct Place {
     is_open: AtomicBool,
     /// There are more connections than may be: only an administrator may have this place.
     is_spare: bool,
+    /// It has little time for its CONNECT, because its place is one of those to spare.
+    is_hurried: bool,
 }
 
 impl Place {
-    /// A place for a new connection of `listener`.
+    /// A place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
+    /// [`Place::count_address`].
     ///
     /// # Errors
     /// The limit that keeps it out; nothing is taken then.
-    pub(crate) fn take(listener: &Arc<Listener>, peer: Peer) -> Result<Self, Limit> {
+    pub(crate) fn take(
+        listener: &Arc<Listener>,
+        peer: Option<Peer>,
+        source: Option<IpAddr>,
+    ) -> Result<Self, Limit> {
+        let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
+        let spare = if is_local { listener.broker.spare_connections() } else { 0 };
+        let (own, all) = (&listener.limits, &listener.broker.config.limits);
+        let entered = listener.half_open.enter(source.map_or(0, key), own.half_open, spare)?;
         let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
+            half_open: Mutex::new(Some(entered.waiting)),
             is_half_open: AtomicBool::new(true),
             held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
             is_spare: false,
+            is_hurried: entered.is_spare,
         };
-        if listener.half_open.fetch_add(1, Ordering::Relaxed) >= listener.limits.half_open {
-            return Err(Limit::HalfOpen);
-        }
         let now = listener.broker.clock.now();
-        let (own, all) = (&listener.limits, &listener.broker.config.limits);
-        let spare = if place.is_local(peer) { listener.broker.spare_connections() } else { 0 };
         let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
         let connections = listener.broker.connections_max();
         match listener.broker.gate.enter(connections, spare, all.connections_per_sec, now) {
@@ -173,17 +183,13 @@ impl Place {
             }
         }
         place.is_open.store(true, Ordering::Relaxed);
-        if let Peer::Tcp(address) = peer
+        place.is_hurried |= place.is_spare;
+        if let Some(Peer::Tcp(address)) = peer
             && !listener.proxy_protocol
         {
             place.count_address(address.ip(), now)?;
         }
         Ok(place)
-    }
-
-    /// Whether it comes from this machine, as far as that is known before anything of it is read.
-    fn is_local(&self, peer: Peer) -> bool {
-        !self.listener.proxy_protocol && peer.for_login().is_loopback()
     }
 
     /// Whether only an administrator may have this place, because there are more connections than may be.
@@ -193,10 +199,23 @@ impl Place {
         self.is_spare && is_crowded
     }
 
-    /// How long after it was accepted the connection is looked at for the first time. One that must be an administrator's has little time to say so.
+    /// The connection as one without CONNECT; `None` once that has come.
+    pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
+        self.half_open.lock().clone()
+    }
+
+    /// Ends when the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
+    pub(crate) async fn gave_way(&self) {
+        match self.waiting() {
+            Some(waiting) => waiting.gave_way().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How long after it was accepted the connection is looked at for the first time. One that has a place to spare has little time to say who comes.
     pub(crate) fn first_look(&self) -> Duration {
         let patience = self.listener.first_look();
-        if self.is_spare { patience.min(SPARE_PATIENCE) } else { patience }
+        if self.is_hurried { patience.min(SPARE_PATIENCE) } else { patience }
     }
 
     /// Counts the connection for the address that it comes from.
@@ -204,6 +223,9 @@ impl Place {
     /// # Errors
     /// The limit that keeps it out.
     pub(crate) fn count_address(&self, address: IpAddr, now: Time) -> Result<(), Limit> {
+        if let Some(waiting) = self.waiting() {
+            self.listener.half_open.comes_from(&waiting, key(address));
+        }
         let limits = &self.listener.limits;
         let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
         if open_max == 0 && per_sec == 0 {
@@ -281,8 +303,10 @@ impl Place {
     /// CONNECT has come.
     pub(crate) fn connect_came(&self) {
         self.forget_held();
-        if self.is_half_open.swap(false, Ordering::Relaxed) {
-            self.listener.half_open.fetch_sub(1, Ordering::Relaxed);
+        if self.is_half_open.swap(false, Ordering::Relaxed)
+            && let Some(waiting) = self.half_open.lock().take()
+        {
+            self.listener.half_open.leave(&waiting);
         }
     }
 

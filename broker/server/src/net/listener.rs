@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
+use super::half_open::HalfOpen;
 use super::peer::Peer;
 use super::refused::Refusals;
 use super::shard::{Arrival, are_all_crowded, place};
@@ -52,7 +53,7 @@ pub(crate) struct Listener {
     /// Who may come without a user name.
     pub(crate) anonymous: AnonymousLogin,
     /// Connections without CONNECT.
-    pub(crate) half_open: AtomicU32,
+    pub(crate) half_open: HalfOpen,
     /// What is kept of their handshakes and CONNECT packets.
     pub(crate) half_open_bytes: Unfinished,
     /// What is kept of the input of all others.
@@ -354,7 +355,11 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
 
 fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
     let broker = &listener.broker;
-    let own = match Place::take(listener, peer) {
+    let source = match peer {
+        Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
+        Peer::Unix => None,
+    };
+    let own = match Place::take(listener, Some(peer), source) {
         Ok(own) => own,
         Err(limit) => {
             // Closed by dropping it.

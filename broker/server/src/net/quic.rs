@@ -12,7 +12,6 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -149,15 +148,16 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 
 /// Judges a first packet. What it is answered with is never larger than itself, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
-    let is_crowded = listener.half_open.load(Ordering::Relaxed) >= listener.limits.half_open / 8;
+    let is_crowded = listener.half_open.count() >= listener.limits.half_open / 8;
     if is_crowded && !incoming.remote_address_validated() {
         listener.broker.counters.quic_retries.add(1);
         // Refused only to those who have been asked before, and they have proved their address.
         let _ = incoming.retry();
         return None;
     }
-    // An address that is not proved yet counts for nobody.
-    match Place::take(listener, Peer::Unix) {
+    // An address that is not proved yet counts for nobody, and all such together where somebody has to give way.
+    let source = incoming.remote_address_validated().then(|| incoming.remote_address().ip());
+    match Place::take(listener, None, source) {
         Ok(place) => Some((place, incoming)),
         Err(limit) => {
             listener.limit_reached(limit, &incoming.remote_address());
@@ -173,8 +173,12 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     let listener = Arc::clone(&own);
     let counters = &listener.broker.counters;
     let peer = incoming.remote_address();
-    let Ok(opened) = timeout(listener.handshake_patience(), open_stream(incoming, config, counters)).await
-    else {
+    let opened = timeout(listener.handshake_patience(), open_stream(incoming, config, counters));
+    let opened = tokio::select! {
+        opened = opened => opened,
+        () = own.gave_way() => return listener.limit_reached(Limit::HalfOpen, &peer),
+    };
+    let Ok(opened) = opened else {
         counters.handshake_timeouts.add(1);
         listener.limit_reached(Limit::HandshakeTimeoutSec, &peer);
         return debug!(%peer, "quic handshake timed out");

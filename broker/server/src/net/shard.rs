@@ -320,7 +320,13 @@ async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) 
     if !listener.trusts_proxy(accepted.peer) {
         return Err(CloseReason::Transport(TransportFailure::UnknownProxy));
     }
-    let header = timeout(listener.handshake_patience(), proxy::take(socket))
+    let header = async {
+        tokio::select! {
+            header = proxy::take(socket) => header,
+            () = listener.gave_way() => Err(CloseReason::Limit(Limit::HalfOpen)),
+        }
+    };
+    let header = timeout(listener.handshake_patience(), header)
         .await
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
     broker.counters.proxy_headers.add(1);
@@ -347,6 +353,9 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     Turn::with(|turn| {
         turn.connection_came(&connection, first_look);
     });
+    if let Some(waiting) = connection.listener.waiting() {
+        waiting.is_of(&connection);
+    }
     local.broker.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));
 }

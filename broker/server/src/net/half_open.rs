@@ -1,0 +1,253 @@
+//! Connections of one listener that are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
+//! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
+//! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
+//!
+//! Programs of this machine have some more places, for the case that strangers of very many addresses hold all others.
+//!
+//! Invariants: there are at most as many as may be and those to spare; what is in the table is taken out exactly once. The lock is held for a number of
+//! steps that grows with the logarithm of the connections, and never while a connection is called.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::connection::Connection;
+use crate::close::CloseReason;
+use crate::limits::Limit;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct HalfOpen(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    count: u32,
+    /// By address, those that came first in front.
+    rows: HashMap<u64, BTreeMap<u64, Arc<Waiting>>>,
+    /// The addresses; that with most connections at the end, of several such the one whose oldest has waited longest.
+    ranks: BTreeSet<Rank>,
+}
+
+/// How many connections an address has, the number of its oldest, and the address.
+type Rank = (usize, Reverse<u64>, u64);
+
+/// Half-open connection as others see it.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    number: u64,
+    state: Mutex<State>,
+    gave_way: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    address: u64,
+    /// CONNECT has come, or the end.
+    is_over: bool,
+    gives_way: bool,
+    connection: Weak<Connection>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Waiting").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Place of a newcomer.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    pub(crate) waiting: Arc<Waiting>,
+    /// Whether it is one of those to spare.
+    pub(crate) is_spare: bool,
+}
+
+impl HalfOpen {
+    /// Lets in one more from `address`, of `most` and so many to spare.
+    ///
+    /// # Errors
+    /// [`Limit::HalfOpen`] when nobody gives way to it.
+    pub(crate) fn enter(&self, address: u64, most: u32, spare: u32) -> Result<Entered, Limit> {
+        let mut table = self.0.lock();
+        let is_full = table.count >= most;
+        let giver = if is_full { table.take_from_busiest(address) } else { None };
+        let is_spare = is_full && giver.is_none();
+        if is_spare && table.count >= most.saturating_add(spare) {
+            return Err(Limit::HalfOpen);
+        }
+        let number = table.next;
+        table.next += 1;
+        let state = Mutex::new(State { address, ..State::default() });
+        let waiting = Arc::new(Waiting { number, state, gave_way: Notify::new() });
+        table.insert(address, Arc::clone(&waiting));
+        drop(table);
+        if let Some(giver) = giver {
+            giver.give_way();
+        }
+        Ok(Entered { waiting, is_spare })
+    }
+
+    /// CONNECT has come on a connection, or it has ended.
+    pub(crate) fn leave(&self, waiting: &Waiting) {
+        let mut table = self.0.lock();
+        let address = {
+            let mut state = waiting.state.lock();
+            state.is_over = true;
+            state.address
+        };
+        table.remove(address, waiting.number);
+    }
+
+    /// Counts a connection for the address that a proxy has told.
+    pub(crate) fn comes_from(&self, waiting: &Waiting, address: u64) {
+        let mut table = self.0.lock();
+        let before = std::mem::replace(&mut waiting.state.lock().address, address);
+        if let Some(waiting) = table.remove(before, waiting.number) {
+            table.insert(address, waiting);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.0.lock().count
+    }
+}
+
+impl Table {
+    /// The oldest connection of the address with most of them, if these are more than `newcomer` would have.
+    fn take_from_busiest(&mut self, newcomer: u64) -> Option<Arc<Waiting>> {
+        let own = self.rows.get(&newcomer).map_or(0, BTreeMap::len);
+        let (most, Reverse(oldest), busiest) = *self.ranks.last()?;
+        (most > own + 1).then(|| self.remove(busiest, oldest)).flatten()
+    }
+
+    fn insert(&mut self, address: u64, waiting: Arc<Waiting>) {
+        self.change(address, |row| row.insert(waiting.number, waiting));
+        self.count += 1;
+    }
+
+    fn remove(&mut self, address: u64, number: u64) -> Option<Arc<Waiting>> {
+        let removed = self.change(address, |row| row.remove(&number));
+        self.count -= u32::from(removed.is_some());
+        removed
+    }
+
+    fn change<R>(&mut self, address: u64, change: impl FnOnce(&mut BTreeMap<u64, Arc<Waiting>>) -> R) -> R {
+        let row = self.rows.entry(address).or_default();
+        if let Some(before) = rank(address, row) {
+            self.ranks.remove(&before);
+        }
+        let changed = change(row);
+        match rank(address, row) {
+            Some(after) => {
+                self.ranks.insert(after);
+            }
+            None => {
+                self.rows.remove(&address);
+            }
+        }
+        changed
+    }
+}
+
+fn rank(address: u64, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
+    row.first_key_value().map(|(oldest, _)| (row.len(), Reverse(*oldest), address))
+}
+
+impl Waiting {
+    /// The connection is there: it is closed if it has to give way, now or later.
+    pub(crate) fn is_of(&self, connection: &Arc<Connection>) {
+        let mut state = self.state.lock();
+        state.connection = Arc::downgrade(connection);
+        let gives_way = state.gives_way && !state.is_over;
+        drop(state);
+        if gives_way {
+            connection.request_close(CloseReason::Limit(Limit::HalfOpen));
+        }
+    }
+
+    /// Ends when it has to give way, for those without a [`Connection`] yet.
+    pub(crate) async fn gave_way(&self) {
+        self.gave_way.notified().await;
+    }
+
+    fn give_way(&self) {
+        let mut state = self.state.lock();
+        if state.is_over {
+            return;
+        }
+        state.gives_way = true;
+        let connection = state.connection.upgrade();
+        drop(state);
+        match connection {
+            Some(connection) => connection.request_close(CloseReason::Limit(Limit::HalfOpen)),
+            None => self.gave_way.notify_one(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CROWD: u64 = 1;
+
+    fn gave_way(entered: &Entered) -> bool {
+        entered.waiting.state.lock().gives_way
+    }
+
+    #[test]
+    fn the_oldest_of_the_address_with_most_gives_way_to_who_has_fewer() {
+        let half_open = HalfOpen::default();
+        let enter = |address| half_open.enter(address, 4, 0);
+        let crowd: Vec<Entered> = (0..4).map(|_| enter(CROWD).unwrap()).collect();
+        assert_eq!(enter(CROWD).unwrap_err(), Limit::HalfOpen, "its own do not give way to it");
+        let second = enter(2).unwrap();
+        let third = enter(3).unwrap();
+        assert!(gave_way(&crowd[0]) && gave_way(&crowd[1]) && !gave_way(&crowd[2]));
+        assert_eq!(enter(2).unwrap_err(), Limit::HalfOpen, "no more than the crowd has");
+        assert!(enter(4).is_ok(), "who has none gets one of two");
+        assert_eq!(enter(5).unwrap_err(), Limit::HalfOpen, "all have one");
+        assert_eq!(half_open.count(), 4);
+        assert!(![&second, &third].into_iter().any(gave_way));
+        // Who has given way leaves nothing behind, and nothing happens to who has come so far.
+        half_open.leave(&second.waiting);
+        for entered in &crowd {
+            half_open.leave(&entered.waiting);
+        }
+        assert_eq!(half_open.count(), 2);
+        second.waiting.give_way();
+        assert!(!gave_way(&second));
+    }
+
+    #[test]
+    fn this_machine_has_places_when_strangers_have_all_others() {
+        let half_open = HalfOpen::default();
+        let strangers: Vec<_> = (10..14).map(|address| half_open.enter(address, 4, 0).unwrap()).collect();
+        assert!(strangers.iter().all(|entered| !entered.is_spare));
+        assert!(half_open.enter(CROWD, 4, 1).unwrap().is_spare);
+        assert_eq!(half_open.enter(2, 4, 1).unwrap_err(), Limit::HalfOpen);
+        assert_eq!(half_open.count(), 5);
+    }
+
+    #[test]
+    fn behind_a_proxy_the_told_address_counts() {
+        let half_open = HalfOpen::default();
+        let proxy = 9;
+        let told: Vec<Entered> = (0..3).map(|_| half_open.enter(proxy, 3, 0).unwrap()).collect();
+        for entered in &told {
+            half_open.comes_from(&entered.waiting, CROWD);
+        }
+        assert!(half_open.enter(proxy, 3, 0).is_ok());
+        assert!(gave_way(&told[0]) && half_open.count() == 3);
+        half_open.comes_from(&told[0].waiting, 7);
+        assert_eq!(half_open.count(), 3, "what has given way is not counted again");
+        let table = half_open.0.lock();
+        assert_eq!((table.rows.len(), table.ranks.len()), (2, 2));
+    }
+}
