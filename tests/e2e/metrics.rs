@@ -106,3 +106,30 @@ fn the_health_port_answers_to_its_own_names_only() {
         }
     }
 }
+
+/// Who asks by way of a proxy on this machine need not be on it.
+#[test]
+fn metrics_are_not_for_those_behind_a_proxy() {
+    let options = options().health_as_configured().variable("LOTMQ_ADMIN_HEALTH_PORT", "0");
+    let broker = options.clone().start();
+    let address = ([127, 0, 0, 1], broker.port_of("health")).into();
+    for field in [
+        "X-Forwarded-For: 8.8.8.8",
+        "x-forwarded-proto: https",
+        "Forwarded: for=8.8.8.8",
+        "Via: 1.1 p",
+        "X-Real-IP: ::1",
+    ] {
+        let host = format!("localhost\r\n{field}");
+        let refused = get_from(address, &host, "/metrics");
+        assert_eq!(refused.status, 403, "{field}");
+        assert!(refused.body.contains("admin.bind"), "{}", refused.body);
+        assert_eq!(get_from(address, &host, "/health").status, 200, "{field}");
+    }
+    let scraper = "localhost\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\nUser-Agent: x";
+    assert_eq!(get_from(address, scraper, "/metrics").status, 200);
+    // Who has said where they may be read has said so to proxies, too.
+    let open = options.variable("LOTMQ_ADMIN_BIND", "127.0.0.1").start();
+    let address = ([127, 0, 0, 1], open.port_of("health")).into();
+    assert_eq!(get_from(address, "localhost\r\nVia: 1.1 p", "/metrics").status, 200);
+}

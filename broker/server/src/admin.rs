@@ -150,7 +150,7 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
     }
     match request.uri().path() {
         "/health" => health(&served.broker, served.pulses.silent(&served.broker).await),
-        "/metrics" if !may_read_metrics(&served.broker, peer) => {
+        "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
             response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
         }
         "/metrics" => response(StatusCode::OK, METRICS, metrics::text(&served.broker)),
@@ -162,8 +162,9 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
 const METRICS_REFUSED: &str =
     "metrics are for the broker's own machine until admin.bind says on which addresses they may be read\n";
 
-fn may_read_metrics(broker: &Broker, peer: SocketAddr) -> bool {
-    broker.config.admin.bind.is_some() || peer.ip().to_canonical().is_loopback()
+fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incoming>) -> bool {
+    let is_local = || peer.ip().to_canonical().is_loopback() && !host::is_forwarded(request);
+    broker.config.admin.bind.is_some() || is_local()
 }
 
 /// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.

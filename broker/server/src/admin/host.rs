@@ -1,4 +1,4 @@
-//! To which names the health port answers. A web page can make a name of its own lead here (DNS rebinding) and then read what it is told; that name stands in `Host`.
+//! To which names the health port answers, and whether a proxy asks for somebody else. A web page can make a name of its own lead here (DNS rebinding) and then read what it is told; that name stands in `Host`.
 
 use hyper::Request;
 use hyper::header::HOST;
@@ -19,6 +19,26 @@ pub(super) fn is_ours<B>(request: &Request<B>, names: &HostNames) -> bool {
         Some(HostName::Name(name)) => name.eq_ignore_ascii_case("localhost") || names.contains(name),
         None => false,
     })
+}
+
+/// Fields that proxies add, besides all that begin with `X-Forwarded`. Scrapers have fields of their own, so that not all but a few are suspect.
+const FIELDS_OF_PROXIES: &[&str] = &[
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
+/// Whether a proxy says that it asks for somebody else, who need not be on its machine.
+pub(super) fn is_forwarded<B>(request: &Request<B>) -> bool {
+    let is_of_proxy = |name: &str| name.starts_with("x-forwarded") || FIELDS_OF_PROXIES.contains(&name);
+    request.headers().keys().any(|name| is_of_proxy(name.as_str()))
 }
 
 #[cfg(test)]
