@@ -3,6 +3,7 @@
 //! What is asserted is processor time, which no other process on the machine lengthens: that of the longest turn of a shard. How long PINGREQ of another
 //! Client waited for its PINGRESP is printed, and bounded where the machine has nothing else to do.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,35 +25,75 @@ const LEVELS: usize = 200;
 
 /// Lets `attack` do its work while another Client of the same shard sends PINGREQ after PINGREQ.
 pub(crate) fn others_are_served<R>(broker: &Broker, attack: impl FnOnce() -> R) -> R {
+    others_wait(broker, attack).0
+}
+
+/// The same; what the shards did while a PINGREQ waited, at most, in processor time.
+pub(crate) fn others_wait<R>(broker: &Broker, attack: impl FnOnce() -> R) -> (R, Duration) {
     let mut bystander = broker.client("bystander");
     // It is known for doing little.
     (0..10).for_each(|_| bystander.ping().unwrap());
     let before = longest_turn(broker);
     assert!(before < TURN_SECONDS_MAX, "{before} s before the attack");
     let is_over = AtomicBool::new(false);
-    let (result, pings, longest) = thread::scope(|scope| {
+    let (result, waits) = thread::scope(|scope| {
         let is_over = &is_over;
+        let shards = shards_of(broker);
         let pinging = scope.spawn(move || {
-            let (mut pings, mut longest) = (0, Duration::ZERO);
+            let mut waits = Waits::default();
             while !is_over.load(Ordering::Relaxed) {
-                let start = Instant::now();
+                let (start, worked) = (Instant::now(), processor_time(&shards));
                 bystander.ping().unwrap();
-                longest = longest.max(start.elapsed());
-                pings += 1;
+                waits.note(start.elapsed(), processor_time(&shards).saturating_sub(worked));
                 thread::sleep(Duration::from_millis(1));
             }
-            (pings, longest)
+            waits
         });
         let _end = crate::watch::StopAtEnd(is_over);
         let result = attack();
         is_over.store(true, Ordering::Relaxed);
-        let (pings, longest) = pinging.join().unwrap();
-        (result, pings, longest)
+        (result, pinging.join().unwrap())
     });
     let turn = longest_turn(broker);
-    println!("longest turn {turn} s, {before} s before, longest of {pings} round trips {longest:?}");
+    println!("longest turn {turn} s, {before} s before, {waits:?}");
     assert!(turn < TURN_SECONDS_MAX, "a turn took {turn} s of processor time");
-    result
+    (result, waits.served)
+}
+
+/// How long a Client has waited for its PINGRESPs.
+#[derive(Debug, Default)]
+struct Waits {
+    count: usize,
+    /// The longest by the clock on the wall.
+    longest: Duration,
+    /// The most processor time that the shards had meanwhile.
+    served: Duration,
+}
+
+impl Waits {
+    fn note(&mut self, waited: Duration, served: Duration) {
+        self.count += 1;
+        self.longest = self.longest.max(waited);
+        self.served = self.served.max(served);
+    }
+}
+
+/// Where the system tells the processor time of the threads of all shards.
+fn shards_of(broker: &Broker) -> Vec<PathBuf> {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", broker.process_id())).unwrap();
+    let threads = threads.map(|thread| thread.unwrap().path());
+    let is_shard = |thread: &PathBuf| {
+        std::fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.starts_with("shard-"))
+    };
+    threads.filter(is_shard).map(|thread| thread.join("schedstat")).collect()
+}
+
+fn processor_time(threads: &[PathBuf]) -> Duration {
+    let nanoseconds = threads.iter().map(|thread| {
+        let text = std::fs::read_to_string(thread).unwrap();
+        text.split(' ').next().unwrap().parse::<u64>().unwrap()
+    });
+    Duration::from_nanos(nanoseconds.sum())
 }
 
 /// The longest turn of any shard, in seconds.
