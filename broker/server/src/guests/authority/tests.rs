@@ -44,6 +44,8 @@ impl World {
             &mut root,
             "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 59000",
         );
+        // Nobody waits for a route that is not open.
+        eventually("the route is open", || ok(&mut root, "-listRoutes").contains("\"Connected\""));
         let mut watcher = running.client("watcher");
         watcher.subscribe_to("plain", QoS::AtMostOnce).unwrap();
         World { running, root, watcher, dropped_before: 0 }
