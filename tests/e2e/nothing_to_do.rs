@@ -47,6 +47,14 @@ impl Raw {
     }
 }
 
+fn nobody_is_subscribed_after_a_crash(sick: &mut Sick) {
+    sick.broker.kill();
+    sick.broker.start_again();
+    let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
+    let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
+    assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+}
+
 /// Sends each group of packets by itself while the disk hangs: nothing is answered before it works again, then all of it is, in this order.
 fn waits_for_the_disk(client_id: &str, is_clean: bool, before: &[(&[u8], &[u8])], groups: &[(&[u8], &[u8])]) {
     let sick = Sick::new();
@@ -152,11 +160,7 @@ fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
     let mut raw = Raw::connect(&sick.broker, "s", false);
     raw.send(&[UNSUBSCRIBE_AGAIN.0]);
     assert_eq!(raw.next(), UNSUBSCRIBE_AGAIN.1);
-    sick.broker.kill();
-    sick.broker.start_again();
-    let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
-    let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
-    assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+    nobody_is_subscribed_after_a_crash(&mut sick);
 }
 
 /// The 3.1.1 Client sends a QoS 2 message, whose commit fails; then the disk works but not for what it refused, which is given up.
@@ -230,11 +234,7 @@ fn clean_start_waits_for_the_end_of_the_session_before() {
         sick.heals();
         let connack = second.next();
         assert_eq!((connack[0], connack[2], connack[3]), (0x20, 0, 0), "accepted, no session present");
-        sick.broker.kill();
-        sick.broker.start_again();
-        let mut publisher = sick.broker.connect(&ConnectOptions::v5("publisher"));
-        let sent = publisher.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
-        assert_eq!(sent as u8, 0x10, "nobody is subscribed");
+        nobody_is_subscribed_after_a_crash(&mut sick);
     }
 }
 
