@@ -25,12 +25,14 @@
 
 mod fuzz;
 pub mod limits;
+mod parted_table;
 mod retained;
 mod subscription;
 mod topic;
 
 #[doc(hidden)]
 pub use fuzz::fuzz_topic;
+pub use parted_table::PartedTable;
 pub use retained::{RetainedIndex, RetainedSlice};
 pub use subscription::{GroupId, Match, SharedGroup, SubscriptionIndex};
 pub use topic::{

@@ -28,11 +28,15 @@ pub(super) enum Jump {
 #[derive(Debug)]
 pub(super) struct Jumper<'a> {
     filter: &'a str,
+    /// The filter without its last `#`, where that is its only wildcard: what starts with this matches.
+    subtree: Option<&'a str>,
 }
 
 impl<'a> Jumper<'a> {
     pub(super) fn new(filter: &'a str) -> Self {
-        Self { filter }
+        let above = filter.strip_suffix(MULTI_LEVEL);
+        let subtree = above.filter(|above| !above.is_empty() && !above.contains(SINGLE_LEVEL));
+        Self { filter, subtree }
     }
 
     /// The lowest text that the filter may match: its levels before the first wildcard.
@@ -56,6 +60,9 @@ impl<'a> Jumper<'a> {
 
     /// Compares level by level; writes into `wanted` where to go for [`Jump::To`], always behind `topic`.
     pub(super) fn judge(&self, topic: &str, wanted: &mut String) -> Jump {
+        if self.subtree.is_some_and(|subtree| topic.starts_with(subtree)) {
+            return Jump::Matches;
+        }
         if topic.starts_with('$') && self.filter.starts_with(['+', '#']) {
             return jump_to(wanted, [BEHIND_DOLLAR, "", ""]);
         }

@@ -1,11 +1,12 @@
-//! Filters without wildcards: one hash table over whole filters.
+//! Filters without wildcards: a hash table over whole filters.
 //!
 //! Most subscriptions to replies and commands are of this kind. One probe finds such a filter, whereas a walk through the
 //! trie touches four cold cache lines per level (2.4 µs against 0.4 µs among 100,000 filters of five levels), and a
 //! filter of many levels costs its bytes and nothing more.
 
 use super::slots::{SlotId, Slots};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use crate::parted_table::PartedTable;
+use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 
 #[derive(Debug)]
@@ -18,13 +19,13 @@ struct ExactFilter {
 #[derive(Debug)]
 pub(crate) struct ExactFilters {
     by_id: Slots<ExactFilter>,
-    by_filter: HashTable<SlotId>,
+    by_filter: PartedTable<SlotId>,
     hasher: DefaultHashBuilder,
 }
 
 impl ExactFilters {
     pub(crate) fn new() -> Self {
-        Self { by_id: Slots::new(), by_filter: HashTable::new(), hasher: DefaultHashBuilder::default() }
+        Self { by_id: Slots::new(), by_filter: PartedTable::new(), hasher: DefaultHashBuilder::default() }
     }
 
     /// The subscribers of the filter that reads like `topic`.
@@ -48,8 +49,7 @@ impl ExactFilters {
 
     pub(crate) fn remove(&mut self, filter: &str) {
         let is_same = |id: &SlotId| *self.by_id.get(*id).filter == *filter;
-        if let Ok(entry) = self.by_filter.find_entry(self.hasher.hash_one(filter), is_same) {
-            let (id, _) = entry.remove();
+        if let Some(id) = self.by_filter.remove(self.hasher.hash_one(filter), is_same) {
             self.by_id.remove(id);
         }
     }

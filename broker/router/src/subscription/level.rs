@@ -3,7 +3,8 @@
 //! `sensors` in 100,000 filters costs its bytes once; comparing levels is comparing numbers.
 
 use super::slots::{SlotId, Slots};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use crate::parted_table::PartedTable;
+use hashbrown::DefaultHashBuilder;
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
@@ -23,13 +24,13 @@ struct Level {
 #[derive(Debug)]
 pub(crate) struct Levels {
     by_id: Slots<Level>,
-    by_text: HashTable<SlotId>,
+    by_text: PartedTable<SlotId>,
     hasher: DefaultHashBuilder,
 }
 
 impl Levels {
     pub(crate) fn new() -> Self {
-        Self { by_id: Slots::new(), by_text: HashTable::new(), hasher: DefaultHashBuilder::default() }
+        Self { by_id: Slots::new(), by_text: PartedTable::new(), hasher: DefaultHashBuilder::default() }
     }
 
     /// The number of `text`, if some node bears it.
@@ -63,9 +64,7 @@ impl Levels {
             return;
         }
         let hash = self.hasher.hash_one(level.text.as_slice());
-        if let Ok(entry) = self.by_text.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-        }
+        self.by_text.remove(hash, |other| *other == slot);
         self.by_id.remove(slot);
     }
 

@@ -2,7 +2,8 @@
 
 use super::shared_group::{GroupId, SharedGroup};
 use crate::limits::MEMBERS_INDEXED_FROM;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use crate::parted_table::PartedTable;
+use hashbrown::DefaultHashBuilder;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
@@ -176,7 +177,7 @@ pub(crate) struct Members<K, O> {
 
 #[derive(Debug, Clone, Default)]
 struct Index {
-    positions: HashTable<u32>,
+    positions: PartedTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
@@ -288,8 +289,6 @@ impl Index {
 
     fn remove<K: Hash, O>(&mut self, entries: &[(K, O)], position: usize) {
         let hash = self.hasher.hash_one(&entries[position].0);
-        if let Ok(entry) = self.positions.find_entry(hash, |&other| other as usize == position) {
-            entry.remove();
-        }
+        self.positions.remove(hash, |&other| other as usize == position);
     }
 }

@@ -1,6 +1,7 @@
 //! A list of values with numbers that stay: removed ones leave a gap that the next one fills.
 //!
-//! Four bytes name a value where a pointer would take eight, and a gap costs no allocation.
+//! Four bytes name a value where a pointer would take eight, and a gap costs no allocation. The list is in segments, so that it grows without being copied
+//! as a whole.
 
 use std::num::NonZeroU32;
 
@@ -22,54 +23,104 @@ impl SlotId {
     }
 }
 
+/// Values of a full segment: those of subscribers are 40 KiB.
+const SEGMENT_VALUES: usize = 1_024;
+
 /// Values by number. `get` of a number that is not in use is a bug of this crate and panics.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    entries: Vec<Option<T>>,
+    /// All are full but the last.
+    segments: Vec<Vec<Option<T>>>,
     gaps: Vec<SlotId>,
+    /// Values, gaps included.
+    entries: usize,
 }
 
 impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), gaps: Vec::new() }
+        Self { segments: Vec::new(), gaps: Vec::new(), entries: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.gaps.len()
+        self.entries - self.gaps.len()
     }
 
     pub(crate) fn insert(&mut self, value: T) -> SlotId {
         if let Some(gap) = self.gaps.pop() {
-            self.entries[gap.position()] = Some(value);
+            *self.entry(gap) = Some(value);
             return gap;
         }
-        if self.entries.len() == self.entries.capacity() {
-            // A quarter instead of the double: 100,000 subscriptions would reserve 5 MB that they may never use.
-            self.entries.reserve_exact(self.entries.len() / 4 + 4);
+        let segment = self.segment_with_room();
+        if segment.len() == segment.capacity() {
+            // A quarter instead of the double: a tenant of few subscriptions reserves few more.
+            let room = SEGMENT_VALUES - segment.len();
+            segment.reserve_exact((segment.len() / 4 + 4).min(room));
         }
-        self.entries.push(Some(value));
-        SlotId::at(self.entries.len() - 1)
+        segment.push(Some(value));
+        self.entries += 1;
+        SlotId::at(self.entries - 1)
     }
 
     pub(crate) fn remove(&mut self, id: SlotId) {
-        debug_assert!(self.entries[id.position()].is_some(), "slot is in use");
-        self.entries[id.position()] = None;
+        let entry = self.entry(id);
+        debug_assert!(entry.is_some(), "slot is in use");
+        *entry = None;
         self.gaps.push(id);
     }
 
     pub(crate) fn get(&self, id: SlotId) -> &T {
-        self.entries[id.position()].as_ref().expect("whoever holds a slot's number keeps it in use")
+        let entry = &self.segments[id.position() / SEGMENT_VALUES][id.position() % SEGMENT_VALUES];
+        entry.as_ref().expect("whoever holds a slot's number keeps it in use")
     }
 
     pub(crate) fn get_mut(&mut self, id: SlotId) -> &mut T {
-        self.entries[id.position()].as_mut().expect("whoever holds a slot's number keeps it in use")
+        self.entry(id).as_mut().expect("whoever holds a slot's number keeps it in use")
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().flatten()
+        self.segments.iter().flatten().flatten()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Option<T>>() + self.gaps.capacity() * size_of::<SlotId>()
+        let values: usize =
+            self.segments.iter().map(|segment| segment.capacity() * size_of::<Option<T>>()).sum();
+        let lists = self.segments.capacity() * size_of::<Vec<Option<T>>>();
+        values + lists + self.gaps.capacity() * size_of::<SlotId>()
+    }
+
+    fn entry(&mut self, id: SlotId) -> &mut Option<T> {
+        &mut self.segments[id.position() / SEGMENT_VALUES][id.position() % SEGMENT_VALUES]
+    }
+
+    /// The last segment, a new one if it is full. Only the first grows bit by bit.
+    fn segment_with_room(&mut self) -> &mut Vec<Option<T>> {
+        let number = self.entries / SEGMENT_VALUES;
+        if number == self.segments.len() {
+            let capacity = if number == 0 { 0 } else { SEGMENT_VALUES };
+            self.segments.push(Vec::with_capacity(capacity));
+        }
+        &mut self.segments[number]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_where_they_are_and_gaps_are_filled() {
+        let mut slots = Slots::new();
+        let ids: Vec<SlotId> = (0..3 * SEGMENT_VALUES + 1).map(|number| slots.insert(number)).collect();
+        assert_eq!(ids[0], SlotId::FIRST);
+        assert!(ids.iter().enumerate().all(|(number, id)| *slots.get(*id) == number));
+        let place = slots.get(ids[1]) as *const usize;
+        slots.remove(ids[SEGMENT_VALUES]);
+        assert_eq!(slots.len(), 3 * SEGMENT_VALUES);
+        assert_eq!(slots.insert(7), ids[SEGMENT_VALUES]);
+        for number in 0..10 * SEGMENT_VALUES {
+            slots.insert(number);
+        }
+        assert_eq!(slots.get(ids[1]) as *const usize, place, "nothing was copied");
+        assert_eq!((slots.len(), slots.iter().count()), (13 * SEGMENT_VALUES + 1, 13 * SEGMENT_VALUES + 1));
     }
 }

@@ -9,8 +9,9 @@
 
 use super::level::{LevelId, Levels};
 use super::slots::{SlotId, Slots};
+use crate::parted_table::PartedTable;
 use crate::topic::{MULTI_LEVEL, SEPARATOR, SINGLE_LEVEL};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
 
@@ -54,7 +55,7 @@ struct Place {
 pub(crate) struct Trie {
     nodes: Slots<Node>,
     /// Literal children, by their parent and level.
-    edges: HashTable<NodeId>,
+    edges: PartedTable<NodeId>,
     levels: Levels,
     hasher: DefaultHashBuilder,
 }
@@ -65,7 +66,12 @@ impl Trie {
     pub(crate) fn new() -> Self {
         let mut nodes = Slots::new();
         nodes.insert(Node::new(ROOT, None));
-        Self { nodes, edges: HashTable::new(), levels: Levels::new(), hasher: DefaultHashBuilder::default() }
+        Self {
+            nodes,
+            edges: PartedTable::new(),
+            levels: Levels::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 
     /// The subscribers of exactly this filter.
@@ -198,9 +204,7 @@ impl Trie {
 
     fn unlink_child(&mut self, id: NodeId, parent: NodeId, level: LevelId) {
         let hash = self.hasher.hash_one((parent, Some(level)));
-        if let Ok(edge) = self.edges.find_entry(hash, |&child| child == id) {
-            edge.remove();
-        }
+        self.edges.remove(hash, |&child| child == id);
         self.nodes.get_mut(parent).children -= 1;
         self.levels.release(level);
     }
