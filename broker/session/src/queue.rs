@@ -42,6 +42,8 @@ pub struct WantedSlice {
     pub after: u64,
     /// Most messages of it.
     pub messages_max: usize,
+    /// Most bytes of it, those of the first message included; `None` where that comes however long it is.
+    pub bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +67,10 @@ pub(crate) struct Queue<M> {
     is_asked: bool,
     /// Messages of the slice that was asked for last.
     slice_messages: u16,
+    /// The next message of those that rest is too long to be in memory.
+    is_next_too_long: bool,
+    /// Since the slice was asked for longer ones may come.
+    may_be_longer: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -72,6 +78,13 @@ struct Fresh<M> {
     queued: Queued<M>,
     /// It is stored and may rest.
     is_stored: bool,
+}
+
+impl<M> Fresh<M> {
+    /// Whether it may stay in memory until it is sent; it has to if it will not rest.
+    fn may_be_head(&self, bytes_max: u64) -> bool {
+        self.queued.number == 0 || u64::from(self.queued.bytes) <= bytes_max
+    }
 }
 
 impl<M> Queue<M> {
@@ -83,6 +96,8 @@ impl<M> Queue<M> {
             bytes: 0,
             is_asked: false,
             slice_messages: 0,
+            is_next_too_long: false,
+            may_be_longer: false,
         }
     }
 
@@ -136,11 +151,12 @@ impl<M> Queue<M> {
     }
 
     /// Takes a message that will rest in the store, unless it is among the heads. True when its caller is to say when it is stored.
-    pub(crate) fn push_stored(&mut self, queued: Queued<M>, is_connected: bool, taken: &mut u64) -> bool {
+    /// `may_be_head`: it may stay in memory as long as it waits.
+    pub(crate) fn push_stored(&mut self, queued: Queued<M>, may_be_head: bool, taken: &mut u64) -> bool {
         let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
         let has_room = self.heads.len() < HEADS_MAX && self.bytes < HEADS_BYTES_MAX;
         // One with a lower number than what was taken already came late; a slice would not bring it.
-        if queued.number <= *taken || (is_next && is_connected && has_room) {
+        if queued.number <= *taken || (is_next && may_be_head && has_room) {
             self.push_head(queued, taken);
             return false;
         }
@@ -195,7 +211,8 @@ impl<M> Queue<M> {
     /// Of how many messages a slice is wanted; it is asked for then. Twice as many as before when none were left, half when some were.
     pub(crate) fn ask(&mut self) -> Option<usize> {
         let before = usize::from(self.slice_messages).max(HEADS_MAX / 2);
-        if self.resting.messages == 0 || self.is_asked || self.heads.len() > before.max(HEADS_MAX) / 2 {
+        let has_enough = self.heads.len() > before.max(HEADS_MAX) / 2;
+        if self.resting.messages == 0 || self.is_asked || has_enough || self.is_next_too_long {
             return None;
         }
         self.is_asked = true;
@@ -205,9 +222,26 @@ impl<M> Queue<M> {
         Some(messages)
     }
 
+    /// The slice that was asked for would begin with a message that is longer than was asked for.
+    pub(crate) fn next_is_too_long(&mut self) {
+        self.is_next_too_long = !self.may_be_longer;
+        self.asked_no_more();
+    }
+
+    /// Longer messages may come than when the last slice was asked for.
+    pub(crate) fn may_ask_again(&mut self) {
+        self.is_next_too_long = false;
+        self.may_be_longer = self.is_asked;
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        self.bytes
+    }
+
     /// No slice is on its way: what was stored meanwhile rests.
     pub(crate) fn asked_no_more(&mut self) {
-        self.is_asked = false;
+        (self.is_asked, self.may_be_longer) = (false, false);
         while let Some(queued) = self.take_fresh(|fresh| fresh.is_stored) {
             self.begin_to_rest(&queued);
         }
@@ -253,14 +287,16 @@ impl<M> Queue<M> {
     }
 
     /// Whether [`pop`](Self::pop) has one.
-    pub(crate) fn has_next(&self) -> bool {
-        let is_next_fresh = self.resting.messages == 0 && !self.is_asked && !self.fresh.is_empty();
-        !self.heads.is_empty() || is_next_fresh
+    pub(crate) fn has_next(&self, fresh_bytes_max: u64) -> bool {
+        let is_next_fresh = self.resting.messages == 0 && !self.is_asked;
+        !self.heads.is_empty()
+            || (is_next_fresh && self.fresh.front().is_some_and(|fresh| fresh.may_be_head(fresh_bytes_max)))
     }
 
-    pub(crate) fn pop(&mut self, taken: &mut u64) -> Option<Queued<M>> {
+    /// The next message. One that will rest in the store is left to that if it has more than `fresh_bytes_max`.
+    pub(crate) fn pop(&mut self, fresh_bytes_max: u64, taken: &mut u64) -> Option<Queued<M>> {
         if self.heads.is_empty() && self.resting.messages == 0 && !self.is_asked {
-            self.advance(taken);
+            self.advance(fresh_bytes_max, taken);
         }
         let queued = self.heads.pop_front()?;
         self.bytes -= u64::from(queued.bytes);
@@ -272,26 +308,13 @@ impl<M> Queue<M> {
     }
 
     /// Nothing rests in front of the fresh ones: they are next.
-    fn advance(&mut self, taken: &mut u64) {
-        for Fresh { queued, .. } in std::mem::take(&mut self.fresh) {
+    fn advance(&mut self, fresh_bytes_max: u64, taken: &mut u64) {
+        while let Some(Fresh { queued, .. }) =
+            self.fresh.pop_front_if(|fresh| fresh.may_be_head(fresh_bytes_max))
+        {
             *taken = queued.number.max(*taken);
             self.heads.push_back(queued);
         }
-    }
-
-    /// Throws out every message in memory that `is_unwanted` names; returns how many.
-    pub(crate) fn discard(&mut self, mut is_unwanted: impl FnMut(&M) -> bool) -> usize {
-        let before = self.in_memory();
-        let mut discarded = 0;
-        let mut keep = |queued: &Queued<M>| {
-            let keep = !is_unwanted(&queued.message);
-            discarded += if keep { 0 } else { u64::from(queued.bytes) };
-            keep
-        };
-        self.heads.retain(&mut keep);
-        self.fresh.retain(|fresh| keep(&fresh.queued));
-        self.bytes -= discarded;
-        before - self.in_memory()
     }
 
     pub(crate) fn check_invariants(&self, taken: u64) -> Result<(), &'static str> {

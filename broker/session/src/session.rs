@@ -8,6 +8,7 @@
 
 use crate::durable_state::{DurableState, ImportError, QueuedMessage};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
+use crate::limits::WINDOW_BYTES_MAX;
 use crate::options::SessionOptions;
 use crate::queue::{Queue, QueueFull, Queued, WantedSlice};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
@@ -33,6 +34,8 @@ pub struct Session<M> {
     queue_full_dropped: u32,
     /// Highest number, in the store, of a message that has left the store's part of the queue.
     taken: u64,
+    /// Bytes in flight beyond which messages wait.
+    window_bytes_max: u64,
     flows: Option<Box<Flows<M>>>,
 }
 
@@ -112,6 +115,7 @@ impl<M: Clone> Session<M> {
             unacknowledged: 0,
             queue_full_dropped: 0,
             taken: 0,
+            window_bytes_max: WINDOW_BYTES_MAX,
             flows: None,
         }
     }
@@ -201,9 +205,10 @@ impl<M: Clone> Session<M> {
     /// Takes a message for the Client, with the QoS to deliver it at and its size as the queue counts it.
     ///
     /// Called once per delivery in the order of delivery. `keep` makes the handle to keep and is called only if the
-    /// message waits, or is in flight in a session that keeps such (`keep_inflight`).
+    /// message waits, or is in flight in a session that keeps such (`keep_inflight`). For a message that is in memory anyway:
+    /// [`set_window_bytes`](Self::set_window_bytes) holds it back only while there is more in flight than that.
     pub fn offer(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
-        self.offer_stored(qos, bytes, None, keep)
+        self.offer_within(u64::MAX, qos, bytes, None, keep)
     }
 
     /// As [`offer`](Self::offer), of a message that is on its way into the store for the session, if it is; `stored` is its number there, not 0.
@@ -215,10 +220,21 @@ impl<M: Clone> Session<M> {
         stored: Option<u64>,
         keep: impl FnOnce() -> M,
     ) -> Offer {
+        self.offer_within(self.window_bytes_max, qos, bytes, stored, keep)
+    }
+
+    fn offer_within(
+        &mut self,
+        window_bytes_max: u64,
+        qos: QoS,
+        bytes: usize,
+        stored: Option<u64>,
+        keep: impl FnOnce() -> M,
+    ) -> Offer {
         if qos == QoS::AtMostOnce {
             return if self.is_connected { Offer::SendUnacknowledged } else { Offer::Offline };
         }
-        if self.has_room() {
+        if self.has_room() && self.window_takes(bytes as u64, window_bytes_max) {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             let message = self.options.keep_inflight.then(keep);
             self.taken = self.taken.max(stored.unwrap_or(0));
@@ -248,10 +264,11 @@ impl<M: Clone> Session<M> {
         }
         let number = stored.unwrap_or(0);
         let queued = Queued { message: keep(), bytes, qos, number };
-        let (is_connected, mut taken) = (self.is_connected, self.taken);
+        let may_be_head = self.is_connected && self.window_takes(bytes.into(), self.window_bytes_max);
+        let mut taken = self.taken;
         let queue = &mut self.flows().queue;
         let waits_for_store = if stored.is_some() {
-            queue.push_stored(queued, is_connected, &mut taken)
+            queue.push_stored(queued, may_be_head, &mut taken)
         } else {
             queue.push(queued, &mut taken);
             false
@@ -273,8 +290,56 @@ impl<M: Clone> Session<M> {
         if !self.is_connected {
             return None;
         }
-        let messages_max = self.flows.as_mut()?.queue.ask()?;
-        Some(WantedSlice { after: self.taken, messages_max })
+        let bytes_max = self.is_held_back().then_some(self.window_bytes_max);
+        let flows = self.flows.as_mut()?;
+        if bytes_max.is_some_and(|max| flows.window.kept_bytes() >= max) {
+            return None;
+        }
+        let messages_max = flows.queue.ask()?;
+        Some(WantedSlice { after: self.taken, messages_max, bytes_max })
+    }
+
+    /// Bounds what is in memory of messages for the Client: so many bytes of those in flight, at most [`WINDOW_BYTES_MAX`], and where it is less, of what
+    /// waits too, and none that is longer; they rest in the store then. Holds until it is set again. True when more may be sent now.
+    pub fn set_window_bytes(&mut self, bytes_max: u64) -> bool {
+        let is_more = bytes_max > self.window_bytes_max;
+        self.window_bytes_max = bytes_max.clamp(1, WINDOW_BYTES_MAX);
+        if let Some(flows) = self.flows.as_mut().filter(|_| is_more) {
+            flows.queue.may_ask_again();
+        }
+        is_more && self.flows.as_ref().is_some_and(|flows| !flows.queue.is_empty())
+    }
+
+    /// Bytes of messages in memory: in flight and kept to be sent again, or waiting.
+    #[must_use]
+    pub fn bytes_in_memory(&self) -> u64 {
+        self.flows.as_ref().map_or(0, |flows| flows.window.kept_bytes() + flows.queue.bytes_in_memory())
+    }
+
+    /// These messages, with their bytes.
+    pub fn messages_in_memory(&self) -> impl Iterator<Item = (&M, u32)> {
+        let flows = self.flows.iter();
+        flows.flat_map(|flows| {
+            flows.window.kept().chain(flows.queue.iter().map(|queued| (&queued.message, queued.bytes)))
+        })
+    }
+
+    /// Most bytes of a message that is sent although it will rest in the store in a moment.
+    fn fresh_bytes_max(&self) -> u64 {
+        if self.is_held_back() { self.window_bytes_max } else { u64::MAX }
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.window_bytes_max < WINDOW_BYTES_MAX
+    }
+
+    /// Whether a message that would be kept may be in memory beside what is in flight, where no more than this may be. By default the last one may
+    /// go beyond it.
+    fn window_takes(&self, bytes: u64, bytes_max: u64) -> bool {
+        let kept = self.flows.as_ref().map_or(0, |flows| flows.window.kept_bytes());
+        bytes_max >= WINDOW_BYTES_MAX
+            || !self.options.keep_inflight
+            || kept.saturating_add(bytes) <= bytes_max
     }
 
     /// Whether messages of the queue are in the store only, or may soon be.
@@ -301,6 +366,13 @@ impl<M: Clone> Session<M> {
         self.taken = taken;
     }
 
+    /// The slice that was asked for would begin with a message of more than [`WantedSlice::bytes_max`].
+    pub fn handle_slice_too_long(&mut self) {
+        if let Some(flows) = &mut self.flows {
+            flows.queue.next_is_too_long();
+        }
+    }
+
     /// The slice that was asked for could not be read; it may be asked for again.
     pub fn handle_slice_failed(&mut self) {
         if let Some(flows) = &mut self.flows {
@@ -314,10 +386,16 @@ impl<M: Clone> Session<M> {
         self.queue_has_room(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
-    /// Whether a new message would be sent at once.
+    /// Whether a message that is offered with [`offer`](Self::offer) would be sent at once.
     #[must_use]
     pub fn can_send(&self) -> bool {
         self.has_room()
+    }
+
+    /// Whether a new message of `bytes` would be.
+    #[must_use]
+    pub fn can_send_bytes(&self, bytes: usize) -> bool {
+        self.has_room() && self.window_takes(bytes as u64, self.window_bytes_max)
     }
 
     /// The next packet for the Client, while it is connected and its window has room.
@@ -330,14 +408,15 @@ impl<M: Clone> Session<M> {
             return None;
         }
         let (maximum, keep_inflight) = (self.options.window_maximum(), self.options.keep_inflight);
+        let fresh_bytes_max = self.fresh_bytes_max();
         let flows = self.flows.as_mut()?;
         if let Some(again) = flows.window.next_resend(maximum) {
             return Some(again);
         }
-        if !flows.window.has_room(maximum) {
+        if !flows.window.has_room(maximum, self.window_bytes_max) {
             return None;
         }
-        let Queued { message, bytes, qos, .. } = flows.queue.pop(&mut self.taken)?;
+        let Queued { message, bytes, qos, .. } = flows.queue.pop(fresh_bytes_max, &mut self.taken)?;
         let packet_id = flows.window.add(qos, keep_inflight.then(|| message.clone()), bytes);
         Some(Outbound::Publish { packet_id, qos, message, dup: false })
     }
@@ -348,7 +427,8 @@ impl<M: Clone> Session<M> {
         let maximum = self.options.window_maximum();
         let flows = self.flows.as_ref().filter(|_| self.is_connected);
         flows.is_some_and(|flows| {
-            flows.window.has_resend(maximum) || (flows.window.has_room(maximum) && flows.queue.has_next())
+            let has_room = flows.window.has_room(maximum, self.window_bytes_max);
+            flows.window.has_resend(maximum) || (has_room && flows.queue.has_next(self.fresh_bytes_max()))
         })
     }
 
@@ -387,12 +467,6 @@ impl<M: Clone> Session<M> {
     /// [`AckRefusal::PacketIdNotFound`].
     pub fn drop_outbound(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
         self.window(packet_id)?.finish(packet_id)
-    }
-
-    /// Throws out every waiting message that `is_unwanted` names, because it is expired \[MQTT-3.3.2-5\] or will never
-    /// fit the Client; returns how many. What is in flight stays \[MQTT-4.3.3-7\]. Cost: O(waiting).
-    pub fn discard_queued(&mut self, is_unwanted: impl FnMut(&M) -> bool) -> usize {
-        self.flows.as_mut().map_or(0, |flows| flows.queue.discard(is_unwanted))
     }
 
     /// The connection is gone; the session waits for its Client.
@@ -526,7 +600,9 @@ impl<M: Clone> Session<M> {
     /// Whether a new message may be sent at once: nothing waits before it.
     fn has_room(&self) -> bool {
         let maximum = self.options.window_maximum();
-        let is_next = |flows: &Flows<M>| flows.queue.is_empty() && flows.window.has_room(maximum);
+        let is_next = |flows: &Flows<M>| {
+            flows.queue.is_empty() && flows.window.has_room(maximum, self.window_bytes_max)
+        };
         self.is_connected && self.flows.as_ref().is_none_or(|flows| is_next(flows))
     }
 

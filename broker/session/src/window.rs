@@ -12,7 +12,6 @@
 //! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
 
 use crate::durable_state::{ImportError, InflightMessage, InflightStep};
-use crate::limits::WINDOW_BYTES_MAX;
 use crate::session::Outbound;
 use lotmq_codec::{PacketId, QoS, ReasonCode};
 use std::collections::VecDeque;
@@ -91,6 +90,18 @@ pub(crate) struct Window<M> {
     /// To be sent again on this connection, in order. May name what is finished meanwhile.
     pubrels: VecDeque<PacketId>,
     publishes: VecDeque<PacketId>,
+    /// What this connection has taken from these lists; `None` once a new message was sent on it, which comes after all of them.
+    resending: Option<Box<Resending>>,
+}
+
+/// What has happened to a window on a connection on which nothing new was sent yet. When the connection ends this is put back: a Client that comes again
+/// and again costs no more than was sent to it.
+#[derive(Debug, Clone, Default)]
+struct Resending {
+    /// Packets that were sent again, in this order.
+    sent: Vec<PacketId>,
+    /// Messages of which PUBREC has come.
+    received: Vec<PacketId>,
 }
 
 impl<M: Clone> Window<M> {
@@ -104,6 +115,7 @@ impl<M: Clone> Window<M> {
             next_sequence: 0,
             pubrels: VecDeque::new(),
             publishes: VecDeque::new(),
+            resending: None,
         }
     }
 
@@ -116,12 +128,23 @@ impl<M: Clone> Window<M> {
     }
 
     /// Whether a new message may follow: all that must be sent again was, and the window is not full.
-    pub(crate) fn has_room(&self, maximum: usize) -> bool {
-        self.unsent == 0 && self.len < maximum && self.kept_bytes < WINDOW_BYTES_MAX
+    pub(crate) fn has_room(&self, maximum: usize, bytes_max: u64) -> bool {
+        self.unsent == 0 && self.len < maximum && self.kept_bytes < bytes_max
+    }
+
+    /// Bytes of the messages that are kept to be sent again.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
+    }
+
+    /// The messages that are kept.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&M, u32)> {
+        self.entries().filter_map(|entry| Some((entry.message.as_ref()?, entry.bytes)))
     }
 
     /// Takes a new message in, which is about to be sent. Only if the window [has room](Self::has_room).
     pub(crate) fn add(&mut self, qos: QoS, message: Option<M>, bytes: u32) -> PacketId {
+        self.resending = None;
         let packet_id = self.free_packet_id();
         let step = InflightStep::after_publish(qos);
         let sequence = self.next_sequence;
@@ -145,24 +168,32 @@ impl<M: Clone> Window<M> {
         reason: ReasonCode,
     ) -> Result<PubrecOutcome<M>, AckRefusal> {
         let entry = self.entry(packet_id)?;
-        match entry.step {
-            InflightStep::AwaitsPuback => Err(AckRefusal::Unexpected { packet_id }),
+        let was_unsent = !entry.is_sent;
+        let message = match entry.step {
+            InflightStep::AwaitsPuback => return Err(AckRefusal::Unexpected { packet_id }),
             InflightStep::AwaitsPubrec | InflightStep::AwaitsPubcomp if reason.is_failure() => {
-                self.finish(packet_id).map(PubrecOutcome::Finished)
+                return self.finish(packet_id).map(PubrecOutcome::Finished);
             }
             InflightStep::AwaitsPubcomp => {
                 entry.is_sent = true;
-                Ok(PubrecOutcome::SendPubrel { message: None })
+                None
             }
             InflightStep::AwaitsPubrec => {
-                let was_unsent = !std::mem::replace(&mut entry.is_sent, true);
+                entry.is_sent = true;
                 entry.step = InflightStep::AwaitsPubcomp;
                 let (message, bytes) = (entry.message.take(), entry.bytes);
                 self.unsent -= usize::from(was_unsent);
                 self.kept_bytes -= message.as_ref().map_or(0, |_| bytes.into());
-                Ok(PubrecOutcome::SendPubrel { message })
+                message
             }
+        };
+        // Where PUBREC is repeated the PUBREL is listed already, or has been taken from the list.
+        if let Some(resending) = &mut self.resending
+            && (was_unsent || message.is_some())
+        {
+            resending.received.push(packet_id);
         }
+        Ok(PubrecOutcome::SendPubrel { message })
     }
 
     pub(crate) fn handle_pubcomp(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
@@ -192,6 +223,45 @@ impl<M: Clone> Window<M> {
 
     /// The connection is gone: all that is in flight will be sent again, what was not kept is forgotten.
     pub(crate) fn disconnect(&mut self) {
+        match self.resending.take() {
+            Some(resending) => self.put_back(&resending),
+            None => self.list_all(),
+        }
+        self.resending = (self.len > 0).then(Box::default);
+    }
+
+    /// Everything that is listed stays in its place, and before it comes what was taken from there. Only a PUBREC can have put something between.
+    fn put_back(&mut self, resending: &Resending) {
+        for &packet_id in resending.sent.iter().rev() {
+            let Ok(entry) = self.entry(packet_id) else { continue };
+            entry.is_sent = false;
+            if entry.step.is_before_pubrec() {
+                self.unsent += 1;
+                self.publishes.push_front(packet_id);
+            } else {
+                self.pubrels.push_front(packet_id);
+            }
+        }
+        if resending.received.is_empty() {
+            return;
+        }
+        let listed = std::mem::take(&mut self.pubrels);
+        let mut in_order = Vec::with_capacity(listed.len() + resending.received.len());
+        for packet_id in listed.into_iter().chain(resending.received.iter().copied()) {
+            if let Ok(entry) = self.entry(packet_id)
+                && entry.step == InflightStep::AwaitsPubcomp
+            {
+                entry.is_sent = false;
+                in_order.push((entry.sequence, packet_id));
+            }
+        }
+        // Most of it is in order, which a stable sort makes use of.
+        in_order.sort();
+        in_order.dedup();
+        self.pubrels = in_order.into_iter().map(|(_, packet_id)| packet_id).collect();
+    }
+
+    fn list_all(&mut self) {
         for slot in &mut self.slots {
             if slot.as_ref().is_some_and(Entry::is_lost) {
                 *slot = None;
@@ -220,6 +290,7 @@ impl<M: Clone> Window<M> {
                 && entry.step == InflightStep::AwaitsPubcomp
                 && !std::mem::replace(&mut entry.is_sent, true)
             {
+                self.was_sent_again(packet_id);
                 return Some(Outbound::Pubrel { packet_id });
             }
         }
@@ -232,10 +303,17 @@ impl<M: Clone> Window<M> {
                 entry.is_sent = true;
                 let qos = entry.step.qos();
                 self.unsent -= 1;
+                self.was_sent_again(packet_id);
                 return Some(Outbound::Publish { packet_id, qos, message, dup: true });
             }
         }
         None
+    }
+
+    fn was_sent_again(&mut self, packet_id: PacketId) {
+        if let Some(resending) = &mut self.resending {
+            resending.sent.push(packet_id);
+        }
     }
 
     /// All messages in flight, in the order of first sending.
@@ -368,6 +446,8 @@ impl<M> Entry<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::WINDOW_BYTES_MAX;
+    use proptest::prelude::*;
 
     #[test]
     fn messages_that_are_kept_fill_the_window_by_their_bytes_too() {
@@ -375,28 +455,97 @@ mod tests {
         let mut window = Window::new(PacketId::MIN);
         let sent: Vec<PacketId> = (0..3)
             .map(|number| {
-                assert!(window.has_room(100), "{number}");
+                assert!(window.has_room(100, WINDOW_BYTES_MAX), "{number}");
                 window.add(QoS::ExactlyOnce, Some(number), PART)
             })
             .collect();
-        assert!(!window.has_room(100), "three are more than 16 MiB");
+        assert!(!window.has_room(100, WINDOW_BYTES_MAX), "three are more than 16 MiB");
         window.handle_pubrec(sent[0], ReasonCode::Success).unwrap();
-        assert!(window.has_room(100), "what has come is kept no more");
+        assert!(window.has_room(100, WINDOW_BYTES_MAX), "what has come is kept no more");
         window.finish(sent[0]).unwrap();
         window.check_invariants().unwrap();
         let fourth = window.add(QoS::AtLeastOnce, Some(4), PART);
-        assert!(!window.has_room(100));
+        assert!(!window.has_room(100, WINDOW_BYTES_MAX));
         window.disconnect();
         let mut window = Window::restore(window.export(), window.next_packet_id()).unwrap();
         window.check_invariants().unwrap();
         while window.next_resend(100).is_some() {}
-        assert!(!window.has_room(100), "they are kept over a restart");
+        assert!(!window.has_room(100, WINDOW_BYTES_MAX), "they are kept over a restart");
         window.handle_puback(fourth).unwrap();
-        assert!(window.has_room(100));
+        assert!(window.has_room(100, WINDOW_BYTES_MAX));
         // What is not kept takes no room.
         let mut window = Window::<u32>::new(PacketId::MIN);
         (0..20).for_each(|_| _ = window.add(QoS::AtLeastOnce, None, PART));
-        assert!(window.has_room(100));
+        assert!(window.has_room(100, WINDOW_BYTES_MAX));
         window.check_invariants().unwrap();
+    }
+    /// What happens to a window that is not new messages.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Resend(u8),
+        Puback(u16),
+        Pubrec(u16, bool),
+        Pubcomp(u16),
+        Disconnect,
+        Add,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let id = 1..40_u16;
+        prop_oneof![
+            4 => any::<u8>().prop_map(|count| Step::Resend(count % 12)),
+            2 => id.clone().prop_map(Step::Puback),
+            3 => (id.clone(), any::<bool>()).prop_map(|(id, fails)| Step::Pubrec(id, fails && id % 8 == 0)),
+            2 => id.prop_map(Step::Pubcomp),
+            4 => Just(Step::Disconnect),
+            1 => Just(Step::Add),
+        ]
+    }
+
+    proptest! {
+        /// What is put back is what a look at the whole window lists, in the same order.
+        #[test]
+        fn what_was_taken_is_put_back(steps in proptest::collection::vec(step(), 1..120)) {
+            let mut window = Window::new(PacketId::MIN);
+            let mut other = Window::new(PacketId::MIN);
+            for number in 0..30 {
+                let qos = if number % 3 == 0 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+                for window in [&mut window, &mut other] {
+                    window.add(qos, Some(number), 1);
+                }
+            }
+            for step in steps {
+                let id = |number: u16| PacketId::new(number).unwrap();
+                let mut results = Vec::new();
+                for window in [&mut window, &mut other] {
+                    results.push(match step {
+                        Step::Resend(_) | Step::Disconnect => String::new(),
+                        Step::Puback(number) => format!("{:?}", window.handle_puback(id(number))),
+                        Step::Pubrec(number, fails) => {
+                            let reason = if fails { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
+                            format!("{:?}", window.handle_pubrec(id(number), reason))
+                        }
+                        Step::Pubcomp(number) => format!("{:?}", window.handle_pubcomp(id(number))),
+                        Step::Add if window.has_room(100, WINDOW_BYTES_MAX) && window.pubrels.is_empty() => {
+                            format!("{:?}", window.add(QoS::ExactlyOnce, Some(0), 1))
+                        }
+                        Step::Add => String::new(),
+                    });
+                }
+                prop_assert_eq!(&results[0], &results[1]);
+                if let Step::Resend(count) = step {
+                    for _ in 0..count {
+                        prop_assert_eq!(window.next_resend(100), other.next_resend(100));
+                    }
+                }
+                if matches!(step, Step::Disconnect) {
+                    window.disconnect();
+                    other.resending = None;
+                    other.disconnect();
+                }
+                window.check_invariants().unwrap();
+                prop_assert_eq!(window.unsent, other.unsent);
+            }
+        }
     }
 }

@@ -36,6 +36,8 @@ enum Step {
     Disconnect,
     /// The Client takes as many messages.
     Drain(u8),
+    /// So many bytes may be in memory. A message has 10.
+    Bound(u64),
     /// A slice is read, and brought.
     Read,
     Bring,
@@ -52,6 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Connect),
         1 => Just(Step::Disconnect),
         6 => (1..200u8).prop_map(Step::Drain),
+        1 => prop_oneof![Just(5), Just(25), Just(u64::MAX)].prop_map(Step::Bound),
         6 => Just(Step::Read),
         6 => Just(Step::Bring),
     ]
@@ -68,7 +71,7 @@ struct World {
     /// What is in the store for the session and has not been sent.
     store: BTreeMap<u64, ()>,
     /// Whether those in flight are known to the store does not matter: slices begin behind them.
-    asked: Option<u64>,
+    asked: Option<WantedSlice>,
     read: Option<(Vec<u64>, Option<u64>)>,
     received: Vec<u64>,
     promised: Vec<u64>,
@@ -113,6 +116,9 @@ impl World {
             Step::Fail { publisher } => self.delivered[publisher].clear(),
             Step::Connect => session.resume(options()),
             Step::Disconnect => session.disconnect(),
+            Step::Bound(bytes) => {
+                session.set_window_bytes(bytes);
+            }
             Step::Drain(count) => self.drain(session, count.into()),
             Step::Read => self.read(),
             Step::Bring => self.bring(session),
@@ -128,20 +134,26 @@ impl World {
         }
         if let Some(wanted) = session.next_slice() {
             assert_eq!(self.asked, None, "one slice at a time");
-            self.asked = Some(wanted.after);
+            self.asked = Some(wanted);
         }
     }
 
     fn read(&mut self) {
-        let Some(after) = self.asked.filter(|_| self.read.is_none()) else { return };
-        let numbers: Vec<u64> = self.store.range(after + 1..).map(|(number, ())| *number).take(100).collect();
+        let Some(wanted) = self.asked.filter(|_| self.read.is_none()) else { return };
+        let most = wanted.bytes_max.map_or(100, |bytes| bytes / 10);
+        let behind = self.store.range(wanted.after + 1..);
+        let numbers: Vec<u64> = behind.map(|(number, ())| *number).take(most as usize).collect();
         let last = numbers.last().copied();
         self.read = Some((numbers, last));
     }
 
     fn bring(&mut self, session: &mut Session<u64>) {
         let Some((numbers, last)) = self.read.take() else { return };
-        self.asked = None;
+        let Some(wanted) = self.asked.take() else { return };
+        if numbers.is_empty() && self.store.range(wanted.after + 1..).next().is_some() {
+            session.handle_slice_too_long();
+            return;
+        }
         let queued =
             |number: u64| QueuedMessage { message: number, qos: QoS::AtLeastOnce, bytes: 10, number };
         session.handle_slice(numbers.into_iter().map(queued).collect(), last);
@@ -165,6 +177,7 @@ fn run(steps: &[Step]) {
         world.apply(&mut session, &Step::Notify { publisher });
     }
     world.apply(&mut session, &Step::Connect);
+    world.apply(&mut session, &Step::Bound(u64::MAX));
     for _ in 0..10_000 {
         for step in [Step::Drain(u8::MAX), Step::Read, Step::Bring] {
             world.apply(&mut session, &step);
@@ -212,7 +225,7 @@ fn a_client_that_is_away_has_nothing_in_memory_once_it_is_stored() {
     assert_eq!(session.next_slice(), None);
     session.resume(options());
     assert_eq!(session.next_outbound(), None);
-    assert_eq!(session.next_slice(), Some(WantedSlice { after: 0, messages_max: 512 }));
+    assert_eq!(session.next_slice(), Some(WantedSlice { after: 0, messages_max: 512, bytes_max: None }));
     assert_eq!(session.next_slice(), None, "one slice at a time");
 }
 
@@ -237,7 +250,10 @@ fn slices_grow_for_a_client_that_waits_for_them_and_shrink_for_one_that_does_not
             };
             session.handle_puback(packet_id).unwrap();
         }
-        assert_eq!(session.next_slice(), Some(WantedSlice { after: last, messages_max: expected }));
+        assert_eq!(
+            session.next_slice(),
+            Some(WantedSlice { after: last, messages_max: expected, bytes_max: None })
+        );
         let first = last + 1;
         last += expected as u64;
         let queued =

@@ -21,7 +21,6 @@ enum Step {
     Pubcomp(usize),
     NextOutbound(usize),
     DropOutbound(usize),
-    Discard(u32),
     Publish(QoS, u16),
     Answered(u16),
     Pubrel(u16),
@@ -47,7 +46,6 @@ fn step() -> impl Strategy<Value = Step> {
         4 => which.clone().prop_map(Step::Pubcomp),
         6 => (1_usize..5).prop_map(Step::NextOutbound),
         1 => which.prop_map(Step::DropOutbound),
-        1 => (1_u32..4).prop_map(Step::Discard),
         6 => (qos(), 1_u16..6).prop_map(|(qos, id)| Step::Publish(qos, id)),
         4 => (1_u16..6).prop_map(Step::Answered),
         3 => (1_u16..6).prop_map(Step::Pubrel),
@@ -311,12 +309,6 @@ impl Model {
                 self.finish(at, &[AwaitsPuback, AwaitsPubrec, AwaitsPubcomp], got)?;
             }
             Step::NextOutbound(times) => (0..times).try_for_each(|_| self.next_outbound(session))?,
-            Step::Discard(by) => {
-                let before = self.queue.len();
-                self.queue.retain(|(message, _, _)| message % by != 0);
-                let discarded = session.discard_queued(|message| message % by == 0);
-                prop_assert_eq!(discarded, before - self.queue.len());
-            }
             Step::Publish(qos, id) => self.publish(session, qos, id)?,
             Step::Answered(id) => {
                 session.inbound_acknowledged(pid(id));
