@@ -2,6 +2,7 @@
 //!
 //! Written from executor threads, read by commands. Everything is atomic or behind a lock that is held for a moment.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -32,7 +33,8 @@ pub struct Activity {
     traced_until_ms: AtomicI64,
     has_started: AtomicBool,
     tick_is_waiting: AtomicBool,
-    is_disowned: AtomicBool,
+    /// The account that it acts for; 0 for nobody.
+    account: Arc<AtomicU64>,
     is_retired: AtomicBool,
     error: Mutex<Option<Box<ErrorRecord>>>,
     warnings: Mutex<Vec<RunWarning>>,
@@ -42,9 +44,10 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Nothing happened yet; `change_topics_max` is there for `ON CHANGE`.
-    pub(crate) fn new(change_topics_max: Option<usize>) -> Activity {
+    /// Nothing happened yet, for this account; `change_topics_max` is there for `ON CHANGE`.
+    pub(crate) fn new(account: u64, change_topics_max: Option<usize>) -> Activity {
         Activity {
+            account: Arc::new(AtomicU64::new(account)),
             change: change_topics_max.map(|max| Mutex::new(ChangeMemory::new(max))),
             ..Activity::default()
         }
@@ -137,11 +140,11 @@ impl Activity {
 
     /// The user who deployed it is gone for good.
     pub(crate) fn disown(&self) {
-        self.is_disowned.store(true, Ordering::Release);
+        self.account.store(0, Ordering::Release);
     }
 
-    pub(crate) fn is_disowned(&self) -> bool {
-        self.is_disowned.load(Ordering::Acquire)
+    pub(crate) fn account(&self) -> &Arc<AtomicU64> {
+        &self.account
     }
 
     /// The definition was removed, or somebody else has taken over its name.

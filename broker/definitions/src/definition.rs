@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Trigger};
@@ -185,12 +186,17 @@ impl Definition {
 
     /// The user who deployed it, on whose behalf it acts; `None` for an anonymous or a removed one.
     pub fn owner(&self) -> Option<&Owner> {
-        self.deployed.owner.as_ref().filter(|_| !self.activity.is_disowned())
+        self.deployed.owner.as_ref().filter(|_| self.account() != 0)
     }
 
     /// The number of its owner's account; 0 for nobody.
     pub fn account(&self) -> u64 {
-        self.owner().map_or(0, |owner| owner.account)
+        self.activity.account().load(Ordering::Acquire)
+    }
+
+    /// The same as it changes.
+    pub fn shared_account(&self) -> Arc<AtomicU64> {
+        Arc::clone(self.activity.account())
     }
 
     /// Takes away its owner for good, so that a later user of the same name is not taken for him.

@@ -71,6 +71,7 @@ pub(crate) struct Written {
     services: Arc<dyn Services>,
     limits: GuestLimits,
     run: RunContext,
+    writer: Writer,
     done: u32,
     /// The message whose run comes next.
     next: u32,
@@ -93,10 +94,10 @@ impl Written {
         (done, numbers, bytes): Answer,
         (grants, services): (Arc<Grants>, Arc<dyn Services>),
         limits: GuestLimits,
-        run: RunContext,
+        (run, writer): (RunContext, Writer),
     ) -> Self {
         let (next, numbers_at, bytes_at) = (0, 0, 0);
-        Written { grants, services, limits, run, done, next, numbers, numbers_at, bytes, bytes_at }
+        Written { grants, services, limits, run, writer, done, next, numbers, numbers_at, bytes, bytes_at }
     }
 
     /// How many messages are done, as the guest says.
@@ -154,7 +155,7 @@ impl Written {
     /// Adds an effect to the output of its run; gives how the run stands then.
     fn add(&self, effect: &Described<'_>, output: &mut RunOutput) -> Option<RunOutcome> {
         let Described { kind, head, body, place } = *effect;
-        let writer = Writer { definition: self.run.definition, authority: self.grants.authority };
+        let writer = self.writer;
         let is_write = kind <= FORGET;
         if is_write {
             let payload = if kind == FORGET { &[] } else { body };

@@ -165,11 +165,7 @@ impl CodeCache {
 }
 
 fn file_name(name: &[u8; 32]) -> String {
-    let mut text = String::with_capacity(80);
-    for byte in name {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text + "." + SUFFIX
+    format!("{}.{SUFFIX}", lotmq_hex::lower(name))
 }
 
 /// The key for files of this form.

@@ -1,5 +1,8 @@
 //! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or its custom sections say.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use lotmq_router::filter_matches;
 
 /// Topics that a definition was granted.
@@ -58,11 +61,27 @@ pub struct Authority {
     pub account: u64,
 }
 
+/// For whom a version of a definition's code acts at any time: its owner's account may go while the code stays.
+#[derive(Clone, Debug, Default)]
+pub struct Acting {
+    /// The version of the code.
+    pub version: u64,
+    /// The account of its owner, shared with whoever knows when that goes; 0 for nobody from then on.
+    pub account: Arc<AtomicU64>,
+}
+
+impl Acting {
+    /// For whom it acts now.
+    pub fn now(&self) -> Authority {
+        Authority { version: self.version, account: self.account.load(Ordering::Acquire) }
+    }
+}
+
 /// All grants of one version of a definition. The default grants nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Grants {
     /// On whose behalf it acts.
-    pub authority: Authority,
+    pub acting: Acting,
     /// Topics that it may publish to, keep and forget. With [`TopicGrant::NotSystem`] the server is asked about `$SYS/`
     /// ([`Services::may_publish_system`](crate::Services::may_publish_system)).
     pub write: TopicGrant,
@@ -84,7 +103,7 @@ impl Grants {
     /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to write, all to read, all values.
     pub fn action() -> Self {
         Grants {
-            authority: Authority::default(),
+            acting: Acting::default(),
             write: TopicGrant::NotSystem,
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])),
             environment: NameGrant::All,

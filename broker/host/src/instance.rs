@@ -107,7 +107,7 @@ impl ActionInstance {
     ) -> Result<Self, Trap> {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, grants.authority.account, engine.memory());
+        let memory = Memory::new(memory_bytes, grants.acting.now().account, engine.memory());
         let state = RunState::new(services, grants, memory, guest.reads_topics());
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
@@ -170,7 +170,7 @@ impl ActionInstance {
         };
         let state = self.store.data();
         let broker = (Arc::clone(&state.grants), Arc::clone(&state.services));
-        Some(Written::new(answer, broker, self.limits, run))
+        Some(Written::new(answer, broker, self.limits, (run, state.writer())))
     }
 
     /// Runs the guest as the callee of another one; its effects go behind those of the caller.

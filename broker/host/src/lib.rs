@@ -48,7 +48,7 @@ pub use executor::{
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
-pub use grants::{Authority, Grants, NameGrant, TopicGrant};
+pub use grants::{Acting, Authority, Grants, NameGrant, TopicGrant};
 pub use guest::{Guest, LoadError};
 pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;

@@ -3,7 +3,7 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services, Writer,
+    Authority, DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
@@ -22,6 +22,8 @@ pub(crate) struct RunState {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) run: RunContext,
+    /// For whom the code acted when the run began.
+    authority: Authority,
     pub(crate) deadline: Cell<Deadline>,
     pub(crate) output: RefCell<RunOutput>,
     pub(crate) patterns: Patterns,
@@ -58,6 +60,7 @@ impl RunState {
             services,
             grants,
             run: RunContext::new(DefinitionId(0)),
+            authority: Authority::default(),
             deadline: Cell::new(Deadline::new(Duration::ZERO)),
             output: RefCell::default(),
             patterns: Patterns::default(),
@@ -90,6 +93,7 @@ impl RunState {
         output: &mut RunOutput,
     ) {
         self.run = run;
+        self.authority = self.grants.acting.now();
         self.deadline.set(deadline);
         self.has_acted.set(false);
         self.memory.begin();
@@ -109,7 +113,7 @@ impl RunState {
 
     /// What writes: this code.
     pub(crate) fn writer(&self) -> Writer {
-        Writer { definition: self.run.definition, authority: self.grants.authority }
+        Writer { definition: self.run.definition, authority: self.authority }
     }
 
     /// Notes what a read gave, where that matters.

@@ -1,4 +1,4 @@
-//! The bounds of the store. Figures come from the measurements in `docs/decisions.md` and the store's prototype.
+//! The bounds of the store. Figures come from the measurements in `docs/decisions` and the store's prototype.
 
 use std::time::Duration;
 

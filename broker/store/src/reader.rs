@@ -27,7 +27,7 @@ use crate::{MessageId, SessionId};
 pub struct QueueSlice {
     /// Those that could be read.
     pub deliveries: Vec<RecoveredDelivery>,
-    /// The last one, readable or not: the next slice begins behind it. `None` when there was none.
+    /// The last one, readable or not: the next slice begins behind it. `None` when there was none, or the first was too large.
     pub last: Option<MessageId>,
     /// Nothing waits behind them.
     pub is_last: bool,
@@ -46,6 +46,7 @@ pub(crate) struct Request {
     pub(crate) after: MessageId,
     pub(crate) messages_max: usize,
     pub(crate) bytes_max: u64,
+    pub(crate) first_bytes_max: u64,
     pub(crate) reply: OnSlice,
 }
 

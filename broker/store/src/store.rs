@@ -333,7 +333,21 @@ impl Store {
         bytes_max: u64,
         reply: OnSlice,
     ) -> Result<(), StoreError> {
-        let request = Request { session, after, messages_max, bytes_max, reply };
+        self.read_queue_within(session, after, (messages_max, bytes_max, u64::MAX), reply)
+    }
+
+    /// The same for most messages, most bytes of them, and most bytes of the first: one with more is not read. Then the slice is empty and not the last.
+    ///
+    /// # Errors
+    /// As for [`Store::read_queue`].
+    pub fn read_queue_within(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        (messages_max, bytes_max, first_bytes_max): (usize, u64, u64),
+        reply: OnSlice,
+    ) -> Result<(), StoreError> {
+        let request = Request { session, after, messages_max, bytes_max, first_bytes_max, reply };
         self.shared.queue.request(request).map_err(|_| StoreError::Closed)
     }
 

@@ -293,10 +293,11 @@ impl Writer {
                     continue;
                 }
             };
-            let Request { session, after, messages_max, bytes_max, .. } = request;
+            let Request { session, after, messages_max, bytes_max, first_bytes_max, .. } = request;
             let index = self.committer.index();
             let found = contained(|| {
-                let found = index.waiting_after(session, after, (messages_max, bytes_max), rows);
+                let found =
+                    index.waiting_after(session, after, (messages_max, bytes_max, first_bytes_max), rows);
                 found.map_err(|error| failed(unreadable(error)))
             });
             match found.unwrap_or_else(|panic| Err(CommitError::corrupted(panic))) {

@@ -148,7 +148,6 @@ pub struct Definition {
     id: DefinitionId,
     tenant: u32,
     code: Mutex<Code>,
-    limits: GuestLimits,
     mailbox_options: MailboxOptions,
     pub(super) after_traps: AfterTraps,
     pub(super) mailbox: Mutex<Mailbox>,
@@ -170,6 +169,7 @@ struct Code {
     guest: Guest,
     services: Arc<dyn Services>,
     grants: Arc<Grants>,
+    limits: GuestLimits,
 }
 
 #[derive(Default)]
@@ -196,8 +196,12 @@ impl Definition {
         Arc::new_cyclic(|me| Definition {
             id: spec.id,
             tenant: spec.tenant,
-            code: Mutex::new(Code { guest: spec.guest, services: spec.services, grants: spec.grants }),
-            limits: spec.limits,
+            code: Mutex::new(Code {
+                guest: spec.guest,
+                services: spec.services,
+                grants: spec.grants,
+                limits: spec.limits,
+            }),
             mailbox_options: spec.mailbox,
             after_traps: spec.after_traps,
             mailbox: Mutex::new(Mailbox::new(spec.is_pure)),
@@ -280,9 +284,16 @@ impl Definition {
         outcome
     }
 
-    /// Puts other code in its place, between two events; what waits stays. Clears its pauses.
-    pub fn replace(&self, guest: Guest, services: Arc<dyn Services>, grants: Arc<Grants>, is_pure: bool) {
-        *self.code.lock() = Code { guest, services, grants };
+    /// Puts other code in its place, with these limits, between two events; what waits stays. Clears its pauses.
+    pub fn replace(
+        &self,
+        guest: Guest,
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        limits: GuestLimits,
+        is_pure: bool,
+    ) {
+        *self.code.lock() = Code { guest, services, grants, limits };
         let mut mailbox = self.mailbox.lock();
         mailbox.version += 1;
         mailbox.is_pure = is_pure;
@@ -489,16 +500,16 @@ impl Definition {
 
     /// A new instance. When the pool is exhausted, those of idle definitions are dropped first.
     pub(super) fn instance(&self) -> Result<ActionInstance, Trap> {
-        let (guest, services, grants) = {
+        let (guest, services, grants, limits) = {
             let code = self.code.lock();
-            (code.guest.clone(), code.services.clone(), code.grants.clone())
+            (code.guest.clone(), code.services.clone(), code.grants.clone(), code.limits)
         };
         self.executor.warmed(self.me.clone());
-        let made = guest.instance(services.clone(), grants.clone(), self.limits);
+        let made = guest.instance(services.clone(), grants.clone(), limits);
         match made {
             Err(Trap { kind: TrapKind::Pool, .. }) => {
                 self.executor.sweep(true);
-                guest.instance(services, grants, self.limits)
+                guest.instance(services, grants, limits)
             }
             Ok(_) | Err(_) => made,
         }

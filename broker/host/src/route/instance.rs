@@ -64,7 +64,7 @@ impl RouteGuest {
     /// Makes an instance. It is on the network only when `open` connects.
     pub async fn instance(&self, spec: RouteSpec) -> Result<RouteInstance, Trap> {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
-        let memory = Memory::new(memory_bytes, spec.grants.authority.account, self.engine.memory());
+        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
         let mut state = RouteState::new(spec.services, spec.grants, spec.id, spec.endpoints, memory);
         state.begin(spec.limits.time);
         let work = state.work.clone();

@@ -101,7 +101,13 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
     let mut output = RunOutput::new();
     assert_eq!(runs.run(&definition, &message("in", b"x"), 0, &mut output), done());
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
-    definition.replace(asking(), services, Arc::new(lotmq_host::Grants::action()), false);
+    definition.replace(
+        asking(),
+        services,
+        Arc::new(lotmq_host::Grants::action()),
+        lotmq_host::GuestLimits::default(),
+        false,
+    );
     thread::scope(|scope| {
         // What this thread held of the old code is not used any more.
         let first = scope.spawn(|| runs.run(&definition, &message("in", b"x"), 0, &mut output));
@@ -145,7 +151,13 @@ fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
     let ask = move || {
         let definition = replaced.lock().clone().unwrap();
         let services = Arc::new(Broker::default());
-        definition.replace(new.clone(), services, Arc::new(lotmq_host::Grants::action()), false);
+        definition.replace(
+            new.clone(),
+            services,
+            Arc::new(lotmq_host::Grants::action()),
+            lotmq_host::GuestLimits::default(),
+            false,
+        );
     };
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
     let definition = executor.add(DefinitionSpec { services: services.clone(), ..spec(2, old) });

@@ -8,7 +8,8 @@
 //! A crash of the system may have torn what the last commit wrote, and pages that are torn may have held something else that is whole. So after
 //! a crash only pages are healed that the commit before has, too: those were on the disk.
 //!
-//! Format: version 3 of redb's, which it names in its commit slots; another is left alone. Not here: what is whole (`inspect`).
+//! Format: version 3 of redb's, which it names in its commit slots; a file of another one is refused, for a backup to be restored. The workspace allows
+//! one version of redb only, with which the tests here write their files. Not here: what is whole (`inspect`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -54,7 +55,7 @@ const TABLE_KIND: u8 = 3;
 /// Heals what a file looks like; the damage in table `queues`, which is empty then.
 ///
 /// # Errors
-/// What makes that impossible; the file looks like nothing in particular then.
+/// [`LoadError::Corrupted`] when the file cannot be healed; what the overlay shows is of no use then. [`LoadError::Io`] when it cannot be read.
 pub(crate) fn heal(file: &impl StorageBackend) -> Result<Vec<Corruption>, LoadError> {
     let mut header = vec![0; PAGE_BYTES as usize];
     file.read(0, &mut header).map_err(io_error)?;
@@ -431,6 +432,24 @@ mod tests {
         let mut after = vec![0; bytes.len()];
         memory.read(0, &mut after).unwrap();
         assert!(after == bytes);
+    }
+
+    #[test]
+    fn another_format_is_refused() {
+        let bytes = crashed();
+        for version in [0, 1, 2, 4, u8::MAX] {
+            let mut other = bytes.clone();
+            for slot in SLOTS {
+                other[slot] = version;
+                let sum = checksum(&other[slot..][..SLOT_CHECKSUM]);
+                other[slot + SLOT_CHECKSUM..][..size_of_val(&sum)].copy_from_slice(&sum.to_le_bytes());
+            }
+            let memory = in_memory(&other);
+            assert!(heal(&memory).is_err(), "version {version}");
+            let mut after = vec![0; other.len()];
+            memory.read(0, &mut after).unwrap();
+            assert!(after == other, "a file of version {version} is left as it is");
+        }
     }
 
     #[test]

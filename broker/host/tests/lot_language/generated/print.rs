@@ -334,7 +334,7 @@ impl Printer {
         }
     }
 
-    /// Prints what REPLACE looks for; TIMESTAMP would take the WITH and the text behind it for its own (`docs/decisions.md`).
+    /// Prints what REPLACE looks for; TIMESTAMP would take the WITH and the text behind it for its own (`docs/decisions`).
     fn sought(&mut self, value: &Expression) {
         let last = if let Expression::Negate(operand) = value { operand } else { value };
         if matches!(last, Expression::Timestamp(None)) {

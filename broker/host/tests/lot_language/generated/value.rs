@@ -23,7 +23,7 @@ pub(super) enum Value {
     Bool(bool),
     Int(i64),
     Double(f64),
-    /// `StrData`, or `StrLit`. `raw` is there when the bytes that it was read from are no UTF-8: they pass on as they are (`docs/decisions.md`).
+    /// `StrData`, or `StrLit`. `raw` is there when the bytes that it was read from are no UTF-8: they pass on as they are (`docs/decisions`).
     Text {
         text: String,
         is_data: bool,
@@ -50,7 +50,7 @@ impl Number {
         }
     }
 
-    /// A time in seconds, with a fraction where it has one (`docs/decisions.md`).
+    /// A time in seconds, with a fraction where it has one (`docs/decisions`).
     pub(super) fn of_time(ms: i64) -> Number {
         if ms % 1000 == 0 { Number::Int(ms / 1000) } else { Number::Double(ms as f64 / 1000.0) }
     }
@@ -141,7 +141,7 @@ impl Value {
             Value::Text { text, .. } => truth_of_text(text),
             Value::Json(_) => return Err(Stop::Unspecified("the truth of JSON")),
             Value::Bytes(_) => return Err(Stop::Unspecified("the truth of bytes")),
-            // `docs/decisions.md`.
+            // `docs/decisions`.
             Value::Time(_) => true,
         })
     }
@@ -164,7 +164,7 @@ pub(super) fn bool_word(text: &str) -> Option<bool> {
     }
 }
 
-/// `num(s)`: blanks around, a sign, digits with an optional point among them or on either side (`docs/decisions.md`), an exponent.
+/// `num(s)`: blanks around, a sign, digits with an optional point among them or on either side (`docs/decisions`), an exponent.
 pub(super) fn number_in(text: &str) -> Option<Number> {
     let text = text.trim_matches([' ', '\t', '\n', '\r']);
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -186,7 +186,7 @@ pub(super) fn number_in(text: &str) -> Option<Number> {
     text.parse().ok().map(Number::Double)
 }
 
-/// OD-13; the zero below 0 is shown as 0 (`docs/decisions.md`).
+/// OD-13; the zero below 0 is shown as 0 (`docs/decisions`).
 pub(super) fn double_text(value: f64) -> String {
     if !value.is_finite() {
         return "null".to_owned();

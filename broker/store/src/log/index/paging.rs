@@ -103,12 +103,12 @@ impl LogIndex {
     }
 
     /// The next messages of a session behind `after` that wait and have not been sent, at most so many and so many bytes of them, but at least
-    /// one if there is one.
+    /// one if there is one; of these bytes even the first has at most so many, the third number.
     pub(crate) fn waiting_after(
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64),
+        most: (usize, u64, u64),
         pages: &impl Pages,
     ) -> Result<Slice, IndexError> {
         let mut slice = Slice { is_last: true, ..Slice::default() };
@@ -119,7 +119,9 @@ impl LogIndex {
                 return true;
             }
             bytes += u64::from(entry.size);
-            let has_room = slice.entries.is_empty() || (slice.entries.len() < most.0 && bytes <= most.1);
+            let is_first = slice.entries.is_empty();
+            let has_room =
+                if is_first { bytes <= most.2 } else { slice.entries.len() < most.0 && bytes <= most.1 };
             if has_room {
                 slice.entries.push((message, entry));
             } else {

@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Whether one of several is equal, as `==` has it; those behind it are not evaluated (`docs/decisions.md`).
+    /// Whether one of several is equal, as `==` has it; those behind it are not evaluated (`docs/decisions`).
     pub(super) fn is_one_of(
         &mut self,
         value: &Value,

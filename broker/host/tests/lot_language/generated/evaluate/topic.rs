@@ -13,7 +13,7 @@ pub(super) enum Place {
 
 /// Whether a message can have this topic.
 pub(super) fn is_name(topic: &str) -> bool {
-    // Control characters and non-characters are in no topic of ours (docs/decisions.md).
+    // Control characters and non-characters are in no topic of ours (docs/decisions).
     let is_discouraged = |c: char| {
         c.is_control() || matches!(u32::from(c), 0xFDD0..=0xFDEF) || u32::from(c) & 0xFFFE == 0xFFFE
     };
