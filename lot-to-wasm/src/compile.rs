@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lot_facts::{Facts, Kind, Signature};
+use lot_nearest::nearest;
 
 use crate::check::{Callee, Known};
 use crate::compat::Compat;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
 use crate::limits::{ENTITIES_MAX, SOURCE_BYTES_MAX};
 use crate::lower::TooLarge;

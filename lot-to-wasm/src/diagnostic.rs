@@ -7,11 +7,9 @@ pub mod codes;
 pub mod json;
 pub mod render;
 mod sink;
-pub(crate) mod suggest;
 
 pub use codes::Code;
 pub(crate) use sink::{Draft, Sink};
-pub use suggest::nearest;
 
 use crate::source::Position;
 

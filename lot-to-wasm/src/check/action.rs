@@ -186,7 +186,7 @@ impl Checker<'_, '_, '_> {
         if !self.names_are_complete {
             return;
         }
-        let hint = crate::diagnostic::suggest::nearest(&name.text, self.scope.names());
+        let hint = lot_nearest::nearest(&name.text, self.scope.names());
         let hint = hint.map(|near| format!("did you mean {near}?"));
         let message = format!("output `{}` is never set", name.text);
         let draft = Draft::warning(codes::UNSET_VARIABLE, name.span, message);

@@ -3,12 +3,12 @@
 use super::kind::KindSet;
 use super::tree::{Constant, Expression, ExpressionKind, JsonPath, SessionWord, VariableId};
 use super::{Checker, Start, json_path};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::session_name;
 use crate::syntax::{self, Path};
 use lot_facts::Trigger;
+use lot_nearest::nearest;
 
 /// Words that begin values, for "did you mean".
 const VALUE_WORDS: [&str; 13] = [

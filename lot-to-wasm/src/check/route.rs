@@ -10,8 +10,8 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lot_facts::{Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Trigger};
+use lot_nearest::nearest;
 
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::NAME_BYTES_MAX;
 use crate::route::{COMMON, Key, Mapping, Need, RouteType, Section, all, find};

@@ -4,6 +4,7 @@
 //! numbers, or `01` would be `1`. And whatever a condition says about the user, it is false when nobody is logged in.
 
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
+use lot_nearest::nearest;
 
 use super::entity::filter;
 use super::kind::KindSet;
@@ -14,7 +15,6 @@ use super::tree::{
 };
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
 use crate::compat::Compat;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind};

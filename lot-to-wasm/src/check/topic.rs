@@ -60,7 +60,7 @@ impl Checker<'_, '_, '_> {
                     pieces.push(Piece::Value(self.read(id, span)));
                 }
                 None => {
-                    let near = crate::diagnostic::suggest::nearest(name, self.scope.names());
+                    let near = lot_nearest::nearest(name, self.scope.names());
                     let hint = near.map(|near| format!("did you mean {{{near}}}?"));
                     let message = format!("`{{{name}}}` in a topic names no variable and stays as it is");
                     self.error(Draft::warning(codes::TOPIC_PLACEHOLDER, span, message).suggest_if(hint));

@@ -4,11 +4,11 @@
 //! broker itself goes by (name, visibility, state), and the statements of `ON CLICK`, as those of a callable Action.
 
 use lot_facts::{Facts, Kind, ViewFacts, ViewState};
+use lot_nearest::nearest;
 use serde_json::{Map, Value, json};
 
 use super::Known;
 use crate::compat::Compat;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::panel::{Component, Panel, PanelClause, PanelValue, Theme};
 use crate::syntax::{Action, ActionBody, Expression, ExpressionKind, Name};

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use lot_facts::Kind;
+use lot_nearest::nearest;
 
 use crate::Compilation;
 use crate::compile::Entity;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Diagnostic, Draft, Sink, codes};
 use crate::editor::{Reference, Target, references};
 use crate::source::{Source, Span};

@@ -15,11 +15,11 @@ use super::StatementKind;
 use crate::check::kind::KindSet;
 use crate::check::tree::{self, RESULT};
 use crate::check::{Callee, Checker};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::Name;
 use crate::syntax::parse::{Parsed, Parser};
 use lot_facts::Signature;
+use lot_nearest::nearest;
 use std::collections::BTreeSet;
 
 /// `CALL ACTION name WITH … RETURN …`.

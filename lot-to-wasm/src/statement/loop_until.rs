@@ -8,11 +8,12 @@
 //! UNTIL {i} == 3
 //! ```
 
+use lot_nearest::nearest;
+
 use super::Statement;
 use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Expression;

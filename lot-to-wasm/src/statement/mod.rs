@@ -18,7 +18,8 @@ pub mod switch;
 pub mod trigger_event;
 mod walk;
 
-use crate::diagnostic::suggest::nearest;
+use lot_nearest::nearest;
+
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser, Reported};

@@ -10,10 +10,11 @@
 //!     value = PAYLOAD AS DOUBLE
 //! ```
 
+use lot_nearest::nearest;
+
 use super::StatementKind;
 use crate::check::tree;
 use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ASSIGNED_ELEMENTS_MAX;
 use crate::source::Source;

@@ -7,11 +7,12 @@
 //! PUBLISH TOPIC "alarm/" + {id} WITH "hot" AND RETAIN
 //! ```
 
+use lot_nearest::nearest;
+
 use super::StatementKind;
 use crate::check::kind::KindSet;
 use crate::check::tree;
 use crate::check::{Checker, TopicUse};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::is_option;

@@ -7,10 +7,11 @@
 //! TRIGGER "Save" TO PlantDb WITH PAYLOAD
 //! ```
 
+use lot_nearest::nearest;
+
 use super::StatementKind;
 use crate::check::Checker;
 use crate::check::tree;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};

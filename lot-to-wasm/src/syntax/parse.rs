@@ -23,8 +23,9 @@ pub(crate) use expression::{cast_words, is_option};
 pub(crate) use header::{kind_of, kind_words};
 pub(crate) use primary::session_name;
 
+use lot_nearest::nearest;
+
 use super::{Entity, Name, Text};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Code, Draft, Sink, codes};
 use crate::limits::EXPRESSION_DEPTH_MAX;
 use crate::source::Span;

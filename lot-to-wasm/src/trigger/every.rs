@@ -5,9 +5,9 @@
 //! ```
 
 use lot_facts::{Days, Interval, TimeOfDay, Trigger};
+use lot_nearest::nearest;
 
 use super::{Row, at_time};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::limits::INTERVAL_MS_MIN;
 use crate::source::Span;

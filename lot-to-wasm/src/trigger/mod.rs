@@ -11,7 +11,8 @@ mod start;
 mod subscribe;
 mod topic;
 
-use crate::diagnostic::suggest::nearest;
+use lot_nearest::nearest;
+
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};

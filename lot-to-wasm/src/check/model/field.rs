@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use lot_nearest::nearest;
+
 use crate::check::kind::KindSet;
 use crate::check::tree::{Expression, ExpressionKind, JsonPath, VariableId};
 use crate::check::{Checker, json_path};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{Path, PathStep};

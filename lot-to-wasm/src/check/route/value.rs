@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use lot_facts::{RouteFacts, RoutePart, RouteValue, TemplatePart};
+use lot_nearest::nearest;
 
 use super::template;
 use crate::check::tree::SettingStore;
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::{Key, ValueKind};
 use crate::syntax::route::Setting;

@@ -1,9 +1,9 @@
 //! `DEFINE KIND name`: which entity a text holds (LoT reference §1).
 
 use lot_facts::Kind;
+use lot_nearest::nearest;
 
 use super::{Parsed, Parser};
-use crate::diagnostic::suggest::nearest;
 use crate::diagnostic::{Draft, codes};
 use crate::limits::NAME_BYTES_MAX;
 use crate::source::Span;

@@ -292,7 +292,7 @@ impl Parser<'_, '_> {
             let hint = INVENTED.iter().find(|(name, _)| *name == word).map(|(_, hint)| (*hint).to_owned());
             let code = if hint.is_some() { codes::NOT_LOT } else { codes::UNKNOWN_IDENTIFIER };
             let names = function::CALLS.iter().map(|row| row.keyword);
-            let near = crate::diagnostic::suggest::nearest(word, names).filter(|_| hint.is_none());
+            let near = lot_nearest::nearest(word, names).filter(|_| hint.is_none());
             let draft = Draft::error(code, start, format!("there is no function {word}"));
             return self.fail(draft.suggest_if(hint).did_you_mean(near));
         };
