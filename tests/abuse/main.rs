@@ -10,6 +10,7 @@
 
 mod absences;
 mod flood;
+mod masses;
 mod rounds;
 mod sessions;
 mod sockets;

@@ -110,6 +110,21 @@ fn who_did_what_is_recorded_and_no_secret_is() {
 }
 
 #[test]
+fn a_secret_in_the_command_of_a_definition_is_masked() {
+    let broker = broker();
+    broker.command_ok("-setSecret TOKEN=hidden-swordfish");
+    let program = "DEFINE ACTION Leak\nON TOPIC \"go\" DO\n    SET \"s\" WITH GET SECRET \"TOKEN\"\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-removeAction \" + {s}\n";
+    broker.command_ok(&format!("-addAction {program}"));
+    broker.client("go").publish(&Publication::new("go", "1").qos(QoS::AtLeastOnce)).unwrap();
+    let record = eventually("the record of the command", || {
+        let records = records(&broker, "masked.jsonl");
+        of(&records, "removeAction").first().map(|record| (*record).clone())
+    });
+    assert_eq!((&record["target"], &record["arguments"]), (&"***".into(), &"***".into()), "{record}");
+    assert_eq!(record["definition"], "Leak");
+}
+
+#[test]
 fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
     let mut broker = options().variable("LOTMQ_LOG_DEBUG", "false").start();
     for round in 0..5 {

@@ -1,5 +1,7 @@
 //! Every command that this build has, as a table: done, not found, malformed, not allowed; the exact words that clients look for.
 
+use std::time::Duration;
+
 use lotmq_client::{ConnectOptions, PropertyBuf, PropertyId, PropertyValue, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::{Value, json};
@@ -473,6 +475,43 @@ fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
             (error.contains("AUTHORITY_GONE") || error.contains("not granted")).then_some(())
         });
         assert!(!value(&broker).contains(payload));
+        broker.kill();
+        broker.start_again();
+    }
+}
+
+/// What a removed user has deployed goes on for nobody: it does what a Client without a user may, before a restart as after it.
+#[test]
+fn definitions_of_a_removed_user_go_on_with_the_rights_of_nobody() {
+    let mut broker = broker();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
+    ann.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtMostOnce).unwrap();
+    for (name, to) in [("Open", "out"), ("Closed", "closed")] {
+        let program =
+            format!("DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"{to}\" WITH PAYLOAD\n");
+        ann.publish(&Publication::new("$SYS/Coreflux/Command", format!("-addAction {program}"))).unwrap();
+        assert!(ann.receive(WAIT_MAX).unwrap().unwrap().text().contains(r#""success":true"#));
+    }
+    broker.command_ok("-addRule DEFINE RULE Closed WITH PRIORITY 1 FOR Publish TO TOPIC \"closed\"\n    IF USER IS \"ann\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
+    let received = |broker: &Broker, payload: &str| {
+        let mut root = broker.root("watcher");
+        root.subscribe_to("out", QoS::AtMostOnce).unwrap();
+        root.subscribe_to("closed", QoS::AtMostOnce).unwrap();
+        broker.client("go").publish(&Publication::new("in", payload).qos(QoS::AtLeastOnce)).unwrap();
+        // Both Actions have run by the time of what is published behind them.
+        let mut topics = Vec::new();
+        while let Some(message) = root.receive(Duration::from_millis(500)).unwrap() {
+            topics.push(message.topic);
+        }
+        topics.sort();
+        topics
+    };
+    assert_eq!(received(&broker, "hers"), ["closed", "out"]);
+    broker.command_ok("-removeUser ann");
+    for state in ["running", "started again"] {
+        assert_eq!(received(&broker, "nobody's"), ["out"], "{state}");
         broker.kill();
         broker.start_again();
     }

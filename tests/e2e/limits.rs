@@ -1,7 +1,11 @@
 //! Limits of connections, addresses and rates, through real sockets; those of packets are in `tests/conformance/mqtt_limits.rs`.
 
+use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions, Endpoint, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
@@ -276,7 +280,7 @@ fn nobody_takes_up_what_may_be_stored_for_all() {
         // Slowly enough for a look at what there is, twice a second.
         eventually("she has her part", || {
             publish("ann", 100_000);
-            std::thread::sleep(std::time::Duration::from_millis(25));
+            thread::sleep(Duration::from_millis(25));
             (refused() > before).then_some(())
         });
         for _ in 0..3 {
@@ -398,4 +402,53 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
     let others: Vec<TcpStream> = (0..40).map(|_| idle_from("127.0.0.3", port)).collect();
     assert!(is_let_in(&others[0], b'm'));
     assert!(is_let_in(&crowd[18], b'n'));
+}
+
+#[test]
+fn an_administrator_gets_in_though_others_of_this_machine_contest_the_spare_places() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_CONNECTIONS", "20")
+        .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
+        .start();
+    let port = broker.address().port();
+    let crowd: Vec<TcpStream> = (0..20).map(|_| idle_from("127.0.0.2", port)).collect();
+    assert!((b'a'..).zip(&crowd).all(|(last, stream)| is_let_in(stream, last)));
+    let is_over = AtomicBool::new(false);
+    let tried = AtomicU32::new(0);
+    let let_in = thread::scope(|scope| {
+        // One that says nothing, and one that says that it is root.
+        for is_silent in [true, false] {
+            let (is_over, tried) = (&is_over, &tried);
+            scope.spawn(move || {
+                let mut held = VecDeque::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut stream = idle_from("127.0.0.2", port);
+                    if !is_silent {
+                        let mut connect = Vec::new();
+                        ConnectOptions::v5("").user("root", "wrong").encode(&mut connect).unwrap();
+                        let _ = stream.write_all(&connect);
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    held.push_back(stream);
+                    if held.len() > 500 {
+                        held.pop_front();
+                    }
+                    tried.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_micros(500));
+                }
+            });
+        }
+        eventually("they contest the places", || (tried.load(Ordering::Relaxed) > 100).then_some(()));
+        let root = ConnectOptions::v5("").user("root", "coreflux");
+        // Those before take a place until they have been noticed to be gone, which takes longer on a busy machine.
+        let tries = |_: u32| {
+            thread::sleep(Duration::from_millis(50));
+            Client::connect(broker.address(), &root).is_ok()
+        };
+        let gets_in = |_: &i32| (0..4).any(tries);
+        let let_in = (0..20).filter(gets_in).count();
+        is_over.store(true, Ordering::Relaxed);
+        let_in
+    });
+    assert_eq!(let_in, 20, "{} others tried", tried.load(Ordering::Relaxed));
 }

@@ -22,6 +22,7 @@ mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod identifiers;
+mod in_flight;
 mod limits;
 mod logins;
 mod logs;

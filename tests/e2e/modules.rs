@@ -6,7 +6,7 @@ use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::Value;
 
-use crate::{LOTMQ, broker};
+use crate::{LOTMQ, broker, next, send};
 
 /// The example guest as a core module, which its toolchain makes.
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
@@ -198,4 +198,30 @@ fn the_sixty_fifth_module_is_refused() {
     assert_eq!(refused.code(), "QUOTA_EXCEEDED");
     assert_eq!(refused.message(), "Tenant 'default' already stores 64 modules.");
     assert!(upload("m63").success(), "a replacement needs no place of its own");
+}
+
+#[test]
+fn a_replaced_module_has_the_limits_of_the_new_one() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.wasm");
+    let work = "        SET \"t\" WITH \"a\" + {i} + \"b\" + {i} + \"c\"\n".repeat(10);
+    let program = format!(
+        "DEFINE ACTION Long\nON TOPIC \"raw/+\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {{i}} + 1\n{work}    UNTIL {{i}} > 30000\n    \
+         PUBLISH TOPIC \"scaled/up\" WITH {{i}}\n"
+    );
+    Program::start_with_input(LOTMQ, &["compile", "-", "-o", path.to_str().unwrap()], &program)
+        .unwrap()
+        .wait()
+        .output();
+    let base64 = STANDARD.encode(std::fs::read(&path).unwrap());
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("$SYS/Coreflux/Modules/long/Error", QoS::AtLeastOnce).unwrap();
+    for (time, replace) in [("1", ""), ("2", "-replace")] {
+        broker.command_ok(&format!("-addModule long -world action -time {time} {replace} wasm64:{base64}"));
+        send(&broker, "raw/a", "1");
+        // The error of the former one is taken away before.
+        let error = (0..2).map(|_| next(&mut watcher)).find(|error| error.contains("GUEST_TIME")).unwrap();
+        assert!(error.contains(&format!("longer than {time} ms")), "{error}");
+    }
 }

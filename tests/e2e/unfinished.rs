@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use lotmq_client::{Client, ClientError, ConnectOptions, Endpoint, Publication, QoS, ReasonCode};
+use lotmq_client::{
+    Client, ClientError, ConnectOptions, Endpoint, PropertyId, PropertyValue, Publication, QoS, ReasonCode,
+};
 use lotmq_test_support::{Authority, Broker, BrokerOptions, WAIT_MAX};
 
 use crate::options;
@@ -148,4 +150,46 @@ fn rates_count_what_was_compressed_as_it_is() {
     client.publish(&Publication::new("t", vec![b'x'; 250_000]).qos(QoS::AtLeastOnce)).unwrap();
     client.ping().unwrap();
     wait_until_reached(&broker, "bytes_per_sec", "ws");
+}
+
+/// Memory that a broker takes for the topics of aliases towards so many clients that allow them, where all have `bytes_max` together.
+fn taken_for_aliases(bytes_max: u64) -> (u64, f64) {
+    const CLIENTS: usize = 150;
+    const TOPICS: usize = 200;
+    let broker =
+        options().prepared().variable("LOTMQ_LIMITS_ALL_ALIAS_BYTES", &bytes_max.to_string()).start();
+    let mut clients: Vec<Client> = (0..CLIENTS)
+        .map(|number| {
+            let options = ConnectOptions::v5(format!("aliased-{number}"))
+                .property(PropertyId::TopicAliasMaximum, PropertyValue::TwoByte(u16::MAX));
+            let mut client = broker.connect(&options);
+            client.subscribe_to("long/#", QoS::AtMostOnce).unwrap();
+            client
+        })
+        .collect();
+    let before = broker.resident_bytes();
+    let mut publisher = broker.client("publisher");
+    for _ in 0..3 {
+        for topic in 0..TOPICS {
+            publisher.publish(&Publication::new(format!("long/{topic}/{:480}", ""), "x")).unwrap();
+        }
+        publisher.ping().unwrap();
+        for client in &mut clients {
+            for topic in 0..TOPICS {
+                let message = client.receive(WAIT_MAX).unwrap().expect("a message is missing");
+                assert!(message.topic.starts_with(&format!("long/{topic}/")), "{}", message.topic);
+            }
+        }
+    }
+    let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_alias_bytes\",listener=\"mqtt\"}");
+    (broker.resident_bytes().saturating_sub(before), reached.unwrap_or_default())
+}
+
+#[test]
+fn topics_of_aliases_towards_clients_are_bounded_in_sum() {
+    let (unbounded, _) = taken_for_aliases(1 << 30);
+    let (bounded, reached) = taken_for_aliases(1 << 20);
+    assert!(reached >= 1.0, "{reached}");
+    // 200 topics of 490 bytes for each of 150 clients are 15 MB.
+    assert!(bounded + (8 << 20) < unbounded, "{bounded} bytes where {unbounded} are taken without a bound");
 }

@@ -138,3 +138,35 @@ fn every_dependency_is_explained() {
     let gone = explained.difference(&used).map(|name| format!("{name} is explained and not used"));
     assert_none(&unexplained.chain(gone).collect::<Vec<_>>());
 }
+
+#[test]
+fn decisions_are_questions_with_an_answer_and_a_reason() {
+    let index = document("docs/decisions/README.md");
+    let (mut findings, mut questions) = (Vec::new(), BTreeSet::new());
+    for entry in std::fs::read_dir(root().join("docs/decisions")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        if !index.contains(&format!("]({name})")) {
+            findings.push(format!("{name} is not in the index"));
+        }
+        for section in document(&format!("docs/decisions/{name}")).split("\n## ").skip(1) {
+            let (question, answer) = section.split_once('\n').unwrap();
+            if !questions.insert(question.to_owned()) {
+                findings.push(format!("{name}: `{question}` is asked twice"));
+            }
+            let is_answered = answer
+                .trim()
+                .split_once("\n\n*Why:* ")
+                .is_some_and(|(answer, why)| !answer.is_empty() && !why.is_empty());
+            if !is_answered {
+                findings.push(format!(
+                    "{name}: `{question}` has no answer with a paragraph that begins with *Why:*"
+                ));
+            }
+        }
+    }
+    assert!(questions.len() > 300, "there are many decisions");
+    assert_none(&findings);
+}

@@ -21,7 +21,7 @@ fn write(file: &Path, text: &str) {
 
 #[test]
 fn configuration_reference_is_fresh() {
-    check_fresh("docs/configuration.md", &lotmq_server::config::markdown());
+    check_fresh("docs/configuration.md", &lotmq_config::markdown());
 }
 
 #[test]

@@ -8,22 +8,30 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 25] = [
     ("lot-facts", 0),
+    ("lot-nearest", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
+    ("lotmq-hex", 0),
     ("lotmq-zstd", 0),
+    ("lotmq-terminal", 0),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),
     ("lotmq-client", 1),
     ("lotmq-simulation", 2),
+    ("lotmq-connect", 2),
+    ("lotmq-config", 2),
     ("lotmq-store", 2),
     ("lotmq-auth", 2),
     ("lotmq-definitions", 2),
     ("lotmq-host", 2),
+    ("lotmq-project", 3),
     ("lotmq-server", 3),
-    ("lotmq", 4),
+    ("lotmq-lsp", 4),
+    ("lotmq-runner", 4),
+    ("lotmq", 5),
     ("lotmq-test-support", 4),
     ("lotmq-bench", 5),
 ];
@@ -33,10 +41,12 @@ const LAYERS: [(&str, u8); 17] = [
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
-const OWN_WORLD: [(&str, &[&str]); 2] = [("lot-facts", &[]), ("lot-to-wasm", &["lot-facts"])];
+const OWN_WORLD: [(&str, &[&str]); 3] =
+    [("lot-facts", &[]), ("lot-nearest", &[]), ("lot-to-wasm", &["lot-facts", "lot-nearest"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 8] = [
+const SANS_IO: [&str; 10] = [
+    "lotmq-hex",
     "lotmq-codec",
     "lotmq-websocket",
     "lotmq-zstd",
@@ -45,6 +55,7 @@ const SANS_IO: [&str; 8] = [
     "lotmq-simulation",
     "lot-to-wasm",
     "lot-facts",
+    "lot-nearest",
 ];
 
 /// What would bring these in.

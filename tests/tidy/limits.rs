@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lotmq_server::config::KEYS;
+use lotmq_config::KEYS;
 
 use crate::{assert_none, root};
 
@@ -21,6 +21,9 @@ const CRATES: [(&str, &str); 12] = [
     ("broker/client", "Our own client"),
     ("lot-to-wasm", "LoT programs"),
 ];
+
+/// Where the defaults of settings are.
+const DEFAULTS: &str = "broker/config/src/limit_table.rs";
 
 /// What the comment on the default of a setting begins with.
 const DEFAULT_OF: &str = "Default of `";
@@ -49,7 +52,13 @@ pub(crate) fn page() -> String {
 }
 
 fn bounds(folder: &str) -> Vec<Bound> {
-    constants(&std::fs::read_to_string(root().join(folder).join("src/limits.rs")).unwrap())
+    let source = root().join(folder).join("src");
+    let mut found = constants(&std::fs::read_to_string(source.join("limits.rs")).unwrap());
+    // Where one file would be too long.
+    if let Ok(sums) = std::fs::read_to_string(source.join("limits/sums.rs")) {
+        found.extend(constants(&sums));
+    }
+    found
 }
 
 /// Every constant with what stands above it.
@@ -166,14 +175,21 @@ fn every_limit_that_can_be_set_is_in_the_page() {
 #[test]
 fn every_default_names_its_setting_and_every_bound_says_what_it_is() {
     let mut findings = Vec::new();
-    for (folder, _) in CRATES {
-        for Bound { name, doc, .. } in bounds(folder) {
+    let settings = constants(&std::fs::read_to_string(root().join(DEFAULTS)).unwrap());
+    assert!(settings.len() > 30, "there are many settings");
+    let not_default = settings.iter().filter(|bound| !bound.doc.starts_with(DEFAULT_OF));
+    findings
+        .extend(not_default.map(|bound| format!("{DEFAULTS}: {} is the default of no setting", bound.name)));
+    for (folder, found) in
+        CRATES.map(|(folder, _)| (folder, bounds(folder))).into_iter().chain([(DEFAULTS, settings)])
+    {
+        for Bound { name, doc, .. } in found {
             if doc.is_empty() {
                 findings.push(format!("{folder}: {name} says nothing"));
             }
             let setting = doc.strip_prefix(DEFAULT_OF).and_then(|rest| rest.split_once('`'));
             if let Some((setting, _)) = setting
-                && folder == "broker/server"
+                && folder == DEFAULTS
                 && !KEYS.iter().any(|key| key.path == format!("limits.{setting}"))
             {
                 findings.push(format!("{folder}: {name} is the default of no setting"));

@@ -4,13 +4,18 @@
 //! `UPDATE=1 cargo test -p tidy` writes the generated files anew; without it a stale one fails.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
+mod circles;
+mod clocks;
 mod codes;
 mod conformance;
 mod documents;
+mod exceptions;
 mod files;
 mod generated;
 mod layers;
 mod limits;
+mod shapes;
+mod syntax;
 
 use std::path::{Path, PathBuf};
 

@@ -9,15 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_hex::lower;
+use lotmq_terminal::{Exit, output, seconds};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::cmd::{COMMAND_TOPIC, OUTPUT_TOPIC, connect_as_root, render_reply};
-use crate::connect::{ConnectArgs, random_text};
-use crate::exit::Exit;
-use crate::output;
-use crate::publish::seconds;
 use crate::store::export_to;
 
 /// Longest name that the broker takes for a backup.
@@ -92,7 +91,7 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
             let chunk: Chunk<'_> = serde_json::from_slice(&message.payload).context("a chunk is damaged")?;
             ensure!(chunk.seq == written + 1, "chunk {} is missing", written + 1);
             let data = STANDARD.decode(chunk.data).context("a chunk is damaged")?;
-            ensure!(hex(&Sha256::digest(&data)) == chunk.sha256, "chunk {} is damaged", chunk.seq);
+            ensure!(lower(&Sha256::digest(&data)) == chunk.sha256, "chunk {} is damaged", chunk.seq);
             out.write_all(&data).with_context(|| format!("cannot write {}", args.file.display()))?;
             all.update(&data);
             (written, bytes) = (chunk.seq, bytes + data.len());
@@ -107,7 +106,7 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
             bail!("{}", render_reply(&reply).trim_end());
         }
         let sent = reply.pointer("/data/sha256").and_then(Value::as_str);
-        ensure!(sent == Some(&hex(&all.finalize())), "the backup has not come as it was sent");
+        ensure!(sent == Some(&lower(&all.finalize())), "the backup has not come as it was sent");
         return Ok(reply);
     }
 }
@@ -128,10 +127,6 @@ fn name_of(file: &Path) -> String {
     let letters = stem.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c));
     let name: String = letters.skip_while(|c| !c.is_ascii_alphanumeric()).take(NAME_CHARS_MAX).collect();
     if name.is_empty() { "backup".to_owned() } else { name }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lotmq_client::ProtocolVersion;
+use lotmq_connect::{LoginArgs, Quality, ZstdArgs, qos, random_text};
+use lotmq_terminal::{Exit, Misuse, output, seconds};
 
-use crate::connect::{LoginArgs, Quality, ZstdArgs, qos, random_text};
-use crate::exit::{Exit, Misuse};
-use crate::output;
-use crate::publish::seconds;
 use traffic::{Pace, Plan};
 
 /// Measure a broker.

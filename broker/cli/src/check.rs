@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lot_to_wasm::Form;
-
-use crate::exit::Exit;
-use crate::output;
-use crate::project::Project;
+use lotmq_project::Project;
+use lotmq_server::runs_route_type;
+use lotmq_terminal::{Exit, output};
 
 /// Check LoT programs.
 ///
@@ -28,7 +27,7 @@ pub(crate) struct CheckArgs {
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut has_errors = false;
     for path in &args.paths {
-        let mut compiled = Project::read(path)?.compile(Form::Linked)?;
+        let mut compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
         compiled.warn_of_undefined();
         has_errors |= !compiled.succeeded();
         if args.json {

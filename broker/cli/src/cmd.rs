@@ -10,12 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory as _};
 use lotmq_client::{Client, Publication, QoS};
+use lotmq_connect::{ConnectArgs, SessionArgs, random_text};
+use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
-
-use crate::connect::{ConnectArgs, SessionArgs, random_text};
-use crate::exit::{Exit, Misuse};
-use crate::output;
-use crate::publish::seconds;
 
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";

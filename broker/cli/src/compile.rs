@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lot_to_wasm::{Entity, Form};
-
-use crate::exit::Exit;
-use crate::output;
-use crate::project::Project;
+use lotmq_project::Project;
+use lotmq_server::runs_route_type;
+use lotmq_terminal::{Exit, output};
 
 /// Compile a LoT program to a WebAssembly component.
 ///
@@ -28,7 +27,7 @@ pub(crate) struct CompileArgs {
 
 pub(crate) fn compile(args: &CompileArgs) -> anyhow::Result<Exit> {
     let form = if args.linked { Form::Linked } else { Form::Standalone };
-    let compiled = Project::read(&args.path)?.compile(form)?;
+    let compiled = Project::read(&args.path)?.compile(form, runs_route_type)?;
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lotmq_server::config::{Config, ConfigFile, DataDirectory, Sources, Surroundings, unknown_variables};
+use lotmq_config::{Config, ConfigFile, DataDirectory, Sources, Surroundings, unknown_variables};
+use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
-
-use crate::exit::Exit;
-use crate::output;
 
 /// Show the configuration.
 #[derive(Args, Debug)]

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_server::config::{Config, DataDirectory, Surroundings};
+use lotmq_config::{Config, DataDirectory, Surroundings};
 use lotmq_server::{Server, Signals};
+use lotmq_terminal::{Exit, output};
 
 use crate::cmd;
 use crate::config_show::PlaceArgs;
-use crate::exit::Exit;
+use crate::log;
 use crate::serve::ServeArgs;
-use crate::{log, output};
 
 /// What is uploaded, each by its command.
 const UPLOADS: [(&str, &str); 5] = [

@@ -9,14 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_client::Client;
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_project::{AddCommand, Project};
+use lotmq_server::runs_route_type;
+use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, render_reply};
-use crate::connect::{ConnectArgs, random_text};
-use crate::exit::Exit;
-use crate::output;
-use crate::project::{AddCommand, Project};
-use crate::publish::seconds;
 
 /// Upload a program or a project to a broker.
 ///
@@ -55,7 +54,7 @@ pub(crate) struct DeployArgs {
 }
 
 pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
-    let compiled = Project::read(&args.path)?.compile(Form::Linked)?;
+    let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() || compiled.has_idle_routes() {
         output::note(&compiled.to_text());
     }

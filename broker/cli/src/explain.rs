@@ -3,9 +3,7 @@
 use clap::Args;
 use lot_to_wasm::Code;
 use lotmq_server::codes;
-
-use crate::exit::{Exit, Misuse};
-use crate::output;
+use lotmq_terminal::{Exit, Misuse, output};
 
 /// Explain a code, as LOT302 of the compiler, or HOP_LIMIT of an Error topic or a reply.
 ///

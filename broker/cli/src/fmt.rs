@@ -9,10 +9,8 @@ use clap::Args;
 use lot_to_wasm::diagnostic::render;
 use lot_to_wasm::project::{is_notebook, is_script};
 use lot_to_wasm::{FormatError, format};
-
-use crate::exit::{Exit, Misuse};
-use crate::output;
-use crate::project::read_source;
+use lotmq_project::read_source;
+use lotmq_terminal::{Exit, Misuse, output};
 
 /// Format LoT programs.
 ///

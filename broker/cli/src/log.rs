@@ -11,6 +11,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use lotmq_server::log_topics;
+use lotmq_terminal::output::note;
 use parking_lot::Mutex;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
@@ -34,9 +35,10 @@ pub(crate) struct Log(Arc<Lines>);
 /// When the system gives no thread.
 pub(crate) fn start(default: &str) -> io::Result<Log> {
     let wanted = std::env::var("LOTMQ_LOG").ok().filter(|text| !text.is_empty());
-    let filter = wanted.as_deref().map(EnvFilter::try_new).and_then(|parsed| {
-        parsed.inspect_err(|error| crate::output::note(&format!("LOTMQ_LOG is ignored: {error}"))).ok()
-    });
+    let filter = wanted
+        .as_deref()
+        .map(EnvFilter::try_new)
+        .and_then(|parsed| parsed.inspect_err(|error| note(&format!("LOTMQ_LOG is ignored: {error}"))).ok());
     let lines = Arc::new(Lines::default());
     let writer = {
         let lines = Arc::clone(&lines);

@@ -1,42 +1,8 @@
-//! `lotmq lsp`: a language server for LoT, which editors start and speak to through standard input and output.
-//!
-//! [`server`] takes messages and keeps [`workspace`] up to date; one module answers each kind of question. What the language means is the
-//! compiler's (`lot_to_wasm::editor`); here are places as editors count them, and the protocol.
-
-mod answer;
-mod completion;
-mod definition;
-mod diagnostics;
-mod formatting;
-mod hover;
-mod inbox;
-mod lines;
-mod live;
-mod outbox;
-mod scripts;
-mod server;
-mod source;
-mod symbols;
-mod uri;
-mod workspace;
-
-use std::io;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+//! `lotmq lsp`: the language server, as editors start it.
 
 use clap::Args;
-use lsp_server::Message;
-
-use crate::connect::Url;
-use crate::exit::Exit;
-use crate::output::note;
-use inbox::InboxError;
-use live::Live;
-use outbox::Outbox;
-use server::Server;
-
-/// Messages that are read ahead; behind them the editor waits.
-const READ_AHEAD: usize = 64;
+use lotmq_connect::Url;
+use lotmq_terminal::Exit;
 
 /// Answer an editor about LoT programs: a language server on standard input and output.
 ///
@@ -55,31 +21,5 @@ pub(crate) struct LspArgs {
 }
 
 pub(crate) fn lsp(args: &LspArgs) -> anyhow::Result<Exit> {
-    let outbox = Outbox;
-    let live = args.broker.clone().map(|url| Live::start(url, outbox)).transpose()?;
-    Ok(Server::new(outbox, live).run(&messages()?))
-}
-
-/// The messages of the editor, until it closes its end.
-fn messages() -> io::Result<Receiver<Message>> {
-    let (sender, receiver) = sync_channel(READ_AHEAD);
-    thread::Builder::new().name("editor".to_owned()).spawn(move || {
-        let mut stdin = io::stdin().lock();
-        loop {
-            match inbox::read(&mut stdin) {
-                Ok(Some(message)) => {
-                    if sender.send(message).is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => return,
-                Err(error @ InboxError::NoMessage(_)) => note(&format!("warning: {error}")),
-                Err(error) => {
-                    note(&format!("error: cannot read standard input: {error}"));
-                    return;
-                }
-            }
-        }
-    })?;
-    Ok(receiver)
+    lotmq_lsp::serve(args.broker.clone())
 }

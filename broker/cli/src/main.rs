@@ -9,20 +9,15 @@ mod check;
 mod cmd;
 mod compile;
 mod config_show;
-mod connect;
 mod demo;
 mod deploy;
-mod exit;
 mod explain;
 mod fmt;
 mod log;
 mod lsp;
-mod output;
-mod project;
 mod publish;
 mod restore;
 mod run;
-mod script;
 mod serve;
 mod store;
 mod subscribe;
@@ -31,9 +26,10 @@ mod test;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use lotmq_client::ClientError;
+use lotmq_terminal::{Exit, Misuse, output};
 
 use args::{Cli, Command};
-use exit::Exit;
 
 fn main() -> ExitCode {
     let print = std::panic::take_hook();
@@ -70,7 +66,19 @@ fn main() -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
             output::error(&output::chain(&error));
-            exit::of_error(&error).into()
+            exit_of(&error).into()
         }
+    }
+}
+
+/// Exit code for an error that ends the program.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<Misuse>() {
+        return Exit::Usage;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Encode(_) | ClientError::TooLarge { .. }) => Exit::Usage,
+        Some(_) => Exit::NoBroker,
+        None => Exit::Failure,
     }
 }

@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use lotmq_client::{Client, PacketId, Publication, ReasonCode};
+use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::topic_name_valid;
-
-use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
-use crate::exit::{Exit, Misuse, OrMisuse as _};
+use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
 /// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
 const IN_FLIGHT_MAX: usize = 16;
@@ -67,12 +66,6 @@ struct PayloadArgs {
     /// An empty payload; with -r it removes the retained message
     #[arg(short = 'n', long)]
     null_message: bool,
-}
-
-/// Reads a time in seconds, 0 to a day.
-pub(crate) fn seconds(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "expected seconds".to_owned())?;
-    if (0.0..=86_400.0).contains(&value) { Ok(value) } else { Err("expected 0 to 86400 seconds".to_owned()) }
 }
 
 pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
@@ -167,7 +160,7 @@ impl Sender {
         self.client.disconnect()?;
         match self.refused {
             Some(reason) => {
-                crate::output::error(&format!("the broker refused the message: {reason}"));
+                output::error(&format!("the broker refused the message: {reason}"));
                 Ok(Exit::Failure)
             }
             None => Ok(Exit::Success),

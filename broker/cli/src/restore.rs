@@ -9,14 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, ClientError, ProtocolVersion};
+use lotmq_connect::{ConnectArgs, Version, random_text};
 use lotmq_server::backup::Archive;
+use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, render_reply};
-use crate::connect::{ConnectArgs, Version, random_text};
-use crate::exit::Exit;
-use crate::output;
-use crate::publish::seconds;
 
 /// How often is tried whether the broker is back.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,12 +1,5 @@
 //! `lotmq run`: runs a LoT program without a broker and prints what it publishes.
 
-pub(crate) mod offline;
-mod player;
-pub(crate) mod program;
-mod routes;
-mod services;
-mod traffic;
-
 use std::io::BufRead as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,15 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use lot_to_wasm::Form;
-
-use crate::connect::Url;
-use crate::exit::Exit;
-use crate::output;
-use crate::project::Project;
-use crate::publish::seconds;
-use offline::Start;
-use player::Player;
-use program::Program;
+use lotmq_connect::Url;
+use lotmq_project::Project;
+use lotmq_runner::{Player, Program, Start, engine, read_recording};
+use lotmq_server::runs_route_type;
+use lotmq_terminal::{Exit, output, seconds};
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
@@ -78,14 +67,14 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
-    let compiled = Project::read(&args.path)?.compile(Form::Linked)?;
+    let compiled = Project::read(&args.path)?.compile(Form::Linked, runs_route_type)?;
     if compiled.has_diagnostics() {
         output::note(&compiled.to_text());
     }
     if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    let program = Program::compile(&offline::engine()?, compiled)?;
+    let program = Program::compile(&engine()?, compiled)?;
     if let (Some(file), Some(broker)) = (&args.record, &args.broker) {
         let mut player = Player::start(&program, Start::here_and_now(), args.json)?;
         let time = (args.seconds > 0.0).then(|| Duration::from_secs_f64(args.seconds));
@@ -93,7 +82,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         return Ok(player.exit());
     }
     let mut recording =
-        args.replay.as_deref().map(traffic::read).transpose()?.into_iter().flatten().peekable();
+        args.replay.as_deref().map(read_recording).transpose()?.into_iter().flatten().peekable();
     let first = recording.peek().and_then(|first| first.as_ref().ok());
     let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
     let mut player = Player::start(&program, start, args.json)?;

@@ -3,14 +3,14 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use clap::Args;
-use lotmq_server::config::{Config, Secret};
+use lotmq_config::{Config, Secret};
+use lotmq_connect::random_text;
 use lotmq_server::{Server, Signals};
+use lotmq_terminal::{Exit, output};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config_show::PlaceArgs;
-use crate::connect::random_text;
-use crate::exit::Exit;
-use crate::{log, output};
+use crate::log;
 
 /// Start the broker. It needs no configuration.
 ///
@@ -133,7 +133,7 @@ mod tests {
         let config = args.config().unwrap();
         assert_eq!(config.mqtt_addresses(), ["127.0.0.1:0".parse().unwrap()]);
         assert_eq!(config.health_addresses(), ["127.0.0.2:5".parse().unwrap()]);
-        assert_eq!(config.anonymous_login(), lotmq_server::config::AnonymousLogin::Off);
+        assert_eq!(config.anonymous_login(), lotmq_config::AnonymousLogin::Off);
         assert_eq!(config.initial_root_password.unwrap().reveal().len(), 20);
     }
 

@@ -9,10 +9,9 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use lotmq_server::backup::Archive;
 use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
+use lotmq_terminal::{Exit, output};
 
 use crate::config_show::PlaceArgs;
-use crate::exit::Exit;
-use crate::output;
 
 /// What the files of backups begin with.
 const ZIP: &[u8] = b"PK\x03\x04";

@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lotmq_client::{Client, Message, Publication, RetainHandling, SubscriptionOptions};
+use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::{filter_matches, topic_filter_valid};
+use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
-use crate::connect::{ConnectArgs, Quality, SessionArgs, qos};
-use crate::exit::{Exit, Misuse, OrMisuse as _};
-use crate::output;
-use crate::publish::seconds;
 use format::Format;
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.

@@ -1,28 +1,11 @@
 //! `lotmq test`: runs LoT programs against what a file says that they do, without a broker and in virtual time.
 
-mod case;
-mod judge;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use lot_to_wasm::Form;
-use lotmq_host::Engine;
-
-use crate::exit::{Exit, Misuse};
-use crate::output;
-use crate::project::Project;
-use crate::run::offline::{self, Offline, Start};
-use crate::run::program::Program;
-use case::{Case, Cases, Step};
-use judge::{Seen, judge};
-
-/// Most times that timers are due in one `pass`: a day of one each second.
-const TIMERS_MAX: u64 = 86_400;
-
-/// How files with cases end.
-const SUFFIX: &str = ".test.toml";
+use lotmq_runner::{SUFFIX, engine, test_file};
+use lotmq_terminal::{Exit, Misuse, output};
 
 /// Test LoT programs.
 ///
@@ -48,7 +31,7 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
     if files.is_empty() {
         return Err(Misuse(format!("no file that ends with {SUFFIX} is there")).into());
     }
-    let engine = offline::engine()?;
+    let engine = engine()?;
     let (mut passed, mut failed) = (0_u32, 0_u32);
     for file in &files {
         let tested = test_file(&engine, file, &args.name, &mut passed);
@@ -89,95 +72,4 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         files.push(beside);
     }
     Ok(())
-}
-
-/// Runs the cases of a file and answers how many failed.
-fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
-    let text = std::fs::read_to_string(file).context("cannot be read")?;
-    let cases: Cases =
-        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))?;
-    let program = load(engine, &program_of(file, cases.program.as_deref()))?;
-    let mut failed = 0;
-    for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(&program, case)?;
-        let name = format!("{}: {}", file.display(), case.name);
-        if complaints.is_empty() {
-            *passed += 1;
-            output::line(&format!("ok    {name}"))?;
-        } else {
-            failed += 1;
-            output::line(&format!("FAIL  {name}"))?;
-            complaints.iter().try_for_each(|complaint| output::line(&format!("      {complaint}")))?;
-        }
-    }
-    Ok(failed)
-}
-
-/// What a file with cases is about: what it names, else the program or notebook of its name beside it.
-fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
-    let beside = |name: &str| match file.parent() {
-        Some(folder) if folder != Path::new("") => folder.join(name),
-        _ => PathBuf::from(name),
-    };
-    let name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let name = name.trim_end_matches(SUFFIX);
-    let notebook = beside(&format!("{name}.lotnb"));
-    match named {
-        Some(named) => beside(named),
-        None if notebook.exists() => notebook,
-        None => beside(&format!("{name}.lot")),
-    }
-}
-
-fn load(engine: &Engine, path: &Path) -> anyhow::Result<Program> {
-    let compiled = Project::read(path)?.compile(Form::Linked)?;
-    anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
-    Program::compile(engine, compiled)
-}
-
-/// Runs a case, and says what is not as it should be.
-fn run(program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
-    let mut offline = Offline::start(program, Start { wall: case.at()?, zone: case.zone()? })?;
-    case.given.iter().try_for_each(|(topic, value)| offline.keep(topic, &value.to_bytes()))?;
-    case.env.iter().for_each(|(name, value)| offline.set_environment(name, value));
-    case.secrets.iter().for_each(|(name, value)| offline.set_secret(name, value));
-    let mut seen = Vec::new();
-    let mut feed = |offline: &mut Offline| offline.settle(&mut |happening| Seen::note(&happening, &mut seen));
-    feed(&mut offline)?;
-    for step in &case.when {
-        match step {
-            Step::Message { topic, payload } => {
-                offline.publish(topic, &payload.to_bytes());
-                feed(&mut offline)?;
-            }
-            Step::Call { call, inputs } => {
-                offline.call(call, serde_json::to_value(inputs)?)?;
-                feed(&mut offline)?;
-            }
-            Step::Pass { pass } => {
-                let mut left = case::duration(pass)?;
-                let before = offline.timers_fired();
-                while let Some(passed) = offline.pass_time(left) {
-                    left -= passed;
-                    anyhow::ensure!(
-                        offline.timers_fired() - before <= TIMERS_MAX,
-                        "{}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
-                        case.name
-                    );
-                    feed(&mut offline)?;
-                }
-                offline.stand(left);
-            }
-        }
-    }
-    let mut complaints = judge(case, &seen);
-    for (topic, wanted) in &case.kept {
-        let found = offline.value(topic);
-        if !found.as_deref().is_some_and(|found| wanted.is_like(found)) {
-            let found =
-                found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));
-            complaints.push(format!("kept {}: expected `{wanted}`, found {found}", &**topic));
-        }
-    }
-    Ok(complaints)
 }

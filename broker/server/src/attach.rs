@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use lotmq_auth::{Identity, Peer};
 use lotmq_codec::ProtocolVersion;
+use lotmq_config::ListenerLimits;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
 use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
 
 use crate::changes::Stamp;
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
-use crate::config::ListenerLimits;
 use crate::net::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
@@ -149,6 +149,8 @@ fn resume(
     let is_for_another = differs(&state.identity, identity);
     state.holding.give(client.tenant.shares.of(identity));
     state.session.resume(session_options(request, connection));
+    let window_bytes = state.holding.share().window_bytes();
+    state.session.set_window_bytes(window_bytes);
     if state.subscriptions.has_shared() {
         state.session.keep_inflight();
     }
@@ -213,6 +215,7 @@ fn create(
         holding: Holding::new(tenant.shares.of(identity)),
         is_over: false,
     };
+    state.session.set_window_bytes(state.holding.share().window_bytes());
     fill(&mut state, request, identity, turn);
     state.count(&request.client_id, !request.expiry.ends_with_connection());
     let session_id = turn.broker.store.next_session_id().0;

@@ -25,10 +25,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{error, info};
 
-use crate::config;
 use crate::counters::Counters;
 use crate::limits::AUDIT_HEAD_INTERVAL;
-use crate::modules::hex;
 use crate::net::peer::Peer;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
@@ -43,7 +41,7 @@ pub(crate) const AUDIT_DELAY: Duration = Duration::from_millis(500);
 /// See the module's documentation.
 pub(crate) struct Audit {
     tenant: TenantId,
-    settings: config::Audit,
+    settings: lotmq_config::Audit,
     administration: Mutex<Trail>,
     access: Mutex<Trail>,
     sums: Sums,
@@ -54,7 +52,11 @@ impl Audit {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(crate) fn open(store: &Store, tenant: TenantId, settings: config::Audit) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        store: &Store,
+        tenant: TenantId,
+        settings: lotmq_config::Audit,
+    ) -> Result<Self, StoreError> {
         let open = |kind, records| Trail::open(store, tenant, kind, records).map(Mutex::new);
         Ok(Self {
             tenant,
@@ -278,7 +280,7 @@ fn commands_of(sum: &Sum) -> Value {
 impl Head {
     /// Tells it in the log: what is written there the broker cannot take back.
     pub(crate) fn log(&self, tenant: &str) {
-        let (trail, number, hash) = (self.kind.name(), self.number, hex(&self.digest));
+        let (trail, number, hash) = (self.kind.name(), self.number, lotmq_hex::lower(&self.digest));
         info!(target: "audit", tenant, trail, number, hash, "audit head");
     }
 }

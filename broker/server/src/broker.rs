@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use lotmq_auth::{Identity, Scope};
+use lotmq_config::{Config, OnFull};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
-use lotmq_session::SessionExpiry;
+use lotmq_session::{SessionExpiry, Time};
 use lotmq_store::{QuarantineRow, Store};
 use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
@@ -21,7 +22,6 @@ use crate::client_lines::{ClientLines, Written};
 use crate::clock::Clock;
 use crate::command::Commands;
 use crate::compiles::Compiles;
-use crate::config::{Config, OnFull};
 use crate::counters::Counters;
 use crate::descriptors::Descriptors;
 use crate::endings::Endings;
@@ -141,11 +141,7 @@ impl Broker {
             let number = self.store.next_session_id().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
         }
-        let mut id = String::from("auto-");
-        for byte in random {
-            id.push_str(&format!("{byte:02x}"));
-        }
-        id
+        format!("auto-{}", lotmq_hex::lower(&random))
     }
 
     /// Notes a refused CONNECT.
@@ -165,8 +161,8 @@ impl Broker {
     }
 
     /// Notes an accepted CONNECT.
-    pub(crate) fn logged_in(&self, connection: &Connection, client: &Client) {
-        if let Some(Written { suppressed }) = self.client_lines.connected.next(self.clock.now().as_millis()) {
+    pub(crate) fn logged_in(&self, connection: &Connection, client: &Client, now: Time) {
+        if let Some(Written { suppressed }) = self.client_lines.connected.next(now.as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
             info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }

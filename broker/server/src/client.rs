@@ -108,7 +108,7 @@ impl ClientState {
     /// Whether a message with so many bytes can be sent at once or kept.
     fn has_room(&self, bytes: usize) -> bool {
         let is_open = self.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
-        (is_open && self.session.can_send()) || self.session.can_queue(bytes)
+        (is_open && self.session.can_send_bytes(bytes)) || self.session.can_queue(bytes)
     }
 
     /// Whether the Client is away and something of it is due at this time.

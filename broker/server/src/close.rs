@@ -11,6 +11,7 @@ use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
 use crate::net::listener::Listener;
 use crate::net::turn::Turn;
+use crate::protocol;
 use crate::recipient::Recipient;
 use crate::store_failure::StoreFailure;
 use crate::violation::Violation;
@@ -252,7 +253,8 @@ pub(crate) fn connection_closed(
         connection.listener.limit_reached(limit, &connection.peer());
     }
     let failure = connection.layers().and_then(|layers| layers.lock().failure());
-    if let Phase::Open(open) = phase {
+    if let Phase::Open(mut open) = phase {
+        protocol::publish_rest(&mut open, turn);
         let client_id = &*open.client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
         if let Some(Written { suppressed }) =

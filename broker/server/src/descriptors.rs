@@ -70,9 +70,9 @@ mod tests {
     fn something_is_kept_for_health_and_administrators() {
         for (limit, open, per_connection, expected) in [
             (90, 46, 1, (33, 2, 5)),
-            (1024, 64, 1, (720, 8, 120)),
-            (1024, 64, 2, (360, 8, 120)),
-            (1_048_576, 76, 1, (1_047_988, 8, 256)),
+            (1024, 64, 1, (720, 16, 120)),
+            (1024, 64, 2, (360, 16, 120)),
+            (1_048_576, 76, 1, (1_047_988, 16, 256)),
             (40, 46, 1, (1, 1, 1)),
         ] {
             let Descriptors { connections, spare_connections, http_connections } =

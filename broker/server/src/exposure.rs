@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question, Scope};
+use lotmq_config::AnonymousLogin;
 use tracing::warn;
 
 use crate::broker::Broker;
-use crate::config::AnonymousLogin;
 use crate::tenant::Tenant;
 
 /// A topic that no rule names, so that only rules about all topics deny it.

@@ -4,6 +4,7 @@
 //! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
 
 mod forms;
+mod parts;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::route::{Route, Target};
 use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
 pub(crate) use forms::{Asker, Forms};
+pub(crate) use parts::{Remainder, publish_in_parts};
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
 const COPIED_PAYLOAD_BYTES: usize = 1024;
@@ -160,7 +162,11 @@ impl Turn {
         is_durable |= fan_out.retain(self, tenant);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = !route.triggers.is_empty();
-        self.steps += receivers;
+        self.steps += receivers + route.triggers.len();
+        if publication.payload.len() > COPIED_PAYLOAD_BYTES {
+            // To route shorter ones takes as long as to write them, and that is counted.
+            self.time_shares.owe(receivers * publication.bytes());
+        }
         self.routes.put_back(tenant, route);
         self.relieve();
         FanOut { receivers, is_durable, starts_guests }

@@ -10,6 +10,7 @@ pub(crate) mod authority;
 mod deploy;
 mod effects;
 mod events;
+pub(crate) mod json;
 mod models;
 mod prepared;
 pub(crate) mod promised;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use lotmq_codec::QoS;
+use lotmq_config::Authority;
 use lotmq_definitions::{Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions};
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
 use lotmq_store::SessionId;
@@ -47,7 +49,6 @@ pub(crate) use sink::GuestSink;
 
 use crate::client::Client;
 use crate::close::CloseReason;
-use crate::config::Authority;
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;

@@ -23,7 +23,6 @@ mod close;
 pub mod codes;
 mod command;
 mod compiles;
-pub mod config;
 mod counters;
 mod denials;
 mod descriptors;
@@ -40,7 +39,6 @@ mod logs;
 mod machine;
 mod message;
 mod modules;
-mod nearest;
 mod net;
 mod not_opened;
 mod numbers;
@@ -77,6 +75,7 @@ mod will;
 
 #[doc(hidden)]
 pub use command::fuzz_command;
+pub use guests::json::value_of_json;
 pub use guests::routes::runs_route_type;
 pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use limits::markdown as limits_markdown;

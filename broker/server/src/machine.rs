@@ -1,6 +1,7 @@
 //! What the machine has that bounds derive from.
 
-use crate::config::{Config, Limits, Origin};
+use lotmq_config::{Config, Limits, Origin};
+
 use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM_MEMORY_PART};
 
 /// Memory in bytes that is taken for that of a machine which does not tell.
@@ -20,6 +21,7 @@ fn fitted_to(config: &Config, memory: u64) -> Config {
         ("limits.tenant_session_bytes", &mut limits.tenant_session_bytes),
         ("limits.all_output_bytes", &mut limits.all_output_bytes),
         ("limits.all_queue_bytes", &mut limits.all_queue_bytes),
+        ("limits.all_inflight_bytes", &mut limits.all_inflight_bytes),
         ("limits.all_alias_bytes", &mut limits.all_alias_bytes),
         ("limits.partial_bytes", &mut limits.partial_bytes),
     ] {
@@ -58,7 +60,7 @@ fn total(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use lotmq_config::Sources;
 
     #[test]
     fn sums_that_nobody_has_set_fit_the_machine() {

@@ -74,6 +74,11 @@ impl Message {
         self.bytes.slice((self.topic_len + self.properties_len) as usize..)
     }
 
+    /// The first byte of the topic; 0 where there is none.
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.bytes.first().copied().unwrap_or_default()
+    }
+
     /// Bytes that it counts for in bounds of queues.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()

@@ -206,7 +206,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "tenant": &*tenant.name,
         "world": "action",
         "version": module.options.version,
-        "sha256": hex(&module.hash),
+        "sha256": lotmq_hex::lower(&module.hash),
         "bytes": module.bytes.len(),
         "state": state,
         "installedUtc": crate::sys::utc_text(module.installed_at_ms),
@@ -214,11 +214,6 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "calls": metrics.runs,
         "traps": metrics.traps,
     })
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Installs what the store held. One that does not load any more is left out and stays in the store.

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::config::{Config, Origin};
+use lotmq_config::{Config, Origin};
 
 /// Listeners of WebSocket. Devices and tools look for a broker elsewhere first.
 const OF_WEB_PAGES: [&str; 2] = ["ws", "wss"];

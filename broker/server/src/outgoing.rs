@@ -23,6 +23,12 @@ use crate::paging;
 use crate::replay::Next;
 use crate::subscription::Identifiers;
 
+/// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
+const REPLAY_LOOK_BYTES: usize = 8 << 10;
+
+/// What a retained message takes beyond its own bytes, in bytes that could be copied meanwhile.
+const REPLAY_MESSAGE_BYTES: usize = 512;
+
 /// How one waiting message is sent.
 struct Sending<'a> {
     message: &'a Message,
@@ -186,8 +192,17 @@ fn replay_for(
     let Some(link) = &state.link else { return Pause::NoRoom };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let identity = Arc::clone(&state.identity);
+    // Bytes that were sent since the clock was looked at, and what a message takes without any.
+    let mut unlooked = 0;
     while room > 0 && state.session.can_send() {
         let clock = &turn.broker.clock;
+        if unlooked >= REPLAY_LOOK_BYTES {
+            if share.stretch.is_over(clock) {
+                return Pause::NoTime;
+            }
+            unlooked = 0;
+        }
+        unlooked += REPLAY_MESSAGE_BYTES;
         let Some((filter, replay)) = state.replays.first() else { break };
         if !replay.has_begun() && !state.subscriptions.contains(filter) {
             state.replays.end_first();
@@ -196,7 +211,10 @@ fn replay_for(
         let options = replay.options;
         let message =
             match replay.next(filter, &client.tenant, &identity, turn.wall_ms, (&share.stretch, clock)) {
-                Next::Message(message) => message,
+                Next::Message { message, was_asked } => {
+                    unlooked += if was_asked { REPLAY_LOOK_BYTES } else { 0 };
+                    message
+                }
                 Next::NoTime => return Pause::NoTime,
                 Next::None => {
                     state.replays.end_first();
@@ -237,15 +255,13 @@ fn replay_for(
                 turn.counts.publish_sent += 1;
                 turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
                 room = room.saturating_sub(span.len());
+                unlooked += span.len();
                 send(state, turn.arena, span, push);
             }
             None => {
                 // It was in flight for a moment only; whether its identifier is found makes no difference.
                 let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
             }
-        }
-        if share.stretch.is_over(&turn.broker.clock) {
-            return Pause::NoTime;
         }
     }
     Pause::NoRoom

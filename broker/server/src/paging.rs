@@ -49,7 +49,8 @@ pub(crate) fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
 
 /// Asks for the next slice of the queue, if there is need of one.
 pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker) {
-    let Some(WantedSlice { after, messages_max }) = state.session.next_slice() else { return };
+    let Some(wanted) = state.session.next_slice() else { return };
+    let WantedSlice { after, messages_max, bytes_max: first_bytes_max } = wanted;
     // Not kept alive by the request: the store must not be what drops a Client last.
     let asking = Arc::downgrade(client);
     let reply = move |slice| {
@@ -58,8 +59,10 @@ pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker
         }
     };
     let (session, after) = (client.stored_id(), MessageId(after));
-    let bytes_max = SLICE_BYTES_PER_MESSAGE * messages_max as u64;
-    let asked = broker.store.read_queue(session, after, messages_max, bytes_max, Box::new(reply));
+    let first_bytes_max = first_bytes_max.unwrap_or(u64::MAX);
+    let bytes_max = first_bytes_max.min(SLICE_BYTES_PER_MESSAGE * messages_max as u64);
+    let most = (messages_max, bytes_max, first_bytes_max);
+    let asked = broker.store.read_queue_within(session, after, most, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         state.session.handle_slice_failed();
@@ -78,14 +81,22 @@ fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
                 "queued messages are damaged and left out"
             );
         }
-        (slice.deliveries.iter().map(queued).collect::<Vec<_>>(), slice.last)
+        let is_too_long = slice.last.is_none() && !slice.is_last;
+        (slice.deliveries.iter().map(queued).collect::<Vec<_>>(), slice.last, is_too_long)
     });
     let mut state = client.state.lock();
     if state.is_over {
         return;
     }
     match slice {
-        Ok((messages, last)) => {
+        Ok((_, None, true)) => {
+            state.session.handle_slice_too_long();
+            if let Some(link) = &state.link {
+                // It may be asked for again meanwhile.
+                link.call_owner();
+            }
+        }
+        Ok((messages, last, _)) => {
             state.session.handle_slice(messages, last.map(|last| last.0));
             if let Some(link) = &state.link {
                 link.call_owner();

@@ -11,6 +11,7 @@ pub(crate) mod archive;
 pub(crate) mod compiled;
 pub(crate) mod displaced;
 pub(crate) mod folder;
+pub(crate) mod rights;
 
 pub use archive::ArchiveError;
 pub use folder::{FolderError, pack};

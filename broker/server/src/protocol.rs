@@ -23,13 +23,14 @@ use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::fan_out::Remainder;
 use crate::limits::ClientRate;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::topic_alias::TopicAliases;
 use crate::violation::Violation;
-use subscribe::Unfinished;
+use subscribe::{Subscribing, Unsubscribing};
 
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
@@ -54,7 +55,7 @@ pub(crate) struct Open {
     pub(crate) feeds_store: bool,
     /// What it published last starts guests: it waits when they cannot keep up.
     pub(crate) feeds_guests: bool,
-    /// A SUBSCRIBE or UNSUBSCRIBE for the rest of which there was no time. Nothing else of the Client is handled until it is done.
+    /// A packet for the rest of which there was no time. Nothing else of the Client is handled until it is done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// How fast it may send, where that is bounded.
     pub(crate) rate: Option<Box<ClientRate>>,
@@ -83,6 +84,13 @@ impl Open {
     ) {
         self.client.acknowledge(turn, connection, self.version, ack_type, packet_id, reason);
     }
+}
+
+/// A packet for which the time of a turn did not suffice.
+pub(crate) enum Unfinished {
+    Subscribe(Subscribing),
+    Unsubscribe(Unsubscribing),
+    Publish(Box<Remainder>),
 }
 
 /// Handles one packet.
@@ -140,7 +148,18 @@ pub(crate) fn finish(
     match open.unfinished.take().map(|unfinished| *unfinished) {
         Some(Unfinished::Subscribe(it)) => it.go_on(connection, open, turn),
         Some(Unfinished::Unsubscribe(it)) => it.go_on(connection, open, turn),
+        Some(Unfinished::Publish(it)) => {
+            publish::go_on(open, turn, it);
+            Ok(())
+        }
         None => Ok(()),
+    }
+}
+
+/// Routes what is left of a message whose publisher's connection ends: it was taken, so all of its receivers get it.
+pub(crate) fn publish_rest(open: &mut Open, turn: &mut Turn) {
+    if let Some(Unfinished::Publish(rest)) = open.unfinished.take().map(|unfinished| *unfinished) {
+        rest.finish(turn, &open.client.tenant, &open.client);
     }
 }
 

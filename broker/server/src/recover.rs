@@ -328,9 +328,7 @@ mod tests {
             let running = Running::start_in(dir.path(), "os");
             let tenant = running.server.broker.tenants.default_tenant();
             let mut found: Vec<_> = tenant
-                .sessions
-                .lock()
-                .all()
+                .all_sessions()
                 .iter()
                 .map(|client| (client.user.clone(), client.stored_id()))
                 .collect();

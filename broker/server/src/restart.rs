@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 
+use lotmq_config::Config;
 use lotmq_store::Staged;
 use tracing::{error, info};
 
 use crate::Server;
 use crate::backup::RestoreReport;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::net::listener::ListenAddress;
 use crate::server::StartError;
 

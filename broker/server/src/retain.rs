@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
+use lotmq_config::Limits;
 use lotmq_router::RetainedIndex;
 use lotmq_store::{KeeperRow, MessageId, Op, RetainedRow};
 
 use crate::changes::Stamps;
 use crate::client::Client;
-use crate::config::Limits;
 use crate::fan_out::Publication;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
@@ -307,9 +307,9 @@ const SLICE_TOPICS: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
     use crate::message::MessageParts;
     use lotmq_codec::QoS;
+    use lotmq_config::Config;
 
     fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
         let qos = QoS::AtMostOnce;

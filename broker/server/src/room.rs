@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lotmq_codec::QoS;
+use lotmq_config::OnFull;
 
 use crate::client::Client;
-use crate::config::OnFull;
 use crate::fan_out::Publication;
 use crate::limits::Limit;
 use crate::net::turn::Turn;

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lot_to_wasm::lower::World as LotWorld;
+use lotmq_config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
 use lotmq_session::SessionExpiry;
@@ -29,7 +30,6 @@ use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
-use crate::config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
 use crate::counters::Counters;
 use crate::descriptors::Descriptors;
 use crate::endings::Endings;
@@ -186,7 +186,7 @@ impl Server {
     pub(crate) fn start_after(config: &Config, former: Former) -> Result<Self, StartError> {
         let config = &machine::fitted(config);
         let path = config.store_path();
-        if config.store.durability == config::Durability::None && path.exists() {
+        if config.store.durability == lotmq_config::Durability::None && path.exists() {
             return Err(StartError::StoreLeftAside { path });
         }
         let listeners = Arc::new(OnceLock::new());
@@ -505,9 +505,9 @@ fn tell_quarantined(rows: &[QuarantineRow]) {
 
 fn store_options(config: &Config) -> StoreOptions {
     let durability = match config.store.durability {
-        config::Durability::Fsync => lotmq_store::Durability::Fsync,
-        config::Durability::Os => lotmq_store::Durability::Os,
-        config::Durability::None => lotmq_store::Durability::None,
+        lotmq_config::Durability::Fsync => lotmq_store::Durability::Fsync,
+        lotmq_config::Durability::Os => lotmq_store::Durability::Os,
+        lotmq_config::Durability::None => lotmq_store::Durability::None,
     };
     let queues = lotmq_store::RecoveredQueues::Sent;
     let linger = Duration::from_millis(config.store.linger_ms.into());
@@ -532,7 +532,7 @@ fn assemble(
     mut recovered: Recovered,
     report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let is_durable = config.store.durability != config::Durability::None;
+    let is_durable = config.store.durability != lotmq_config::Durability::None;
     let engine = Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
@@ -610,7 +610,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         keep_visible_retained: config.compat.keep_visible_retained,
         model_publish_rules: config.compat.model_publish_rules,
-        compat: config.compat.of_language(),
+        compat: of_language(&config.compat),
         session_expiry_max,
         anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
         takes_discouraged: config.mqtt.control_characters,
@@ -619,10 +619,25 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+/// Switches of the compiler as they are configured.
+fn of_language(compat: &lotmq_config::Compat) -> lot_to_wasm::Compat {
+    use lotmq_config::{ModelOutput, RuleTrailingPlus, TimestampUtc};
+    lot_to_wasm::Compat {
+        model_output: match compat.model_output {
+            ModelOutput::Fields => lot_to_wasm::ModelOutput::Fields,
+            ModelOutput::Json => lot_to_wasm::ModelOutput::Json,
+            ModelOutput::Both => lot_to_wasm::ModelOutput::Both,
+        },
+        empty_as_zero_value: compat.empty_as_zero_value,
+        utc_as_iso: compat.timestamp_utc == TimestampUtc::Iso,
+        rule_trailing_plus: compat.rule_trailing_plus == RuleTrailingPlus::Subtree,
+    }
+}
+
 fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     match config.anonymous_login() {
-        config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
-        config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
-        config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
+        lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
+        lotmq_config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
+        lotmq_config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
     }
 }

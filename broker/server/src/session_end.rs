@@ -200,10 +200,9 @@ pub(crate) fn end_now(client: &Arc<Client>, turn: &mut Turn) {
 /// All these ends are with the store when this returns, those included that other threads had begun: a user of this name who is stored after that is never
 /// on the disk without them. Not for shards.
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
-    let (clients, begun) = {
-        let mut sessions = tenant.sessions.lock();
-        (sessions.all(), sessions.all_left_behind(&turn.broker.turns, &turn.broker.store))
-    };
+    let clients = tenant.all_sessions();
+    // Behind that: of those which were there, whoever is not among these has ended.
+    let begun = tenant.sessions.lock().all_left_behind(&turn.broker.turns, &turn.broker.store);
     let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
     for (number, client) in of_user.enumerate() {
         client.state.lock().will.handle_normal_disconnect();

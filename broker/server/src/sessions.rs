@@ -8,9 +8,11 @@
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, Equivalent, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
 use lotmq_auth::Identity;
+use lotmq_router::PartedTable;
 use lotmq_store::Store;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::changes::{Stamp, Stamps, Standing, Turns};
 use crate::client::Client;
@@ -62,7 +64,7 @@ impl Equivalent<KeptSessionKey> for SessionKey<'_> {
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    table: HashTable<Arc<Client>>,
+    table: PartedTable<Arc<Client>>,
     hasher: DefaultHashBuilder,
     left_behind: LeftBehind,
 }
@@ -73,9 +75,17 @@ impl Sessions {
         self.table.len()
     }
 
-    /// All of them as they are now, in no order. For whoever has to look at each: others wait for the lock of the sessions meanwhile.
-    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
-        self.table.iter().cloned().collect()
+    /// All of them, in no order, for whoever has to look at each: those that are there all the while, and of others each at most once. Their lock is held
+    /// for some thousand at a time, and goes to who waits for it in between.
+    pub(crate) fn all(sessions: &Mutex<Self>) -> Vec<Arc<Client>> {
+        let (mut all, mut place) = (Vec::with_capacity(sessions.lock().len()), 0);
+        loop {
+            let sessions = sessions.lock();
+            let Some((page, next)) = sessions.table.page(place) else { return all };
+            all.extend(page.cloned());
+            place = next;
+            MutexGuard::unlock_fair(sessions);
+        }
     }
 
     pub(crate) fn get(&self, key: SessionKey<'_>) -> Option<&Arc<Client>> {
@@ -97,8 +107,7 @@ impl Sessions {
     /// Takes a session off, unless its Client has got another one already. What is stored of it ends in this turn.
     pub(crate) fn remove(&mut self, client: &Arc<Client>, turn: &mut Turn) {
         let hash = self.hasher.hash_one(client.key());
-        if let Ok(entry) = self.table.find_entry(hash, |known| Arc::ptr_eq(known, client)) {
-            entry.remove();
+        if self.table.remove(hash, |known| Arc::ptr_eq(known, client)).is_some() {
             let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
             if stamp != Stamp::default() {
                 self.left_behind.note(client, stamp, &turn.broker.turns, &turn.broker.store);

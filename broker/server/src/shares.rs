@@ -14,10 +14,10 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use lotmq_auth::{Identity, Peer};
+use lotmq_config::Limits;
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
-use crate::config::Limits;
 use crate::limits::{Bucket, Limit};
 use crate::net::admission;
 
@@ -32,6 +32,17 @@ struct Totals {
     offline: Mutex<Bucket>,
     /// What is stored for them takes as much as it may.
     are_queues_full: AtomicBool,
+    /// What one of the sessions may have in memory of messages, in bytes, while all of them have too much; else 0.
+    window_bytes: AtomicU64,
+}
+
+impl Totals {
+    fn window_bytes(&self) -> u64 {
+        match self.window_bytes.load(Ordering::Relaxed) {
+            0 => u64::MAX,
+            bytes => bytes,
+        }
+    }
 }
 
 /// Who a share belongs to.
@@ -112,6 +123,13 @@ impl Shares {
         (self.all.sessions.load(Ordering::Relaxed), self.anonymous.sessions.load(Ordering::Relaxed))
     }
 
+    /// Sessions may have as much in memory as usual.
+    pub(crate) fn hold_nobody_back(&self) {
+        self.anonymous.window_bytes.store(0, Ordering::Relaxed);
+        let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
+        owners.iter().for_each(|share| share.hold_back(0));
+    }
+
     /// Bytes that are kept for sessions.
     pub(crate) fn bytes(&self) -> u64 {
         self.all.bytes.load(Ordering::Relaxed)
@@ -138,6 +156,35 @@ impl Share {
     pub(crate) fn are_queues_full(&self) -> bool {
         self.own.are_queues_full.load(Ordering::Relaxed)
             || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
+    }
+
+    /// What a session of this owner may have in memory of messages, in bytes.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        let of_anonymous = self.is_anonymous().then(|| self.shares.anonymous.window_bytes());
+        self.own.window_bytes().min(of_anonymous.unwrap_or(u64::MAX))
+    }
+
+    /// Sessions of this owner may have so much; 0 for what is usual.
+    pub(crate) fn hold_back(&self, window_bytes: u64) {
+        self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
+    }
+
+    /// The same for all sessions without a user, of which this owner's are.
+    pub(crate) fn hold_back_anonymous(&self, window_bytes: u64) {
+        self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
+    }
+
+    /// Tells the tenants apart whose clients without a user this owner is one of.
+    pub(crate) fn tenant_of_anonymous(&self) -> Option<usize> {
+        self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
+    }
+
+    /// The owner, for people.
+    pub(crate) fn name(&self) -> String {
+        match &self.owner {
+            Owner::User(user) => format!("user {user}"),
+            Owner::Address(_) | Owner::Anybody => "clients without a user".to_owned(),
+        }
     }
 
     /// Whether one more session of this owner may outlive its connection.
@@ -278,7 +325,7 @@ fn change(total: &AtomicU64, before: u64, now: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use lotmq_config::Config;
 
     fn identity(user: Option<&str>, address: &str) -> Identity {
         let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));

@@ -1,17 +1,20 @@
-//! Whether there is room for more of what clients want stored, looked at twice a second.
+//! Whether there is room for more of what clients want stored, and in memory for what they do not acknowledge, looked at twice a second.
 //!
 //! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands. Between two looks more
 //! can come than the reserve holds, so each says how many bytes there is room for until the next.
 
+mod in_flight;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use lotmq_config::Durability;
 use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use self::in_flight::InFlight;
 use crate::broker::Broker;
-use crate::config::Durability;
 use crate::limits::{DISK_BYTES_PER_BYTE, Limit, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use crate::shares::StoredQueues;
 
@@ -32,6 +35,7 @@ pub(crate) struct Storage {
     /// They take so much that it matters whose they are.
     queues_are_shared_out: AtomicBool,
     looked_at: Mutex<Looked>,
+    in_flight: InFlight,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +64,7 @@ impl Storage {
 
     /// Looks again, if it is time.
     pub(crate) fn look(&self, broker: &Broker) {
+        self.in_flight.look(broker);
         let mut looked = self.looked_at.lock();
         if looked.at.is_some_and(|at| at.elapsed() < STORAGE_LOOK_PERIOD) {
             return;
@@ -100,7 +105,7 @@ impl Storage {
 fn look_at_owners(broker: &Broker, live: u64) {
     let mut queues = StoredQueues::default();
     for tenant in broker.tenants.all().iter() {
-        let sessions = tenant.sessions.lock().all();
+        let sessions = tenant.all_sessions();
         for client in sessions.iter().filter(|client| client.is_durable()) {
             let state = client.state.lock();
             queues.add(state.holding.share(), state.session.counts().queued_bytes);

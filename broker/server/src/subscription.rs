@@ -245,7 +245,7 @@ pub(crate) fn choose(group: &SharedGroup, topic: &str, is_open: bool, bytes: usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{SUBSCRIPTION_BYTES_MAX, TENANT_SESSION_BYTES_MAX};
+    use lotmq_config::limit_table::{SUBSCRIPTION_BYTES_MAX, TENANT_SESSION_BYTES_MAX};
 
     #[test]
     fn filters_count_for_what_they_take() {

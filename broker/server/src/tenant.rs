@@ -98,6 +98,11 @@ impl Tenant {
         identity.user.is_some() && self.permissions.decide(&question).is_allowed()
     }
 
+    /// All sessions, in no order. Their lock is held for a part of them at a time.
+    pub(crate) fn all_sessions(&self) -> Vec<Arc<Client>> {
+        Sessions::all(&self.sessions)
+    }
+
     /// Who gets the messages of `topic` now.
     pub(crate) fn route(&self, topic: &str) -> Route {
         let mut route = Route::empty();
@@ -234,13 +239,13 @@ impl Tenant {
 
     /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
     pub(crate) fn output_waiting_bytes(&self) -> usize {
-        let clients = self.sessions.lock().all();
+        let clients = self.all_sessions();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
     }
 
     /// Messages of queues that are in memory.
     pub(crate) fn queued_in_memory(&self) -> usize {
-        let clients = self.sessions.lock().all();
+        let clients = self.all_sessions();
         clients.iter().map(|client| client.state.lock().session.counts().queued_in_memory).sum()
     }
 

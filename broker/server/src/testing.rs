@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions};
+use lotmq_config::{Config, DataDirectory, Sources};
 
 use crate::Server;
-use crate::config::{Config, DataDirectory, Sources};
 
 /// How long a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

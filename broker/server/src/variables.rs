@@ -9,12 +9,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_config::{VariableNames, is_of_broker, process_variable};
 use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
 use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use self::masking::Masking;
-use crate::config::{VariableNames, is_of_broker, process_variable};
 use crate::limits::{
     MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX,
     VARIABLES_MAX,

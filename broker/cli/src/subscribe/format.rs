@@ -1,7 +1,5 @@
 //! The format of `lotmq sub -F`: text with `%` placeholders and `\` escapes, as `mosquitto_sub` has them.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use lotmq_client::Message;
 use serde_json::{Map, Value, json};
@@ -169,21 +167,13 @@ fn show(field: Field, message: &Message, now: Timestamp) -> String {
         }
         Field::Topic => message.topic.clone(),
         Field::UnixTime => format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()),
-        Field::HexLower => hex(&message.payload, false),
-        Field::HexUpper => hex(&message.payload, true),
+        Field::HexLower => lotmq_hex::lower(&message.payload),
+        Field::HexUpper => lotmq_hex::upper(&message.payload),
     }
 }
 
 fn iso_time(now: Timestamp) -> String {
     now.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%z").to_string()
-}
-
-fn hex(bytes: &[u8], upper: bool) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let written = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
-        debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        text
-    })
 }
 
 /// The keys of `mosquitto_sub -F %j`.

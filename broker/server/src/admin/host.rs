@@ -2,8 +2,8 @@
 
 use hyper::Request;
 use hyper::header::HOST;
+use lotmq_config::HostNames;
 
-use crate::config::HostNames;
 use crate::net::locality::HostName;
 
 /// What is told to those who asked for another name.
@@ -44,7 +44,7 @@ pub(super) fn is_forwarded<B>(request: &Request<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Sources};
+    use lotmq_config::{Config, Sources};
 
     #[test]
     fn names_are_judged_by_every_place_that_tells_one() {

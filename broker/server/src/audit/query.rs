@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 
 use super::chain::{self, Digest};
 use super::{Audit, Head, Kind};
-use crate::modules::hex;
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +69,7 @@ impl Status {
             json!({
                 "records": trail.records,
                 "first": trail.first,
-                "head": { "number": trail.head.number, "hash": hex(&trail.head.digest) },
+                "head": { "number": trail.head.number, "hash": lotmq_hex::lower(&trail.head.digest) },
                 "brokenAt": trail.broken_at,
                 "damaged": trail.damaged,
                 "locked": trail.locked,
@@ -103,7 +102,7 @@ pub(crate) fn shown(record: &AuditRecord) -> Value {
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
     let kind = Kind::of(record.number);
     shown.insert("number".to_owned(), json!(kind.shown(record.number)));
-    shown.insert("hash".to_owned(), json!(record.digest.map(|digest| hex(&digest))));
+    shown.insert("hash".to_owned(), json!(record.digest.map(|digest| lotmq_hex::lower(&digest))));
     shown.insert("trail".to_owned(), json!(kind.name()));
     Value::Object(shown)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use lotmq_config::Config;
 use lotmq_store::{Batch, MetaRow, Op};
 use serde_json::{Value, json};
 use tracing::warn;
 
 use super::{Event, Kind, Record};
 use crate::broker::Broker;
-use crate::config::Config;
 use crate::limits::AUDIT_CHANGES_MAX;
 
 /// Name of the fact that remembers the configuration.

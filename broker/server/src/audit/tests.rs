@@ -8,8 +8,10 @@ fn store() -> Store {
     Store::open(options, Box::new(|_| {})).unwrap().0
 }
 
-fn settings(records: u32) -> config::Audit {
-    config::Audit { records, ..config::Audit::default() }
+fn settings(records: u32) -> lotmq_config::Audit {
+    let mut settings = lotmq_config::Audit::default();
+    settings.records = records;
+    settings
 }
 
 fn identity() -> Identity {
@@ -101,7 +103,8 @@ fn the_oldest_records_go_by_number_and_by_age() {
 #[test]
 fn logins_and_denials_are_summed_and_push_out_nothing_that_administrators_did() {
     let (store, counters) = (store(), Counters::default());
-    let settings = config::Audit { access_records: 200, ..settings(1000) };
+    let mut settings = settings(1000);
+    settings.access_records = 200;
     let audit = Audit::open(&store, TenantId::DEFAULT, settings).unwrap();
     audit.note(Kind::Administration, &counters, 0, &command("setEnv"));
     let address = |n: u32| Peer::Tcp((std::net::Ipv4Addr::from(n), 1883).into());
@@ -198,7 +201,8 @@ fn what_finds_no_room_is_counted_and_told() {
 #[test]
 fn an_audit_that_is_turned_off_keeps_nothing() {
     let (store, counters) = (store(), Counters::default());
-    let off = config::Audit { enabled: false, ..config::Audit::default() };
+    let mut off = lotmq_config::Audit::default();
+    off.enabled = false;
     let audit = Audit::open(&store, TenantId::DEFAULT, off).unwrap();
     audit.note(Kind::Administration, &counters, 0, &command("addUser"));
     audit.accepted(&counters, 0, &identity(), Peer::Unix);

@@ -19,7 +19,6 @@ use super::chain::{self, Digest};
 use super::record::{Event, Record};
 use crate::counters::Counters;
 use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
-use crate::modules::hex;
 
 /// What a sequence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +82,7 @@ pub(crate) struct Head {
 
 impl Head {
     fn text(&self) -> String {
-        format!("{} {}", self.number, hex(&self.digest))
+        format!("{} {}", self.number, lotmq_hex::lower(&self.digest))
     }
 
     fn read(kind: Kind, text: &str) -> Option<Self> {

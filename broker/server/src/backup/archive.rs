@@ -15,7 +15,6 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::Part;
 use super::manifest::{FORMAT, Manifest, Member, Table};
 use crate::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX};
-use crate::modules::hex;
 
 const STORE: &str = "store.export";
 const CONFIGURATION: &str = "configuration.json";
@@ -109,7 +108,7 @@ impl<W> Digesting<W> {
     }
 
     fn member(self, name: &str) -> Member {
-        Member { name: name.to_owned(), bytes: self.bytes, sha256: hex(&self.sha256.finalize()) }
+        Member { name: name.to_owned(), bytes: self.bytes, sha256: lotmq_hex::lower(&self.sha256.finalize()) }
     }
 }
 

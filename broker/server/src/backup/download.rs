@@ -15,7 +15,6 @@ use super::Spool;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
-use crate::modules::hex;
 use crate::net::turn::Turn;
 
 /// Chunks that were sent and are not acknowledged.
@@ -75,7 +74,7 @@ pub(crate) fn send(
         all.update(&*chunk);
         let payload = format!(
             r#"{{"seq":{seq},"total":{total},"sha256":"{}","data":"{}"}}"#,
-            hex(&Sha256::digest(&*chunk)),
+            lotmq_hex::lower(&Sha256::digest(&*chunk)),
             STANDARD.encode(chunk)
         );
         await_room(broker, client)?;
@@ -92,7 +91,7 @@ pub(crate) fn send(
             return Err(DownloadError::Gone);
         }
     }
-    Ok(Sent { bytes, chunks: total, sha256: hex(&all.finalize()) })
+    Ok(Sent { bytes, chunks: total, sha256: lotmq_hex::lower(&all.finalize()) })
 }
 
 /// Waits until the Client has taken what it was sent.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use lot_nearest::nearest;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
-use lot_to_wasm::diagnostic::nearest;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_definitions::{DefinitionKind, Need, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::Batch;

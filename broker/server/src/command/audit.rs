@@ -7,13 +7,13 @@ use std::path::{Component, Path, PathBuf};
 
 use jiff::civil::Date;
 use lotmq_auth::Scope;
+use lotmq_config::Durability;
 use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::audit::Selection;
-use crate::config::Durability;
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);

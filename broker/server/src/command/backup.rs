@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lotmq_config::{Config, Durability};
 use lotmq_store::{ImportError, StoreError};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
@@ -14,7 +15,6 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::backup::{self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool};
 use crate::client::Client;
-use crate::config::{Config, Durability};
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };

@@ -42,6 +42,8 @@ mod users;
 mod verb;
 mod work;
 
+use lot_nearest::nearest_within;
+
 pub(crate) use add_entity::refused;
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
@@ -49,10 +51,8 @@ pub(crate) use queue::{Commands, Job, ResponseTo, start};
 pub(crate) use reply::{Refusal, problem};
 pub(crate) use run::{busy, config_new};
 pub(crate) use users::is_own_password;
-pub(crate) use verb::Call;
 use verb::Verb;
-
-use crate::nearest::nearest_within;
+pub(crate) use verb::{Call, Permission};
 
 /// Every verb that works.
 static VERBS: &[&Verb] = &[
@@ -197,9 +197,7 @@ fn find(name: &str) -> Option<&'static Verb> {
 /// The verb whose name is like what somebody wrote.
 fn nearest_verb(written: &str) -> Option<&'static str> {
     const EDITS_MAX: usize = 3;
-    let names = VERBS.iter().map(|verb| verb.name.to_owned());
-    let name = nearest_within(EDITS_MAX, &written.replace('-', ""), names)?;
-    find(&name).map(|verb| verb.name)
+    nearest_within(EDITS_MAX, &written.replace('-', ""), VERBS.iter().map(|verb| verb.name))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::guests::Guests;
 use crate::limits::{
     MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
 };
-use crate::modules::{self, Installed, Module, ModuleOptions, hex};
+use crate::modules::{self, Installed, Module, ModuleOptions};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
@@ -113,11 +113,11 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     check_world(call, asked.world.as_deref())?;
     let bytes = component(call, &asked)?;
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
-    if let Some(expected) = asked.sha256.as_deref().filter(|expected| **expected != hex(&hash)) {
-        let message = format!("Expected sha256 {expected}, got {}.", hex(&hash));
+    if let Some(expected) = asked.sha256.as_deref().filter(|expected| **expected != lotmq_hex::lower(&hash)) {
+        let message = format!("Expected sha256 {expected}, got {}.", lotmq_hex::lower(&hash));
         return Err(Refusal::new("HASH_MISMATCH", message));
     }
-    call.details = Some(json!({ "sha256": hex(&hash), "bytes": bytes.len() }));
+    call.details = Some(json!({ "sha256": lotmq_hex::lower(&hash), "bytes": bytes.len() }));
     let module = Module {
         name: name.as_str().into(),
         options: asked.options,

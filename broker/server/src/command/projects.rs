@@ -16,7 +16,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::projects::archive::{self, Contents};
-use crate::projects::{Active, Project, compiled, folder, is_name};
+use crate::projects::{Active, Project, compiled, folder, is_name, rights};
 use crate::sys::utc_text;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
@@ -389,6 +389,7 @@ fn deploy(
     {
         return Err(other_loaded(&other.name, &project.name, compiled.would_remove(call.tenant)));
     }
+    rights::may_remove_owned(call, &compiled.coming())?;
     let mut batch = Batch::new();
     if let Some(archive) = archive {
         put(call, project, archive, &mut batch)?;
@@ -447,6 +448,7 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
         named(call, &name)?;
         return Err(Refusal::new("NOT_LOADED", format!("Project '{name}' is not loaded.")));
     }
+    rights::may_remove_owned(call, &BTreeSet::new())?;
     let mut batch = Batch::new();
     let gone = compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);

@@ -207,9 +207,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     // What does not fit the verb may be anything.
     let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
+    // A definition may have put a secret there.
+    let masked = |text: &str| call.tenant.variables.masked_whole_text(text).into_owned();
+    let arguments = arguments.as_deref().map(masked);
+    let target = call.entity.as_ref().map(|(_, name)| masked(name));
     let noted = Noted {
         verb: Some(call.verb.name),
-        target: call.entity.as_ref().map(|(_, name)| name.as_str()),
+        target: target.as_deref(),
         result,
         arguments: arguments.as_deref(),
         details: call.details.as_ref(),

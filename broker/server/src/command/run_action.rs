@@ -2,13 +2,14 @@
 
 use lotmq_auth::Scope;
 use lotmq_definitions::{Definition, DefinitionKind};
-use lotmq_host::{Argument, Value as GuestValue};
+use lotmq_host::Argument;
 use serde_json::{Map, Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::text::first_argument;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
 
 pub(super) static RUN: Verb = Verb {
@@ -97,7 +98,7 @@ fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
             let message = format!("Action '{}' has no input '{name}'.", definition.name());
             return Err(Refusal::new("INPUT_UNKNOWN", message));
         }
-        Ok(Argument { name, value: guest_value(value) })
+        Ok(Argument { name, value: value_of_json(value) })
     });
     Ok(RunRequest::Inputs(inputs.collect::<Result<_, _>>()?).or_message(definition))
 }
@@ -121,45 +122,9 @@ fn message(fields: &Map<String, Value>) -> Option<Result<RunRequest, Refusal>> {
     Some(Ok(RunRequest::Message { topic: topic.to_owned(), payload: payload.into_bytes() }))
 }
 
-fn guest_value(value: Value) -> GuestValue {
-    match value {
-        Value::Null => GuestValue::Null,
-        Value::Bool(value) => GuestValue::Boolean(value),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => GuestValue::Integer(integer),
-            None => GuestValue::Double(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => GuestValue::Text(text),
-        Value::Array(_) | Value::Object(_) => GuestValue::Json(value.to_string()),
-    }
-}
-
-/// Below this every whole number has a Double of its own.
-const INTEGERS_EXACT: f64 = 9_007_199_254_740_992.0;
-
-fn json_value(value: &GuestValue) -> Value {
-    match value {
-        GuestValue::Empty | GuestValue::Null => Value::Null,
-        GuestValue::Boolean(value) => json!(value),
-        GuestValue::Integer(value) => json!(value),
-        // As LoT writes it: 3, not 3.0.
-        GuestValue::Double(value) if value.fract() == 0.0 && value.abs() < INTEGERS_EXACT => {
-            json!(*value as i64)
-        }
-        GuestValue::Double(value) => json!(value),
-        GuestValue::Text(text) => json!(text),
-        GuestValue::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-        GuestValue::Bytes(bytes) => json!(String::from_utf8_lossy(bytes)),
-        GuestValue::Time(ms) => {
-            let at = jiff::Timestamp::from_millisecond(*ms).unwrap_or_default();
-            json!(lotmq_definitions::utc_text(at))
-        }
-    }
-}
-
 fn data(name: &str, report: &RunReport) -> Value {
     let outputs: Map<String, Value> =
-        report.outputs.iter().map(|(name, value)| (name.clone(), json_value(value))).collect();
+        report.outputs.iter().map(|(name, value)| (name.clone(), json_of_value(value))).collect();
     let error = report.error.as_ref().map(|error| {
         json!({ "code": error.code, "message": error.message, "line": error.line, "column": error.column })
     });
@@ -208,26 +173,6 @@ mod tests {
             let expected = expected
                 .map(|message| message.map(|(topic, payload)| (topic.to_owned(), payload.to_owned())));
             assert_eq!(found, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn json_becomes_the_values_of_guests_and_back() {
-        for (text, expected) in [
-            ("1", GuestValue::Integer(1)),
-            ("-0.5", GuestValue::Double(-0.5)),
-            ("18446744073709551615", GuestValue::Double(18_446_744_073_709_551_615.0)),
-            ("\"a\"", GuestValue::Text("a".into())),
-            ("true", GuestValue::Boolean(true)),
-            ("null", GuestValue::Null),
-            ("[1,2]", GuestValue::Json("[1,2]".into())),
-            (r#"{"b":1,"a":2}"#, GuestValue::Json(r#"{"b":1,"a":2}"#.into())),
-        ] {
-            let value: Value = serde_json::from_str(text).unwrap();
-            assert_eq!(guest_value(value.clone()), expected, "{text}");
-            if !text.starts_with("1844") {
-                assert_eq!(json_value(&expected), value, "{text}");
-            }
         }
     }
 }

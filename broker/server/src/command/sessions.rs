@@ -141,7 +141,7 @@ fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
     let mut arguments = call.arguments(&["client id"], 1)?;
     let user = arguments.get(1).cloned();
     let client_id = arguments.swap_remove(0);
-    let all = call.tenant.sessions.lock().all();
+    let all = call.tenant.all_sessions();
     let with_id = all.into_iter().filter(|client| *client.client_id == *client_id);
     let is_of = |client: &Client| {
         user.as_ref().is_none_or(|user| client.identity().user.as_deref().unwrap_or_default() == user)
@@ -165,7 +165,7 @@ fn list_connections(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn end_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let text = call.argument("number")?;
     let number = number(&text)?;
-    let all = call.tenant.sessions.lock().all();
+    let all = call.tenant.all_sessions();
     let client = all.into_iter().find(|client| number > 0 && client.wire().connection == number);
     match client.filter(|client| session_end::disconnect(client)) {
         Some(_) => Ok(Done::new(format!("Connection {number} closed."))),

@@ -3,7 +3,6 @@
 use sha2::{Digest as _, Sha256};
 
 use super::text;
-use crate::modules::hex;
 
 /// In the place of what is not shown.
 const HIDDEN: &str = "****";
@@ -72,7 +71,7 @@ fn arguments(body: &str, count: usize) -> String {
 
 /// A file by its length and digest, as it was sent.
 fn file(prefix: &str, bytes: &str) -> String {
-    format!("{prefix}({} bytes, sha256 {})", bytes.len(), hex(&Sha256::digest(bytes)))
+    format!("{prefix}({} bytes, sha256 {})", bytes.len(), lotmq_hex::lower(&Sha256::digest(bytes)))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! `-changeUserSettings`. Commands reference §7.2.
 
+use lot_nearest::nearest_within;
 use lotmq_auth::{Flag, Scope, UserChange};
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::users::{allow, refused, store};
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::nearest::nearest_within;
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
@@ -35,7 +35,7 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// A permission with a slip in its name would silently become a property, and the user would not get, or not lose, the permission.
 fn refuse_misspelt_flag(setting: &str) -> Result<(), Refusal> {
     const EDITS_MAX: usize = 3;
-    let flags = || Flag::ALL.iter().map(|flag| flag.name().to_owned());
+    let flags = || Flag::ALL.iter().map(|flag| flag.name());
     match nearest_within(EDITS_MAX, setting, flags()).filter(|_| Flag::by_name(setting).is_none()) {
         Some(flag) => Err(Refusal::new(
             "ARGUMENT_INVALID",

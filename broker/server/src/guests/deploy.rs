@@ -10,7 +10,7 @@ use lotmq_definitions::{
     Removed,
 };
 use lotmq_host::{
-    AfterTraps, Authority, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent,
+    Acting, AfterTraps, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent,
     World,
 };
 use lotmq_store::{Batch, DefinitionRow, Op};
@@ -119,14 +119,15 @@ impl Guests {
         let definition = &installed.definition;
         let is_pure = definition.facts().is_pure();
         let services = Arc::new(TenantServices::new(tenant, broker, definition));
-        let authority = Authority { version: definition.version, account: definition.account() };
-        let grants = Arc::new(Grants { authority, ..deployment.grants });
+        let acting = Acting { version: definition.version, account: definition.shared_account() };
+        let grants = Arc::new(Grants { acting, ..deployment.grants });
         let order = {
             let mut runners = guests.runners.write();
             let known = runners.get(&definition.id).cloned();
             match known {
                 Some(runner) => {
-                    runner.definition.replace(deployment.guest, services, grants, is_pure);
+                    let limits = deployment.limits;
+                    runner.definition.replace(deployment.guest, services, grants, limits, is_pure);
                     runner.order
                 }
                 None => {

@@ -141,6 +141,11 @@ impl GuestEvents {
         self.is_behind
     }
 
+    /// Whether there are as many as a turn may collect.
+    pub(crate) fn is_full(&self) -> bool {
+        self.events.len() >= GUEST_EVENTS_PER_TURN
+    }
+
     /// A new turn begins.
     pub(crate) fn turn_ended(&mut self) {
         self.budget = Budget::default();
@@ -169,7 +174,7 @@ impl GuestEvents {
             }
             self.crowded.remove(&client.number);
         }
-        let is_full = self.is_behind || self.events.len() >= GUEST_EVENTS_PER_TURN;
+        let is_full = self.is_behind || self.is_full();
         if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
             self.waiting.push(Arc::clone(connection));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
+use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Owner, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_store::Batch;
@@ -12,7 +13,6 @@ use tracing::warn;
 
 use super::Guests;
 use crate::broker::Broker;
-use crate::config::Authority;
 use crate::tenant::Tenant;
 
 impl Guests {

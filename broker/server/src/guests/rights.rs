@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::DefaultHashBuilder;
 use lot_facts::Trigger as Triggers;
 use lotmq_auth::{Decide as _, Decision, Identity, Peer, Question, ROOT, Scope, Verdict};
+use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
 
 use super::{Trigger, authority};
-use crate::config::Authority;
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
 use crate::tenant::Tenant;
 

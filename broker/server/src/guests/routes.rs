@@ -32,7 +32,7 @@ use lotmq_definitions::{
 };
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{Authority, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
+use lotmq_host::{Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
 use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
@@ -321,7 +321,7 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
 }
 
 /// What a route may do: what its text names, and nothing else.
-fn grants(facts: &Facts, authority: Authority) -> Grants {
+fn grants(facts: &Facts, acting: Acting) -> Grants {
     let names = |names: &[String]| NameGrant::Names(names.iter().map(|name| name.as_str().into()).collect());
     let is_any = facts.writes.contains(&TopicFact::Any);
     let filters = facts.writes.iter().filter_map(|fact| match fact {
@@ -329,7 +329,7 @@ fn grants(facts: &Facts, authority: Authority) -> Grants {
         TopicFact::Any => None,
     });
     Grants {
-        authority,
+        acting,
         write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
         environment: names(&facts.env),
         secrets: names(&facts.secrets),

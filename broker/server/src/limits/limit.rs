@@ -2,7 +2,7 @@
 
 use lotmq_codec::ReasonCode;
 
-use super::limit_table;
+use lotmq_config::limit_table;
 
 /// Where a limit can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use lotmq_config::{Config, Key};
+
 use super::{LIMITS, Scope};
-use crate::config::{Config, Key};
 
 /// A row for each limit.
 #[must_use]

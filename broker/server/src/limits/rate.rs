@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 
 use super::Limit;
-use crate::config::ListenerLimits;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
@@ -130,7 +130,7 @@ pub(crate) enum Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use lotmq_config::Config;
 
     fn at(millis: u64) -> Time {
         Time::from_millis(millis)

@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use super::half_open::Waiting;
 use super::listener::Listener;
 use super::peer::Peer;
-use super::unfinished::limit_of;
+use super::spare::Spares;
+use super::unfinished::{Unfinished, limit_of};
 use crate::limits::{ADDRESSES_MAX, Bucket, Limit, SPARE_PATIENCE};
 
 /// Steps in which bytes of unfinished input are counted.
@@ -29,6 +30,8 @@ const HELD_STEP_BYTES: u32 = 1 << 10;
 pub(crate) struct Gate {
     open: AtomicU32,
     rate: Mutex<Bucket>,
+    /// Those beyond what may be.
+    spares: Spares,
 }
 
 impl Gate {
@@ -134,8 +137,8 @@ pub(crate) struct Place {
     listener: Arc<Listener>,
     /// Its address as it is counted; 0 while it is not.
     address: AtomicU64,
-    /// Until CONNECT has come.
-    half_open: Mutex<Option<Arc<Waiting>>>,
+    /// Until CONNECT has come, and for as long as others may want the place.
+    waiting: Mutex<Option<Arc<Waiting>>>,
     is_half_open: AtomicBool,
     /// What is kept of its input, in bytes. Only its own task changes it, or who closes it for them.
     held_bytes: AtomicU32,
@@ -161,11 +164,12 @@ impl Place {
         let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
         let spare = if is_local { listener.broker.spare_connections() } else { 0 };
         let (own, all) = (&listener.limits, &listener.broker.config.limits);
-        let entered = listener.half_open.enter(source.map_or(0, key), own.half_open, spare)?;
+        let address = source.map_or(0, key);
+        let entered = listener.half_open.enter(address, own.half_open, spare / 2)?;
         let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
-            half_open: Mutex::new(Some(entered.waiting)),
+            waiting: Mutex::new(Some(entered.waiting)),
             is_half_open: AtomicBool::new(true),
             held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
@@ -184,6 +188,14 @@ impl Place {
         }
         place.is_open.store(true, Ordering::Relaxed);
         place.is_hurried |= place.is_spare;
+        if place.is_spare
+            && let Some(waiting) = place.waiting()
+        {
+            // The others are on their way out, or administrators'.
+            if !listener.broker.gate.spares.enter(address, &waiting, (spare / 2).max(1)) {
+                return Err(Limit::Connections);
+            }
+        }
         if let Some(Peer::Tcp(address)) = peer
             && !listener.proxy_protocol
         {
@@ -192,16 +204,184 @@ impl Place {
         Ok(place)
     }
 
-    /// Whether only an administrator may have this place, because there are more connections than may be.
-    pub(crate) fn is_spare(&self) -> bool {
+    /// Whether who has logged in may keep this place: if there are more connections than may be only an administrator.
+    pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
         let Listener { broker, limits, gate, .. } = &*self.listener;
-        let is_crowded = gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
-        self.is_spare && is_crowded
+        let is_crowded = || gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
+        let keeps = !self.is_spare || !is_crowded() || is_administrator();
+        if keeps {
+            self.leave_spares();
+        }
+        keeps
+    }
+
+    /// The place is not contested any more: an administrator has it, or nobody.
+    fn leave_spares(&self) {
+        if self.is_spare
+            && let Some(waiting) = self.waiting.lock().take()
+        {
+            self.listener.broker.gate.spares.leave(&waiting);
+        }
     }
 
     /// The connection as one without CONNECT; `None` once that has come.
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
-        self.half_open.lock().clone()
+        self.waiting.lock().clone().filter(|_| self.is_half_open())
+    }
+
+    /// Ends when the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
+    pub(crate) async fn gave_way(&self) {
+        match self.waiting() {
+            Some(waiting) => waiting.gave_way().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How long after it was accepted the connection is looked at for the first time. One that has a place to spare has little time to say who comes.
+    pub(crate) fn first_look(&self) -> Duration {
+        let patience = self.listener.first_look();
+        if self.is_hurried { patience.min(SPARE_PATIENCE) } else { patience }
+    }
+
+    /// Counts the connection for the address that it comes from.
+    ///
+    /// # Errors
+    /// The limit that keeps it out.
+    pub(crate) fn count_address(&self, address: IpAddr, now: Time) -> Result<(), Limit> {
+        if let Some(waiting) = self.waiting() {
+            self.listener.half_open.comes_from(&waiting, key(address));
+        }
+        let limits = &self.listener.limits;
+        let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
+        if open_max == 0 && per_sec == 0 {
+            return Ok(());
+        }
+        let key = key(address);
+        if self.listener.addresses.enter(key, open_max, per_sec, now)? {
+            self.address.store(key, Ordering::Relaxed);
+        } else {
+            self.listener.reached.note(Limit::ConnectionsPerAddress, &address, now);
+        }
+        Ok(())
+    }
+
+    /// So many bytes are kept of what has not come whole.
+    ///
+    /// # Errors
+    /// [`Limit::HalfOpenBytes`] or [`Limit::PartialBytes`] when all connections keep too many, and this one more than its share.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
+        // In steps, so that packets that are cut somewhere touch no memory that threads share.
+        let held = u32::try_from(bytes).unwrap_or(u32::MAX) & !(HELD_STEP_BYTES - 1);
+        if held == self.held_bytes() {
+            return Ok(());
+        }
+        let before = self.held_bytes.swap(held, Ordering::Relaxed);
+        if self.change_held(before, held) {
+            return Ok(());
+        }
+        Err(self.exceeded().unwrap_or_else(|| limit_of(self.is_half_open())))
+    }
+
+    fn change_held(&self, before: u32, held: u32) -> bool {
+        let mut fits = true;
+        let mut is_above = false;
+        for (sum, bytes_max) in [self.listener_sum(), self.broker_sum()] {
+            fits &= sum.change(before, held, bytes_max);
+            is_above |= sum.is_above(bytes_max);
+        }
+        if is_above {
+            self.listener.broker.overfull.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// What is kept of its input, in bytes. Only its own task changes it, or who closes it for them.
+    held_bytes: AtomicU32,
+    /// Until it has ended.
+    is_open: AtomicBool,
+    /// There are more connections than may be: only an administrator may have this place.
+    is_spare: bool,
+    /// It has little time for its CONNECT, because its place is one of those to spare.
+    is_hurried: bool,
+}
+
+impl Place {
+    /// A place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
+    /// [`Place::count_address`].
+    ///
+    /// # Errors
+    /// The limit that keeps it out; nothing is taken then.
+    pub(crate) fn take(
+        listener: &Arc<Listener>,
+        peer: Option<Peer>,
+        source: Option<IpAddr>,
+    ) -> Result<Self, Limit> {
+        let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
+        let spare = if is_local { listener.broker.spare_connections() } else { 0 };
+        let (own, all) = (&listener.limits, &listener.broker.config.limits);
+        let address = source.map_or(0, key);
+        let entered = listener.half_open.enter(address, own.half_open, spare / 2)?;
+        let mut place = Self {
+            listener: Arc::clone(listener),
+            address: AtomicU64::new(0),
+            waiting: Mutex::new(Some(entered.waiting)),
+            is_half_open: AtomicBool::new(true),
+            held_bytes: AtomicU32::new(0),
+            is_open: AtomicBool::new(false),
+            is_spare: false,
+            is_hurried: entered.is_spare,
+        };
+        let now = listener.broker.clock.now();
+        let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
+        let connections = listener.broker.connections_max();
+        match listener.broker.gate.enter(connections, spare, all.connections_per_sec, now) {
+            Ok(is_beyond_all) => place.is_spare = is_beyond || is_beyond_all,
+            Err(limit) => {
+                listener.gate.leave();
+                return Err(limit);
+            }
+        }
+        place.is_open.store(true, Ordering::Relaxed);
+        place.is_hurried |= place.is_spare;
+        if place.is_spare
+            && let Some(waiting) = place.waiting()
+        {
+            // The others are on their way out, or administrators'.
+            if !listener.broker.gate.spares.enter(address, &waiting, (spare / 2).max(1)) {
+                return Err(Limit::Connections);
+            }
+        }
+        if let Some(Peer::Tcp(address)) = peer
+            && !listener.proxy_protocol
+        {
+            place.count_address(address.ip(), now)?;
+        }
+        Ok(place)
+    }
+
+    /// Whether who has logged in may keep this place: if there are more connections than may be only an administrator.
+    pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
+        let Listener { broker, limits, gate, .. } = &*self.listener;
+        let is_crowded = || gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
+        let keeps = !self.is_spare || !is_crowded() || is_administrator();
+        if keeps {
+            self.leave_spares();
+        }
+        keeps
+    }
+
+    /// The place is not contested any more: an administrator has it, or nobody.
+    fn leave_spares(&self) {
+        if self.is_spare
+            && let Some(waiting) = self.waiting.lock().take()
+        {
+            self.listener.broker.gate.spares.leave(&waiting);
+        }
+    }
+
+    /// The connection as one without CONNECT; `None` once that has come.
+    pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
+        self.waiting.lock().clone().filter(|_| self.is_half_open())
     }
 
     /// Ends when the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
@@ -264,7 +444,7 @@ impl Place {
             false => self.listener.partial_bytes.change(before, held, limits.partial_bytes),
         };
         let fits = broker.partial_bytes.change(before, held, broker.config.limits.partial_bytes) && fits;
-        if self.exceeded().is_some() {
+        if [&self.listener_sum(), &self.broker_sum()].iter().any(|(sum, bytes_max)| sum.is_above(*bytes_max)) {
             broker.overfull.fetch_add(1, Ordering::Relaxed);
         }
         fits
@@ -283,17 +463,29 @@ impl Place {
         }
     }
 
-    /// The limit that all connections together exceed with what they keep of their input, of those that hold for this one.
+    /// The limit that all connections together exceed with what they keep of their input, where this one keeps more than its share of that.
     pub(crate) fn exceeded(&self) -> Option<Limit> {
-        let Listener { broker, limits, .. } = &*self.listener;
-        let is_above = match self.is_half_open() {
-            true => self.listener.half_open_bytes.is_above(limits.half_open_bytes),
-            false => self.listener.partial_bytes.is_above(limits.partial_bytes),
-        };
-        if is_above {
+        let held = u64::from(self.held_bytes());
+        let keeps_too_much = |(sum, bytes_max): (&Unfinished, u64)| held > sum.share(bytes_max);
+        if keeps_too_much(self.listener_sum()) {
             return Some(limit_of(self.is_half_open()));
         }
-        broker.partial_bytes.is_above(broker.config.limits.partial_bytes).then_some(Limit::PartialBytes)
+        keeps_too_much(self.broker_sum()).then_some(Limit::PartialBytes)
+    }
+
+    /// What connections of this listener keep that are as far as this one, and how much that may be.
+    fn listener_sum(&self) -> (&Unfinished, u64) {
+        let Listener { half_open_bytes, partial_bytes, limits, .. } = &*self.listener;
+        match self.is_half_open() {
+            true => (half_open_bytes, limits.half_open_bytes),
+            false => (partial_bytes, limits.partial_bytes),
+        }
+    }
+
+    /// What all connections keep, and how much that may be.
+    fn broker_sum(&self) -> (&Unfinished, u64) {
+        let broker = &self.listener.broker;
+        (&broker.partial_bytes, broker.config.limits.partial_bytes)
     }
 
     fn is_half_open(&self) -> bool {
@@ -303,16 +495,20 @@ impl Place {
     /// CONNECT has come.
     pub(crate) fn connect_came(&self) {
         self.forget_held();
-        if self.is_half_open.swap(false, Ordering::Relaxed)
-            && let Some(waiting) = self.half_open.lock().take()
-        {
+        if !self.is_half_open.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut kept = self.waiting.lock();
+        if let Some(waiting) = kept.take() {
             self.listener.half_open.leave(&waiting);
+            *kept = self.is_spare.then_some(waiting);
         }
     }
 
     /// The connection has ended: others may have its place.
     pub(crate) fn leave(&self) {
         self.connect_came();
+        self.leave_spares();
         if self.is_open.swap(false, Ordering::Relaxed) {
             self.listener.gate.leave();
             self.listener.broker.gate.leave();

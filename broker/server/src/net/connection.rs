@@ -271,6 +271,10 @@ impl Connection {
                 Ok(open.until_certificate_ends(verdict))
             }
             Phase::Closed => Ok(KeepAliveVerdict::Off),
+            // Who has left meanwhile is to take nobody's place.
+            Phase::LoggingIn(_) if input.partial.is_empty() && self.stream.is_over() => {
+                Err(CloseReason::PeerClosed)
+            }
             // Many passwords wait to be checked, or the store takes nothing.
             Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
             Phase::New | Phase::Authenticating(_) => match self.layers() {

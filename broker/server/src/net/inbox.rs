@@ -13,6 +13,9 @@ use tokio::sync::Notify;
 
 use crate::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
 
+/// Orders that a shard carries out between two looks at the clock; to begin with a connection takes some 10 µs.
+pub(super) const ORDERS_PER_LOOK: usize = 16;
+
 /// See the module's documentation. `T` is an order.
 pub(crate) struct Inbox<T> {
     state: Mutex<State<T>>,
@@ -97,7 +100,8 @@ impl<T> Inbox<T> {
         }
     }
 
-    fn take(&self) -> Option<T> {
+    /// The next order that is there.
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         let order = state.orders.pop_front()?;
         if state.orders.is_empty() {

@@ -12,6 +12,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
@@ -28,7 +29,6 @@ use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use crate::close::{CloseReason, TransportFailure};
-use crate::config::ListenerLimits;
 #[cfg(doc)]
 use crate::limits::WRAPPED_CHUNK_BYTES;
 use crate::limits::{Limit, READ_BYTES_MAX};

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_auth::AnonymousLogin;
+use lotmq_config::{ListenerLimits, Networks, UserFromCertificate, WebOrigins};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
@@ -27,7 +28,6 @@ use super::shard::{Arrival, are_all_crowded, place};
 use super::socket::SocketKind;
 use super::unfinished::Unfinished;
 use crate::broker::Broker;
-use crate::config::{ListenerLimits, Networks, UserFromCertificate, WebOrigins};
 use crate::limits::{ACCEPT_LOG_SECONDS, Limit, Reached};
 use crate::tenant::Tenant;
 

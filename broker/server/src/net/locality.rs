@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use lotmq_websocket::Asker;
 
-use crate::config::WebOrigins;
+use lotmq_config::WebOrigins;
 
 /// Why a handshake does not count as that of a program on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl<'a> HostName<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Sources};
+    use lotmq_config::{Config, Sources};
 
     fn judge(host: &str, origin: Option<&str>, is_encrypted: bool) -> bool {
         let variable =

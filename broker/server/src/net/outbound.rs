@@ -606,7 +606,7 @@ impl Delivery {
 
 /// Whether a message that is nowhere else may wait in the session, if it cannot leave now.
 fn may_wait(state: &ClientState, bytes: usize, (has_room, broker): (bool, &Broker)) -> bool {
-    let leaves = has_room && state.session.can_send();
+    let leaves = has_room && state.session.can_send_bytes(bytes);
     leaves || kept::may_queue(broker, state.session.counts().queued_bytes + bytes as u64)
 }
 

@@ -1,53 +1,103 @@
 //! Bytes that wait for a socket which took no more.
 //!
-//! Filled at the end of turns, emptied by the connection's owner. Not here: how much may wait (`outbound`).
+//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a buffer grows without being copied: hundreds of Clients that
+//! read nothing have theirs grow in one turn. Not here: how much may wait (`outbound`).
 
-/// Written bytes that are kept in front of the others before those move up. Moving costs less than one copy per byte.
-const WRITTEN_BYTES_KEPT: usize = 64 << 10;
+use std::collections::VecDeque;
+
+/// Bytes of a chunk at most.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// See the module's documentation. Its memory is that of the bytes that wait, within a factor, also if it never becomes empty.
+///
+/// Invariant: while any bytes wait, the first of them lie in `first`.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    bytes: Vec<u8>,
+    first: Vec<u8>,
+    /// Bytes of it that are written.
     written: usize,
+    /// What waits behind it; most have nothing there.
+    further: Option<Box<Further>>,
+}
+
+#[derive(Debug, Default)]
+struct Further {
+    chunks: VecDeque<Vec<u8>>,
+    /// Those of all of them.
+    bytes: usize,
+}
+
+impl Further {
+    fn append(&mut self, mut bytes: &[u8]) {
+        self.bytes += bytes.len();
+        while !bytes.is_empty() {
+            let room = self.chunks.back().map_or(0, |last| CHUNK_BYTES - last.len());
+            if room == 0 {
+                self.chunks.push_back(Vec::with_capacity(bytes.len().min(CHUNK_BYTES)));
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.chunks.back_mut().expect("one has room").extend_from_slice(now);
+            bytes = later;
+        }
+    }
 }
 
 impl Output {
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.waiting().is_empty()
     }
 
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.written
+        self.waiting().len() + self.further.as_ref().map_or(0, |further| further.bytes)
     }
 
     pub(crate) fn append(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        let has_room = self.first.len() + bytes.len() <= CHUNK_BYTES;
+        if self.further.is_none() && (has_room || self.first.is_empty()) {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES));
+            self.first.extend_from_slice(now);
+            if later.is_empty() {
+                return;
+            }
+            return self.further.get_or_insert_default().append(later);
+        }
+        self.further.get_or_insert_default().append(bytes);
     }
 
-    /// What is to be written next.
+    /// What is to be written next; empty only when nothing waits.
     pub(crate) fn waiting(&self) -> &[u8] {
-        &self.bytes[self.written..]
+        &self.first[self.written..]
     }
 
     /// The first `len` bytes of [`Output::waiting`] were written.
     pub(crate) fn advance(&mut self, len: usize) {
         self.written += len;
-        debug_assert!(self.written <= self.bytes.len(), "no more is written than waits");
-        if self.is_empty() {
-            *self = Self::default();
-        } else if self.written >= WRITTEN_BYTES_KEPT.max(self.len()) {
-            self.bytes.drain(..self.written);
-            self.written = 0;
+        debug_assert!(self.written <= self.first.len(), "no more is written than waits");
+        if self.written < self.first.len() {
+            return;
+        }
+        self.written = 0;
+        let Some(further) = &mut self.further else {
+            self.first = Vec::new();
+            return;
+        };
+        self.first = further.chunks.pop_front().unwrap_or_default();
+        further.bytes -= self.first.len();
+        if further.bytes == 0 {
+            self.further = None;
         }
     }
 
     /// Takes out all that waits.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut all = std::mem::take(self);
-        all.bytes.drain(..all.written);
-        all.bytes
+        all.first.drain(..all.written);
+        for chunk in all.further.iter().flat_map(|further| &further.chunks) {
+            all.first.extend_from_slice(chunk);
+        }
+        all.first
     }
 }
 
@@ -77,6 +127,29 @@ mod tests {
             output.advance(chunk.len());
         }
         assert_eq!(output.len(), chunk.len());
-        assert!(output.bytes.capacity() < 1 << 20, "{} bytes", output.bytes.capacity());
+        let further = output.further.map_or(0, |further| further.chunks.iter().map(Vec::capacity).sum());
+        assert!(output.first.capacity() + further < 1 << 20, "{further} bytes");
+    }
+
+    #[test]
+    fn what_is_long_comes_out_as_it_went_in() {
+        let all: Vec<u8> = (0..=250).cycle().take(5 * CHUNK_BYTES + 77).collect();
+        for step in [all.len(), CHUNK_BYTES, CHUNK_BYTES - 1, 10_001, 100] {
+            let mut output = Output::default();
+            all.chunks(step).for_each(|part| output.append(part));
+            assert_eq!(output.len(), all.len());
+            let (mut out, mut next) = (Vec::new(), 1);
+            while !output.is_empty() {
+                let len = output.waiting().len().min(next);
+                out.extend_from_slice(&output.waiting()[..len]);
+                output.advance(len);
+                assert_eq!(output.len(), all.len() - out.len());
+                if out.len() > all.len() / 2 {
+                    out.extend(output.take());
+                }
+                next += 4_999;
+            }
+            assert!(out == all && output.further.is_none(), "in steps of {step}");
+        }
     }
 }

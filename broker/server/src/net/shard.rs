@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_config::Placement;
 use lotmq_session::KeepAliveVerdict;
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
@@ -20,19 +21,18 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::connection::{Accepted, Connection, Drive};
-use super::inbox::{Inbox, Refused};
+use super::inbox::{Inbox, ORDERS_PER_LOOK, Refused};
 use super::listener::{self, Listener, ListeningSocket};
 use super::peer::Peer;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::time_share::thread_idles;
 use super::turn::Turn;
-use super::turn_time::{LongestTurn, turn_ended};
+use super::turn_time::{LongestTurn, thread_cpu, turn_ended};
 use super::unfinished;
 use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
-use crate::config::Placement;
-use crate::limits::{Limit, SHARD_BUSY_PERMILLE};
+use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARE_TIME};
 use crate::release::Release;
 use crate::vital::Vital;
 
@@ -264,23 +264,40 @@ fn flush_the_last(deadline: Instant) {
     }
 }
 
-/// Starts the task of every connection that arrives.
+/// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the inbox of a shard");
     loop {
-        match local.shard.inbox.next().await {
-            Order::Serve(arrival) => serve(&local, arrival),
-            Order::Listen(listener, socket) => {
-                tokio::spawn(listener::serve(listener, socket));
+        let mut next = Some(local.shard.inbox.next().await);
+        let (mut stretch, mut done) = (None, 0);
+        while let Some(order) = next {
+            carry_out(&local, order);
+            done += 1;
+            if done % ORDERS_PER_LOOK == 0 {
+                let clock = &local.broker.clock;
+                if stretch.get_or_insert_with(|| clock.stretch(SHARE_TIME)).is_over(clock) {
+                    tokio::task::yield_now().await;
+                    break;
+                }
             }
-            Order::Release(ticket, releases) => {
-                Turn::with(|turn| {
-                    turn.time_shares.others_work();
-                    turn.release_when_committed(ticket, releases);
-                });
-            }
-            Order::Call(work) => work(),
+            next = local.shard.inbox.take();
         }
+    }
+}
+
+fn carry_out(local: &Arc<Local>, order: Order) {
+    match order {
+        Order::Serve(arrival) => serve(local, arrival),
+        Order::Listen(listener, socket) => {
+            tokio::spawn(listener::serve(listener, socket));
+        }
+        Order::Release(ticket, releases) => {
+            Turn::with(|turn| {
+                turn.time_shares.others_work();
+                turn.release_when_committed(ticket, releases);
+            });
+        }
+        Order::Call(work) => work(),
     }
 }
 
@@ -369,9 +386,11 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
 async fn flush_turns(local: Arc<Local>, _vital: Vital) {
     loop {
         poll_fn(|cx| {
-            let flushed = Turn::with(|turn| flush_turn(turn, cx));
-            turn_ended(&local.shard, &local.broker.counters);
-            flushed
+            Turn::with(|turn| {
+                turn.flush();
+                let ended = turn_ended(&local.shard, &local.broker.counters);
+                begin_turn(turn, ended, cx)
+            })
         })
         .await;
         // Guests were left to the next turn: others first, sockets that have become ready included.
@@ -380,11 +399,9 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 }
 
 /// Ready when there is more to do, without anything having to happen.
-fn flush_turn(turn: &mut Turn, cx: &Context<'_>) -> Poll<()> {
-    turn.time_shares.others_work();
-    turn.flush();
+fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
     let is_behind = turn.guest_events.is_behind() || turn.time_shares.is_behind();
-    turn.call_those_next();
+    turn.call_those_next(ended);
     if is_behind {
         return Poll::Ready(());
     }
@@ -469,11 +486,4 @@ impl Load {
         (self.cpu, self.wall) = (cpu, wall);
         u32::try_from(worked * 1000 / passed).unwrap_or(u32::MAX)
     }
-}
-
-pub(super) fn thread_cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Duration::new(seconds, nanos)
 }

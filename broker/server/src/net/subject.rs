@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::UserFromCertificate;
+use lotmq_config::UserFromCertificate;
 
 /// Who a client is by its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

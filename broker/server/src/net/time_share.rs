@@ -6,8 +6,9 @@
 //! time of their own in each turn, and of each go on first who would be done first if all worked at once (fair queuing): every connection has a virtual
 //! time up to which it has had its share. So Clients that flood delay each other, and one that does little waits for what is left of a turn.
 //!
-//! The clock is read once when a connection is looked at, which ends the time of the one before it as well. While somebody waits the processor's clock, a
-//! system call, is read too: time in which the thread did not run is nobody's.
+//! The clock is read once when a connection is looked at, which ends the time of the one before it as well; and at the end of a turn, until the connection
+//! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system call, is read too: time in which the thread did not run
+//! is nobody's.
 //!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
@@ -16,10 +17,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::shard::thread_cpu;
+use super::events::Events;
+use super::turn_time::thread_cpu;
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
-    LONG_WORK_TIME_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
+    LONG_WORK_TIME_MAX, OWED_BYTES_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
 };
 
 thread_local! {
@@ -31,6 +33,9 @@ thread_local! {
 pub(super) fn thread_idles() {
     WAS_IDLE.set(true);
 }
+
+/// Work that is so short is not measured at the end of turns any more: to read the clock costs a thousandth of it.
+const WELL_KNOWN: Duration = Duration::from_micros(25);
 
 /// The shares of one shard. Connections are known by their places.
 #[derive(Default)]
@@ -54,6 +59,10 @@ pub(crate) struct TimeShares {
     cpu: Option<Duration>,
     /// Time that work at the end of this turn has taken.
     spent: Duration,
+    /// Bytes of messages that the end of this turn has to write.
+    owed: usize,
+    /// What has come at the sockets.
+    events: Events,
     /// Number of this turn.
     turn: u32,
     /// Waits there have been.
@@ -130,25 +139,32 @@ impl TimeShares {
         if WAS_IDLE.replace(false) {
             self.others_work();
             self.began = None;
+            self.events.have_come();
         }
-        let now = clock.elapsed();
-        if !self.admits(place, now) {
+        if self.is_full() || self.events.are_awaited() {
+            self.wait(place);
             return None;
         }
+        let now = clock.elapsed();
+        let time = self.admits(place, now)?;
         self.cpu = self.is_behind().then(thread_cpu);
-        Some(Stretch::until(now + SHARE_TIME))
+        Some(Stretch::until(now + time))
     }
 
-    fn admits(&mut self, place: u32, now: Duration) -> bool {
+    /// How long a connection may work now. Of one whose work is taken for short no more is waited for, when somebody waits, than can be told of it: so
+    /// those that did little before, and flood all at once, do not keep the one from going on that still does little.
+    fn admits(&mut self, place: u32, now: Duration) -> Option<Duration> {
         self.settle(now);
         let passed = now.saturating_sub(*self.began.get_or_insert(now));
         let account = &self.accounts[place as usize];
+        let (is_short, likely) = (account.is_short(), 4 * account.took + SURPRISE_MAX);
         let is_next = account.granted == self.turn && account.admitted != self.turn;
         let is_ahead = !is_next && self.is_ahead(place);
-        let time = if is_ahead { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
+        // What is left is for the long work that was called as well.
+        let time = if is_ahead || (is_next && is_short) { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
         if passed >= time || (is_ahead && self.is_behind()) {
             self.wait(place);
-            return false;
+            return None;
         }
         let account = &mut self.accounts[place as usize];
         account.admitted = self.turn;
@@ -156,7 +172,7 @@ impl TimeShares {
             account.until = account.begins(self.virtual_time);
         }
         self.working = Some((place, now));
-        true
+        Some(if is_short && self.is_behind() { likely.min(SHARE_TIME) } else { SHARE_TIME })
     }
 
     /// Whether a connection is to let others go on first, when there is not time for all.
@@ -165,12 +181,39 @@ impl TimeShares {
         account.is_waiting || !account.is_short()
     }
 
+    /// Notes that the end of this turn writes messages of so many bytes.
+    pub(crate) fn owe(&mut self, bytes: usize) {
+        self.owed = self.owed.saturating_add(bytes);
+    }
+
+    /// Whether the end of this turn has enough to write.
+    pub(crate) fn is_full(&self) -> bool {
+        self.owed >= OWED_BYTES_MAX
+    }
+
+    /// What was owed is written.
+    pub(crate) fn written(&mut self) {
+        self.owed = 0;
+    }
+
     /// The connection that was admitted has done what it could.
     pub(crate) fn worked(&mut self) {
         if let (Some(before), Some((place, _))) = (self.cpu.take(), self.working) {
             self.working = None;
             self.charge(place, thread_cpu().saturating_sub(before));
         }
+    }
+
+    /// The connection that was looked at last had done by then what it could, and others had worked behind it. So it is known of short work that it is,
+    /// and of other work nothing.
+    fn worked_until(&mut self, then: Duration) {
+        if let Some((place, began)) = self.working.take() {
+            let at_most = then.saturating_sub(began);
+            if at_most <= self.accounts[place as usize].took {
+                self.charge(place, at_most);
+            }
+        }
+        self.cpu = None;
     }
 
     /// What follows is no connection's work.
@@ -213,10 +256,18 @@ impl TimeShares {
         !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()
     }
 
-    /// A turn has ended: puts the places of those that may go on in the next one into `next`.
-    pub(crate) fn turn_ended(&mut self, next: &mut Vec<u32>) {
-        self.turn = self.turn.wrapping_add(1);
+    /// A turn has ended, at this time of the coarse clock: puts the places of those that may go on in the next one into `next`. In a task of the runtime.
+    pub(crate) fn turn_ended(&mut self, now: Duration, clock: &Clock, next: &mut Vec<u32>) {
+        if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took > WELL_KNOWN) {
+            self.worked_until(clock.elapsed());
+        }
         self.others_work();
+        self.events.turn_ended(now);
+        self.calls_next(next);
+    }
+
+    fn calls_next(&mut self, next: &mut Vec<u32>) {
+        self.turn = self.turn.wrapping_add(1);
         (self.began, self.spent) = (None, Duration::ZERO);
         for place in self.waiting.drain(..) {
             let account = &self.accounts[place as usize];
@@ -230,10 +281,10 @@ impl TimeShares {
             self.virtual_time = self.virtual_time.max(self.latest);
             return;
         }
-        // Short ones cannot keep the others from going on, whatever they take in truth.
+        // Short ones first. They cannot keep the others from going on, whatever they take in truth: those have the rest of the turn.
         let Self { short, long, accounts, turn, virtual_time, .. } = self;
         let for_long = if short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
-        for (queue, time) in [(long, for_long), (short, READS_TIME_MAX)] {
+        for (queue, time) in [(short, READS_TIME_MAX), (long, for_long)] {
             let mut expected = Duration::ZERO;
             while expected < time
                 && let Some(Reverse(first)) = queue.pop()
@@ -293,19 +344,30 @@ mod tests {
             let mut worked = Vec::new();
             for place in std::mem::take(&mut self.called).into_iter().chain(ready) {
                 self.now += Duration::from_nanos(200);
-                if self.shares.admits(place, self.now) {
-                    self.now += work(place);
-                    self.shares.charge(place, work(place));
-                    self.shares.others_work();
+                if let Some(time) = self.shares.admits(place, self.now) {
+                    let (wanted, began) = (work(place), self.now);
+                    self.now += wanted.min(time);
+                    if self.shares.is_behind() {
+                        self.shares.charge(place, self.now - began);
+                        self.shares.others_work();
+                    }
+                    if wanted > time {
+                        self.shares.wait(place);
+                    }
                     worked.push(place);
                 }
             }
-            self.shares.turn_ended(&mut self.called);
+            self.now += FLUSH;
+            self.shares.worked_until(self.now);
+            self.shares.calls_next(&mut self.called);
             (worked, self.now - began)
         }
     }
 
     const MS: Duration = Duration::from_millis(1);
+
+    /// What the end of a turn takes.
+    const FLUSH: Duration = Duration::from_micros(5);
 
     #[test]
     fn nobody_waits_while_there_is_time() {
@@ -342,6 +404,30 @@ mod tests {
                 waited
             };
             assert!(waited <= 1, "turn {number}");
+        }
+    }
+
+    #[test]
+    fn who_does_little_waits_little_when_hundreds_begin_to_flood_at_once() {
+        const FLOODING: u32 = 500;
+        let quiet = FLOODING;
+        // New ones, and such as have done as little as the quiet one.
+        for turns_before in [1, 100] {
+            let mut shard = Shard::new(FLOODING + 1);
+            for _ in 0..turns_before {
+                (0..FLOODING).for_each(|place| drop(shard.turn(place..=place, |_| MS / 200)));
+            }
+            // Each time alone in its turn, as somebody is who has said nothing for long.
+            (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 200)));
+            let work = |place| if place == quiet { MS / 200 } else { 2 * MS };
+            let began = shard.now;
+            let (worked, _) = shard.turn(0..=quiet, work);
+            let mut is_served = worked.contains(&quiet);
+            while !is_served {
+                is_served = shard.turn(0..FLOODING, work).0.contains(&quiet);
+            }
+            let waited = shard.now - began;
+            assert!(waited < 50 * MS, "{waited:?} with {turns_before} turns before");
         }
     }
 

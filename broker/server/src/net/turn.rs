@@ -14,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use lotmq_codec::{ProtocolVersion, QoS};
 use lotmq_host::Lease;
@@ -181,8 +182,12 @@ impl Turn {
         self.stretch.is_over(&self.broker.clock)
     }
 
-    /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found.
+    /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
+    /// enough to write, or to start.
     pub(crate) fn must_packets_wait(&mut self) -> bool {
+        if self.time_shares.is_full() || self.guest_events.is_full() {
+            return true;
+        }
         let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
         if steps < STEPS_PER_LOOK {
             self.steps = steps;
@@ -204,10 +209,10 @@ impl Turn {
         self.time_shares.enter(connection.place);
     }
 
-    /// Calls the connections that may go on in the turn which begins now.
-    pub(crate) fn call_those_next(&mut self) {
+    /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock.
+    pub(crate) fn call_those_next(&mut self, ended: Duration) {
         let mut next = std::mem::take(&mut self.next);
-        self.time_shares.turn_ended(&mut next);
+        self.time_shares.turn_ended(ended, &self.broker.clock, &mut next);
         for place in next.drain(..) {
             if let Some(connection) = self.open.get(place) {
                 connection.call_owner();
@@ -358,6 +363,7 @@ impl Turn {
             self.broker.housekeeping.wake();
         }
         self.guest_events.turn_ended();
+        self.time_shares.written();
         self.counts.settle(&self.broker.counters);
         self.messages.clear();
     }

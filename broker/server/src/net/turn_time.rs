@@ -1,23 +1,22 @@
 //! How long the turns of a shard are, in processor time: while one lasts, nobody else on the shard is served.
 //!
-//! The processor's clock costs a system call, so it is looked at once a millisecond at most. What is measured as one turn may contain that much of those
-//! before it; a turn of another thread, or of another process, is not in it.
+//! The processor's clock costs a system call, so it is looked at once a tick of the kernel's coarse clock at most (1 to 10 ms), which costs next to nothing.
+//! What is measured as one turn may contain that much of those before it; a turn of another thread, or of another process, is not in it.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::shard::{Shard, thread_cpu};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::shard::Shard;
 use crate::counters::Counters;
 use crate::limits::TURN_TIME_LONG;
 
-/// Time between two looks at the processor's clock, at least.
-const LOOK_PERIOD: Duration = Duration::from_millis(1);
-
 thread_local! {
-    /// When this thread looked at its processor time, and what that was.
-    static LOOKED: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    /// When this thread looked at its processor time, by the coarse clock, and what that was.
+    static LOOKED: Cell<Option<(Duration, Duration)>> = const { Cell::new(None) };
 }
 
 /// The longest turn of a shard since it started.
@@ -30,14 +29,15 @@ impl LongestTurn {
     }
 }
 
-/// A turn of this thread has ended, or it has nothing to do.
-pub(super) fn turn_ended(shard: &Arc<Shard>, counters: &Counters) {
-    let now = Instant::now();
+/// A turn of this thread has ended, or it has nothing to do; when that was, by the coarse clock.
+pub(super) fn turn_ended(shard: &Arc<Shard>, counters: &Counters) -> Duration {
+    let now = reading(ClockId::MonotonicCoarse);
     let Some((looked_at, before)) = LOOKED.get() else {
-        return LOOKED.set(Some((now, thread_cpu())));
+        LOOKED.set(Some((now, thread_cpu())));
+        return now;
     };
-    if now.duration_since(looked_at) < LOOK_PERIOD {
-        return;
+    if now == looked_at {
+        return now;
     }
     let cpu = thread_cpu();
     LOOKED.set(Some((now, cpu)));
@@ -46,4 +46,17 @@ pub(super) fn turn_ended(shard: &Arc<Shard>, counters: &Counters) {
     if took > TURN_TIME_LONG {
         counters.long_turns.add(1);
     }
+    now
+}
+
+/// Processor time that this thread has had.
+pub(crate) fn thread_cpu() -> Duration {
+    reading(ClockId::ThreadCPUTime)
+}
+
+fn reading(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
 }

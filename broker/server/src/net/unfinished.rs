@@ -56,7 +56,7 @@ impl Unfinished {
     }
 }
 
-/// Closes connections of this thread that keep most, until what is left is allowed.
+/// Closes connections of this thread that keep most, and more than their share, until what is left is allowed.
 pub(crate) fn shed(turn: &Turn) {
     let mut holders: Vec<(u32, Arc<Connection>)> = turn
         .open

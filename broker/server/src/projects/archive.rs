@@ -17,7 +17,6 @@ use super::{Manifest, ManifestFile};
 use crate::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
-use crate::modules::hex;
 
 /// What an archive holds.
 #[derive(Debug)]
@@ -130,8 +129,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
         }
     }
     let listed = files.values().map(|(path, bytes, _)| ManifestFile { path: path.clone(), bytes: *bytes });
-    let manifest =
-        Manifest { bytes: bytes.len(), sha256: hex(&Sha256::digest(bytes)), files: listed.collect() };
+    let manifest = Manifest {
+        bytes: bytes.len(),
+        sha256: lotmq_hex::lower(&Sha256::digest(bytes)),
+        files: listed.collect(),
+    };
     let mut found = Vec::new();
     for (path, _, text) in files.into_values() {
         let Some(text) = text else { continue };

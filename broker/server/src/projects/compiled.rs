@@ -9,16 +9,16 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
-use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
+use super::rights::check_owner;
 use super::{Project, displaced};
 use crate::broker::Broker;
 use crate::command::{Call, Refusal, problem, refused};
 use crate::guests::scripts::{self, Loaded, Provenance};
-use crate::guests::{Guests, Prepared, authority, kind_name};
+use crate::guests::{Guests, Prepared, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::sys;
 use crate::tenant::Tenant;
@@ -232,7 +232,7 @@ impl Compiled {
     }
 
     /// Names of what comes, with their kind as the store writes it.
-    fn coming(&self) -> BTreeSet<(&'static str, &str)> {
+    pub(crate) fn coming(&self) -> BTreeSet<(&'static str, &str)> {
         let of_item = |item: &'_ Item| match item.made {
             Ok(Made::Script(_)) => Some(scripts::KIND),
             Ok(Made::Lot(_, kind)) => Some(kind_name(kind)),
@@ -371,53 +371,6 @@ fn of(project: &Project, place: &Place) -> Provenance {
     Provenance { origin, owner, existing: OnExisting::Replace }
 }
 
-/// Whether the owner of a project may have it deploy something: he needs the right that the command for it needs, and what another has added by hand is
-/// left alone, if it `spares_others`.
-fn check_owner(
-    tenant: &Tenant,
-    project: &Project,
-    (title, name): (&str, &str),
-    spares_others: bool,
-) -> Result<(), Refusal> {
-    let scope = scope_of(title);
-    let identity = project.owner.as_ref().and_then(|owner| authority::identity(&tenant.users, owner));
-    let may =
-        identity.is_some_and(|who| tenant.permissions.decide(&Question::operation(&who, scope)).is_allowed());
-    if !may {
-        let owner = project.owner.as_ref().map_or("nobody", |owner| &owner.name);
-        let message = format!(
-            "{title} '{name}' was not deployed: the project belongs to {owner}, who needs {}.",
-            scope.name()
-        );
-        return Err(Refusal::new("PERMISSION_DENIED", message));
-    }
-    let known = match DefinitionKind::by_name(title) {
-        None => tenant.scripts.owner(name),
-        Some(kind) => tenant.guests.registry.read().get(kind, name).and_then(|known| known.owner().cloned()),
-    };
-    match known.filter(|known| spares_others && project.owner.as_ref() != Some(known)) {
-        None => Ok(()),
-        Some(other) => {
-            let message =
-                format!("{title} '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
-            Err(Refusal::new("OF_ANOTHER", message))
-        }
-    }
-}
-
-/// The right that adding something of this kind takes.
-fn scope_of(title: &str) -> Scope {
-    match DefinitionKind::by_name(title) {
-        Some(DefinitionKind::Model) => Scope::ModelManagementCreation,
-        // Scripts among them.
-        Some(DefinitionKind::Action) | None => Scope::ActionManagementCreation,
-        Some(DefinitionKind::Route) => Scope::RouteManagementCreation,
-        Some(DefinitionKind::Rule) => Scope::RuleManagementCreation,
-        Some(DefinitionKind::Module) => Scope::ModuleManagementCreation,
-        Some(DefinitionKind::Theme | DefinitionKind::Panel) => Scope::SystemConfiguration,
-    }
-}
-
 /// Only now is it known who waits: what was missing at first may have come later.
 fn warn_of_pending(
     tenant: &Tenant,
@@ -457,7 +410,7 @@ fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
 }
 
 /// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
-fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
+pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
     let registry = tenant.guests.registry.read();
     let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {

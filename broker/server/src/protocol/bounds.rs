@@ -1,8 +1,8 @@
 //! What topics and User Properties of a Client's packets are held to, beyond the standard.
 
 use lotmq_codec::Properties;
+use lotmq_config::ListenerLimits;
 
-use crate::config::ListenerLimits;
 use crate::limits::Limit;
 
 /// The least that a User Property takes in a packet: its identifier and two lengths.

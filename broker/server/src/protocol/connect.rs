@@ -12,6 +12,7 @@ use lotmq_codec::{
     Connack, Connect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_connack, encode_connect_refusal,
 };
+use lotmq_config::ListenerLimits;
 use lotmq_session::{KeepAlive, SessionExpiry};
 use lotmq_zstd::Offer;
 
@@ -20,7 +21,6 @@ use super::login::{Login, check_later, reason_of};
 use super::{Authenticating, Authentication, Open, bounds};
 use crate::attach::{Attachment, NotAttached, attach};
 use crate::close::CloseReason;
-use crate::config::ListenerLimits;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
@@ -288,7 +288,7 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     request.expiry = request.expiry.min(turn.broker.settings.session_expiry_max_of(&identity));
-    if connection.listener.is_spare() && !tenant.is_administrator(&identity) {
+    if !connection.listener.is_for(|| tenant.is_administrator(&identity)) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }
     let identity = Arc::new(identity);
@@ -340,7 +340,7 @@ fn attach_allowed(
     let has_exchanges = client.state.lock().session.counts().received > 0;
     tenant.guests.connected(&client);
     turn.broker.counters.connects_accepted.add(1);
-    turn.broker.logged_in(connection, &client);
+    turn.broker.logged_in(connection, &client, turn.now());
     sys::logins::connected(turn, &client, connection);
     Ok(Attached::Open(Box::new(Open {
         client,

@@ -12,7 +12,7 @@ use super::connect::Request;
 use crate::accounts;
 use crate::broker::Broker;
 use crate::close::CloseReason;
-use crate::limits::Limit;
+use crate::limits::{LOGIN_CHECK, Limit};
 use crate::logins::{Check, GivenUp};
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -45,15 +45,18 @@ pub(super) fn check_later(
     connection: &Arc<Connection>,
     request: Request,
     pending: PendingLogin,
-    turn: &Turn,
+    turn: &mut Turn,
 ) -> Login {
     let outcome = Arc::new(Mutex::new(None));
     let (source, user) = pending.origin();
     let user = (user, pending.is_known());
-    let (owner, waiting) = (Arc::clone(connection), Arc::clone(connection));
+    // Weak, so that those who have left leave their descriptors.
+    let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
+    turn.open.watch(connection, turn.now().plus(LOGIN_CHECK));
     let broker = Arc::clone(&turn.broker);
     let (checked, given_up) = (Arc::clone(&outcome), Arc::clone(&outcome));
     let run = move || {
+        let Some(owner) = owner.upgrade() else { return broker.counters.logins_abandoned.add(1) };
         if owner.has_left() {
             broker.counters.logins_abandoned.add(1);
             return owner.request_close(CloseReason::PeerClosed);
@@ -61,12 +64,15 @@ pub(super) fn check_later(
         *checked.lock() = Some(verify(pending, &owner.listener.tenant, &broker));
         owner.call_owner();
     };
-    let give_up = move |why| match why {
-        GivenUp::Displaced => {
-            *given_up.lock() = Some(Err(LoginRefusal::Busy));
-            waiting.call_owner();
+    let give_up = move |why| {
+        let Some(waiting) = waiting.upgrade() else { return };
+        match why {
+            GivenUp::Displaced => {
+                *given_up.lock() = Some(Err(LoginRefusal::Busy));
+                waiting.call_owner();
+            }
+            GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
         }
-        GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
     };
     turn.broker.logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
     Login { request: Box::new(request), outcome }

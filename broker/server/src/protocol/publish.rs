@@ -13,11 +13,11 @@ use lotmq_store::Op;
 use tracing::{debug, trace};
 
 use super::discouraged::{self, Discouraged};
-use super::{NotTaken, Open, bounds, resolve_alias};
+use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::command;
-use crate::fan_out::{FanOut, InPlace, Publication};
+use crate::fan_out::{FanOut, InPlace, Publication, Remainder, publish_in_parts};
 use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
@@ -117,7 +117,21 @@ pub(super) fn handle(
         received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
         return Err(CloseReason::StoreFailed(failure));
     }
-    let fan_out = turn.publish(&open.client.tenant, &publication);
+    match publish_in_parts(turn, &open.client.tenant, &publication, &open.client) {
+        Ok(fan_out) => routed(connection, open, turn, &received, fan_out),
+        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
+    }
+    Ok(())
+}
+
+/// Acknowledges a message that has been routed.
+fn routed(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+    fan_out: FanOut,
+) {
     trace!(
         target: "mqtt",
         client_id = &*open.client.client_id,
@@ -131,8 +145,18 @@ pub(super) fn handle(
     open.feeds_store = fan_out.is_durable;
     open.feeds_guests = fan_out.starts_guests;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
-    answer(connection, open, turn, &received, fan_out, reason);
-    Ok(())
+    answer(connection, open, turn, received, fan_out, reason);
+}
+
+/// Goes on with a message of QoS 0 that not all of its receivers have got.
+pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
+    match rest.go_on(turn, &open.client.tenant, &open.client) {
+        Ok(fan_out) => {
+            open.feeds_store = fan_out.is_durable;
+            open.feeds_guests = fan_out.starts_guests;
+        }
+        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
+    }
 }
 
 /// Whether a message for this topic is taken.

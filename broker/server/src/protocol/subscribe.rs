@@ -9,15 +9,15 @@ use lotmq_auth::{Decide as _, Question, Scope, Verdict};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
 };
+use lotmq_config::ListenerLimits;
 use lotmq_router::TopicError;
 use lotmq_store::Op;
 use tracing::debug;
 
 use super::discouraged::{self, Discouraged};
-use super::{Open, bounds};
+use super::{Open, Unfinished, bounds};
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
-use crate::config::ListenerLimits;
 use crate::limits::{Limit, SHARE_TIME};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
@@ -63,12 +63,6 @@ struct Added {
 struct Asked {
     filter: Box<str>,
     options: Options,
-}
-
-/// A packet with so many filters that the time of a turn did not suffice for all of them.
-pub(crate) enum Unfinished {
-    Subscribe(Subscribing),
-    Unsubscribe(Unsubscribing),
 }
 
 /// A SUBSCRIBE under way.
@@ -506,3 +500,6 @@ fn refuse_unsubscribe(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

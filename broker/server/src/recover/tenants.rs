@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_config::{Config, LotCache, Secret};
 use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
 use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
 
 use crate::accounts::{self, Scram};
 use crate::audit::Audit;
-use crate::config::{Config, LotCache, Secret};
 use crate::guests::Guests;
 use crate::server::StartError;
 use crate::tenant::Tenant;

@@ -41,7 +41,7 @@ fn page_of(
 ) -> Page {
     let mut total = 0;
     let mut first = First::default();
-    let sessions = tenant.sessions.lock().all();
+    let sessions = tenant.all_sessions();
     for client in &sessions {
         let id = &client.client_id;
         if !id.starts_with(prefix) || !counts(client) {
@@ -89,7 +89,7 @@ pub(super) fn sessions(tenant: &Tenant) -> String {
     rows(tenant, |_| true, |client| Some(session_json(client)))
 }
 
-/// The sessions' lock is held only to choose; each Client is then looked at by itself.
+/// Those that have room are chosen first; each of these is then looked at by itself.
 fn rows(
     tenant: &Tenant,
     counts: impl Fn(&Client) -> bool,
@@ -97,7 +97,7 @@ fn rows(
 ) -> String {
     let mut rows = Rows::default();
     let mut chosen = Vec::new();
-    for client in tenant.sessions.lock().all().into_iter().filter(|client| counts(client)) {
+    for client in tenant.all_sessions().into_iter().filter(|client| counts(client)) {
         if rows.has_room() {
             chosen.push(client);
         }
@@ -154,7 +154,7 @@ fn whole_session_json(client: &Client) -> Value {
 
 /// A page of `-listConnections`: those of Clients, by number.
 pub(crate) fn connections_page(tenant: &Tenant, cursor: u32) -> Page {
-    let all = tenant.sessions.lock().all();
+    let all = tenant.all_sessions();
     let connected = all.into_iter().filter(|client| client.wire_version().is_some());
     let mut numbered: Vec<(u32, Arc<Client>)> =
         connected.map(|client| (client.wire().connection, client)).collect();

@@ -22,7 +22,6 @@ use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::exposure::Exposure;
-use crate::modules::hex;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::vital::Vital;
@@ -346,7 +345,7 @@ fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
 }
 
 fn end_stale_sessions(tenant: &Tenant) {
-    let clients = tenant.sessions.lock().all();
+    let clients = tenant.all_sessions();
     for client in clients {
         let state = client.state.lock();
         if let Some(link) = &state.link
@@ -360,7 +359,7 @@ fn end_stale_sessions(tenant: &Tenant) {
 
 /// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
 fn end_refused_subscriptions(turn: &mut Turn, tenant: &Tenant) {
-    let clients = tenant.sessions.lock().all();
+    let clients = tenant.all_sessions();
     for client in clients {
         let (identity, filters) = {
             let state = client.state.lock();
@@ -406,7 +405,7 @@ fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
         let payload = json!({
             "trail": head.kind.name(),
             "number": head.number,
-            "hash": hex(&head.digest),
+            "hash": lotmq_hex::lower(&head.digest),
             "timestamp": utc_text(broker.clock.wall_ms()),
         });
         Turn::with(|turn| {

@@ -46,7 +46,7 @@ impl Figures {
 
     /// Counts. Cost: O(sessions); their lock is held for a part of that.
     pub(super) fn counted(_broker: &Broker, tenant: &Tenant) -> Self {
-        let clients = tenant.sessions.lock().all();
+        let clients = tenant.all_sessions();
         let connected = clients.iter().filter(|client| client.wire_version().is_some()).count();
         let inflight = clients.iter().map(|client| client.state.lock().session.counts().inflight).sum();
         let counted = &tenant.counted;

@@ -321,4 +321,28 @@ fn a_project_deploys_rules_only_for_who_may_add_rules() {
     world.running.server.stop();
 }
 
+#[test]
+fn a_project_takes_rules_with_it_only_for_who_may_remove_rules() {
+    let mut world = World::new();
+    let deny = "-addRule DEFINE RULE KeepRules WITH PRIORITY 5 FOR RuleManagementRemove\n    IF USER IS \"cfg\" THEN\n        DENY\n";
+    ok(&mut world.root, deny);
+    let rule = project("DEFINE RULE Shut WITH PRIORITY 1 FOR Publish TO TOPIC \"closed/#\"\n    DENY\n");
+    ok(&mut world.root, &format!("-addProject zip64:{rule} plant load"));
+    let mut cfg = world.user("cfg");
+    let other = project(NOTHING);
+    for command in [
+        "-removeRule Shut".to_owned(),
+        "-unloadProject plant".to_owned(),
+        format!("-addProject zip64:{other} other load"),
+        format!("-addProject zip64:{other} plant load -replace"),
+    ] {
+        assert_eq!(code(&mut cfg, &command), "PERMISSION_DENIED", "{command}");
+        assert!(ok(&mut world.root, "-listRules").contains("\"Shut\""), "{command}");
+    }
+    ok(&mut world.root, "-removeRule KeepRules");
+    ok(&mut cfg, "-unloadProject plant");
+    assert!(!ok(&mut world.root, "-listRules").contains("\"Shut\""));
+    world.running.server.stop();
+}
+
 mod taken_over;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
-use lotmq_host::{Authority, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
+use lotmq_host::{Acting, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::delivery::{columns, delivery, told_of_error};
@@ -133,11 +133,11 @@ impl Driver {
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let definition = &version.definition;
-        let authority = Authority { version: definition.version, account: definition.account() };
+        let acting = Acting { version: definition.version, account: definition.shared_account() };
         let spec = RouteSpec {
             id,
             services: Arc::clone(services) as _,
-            grants: Arc::new(super::grants(version.definition.facts(), authority)),
+            grants: Arc::new(super::grants(version.definition.facts(), acting)),
             endpoints: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lot_facts::{Facts, RouteFacts};
 use lotmq_host::route::{Failure, RouteGuest, RouteInstance, RouteServices, RouteSpec};
 use lotmq_host::{
-    Authority, DefinitionId, Engine, GuestLimits, LoadError, OwnedMessage, RowQuery, RunContext, Trap, Value,
+    Acting, DefinitionId, Engine, GuestLimits, LoadError, OwnedMessage, RowQuery, RunContext, Trap, Value,
     limits::ROUTE_TIME,
 };
 use lotmq_router::filter_matches;
@@ -235,7 +235,7 @@ impl StandaloneRoute {
         let spec = RouteSpec {
             id: self.id,
             services: Arc::clone(&self.services),
-            grants: Arc::new(super::grants(&self.facts, Authority::default())),
+            grants: Arc::new(super::grants(&self.facts, Acting::default())),
             endpoints: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };

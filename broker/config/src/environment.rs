@@ -1,0 +1,68 @@
+//! The environment: `LOTMQ_` and a key's path in upper case.
+
+use lot_nearest::nearest_name;
+use serde_json::Value;
+
+use super::origin::Assignment;
+use super::{ConfigError, KEYS, Key, Origin, Secret};
+
+const PREFIX: &str = "LOTMQ_";
+
+/// Variables with our prefix that are not keys of the configuration.
+const OTHERS: [&str; 3] = ["LOTMQ_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG"];
+
+/// Names of the password of `root`, the newer one first.
+const ROOT_PASSWORD: [&str; 2] = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"];
+
+/// What programs see of a variable of the process's environment (`GET ENV`): nothing of those that configure the broker, among which are its
+/// password and the key of its secrets.
+pub fn process_variable(name: &str) -> Option<String> {
+    if is_of_broker(name) { None } else { std::env::var(name).ok() }
+}
+
+/// Whether a variable configures the broker itself. Upper and lower case are one, as on systems where they are.
+#[must_use]
+pub fn is_of_broker(name: &str) -> bool {
+    let has_prefix = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    has_prefix || ROOT_PASSWORD.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+pub(crate) fn assignments(environment: &[(String, String)]) -> Result<Vec<Assignment>, ConfigError> {
+    Ok(environment
+        .iter()
+        .filter_map(|(name, value)| {
+            let key = key(name)?;
+            Some(Assignment {
+                key,
+                value: Value::String(value.clone()),
+                origin: Origin::Environment(name.clone()),
+            })
+        })
+        .collect())
+}
+
+fn key(variable: &str) -> Option<&'static Key> {
+    if !variable.starts_with(PREFIX) {
+        return None;
+    }
+    KEYS.iter().find(|key| key.short_variable == Some(variable) || key.variable() == variable).copied()
+}
+
+/// Password for `root` when it is created.
+pub(crate) fn root_password(environment: &[(String, String)]) -> Option<Secret> {
+    ROOT_PASSWORD.iter().find_map(|wanted| {
+        let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
+        Some(Secret::new(value.clone()))
+    })
+}
+
+pub(crate) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)> {
+    let known = || KEYS.iter().map(|key| key.variable()).chain(OTHERS.map(str::to_owned));
+    environment
+        .iter()
+        .filter(|(name, _)| {
+            name.starts_with(PREFIX) && key(name).is_none() && !OTHERS.contains(&name.as_str())
+        })
+        .map(|(name, _)| (name.clone(), nearest_name(name, known()).unwrap_or_default()))
+        .collect()
+}

@@ -1,0 +1,127 @@
+//! The file `lotmq.toml`: where it is looked for, and its keys.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::origin::Assignment;
+use super::unknown::unknown_key;
+use super::{ConfigError, Key, Origin, Surroundings};
+
+/// A configuration file that was read.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl ConfigFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::FileUnreadable`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        std::fs::read_to_string(path)
+            .map(|text| Self { path: path.to_owned(), text })
+            .map_err(|reason| ConfigError::FileUnreadable { path: path.to_owned(), reason })
+    }
+
+    /// Reads the file at the [`default_path`]; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ConfigError::FileUnreadable`] for one that is there and cannot be read.
+    pub fn read_default(surroundings: &Surroundings) -> Result<Option<Self>, ConfigError> {
+        match default_path(surroundings) {
+            Some(path) if path.exists() => Self::read(&path).map(Some),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    pub(crate) fn assignments(&self) -> Result<Vec<Assignment>, ConfigError> {
+        let table: toml::Table = toml::from_str(&self.text).map_err(|error| ConfigError::FileMalformed {
+            path: self.path.clone(),
+            reason: error.to_string().trim_end().to_owned(),
+        })?;
+        let mut found = Vec::new();
+        let origin = Origin::File(self.path.clone());
+        collect(&mut found, "", table, &origin)?;
+        Ok(found)
+    }
+}
+
+/// The place of the file when `--config` names none: `/etc/lotmq/lotmq.toml` for root or a service, else
+/// `$XDG_CONFIG_HOME/lotmq/lotmq.toml`, else `~/.config/lotmq/lotmq.toml`; `None` for a user without home.
+#[must_use]
+pub fn default_path(surroundings: &Surroundings) -> Option<PathBuf> {
+    if surroundings.is_root || surroundings.variable("STATE_DIRECTORY").is_some() {
+        return Some(PathBuf::from("/etc/lotmq/lotmq.toml"));
+    }
+    let base = surroundings
+        .variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| surroundings.variable("HOME").map(|home| Path::new(home).join(".config")))?;
+    Some(base.join("lotmq/lotmq.toml"))
+}
+
+/// Walks tables down to keys. Depth is bounded by the TOML parser.
+fn collect(
+    found: &mut Vec<Assignment>,
+    prefix: &str,
+    table: toml::Table,
+    origin: &Origin,
+) -> Result<(), ConfigError> {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match (Key::find(&path), value) {
+            (None, toml::Value::Table(inner)) if !super::not_yet::is_not_yet(&path) => {
+                collect(found, &path, inner, origin)?;
+            }
+            (None, _) => return Err(unknown_key(&path, origin)),
+            (Some(key), value) => {
+                found.push(Assignment { key, value: to_json(value), origin: origin.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn to_json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => Value::from(number),
+        toml::Value::Boolean(value) => Value::Bool(value),
+        toml::Value::Datetime(time) => Value::String(time.to_string()),
+        toml::Value::Array(list) => list.into_iter().map(to_json).collect(),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(name, value)| (name, to_json(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether root, environment, expected place.
+    type Case = (bool, &'static [(&'static str, &'static str)], Option<&'static str>);
+
+    #[test]
+    fn the_default_place_follows_who_runs_the_broker() {
+        let cases: [Case; 5] = [
+            (true, &[("XDG_CONFIG_HOME", "/x")], Some("/etc/lotmq/lotmq.toml")),
+            (false, &[("STATE_DIRECTORY", "/s"), ("HOME", "/home/ada")], Some("/etc/lotmq/lotmq.toml")),
+            (false, &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/home/ada")], Some("/x/lotmq/lotmq.toml")),
+            (false, &[("HOME", "/home/ada")], Some("/home/ada/.config/lotmq/lotmq.toml")),
+            (false, &[], None),
+        ];
+        for (is_root, variables, expected) in cases {
+            let environment =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let found = default_path(&Surroundings { is_root, environment });
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{variables:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One configuration key, the macro that declares a section of them, and the list of all.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use super::{
+    Config, ValueError, admin, audit, auth, broker, compat, limits, listener, log, lot, mqtt, store, sys, tls,
+};
+
+/// A key: its names in every source, its documentation, and how it is read and shown.
+pub struct Key {
+    /// Path in `lotmq.toml`, dotted: `listener.mqtt.port`.
+    pub path: &'static str,
+    /// Name in the JSON of `Config` and `Config/New`; the original's where it has the key.
+    pub json: Option<&'static str>,
+    /// A shorter environment variable that means the same.
+    pub short_variable: Option<&'static str>,
+    /// What its section is about, line by line.
+    pub section_doc: &'static [&'static str],
+    /// What it sets, line by line.
+    pub doc: &'static [&'static str],
+    /// What values look like, for the reference.
+    pub type_name: &'static str,
+    /// Smallest and largest number, where it is one.
+    pub range: Option<RangeInclusive<u64>>,
+    /// Whether it is a limit of a listener, which has the value of `[limits]` until it is set.
+    pub is_inherited: bool,
+    pub(super) set: fn(&mut Config, &Value) -> Result<(), ValueError>,
+    pub(super) get: fn(&Config) -> Value,
+}
+
+/// Every key, in the order of the reference.
+pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
+    let sections: [&'static [Key]; 24] = [
+        broker::KEYS,
+        listener::mqtt::KEYS,
+        listener::limits::MQTT,
+        listener::mqtts::KEYS,
+        listener::limits::MQTTS,
+        listener::ws::KEYS,
+        listener::limits::WS,
+        listener::wss::KEYS,
+        listener::limits::WSS,
+        listener::unix::KEYS,
+        listener::limits::UNIX,
+        listener::quic::KEYS,
+        listener::limits::QUIC,
+        tls::KEYS,
+        auth::KEYS,
+        mqtt::KEYS,
+        log::KEYS,
+        admin::KEYS,
+        audit::KEYS,
+        limits::KEYS,
+        store::KEYS,
+        lot::KEYS,
+        compat::KEYS,
+        sys::KEYS,
+    ];
+    sections.into_iter().flatten().collect()
+});
+
+impl Key {
+    /// The key with this path.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.path == path).copied()
+    }
+
+    /// The key with this JSON name.
+    #[must_use]
+    pub fn find_json(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.json == Some(name)).copied()
+    }
+
+    /// Name of its environment variable: `LOTMQ_LISTENER_MQTT_PORT`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("LOTMQ_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// Its value in `config`.
+    #[must_use]
+    pub fn get(&self, config: &Config) -> Value {
+        (self.get)(config)
+    }
+
+    pub(super) fn set(&self, config: &mut Config, value: &Value) -> Result<(), ValueError> {
+        (self.set)(config, value)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Key").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+/// Declares a section: a struct with a field per key, its defaults, and the table `KEYS`.
+///
+/// A row is `/// doc` lines, then `name: Type = default` and, in this order and where they apply, `json "Name"`,
+/// `range low..=high`, `variable "SHORT"`.
+macro_rules! section {
+    (
+        $(#[doc = $section_doc:literal])+
+        $section:ident at $prefix:literal, |$config:ident| $place:expr => {
+            $(
+                $(#[doc = $doc:literal])+
+                $name:ident: $type:ty = $default:expr
+                    $(, json $json:literal)? $(, range $range:expr)? $(, variable $variable:literal)?;
+            )+
+        }
+    ) => {
+        $(#[doc = $section_doc])+
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub struct $section {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for $section {
+            fn default() -> Self {
+                Self { $($name: $default),+ }
+            }
+        }
+
+        const SECTION_DOC: &[&str] = &[$($section_doc),+];
+
+        pub(crate) const KEYS: &[$crate::Key] = &[$(
+            $crate::Key {
+                path: concat!($prefix, ".", stringify!($name)),
+                json: $crate::key::optional!($($json)?),
+                short_variable: $crate::key::optional!($($variable)?),
+                section_doc: SECTION_DOC,
+                doc: &[$($doc),+],
+                type_name: <$type as $crate::setting::Setting>::TYPE,
+                range: $crate::key::optional!($($range)?),
+                is_inherited: false,
+                set: |$config, value| {
+                    let parsed = <$type as $crate::setting::Setting>::parse(value)?;
+                    $($crate::setting::check_range(
+                        &$crate::setting::Setting::show(&parsed), &$range)?;)?
+                    $place.$name = parsed;
+                    Ok(())
+                },
+                get: |$config| $crate::setting::Setting::show(&$place.$name),
+            },
+        )+];
+    };
+}
+
+/// `Some` of the one argument, or `None` without any.
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:expr) => {
+        Some($value)
+    };
+}
+
+pub(crate) use {optional, section};

@@ -1,0 +1,333 @@
+//! The configuration: every key once, five sources with one precedence, and where each value came from.
+//!
+//! Read by `lotmq serve` before anything starts ([`Config::load`]). Keys live in one file per section; parsing, the
+//! `Config` topic, `lotmq config show` and `docs/configuration.md` all derive from those tables. Nothing uses yet what is here for a
+//! configuration that changes while the broker runs ([`Overlay`], [`Config::with_stored`], [`Config::overrides`]): `Config/New` is refused.
+//!
+//! Invariants: flag > environment > stored > file > default, key by key; a value is inside its range or loading fails; an
+//! unknown key is an error that names the nearest one. Not here: applying a change to what runs.
+
+mod admin;
+mod audit;
+mod auth;
+mod broker;
+mod compat;
+mod data_directory;
+mod environment;
+mod error;
+mod file;
+mod fuzz;
+mod key;
+pub mod limit_table;
+mod limits;
+mod listener;
+mod log;
+mod lot;
+mod mqtt;
+mod networks;
+mod not_yet;
+mod origin;
+mod overlay;
+mod reference;
+mod setting;
+mod store;
+mod sys;
+mod tls;
+mod unknown;
+mod web;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+pub use admin::Admin;
+pub use audit::Audit;
+pub use auth::{AnonymousLogin, Auth};
+pub use broker::{Broker, Placement};
+pub use compat::{Compat, ModelOutput, RuleTrailingPlus, TimestampUtc};
+pub use data_directory::{DataDirectory, Surroundings};
+pub use environment::{is_of_broker, process_variable};
+pub use error::{ConfigError, ValueError};
+pub use file::{ConfigFile, default_path};
+#[doc(hidden)]
+pub use fuzz::fuzz_config;
+pub use key::{KEYS, Key};
+pub use limits::{Limits, OnFull, SessionExpiryMax};
+pub use listener::{
+    ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
+    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
+    WssListener,
+};
+pub use log::Log;
+pub use lot::{Authority, Lot, LotCache};
+pub use mqtt::{Mqtt, TopicPrefix};
+pub use networks::Networks;
+pub use origin::Origin;
+pub use overlay::Overlay;
+pub use reference::markdown;
+pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
+pub use store::{Durability, Store};
+pub use sys::Sys;
+pub use tls::{Tls, TlsVersion};
+pub use web::{HostNames, WebOrigins};
+
+use origin::Assignment;
+
+/// Everything that can be set, checked and complete.
+///
+/// ```
+/// use lotmq_config::{Config, Sources};
+///
+/// let config = Config::load(Sources {
+///     environment: vec![("LOTMQ_LISTENER_MQTT_PORT".into(), "2883".into())],
+///     ..Sources::default()
+/// })?;
+/// assert_eq!(config.mqtt_addresses()[0].port(), 2883);
+/// assert_eq!(config.origin("listener.mqtt.port").to_string(), "environment LOTMQ_LISTENER_MQTT_PORT");
+/// # Ok::<(), lotmq_config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Section `[broker]`.
+    pub broker: Broker,
+    /// Sections `[listener.<name>]`.
+    pub listener: Listener,
+    /// Section `[tls]`.
+    pub tls: Tls,
+    /// Section `[auth]`.
+    pub auth: Auth,
+    /// Section `[mqtt]`.
+    pub mqtt: Mqtt,
+    /// Section `[log]`.
+    pub log: Log,
+    /// Section `[admin]`.
+    pub admin: Admin,
+    /// Section `[audit]`.
+    pub audit: Audit,
+    /// Section `[limits]`.
+    pub limits: Limits,
+    /// Section `[store]`.
+    pub store: Store,
+    /// Section `[lot]`.
+    pub lot: Lot,
+    /// Section `[lot.compat]`.
+    pub compat: Compat,
+    /// Section `[sys]`.
+    pub sys: Sys,
+    /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.
+    pub data: DataDirectory,
+    /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`; `None` is the documented default.
+    pub initial_root_password: Option<Secret>,
+    /// Whether that takes the place of the default password of a `root` that there is, as `--secure` has it.
+    pub replaces_default_password: bool,
+    /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
+    pub health_fallback: Option<BindAddresses>,
+    assignments: Vec<Assignment>,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+/// What [`Config::load`] reads; nothing is taken from the process behind the caller's back.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Values from the command line: flag as written, path of the key, value.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+    /// Environment variables; those that do not begin with `LOTMQ_` are ignored, but for `BROKER_ROOT_PASSWORD`.
+    pub environment: Vec<(String, String)>,
+    /// What `Config/New` stored; empty until the store is open.
+    pub stored: Overlay,
+    /// The file, already read.
+    pub file: Option<ConfigFile>,
+    /// The data directory.
+    pub data: DataDirectory,
+}
+
+impl Config {
+    /// Merges the sources over the defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first unknown key, value of the wrong type or value outside its range, with its origin.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let mut assignments = Vec::new();
+        if let Some(file) = &sources.file {
+            assignments.extend(file.assignments()?);
+        }
+        assignments.extend(sources.stored.assignments()?);
+        assignments.extend(environment::assignments(&sources.environment)?);
+        for (flag, path, value) in sources.flags {
+            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &Origin::Flag(flag)))?;
+            assignments.push(Assignment { key, value: Value::String(value), origin: Origin::Flag(flag) });
+        }
+        let start = Self {
+            data: sources.data,
+            initial_root_password: environment::root_password(&sources.environment),
+            ..Self::default()
+        };
+        start.resolve(assignments)
+    }
+
+    /// The same with `stored` in place of what was stored before; all other sources keep their values.
+    ///
+    /// # Errors
+    /// [`ConfigError`] as [`Config::load`]; `self` still holds then.
+    pub fn with_stored(&self, stored: &Overlay) -> Result<Self, ConfigError> {
+        let mut assignments: Vec<Assignment> = self
+            .assignments
+            .iter()
+            .filter(|assignment| assignment.origin != Origin::Stored)
+            .cloned()
+            .collect();
+        assignments.extend(stored.assignments()?);
+        let start = Self {
+            data: self.data.clone(),
+            initial_root_password: self.initial_root_password.clone(),
+            replaces_default_password: self.replaces_default_password,
+            health_fallback: self.health_fallback.clone(),
+            ..Self::default()
+        };
+        start.resolve(assignments)
+    }
+
+    fn resolve(mut self, mut assignments: Vec<Assignment>) -> Result<Self, ConfigError> {
+        assignments.sort_by_key(|assignment| assignment.origin.rank());
+        for Assignment { key, value, origin } in &assignments {
+            key.set(&mut self, value).map_err(|reason| ConfigError::ValueInvalid {
+                key: key.path,
+                value: value.to_string(),
+                origin: origin.clone(),
+                reason,
+            })?;
+            self.origins.insert(key.path, origin.clone());
+        }
+        self.assignments = assignments;
+        self.check_needs()?;
+        Ok(self)
+    }
+
+    /// Refuses keys that need another one which is not set.
+    fn check_needs(&self) -> Result<(), ConfigError> {
+        for (key, needed, is_missing) in self.needs() {
+            if is_missing {
+                let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
+                return Err(ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys, what they need, and whether that is missing.
+    fn needs(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let Self { tls, listener, .. } = self;
+        let (no_certificate, no_authority) = (tls.certificate.is_none(), tls.client_ca.is_none());
+        let mut needs = vec![
+            ("tls.key", "tls.certificate", no_certificate && tls.key.is_some()),
+            ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
+            ("listener.quic.port", "tls.certificate", no_certificate && listener.quic.port != Port::Off),
+        ];
+        // By default, and in what clients of Coreflux store as a whole, these ports say only where TLS would be.
+        for (key, port) in
+            [("listener.mqtts.port", listener.mqtts.port), ("listener.wss.port", listener.wss.port)]
+        {
+            let is_wanted = !matches!(self.origin(key), Origin::Default | Origin::Stored);
+            needs.push((key, "tls.certificate", no_certificate && is_wanted && port != Port::Off));
+        }
+        macro_rules! of_client_certificates {
+            ($($listener:ident)+) => {$(
+                let asks = listener.$listener.client_certificate != ClientCertificate::Off;
+                let takes_user = listener.$listener.user_from_certificate != UserFromCertificate::Off;
+                let key = concat!("listener.", stringify!($listener), ".client_certificate");
+                needs.push((key, "tls.client_ca", asks && no_authority));
+                let user_key = concat!("listener.", stringify!($listener), ".user_from_certificate");
+                needs.push((user_key, key, takes_user && !asks));
+            )+};
+        }
+        of_client_certificates! { mqtts wss quic }
+        needs
+    }
+
+    /// Where the value of the key with this path came from; [`Origin::Default`] also for a path that is none.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> &Origin {
+        self.origins.get(path).unwrap_or(&Origin::Default)
+    }
+
+    /// The keys of `stored` that do not hold, because a flag or the environment sets them too; with what overrides them.
+    #[must_use]
+    pub fn overrides(&self, stored: &Overlay) -> Vec<(&'static Key, &Origin)> {
+        let strong = |key: &Key| self.origin(key.path).rank() > Origin::Stored.rank();
+        KEYS.iter()
+            .filter(|key| stored.contains(key) && strong(key))
+            .map(|key| (*key, self.origin(key.path)))
+            .collect()
+    }
+
+    /// Every key in the order of the reference, with its value and origin.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Value, &Origin)> {
+        KEYS.iter().map(|key| (*key, key.get(self), self.origin(key.path)))
+    }
+
+    /// The keys with JSON names, as the topic `$SYS/Coreflux/Config` shows them.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        KEYS.iter().filter_map(|key| Some((key.json?.to_owned(), key.get(self)))).collect()
+    }
+
+    /// Whom a connection without user name may come from. Until the key is set explicitly: loopback only.
+    #[must_use]
+    pub fn anonymous_login(&self) -> AnonymousLogin {
+        match (self.auth.anonymous, self.origin("auth.anonymous")) {
+            (false, _) => AnonymousLogin::Off,
+            (true, Origin::Default) => AnonymousLogin::LoopbackOnly,
+            (true, _) => AnonymousLogin::Everywhere,
+        }
+    }
+
+    /// Addresses of all listeners that other machines can reach, each with the name of its listener.
+    #[must_use]
+    pub fn public_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let plans = self.listeners().into_iter().chain(self.quic_listener().map(|(plan, _)| plan));
+        let of_plan =
+            |plan: ListenerPlan| plan.addresses.into_iter().map(move |address| (plan.name, address));
+        plans.flat_map(of_plan).filter(|(_, address)| !address.ip().to_canonical().is_loopback()).collect()
+    }
+
+    /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed whoever sends it.
+    #[must_use]
+    pub fn gullible_listeners(&self) -> Vec<&'static str> {
+        let plans = self.listeners().into_iter();
+        let believes = |plan: &ListenerPlan| plan.proxy_protocol && plan.trusted_proxies.is_empty();
+        let is_public = |plan: &ListenerPlan| {
+            plan.addresses.iter().any(|address| !address.ip().to_canonical().is_loopback())
+        };
+        plans.filter(|plan| believes(plan) && is_public(plan)).map(|plan| plan.name).collect()
+    }
+
+    /// Addresses of the MQTT listener. Port 0 lets the system choose.
+    #[must_use]
+    pub fn mqtt_addresses(&self) -> Vec<SocketAddr> {
+        self.listener.mqtt.bind.at(self.listener.mqtt.port)
+    }
+
+    /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is set.
+    #[must_use]
+    pub fn health_addresses(&self) -> Vec<SocketAddr> {
+        let fallback = self.health_fallback.as_ref().unwrap_or(&self.listener.mqtt.bind);
+        self.admin.bind.as_ref().unwrap_or(fallback).with_port(self.admin.health_port)
+    }
+
+    /// The file of the embedded store.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.data.path.join("lotmq.redb")
+    }
+}
+
+/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that does; for a warning at start.
+#[must_use]
+pub fn unknown_variables(environment: &[(String, String)]) -> Vec<(String, String)> {
+    environment::unknown(environment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Limits that can be set: one row each, with default, unit, range and why this number.
+//!
+//! The keys of `[limits]` and of the listeners, what a listener's connections are held to, the counters in `/metrics` and `docs/limits.md` derive from the
+//! rows. Not here: bounds that cannot be set (`limits.rs` of each crate).
+
+/// Hands the rows of all limits that can be set to another macro: `limit_table! { path::of::macro! { what it needs besides } }`.
+///
+/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it applies, `json "Name"`; behind `=>` its
+/// [`Limit`], the Reason Code and Reason String of refusals, and what happens at the bound. Rows of the first
+/// group can be set for every listener, those of the second for listeners with addresses, and both are those of `[limits]` until they are;
+/// those of the third are in `[limits]` alone.
+#[macro_export]
+macro_rules! limit_table {
+    ($($callback:ident)::+ ! { $($head:tt)* }) => {
+        $($callback)::+! {
+            { $($head)* }
+            every_listener {
+                /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
+                max_packet_size: u32 = $crate::limit_table::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize"
+                    => MaxPacketSize(PacketTooLarge, "packet is larger than this server takes"): "the connection ends at the header of the packet, with 0x95 in 5.0";
+                /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
+                connect_timeout_sec: u32 = $crate::limit_table::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
+                    => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
+                /// Connections of one listener that may be without CONNECT at once.
+                half_open: u32 = $crate::limit_table::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
+                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the oldest of these connections of the address with most of them is closed, if the new one's has fewer, else the new one at once; of those from this machine a few more are let in";
+                /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come in part, of all connections of one listener.
+                half_open_bytes: u64 = $crate::limit_table::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a word";
+                /// Bytes that connections keep of what they have sent: packets that have come in part, and the topics of their Topic Aliases. In
+                /// `[limits]` of the whole broker, handshakes included, for a listener of its connections behind their CONNECT.
+                partial_bytes: u64 = $crate::limit_table::PARTIAL_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "who keeps more than an even share and brings more is closed, with 0x97 in 5.0; then, within a second, those who keep most";
+                /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
+                /// the listener where it was last; after a restart that of `[limits]`.
+                queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
+                    => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
+                /// Most bytes that wait for one session.
+                queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
+                    => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
+                /// Connections at once: in `[limits]` of the whole broker, for a listener of that listener. The whole broker has fewer where the process may not open so many files.
+                connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once; of those from this machine some are let in, and refused with 0x97, before 5.0 with return code 3, unless an administrator logs in";
+                /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
+                connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
+                /// Messages per second that each connection may send, a second's worth at once. 0 for any number.
+                messages_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
+                /// Bytes per second that each connection may send, in packets of all types, a second's worth at once; a packet that is longer is handled,
+                /// and paid for before the next one. 0 for any number.
+                bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
+                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
+                /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd stream may become, on average over a connection; as much as one packet may have is free.
+                /// 0 for any number.
+                inflate_ratio: u32 = $crate::limit_table::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
+                    => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
+                /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
+                topic_bytes: u32 = $crate::limit_table::TOPIC_BYTES_MAX, range 1..=65_535, unit "bytes"
+                    => TopicBytes(TopicNameInvalid, "topic is too long"): "PUBLISH of QoS 1 or 2: refused with 0x90; SUBSCRIBE: 0x8F for the filter; CONNECT: refused with 0x90; else, and before 5.0, the connection ends";
+                /// Most levels of a Topic Name or Topic Filter; that of a Will too.
+                topic_levels: u32 = $crate::limit_table::TOPIC_LEVELS_MAX, range 1..=256, unit "levels"
+                    => TopicLevels(TopicNameInvalid, "topic has too many levels"): "as for `topic_bytes`";
+                /// Most User Properties of a CONNECT, its Will, a PUBLISH, SUBSCRIBE or UNSUBSCRIBE. Those of other packets are read and forgotten.
+                user_properties: u32 = $crate::limit_table::USER_PROPERTIES_MAX, range 0..=1_000_000, unit "properties"
+                    => UserProperties(QuotaExceeded, "packet has too many user properties"): "CONNECT, and PUBLISH of QoS 1 or 2: refused with 0x97; else the connection ends with 0x97";
+                /// Most bytes of all names and values of these User Properties.
+                user_property_bytes: u32 = $crate::limit_table::USER_PROPERTY_BYTES_MAX, range 0..=268_435_460, unit "bytes"
+                    => UserPropertyBytes(QuotaExceeded, "user properties of the packet are too long"): "as for `user_properties`";
+                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged: the Receive Maximum that 5.0 clients are told.
+                receive_maximum: u16 = $crate::limit_table::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
+                    => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
+                /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as much memory as its topic.
+                topic_alias_maximum: u16 = $crate::limit_table::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
+                    => TopicAliasMaximum(TopicAliasInvalid, "topic alias is too high"): "the connection ends with 0x94";
+                /// Most bytes of all topics that the Topic Aliases of a connection stand for.
+                topic_alias_bytes: u32 = $crate::limit_table::TOPIC_ALIAS_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
+                    => TopicAliasBytes(QuotaExceeded, "topics of topic aliases are too long"): "the connection ends with 0x97";
+                /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say itself how many it takes.
+                send_window: u16 = $crate::limit_table::SEND_WINDOW, range 1..=32_767, unit "messages"
+                    => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
+                /// Subscriptions of one session.
+                subscriptions: u32 = $crate::limit_table::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
+                    => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
+                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, and what is left behind at the end of the session is dealt out to them.
+                shared_subscriptions: u32 = $crate::limit_table::SHARED_SUBSCRIPTIONS_MAX, range 0..=10_000_000, unit "subscriptions"
+                    => SharedSubscriptions(QuotaExceeded, "session has too many shared subscriptions"): "as for `subscriptions`";
+                /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
+                filters_per_packet: u32 = $crate::limit_table::FILTERS_PER_PACKET_MAX, range 1..=10_000_000, unit "filters"
+                    => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
+                /// Bytes of the Topic Filters of one session, with 128 for each of them and 32 for each of its levels. Filters with several `+` take the time
+                /// of messages that match, and count for more: 1,024 for each `+` behind the second one, 4,096 for each level behind the tenth.
+                subscription_bytes: u64 = $crate::limit_table::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";
+                /// Bytes of messages that wait for a client whose socket is full.
+                output_bytes: u32 = $crate::limit_table::OUTPUT_BYTES_MAX, range 65_536..=1_073_741_824, unit "bytes"
+                    => OutputBytes(QuotaExceeded, "client does not read"): "messages of QoS 0 are dropped for this client, others wait in its session's queue";
+            }
+            addressed_listener {
+                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
+                handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
+                    => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
+                /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for any number.
+                connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
+                    => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
+                /// New connections per second from one address, a second's worth at once. 0 for any number.
+                connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
+            }
+            whole_broker {
+                /// Sessions of one tenant that outlive their connections.
+                sessions: u32 = $crate::limit_table::SESSIONS_MAX, range 1..=1_000_000_000, unit "sessions"
+                    => Sessions(QuotaExceeded, "too many stored sessions"): "a CONNECT that asks for one more is refused with 0x97, before 5.0 with return code 3. Going on with a session, one that ends with its connection, and administrators always work";
+                /// The same of one user.
+                sessions_per_user: u32 = $crate::limit_table::SESSIONS_PER_USER_MAX, range 1..=1_000_000_000, unit "sessions"
+                    => SessionsPerUser(QuotaExceeded, "user has too many stored sessions"): "as for `sessions`";
+                /// The same of all clients without a user together.
+                anonymous_sessions: u32 = $crate::limit_table::ANONYMOUS_SESSIONS_MAX, range 0..=1_000_000_000, unit "sessions"
+                    => AnonymousSessions(QuotaExceeded, "too many stored sessions of anonymous clients"): "as for `sessions`";
+                /// The same of clients without a user that came from one address, of IPv6 from one network of 64 bits; from the start of the broker on.
+                sessions_per_address: u32 = $crate::limit_table::SESSIONS_PER_ADDRESS_MAX, range 0..=1_000_000_000, unit "sessions"
+                    => SessionsPerAddress(QuotaExceeded, "too many stored sessions of anonymous clients from this address"): "as for `sessions`";
+                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`) and Wills of all sessions of one tenant. One user has at most
+                /// half of it, and so have all clients without a user together.
+                tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; administrators are not held to it";
+                /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`.
+                all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
+                /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose sessions end with their connections; those of other sessions rest in the
+                /// store. While it is more, each has an even share instead of its `queue_bytes`.
+                all_queue_bytes: u64 = $crate::limit_table::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
+                    => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
+                /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and kept to be sent again, also to clients that have gone, or next to be sent; one for
+                /// several sessions counts once. Those of one user, and those of all clients without a user, have at most three quarters of what the others leave.
+                all_inflight_bytes: u64 = $crate::limit_table::ALL_INFLIGHT_BYTES_MAX, range 1_048_576..=1_099_511_627_776, unit "bytes"
+                    => AllInflightBytes(QuotaExceeded, "clients do not acknowledge their messages"): "sessions of who has more are held back, within half a second: each has an even share in flight, 64 KiB at most, and further messages and longer ones wait in its queue, in the store";
+                /// Bytes of the topics for which the broker has set Topic Aliases towards clients, and of what it remembers of others to choose them.
+                all_alias_bytes: u64 = $crate::limit_table::ALL_ALIAS_BYTES_MAX, range 0..=1_099_511_627_776, unit "bytes"
+                    => AllAliasBytes(QuotaExceeded, "topic aliases towards clients take too much room"): "a client that has more than an even share is set no further aliases; its messages have their topics in full";
+                /// Messages per second that are stored for sessions of one user whose clients are away, each counted once for each session beyond the first 16, a second's
+                /// worth at once; the same for all clients without a user together. 0 for any number.
+                offline_deliveries_per_sec: u32 = $crate::limit_table::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
+                    => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as one that finds its queue full";
+                /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions. From half of it on, those of
+                /// one user, and those of all clients without a user, have at most three quarters of what the others leave.
+                stored_queue_bytes: u64 = $crate::limit_table::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
+                    => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `offline_deliveries_per_sec`, within half a second";
+                /// Bytes of the disk that are kept free of what clients want stored, so that commands can still be given. 0 for none.
+                disk_reserve_bytes: u64 = $crate::limit_table::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
+                    => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";
+                /// Memory in bytes of all actions, models, scripts, modules and routes together. 0 for a quarter of what the machine or container has, at least
+                /// 256 MiB and at most 4 GiB. Those of one user have at most three quarters of what the others leave.
+                guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
+                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
+                /// Retained messages of one tenant. One user, all clients without a user together, and all programs together each have at most three quarters of what the others leave.
+                retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
+                    => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
+                /// Bytes of the retained messages of one tenant, with topics and properties; shared out as `retained_messages`.
+                retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
+                /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user
+                /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
+                login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
+                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; once a second one with the password of a login that succeeded before is let in";
+                /// Logins whose password waits to be checked.
+                logins_waiting: u32 = $crate::limit_table::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
+                    => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
+            }
+        }
+    };
+}
+
+/// Default of `max_packet_size`: 16 MiB. The largest module that is uploaded inline takes 11 MB.
+pub const PACKET_BYTES_MAX: u32 = 16 << 20;
+
+/// Default of `connect_timeout_sec`.
+pub const CONNECT_TIMEOUT_SEC: u32 = 10;
+
+/// Default of `handshake_timeout_sec`: shorter than that of CONNECT, which includes it.
+pub const HANDSHAKE_TIMEOUT_SEC: u32 = 8;
+
+/// Default of `half_open`: a hall of devices that reconnects at once has room.
+pub const HALF_OPEN_MAX: u32 = 10_000;
+
+/// Default of `half_open_bytes`: a hundred times the largest CONNECT, and what half a million usual ones take.
+pub const HALF_OPEN_BYTES_MAX: u64 = 64 << 20;
+
+/// Default of `queue_messages`.
+pub const QUEUE_MESSAGES_MAX: u32 = lotmq_session::limits::QUEUE_MESSAGES_MAX;
+
+/// Default of `queue_bytes`.
+pub const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
+
+/// Default of `connections`; before that the process runs out of open files on most machines.
+pub const CONNECTIONS_MAX: u32 = 1_000_000;
+
+/// Default of `inflate_ratio`: a tenth of what deflate can reach at most, ten times what telemetry does.
+pub const INFLATE_RATIO_MAX: u32 = 100;
+
+/// Default of `login_wait_max_sec`: 1,440 guesses a day.
+pub const LOGIN_WAIT_MAX_SEC: u32 = 60;
+
+/// Default of `logins_waiting`.
+pub const LOGINS_WAITING_MAX: u32 = 4096;
+
+/// Default of `topic_bytes`: what fits a packet.
+pub const TOPIC_BYTES_MAX: u32 = 65_535;
+
+/// Default of `topic_levels`. The standard asks for no bound; rivals use 128 to 200.
+pub const TOPIC_LEVELS_MAX: u32 = 200;
+
+/// Default of `user_properties`.
+pub const USER_PROPERTIES_MAX: u32 = 1000;
+
+/// Default of `user_property_bytes`.
+pub const USER_PROPERTY_BYTES_MAX: u32 = 64 << 10;
+
+/// Default of `receive_maximum`.
+pub const RECEIVE_MAXIMUM: u16 = 1000;
+
+/// Default of `topic_alias_maximum`.
+pub const TOPIC_ALIAS_MAXIMUM: u16 = 32;
+
+/// Default of `topic_alias_bytes`: one topic of any length, or 32 of 2 KiB.
+pub const TOPIC_ALIAS_BYTES_MAX: u32 = 64 << 10;
+
+/// Default of `partial_bytes`: eight of the largest packets at once, and the beginnings of a hundred thousand usual ones.
+pub const PARTIAL_BYTES_MAX: u64 = 128 << 20;
+
+/// Default of `send_window`.
+pub const SEND_WINDOW: u16 = 1000;
+
+/// Default of `subscriptions`.
+pub const SUBSCRIPTIONS_MAX: u32 = 10_000;
+
+/// Default of `shared_subscriptions`. A worker has a handful; one message that reaches all of a session's is sent as often, in one turn.
+pub const SHARED_SUBSCRIPTIONS_MAX: u32 = 1_000;
+
+/// Default of `filters_per_packet`: as many as a session may have.
+pub const FILTERS_PER_PACKET_MAX: u32 = 10_000;
+
+/// Default of `subscription_bytes`: 10,000 filters of 160 bytes in 4 levels.
+pub const SUBSCRIPTION_BYTES_MAX: u64 = 4 << 20;
+
+/// Default of `sessions`: as many as connections. One takes 1.5 KB of memory.
+pub const SESSIONS_MAX: u32 = 1_000_000;
+
+/// Default of `sessions_per_user`: a fleet that has one user. All of them take 150 MB.
+pub const SESSIONS_PER_USER_MAX: u32 = 100_000;
+
+/// Default of `anonymous_sessions`.
+pub const ANONYMOUS_SESSIONS_MAX: u32 = 100_000;
+
+/// Default of `sessions_per_address`: half of all, for a hall of machines behind one address.
+pub const SESSIONS_PER_ADDRESS_MAX: u32 = 50_000;
+
+/// Default of `tenant_session_bytes`: two million sessions with two usual subscriptions each.
+pub const TENANT_SESSION_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `output_bytes`: a hundred messages of 10 KiB.
+pub const OUTPUT_BYTES_MAX: u32 = 1 << 20;
+
+/// Default of `all_output_bytes`: five hundred clients with as much as one may have.
+pub const ALL_OUTPUT_BYTES_MAX: u64 = 512 << 20;
+
+/// Default of `all_queue_bytes`: as much as one session may have.
+pub const ALL_QUEUE_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `all_inflight_bytes`: 64 sessions with as much as one may have, and 10,000 with a window of 100 KiB.
+pub const ALL_INFLIGHT_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `all_alias_bytes`: ten thousand clients with 256 usual topics each.
+pub const ALL_ALIAS_BYTES_MAX: u64 = 256 << 20;
+
+/// Default of `offline_deliveries_per_sec`: a hundred clients that are away for a thousand messages a second, at 2.4 µs each a quarter of a core.
+pub const OFFLINE_DELIVERIES_PER_SEC: u32 = 100_000;
+
+/// Default of `stored_queue_bytes`: sixteen of the longest queues.
+pub const STORED_QUEUE_BYTES_MAX: u64 = 16 << 30;
+
+/// Default of `disk_reserve_bytes`: with less no broker starts.
+pub const DISK_RESERVE_BYTES: u64 = 16 << 20;
+
+/// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
+pub const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
+
+/// Default of `retained_bytes`: 1 GiB, as all of them are in memory.
+pub const RETAINED_BYTES_MAX: u64 = 1 << 30;

@@ -1,0 +1,57 @@
+//! Where a value came from, and which source wins.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::Key;
+
+/// The source of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Set nowhere.
+    Default,
+    /// The configuration file at this path.
+    File(PathBuf),
+    /// Written to `$SYS/Coreflux/Config/New` and stored.
+    Stored,
+    /// The environment variable of this name.
+    Environment(String),
+    /// The flag, as it is written on the command line.
+    Flag(&'static str),
+}
+
+impl Origin {
+    /// Strength: of two sources that set a key, the one with the higher rank holds.
+    #[must_use]
+    pub const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::Stored => 2,
+            Self::Environment(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::File(path) => write!(formatter, "file {}", path.display()),
+            Self::Stored => formatter.write_str("Config/New"),
+            Self::Environment(name) => write!(formatter, "environment {name}"),
+            Self::Flag(flag) => write!(formatter, "flag {flag}"),
+        }
+    }
+}
+
+/// One source gives one key a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Assignment {
+    pub(crate) key: &'static Key,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}

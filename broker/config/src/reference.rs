@@ -1,0 +1,80 @@
+//! The reference of all keys as Markdown: `docs/configuration.md`, written and compared by `tests/tidy`.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{Config, KEYS, Key};
+
+const INTRODUCTION: &str = "\
+<!-- generated from broker/config by `UPDATE=1 cargo test -p tidy`; do not edit -->
+# Configuration
+
+lotmq needs no configuration. What can be set, can be set in four places; for each key the first of these that sets it holds:
+
+1. a flag of `lotmq serve`: `--data DIR`, `--listen ADDR:PORT`, `--health ADDR:PORT`, `--secure`;
+2. an environment variable: `LOTMQ_`, then the path of the key in upper case with `_` for `.`;
+3. the file: `--config FILE`, else `/etc/lotmq/lotmq.toml` for root or a service, else `~/.config/lotmq/lotmq.toml`;
+4. the default.
+
+`lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error.
+
+The data directory is not a key: `--data`, else `$CONFIG_PATH/Coreflux`, else `$STATE_DIRECTORY`, else `/var/lib/lotmq` as root,
+else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`. One process at a time can use it.
+
+Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only when the data directory is new; the older name
+`BROKER_ROOT_PASSWORD` works too), `LOTMQ_SECRET_KEY` (key for stored secrets, instead of the file `secret.key` in the data
+directory) and `LOTMQ_LOG` (what to log, as in `info,lotmq_server=debug`).
+";
+
+/// In front of a listener's limits.
+const INHERITED: &str =
+    "\nAnd these, each of which has the value and the range that it has in `[limits]` until it is set here:";
+
+/// The whole page.
+#[must_use]
+pub fn markdown() -> String {
+    let defaults = Config::default();
+    let mut page = INTRODUCTION.to_owned();
+    let mut section = "";
+    let mut inherits = "";
+    for key in KEYS.iter() {
+        let (own_section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if own_section != section {
+            if inherits == section && !section.is_empty() {
+                page.push_str(".\n");
+            }
+            section = own_section;
+            let _ = write!(page, "\n## [{section}]\n{}\n", paragraph(key.section_doc));
+        }
+        if !key.is_inherited {
+            write_key(&mut page, name, key, &key.get(&defaults));
+            continue;
+        }
+        // They stand behind the listener's own keys.
+        let lead = if std::mem::replace(&mut inherits, section) == section { "," } else { INHERITED };
+        let _ = write!(page, "{lead} `{name}`");
+    }
+    page
+}
+
+/// Lines of documentation as one line; code spans are all that there is of Rust's links.
+fn paragraph(lines: &[&str]) -> String {
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    lines.join(" ").replace("[`", "`").replace("`]", "`")
+}
+
+fn write_key(page: &mut String, name: &str, key: &Key, default: &Value) {
+    let range = key.range.as_ref().map(|range| format!(", {} to {}", range.start(), range.end()));
+    let json = key.json.map(|name| format!(" · JSON `{name}`")).unwrap_or_default();
+    let short = key.short_variable.map(|name| format!(", short `{name}`")).unwrap_or_default();
+    let default = if default.is_null() { "not set".to_owned() } else { format!("`{default}`") };
+    let _ = write!(
+        page,
+        "\n### `{name}`\n{}\n\n{}{} · default {default}{json} · environment `{}`{short}\n",
+        paragraph(key.doc),
+        key.type_name,
+        range.unwrap_or_default(),
+        key.variable(),
+    );
+}

@@ -1,0 +1,137 @@
+//! What may be written at a place: words, names of the workspace, topics of the workspace and of the broker.
+
+use std::collections::BTreeMap;
+
+use lot_to_wasm::editor::{Names, Proposals, keyword, proposals};
+use lsp_types::{
+    CompletionItem, CompletionItemKind, CompletionList, CompletionParams, CompletionResponse,
+    CompletionTextEdit, Documentation, MarkupContent, MarkupKind, Range, TextEdit,
+};
+
+use crate::lines::Lines;
+use crate::server::Server;
+use crate::source::{Definition, DefinitionKind};
+use crate::workspace::key;
+
+/// Most topics that are proposed; more typed letters bring others.
+const TOPICS_MAX: usize = 200;
+
+pub(crate) fn completion(server: &Server, params: &CompletionParams) -> Option<CompletionResponse> {
+    let place = &params.text_document_position;
+    let key = key(&place.text_document.uri);
+    let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
+    let lines = Lines::of(&file.text);
+    let proposals = proposals(&file.text, lines.offset(place.position));
+    let edit = Edit { range: lines.range(&proposals.range) };
+    let mut items: Vec<CompletionItem> = Vec::new();
+    match &proposals.names {
+        None => {}
+        Some(Names::Topics) => {
+            let typed = file.text.get(proposals.range.clone()).unwrap_or("");
+            items.extend(
+                topics(server, &key, typed).into_iter().map(|(topic, detail)| {
+                    edit.item(CompletionItemKind::VALUE, topic.clone(), topic, detail)
+                }),
+            );
+        }
+        Some(Names::Entities(kind)) => {
+            items.extend(names(server, &key, DefinitionKind::Lot(*kind), &proposals, &edit));
+        }
+        Some(Names::Inputs(action)) => {
+            let mut all = server.workspace.definitions(&key).map(|(_, definition)| definition);
+            let wanted = DefinitionKind::Lot(lot_facts::Kind::Action);
+            let callee = all.find(|definition| definition.kind == wanted && definition.name == *action);
+            items.extend(callee.iter().flat_map(|callee| &callee.inputs).map(|(name, kind)| {
+                edit.item(CompletionItemKind::FIELD, name.clone(), format!("{name} = "), kind.clone())
+            }));
+        }
+        Some(Names::Python) => {
+            items.extend(names(server, &key, DefinitionKind::PythonFunction, &proposals, &edit))
+        }
+    }
+    let variable =
+        |name: &String| edit.item(CompletionItemKind::VARIABLE, name.clone(), name.clone(), String::new());
+    let in_braces =
+        file.text.get(..proposals.range.start).is_some_and(|before| before.trim_end().ends_with('{'));
+    let variables = proposals
+        .variables
+        .iter()
+        .map(|name| if in_braces { variable(name) } else { variable(&format!("{{{name}}}")) });
+    items.extend(variables);
+    items.extend(proposals.words.iter().map(|words| edit.words(words)));
+    for (number, item) in items.iter_mut().enumerate() {
+        item.sort_text = Some(format!("{number:04}"));
+    }
+    let is_incomplete = items.len() >= TOPICS_MAX;
+    Some(CompletionResponse::List(CompletionList { is_incomplete, items }))
+}
+
+/// Where proposals are written.
+struct Edit {
+    range: Range,
+}
+
+impl Edit {
+    fn item(
+        &self,
+        kind: CompletionItemKind,
+        label: String,
+        new_text: String,
+        detail: String,
+    ) -> CompletionItem {
+        CompletionItem {
+            label,
+            kind: Some(kind),
+            detail: (!detail.is_empty()).then_some(detail),
+            text_edit: Some(CompletionTextEdit::Edit(TextEdit { range: self.range, new_text })),
+            ..CompletionItem::default()
+        }
+    }
+
+    fn words(&self, words: &str) -> CompletionItem {
+        let mut item =
+            self.item(CompletionItemKind::KEYWORD, words.to_owned(), words.to_owned(), String::new());
+        let told = words.split(' ').find_map(keyword);
+        item.documentation = told.map(|keyword| {
+            let value = keyword.text.to_owned();
+            Documentation::MarkupContent(MarkupContent { kind: MarkupKind::Markdown, value })
+        });
+        item
+    }
+}
+
+/// What the workspace defines of a kind.
+fn names(
+    server: &Server,
+    key: &str,
+    kind: DefinitionKind,
+    at: &Proposals,
+    edit: &Edit,
+) -> Vec<CompletionItem> {
+    let is_quoted = kind == DefinitionKind::PythonFunction && !at.in_string;
+    let item = |definition: &Definition| {
+        let name = definition.name.clone();
+        let written = if is_quoted { format!("\"{name}\"") } else { name.clone() };
+        let icon = match kind {
+            DefinitionKind::Lot(lot_facts::Kind::Model) => CompletionItemKind::STRUCT,
+            DefinitionKind::Lot(_) => CompletionItemKind::MODULE,
+            DefinitionKind::PythonFunction => CompletionItemKind::FUNCTION,
+        };
+        edit.item(icon, name, written, definition.detail.clone())
+    };
+    let all = server.workspace.definitions(key).map(|(_, definition)| definition);
+    all.filter(|definition| definition.kind == kind).map(item).collect()
+}
+
+/// Topics that begin with what is typed: those of the workspace's sources, and those of the broker with their last values.
+fn topics(server: &Server, key: &str, typed: &str) -> Vec<(String, String)> {
+    let files = server.workspace.project(key).into_iter();
+    let written = files.flat_map(|(_, file)| &file.topics);
+    let mut found: BTreeMap<String, String> = written
+        .filter(|topic| topic.starts_with(typed) && *topic != typed)
+        .map(|topic| (topic.clone(), String::new()))
+        .collect();
+    let live = server.live.iter().flat_map(|live| live.topics(typed, TOPICS_MAX));
+    found.extend(live.map(|(topic, value)| (topic, value.text().lines().next().unwrap_or("").to_owned())));
+    found.into_iter().take(TOPICS_MAX).collect()
+}

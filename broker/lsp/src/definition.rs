@@ -1,0 +1,46 @@
+//! Where what stands at a place is defined.
+
+use std::ops::Range;
+
+use lot_to_wasm::editor::{Symbol, SymbolKind, Target, outline, reference};
+use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location};
+
+use crate::lines::Lines;
+use crate::server::Server;
+use crate::source::DefinitionKind;
+use crate::workspace::key;
+
+pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Option<GotoDefinitionResponse> {
+    let place = &params.text_document_position_params;
+    let key = key(&place.text_document.uri);
+    let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
+    let offset = Lines::of(&file.text).offset(place.position);
+    let found = match reference(&file.text, offset)?.target {
+        Target::Entity(kind, name) => of_name(server, &key, DefinitionKind::Lot(kind), name),
+        Target::Python(name) => of_name(server, &key, DefinitionKind::PythonFunction, name),
+        Target::Variable(name) => {
+            let place = first_set(&outline(&file.text), offset, name)?;
+            location(server, &key, &place).into_iter().collect()
+        }
+        Target::Topic(_) | Target::Keyword(_) => return None,
+    };
+    Some(GotoDefinitionResponse::Array(found))
+}
+
+/// All definitions of a name in the project; of several the last one counts, but the user may want to see them.
+fn of_name(server: &Server, key: &str, kind: DefinitionKind, name: &str) -> Vec<Location> {
+    let all = server.workspace.definitions(key).filter(|(_, found)| found.kind == kind && found.name == name);
+    all.filter_map(|(key, found)| location(server, key, &found.range)).collect()
+}
+
+fn location(server: &Server, key: &str, range: &Range<usize>) -> Option<Location> {
+    let range = Lines::of(&server.workspace.file(key)?.text).range(range);
+    Some(Location { uri: server.workspace.uri(key)?, range })
+}
+
+/// Where the definition around a place takes, or first sets, a variable.
+fn first_set(entities: &[Symbol], offset: usize, name: &str) -> Option<Range<usize>> {
+    let entity = entities.iter().find(|entity| (entity.range.start..=entity.range.end).contains(&offset))?;
+    let is_it = |symbol: &&Symbol| symbol.name == name && symbol.kind != SymbolKind::Output;
+    entity.children.iter().find(is_it).map(|symbol| symbol.name_range.clone())
+}

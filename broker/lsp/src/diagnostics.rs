@@ -1,0 +1,85 @@
+//! What the compiler says, as the protocol has it; its fixes as code actions.
+
+use lot_to_wasm::diagnostic::codes;
+use lot_to_wasm::{Diagnostic, Severity};
+use lsp_types::{
+    CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CodeActionResponse,
+    DiagnosticRelatedInformation, DiagnosticSeverity, DiagnosticTag, Location, NumberOrString, Range,
+    TextEdit, Uri, WorkspaceEdit,
+};
+
+use crate::lines::Lines;
+use crate::server::Server;
+use crate::workspace::key;
+
+/// All of a file, in order.
+pub(crate) fn of_file(server: &Server, key: &str, uri: &Uri) -> Vec<lsp_types::Diagnostic> {
+    let Some(file) = server.workspace.file(key) else { return Vec::new() };
+    let lines = Lines::of(&file.text);
+    let found = server.found.get(key).map(Vec::as_slice).unwrap_or_default();
+    found.iter().map(|found| of(found, &lines, uri)).collect()
+}
+
+fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri) -> lsp_types::Diagnostic {
+    let related = |label: &lot_to_wasm::diagnostic::Label| DiagnosticRelatedInformation {
+        location: Location { uri: uri.clone(), range: lines.span(label.span) },
+        message: label.text.clone(),
+    };
+    lsp_types::Diagnostic {
+        range: lines.span(found.span),
+        severity: Some(match found.severity {
+            Severity::Error => DiagnosticSeverity::ERROR,
+            Severity::Warning => DiagnosticSeverity::WARNING,
+        }),
+        code: Some(NumberOrString::String(found.code.to_string())),
+        source: Some("lot".to_owned()),
+        message: message(found),
+        related_information: (!found.labels.is_empty()).then(|| found.labels.iter().map(related).collect()),
+        tags: (found.code == codes::UNUSED_VARIABLE).then(|| vec![DiagnosticTag::UNNECESSARY]),
+        ..lsp_types::Diagnostic::default()
+    }
+}
+
+/// The sentence, and what a terminal shows below it.
+fn message(found: &Diagnostic) -> String {
+    let mut text = found.message.clone();
+    if !found.label.is_empty() {
+        text.push_str(&format!(": {}", found.label));
+    }
+    let notes = found.notes.iter().map(|note| format!("\nnote: {note}"));
+    let helps = found.suggestions.iter().map(|help| format!("\nhelp: {help}"));
+    text.extend(notes.chain(helps));
+    text
+}
+
+/// The fixes of what is wrong in a range.
+pub(crate) fn code_actions(server: &Server, params: &CodeActionParams) -> Option<CodeActionResponse> {
+    let uri = &params.text_document.uri;
+    let key = key(uri);
+    let lines = Lines::of(&server.workspace.file(&key)?.text);
+    let wants_fixes = params.context.only.as_ref().is_none_or(|kinds| {
+        kinds.iter().any(|kind| *kind == CodeActionKind::QUICKFIX || *kind == CodeActionKind::EMPTY)
+    });
+    let action = |found: &Diagnostic| {
+        let diagnostic = of(found, &lines, uri);
+        let fix = found.fix.as_ref().filter(|_| touch(diagnostic.range, params.range))?;
+        let edit = TextEdit { range: lines.span(fix.span), new_text: fix.replacement.clone() };
+        #[allow(clippy::mutable_key_type, reason = "the type of the protocol; nothing changes the key")]
+        let changes = [(uri.clone(), vec![edit])].into();
+        Some(CodeActionOrCommand::CodeAction(CodeAction {
+            title: found.suggestions.first().unwrap_or(&found.message).clone(),
+            kind: Some(CodeActionKind::QUICKFIX),
+            diagnostics: Some(vec![diagnostic]),
+            edit: Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() }),
+            is_preferred: Some(true),
+            ..CodeAction::default()
+        }))
+    };
+    let found = server.found.get(&key).filter(|_| wants_fixes).map(Vec::as_slice).unwrap_or_default();
+    Some(found.iter().filter_map(action).collect())
+}
+
+/// Whether two ranges have a place in common, be it an end.
+fn touch(one: Range, other: Range) -> bool {
+    one.start <= other.end && other.start <= one.end
+}

@@ -1,0 +1,420 @@
+//! What a path on the command line stands for: a LoT program, a notebook, a Python script, or a folder with any number of them (LoT reference
+//! §13).
+//!
+//! Programs that come of one path know each other, whatever file or cell they are in. Not here: what they do when they run (`lotmq-runner`), and which
+//! types of routes a build runs, which the caller says.
+
+mod script;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use lot_facts::Kind;
+use lot_to_wasm::diagnostic::json;
+use lot_to_wasm::diagnostic::render::{self, printable};
+use lot_to_wasm::notebook::Language;
+use lot_to_wasm::project::{Part, is_notebook, is_program, parts, warn_of_undefined};
+use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
+use lotmq_terminal::{Misuse, output};
+use serde_json::{Value, json};
+
+pub use script::{Interpreter, ScriptProblem};
+
+/// Scripts come behind rules, before themes (LoT reference §1.6); entities have even places.
+const SCRIPTS_AT: usize = 7;
+
+/// Most files that a project has (commands reference §12.2).
+const FILES_MAX: usize = 2000;
+
+/// The programs of a path, in the order of their files' names and, in notebooks, of their cells.
+pub struct Project {
+    /// Of a folder also what cannot be read, so that the rest is not hidden by it.
+    parts: Vec<Result<Part, Unreadable>>,
+    /// A folder or a notebook, of which some text may define nothing.
+    has_parts: bool,
+}
+
+/// Whether a build runs routes of a type, by its canonical name.
+pub type RunsRoute = fn(&str) -> bool;
+
+/// A project with what the compiler and the interpreter say about it.
+pub struct Compiled {
+    parts: Vec<(Part, Outcome)>,
+    runs_route: RunsRoute,
+    /// What the scripts were run in.
+    pub interpreter: Option<Interpreter>,
+}
+
+/// What came of a program.
+enum Outcome {
+    Lot(Compilation),
+    Script(Result<String, ScriptProblem>),
+    Unreadable(Unreadable),
+}
+
+/// A file whose programs cannot be read.
+#[derive(Debug)]
+struct Unreadable {
+    file: String,
+    error: anyhow::Error,
+}
+
+impl Project {
+    /// Reads what a path stands for; `-` is standard input.
+    ///
+    /// # Errors
+    /// When the folder, or the one file, cannot be read, is not UTF-8 or no notebook; when a folder has no program.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
+        if path.is_dir() {
+            collect(path, &mut files)?;
+            if files.is_empty() {
+                return Err(Misuse(format!("no .lot, .lotnb or .py file is in {}", path.display())).into());
+            }
+        } else {
+            files.push(path.to_owned());
+        }
+        let mut project = Project { parts: Vec::new(), has_parts: path.is_dir() };
+        for file in files {
+            let name = file.display().to_string();
+            project.has_parts |= is_notebook(&name);
+            let read =
+                read_source(&file).and_then(|source| parts(&name, source).with_context(|| name.clone()));
+            match read {
+                Ok(parts) => project.parts.extend(parts.into_iter().map(Ok)),
+                Err(error) if path.is_dir() => project.parts.push(Err(Unreadable { file: name, error })),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(project)
+    }
+
+    /// Compiles the programs, and runs the scripts once; routes that are not run are told of.
+    ///
+    /// # Errors
+    /// When there are scripts and the interpreter does not start.
+    pub fn compile(self, form: Form, runs_route: RunsRoute) -> anyhow::Result<Compiled> {
+        let options = CompileOptions { form, ..CompileOptions::default() };
+        let readable = self.parts.iter().filter_map(|part| part.as_ref().ok());
+        let (lot, scripts): (Vec<&Part>, Vec<&Part>) =
+            readable.partition(|part| part.language == Language::Lot);
+        let sources: Vec<&str> = lot.into_iter().map(|part| part.text.as_str()).collect();
+        let mut compilations = match *sources {
+            [source] if !self.has_parts => vec![compile(source, &options)],
+            _ => compile_project(&sources, &options),
+        }
+        .into_iter();
+        let interpreter = (!scripts.is_empty()).then(Interpreter::new).transpose()?;
+        let mut compiled = Vec::with_capacity(self.parts.len());
+        for part in self.parts {
+            let part = match part {
+                Ok(part) => part,
+                Err(unreadable) => {
+                    compiled.push((unreadable.part(), Outcome::Unreadable(unreadable)));
+                    continue;
+                }
+            };
+            let outcome = match (part.language, &interpreter) {
+                (Language::Python, Some(interpreter)) => Outcome::Script(interpreter.check(&part)),
+                _ => match compilations.next() {
+                    Some(compilation) => Outcome::Lot(compilation),
+                    None => continue,
+                },
+            };
+            compiled.push((part, outcome));
+        }
+        Ok(Compiled { parts: compiled, runs_route, interpreter })
+    }
+}
+
+impl Unreadable {
+    /// Stands for its programs.
+    fn part(&self) -> Part {
+        let (file, text) = (self.file.clone(), String::new());
+        Part { file, cell: None, language: Language::Lot, script_name: None, text }
+    }
+
+    fn to_json(&self) -> Value {
+        let place = self.error.downcast_ref::<NotText>().map_or((1, 1), |found| (found.line, found.column));
+        json!({
+            "severity": "error",
+            "code": "UNREADABLE",
+            "message": output::chain(&self.error),
+            "line": place.0,
+            "column": place.1,
+            "sourceLines": [],
+            "suggestions": [],
+        })
+    }
+}
+
+/// The programs in a folder and those below it, by name; what is hidden, what links elsewhere, and what is no file (a pipe would be waited for)
+/// is left out.
+///
+/// # Errors
+/// When a folder cannot be read, or there are too many files.
+pub fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let name = folder.display();
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {name}"))?;
+    let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    inside.sort();
+    for path in inside {
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_hidden || path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.is_file() && path.file_name().is_some_and(|name| is_program(&name.to_string_lossy())) {
+            anyhow::ensure!(files.len() < FILES_MAX, "{name}: a project has at most {FILES_MAX} files");
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a program; `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be read or is not UTF-8.
+pub fn read_source(path: &Path) -> anyhow::Result<String> {
+    let bytes = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        bytes
+    } else {
+        std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let (line, column) = place(error.as_bytes(), error.utf8_error().valid_up_to());
+        NotText { file: path.display().to_string(), line, column }.into()
+    })
+}
+
+/// A file that is not UTF-8, from this place on.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}:{column}: not UTF-8 text; save the file as UTF-8")]
+struct NotText {
+    file: String,
+    line: usize,
+    column: usize,
+}
+
+/// Line and column, from 1 and in characters, of the byte at `offset`; what is before it is UTF-8.
+fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
+    let before = String::from_utf8_lossy(&bytes[..offset]);
+    let last_line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, last_line.chars().count() + 1)
+}
+
+/// A command that adds something.
+pub struct AddCommand {
+    verb: String,
+    /// The option with which it replaces what belongs to the same owner.
+    replaces: &'static str,
+    text: String,
+}
+
+impl AddCommand {
+    /// As it is sent; `takes_over` has it replace what belongs to others, too.
+    pub fn to_text(&self, takes_over: bool) -> String {
+        let replaces = if takes_over { "-replace " } else { self.replaces };
+        format!("{} {replaces}{}", self.verb, self.text)
+    }
+}
+
+impl Compiled {
+    /// Warns of names that no program here defines: for who has no broker at hand that may know them.
+    pub fn warn_of_undefined(&mut self) {
+        let mut scripts: Vec<&str> = Vec::new();
+        let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
+        for (part, outcome) in &mut self.parts {
+            match outcome {
+                Outcome::Lot(compilation) => programs.push((&part.text, compilation)),
+                Outcome::Script(Ok(name)) => scripts.push(name),
+                Outcome::Script(Err(_)) => scripts.extend(part.name_of_script()),
+                Outcome::Unreadable(_) => {}
+            }
+        }
+        warn_of_undefined(&mut programs, &scripts);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn succeeded(&self) -> bool {
+        self.parts.iter().all(|(_, outcome)| outcome.succeeded())
+    }
+
+    /// Whether there is anything to say, be it a warning.
+    pub fn has_diagnostics(&self) -> bool {
+        self.parts.iter().any(|(_, outcome)| match outcome {
+            Outcome::Lot(compilation) => !compilation.all_diagnostics().is_empty(),
+            Outcome::Script(checked) => checked.is_err(),
+            Outcome::Unreadable(_) => true,
+        })
+    }
+
+    /// Whether there is a route of a type that this build does not run.
+    pub fn has_idle_routes(&self) -> bool {
+        self.parts.iter().any(|(_, outcome)| match outcome {
+            Outcome::Lot(compilation) => {
+                compilation.entities.iter().any(|entity| idle_type(entity, self.runs_route).is_some())
+            }
+            Outcome::Script(_) | Outcome::Unreadable(_) => false,
+        })
+    }
+
+    /// Names and texts of the scripts.
+    pub fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|(part, outcome)| match outcome {
+            Outcome::Script(Ok(name)) => Some((name.as_str(), part.text.as_str())),
+            Outcome::Script(Err(_)) | Outcome::Lot(_) | Outcome::Unreadable(_) => None,
+        })
+    }
+
+    /// The commands that add what is defined, in load order.
+    pub fn commands(&self) -> Vec<AddCommand> {
+        let mut commands: Vec<(usize, AddCommand)> = Vec::new();
+        for (part, outcome) in &self.parts {
+            match outcome {
+                Outcome::Script(_) => {
+                    // The name that a cell gives goes with the text.
+                    let header = match (&part.script_name, lot_to_wasm::script::name(&part.text)) {
+                        (Some(name), Err(_)) => format!("# Script Name: {name}\n"),
+                        _ => String::new(),
+                    };
+                    let text = format!("{header}{}", part.text);
+                    commands
+                        .push((SCRIPTS_AT, AddCommand { verb: "-addPython".to_owned(), replaces: "", text }));
+                }
+                Outcome::Lot(compilation) => {
+                    commands.extend(compilation.entities.iter().filter_map(|entity| {
+                        let kind = entity.kind?;
+                        let place = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
+                        let text = part.text.get(entity.range.clone())?.to_owned();
+                        // Of all kinds rules alone are not replaced unless told so.
+                        let replaces = if kind == Kind::Rule { "-replaceOwn " } else { "" };
+                        Some((
+                            place * 2,
+                            AddCommand { verb: format!("-add{}", kind.title()), replaces, text },
+                        ))
+                    }))
+                }
+                Outcome::Unreadable(_) => {}
+            }
+        }
+        commands.sort_by_key(|(place, _)| *place);
+        commands.into_iter().map(|(_, command)| command).collect()
+    }
+
+    /// The entities, each with the text that it is a part of.
+    pub fn into_entities(self) -> impl Iterator<Item = (String, Vec<Entity>)> {
+        self.parts.into_iter().filter_map(|(part, outcome)| match outcome {
+            Outcome::Lot(compilation) => Some((part.text, compilation.entities)),
+            Outcome::Script(_) | Outcome::Unreadable(_) => None,
+        })
+    }
+
+    /// The diagnostics, and for each program without an error a line about what it defines.
+    pub fn to_text(&self) -> String {
+        let texts: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(part, outcome)| outcome.to_text(&part.place(), self.runs_route))
+            .collect();
+        texts.join("\n")
+    }
+
+    /// An object for each program.
+    pub fn to_json(&self) -> impl Iterator<Item = Value> {
+        self.parts.iter().map(|(part, outcome)| {
+            let mut object = outcome.to_json(&part.file, self.runs_route);
+            if let Some(cell) = part.cell {
+                object["cell"] = cell.into();
+            }
+            object
+        })
+    }
+}
+
+impl Outcome {
+    fn succeeded(&self) -> bool {
+        match self {
+            Outcome::Lot(compilation) => compilation.succeeded(),
+            Outcome::Script(checked) => checked.is_ok(),
+            Outcome::Unreadable(_) => false,
+        }
+    }
+
+    fn to_text(&self, place: &str, runs_route: RunsRoute) -> String {
+        let compilation = match self {
+            Outcome::Lot(compilation) => compilation,
+            Outcome::Script(Ok(name)) => return format!("{place}: ok (python {name})"),
+            Outcome::Script(Err(problem)) => return problem.to_text(place),
+            Outcome::Unreadable(unreadable) => {
+                return format!("error: {}", printable(&output::chain(&unreadable.error)));
+            }
+        };
+        let mut text = render::all_to_text(place, &compilation.all_diagnostics());
+        if compilation.succeeded() {
+            let names: Vec<String> = compilation
+                .entities
+                .iter()
+                .map(|entity| format!("{} {}", kind(entity), entity.name))
+                .collect();
+            let found = if names.is_empty() { "nothing is defined".to_owned() } else { names.join(", ") };
+            text.push_str(&format!("{place}: ok ({found})"));
+            for (entity, idle) in compilation
+                .entities
+                .iter()
+                .filter_map(|entity| Some((entity, idle_type(entity, runs_route)?)))
+            {
+                let name = &entity.name;
+                text.push_str(&format!(
+                    "\n{place}: note: route {name} is right, but this build does not run routes of type {idle}"
+                ));
+            }
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn to_json(&self, file: &str, runs_route: RunsRoute) -> Value {
+        let (entities, diagnostics): (Vec<Value>, Vec<Value>) = match self {
+            Outcome::Lot(compilation) => {
+                let entity = |entity: &Entity| {
+                    let mut row = json!({"type": kind(entity), "name": entity.name, "success": entity.output.is_some()});
+                    if let Some(idle) = idle_type(entity, runs_route) {
+                        row["note"] = format!("this build does not run routes of type {idle}").into();
+                    }
+                    row
+                };
+                let found = compilation.all_diagnostics();
+                (
+                    compilation.entities.iter().map(entity).collect(),
+                    found.iter().map(|found| json!(json::Entry::from(found))).collect(),
+                )
+            }
+            Outcome::Script(Ok(name)) => {
+                (vec![json!({"type": "python", "name": name, "success": true})], Vec::new())
+            }
+            Outcome::Script(Err(problem)) => (Vec::new(), vec![problem.to_json()]),
+            Outcome::Unreadable(unreadable) => (Vec::new(), vec![unreadable.to_json()]),
+        };
+        json!({
+            "file": file,
+            "success": self.succeeded(),
+            "entities": entities,
+            "diagnostics": diagnostics,
+        })
+    }
+}
+
+/// The type of a route that is checked and not run.
+fn idle_type(entity: &Entity, runs_route: RunsRoute) -> Option<&str> {
+    let route = entity.output.as_ref()?.facts.route.as_ref()?;
+    Some(route.kind.as_str()).filter(|kind| !runs_route(kind))
+}
+
+fn kind(entity: &Entity) -> String {
+    entity.kind.map_or_else(|| "entity".to_owned(), |kind| format!("{kind:?}").to_lowercase())
+}

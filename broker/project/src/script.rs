@@ -1,0 +1,135 @@
+//! Python scripts without a broker: the interpreter that a broker has, and what is wrong with a script.
+//!
+//! The interpreter's machine code is made once and kept in the user's cache directory, because it takes some seconds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lot_to_wasm::diagnostic::render::printable;
+use lot_to_wasm::project::Part;
+use lot_to_wasm::script;
+use lotmq_host::python::{Python, PythonError, Script};
+use lotmq_host::{Engine, EngineOptions};
+use lotmq_terminal::output::note;
+use serde_json::{Value, json};
+
+/// Scripts that run at once, with room to spare for those that a call is just done with.
+const INSTANCES_MAX: u32 = 64;
+
+/// How long the interpreter may be prepared before that is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs scripts. Clones share it.
+#[derive(Clone)]
+pub struct Interpreter(Python);
+
+/// Why a script cannot be used.
+#[derive(Debug)]
+pub struct ScriptProblem {
+    /// Its code, as those of diagnostics.
+    pub code: &'static str,
+    /// What is wrong, as a sentence.
+    pub message: String,
+    /// From 1; 0 when none has to do with it.
+    pub line: u32,
+    source_line: String,
+    suggestion: Option<String>,
+}
+
+impl Interpreter {
+    /// Costs nothing before a script is run.
+    ///
+    /// # Errors
+    /// When there is no room for guests.
+    pub fn new() -> anyhow::Result<Self> {
+        let options = EngineOptions { instances_max: INSTANCES_MAX, ..EngineOptions::default() };
+        let cached = EngineOptions { cache_dir: cache_dir(), ..options.clone() };
+        // A directory that cannot be written costs time at the next start, nothing else.
+        let engine = Engine::new(&cached).or_else(|_| Engine::new(&options))?;
+        Ok(Self(Python::new(&engine)))
+    }
+
+    /// Runs a script once, from top to bottom; its name.
+    ///
+    /// # Errors
+    /// What is wrong with it, be it the machine.
+    pub fn check(&self, part: &Part) -> Result<String, ScriptProblem> {
+        let given = part.script_name.as_deref().filter(|name| script::is_name(name));
+        let name = match given {
+            Some(name) => name,
+            None => script::name(&part.text).map_err(|missing| ScriptProblem {
+                code: "SCRIPT_NAME_MISSING",
+                message: missing.to_string(),
+                line: 1,
+                source_line: part.text.lines().next().unwrap_or_default().to_owned(),
+                suggestion: missing.suggestion,
+            })?,
+        };
+        let mut is_told = false;
+        loop {
+            match Script::load_within(&self.0, &part.text, PATIENCE) {
+                Ok(_) => return Ok(name.to_owned()),
+                Err(PythonError::Preparing) => {
+                    if !is_told {
+                        note("Python is being prepared, which takes some time once");
+                        is_told = true;
+                    }
+                }
+                Err(error) => return Err(ScriptProblem::new(&error, &part.text)),
+            }
+        }
+    }
+
+    /// A script that was checked, with globals of its own.
+    pub fn script(&self, source: &str) -> Script {
+        Script::known(&self.0, source)
+    }
+}
+
+/// `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; none without a home.
+fn cache_dir() -> Option<PathBuf> {
+    let of_variable =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = of_variable("XDG_CACHE_HOME").or_else(|| Some(of_variable("HOME")?.join(".cache")))?;
+    Some(cache.join("lotmq"))
+}
+
+impl ScriptProblem {
+    fn new(error: &PythonError, source: &str) -> Self {
+        let line = error.line();
+        let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
+        let source_line = index.and_then(|index| source.lines().nth(index)).unwrap_or_default().to_owned();
+        // Its own text names the line, too.
+        let raised =
+            if let PythonError::Raised { message, .. } = error { Some(message.clone()) } else { None };
+        let message = raised.unwrap_or_else(|| error.to_string());
+        Self { code: error.code(), message, line, source_line, suggestion: None }
+    }
+
+    /// In the shape of diagnostics of LoT.
+    pub fn to_text(&self, place: &str) -> String {
+        let mut text = format!("error[{}]: {}\n --> {place}", self.code, self.message);
+        if self.line > 0 {
+            let line = self.line.to_string();
+            let gap = " ".repeat(line.len());
+            text.push_str(&format!(":{line}:1\n{gap} |\n{line} | {}\n{gap} |", printable(&self.source_line)));
+        }
+        if let Some(suggestion) = &self.suggestion {
+            text.push_str(&format!("\n  = help: {suggestion}"));
+        }
+        text
+    }
+
+    /// In the shape of diagnostics of LoT.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "severity": "error",
+            "code": self.code,
+            "message": self.message,
+            "line": self.line,
+            "column": 1,
+            "sourceLines": [self.source_line],
+            "suggestions": self.suggestion.iter().collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,343 @@
+//! What stands in a file with cases.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use lotmq_router::{topic_filter_valid, topic_name_valid};
+use serde::Deserialize;
+
+/// When a case begins that does not say when.
+const AT: &str = "2026-01-01T00:00:00Z";
+
+/// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
+const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
+
+/// A file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cases {
+    /// The program, seen from the file.
+    pub(crate) program: Option<String>,
+    pub(crate) case: Vec<Case>,
+}
+
+/// One case.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    at: Option<String>,
+    zone: Option<String>,
+    /// Last values of topics.
+    #[serde(default)]
+    pub(crate) given: BTreeMap<Topic, Payload>,
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) when: Vec<Step>,
+    /// All that is published, returned and reported, in order.
+    #[serde(default)]
+    pub(crate) then: Vec<Expected>,
+    /// Topics that are not looked at.
+    #[serde(default)]
+    pub(crate) ignore: Vec<Filter>,
+    /// Last values at the end.
+    #[serde(default)]
+    pub(crate) kept: BTreeMap<Topic, Payload>,
+}
+
+/// What happens to the program.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub(crate) enum Step {
+    Message { topic: Topic, payload: Payload },
+    Pass { pass: String },
+    Call { call: String, inputs: BTreeMap<String, toml::Value> },
+}
+
+impl TryFrom<toml::Table> for Step {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        let mut keys = Keys { table, of: "a step" };
+        let kind = keys.first_of(&["topic", "pass", "call"])?;
+        let step = match kind {
+            "topic" => {
+                Step::Message { topic: keys.text("topic")?.try_into()?, payload: keys.payload("payload")? }
+            }
+            "pass" => Step::Pass { pass: keys.text("pass")? },
+            _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
+        };
+        keys.finish(match kind {
+            "topic" => &["topic", "payload"],
+            "pass" => &["pass"],
+            _ => &["call", "inputs"],
+        })?;
+        Ok(step)
+    }
+}
+
+/// What the program does.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub(crate) enum Expected {
+    Message { topic: Topic, payload: Option<Payload>, contains: Option<String>, retain: Option<bool> },
+    Returned { returned: Payload },
+    Error { error: String },
+}
+
+impl TryFrom<toml::Table> for Expected {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        let mut keys = Keys { table, of: "what is expected" };
+        let kind = keys.first_of(&["topic", "returned", "error"])?;
+        let expected = match kind {
+            "topic" => Expected::Message {
+                topic: keys.text("topic")?.try_into()?,
+                payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
+                contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
+                retain: keys.boolean("retain")?,
+            },
+            "returned" => Expected::Returned { returned: keys.payload("returned")? },
+            _ => Expected::Error { error: keys.text("error")? },
+        };
+        keys.finish(match kind {
+            "topic" => &["topic", "payload", "contains", "retain"],
+            "returned" => &["returned"],
+            _ => &["error"],
+        })?;
+        Ok(expected)
+    }
+}
+
+/// The keys of a table that are not read yet.
+struct Keys {
+    table: toml::Table,
+    /// What it describes.
+    of: &'static str,
+}
+
+impl Keys {
+    fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Which of several keys, one of which tells what it is, is there.
+    fn first_of(&self, keys: &[&'static str]) -> Result<&'static str, String> {
+        let found = keys.iter().copied().find(|key| self.has(key));
+        found.ok_or_else(|| format!("{} needs one of the keys {}", self.of, listed(keys)))
+    }
+
+    fn take(&mut self, key: &str) -> Result<toml::Value, String> {
+        self.table.remove(key).ok_or_else(|| format!("{} lacks the key `{key}`", self.of))
+    }
+
+    fn text(&mut self, key: &str) -> Result<String, String> {
+        let value = self.take(key)?;
+        let text = value.as_str().map(str::to_owned);
+        text.ok_or_else(|| format!("`{key}` is a text in quotes, found {value}"))
+    }
+
+    fn boolean(&mut self, key: &str) -> Result<Option<bool>, String> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::Boolean(value)) => Ok(Some(value)),
+            Some(other) => Err(format!("`{key}` is true or false, found {other}")),
+        }
+    }
+
+    fn payload(&mut self, key: &str) -> Result<Payload, String> {
+        Payload::try_from(self.take(key)?).map_err(|error| format!("`{key}`: {error}"))
+    }
+
+    fn table(&mut self, key: &str) -> Result<BTreeMap<String, toml::Value>, String> {
+        match self.table.remove(key) {
+            None => Ok(BTreeMap::new()),
+            Some(toml::Value::Table(table)) => {
+                table.values().try_for_each(is_json).map_err(|error| format!("`{key}`: {error}"))?;
+                Ok(table.into_iter().collect())
+            }
+            Some(other) => Err(format!("`{key}` is a table as {{ a = 1 }}, found {other}")),
+        }
+    }
+
+    /// Refuses what is left; `known` are the keys that may be there.
+    fn finish(self, known: &[&str]) -> Result<(), String> {
+        match self.table.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(known))),
+        }
+    }
+}
+
+fn listed(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
+}
+
+/// A topic without wildcards.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Topic(String);
+
+impl Deref for Topic {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = String;
+
+    fn try_from(topic: String) -> Result<Self, String> {
+        topic_name_valid(&topic).map_err(|error| format!("`{topic}` is no topic: {error}"))?;
+        Ok(Self(topic))
+    }
+}
+
+/// A topic filter.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Filter(String);
+
+impl Deref for Filter {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Filter {
+    type Error = String;
+
+    fn try_from(filter: String) -> Result<Self, String> {
+        topic_filter_valid(&filter).map_err(|error| format!("`{filter}` is no topic filter: {error}"))?;
+        Ok(Self(filter))
+    }
+}
+
+/// A text, or a value that is written as JSON.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) struct Payload(toml::Value);
+
+impl TryFrom<toml::Value> for Payload {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        is_json(&value)?;
+        Ok(Self(value))
+    }
+}
+
+/// Refuses what TOML has and JSON has not.
+fn is_json(value: &toml::Value) -> Result<(), String> {
+    match value {
+        toml::Value::Datetime(time) => {
+            Err(format!("write the time {time} in quotes, as the program sees it"))
+        }
+        toml::Value::Float(number) if !number.is_finite() => Err(format!("{number} is no number of JSON")),
+        toml::Value::Table(members) => members.values().try_for_each(is_json),
+        toml::Value::Array(elements) => elements.iter().try_for_each(is_json),
+        toml::Value::String(_)
+        | toml::Value::Integer(_)
+        | toml::Value::Float(_)
+        | toml::Value::Boolean(_) => Ok(()),
+    }
+}
+
+impl Payload {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+
+    /// Whether a payload says this: the same text, or where a table or list is expected the same JSON.
+    pub(crate) fn is_like(&self, found: &[u8]) -> bool {
+        if let toml::Value::Table(_) | toml::Value::Array(_) = &self.0 {
+            let wanted = serde_json::to_value(&self.0).ok();
+            return wanted.is_some() && serde_json::from_slice::<serde_json::Value>(found).ok() == wanted;
+        }
+        self.to_string().as_bytes() == found
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_str() {
+            Some(text) => f.write_str(text),
+            None => f.write_str(&serde_json::to_string(&self.0).map_err(|_| fmt::Error)?),
+        }
+    }
+}
+
+impl Case {
+    pub(crate) fn at(&self) -> anyhow::Result<Timestamp> {
+        let at = self.at.as_deref().unwrap_or(AT);
+        at.parse().with_context(|| format!("{}: at = \"{at}\" is no time as {AT}", self.name))
+    }
+
+    pub(crate) fn zone(&self) -> anyhow::Result<TimeZone> {
+        let Some(zone) = &self.zone else { return Ok(TimeZone::UTC) };
+        TimeZone::get(zone).with_context(|| format!("{}: zone = \"{zone}\"", self.name))
+    }
+}
+
+/// Reads a span of time, as `90s`, `1h 30m` or `PT5S`.
+pub(crate) fn duration(text: &str) -> anyhow::Result<Duration> {
+    let wrong = || format!("pass = \"{text}\" is no span of time as 90s");
+    let duration: SignedDuration = text.parse().with_context(wrong)?;
+    let duration = Duration::try_from(duration).with_context(wrong)?;
+    anyhow::ensure!(duration <= PASS_MAX, "pass = \"{text}\" is more than {} h", PASS_MAX.as_secs() / 3600);
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said about a case with these lines.
+    fn refused(lines: &str) -> String {
+        toml::from_str::<Cases>(&format!("[[case]]\nname = \"x\"\n{lines}\n")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_the_words_of_the_file() {
+        for (lines, part) in [
+            ("when = [{ topic = \"x\" }]", "a step lacks the key `payload`"),
+            (
+                "when = [{ topic = \"x\", payload = 1, qos = 1 }]",
+                "unknown key `qos`; known here: `topic`, `payload`",
+            ),
+            ("when = [{ tpic = \"x\" }]", "a step needs one of the keys `topic`, `pass`, `call`"),
+            ("when = [{ topic = 5, payload = 1 }]", "`topic` is a text in quotes, found 5"),
+            ("when = [{ topic = \"x/#\", payload = 1 }]", "`x/#` is no topic: "),
+            (
+                "when = [{ topic = \"x\", payload = 1979-05-27 }]",
+                "`payload`: write the time 1979-05-27 in quotes",
+            ),
+            ("when = [{ topic = \"x\", payload = { a = [nan] } }]", "is no number of JSON"),
+            ("when = [{ call = \"A\", inputs = 3 }]", "`inputs` is a table as { a = 1 }, found 3"),
+            ("then = [{ topic = \"x\", payload = 1, retain = 1 }]", "`retain` is true or false, found 1"),
+            ("then = [{ error = \"x\", topic = \"+\" }]", "`+` is no topic: "),
+            ("then = [{ returned = 1, payload = 1 }]", "unknown key `payload`; known here: `returned`"),
+            ("given = { \"a/#\" = 1 }", "`a/#` is no topic: "),
+            ("given = { a = 07:32:00 }", "write the time 07:32:00 in quotes"),
+            ("kept = { \"\" = 1 }", "`` is no topic: "),
+            ("ignore = [\"a/#/b\"]", "`a/#/b` is no topic filter: "),
+            ("whne = []", "unknown field `whne`"),
+        ] {
+            let told = refused(lines);
+            assert!(told.contains(part) && told.contains("line 3"), "{lines}: {told}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a program did, beside what it should have done.
+
+use std::fmt;
+
+use lotmq_router::filter_matches;
+
+use crate::case::{Case, Expected};
+use crate::offline::Happening;
+
+/// Something that the program did.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Message { topic: String, payload: Vec<u8>, retain: bool },
+    Returned(String),
+    Error(String),
+}
+
+impl Seen {
+    /// Remembers what happens; warnings are none of it.
+    pub(crate) fn note(happening: &Happening<'_>, seen: &mut Vec<Self>) -> anyhow::Result<()> {
+        match happening {
+            Happening::Published { topic, payload, retain, .. } => seen.push(Self::Message {
+                topic: (*topic).to_owned(),
+                payload: payload.to_vec(),
+                retain: *retain,
+            }),
+            Happening::Returned { outputs, .. } => seen.push(Self::Returned(outputs.clone())),
+            Happening::Reported { action, is_error: true, place, text } => {
+                seen.push(Self::Error(format!("{action}{place}: {text}")));
+            }
+            Happening::Reported { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn is(&self, expected: &Expected) -> bool {
+        match (self, expected) {
+            (
+                Self::Message { topic, payload, retain },
+                Expected::Message { topic: wanted, payload: says, contains, retain: kept },
+            ) => {
+                let text = String::from_utf8_lossy(payload);
+                **topic == **wanted
+                    && says.as_ref().is_none_or(|says| says.is_like(payload))
+                    && contains.as_ref().is_none_or(|part| text.contains(part))
+                    && kept.is_none_or(|kept| kept == *retain)
+            }
+            (Self::Returned(found), Expected::Returned { returned }) => returned.is_like(found.as_bytes()),
+            (Self::Error(found), Expected::Error { error }) => found.contains(error),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { topic, payload, retain } => {
+                let retained = if *retain { " (retained)" } else { "" };
+                write!(f, "{topic} {}{retained}", String::from_utf8_lossy(payload))
+            }
+            Self::Returned(outputs) => write!(f, "returned {outputs}"),
+            Self::Error(text) => write!(f, "error {text}"),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message { topic, payload, contains, retain } => {
+                f.write_str(topic)?;
+                payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
+                contains.iter().try_for_each(|part| write!(f, " … {part} …"))?;
+                if *retain == Some(true) { f.write_str(" (retained)") } else { Ok(()) }
+            }
+            Self::Returned { returned } => write!(f, "returned {returned}"),
+            Self::Error { error } => write!(f, "error … {error} …"),
+        }
+    }
+}
+
+/// What is not as it should be: the first difference, and all that happened.
+pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
+    let is_ignored = |seen: &&Seen| matches!(seen, Seen::Message { topic, .. } if case.ignore.iter().any(|filter| filter_matches(filter, topic)));
+    let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
+    let same = seen.iter().zip(&case.then).take_while(|(seen, expected)| seen.is(expected)).count();
+    let difference = match (case.then.get(same), seen.get(same)) {
+        (None, None) => return Vec::new(),
+        (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
+        (Some(expected), None) => format!("expected {expected}, and nothing more happened"),
+        (None, Some(found)) => format!("expected nothing more, found {found}"),
+    };
+    let all = seen.iter().map(|seen| format!("  {seen}"));
+    [difference, "all that happened:".to_owned()].into_iter().chain(all).collect()
+}

@@ -1,0 +1,179 @@
+//! A program at work: fed with messages, by hand, from a recording or from a broker; what it does is printed.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use lotmq_connect::{Following, Url, follow};
+use lotmq_terminal::{Exit, output};
+use serde_json::{Value as Json, json};
+
+use crate::offline::{Happening, Offline, Start};
+use crate::program::Program;
+use crate::traffic::{Recorded, Recorder};
+
+/// Longest wait for one message of a broker.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// A program that is fed, and printed.
+pub struct Player {
+    offline: Offline,
+    printer: Printer,
+    /// That a recording goes back in time was told.
+    told_of_past: bool,
+    /// It was said that a message below `$SYS` or the like reaches nobody.
+    told_of_unheard: bool,
+}
+
+impl Player {
+    /// Starts a program; `ON START` has run when this returns. With `json` each message is printed as an object.
+    ///
+    /// # Errors
+    /// When the program cannot be started, or standard output takes no more.
+    pub fn start(program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
+        let offline = Offline::start(program, start)?;
+        let mut player = Self {
+            offline,
+            printer: Printer { json, has_failed: false },
+            told_of_past: false,
+            told_of_unheard: false,
+        };
+        player.settle()?;
+        Ok(player)
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        let Self { offline, printer, .. } = self;
+        offline.settle(&mut |happening| printer.show(&happening))
+    }
+
+    /// Delivers a message, and prints what follows.
+    ///
+    /// # Errors
+    /// When a run does not end, or standard output takes no more.
+    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+        self.offline.publish(topic, payload);
+        let is_unheard = topic.starts_with('$') && self.offline.is_idle();
+        if is_unheard && !std::mem::replace(&mut self.told_of_unheard, true) {
+            output::note(&format!(
+                "warning: `{topic}` starts nothing: filters that begin with + or # leave out topics that begin with $"
+            ));
+        }
+        self.settle()
+    }
+
+    /// Calls an Action with inputs, and prints what follows.
+    ///
+    /// # Errors
+    /// When there is no such Action, the inputs do not fit, or standard output takes no more.
+    pub fn call(&mut self, name: &str, inputs: Json) -> anyhow::Result<()> {
+        self.offline.call(name, inputs)?;
+        self.settle()
+    }
+
+    /// Lets time pass, with the timers that are due in it.
+    ///
+    /// # Errors
+    /// When a run does not end, or standard output takes no more.
+    pub fn pass(&mut self, mut left: Duration) -> anyhow::Result<()> {
+        while let Some(passed) = self.offline.pass_time(left) {
+            left -= passed;
+            self.settle()?;
+        }
+        self.offline.stand(left);
+        Ok(())
+    }
+
+    /// Lets time pass until a message was recorded, and delivers it.
+    ///
+    /// # Errors
+    /// When a run does not end, or standard output takes no more.
+    pub fn replay(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+        // A clock that was set back while it was recorded stands still here.
+        let wall = self.offline.wall();
+        if recorded.at < wall && !std::mem::replace(&mut self.told_of_past, true) {
+            let at = recorded.at;
+            output::note(&format!(
+                "warning: {at} comes behind {wall} in the recording: the clock stands still until then"
+            ));
+        }
+        let until = Duration::try_from(recorded.at.duration_since(wall)).unwrap_or_default();
+        self.pass(until)?;
+        self.deliver(recorded)
+    }
+
+    fn deliver(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+        if recorded.retained {
+            self.offline.retain(&recorded.topic, &recorded.payload);
+            return Ok(());
+        }
+        self.publish(&recorded.topic, &recorded.payload)
+    }
+
+    /// Runs beside a broker until `count` messages have come or `time` is over, and records what comes.
+    ///
+    /// # Errors
+    /// When the broker cannot be followed, the file cannot be written, or a run does not end.
+    pub fn record(
+        &mut self,
+        broker: &Url,
+        file: &Path,
+        count: Option<u64>,
+        time: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let Following { mut client, filter } = follow(broker)?;
+        let mut recorder = Recorder::create(file)?;
+        output::note(&format!("recording `{filter}` to {}", file.display()));
+        let (begun, mut passed, mut left) = (Instant::now(), Duration::ZERO, count);
+        while left != Some(0) && time.is_none_or(|time| passed < time) {
+            let until_end = time.map_or(WAIT_MAX, |time| time - passed);
+            let message = client.receive(self.offline.next_timer().unwrap_or(WAIT_MAX).min(until_end))?;
+            let now = begun.elapsed();
+            self.pass(now - passed)?;
+            passed = now;
+            if let Some(message) = message {
+                let (topic, payload) = (message.topic, message.payload);
+                let recorded = Recorded { at: Timestamp::now(), topic, payload, retained: message.retain };
+                recorder.write(&recorded)?;
+                self.deliver(&recorded)?;
+                left = left.map(|left| left - 1);
+            }
+        }
+        Ok(client.disconnect()?)
+    }
+
+    /// Exit code after all that has happened.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.printer.has_failed { Exit::Failure } else { Exit::Success }
+    }
+}
+
+/// Prints what happens as it happens.
+struct Printer {
+    json: bool,
+    has_failed: bool,
+}
+
+impl Printer {
+    fn show(&mut self, happening: &Happening<'_>) -> anyhow::Result<()> {
+        match happening {
+            Happening::Published { action, topic, payload, retain } => {
+                let text = String::from_utf8_lossy(payload);
+                let line = if self.json {
+                    json!({"action": action, "topic": topic, "payload": text, "retain": retain}).to_string()
+                } else {
+                    format!("{topic} {text}")
+                };
+                output::line(&line)?;
+            }
+            Happening::Returned { action, outputs } => output::line(&format!("{action} returned {outputs}"))?,
+            Happening::Reported { action, is_error, place, text } => {
+                let severity = if *is_error { "error" } else { "warning" };
+                output::note(&format!("{severity}: {action}{place}: {text}"));
+                self.has_failed |= *is_error;
+            }
+        }
+        Ok(())
+    }
+}

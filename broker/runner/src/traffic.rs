@@ -1,0 +1,169 @@
+//! Recorded traffic: what a broker delivered and when, one JSON object on each line.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use lotmq_router::topic_name_valid;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A message that was delivered.
+#[derive(Debug, PartialEq)]
+pub struct Recorded {
+    /// When it came.
+    pub at: Timestamp,
+    /// Its topic.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// It was there before: it gives its topic a value and triggers nothing.
+    pub retained: bool,
+}
+
+/// As it is written.
+#[derive(Serialize)]
+struct Line {
+    at: String,
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+    /// Instead of `payload`, where it is no UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    retained: bool,
+}
+
+impl Line {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let value = serde_json::from_str(text).context("expected a message as JSON, in one line")?;
+        let Value::Object(mut members) = value else {
+            bail!("expected a message as {{\"at\": …, \"topic\": …, \"payload\": …}}, found {value}");
+        };
+        let mut text = |name: &str| match members.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(anyhow!("`{name}` is a text in quotes, found {other}")),
+        };
+        let (at, topic) = (text("at")?, text("topic")?);
+        let (payload, base64) = (text("payload")?, text("base64")?);
+        let retained = match members.remove("retained") {
+            None => false,
+            Some(Value::Bool(retained)) => retained,
+            Some(other) => bail!("`retained` is true or false, found {other}"),
+        };
+        if let Some(unknown) = members.keys().next() {
+            bail!("a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, and `retained`");
+        }
+        let at = at.context("the message lacks `at`, the time at which it came")?;
+        let topic = topic.context("the message lacks its `topic`")?;
+        Ok(Self { at, topic, payload, base64, retained })
+    }
+}
+
+impl Recorded {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let Line { at, topic, payload, base64, retained } = Line::parse(text)?;
+        let at = at.parse().with_context(|| format!("`{at}` is no time"))?;
+        topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic"))?;
+        let payload = match (payload, base64) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(text)) => BASE64_STANDARD.decode(text).context("`base64` is none")?,
+            (Some(_), Some(_)) | (None, None) => bail!("expected either `payload` or `base64`"),
+        };
+        Ok(Self { at, topic, payload, retained })
+    }
+
+    fn to_line(&self) -> serde_json::Result<String> {
+        let text = std::str::from_utf8(&self.payload).ok();
+        serde_json::to_string(&Line {
+            at: self.at.to_string(),
+            topic: self.topic.clone(),
+            payload: text.map(str::to_owned),
+            base64: text.is_none().then(|| BASE64_STANDARD.encode(&self.payload)),
+            retained: self.retained,
+        })
+    }
+}
+
+/// Reads a recording line by line.
+///
+/// # Errors
+/// When the file cannot be read; of a line, with its number, when it is no message.
+pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Recorded>>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let path = path.to_owned();
+    let lines = BufReader::new(file).lines().enumerate();
+    Ok(lines.filter(|(_, line)| line.as_ref().map_or(true, |line| !line.trim().is_empty())).map(
+        move |(number, line)| {
+            let place = || format!("{}:{}", path.display(), number + 1);
+            line.map_err(anyhow::Error::from).and_then(|line| Recorded::parse(&line)).with_context(place)
+        },
+    ))
+}
+
+/// A recording that is being made. Each message is in the file before the next one is waited for.
+pub(crate) struct Recorder {
+    file: File,
+    path: String,
+}
+
+impl Recorder {
+    /// Begins a recording in a new file, so that none is lost by mistake.
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { file, path: path.display().to_string() })
+    }
+
+    pub(crate) fn write(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
+        let line = recorded.to_line()? + "\n";
+        self.file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_back_as_they_were() {
+        for (payload, retained) in
+            [(&b"81.5"[..], false), (b"", true), (b"\xff\x00", false), ("ä\"\n".as_bytes(), true)]
+        {
+            let at = Timestamp::from_millisecond(1_768_473_000_123).unwrap();
+            let recorded = Recorded { at, topic: "a/b".to_owned(), payload: payload.to_vec(), retained };
+            let line = recorded.to_line().unwrap();
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(Recorded::parse(&line).unwrap(), recorded);
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        let at = "\"at\":\"2026-01-15T10:30:00Z\"";
+        for (line, part) in [
+            (format!("{{{at},\"topic\":\"a\"}}"), "either `payload` or `base64`"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"base64\":\"\"}}"), "either"),
+            (format!("{{{at},\"topic\":\"a/#\",\"payload\":\"\"}}"), "`a/#` is no topic"),
+            (format!("{{{at},\"topic\":\"a\",\"base64\":\"?\"}}"), "`base64` is none"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":1}}"), "a message has no `qos`"),
+            (format!("{{{at},\"topic\":5,\"payload\":\"\"}}"), "`topic` is a text in quotes, found 5"),
+            (
+                format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"retained\":1}}"),
+                "`retained` is true or false",
+            ),
+            (format!("{{{at},\"payload\":\"\"}}"), "lacks its `topic`"),
+            ("{\"topic\":\"a\",\"payload\":\"\"}".to_owned(), "lacks `at`"),
+            ("[1]".to_owned(), "found [1]"),
+            ("now".to_owned(), "expected a message as JSON"),
+        ] {
+            let error = format!("{:#}", Recorded::parse(&line).unwrap_err());
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Fan-out in parts: a large message for many receivers is the work of several turns.
+//!
+//! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken apart: of others each receiver must have his, and the
+//! store all of them, before they are acknowledged. Between the parts nothing more is read from the publisher, so the order of its messages stays; when its
+//! connection ends, the rest is one turn.
+
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+
+use super::{COPIED_PAYLOAD_BYTES, FanOut, FanOutOf, Fate, Publication};
+use crate::client::Client;
+use crate::limits::{OWED_BYTES_MAX, OWED_PARTS};
+use crate::message::Message;
+use crate::net::turn::Turn;
+use crate::route::Route;
+use crate::tenant::Tenant;
+
+/// A message of which some receivers have not got theirs yet. Who subscribes meanwhile gets none of it.
+pub(crate) struct Remainder {
+    message: Arc<Message>,
+    route: Arc<Route>,
+    /// The receiver whose turn it is.
+    next: usize,
+    /// What became of it so far.
+    fan_out: FanOut,
+}
+
+/// Routes a message as [`Turn::publish`] does, or the first parts of one that is too much for a turn.
+///
+/// # Errors
+/// What is left of it, for a later turn.
+pub(crate) fn publish_in_parts(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    publication: &Publication<'_>,
+    source: &Arc<Client>,
+) -> Result<FanOut, Box<Remainder>> {
+    if publication.payload.len() <= COPIED_PAYLOAD_BYTES || publication.qos != QoS::AtMostOnce {
+        return Ok(turn.publish(tenant, publication));
+    }
+    let route = turn.routes.take(tenant, turn.arena.text(publication.topic));
+    let is_whole = route.targets.len() <= at_once(publication.bytes());
+    let kept = (!is_whole).then(|| Arc::clone(&route));
+    turn.routes.put_back(tenant, route);
+    let Some(route) = kept else { return Ok(turn.publish(tenant, publication)) };
+    let message = Arc::new(Message::new(0, FanOutOf::new(publication, false).parts(&turn.arena)));
+    Box::new(Remainder { message, route, next: 0, fan_out: FanOut::default() }).go_on(turn, tenant, source)
+}
+
+impl Remainder {
+    /// Routes further parts, at least one, while there is time.
+    ///
+    /// # Errors
+    /// What is left of it, for a later turn.
+    pub(crate) fn go_on(
+        mut self: Box<Self>,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        source: &Arc<Client>,
+    ) -> Result<FanOut, Box<Self>> {
+        loop {
+            if self.part(turn, tenant, source) {
+                return Ok(self.fan_out);
+            }
+            if turn.time_shares.is_full() || turn.is_time_over() {
+                return Err(self);
+            }
+        }
+    }
+
+    /// Routes all further parts in this turn, however long that takes.
+    pub(crate) fn finish(mut self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
+        while !self.part(turn, tenant, source) {}
+    }
+
+    /// Routes one part. True when that was the last one.
+    fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) -> bool {
+        turn.call_flusher();
+        let publication = Publication::copied(&mut turn.arena, self.message.parts(), Some(source));
+        let mut fan_out = FanOutOf::new(&publication, false);
+        let left = &self.route.targets[self.next..];
+        let part = &left[..left.len().min(at_once(publication.bytes()))];
+        let is_taken = |fate: Fate| usize::from(fate != Fate::NotTheirs);
+        let mut receivers = 0;
+        for target in part {
+            receivers += is_taken(fan_out.send(turn, target).counted(turn));
+        }
+        let (is_first, is_last) = (self.next == 0, part.len() == left.len());
+        self.next += part.len();
+        if is_last {
+            for group in &self.route.groups {
+                receivers += is_taken(fan_out.send_to_one(turn, group, &self.route).counted(turn));
+            }
+        }
+        fan_out.keep(turn, tenant);
+        self.fan_out.is_durable |= fan_out.is_kept;
+        if is_first {
+            self.fan_out.is_durable |= fan_out.retain(turn, tenant);
+        }
+        if is_last {
+            // What they start is not to be overtaken by what comes of it.
+            self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
+            self.fan_out.starts_guests = !self.route.triggers.is_empty();
+        }
+        self.fan_out.receivers += receivers;
+        turn.steps += receivers;
+        turn.time_shares.owe(receivers * publication.bytes());
+        turn.relieve();
+        is_last
+    }
+}
+
+/// For how many receivers a message of so many bytes is routed at once. Each part is copied, which is to be little beside its being written.
+fn at_once(bytes: usize) -> usize {
+    (OWED_BYTES_MAX / OWED_PARTS / bytes.max(1)).max(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::Publication;
+
+    use super::*;
+    use crate::testing::{PATIENCE, Running};
+
+    #[test]
+    fn large_messages_reach_all_in_order_though_they_take_several_turns() {
+        const RECEIVERS: usize = 100;
+        // All that one gets finds room in its buffer: nobody reads before the end.
+        const BYTES: usize = 150_000;
+        const MESSAGES: usize = 3;
+        let running = Running::start("none");
+        let mut receivers: Vec<_> = (0..RECEIVERS)
+            .map(|number| {
+                let mut client = running.client(&format!("receiver-{number}"));
+                client.subscribe_to("large/#", QoS::AtMostOnce).unwrap();
+                client
+            })
+            .collect();
+        let mut publisher = running.client("publisher");
+        let mut retained = Publication::new("large/kept", vec![b'r'; BYTES]);
+        retained.retain = true;
+        publisher.publish(&retained).unwrap();
+        for number in 0..MESSAGES {
+            let number = u8::try_from(number).unwrap();
+            publisher.publish(&Publication::new("large/x", vec![number; BYTES])).unwrap();
+            publisher.publish(&Publication::new("large/kept", vec![number])).unwrap();
+        }
+        publisher.ping().unwrap();
+        for (which, client) in receivers.iter_mut().enumerate() {
+            let mut next = || client.receive(PATIENCE).unwrap().expect("all of them come").payload.to_vec();
+            assert!(next() == vec![b'r'; BYTES], "receiver {which}");
+            for number in 0..MESSAGES {
+                let number = u8::try_from(number).unwrap();
+                assert!(next() == vec![number; BYTES] && next() == [number], "{number} for {which}");
+            }
+        }
+        let mut late = running.client("late");
+        late.subscribe_to("large/kept", QoS::AtMostOnce).unwrap();
+        assert_eq!(late.receive(PATIENCE).unwrap().map(|message| message.payload.len()), Some(BYTES));
+    }
+
+    #[test]
+    fn a_message_that_was_taken_reaches_all_also_if_its_publisher_is_gone() {
+        const RECEIVERS: usize = 100;
+        const BYTES: usize = 150_000;
+        for _ in 0..5 {
+            let running = Running::start("none");
+            let mut receivers: Vec<_> = (0..RECEIVERS)
+                .map(|number| {
+                    let mut client = running.client(&format!("receiver-{number}"));
+                    client.subscribe_to("large", QoS::AtMostOnce).unwrap();
+                    client
+                })
+                .collect();
+            let mut publisher = running.client("publisher");
+            for _ in 0..4 {
+                publisher.send_publish(&Publication::new("large", vec![0; BYTES])).unwrap();
+            }
+            // Taken over while one of them is on its way.
+            let _second = running.client("publisher");
+            running.client("last").publish(&Publication::new("large", "end")).unwrap();
+            let counts: Vec<usize> = receivers
+                .iter_mut()
+                .map(|client| {
+                    let mut next =
+                        || client.receive(PATIENCE).unwrap().expect("the last one comes").payload.len();
+                    std::iter::from_fn(|| (next() > 3).then_some(())).count()
+                })
+                .collect();
+            assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Readers of clocks are known by name: everything else gets time as an argument, so that it can be tested in virtual time.
+
+use std::collections::BTreeMap;
+
+use crate::assert_none;
+use crate::syntax::{Look, Walk, crates};
+
+/// Types whose `now` reads a clock.
+const CLOCKS: [&str; 5] = ["Instant", "SystemTime", "Timestamp", "Zoned", "CoarseClock"];
+
+/// Files that read one, and what for.
+const READERS: &[(&str, &str)] = &[
+    ("broker/cli/src/bench/connects.rs", "measures"),
+    ("broker/cli/src/bench/figures.rs", "measures"),
+    ("broker/cli/src/bench/traffic.rs", "measures and keeps a rate"),
+    ("broker/cli/src/cmd.rs", "patience with a reply"),
+    ("broker/cli/src/demo.rs", "sensors of the demonstration"),
+    ("broker/cli/src/log/line.rs", "time of a log line"),
+    ("broker/cli/src/restore.rs", "patience with a restart"),
+    ("broker/cli/src/subscribe.rs", "the time of -W, and times that are printed"),
+    ("broker/client/src/client.rs", "keep alive and patience"),
+    ("broker/client/src/connection.rs", "patience with the peer"),
+    ("broker/host/src/cache.rs", "age of cached files"),
+    ("broker/host/src/executor/definition.rs", "pauses after traps, and figures"),
+    ("broker/host/src/executor/inline.rs", "slices and figures"),
+    ("broker/host/src/executor/queue.rs", "pauses that end"),
+    ("broker/host/src/executor/worker.rs", "sweeps and figures"),
+    ("broker/host/src/functions/backtracking/watched.rs", "time of a regular expression"),
+    ("broker/host/src/inert.rs", "clocks of guests"),
+    ("broker/host/src/instance.rs", "processor time of a run"),
+    ("broker/host/src/python/code.rs", "how long it took, for the log"),
+    ("broker/host/src/python/script.rs", "patience with the interpreter"),
+    ("broker/host/src/python/sleep.rs", "clock of scripts"),
+    ("broker/host/src/route/host.rs", "time of a call"),
+    ("broker/host/src/ticker.rs", "epochs"),
+    ("broker/lsp/src/live.rs", "time of a value that is shown"),
+    ("broker/runner/src/offline.rs", "when a program starts, if nothing else is said"),
+    ("broker/runner/src/player.rs", "a recording"),
+    ("broker/server/src/admin/places.rs", "idle connections"),
+    ("broker/server/src/admin/pulse.rs", "threads that stand still"),
+    ("broker/server/src/backup/download.rs", "patience with the reader"),
+    ("broker/server/src/clock.rs", "the clock of the data path"),
+    ("broker/server/src/guests/promised.rs", "patience at a start"),
+    ("broker/server/src/guests/restore.rs", "patience at a start"),
+    ("broker/server/src/guests/routes.rs", "latency of a probe"),
+    ("broker/server/src/guests/routes/driver.rs", "retries"),
+    ("broker/server/src/guests/routes/questions.rs", "patience with rows"),
+    ("broker/server/src/guests/rules.rs", "when a rule ran, for its records"),
+    ("broker/server/src/heap.rs", "how long it took"),
+    ("broker/server/src/housekeeping.rs", "periods, and patience at a stop"),
+    ("broker/server/src/logs.rs", "pauses between published lines"),
+    ("broker/server/src/net/certificates.rs", "files that are looked at again"),
+    ("broker/server/src/net/listener.rs", "log lines that are told once in a while"),
+    ("broker/server/src/net/quic.rs", "age of a connection"),
+    ("broker/server/src/net/shard.rs", "age of a connection, and patience at a stop"),
+    ("broker/server/src/net/time_share.rs", "through the clock of the data path"),
+    ("broker/server/src/net/turn_time.rs", "length of a turn"),
+    ("broker/server/src/server.rs", "patience at a stop"),
+    ("broker/server/src/storage.rs", "looks at the disk"),
+    ("broker/server/src/storage/in_flight.rs", "looks at the memory of sessions"),
+    ("broker/server/src/sys/clockwork.rs", "periods of figures"),
+    ("broker/server/src/sys/listing.rs", "how long lists are good"),
+    ("broker/server/src/sys/process.rs", "processor time of the process"),
+    ("broker/store/src/directory.rs", "patience with a lock"),
+    ("broker/store/src/place.rs", "looks at the file"),
+    ("broker/store/src/queue.rs", "when a group is due"),
+    ("broker/store/src/rescue/rebuild.rs", "name of what is put aside"),
+    ("broker/store/src/trouble.rs", "attempts while the disk fails"),
+    ("broker/store/src/writer.rs", "how long commits take"),
+];
+
+/// How often a file reads a clock.
+#[derive(Default)]
+struct Reads(usize);
+
+impl Look for Reads {
+    fn path(walk: &mut Walk<Self>, segments: &[String]) {
+        let is_now = |pair: &[String]| CLOCKS.contains(&pair[0].as_str()) && pair[1] == "now";
+        let is_system_call = segments.last().is_some_and(|name| name.starts_with("clock_get"));
+        walk.found.0 += usize::from(segments.windows(2).any(is_now) || is_system_call);
+    }
+
+    fn method(walk: &mut Walk<Self>, name: &str) {
+        walk.found.0 += usize::from(name == "elapsed");
+    }
+}
+
+#[test]
+fn readers_of_clocks_are_named() {
+    let files = crates().into_values().flatten();
+    let reads: BTreeMap<String, usize> = files
+        .map(|file| (file.path.clone(), Walk::over(&file, Reads::default()).0))
+        .filter(|(_, reads)| *reads > 0)
+        .collect();
+    let is_known = |path: &str| READERS.iter().any(|(known, _)| *known == path);
+    let unknown = reads
+        .keys()
+        .filter(|path| !is_known(path))
+        .map(|path| format!("{path} reads a clock and is not named"));
+    let needless = READERS.iter().filter(|(path, _)| !reads.contains_key(*path));
+    let needless = needless.map(|(path, _)| format!("{path} reads no clock; take it out of the list"));
+    assert_none(&unknown.chain(needless).collect::<Vec<_>>());
+}
