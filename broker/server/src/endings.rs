@@ -25,7 +25,7 @@ use crate::limits::{
 };
 use crate::message::Message;
 use crate::net::turn::Turn;
-use crate::recover;
+use crate::stored;
 use crate::subscription::Subscriptions;
 
 /// The sessions of the broker that are ending.
@@ -262,7 +262,7 @@ impl Ending {
         }
         let is_new = |number: u64| self.handed_on.binary_search(&number).is_err();
         let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
-        self.messages.extend(deliveries.map(|delivery| Arc::new(recover::message(&delivery.message))));
+        self.messages.extend(deliveries.map(|delivery| Arc::new(stored::message(&delivery.message))));
         self.rests_after = slice.last.filter(|_| !slice.is_last);
     }
 

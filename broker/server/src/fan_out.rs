@@ -146,7 +146,7 @@ impl Turn {
         // Also a message without receivers has its counts, its last value and its guests.
         self.call_flusher();
         let topic = self.arena.text(publication.topic);
-        let is_volatile = crate::sys::is_system(topic);
+        let is_volatile = crate::system_topics::is_system(topic);
         let route = self.routes.take(tenant, topic);
         let mut fan_out = FanOutOf::new(publication, is_volatile);
         let mut receivers = 0;

@@ -29,6 +29,7 @@ mod descriptors;
 mod endings;
 mod exposure;
 mod fan_out;
+mod foreign;
 mod guests;
 mod hand_on;
 mod heap;
@@ -62,8 +63,10 @@ mod shares;
 mod signals;
 mod storage;
 mod store_failure;
+mod stored;
 mod subscription;
 mod sys;
+mod system_topics;
 mod tenant;
 #[cfg(test)]
 mod testing;

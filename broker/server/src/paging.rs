@@ -18,9 +18,9 @@ use crate::close::CloseReason;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::net::outbound::Surroundings;
 use crate::net::turn::Turn;
-use crate::recover;
 use crate::release::Release;
 use crate::store_failure::StoreFailure;
+use crate::stored;
 
 /// Under which number a message is stored for a Client's session, if it is.
 pub(crate) fn stored_for(client: &Client, message: Option<MessageId>) -> Option<u64> {
@@ -120,12 +120,12 @@ fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
 }
 
 fn queued(delivery: &RecoveredDelivery) -> QueuedMessage<Queued> {
-    let message = Arc::new(recover::message(&delivery.message));
+    let message = Arc::new(stored::message(&delivery.message));
     let bytes = u32::try_from(message.size()).unwrap_or(u32::MAX);
     QueuedMessage {
-        qos: recover::qos(delivery.qos),
+        qos: stored::qos(delivery.qos),
         bytes,
         number: message.id,
-        message: recover::queued(delivery, &message),
+        message: stored::queued(delivery, &message),
     }
 }

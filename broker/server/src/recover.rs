@@ -16,8 +16,8 @@ use lotmq_session::{
     WillState,
 };
 use lotmq_store::{
-    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
-    StoredMessage, SubscriptionRow, TenantId, Waiting, WillRow,
+    Batch, MessageId, Op, PeerRow, RecoveredSession, RetainedRow, SessionRow, StoredMessage, SubscriptionRow,
+    TenantId, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -28,7 +28,8 @@ use crate::message::{Message, MessageParts};
 use crate::replay::Replays;
 use crate::retain::Keeper;
 use crate::shares::Holding;
-use crate::subscription::{Identifiers, Options, SHARED, Subscriptions};
+use crate::stored::{message, qos, queued};
+use crate::subscription::{Options, SHARED, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 
@@ -95,20 +96,6 @@ impl Messages {
     fn get(&mut self, stored: &StoredMessage) -> Arc<Message> {
         Arc::clone(self.0.entry(stored.id).or_insert_with(|| Arc::new(message(stored))))
     }
-}
-
-pub(crate) fn message(stored: &StoredMessage) -> Message {
-    Message::new(
-        stored.id.0,
-        MessageParts {
-            topic: &stored.topic,
-            properties: &stored.properties,
-            payload: &stored.payload,
-            qos: qos(stored.qos),
-            retain: false,
-            expires_at_ms: stored.expires_at_ms,
-        },
-    )
 }
 
 fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, messages: &mut Messages) {
@@ -210,12 +197,6 @@ fn session(broker: &Broker, recovered: &RecoveredSession, messages: &mut Message
     }
 }
 
-pub(crate) fn queued(delivery: &RecoveredDelivery, message: &Arc<Message>) -> Queued {
-    let identifiers =
-        delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
-    Queued::new(message, delivery.retain, &Identifiers::from(identifiers))
-}
-
 /// The Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
 fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
     let will = WillMessage {
@@ -250,11 +231,6 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
         identifier: row.subscription_id.and_then(NonZeroU32::new),
         sys_broker_only: matches!(verdict, Verdict::AllowOnly(_)),
     }
-}
-
-/// The store keeps only legal values; a damaged one counts as the strongest promise.
-pub(crate) fn qos(bits: u8) -> QoS {
-    QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
 }
 
 /// Puts the retained messages back. Those of a store from before that Clients may not publish today are left where they are, unseen.

@@ -8,7 +8,7 @@
 //! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped. Whether something more may be taken is asked first and taken
 //! then: threads that ask at once may exceed a bound by what one of them takes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -19,7 +19,6 @@ use lotmq_session::Time;
 use parking_lot::Mutex;
 
 use crate::limits::{Bucket, Limit};
-use crate::net::admission;
 
 /// What is counted.
 #[derive(Debug, Default)]
@@ -65,7 +64,7 @@ impl Owner {
     }
 
     fn of_address(address: IpAddr) -> Self {
-        Self::Address(admission::key(address))
+        Self::Address(address_key(address))
     }
 }
 
@@ -319,6 +318,16 @@ fn change(total: &AtomicU64, before: u64, now: u64) {
         total.fetch_add(now - before, Ordering::Relaxed);
     } else {
         total.fetch_sub(before - now, Ordering::Relaxed);
+    }
+}
+
+/// As addresses are counted: IPv6 by the first 64 bits, which one customer has for himself.
+pub(crate) fn address_key(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        // Of IPv6, nothing begins with 32 bits of zero but the loopback.
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => 1,
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
     }
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use lotmq_codec::QoS;
 
-pub(crate) use bridges::{BridgeStates, is_state_of, note_state};
+pub(crate) use bridges::{BridgeStates, note_state};
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
 pub(crate) use clockwork::{Sys, start};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
@@ -44,9 +44,6 @@ pub(crate) use users::{users_changed, users_json};
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
-/// Where commands are published to (commands reference §1).
-pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
-
 /// Memory of this process in bytes.
 pub(crate) fn resident_bytes() -> u64 {
     process::memory().0
@@ -55,11 +52,6 @@ pub(crate) fn resident_bytes() -> u64 {
 /// Processor time of this process in seconds.
 pub(crate) fn cpu_seconds() -> f64 {
     process::cpu_time().as_secs_f64()
-}
-
-/// Whether a topic belongs to the tree, to which only the broker publishes.
-pub(crate) fn is_system(topic: &str) -> bool {
-    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Publishes a topic of the tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, which is then

@@ -4,8 +4,8 @@ use lotmq_auth::LoginRefusal;
 use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
 use lotmq_router::TopicError;
 
+use crate::foreign::Foreign;
 use crate::limits::Limit;
-use crate::net::refused::Foreign;
 use crate::protocol::Discouraged;
 use crate::topic_alias::{AliasRefusal, AliasTooHigh};
 

@@ -10,6 +10,7 @@ use crate::fan_out::Publication;
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::sys;
+use crate::system_topics;
 use crate::tenant::Tenant;
 
 /// The topic of a Will is one of the broker's own. Topic Name invalid.
@@ -38,7 +39,7 @@ impl WillMessage {
     /// # Errors
     /// For a topic of the broker's own that does not hold the state of this Client.
     pub(crate) fn new(will: &Will<'_>, client_id: &str) -> Result<Self, WillTopicRefused> {
-        if sys::is_system(will.topic) && !sys::is_state_of(will.topic, client_id) {
+        if system_topics::is_system(will.topic) && !system_topics::is_state_of(will.topic, client_id) {
             return Err(WillTopicRefused);
         }
         let mut properties = PropertyBuf::new();
@@ -67,7 +68,7 @@ impl WillMessage {
 
     /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::session_end::publish_will).
     pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) {
-        if sys::is_system(&self.topic) {
+        if system_topics::is_system(&self.topic) {
             sys::note_state(turn, tenant, &self.topic, &self.payload);
             return;
         }

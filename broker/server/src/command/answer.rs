@@ -14,6 +14,7 @@ use crate::fan_out::{Asker, Forms, Publication};
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
 use crate::sys;
+use crate::system_topics;
 use crate::tenant::Tenant;
 
 /// Topic of all replies.
@@ -102,7 +103,7 @@ fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
 
 fn may_respond(tenant: &Tenant, identity: &Identity, topic: &str) -> bool {
     let asks = [Question::publish(identity, topic), Question::subscribe(identity, topic)];
-    !sys::is_system(topic)
+    !system_topics::is_system(topic)
         && lotmq_router::topic_name_valid(topic).is_ok()
         && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
 }

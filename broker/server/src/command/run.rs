@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::client::Client;
 use crate::fan_out::Asker;
 use crate::net::turn::Turn;
-use crate::sys;
+use crate::system_topics;
 use crate::tenant::Tenant;
 
 /// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
@@ -120,7 +120,7 @@ fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
 
 fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
-    let may_call = Question::publish(call.identity, sys::COMMAND_TOPIC);
+    let may_call = Question::publish(call.identity, system_topics::COMMAND_TOPIC);
     let is_current = call.tenant.users.is_current(call.identity);
     let may_call =
         || call.tenant.permissions.decide(&may_call).is_allowed() || is_own_password(call.identity, payload);

@@ -17,6 +17,7 @@ use crate::message::{Message, MessageParts};
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::sys;
+use crate::system_topics;
 use crate::tenant::Tenant;
 
 /// The message that started a run, for records.
@@ -74,7 +75,7 @@ pub(super) fn carry_out(
     for (place, (writer, effect)) in output.effects().enumerate() {
         let hops = run.hops.saturating_add(1);
         if let Effect::Publish { topic, payload, .. } = effect
-            && sys::is_system(topic)
+            && system_topics::is_system(topic)
         {
             let is_done = writers.acting(writer).is_some_and(|(definition, identity)| {
                 sys::published_by_guest(turn, run.tenant, (&definition, identity), (topic, payload), hops)
@@ -306,7 +307,7 @@ pub(super) fn event_not_taken(
     };
     counter.add(1);
     // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
-    let has_record = !sys::is_system(topic)
+    let has_record = !system_topics::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused());
     if has_record {
         let error = RunError { code, message: &error.to_string(), line: 0, column: 0, topic, payload };

@@ -29,8 +29,8 @@ use crate::fan_out::Publication;
 use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::message::{Message, MessageParts};
 use crate::net::turn::Turn;
-use crate::recover;
 use crate::server::StartError;
+use crate::stored;
 use crate::tenant::Tenant;
 
 /// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
@@ -361,7 +361,7 @@ impl Unfinished {
             topic: &stored.topic,
             properties: &[],
             payload: &stored.payload,
-            qos: recover::qos(stored.qos),
+            qos: stored::qos(stored.qos),
             retain: delivery.retain,
             expires_at_ms: None,
         };

@@ -146,7 +146,8 @@ impl Services for TenantServices {
             return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
-        topic == crate::sys::COMMAND_TOPIC && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
+        topic == crate::system_topics::COMMAND_TOPIC
+            && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
     }
 
     fn may_write(&self, _run: &RunContext, topic: &str, payload: &[u8]) -> bool {
@@ -156,7 +157,7 @@ impl Services for TenantServices {
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        if !broker.settings.model_publish_rules || crate::sys::is_system(topic) {
+        if !broker.settings.model_publish_rules || crate::system_topics::is_system(topic) {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);

@@ -5,7 +5,7 @@
 //! Invariants: what a [`Place`] took is given back exactly once, at the latest when it is dropped; the table of addresses has at most
 //! [`ADDRESSES_MAX`] rows. Not here: what becomes of the socket (`listener`).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use super::peer::Peer;
 use super::spare::Spares;
 use super::unfinished::{Unfinished, limit_of};
 use crate::limits::{ADDRESSES_MAX, Bucket, Limit, SPARE_PATIENCE};
+use crate::shares::address_key;
 
 /// Steps in which bytes of unfinished input are counted.
 const HELD_STEP_BYTES: u32 = 1 << 10;
@@ -122,16 +123,6 @@ impl Table {
     }
 }
 
-/// As addresses are counted: IPv6 by the first 64 bits, which one customer has for himself.
-pub(crate) fn key(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        // Of IPv6, nothing begins with 32 bits of zero but the loopback.
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => 1,
-        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
-    }
-}
-
 /// The place of a connection at its listener, and what it counts for.
 pub(crate) struct Place {
     listener: Arc<Listener>,
@@ -164,7 +155,7 @@ impl Place {
         let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
         let spare = if is_local { listener.broker.spare_connections() } else { 0 };
         let (own, all) = (&listener.limits, &listener.broker.config.limits);
-        let address = source.map_or(0, key);
+        let address = source.map_or(0, address_key);
         let entered = listener.half_open.enter(address, own.half_open, spare / 2)?;
         let mut place = Self {
             listener: Arc::clone(listener),
@@ -249,14 +240,14 @@ impl Place {
     /// The limit that keeps it out.
     pub(crate) fn count_address(&self, address: IpAddr, now: Time) -> Result<(), Limit> {
         if let Some(waiting) = self.waiting() {
-            self.listener.half_open.comes_from(&waiting, key(address));
+            self.listener.half_open.comes_from(&waiting, address_key(address));
         }
         let limits = &self.listener.limits;
         let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
         if open_max == 0 && per_sec == 0 {
             return Ok(());
         }
-        let key = key(address);
+        let key = address_key(address);
         if self.listener.addresses.enter(key, open_max, per_sec, now)? {
             self.address.store(key, Ordering::Relaxed);
         } else {
@@ -389,7 +380,7 @@ mod tests {
 
     #[test]
     fn addresses_are_counted_by_customer() {
-        let key = |text: &str| key(text.parse().unwrap());
+        let key = |text: &str| address_key(text.parse().unwrap());
         for (one, other, is_same) in [
             ("10.0.0.1", "10.0.0.2", false),
             ("10.0.0.1", "::ffff:10.0.0.1", true),

@@ -23,12 +23,12 @@ use parking_lot::Mutex;
 use tracing::error;
 
 use crate::close::{CloseReason, TransportFailure};
+use crate::foreign::Foreign;
 use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
 use crate::net::peer::Peer;
-use crate::net::refused::Foreign;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
 use crate::net::subject::Certified;

@@ -24,6 +24,7 @@ use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::sys;
+use crate::system_topics;
 use crate::violation::Violation;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
@@ -68,7 +69,7 @@ pub(super) fn handle(
         }
         return refuse(connection, open, turn, &received, reason);
     }
-    let is_system = sys::is_system(topic);
+    let is_system = system_topics::is_system(topic);
     if let Some(packet_id) = received.packet_id
         && !take_over(connection, open, turn, &received, packet_id)?
     {
@@ -287,7 +288,7 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -
         *at = generation;
     }
     // A user may always set his own password, which takes a command.
-    is_allowed || (topic == sys::COMMAND_TOPIC && command::is_own_password(identity, payload))
+    is_allowed || (topic == system_topics::COMMAND_TOPIC && command::is_own_password(identity, payload))
 }
 
 /// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.

@@ -12,14 +12,8 @@ use parking_lot::Mutex;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
-const PREFIX: &str = "$SYS/broker/connection/";
-const SUFFIX: &str = "/state";
-
 /// Bridges of a tenant whose states are kept; a plant has some dozen.
 const BRIDGES_MAX: usize = 1_000;
-
-/// Longest Client Identifier of a bridge in bytes; mosquitto's are its host's name and that of the bridge.
-const CLIENT_ID_BYTES_MAX: usize = 400;
 
 /// The states of one tenant's bridges, the newest at the end.
 #[derive(Default)]
@@ -40,13 +34,6 @@ impl BridgeStates {
     }
 }
 
-/// Whether a topic holds the state of the bridge with this Client Identifier.
-pub(crate) fn is_state_of(topic: &str, client_id: &str) -> bool {
-    let named = topic.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
-    named
-        .is_some_and(|named| named == client_id && !named.contains('/') && named.len() <= CLIENT_ID_BYTES_MAX)
-}
-
 /// Takes a state, which is `0`, `1` or nothing any more; anything else has no effect.
 pub(crate) fn note_state(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
     let state = match payload {
@@ -64,23 +51,6 @@ pub(crate) fn note_state(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, pay
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_state_belongs_to_the_client_that_its_topic_names() {
-        for (topic, client_id, expected) in [
-            ("$SYS/broker/connection/host.cloud/state", "host.cloud", true),
-            ("$SYS/broker/connection/host.cloud/state", "host", false),
-            ("$SYS/broker/connection//state", "", true),
-            ("$SYS/broker/connection/state", "", false),
-            ("$SYS/broker/connection/a/b/state", "a/b", false),
-            ("$SYS/broker/connection/host/state/x", "host", false),
-            ("$SYS/broker/uptime", "uptime", false),
-        ] {
-            assert_eq!(is_state_of(topic, client_id), expected, "{topic} of {client_id}");
-        }
-        let long = "x".repeat(CLIENT_ID_BYTES_MAX + 1);
-        assert!(!is_state_of(&format!("{PREFIX}{long}{SUFFIX}"), &long));
-    }
 
     #[test]
     fn the_oldest_state_goes() {

@@ -395,7 +395,7 @@ fn is_of_tree(filter: &str) -> bool {
         Ok(Some(shared)) => shared.filter,
         _ => filter,
     };
-    super::is_system(inner)
+    crate::system_topics::is_system(inner)
 }
 /// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {

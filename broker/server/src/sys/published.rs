@@ -6,13 +6,13 @@ use lotmq_auth::Identity;
 use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
-use super::COMMAND_TOPIC;
 use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::protocol::NotTaken;
+use crate::system_topics::COMMAND_TOPIC;
 use crate::tenant::Tenant;
 
 /// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
@@ -36,7 +36,7 @@ pub(crate) fn published(
         command::config_new(turn, client);
         return Err(NotTaken::SettingsFixed);
     }
-    if super::is_state_of(topic, &client.client_id) {
+    if crate::system_topics::is_state_of(topic, &client.client_id) {
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
         super::note_state(turn, &client.tenant, &topic, &payload);
         return Ok(());

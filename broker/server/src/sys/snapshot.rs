@@ -49,7 +49,7 @@ pub(crate) fn snapshot(
 ) -> VecDeque<Pending> {
     let mut found = VecDeque::new();
     // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
-    if !super::is_system(filter) {
+    if !crate::system_topics::is_system(filter) {
         return found;
     }
     let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);
