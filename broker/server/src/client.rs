@@ -17,9 +17,9 @@ use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
-use crate::broker::Broker;
 use crate::changes::Mark;
 use crate::close::CloseReason;
+use crate::core::Core;
 use crate::limits::{Limit, Reached};
 use crate::message::Message;
 use crate::net::connection::Connection;
@@ -118,8 +118,8 @@ impl ClientState {
     }
 
     /// The counters of the listener where the Client is connected, or those of nowhere.
-    pub(crate) fn limits_reached<'a>(&'a self, broker: &'a Broker) -> &'a Reached {
-        self.link.as_ref().map_or(&broker.limits.elsewhere, |link| &link.connection.listener.reached)
+    pub(crate) fn limits_reached<'a>(&'a self, core: &'a Core) -> &'a Reached {
+        self.link.as_ref().map_or(&core.limits.elsewhere, |link| &link.connection.listener.reached)
     }
 }
 
@@ -331,11 +331,11 @@ impl Client {
     }
 
     /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
-    pub(crate) fn has_room(&self, bytes: usize, broker: &Broker, now: Time) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize, core: &Core, now: Time) -> bool {
         let state = self.state.lock();
         let has_room = state.has_room(bytes);
         if !has_room {
-            self.count_full(&state, broker, now);
+            self.count_full(&state, core, now);
         }
         has_room
     }
@@ -346,16 +346,16 @@ impl Client {
     }
 
     /// Counts that this Client has reached a limit.
-    pub(crate) fn limit_reached(&self, limit: Limit, broker: &Broker, now: Time) {
-        self.state.lock().limits_reached(broker).note(limit, &self.client_id, now);
+    pub(crate) fn limit_reached(&self, limit: Limit, core: &Core, now: Time) {
+        self.state.lock().limits_reached(core).note(limit, &self.client_id, now);
     }
 
     /// Counts that the queue is full.
-    fn count_full(&self, state: &ClientState, broker: &Broker, now: Time) {
+    fn count_full(&self, state: &ClientState, core: &Core, now: Time) {
         let is_by_number =
             state.session.counts().queued >= state.session.options().queue_messages_max as usize;
         let limit = if is_by_number { Limit::QueueMessages } else { Limit::QueueBytes };
-        state.limits_reached(broker).note(limit, &self.client_id, now);
+        state.limits_reached(core).note(limit, &self.client_id, now);
     }
 
     /// Whether the Client has taken all that it was sent but for fewer than `unacknowledged` messages; `None` while it is away.
@@ -415,8 +415,8 @@ impl Client {
         message: Option<MessageId>,
         turn: &mut Surroundings<'_>,
     ) {
-        turn.broker.counters.queue_full_dropped.add(1);
-        self.count_full(state, turn.broker, turn.now);
+        turn.core.counters.queue_full_dropped.add(1);
+        self.count_full(state, turn.core, turn.now);
         self.tenant.full_queues.note(self, &self.dropped);
         if self.is_durable()
             && let Some(message) = message

@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
-use tracing::{debug, info};
+use tracing::debug;
 
-use crate::client_lines::Written;
 use crate::limits::Limit;
 use crate::net::connection::{Connection, Phase};
 use crate::net::listener::Listener;
@@ -74,7 +73,7 @@ pub(crate) enum TransportFailure {
 
 impl CloseReason {
     /// What a 5.0 Client is told in DISCONNECT; `None` where nothing can or need be told.
-    fn reason_code(&self) -> Option<ReasonCode> {
+    pub(crate) fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
@@ -136,7 +135,7 @@ impl CloseReason {
     }
 
     /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word says it all.
-    fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let words = match self {
             Self::Protocol(violation) => return violation.to_string(),
             Self::StoreFailed(failure) => return format!("what was sent could not be stored: {failure}"),
@@ -248,28 +247,21 @@ pub(crate) fn connection_closed(
     reason: CloseReason,
     turn: &mut Turn,
 ) {
-    turn.broker.counters.closed(&reason);
+    turn.core.counters.closed(&reason);
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }
     let failure = connection.layers().and_then(|layers| layers.lock().failure());
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
-        let client_id = &*open.client.client_id;
-        let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
-        if let Some(Written { suppressed }) =
-            turn.broker.client_lines.disconnected.next(turn.now().as_millis())
-        {
-            let error = failure.unwrap_or_else(|| reason.words());
-            info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
-        }
+        turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
         // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
         if turn.may_hold_for(&open.client) {
             turn.flush();
         }
         open.client.tell(connection, &reason);
         crate::session_end::detach(&open.client, connection, &reason, turn);
-        crate::sys::logins::disconnected(turn, &open.client, connection, &reason);
+        turn.tell(|above, turn| above.disconnected(turn, &open.client, connection, &reason));
     } else {
         reason.before_client(&connection.listener, &connection.peer(), failure);
     }

@@ -16,9 +16,9 @@ use lotmq_store::{MessageId, Op, QueueSlice, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
-use crate::broker::Broker;
 use crate::client::{Client, Queued};
 use crate::clock::Stretch;
+use crate::core::Core;
 use crate::hand_on::{Dealer, Undelivered, hand_on_to};
 use crate::limits::{
     ENDED_AT_ONCE_MAX, ENDINGS_TIME_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
@@ -90,8 +90,8 @@ impl Endings {
     }
 
     /// Goes on with all of them for a while. True when more could be done at once.
-    pub(crate) fn work(&self, broker: &Arc<Broker>, turn: &mut Turn) -> bool {
-        let stretch = broker.clock.stretch(ENDINGS_TIME_MAX);
+    pub(crate) fn work(&self, core: &Arc<Core>, turn: &mut Turn) -> bool {
+        let stretch = core.clock.stretch(ENDINGS_TIME_MAX);
         let can_read = self.take_slice();
         while let Some(mut ending) = self.next() {
             let progress = ending.go_on(turn, &stretch);
@@ -102,12 +102,12 @@ impl Endings {
                 Progress::Over => state.count -= 1,
             }
             drop(state);
-            if stretch.is_over(&broker.clock) {
+            if stretch.is_over(&core.clock) {
                 break;
             }
         }
         if can_read {
-            self.ask(broker);
+            self.ask(core);
         }
         !self.0.lock().ready.is_empty()
     }
@@ -143,7 +143,7 @@ impl Endings {
     }
 
     /// Has the store read the slice that the first reader wants.
-    fn ask(&self, broker: &Arc<Broker>) {
+    fn ask(&self, core: &Arc<Core>) {
         let (session, after) = {
             let mut state = self.0.lock();
             let Some(first) = state.readers.front() else { return };
@@ -154,15 +154,15 @@ impl Endings {
             state.reading = Reading::Asked;
             (session, after)
         };
-        let asking = Arc::downgrade(broker);
+        let asking = Arc::downgrade(core);
         let reply = move |slice| {
-            if let Some(broker) = asking.upgrade() {
-                broker.endings.0.lock().reading = Reading::Here(slice);
-                broker.housekeeping.wake();
+            if let Some(core) = asking.upgrade() {
+                core.endings.0.lock().reading = Reading::Here(slice);
+                core.tell(|above| above.has_work());
             }
         };
         let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-        if broker.store.read_queue(session, after, SLICE_MESSAGES, bytes_max, Box::new(reply)).is_err() {
+        if core.store.read_queue(session, after, SLICE_MESSAGES, bytes_max, Box::new(reply)).is_err() {
             // The broker stops.
             *self.0.lock() = State::default();
         }
@@ -216,7 +216,7 @@ impl Ending {
             if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
                 hand_on_to(tenant, group, &message, queue, turn);
             }
-            if stretch.is_over(&turn.broker.clock) {
+            if stretch.is_over(&turn.core.clock) {
                 return Progress::GoesOn;
             }
         }
@@ -230,11 +230,11 @@ impl Ending {
         while !self.filters.is_empty() {
             let first = self.filters.len().saturating_sub(UNSUBSCRIBED_AT_ONCE);
             self.client.tenant.unsubscribe_all(&self.client, self.filters.drain(first..));
-            if stretch.is_over(&turn.broker.clock) {
+            if stretch.is_over(&turn.core.clock) {
                 return Progress::GoesOn;
             }
         }
-        turn.broker.numbers.give_back(self.client.number);
+        turn.core.numbers.give_back(self.client.number);
         Progress::Over
     }
 

@@ -190,7 +190,7 @@ impl Fate {
     /// The same, once it is final.
     fn counted(self, turn: &Turn) -> Self {
         if self == Self::TooLarge {
-            turn.broker.counters.publish_too_large.add(1);
+            turn.core.counters.publish_too_large.add(1);
         }
         self
     }
@@ -291,7 +291,7 @@ impl<'a> FanOutOf<'a> {
         if self.is_volatile {
             return true;
         }
-        let is_much = turn.broker.storage.queues_are_shared_out();
+        let is_much = turn.core.storage.queues_are_shared_out();
         if is_away {
             self.away += 1;
             let is_free = self.away <= OFFLINE_DELIVERIES_FREE;
@@ -324,7 +324,7 @@ impl<'a> FanOutOf<'a> {
         }
         self.is_kept = true;
         let index = self.message(turn);
-        let id = turn.broker.store.next_message_id();
+        let id = turn.core.store.next_message_id();
         let parts = self.parts(&turn.arena);
         let message = MessageRef {
             id,
@@ -358,8 +358,8 @@ impl<'a> FanOutOf<'a> {
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         if let Err(limit) = tenant.retain(&message, self.publication.source, turn) {
             match self.publication.source {
-                Some(client) => client.limit_reached(limit, &turn.broker, turn.now()),
-                None => turn.broker.limits.elsewhere.note(limit, &message.topic(), turn.now()),
+                Some(client) => client.limit_reached(limit, &turn.core, turn.now()),
+                None => turn.core.limits.elsewhere.note(limit, &message.topic(), turn.now()),
             }
         }
         self.publication.qos != QoS::AtMostOnce

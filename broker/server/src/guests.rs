@@ -26,7 +26,7 @@ mod sink;
 pub(crate) mod views;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -47,6 +47,7 @@ pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, Standalone
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 
+use crate::broker::Broker;
 use crate::client::Client;
 use crate::close::CloseReason;
 use crate::message::Message;
@@ -77,6 +78,8 @@ pub(crate) struct Guests {
     idle_rules: rules::IdleRules,
     /// Where messages are kept until what they start has ended, with `lot.durable_triggers`.
     promised: OnceLock<SessionId>,
+    /// Takes the commands of runs; known from the start of the broker on.
+    pub(crate) broker: OnceLock<Weak<Broker>>,
 }
 
 /// A deployed definition that can run.
@@ -117,6 +120,7 @@ impl Guests {
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             promised: OnceLock::new(),
+            broker: OnceLock::new(),
         }
     }
 
@@ -272,6 +276,6 @@ fn about(client: &Client) -> Arc<OwnedClient> {
 impl Turn {
     /// The present instant as definitions take it.
     pub(crate) fn definitions_now(&self) -> Now {
-        self.broker.clock.definitions_now()
+        self.core.clock.definitions_now()
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn hand_on_to(
         turn.batch.push(Op::Dequeue { session, message: MessageId(message.id) });
     }
     if message.is_expired(turn.wall_ms()) {
-        turn.broker.counters.messages_expired.add(1);
+        turn.core.counters.messages_expired.add(1);
         return;
     }
     let publication = Publication::copied(&mut turn.arena, message.parts(), None);

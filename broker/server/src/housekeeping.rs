@@ -78,7 +78,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _vital = Vital::new(&broker, "housekeeping");
-        Turn::install(Arc::clone(&broker), None);
+        Turn::install(Arc::clone(&broker.core), None);
         let mut records_at = Instant::now();
         loop {
             let wait = Turn::with(|turn| {
@@ -106,7 +106,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
     broker.storage.look(broker);
     broker.heap.look();
     let is_behind = end_absences(broker, turn);
-    let ends_more = broker.endings.work(broker, turn);
+    let ends_more = broker.endings.work(&broker.core, turn);
     broker.promised_runs.work(turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
     if publishes_records {
@@ -154,7 +154,7 @@ fn end_absences(broker: &Broker, turn: &mut Turn) -> bool {
 fn end_the_last(broker: &Arc<Broker>) {
     let deadline = Instant::now() + STOP_TIME_MAX;
     Turn::with(|turn| {
-        while broker.endings.work(broker, turn) && Instant::now() < deadline {
+        while broker.endings.work(&broker.core, turn) && Instant::now() < deadline {
             turn.flush();
         }
         turn.flush();

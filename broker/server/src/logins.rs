@@ -5,6 +5,7 @@
 //!
 //! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to wait before a password is looked at at all (`lotmq_auth`).
 
+mod check;
 mod fair_queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use lotmq_auth::Source;
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
 
+pub(crate) use check::check;
 use fair_queue::FairQueue;
 
 /// A check of a password.

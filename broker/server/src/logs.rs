@@ -198,7 +198,7 @@ impl Queued {
     fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
         let payload = self.line.to_json();
         let mut tell = |topic: &str| {
-            turn.broker.counters.log_lines_published.add(1);
+            turn.core.counters.log_lines_published.add(1);
             sys::publish_after(turn, tenant, topic, payload.as_bytes(), false, STARTS_NO_GUEST);
         };
         if self.is_for_log {

@@ -61,7 +61,7 @@ pub(crate) fn drain(
             Outbound::Publish { packet_id, qos, message: queued, dup } => {
                 // Once a QoS 2 message was sent it is finished, expired or not [MQTT-4.3.3-7].
                 if !dup && queued.message.is_expired(turn.wall_ms) {
-                    turn.broker.counters.messages_expired.add(1);
+                    turn.core.counters.messages_expired.add(1);
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
                     continue;
@@ -74,7 +74,7 @@ pub(crate) fn drain(
                 {
                     asked += 1;
                     if !permissions.decide(&Question::subscribe(&state.identity, topic)).is_allowed() {
-                        turn.broker.counters.queued_denied.add(1);
+                        turn.core.counters.queued_denied.add(1);
                         give_up(client, state, packet_id, &queued, turn);
                         continue;
                     }
@@ -104,7 +104,7 @@ pub(crate) fn drain(
     if state.session.counts().queued == 0 {
         state.queue_allowed_at = generation;
     }
-    paging::ask(client, state, turn.broker);
+    paging::ask(client, state, turn.core);
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }
 
@@ -161,9 +161,9 @@ fn replay(
         // Its own shard has time for it, in turn with others.
         return true;
     }
-    let Some(share) = turn.time_shares.take(connection.place, &turn.broker.clock) else { return false };
+    let Some(share) = turn.time_shares.take(connection.place, &turn.core.clock) else { return false };
     let pause = replay_for(client, state, room, turn, &share, push);
-    turn.time_shares.give_back(&share, &turn.broker.clock);
+    turn.time_shares.give_back(&share, &turn.core.clock);
     if let Some((_, next)) = state.replays.first() {
         next.wait();
     }
@@ -195,7 +195,7 @@ fn replay_for(
     // Bytes that were sent since the clock was looked at, and what a message takes without any.
     let mut unlooked = 0;
     while room > 0 && state.session.can_send() {
-        let clock = &turn.broker.clock;
+        let clock = &turn.core.clock;
         if unlooked >= REPLAY_LOOK_BYTES {
             if share.stretch.is_over(clock) {
                 return Pause::NoTime;
@@ -274,7 +274,7 @@ fn encode(
     sending: &Sending<'_>,
     packet_bytes_max: usize,
 ) -> Option<Span> {
-    let Surroundings { arena, broker, .. } = turn;
+    let Surroundings { arena, core, .. } = turn;
     let parts = sending.message.parts();
     let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came");
@@ -286,7 +286,7 @@ fn encode(
         packet_id: sending.packet_id,
         properties: ForwardProperties {
             received,
-            message_expiry: sending.message.expiry_left(|| broker.clock.wall_ms()),
+            message_expiry: sending.message.expiry_left(|| core.clock.wall_ms()),
             subscription_ids: sending.identifiers.as_slice(),
             topic_alias: None,
         },
@@ -294,11 +294,11 @@ fn encode(
     };
     let (span, result) = arena.encode(|out| encode_publish(out, version, &head, parts.payload));
     if let Err(error) = result {
-        broker.counters.unencodable(parts.topic, &error);
+        core.counters.unencodable(parts.topic, &error);
         return None;
     }
     if span.len() > packet_bytes_max {
-        broker.counters.publish_too_large.add(1);
+        core.counters.publish_too_large.add(1);
         return None;
     }
     Some(span)
@@ -331,7 +331,7 @@ mod tests {
             retain: true,
             expires_at_ms: None,
         };
-        Turn::install(Arc::clone(broker), None);
+        Turn::install(Arc::clone(&broker.core), None);
         let message = Arc::new(Message::new(0, parts));
         Turn::with(|turn| broker.tenants.default_tenant().retain(&message, None, turn)).unwrap();
         Turn::uninstall();

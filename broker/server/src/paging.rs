@@ -12,9 +12,9 @@ use lotmq_session::{QueuedMessage, WantedSlice};
 use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
 use tracing::{error, warn};
 
-use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued};
 use crate::close::CloseReason;
+use crate::core::Core;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::net::outbound::Surroundings;
 use crate::net::turn::Turn;
@@ -48,7 +48,7 @@ pub(crate) fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
 }
 
 /// Asks for the next slice of the queue, if there is need of one.
-pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker) {
+pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, core: &Core) {
     let Some(wanted) = state.session.next_slice() else { return };
     let WantedSlice { after, messages_max, bytes_max: first_bytes_max } = wanted;
     // Not kept alive by the request: the store must not be what drops a Client last.
@@ -62,7 +62,7 @@ pub(crate) fn ask(client: &Arc<Client>, state: &mut ClientState, broker: &Broker
     let first_bytes_max = first_bytes_max.unwrap_or(u64::MAX);
     let bytes_max = first_bytes_max.min(SLICE_BYTES_PER_MESSAGE * messages_max as u64);
     let most = (messages_max, bytes_max, first_bytes_max);
-    let asked = broker.store.read_queue_within(session, after, most, Box::new(reply));
+    let asked = core.store.read_queue_within(session, after, most, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         state.session.handle_slice_failed();

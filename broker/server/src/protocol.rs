@@ -35,7 +35,7 @@ use subscribe::{Subscribing, Unsubscribing};
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
 pub(crate) use discouraged::Discouraged;
-pub(crate) use login::Login;
+pub(crate) use login::{Login, Outcome};
 pub(crate) use not_taken::NotTaken;
 
 /// A connection whose CONNECT was accepted, as its owner sees it.
@@ -131,7 +131,7 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
         Ok(disconnect) => disconnect,
         Err(error) => return error.into(),
     };
-    let maximum = turn.broker.settings.session_expiry_max_of(&open.client.identity());
+    let maximum = turn.core.settings.session_expiry_max_of(&open.client.identity());
     let interval = disconnect.properties.session_expiry_interval();
     match open.client.change_expiry(interval, maximum) {
         Ok(()) => CloseReason::Disconnected(disconnect.reason),

@@ -71,7 +71,7 @@ impl Release {
                 let Some(version) = client.version_on(&connection) else { return };
                 client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
             }
-            Self::Repeat { connection, losses, .. } if turn.broker.store.losses() != losses => {
+            Self::Repeat { connection, losses, .. } if turn.core.store.losses() != losses => {
                 // When it comes once more, it counts as new.
                 connection.request_close(CloseReason::StoreFailed(StoreFailure::Failing));
             }
@@ -128,7 +128,7 @@ impl Release {
                         if ack_type == AckType::Pubrec {
                             free(&client, &connection, packet_id, turn);
                         }
-                        turn.broker.counters.publish_not_stored.add(1);
+                        turn.core.counters.publish_not_stored.add(1);
                         let reason = NotTaken::NotStored(failure);
                         let packet = (ack_type, packet_id);
                         client.refuse(turn, &connection, packet, reason.reason_code(), &reason);
@@ -201,7 +201,7 @@ impl Releases {
 impl Turn {
     /// Releases everything whose batch has been settled since the last call.
     pub(crate) fn release_committed(&mut self) {
-        let broker = Arc::clone(&self.broker);
+        let broker = Arc::clone(&self.core);
         let settled = |ticket| Some(broker.store.settled(ticket)?.map_err(StoreFailure::from));
         while let Some((release, outcome)) = self.releases.pop(settled) {
             match outcome {

@@ -4,6 +4,7 @@
 //! messages is work whose length the Client decides, and stops when the time for it is over.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question};
@@ -12,8 +13,33 @@ use crate::clock::{Clock, Stretch};
 use crate::limits::RETAINED_SCANNED_AT_ONCE;
 use crate::message::Message;
 use crate::subscription::Options;
-use crate::sys::Pending;
 use crate::tenant::Tenant;
+
+/// A retained message of the `$SYS` tree that is still to be sent.
+pub(crate) enum Pending {
+    Ready(Arc<Message>),
+    /// One that is made when it is its turn, unless there is none any more.
+    Made(Box<dyn FnOnce() -> Option<Arc<Message>> + Send>),
+}
+
+impl Pending {
+    /// The message, unless there is none any more.
+    pub(crate) fn message(self) -> Option<Arc<Message>> {
+        match self {
+            Self::Ready(message) => Some(message),
+            Self::Made(make) => make(),
+        }
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(message) => formatter.debug_tuple("Ready").field(message).finish(),
+            Self::Made(_) => formatter.write_str("Made"),
+        }
+    }
+}
 
 /// What is still to be sent for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
 #[derive(Debug, Default)]

@@ -164,7 +164,7 @@ impl Turn {
         let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
         let topic = self.arena.text(publication.topic);
         let keeper = Keeper::of(publication.source);
-        tenant.retained.read().has_room(&self.broker.config.limits, &keeper, topic, bytes)
+        tenant.retained.read().has_room(&self.core.config.limits, &keeper, topic, bytes)
     }
 }
 
@@ -183,12 +183,11 @@ impl Tenant {
     ) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
-        let version = turn.broker.store.next_message_id();
+        let version = turn.core.store.next_message_id();
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
             // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
-            let is_written =
-                existed || !retained.removals.are_on_disk(&turn.broker.turns, &turn.broker.store);
+            let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &turn.core.store);
             if is_written {
                 retained.removals.note(turn.stamp());
             }
@@ -198,7 +197,7 @@ impl Tenant {
             }
         } else {
             let keeper = Keeper::of(source);
-            retained.has_room(&turn.broker.config.limits, &keeper, topic, message.size())?;
+            retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
             retained.insert(message, keeper);
             drop(retained);
@@ -275,7 +274,7 @@ impl Tenant {
         if !retained.get(topic).is_some_and(|current| Arc::ptr_eq(current, message)) {
             return;
         }
-        let version = turn.broker.store.next_message_id();
+        let version = turn.core.store.next_message_id();
         retained.remove(topic);
         retained.removals.note(turn.stamp());
         drop(retained);

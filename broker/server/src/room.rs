@@ -17,7 +17,7 @@ use crate::tenant::Tenant;
 impl Turn {
     /// Puts what this turn has for sessions so far into their queues, where [`Turn::has_room`] looks. Before anything of the packet is encoded.
     pub(crate) fn fill_queues(&mut self) {
-        if self.broker.settings.on_full == OnFull::Reject {
+        if self.core.settings.on_full == OnFull::Reject {
             self.settle();
         }
     }
@@ -26,14 +26,14 @@ impl Turn {
     ///
     /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
     pub(crate) fn has_room(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
-        if self.broker.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
+        if self.core.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
             return true;
         }
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let bytes = publication.bytes();
         let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
         let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-        let has_room = kept.all(|target| target.client.has_room(bytes, &self.broker, self.now()))
+        let has_room = kept.all(|target| target.client.has_room(bytes, &self.core, self.now()))
             && route.groups.iter().all(|group| self.group_has_room(group, &route, bytes));
         self.routes.put_back(tenant, route);
         has_room
@@ -42,8 +42,8 @@ impl Turn {
     /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
     /// second. That it may not be stored is counted.
     pub(crate) fn stores_for(&mut self, client: &Arc<Client>, is_free: bool) -> bool {
-        let per_sec = self.broker.config.limits.offline_deliveries_per_sec;
-        let storage = &self.broker.storage;
+        let per_sec = self.core.config.limits.offline_deliveries_per_sec;
+        let storage = &self.core.storage;
         let (are_full, are_shared_out) = (storage.queues_are_full(), storage.queues_are_shared_out());
         let now = self.now();
         let share = &mut self.entry(client).share;
@@ -55,8 +55,8 @@ impl Turn {
         } else {
             Limit::OfflineDeliveriesPerSec
         };
-        self.broker.counters.queue_full_dropped.add(1);
-        self.broker.limits.elsewhere.note(limit, &client.client_id, now);
+        self.core.counters.queue_full_dropped.add(1);
+        self.core.limits.elsewhere.note(limit, &client.client_id, now);
         false
     }
 
@@ -75,7 +75,7 @@ impl Turn {
             }
             full = Some(client);
         }
-        full.is_none_or(|client| client.has_room(bytes, &self.broker, self.now()))
+        full.is_none_or(|client| client.has_room(bytes, &self.core, self.now()))
     }
 
     /// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
@@ -84,7 +84,7 @@ impl Turn {
         tenant: &Arc<Tenant>,
         publication: &Publication<'_>,
     ) -> Option<StoreFailure> {
-        let failure = self.broker.refuses_to_store()?;
+        let failure = self.core.refuses_to_store()?;
         if publication.retain
             || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
         {

@@ -24,12 +24,13 @@ use crate::absences::Absences;
 use crate::admin::{self, Admin};
 use crate::audit;
 use crate::backup::{Backups, RestoreReport};
-use crate::broker::{Broker, Settings, Tenants};
+use crate::broker::{Broker, Tenants};
 use crate::changes::Turns;
 use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
+use crate::core::{Above, Core, Settings};
 use crate::counters::Counters;
 use crate::descriptors::Descriptors;
 use crate::endings::Endings;
@@ -553,21 +554,29 @@ fn assemble(
     let clock = Clock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let housekeeping = Arc::new(Housekeeping::default());
-    let broker = Broker {
+    let core = Arc::new(Core {
+        above: OnceLock::new(),
         settings: settings(config),
         clock,
         store,
         turns: Turns::default(),
-        shards,
-        tenants: Tenants::new(tenants),
         counters: Counters::default(),
         limits: LimitsReached::default(),
         numbers: Numbers::default(),
         endings: Endings::default(),
         promised_runs: Arc::default(),
         storage: Storage::default(),
-        heap: Heap::default(),
         absences: Absences::default(),
+        output_bytes: Unfinished::default(),
+        queued_bytes: Unfinished::default(),
+        alias_bytes: Unfinished::default(),
+        config: config.clone(),
+    });
+    let broker = Broker {
+        core,
+        shards,
+        tenants: Tenants::new(tenants),
+        heap: Heap::default(),
         client_lines: ClientLines::default(),
         logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
         logs: Logs::start(Arc::clone(&housekeeping)),
@@ -581,9 +590,6 @@ fn assemble(
         gate: Gate::default(),
         descriptors: OnceLock::new(),
         partial_bytes: Unfinished::default(),
-        output_bytes: Unfinished::default(),
-        queued_bytes: Unfinished::default(),
-        alias_bytes: Unfinished::default(),
         overfull: AtomicU64::new(0),
         commands: Commands::default(),
         backups: Backups::new(report),
@@ -591,10 +597,16 @@ fn assemble(
         certificates: Certificates::default(),
         not_opened: Mutex::default(),
         ended_by_panic: Mutex::default(),
-        config: config.clone(),
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
-    Ok((Arc::new(broker), recovered))
+    let broker = Arc::new(broker);
+    let above: Arc<dyn Above> = Arc::<Broker>::clone(&broker);
+    // Nobody else sets it.
+    let _ = broker.core.above.set(Arc::downgrade(&above));
+    for tenant in broker.tenants.all().iter() {
+        let _ = tenant.guests.broker.set(Arc::downgrade(&broker));
+    }
+    Ok((broker, recovered))
 }
 
 fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {

@@ -41,8 +41,8 @@ pub(crate) fn detach(
             end(client, turn);
         } else {
             store(client, turn);
-            if turn.broker.absences.add(client, left.deadlines) {
-                turn.broker.housekeeping.wake();
+            if turn.core.absences.add(client, left.deadlines) {
+                turn.core.tell(|above| above.has_work());
             }
         }
     }
@@ -56,7 +56,7 @@ fn leave(
     turn: &mut Turn,
 ) -> Option<Left> {
     // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of the session may come early [MQTT-3.1.3-9].
-    let now = Time::from_millis(turn.broker.clock.wall_ms() + 1);
+    let now = Time::from_millis(turn.core.clock.wall_ms() + 1);
     let mut sessions = client.tenant.sessions.lock();
     let mut state = client.state.lock();
     state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
@@ -88,13 +88,13 @@ fn leave(
 /// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none.
 pub(crate) fn publish_will(client: &Arc<Client>, identity: &Identity, will: &WillMessage, turn: &mut Turn) {
     if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
-        turn.broker.counters.publish_refused.add(1);
+        turn.core.counters.publish_refused.add(1);
         let (audit, scope) = (&client.tenant.audit, Scope::of_publish(&will.topic));
-        audit.denied(&turn.broker.counters, turn.wall_ms(), identity, (scope.name(), &will.topic));
+        audit.denied(&turn.core.counters, turn.wall_ms(), identity, (scope.name(), &will.topic));
         info!(target: "client", client_id = &*client.client_id, topic = &*will.topic, "will not published, no permission");
         return;
     }
-    turn.broker.counters.wills_published.add(1);
+    turn.core.counters.wills_published.add(1);
     will.publish(&client.tenant, client, turn);
 }
 
@@ -202,7 +202,7 @@ pub(crate) fn end_now(client: &Arc<Client>, turn: &mut Turn) {
 pub(crate) fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let clients = tenant.all_sessions();
     // Behind that: of those which were there, whoever is not among these has ended.
-    let begun = tenant.sessions.lock().all_left_behind(&turn.broker.turns, &turn.broker.store);
+    let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &turn.core.store);
     let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
     for (number, client) in of_user.enumerate() {
         client.state.lock().will.handle_normal_disconnect();
@@ -242,7 +242,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         }
     }
     if ends {
-        turn.broker.counters.sessions_expired.add(1);
+        turn.core.counters.sessions_expired.add(1);
         end(client, turn);
     }
 }

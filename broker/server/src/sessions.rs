@@ -110,7 +110,7 @@ impl Sessions {
         if self.table.remove(hash, |known| Arc::ptr_eq(known, client)).is_some() {
             let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
             if stamp != Stamp::default() {
-                self.left_behind.note(client, stamp, &turn.broker.turns, &turn.broker.store);
+                self.left_behind.note(client, stamp, &turn.core.turns, &turn.core.store);
             }
         }
     }

@@ -37,7 +37,7 @@ use documents::config as config_json;
 pub(crate) use figures::Counted;
 pub(crate) use full_queues::{Dropped, FullQueues};
 pub(crate) use published::{published, published_by_guest};
-pub(crate) use snapshot::{Pending, snapshot};
+pub(crate) use snapshot::snapshot;
 pub(crate) use time::utc_text;
 pub(crate) use users::{users_changed, users_json};
 

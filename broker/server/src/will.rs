@@ -9,7 +9,6 @@ use crate::client::Client;
 use crate::fan_out::Publication;
 use crate::message::MessageParts;
 use crate::net::turn::Turn;
-use crate::sys;
 use crate::system_topics;
 use crate::tenant::Tenant;
 
@@ -69,11 +68,11 @@ impl WillMessage {
     /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::session_end::publish_will).
     pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) {
         if system_topics::is_system(&self.topic) {
-            sys::note_state(turn, tenant, &self.topic, &self.payload);
+            turn.tell(|above, turn| above.bridge_state(turn, tenant, &self.topic, &self.payload));
             return;
         }
         let expires_at_ms =
-            self.expiry_seconds.map(|seconds| turn.broker.clock.wall_ms() + u64::from(seconds) * 1000);
+            self.expiry_seconds.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
         let parts = MessageParts {
             topic: &self.topic,
             properties: &self.properties,

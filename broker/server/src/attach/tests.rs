@@ -29,7 +29,7 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
     let mut first = connect(address, &lasting());
     first.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
     let (tenant, client) = session(&running);
-    Turn::install(Arc::clone(&running.server.broker), None);
+    Turn::install(Arc::clone(&running.server.broker.core), None);
     // A subscription that this thread has not handed to the store.
     Turn::with(|turn| {
         let mut state = client.state.lock();
@@ -75,7 +75,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
-            Turn::install(Arc::clone(&broker), None);
+            Turn::install(Arc::clone(&broker.core), None);
             // Its row, as at the end of a connection.
             Turn::with(|turn| {
                 let state = client.state.lock();
@@ -89,7 +89,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
             Turn::uninstall();
         });
         marked.wait();
-        Turn::install(Arc::clone(&broker), None);
+        Turn::install(Arc::clone(&broker.core), None);
         may_flush.wait();
         Turn::with(|turn| {
             tenant.sessions.lock().remove(&client, turn);

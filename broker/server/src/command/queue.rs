@@ -210,14 +210,14 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 }
 
 fn serve(broker: &Arc<Broker>) {
-    Turn::install(Arc::clone(broker), None);
+    Turn::install(Arc::clone(&broker.core), None);
     while let Some(Started { work, job }) = broker.commands.next() {
         let bytes = job.payload.len();
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
         if ran.is_err() {
             error!("a command ended by a panic");
             // What it left in the turn is of no use to anybody; a new one is clean.
-            Turn::install(Arc::clone(broker), None);
+            Turn::install(Arc::clone(&broker.core), None);
             run::panicked(broker, &job);
         }
         broker.commands.done(job.queue, work, bytes);

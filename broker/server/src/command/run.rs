@@ -246,7 +246,7 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         ..Record::of(Event::Command, identity)
     };
     let kind = kind_of(tenant, identity, false);
-    tenant.audit.command(kind, &turn.broker.counters, turn.wall_ms(), identity, &record);
+    tenant.audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
         "NOT_AVAILABLE",

@@ -113,7 +113,7 @@ impl<'a> Writers<'a> {
     /// Tells of what was dropped: those whose definition wrote it, or whose run it was in, while they still have that definition.
     pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
         for (writer, count) in self.gone {
-            turn.broker.counters.guest_effects_dropped.add(count);
+            turn.core.counters.guest_effects_dropped.add(count);
             let now = self.tenant.guests.registry.read().by_id(definition_id(writer.definition)).cloned();
             let version = writer.authority.version;
             let (definition, message) = match now {

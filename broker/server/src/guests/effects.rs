@@ -95,7 +95,7 @@ pub(super) fn carry_out(
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
             Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
-                turn.broker.counters.guest_warnings.add(1);
+                turn.core.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
                 records::note_warning(run.tenant, by, &warning);
             }
@@ -115,7 +115,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
         record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }
-    if turn.broker.settings.keep_visible_retained {
+    if turn.core.settings.keep_visible_retained {
         let parts = MessageParts {
             topic,
             properties: &[],
@@ -125,7 +125,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
             expires_at_ms: None,
         };
         if let Err(limit) = run.tenant.retain(&Arc::new(Message::new(0, parts)), None, turn) {
-            turn.broker.limits.elsewhere.note(limit, &topic, turn.now());
+            turn.core.limits.elsewhere.note(limit, &topic, turn.now());
         }
     }
 }
@@ -200,7 +200,7 @@ pub(crate) fn encoded<'a>(
     let layout = match layout {
         Ok(layout) => layout,
         Err(error) => {
-            turn.broker.counters.unencodable(topic, &error);
+            turn.core.counters.unencodable(topic, &error);
             return None;
         }
     };
@@ -299,7 +299,7 @@ pub(super) fn event_not_taken(
     error: &PostError,
     (topic, payload): (&str, &[u8]),
 ) {
-    let counters = &turn.broker.counters;
+    let counters = &turn.core.counters;
     let (code, counter) = match error {
         PostError::TooManyHops { .. } => ("HOP_LIMIT", &counters.hops_exceeded),
         PostError::Stopped => (records::STOPPED, &counters.guest_events_dropped),

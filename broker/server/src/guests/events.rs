@@ -214,7 +214,7 @@ impl Turn {
 
     fn start_guest(&mut self, event: GuestEvent) {
         if self.may_run_at_once(&event) {
-            self.guest_events.budget.spend(1, &self.broker.clock);
+            self.guest_events.budget.spend(1, &self.core.clock);
             if self.run_at_once(&event) {
                 return;
             }
@@ -261,7 +261,7 @@ impl Turn {
                 next = events.pop_front().filter(fires);
             }
         }
-        self.guest_events.budget.spend(of_batch.len(), &self.broker.clock);
+        self.guest_events.budget.spend(of_batch.len(), &self.core.clock);
         let mut runs = self.run_batch(&of_batch, &batch);
         let mut output = std::mem::take(&mut self.guest_events.output);
         for event in of_batch.drain(..) {

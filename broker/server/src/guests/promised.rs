@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use super::events::{GuestEvent, fires};
 use super::{Guests, Starts, Trigger};
 use crate::broker::Broker;
+use crate::core::Core;
 use crate::fan_out::Publication;
 use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::message::{Message, MessageParts};
@@ -124,7 +125,7 @@ impl Turn {
         let of_route = publication.origin.map(|id| tenant.guests.client_id_of_route(id));
         let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
         let client_id = client_id.map_or("", |client_id| client_id);
-        let message = self.broker.store.next_message_id();
+        let message = self.core.store.next_message_id();
         let kept = MessageRef {
             id: message,
             tenant: tenant.id,
@@ -143,7 +144,7 @@ impl Turn {
             subscription_ids: &[],
         };
         self.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-        Some(Arc::new(Promise { runs: Arc::clone(&self.broker.promised_runs), session, message }))
+        Some(Arc::new(Promise { runs: Arc::clone(&self.core.promised_runs), session, message }))
     }
 }
 
@@ -235,7 +236,7 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
     }
     *broker.promised_runs.unfinished.lock() = unfinished;
     let deadline = Instant::now() + START_WAIT;
-    Turn::install(Arc::clone(broker), None);
+    Turn::install(Arc::clone(&broker.core), None);
     loop {
         let is_done = Turn::with(|turn| {
             turn.tick();
@@ -271,7 +272,7 @@ impl Unfinished {
     fn start_levels(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> Result<bool, StoreError> {
         let mut levels = match self.levels.take() {
             Some(levels) => levels,
-            None => self.find_levels(&turn.broker)?,
+            None => self.find_levels(&turn.core)?,
         };
         while let Some(level) = levels.last() {
             let is_done = self.start_level(*level, runs, turn);
@@ -286,9 +287,9 @@ impl Unfinished {
         Ok(true)
     }
 
-    fn find_levels(&mut self, broker: &Broker) -> Result<Vec<u8>, StoreError> {
+    fn find_levels(&mut self, core: &Core) -> Result<Vec<u8>, StoreError> {
         let mut found = BTreeSet::new();
-        while let Some(delivery) = self.next(broker)? {
+        while let Some(delivery) = self.next(core)? {
             found.insert(hops(delivery));
             self.read.pop_front();
         }
@@ -302,10 +303,10 @@ impl Unfinished {
     }
 
     /// The next message that was left, read from the store where needed.
-    fn next(&mut self, broker: &Broker) -> Result<Option<&RecoveredDelivery>, StoreError> {
+    fn next(&mut self, core: &Core) -> Result<Option<&RecoveredDelivery>, StoreError> {
         while self.read.is_empty() && !self.is_last {
             let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-            let slice = broker.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
+            let slice = core.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
             self.take(slice);
         }
         Ok(self.read.front().filter(|next| next.message.id < self.end))
@@ -318,7 +319,7 @@ impl Unfinished {
         runs: &Arc<PromisedRuns>,
         turn: &mut Turn,
     ) -> Result<bool, StoreError> {
-        while let Some(delivery) = self.next(&turn.broker)? {
+        while let Some(delivery) = self.next(&turn.core)? {
             if hops(delivery) != level {
                 self.read.pop_front();
                 continue;
@@ -333,7 +334,7 @@ impl Unfinished {
             for event in self.events(&delivery, &triggers, &promise).filter(fires) {
                 turn.post(&event);
             }
-            turn.broker.counters.guest_messages_again.add(1);
+            turn.core.counters.guest_messages_again.add(1);
             self.read.pop_front();
         }
         Ok(true)

@@ -9,7 +9,7 @@ use lotmq_host::Effect;
 use tracing::warn;
 
 use super::effects::Run;
-use crate::broker::Broker;
+use crate::core::Core;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
@@ -35,18 +35,18 @@ pub(super) fn record(
     hops: u8,
 ) {
     let now = turn.definitions_now().wall;
-    record_at(&turn.broker, tenant, definition, error, (now, hops));
+    record_at(&turn.core, tenant, definition, error, (now, hops));
 }
 
 /// As [`record`], on a thread that has no turn.
 pub(super) fn record_at(
-    broker: &Broker,
+    core: &Core,
     tenant: &Tenant,
     definition: &Arc<Definition>,
     error: &RunError<'_>,
     (now, hops): (Timestamp, u8),
 ) {
-    broker.counters.guest_errors.add(1);
+    core.counters.guest_errors.add(1);
     let count = record_masked(tenant, definition, error, now);
     if count.is_power_of_two() {
         tell_log(tenant, definition, error, count);
@@ -104,7 +104,7 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     if refused == 0 {
         return;
     }
-    turn.broker.counters.guest_errors.add(refused);
+    turn.core.counters.guest_errors.add(refused);
     let is_stopped = definition.activity.last_error().is_some_and(|first| first.code == STOPPED);
     let message = format!("{refused} more events were not taken");
     let code = if is_stopped { STOPPED } else { MAILBOX_FULL };

@@ -258,7 +258,7 @@ impl RouteServices for TenantServices {
         let error = DefinitionError { code, message, ..DefinitionError::default() };
         Turn::with(|turn| match severity {
             Severity::Warning => {
-                turn.broker.counters.guest_warnings.add(1);
+                turn.core.counters.guest_warnings.add(1);
                 records::note_warning(&tenant, &definition, &error);
             }
             Severity::Error => records::record(turn, &tenant, &definition, &error, 0),

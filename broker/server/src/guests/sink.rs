@@ -39,7 +39,7 @@ impl GuestSink {
 
     fn turn<R>(&mut self, work: impl FnOnce(&mut Turn) -> R) -> R {
         if !self.has_turn {
-            Turn::install(Arc::clone(&self.broker), None);
+            Turn::install(Arc::clone(&self.broker.core), None);
             self.has_turn = true;
         }
         Turn::with(work)

@@ -338,7 +338,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         self.attend(cx);
-        let Some(stretch) = turn.time_shares.admit(self.place, &turn.broker.clock) else {
+        let Some(stretch) = turn.time_shares.admit(self.place, &turn.core.clock) else {
             input.has_to_wait = true;
             turn.call_flusher();
             return Ok(());

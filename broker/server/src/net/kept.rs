@@ -3,7 +3,7 @@
 //!
 //! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](super::unfinished::Unfinished)).
 
-use crate::broker::Broker;
+use crate::core::Core;
 
 /// Steps in which bytes are counted.
 const STEP_BYTES: u32 = 1 << 10;
@@ -17,35 +17,35 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Topics of aliases take so many bytes.
-    pub(crate) fn aliases(&mut self, bytes: u32, broker: &Broker) {
+    pub(crate) fn aliases(&mut self, bytes: u32, core: &Core) {
         if bytes != self.alias_bytes {
-            broker.alias_bytes.change(self.alias_bytes, bytes, broker.config.limits.all_alias_bytes);
+            core.alias_bytes.change(self.alias_bytes, bytes, core.config.limits.all_alias_bytes);
             self.alias_bytes = bytes;
         }
     }
 
     /// Whether they may take more.
-    pub(crate) fn may_set_aliases(&self, broker: &Broker) -> bool {
-        u64::from(self.alias_bytes) < broker.alias_bytes.share(broker.config.limits.all_alias_bytes)
+    pub(crate) fn may_set_aliases(&self, core: &Core) -> bool {
+        u64::from(self.alias_bytes) < core.alias_bytes.share(core.config.limits.all_alias_bytes)
     }
 
     /// Messages that wait in memory take so many bytes.
-    pub(crate) fn queue(&mut self, bytes: u64, broker: &Broker) {
+    pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
         if bytes != self.queued_bytes {
-            broker.queued_bytes.change(self.queued_bytes, bytes, broker.config.limits.all_queue_bytes);
+            core.queued_bytes.change(self.queued_bytes, bytes, core.config.limits.all_queue_bytes);
             self.queued_bytes = bytes;
         }
     }
 
     /// The connection ends.
-    pub(crate) fn end(&mut self, broker: &Broker) {
-        self.aliases(0, broker);
-        self.queue(0, broker);
+    pub(crate) fn end(&mut self, core: &Core) {
+        self.aliases(0, core);
+        self.queue(0, core);
     }
 }
 
 /// Whether so many bytes may wait in memory for one session.
-pub(crate) fn may_queue(broker: &Broker, bytes: u64) -> bool {
-    bytes <= broker.queued_bytes.share(broker.config.limits.all_queue_bytes)
+pub(crate) fn may_queue(core: &Core, bytes: u64) -> bool {
+    bytes <= core.queued_bytes.share(core.config.limits.all_queue_bytes)
 }

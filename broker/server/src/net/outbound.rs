@@ -28,9 +28,9 @@ use super::piece::{Item, Items, Piece};
 use super::time_share::TimeShares;
 use super::turn::{Messages, TouchedClient};
 use crate::alias_out::AliasesOut;
-use crate::broker::Broker;
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
+use crate::core::Core;
 use crate::counters::TurnCounts;
 use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
@@ -114,11 +114,11 @@ impl Link {
         match &mut self.aliases {
             Some(aliases) => {
                 let listener = &self.connection.listener;
-                if aliases.set_may_grow(self.kept.may_set_aliases(&listener.broker)) {
+                if aliases.set_may_grow(self.kept.may_set_aliases(&listener.broker.core)) {
                     listener.reached.count(Limit::AllAliasBytes);
                 }
                 let parts = aliased(aliases, arena, packet, self.packet_bytes_max);
-                self.kept.aliases(aliases.bytes(), &listener.broker);
+                self.kept.aliases(aliases.bytes(), &listener.broker.core);
                 parts
             }
             None => [packet, Span::EMPTY],
@@ -266,8 +266,8 @@ impl Link {
     fn count_waiting(&mut self) {
         let waiting = u32::try_from(self.output.len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
         if waiting != self.counted {
-            let broker = &self.connection.listener.broker;
-            broker.output_bytes.change(self.counted, waiting, broker.config.limits.all_output_bytes);
+            let core = &self.connection.listener.broker.core;
+            core.output_bytes.change(self.counted, waiting, core.config.limits.all_output_bytes);
             self.counted = waiting;
         }
     }
@@ -275,8 +275,8 @@ impl Link {
     /// Bytes of messages that may be added to those that wait, which there are: as much as its listener allows, or an even share of what all may have
     /// where that is used up.
     fn room(&self) -> usize {
-        let broker = &self.connection.listener.broker;
-        let share = broker.output_bytes.share(broker.config.limits.all_output_bytes);
+        let core = &self.connection.listener.broker.core;
+        let share = core.output_bytes.share(core.config.limits.all_output_bytes);
         let bytes_max = self.output_bytes_max().min(usize::try_from(share).unwrap_or(usize::MAX));
         bytes_max.saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
@@ -333,9 +333,9 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let broker = &self.connection.listener.broker;
-        broker.output_bytes.change(self.counted, 0, broker.config.limits.all_output_bytes);
-        self.kept.end(broker);
+        let core = &self.connection.listener.broker.core;
+        core.output_bytes.change(self.counted, 0, core.config.limits.all_output_bytes);
+        self.kept.end(core);
     }
 }
 
@@ -391,7 +391,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) batch: &'a mut Batch,
     /// What to do when the batch is committed.
     pub(crate) on_commit: &'a mut Vec<Release>,
-    pub(crate) broker: &'a Arc<Broker>,
+    pub(crate) core: &'a Arc<Core>,
     pub(crate) counts: &'a mut TurnCounts,
     pub(crate) time_shares: &'a mut TimeShares,
     /// Of the broker's clock.
@@ -436,7 +436,7 @@ impl Delivery {
             }
         }
         if !client.is_durable() {
-            link.kept.queue(state.session.counts().queued_bytes, turn.broker);
+            link.kept.queue(state.session.counts().queued_bytes, turn.core);
         }
         client.set_slow(link.is_blocked() || !state.session.can_send());
     }
@@ -486,19 +486,19 @@ impl Delivery {
                             self.push(span);
                         }
                     } else {
-                        turn.broker.counters.publish_dropped.add(u64::from(messages));
-                        let all_max = turn.broker.config.limits.all_output_bytes;
-                        let is_of_all = turn.broker.output_bytes.is_above(all_max);
+                        turn.core.counters.publish_dropped.add(u64::from(messages));
+                        let all_max = turn.core.config.limits.all_output_bytes;
+                        let is_of_all = turn.core.output_bytes.is_above(all_max);
                         let limit = if is_of_all { Limit::AllOutputBytes } else { Limit::OutputBytes };
-                        state.limits_reached(turn.broker).note(limit, &client.client_id, turn.now);
+                        state.limits_reached(turn.core).note(limit, &client.client_id, turn.now);
                     }
                 }
                 Item::Tracked { piece, qos, message, retain, identifiers } => {
                     let has_room = !is_blocked || piece.len() <= room;
                     let bytes = turn.messages.size(*message);
                     let stored = stored_for(client, turn.messages.stored_id(*message));
-                    if stored.is_none() && !may_wait(state, bytes, (has_room, turn.broker)) {
-                        state.limits_reached(turn.broker).note(
+                    if stored.is_none() && !may_wait(state, bytes, (has_room, turn.core)) {
+                        state.limits_reached(turn.core).note(
                             Limit::AllQueueBytes,
                             &client.client_id,
                             turn.now,
@@ -533,7 +533,7 @@ impl Delivery {
                         }
                         Offer::Queued | Offer::QueuedUntilStored => {
                             if is_window_ours && has_room {
-                                state.limits_reached(turn.broker).count(Limit::SendWindow);
+                                state.limits_reached(turn.core).count(Limit::SendWindow);
                             }
                             if offer == Offer::QueuedUntilStored {
                                 until_stored.extend(stored);
@@ -605,9 +605,9 @@ impl Delivery {
 }
 
 /// Whether a message that is nowhere else may wait in the session, if it cannot leave now.
-fn may_wait(state: &ClientState, bytes: usize, (has_room, broker): (bool, &Broker)) -> bool {
+fn may_wait(state: &ClientState, bytes: usize, (has_room, core): (bool, &Core)) -> bool {
     let leaves = has_room && state.session.can_send_bytes(bytes);
-    leaves || kept::may_queue(broker, state.session.counts().queued_bytes + bytes as u64)
+    leaves || kept::may_queue(core, state.session.counts().queued_bytes + bytes as u64)
 }
 
 /// A message that gets its Packet Identifier and is to leave.

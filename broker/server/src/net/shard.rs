@@ -198,7 +198,7 @@ impl Seats {
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-                Turn::install(Arc::clone(&broker), Some(Arc::clone(&shard)));
+                Turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard)));
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
                 runtime.block_on(run(&shard, &broker));

@@ -31,11 +31,11 @@ use super::shard::Shard;
 use super::time_share::TimeShares;
 use tracing::{error, warn};
 
-use crate::broker::Broker;
 use crate::changes::{Seat, Stamp, Standing};
 use crate::client::{Client, Wire};
 use crate::clock::Stretch;
 use crate::close::CloseReason;
+use crate::core::{Above, Core};
 use crate::counters::TurnCounts;
 use crate::endings::Ending;
 use crate::guests::GuestEvents;
@@ -54,7 +54,7 @@ thread_local! {
 
 /// See the module's documentation.
 pub(crate) struct Turn {
-    pub(crate) broker: Arc<Broker>,
+    pub(crate) core: Arc<Core>,
     pub(crate) arena: Arena,
     pub(crate) routes: RouteCache,
     pub(crate) messages: Messages,
@@ -100,7 +100,7 @@ pub(crate) struct Turn {
 
 impl Turn {
     /// Gives the calling thread a turn. Call once per thread, before [`Turn::with`].
-    pub(crate) fn install(broker: Arc<Broker>, shard: Option<Arc<Shard>>) {
+    pub(crate) fn install(core: Arc<Core>, shard: Option<Arc<Shard>>) {
         let turn = Self {
             arena: Arena::new(),
             routes: RouteCache::default(),
@@ -108,7 +108,7 @@ impl Turn {
             touched: Touched::default(),
             counts: TurnCounts::default(),
             batch: Batch::default(),
-            seat: broker.turns.enter(),
+            seat: core.turns.enter(),
             on_commit: Vec::new(),
             waits_for_earlier: false,
             is_backed_up: false,
@@ -123,12 +123,12 @@ impl Turn {
             time_shares: TimeShares::default(),
             next: Vec::new(),
             delivery: Delivery::default(),
-            open: OpenConnections::new(broker.clock.now()),
+            open: OpenConnections::new(core.clock.now()),
             flusher: None,
             shard,
-            now: broker.clock.now(),
-            wall_ms: broker.clock.wall_ms(),
-            broker,
+            now: core.clock.now(),
+            wall_ms: core.clock.wall_ms(),
+            core,
         };
         TURN.with(|cell| *cell.borrow_mut() = Some(turn));
     }
@@ -147,6 +147,12 @@ impl Turn {
     /// Takes the thread's turn away at its end, so that it does not keep the broker alive.
     pub(crate) fn uninstall() {
         TURN.with(|cell| cell.borrow_mut().take());
+    }
+
+    /// Calls the broker above with this turn; not after its end.
+    pub(crate) fn tell<R>(&mut self, what: impl FnOnce(&dyn Above, &mut Self) -> R) -> Option<R> {
+        let core = Arc::clone(&self.core);
+        core.tell(|above| what(above, self))
     }
 
     /// The broker's clock, as it was at most a [`TICK`](super::shard::TICK) ago: reading it for each message is not for free.
@@ -173,13 +179,13 @@ impl Turn {
     /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
     pub(crate) fn tick(&mut self) {
         self.time_shares.others_work();
-        self.now = self.broker.clock.now();
-        self.wall_ms = self.broker.clock.wall_ms();
+        self.now = self.core.clock.now();
+        self.wall_ms = self.core.clock.wall_ms();
     }
 
     /// Whether the work for the Client whose packets are handled is to stop.
     pub(crate) fn is_time_over(&self) -> bool {
-        self.stretch.is_over(&self.broker.clock)
+        self.stretch.is_over(&self.core.clock)
     }
 
     /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
@@ -212,7 +218,7 @@ impl Turn {
     /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock.
     pub(crate) fn call_those_next(&mut self, ended: Duration) {
         let mut next = std::mem::take(&mut self.next);
-        self.time_shares.turn_ended(ended, &self.broker.clock, &mut next);
+        self.time_shares.turn_ended(ended, &self.core.clock, &mut next);
         for place in next.drain(..) {
             if let Some(connection) = self.open.get(place) {
                 connection.call_owner();
@@ -289,17 +295,17 @@ impl Turn {
 
     /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
-        self.seat.is_overtaking(stamp, &self.broker.turns, &self.broker.store)
+        self.seat.is_overtaking(stamp, &self.core.turns, &self.core.store)
     }
 
     /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
     pub(crate) fn let_pass(&self, stamp: Stamp) -> bool {
-        !self.is_overtaking(stamp) || self.broker.turns.await_end(stamp)
+        !self.is_overtaking(stamp) || self.core.turns.await_end(stamp)
     }
 
     /// Whether a change is on the disk.
     pub(crate) fn is_on_disk(&self, stamp: Stamp) -> bool {
-        self.broker.turns.standing(stamp, &self.broker.store) == Standing::OnDisk
+        self.core.turns.standing(stamp, &self.core.store) == Standing::OnDisk
     }
 
     /// Makes sure that the flusher runs although no receiver was touched.
@@ -359,12 +365,12 @@ impl Turn {
         self.is_backed_up &= !self.batch.is_empty();
         if !self.endings.is_empty() && !self.is_backed_up {
             // Their rows say by now that they are ending.
-            self.endings.drain(..).for_each(|ending| self.broker.endings.add(ending));
-            self.broker.housekeeping.wake();
+            self.endings.drain(..).for_each(|ending| self.core.endings.add(ending));
+            self.core.tell(|above| above.has_work());
         }
         self.guest_events.turn_ended();
         self.time_shares.written();
-        self.counts.settle(&self.broker.counters);
+        self.counts.settle(&self.core.counters);
         self.messages.clear();
     }
 
@@ -374,14 +380,14 @@ impl Turn {
     }
 
     fn has_ended_runs(&self) -> bool {
-        !self.is_backed_up && (!self.ended_runs.is_empty() || self.broker.promised_runs.has_ended())
+        !self.is_backed_up && (!self.ended_runs.is_empty() || self.core.promised_runs.has_ended())
     }
 
     /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
     fn end_runs(&mut self) {
         if self.batch.is_empty() {
             self.ended_runs.clear();
-            self.broker.promised_runs.take_ended(&mut self.batch);
+            self.core.promised_runs.take_ended(&mut self.batch);
         }
     }
 
@@ -393,7 +399,7 @@ impl Turn {
             batch,
             on_commit,
             delivery,
-            broker,
+            core,
             counts,
             time_shares,
             now,
@@ -407,7 +413,7 @@ impl Turn {
             messages,
             batch,
             on_commit,
-            broker,
+            core,
             counts,
             time_shares,
             now: *now,
@@ -433,7 +439,7 @@ impl Turn {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        match self.broker.store.offer(batch) {
+        match self.core.store.offer(batch) {
             Ok(ticket) => {
                 self.seat.handed_over(Some(ticket));
                 self.hold(ticket);
@@ -455,7 +461,7 @@ impl Turn {
     fn nothing_to_submit(&mut self) {
         self.seat.handed_over(None);
         if std::mem::take(&mut self.waits_for_earlier) {
-            let last = self.broker.store.last_ticket();
+            let last = self.core.store.last_ticket();
             self.hold(last);
             return;
         }
@@ -478,7 +484,7 @@ impl Turn {
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
         let Some(shard) = &self.shard else { return false };
-        if !self.is_backed_up && !self.broker.store.is_congested() {
+        if !self.is_backed_up && !self.core.store.is_congested() {
             return false;
         }
         shard.wait_for_commit(true);
@@ -511,8 +517,7 @@ impl Turn {
         if self.shard.is_none() {
             // Nobody calls this thread when the store has committed.
             let releases = std::mem::take(&mut self.on_commit);
-            let shards = &self.broker.shards;
-            shards[ticket.number() as usize % shards.len()].release_when_committed(ticket, releases);
+            self.core.tell(|above| above.release_when_committed(ticket, releases));
             return;
         }
         self.releases.hold(ticket, self.on_commit.drain(..));
@@ -539,7 +544,7 @@ impl Turn {
             self.call_flusher();
         }
         self.release_committed();
-        if !self.paused.is_empty() && !self.broker.store.is_congested() {
+        if !self.paused.is_empty() && !self.core.store.is_congested() {
             for connection in std::mem::take(&mut self.paused) {
                 connection.is_paused.store(false, Ordering::Relaxed);
                 connection.call_owner();

@@ -169,7 +169,7 @@ pub(super) fn handle(
     // [MQTT-4.12.0-7]
     let authentication = open.authentication.as_mut().ok_or(Violation::Unexpected(PacketType::Auth))?;
     // Not the time of the turn, which is up to a tick old: a deadline would be missed by as much.
-    let exchange = authentication.exchange(&received, connection, turn.broker.clock.now())?;
+    let exchange = authentication.exchange(&received, connection, turn.core.clock.now())?;
     let method = exchange.method();
     let before = open.client.identity();
     let login = login_request(connection, before.user.as_deref(), &open.client.client_id);
@@ -182,7 +182,8 @@ pub(super) fn handle(
             auth(ReasonCode::Success, method, &data)
         }
         Err(refusal) => {
-            turn.broker.login_refused(connection, &open.client.client_id, before.user.as_deref(), &refusal);
+            let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
+            turn.core.tell(|above| above.authentication_refused(connection, client_id, user, &refusal));
             return Err(Violation::from(refusal).into());
         }
     };

@@ -29,7 +29,6 @@ use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::sessions::SessionKey;
 use crate::store_failure::StoreFailure;
-use crate::sys;
 use crate::tenant::Tenant;
 use crate::violation::Violation;
 use crate::will::{WillMessage, WillTopicRefused};
@@ -101,7 +100,7 @@ pub(crate) fn begin(
             return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
-    if connection.certificate_ends_ms().is_some_and(|end| end <= turn.broker.clock.wall_ms()) {
+    if connection.certificate_ends_ms().is_some_and(|end| end <= turn.core.clock.wall_ms()) {
         return accept(connection, request, Err(LoginRefusal::CertificateExpired), turn);
     }
     let certified = connection.certified();
@@ -125,7 +124,7 @@ pub(crate) fn begin(
         client_id: Arc::clone(&request.client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
-        now_ms: turn.broker.clock.now().as_millis(),
+        now_ms: turn.core.clock.now().as_millis(),
     };
     let users = &connection.listener.tenant.users;
     let step = match certified {
@@ -188,7 +187,7 @@ fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Li
 }
 
 fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<Request, ConnectRefusal> {
-    discouraged::in_connect(&turn.broker.settings, connect)?;
+    discouraged::in_connect(&turn.core.settings, connect)?;
     check_bounds(&connection.listener.limits, connect).map_err(ConnectRefusal::Limit)?;
     let version = connect.version;
     let properties = &connect.properties;
@@ -197,16 +196,16 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
         return Err(ConnectRefusal::ClientIdEmpty);
     }
     let client_id: Arc<str> =
-        if is_assigned { turn.broker.assigned_client_id().into() } else { connect.client_id.into() };
+        if is_assigned { turn.core.assigned_client_id().into() } else { connect.client_id.into() };
     let will = connect.will.as_ref().map(|will| WillMessage::new(will, &client_id)).transpose()?;
-    let maximum = turn.broker.settings.session_expiry_max;
+    let maximum = turn.core.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
     let recipient = Recipient::of(connect);
-    let offered = turn.broker.config.mqtt.response_information.as_ref();
+    let offered = turn.core.config.mqtt.response_information.as_ref();
     let response_information = offered
         .filter(|_| version.has_properties() && properties.request_response_information())
         .and_then(|prefix| prefix.with(&client_id));
-    let keep_alive = keep_alive(connect, turn.broker.settings.keep_alive_max);
+    let keep_alive = keep_alive(connect, turn.core.settings.keep_alive_max);
     let expiry = SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum);
     Ok(Request {
         recipient,
@@ -287,7 +286,7 @@ fn attach_allowed(
         let words = "no permission to publish to the will topic";
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
-    request.expiry = request.expiry.min(turn.broker.settings.session_expiry_max_of(&identity));
+    request.expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
     if !connection.listener.is_for(|| tenant.is_administrator(&identity)) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }
@@ -302,7 +301,7 @@ fn attach_allowed(
         let words = "the Maximum Packet Size is less than CONNACK takes";
         return Err(turn_away(connection, request, turn, ReasonCode::PacketTooLarge, &words));
     }
-    if let Some(failure) = turn.broker.refuses_to_store()
+    if let Some(failure) = turn.core.refuses_to_store()
         && !(failure == StoreFailure::Reserved && tenant.is_administrator(&identity))
         && promises_durability(&tenant, request, &identity)
     {
@@ -315,7 +314,7 @@ fn attach_allowed(
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
         Err(NotAttached::InTurn(stamp)) => {
-            if !turn.broker.turns.call_at_end(stamp, connection) {
+            if !turn.core.turns.call_at_end(stamp, connection) {
                 connection.call_owner();
             }
             return Ok(Attached::InTurn(identity));
@@ -339,9 +338,8 @@ fn attach_allowed(
     client.send_waiting(turn);
     let has_exchanges = client.state.lock().session.counts().received > 0;
     tenant.guests.connected(&client);
-    turn.broker.counters.connects_accepted.add(1);
-    turn.broker.logged_in(connection, &client, turn.now());
-    sys::logins::connected(turn, &client, connection);
+    turn.core.counters.connects_accepted.add(1);
+    turn.tell(|above, turn| above.connected(turn, &client, connection));
     Ok(Attached::Open(Box::new(Open {
         client,
         version: request.version,
@@ -360,7 +358,7 @@ fn attach_allowed(
 
 /// Whether there may be this session: what it takes is bounded, and the number of those that outlive their connections.
 fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
-    let limits = &turn.broker.config.limits;
+    let limits = &turn.core.config.limits;
     let share = tenant.shares.of(identity);
     let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
     // It goes on, or this one takes its place.
@@ -415,8 +413,8 @@ fn turn_away(
     words: &dyn Display,
 ) -> CloseReason {
     let user = request.user_name.as_deref();
-    turn.broker.login_refused(connection, &request.client_id, user, words);
-    sys::logins::refused(turn, connection, &request.client_id, user, reason as u8);
+    let who = (&*request.client_id, user);
+    turn.tell(|above, turn| above.connect_refused(turn, connection, who, reason, words));
     answer_refusal(connection, request.recipient, reason, words)
 }
 

@@ -5,7 +5,7 @@
 
 use lotmq_codec::{Connect, Publish, ReasonCode, has_discouraged};
 
-use crate::broker::Settings;
+use crate::core::Settings;
 
 /// The text of a packet that has such a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Decide as _, Question, Scope, Verdict};
+use lotmq_auth::{Decide as _, Identity, Question, Scope, Verdict};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -16,14 +16,13 @@ use super::discouraged::{self, Discouraged};
 use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
-use crate::command;
+use crate::core::Core;
 use crate::fan_out::{FanOut, InPlace, Publication, Remainder, publish_in_parts};
 use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
-use crate::sys;
 use crate::system_topics;
 use crate::violation::Violation;
 
@@ -61,10 +60,10 @@ pub(super) fn handle(
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
     let payload = turn.arena.get(received.payload);
-    if let Err(reason) = check(connection, open, &received, (topic, payload), &mut turn.steps) {
-        turn.broker.counters.publish_refused.add(1);
+    if let Err(reason) = check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.steps)) {
+        turn.core.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
-            turn.broker.denied(&open.client, Scope::of_publish(topic), topic);
+            turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
             debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
         }
         return refuse(connection, open, turn, &received, reason);
@@ -79,7 +78,10 @@ pub(super) fn handle(
     turn.counts.publish_bytes_received += received.payload.len() as u64;
     if is_system {
         let Received { topic, properties, payload, .. } = received;
-        match sys::published(turn, &open.client, topic, properties, payload) {
+        let client = &open.client;
+        let taken =
+            turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
+        match taken.unwrap_or(Ok(())) {
             Ok(()) => {
                 answer(connection, open, turn, &received, FanOut::default(), ReasonCode::Success);
             }
@@ -89,7 +91,7 @@ pub(super) fn handle(
     }
     let publication = publication(open, &received);
     if !turn.has_room(&open.client.tenant, &publication) {
-        turn.broker.counters.publish_refused.add(1);
+        turn.core.counters.publish_refused.add(1);
         if open.version.has_properties() {
             decline(connection, open, turn, &received, NotTaken::NoRoom);
             return Ok(());
@@ -102,7 +104,7 @@ pub(super) fn handle(
         && received.packet_id.is_some()
         && let Err(limit) = turn.can_retain(&open.client.tenant, &publication)
     {
-        turn.broker.counters.publish_refused.add(1);
+        turn.core.counters.publish_refused.add(1);
         connection.listener.limit_reached(limit, &open.client.client_id);
         decline(connection, open, turn, &received, NotTaken::Limit(limit));
         return Ok(());
@@ -110,7 +112,7 @@ pub(super) fn handle(
     if received.packet_id.is_some()
         && let Some(failure) = turn.unstorable(&open.client.tenant, &publication)
     {
-        turn.broker.counters.publish_not_stored.add(1);
+        turn.core.counters.publish_not_stored.add(1);
         if open.version.has_properties() {
             decline(connection, open, turn, &received, NotTaken::NotStored(failure));
             return Ok(());
@@ -166,9 +168,9 @@ fn check(
     open: &mut Open,
     received: &Received,
     (topic, payload): (&str, &[u8]),
-    steps: &mut usize,
+    (core, steps): (&Core, &mut usize),
 ) -> Result<(), NotTaken> {
-    if !is_allowed(open, topic, payload, steps) {
+    if !is_allowed(core, open, topic, payload, steps) {
         return Err(NotTaken::NotAllowed);
     }
     received.plain?;
@@ -234,14 +236,14 @@ fn receive(
     let topic = body.slice(TOPIC_OFFSET, publish.topic.len());
     let properties = body.slice(publish.properties_range.start, publish.properties_range.len());
     let payload = body.slice(publish.payload_offset, publish.payload.len());
-    let plain = discouraged::in_publish(&turn.broker.settings, &publish);
+    let plain = discouraged::in_publish(&turn.core.settings, &publish);
     let alias = publish.properties.topic_alias();
     if let (Err(place), Some(_)) = (plain, alias) {
         // Answered otherwise, the alias would stand for something else here than at the Client.
         return Err(Violation::Discouraged(place).into());
     }
     let lifetime = publish.properties.message_expiry_interval();
-    let expires_at_ms = lifetime.map(|seconds| turn.broker.clock.wall_ms() + u64::from(seconds) * 1000);
+    let expires_at_ms = lifetime.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
     let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
     let is_reusable = alias.is_none() && header.length_is_shortest();
     let mut received = Received {
@@ -269,7 +271,7 @@ fn receive(
 }
 
 /// Asks for permission once per topic and generation of the permissions, where that settles it.
-fn is_allowed(open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
+fn is_allowed(core: &Core, open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
     if let Some((known, at)) = &open.allowed
@@ -288,7 +290,11 @@ fn is_allowed(open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -
         *at = generation;
     }
     // A user may always set his own password, which takes a command.
-    is_allowed || (topic == system_topics::COMMAND_TOPIC && command::is_own_password(identity, payload))
+    is_allowed || (topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload))
+}
+
+fn is_own_password(core: &Core, identity: &Identity, payload: &[u8]) -> bool {
+    core.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
 }
 
 /// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.
@@ -313,7 +319,7 @@ fn take_over(
         };
     }
     open.has_exchanges = true;
-    let losses = turn.broker.store.losses();
+    let losses = turn.core.store.losses();
     let inbound = open.client.exchange_on(connection, turn, |session| {
         if losses > 0 {
             session.note_losses(losses);
@@ -351,7 +357,7 @@ fn take_over_beside_exchanges(
     match judged {
         Some(Ok(())) => Ok(true),
         Some(Err(PublishRefusal::PacketIdInUse { .. })) if open.version.has_properties() => {
-            turn.broker.counters.publish_refused.add(1);
+            turn.core.counters.publish_refused.add(1);
             let reason = NotTaken::PacketIdInUse;
             open.client.refuse(turn, connection, (AckType::Puback, packet_id), reason.reason_code(), &reason);
             Ok(false)

@@ -18,6 +18,7 @@ use super::discouraged::{self, Discouraged};
 use super::{Open, Unfinished, bounds};
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
+use crate::core::Above;
 use crate::limits::{Limit, SHARE_TIME};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
@@ -26,7 +27,6 @@ use crate::release::Release;
 use crate::replay::{Replay, Replays};
 use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED, filter_bytes};
-use crate::sys;
 use crate::violation::Violation;
 
 /// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
@@ -120,7 +120,7 @@ impl Subscribing {
         turn: &mut Turn,
     ) -> Result<(), CloseReason> {
         let mut is_durable = false;
-        let unstorable = turn.broker.refuses_to_store().filter(|_| open.client.is_durable());
+        let unstorable = turn.core.refuses_to_store().filter(|_| open.client.is_durable());
         if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
             return Err(CloseReason::StoreFailed(failure));
         }
@@ -211,7 +211,7 @@ fn grant(
     let shared = lotmq_router::parse_shared(filter)?;
     let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
     lotmq_router::topic_filter_valid(inner)?;
-    discouraged::in_filter(&turn.broker.settings, filter)?;
+    discouraged::in_filter(&turn.core.settings, filter)?;
     bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
@@ -219,8 +219,8 @@ fn grant(
         Verdict::Allow => false,
         Verdict::AllowOnly(_) => true,
         Verdict::Deny => {
-            turn.broker.counters.subscribe_refused.add(1);
-            turn.broker.denied(&open.client, Scope::of_subscribe(filter).0, filter);
+            turn.core.counters.subscribe_refused.add(1);
+            turn.core.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
             debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");
             return Err(FilterRefusal::NotAllowed);
         }
@@ -258,7 +258,7 @@ fn takes_filter(
     } else if state.subscriptions.bytes() + more > limits.subscription_bytes {
         Err(Limit::SubscriptionBytes)
     } else {
-        state.holding.share().takes_bytes(more, &turn.broker.config.limits)
+        state.holding.share().takes_bytes(more, &turn.core.config.limits)
     }
 }
 
@@ -299,12 +299,13 @@ fn add(
     };
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with(SHARED) {
-        let system = sys::snapshot(&turn.broker, &client.tenant, &asked.filter, options);
+        let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
+        let system = turn.core.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
         }
     }
-    turn.broker.lines_may_be_wanted(&client.tenant, &asked.filter);
+    turn.core.tell(|above| above.subscribed(client, &asked.filter));
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
     client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }
@@ -364,13 +365,13 @@ impl TakingBack {
             connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
             return connection.request_close(CloseReason::StoreFailed(self.failure));
         }
-        let stretch = turn.broker.clock.stretch(SHARE_TIME);
+        let stretch = turn.core.clock.stretch(SHARE_TIME);
         let refusal = FilterRefusal::NotStored(self.failure);
         while let Some(added) = self.left.next() {
             client.take_back(&added.filter, added.options, added.former, turn);
             self.granted.codes[added.at] = refusal.reason_code();
             self.granted.refusals.push((added.at + 1, refusal));
-            if stretch.is_over(&turn.broker.clock) && self.left.len() > 0 {
+            if stretch.is_over(&turn.core.clock) && self.left.len() > 0 {
                 return turn.when_committed(Release::TakeBack { client, connection, rest: Box::new(self) });
             }
         }
@@ -392,7 +393,7 @@ pub(super) fn unsubscribe(
         let filters = bounds::filters(limits, unsubscribe.filters().map(Box::<str>::from));
         (unsubscribe.packet_id, filters.map_err(CloseReason::Limit)?)
     };
-    if let Some(failure) = turn.broker.store_failure().filter(|_| open.client.is_durable()) {
+    if let Some(failure) = turn.core.store_failure().filter(|_| open.client.is_durable()) {
         return refuse_unsubscribe(connection, open, turn, (packet_id, filters.len()), failure);
     }
     let refusals = judge_unsubscribed(open, &filters)?;

@@ -130,7 +130,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
         let _vital = Vital::new(&broker, "the figures of $SYS");
-        Turn::install(Arc::clone(&broker), None);
+        Turn::install(Arc::clone(&broker.core), None);
         let mut clockwork = Clockwork::new(broker);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
             clockwork.round(wants_refresh);
@@ -211,18 +211,18 @@ impl Clockwork {
             turn.tick();
             for tenant in self.broker.tenants.all().iter() {
                 if is_monitor_due {
-                    publish_monitor(turn, tenant);
+                    publish_monitor(&self.broker, turn, tenant);
                 }
                 if are_figures_due {
-                    publish_figures(turn, tenant);
+                    publish_figures(&self.broker, turn, tenant);
                 }
                 if is_cluster_due {
-                    publish_all(turn, tenant, CLUSTER);
+                    publish_all(&self.broker, turn, tenant, CLUSTER);
                 }
                 if are_full_queues_due {
                     full_queues::publish(turn, tenant);
                 }
-                self.broker.sys.listings.publish(turn, tenant);
+                self.broker.sys.listings.publish(&self.broker, turn, tenant);
                 publish_modules(turn, tenant, modules);
             }
             turn.flush();
@@ -295,11 +295,10 @@ fn monitor_interval(broker: &Broker) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-fn publish_monitor(turn: &mut Turn, tenant: &Arc<Tenant>) {
-    let broker = Arc::clone(&turn.broker);
+fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     // Counts every session, whatever their number: see `figures`.
-    Figures::counted(&broker, tenant);
-    for (topic, payload) in monitor::topics(&broker, tenant) {
+    Figures::counted(broker, tenant);
+    for (topic, payload) in monitor::topics(broker, tenant) {
         publish(turn, tenant, &topic, payload.as_bytes(), true);
     }
 }
@@ -321,19 +320,17 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     }
 }
 
-fn publish_all(turn: &mut Turn, tenant: &Arc<Tenant>, documents: &[Document]) {
-    let broker = Arc::clone(&turn.broker);
+fn publish_all(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, documents: &[Document]) {
     for document in documents {
-        publish(turn, tenant, document.topic, (document.payload)(&broker, tenant).as_bytes(), true);
+        publish(turn, tenant, document.topic, (document.payload)(broker, tenant).as_bytes(), true);
     }
 }
 
-fn publish_figures(turn: &mut Turn, tenant: &Arc<Tenant>) {
-    publish_all(turn, tenant, PERIODIC);
-    let broker = Arc::clone(&turn.broker);
+fn publish_figures(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
+    publish_all(broker, turn, tenant, PERIODIC);
     let rate = |name| broker.sys.loads(|loads| (loads.rate(name) * 100.0).round() / 100.0);
     let stats = json!({
-        "clients": Figures::of(&broker, tenant).connected,
+        "clients": Figures::of(broker, tenant).connected,
         "msgInPerSec": rate("load/publish/received"),
         "msgOutPerSec": rate("load/publish/sent"),
         "bytesInPerSec": rate("load/bytes/received"),

@@ -49,15 +49,14 @@ impl Listings {
     }
 
     /// Publishes the listings that have changed to those who are subscribed, and forgets those that nobody is.
-    pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+    pub(super) fn publish(&self, broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
         for document in LISTINGS {
             let key = (tenant.number, document.topic);
             if !tenant.has_subscribers(document.topic) {
                 self.0.lock().remove(&key);
                 continue;
             }
-            let broker = Arc::clone(&turn.broker);
-            let payload = self.get(&broker, tenant, document);
+            let payload = self.get(broker, tenant, document);
             let mut all = self.0.lock();
             let Some(known) = all.get_mut(&key) else { continue };
             if known.published.as_ref() == Some(&payload) {

@@ -1,11 +1,12 @@
 //! What is published below `$SYS` by others than the broker: commands, and what bridges tell of themselves; everything else has no effect.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lotmq_auth::Identity;
 use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
+use crate::broker::Broker;
 use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
@@ -25,11 +26,10 @@ const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
 /// # Errors
 /// When it is not taken; it has had no effect then.
 pub(crate) fn published(
+    broker: &Broker,
     turn: &mut Turn,
     client: &Arc<Client>,
-    topic: Span,
-    properties: Span,
-    payload: Span,
+    (topic, properties, payload): (Span, Span, Span),
 ) -> Result<(), NotTaken> {
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
@@ -65,9 +65,9 @@ pub(crate) fn published(
         response,
     };
     // Anybody may give this one, so it leaves room for those who may give commands.
-    let is_too_late = turn.broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
+    let is_too_late = broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
         && command::is_own_password(&identity, &job.payload);
-    if !is_too_late && turn.broker.commands.submit(job).is_ok() {
+    if !is_too_late && broker.commands.submit(job).is_ok() {
         return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());
@@ -103,7 +103,8 @@ pub(crate) fn published_by_guest(
         hops,
         response: None,
     };
-    let is_taken = turn.broker.commands.submit(job).is_ok();
+    let broker = tenant.guests.broker.get().and_then(Weak::upgrade);
+    let is_taken = broker.is_some_and(|broker| broker.commands.submit(job).is_ok());
     if !is_taken {
         command::busy(turn, tenant, (&identity, None), payload);
     }

@@ -16,29 +16,9 @@ use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
 use crate::message::{Message, MessageParts};
+use crate::replay::Pending;
 use crate::subscription::Options;
 use crate::tenant::Tenant;
-
-/// One retained topic that is still to be sent.
-#[derive(Debug)]
-pub(crate) enum Pending {
-    Ready(Arc<Message>),
-    Definition(Weak<Definition>, Leaf),
-}
-
-impl Pending {
-    /// The message, unless there is none any more.
-    pub(crate) fn message(self) -> Option<Arc<Message>> {
-        match self {
-            Self::Ready(message) => Some(message),
-            Self::Definition(definition, leaf) => {
-                let definition = definition.upgrade()?;
-                let payload = leaf.payload(&definition)?;
-                Some(message(&leaf.topic(&definition), payload.as_bytes()))
-            }
-        }
-    }
-}
 
 /// The retained topics that a subscription to `filter` gets now, in the order of the tree's tables.
 pub(crate) fn snapshot(
@@ -103,7 +83,10 @@ fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, foun
     let registry = tenant.guests.registry.read();
     let mut add = |definition: &Arc<Definition>| {
         let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
-        found.extend(matching.map(|leaf| Pending::Definition(Arc::downgrade(definition), leaf)));
+        found.extend(matching.map(|leaf| {
+            let definition = Arc::downgrade(definition);
+            Pending::Made(Box::new(move || of_definition(&definition, leaf)))
+        }));
     };
     // The name is the last level of a kind's own, so a filter that spells it out needs one look.
     let levels: Vec<&str> = filter.split('/').collect();
@@ -116,6 +99,13 @@ fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, foun
             _ => registry.list(kind).for_each(&mut add),
         }
     }
+}
+
+/// A topic of a definition, unless it is removed by now.
+fn of_definition(definition: &Weak<Definition>, leaf: Leaf) -> Option<Arc<Message>> {
+    let definition = definition.upgrade()?;
+    let payload = leaf.payload(&definition)?;
+    Some(message(&leaf.topic(&definition), payload.as_bytes()))
 }
 
 /// A retained message of the tree. Each subscription gets it with its own QoS.

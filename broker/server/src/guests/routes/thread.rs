@@ -77,7 +77,7 @@ impl Routes {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let broker = Arc::clone(broker);
         std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            Turn::install(Arc::clone(&broker), None);
+            Turn::install(Arc::clone(&broker.core), None);
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, serve(broker, orders));
             // Guests publish when they are dropped as little as anybody else does.
@@ -224,7 +224,7 @@ mod tests {
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
         let route = tenant.guests.route("R").unwrap();
-        Turn::install(Arc::clone(&broker), None);
+        Turn::install(Arc::clone(&broker.core), None);
         Driver { broker, tenant, route: Arc::clone(&route) }.panicked();
         Turn::uninstall();
         assert_eq!(route.standing().connection, Connection::Reconnecting);

@@ -46,7 +46,7 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
         added: added.collect(),
         replays: Replays::default(),
     };
-    Turn::install(Arc::clone(&broker), None);
+    Turn::install(Arc::clone(&broker.core), None);
     Turn::with(|turn| {
         granted.take_back(Arc::clone(&client), Arc::clone(&connection), turn, StoreFailure::Failing);
         let left = tenant.subscriptions();
