@@ -70,7 +70,7 @@ impl Remainder {
     }
 
     /// Routes all further parts in this turn, however long that takes.
-    pub(crate) fn finish(mut self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
+    pub(crate) fn finish(mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
         while !self.part(turn, tenant, source) {}
     }
 

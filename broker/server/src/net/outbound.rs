@@ -276,9 +276,10 @@ impl Link {
     /// where that is used up.
     fn room(&self) -> usize {
         let core = &self.connection.listener.broker.core;
-        let share = core.output_bytes.share(core.config.limits.all_output_bytes);
-        let bytes_max = self.output_bytes_max().min(usize::try_from(share).unwrap_or(usize::MAX));
-        bytes_max.saturating_sub(self.waiting_bytes() + self.held.bytes())
+        let waiting = self.waiting_bytes() + self.held.bytes();
+        let of_all = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
+        let own = self.output_bytes_max().saturating_sub(waiting);
+        own.min(usize::try_from(of_all).unwrap_or(usize::MAX))
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.

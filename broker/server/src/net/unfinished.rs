@@ -50,6 +50,13 @@ impl Unfinished {
         }
     }
 
+    /// How many bytes may be added to so many that a connection keeps: those that are left, or what it lacks of an even share.
+    pub(crate) fn room(&self, held: u64, bytes_max: u64) -> u64 {
+        let even = bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1));
+        let left = bytes_max.saturating_sub(self.bytes.load(Ordering::Relaxed));
+        left.max(even.saturating_sub(held))
+    }
+
     /// Whether there are too many.
     pub(crate) fn is_above(&self, bytes_max: u64) -> bool {
         self.bytes.load(Ordering::Relaxed) > bytes_max
@@ -98,6 +105,12 @@ mod tests {
         assert_eq!(sum.share(1000), u64::MAX);
         sum.change(0, 1, 1000);
         assert_eq!(sum.share(1000), 500);
+        assert_eq!(
+            (sum.room(1, 1000), sum.room(1000, 1000)),
+            (499, 0),
+            "nothing is left, but shares are even"
+        );
+        assert_eq!(sum.room(1000, 1501), 500, "what is left of all is anybody's");
         sum.change(1, 0, 1000);
         sum.change(1000, 0, 1000);
         assert_eq!((sum.bytes.into_inner(), sum.holders.into_inner()), (0, 0));
