@@ -15,12 +15,10 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/command/run.rs: run", 71),
     ("broker/server/src/net/outbound.rs: Delivery::collect", 108),
-    ("broker/server/src/outgoing.rs: replay_for", 82),
     ("broker/server/src/projects/compiled.rs: install", 82),
     ("broker/server/src/protocol/connect.rs: attach_allowed", 98),
     ("broker/server/src/protocol/connect.rs: begin", 75),
     ("broker/server/src/protocol/publish.rs: handle", 86),
-    ("broker/server/src/server.rs: assemble", 73),
     ("lot-to-wasm/src/check/facts.rs: Collector::statement", 79),
     ("lot-to-wasm/src/check/infer.rs: each_child", 77),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),

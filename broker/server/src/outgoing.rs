@@ -21,7 +21,7 @@ use crate::net::outbound::{Sent, Surroundings};
 use crate::net::time_share::Share;
 use crate::paging;
 use crate::replay::Next;
-use crate::subscription::Identifiers;
+use crate::subscription::{Identifiers, Options};
 
 /// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
 const REPLAY_LOOK_BYTES: usize = 8 << 10;
@@ -189,8 +189,6 @@ fn replay_for(
     share: &Share,
     push: &mut impl FnMut(Span),
 ) -> Pause {
-    let Some(link) = &state.link else { return Pause::NoRoom };
-    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let identity = Arc::clone(&state.identity);
     // Bytes that were sent since the clock was looked at, and what a message takes without any.
     let mut unlooked = 0;
@@ -224,47 +222,52 @@ fn replay_for(
                     continue;
                 }
             };
-        let qos = message.qos.min(options.qos);
-        let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
-        let packet_id = if qos == QoS::AtMostOnce {
-            None
-        } else {
-            // Retained messages are stored in their own place: this copy is not of any queue.
-            let copy = || Queued::new(&message, true, &identifiers);
-            match state.session.offer(qos, message.size(), copy) {
-                Offer::Send(packet_id) => Some(packet_id),
-                Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
-                    continue;
-                }
-                Offer::Refused(_) => {
-                    client.queue_full(state, None, turn);
-                    continue;
-                }
-            }
-        };
-        let sending = Sending {
-            message: &message,
-            qos,
-            retain: true,
-            dup: false,
-            packet_id,
-            identifiers: &identifiers,
-        };
-        match encode(turn, version, &sending, packet_max) {
-            Some(span) => {
-                turn.counts.publish_sent += 1;
-                turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
-                room = room.saturating_sub(span.len());
-                unlooked += span.len();
-                send(state, turn.arena, span, push);
-            }
-            None => {
-                // It was in flight for a moment only; whether its identifier is found makes no difference.
-                let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
-            }
+        if let Some(packet) = replayed(client, state, (&message, options), turn) {
+            room = room.saturating_sub(packet.len());
+            unlooked += packet.len();
+            send(state, turn.arena, packet, push);
         }
     }
     Pause::NoRoom
+}
+
+/// The packet with a retained message for a Client; `None` where it gets none now, or never.
+fn replayed(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    (message, options): (&Arc<Message>, Options),
+    turn: &mut Surroundings<'_>,
+) -> Option<Span> {
+    let link = state.link.as_ref()?;
+    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    let qos = message.qos.min(options.qos);
+    let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+    let packet_id = if qos == QoS::AtMostOnce {
+        None
+    } else {
+        // Retained messages are stored in their own place: this copy is not of any queue.
+        let copy = || Queued::new(message, true, &identifiers);
+        match state.session.offer(qos, message.size(), copy) {
+            Offer::Send(packet_id) => Some(packet_id),
+            Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
+                return None;
+            }
+            Offer::Refused(_) => {
+                client.queue_full(state, None, turn);
+                return None;
+            }
+        }
+    };
+    let sending = Sending { message, qos, retain: true, dup: false, packet_id, identifiers: &identifiers };
+    let packet = encode(turn, version, &sending, packet_max);
+    if packet.is_some() {
+        turn.counts.publish_sent += 1;
+        turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+    } else {
+        // It was in flight for a moment only; whether its identifier is found makes no difference.
+        let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
+    }
+    packet
 }
 
 /// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.

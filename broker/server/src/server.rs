@@ -554,24 +554,7 @@ fn assemble(
     let clock = Clock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let housekeeping = Arc::new(Housekeeping::default());
-    let core = Arc::new(Core {
-        above: OnceLock::new(),
-        settings: settings(config),
-        clock,
-        store,
-        turns: Turns::default(),
-        counters: Counters::default(),
-        limits: LimitsReached::default(),
-        numbers: Numbers::default(),
-        endings: Endings::default(),
-        promised_runs: Arc::default(),
-        storage: Storage::default(),
-        absences: Absences::default(),
-        output_bytes: Unfinished::default(),
-        queued_bytes: Unfinished::default(),
-        alias_bytes: Unfinished::default(),
-        config: config.clone(),
-    });
+    let core = Arc::new(core(config, store, clock));
     let broker = Broker {
         core,
         shards,
@@ -607,6 +590,27 @@ fn assemble(
         let _ = tenant.guests.broker.set(Arc::downgrade(&broker));
     }
     Ok((broker, recovered))
+}
+
+fn core(config: &Config, store: Store, clock: Clock) -> Core {
+    Core {
+        above: OnceLock::new(),
+        settings: settings(config),
+        clock,
+        store,
+        turns: Turns::default(),
+        counters: Counters::default(),
+        limits: LimitsReached::default(),
+        numbers: Numbers::default(),
+        endings: Endings::default(),
+        promised_runs: Arc::default(),
+        storage: Storage::default(),
+        absences: Absences::default(),
+        output_bytes: Unfinished::default(),
+        queued_bytes: Unfinished::default(),
+        alias_bytes: Unfinished::default(),
+        config: config.clone(),
+    }
 }
 
 fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
