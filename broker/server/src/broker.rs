@@ -15,6 +15,7 @@ use crate::command::Commands;
 use crate::compiles::Compiles;
 use crate::core::Core;
 use crate::descriptors::Descriptors;
+use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::heap::Heap;
 use crate::housekeeping::Housekeeping;
@@ -25,12 +26,16 @@ use crate::net::certificates::Certificates;
 use crate::net::shard::Shard;
 use crate::net::unfinished::Unfinished;
 use crate::not_opened::NotOpened;
+use crate::storage_watch::StorageWatch;
 use crate::sys::Sys;
 use crate::tenant::Tenant;
 
 /// See the module's documentation.
 pub(crate) struct Broker {
     pub(crate) core: Arc<Core>,
+    /// What a former run has left of runs that were promised.
+    pub(crate) left_runs: LeftRuns,
+    pub(crate) storage_watch: StorageWatch,
     pub(crate) heap: Heap,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) tenants: Tenants,

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use crate::changes::Mark;
 use crate::close::CloseReason;
 use crate::core::Core;
+use crate::full_queues::Dropped;
 use crate::limits::{Limit, Reached};
 use crate::message::Message;
 use crate::net::connection::Connection;
@@ -30,7 +31,6 @@ use crate::replay::Replays;
 use crate::sessions::SessionKey;
 use crate::shares::Holding;
 use crate::subscription::{Identifiers, Options, Subscriptions};
-use crate::sys::Dropped;
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
 

@@ -18,8 +18,8 @@ use crate::absences::Absences;
 use crate::changes::Turns;
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::ended_runs::EndedRuns;
 use crate::endings::Endings;
-use crate::guests::promised::PromisedRuns;
 use crate::limits::LimitsReached;
 use crate::net::unfinished::Unfinished;
 use crate::numbers::Numbers;
@@ -41,7 +41,7 @@ pub(crate) struct Core {
     pub(crate) numbers: Numbers,
     pub(crate) absences: Absences,
     pub(crate) endings: Endings,
-    pub(crate) promised_runs: Arc<PromisedRuns>,
+    pub(crate) ended_runs: Arc<EndedRuns>,
     /// What waits for clients that do not read.
     pub(crate) output_bytes: Unfinished,
     /// Messages that wait in memory, for clients whose sessions end with their connections.

@@ -103,11 +103,11 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 /// One round; how long until the next.
 fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Duration {
     broker.certificates.check(&broker.counters);
-    broker.storage.look(broker);
+    broker.storage_watch.look(broker);
     broker.heap.look();
     let is_behind = end_absences(broker, turn);
     let ends_more = broker.endings.work(&broker.core, turn);
-    broker.promised_runs.work(turn);
+    broker.left_runs.work(turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
     if publishes_records {
         *records_at = Instant::now();

@@ -36,6 +36,7 @@ use crate::descriptors::Descriptors;
 use crate::endings::Endings;
 use crate::exposure::Exposure;
 use crate::guests::promised;
+use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink};
 use crate::heap::Heap;
@@ -61,6 +62,7 @@ use crate::recover;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
 use crate::storage::Storage;
+use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
@@ -451,7 +453,7 @@ impl Server {
     /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
     pub fn stop(self) {
         info!("stopping");
-        self.broker.promised_runs.stop();
+        self.broker.ended_runs.stop();
         if let Some(admin) = self.admin {
             admin.stop();
         }
@@ -559,6 +561,8 @@ fn assemble(
         core,
         shards,
         tenants: Tenants::new(tenants),
+        left_runs: LeftRuns::default(),
+        storage_watch: StorageWatch::default(),
         heap: Heap::default(),
         client_lines: ClientLines::default(),
         logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
@@ -603,7 +607,7 @@ fn core(config: &Config, store: Store, clock: Clock) -> Core {
         limits: LimitsReached::default(),
         numbers: Numbers::default(),
         endings: Endings::default(),
-        promised_runs: Arc::default(),
+        ended_runs: Arc::default(),
         storage: Storage::default(),
         absences: Absences::default(),
         output_bytes: Unfinished::default(),

@@ -35,7 +35,6 @@ pub(crate) use clockwork::{Sys, start};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 use documents::config as config_json;
 pub(crate) use figures::Counted;
-pub(crate) use full_queues::{Dropped, FullQueues};
 pub(crate) use published::{published, published_by_guest};
 pub(crate) use snapshot::snapshot;
 pub(crate) use time::utc_text;

@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::audit::Audit;
 use crate::client::Client;
 use crate::denials::Denials;
+use crate::full_queues::FullQueues;
 use crate::guests::scripts::Scripts;
 use crate::guests::{Guests, Trigger, rights};
 use crate::modules::Modules;
@@ -23,7 +24,7 @@ use crate::route::{Route, Target};
 use crate::sessions::Sessions;
 use crate::shares::Shares;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
-use crate::sys::{BridgeStates, Counted, FullQueues};
+use crate::sys::{BridgeStates, Counted};
 use crate::variables::Variables;
 
 /// See the module's documentation.

@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,7 @@ use super::events::{GuestEvent, fires};
 use super::{Guests, Starts, Trigger};
 use crate::broker::Broker;
 use crate::core::Core;
+use crate::ended_runs::EndedRuns;
 use crate::fan_out::Publication;
 use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::message::{Message, MessageParts};
@@ -43,58 +43,29 @@ const START_WAIT: Duration = Duration::from_secs(5);
 /// How often it is tried meanwhile.
 const START_PAUSE: Duration = Duration::from_millis(1);
 
-/// See the module's documentation.
-#[derive(Default)]
-pub(crate) struct PromisedRuns {
-    /// Messages whose runs have ended, still in their queue.
-    ended: Mutex<Vec<(SessionId, MessageId)>>,
-    has_ended: AtomicBool,
-    is_stopping: AtomicBool,
-    unfinished: Mutex<Vec<Unfinished>>,
-}
-
 /// Held by everything that a message starts. When the last one is gone, the runs have ended.
 pub(crate) struct Promise {
-    runs: Arc<PromisedRuns>,
+    runs: Arc<EndedRuns>,
     session: SessionId,
     message: MessageId,
 }
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        // What the end of the broker drops has not run.
-        if !self.runs.is_stopping.load(Ordering::Acquire) {
-            self.runs.ended.lock().push((self.session, self.message));
-            self.runs.has_ended.store(true, Ordering::Release);
-        }
+        self.runs.ended(self.session, self.message);
     }
 }
 
-impl PromisedRuns {
-    /// From now on nothing counts as ended.
-    pub(crate) fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Release);
-    }
+/// What a former run of the broker has left, until it has been started again.
+#[derive(Default)]
+pub(crate) struct LeftRuns(Mutex<Vec<Unfinished>>);
 
-    /// Whether [`PromisedRuns::take_ended`] has anything to do.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended.load(Ordering::Acquire)
-    }
-
-    /// Has messages whose runs have ended leave their queue.
-    pub(crate) fn take_ended(&self, batch: &mut Batch) {
-        if self.has_ended() && self.has_ended.swap(false, Ordering::AcqRel) {
-            for (session, message) in std::mem::take(&mut *self.ended.lock()) {
-                batch.push(Op::Dequeue { session, message });
-            }
-        }
-    }
-
-    /// Starts again what a former run of the broker has left, as far as there is room. True when nothing is left.
-    pub(crate) fn work(self: &Arc<Self>, turn: &mut Turn) -> bool {
-        let mut unfinished = self.unfinished.lock();
+impl LeftRuns {
+    /// Starts it as far as there is room. True when nothing is left.
+    pub(crate) fn work(&self, turn: &mut Turn) -> bool {
+        let mut unfinished = self.0.lock();
         while let Some(first) = unfinished.first_mut() {
-            if !first.start(self, turn) {
+            if !first.start(turn) {
                 return false;
             }
             unfinished.remove(0);
@@ -144,7 +115,7 @@ impl Turn {
             subscription_ids: &[],
         };
         self.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-        Some(Arc::new(Promise { runs: Arc::clone(&self.core.promised_runs), session, message }))
+        Some(Arc::new(Promise { runs: Arc::clone(&self.core.ended_runs), session, message }))
     }
 }
 
@@ -234,13 +205,13 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
     if unfinished.is_empty() {
         return;
     }
-    *broker.promised_runs.unfinished.lock() = unfinished;
+    *broker.left_runs.0.lock() = unfinished;
     let deadline = Instant::now() + START_WAIT;
     Turn::install(Arc::clone(&broker.core), None);
     loop {
         let is_done = Turn::with(|turn| {
             turn.tick();
-            let is_done = broker.promised_runs.work(turn);
+            let is_done = broker.left_runs.work(turn);
             turn.flush();
             is_done
         });
@@ -258,8 +229,8 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
 
 impl Unfinished {
     /// Starts as much as there is room for. True when nothing is left.
-    fn start(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> bool {
-        let started = self.start_levels(runs, turn);
+    fn start(&mut self, turn: &mut Turn) -> bool {
+        let started = self.start_levels(turn);
         let was_unreadable = std::mem::replace(&mut self.is_unreadable, started.is_err());
         if let Err(error) = &started
             && !was_unreadable
@@ -269,13 +240,13 @@ impl Unfinished {
         started.unwrap_or(false)
     }
 
-    fn start_levels(&mut self, runs: &Arc<PromisedRuns>, turn: &mut Turn) -> Result<bool, StoreError> {
+    fn start_levels(&mut self, turn: &mut Turn) -> Result<bool, StoreError> {
         let mut levels = match self.levels.take() {
             Some(levels) => levels,
             None => self.find_levels(&turn.core)?,
         };
         while let Some(level) = levels.last() {
-            let is_done = self.start_level(*level, runs, turn);
+            let is_done = self.start_level(*level, turn);
             if !matches!(is_done, Ok(true)) {
                 self.levels = Some(levels);
                 return is_done;
@@ -313,12 +284,7 @@ impl Unfinished {
     }
 
     /// Starts messages that have made so many hops.
-    fn start_level(
-        &mut self,
-        level: u8,
-        runs: &Arc<PromisedRuns>,
-        turn: &mut Turn,
-    ) -> Result<bool, StoreError> {
+    fn start_level(&mut self, level: u8, turn: &mut Turn) -> Result<bool, StoreError> {
         while let Some(delivery) = self.next(&turn.core)? {
             if hops(delivery) != level {
                 self.read.pop_front();
@@ -330,7 +296,8 @@ impl Unfinished {
                 return Ok(false);
             }
             let message = delivery.message.id;
-            let promise = Arc::new(Promise { runs: Arc::clone(runs), session: self.session, message });
+            let runs = Arc::clone(&turn.core.ended_runs);
+            let promise = Arc::new(Promise { runs, session: self.session, message });
             for event in self.events(&delivery, &triggers, &promise).filter(fires) {
                 turn.post(&event);
             }

@@ -380,14 +380,14 @@ impl Turn {
     }
 
     fn has_ended_runs(&self) -> bool {
-        !self.is_backed_up && (!self.ended_runs.is_empty() || self.core.promised_runs.has_ended())
+        !self.is_backed_up && (!self.ended_runs.is_empty() || self.core.ended_runs.has_ended())
     }
 
     /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
     fn end_runs(&mut self) {
         if self.batch.is_empty() {
             self.ended_runs.clear();
-            self.core.promised_runs.take_ended(&mut self.batch);
+            self.core.ended_runs.take_ended(&mut self.batch);
         }
     }
 
