@@ -75,7 +75,8 @@ fn clients_that_never_read_share_what_there_is_for_all() {
     }
     flooder.ping().unwrap();
     let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
-    assert!((500_000.0..3_000_000.0).contains(&waiting), "{waiting}");
+    // What one turn has for clients whose sockets had room before it comes on top: 8 MiB at most. Each alone may have as much.
+    assert!((500_000.0..10_000_000.0).contains(&waiting), "{waiting}");
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");
 }
