@@ -272,14 +272,17 @@ impl Link {
         }
     }
 
-    /// Bytes of messages that may be added to those that wait, which there are: as much as its listener allows, or an even share of what all may have
-    /// where that is used up.
-    fn room(&self) -> usize {
+    /// Bytes of messages that its listener lets it add to those that wait.
+    fn own_room(&self) -> usize {
+        self.output_bytes_max().saturating_sub(self.waiting_bytes() + self.held.bytes())
+    }
+
+    /// The same for what waits for all Clients together: what is left, or what it lacks of an even share.
+    fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.broker.core;
         let waiting = self.waiting_bytes() + self.held.bytes();
-        let of_all = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
-        let own = self.output_bytes_max().saturating_sub(waiting);
-        own.min(usize::try_from(of_all).unwrap_or(usize::MAX))
+        let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
+        usize::try_from(room).unwrap_or(usize::MAX)
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.
@@ -457,11 +460,9 @@ impl Delivery {
         }
         let is_blocked = link.is_blocked();
         let is_window_ours = !link.version.has_properties();
-        let mut room = if is_blocked {
-            link.room()
-        } else {
-            link.output_bytes_max().saturating_sub(link.waiting_bytes() + link.held.bytes())
-        };
+        let own_room = link.own_room();
+        let mut room = if is_blocked { own_room.min(link.room_of_all()) } else { own_room };
+        let limit = if room < own_room { Limit::AllOutputBytes } else { Limit::OutputBytes };
         let mut plain_passes = true;
         let mut goes_on = false;
         let mut last_head = None;
@@ -488,9 +489,6 @@ impl Delivery {
                         }
                     } else {
                         turn.core.counters.publish_dropped.add(u64::from(messages));
-                        let all_max = turn.core.config.limits.all_output_bytes;
-                        let is_of_all = turn.core.output_bytes.is_above(all_max);
-                        let limit = if is_of_all { Limit::AllOutputBytes } else { Limit::OutputBytes };
                         state.limits_reached(turn.core).note(limit, &client.client_id, turn.now);
                     }
                 }
