@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, PendingLogin, Scope};
-use lotmq_codec::ReasonCode;
+use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use tracing::{info, warn};
 
@@ -55,6 +55,7 @@ impl Above for Broker {
     }
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
+        client.tenant.guests.connected(client);
         if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
             info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
@@ -82,6 +83,7 @@ impl Above for Broker {
     }
 
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
+        client.tenant.guests.disconnected(client, connection, reason);
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
@@ -94,7 +96,8 @@ impl Above for Broker {
         }
     }
 
-    fn subscribed(&self, client: &Client, filter: &str) {
+    fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
+        client.tenant.guests.subscribed(client, filter, qos);
         self.lines_may_be_wanted(&client.tenant, filter);
     }
 

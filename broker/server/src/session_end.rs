@@ -46,7 +46,6 @@ pub(crate) fn detach(
             }
         }
     }
-    client.tenant.guests.disconnected(client, connection, reason);
 }
 
 fn leave(

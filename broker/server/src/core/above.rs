@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, PendingLogin, Scope};
-use lotmq_codec::ReasonCode;
+use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 
 use crate::client::Client;
@@ -63,7 +63,7 @@ pub(crate) trait Above: Send + Sync {
     fn denied(&self, client: &Client, scope: Scope, topic: &str);
 
     /// A Client has subscribed.
-    fn subscribed(&self, client: &Client, filter: &str);
+    fn subscribed(&self, client: &Client, filter: &str, qos: QoS);
 
     /// A Client published to a topic of the tree, which it may.
     ///

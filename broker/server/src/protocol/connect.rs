@@ -337,7 +337,6 @@ fn attach_allowed(
     }
     client.send_waiting(turn);
     let has_exchanges = client.state.lock().session.counts().received > 0;
-    tenant.guests.connected(&client);
     turn.core.counters.connects_accepted.add(1);
     turn.tell(|above, turn| above.connected(turn, &client, connection));
     Ok(Attached::Open(Box::new(Open {

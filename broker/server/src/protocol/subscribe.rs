@@ -305,9 +305,8 @@ fn add(
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
         }
     }
-    turn.core.tell(|above| above.subscribed(client, &asked.filter));
+    turn.core.tell(|above| above.subscribed(client, &asked.filter, options.qos));
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
-    client.tenant.guests.subscribed(client, &asked.filter, options.qos);
 }
 
 impl Granted {
