@@ -29,7 +29,7 @@ fn fuzz_value(bytes: &[u8]) {
 }
 
 /// Both parsers agree on what is JSON, and on what it says.
-fn check_document(text: &str) {
+fn check_document(text: &'static str) {
     match (json::read(text), serde_json::from_str::<Json>(text)) {
         (Some(ours), Ok(theirs)) => check_same(text, ours, &theirs),
         (None, Ok(theirs)) => assert!(depth(&theirs) > DEPTH_JUDGED_MAX, "refused: {text:?}"),
