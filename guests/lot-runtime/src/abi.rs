@@ -16,7 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
-use crate::{arithmetic, batch, cast, compare, function, json, memory, model, pending, random, text, time, topic};
+use crate::{
+    arithmetic, batch, cast, compare, function, json, memory, model, pages, pending, random, text, time,
+    topic,
+};
 
 macro_rules! export {
     ($($name:literal $function:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block)*) => {$(
@@ -44,7 +47,7 @@ export! {
                 realloc(block, Layout::from_size_align_unchecked(size, align), new_size)
             };
             if address.is_null() {
-                core::arch::wasm32::unreachable();
+                pages::trap();
             }
             address
         }

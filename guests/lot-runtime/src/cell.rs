@@ -141,7 +141,7 @@ impl Ref {
 
     /// Stores values as cells; address and number of a list of their addresses.
     pub(crate) fn store_list(values: Vec<Value>) -> Pair {
-        let list: Vec<Ref> = values.into_iter().map(Ref::from).collect();
+        let list: Vec<u32> = values.into_iter().map(|value| Ref::from(value).address()).collect();
         let list = Box::leak(list.into_boxed_slice());
         list.as_ptr() as usize as u64 | (list.len() as u64) << 32
     }
@@ -149,8 +149,8 @@ impl Ref {
     /// The cells whose addresses are stored one after the other at an address.
     pub(crate) fn list(address: u32, count: u32) -> impl Iterator<Item = Ref> {
         // SAFETY: the compiler stores exactly `count` addresses of cells there.
-        let list = unsafe { std::slice::from_raw_parts(address as usize as *const Ref, count as usize) };
-        list.iter().copied()
+        let list = unsafe { std::slice::from_raw_parts(address as usize as *const u32, count as usize) };
+        list.iter().map(|address| Ref::at(*address))
     }
 }
 

@@ -8,24 +8,29 @@
 //! given back at once when the run ends ([`memory`]); nothing here fails: what cannot be done has the value that the
 //! language prescribes and raises a bit in [`pending`], which the program reports with its line.
 //!
+//! Cells hold addresses of 32 bits, so what deals with them is there on machines that have such addresses: on WebAssembly, and where
+//! Miri runs `tests/program.rs`. On other machines the values and functions are there for tests and fuzzers.
+//!
 //! Not here: clock, chance, topics, publishing. Those are imports of the compiled program.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_pointer_width = "32")]
 mod abi;
 pub mod arithmetic;
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_pointer_width = "32")]
 mod batch;
 pub mod cast;
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_pointer_width = "32")]
 mod cell;
 pub mod compare;
 pub mod function;
 pub mod json;
 pub mod limits;
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_pointer_width = "32")]
 mod memory;
 pub mod model;
 pub mod number;
+#[cfg(target_pointer_width = "32")]
+mod pages;
 pub mod pattern;
 pub mod pending;
 pub mod random;

@@ -12,8 +12,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 
 use crate::limits::{GROWTH_BYTES_MIN, RUN_CHUNKS_MAX};
-
-const PAGE: usize = 64 * 1024;
+use crate::pages::{self, PAGE};
 
 /// A stretch of memory of which `start..next` is taken.
 #[derive(Clone, Copy)]
@@ -127,22 +126,15 @@ impl Memory {
 
 /// What lies between the module's data and the end of its initial memory.
 fn initial() -> Chunk {
-    unsafe extern "C" {
-        static __heap_base: u8;
-    }
-    let start = &raw const __heap_base as usize;
-    Chunk { start, next: start, end: core::arch::wasm32::memory_size(0) * PAGE }
+    let (start, end) = pages::initial();
+    Chunk { start, next: start, end }
 }
 
 fn grow(bytes: usize) -> Option<Chunk> {
-    let pages = bytes.max(GROWTH_BYTES_MIN).div_ceil(PAGE);
-    let before = core::arch::wasm32::memory_grow(0, pages);
-    if before == usize::MAX {
-        return None;
-    }
-    let start = before * PAGE;
+    let count = bytes.max(GROWTH_BYTES_MIN).div_ceil(PAGE);
+    let start = pages::grow(count)? * PAGE;
     // The last page of a full memory ends at 2^32, which no address reaches.
-    Some(Chunk { start, next: start, end: start.saturating_add(pages * PAGE) })
+    Some(Chunk { start, next: start, end: start.saturating_add(count * PAGE) })
 }
 
 struct Allocator;
@@ -174,7 +166,8 @@ unsafe impl GlobalAlloc for Allocator {
         let is_latest = address + layout.size() == chunk.next && address >= chunk.start;
         if is_latest && address + size <= chunk.end {
             chunk.next = address + size;
-            return block;
+            // Not `block`, which may be known to go no further than it did.
+            return address as *mut u8;
         }
         if size <= layout.size() {
             return block;

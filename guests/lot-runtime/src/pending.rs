@@ -27,7 +27,7 @@ pub fn take() -> u32 {
 }
 
 /// Where the word is, so that compiled programs can test it without a call.
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_pointer_width = "32")]
 pub(crate) fn address() -> usize {
     PENDING.as_ptr() as usize
 }
