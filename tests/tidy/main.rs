@@ -14,6 +14,7 @@ mod files;
 mod generated;
 mod layers;
 mod limits;
+mod scripts;
 mod shapes;
 mod syntax;
 

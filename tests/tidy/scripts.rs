@@ -1,0 +1,165 @@
+//! The scripts that CI runs: they look at every lock file, and what is missing makes them fail instead of being skipped.
+//!
+//! They run with a `cargo` and a `rustup` of the test's own, which write down what they are asked.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use crate::root;
+
+/// A folder with programs that only write down how they are called, and fail where the test says so.
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// `fails` are the beginnings of the calls that fail, as `cargo deny --version`.
+    fn new(fails: &[&str]) -> Bench {
+        let bench = Bench { folder: tempfile::tempdir().unwrap() };
+        let cases: String = fails.iter().map(|call| format!("'{call}'*) exit 1 ;;\n")).collect();
+        for name in ["cargo", "rustup", "rustc"] {
+            let log = bench.path("log").display().to_string();
+            let text =
+                format!("#!/bin/sh\necho \"{name} $*\" >>'{log}'\ncase \"{name} $*\" in\n{cases}esac\n");
+            let program = bench.path(name);
+            std::fs::write(&program, text).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A database of known vulnerabilities, as cargo-deny keeps it.
+    fn with_database(self) -> Bench {
+        std::fs::create_dir_all(self.path("home/advisory-dbs/db/crates")).unwrap();
+        self
+    }
+
+    fn run(&self, script: &str, environment: &[(&str, &str)]) -> Output {
+        let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
+        Command::new(root().join(script))
+            .env("PATH", path)
+            .env("CARGO_HOME", self.path("home"))
+            .env_remove("LOTMQ_ADVISORIES")
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    fn calls(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// What git keeps whose path ends so.
+fn tracked(ending: &str) -> BTreeSet<String> {
+    let output =
+        Command::new("git").args(["ls-files", &format!("*{ending}")]).current_dir(root()).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The manifests with a lock file of their own.
+fn locked() -> BTreeSet<String> {
+    let mut manifests: BTreeSet<String> =
+        tracked("Cargo.lock").iter().map(|lock| lock.replace("Cargo.lock", "Cargo.toml")).collect();
+    // It is made of the workspace's, see scripts/require.
+    manifests.insert("tests/fuzz/Cargo.toml".to_owned());
+    manifests
+}
+
+#[test]
+fn every_crate_outside_of_the_workspace_is_locked() {
+    let locked = locked();
+    assert!(
+        locked.len() >= 6,
+        "guests, an example of the SDK, the fuzz targets and the workspace: {locked:?}"
+    );
+    for manifest in tracked("Cargo.toml") {
+        let text = std::fs::read_to_string(root().join(&manifest)).unwrap();
+        let is_root = text.lines().any(|line| line.trim() == "[workspace]");
+        assert!(!is_root || locked.contains(&manifest), "{manifest} has no lock file");
+    }
+}
+
+#[test]
+fn dependencies_of_every_lock_file_are_checked_with_advisories() {
+    let bench = Bench::new(&[]).with_database();
+    assert!(bench.run("scripts/dependencies", &[]).status.success());
+    let calls = bench.calls();
+    for manifest in locked() {
+        for check in ["licenses bans sources", "advisories"] {
+            let call = format!("--manifest-path {manifest} check {check}");
+            assert!(calls.contains(&call), "`{call}` is not among\n{calls}");
+        }
+    }
+}
+
+#[test]
+fn a_finding_about_dependencies_fails() {
+    for (what, call) in [
+        (
+            "licences",
+            "cargo deny --log-level error --all-features --manifest-path guests/lot-runtime/Cargo.toml",
+        ),
+        ("advisories", "cargo deny --offline --log-level error --all-features --manifest-path sdk/examples"),
+    ] {
+        let bench = Bench::new(&[call]).with_database();
+        assert!(!bench.run("scripts/dependencies", &[]).status.success(), "{what}");
+    }
+}
+
+#[test]
+fn without_the_database_of_vulnerabilities_a_release_fails_and_ci_says_so() {
+    let bench = Bench::new(&["cargo deny --log-level off fetch db"]);
+    assert!(!bench.run("scripts/dependencies", &[("LOTMQ_ADVISORIES", "require")]).status.success());
+    let output = bench.run("scripts/dependencies", &[]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("KNOWN VULNERABILITIES WERE NOT CHECKED"));
+}
+
+#[test]
+fn tools_that_are_missing_and_cannot_be_installed_fail() {
+    for (script, missing) in [
+        ("scripts/dependencies", ["cargo deny --version", "cargo install"]),
+        ("scripts/memory", ["cargo +nightly miri --version", "rustup component add"]),
+    ] {
+        let bench = Bench::new(&missing);
+        let output = bench.run(script, &[("LOTMQ_NIGHTLY", "nightly")]);
+        assert!(!output.status.success(), "{script}: {}", bench.calls());
+    }
+}
+
+#[test]
+fn a_target_that_does_not_build_fails_the_fuzzing() {
+    let bench = Bench::new(&["cargo build"]);
+    let output = bench.run("scripts/fuzz", &[]);
+    assert!(!output.status.success(), "{}", bench.calls());
+    let calls = bench.calls();
+    for target in ["packet", "session", "value", "config"] {
+        assert!(calls.contains(&format!("--bin {target}")), "{target} is not among\n{calls}");
+    }
+    assert!(!calls.contains("--bin command"), "heavy ones only when they are asked for\n{calls}");
+}
+
+#[test]
+fn ci_runs_every_guard() {
+    let text = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(text.contains("set -eu"));
+    for guard in [
+        "scripts/dependencies",
+        "scripts/memory",
+        "scripts/fuzz",
+        "scripts/test",
+        "cargo check --quiet --manifest-path tests/fuzz",
+    ] {
+        let line =
+            text.lines().find(|line| line.contains(guard)).unwrap_or_else(|| panic!("{guard} is not run"));
+        assert!(!line.contains("||"), "{line}");
+    }
+}
