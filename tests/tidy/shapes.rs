@@ -19,8 +19,6 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/protocol/connect.rs: attach_allowed", 98),
     ("broker/server/src/protocol/connect.rs: begin", 75),
     ("broker/server/src/protocol/publish.rs: handle", 86),
-    ("lot-to-wasm/src/check/facts.rs: Collector::statement", 79),
-    ("lot-to-wasm/src/check/infer.rs: each_child", 77),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),
 ];
 

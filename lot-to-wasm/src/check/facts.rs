@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact};
 
-use super::infer;
+use super::TopicUse;
 use super::level::Levels;
 use super::topic;
-use super::tree::{
-    Action, Candidate, Entry, Expression, ExpressionKind, SettingStore, Statement, StatementKind, Topic,
-    TopicPart,
-};
+use super::tree::walk::{Need, PartMut};
+use super::tree::{Action, Entry, Expression, ExpressionKind, SettingStore, Statement, Topic, TopicPart};
 
 /// What a body looks at of the message, or of the question of a rule, that starts it.
 pub(super) struct Looks {
@@ -101,87 +99,44 @@ impl Collector {
 
     fn statements(&mut self, body: &mut [Statement]) {
         for statement in body {
-            self.statement(&mut statement.kind);
+            statement.each_part_mut(&mut |part| match part {
+                PartMut::Value(value) | PartMut::Set(_, value) => self.expression(value),
+                PartMut::Topic(topic, topic_use) => {
+                    let fact = self.topic(topic);
+                    match topic_use {
+                        TopicUse::Read => self.reads.extend(fact),
+                        TopicUse::Publish => self.writes.extend(fact),
+                        TopicUse::Keep => self.keeps.extend(fact),
+                    }
+                }
+                PartMut::Block(block, _) => self.statements(block),
+                PartMut::Need(need) => self.need(need),
+                PartMut::Received(..) => {}
+            });
         }
     }
 
-    fn statement(&mut self, kind: &mut StatementKind) {
-        match kind {
-            StatementKind::Set { value, .. } => self.expression(value),
-            StatementKind::PublishTopic { topic, value, .. } => {
-                let fact = self.topic(topic);
-                self.writes.extend(fact);
-                self.expression(value);
-            }
-            StatementKind::ToRoute { topic, value, .. } => {
-                self.facts.effects.route = true;
-                let fact = self.topic(topic);
-                self.writes.extend(fact);
-                self.expression(value);
-            }
-            StatementKind::KeepTopic { topic, value, .. } => {
-                let fact = self.topic(topic);
-                self.keeps.extend(fact);
-                self.expression(value);
-            }
-            StatementKind::DeleteTopic { topic } => {
-                let fact = self.topic(topic);
-                self.keeps.extend(fact);
-            }
-            StatementKind::KeepSetting { store, name, value, .. } => {
-                self.setting(*store, name);
-                self.expression(value);
-            }
-            StatementKind::DeleteSetting { store, name } => self.setting(*store, name),
-            StatementKind::Verdict(_) => {}
-            StatementKind::If { branches, otherwise } => {
-                for branch in branches {
-                    self.expression(&mut branch.condition);
-                    self.statements(&mut branch.body);
-                }
-                self.statements(otherwise);
-            }
-            StatementKind::Switch { subject, cases, otherwise } => {
-                self.expression(subject);
-                for case in cases {
-                    let values = case.candidates.iter_mut().filter_map(Candidate::value_mut);
-                    values.for_each(|value| self.expression(value));
-                    self.statements(&mut case.body);
-                }
-                self.statements(otherwise);
-            }
-            StatementKind::Loop { body, until, .. } => {
+    fn need(&mut self, need: Need<'_>) {
+        match need {
+            Need::Unbounded => self.facts.bounded = false,
+            Need::Payload => self.payload = true,
+            Need::Setting(store, name) => self.setting(store, name),
+            Need::Route => self.facts.effects.route = true,
+            Need::Action(name) => {
                 self.facts.bounded = false;
-                self.statements(body);
-                self.expression(until);
+                self.calls.insert(name.to_owned());
             }
-            StatementKind::CallAction { name, arguments, .. } => {
-                self.facts.bounded = false;
-                self.calls.insert(name.clone());
-                arguments.iter_mut().for_each(|argument| self.expression(&mut argument.value));
-            }
-            StatementKind::CallPython { function, arguments, .. } => {
-                let script = function.split_once('.').map_or(function.as_str(), |(script, _)| script);
+            Need::Python(function) => {
+                let script = function.split_once('.').map_or(function, |(script, _)| script);
                 self.scripts.insert(script.to_owned());
                 self.facts.bounded = false;
                 (self.facts.effects.python, self.facts.effects.suspend) = (true, true);
-                arguments.iter_mut().for_each(|argument| self.expression(argument));
             }
-            StatementKind::PublishModel { model, topic, assignments } => {
+            Need::Model(name) => {
                 self.facts.bounded = false;
                 self.facts.effects.call = true;
-                self.models.insert(model.clone());
-                let fact = self.topic(topic);
-                self.writes.extend(fact);
-                assignments.iter_mut().for_each(|assignment| self.expression(&mut assignment.value));
+                self.models.insert(name.to_owned());
             }
-            // These are bounded by the data, as GET JSON is.
-            StatementKind::ForEach { list, body, item, .. } => {
-                self.expression(list);
-                self.statements(body);
-                self.expression(item);
-            }
-            StatementKind::Split { .. } => self.payload = true,
         }
     }
 
@@ -241,7 +196,7 @@ impl Collector {
             }
             _ => {}
         }
-        infer::each_child(&mut node.kind, &mut |child| self.expression(child));
+        node.kind.each_child_mut(&mut |child| self.expression(child));
     }
 }
 

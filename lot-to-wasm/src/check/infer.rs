@@ -5,9 +5,10 @@
 
 use super::fold;
 use super::kind::KindSet;
+use super::tree::walk::PartMut;
 use super::tree::{
-    Action, Arithmetic, Candidate, CastKind, Expression, ExpressionKind, JsonPath, JsonShape, SessionWord,
-    Statement, StatementKind, TimestampFormat, Topic, TopicPart, Variable,
+    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, SessionWord, Statement,
+    TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
 use crate::function;
@@ -41,75 +42,19 @@ fn assign(variables: &mut [Variable], id: super::tree::VariableId, kinds: KindSe
     }
 }
 
-fn statements(body: &mut [Statement], variables: &mut Vec<Variable>) {
+fn statements(body: &mut [Statement], variables: &mut [Variable]) {
     for statement in body {
-        match &mut statement.kind {
-            StatementKind::Set { variable, value } => {
+        statement.each_part_mut(&mut |part| match part {
+            PartMut::Topic(topic, _) => topic.each_expression_mut(&mut |value| expression(value, variables)),
+            PartMut::Value(value) => expression(value, variables),
+            PartMut::Set(variable, value) => {
                 expression(value, variables);
-                assign(variables, *variable, value.kinds);
+                assign(variables, variable, value.kinds);
             }
-            StatementKind::PublishTopic { topic, value, .. }
-            | StatementKind::ToRoute { topic, value, .. }
-            | StatementKind::KeepTopic { topic, value, .. } => {
-                self::topic(topic, variables);
-                expression(value, variables);
-            }
-            StatementKind::DeleteTopic { topic } => self::topic(topic, variables),
-            StatementKind::KeepSetting { value, .. } => expression(value, variables),
-            StatementKind::DeleteSetting { .. } | StatementKind::Verdict(_) => {}
-            StatementKind::If { branches, otherwise } => {
-                for branch in branches {
-                    expression(&mut branch.condition, variables);
-                    statements(&mut branch.body, variables);
-                }
-                statements(otherwise, variables);
-            }
-            StatementKind::Switch { subject, cases, otherwise } => {
-                expression(subject, variables);
-                for case in cases {
-                    let values = case.candidates.iter_mut().filter_map(Candidate::value_mut);
-                    values.for_each(|value| expression(value, variables));
-                    statements(&mut case.body, variables);
-                }
-                statements(otherwise, variables);
-            }
-            StatementKind::Loop { body, until, .. } => {
-                statements(body, variables);
-                expression(until, variables);
-            }
-            StatementKind::CallAction { arguments, returns, result, .. } => {
-                arguments.iter_mut().for_each(|argument| expression(&mut argument.value, variables));
-                for id in returns.iter().chain(result.iter()) {
-                    assign(variables, *id, KindSet::RETURNED);
-                }
-            }
-            StatementKind::CallPython { arguments, result, .. } => {
-                arguments.iter_mut().for_each(|argument| expression(argument, variables));
-                if let Some(id) = result {
-                    assign(variables, *id, KindSet::RETURNED);
-                }
-            }
-            StatementKind::PublishModel { topic, assignments, .. } => {
-                self::topic(topic, variables);
-                assignments.iter_mut().for_each(|assignment| expression(&mut assignment.value, variables));
-            }
-            StatementKind::ForEach { list, element, body, item, result } => {
-                expression(list, variables);
-                assign(variables, *element, KindSet::FROM_JSON);
-                statements(body, variables);
-                expression(item, variables);
-                assign(variables, *result, KindSet::JSON);
-            }
-            StatementKind::Split { .. } => {}
-        }
-    }
-}
-
-fn topic(topic: &mut Topic, variables: &[Variable]) {
-    for part in &mut topic.parts {
-        if let TopicPart::Value(value) = part {
-            expression(value, variables);
-        }
+            PartMut::Received(variable, kinds) => assign(variables, variable, kinds),
+            PartMut::Block(block, _) => statements(block, variables),
+            PartMut::Need(_) => {}
+        });
     }
 }
 
@@ -133,7 +78,7 @@ fn bounded(node: &mut Expression, variables: &[Variable]) -> Option<Bound> {
             bounds.0.zip(bounds.1).and_then(|(then, otherwise)| then.or(otherwise))
         }
         kind => {
-            each_child(kind, &mut |child| expression(child, variables));
+            kind.each_child_mut(&mut |child| expression(child, variables));
             whole::leaf(kind, variables)
         }
     };
@@ -151,85 +96,6 @@ fn bounded(node: &mut Expression, variables: &[Variable]) -> Option<Bound> {
         _ => node.kinds |= kinds_of(&node.kind),
     }
     None
-}
-
-/// Calls `visit` for each direct child, those inside topics too.
-pub(super) fn each_child(kind: &mut ExpressionKind, visit: &mut dyn FnMut(&mut Expression)) {
-    use ExpressionKind as Kind;
-    match kind {
-        Kind::Constant(_)
-        | Kind::Variable(_)
-        | Kind::Payload
-        | Kind::PayloadBytes
-        | Kind::TopicName
-        | Kind::TopicLevel(_)
-        | Kind::GetEnv(_)
-        | Kind::GetSecret(_)
-        | Kind::Timestamp(_)
-        | Kind::RandomUuid
-        | Kind::Assigned(_)
-        | Kind::IsAssigned(_)
-        | Kind::Session(_)
-        | Kind::LoggedIn
-        | Kind::UserProperty(_)
-        | Kind::InGroup(_) => {}
-        Kind::TopicLevelAt(value)
-        | Kind::Negate(value)
-        | Kind::Not(value)
-        | Kind::IsEmpty(value)
-        | Kind::Trim(value)
-        | Kind::MatchesRegex { value, .. }
-        | Kind::FilterRegex { value, .. }
-        | Kind::CsvField { value, .. }
-        | Kind::Split { value, .. }
-        | Kind::IsAbsent(value)
-        | Kind::Inferred(value)
-        | Kind::Fit { value, .. }
-        | Kind::Cast { value, .. } => visit(value),
-        Kind::TopicExists(topic) | Kind::GetTopic(topic) => {
-            for part in &mut topic.parts {
-                if let TopicPart::Value(value) = part {
-                    visit(value);
-                }
-            }
-        }
-        Kind::GetJson { path, source } => {
-            if let JsonPath::Computed(path) = path {
-                visit(path);
-            }
-            visit(source);
-        }
-        Kind::RandomInt { low, high } | Kind::RandomDouble { low, high } => {
-            visit(low);
-            visit(high);
-        }
-        Kind::Arithmetic { left, right, .. } | Kind::Compare { left, right, .. } => {
-            visit(left);
-            visit(right);
-        }
-        Kind::And(left, right) | Kind::Or(left, right) => {
-            visit(left);
-            visit(right);
-        }
-        Kind::Concat(parts) | Kind::Array(parts) => parts.iter_mut().for_each(visit),
-        Kind::Select(select) => select.parameters.iter_mut().for_each(visit),
-        Kind::Function { arguments, .. } => arguments.iter_mut().for_each(visit),
-        Kind::OneOf { value, candidates } => {
-            visit(value);
-            candidates.iter_mut().filter_map(Candidate::value_mut).for_each(visit);
-        }
-        Kind::If { condition, then, otherwise } => {
-            visit(condition);
-            visit(then);
-            visit(otherwise);
-        }
-        Kind::Object(members) => members.iter_mut().for_each(|(_, value)| visit(value)),
-        Kind::Replace { search, replacement, value } => {
-            visit(search);
-            visit(replacement);
-            visit(value);
-        }
-    }
 }
 
 /// What an expression gives, from the kinds of its children.

@@ -2,8 +2,8 @@
 
 use super::infer;
 use super::kind::KindSet;
+use super::tree::walk::{Assignment, assigned};
 use super::tree::{Action, Constant, Entry, Expression, ExpressionKind, Input, VariableId};
-use super::whole;
 use crate::limits::INFERENCE_PASSES_MAX;
 
 /// The variables of an Action that never hold a text with `/`.
@@ -14,14 +14,14 @@ impl Levels {
     /// Those to which only such texts are assigned, of each other too. What a caller gives may be anything.
     pub(super) fn of(action: &Action) -> Levels {
         let mut levels = Levels(vec![false; action.variables.len()]);
-        let assigned = whole::assigned(&action.body);
-        assigned.iter().for_each(|(variable, _)| levels.set(*variable, true));
+        let assigned = assigned(&action.body);
+        assigned.iter().for_each(|assignment| levels.set(assignment.variable, true));
         if let Entry::Callable { inputs, .. } = &action.entry {
             inputs.iter().for_each(|Input { variable, .. }| levels.set(*variable, false));
         }
         for _ in 0..INFERENCE_PASSES_MAX {
             let mut is_stable = true;
-            for (variable, value) in &assigned {
+            for Assignment { variable, value, .. } in &assigned {
                 let stays = value.is_some_and(|value| levels.hold(value));
                 if !stays && levels.has(*variable) {
                     levels.set(*variable, false);

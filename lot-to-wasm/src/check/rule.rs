@@ -9,6 +9,7 @@ use lot_nearest::nearest;
 use super::entity::filter;
 use super::kind::KindSet;
 use super::scope::Scope;
+use super::tree::walk::PartMut;
 use super::tree::{
     self, Candidate, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function,
     SessionWord, StatementKind, TopicPart, Verdict,
@@ -418,7 +419,7 @@ fn impurity(value: &mut Expression) -> Option<&'static str> {
 /// Visits a tree from the top, below a node only when `visit` says so.
 fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
     if visit(node) {
-        infer::each_child(&mut node.kind, &mut |child| each(child, visit));
+        node.kind.each_child_mut(&mut |child| each(child, visit));
     }
 }
 
@@ -435,15 +436,15 @@ fn inputs(checked: &mut tree::Action) -> RuleInputs {
 
 fn statements(body: &mut [tree::Statement], inputs: &mut RuleInputs) {
     for statement in body {
-        let StatementKind::If { branches, otherwise } = &mut statement.kind else { continue };
-        for branch in branches {
-            each(&mut branch.condition, &mut |node| {
+        statement.each_part_mut(&mut |part| match part {
+            PartMut::Value(value) | PartMut::Set(_, value) => each(value, &mut |node| {
                 note(node, inputs);
                 true
-            });
-            statements(&mut branch.body, inputs);
-        }
-        statements(otherwise, inputs);
+            }),
+            PartMut::Block(block, _) => statements(block, inputs),
+            // There are none in a Rule.
+            PartMut::Topic(..) | PartMut::Received(..) | PartMut::Need(_) => {}
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use super::model::Fields;
 use super::tree::{RESULT, VariableId};
 use crate::limits::VARIABLES_MAX;
 use crate::source::Span;
-use crate::statement::{Statement, StatementKind};
+use crate::statement::{Assigned, Statement};
 use crate::syntax::{Action, ActionBody};
 
 /// A variable while it is checked.
@@ -198,32 +198,10 @@ impl Scope {
 /// Calls `found` for each name that the statements assign, in source order.
 fn each_assignment(statements: &[Statement], found: &mut dyn FnMut(&str, Span)) {
     for statement in statements {
-        match &statement.kind {
-            StatementKind::Set(set) => found(&set.name.text, set.name.span),
-            StatementKind::CallAction(call) => {
-                call.returns.iter().for_each(|name| found(&name.text, name.span));
-                if call.returns.is_empty() {
-                    found(RESULT, statement.span);
-                }
-            }
-            StatementKind::CallPython(call) => match &call.returns {
-                Some(name) => found(&name.text, name.span),
-                None => found(RESULT, statement.span),
-            },
-            StatementKind::CallRoute(call) => match &call.returns {
-                Some(name) => found(&name.text, name.span),
-                None => found(RESULT, statement.span),
-            },
-            StatementKind::IfElse(_)
-            | StatementKind::Switch(_)
-            | StatementKind::LoopUntil(_)
-            | StatementKind::PublishTopic(_)
-            | StatementKind::PublishModel(_)
-            | StatementKind::Keep(_)
-            | StatementKind::Delete(_)
-            | StatementKind::TriggerEvent(_)
-            | StatementKind::Navigate(_) => {}
-        }
+        statement.assigned().for_each(|assigned| match assigned {
+            Assigned::Variable(name) => found(&name.text, name.span),
+            Assigned::Result => found(RESULT, statement.span),
+        });
         statement.each_block(&mut |block| each_assignment(block, found));
     }
 }

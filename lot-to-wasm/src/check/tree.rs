@@ -12,6 +12,7 @@
 //! Not here: how a value is represented in the guest.
 
 mod expression;
+pub(crate) mod walk;
 
 pub use expression::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function,

@@ -1,6 +1,6 @@
 //! Whole numbers that no run can count beyond 64 bits, and which therefore stay whole: elsewhere a sum of two INT may overflow into DOUBLE (§4).
 //!
-//! A run makes at most [`LOOP_PASSES_MAX`] passes through all its loops together, so an assignment is carried out at most so often; one outside of all
+//! A run makes at most [`LOOP_PASSES_MAX`](crate::limits::LOOP_PASSES_MAX) passes through all its loops together, so an assignment is carried out at most so often; one outside of all
 //! loops once. Variables that are set from each other form a group. The largest absolute value in a group begins at 0, an assignment that adds
 //! `n` to a variable of the group raises it by at most `n`, and any other sets a value whose bound is known. So no value of the group exceeds the largest of
 //! those bounds plus, for each assignment that adds, `n` times its number of executions.
@@ -9,11 +9,9 @@
 
 use super::fold;
 use super::kind::KindSet;
-use super::tree::{
-    Arithmetic, Constant, Expression, ExpressionKind, Function, Statement, StatementKind, Variable,
-    VariableId,
-};
-use crate::limits::{INFERENCE_PASSES_MAX, LOOP_PASSES_MAX};
+use super::tree::walk::{Assignment, assigned};
+use super::tree::{Arithmetic, Constant, Expression, ExpressionKind, Function, Statement, Variable};
+use crate::limits::INFERENCE_PASSES_MAX;
 
 /// Largest bound of a variable, and of what is added to one of a group: the sum of two still fits.
 const BOUND_MAX: u64 = (1 << 62) - 1;
@@ -77,26 +75,9 @@ pub(super) fn leaf(kind: &ExpressionKind, variables: &[Variable]) -> Option<Boun
 
 /// Finds the bounds of variables that nothing but such numbers are assigned to.
 pub(super) fn bounds(body: &[Statement], variables: &mut [Variable]) {
-    let mut assignments = Vec::new();
-    collect(body, Some(1), &mut assignments);
+    let assignments = assigned(body);
     let mut passes_left = INFERENCE_PASSES_MAX;
     while bound_more(&assignments, variables, &mut passes_left) {}
-}
-
-/// Every assignment of a body: the variable and its value, `None` for what comes from elsewhere.
-pub(super) fn assigned(body: &[Statement]) -> Vec<(VariableId, Option<&Expression>)> {
-    let mut assignments = Vec::new();
-    collect(body, Some(1), &mut assignments);
-    assignments.into_iter().map(|assignment| (assignment.variable, assignment.value)).collect()
-}
-
-/// A place where a variable is assigned.
-struct Assignment<'a> {
-    variable: VariableId,
-    /// `None` for what comes from elsewhere.
-    value: Option<&'a Expression>,
-    /// How often it is carried out at most; `None` when that is not known.
-    times: Option<u64>,
 }
 
 impl Assignment<'_> {
@@ -107,48 +88,6 @@ impl Assignment<'_> {
     /// Whether its variable is among those.
     fn variable_is(&self, open: &[bool]) -> bool {
         open.get(self.target()).copied().unwrap_or(false)
-    }
-}
-
-fn collect<'a>(body: &'a [Statement], times: Option<u64>, found: &mut Vec<Assignment<'a>>) {
-    for statement in body {
-        match &statement.kind {
-            StatementKind::Set { variable, value } => {
-                found.push(Assignment { variable: *variable, value: Some(value), times });
-            }
-            StatementKind::If { branches, otherwise } => {
-                branches.iter().for_each(|branch| collect(&branch.body, times, found));
-                collect(otherwise, times, found);
-            }
-            StatementKind::Switch { cases, otherwise, .. } => {
-                cases.iter().for_each(|case| collect(&case.body, times, found));
-                collect(otherwise, times, found);
-            }
-            StatementKind::Loop { body, .. } => {
-                collect(body, times.map(|_| u64::from(LOOP_PASSES_MAX)), found);
-            }
-            StatementKind::ForEach { element, body, result, .. } => {
-                let given = [*element, *result].map(|variable| Assignment { variable, value: None, times });
-                found.extend(given);
-                collect(body, None, found);
-            }
-            StatementKind::CallAction { returns, result, .. } => {
-                let given = returns.iter().chain(result).copied();
-                found.extend(given.map(|variable| Assignment { variable, value: None, times }));
-            }
-            StatementKind::CallPython { result, .. } => {
-                found.extend(result.map(|variable| Assignment { variable, value: None, times }));
-            }
-            StatementKind::PublishTopic { .. }
-            | StatementKind::ToRoute { .. }
-            | StatementKind::KeepTopic { .. }
-            | StatementKind::DeleteTopic { .. }
-            | StatementKind::KeepSetting { .. }
-            | StatementKind::DeleteSetting { .. }
-            | StatementKind::PublishModel { .. }
-            | StatementKind::Split { .. }
-            | StatementKind::Verdict(_) => {}
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use lot_facts::{InputKind, Kind};
 
 use crate::source::Span;
-use crate::statement::{Statement, StatementKind};
+use crate::statement::{Assigned, Statement};
 use crate::syntax::model::{Field, FieldSource, FieldType};
 use crate::syntax::route::RouteItem;
 use crate::syntax::{Action, ActionBody, Entity, Name};
@@ -159,25 +159,11 @@ impl Outline<'_> {
     /// Variables where they are first set.
     fn variables(&self, statements: &[Statement], symbols: &mut Vec<Symbol>) {
         for statement in statements {
-            let mut set = |name: &Name| {
+            for assigned in statement.assigned() {
+                let Assigned::Variable(name) = assigned else { continue };
                 if !symbols.iter().any(|known| known.name == name.text) {
                     symbols.push(self.named(SymbolKind::Variable, name, self.range(statement.span)));
                 }
-            };
-            match &statement.kind {
-                StatementKind::Set(node) => set(&node.name),
-                StatementKind::CallAction(node) => node.returns.iter().for_each(set),
-                StatementKind::CallPython(node) => node.returns.iter().for_each(set),
-                StatementKind::CallRoute(node) => node.returns.iter().for_each(set),
-                StatementKind::IfElse(_)
-                | StatementKind::Switch(_)
-                | StatementKind::LoopUntil(_)
-                | StatementKind::PublishTopic(_)
-                | StatementKind::PublishModel(_)
-                | StatementKind::Keep(_)
-                | StatementKind::Delete(_)
-                | StatementKind::TriggerEvent(_)
-                | StatementKind::Navigate(_) => {}
             }
             statement.each_block(&mut |block| self.variables(block, symbols));
         }

@@ -8,7 +8,7 @@ use wasm_encoder::{Instruction, ValType};
 use super::code::{Callee, Code};
 use super::entry::Generator;
 use super::module::{Helper, Piece};
-use crate::check::tree::{Statement, StatementKind};
+use crate::check::tree::Statement;
 
 /// Statements of a piece.
 const PIECE_STATEMENTS: usize = 64;
@@ -27,32 +27,10 @@ fn fits(body: &[Statement], left: &mut usize) -> bool {
     body.iter().all(|statement| {
         let rest = left.checked_sub(1);
         *left = rest.unwrap_or(0);
-        rest.is_some() && blocks(statement).into_iter().all(|block| fits(block, left))
+        let mut all_fit = rest.is_some();
+        statement.each_block(&mut |block| all_fit = all_fit && fits(block, left));
+        all_fit
     })
-}
-
-fn blocks(statement: &Statement) -> Vec<&[Statement]> {
-    match &statement.kind {
-        StatementKind::If { branches, otherwise } => {
-            branches.iter().map(|branch| &*branch.body).chain([&**otherwise]).collect()
-        }
-        StatementKind::Switch { cases, otherwise, .. } => {
-            cases.iter().map(|case| &*case.body).chain([&**otherwise]).collect()
-        }
-        StatementKind::Loop { body, .. } | StatementKind::ForEach { body, .. } => vec![body],
-        StatementKind::Set { .. }
-        | StatementKind::PublishTopic { .. }
-        | StatementKind::ToRoute { .. }
-        | StatementKind::KeepTopic { .. }
-        | StatementKind::DeleteTopic { .. }
-        | StatementKind::KeepSetting { .. }
-        | StatementKind::DeleteSetting { .. }
-        | StatementKind::CallAction { .. }
-        | StatementKind::CallPython { .. }
-        | StatementKind::PublishModel { .. }
-        | StatementKind::Split { .. }
-        | StatementKind::Verdict(_) => Vec::new(),
-    }
 }
 
 impl Generator<'_> {

@@ -38,6 +38,7 @@ pub use publish_topic::PublishTopic;
 pub use set::Set;
 pub use switch::{Switch, SwitchCase};
 pub use trigger_event::TriggerEvent;
+pub(crate) use walk::Assigned;
 
 /// A statement with its place.
 #[derive(Debug, Clone, PartialEq)]

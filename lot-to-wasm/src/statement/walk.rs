@@ -1,7 +1,16 @@
-//! What is directly in a statement: blocks of other ones, and expressions.
+//! What is directly in a statement: blocks of other ones, expressions, and variables that it assigns.
 
 use super::{DeleteTarget, KeepTarget, Statement, StatementKind};
-use crate::syntax::Expression;
+use crate::syntax::{Expression, Name};
+
+/// What a statement assigns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Assigned<'a> {
+    /// A variable.
+    Variable(&'a Name),
+    /// What `RESULT` reads: a call without `RETURN`.
+    Result,
+}
 
 impl Statement {
     /// Calls `visit` for each block of statements directly in this one, in source order.
@@ -27,6 +36,27 @@ impl Statement {
             | StatementKind::TriggerEvent(_)
             | StatementKind::Navigate(_) => {}
         }
+    }
+
+    /// What this statement itself assigns, in source order; not what those in its blocks do.
+    pub(crate) fn assigned(&self) -> impl Iterator<Item = Assigned<'_>> {
+        let (names, is_call) = match &self.kind {
+            StatementKind::Set(node) => (std::slice::from_ref(&node.name), false),
+            StatementKind::CallAction(node) => (&*node.returns, true),
+            StatementKind::CallPython(node) => (node.returns.as_slice(), true),
+            StatementKind::CallRoute(node) => (node.returns.as_slice(), true),
+            StatementKind::IfElse(_)
+            | StatementKind::Switch(_)
+            | StatementKind::LoopUntil(_)
+            | StatementKind::PublishTopic(_)
+            | StatementKind::PublishModel(_)
+            | StatementKind::Keep(_)
+            | StatementKind::Delete(_)
+            | StatementKind::TriggerEvent(_)
+            | StatementKind::Navigate(_) => (&[][..], false),
+        };
+        let result = (is_call && names.is_empty()).then_some(Assigned::Result);
+        names.iter().map(Assigned::Variable).chain(result)
     }
 
     /// Calls `visit` for each expression of this statement and of those in its blocks; not for those inside of expressions.
