@@ -212,7 +212,8 @@ fn users_without_rights_read_the_monitoring_tree_only() {
         ("$SYS/broker/#", true),
         ("$SYS/#", false),
         ("$SYS/Coreflux/#", false),
-        ("$SYS/Coreflux/Command/Output", false),
+        // Replies to his own commands.
+        ("$SYS/Coreflux/Command/Output", true),
         ("$share/g/$SYS/Coreflux/#", false),
         ("$SYS/+/uptime", false),
         ("#", true),

@@ -1,10 +1,11 @@
 //! What those may do who manage users and are not administrators, and what everybody may do about himself.
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
+use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::Value;
 
-use crate::{broker, options};
+use crate::disk::Sick;
+use crate::{LOTMQ, broker, options};
 
 const COMMAND: &str = "$SYS/Coreflux/Command";
 const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
@@ -132,6 +133,118 @@ fn everybody_may_set_his_own_password_and_give_no_other_command() {
     drop(broker.connect(&ConnectOptions::new("new").user("bob", "new pass word")));
     // The session of the old password is closed.
     eventually("the session is closed", || bob.ping().is_err().then_some(()));
+}
+
+/// The next message of a session.
+fn next(client: &mut Client) -> Value {
+    serde_json::from_slice(&client.receive(WAIT_MAX).unwrap().expect("a reply comes").payload).unwrap()
+}
+
+#[test]
+fn who_sets_his_own_password_is_answered_before_his_connection_ends() {
+    let broker = broker_of_two(options());
+    let mut password = "pw";
+    for (options, new) in
+        [(ConnectOptions::v5("five"), "pw-five"), (ConnectOptions::new("three"), "pw-three")]
+    {
+        let mut bob = broker.connect(&options.user("bob", password));
+        assert!(!bob.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+        assert!(!sends(&mut bob, "-changeUserPassword bob").is_failure());
+        assert_eq!(next(&mut bob)["errors"][0]["code"], "MISSING_ARGUMENT");
+        assert!(!sends(&mut bob, &format!("-changeUserPassword bob {new}")).is_failure());
+        assert_eq!(next(&mut bob)["message"], "Password for user bob changed successfully!");
+        let end = bob.receive(WAIT_MAX).unwrap_err();
+        if let ClientError::Disconnected { reason, text } = &end {
+            assert_eq!((new, *reason), ("pw-five", ReasonCode::AdministrativeAction));
+            assert_eq!(text, "the user's password was changed; log in with the new one");
+        } else {
+            assert!(new == "pw-three" && end.is_closed(), "{end}");
+        }
+        let old = ConnectOptions::new("old").user("bob", password);
+        assert!(Client::connect(broker.address(), &old).is_err(), "{new}");
+        password = new;
+    }
+    // The same by the tool.
+    let (port, set) = (broker.port(), "-changeUserPassword bob pw-tool");
+    let arguments = ["cmd", "-p", &port, "-u", "bob", "-P", password, set];
+    let done = lotmq_test_support::Program::run(LOTMQ, &arguments).unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(done.stdout.trim(), "Password for user bob changed successfully!");
+    drop(broker.connect(&ConnectOptions::new("new").user("bob", "pw-tool")));
+}
+
+#[test]
+fn who_has_no_rights_gets_replies_to_his_own_commands_only() {
+    let broker = broker_of_two(options());
+    let mut bob = broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
+    for filter in
+        ["$SYS/Coreflux/Command/+", "$SYS/Coreflux/Command/#", "$share/g/$SYS/Coreflux/Command/Output"]
+    {
+        let refused = bob.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+        assert_eq!(refused, ReasonCode::NotAuthorized, "{filter}");
+    }
+    let mut nobody = broker.client("nobody");
+    assert!(nobody.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+    assert!(!bob.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
+    ann.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
+    // The subscription outlives changes of users, each of which has rights asked again.
+    broker.command_ok("-changeUserSettings ann Line 7");
+    assert_eq!(next(&mut ann)["user"], "root");
+    assert!(!sends(&mut ann, "-listUsers").is_failure());
+    assert_eq!(next(&mut ann)["command"], "ListUsers");
+    let mut other = broker.connect(&ConnectOptions::v5("other").user("bob", "pw"));
+    other.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
+    eventually("rights were asked again", || {
+        let clients = broker.command_ok("-listClients bob");
+        (clients.data()["clients"][0]["subscriptions"] == 1).then_some(())
+    });
+    assert!(!sends(&mut bob, "-changeUserPassword bob").is_failure());
+    for client in [&mut bob, &mut other] {
+        let reply = next(client);
+        assert_eq!((&reply["command"], &reply["user"]), (&"ChangeUserPassword".into(), &Value::Null));
+    }
+    while next(&mut ann)["user"] != "bob" {}
+}
+
+#[test]
+fn a_new_password_that_is_not_stored_yet_is_gone_after_a_crash_and_nothing_was_acknowledged_with_it() {
+    let mut sick = Sick::new();
+    sick.broker.command_ok("-addUser bob pw");
+    let mut bob = sick.broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
+    bob.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
+    let lasting = |id: &str, password| {
+        ConnectOptions::v5(id).user("bob", password).clean_start(false).session_expiry(3600)
+    };
+    let mut away = sick.broker.connect(&lasting("away", "pw"));
+    away.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
+    away.disconnect().unwrap();
+    sick.becomes("hang");
+    assert!(!sends(&mut bob, "-changeUserPassword bob new").is_failure());
+    let new = ConnectOptions::v5("new").user("bob", "new");
+    let old = ConnectOptions::v5("old").user("bob", "pw");
+    eventually("the old password is refused", || Client::connect(sick.broker.address(), &old).err());
+    let mut early = sick.broker.connect(&new);
+    early.send_publish(&Publication::new("kept", "lost").qos(QoS::AtLeastOnce)).unwrap();
+    early.ping().unwrap();
+    assert_eq!(early.unacknowledged(), 1);
+    bob.ping().unwrap();
+    assert!(bob.receive(std::time::Duration::ZERO).unwrap().is_none(), "nobody was told that it is done");
+    sick.broker.kill();
+    sick.heals();
+    sick.broker.start_again();
+    assert!(Client::connect(sick.broker.address(), &new).is_err(), "the old password counts again");
+    let mut away = sick.broker.connect(&lasting("away", "pw"));
+    let mut bob = sick.broker.connect(&old);
+    assert!(!bob.publish(&Publication::new("kept", "after").qos(QoS::AtLeastOnce)).unwrap().is_failure());
+    assert_eq!(away.receive(WAIT_MAX).unwrap().unwrap().text(), "after");
+    // The same change, once it is answered, holds.
+    bob.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();
+    assert!(!sends(&mut bob, "-changeUserPassword bob newer").is_failure());
+    assert_eq!(next(&mut bob)["success"], true);
+    sick.broker.kill();
+    sick.broker.start_again();
+    drop(sick.broker.connect(&ConnectOptions::v5("newer").user("bob", "newer")));
 }
 
 #[test]

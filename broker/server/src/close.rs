@@ -38,8 +38,10 @@ pub(crate) enum CloseReason {
     Protocol(Box<Violation>),
     /// It reached a limit of its listener.
     Limit(Limit),
-    /// An administrator or a changed account.
+    /// An administrator, or the user was removed.
     Administrative,
+    /// The user has another password than the one with which the Client logged in.
+    PasswordChanged,
     /// The certificate that the Client showed has ended.
     CertificateExpired,
     /// Something could not be made durable, and the Client's version has no way to say so.
@@ -79,7 +81,7 @@ impl CloseReason {
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
-            Self::Administrative => Some(ReasonCode::AdministrativeAction),
+            Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
             Self::CertificateExpired => Some(ReasonCode::NotAuthorized),
             Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull => Some(ReasonCode::QuotaExceeded),
@@ -109,6 +111,7 @@ impl CloseReason {
             | Self::KeepAliveTimeout
             | Self::TakenOver
             | Self::Administrative
+            | Self::PasswordChanged
             | Self::CertificateExpired
             | Self::StoreFailed(_)
             | Self::QueueFull
@@ -142,7 +145,8 @@ impl CloseReason {
             Self::Limit(limit) => limit.sentence(),
             Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
             Self::TakenOver => "another connection came with this client identifier",
-            Self::Administrative => "closed by an administrator, or the user's account was changed",
+            Self::Administrative => "closed by an administrator, or the user was removed",
+            Self::PasswordChanged => "the user's password was changed; log in with the new one",
             Self::CertificateExpired => "the client certificate has expired",
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::InternalError => "an error of the broker",
@@ -175,6 +179,7 @@ impl CloseReason {
             | Self::TakenOver
             | Self::Limit(_)
             | Self::Administrative
+            | Self::PasswordChanged
             | Self::CertificateExpired
             | Self::StoreFailed(_)
             | Self::QueueFull
@@ -208,6 +213,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol-error",
             Self::Limit(_) => "quota-exceeded",
             Self::Administrative => "administrative",
+            Self::PasswordChanged => "password-changed",
             Self::CertificateExpired => "certificate-expired",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",

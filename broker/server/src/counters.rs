@@ -186,6 +186,7 @@ impl Counters {
             | CloseReason::Limit(_)
             | CloseReason::TakenOver
             | CloseReason::Administrative
+            | CloseReason::PasswordChanged
             | CloseReason::CertificateExpired
             | CloseReason::StoreFailed(_)
             | CloseReason::QueueFull

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Decide as _, Question};
+use lotmq_auth::Decide as _;
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish,
@@ -73,7 +73,7 @@ pub(crate) fn drain(
                     && permissions.delivers_to_all(topic) != Some(true)
                 {
                     asked += 1;
-                    if !permissions.decide(&Question::subscribe(&state.identity, topic)).is_allowed() {
+                    if !client.tenant.still_delivers(&state.identity, topic) {
                         turn.core.counters.queued_denied.add(1);
                         give_up(client, state, packet_id, &queued, turn);
                         continue;

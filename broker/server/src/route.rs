@@ -25,6 +25,8 @@ use crate::tenant::Tenant;
 pub(crate) struct Route {
     pub(crate) topic: String,
     pub(crate) targets: Vec<Target>,
+    /// Those who get replies to their own commands only; of no other topic there are any.
+    pub(crate) askers: Vec<Target>,
     /// By number.
     pub(crate) groups: Vec<Arc<SharedGroup>>,
     pub(crate) triggers: Box<[Arc<Trigger>]>,
@@ -128,6 +130,7 @@ impl Route {
         Self {
             topic: String::new(),
             targets: Vec::new(),
+            askers: Vec::new(),
             groups: Vec::new(),
             triggers: Box::default(),
             caching: Caching::Skip,
@@ -138,13 +141,14 @@ impl Route {
 
     /// Those that it lists, however many members a group has.
     fn receivers(&self) -> usize {
-        self.targets.len() + self.groups.len()
+        self.targets.len() + self.askers.len() + self.groups.len()
     }
 
     /// Empties it but for its memory.
     pub(crate) fn clear(&mut self) {
         self.topic.clear();
         self.targets.clear();
+        self.askers.clear();
         self.groups.clear();
         self.triggers = Box::default();
         self.caching = Caching::Skip;

@@ -1,7 +1,12 @@
 //! Topics below `$SYS`: which belong to the tree, and which of them Clients may publish to.
 
+use lotmq_auth::Identity;
+
 /// Where commands are published to (commands reference §1).
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
+
+/// Topic of all replies (commands reference §1.7).
+pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
 /// Beginning and end of the topic of a bridge's state.
 const PREFIX: &str = "$SYS/broker/connection/";
@@ -13,6 +18,11 @@ const CLIENT_ID_BYTES_MAX: usize = 400;
 /// Whether a topic belongs to the tree, to which only the broker publishes.
 pub(crate) fn is_system(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a subscription is one to replies that a user may have without any right: of the topic of replies it gets those to his own commands.
+pub(crate) fn may_have_own_replies(identity: &Identity, filter: &str) -> bool {
+    filter == OUTPUT_TOPIC && identity.user.is_some()
 }
 
 /// Whether a topic holds the state of the bridge with this Client Identifier.

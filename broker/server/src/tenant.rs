@@ -25,6 +25,7 @@ use crate::sessions::Sessions;
 use crate::shares::Shares;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
 use crate::sys::{BridgeStates, Counted};
+use crate::system_topics;
 use crate::variables::Variables;
 
 /// See the module's documentation.
@@ -126,12 +127,16 @@ impl Tenant {
         route.groups.sort_unstable_by_key(|group| group.id());
         route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
         if !route.is_open {
-            let is_stable = &mut route.is_stable;
-            route.targets.retain(|target| {
-                let decision =
-                    self.permissions.decision(&Question::subscribe(&target.client.identity(), topic));
+            let Route { targets, askers, is_stable, .. } = route;
+            targets.retain(|target| {
+                let identity = target.client.identity();
+                let decision = self.permissions.decision(&Question::subscribe(&identity, topic));
                 *is_stable &= decision.is_stable;
-                decision.verdict.is_allowed()
+                let is_allowed = decision.verdict.is_allowed();
+                if !is_allowed && system_topics::may_have_own_replies(&identity, topic) {
+                    askers.push(target.clone());
+                }
+                is_allowed
             });
         }
         let (triggers, is_stable) = self.triggers(topic);
@@ -143,6 +148,12 @@ impl Tenant {
     /// What a message on `topic` starts: whose owner may be told of it. False when the rules have to be asked again for the next message.
     pub(crate) fn triggers(&self, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
         rights::permitted(self, self.guests.authority, topic, self.guests.triggers(topic))
+    }
+
+    /// Whether a subscription that was made, or what waits by it, is for this Client still.
+    pub(crate) fn still_delivers(&self, identity: &Identity, filter: &str) -> bool {
+        system_topics::may_have_own_replies(identity, filter)
+            || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
     }
 
     /// Makes every thread compute its routes anew.

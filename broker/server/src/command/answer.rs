@@ -17,9 +17,6 @@ use crate::sys;
 use crate::system_topics;
 use crate::tenant::Tenant;
 
-/// Topic of all replies.
-const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
-
 /// What goes out before a reply.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Topics<'a> {
@@ -59,7 +56,7 @@ pub(super) fn publish_reply(
     hops: u8,
 ) {
     let forms = (reply.whole.as_bytes(), Some(reply.shortened.as_bytes()));
-    publish(turn, tenant, OUTPUT_TOPIC, forms, (asker, hops));
+    publish(turn, tenant, system_topics::OUTPUT_TOPIC, forms, (asker, hops));
 }
 
 fn publish(

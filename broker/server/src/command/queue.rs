@@ -75,6 +75,20 @@ pub(crate) struct Commands {
     ready: Condvar,
     /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
     pub(super) changes: Mutex<()>,
+    /// Sessions whose own password is being set by their command, which has not been answered.
+    setting_own_password: Mutex<Vec<u64>>,
+}
+
+/// Answer that a session waits for until this is dropped.
+pub(crate) struct OwnPassword<'a> {
+    commands: &'a Commands,
+    session: u64,
+}
+
+impl Drop for OwnPassword<'_> {
+    fn drop(&mut self) {
+        self.commands.setting_own_password.lock().retain(|session| *session != self.session);
+    }
 }
 
 #[derive(Default)]
@@ -122,6 +136,17 @@ impl Commands {
     /// Commands that wait or run.
     pub(crate) fn waiting(&self) -> usize {
         self.state.lock().waiting
+    }
+
+    /// Spares a session that sets its own password until it has been answered. Of a session one command runs at a time, so it is in the list once.
+    pub(crate) fn sets_own_password(&self, session: u64) -> OwnPassword<'_> {
+        self.setting_own_password.lock().push(session);
+        OwnPassword { commands: self, session }
+    }
+
+    /// Whether the session has not had the answer yet to the command by which its user sets his own password.
+    pub(crate) fn is_setting_own_password(&self, session: u64) -> bool {
+        self.setting_own_password.lock().contains(&session)
     }
 
     /// Whether the threads are to end.
@@ -213,6 +238,7 @@ fn serve(broker: &Arc<Broker>) {
     Turn::install(Arc::clone(&broker.core), None);
     while let Some(Started { work, job }) = broker.commands.next() {
         let bytes = job.payload.len();
+        let spared = run::spared(broker, &job);
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
         if ran.is_err() {
             error!("a command ended by a panic");
@@ -220,6 +246,7 @@ fn serve(broker: &Arc<Broker>) {
             Turn::install(Arc::clone(&broker.core), None);
             run::panicked(broker, &job);
         }
+        drop(spared);
         broker.commands.done(job.queue, work, bytes);
     }
     Turn::uninstall();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::answer::{Topics, publish_reply, send};
-use super::queue::Job;
+use super::queue::{Job, OwnPassword};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Verb};
@@ -95,6 +95,14 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     if call.restarts {
         broker.backups.restart();
     }
+}
+
+/// Spares the session that sets its own password until it has been answered; not one whose password is an old one already.
+pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a>> {
+    let session = job.session()?;
+    let identity = &job.identity;
+    let is_setting = is_own_password(identity, &job.payload) && job.tenant.users.is_current(identity);
+    is_setting.then(|| broker.commands.sets_own_password(session))
 }
 
 /// Answers a command whose execution ended by a panic, a fault of ours.

@@ -51,6 +51,9 @@ impl Turn {
         let route = self.routes.take(tenant, self.arena.text(forms.whole.topic));
         let mut whole = FanOutOf::new(&forms.whole, true);
         let mut shortened = forms.shortened.as_ref().map(|publication| FanOutOf::new(publication, true));
+        for target in route.askers.iter().filter(|target| asker.has(&target.client)) {
+            whole.send(self, target).counted(self);
+        }
         for target in &route.targets {
             let form = if asker.has(&target.client) { Some(&mut whole) } else { shortened.as_mut() };
             if let Some(form) = form {

@@ -238,6 +238,7 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::KeepAliveTimeout
         | CloseReason::Limit(_)
         | CloseReason::Administrative
+        | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired => 1008,
     }
 }

@@ -27,6 +27,7 @@ use crate::release::Release;
 use crate::replay::{Replay, Replays};
 use crate::store_failure::StoreFailure;
 use crate::subscription::{Options, SHARED, filter_bytes};
+use crate::system_topics;
 use crate::violation::Violation;
 
 /// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
@@ -217,6 +218,7 @@ fn grant(
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
     {
         Verdict::Allow => false,
+        Verdict::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
         Verdict::AllowOnly(_) => true,
         Verdict::Deny => {
             turn.core.counters.subscribe_refused.add(1);

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use lotmq_auth::{Decide as _, Question};
 use lotmq_store::Op;
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
@@ -244,16 +243,19 @@ impl Clockwork {
     }
 
     /// Closes the connections of users who were removed or have a new password. Looks twice after each change, because a login that was
-    /// under way may attach a moment later.
+    /// under way may attach a moment later; and again where a session waits for the answer to its own change.
     fn end_stale_sessions(&mut self) {
         let generation = self.broker.sys.users_generation.load(Ordering::Acquire) * 2;
         if self.users_seen >= generation {
             return;
         }
-        self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
+        let mut are_all_ended = true;
         for tenant in self.broker.tenants.all().iter() {
-            end_stale_sessions(tenant);
+            are_all_ended &= end_stale_sessions(&self.broker, tenant);
             Turn::with(|turn| end_refused_subscriptions(turn, tenant));
+        }
+        if are_all_ended {
+            self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
         }
     }
 
@@ -341,17 +343,24 @@ fn publish_figures(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
 }
 
-fn end_stale_sessions(tenant: &Tenant) {
-    let clients = tenant.all_sessions();
-    for client in clients {
+/// False when one is spared until it has the answer to the command with which it set its own password.
+fn end_stale_sessions(broker: &Broker, tenant: &Tenant) -> bool {
+    let mut are_all_ended = true;
+    for client in tenant.all_sessions() {
         let state = client.state.lock();
-        if let Some(link) = &state.link
-            && !tenant.users.is_current(&state.identity)
-        {
-            info!(target: "client", client_id = &*client.client_id, "session closed, its account has changed");
-            link.connection.request_close(CloseReason::Administrative);
+        let Some(link) = state.link.as_ref().filter(|_| !tenant.users.is_current(&state.identity)) else {
+            continue;
+        };
+        if broker.commands.is_setting_own_password(client.session_id) {
+            are_all_ended = false;
+            continue;
         }
+        info!(target: "client", client_id = &*client.client_id, "session closed, its account has changed");
+        let is_there = state.identity.user.as_ref().is_some_and(|user| tenant.users.account(user).is_some());
+        let reason = if is_there { CloseReason::PasswordChanged } else { CloseReason::Administrative };
+        link.connection.request_close(reason);
     }
+    are_all_ended
 }
 
 /// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
@@ -364,8 +373,7 @@ fn end_refused_subscriptions(turn: &mut Turn, tenant: &Tenant) {
             (Arc::clone(&state.identity), of_tree.map(Box::from).collect::<Vec<Box<str>>>())
         };
         for filter in filters {
-            let question = Question::subscribe(&identity, &filter);
-            if tenant.permissions.decide(&question).is_allowed() {
+            if tenant.still_delivers(&identity, &filter) {
                 continue;
             }
             info!(target: "client", client_id = &*client.client_id, filter = &*filter, "subscription ended, its user lost the right");
@@ -410,5 +418,36 @@ fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
             publish(turn, tenant, AUDIT_HEADS_TOPIC, payload.to_string().as_bytes(), false);
             turn.flush();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::ConnectOptions;
+
+    use crate::testing::{PATIENCE, Running, connect};
+
+    #[test]
+    fn who_waits_for_the_answer_to_his_own_password_is_spared_and_no_other_session() {
+        let running = Running::start("none");
+        let broker = &running.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        let users = &tenant.users;
+        users.add_user("bob", users.hash("pw").unwrap()).unwrap();
+        let login = |id: &str| connect(running.address(), &ConnectOptions::v5(id).user("bob", "pw"));
+        let (mut asking, mut other) = (login("asking"), login("other"));
+        let asking_session = tenant
+            .all_sessions()
+            .into_iter()
+            .find(|client| &*client.client_id == "asking")
+            .unwrap()
+            .session_id;
+        let answer = broker.commands.sets_own_password(asking_session);
+        users.change_password("bob", users.hash("new").unwrap()).unwrap();
+        broker.sys.users_changed();
+        assert!(other.receive(PATIENCE).is_err());
+        asking.ping().unwrap();
+        drop(answer);
+        assert!(asking.receive(PATIENCE).is_err());
     }
 }
