@@ -21,7 +21,7 @@ fn records(broker: &Broker, file: &str) -> Vec<Value> {
 
 /// Whether the records of each sequence have their numbers without a gap.
 fn is_numbered(records: &[Value]) -> bool {
-    ["administration", "access"].iter().all(|trail| {
+    ["administration", "access", "changes"].iter().all(|trail| {
         let of_trail = records.iter().filter(|record| record["trail"] == *trail);
         of_trail.zip(1..).all(|(record, number)| record["number"] == number)
     })
@@ -256,7 +256,7 @@ fn commands_of_guests_are_recorded_with_their_definition_and_owner() {
     assert_eq!((&record["clientId"], &record["endpoint"]), (&Value::Null, &Value::Null));
 }
 
-/// Of a day that has room for both sequences of this test.
+/// How many records have a text.
 fn found(broker: &Broker, filter: &str) -> usize {
     let records = records(broker, &format!("{}.jsonl", filter.len()));
     records.iter().filter(|record| record.to_string().contains(filter)).count()
@@ -289,6 +289,35 @@ fn neither_logins_nor_readers_push_out_what_administrators_did() {
     assert_eq!(found(&broker, "EVIL=****"), 1);
     // 500 refused logins of one address are a few records, and so are 180 commands of one user.
     assert!(trails["access"]["head"]["number"].as_u64().unwrap() < 50, "{trails}");
+}
+
+/// What others change has a sequence of its own, of which each record is on the disk before the answer, as of an administrator's.
+#[test]
+fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
+    let mut broker = options().variable("LOTMQ_AUDIT_RECORDS", "100").start();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-changeUserSettings ann AllowedUserManagement true");
+    broker.command_ok("-setEnv EVIL=1");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "pw"));
+    ann.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    for _ in 0..250 {
+        give(&mut ann, "-addUserToGroup ann shift", 1);
+        assert_eq!(ann.receive(WAIT_MAX).unwrap().unwrap().text().find(r#""success":true"#), Some(1));
+    }
+    broker.kill();
+    broker.start_again();
+    assert_eq!(found(&broker, "EVIL=****"), 1);
+    let status = broker.command_ok("-auditStatus");
+    let changes = &status.data()["trails"]["changes"];
+    assert_eq!(
+        (&status.data()["intact"], &changes["head"]["number"]),
+        (&true.into(), &250.into()),
+        "{changes}"
+    );
+    assert!((98..=100).contains(&changes["records"].as_u64().unwrap()), "{changes}");
+    let all = records(&broker, "all.jsonl");
+    let of_ann: Vec<_> = of(&all, "addUserToGroup").iter().map(|record| &record["user"]).collect();
+    assert!(of_ann.len() >= 98 && of_ann.iter().all(|user| *user == "ann"), "{of_ann:?}");
 }
 
 /// Publishes a command so often as `client`; none of them changes anything.

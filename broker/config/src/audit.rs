@@ -9,7 +9,7 @@ section! {
         enabled: bool = true, json "AuditEnabled";
         /// Days after which records are removed.
         days: u32 = 90, json "AuditDays", range 1..=3_650;
-        /// Most records of what administrators did and what changed the broker; beyond it the oldest go. A record has some 300 bytes, and 4 KiB at most.
+        /// Most records of what administrators did, and as many of what others changed; beyond it the oldest go. A record has some 300 bytes, and 4 KiB at most.
         records: u32 = 100_000, json "AuditRecords", range 100..=2_000_000;
         /// Days after which records of logins, of denials, and of what others asked for are removed.
         access_days: u32 = 30, range 1..=3_650;

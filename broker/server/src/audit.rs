@@ -1,7 +1,7 @@
 //! The audit of a tenant: who did what to the broker, when, from where, and what came of it. Commands reference §11.1.
 //!
-//! There are two sequences of records ([`trail`]): what administrators did, and logins, denials and what others asked for, so that nobody pushes the
-//! former out by doing much of the latter, which is summed up by address and user ([`sums`]). A command that changed something is flushed, and
+//! There are three sequences of records ([`trail`]): what administrators did, what others changed, and logins, denials and what others asked for, so that
+//! nobody pushes the first out by doing much of the others. The last is summed up by address and user ([`sums`]). A command that changed something is flushed, and
 //! waited for, before its reply; everything else within [`AUDIT_DELAY`].
 //!
 //! Invariants: records are stored in the order of their numbers; no record holds a password, a secret or a payload, because only
@@ -43,6 +43,7 @@ pub(crate) struct Audit {
     tenant: TenantId,
     settings: lotmq_config::Audit,
     administration: Mutex<Trail>,
+    changes: Mutex<Trail>,
     access: Mutex<Trail>,
     sums: Sums,
 }
@@ -61,6 +62,7 @@ impl Audit {
         Ok(Self {
             tenant,
             administration: open(Kind::Administration, settings.records)?,
+            changes: open(Kind::Changes, settings.records)?,
             access: open(Kind::Access, settings.access_records)?,
             settings,
             sums: Sums::default(),
@@ -74,6 +76,7 @@ impl Audit {
     fn trail(&self, kind: Kind) -> &Mutex<Trail> {
         match kind {
             Kind::Administration => &self.administration,
+            Kind::Changes => &self.changes,
             Kind::Access => &self.access,
         }
     }
@@ -182,7 +185,9 @@ impl Audit {
     /// As [`Audit::flush`]; where another thread has just handed over what waited, the ticket of that. For who answers only when it is stored.
     pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         let _ = self.flush(store, counters, now_ms);
-        self.administration.lock().last_ticket()
+        // Tickets are settled in their order, so that who waits for the later one has waited for both.
+        let of_changes = self.changes.lock().last_ticket();
+        self.administration.lock().last_ticket().max(of_changes)
     }
 
     /// Hands everything to the store and tells the heads: the broker stops.
@@ -206,9 +211,8 @@ impl Audit {
         }
         let ticket = access.flush(store, counters, now_ms);
         drop(access);
-        let of_administration = self.administration.lock().flush(store, counters, now_ms);
-        // Tickets are settled in their order, so that who waits for the later one has waited for both.
-        of_administration.or(ticket)
+        let flush = |trail: &Mutex<Trail>| trail.lock().flush(store, counters, now_ms);
+        ticket.max(flush(&self.changes)).max(flush(&self.administration))
     }
 
     /// The heads that are to be told now; `is_stored` says whether the disk has what was handed to the store with a ticket.
@@ -226,9 +230,11 @@ impl Audit {
 
     /// Removes what is too old, from the oldest record on to the first that is not.
     pub(crate) fn expire(&self, store: &Store, now_ms: u64) {
-        for (kind, days) in
-            [(Kind::Administration, self.settings.days), (Kind::Access, self.settings.access_days)]
-        {
+        for kind in Kind::ALL {
+            let days = match kind {
+                Kind::Administration | Kind::Changes => self.settings.days,
+                Kind::Access => self.settings.access_days,
+            };
             self.expire_kind(kind, days, store, now_ms);
         }
     }

@@ -1,4 +1,4 @@
-//! One of the two sequences of records that a tenant has, each with its own numbers, chain and retention.
+//! One of the three sequences of records that a tenant has, each with its own numbers, chain and retention.
 //!
 //! ```text
 //! push: a numbered record, chained to the one before -> batch in memory -> flush: the store, with the head in the same batch
@@ -23,8 +23,10 @@ use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
 /// What a sequence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What administrators did, and what changed the broker; starts and changes of the configuration.
+    /// What administrators did; starts and changes of the configuration.
     Administration,
+    /// What others changed, who has the right or as his own password: they must not push out what administrators did.
+    Changes,
     /// Logins, denials, and what others asked for or were refused.
     Access,
 }
@@ -33,19 +35,24 @@ pub(crate) enum Kind {
 const NUMBERS: u64 = 1 << 62;
 
 impl Kind {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Administration, Self::Access];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Administration, Self::Access, Self::Changes];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Administration => "administration",
             Self::Access => "access",
+            Self::Changes => "changes",
         }
     }
 
     /// The kind of a record by its number in the store.
     pub(super) fn of(stored: u64) -> Self {
-        if stored < NUMBERS { Self::Administration } else { Self::Access }
+        match stored / NUMBERS {
+            0 => Self::Administration,
+            1 => Self::Access,
+            _ => Self::Changes,
+        }
     }
 
     /// The number that people see: from 1.
@@ -57,6 +64,7 @@ impl Kind {
         match self {
             Self::Administration => 0,
             Self::Access => NUMBERS,
+            Self::Changes => 2 * NUMBERS,
         }
     }
 

@@ -170,14 +170,14 @@ struct Noted<'a> {
     has_changed: bool,
 }
 
-/// Where a command is recorded: with what administrators did if it is one's, or changed something. What others ask for in vain, or only look at, must
-/// not push that out.
+/// Where a command is recorded: with what administrators did if it is one's. What others change must not push that out, nor what they ask for in vain,
+/// or only look at, the former.
 fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
-    if has_changed || account.is_some_and(|account| account.is_admin()) {
-        Kind::Administration
-    } else {
-        Kind::Access
+    match (account.is_some_and(|account| account.is_admin()), has_changed) {
+        (true, _) => Kind::Administration,
+        (false, true) => Kind::Changes,
+        (false, false) => Kind::Access,
     }
 }
 
