@@ -3,6 +3,7 @@
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 
+use crate::disk::Sick;
 use crate::options;
 
 /// A session that outlives its connection.
@@ -98,6 +99,38 @@ fn filters_of_a_session_and_of_all_are_bounded_in_bytes() {
     eventually("the others are gone", || {
         (!third.subscribe_to(&filter(1), QoS::AtMostOnce).unwrap().is_failure()).then_some(())
     });
+}
+
+/// What is not listed any more may be there again: the listing says so until the end is on the disk.
+#[test]
+fn a_listing_says_how_many_sessions_have_ended_that_a_crash_brings_back() {
+    let mut sick = Sick::new();
+    let listed = |sick: &Sick, prefix: &str| {
+        let reply = sick.broker.command_ok(&format!("-listSessions {prefix}"));
+        let (data, warnings) = (reply.data(), &reply.0["warnings"]);
+        assert_eq!(warnings[0]["code"] == "NOT_STORED_YET", data["ending"] != 0, "{warnings}");
+        (data["total"].as_u64().unwrap(), data["ending"].as_u64().unwrap())
+    };
+    for id in ["one", "two"] {
+        leave(&sick.broker, &lasting(id));
+    }
+    assert_eq!(listed(&sick, "one"), (1, 0));
+    sick.becomes("hang");
+    let mut root = sick.broker.root("impatient");
+    let end = Publication::new("$SYS/Coreflux/Command", "-endSession one").qos(QoS::AtLeastOnce);
+    root.publish(&end).unwrap();
+    eventually("the session has ended", || (listed(&sick, "one") == (0, 1)).then_some(()));
+    assert_eq!(listed(&sick, "two"), (1, 0), "another prefix");
+    sick.heals();
+    eventually("the end is stored", || (listed(&sick, "one") == (0, 0)).then_some(()));
+    sick.becomes("full");
+    assert!(!sick.broker.command("-setEnv FOUND=out").success());
+    sick.broker.command_ok("-endSession two");
+    assert_eq!(listed(&sick, "two"), (0, 1));
+    sick.broker.kill();
+    sick.heals();
+    sick.broker.start_again();
+    assert_eq!((listed(&sick, "one"), listed(&sick, "two")), ((0, 0), (1, 0)));
 }
 
 #[test]

@@ -293,7 +293,7 @@ codes! {
         NOT_REACHABLE "what a route is connected to does not answer"
             "The test of a route had no connection. The message is that of the other side or the system."
         NOT_STORED_YET "a change is being stored"
-            "A warning: the disk takes longer than a second for a change that is under way. What the reply tells of it is in force, and holds after a crash when the change has been answered."
+            "A warning: the disk takes longer than a second for a change that is under way. What the reply tells of it is in force, and holds after a crash when the change has been answered. Of -listSessions: sessions that are not listed any more are there again after a crash, until their end is stored."
         NOT_SUBSCRIBED "nobody would receive it"
             "A backup is published to a topic that the client must be subscribed to. The suggestion names the topic."
         NOT_UTF8 "command is not UTF-8"

@@ -120,6 +120,15 @@ impl Sessions {
         self.left_behind.newest(key, turns, store)
     }
 
+    /// How many sessions have ended whose Client Identifier begins with `prefix`, and are there again after a crash, because that is not on the disk. Ends
+    /// that no entry was left for are one for each thread that made them.
+    pub(crate) fn ending(&mut self, prefix: &str, turns: &Turns, store: &Store) -> usize {
+        self.left_behind.sweep(turns, store);
+        let LeftBehind { by_key, others, .. } = &mut self.left_behind;
+        let with_prefix = by_key.keys().filter(|key| key.client_id.starts_with(prefix)).count();
+        with_prefix + others.unstored(turns, store).len()
+    }
+
     /// The changes of sessions that have ended, of whichever key, as far as they are not on the disk.
     pub(crate) fn all_left_behind(&mut self, turns: &Turns, store: &Store) -> Vec<Stamp> {
         self.left_behind.sweep(turns, store);

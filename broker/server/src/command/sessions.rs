@@ -74,16 +74,25 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&[], 2)?;
     let prefix = arguments.first().map_or("", String::as_str);
     let page = sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str));
+    // Behind the page: what is in neither has ended for good.
+    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &call.broker.store);
     let (stored, anonymous) = call.tenant.shares.sessions();
     let data = json!({
         "sessions": page.rows,
         "total": page.total,
+        "ending": ending,
         "stored": stored,
         "storedAnonymous": anonymous,
         "bytes": call.tenant.shares.bytes(),
         "next": page.next,
     });
-    Ok(Done::new(format!("{} session(s).", page.total)).with_data(data))
+    let done = Done::new(format!("{} session(s).", page.total)).with_data(data);
+    if ending == 0 {
+        return Ok(done);
+    }
+    let words =
+        "Sessions have ended that are there again after a crash, until that is stored; ending says how many.";
+    Ok(done.with_warning("NOT_STORED_YET", words))
 }
 
 fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
