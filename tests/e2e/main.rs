@@ -21,6 +21,7 @@ mod durability;
 mod durable_triggers;
 mod ecosystem;
 mod flood;
+mod full_disk;
 mod identifiers;
 mod in_flight;
 mod limits;

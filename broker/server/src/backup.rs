@@ -21,7 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 pub use archive::{Archive, ArchiveError};
-pub(crate) use archive::{Contents, write};
+pub(crate) use archive::{Contents, WriteError, write};
 pub(crate) use download::{DownloadError, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
 pub(crate) use spool::Spool;

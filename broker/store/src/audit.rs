@@ -5,6 +5,8 @@
 
 use std::ops::{ControlFlow, RangeInclusive};
 
+use redb::ReadTransaction;
+
 use crate::TenantId;
 use crate::error::StoreError;
 use crate::load::{self, LoadError};
@@ -40,7 +42,7 @@ pub struct AuditEnds {
 
 impl Store {
     /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough. Returns how many are damaged and were left
-    /// out. Everything is there that was appended before; nothing that is appended meanwhile.
+    /// out. Everything is there that was appended before; what is appended meanwhile only where the store fails and is opened again.
     ///
     /// # Errors
     /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
@@ -50,15 +52,22 @@ impl Store {
         numbers: RangeInclusive<u64>,
         mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        let snapshot = self.snapshot()?;
-        let mut damaged = 0;
-        each(&snapshot, tenant, numbers, |row| match row {
-            Some(row) => visit(opened(&self.cipher, row)),
-            None => {
-                damaged += 1;
-                ControlFlow::Continue(())
-            }
-        })?;
+        // Where the next snapshot goes on, if this one is lost.
+        let (mut from, mut damaged) = (Some(*numbers.start()), 0);
+        let visited = self.in_snapshot(SnapshotError::is_lost, |snapshot| {
+            let Some(first) = from.filter(|first| numbers.contains(first)) else { return Ok(()) };
+            each(&snapshot, tenant, first..=*numbers.end(), |number, row| {
+                let Some(row) = row else {
+                    damaged += 1;
+                    from = number.checked_add(1);
+                    return ControlFlow::Continue(());
+                };
+                let flow = visit(opened(&self.cipher, row));
+                from = number.checked_add(1).filter(|_| flow.is_continue());
+                flow
+            })
+        });
+        visited?.map_err(unreadable)?;
         Ok(damaged)
     }
 
@@ -71,9 +80,8 @@ impl Store {
         tenant: TenantId,
         numbers: RangeInclusive<u64>,
     ) -> Result<Option<AuditEnds>, StoreError> {
-        let snapshot = self.snapshot()?;
         let (first, last) = (audit_key(tenant, *numbers.start()), audit_key(tenant, *numbers.end()));
-        let ends = snapshot.read(|transaction| {
+        let ends_of = |transaction: &ReadTransaction| {
             let table = load::open(transaction, Table::Audit)?;
             let rows = || table.range(first.as_slice()..=last.as_slice());
             let Some((oldest, _)) = rows()?.next().transpose()? else { return Ok(None) };
@@ -87,7 +95,8 @@ impl Store {
                 }
             }
             Ok(Some((first, next, None)))
-        });
+        };
+        let ends = self.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.read(ends_of))?;
         let Some((first, next, last)) = ends.map_err(unreadable)? else { return Ok(None) };
         let last = last.map(|row| opened(&self.cipher, row));
         Ok(Some(AuditEnds { first, next: next.unwrap_or(first), last }))
@@ -99,24 +108,25 @@ fn number(key: &[u8]) -> u64 {
     key.get(4..12).and_then(|number| number.try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 
-/// Visits the rows of a tenant; `None` stands for one that is damaged.
+/// Visits the rows of a tenant, each with its number; `None` stands for one that is damaged.
 fn each(
     snapshot: &Snapshot,
     tenant: TenantId,
     numbers: RangeInclusive<u64>,
-    mut visit: impl FnMut(Option<AuditRow>) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
+    mut visit: impl FnMut(u64, Option<AuditRow>) -> ControlFlow<()>,
+) -> Result<(), SnapshotError> {
     let (first, last) = (audit_key(tenant, *numbers.start()), audit_key(tenant, *numbers.end()));
-    let visited = snapshot.read(|transaction| -> Result<(), LoadError> {
+    snapshot.read(|transaction| -> Result<(), LoadError> {
         for row in load::open(transaction, Table::Audit)?.range(first.as_slice()..=last.as_slice())? {
             let (key, value) = row?;
-            if visit(read(key.value(), value.value()).ok()).is_break() {
+            let (number, row) = (number(key.value()), read(key.value(), value.value()).ok());
+            // What was read after that may be anything.
+            if snapshot.is_lost() || visit(number, row).is_break() {
                 break;
             }
         }
         Ok(())
-    });
-    visited.map_err(unreadable)
+    })
 }
 
 fn opened(cipher: &SecretCipher, row: AuditRow) -> AuditRecord {

@@ -149,6 +149,13 @@ fn check_space(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Whether there is no room for what was to be written: on the disk, or below a limit of the user or the process.
+#[must_use]
+pub fn is_full(error: &std::io::Error) -> bool {
+    // The last one is the limit of the process on the size of files.
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
 /// Bytes free for an ordinary user on the file system where `path` is or will be; `None` if the system does not say.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from("/"));

@@ -232,6 +232,14 @@ pub enum SnapshotError {
     Damaged(#[from] Corruption),
 }
 
+impl SnapshotError {
+    /// Whether a new snapshot may do.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost)
+    }
+}
+
 /// Why there is no key for secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

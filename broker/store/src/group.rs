@@ -14,6 +14,7 @@ use redb::{Database, ReadableTable, WriteTransaction};
 use crate::MessageId;
 use crate::SessionId;
 use crate::batch::{Batch, RowChange};
+use crate::directory::is_full;
 use crate::error::{CommitError, CommitErrorKind};
 use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
@@ -385,10 +386,4 @@ pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
         CommitErrorKind::Io
     };
     CommitError { kind, detail: error.to_string().into() }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    // The last one is the limit of the process on the size of files.
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

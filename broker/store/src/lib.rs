@@ -56,7 +56,7 @@ pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
 pub use contain::takes_panic;
-pub use directory::free_bytes;
+pub use directory::{free_bytes, is_full};
 pub use error::{
     CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,
     StoreError,

@@ -93,7 +93,7 @@ impl Snapshot {
         })
     }
 
-    fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.shared.closings.load(SeqCst) != self.closings
     }
 }

@@ -13,7 +13,7 @@ use crate::batch::Batch;
 use crate::directory::{self, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::group::Committer;
-use crate::limits::Limits;
+use crate::limits::{Limits, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, LoadError, Loaded};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
@@ -309,6 +309,25 @@ impl Store {
         let (reader, snapshot) = std::sync::mpsc::sync_channel(1);
         self.shared.queue.ask(reader)?;
         snapshot.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk fails, the store is opened again now and then. What takes
+    /// longer than the pause between two attempts is lost again and again, and given up.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`]; those of `read` are inside.
+    pub fn in_snapshot<T, E>(
+        &self,
+        is_lost: impl Fn(&E) -> bool,
+        mut read: impl FnMut(Snapshot) -> Result<T, E>,
+    ) -> Result<Result<T, E>, StoreError> {
+        for _ in 0..SNAPSHOTS_LOST_MAX {
+            match read(self.snapshot()?) {
+                Err(error) if is_lost(&error) => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(read(self.snapshot()?))
     }
 
     /// Why nothing is stored at the moment, from a failure until a commit has worked again; costs next to nothing.

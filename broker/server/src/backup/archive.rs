@@ -44,6 +44,11 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    /// Whether the store was opened again while it was read.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Snapshot(error) if error.is_lost())
+    }
+
     /// Whether there is no room for it on the disk.
     pub(crate) fn is_full(&self) -> bool {
         let error = match self {
@@ -52,7 +57,7 @@ impl WriteError {
             }
             Self::Snapshot(_) | Self::Zip(_) => return false,
         };
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        lotmq_store::is_full(error)
     }
 }
 

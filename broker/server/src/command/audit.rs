@@ -129,7 +129,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // Where on the machine the data directory lies is nobody's business.
     let shown = format!("files/{}/{path}", call.tenant.name);
     let failed = |error: &io::Error| {
-        Refusal::new("FILE_NOT_WRITTEN", format!("'{shown}' cannot be written: {error}."))
+        Refusal::new(not_written(error), format!("'{shown}' cannot be written: {error}."))
     };
     let mut out = BufWriter::new(file);
     flush(call);
@@ -145,6 +145,11 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })?;
     let data = json!({ "path": shown, "records": records });
     Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))
+}
+
+/// The code for a file that cannot be written.
+fn not_written(error: &io::Error) -> &'static str {
+    if lotmq_store::is_full(error) { "NO_SPACE" } else { "FILE_NOT_WRITTEN" }
 }
 
 /// Makes a file that was not there, below a root, for its owner only. Links are followed nowhere below the root.
@@ -178,7 +183,7 @@ fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
         }
         Err(error) => {
             let message = format!("'{asked}' cannot be made: {error}.");
-            Err(Refusal::new("FILE_NOT_WRITTEN", message))
+            Err(Refusal::new(not_written(&error), message))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `-backup`, `-restoreBackup`. Commands reference §12.3.
 
-use std::io::{BufWriter, Cursor};
+use std::io::{BufWriter, Cursor, IntoInnerError};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,7 +13,9 @@ use tracing::{info, warn};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::backup::{self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool};
+use crate::backup::{
+    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
+};
 use crate::client::Client;
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
@@ -54,19 +56,20 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let _turn = call.broker.backups.begin().ok_or_else(busy)?;
     let config = &call.broker.config;
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
-    let spool = Spool::new(&place).map_err(|error| not_written(&error, &place))?;
     let contents = Contents {
         name: &name,
         created_utc: sys::utc_text(call.broker.clock.wall_ms()),
         parts: &parts,
         configuration: configuration(config),
     };
-    let snapshot = call.broker.store.snapshot().map_err(|error| not_read(&error))?;
-    let mut out = BufWriter::new(spool);
-    let manifest = backup::write(&mut out, snapshot, &contents).map_err(|error| {
-        if error.is_full() { no_space(&place) } else { Refusal::new("BACKUP_FAILED", format!("{error}.")) }
-    })?;
-    let mut spool = out.into_inner().map_err(|error| not_written(error.error(), &place))?;
+    let written = call.broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
+        let mut out = BufWriter::new(Spool::new(&place)?);
+        let manifest = backup::write(&mut out, snapshot, &contents)?;
+        Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
+    });
+    let (mut spool, manifest) = written
+        .map_err(|error| not_read(&error))?
+        .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
     let sent = backup::send(call.broker, &client, &topic, &mut spool, chunk_bytes).map_err(not_sent)?;
     info!(target: "command", bytes = sent.bytes, "backup taken");
     Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
@@ -235,10 +238,7 @@ fn no_space(place: &std::path::Path) -> Refusal {
     Refusal::new("NO_SPACE", format!("Not enough space for it: {free} bytes are free."))
 }
 
-fn not_written(error: &std::io::Error, place: &std::path::Path) -> Refusal {
-    if matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
-        return no_space(place);
-    }
+fn not_written(error: &WriteError) -> Refusal {
     Refusal::new("BACKUP_FAILED", format!("The backup cannot be written: {error}."))
 }
 

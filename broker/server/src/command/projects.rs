@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
 use lotmq_definitions::OnExisting;
-use lotmq_store::{Batch, Op};
+use lotmq_store::{Batch, Op, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
@@ -344,9 +344,10 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
             format!("The files of project '{}' cannot be read: {error}.", project.name),
         )
     };
-    let snapshot = call.broker.store.snapshot().map_err(|error| failed(&error))?;
-    let found = snapshot.archive(call.tenant.id, &project.name).map_err(|error| failed(&error))?;
-    found.ok_or_else(|| failed(&"they are not there"))
+    let read = |snapshot: Snapshot| snapshot.archive(call.tenant.id, &project.name);
+    let found =
+        call.broker.store.in_snapshot(SnapshotError::is_lost, read).map_err(|error| failed(&error))?;
+    found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }
 
 fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {

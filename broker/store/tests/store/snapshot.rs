@@ -1,7 +1,9 @@
 //! Reading an open store while more is written: one moment, whatever happens meanwhile.
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -175,10 +177,9 @@ fn a_closed_store_ends_its_snapshots() {
     assert!(!recovered.is_new);
 }
 
-#[test]
-fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_given_up() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("lotmq.redb");
+/// A store whose next sync fails when the flag is set, and which is opened again at once.
+fn failing_store(directory: &Path) -> (Store, Arc<AtomicBool>) {
+    let path = directory.join("lotmq.redb");
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
     let factory: BackendFactory = Box::new(move || {
@@ -193,16 +194,29 @@ fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_giv
         Ok(Box::new(Watched::new(&Arc::new(backend), fail)))
     });
     let limits = Limits { reopen_pause: Duration::ZERO, ..Limits::default() };
-    let options = StoreOptions { limits, ..options(directory.path()) };
+    let options = StoreOptions { limits, ..options(directory) };
     let (store, _) = Store::open_on(options, factory, Box::new(|_| {})).unwrap();
+    (store, fails)
+}
+
+/// Has the store fail and be opened again.
+fn fail(store: &Store, session: SessionId, fails: &AtomicBool) {
+    fails.store(true, SeqCst);
+    let failed = store.wait(step(store, session).unwrap());
+    assert!(failed.is_err(), "the sync failed");
+    store.wait(step(store, session).unwrap()).unwrap();
+}
+
+#[test]
+fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, fails) = failing_store(directory.path());
     let session = put_session(&store, 0, "c");
     for _ in 0..100 {
         store.wait(step(&store, session).unwrap()).unwrap();
     }
     let (lost, reopened) = export_during(&store, || {
-        fails.store(true, SeqCst);
-        let failed = store.wait(step(&store, session).unwrap());
-        assert!(failed.is_err(), "the sync failed");
+        fail(&store, session, &fails);
         for _ in 0..100 {
             store.wait(step(&store, session).unwrap()).unwrap();
         }
@@ -214,6 +228,33 @@ fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_giv
     store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
     let (_target, _copy, recovered) = opened(&stream);
     assert!(queue(&recovered, session).len() >= 200);
+}
+
+#[test]
+fn who_reads_goes_on_in_a_new_snapshot_while_the_store_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, fails) = failing_store(directory.path());
+    let session = put_session(&store, 0, "c");
+    let record =
+        |number| Op::PutAudit { tenant: TenantId::DEFAULT, number, at_ms: 0, digest: [0; 32], text: "r" };
+    commit(&store, (1..=5).map(record));
+    let mut read = Vec::new();
+    let damaged = store.audit(TenantId::DEFAULT, 0..=u64::MAX, |record| {
+        read.push(record.number);
+        if record.number % 2 == 0 {
+            fail(&store, session, &fails);
+        }
+        if record.number == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((damaged.unwrap(), read), (0, vec![1, 2, 3, 4]), "each once, and none behind the end");
+    let mut snapshots = 0;
+    let outcome = store.in_snapshot(SnapshotError::is_lost, |snapshot| {
+        snapshots += 1;
+        fail(&store, session, &fails);
+        snapshot.export(ALL, &mut Vec::new())
+    });
+    assert!(matches!(outcome, Ok(Err(SnapshotError::Lost))), "{outcome:?}");
+    assert_eq!(snapshots, 4, "it is given up");
 }
 
 /// Peak memory of this process in bytes.

@@ -1,0 +1,150 @@
+//! What a broker hands out while its disk is full or fails: the files of a project, a backup, the records of the audit.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_client::{Client, Publication, QoS};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
+use serde_json::Value;
+
+use crate::disk::Sick;
+use crate::projects::zip;
+use crate::small_disk::SmallDisk;
+use crate::{LOTMQ, options};
+
+/// Files that do not compress to nothing.
+fn archive() -> Vec<u8> {
+    let noise: Vec<u8> = (0..300_000_u32).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    zip(&[("noise.bin", &noise)])
+}
+
+fn fill_with_something(broker: &Broker, archive: &[u8]) {
+    assert!(broker.command(&format!("-addProject zip64:{} plant", STANDARD.encode(archive))).success());
+    broker.command_ok("-addUser bob s3cret-pump");
+}
+
+/// What a command of `root` sends to a topic, and its reply.
+fn ask(client: &mut Client, topic: &str, command: &str) -> (Vec<u8>, Value) {
+    for filter in [topic, "$SYS/Coreflux/Command/Output"] {
+        assert!(!client.subscribe_to(filter, QoS::AtLeastOnce).unwrap().is_failure());
+    }
+    let request = format!("{}-{command}", client.client_id()).replace(' ', "-");
+    let text = format!("{command} -requestId {request}");
+    client.publish(&Publication::new("$SYS/Coreflux/Command", text).qos(QoS::AtLeastOnce)).unwrap();
+    let mut sent = Vec::new();
+    loop {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a reply comes");
+        if message.topic == topic {
+            sent.extend_from_slice(&message.payload);
+            continue;
+        }
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap();
+        if reply["requestId"] == *request {
+            return (sent, reply);
+        }
+    }
+}
+
+fn project(client: &mut Client) -> (Vec<u8>, Value) {
+    ask(client, "$SYS/Coreflux/Projects/plant/download", "-getProject plant")
+}
+
+fn backup(client: &mut Client) -> (Vec<u8>, Value) {
+    ask(client, "$SYS/Coreflux/Backup/b/download", "-backup b -retained -sessions")
+}
+
+fn code(reply: &Value) -> &str {
+    reply["errors"][0]["code"].as_str().unwrap_or_default()
+}
+
+/// Whether everything is handed out, and the records are in the file of this name.
+fn hands_out_all(broker: &Broker, archive: &[u8], file: &str) {
+    let mut root = broker.root(file);
+    let (files, reply) = project(&mut root);
+    assert_eq!(code(&reply), "", "{reply}");
+    assert!(STANDARD.decode(files).unwrap() == archive, "byte for byte");
+    let (chunks, reply) = backup(&mut root);
+    assert_eq!(code(&reply), "", "{reply}");
+    assert!(chunks.starts_with(br#"{"seq":1,"#));
+    let reply = broker.command(&format!("-decryptAudit |{file}"));
+    assert_eq!(reply.code(), "", "{reply:?}");
+    let text = std::fs::read_to_string(broker.data().join("files/default").join(file)).unwrap();
+    assert!(text.contains(r#""verb":"addUser","target":"bob""#), "{text}");
+}
+
+#[test]
+fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
+    let archive = archive();
+    for state in ["full", "read-only", "write-eio", "sync-eio"] {
+        let mut sick = Sick::new();
+        fill_with_something(&sick.broker, &archive);
+        sick.becomes(state);
+        assert!(!sick.broker.command("-setEnv FOUND=out").success(), "{state}");
+        // The store is opened again every now and then meanwhile, which none of them may stand in the way of.
+        for round in 0..4 {
+            hands_out_all(&sick.broker, &archive, &format!("{state}-{round}.jsonl"));
+        }
+        sick.heals();
+        sick.wait_until_healthy();
+        sick.broker.command_ok("-addUser ada lovelace-1815");
+        sick.broker.kill();
+        sick.broker.start_again();
+        assert_eq!(sick.broker.command_ok("-auditStatus").data()["intact"], true, "{state}");
+        hands_out_all(&sick.broker, &archive, &format!("{state}-after.jsonl"));
+    }
+}
+
+#[test]
+fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
+    let Some(disk) = SmallDisk::with_megabytes(160) else { return };
+    let archive = archive();
+    let mut broker = options().data(&disk.path().join("data")).start();
+    fill_with_something(&broker, &archive);
+    // Something for each file to be written that is more than what a block has left.
+    hands_out_all(&broker, &archive, "before.jsonl");
+    let filler = disk.fill();
+    // The file has room for some; commands are not held back from the reserve, as clients are.
+    let upload = format!("-addProject zip64:{} filling", STANDARD.encode(&archive));
+    let codes = (0..200).map(|number| broker.command(&format!("{upload}-{number}")).code().to_owned());
+    assert_eq!(codes.into_iter().find(|code| !code.is_empty()).as_deref(), Some("NO_SPACE"));
+    eventually("the store says so", || (broker.http("/health").status == 503).then_some(()));
+    for round in 0..4 {
+        let mut root = broker.root("root");
+        let (files, reply) = project(&mut root);
+        assert_eq!(code(&reply), "", "{reply}");
+        assert!(STANDARD.decode(files).unwrap() == archive, "byte for byte");
+        let (chunks, reply) = backup(&mut root);
+        assert_eq!((code(&reply), chunks.len()), ("NO_SPACE", 0), "{reply}");
+        assert_eq!(reply["message"], "Not enough space for it: 0 bytes are free.");
+        let reply = broker.command(&format!("-decryptAudit |round-{round}.jsonl"));
+        assert_eq!(reply.code(), "NO_SPACE", "{reply:?}");
+        let left: Vec<_> = std::fs::read_dir(broker.data().join("files/default"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, ["before.jsonl"], "no half file is left");
+    }
+    std::fs::remove_file(filler).unwrap();
+    eventually("the store works", || (broker.http("/health").status == 200).then_some(()));
+    broker.command_ok("-addUser ada lovelace-1815");
+    hands_out_all(&broker, &archive, "round-0.jsonl");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(broker.command_ok("-auditStatus").data()["intact"], true);
+    hands_out_all(&broker, &archive, "after.jsonl");
+    let users = broker.command_ok("-listUsers").data().to_string();
+    assert!(users.contains("bob") && users.contains("ada"), "{users}");
+}
+
+#[test]
+fn a_backup_to_a_full_disk_of_the_one_who_asks_leaves_no_file() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let broker = options().start();
+    fill_with_something(&broker, &archive());
+    let file = disk.path().join("b.zip");
+    let arguments = ["backup", file.to_str().unwrap(), "-p", &broker.port()];
+    let failed = Program::run(LOTMQ, &arguments).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    assert!(failed.stderr.contains("No space left on device"), "{}", failed.stderr);
+    assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "no half backup is left");
+    broker.command_ok("-addUser ada lovelace-1815");
+}
