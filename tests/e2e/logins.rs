@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_client::{ConnectOptions, Connection, Endpoint, ProtocolVersion, QoS};
+use lotmq_test_support::{Authority, Broker, QuicOptions, QuicTunnel, WAIT_MAX};
 
 use crate::options;
 
@@ -99,6 +100,58 @@ fn nothing_is_hashed_for_who_has_left() {
     let mut publish = [0; 6];
     watching.read_exact(&mut publish).unwrap();
     assert_eq!(publish, *b"\x30\x04\0\x01tx");
+}
+
+/// Below TLS and WebSocket a peer says that it leaves before it does.
+#[test]
+fn nothing_is_hashed_for_who_has_left_what_lies_between() {
+    const FLOOD: u16 = 200;
+    let authority = Authority::new();
+    let signed = authority.server("broker");
+    let mut options = options()
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap());
+    for listener in ["MQTTS", "WS", "WSS", "QUIC"] {
+        options = options
+            .variable(&format!("LOTMQ_LISTENER_{listener}_PORT"), "0")
+            .variable(&format!("LOTMQ_LISTENER_{listener}_BIND"), "127.0.0.1");
+    }
+    let broker = options.start();
+    broker.command_ok("-addUser ann right");
+    let context = authority.context();
+    let tunnel = QuicTunnel::new(broker.port_of("quic"), &QuicOptions::new(&authority.file()));
+    let mut watching = broker.client("watching");
+    watching.subscribe_to("left", QoS::AtMostOnce).unwrap();
+    let tcp = |listener| Endpoint::tcp("127.0.0.1", broker.port_of(listener));
+    for (kind, endpoint) in [
+        ("tls", tcp("mqtts").tls(&context)),
+        ("websocket", tcp("ws").websocket("/mqtt")),
+        ("both", tcp("wss").tls(&context).websocket("/mqtt")),
+        ("quic", Endpoint::tcp("127.0.0.1", tunnel.address().port())),
+    ] {
+        let open = |user: &str, password: &str| {
+            let mut connection = Connection::open_at(&endpoint, ProtocolVersion::V3_1_1, WAIT_MAX).unwrap();
+            let mut packet = Vec::new();
+            ConnectOptions::new("").user(user, password.as_bytes()).encode(&mut packet).unwrap();
+            connection.send(&packet).unwrap();
+            connection
+        };
+        let before = broker.metric("lotmq_logins_abandoned_total").unwrap();
+        let flood: Vec<_> = (0..FLOOD).map(|n| open(&format!("{kind}-{n}"), "guess")).collect();
+        broker.wait_for_metric("lotmq_logins_waiting", f64::from(FLOOD) / 4.0);
+        let waiting = broker.metric("lotmq_logins_waiting").unwrap();
+        flood.into_iter().for_each(Connection::close);
+        broker.wait_until_metric_is("lotmq_logins_waiting", 0.0);
+        let left = broker.metric("lotmq_logins_abandoned_total").unwrap() - before;
+        println!("{kind}: of {waiting} that waited {left} were not hashed");
+        assert!(left > waiting / 2.0, "{kind}: {left} of {waiting} that waited");
+        // Who has said more than CONNECT and then has left is served.
+        let mut brief = open("ann", "right");
+        brief.send(b"\x30\x07\0\x04leftx\xe0\0").unwrap();
+        brief.close();
+        let message = watching.receive(WAIT_MAX).unwrap().expect("it came behind CONNECT");
+        assert_eq!(message.text(), "x", "{kind}");
+    }
 }
 
 #[test]

@@ -113,6 +113,10 @@ pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::fr
 /// How long a login may wait for its password to be checked before it is looked at whether its Client is still there.
 pub(crate) const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// Bytes from a client whose password waits to be checked that are read to see whether they say that it leaves: an alert of TLS, a close frame of
+/// WebSocket, or both. Who has sent more has sent something that is still to be handled.
+pub(crate) const LAST_WORDS_BYTES_MAX: usize = 256;
+
 /// Plain bytes that are encrypted or framed at once for a connection that is not plain TCP; what they become waits beside the Client's buffer. Four
 /// full records of TLS.
 pub(crate) const WRAPPED_CHUNK_BYTES: usize = 64 << 10;

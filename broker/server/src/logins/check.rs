@@ -25,9 +25,9 @@ pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: Pend
     let (checked, given_up) = (Arc::clone(&outcome), outcome);
     let run = move || {
         let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
-        if owner.has_left() {
+        if let Err(reason) = owner.check_present() {
             core.counters.logins_abandoned.add(1);
-            return owner.request_close(CloseReason::PeerClosed);
+            return owner.request_close(reason);
         }
         *checked.lock() = Some(verify(pending, &owner.listener.tenant, &core));
         owner.call_owner();

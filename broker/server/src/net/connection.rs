@@ -24,7 +24,7 @@ use tracing::error;
 
 use crate::close::{CloseReason, TransportFailure};
 use crate::foreign::Foreign;
-use crate::limits::{CONNECT_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
+use crate::limits::{CONNECT_BYTES_MAX, LAST_WORDS_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::layers::{Layers, Received};
@@ -219,10 +219,27 @@ impl Connection {
         }
     }
 
-    /// Whether the peer has ended the connection and nothing that it sent before is left to be handled. For threads that hold no lock.
-    pub(crate) fn has_left(&self) -> bool {
-        let input = self.input.lock();
-        input.partial.is_empty() && self.stream.is_over()
+    /// Whether the connection of a Client whose password waits to be checked has ended, and nothing that came before is left to be handled.
+    ///
+    /// For threads that hold no lock.
+    ///
+    /// # Errors
+    /// Why it has ended.
+    pub(crate) fn check_present(&self) -> Result<(), CloseReason> {
+        self.look_for_end(&mut self.input.lock())
+    }
+
+    fn look_for_end(&self, input: &mut Input) -> Result<(), CloseReason> {
+        if !input.partial.is_empty() {
+            return Ok(());
+        }
+        let Some(layers) = self.layers() else {
+            return self.stream.waiting(&mut [0]).map(drop).ok_or(CloseReason::PeerClosed);
+        };
+        let mut bytes = [0; LAST_WORDS_BYTES_MAX];
+        let len = layers.lock().look_for_end(&self.stream, &self.listener, &mut bytes)?;
+        input.partial.extend_from_slice(&bytes[..len]);
+        Ok(())
     }
 
     /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
@@ -271,12 +288,10 @@ impl Connection {
                 Ok(open.until_certificate_ends(verdict))
             }
             Phase::Closed => Ok(KeepAliveVerdict::Off),
-            // Who has left meanwhile is to take nobody's place.
-            Phase::LoggingIn(_) if input.partial.is_empty() && self.stream.is_over() => {
-                Err(CloseReason::PeerClosed)
+            // Many passwords wait to be checked, or the store takes nothing. Who has left meanwhile is to take nobody's place.
+            Phase::LoggingIn(_) => {
+                self.look_for_end(input).map(|()| KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK)))
             }
-            // Many passwords wait to be checked, or the store takes nothing.
-            Phase::LoggingIn(_) => Ok(KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
             Phase::New | Phase::Authenticating(_) => match self.layers() {
                 Some(layers) => {
                     layers.lock().check_alive(&self.listener, now).map(KeepAliveVerdict::AliveUntil)

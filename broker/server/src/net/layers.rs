@@ -242,6 +242,32 @@ impl Layers {
         socket: &Socket,
         listener: &Arc<Listener>,
         target: &mut [u8],
+    /// Looks whether what waits in the socket says that the peer has left; what else there is for MQTT goes to `target`, of which the length is returned.
+    /// More than fits there is left alone, and says that something is to be handled.
+    ///
+    /// # Errors
+    /// The end of the connection, whoever ended it.
+    pub(crate) fn look_for_end(
+        &mut self,
+        socket: &Socket,
+        listener: &Place,
+        target: &mut [u8],
+    ) -> Result<usize, CloseReason> {
+        let is_passed_on = self.ahead.is_empty() && self.frames.is_empty();
+        if self.is_ended() && is_passed_on {
+            return Err(CloseReason::PeerClosed);
+        }
+        let waiting = socket.waiting(target);
+        if self.has_more || waiting.is_some_and(|len| len == 0 || len == target.len()) {
+            return Ok(0);
+        }
+        let len = self.read(socket, listener, target)?.len;
+        if len == 0 && socket.waiting(&mut [0]).is_none() {
+            return Err(CloseReason::PeerClosed);
+        }
+        Ok(len)
+    }
+
         had_more: bool,
     ) -> Result<usize, CloseReason> {
         if had_more {

@@ -85,12 +85,13 @@ impl Socket {
         }
     }
 
-    /// Whether the peer has ended the connection, or it broke, and nothing is left to be read.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Bytes that wait to be read, as many as `room` holds at most; `None` when the peer has ended the connection, or it broke, and nothing is left.
+    pub(crate) fn waiting(&self, room: &mut [u8]) -> Option<usize> {
         let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-        match rustix::net::recv(self, &mut [0; 1], flags) {
-            Ok((len, _)) => len == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
+        match rustix::net::recv(self, room, flags) {
+            Ok((len, _)) => (len > 0).then_some(len),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Some(0),
+            Err(_) => None,
         }
     }
 
