@@ -11,6 +11,7 @@
 mod absences;
 mod flood;
 mod masses;
+mod retained;
 mod rounds;
 mod sessions;
 mod sockets;

@@ -101,6 +101,8 @@ pub(crate) struct FanOut {
     pub(crate) receivers: usize,
     /// Whether the turn's batch now holds something that its acknowledgement must wait for.
     pub(crate) is_durable: bool,
+    /// Whether the batch holds anything of it: more of the kind waits when the disk cannot keep up.
+    pub(crate) is_stored: bool,
     /// Whether it may start guests.
     pub(crate) starts_guests: bool,
 }
@@ -169,7 +171,7 @@ impl Turn {
         }
         self.routes.put_back(tenant, route);
         self.relieve();
-        FanOut { receivers, is_durable, starts_guests }
+        FanOut { receivers, is_durable, is_stored: is_durable || fan_out.is_retained(), starts_guests }
     }
 }
 
@@ -351,7 +353,7 @@ impl<'a> FanOutOf<'a> {
 
     /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
     fn retain(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
-        if !self.publication.retain || self.is_volatile {
+        if !self.is_retained() {
             return false;
         }
         let index = self.message(turn);
@@ -363,6 +365,10 @@ impl<'a> FanOutOf<'a> {
             }
         }
         self.publication.qos != QoS::AtMostOnce
+    }
+
+    fn is_retained(&self) -> bool {
+        self.publication.retain && !self.is_volatile
     }
 
     /// Wakes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.

@@ -125,7 +125,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
             wait = wait.min(timer);
         }
         // While the store takes nothing they stay where they are, newest only.
-        let takes = broker.store_failure().is_none() && !broker.store.is_congested();
+        let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
         if takes && tenant.guests.values.has_unsaved() {
             save_kept(broker, tenant);
         }

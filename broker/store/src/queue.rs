@@ -3,6 +3,7 @@
 //! Not here: what became of them (`outcomes`).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
+    /// Bytes of the waiting batches and of the group being committed. Changed with the state locked, and read without.
+    unsettled_bytes: AtomicUsize,
     arrived: Condvar,
     limits: Limits,
 }
@@ -32,8 +35,6 @@ struct State {
     last_ticket: u64,
     /// Operations of the waiting batches.
     waiting_ops: usize,
-    /// Bytes of the waiting batches and of the group being committed.
-    unsettled_bytes: usize,
     /// Those who want to read what is stored, each with the last ticket when they asked.
     readers: Vec<(u64, Reader)>,
     /// Those who want to read queues.
@@ -71,7 +72,12 @@ pub(crate) struct Group {
 
 impl Queue {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { state: Mutex::default(), arrived: Condvar::new(), limits }
+        Self {
+            state: Mutex::default(),
+            unsettled_bytes: AtomicUsize::new(0),
+            arrived: Condvar::new(),
+            limits,
+        }
     }
 
     /// Takes a batch in, or gives it back.
@@ -82,13 +88,14 @@ impl Queue {
             return Err((StoreError::Closed, batch));
         }
         let limit_bytes = self.limits.waiting_bytes_max;
-        if state.unsettled_bytes > 0 && state.unsettled_bytes.saturating_add(bytes) > limit_bytes {
-            return Err((StoreError::Full { waiting_bytes: state.unsettled_bytes, limit_bytes }, batch));
+        let waiting_bytes = self.unsettled_bytes();
+        if waiting_bytes > 0 && waiting_bytes.saturating_add(bytes) > limit_bytes {
+            return Err((StoreError::Full { waiting_bytes, limit_bytes }, batch));
         }
         if state.waiting.is_empty() && !self.limits.linger.is_zero() {
             state.waiting_since = Some(Instant::now());
         }
-        state.unsettled_bytes += bytes;
+        self.unsettled_bytes.fetch_add(bytes, Ordering::Relaxed);
         state.waiting_ops += batch.len();
         state.waiting.push_back(batch);
         state.last_ticket += 1;
@@ -151,16 +158,17 @@ impl Queue {
     }
 
     pub(crate) fn unsettled_bytes(&self) -> usize {
-        self.state.lock().unsettled_bytes
+        self.unsettled_bytes.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_congested(&self) -> bool {
-        self.unsettled_bytes() > self.limits.waiting_bytes_max / 2
+    pub(crate) fn is_congested(&self, more: usize) -> bool {
+        self.unsettled_bytes().saturating_add(more) > self.limits.waiting_bytes_max / 2
     }
 
     /// The group's batches are committed, or have failed.
     pub(crate) fn settled(&self, group: &Group) {
-        self.state.lock().unsettled_bytes -= group.bytes;
+        let _state = self.state.lock();
+        self.unsettled_bytes.fetch_sub(group.bytes, Ordering::Relaxed);
     }
 
     /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty. With a `deadline`, an empty group comes
@@ -226,7 +234,7 @@ impl Queue {
     fn opens_at(&self, state: &State) -> Option<Instant> {
         let at = state.waiting_since? + self.limits.linger;
         let is_full = state.waiting_ops >= self.limits.group_records_max
-            || state.unsettled_bytes >= self.limits.group_bytes_max;
+            || self.unsettled_bytes() >= self.limits.group_bytes_max;
         let is_due = is_full || state.is_closed || !state.readers.is_empty() || at <= Instant::now();
         (!is_due).then_some(at)
     }

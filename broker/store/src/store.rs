@@ -281,12 +281,12 @@ impl Store {
         self.wait(self.append(batch)?)
     }
 
-    /// Whether more than half of [`Limits::waiting_bytes_max`] waits for the disk.
+    /// Whether more than half of [`Limits::waiting_bytes_max`] waits for the disk, with `more` bytes that are to be appended. Takes no lock.
     ///
     /// A shard that stops reading from durable publishers while this is so never meets [`StoreError::Full`] with the
     /// batch of its turn.
-    pub fn is_congested(&self) -> bool {
-        self.shared.queue.is_congested()
+    pub fn is_congested(&self, more: usize) -> bool {
+        self.shared.queue.is_congested(more)
     }
 
     /// A message number, higher than all before.

@@ -97,12 +97,14 @@ impl Remainder {
         self.fan_out.is_durable |= fan_out.is_kept;
         if is_first {
             self.fan_out.is_durable |= fan_out.retain(turn, tenant);
+            self.fan_out.is_stored |= fan_out.is_retained();
         }
         if is_last {
             // What they start is not to be overtaken by what comes of it.
             self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
             self.fan_out.starts_guests = !self.route.triggers.is_empty();
         }
+        self.fan_out.is_stored |= self.fan_out.is_durable;
         self.fan_out.receivers += receivers;
         turn.steps += receivers;
         turn.time_shares.owe(receivers * publication.bytes());

@@ -593,6 +593,10 @@ impl Connection {
             if !was_open && rest.len() > 0 {
                 self.check_silent()?;
             }
+            if must_wait_for_store(input, turn, header) {
+                input.is_cut = true;
+                break;
+            }
             turn.steps += 1;
             input.is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
         }
@@ -673,6 +677,10 @@ fn must_rest(input: &mut Input, now: Time) -> bool {
 }
 
 #[cfg(test)]
+/// The bits of the first byte of a PUBLISH with this meaning.
+const RETAIN: u8 = 0b0001;
+const QOS: u8 = 0b0110;
+
 mod tests {
     use super::*;
 
@@ -680,6 +688,19 @@ mod tests {
     #[test]
     fn a_connection_is_small() {
         // With the counts of an `Arc` and the allocator's own eight bytes it takes 352, as one of 320 does.
+/// Whether the next packet waits until the disk has caught up: a message that is retained, or a large one that may have to be stored, of a Client that
+/// has stored nothing before. It is read from no more then, as others that store much.
+fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> bool {
+    let Phase::Open(open) = &mut input.phase else { return false };
+    let looked_at = if header.packet_len() > READ_BYTES_MAX { RETAIN | QOS } else { RETAIN };
+    let may_store = header.packet_type() == PacketType::Publish && header.first_byte & looked_at != 0;
+    if !may_store || open.feeds_store {
+        return false;
+    }
+    open.feeds_store = turn.is_store_behind();
+    open.feeds_store
+}
+
         assert!(size_of::<Connection>() <= 328, "{} bytes", size_of::<Connection>());
     }
 }

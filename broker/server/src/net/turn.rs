@@ -482,9 +482,14 @@ impl Turn {
     }
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
+    /// Whether the disk has to catch up, with what this turn is to hand over.
+    pub(crate) fn is_store_behind(&self) -> bool {
+        self.is_backed_up || self.core.store.is_congested(self.batch.bytes())
+    }
+
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
         let Some(shard) = &self.shard else { return false };
-        if !self.is_backed_up && !self.core.store.is_congested() {
+        if !self.is_store_behind() {
             return false;
         }
         shard.wait_for_commit(true);
@@ -544,7 +549,7 @@ impl Turn {
             self.call_flusher();
         }
         self.release_committed();
-        if !self.paused.is_empty() && !self.core.store.is_congested() {
+        if !self.paused.is_empty() && !self.core.store.is_congested(0) {
             for connection in std::mem::take(&mut self.paused) {
                 connection.is_paused.store(false, Ordering::Relaxed);
                 connection.call_owner();

@@ -145,7 +145,7 @@ fn routed(
         receivers = fan_out.receivers,
         "publish"
     );
-    open.feeds_store = fan_out.is_durable;
+    open.feeds_store = fan_out.is_stored;
     open.feeds_guests = fan_out.starts_guests;
     let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
     answer(connection, open, turn, received, fan_out, reason);
@@ -155,7 +155,7 @@ fn routed(
 pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     match rest.go_on(turn, &open.client.tenant, &open.client) {
         Ok(fan_out) => {
-            open.feeds_store = fan_out.is_durable;
+            open.feeds_store = fan_out.is_stored;
             open.feeds_guests = fan_out.starts_guests;
         }
         Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),

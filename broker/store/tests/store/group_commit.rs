@@ -172,11 +172,11 @@ fn too_much_waiting_is_refused_until_it_is_committed() {
     };
     assert!(matches!(refused, StoreError::Full { limit_bytes: 10_000, .. }), "{refused}");
     assert_eq!(accepted.len(), 9);
-    assert!(store.is_congested());
+    assert!(store.is_congested(0));
     drop(closed);
     store.wait(accepted[8]).unwrap();
     store.commit(batch_of(1_000)).unwrap();
-    assert!(!store.is_congested());
+    assert!(!store.is_congested(0));
 }
 
 #[test]

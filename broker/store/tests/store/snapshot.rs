@@ -274,7 +274,7 @@ fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_stor
     let put = |count: u64| {
         let mut last = None;
         for _ in 0..count {
-            while store.is_congested() {
+            while store.is_congested(0) {
                 std::thread::yield_now();
             }
             last = Some(step(&store, session).unwrap());

@@ -1,0 +1,71 @@
+//! Retained messages that are replaced again and again, faster than the disk takes them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lotmq_client::{ConnectOptions, Publication};
+
+use crate::watch::{StopAtEnd, broker};
+
+/// Clients that publish.
+const PUBLISHERS: usize = 12;
+
+/// Bytes of each message.
+const PAYLOAD_BYTES: usize = 8 << 20;
+
+/// Most bytes that may wait for the disk: as much as the store takes in, and a message.
+const WAITING_BYTES_MAX: u64 = (64 << 20) + PAYLOAD_BYTES as u64;
+
+/// What is kept by right besides: each topic's message, and one of each publisher that has come in part.
+const KEPT_BYTES_MAX: u64 = 2 * (PUBLISHERS * PAYLOAD_BYTES) as u64;
+
+#[test]
+fn large_ones_wait_for_the_disk_with_who_sends_them() {
+    let broker = broker().start();
+    let address = broker.address();
+    let idle = broker.resident_bytes();
+    let stop = AtomicBool::new(false);
+    let start = Instant::now();
+    let (mut most, mut waiting) = (0, 0);
+    thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|number| {
+                let stop = &stop;
+                scope.spawn(move || {
+                    let publication =
+                        Publication::new(format!("kept/{number}"), vec![b'x'; PAYLOAD_BYTES]).retained();
+                    let mut sent = 0_usize;
+                    while !stop.load(Ordering::Relaxed) {
+                        let mut client =
+                            lotmq_client::Client::connect(address, &ConnectOptions::v5("")).unwrap();
+                        // QoS 0 needs no acknowledgement that would slow them down; now and then they come anew.
+                        for _ in 0..4 {
+                            client.send_publish(&publication).unwrap();
+                            sent += 1;
+                        }
+                        client.disconnect().unwrap();
+                    }
+                    sent
+                })
+            })
+            .collect();
+        let _end = StopAtEnd(&stop);
+        while start.elapsed() < crate::duration() {
+            most = most.max(broker.resident_bytes());
+            waiting = waiting.max(broker.metric("lotmq_store_waiting_bytes").unwrap() as u64);
+            thread::sleep(Duration::from_millis(20));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let sent: usize = publishers.into_iter().map(|publisher| publisher.join().unwrap()).sum();
+        println!(
+            "{sent} messages, {} KiB waited, {} KiB resident, {} KiB before",
+            waiting >> 10,
+            most >> 10,
+            idle >> 10
+        );
+    });
+    assert!(waiting < WAITING_BYTES_MAX, "{waiting} bytes waited for the disk");
+    // What waits stands in memory a second time while it is written.
+    assert!(most < idle + KEPT_BYTES_MAX + 2 * WAITING_BYTES_MAX, "{idle} bytes grew to {most}");
+}
