@@ -10,6 +10,7 @@
 
 mod absences;
 mod flood;
+mod handshakes;
 mod masses;
 mod retained;
 mod rounds;

@@ -181,6 +181,11 @@ impl Connection {
         self.layers.get_or_init(|| Box::new(Mutex::new(Layers::none(now)))).lock().start_zstd(zstd);
     }
 
+    /// Whether what comes next belongs to a handshake of TLS.
+    fn is_in_handshake(&self) -> bool {
+        self.layers().is_some_and(|layers| layers.lock().is_in_tls_handshake())
+    }
+
     /// What of the zstd stream was granted.
     pub(crate) fn zstd(&self) -> Option<Offer> {
         self.layers().and_then(|layers| layers.lock().zstd())
@@ -353,6 +358,9 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
         self.attend(cx);
+        if matches!(input.phase, Phase::New) && self.is_in_handshake() {
+            turn.time_shares.expect_handshake(self.place);
+        }
         let Some(stretch) = turn.time_shares.admit(self.place, &turn.core.clock) else {
             input.has_to_wait = true;
             turn.call_flusher();
@@ -585,6 +593,10 @@ impl Connection {
             if matches!(input.phase, Phase::LoggingIn(_)) || must_rest(input, turn.now()) {
                 break;
             }
+            if must_wait_for_store(input, turn, header) {
+                input.is_cut = true;
+                break;
+            }
             let len = header.packet_len();
             turn.counts.packets_received += 1;
             let was_open = matches!(input.phase, Phase::Open(_));
@@ -592,10 +604,6 @@ impl Connection {
             rest = rest.slice(len, rest.len() - len);
             if !was_open && rest.len() > 0 {
                 self.check_silent()?;
-            }
-            if must_wait_for_store(input, turn, header) {
-                input.is_cut = true;
-                break;
             }
             turn.steps += 1;
             input.is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
@@ -669,6 +677,10 @@ impl Connection {
     }
 }
 
+/// The bits of the first byte of a PUBLISH with this meaning.
+const RETAIN: u8 = 0b0001;
+const QOS: u8 = 0b0110;
+
 /// Whether the next packet waits, because its Client has sent more than it may; it is remembered then.
 fn must_rest(input: &mut Input, now: Time) -> bool {
     let Phase::Open(Open { rate: Some(rate), .. }) = &mut input.phase else { return false };
@@ -676,18 +688,6 @@ fn must_rest(input: &mut Input, now: Time) -> bool {
     rate.has_waiting
 }
 
-#[cfg(test)]
-/// The bits of the first byte of a PUBLISH with this meaning.
-const RETAIN: u8 = 0b0001;
-const QOS: u8 = 0b0110;
-
-mod tests {
-    use super::*;
-
-    /// Idle connections cost this and what tokio keeps for them.
-    #[test]
-    fn a_connection_is_small() {
-        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352, as one of 320 does.
 /// Whether the next packet waits until the disk has caught up: a message that is retained, or a large one that may have to be stored, of a Client that
 /// has stored nothing before. It is read from no more then, as others that store much.
 fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> bool {
@@ -701,6 +701,14 @@ fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> b
     open.feeds_store
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Idle connections cost this and what tokio keeps for them.
+    #[test]
+    fn a_connection_is_small() {
+        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352, as one of 320 does.
         assert!(size_of::<Connection>() <= 328, "{} bytes", size_of::<Connection>());
     }
 }

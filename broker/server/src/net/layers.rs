@@ -163,9 +163,14 @@ impl Layers {
         }
     }
 
+    /// Whether TLS has not begun.
+    pub(crate) fn is_in_tls_handshake(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
     /// Whether MQTT has not begun.
     fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        self.is_in_tls_handshake()
             || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
     }
 
@@ -237,11 +242,6 @@ impl Layers {
         Ok(Received { len, is_more: self.has_more })
     }
 
-    fn read_frames(
-        &mut self,
-        socket: &Socket,
-        listener: &Arc<Listener>,
-        target: &mut [u8],
     /// Looks whether what waits in the socket says that the peer has left; what else there is for MQTT goes to `target`, of which the length is returned.
     /// More than fits there is left alone, and says that something is to be handled.
     ///
@@ -268,6 +268,11 @@ impl Layers {
         Ok(len)
     }
 
+    fn read_frames(
+        &mut self,
+        socket: &Socket,
+        listener: &Arc<Listener>,
+        target: &mut [u8],
         had_more: bool,
     ) -> Result<usize, CloseReason> {
         if had_more {

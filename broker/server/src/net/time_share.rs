@@ -10,6 +10,9 @@
 //! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system call, is read too: time in which the thread did not run
 //! is nobody's.
 //!
+//! A handshake of TLS can neither be cut nor foretold by what its connection did before: it is never short, and is expected to take what others have taken
+//! lately. So a turn calls as many as it has time for, and none of them is taken for little because its first bytes came one by one.
+//!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
 use std::cell::Cell;
@@ -57,6 +60,8 @@ pub(crate) struct TimeShares {
     working: Option<(u32, Duration)>,
     /// What the processor's clock said then, while somebody waits.
     cpu: Option<Duration>,
+    /// What a handshake is expected to take.
+    handshake: Duration,
     /// Time that work at the end of this turn has taken.
     spent: Duration,
     /// Bytes of messages that the end of this turn has to write.
@@ -81,6 +86,8 @@ struct Account {
     /// The turn in which it has been admitted last.
     admitted: u32,
     is_waiting: bool,
+    /// What it does next may be a handshake.
+    is_handshaking: bool,
 }
 
 impl Account {
@@ -132,6 +139,18 @@ impl TimeShares {
             self.accounts.resize(place + 1, Account::default());
         }
         self.accounts[place] = Account::new();
+    }
+
+    /// Says that what the connection of this place does next may be a handshake. Call before [`TimeShares::admit`].
+    pub(crate) fn expect_handshake(&mut self, place: u32) {
+        let account = &mut self.accounts[place as usize];
+        account.took = account.took.max(self.handshake).max(2 * SHORT_TIME);
+        account.is_handshaking = true;
+    }
+
+    /// Expects less of handshakes: other keys may be in use, or others compete for the processor no more. Call now and then.
+    pub(crate) fn trim(&mut self) {
+        self.handshake -= self.handshake / 4;
     }
 
     /// Time for a connection to read and do what it has to. Without any it waits, and its owner is called when it may go on.
@@ -282,7 +301,7 @@ impl TimeShares {
             return;
         }
         // Short ones first. They cannot keep the others from going on, whatever they take in truth: those have the rest of the turn.
-        let Self { short, long, accounts, turn, virtual_time, .. } = self;
+        let Self { short, long, accounts, turn, virtual_time, handshake, .. } = self;
         let for_long = if short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
         for (queue, time) in [(short, READS_TIME_MAX), (long, for_long)] {
             let mut expected = Duration::ZERO;
@@ -290,9 +309,13 @@ impl TimeShares {
                 && let Some(Reverse(first)) = queue.pop()
             {
                 let account = &mut accounts[first.place as usize];
+                account.until = first.done_by.saturating_sub(account.took);
+                if account.is_handshaking {
+                    // It may have begun to wait before it was known what others take.
+                    account.took = account.took.max(*handshake);
+                }
                 (account.is_waiting, account.granted) = (false, *turn);
                 expected += account.took.max(SHARE_COST_MIN);
-                account.until = first.done_by.saturating_sub(account.took);
                 *virtual_time = account.until.max(*virtual_time);
                 next.push(first.place);
             }
@@ -310,6 +333,9 @@ impl TimeShares {
 
     fn charge(&mut self, place: u32, used: Duration) {
         let account = &mut self.accounts[place as usize];
+        if std::mem::take(&mut account.is_handshaking) {
+            self.handshake = self.handshake.max(used);
+        }
         account.took = used.max(account.took - account.took / 4);
         account.until += used;
         self.latest = self.latest.max(account.until);
@@ -325,13 +351,15 @@ mod tests {
         shares: TimeShares,
         now: Duration,
         called: Vec<u32>,
+        /// Whether work ends when its time is over, to go on later.
+        is_cut: bool,
     }
 
     impl Shard {
         fn new(connections: u32) -> Self {
             let mut shares = TimeShares::default();
             (0..connections).for_each(|place| shares.enter(place));
-            Self { shares, now: Duration::from_secs(1), called: Vec::new() }
+            Self { shares, now: Duration::from_secs(1), called: Vec::new(), is_cut: true }
         }
 
         /// One turn in which these are ready in this order, behind those that were called; who worked, and how long it took.
@@ -346,12 +374,12 @@ mod tests {
                 self.now += Duration::from_nanos(200);
                 if let Some(time) = self.shares.admits(place, self.now) {
                     let (wanted, began) = (work(place), self.now);
-                    self.now += wanted.min(time);
+                    self.now += if self.is_cut { wanted.min(time) } else { wanted };
                     if self.shares.is_behind() {
                         self.shares.charge(place, self.now - began);
                         self.shares.others_work();
                     }
-                    if wanted > time {
+                    if self.is_cut && wanted > time {
                         self.shares.wait(place);
                     }
                     worked.push(place);
@@ -428,6 +456,35 @@ mod tests {
             }
             let waited = shard.now - began;
             assert!(waited < 50 * MS, "{waited:?} with {turns_before} turns before");
+        }
+    }
+
+    #[test]
+    fn handshakes_whose_bytes_came_one_by_one_let_others_go_first() {
+        const PEERS: u32 = 500;
+        let quiet = PEERS;
+        let mut shard = Shard::new(PEERS + 1);
+        for _ in 0..100 {
+            (0..PEERS).for_each(|place| {
+                shard.shares.expect_handshake(place);
+                shard.turn(place..=place, |_| MS / 200);
+            });
+        }
+        (0..20).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 200)));
+        let work = |place| if place == quiet { MS / 200 } else { 4 * MS };
+        shard.is_cut = false;
+        let mut asked = None;
+        for number in 0..100 {
+            (0..PEERS).for_each(|place| shard.shares.expect_handshake(place));
+            // It asks now and then, behind all others.
+            let asks = (number % 5 == 0).then_some(quiet);
+            asked = asked.or(asks.map(|_| shard.now));
+            let (worked, took) = shard.turn((0..PEERS).chain(asks), work);
+            // What the first ones take is a surprise, and is believed in part.
+            assert!(took < if number < 2 { 21 * MS } else { 13 * MS }, "turn {number} took {took:?}");
+            asked = asked.filter(|_| !worked.contains(&quiet));
+            let waited = asked.map(|asked| shard.now - asked);
+            assert!(waited.is_none_or(|waited| waited < 40 * MS), "turn {number}: {waited:?}");
         }
     }
 

@@ -174,6 +174,7 @@ impl Turn {
     /// Gives back memory of turns that had many more receivers than those since the last call had.
     pub(crate) fn trim(&mut self) {
         self.touched.trim();
+        self.time_shares.trim();
     }
 
     /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
@@ -481,12 +482,12 @@ impl Turn {
         }
     }
 
-    /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
     /// Whether the disk has to catch up, with what this turn is to hand over.
     pub(crate) fn is_store_behind(&self) -> bool {
         self.is_backed_up || self.core.store.is_congested(self.batch.bytes())
     }
 
+    /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
         let Some(shard) = &self.shard else { return false };
         if !self.is_store_behind() {
