@@ -43,8 +43,8 @@ pub(crate) struct Open {
     pub(crate) client: Arc<Client>,
     pub(crate) version: ProtocolVersion,
     pub(crate) keep_alive: KeepAlive,
-    /// The topic for which a publish was allowed last, and under which generation of permissions.
-    pub(crate) allowed: Option<(String, u64)>,
+    /// The topic for which a publish was allowed last, and under which generation of permissions. Most connections are of Clients that publish nothing.
+    pub(crate) allowed: Option<Box<(String, u64)>>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
     /// The Authentication Method of CONNECT, if it had one.

@@ -708,7 +708,7 @@ mod tests {
     /// Idle connections cost this and what tokio keeps for them.
     #[test]
     fn a_connection_is_small() {
-        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352, as one of 320 does.
-        assert!(size_of::<Connection>() <= 328, "{} bytes", size_of::<Connection>());
+        // With the counts of an `Arc` and the allocator's own eight bytes it takes 336, as one of 312 does.
+        assert!(size_of::<Connection>() <= 304, "{} bytes", size_of::<Connection>());
     }
 }

@@ -74,13 +74,13 @@ pub(crate) struct TimeShares {
     waits: u64,
 }
 
-/// What one connection has used.
+/// What one connection has used. Every place of a shard has one, so times are numbers of nanoseconds.
 #[derive(Clone, Copy, Default)]
 struct Account {
-    /// Virtual time up to which it has had its share.
-    until: Duration,
-    /// What it is expected to take: as the last time, or somewhat less than was expected then.
-    took: Duration,
+    /// Virtual time up to which it has had its share; enough for 584 years.
+    until_ns: u64,
+    /// What it is expected to take: as the last time, or somewhat less than was expected then. More than 4.2 s is as good as that.
+    took_ns: u32,
     /// The turn in which it may go on.
     granted: u32,
     /// The turn in which it has been admitted last.
@@ -93,22 +93,40 @@ struct Account {
 impl Account {
     /// A connection of which nothing is known.
     fn new() -> Self {
-        Self { took: 2 * SHORT_TIME, ..Self::default() }
+        let mut account = Self::default();
+        account.expect(2 * SHORT_TIME);
+        account
+    }
+
+    fn until(&self) -> Duration {
+        Duration::from_nanos(self.until_ns)
+    }
+
+    fn goes_until(&mut self, until: Duration) {
+        self.until_ns = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    fn took(&self) -> Duration {
+        Duration::from_nanos(self.took_ns.into())
+    }
+
+    fn expect(&mut self, took: Duration) {
+        self.took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
     }
 
     /// Whether what it does is short, as far as anybody knows.
     fn is_short(&self) -> bool {
-        self.took <= SHORT_TIME
+        self.took() <= SHORT_TIME
     }
 
     /// The virtual time at which it begins. Who was idle is given one share of it.
     fn begins(&self, virtual_time: Duration) -> Duration {
-        self.until.max(virtual_time.saturating_sub(SHARE_TIME))
+        self.until().max(virtual_time.saturating_sub(SHARE_TIME))
     }
 
     /// The virtual time by which it is expected to be done with what it has now.
     fn done_by(&self, virtual_time: Duration) -> Duration {
-        self.begins(virtual_time) + self.took
+        self.begins(virtual_time) + self.took()
     }
 }
 
@@ -144,7 +162,7 @@ impl TimeShares {
     /// Says that what the connection of this place does next may be a handshake. Call before [`TimeShares::admit`].
     pub(crate) fn expect_handshake(&mut self, place: u32) {
         let account = &mut self.accounts[place as usize];
-        account.took = account.took.max(self.handshake).max(2 * SHORT_TIME);
+        account.expect(account.took().max(self.handshake).max(2 * SHORT_TIME));
         account.is_handshaking = true;
     }
 
@@ -176,7 +194,7 @@ impl TimeShares {
         self.settle(now);
         let passed = now.saturating_sub(*self.began.get_or_insert(now));
         let account = &self.accounts[place as usize];
-        let (is_short, likely) = (account.is_short(), 4 * account.took + SURPRISE_MAX);
+        let (is_short, likely) = (account.is_short(), 4 * account.took() + SURPRISE_MAX);
         let is_next = account.granted == self.turn && account.admitted != self.turn;
         let is_ahead = !is_next && self.is_ahead(place);
         // What is left is for the long work that was called as well.
@@ -188,7 +206,7 @@ impl TimeShares {
         let account = &mut self.accounts[place as usize];
         account.admitted = self.turn;
         if !is_next {
-            account.until = account.begins(self.virtual_time);
+            account.goes_until(account.begins(self.virtual_time));
         }
         self.working = Some((place, now));
         Some(if is_short && self.is_behind() { likely.min(SHARE_TIME) } else { SHARE_TIME })
@@ -228,7 +246,7 @@ impl TimeShares {
     fn worked_until(&mut self, then: Duration) {
         if let Some((place, began)) = self.working.take() {
             let at_most = then.saturating_sub(began);
-            if at_most <= self.accounts[place as usize].took {
+            if at_most <= self.accounts[place as usize].took() {
                 self.charge(place, at_most);
             }
         }
@@ -249,7 +267,7 @@ impl TimeShares {
         }
         if !is_next {
             let account = &mut self.accounts[place as usize];
-            account.until = account.begins(self.virtual_time);
+            account.goes_until(account.begins(self.virtual_time));
         }
         let began = clock.elapsed();
         Some(Share { stretch: Stretch::until(began + SHARE_TIME), place, began })
@@ -277,7 +295,7 @@ impl TimeShares {
 
     /// A turn has ended, at this time of the coarse clock: puts the places of those that may go on in the next one into `next`. In a task of the runtime.
     pub(crate) fn turn_ended(&mut self, now: Duration, clock: &Clock, next: &mut Vec<u32>) {
-        if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took > WELL_KNOWN) {
+        if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took() > WELL_KNOWN) {
             self.worked_until(clock.elapsed());
         }
         self.others_work();
@@ -309,14 +327,14 @@ impl TimeShares {
                 && let Some(Reverse(first)) = queue.pop()
             {
                 let account = &mut accounts[first.place as usize];
-                account.until = first.done_by.saturating_sub(account.took);
+                account.goes_until(first.done_by.saturating_sub(account.took()));
                 if account.is_handshaking {
                     // It may have begun to wait before it was known what others take.
-                    account.took = account.took.max(*handshake);
+                    account.expect(account.took().max(*handshake));
                 }
                 (account.is_waiting, account.granted) = (false, *turn);
-                expected += account.took.max(SHARE_COST_MIN);
-                *virtual_time = account.until.max(*virtual_time);
+                expected += account.took().max(SHARE_COST_MIN);
+                *virtual_time = account.until().max(*virtual_time);
                 next.push(first.place);
             }
         }
@@ -326,7 +344,7 @@ impl TimeShares {
     /// before counts in part.
     fn settle(&mut self, now: Duration) {
         if let Some((place, began)) = self.working.take() {
-            let likely = 2 * self.accounts[place as usize].took + SURPRISE_MAX;
+            let likely = 2 * self.accounts[place as usize].took() + SURPRISE_MAX;
             self.charge(place, now.saturating_sub(began).min(likely));
         }
     }
@@ -336,9 +354,9 @@ impl TimeShares {
         if std::mem::take(&mut account.is_handshaking) {
             self.handshake = self.handshake.max(used);
         }
-        account.took = used.max(account.took - account.took / 4);
-        account.until += used;
-        self.latest = self.latest.max(account.until);
+        account.expect(used.max(account.took() - account.took() / 4));
+        account.goes_until(account.until() + used);
+        self.latest = self.latest.max(account.until());
     }
 }
 
@@ -396,6 +414,12 @@ mod tests {
 
     /// What the end of a turn takes.
     const FLUSH: Duration = Duration::from_micros(5);
+
+    /// Each place of a shard has one, open or idle.
+    #[test]
+    fn an_account_is_small() {
+        assert!(size_of::<Account>() <= 24, "{} bytes", size_of::<Account>());
+    }
 
     #[test]
     fn nobody_waits_while_there_is_time() {
@@ -537,6 +561,6 @@ mod tests {
         shard.turn(0..2, |_| 20 * MS);
         shard.shares.enter(0);
         let fresh = shard.shares.accounts[0];
-        assert_eq!((fresh.until, fresh.is_waiting), (Duration::ZERO, false));
+        assert_eq!((fresh.until(), fresh.is_waiting), (Duration::ZERO, false));
     }
 }

@@ -274,9 +274,9 @@ fn receive(
 fn is_allowed(core: &Core, open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
-    if let Some((known, at)) = &open.allowed
+    if let Some((known, at)) = open.allowed.as_deref()
         && *at == generation
-        && **known == *topic
+        && *known == *topic
     {
         return true;
     }
@@ -285,7 +285,7 @@ fn is_allowed(core: &Core, open: &mut Open, topic: &str, payload: &[u8], steps: 
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.verdict == Verdict::Allow;
     if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
-        let (known, at) = open.allowed.get_or_insert_default();
+        let (known, at) = &mut **open.allowed.get_or_insert_default();
         topic.clone_into(known);
         *at = generation;
     }
