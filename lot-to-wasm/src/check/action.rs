@@ -12,7 +12,7 @@ use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::identifier::is_identifier;
 use crate::limits::VARIABLES_MAX;
-use crate::statement::{Statement, StatementKind};
+use crate::statement::Statement;
 use crate::syntax::{Action, ActionBody, InputLine, OutputLine};
 use lot_facts::InputKind;
 
@@ -107,22 +107,8 @@ impl Checker<'_, '_, '_> {
 
     fn statement(&mut self, statement: &Statement) -> Option<tree::Statement> {
         let span = statement.span;
-        let kind = match &statement.kind {
-            StatementKind::Set(node) => node.check(self),
-            StatementKind::PublishTopic(node) => Some(node.check(self)),
-            StatementKind::Keep(node) => Some(node.check(self)),
-            StatementKind::Delete(node) => Some(node.check(self)),
-            StatementKind::IfElse(node) => Some(node.check(self)),
-            StatementKind::Switch(node) => Some(node.check(self)),
-            StatementKind::LoopUntil(node) => Some(node.check(self)),
-            StatementKind::CallAction(node) => Some(node.check(self)),
-            StatementKind::PublishModel(node) => Some(node.check(self)),
-            StatementKind::CallPython(node) => Some(node.check(self)),
-            StatementKind::CallRoute(node) => node.check(self, span),
-            StatementKind::TriggerEvent(node) => Some(node.check(self, span)),
-            StatementKind::Navigate(_) => None,
-        };
-        Some(tree::Statement { at: self.at(span), kind: kind? })
+        let kind = statement.kind.construct().check(self, span)?;
+        Some(tree::Statement { at: self.at(span), kind })
     }
 
     fn report_overflow(&mut self) {

@@ -8,7 +8,7 @@ use super::model::Fields;
 use super::tree::{RESULT, VariableId};
 use crate::limits::VARIABLES_MAX;
 use crate::source::Span;
-use crate::statement::{Assigned, Statement};
+use crate::statement::{Part, Statement};
 use crate::syntax::{Action, ActionBody};
 
 /// A variable while it is checked.
@@ -198,10 +198,11 @@ impl Scope {
 /// Calls `found` for each name that the statements assign, in source order.
 fn each_assignment(statements: &[Statement], found: &mut dyn FnMut(&str, Span)) {
     for statement in statements {
-        statement.assigned().for_each(|assigned| match assigned {
-            Assigned::Variable(name) => found(&name.text, name.span),
-            Assigned::Result => found(RESULT, statement.span),
+        statement.each_part(&mut |part| match part {
+            Part::Assigned(name) => found(&name.text, name.span),
+            Part::Result => found(RESULT, statement.span),
+            Part::Block(block) => each_assignment(block, found),
+            Part::Expression(_) => {}
         });
-        statement.each_block(&mut |block| each_assignment(block, found));
     }
 }

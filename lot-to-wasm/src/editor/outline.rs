@@ -5,7 +5,7 @@ use std::ops::Range;
 use lot_facts::{InputKind, Kind};
 
 use crate::source::Span;
-use crate::statement::{Assigned, Statement};
+use crate::statement::{Part, Statement};
 use crate::syntax::model::{Field, FieldSource, FieldType};
 use crate::syntax::route::RouteItem;
 use crate::syntax::{Action, ActionBody, Entity, Name};
@@ -159,13 +159,13 @@ impl Outline<'_> {
     /// Variables where they are first set.
     fn variables(&self, statements: &[Statement], symbols: &mut Vec<Symbol>) {
         for statement in statements {
-            for assigned in statement.assigned() {
-                let Assigned::Variable(name) = assigned else { continue };
-                if !symbols.iter().any(|known| known.name == name.text) {
+            statement.each_part(&mut |part| match part {
+                Part::Assigned(name) if !symbols.iter().any(|known| known.name == name.text) => {
                     symbols.push(self.named(SymbolKind::Variable, name, self.range(statement.span)));
                 }
-            }
-            statement.each_block(&mut |block| self.variables(block, symbols));
+                Part::Block(block) => self.variables(block, symbols),
+                Part::Assigned(_) | Part::Result | Part::Expression(_) => {}
+            });
         }
     }
 

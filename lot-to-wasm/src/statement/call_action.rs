@@ -12,12 +12,15 @@
 
 use super::Assignment;
 use super::StatementKind;
+use super::{Construct, Part, each_expression, each_return};
 use crate::check::kind::KindSet;
 use crate::check::tree::{self, RESULT};
 use crate::check::{Callee, Checker};
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, assignments, returns};
 use lot_facts::Signature;
 use lot_nearest::nearest;
 use std::collections::BTreeSet;
@@ -42,32 +45,6 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl CallAction {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
-        match checker.known.action(&self.name.text) {
-            Callee::Unknown => {}
-            Callee::Triggered => {
-                let message =
-                    format!("action `{}` is started by a trigger and cannot be called", self.name.text);
-                checker.error(Draft::error(codes::CALLEE_TRIGGERED, self.name.span, message));
-            }
-            Callee::Callable(signature) => self.check_signature(&signature, checker),
-        }
-        let mut arguments: Vec<tree::Argument> = Vec::new();
-        let mut names = BTreeSet::new();
-        for argument in &self.arguments {
-            let name = argument.target.to_string();
-            if !names.insert(name.clone()) {
-                let message = format!("input `{name}` is given twice");
-                checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
-            }
-            arguments.push(tree::Argument { name, value: checker.value(&argument.value) });
-        }
-        self.returns.iter().for_each(|name| checker.variable_name(name));
-        let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
-        let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
-        tree::StatementKind::CallAction { name: self.name.text.clone(), arguments, returns, result }
-    }
-
     fn check_signature(&self, signature: &Signature, checker: &mut Checker<'_, '_, '_>) {
         for argument in &self.arguments {
             let name = argument.target.to_string();
@@ -98,6 +75,44 @@ impl CallAction {
             };
             checker.error(draft.suggest(hint));
         }
+    }
+}
+
+impl Construct for CallAction {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+        match checker.known.action(&self.name.text) {
+            Callee::Unknown => {}
+            Callee::Triggered => {
+                let message =
+                    format!("action `{}` is started by a trigger and cannot be called", self.name.text);
+                checker.error(Draft::error(codes::CALLEE_TRIGGERED, self.name.span, message));
+            }
+            Callee::Callable(signature) => self.check_signature(&signature, checker),
+        }
+        let mut arguments: Vec<tree::Argument> = Vec::new();
+        let mut names = BTreeSet::new();
+        for argument in &self.arguments {
+            let name = argument.target.to_string();
+            if !names.insert(name.clone()) {
+                let message = format!("input `{name}` is given twice");
+                checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
+            }
+            arguments.push(tree::Argument { name, value: checker.value(&argument.value) });
+        }
+        self.returns.iter().for_each(|name| checker.variable_name(name));
+        let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
+        let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
+        Some(tree::StatementKind::CallAction { name: self.name.text.clone(), arguments, returns, result })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        each_expression(self.arguments.iter().map(|argument| &argument.value), visit);
+        each_return(&self.returns, visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let head = format!("(call {}{}", self.name.text, assignments(&self.arguments));
+        writer.push(&format!("{head}{})", returns(&self.returns)));
     }
 }
 

@@ -7,12 +7,15 @@
 //! ```
 
 use super::StatementKind;
+use super::{Construct, Part, each_expression, each_return};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::script::is_name;
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, quoted, returns, text};
 use crate::syntax::{Expression, Name, Text};
 use crate::token::Sign;
 
@@ -51,8 +54,10 @@ impl CallPython {
         let draft = Draft::error(codes::PYTHON_FUNCTION, name.span, message);
         checker.error(draft.suggest("write the script, a dot, and the function: \"Script.function\""));
     }
+}
 
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for CallPython {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         let arguments = self.arguments.iter().map(|argument| checker.value(argument)).collect();
         self.check_function(checker);
         self.returns.iter().for_each(|name| checker.variable_name(name));
@@ -61,6 +66,17 @@ impl CallPython {
         if let Some(id) = result {
             checker.scope.set(id, KindSet::RETURNED);
         }
-        tree::StatementKind::CallPython { function: self.function.value.clone(), arguments, result }
+        Some(tree::StatementKind::CallPython { function: self.function.value.clone(), arguments, result })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        each_expression(&self.arguments, visit);
+        each_return(self.returns.as_slice(), visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let arguments: String = self.arguments.iter().map(|value| format!(" {}", text(value))).collect();
+        let head = format!("(python {}{arguments}", quoted(&self.function.value));
+        writer.push(&format!("{head}{})", returns(self.returns.as_slice())));
     }
 }

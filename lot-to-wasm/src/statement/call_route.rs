@@ -10,12 +10,14 @@
 
 use super::Assignment;
 use super::StatementKind;
+use super::{Construct, Part, each_expression, each_return};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, assignments, quoted, returns};
 use crate::syntax::{Name, Text};
 
 /// What kind of route is called.
@@ -97,9 +99,9 @@ fn finish(
     Ok(StatementKind::CallRoute(CallRoute { service, target, method, arguments, returns }))
 }
 
-impl CallRoute {
+impl Construct for CallRoute {
     /// Checks the operands; the statement itself is not compiled yet.
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
         let service = self.service.keyword();
         let message = format!("CALL {service} needs route type {service}, which this build does not have");
         checker.error(Draft::error(codes::NOT_YET_COMPILED, span, message));
@@ -112,5 +114,19 @@ impl CallRoute {
             checker.scope.set(id, KindSet::RETURNED);
         }
         None
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        each_expression(self.arguments.iter().map(|argument| &argument.value), visit);
+        each_return(self.returns.as_slice(), visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let service = self.service.keyword().to_lowercase();
+        let method =
+            self.method.as_ref().map_or(String::new(), |text| format!(" method {}", quoted(&text.value)));
+        let head =
+            format!("({service} {}{method}{}", quoted(&self.target.value), assignments(&self.arguments));
+        writer.push(&format!("{head}{})", returns(self.returns.as_slice())));
     }
 }

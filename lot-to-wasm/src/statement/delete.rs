@@ -7,11 +7,14 @@
 //! ```
 
 use super::StatementKind;
+use super::{Construct, Part, each_expression};
 use crate::check::tree;
 use crate::check::tree::SettingStore;
 use crate::check::{Checker, TopicUse};
 use crate::diagnostic::codes;
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, setting, topic};
 use crate::syntax::{Text, TopicOperand};
 
 /// `DELETE target`.
@@ -41,9 +44,9 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::Delete(Delete { target }))
 }
 
-impl Delete {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
-        match &self.target {
+impl Construct for Delete {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+        Some(match &self.target {
             DeleteTarget::Topic(topic) => {
                 tree::StatementKind::DeleteTopic { topic: checker.topic(topic, TopicUse::Keep) }
             }
@@ -51,6 +54,20 @@ impl Delete {
                 checker.setting_name(name);
                 tree::StatementKind::DeleteSetting { store: *store, name: name.value.clone() }
             }
+        })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        if let DeleteTarget::Topic(topic) = &self.target {
+            each_expression(&topic.parts, visit);
         }
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let target = match &self.target {
+            DeleteTarget::Topic(operand) => topic(operand),
+            DeleteTarget::Setting(store, name) => setting(*store, &name.value),
+        };
+        writer.push(&format!("(delete {target})"));
     }
 }

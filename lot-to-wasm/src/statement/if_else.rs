@@ -13,11 +13,14 @@
 
 use super::Statement;
 use super::StatementKind;
+use super::{Construct, Part};
 use crate::check::Checker;
 use crate::check::tree;
+use crate::source::Span;
 use crate::syntax::Expression;
 use crate::syntax::parse::Reported;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, block, text};
 
 /// `IF` with all its branches.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,8 +94,8 @@ fn else_follows(parser: &mut Parser<'_, '_>, column: Option<u32>) -> bool {
     true
 }
 
-impl IfElse {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for IfElse {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         let mut ends = Vec::new();
         let mut branches = Vec::new();
         for branch in &self.branches {
@@ -106,6 +109,35 @@ impl IfElse {
         let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
         ends.push(checker.scope.save());
         checker.scope.join(ends);
-        tree::StatementKind::If { branches, otherwise }
+        Some(tree::StatementKind::If { branches, otherwise })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        for branch in &self.branches {
+            visit(Part::Expression(&branch.condition));
+            visit(Part::Block(&branch.body));
+        }
+        self.otherwise.iter().for_each(|block| visit(Part::Block(block)));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        for (index, branch) in self.branches.iter().enumerate() {
+            if index > 0 {
+                writer.line();
+                writer.push(" ");
+            }
+            writer.push(&format!("({} {}", if index == 0 { "if" } else { "elif" }, text(&branch.condition)));
+            block(writer, &branch.body);
+            if index > 0 {
+                writer.push(")");
+            }
+        }
+        if let Some(body) = &self.otherwise {
+            writer.line();
+            writer.push(" (else");
+            block(writer, body);
+            writer.push(")");
+        }
+        writer.push(")");
     }
 }

@@ -9,11 +9,14 @@
 use super::StatementKind;
 use super::publish_topic::when_empty;
 use super::publish_topic::with_value;
+use super::{Construct, Part, each_expression};
 use crate::check::tree;
 use crate::check::tree::SettingStore;
 use crate::check::{Checker, TopicUse};
 use crate::diagnostic::codes;
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, setting, text, topic};
 use crate::syntax::{Expression, Text, TopicOperand};
 
 /// `KEEP target WITH value`.
@@ -47,9 +50,9 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::Keep(Keep { target, value }))
 }
 
-impl Keep {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
-        match &self.target {
+impl Construct for Keep {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+        Some(match &self.target {
             KeepTarget::Topic(topic) => {
                 let topic = checker.topic(topic, TopicUse::Keep);
                 let value = checker.value(&self.value);
@@ -67,6 +70,21 @@ impl Keep {
                     when_empty,
                 }
             }
+        })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        if let KeepTarget::Topic(topic) = &self.target {
+            each_expression(&topic.parts, visit);
         }
+        visit(Part::Expression(&self.value));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let target = match &self.target {
+            KeepTarget::Topic(operand) => topic(operand),
+            KeepTarget::Setting(store, name) => setting(*store, &name.value),
+        };
+        writer.push(&format!("(keep {target} {})", text(&self.value)));
     }
 }

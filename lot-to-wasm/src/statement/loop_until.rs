@@ -12,12 +12,14 @@ use lot_nearest::nearest;
 
 use super::Statement;
 use super::StatementKind;
+use super::{Construct, Part};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, block, text};
 
 /// `LOOP body UNTIL condition`.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,12 +93,26 @@ fn until_inside(
     Ok(StatementKind::LoopUntil(LoopUntil { body, until: until?, until_span }))
 }
 
-impl LoopUntil {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for LoopUntil {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         checker.scope.enter_loop(&self.body);
         let body = checker.statements(&self.body);
         let until = checker.operand(&self.until);
         let until_at = checker.at(self.until_span);
-        tree::StatementKind::Loop { body, until, until_at }
+        Some(tree::StatementKind::Loop { body, until, until_at })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        visit(Part::Block(&self.body));
+        visit(Part::Expression(&self.until));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.push("(loop");
+        block(writer, &self.body);
+        writer.nested(|writer| {
+            writer.line();
+            writer.push(&format!("(until {}))", text(&self.until)));
+        });
     }
 }

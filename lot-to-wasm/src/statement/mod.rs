@@ -20,9 +20,11 @@ mod walk;
 
 use lot_nearest::nearest;
 
+use crate::check::{Checker, tree};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser, Reported};
+use crate::syntax::sexpr::Writer;
 use crate::token::{Sign, TokenKind};
 
 pub use call_action::CallAction;
@@ -38,7 +40,8 @@ pub use publish_topic::PublishTopic;
 pub use set::Set;
 pub use switch::{Switch, SwitchCase};
 pub use trigger_event::TriggerEvent;
-pub(crate) use walk::Assigned;
+pub(crate) use walk::Part;
+use walk::{each_expression, each_return};
 
 /// A statement with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,35 +52,64 @@ pub struct Statement {
     pub span: Span,
 }
 
-/// What a statement is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StatementKind {
+/// What the file of a construct says of it, besides how it is read.
+pub(crate) trait Construct {
+    /// Checks it; `None` when it is nothing that can be run, which was reported.
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind>;
+
+    /// Calls `visit` for each part directly in it, in source order.
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>));
+
+    /// Writes it as a nested list.
+    fn write(&self, writer: &mut Writer);
+}
+
+macro_rules! constructs {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        /// What a statement is.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum StatementKind {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl StatementKind {
+            /// What its file says of it.
+            pub(crate) fn construct(&self) -> &dyn Construct {
+                match self {
+                    $(StatementKind::$name(node) => node,)*
+                }
+            }
+        }
+    };
+}
+
+constructs! {
     /// `SET`.
-    Set(Set),
+    Set;
     /// `PUBLISH TOPIC`.
-    PublishTopic(PublishTopic),
+    PublishTopic;
     /// `PUBLISH MODEL`.
-    PublishModel(PublishModel),
+    PublishModel;
     /// `KEEP TOPIC`, `KEEP ENV`, `KEEP SECRET`.
-    Keep(Keep),
+    Keep;
     /// `DELETE TOPIC`, `DELETE ENV`, `DELETE SECRET`.
-    Delete(Delete),
+    Delete;
     /// `IF`.
-    IfElse(IfElse),
+    IfElse;
     /// `SWITCH`.
-    Switch(Switch),
+    Switch;
     /// `LOOP`.
-    LoopUntil(LoopUntil),
+    LoopUntil;
     /// `CALL ACTION`.
-    CallAction(CallAction),
+    CallAction;
     /// `CALL PYTHON`.
-    CallPython(CallPython),
+    CallPython;
     /// `CALL MCP`, `CALL LLM`, `CALL AGENT`.
-    CallRoute(CallRoute),
+    CallRoute;
     /// `TRIGGER`.
-    TriggerEvent(TriggerEvent),
+    TriggerEvent;
     /// `NAVIGATE`, only in a panel.
-    Navigate(Navigate),
+    Navigate;
 }
 
 /// A statement as the parser finds it.
@@ -249,9 +281,11 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         return parser.fail(draft);
     }
     let words = STATEMENTS.iter().filter_map(|row| row.words.first().copied());
-    let near = nearest(parser.word(), words);
+    let near = nearest(parser.word(), words.clone());
     let message = format!("expected a statement, found {}", parser.found());
-    let first_words = ["SET", "PUBLISH", "KEEP", "DELETE", "IF", "SWITCH", "LOOP", "CALL", "TRIGGER"];
+    // One of a panel alone is nothing to propose elsewhere.
+    let mut first_words: Vec<&str> = words.filter(|word| *word != "NAVIGATE").collect();
+    first_words.dedup();
     let draft = Draft::error(codes::UNKNOWN_STATEMENT, parser.here(), message)
         .expected(&first_words)
         .did_you_mean(near);

@@ -5,8 +5,13 @@
 //! ```
 
 use super::StatementKind;
+use super::{Construct, Part};
+use crate::check::Checker;
+use crate::check::tree;
+use crate::source::Span;
 use crate::syntax::Text;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, quoted};
 
 /// `NAVIGATE [TO] "panel"`.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,4 +25,17 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     parser.eat_word("TO");
     let target = parser.expect_text("NAVIGATE")?;
     Ok(StatementKind::Navigate(Navigate { target }))
+}
+
+impl Construct for Navigate {
+    /// Panels are not checked as Actions are.
+    fn check(&self, _checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+        None
+    }
+
+    fn each_part<'a>(&'a self, _visit: &mut dyn FnMut(Part<'a>)) {}
+
+    fn write(&self, writer: &mut Writer) {
+        writer.push(&format!("(navigate {})", quoted(&self.target.value)));
+    }
 }

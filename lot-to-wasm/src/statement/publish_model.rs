@@ -13,13 +13,16 @@
 use lot_nearest::nearest;
 
 use super::StatementKind;
+use super::{Construct, Part, each_expression};
 use crate::check::tree;
 use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ASSIGNED_ELEMENTS_MAX;
 use crate::source::Source;
+use crate::source::Span;
 use crate::syntax::model::Model;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, assignments, topic};
 use crate::syntax::{Expression, Name, Path, PathStep, TopicOperand};
 use crate::token::{Sign, TokenKind};
 
@@ -171,8 +174,10 @@ impl PublishModel {
             );
         }
     }
+}
 
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for PublishModel {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         self.check_fields(checker);
         let mut assignments: Vec<tree::Argument> = Vec::new();
@@ -189,7 +194,17 @@ impl PublishModel {
             }
             assignments.push(tree::Argument { name, value: checker.value(value) });
         }
-        tree::StatementKind::PublishModel { model: self.model.text.clone(), topic, assignments }
+        Some(tree::StatementKind::PublishModel { model: self.model.text.clone(), topic, assignments })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        let assigned = self.assignments.iter().map(|assignment| &assignment.value);
+        each_expression(self.topic.parts.iter().chain(assigned), visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let head = format!("(publish-model {} {}", self.model.text, topic(&self.topic));
+        writer.push(&format!("{head}{})", assignments(&self.assignments)));
     }
 }
 

@@ -10,6 +10,7 @@
 use lot_nearest::nearest;
 
 use super::StatementKind;
+use super::{Construct, Part, each_expression};
 use crate::check::kind::KindSet;
 use crate::check::tree;
 use crate::check::{Checker, TopicUse};
@@ -17,6 +18,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::is_option;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, text, topic};
 use crate::syntax::{Expression, ExpressionKind, TopicOperand, Transform};
 use crate::token::{Sign, TokenKind};
 
@@ -147,12 +149,28 @@ impl Parser<'_, '_> {
     }
 }
 
-impl PublishTopic {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for PublishTopic {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         let value = checker.value(&self.value);
         let when_empty = when_empty(&self.value, &value);
-        tree::StatementKind::PublishTopic { topic, value, qos: self.qos, retain: self.retain, when_empty }
+        Some(tree::StatementKind::PublishTopic {
+            topic,
+            value,
+            qos: self.qos,
+            retain: self.retain,
+            when_empty,
+        })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        each_expression(self.topic.parts.iter().chain([&self.value]), visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let qos = if self.qos > 0 { format!(" qos{}", self.qos) } else { String::new() };
+        let retain = if self.retain { " retain" } else { "" };
+        writer.push(&format!("(publish {} {}{qos}{retain})", topic(&self.topic), text(&self.value)));
     }
 }
 

@@ -7,10 +7,13 @@
 //! ```
 
 use super::StatementKind;
+use super::{Construct, Part};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, text};
 use crate::syntax::{Expression, Name};
 use crate::token::{Sign, TokenKind};
 
@@ -44,12 +47,21 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::Set(Set { name, value }))
 }
 
-impl Set {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> Option<tree::StatementKind> {
+impl Construct for Set {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         checker.variable_name(&self.name);
         let value = checker.value(&self.value);
         let variable = checker.scope.find(&self.name.text)?;
         checker.scope.set(variable, value.kinds);
         Some(tree::StatementKind::Set { variable, value })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        visit(Part::Assigned(&self.name));
+        visit(Part::Expression(&self.value));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.push(&format!("(set {} {})", self.name.text, text(&self.value)));
     }
 }

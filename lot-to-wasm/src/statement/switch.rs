@@ -13,12 +13,15 @@
 
 use super::Statement;
 use super::StatementKind;
+use super::{Construct, Part, each_expression};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::limits::COMPARED_CASES_MAX;
+use crate::source::Span;
 use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, block, text};
 use crate::token::{Sign, TokenKind};
 
 /// `SWITCH` with its cases.
@@ -108,8 +111,8 @@ fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
     Ok(SwitchCase { values, body })
 }
 
-impl Switch {
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> tree::StatementKind {
+impl Construct for Switch {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
         let subject = checker.operand(&self.subject);
         let mut ends = Vec::new();
         let mut cases = Vec::new();
@@ -138,7 +141,36 @@ impl Switch {
         let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
         ends.push(checker.scope.save());
         checker.scope.join(ends);
-        tree::StatementKind::Switch { subject, cases, otherwise }
+        Some(tree::StatementKind::Switch { subject, cases, otherwise })
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        visit(Part::Expression(&self.subject));
+        for case in &self.cases {
+            each_expression(&case.values, visit);
+            visit(Part::Block(&case.body));
+        }
+        self.otherwise.iter().for_each(|block| visit(Part::Block(block)));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.push(&format!("(switch {}", text(&self.subject)));
+        writer.nested(|writer| {
+            for case in &self.cases {
+                writer.line();
+                let values: Vec<String> = case.values.iter().map(text).collect();
+                writer.push(&format!("(case ({})", values.join(" ")));
+                block(writer, &case.body);
+                writer.push(")");
+            }
+            if let Some(body) = &self.otherwise {
+                writer.line();
+                writer.push("(default");
+                block(writer, body);
+                writer.push(")");
+            }
+        });
+        writer.push(")");
     }
 }
 

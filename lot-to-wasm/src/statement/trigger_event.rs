@@ -10,11 +10,13 @@
 use lot_nearest::nearest;
 
 use super::StatementKind;
+use super::{Construct, Part, each_expression};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, text};
 use crate::syntax::{Expression, Name};
 use crate::token::TokenKind;
 
@@ -49,8 +51,23 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
+    /// Warns of an event that a known route does not have; a route that comes later may have it.
+    fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
+        let Some(events) = checker.known.route_events(&self.route.text) else { return };
+        if events.contains(&self.event.text) {
+            return;
+        }
+        let message =
+            format!("route `{}` has no event `{}`", self.route.text, self.event.text.escape_debug());
+        let near = nearest(&self.event.text, events.iter().map(String::as_str));
+        let draft = Draft::warning(codes::UNKNOWN_EVENT, self.event.span, message);
+        checker.error(draft.did_you_mean_name(&self.event, near));
+    }
+}
+
+impl Construct for TriggerEvent {
     /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1). Without WITH the payload is empty.
-    pub(crate) fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> tree::StatementKind {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
         for (what, name) in [("event", &self.event), ("route", &self.route)] {
             if name.text.is_empty() || name.text.contains(['/', '+', '#', '\0']) {
                 let message = format!("no {what} is called `{}`", name.text.escape_debug());
@@ -67,19 +84,15 @@ impl TriggerEvent {
         let text = format!("$SYS/Coreflux/Routes/{route}/Events/{event}");
         let topic = tree::Topic::fixed(text, checker.at(span));
         let message = format!("route `{route}` has no event `{event}`; nothing was triggered");
-        tree::StatementKind::ToRoute { topic, value, refusal: (codes::RUN_UNKNOWN_EVENT, message) }
+        Some(tree::StatementKind::ToRoute { topic, value, refusal: (codes::RUN_UNKNOWN_EVENT, message) })
     }
 
-    /// Warns of an event that a known route does not have; a route that comes later may have it.
-    fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
-        let Some(events) = checker.known.route_events(&self.route.text) else { return };
-        if events.contains(&self.event.text) {
-            return;
-        }
-        let message =
-            format!("route `{}` has no event `{}`", self.route.text, self.event.text.escape_debug());
-        let near = nearest(&self.event.text, events.iter().map(String::as_str));
-        let draft = Draft::warning(codes::UNKNOWN_EVENT, self.event.span, message);
-        checker.error(draft.did_you_mean_name(&self.event, near));
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        each_expression(&self.value, visit);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let value = self.value.as_ref().map_or(String::new(), |value| format!(" {}", text(value)));
+        writer.push(&format!("(trigger {} {}{value})", self.event.text, self.route.text));
     }
 }

@@ -5,6 +5,8 @@ mod expression;
 mod statement;
 
 use super::Entity;
+pub(crate) use expression::{text, topic};
+pub(crate) use statement::{assignments, block, returns, setting};
 
 /// An entity as nested lists, one per line where that reads better.
 ///
@@ -22,24 +24,25 @@ pub fn entity(entity: &Entity) -> String {
 
 /// Text under construction.
 #[derive(Debug, Default)]
-struct Writer {
+pub(crate) struct Writer {
     text: String,
     depth: usize,
 }
 
 impl Writer {
     /// Begins a new line at the current depth.
-    fn line(&mut self) {
+    pub(crate) fn line(&mut self) {
         self.text.push('\n');
         self.text.push_str(&"  ".repeat(self.depth));
     }
 
-    fn push(&mut self, text: &str) {
+    /// Appends to the line.
+    pub(crate) fn push(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
     /// A list that stands on lines of its own.
-    fn nested(&mut self, write: impl FnOnce(&mut Writer)) {
+    pub(crate) fn nested(&mut self, write: impl FnOnce(&mut Writer)) {
         self.depth += 1;
         write(self);
         self.depth -= 1;
@@ -47,6 +50,6 @@ impl Writer {
 }
 
 /// Text as a literal.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }

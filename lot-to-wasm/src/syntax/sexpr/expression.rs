@@ -8,7 +8,7 @@ use crate::syntax::{
 };
 
 /// An expression on one line.
-pub(super) fn text(expression: &Expression) -> String {
+pub(crate) fn text(expression: &Expression) -> String {
     use ExpressionKind as Kind;
     match &expression.kind {
         Kind::Invalid => "invalid".to_owned(),
@@ -61,7 +61,7 @@ pub(super) fn text(expression: &Expression) -> String {
 }
 
 /// A topic: its only part, or a concatenation.
-pub(super) fn topic(operand: &TopicOperand) -> String {
+pub(crate) fn topic(operand: &TopicOperand) -> String {
     match operand.parts.as_slice() {
         [part] => text(part),
         parts => format!("(concat{})", all(parts)),
