@@ -136,6 +136,18 @@ fn tools_that_are_missing_and_cannot_be_installed_fail() {
 }
 
 #[test]
+fn ci_says_so_where_there_is_no_miri() {
+    let bench = Bench::new(&["cargo +nightly miri --version", "rustup component add"]);
+    let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("was NOT checked"));
+    // What Miri finds is no question of where it is.
+    let bench = Bench::new(&["cargo +nightly miri test"]);
+    let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
+    assert!(!output.status.success());
+}
+
+#[test]
 fn a_target_that_does_not_build_fails_the_fuzzing() {
     let bench = Bench::new(&["cargo build"]);
     let output = bench.run("scripts/fuzz", &[]);
