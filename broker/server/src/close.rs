@@ -1,16 +1,8 @@
 //! How connections end: the reasons, what the peer is told, and what becomes of its session.
 
-use std::fmt::Display;
-use std::sync::Arc;
-
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
-use tracing::debug;
 
 use crate::limits::Limit;
-use crate::net::connection::{Connection, Phase};
-use crate::net::listener::Listener;
-use crate::net::turn::Turn;
-use crate::protocol;
 use crate::recipient::Recipient;
 use crate::store_failure::StoreFailure;
 use crate::violation::Violation;
@@ -125,16 +117,14 @@ impl CloseReason {
         self.reason_code().map_or(0, |reason| reason as u8)
     }
 
-    /// Sends DISCONNECT \[MQTT-4.13.1-1\] to a 5.0 Client; nobody else has one from a server.
-    pub(crate) fn tell(&self, connection: &Connection, recipient: Recipient) {
-        let Some(reason) = self.reason_code() else { return };
+    /// DISCONNECT for a 5.0 Client \[MQTT-4.13.1-1\]; nobody else has one from a server.
+    pub(crate) fn disconnect(&self, recipient: Recipient) -> Option<Vec<u8>> {
+        let reason = self.reason_code()?;
         let mut packet = Vec::new();
         let encoded = recipient.explain(&mut packet, &self.words(), |out, properties| {
             encode_disconnect(out, recipient.version, &Disconnect { reason, properties })
         });
-        if encoded.is_ok() {
-            connection.write_directly(&packet);
-        }
+        encoded.is_ok().then_some(packet)
     }
 
     /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word says it all.
@@ -162,35 +152,6 @@ impl CloseReason {
             | Self::Refused => "",
         };
         words.to_owned()
-    }
-
-    /// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
-    /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
-    pub(crate) fn before_client(&self, listener: &Listener, peer: &dyn Display, failure: Option<String>) {
-        let is_told_here = match self {
-            Self::Protocol(_) => true,
-            Self::Transport(failure) => *failure != TransportFailure::HandshakeTimeout,
-            Self::Disconnected(_)
-            | Self::PeerClosed
-            | Self::NetworkError
-            | Self::ConnectTimeout
-            | Self::Refused
-            | Self::KeepAliveTimeout
-            | Self::TakenOver
-            | Self::Limit(_)
-            | Self::Administrative
-            | Self::PasswordChanged
-            | Self::CertificateExpired
-            | Self::StoreFailed(_)
-            | Self::QueueFull
-            | Self::InternalError
-            | Self::ServerShutdown => false,
-        };
-        if is_told_here {
-            listener.refused(peer, (self.word(), &failure.unwrap_or_else(|| self.words())));
-        } else {
-            debug!(%peer, reason = self.word(), "connection closed before a client");
-        }
     }
 
     /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
@@ -244,38 +205,4 @@ impl From<Violation> for CloseReason {
     fn from(violation: Violation) -> Self {
         Self::Protocol(Box::new(violation))
     }
-}
-
-/// The owner's last act for a connection: tells the peer, detaches the Client, closes the socket.
-pub(crate) fn connection_closed(
-    connection: &Arc<Connection>,
-    phase: Phase,
-    reason: CloseReason,
-    turn: &mut Turn,
-) {
-    turn.core.counters.closed(&reason);
-    if let Some(limit) = reason.limit() {
-        connection.listener.limit_reached(limit, &connection.peer());
-    }
-    let failure = connection.layers().and_then(|layers| layers.lock().failure());
-    if let Phase::Open(mut open) = phase {
-        protocol::publish_rest(&mut open, turn);
-        turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
-        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
-        if turn.may_hold_for(&open.client) {
-            turn.flush();
-        }
-        open.client.tell(connection, &reason);
-        crate::session_end::detach(&open.client, connection, &reason, turn);
-        turn.tell(|above, turn| above.disconnected(turn, &open.client, connection, &reason));
-    } else {
-        reason.before_client(&connection.listener, &connection.peer(), failure);
-    }
-    connection.say_good_bye(&reason);
-    // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another
-    // thread still looks at the connection.
-    if Arc::strong_count(connection) > 1 {
-        let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
-    }
-    turn.connection_left(connection);
 }

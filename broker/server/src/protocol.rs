@@ -34,6 +34,7 @@ use subscribe::{Subscribing, Unsubscribing};
 
 pub(crate) use authenticate::Authenticating;
 use authenticate::Authentication;
+pub(crate) use connect::Certified;
 pub(crate) use discouraged::Discouraged;
 pub(crate) use login::{Login, Outcome};
 pub(crate) use not_taken::NotTaken;

@@ -121,7 +121,7 @@ fn limits(text: &mut String, broker: &Broker) {
 fn shards(text: &mut String, broker: &Broker) {
     sample_head(text, "shard_connections", GAUGE, "Connections of a shard.");
     for (number, shard) in broker.shards.iter().enumerate() {
-        let connections = shard.connections.load(Ordering::Relaxed);
+        let connections = shard.home.connections.load(Ordering::Relaxed);
         line(text, &format!("lotmq_shard_connections{{shard=\"{number}\"}} {connections}"));
     }
     sample_head(text, "shard_busy_ratio", GAUGE, "Share of its time that a shard works.");
@@ -132,7 +132,7 @@ fn shards(text: &mut String, broker: &Broker) {
     let help = "Longest turn of a shard since it started, in processor time: so long it served nobody else.";
     sample_head(text, "shard_turn_seconds_max", GAUGE, help);
     for (number, shard) in broker.shards.iter().enumerate() {
-        let longest = shard.longest_turn.seconds();
+        let longest = shard.home.longest_turn.seconds();
         line(text, &format!("lotmq_shard_turn_seconds_max{{shard=\"{number}\"}} {longest}"));
     }
 }

@@ -27,14 +27,14 @@ use crate::foreign::Foreign;
 use crate::limits::{CONNECT_BYTES_MAX, LAST_WORDS_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
+use crate::net::closing;
 use crate::net::layers::{Layers, Received};
 use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
-use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::net::zstd::Zstd;
-use crate::protocol::{self, Authenticating, Login, Open};
+use crate::protocol::{self, Authenticating, Certified, Login, Open};
 use crate::violation::Violation;
 
 /// See the module's documentation.
@@ -340,7 +340,7 @@ impl Connection {
                 let phase = std::mem::replace(&mut input.phase, Phase::Closed);
                 self.listener.leave();
                 drop(input);
-                crate::close::connection_closed(self, phase, reason, turn);
+                closing::connection_closed(self, phase, reason, turn);
                 Poll::Ready(())
             }
         }

@@ -23,7 +23,7 @@ use super::listener::Listener;
 use super::locality::Foreign;
 use super::output::Output;
 use super::socket::Socket;
-use super::subject::Certified;
+use super::subject;
 use super::tls::Tls;
 use super::validity;
 use super::websocket::WebSocket;
@@ -32,6 +32,7 @@ use crate::close::{CloseReason, TransportFailure};
 #[cfg(doc)]
 use crate::limits::WRAPPED_CHUNK_BYTES;
 use crate::limits::{Limit, READ_BYTES_MAX};
+use crate::protocol::Certified;
 
 /// Where bytes lie between two layers, within a call.
 type Buffer = RefCell<Box<[u8]>>;
@@ -177,7 +178,7 @@ impl Layers {
     /// Who the client is by its certificate, where that is asked for and it has shown one.
     pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
         let certificate = self.tls.as_ref()?.certificate()?;
-        Certified::read(listener.user_from_certificate, certificate)
+        subject::read(listener.user_from_certificate, certificate)
     }
 
     /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.

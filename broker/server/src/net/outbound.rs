@@ -182,8 +182,12 @@ impl Link {
                 self.push_wrapped(&mut layers);
             }
         }
-        if self.version.has_properties() && self.stage == Stage::Open && self.output.is_empty() {
-            reason.tell(&self.connection, self.recipient());
+        if self.version.has_properties()
+            && self.stage == Stage::Open
+            && self.output.is_empty()
+            && let Some(packet) = reason.disconnect(self.recipient())
+        {
+            connection.write_directly(&packet);
         }
     }
 

@@ -37,7 +37,7 @@ use super::peer::Peer;
 use super::relayed::Relayed;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
-use super::subject::Certified;
+use super::subject;
 use super::validity;
 use crate::counters::Counters;
 use crate::limits::{
@@ -209,7 +209,7 @@ fn relayed(listener: &Listener, connection: &Connection) -> Relayed {
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
     match chain.as_ref().and_then(|chain| chain.first()) {
         Some(shown) => {
-            let certified = Certified::read(listener.user_from_certificate, shown);
+            let certified = subject::read(listener.user_from_certificate, shown);
             Relayed::new(certified, Some(validity::ends_at_ms(shown)))
         }
         None => Relayed::new(None, None),

@@ -1,8 +1,8 @@
 //! What a shard and the thread that relays a connection to it know of each other. Only connections of QUIC are relayed.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::protocol::Certified;
 
-use super::subject::Certified;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// See the module's documentation.
 #[derive(Debug)]

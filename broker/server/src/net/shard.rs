@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,7 +20,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::closing;
 use super::connection::{Accepted, Connection, Drive};
+use super::home::Home;
 use super::inbox::{Inbox, ORDERS_PER_LOOK, Refused};
 use super::listener::{self, Listener, ListeningSocket};
 use super::peer::Peer;
@@ -28,7 +30,7 @@ use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::time_share::thread_idles;
 use super::turn::Turn;
-use super::turn_time::{LongestTurn, thread_cpu, turn_ended};
+use super::turn_time::{thread_cpu, turn_ended};
 use super::unfinished;
 use crate::broker::Broker;
 use crate::close::{CloseReason, TransportFailure};
@@ -44,23 +46,13 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// The face of a shard for other threads.
 pub(crate) struct Shard {
-    /// Its place among the others.
-    pub(crate) number: u16,
+    pub(crate) home: Arc<Home>,
     inbox: Inbox<Order>,
-    pub(crate) connections: AtomicUsize,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
-    pub(crate) longest_turn: LongestTurn,
-    committed: Committed,
+    /// The store has committed something that the thread waits for.
+    committed: Notify,
     stop: Notify,
-}
-
-/// What the store's thread tells a shard.
-#[derive(Default)]
-struct Committed {
-    /// Whether anything of this shard waits for a commit.
-    waits: AtomicBool,
-    notify: Notify,
 }
 
 /// What other threads ask of a shard.
@@ -86,9 +78,9 @@ pub(crate) struct ShardThreads(Vec<JoinHandle<()>>);
 impl Shard {
     /// Hands a connection over; it is closed when the shard has stopped, or has no room for it.
     pub(crate) fn give(&self, arrival: Arrival) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.home.connections.fetch_add(1, Ordering::Relaxed);
         let Err(refused) = self.inbox.offer(Order::Serve(arrival)) else { return };
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.home.connections.fetch_sub(1, Ordering::Relaxed);
         if let Refused::Full(Order::Serve(Arrival { accepted, .. })) = refused {
             accepted.listener.limit_reached(Limit::Connections, &accepted.peer);
         }
@@ -127,17 +119,9 @@ impl Shard {
 
     /// Tells the shard that a group was committed, if it waits for one.
     pub(crate) fn committed(&self) {
-        // Pairs with the one in `wait_for_commit`: either the shard sees the commit, or this sees that it waits.
-        fence(Ordering::SeqCst);
-        if self.committed.waits.load(Ordering::Acquire) {
-            self.committed.notify.notify_one();
+        if self.home.waits_for_commit() {
+            self.committed.notify_one();
         }
-    }
-
-    /// Says whether the shard wants to hear of commits.
-    pub(crate) fn wait_for_commit(&self, waits: bool) {
-        self.committed.waits.store(waits, Ordering::Release);
-        fence(Ordering::SeqCst);
     }
 
     /// Closes every connection of the shard and ends its thread.
@@ -149,7 +133,7 @@ impl Shard {
 /// Picks the shard for a new connection.
 pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement) -> &Arc<Shard> {
     let idle_enough = shards.iter().find(|shard| placement == Placement::Pack && !shard.is_busy());
-    let least = |shard: &&Arc<Shard>| shard.connections.load(Ordering::Relaxed);
+    let least = |shard: &&Arc<Shard>| shard.home.connections.load(Ordering::Relaxed);
     let has_room = |shard: &&Arc<Shard>| !shard.is_crowded();
     idle_enough
         .filter(has_room)
@@ -168,12 +152,10 @@ pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
             Arc::new(Shard {
-                number,
+                home: Arc::new(Home::new(number)),
                 inbox: Inbox::default(),
-                connections: AtomicUsize::new(0),
                 busy_permille: AtomicU32::new(0),
-                longest_turn: LongestTurn::default(),
-                committed: Committed::default(),
+                committed: Notify::new(),
                 stop: Notify::new(),
             })
         })
@@ -194,11 +176,11 @@ impl Seats {
                 .enable_all()
                 .on_thread_park(move || {
                     thread_idles();
-                    turn_ended(&idle, &counted.counters);
+                    turn_ended(&idle.home, &counted.counters);
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-                Turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard)));
+                Turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard.home)));
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
                 runtime.block_on(run(&shard, &broker));
@@ -320,13 +302,13 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
             start(&local, socket, accepted, accepted_at.elapsed());
         }
         Err(reason) => {
-            local.shard.connections.fetch_sub(1, Ordering::Relaxed);
+            local.shard.home.connections.fetch_sub(1, Ordering::Relaxed);
             local.broker.counters.connections_opened.add(1);
             local.broker.counters.closed(&reason);
             if let Some(limit) = reason.limit() {
                 accepted.listener.limit_reached(limit, &accepted.peer);
             }
-            reason.before_client(&accepted.listener, &accepted.peer, None);
+            closing::before_client(&reason, &accepted.listener, &accepted.peer, None);
         }
     }
 }
@@ -358,7 +340,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     let accepted_at = local.broker.clock.now().minus(age);
     let peer = accepted.peer;
     let place = Turn::with(|turn| turn.open.reserve());
-    let home = (local.shard.number, place);
+    let home = (local.shard.home.number, place);
     let connection = match Connection::new(socket, accepted, home, accepted_at) {
         Ok(connection) => Arc::new(connection),
         Err(reason) => {
@@ -378,7 +360,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
 }
 
 fn give_up(local: &Local, peer: Peer, error: &str) {
-    local.shard.connections.fetch_sub(1, Ordering::Relaxed);
+    local.shard.home.connections.fetch_sub(1, Ordering::Relaxed);
     warn!(%peer, error, "connection refused");
 }
 
@@ -388,7 +370,7 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
         poll_fn(|cx| {
             Turn::with(|turn| {
                 turn.flush();
-                let ended = turn_ended(&local.shard, &local.broker.counters);
+                let ended = turn_ended(&local.shard.home, &local.broker.counters);
                 begin_turn(turn, ended, cx)
             })
         })
@@ -413,7 +395,7 @@ fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
 async fn release_commits(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the releases of a shard");
     loop {
-        local.shard.committed.notify.notified().await;
+        local.shard.committed.notified().await;
         Turn::with(|turn| {
             turn.tick();
             turn.commits_settled();

@@ -9,25 +9,17 @@ use std::fmt::Write as _;
 
 use lotmq_config::UserFromCertificate;
 
-/// Who a client is by its certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Certified {
-    /// A user of this name.
-    User(Box<str>),
-    /// Nobody: the certificate has no name of the wanted kind.
-    Nobody,
-}
+use crate::protocol::Certified;
 
-impl Certified {
-    /// What the certificate `der` says, where the listener asks for it.
-    pub(crate) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Self> {
-        let name = match wanted {
-            UserFromCertificate::Off => return None,
-            UserFromCertificate::CommonName => common_name(der),
-            UserFromCertificate::Subject => whole(der),
-        };
-        Some(name.filter(|name| !name.is_empty()).map_or(Self::Nobody, |name| Self::User(name.into())))
-    }
+/// What the certificate `der` says, where the listener asks for it.
+pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified> {
+    let name = match wanted {
+        UserFromCertificate::Off => return None,
+        UserFromCertificate::CommonName => common_name(der),
+        UserFromCertificate::Subject => whole(der),
+    };
+    let name = name.filter(|name| !name.is_empty());
+    Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
 }
 
 /// Tags of DER that certificates begin with.
@@ -211,7 +203,7 @@ mod tests {
             let expected = |name: Option<&str>| {
                 Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
             };
-            let read = |wanted| Certified::read(wanted, &der);
+            let read = |wanted| read(wanted, &der);
             assert_eq!(read(UserFromCertificate::CommonName), expected(common_name), "{attributes:?}");
             assert_eq!(read(UserFromCertificate::Subject), expected(subject), "{attributes:?}");
             assert_eq!(read(UserFromCertificate::Off), None);
@@ -223,10 +215,7 @@ mod tests {
         let der =
             certificate(&[(DnType::CommonName, utf8("device-1")), (DnType::OrganizationName, utf8("o"))]);
         for end in 0..der.len() {
-            assert_eq!(
-                Certified::read(UserFromCertificate::CommonName, &der[..end]),
-                Some(Certified::Nobody)
-            );
+            assert_eq!(read(UserFromCertificate::CommonName, &der[..end]), Some(Certified::Nobody));
         }
         for at in 0..der.len() {
             for mask in [0x01, 0x80, 0xFF] {

@@ -24,10 +24,10 @@ use lotmq_store::{Batch, MessageId, StoreError, Ticket};
 
 use super::arena::{Arena, Span};
 use super::connection::Connection;
+use super::home::Home;
 use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
 use super::piece::Items;
-use super::shard::Shard;
 use super::time_share::TimeShares;
 use tracing::{error, warn};
 
@@ -92,15 +92,15 @@ pub(crate) struct Turn {
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
     flusher: Option<Waker>,
-    /// The shard of this thread; `None` for threads without connections.
-    shard: Option<Arc<Shard>>,
+    /// The thread, where it is a shard's; `None` for threads without connections.
+    home: Option<Arc<Home>>,
     now: Time,
     wall_ms: u64,
 }
 
 impl Turn {
     /// Gives the calling thread a turn. Call once per thread, before [`Turn::with`].
-    pub(crate) fn install(core: Arc<Core>, shard: Option<Arc<Shard>>) {
+    pub(crate) fn install(core: Arc<Core>, home: Option<Arc<Home>>) {
         let turn = Self {
             arena: Arena::new(),
             routes: RouteCache::default(),
@@ -125,7 +125,7 @@ impl Turn {
             delivery: Delivery::default(),
             open: OpenConnections::new(core.clock.now()),
             flusher: None,
-            shard,
+            home,
             now: core.clock.now(),
             wall_ms: core.clock.wall_ms(),
             core,
@@ -206,7 +206,7 @@ impl Turn {
 
     /// Whether the thread has connections.
     pub(crate) fn serves_clients(&self) -> bool {
-        self.shard.is_some()
+        self.home.is_some()
     }
 
     /// A connection of this thread's shard has come, and is looked at first at that time.
@@ -231,8 +231,8 @@ impl Turn {
     /// A connection of this thread's shard has ended.
     pub(crate) fn connection_left(&mut self, connection: &Connection) {
         self.open.release(connection.place);
-        if let Some(shard) = &self.shard {
-            shard.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(home) = &self.home {
+            home.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -405,10 +405,10 @@ impl Turn {
             time_shares,
             now,
             wall_ms,
-            shard,
+            home,
             ..
         } = self;
-        let home = shard.as_ref().map(|shard| shard.number);
+        let home = home.as_ref().map(|home| home.number);
         let mut surroundings = Surroundings {
             arena,
             messages,
@@ -473,10 +473,10 @@ impl Turn {
 
     /// The store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
     fn back_up(&mut self) {
-        match &self.shard {
-            Some(shard) => {
+        match &self.home {
+            Some(home) => {
                 self.is_backed_up = true;
-                shard.wait_for_commit(true);
+                home.wait_for_commit(true);
             }
             None => std::thread::sleep(STORE_FULL_PAUSE),
         }
@@ -489,11 +489,11 @@ impl Turn {
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
-        let Some(shard) = &self.shard else { return false };
+        let Some(home) = &self.home else { return false };
         if !self.is_store_behind() {
             return false;
         }
-        shard.wait_for_commit(true);
+        home.wait_for_commit(true);
         if !connection.is_paused.swap(true, Ordering::Relaxed) {
             self.paused.push(Arc::clone(connection));
         }
@@ -520,7 +520,7 @@ impl Turn {
         if self.on_commit.is_empty() {
             return;
         }
-        if self.shard.is_none() {
+        if self.home.is_none() {
             // Nobody calls this thread when the store has committed.
             let releases = std::mem::take(&mut self.on_commit);
             self.core.tell(|above| above.release_when_committed(ticket, releases));
@@ -537,8 +537,8 @@ impl Turn {
     }
 
     fn wait_for_commit(&mut self) {
-        if let Some(shard) = &self.shard {
-            shard.wait_for_commit(true);
+        if let Some(home) = &self.home {
+            home.wait_for_commit(true);
         }
         // The commit may have been faster than the shard's wish to hear of it.
         self.release_committed();
@@ -558,9 +558,9 @@ impl Turn {
         }
         if self.releases.is_empty()
             && self.paused.is_empty()
-            && let Some(shard) = &self.shard
+            && let Some(home) = &self.home
         {
-            shard.wait_for_commit(false);
+            home.wait_for_commit(false);
         }
     }
 }

@@ -4,13 +4,12 @@
 //! What is measured as one turn may contain that much of those before it; a turn of another thread, or of another process, is not in it.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::shard::Shard;
+use super::home::Home;
 use crate::counters::Counters;
 use crate::limits::TURN_TIME_LONG;
 
@@ -30,7 +29,7 @@ impl LongestTurn {
 }
 
 /// A turn of this thread has ended, or it has nothing to do; when that was, by the coarse clock.
-pub(super) fn turn_ended(shard: &Arc<Shard>, counters: &Counters) -> Duration {
+pub(super) fn turn_ended(home: &Home, counters: &Counters) -> Duration {
     let now = reading(ClockId::MonotonicCoarse);
     let Some((looked_at, before)) = LOOKED.get() else {
         LOOKED.set(Some((now, thread_cpu())));
@@ -42,7 +41,7 @@ pub(super) fn turn_ended(shard: &Arc<Shard>, counters: &Counters) -> Duration {
     let cpu = thread_cpu();
     LOOKED.set(Some((now, cpu)));
     let took = cpu.saturating_sub(before);
-    shard.longest_turn.0.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    home.longest_turn.0.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     if took > TURN_TIME_LONG {
         counters.long_turns.add(1);
     }

@@ -24,7 +24,6 @@ use crate::close::CloseReason;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::net::arena::Span;
 use crate::net::connection::{Connection, Phase};
-use crate::net::subject::Certified;
 use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::sessions::SessionKey;
@@ -32,6 +31,15 @@ use crate::store_failure::StoreFailure;
 use crate::tenant::Tenant;
 use crate::violation::Violation;
 use crate::will::{WillMessage, WillTopicRefused};
+
+/// Who a Client is by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Certified {
+    /// A user of this name.
+    User(Box<str>),
+    /// Nobody: the certificate has no name of the wanted kind.
+    Nobody,
+}
 
 /// What a CONNECT asks for, owned.
 pub(crate) struct Request {

@@ -1,0 +1,80 @@
+//! The end of a connection, as its owner makes it: tells the peer and those who watch, detaches the Client, closes the socket.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use tracing::debug;
+
+use super::connection::{Connection, Phase};
+use super::listener::Listener;
+use super::turn::Turn;
+use crate::close::{CloseReason, TransportFailure};
+use crate::{protocol, session_end};
+
+/// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
+/// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
+pub(crate) fn before_client(
+    reason: &CloseReason,
+    listener: &Listener,
+    peer: &dyn Display,
+    failure: Option<String>,
+) {
+    let is_told_here = match reason {
+        CloseReason::Protocol(_) => true,
+        CloseReason::Transport(failure) => *failure != TransportFailure::HandshakeTimeout,
+        CloseReason::Disconnected(_)
+        | CloseReason::PeerClosed
+        | CloseReason::NetworkError
+        | CloseReason::ConnectTimeout
+        | CloseReason::Refused
+        | CloseReason::KeepAliveTimeout
+        | CloseReason::TakenOver
+        | CloseReason::Limit(_)
+        | CloseReason::Administrative
+        | CloseReason::PasswordChanged
+        | CloseReason::CertificateExpired
+        | CloseReason::StoreFailed(_)
+        | CloseReason::QueueFull
+        | CloseReason::InternalError
+        | CloseReason::ServerShutdown => false,
+    };
+    if is_told_here {
+        listener.refused(peer, (reason.word(), &failure.unwrap_or_else(|| reason.words())));
+    } else {
+        debug!(%peer, reason = reason.word(), "connection closed before a client");
+    }
+}
+
+/// The owner's last act for a connection: tells the peer, detaches the Client, closes the socket.
+pub(crate) fn connection_closed(
+    connection: &Arc<Connection>,
+    phase: Phase,
+    reason: CloseReason,
+    turn: &mut Turn,
+) {
+    turn.core.counters.closed(&reason);
+    if let Some(limit) = reason.limit() {
+        connection.listener.limit_reached(limit, &connection.peer());
+    }
+    let failure = connection.layers().and_then(|layers| layers.lock().failure());
+    if let Phase::Open(mut open) = phase {
+        protocol::publish_rest(&mut open, turn);
+        turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
+        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
+        if turn.may_hold_for(&open.client) {
+            turn.flush();
+        }
+        open.client.tell(connection, &reason);
+        session_end::detach(&open.client, connection, &reason, turn);
+        turn.tell(|above, turn| above.disconnected(turn, &open.client, connection, &reason));
+    } else {
+        before_client(&reason, &connection.listener, &connection.peer(), failure);
+    }
+    connection.say_good_bye(&reason);
+    // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another
+    // thread still looks at the connection.
+    if Arc::strong_count(connection) > 1 {
+        let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
+    }
+    turn.connection_left(connection);
+}
