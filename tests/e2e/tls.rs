@@ -172,6 +172,36 @@ fn clients_show_certificates_where_they_are_asked_for() {
     }
 }
 
+/// What a stranger shows is looked at only where it is short: all ways from issuer to issuer would be tried, for seconds.
+#[test]
+fn a_long_chain_of_a_client_is_refused_and_a_short_one_is_not() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+        .start();
+    let shown = |signed: &Signed| {
+        let options = TlsOptions {
+            certificate: Some(signed.certificate.clone()),
+            key: Some(signed.key.clone()),
+            ..authority.trusted()
+        };
+        TlsContext::new(&options).unwrap()
+    };
+    let mut short = connect(&broker, &shown(&authority.client_behind("short", 4, 1)), "short").unwrap();
+    short.ping().unwrap();
+    let long = authority.client_behind("long", 6, 12);
+    let pem = std::fs::read_to_string(&long.certificate).unwrap();
+    // Without those that the authority has signed there is no way to it.
+    let (first_tier, _) = pem.rmatch_indices("-----BEGIN").nth(11).unwrap();
+    std::fs::write(&long.certificate, &pem[..first_tier]).unwrap();
+    assert!(connect(&broker, &shown(&long), "long").is_err());
+    broker.wait_for_metric("lotmq_tls_failures_total", 1.0);
+    short.ping().unwrap();
+    let turn = broker.metric("lotmq_shard_turn_seconds_max").unwrap();
+    assert!(turn < 0.25, "a turn took {turn} s of processor time");
+}
+
 #[test]
 fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
     let authority = Authority::new();

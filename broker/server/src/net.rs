@@ -4,6 +4,7 @@ pub(crate) mod admission;
 mod aliased;
 pub(crate) mod arena;
 pub(crate) mod certificates;
+mod client_chain;
 mod closing;
 pub(crate) mod connection;
 mod events;

@@ -80,6 +80,36 @@ impl Authority {
         self.sign(name, params)
     }
 
+    /// A certificate of a client with this common name behind so many tiers of issuers, in each so many of one name. The issuers of the first tier are signed
+    /// by this authority and stand last in the file.
+    pub fn client_behind(&self, name: &str, tiers: usize, issuers: usize) -> Signed {
+        let mut chain = String::new();
+        let mut above: Option<Issuer<'static, KeyPair>> = None;
+        for tier in 0..tiers {
+            let mut own = None;
+            for _ in 0..issuers {
+                let mut params = CertificateParams::new(Vec::new()).unwrap();
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.distinguished_name.push(DnType::CommonName, format!("tier {tier}"));
+                let key = KeyPair::generate().unwrap();
+                let certificate = params.signed_by(&key, above.as_ref().unwrap_or(&self.issuer)).unwrap();
+                chain.insert_str(0, &certificate.pem());
+                own = Some(Issuer::new(params, key));
+            }
+            above = own;
+        }
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, above.as_ref().unwrap_or(&self.issuer)).unwrap();
+        let signed =
+            Signed { certificate: self.path(&format!("{name}.pem")), key: self.path(&format!("{name}.key")) };
+        write(&signed.key, &key.serialize_pem());
+        write(&signed.certificate, &(certificate.pem() + &chain));
+        signed
+    }
+
     /// What a client needs that trusts this authority.
     pub fn trusted(&self) -> TlsOptions {
         TlsOptions { authorities: Some(self.file()), ..TlsOptions::default() }

@@ -22,6 +22,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
+use super::client_chain::ShortChains;
 use crate::counters::Counters;
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
 
@@ -202,7 +203,8 @@ fn verifier(
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
-    builder.build().map_err(|reason| bad(reason.to_string()))
+    let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
+    Ok(Arc::new(ShortChains(judge)))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
