@@ -14,6 +14,7 @@ mod handshakes;
 mod masses;
 mod retained;
 mod rounds;
+mod rules;
 mod sessions;
 mod sockets;
 mod turns;

@@ -18,7 +18,6 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/projects/compiled.rs: install", 82),
     ("broker/server/src/protocol/connect.rs: attach_allowed", 98),
     ("broker/server/src/protocol/connect.rs: begin", 75),
-    ("broker/server/src/protocol/publish.rs: handle", 86),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),
 ];
 

@@ -145,11 +145,20 @@ impl Turn {
 
     /// Routes a message. Its topic has been checked, and its publisher may publish there.
     pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        self.publish_on(tenant, publication, route)
+    }
+
+    /// The same where the route of its topic is known.
+    pub(crate) fn publish_on(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        route: Arc<Route>,
+    ) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.
         self.call_flusher();
-        let topic = self.arena.text(publication.topic);
-        let is_volatile = crate::system_topics::is_system(topic);
-        let route = self.routes.take(tenant, topic);
+        let is_volatile = crate::system_topics::is_system(self.arena.text(publication.topic));
         let mut fan_out = FanOutOf::new(publication, is_volatile);
         let mut receivers = 0;
         for target in &route.targets {

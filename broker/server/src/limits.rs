@@ -207,6 +207,13 @@ pub(crate) const STEPS_PER_ROUTE: usize = 64;
 /// Steps that count for rules which had to be asked. An answer may take milliseconds.
 pub(crate) const STEPS_PER_DECISION: usize = 128;
 
+/// Receivers of a topic about whom rules are asked in the turn of a message, whatever time that takes: some 0.5 ms. About more they are asked while there is
+/// time, and then in later turns.
+pub(crate) const RECEIVERS_ASKED_AT_ONCE: usize = 32;
+
+/// Receivers about whom rules are asked between two looks at the clock.
+pub(crate) const ANSWERS_PER_LOOK: usize = 8;
+
 /// Messages of a queue that one turn gives up because they have expired or are too large for their Client; they take no room in its output.
 pub(crate) const GIVEN_UP_AT_ONCE_MAX: usize = 1024;
 

@@ -28,6 +28,7 @@ use crate::limits::ClientRate;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::route::{Asking, Route};
 use crate::topic_alias::TopicAliases;
 use crate::violation::Violation;
 use subscribe::{Subscribing, Unsubscribing};
@@ -65,6 +66,16 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// Whether nothing else of the Client may be handled yet.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_)))
+    }
+
+    /// Whether the packet that was begun last has to be handled once more, from its beginning.
+    pub(crate) fn repeats_packet(&self) -> bool {
+        matches!(self.unfinished.as_deref(), Some(Unfinished::Asking(_) | Unfinished::Asked(_)))
+    }
+
     /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
     pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
         match (verdict, self.certificate_ends.as_deref().copied()) {
@@ -91,6 +102,10 @@ impl Open {
 pub(crate) enum Unfinished {
     Subscribe(Subscribing),
     Unsubscribe(Unsubscribing),
+    /// A PUBLISH that waits until rules have been asked about its receivers. It stands among what is to be handled as it came.
+    Asking(Box<Asking>),
+    /// The same when they have been: its route.
+    Asked(Arc<Route>),
     Publish(Box<Remainder>),
 }
 
@@ -149,6 +164,14 @@ pub(crate) fn finish(
     match open.unfinished.take().map(|unfinished| *unfinished) {
         Some(Unfinished::Subscribe(it)) => it.go_on(connection, open, turn),
         Some(Unfinished::Unsubscribe(it)) => it.go_on(connection, open, turn),
+        Some(Unfinished::Asking(it)) => {
+            publish::ask_on(open, turn, it);
+            Ok(())
+        }
+        Some(Unfinished::Asked(route)) => {
+            open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+            Ok(())
+        }
         Some(Unfinished::Publish(it)) => {
             publish::go_on(open, turn, it);
             Ok(())

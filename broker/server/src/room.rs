@@ -25,18 +25,15 @@ impl Turn {
     /// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
     ///
     /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
-    pub(crate) fn has_room(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+    pub(crate) fn has_room(&self, publication: &Publication<'_>, route: &Route) -> bool {
         if self.core.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
             return true;
         }
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let bytes = publication.bytes();
         let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
         let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
-        let has_room = kept.all(|target| target.client.has_room(bytes, &self.core, self.now()))
-            && route.groups.iter().all(|group| self.group_has_room(group, &route, bytes));
-        self.routes.put_back(tenant, route);
-        has_room
+        kept.all(|target| target.client.has_room(bytes, &self.core, self.now()))
+            && route.groups.iter().all(|group| self.group_has_room(group, route, bytes))
     }
 
     /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
@@ -80,9 +77,10 @@ impl Turn {
 
     /// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
     pub(crate) fn unstorable(
-        &mut self,
-        tenant: &Arc<Tenant>,
+        &self,
+        tenant: &Tenant,
         publication: &Publication<'_>,
+        route: &Route,
     ) -> Option<StoreFailure> {
         let failure = self.core.refuses_to_store()?;
         if publication.retain
@@ -90,7 +88,6 @@ impl Turn {
         {
             return Some(failure);
         }
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
         let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
         let is_kept = tenant.guests.promises(&route.triggers)
             || route.targets.iter().any(|target| keeps(target.qos, &target.client))
@@ -98,7 +95,6 @@ impl Turn {
                 .groups
                 .iter()
                 .any(|group| group.choose(|_, member| keeps(member.options.qos, &member.client)).is_some());
-        self.routes.put_back(tenant, route);
         is_kept.then_some(failure)
     }
 }

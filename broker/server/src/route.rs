@@ -4,22 +4,29 @@
 //! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
 //! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
 //!
+//! Where rules must be asked about many receivers of a message that a Client sent, its route is the work of several turns (`asking`).
+//!
 //! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
 //! [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a thread and tenant.
+
+mod asking;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::QoS;
 use lotmq_definitions::Caching;
 
 use crate::client::Client;
 use crate::guests::Trigger;
-use crate::limits::{ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
+use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
 use crate::subscription::{Identifiers, SharedGroup};
+use crate::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
+pub(crate) use asking::Asking;
 
 /// Who gets the messages of one topic.
 pub(crate) struct Route {
@@ -83,6 +90,14 @@ const SPARE_TARGETS_MAX: usize = 256;
 impl RouteCache {
     /// The route of `topic`. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
     pub(crate) fn take(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Arc<Route> {
+        self.begin(tenant, topic).unwrap_or_else(|asking| asking.finish(self, tenant))
+    }
+
+    /// The same, unless rules must be asked about many receivers.
+    ///
+    /// # Errors
+    /// What is left to be asked.
+    pub(crate) fn begin(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Result<Arc<Route>, Box<Asking>> {
         let index = tenant.number as usize;
         if index >= self.tenants.len() {
             self.tenants.resize_with(index + 1, TenantRoutes::default);
@@ -95,11 +110,19 @@ impl RouteCache {
         }
         if let Some(last) = known.last.take().filter(|last| last.is_stable) {
             if *last.topic == *topic {
-                return last;
+                return Ok(last);
             }
             known.recycle(last);
         }
         known.find(tenant, topic, &self.hasher, &mut self.made)
+    }
+
+    /// Remembers a route that was asked about over several turns, where that is of use.
+    fn remember(&mut self, tenant: &Tenant, (hash, generation): (u64, u64), route: &Arc<Route>) {
+        let known = &mut self.tenants[tenant.number as usize];
+        if known.generation == generation {
+            known.remember(hash, route, &self.hasher);
+        }
     }
 
     /// How many routes were not known, since that was asked last.
@@ -142,6 +165,21 @@ impl Route {
     /// Those that it lists, however many members a group has.
     fn receivers(&self) -> usize {
         self.targets.len() + self.askers.len() + self.groups.len()
+    }
+
+    /// Keeps those whom rules let have messages of the topic.
+    pub(crate) fn ask(&mut self, tenant: &Tenant) {
+        let Self { targets, askers, topic, is_open, is_stable, .. } = self;
+        if !*is_open {
+            targets.retain(|target| {
+                let identity = target.client.identity();
+                let is_allowed = delivers(tenant, &identity, topic, is_stable);
+                if !is_allowed && may_have_own_replies(&identity, topic) {
+                    askers.push(target.clone());
+                }
+                is_allowed
+            });
+        }
     }
 
     /// Empties it but for its memory.
@@ -190,41 +228,53 @@ impl TenantRoutes {
         std::mem::replace(&mut self.seen[place], part) == part
     }
 
-    fn make(&mut self, tenant: &Tenant, topic: &str) -> Arc<Route> {
-        let mut route = self.spare.take().unwrap_or_else(|| Arc::new(Route::empty()));
-        let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
-        tenant.fill_route(own, topic, &mut self.found);
-        self.found.shrink_to(SPARE_TARGETS_MAX);
-        route
-    }
-
     fn find(
         &mut self,
         tenant: &Arc<Tenant>,
         topic: &str,
         hasher: &DefaultHashBuilder,
         made: &mut usize,
-    ) -> Arc<Route> {
+    ) -> Result<Arc<Route>, Box<Asking>> {
         let hash = hasher.hash_one(topic);
         if let Some(route) = self.routes.find(hash, |route| *route.topic == *topic) {
-            return Arc::clone(route);
+            return Ok(Arc::clone(route));
         }
         *made += 1;
-        if !self.comes_again(hash) {
-            return self.make(tenant, topic);
+        let comes_again = self.comes_again(hash);
+        let spare = if comes_again { None } else { self.spare.take() };
+        let mut route = spare.unwrap_or_else(|| Arc::new(Route::empty()));
+        let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
+        tenant.lay_out(own, topic, &mut self.found);
+        self.found.shrink_to(SPARE_TARGETS_MAX);
+        if !own.is_open && own.targets.len() > RECEIVERS_ASKED_AT_ONCE {
+            return Err(Box::new(Asking::new(route, self.generation, comes_again.then_some(hash))));
         }
-        let route = Arc::new(tenant.route(topic));
+        own.ask(tenant);
+        if comes_again {
+            self.remember(hash, &route, hasher);
+        }
+        Ok(route)
+    }
+
+    /// Keeps a route that is good for more than one message.
+    fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &DefaultHashBuilder) {
         let receivers = route.receivers();
         if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
-            return route;
+            return;
         }
         if self.routes.len() >= ROUTE_CACHE_TOPICS || self.receivers + receivers > ROUTE_CACHE_RECEIVERS {
             self.clear();
         }
         self.receivers += receivers;
-        self.routes.insert_unique(hash, Arc::clone(&route), |route| hasher.hash_one(&*route.topic));
-        route
+        self.routes.insert_unique(hash, Arc::clone(route), |route| hasher.hash_one(&*route.topic));
     }
+}
+
+/// Whether rules let somebody have messages of a topic. `is_stable` is cleared when they are to be asked again for the next one.
+fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
+    let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
+    *is_stable &= decision.is_stable;
+    decision.verdict.is_allowed()
 }
 
 #[cfg(test)]

@@ -108,12 +108,14 @@ impl Tenant {
     /// Who gets the messages of `topic` now.
     pub(crate) fn route(&self, topic: &str) -> Route {
         let mut route = Route::empty();
-        self.fill_route(&mut route, topic, &mut Vec::new());
+        self.lay_out(&mut route, topic, &mut Vec::new());
+        route.ask(self);
         route
     }
 
-    /// Makes `route` that of `topic` now, in the memory that it has. `found` is memory for this, empty before and after.
-    pub(crate) fn fill_route(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
+    /// Makes `route` that of `topic` now, in the memory that it has, but for what rules say of each receiver. `found` is memory for this, empty before
+    /// and after.
+    pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
         route.clear();
         route.topic.push_str(topic);
         self.index.read().visit(topic, |matched| match matched {
@@ -126,22 +128,7 @@ impl Tenant {
         merge(found, &mut route.targets);
         route.groups.sort_unstable_by_key(|group| group.id());
         route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
-        if !route.is_open {
-            let Route { targets, askers, is_stable, .. } = route;
-            targets.retain(|target| {
-                let identity = target.client.identity();
-                let decision = self.permissions.decision(&Question::subscribe(&identity, topic));
-                *is_stable &= decision.is_stable;
-                let is_allowed = decision.verdict.is_allowed();
-                if !is_allowed && system_topics::may_have_own_replies(&identity, topic) {
-                    askers.push(target.clone());
-                }
-                is_allowed
-            });
-        }
-        let (triggers, is_stable) = self.triggers(topic);
-        route.triggers = triggers;
-        route.is_stable &= is_stable;
+        (route.triggers, route.is_stable) = self.triggers(topic);
         route.caching = self.guests.caching(topic);
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Remainder {
     fan_out: FanOut,
 }
 
-/// Routes a message as [`Turn::publish`] does, or the first parts of one that is too much for a turn.
+/// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of one that is too much for a turn.
 ///
 /// # Errors
 /// What is left of it, for a later turn.
@@ -35,15 +35,15 @@ pub(crate) fn publish_in_parts(
     tenant: &Arc<Tenant>,
     publication: &Publication<'_>,
     source: &Arc<Client>,
+    route: Arc<Route>,
 ) -> Result<FanOut, Box<Remainder>> {
-    if publication.payload.len() <= COPIED_PAYLOAD_BYTES || publication.qos != QoS::AtMostOnce {
-        return Ok(turn.publish(tenant, publication));
+    let is_whole = publication.payload.len() <= COPIED_PAYLOAD_BYTES
+        || publication.qos != QoS::AtMostOnce
+        || route.targets.len() <= at_once(publication.bytes());
+    if is_whole {
+        return Ok(turn.publish_on(tenant, publication, route));
     }
-    let route = turn.routes.take(tenant, turn.arena.text(publication.topic));
-    let is_whole = route.targets.len() <= at_once(publication.bytes());
-    let kept = (!is_whole).then(|| Arc::clone(&route));
-    turn.routes.put_back(tenant, route);
-    let Some(route) = kept else { return Ok(turn.publish(tenant, publication)) };
+    turn.routes.put_back(tenant, Arc::clone(&route));
     let message = Arc::new(Message::new(0, FanOutOf::new(publication, false).parts(&turn.arena)));
     Box::new(Remainder { message, route, next: 0, fan_out: FanOut::default() }).go_on(turn, tenant, source)
 }

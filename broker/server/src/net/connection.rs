@@ -96,7 +96,12 @@ impl Input {
 
     /// Whether a packet was begun for the rest of which there was no time.
     fn has_unfinished(&self) -> bool {
-        matches!(&self.phase, Phase::Open(Open { unfinished: Some(_), .. }))
+        matches!(&self.phase, Phase::Open(open) if open.has_unfinished())
+    }
+
+    /// Whether the packet that was begun last has to be handled once more, from its beginning.
+    fn repeats_packet(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.repeats_packet())
     }
 }
 
@@ -598,9 +603,13 @@ impl Connection {
                 break;
             }
             let len = header.packet_len();
-            turn.counts.packets_received += 1;
+            turn.counts.packets_received += u64::from(!input.repeats_packet());
             let was_open = matches!(input.phase, Phase::Open(_));
             self.handle(input, turn, header, rest.slice(0, len))?;
+            if input.repeats_packet() {
+                input.is_cut = true;
+                break;
+            }
             rest = rest.slice(len, rest.len() - len);
             if !was_open && rest.len() > 0 {
                 self.check_silent()?;
@@ -638,7 +647,8 @@ impl Connection {
         match &mut input.phase {
             Phase::Open(open) => {
                 open.keep_alive.handle_packet(turn.now());
-                if let Some(rate) = &mut open.rate {
+                let is_repeated = open.repeats_packet();
+                if let Some(rate) = open.rate.as_mut().filter(|_| !is_repeated) {
                     rate.spend(header.packet_type() == PacketType::Publish, packet.len(), turn.now());
                 }
                 protocol::handle(self, open, turn, header, packet)
@@ -683,6 +693,10 @@ const QOS: u8 = 0b0110;
 
 /// Whether the next packet waits, because its Client has sent more than it may; it is remembered then.
 fn must_rest(input: &mut Input, now: Time) -> bool {
+    if input.repeats_packet() {
+        // It has been counted.
+        return false;
+    }
     let Phase::Open(Open { rate: Some(rate), .. }) = &mut input.phase else { return false };
     rate.has_waiting = rate.is_in_debt(now);
     rate.has_waiting

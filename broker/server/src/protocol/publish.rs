@@ -1,6 +1,6 @@
 //! PUBLISH from a Client.
 //!
-//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, de-duplicate QoS 2, retain, route, acknowledge. What was
+//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the receivers, de-duplicate QoS 2, retain, route, acknowledge. What was
 //! acknowledged has been taken over; what must survive is acknowledged when it is durable.
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
+use crate::route::{Asking, Route};
 use crate::system_topics;
 use crate::violation::Violation;
 
@@ -56,6 +57,7 @@ pub(super) fn handle(
     packet: Span,
     body: Span,
 ) -> Result<(), CloseReason> {
+    let asked = open.unfinished.take();
     turn.fill_queues();
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.text(received.topic);
@@ -68,63 +70,109 @@ pub(super) fn handle(
         }
         return refuse(connection, open, turn, &received, reason);
     }
-    let is_system = system_topics::is_system(topic);
-    if let Some(packet_id) = received.packet_id
-        && !take_over(connection, open, turn, &received, packet_id)?
+    if system_topics::is_system(topic) {
+        return take_for_system(connection, open, turn, &received);
+    }
+    let route = match route(open, turn, &received, asked) {
+        Ok(route) => route,
+        Err(asking) => {
+            // It is to come again as it came.
+            turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+            open.unfinished = Some(Box::new(Unfinished::Asking(asking)));
+            return Ok(());
+        }
+    };
+    if !take_over(connection, open, turn, &received)?
+        || !has_room_for(connection, open, turn, &received, &route)?
     {
         return Ok(());
     }
-    turn.counts.publish_received += 1;
-    turn.counts.publish_bytes_received += received.payload.len() as u64;
-    if is_system {
-        let Received { topic, properties, payload, .. } = received;
-        let client = &open.client;
-        let taken =
-            turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
-        match taken.unwrap_or(Ok(())) {
-            Ok(()) => {
-                answer(connection, open, turn, &received, FanOut::default(), ReasonCode::Success);
-            }
-            Err(reason) => decline(connection, open, turn, &received, reason),
-        }
+    let publication = publication(open, &received);
+    match publish_in_parts(turn, &open.client.tenant, &publication, &open.client, route) {
+        Ok(fan_out) => routed(connection, open, turn, &received, fan_out),
+        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
+    }
+    Ok(())
+}
+
+/// Who gets a message, unless rules must be asked about so many that this goes on in later turns.
+fn route(
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    asked: Option<Box<Unfinished>>,
+) -> Result<Arc<Route>, Box<Asking>> {
+    if let Some(Unfinished::Asked(route)) = asked.map(|asked| *asked) {
+        return Ok(route);
+    }
+    let tenant = &open.client.tenant;
+    let found = turn.routes.begin(tenant, turn.arena.text(received.topic));
+    found.or_else(|asking| asking.go_on(turn, tenant))
+}
+
+/// Goes on asking about the receivers of a message.
+pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
+    let asked = asking.go_on(turn, &open.client.tenant);
+    open.unfinished = Some(Box::new(asked.map_or_else(Unfinished::Asking, Unfinished::Asked)));
+}
+
+/// Takes a message to the broker itself.
+fn take_for_system(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+) -> Result<(), CloseReason> {
+    if !take_over(connection, open, turn, received)? {
         return Ok(());
     }
-    let publication = publication(open, &received);
-    if !turn.has_room(&open.client.tenant, &publication) {
+    let Received { topic, properties, payload, .. } = *received;
+    let client = &open.client;
+    let taken = turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
+    match taken.unwrap_or(Ok(())) {
+        Ok(()) => answer(connection, open, turn, received, FanOut::default(), ReasonCode::Success),
+        Err(reason) => decline(connection, open, turn, received, reason),
+    }
+    Ok(())
+}
+
+/// Whether a message can be kept wherever it must be. False when it is not taken, which its publisher has been told.
+fn has_room_for(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    route: &Route,
+) -> Result<bool, CloseReason> {
+    let publication = publication(open, received);
+    let can_be_told = open.version.has_properties();
+    if !turn.has_room(&publication, route) {
         turn.core.counters.publish_refused.add(1);
-        if open.version.has_properties() {
-            decline(connection, open, turn, &received, NotTaken::NoRoom);
-            return Ok(());
+        if can_be_told {
+            decline(connection, open, turn, received, NotTaken::NoRoom);
+            return Ok(false);
         }
         // Before 5.0 the end of the connection says it, and no acknowledgement does [3.1.1: MQTT-4.8.0-2].
         received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
         return Err(CloseReason::QueueFull);
     }
-    if open.version.has_properties()
-        && received.packet_id.is_some()
-        && let Err(limit) = turn.can_retain(&open.client.tenant, &publication)
-    {
+    if received.packet_id.is_none() {
+        return Ok(true);
+    }
+    if can_be_told && let Err(limit) = turn.can_retain(&open.client.tenant, &publication) {
         turn.core.counters.publish_refused.add(1);
         connection.listener.limit_reached(limit, &open.client.client_id);
-        decline(connection, open, turn, &received, NotTaken::Limit(limit));
-        return Ok(());
+        decline(connection, open, turn, received, NotTaken::Limit(limit));
+        return Ok(false);
     }
-    if received.packet_id.is_some()
-        && let Some(failure) = turn.unstorable(&open.client.tenant, &publication)
-    {
-        turn.core.counters.publish_not_stored.add(1);
-        if open.version.has_properties() {
-            decline(connection, open, turn, &received, NotTaken::NotStored(failure));
-            return Ok(());
-        }
-        received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
-        return Err(CloseReason::StoreFailed(failure));
+    let Some(failure) = turn.unstorable(&open.client.tenant, &publication, route) else { return Ok(true) };
+    turn.core.counters.publish_not_stored.add(1);
+    if can_be_told {
+        decline(connection, open, turn, received, NotTaken::NotStored(failure));
+        return Ok(false);
     }
-    match publish_in_parts(turn, &open.client.tenant, &publication, &open.client) {
-        Ok(fan_out) => routed(connection, open, turn, &received, fan_out),
-        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
-    }
-    Ok(())
+    received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+    Err(CloseReason::StoreFailed(failure))
 }
 
 /// Acknowledges a message that has been routed.
@@ -297,8 +345,25 @@ fn is_own_password(core: &Core, identity: &Identity, payload: &[u8]) -> bool {
     core.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
 }
 
-/// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further: a repeated one, which has been answered again.
+/// Accepts responsibility for a message, and counts it. False for one that goes no further: a repeated one, which has been answered again.
 fn take_over(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+) -> Result<bool, CloseReason> {
+    if let Some(packet_id) = received.packet_id
+        && !take_over_acknowledged(connection, open, turn, received, packet_id)?
+    {
+        return Ok(false);
+    }
+    turn.counts.publish_received += 1;
+    turn.counts.publish_bytes_received += received.payload.len() as u64;
+    Ok(true)
+}
+
+/// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further.
+fn take_over_acknowledged(
     connection: &Arc<Connection>,
     open: &mut Open,
     turn: &mut Turn,

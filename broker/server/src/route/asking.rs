@@ -1,0 +1,224 @@
+//! Asking rules about the receivers of one topic, one after the other, over as many turns as that takes.
+//!
+//! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a turn has time for. The PUBLISH that wants the route waits
+//! meanwhile, as whole as it came; nothing of it is done before all have been asked.
+//!
+//! Invariants: of the targets those before `kept` are allowed, and those from `next` on have not been asked about; both parts are ordered by session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_auth::Identity;
+
+use super::{Route, RouteCache, Target, delivers};
+use crate::limits::ANSWERS_PER_LOOK;
+use crate::net::turn::Turn;
+use crate::system_topics::may_have_own_replies;
+use crate::tenant::Tenant;
+
+/// A route about some of whose receivers rules have not been asked yet.
+pub(crate) struct Asking {
+    /// Nobody else has it yet.
+    route: Arc<Route>,
+    /// What it is remembered by, if it is to be.
+    hash: Option<u64>,
+    /// That of the tenant when it was laid out.
+    generation: u64,
+    /// As whom each of those was asked about that are allowed.
+    identities: Vec<Arc<Identity>>,
+    kept: usize,
+    next: usize,
+}
+
+impl Asking {
+    pub(super) fn new(route: Arc<Route>, generation: u64, hash: Option<u64>) -> Self {
+        Self { route, hash, generation, identities: Vec::new(), kept: 0, next: 0 }
+    }
+
+    /// Asks about further receivers, a few at least, while there is time; the route when that were all.
+    ///
+    /// # Errors
+    /// What is left, for a later turn.
+    pub(crate) fn go_on(
+        mut self: Box<Self>,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Arc<Route>, Box<Self>> {
+        while !self.part(tenant) {
+            if turn.is_time_over() {
+                return Err(self);
+            }
+        }
+        Ok(self.conclude(&mut turn.routes, tenant))
+    }
+
+    /// Asks about all that are left, however long that takes.
+    pub(super) fn finish(mut self, cache: &mut RouteCache, tenant: &Arc<Tenant>) -> Arc<Route> {
+        while !self.part(tenant) {}
+        self.conclude(cache, tenant)
+    }
+
+    /// Asks about a few. True when those were the last.
+    fn part(&mut self, tenant: &Tenant) -> bool {
+        let Route { targets, askers, topic, is_stable, .. } = own(&mut self.route);
+        let end = targets.len().min(self.next + ANSWERS_PER_LOOK);
+        for at in self.next..end {
+            let identity = targets[at].client.identity();
+            if delivers(tenant, &identity, topic, is_stable) {
+                targets.swap(self.kept, at);
+                self.identities.push(identity);
+                self.kept += 1;
+            } else if may_have_own_replies(&identity, topic) {
+                askers.push(targets[at].clone());
+            }
+        }
+        self.next = end;
+        end == targets.len()
+    }
+
+    fn conclude(mut self, cache: &mut RouteCache, tenant: &Tenant) -> Arc<Route> {
+        own(&mut self.route).targets.truncate(self.kept);
+        if self.generation != tenant.generation.load(Ordering::Acquire) {
+            return Arc::new(self.brought_up_to_date(tenant));
+        }
+        if let Some(hash) = self.hash {
+            cache.remember(tenant, (hash, self.generation), &self.route);
+        }
+        self.route
+    }
+
+    /// The route for this one message after subscriptions, sessions or rules have changed. Who has come since it was sent gets none of it; of those that are
+    /// still subscribed only such are asked about again as came back meanwhile, perhaps from elsewhere: else changes that never end would keep it for ever.
+    fn brought_up_to_date(&self, tenant: &Tenant) -> Route {
+        let Route { targets: allowed, askers: asking, .. } = &*self.route;
+        let mut now = Route::empty();
+        tenant.lay_out(&mut now, &self.route.topic, &mut Vec::new());
+        if !now.is_open {
+            let Route { targets, askers, topic, is_stable, .. } = &mut now;
+            targets.retain(|target| {
+                let session = target.client.session_id;
+                let find =
+                    |among: &[Target]| among.binary_search_by_key(&session, |known| known.client.session_id);
+                if find(asking).is_ok() {
+                    askers.push(target.clone());
+                }
+                find(allowed).is_ok_and(|at| {
+                    let identity = target.client.identity();
+                    Arc::ptr_eq(&identity, &self.identities[at])
+                        || delivers(tenant, &identity, topic, is_stable)
+                })
+            });
+        }
+        now.is_stable = false;
+        now
+    }
+}
+
+fn own(route: &mut Arc<Route>) -> &mut Route {
+    Arc::get_mut(route).expect("a route that is being made has one owner")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use lot_facts::{RuleFacts, RuleInputs};
+    use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
+    use lotmq_client::{Client, ConnectOptions, QoS};
+
+    use super::*;
+    use crate::testing::{Running, connect};
+
+    const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
+
+    /// A rule that lets those with an even number have what they asked for, and its answers.
+    struct Even {
+        answers: Arc<AtomicUsize>,
+        is_lasting: bool,
+    }
+
+    impl Ask for Even {
+        fn ask(&self, question: &Question<'_>, _account: Option<&Arc<Account>>) -> Answer {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            let is_even = question.identity.client_id.ends_with(['0', '2', '4', '6', '8']);
+            Answer {
+                opinion: if is_even { Opinion::Allow } else { Opinion::Deny },
+                validity: if self.is_lasting { Validity::Lasting } else { Validity::Never },
+            }
+        }
+    }
+
+    fn name(number: usize) -> String {
+        format!("c-{number:02}")
+    }
+
+    fn lasting(number: usize) -> ConnectOptions {
+        ConnectOptions::v5(name(number)).session_expiry(60).clean_start(false)
+    }
+
+    /// A broker with this rule, and those about whom it is asked; whom it has answered about since.
+    fn running(is_lasting: bool) -> (Running, Vec<Client>, Arc<AtomicUsize>) {
+        let running = Running::start("none");
+        let clients = (0..RECEIVERS)
+            .map(|number| {
+                let mut client = connect(running.address(), &lasting(number));
+                client.subscribe_to("asked/#", QoS::AtMostOnce).unwrap();
+                client
+            })
+            .collect();
+        let answers = Arc::new(AtomicUsize::new(0));
+        let inputs = RuleInputs { client_id: true, ..RuleInputs::default() };
+        let topic = Some("asked/#".to_owned());
+        let facts = RuleFacts { priority: 1, scope: "Subscribe".to_owned(), topic, inputs };
+        let ask = Arc::new(Even { answers: Arc::clone(&answers), is_lasting });
+        tenant(&running).permissions.put(vec![Rule { name: "Even".into(), facts: Some(facts), ask }]);
+        (running, clients, answers)
+    }
+
+    fn tenant(running: &Running) -> Arc<Tenant> {
+        running.server.broker.tenants.default_tenant()
+    }
+
+    fn receivers(route: &Route) -> Vec<String> {
+        route.targets.iter().map(|target| target.client.client_id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_route_that_was_asked_about_in_parts_is_remembered() {
+        let (running, _clients, answers) = running(true);
+        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
+        // The first time it is for this message, the second time the topic comes again.
+        for _ in 0..2 {
+            let mut asking = cache.begin(&tenant, "asked/x").err().expect("they are many");
+            assert!(!asking.part(&tenant));
+            let route = asking.finish(&mut cache, &tenant);
+            assert_eq!(receivers(&route), even);
+            assert!(route.is_stable);
+        }
+        assert_eq!(answers.load(Ordering::Relaxed), RECEIVERS);
+        let route = cache.begin(&tenant, "asked/x").ok().expect("it is known");
+        assert_eq!(receivers(&route), even);
+    }
+
+    #[test]
+    fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
+        let (running, mut clients, answers) = running(false);
+        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let mut asking = cache.begin(&tenant, "asked/x").err().expect("they are many");
+        assert!(!asking.part(&tenant));
+        clients[0].unsubscribe(&["asked/#"]).unwrap();
+        clients[RECEIVERS - 2].unsubscribe(&["asked/#"]).unwrap();
+        let mut late = running.client(&name(RECEIVERS));
+        late.subscribe_to("asked/#", QoS::AtMostOnce).unwrap();
+        let _again = connect(running.address(), &lasting(2));
+        let before = answers.load(Ordering::Relaxed);
+        let route = asking.finish(&mut cache, &tenant);
+        let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).map(name).collect();
+        assert_eq!(receivers(&route), expected);
+        assert!(!route.is_stable, "it is for one message");
+        // Once more about the one who was allowed and has come back since.
+        let left = RECEIVERS - ANSWERS_PER_LOOK;
+        assert_eq!(answers.load(Ordering::Relaxed) - before, left + 1);
+    }
+}
