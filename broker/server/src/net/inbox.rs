@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
 
 /// Orders that a shard carries out between two looks at the clock; to begin with a connection takes some 10 µs.
-pub(super) const ORDERS_PER_LOOK: usize = 16;
+const ORDERS_PER_LOOK: usize = 16;
 
 /// See the module's documentation. `T` is an order.
 pub(crate) struct Inbox<T> {
@@ -100,6 +100,28 @@ impl<T> Inbox<T> {
         }
     }
 
+    /// Carries out what is left here, for ever. After each [`ORDERS_PER_LOOK`] orders `is_time_over` says whether the thread's other tasks have their turn
+    /// first; it is told how often it was asked since they had it. Cancelling the wait loses nothing.
+    pub(super) async fn serve(
+        &self,
+        mut carry_out: impl FnMut(T),
+        mut is_time_over: impl FnMut(usize) -> bool,
+    ) {
+        loop {
+            let mut next = Some(self.next().await);
+            let mut done = 0;
+            while let Some(order) = next {
+                carry_out(order);
+                done += 1;
+                if done % ORDERS_PER_LOOK == 0 && is_time_over(done / ORDERS_PER_LOOK - 1) {
+                    tokio::task::yield_now().await;
+                    break;
+                }
+                next = self.take();
+            }
+        }
+    }
+
     /// The next order that is there.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
@@ -166,6 +188,42 @@ mod tests {
         });
         thread.join().unwrap();
         assert!(longest <= ORDERS_MAX, "{longest} orders waited");
+    }
+
+    #[test]
+    fn many_orders_are_carried_out_in_pieces_between_which_others_have_their_turn() {
+        const ORDERS: usize = 20 * ORDERS_PER_LOOK + 3;
+        const LOOKS: usize = 3;
+        let inbox = Arc::new(Inbox::default());
+        // What was done: an order, or the turn of another task.
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (served, noted) = (Arc::clone(&inbox), Arc::clone(&log));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            (0..ORDERS / 2).for_each(|number| inbox.insist(number));
+            let serving = tokio::spawn(async move {
+                served.serve(|order| noted.lock().push(Some(order)), |looks| looks + 1 >= LOOKS).await;
+            });
+            let (leaving, turns) = (Arc::clone(&inbox), Arc::clone(&log));
+            tokio::spawn(async move {
+                let mut further = ORDERS / 2..ORDERS;
+                while turns.lock().iter().flatten().count() < ORDERS {
+                    // Some come one by one, others many at once.
+                    let several = 1 + further.start % (3 * ORDERS_PER_LOOK);
+                    further.by_ref().take(several).for_each(|number| leaving.insist(number));
+                    turns.lock().push(None);
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+            serving.abort();
+        });
+        let log = log.lock();
+        assert!(log.iter().flatten().copied().eq(0..ORDERS), "each once, in its order");
+        let longest = log.split(Option::is_none).map(<[_]>::len).max();
+        // The runtime begins a round with either of the two.
+        assert!(longest <= Some(2 * LOOKS * ORDERS_PER_LOOK), "{longest:?} without a break");
     }
 
     #[test]

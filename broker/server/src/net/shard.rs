@@ -23,7 +23,7 @@ use tracing::warn;
 use super::closing;
 use super::connection::{Accepted, Connection, Drive};
 use super::home::Home;
-use super::inbox::{Inbox, ORDERS_PER_LOOK, Refused};
+use super::inbox::{Inbox, Refused};
 use super::listener::{self, Listener, ListeningSocket};
 use super::peer::Peer;
 use super::proxy;
@@ -33,6 +33,7 @@ use super::turn::Turn;
 use super::turn_time::{thread_cpu, turn_ended};
 use super::unfinished;
 use crate::broker::Broker;
+use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARE_TIME};
 use crate::release::Release;
@@ -249,22 +250,15 @@ fn flush_the_last(deadline: Instant) {
 /// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the inbox of a shard");
-    loop {
-        let mut next = Some(local.shard.inbox.next().await);
-        let (mut stretch, mut done) = (None, 0);
-        while let Some(order) = next {
-            carry_out(&local, order);
-            done += 1;
-            if done % ORDERS_PER_LOOK == 0 {
-                let clock = &local.broker.clock;
-                if stretch.get_or_insert_with(|| clock.stretch(SHARE_TIME)).is_over(clock) {
-                    tokio::task::yield_now().await;
-                    break;
-                }
-            }
-            next = local.shard.inbox.take();
+    let clock = &local.broker.clock;
+    let mut stretch = Stretch::ENDLESS;
+    let is_time_over = |looks| {
+        if looks == 0 {
+            stretch = clock.stretch(SHARE_TIME);
         }
-    }
+        stretch.is_over(clock)
+    };
+    local.shard.inbox.serve(|order| carry_out(&local, order), is_time_over).await;
 }
 
 fn carry_out(local: &Arc<Local>, order: Order) {
