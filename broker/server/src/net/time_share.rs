@@ -7,8 +7,8 @@
 //! time up to which it has had its share. So Clients that flood delay each other, and one that does little waits for what is left of a turn.
 //!
 //! The clock is read once when a connection is looked at, which ends the time of the one before it as well; and at the end of a turn, until the connection
-//! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system call, is read too: time in which the thread did not run
-//! is nobody's.
+//! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system
+//! call, is read too: time in which the thread did not run is nobody's.
 //!
 //! A handshake of TLS can neither be cut nor foretold by what its connection did before: it is never short, and is expected to take what others have taken
 //! lately. So a turn calls as many as it has time for, and none of them is taken for little because its first bytes came one by one.
