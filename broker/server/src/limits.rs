@@ -156,6 +156,9 @@ pub(crate) const QUIC_INCOMING_MAX: usize = 1 << 10;
 /// Bytes of all of these, and of what comes behind them.
 pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 
+/// A shard whose timers have not run for so long gets no new connections: nobody would answer them.
+pub(crate) const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 

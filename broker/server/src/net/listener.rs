@@ -24,7 +24,7 @@ use super::connection::Accepted;
 use super::half_open::HalfOpen;
 use super::peer::Peer;
 use super::refused::Refusals;
-use super::shard::{Arrival, are_all_crowded, place};
+use super::shard::{Arrival, place, take_none};
 use super::socket::SocketKind;
 use super::unfinished::Unfinished;
 use crate::broker::Broker;
@@ -305,7 +305,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
     let mut failures = AcceptFailures::default();
     loop {
         let mut ready = socket.readable().await?;
-        while are_all_crowded(&listener.broker.shards) {
+        while take_none(&listener.broker.shards, listener.broker.clock.now()) {
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
@@ -367,7 +367,7 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
             return;
         }
     };
-    let shard = place(&broker.shards, broker.config.broker.placement);
+    let shard = place(&broker.shards, broker.config.broker.placement, broker.clock.now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });

@@ -237,7 +237,7 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     }
     let socket = UnixStream::from_std(ours)?;
     let broker = Arc::clone(&accepted.listener.broker);
-    let shard = place(&broker.shards, broker.config.broker.placement);
+    let shard = place(&broker.shards, broker.config.broker.placement, broker.clock.now());
     let kind = SocketKind::Relayed(relayed);
     shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)

@@ -3,18 +3,19 @@
 //! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends the turn), the committer (releases what
 //! waited for the store) and the ticker (keep alive, load, stale routes).
 //!
-//! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs.
+//! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs. One
+//! whose timers stand still gets none, because nobody would answer them.
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_config::Placement;
-use lotmq_session::KeepAliveVerdict;
+use lotmq_session::{KeepAliveVerdict, Time};
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -35,7 +36,7 @@ use super::unfinished;
 use crate::broker::Broker;
 use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
-use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARE_TIME};
+use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME};
 use crate::release::Release;
 use crate::vital::Vital;
 
@@ -51,6 +52,8 @@ pub(crate) struct Shard {
     inbox: Inbox<Order>,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
+    /// When its timers ran last, in milliseconds of the broker's clock.
+    ticked_at: AtomicU64,
     /// The store has committed something that the thread waits for.
     committed: Notify,
     stop: Notify,
@@ -87,9 +90,10 @@ impl Shard {
         }
     }
 
-    /// Whether so many new connections wait for the shard that it should get no more.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.inbox.is_crowded()
+    /// Whether the shard should get no new connections: so many wait for it already, or it stands still.
+    fn takes_none(&self, now: Time) -> bool {
+        let ticked_at = Time::from_millis(self.ticked_at.load(Ordering::Relaxed));
+        self.inbox.is_crowded() || now.since(ticked_at) >= SHARD_SILENCE_MAX
     }
 
     /// Lets the shard accept the connections of a listener.
@@ -131,21 +135,23 @@ impl Shard {
     }
 }
 
-/// Picks the shard for a new connection.
-pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement) -> &Arc<Shard> {
-    let idle_enough = shards.iter().find(|shard| placement == Placement::Pack && !shard.is_busy());
+/// Picks the shard for a new connection. Where none should get one, it is the one with the fewest.
+pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement, now: Time) -> &Arc<Shard> {
+    let may_pack = |shard: &&Arc<Shard>| placement == Placement::Pack && !shard.is_busy();
     let least = |shard: &&Arc<Shard>| shard.home.connections.load(Ordering::Relaxed);
-    let has_room = |shard: &&Arc<Shard>| !shard.is_crowded();
-    idle_enough
+    let has_room = |shard: &&Arc<Shard>| !shard.takes_none(now);
+    shards
+        .iter()
         .filter(has_room)
+        .find(may_pack)
         .or_else(|| shards.iter().filter(has_room).min_by_key(least))
         .or_else(|| shards.iter().min_by_key(least))
         .expect("a broker has at least one shard")
 }
 
-/// Whether no shard has room for another connection: then none should be accepted.
-pub(crate) fn are_all_crowded(shards: &[Arc<Shard>]) -> bool {
-    shards.iter().all(|shard| shard.is_crowded())
+/// Whether no shard should get another connection: then none should be accepted.
+pub(crate) fn take_none(shards: &[Arc<Shard>], now: Time) -> bool {
+    shards.iter().all(|shard| shard.takes_none(now))
 }
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
@@ -156,6 +162,7 @@ pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
                 home: Arc::new(Home::new(number)),
                 inbox: Inbox::default(),
                 busy_permille: AtomicU32::new(0),
+                ticked_at: AtomicU64::new(0),
                 committed: Notify::new(),
                 stop: Notify::new(),
             })
@@ -408,6 +415,7 @@ async fn tick(local: Arc<Local>) {
         let tenants = local.broker.tenants.all();
         Turn::with(|turn| {
             turn.tick();
+            local.shard.ticked_at.store(turn.now().as_millis(), Ordering::Relaxed);
             expire(turn);
             if local.broker.overfull.load(Ordering::Relaxed) != overfull {
                 overfull = local.broker.overfull.load(Ordering::Relaxed);
@@ -461,5 +469,44 @@ impl Load {
         let passed = wall.duration_since(self.wall).as_micros().max(1);
         (self.cpu, self.wall) = (cpu, wall);
         u32::try_from(worked * 1000 / passed).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use lotmq_client::ConnectOptions;
+
+    use super::*;
+    use crate::testing::{Running, connect};
+
+    #[test]
+    fn new_connections_go_to_shards_that_answer() {
+        let running = Running::start_with(&[("LOTMQ_BROKER_PLACEMENT", "spread")]);
+        let broker = &running.server.broker;
+        // Listeners are served by the first one, and there is one for each core.
+        let Some(silent) = broker.shards.get(1) else { return };
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        silent.call(Box::new(move || {
+            begun.send(()).unwrap();
+            let _ = may_go.recv();
+        }));
+        has_begun.recv().unwrap();
+        // As if it had stood still since the broker started.
+        silent.ticked_at.store(0, Ordering::Relaxed);
+        while !silent.takes_none(broker.clock.now()) {
+            std::thread::sleep(TICK);
+        }
+        let connections = |shard: &Shard| shard.home.connections.load(Ordering::Relaxed);
+        let others = connections(silent);
+        let clients: Vec<_> = (0..8)
+            .map(|number| connect(running.address(), &ConnectOptions::v5(format!("client-{number}"))))
+            .collect();
+        assert_eq!((connections(silent), connections(&broker.shards[0])), (others, 8));
+        drop(clients);
+        go.send(()).unwrap();
+        running.server.stop();
     }
 }
