@@ -158,7 +158,8 @@ impl Turn {
     ) -> FanOut {
         // Also a message without receivers has its counts, its last value and its guests.
         self.call_flusher();
-        let is_volatile = crate::system_topics::is_system(self.arena.text(publication.topic));
+        // Its topic is known to be UTF-8, as the range in the arena is not.
+        let is_volatile = crate::system_topics::is_system(&route.topic);
         let mut fan_out = FanOutOf::new(publication, is_volatile);
         let mut receivers = 0;
         for target in &route.targets {

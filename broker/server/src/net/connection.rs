@@ -705,10 +705,13 @@ fn must_rest(input: &mut Input, now: Time) -> bool {
 /// Whether the next packet waits until the disk has caught up: a message that is retained, or a large one that may have to be stored, of a Client that
 /// has stored nothing before. It is read from no more then, as others that store much.
 fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> bool {
-    let Phase::Open(open) = &mut input.phase else { return false };
     let looked_at = if header.packet_len() > READ_BYTES_MAX { RETAIN | QOS } else { RETAIN };
-    let may_store = header.packet_type() == PacketType::Publish && header.first_byte & looked_at != 0;
-    if !may_store || open.feeds_store {
+    // First what nearly every packet ends with.
+    if header.first_byte & looked_at == 0 || header.packet_type() != PacketType::Publish {
+        return false;
+    }
+    let Phase::Open(open) = &mut input.phase else { return false };
+    if open.feeds_store {
         return false;
     }
     open.feeds_store = turn.is_store_behind();

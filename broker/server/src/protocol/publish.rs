@@ -73,7 +73,11 @@ pub(super) fn handle(
     if system_topics::is_system(topic) {
         return take_for_system(connection, open, turn, &received);
     }
-    let route = match route(open, turn, &received, asked) {
+    let found = match asked.map(|asked| *asked) {
+        Some(Unfinished::Asked(route)) => Ok(route),
+        _ => turn.routes.begin(&open.client.tenant, topic),
+    };
+    let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
         Ok(route) => route,
         Err(asking) => {
             // It is to come again as it came.
@@ -82,32 +86,18 @@ pub(super) fn handle(
             return Ok(());
         }
     };
-    if !take_over(connection, open, turn, &received)?
-        || !has_room_for(connection, open, turn, &received, &route)?
-    {
+    if !take_over(connection, open, turn, &received)? {
         return Ok(());
     }
     let publication = publication(open, &received);
+    if !has_room_for(connection, open, turn, &received, (&publication, &route))? {
+        return Ok(());
+    }
     match publish_in_parts(turn, &open.client.tenant, &publication, &open.client, route) {
         Ok(fan_out) => routed(connection, open, turn, &received, fan_out),
         Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
     }
     Ok(())
-}
-
-/// Who gets a message, unless rules must be asked about so many that this goes on in later turns.
-fn route(
-    open: &Open,
-    turn: &mut Turn,
-    received: &Received,
-    asked: Option<Box<Unfinished>>,
-) -> Result<Arc<Route>, Box<Asking>> {
-    if let Some(Unfinished::Asked(route)) = asked.map(|asked| *asked) {
-        return Ok(route);
-    }
-    let tenant = &open.client.tenant;
-    let found = turn.routes.begin(tenant, turn.arena.text(received.topic));
-    found.or_else(|asking| asking.go_on(turn, tenant))
 }
 
 /// Goes on asking about the receivers of a message.
@@ -142,11 +132,10 @@ fn has_room_for(
     open: &Open,
     turn: &mut Turn,
     received: &Received,
-    route: &Route,
+    (publication, route): (&Publication<'_>, &Route),
 ) -> Result<bool, CloseReason> {
-    let publication = publication(open, received);
     let can_be_told = open.version.has_properties();
-    if !turn.has_room(&publication, route) {
+    if !turn.has_room(publication, route) {
         turn.core.counters.publish_refused.add(1);
         if can_be_told {
             decline(connection, open, turn, received, NotTaken::NoRoom);
@@ -159,13 +148,13 @@ fn has_room_for(
     if received.packet_id.is_none() {
         return Ok(true);
     }
-    if can_be_told && let Err(limit) = turn.can_retain(&open.client.tenant, &publication) {
+    if can_be_told && let Err(limit) = turn.can_retain(&open.client.tenant, publication) {
         turn.core.counters.publish_refused.add(1);
         connection.listener.limit_reached(limit, &open.client.client_id);
         decline(connection, open, turn, received, NotTaken::Limit(limit));
         return Ok(false);
     }
-    let Some(failure) = turn.unstorable(&open.client.tenant, &publication, route) else { return Ok(true) };
+    let Some(failure) = turn.unstorable(&open.client.tenant, publication, route) else { return Ok(true) };
     turn.core.counters.publish_not_stored.add(1);
     if can_be_told {
         decline(connection, open, turn, received, NotTaken::NotStored(failure));
