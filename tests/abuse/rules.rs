@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use lotmq_client::{ConnectOptions, ProtocolVersion, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS};
 use lotmq_codec::{PacketId, Properties, SubscribeFilter, SubscriptionOptions, encode_subscribe};
 use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
 
@@ -48,8 +48,7 @@ fn rules_about_many_receivers() {
     chosen.subscribe_to("+/+", QoS::AtLeastOnce).unwrap();
     let mut publisher = broker.client("publisher");
     publisher.publish(&Publication::new("chosen", "chosen").retained()).unwrap();
-    publisher.ping().unwrap();
-    let before = broker.metric("lotmq_publish_received_total").unwrap();
+    let before = received(&broker, &mut publisher);
     others_are_served(&broker, || {
         for number in 0..MESSAGES {
             let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][number % 3];
@@ -64,6 +63,13 @@ fn rules_about_many_receivers() {
         }
     });
     // Each is counted once, however many turns it took.
-    assert_eq!(broker.metric("lotmq_publish_received_total"), Some(before + 2.0 * MESSAGES as f64));
+    assert_eq!(received(&broker, &mut publisher), before + 2.0 * MESSAGES as f64);
     drop(subscribers);
+}
+
+/// Messages that the broker has counted, with all of this Client's: a turn counts when it has written, so the answer to the first PINGREQ may come before.
+fn received(broker: &Broker, publisher: &mut Client) -> f64 {
+    publisher.ping().unwrap();
+    publisher.ping().unwrap();
+    broker.metric("lotmq_publish_received_total").unwrap()
 }
