@@ -1,6 +1,6 @@
 //! What the core calls of the broker above it: hooks for what happens to Clients, and services that are not the core's.
 //!
-//! None of them is called for a message that goes its usual way.
+//! A message that goes its usual way calls none of them; a turn of a thread that serves no Clients calls one, for what waits for its batch.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
