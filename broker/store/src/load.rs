@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableError,
+    TableDefinition, TableError,
 };
 
 use crate::backend::{AnyBackend, BackendFactory};
@@ -171,8 +171,7 @@ pub(crate) fn open_backend(
     cache_bytes: usize,
 ) -> Result<(Database, bool), LoadError> {
     let (database, is_new) = open_as_it_is(backend, cache_bytes)?;
-    upgrade(&database)?;
-    add_quarantine(&database)?;
+    upgrade(&database, SCHEMA_VERSION, Table::ALL.iter().map(|table| (table.definition(), table.since())))?;
     Ok((database, is_new))
 }
 
@@ -196,19 +195,6 @@ pub(crate) fn open_as_it_is(
     Ok((database, is_new))
 }
 
-/// Files of earlier versions do not have it; nothing else about them differs.
-fn add_quarantine(database: &Database) -> Result<(), LoadError> {
-    let reading = database.begin_read().map_err(from_redb)?;
-    let found = reading.open_table(Table::Quarantine.definition());
-    if !matches!(found, Err(TableError::TableDoesNotExist(_))) {
-        return Ok(());
-    }
-    drop((found, reading));
-    let transaction = database.begin_write().map_err(from_redb)?;
-    transaction.open_table(Table::Quarantine.definition()).map_err(from_redb)?;
-    transaction.commit().map_err(from_redb)
-}
-
 /// Reads everything once, and keeps nothing of it: the first thing that is damaged is an error.
 pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
     let mut found = Vec::new();
@@ -216,21 +202,26 @@ pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
     found.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
 }
 
-/// Makes what the file's schema version lacks. Version 1 has no table `queues`: what it spares is read from the log this once. Versions before 3 have
-/// no projects, those before 4 no audit.
-fn upgrade(database: &Database) -> Result<(), LoadError> {
+/// Definition of a row table, and the first version of the schema that has it.
+type Since = (TableDefinition<'static, &'static [u8], &'static [u8]>, u64);
+
+/// Makes the tables that a file of an earlier schema version lacks, and says that it is of this version now.
+fn upgrade(
+    database: &Database,
+    version: u64,
+    tables: impl IntoIterator<Item = Since>,
+) -> Result<(), LoadError> {
     let reading = database.begin_read().map_err(from_redb)?;
-    let found = number(&reading, meta::SCHEMA)?;
-    drop(reading);
-    if found == Some(SCHEMA_VERSION) {
+    let found = schema(&reading)?;
+    reading.close().map_err(from_redb)?;
+    if found == version {
         return Ok(());
     }
     let transaction = database.begin_write().map_err(from_redb)?;
-    transaction.open_table(QUEUES).map_err(from_redb)?;
-    for table in Table::ALL.iter().filter(|table| found.is_some_and(|found| found < table.since())) {
-        transaction.open_table(table.definition()).map_err(from_redb)?;
+    for (table, _) in tables.into_iter().filter(|&(_, since)| found < since) {
+        transaction.open_table(table).map_err(from_redb)?;
     }
-    put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
+    put(&transaction, &MetaRow::number(meta::SCHEMA, version))?;
     transaction.commit().map_err(from_redb)
 }
 
@@ -311,11 +302,7 @@ pub(crate) fn open_if_made(
     table: Table,
 ) -> Result<Option<RowTable>, LoadError> {
     match transaction.open_table(table.definition()) {
-        Err(TableError::TableDoesNotExist(_))
-            if table == Table::Quarantine || schema(transaction)? < table.since() =>
-        {
-            Ok(None)
-        }
+        Err(TableError::TableDoesNotExist(_)) if schema(transaction)? < table.since() => Ok(None),
         opened => opened.map(Some).map_err(|error| LoadError::table(table.name(), error)),
     }
 }
@@ -520,4 +507,32 @@ pub(crate) fn queues(
         queues.entry(wanted.session).or_default().extend(delivery);
     }
     Ok(queues)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_an_earlier_schema_gets_the_tables_that_came_later() {
+        let database = Builder::new().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
+        create_schema(&database).unwrap();
+        let of_now: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("of now");
+        let of_next = TableDefinition::new("of next");
+        let of_later = TableDefinition::new("of later");
+        let tables = [(of_now, SCHEMA_VERSION), (of_next, SCHEMA_VERSION + 1), (of_later, SCHEMA_VERSION + 2)];
+        upgrade(&database, SCHEMA_VERSION, tables).unwrap();
+        let reading = database.begin_read().unwrap();
+        let is_there = |reading: &ReadTransaction, table| reading.open_table(table).is_ok();
+        assert!(!is_there(&reading, of_next) && !is_there(&reading, of_later));
+        reading.close().unwrap();
+
+        upgrade(&database, SCHEMA_VERSION + 2, tables).unwrap();
+        let reading = database.begin_read().unwrap();
+        assert_eq!(schema(&reading).unwrap(), SCHEMA_VERSION + 2);
+        assert!(!is_there(&reading, of_now), "what every file of its version has");
+        assert!(is_there(&reading, of_next) && is_there(&reading, of_later));
+        reading.close().unwrap();
+        assert!(matches!(check_schema(&database), Err(LoadError::SchemaTooNew(_))));
+    }
 }

@@ -54,9 +54,6 @@ pub(crate) fn check_rows(
     of_log: &LogIndex,
     sessions: &[SessionId],
 ) -> Result<(), LoadError> {
-    if has_no_table(transaction) {
-        return Ok(());
-    }
     let rows = Rows::open(transaction)?;
     let damaged = |session: SessionId, reason| LoadError::Corrupted(missing(session, MessageId(0), reason));
     let mut index = LogIndex::new(sessions.iter().copied());
@@ -78,9 +75,6 @@ pub(crate) fn check_rows(
 
 /// Whether every row of table `queues` is there, and says something.
 pub(crate) fn check_each_row(transaction: &ReadTransaction) -> Result<(), LoadError> {
-    if has_no_table(transaction) {
-        return Ok(());
-    }
     let rows = Rows::open(transaction)?;
     let mut found = 0;
     for row in rows.0.iter()? {
@@ -96,11 +90,6 @@ pub(crate) fn check_each_row(transaction: &ReadTransaction) -> Result<(), LoadEr
         said.map_err(|reason| missing(session, MessageId(key.1), reason))?;
     }
     rows.all_there(found)
-}
-
-/// Files of schema version 1 have none.
-fn has_no_table(transaction: &ReadTransaction) -> bool {
-    matches!(transaction.open_table(QUEUES), Err(redb::TableError::TableDoesNotExist(_)))
 }
 
 /// All entries of a session, in memory or not.

@@ -19,8 +19,6 @@ pub(crate) struct AuditRow {
 
 impl Row for AuditRow {
     const TABLE: Table = Table::Audit;
-    /// 2: the digest may be encrypted with the text.
-    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         audit_key(self.tenant, self.number)
@@ -33,9 +31,9 @@ impl Row for AuditRow {
         out.put_bytes(&self.ciphertext);
     }
 
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let at_ms = body.u64()?;
-        let digest = if version < 2 { body.take(32)? } else { body.bytes()? };
+        let digest = body.bytes()?;
         let digest = match digest {
             [] => None,
             digest => Some(digest.try_into().map_err(|_| body.malformed())?),

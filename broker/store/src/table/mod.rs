@@ -46,7 +46,7 @@ pub use tenant::TenantRow;
 pub use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 5;
+pub const SCHEMA_VERSION: u64 = 1;
 
 /// The log: number of the first record -> chunk. See `log::chunk`.
 pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
@@ -65,7 +65,7 @@ pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefi
 pub(crate) const QUEUES_NAME: &str = "queues";
 
 macro_rules! tables {
-    (rows { $($table:ident $name:literal $backup:ident,)* } others { $($other:literal $other_backup:ident,)* }) => {
+    (rows { $($table:ident $name:literal $backup:ident since $since:literal,)* } others { $($other:literal $other_backup:ident,)* }) => {
         /// The row tables.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub(crate) enum Table {
@@ -82,6 +82,13 @@ macro_rules! tables {
                     $(Self::$table => $name,)*
                 }
             }
+
+            /// The first version of the schema that has it.
+            pub(crate) fn since(self) -> u64 {
+                match self {
+                    $(Self::$table => $since,)*
+                }
+            }
         }
 
         /// Every table of the schema and what a backup does with it.
@@ -94,22 +101,22 @@ macro_rules! tables {
 
 tables! {
     rows {
-        Meta "meta" Always,
-        Tenants "tenants" Always,
-        Sessions "sessions" Sessions,
-        Subscriptions "subscriptions" Sessions,
-        Retained "retained" Messages,
-        Keeps "keeps" Messages,
-        Definitions "definitions" Configuration,
-        Modules "modules" Configuration,
-        Projects "projects" Configuration,
-        Archives "archives" Configuration,
-        Users "users" Configuration,
-        Settings "settings" Configuration,
-        Environment "environment" Configuration,
-        Secrets "secrets" Secret,
-        Audit "audit" Audit,
-        Quarantine "quarantine" Quarantine,
+        Meta "meta" Always since 1,
+        Tenants "tenants" Always since 1,
+        Sessions "sessions" Sessions since 1,
+        Subscriptions "subscriptions" Sessions since 1,
+        Retained "retained" Messages since 1,
+        Keeps "keeps" Messages since 1,
+        Definitions "definitions" Configuration since 1,
+        Modules "modules" Configuration since 1,
+        Projects "projects" Configuration since 1,
+        Archives "archives" Configuration since 1,
+        Users "users" Configuration since 1,
+        Settings "settings" Configuration since 1,
+        Environment "environment" Configuration since 1,
+        Secrets "secrets" Secret since 1,
+        Audit "audit" Audit since 1,
+        Quarantine "quarantine" Quarantine since 1,
     }
     others {
         "log" Sessions,
@@ -149,27 +156,6 @@ pub enum BackupClass {
 impl Table {
     pub(crate) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(self.name())
-    }
-
-    /// The first version of the schema that has it.
-    pub(crate) fn since(self) -> u64 {
-        match self {
-            Self::Projects | Self::Archives => 3,
-            Self::Audit => 4,
-            Self::Meta
-            | Self::Tenants
-            | Self::Sessions
-            | Self::Subscriptions
-            | Self::Retained
-            | Self::Keeps
-            | Self::Definitions
-            | Self::Modules
-            | Self::Users
-            | Self::Settings
-            | Self::Environment
-            | Self::Secrets
-            | Self::Quarantine => 1,
-        }
     }
 }
 

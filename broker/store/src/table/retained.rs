@@ -73,7 +73,6 @@ pub(crate) fn version_of(body: &[u8]) -> Option<u64> {
 
 impl Row for RetainedRow {
     const TABLE: Table = Table::Retained;
-    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         named_key(self.tenant, &self.topic)
@@ -89,7 +88,7 @@ impl Row for RetainedRow {
         self.keeper.encode(out);
     }
 
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             topic: key.rest_string()?,
@@ -99,7 +98,7 @@ impl Row for RetainedRow {
             expires_at_ms: body.option()?,
             properties: Bytes::copy_from_slice(body.bytes()?),
             payload: Bytes::copy_from_slice(body.bytes()?),
-            keeper: if version < 2 { KeeperRow::default() } else { KeeperRow::decode(body)? },
+            keeper: KeeperRow::decode(body)?,
         })
     }
 }

@@ -67,7 +67,6 @@ pub struct WillRow {
 
 impl Row for SessionRow {
     const TABLE: Table = Table::Sessions;
-    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         session_key(self.tenant, self.id)
@@ -89,7 +88,7 @@ impl Row for SessionRow {
         self.peer.encode(out);
     }
 
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             id: SessionId(key.u64()?),
@@ -102,7 +101,7 @@ impl Row for SessionRow {
             },
             disconnected_at_ms: body.option()?,
             will: if body.flag()? { Some(WillRow::decode(body)?) } else { None },
-            peer: if version < 2 { PeerRow::Unknown } else { PeerRow::decode(body)? },
+            peer: PeerRow::decode(body)?,
         })
     }
 }

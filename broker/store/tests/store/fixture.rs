@@ -161,14 +161,9 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
     fill(&store);
     assert_eq!(store.metrics().entries_in_memory, 0);
     drop(store);
-    let (store, mut recovered) = open(directory.path());
+    let (store, recovered) = open(directory.path());
     let audit_now = audit(&store, TenantId::DEFAULT);
     let now = describe(&recovered);
-    // Schemas before 5 did not know from where a Client came, those before 3 had no projects.
-    recovered.sessions.iter_mut().for_each(|found| found.session.peer = PeerRow::Unknown);
-    let without_peers = describe(&recovered);
-    recovered.projects.clear();
-    let before = describe(&recovered);
     drop(store);
     if std::env::var_os("UPDATE_FIXTURE").is_some() {
         Store::compact(directory.path()).unwrap();
@@ -179,33 +174,26 @@ fn a_fixture_of_every_schema_version_opens_with_all_its_contents() {
         Store::export(directory.path(), &classes, &mut file).unwrap();
     }
     for version in 1..=SCHEMA_VERSION {
-        let expected = match version {
-            ..3 => &before,
-            3 | 4 => &without_peers,
-            _ => &now,
-        };
         let imported = tempfile::tempdir().unwrap();
         let mut export = std::fs::File::open(path(version, "export")).unwrap();
         Store::import(imported.path(), &mut export).unwrap();
         let (store, recovered) = open(imported.path());
-        assert_eq!(&describe(&recovered), expected, "export of schema {version}");
-        // Schemas before 4 had no audit.
-        let audit_expected: &[AuditRecord] = if version < 4 { &[] } else { &audit_now };
-        assert_eq!(audit(&store, TenantId::DEFAULT), audit_expected, "export of schema {version}");
+        assert_eq!(describe(&recovered), now, "export of schema {version}");
+        assert_eq!(audit(&store, TenantId::DEFAULT), audit_now, "export of schema {version}");
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(path(version, "redb"), directory.path().join("lotmq.redb")).unwrap();
         assert_eq!(Store::check(directory.path()).unwrap(), [], "schema {version}");
         let (store, recovered) = open(directory.path());
-        assert_eq!(&describe(&recovered), expected, "schema {version}");
-        assert_eq!(audit(&store, TenantId::DEFAULT), audit_expected, "schema {version}");
+        assert_eq!(describe(&recovered), now, "schema {version}");
+        assert_eq!(audit(&store, TenantId::DEFAULT), audit_now, "schema {version}");
         let archive = store.snapshot().unwrap().archive(TenantId::DEFAULT, "plant").unwrap();
-        assert_eq!(archive.as_deref(), (version >= 3).then_some(&b"PK"[..]), "schema {version}");
+        assert_eq!(archive.as_deref(), Some(&b"PK"[..]), "schema {version}");
         assert_eq!(recovered.sessions[0].queue[0].packet_id, Some(packet_id(9)));
         assert_eq!(recovered.sessions[0].queue[1].message.payload.len(), 40_000);
         assert_eq!(recovered.sessions[0].pubrel[0].0, packet_id(9));
         assert_eq!(recovered.sessions[1].qos2_received, [packet_id(300)]);
         put_session(&store, 0, "it can be written");
         let ends = store.audit_ends(TenantId::DEFAULT, 0..=u64::MAX).unwrap();
-        assert_eq!(ends.map(|ends| (ends.first, ends.next)), (version >= 4).then_some((1, 3)));
+        assert_eq!(ends.map(|ends| (ends.first, ends.next)), Some((1, 3)));
     }
 }
