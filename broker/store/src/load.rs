@@ -520,7 +520,8 @@ mod tests {
         let of_now: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("of now");
         let of_next = TableDefinition::new("of next");
         let of_later = TableDefinition::new("of later");
-        let tables = [(of_now, SCHEMA_VERSION), (of_next, SCHEMA_VERSION + 1), (of_later, SCHEMA_VERSION + 2)];
+        let tables =
+            [(of_now, SCHEMA_VERSION), (of_next, SCHEMA_VERSION + 1), (of_later, SCHEMA_VERSION + 2)];
         upgrade(&database, SCHEMA_VERSION, tables).unwrap();
         let reading = database.begin_read().unwrap();
         let is_there = |reading: &ReadTransaction, table| reading.open_table(table).is_ok();

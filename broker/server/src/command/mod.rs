@@ -1,14 +1,14 @@
 //! Commands on `$SYS/Coreflux/Command`: the list of all verbs. Commands reference §3.
 //!
 //! A PUBLISH becomes a [`Job`]; [`queue`] orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
-//! its own. To add one: the file, and a line here.
+//! its own, those of definitions in one ([`definition_verbs`]). To add one: the file, and a line here.
 
 mod action_trace;
-mod actions;
 mod add_entity;
 mod answer;
 mod audit;
 mod backup;
+mod definition_verbs;
 mod dependents;
 mod diagnose;
 mod environment;
@@ -16,7 +16,6 @@ mod fuzz;
 mod help;
 mod kept_values;
 mod list_clients;
-mod models;
 mod modules;
 mod panels;
 mod projects;
@@ -56,25 +55,25 @@ pub(crate) use verb::{Call, Permission};
 
 /// Every verb that works.
 static VERBS: &[&Verb] = &[
-    &actions::ADD,
-    &actions::REMOVE,
-    &actions::REMOVE_ALL,
+    &definition_verbs::actions::ADD,
+    &definition_verbs::actions::REMOVE,
+    &definition_verbs::actions::REMOVE_ALL,
     &run_action::RUN,
     &action_trace::TRACE,
     &diagnose::DIAGNOSE,
     &diagnose::PENDING,
     &diagnose::LIST,
-    &models::ADD,
-    &models::REMOVE,
-    &models::REMOVE_ALL,
+    &definition_verbs::models::ADD,
+    &definition_verbs::models::REMOVE,
+    &definition_verbs::models::REMOVE_ALL,
     &rules::ADD,
     &rules::REMOVE,
     &rules::REMOVE_ALL,
     &rules::RESTORE,
     &rules::LIST,
-    &routes::ADD,
-    &routes::REMOVE,
-    &routes::REMOVE_ALL,
+    &definition_verbs::routes::ADD,
+    &definition_verbs::routes::REMOVE,
+    &definition_verbs::routes::REMOVE_ALL,
     &routes::LIST,
     &routes::CONNECTION_STATUS,
     &routes::CHECK_CONNECTION,
@@ -92,9 +91,9 @@ static VERBS: &[&Verb] = &[
     &panels::CODE,
     &panels::UPDATE_STATE,
     &panels::REFRESH,
-    &themes::ADD,
-    &themes::REMOVE,
-    &themes::REMOVE_ALL,
+    &definition_verbs::themes::ADD,
+    &definition_verbs::themes::REMOVE,
+    &definition_verbs::themes::REMOVE_ALL,
     &themes::LIST,
     &modules::ADD,
     &modules::REMOVE,

@@ -1,15 +1,12 @@
-//! `-addRoute`, `-removeRoute`, `-removeAllRoutes`, `-listRoutes`, `-connectionStatus`, `-checkRouteConnection`. Commands reference §3.
+//! `-listRoutes`, `-connectionStatus`, `-checkRouteConnection`. Commands reference §3.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::Scope;
-use lotmq_definitions::{DefinitionKind, Origin};
+use lotmq_definitions::Origin;
 use serde::Serialize;
 use serde_json::json;
 
-use super::add_entity::add;
-use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
@@ -18,39 +15,6 @@ use crate::guests::routes::RouteRunner;
 
 /// How long `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
-
-pub(super) static ADD: Verb = Verb {
-    name: "addRoute",
-    usage: "<LoT text>",
-    shown: Shown::Digest,
-    permission: Permission::Scope(Scope::RouteManagementCreation),
-    effect: Effect::Stores,
-    summary: "Adds a route, or replaces the one of that name.",
-    example: "-addRoute DEFINE ROUTE Up WITH TYPE MQTT_BRIDGE",
-    execute: |call| add(call, DefinitionKind::Route),
-};
-
-pub(super) static REMOVE: Verb = Verb {
-    name: "removeRoute",
-    usage: "<name>",
-    shown: Shown::All,
-    permission: Permission::Scope(Scope::RouteManagementRemove),
-    effect: Effect::Stores,
-    summary: "Removes a route.",
-    example: "-removeRoute Up",
-    execute: |call| remove(call, DefinitionKind::Route),
-};
-
-pub(super) static REMOVE_ALL: Verb = Verb {
-    name: "removeAllRoutes",
-    usage: "",
-    shown: Shown::All,
-    permission: Permission::Scope(Scope::RouteManagementRemove),
-    effect: Effect::Stores,
-    summary: "Removes all routes.",
-    example: "-removeAllRoutes",
-    execute: |call| remove_all(call, DefinitionKind::Route, "routes"),
-};
 
 pub(super) static LIST: Verb = Verb {
     name: "listRoutes",

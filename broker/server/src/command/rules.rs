@@ -1,4 +1,4 @@
-//! `-addRule`, `-removeRule`, `-removeAllRules`, `-restoreRules`, `-listRules`. Commands reference §3, §8.
+//! `-restoreRules`, `-listRules`, and in what the verbs of rules differ from those of other definitions. Commands reference §3, §8.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use lotmq_definitions::{DefinitionKind, OnExisting};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
-use super::add_entity::add;
+use super::definition_verbs;
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
@@ -17,36 +17,16 @@ use crate::guests::{Guests, rules};
 use crate::sys;
 
 pub(super) static ADD: Verb = Verb {
-    name: "addRule",
-    usage: "<LoT text>",
-    shown: Shown::Digest,
-    permission: Permission::Scope(Scope::RuleManagementCreation),
-    effect: Effect::Stores,
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
-    example: "-addRule DEFINE RULE Readers WITH PRIORITY 100 FOR Subscribe TO TOPIC \"plant/#\"\n    IF USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY",
-    execute: |call| add(call, DefinitionKind::Rule),
+    ..definition_verbs::rules::ADD
 };
 
-pub(super) static REMOVE: Verb = Verb {
-    name: "removeRule",
-    usage: "<name>",
-    shown: Shown::All,
-    permission: Permission::Scope(Scope::RuleManagementRemove),
-    effect: Effect::Stores,
-    summary: "Removes a rule.",
-    example: "-removeRule Readers",
-    execute: remove_one,
-};
+pub(super) static REMOVE: Verb = Verb { execute: remove_one, ..definition_verbs::rules::REMOVE };
 
 pub(super) static REMOVE_ALL: Verb = Verb {
-    name: "removeAllRules",
-    usage: "",
-    shown: Shown::All,
-    permission: Permission::Scope(Scope::RuleManagementRemove),
-    effect: Effect::Stores,
     summary: "Removes all rules but the built-in ones and those of a fresh installation.",
-    example: "-removeAllRules",
     execute: remove_all,
+    ..definition_verbs::rules::REMOVE_ALL
 };
 
 pub(super) static RESTORE: Verb = Verb {

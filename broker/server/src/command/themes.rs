@@ -1,57 +1,20 @@
-//! `-addTheme`, `-removeTheme`, `-removeAllThemes`, `-listThemes`. Commands reference §3.
+//! `-listThemes`. Commands reference §3.
 
 use lotmq_auth::Scope;
 use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
-use super::add_entity::add;
 use super::panels::all;
-use super::remove_entity::{remove, remove_all};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::views;
 
-const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
-
-pub(super) static ADD: Verb = Verb {
-    name: "addTheme",
-    usage: "<LoT text>",
-    shown: Shown::Digest,
-    permission: PERMISSION,
-    effect: Effect::Stores,
-    summary: "Adds a theme, or replaces the one of that name.",
-    example: "-addTheme DEFINE THEME \"Dark\"\n    SET \"BACKGROUND\" WITH \"#101010\"",
-    execute: |call| add(call, DefinitionKind::Theme),
-};
-
-pub(super) static REMOVE: Verb = Verb {
-    name: "removeTheme",
-    usage: "<name>",
-    shown: Shown::All,
-    permission: PERMISSION,
-    effect: Effect::Stores,
-    summary: "Removes a theme.",
-    example: "-removeTheme Dark",
-    execute: |call| remove(call, DefinitionKind::Theme),
-};
-
-pub(super) static REMOVE_ALL: Verb = Verb {
-    name: "removeAllThemes",
-    usage: "",
-    shown: Shown::All,
-    permission: PERMISSION,
-    effect: Effect::Stores,
-    summary: "Removes all themes.",
-    example: "-removeAllThemes",
-    execute: |call| remove_all(call, DefinitionKind::Theme, "themes"),
-};
-
 pub(super) static LIST: Verb = Verb {
     name: "listThemes",
     usage: "",
     shown: Shown::All,
-    permission: PERMISSION,
+    permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     summary: "Lists the themes with their settings.",
     example: "-listThemes",
