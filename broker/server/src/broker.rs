@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use lotmq_definitions::Now;
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
 use lotmq_store::QuarantineRow;
@@ -28,6 +29,7 @@ use crate::net::unfinished::Unfinished;
 use crate::not_opened::NotOpened;
 use crate::storage_watch::StorageWatch;
 use crate::sys::Sys;
+use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
 
 /// See the module's documentation.
@@ -86,6 +88,11 @@ impl Broker {
         for shard in &self.shards {
             shard.committed();
         }
+    }
+
+    /// The present instant as definitions take it.
+    pub(crate) fn definitions_now(&self) -> Now {
+        definitions_now(&*self.clock)
     }
 
     /// Most connections at once: what is configured, or what there are file descriptors for.

@@ -16,6 +16,7 @@ use lotmq_store::{Store, Ticket};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
+use crate::clock::Clock;
 use crate::net::connection::Connection;
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
@@ -145,13 +146,13 @@ impl Turns {
     }
 
     /// Blocks until the turn of the stamp has ended; not for shards. False when that takes too long.
-    pub(crate) fn await_end(&self, stamp: Stamp) -> bool {
+    pub(crate) fn await_end(&self, stamp: Stamp, clock: &dyn Clock) -> bool {
         let thread = self.thread(stamp);
         for _ in 0..TURN_PAUSES_MAX {
             if thread.0.lock().turn > stamp.turn() {
                 return true;
             }
-            std::thread::sleep(TURN_PAUSE);
+            clock.pause(TURN_PAUSE);
         }
         warn!("a turn of another thread does not end, its changes may be stored behind later ones");
         false

@@ -1,43 +1,34 @@
-//! The broker's clocks. Everything below the server gets time as an argument; this is where it comes from.
+//! Time as the core is given it: a clock that it reads through a trait, and stretches of work that end by it.
+//!
+//! Not here: where time comes from (`system_clock`).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::fmt::Debug;
+use std::time::Duration;
 
 use lotmq_session::Time;
 
-/// A monotonic and a wall clock.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    start: Instant,
-}
+/// Clocks of whoever runs the core: of the machine, or virtual ones.
+pub(crate) trait Clock: Debug + Send + Sync {
+    /// Time since the broker started, as finely as the machine tells it; never runs backwards.
+    fn elapsed(&self) -> Duration;
 
-impl Clock {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
-    }
+    /// Milliseconds since 1970.
+    fn wall_ms(&self) -> u64;
+
+    /// Processor time that the calling thread has had.
+    fn thread_cpu(&self) -> Duration;
+
+    /// Lets the calling thread, which serves no Clients, wait for so long.
+    fn pause(&self, time: Duration);
 
     /// Time since the broker started; never runs backwards.
-    pub(crate) fn now(&self) -> Time {
-        Time::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Both clocks as definitions take them.
-    pub(crate) fn definitions_now(&self) -> lotmq_definitions::Now {
-        lotmq_definitions::Now { elapsed: self.start.elapsed(), wall: jiff::Timestamp::now() }
-    }
-
-    /// Time since the broker started, as finely as the machine tells it.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
+    fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// A stretch of work that begins now and is to end after so long.
-    pub(crate) fn stretch(&self, time: Duration) -> Stretch {
+    fn stretch(&self, time: Duration) -> Stretch {
         Stretch::until(self.elapsed() + time)
-    }
-
-    /// Milliseconds since 1970.
-    pub(crate) fn wall_ms(&self) -> u64 {
-        wall_ms()
     }
 }
 
@@ -60,13 +51,29 @@ impl Stretch {
     }
 
     /// Whether it is time to stop. Costs a look at the clock, some 25 ns.
-    pub(crate) fn is_over(&self, clock: &Clock) -> bool {
-        self.until != Duration::MAX && clock.start.elapsed() >= self.until
+    pub(crate) fn is_over(&self, clock: &dyn Clock) -> bool {
+        self.until != Duration::MAX && clock.elapsed() >= self.until
     }
 }
 
-/// Milliseconds since 1970, for what has no broker.
-pub(crate) fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+/// A clock that stands still, for tests.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct StillClock;
+
+#[cfg(test)]
+impl Clock for StillClock {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn wall_ms(&self) -> u64 {
+        0
+    }
+
+    fn thread_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn pause(&self, _: Duration) {}
 }

@@ -31,7 +31,7 @@ pub(crate) struct Core {
     /// The broker above, from its start on.
     pub(crate) above: OnceLock<Weak<dyn Above>>,
     pub(crate) settings: Settings,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Box<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) turns: Turns,
     /// Whether there is room in it.

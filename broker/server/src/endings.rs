@@ -102,7 +102,7 @@ impl Endings {
                 Progress::Over => state.count -= 1,
             }
             drop(state);
-            if stretch.is_over(&core.clock) {
+            if stretch.is_over(&*core.clock) {
                 break;
             }
         }
@@ -216,7 +216,7 @@ impl Ending {
             if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
                 hand_on_to(tenant, group, &message, queue, turn);
             }
-            if stretch.is_over(&turn.core.clock) {
+            if stretch.is_over(&*turn.core.clock) {
                 return Progress::GoesOn;
             }
         }
@@ -230,7 +230,7 @@ impl Ending {
         while !self.filters.is_empty() {
             let first = self.filters.len().saturating_sub(UNSUBSCRIBED_AT_ONCE);
             self.client.tenant.unsubscribe_all(&self.client, self.filters.drain(first..));
-            if stretch.is_over(&turn.core.clock) {
+            if stretch.is_over(&*turn.core.clock) {
                 return Progress::GoesOn;
             }
         }

@@ -272,10 +272,3 @@ fn about(client: &Client) -> Arc<OwnedClient> {
         clean_start: state.clean_start,
     })
 }
-
-impl Turn {
-    /// The present instant as definitions take it.
-    pub(crate) fn definitions_now(&self) -> Now {
-        self.core.clock.definitions_now()
-    }
-}

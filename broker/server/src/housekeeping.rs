@@ -16,6 +16,7 @@ use crate::guests;
 use crate::limits::ENDINGS_TIME_MAX;
 use crate::net::turn::Turn;
 use crate::session_end;
+use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
 use crate::vital::Vital;
 
@@ -121,7 +122,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         if has_definitions {
             wait = wait.min(PERIOD);
         }
-        if let Some(timer) = tenant.guests.run_timers(turn.definitions_now()) {
+        if let Some(timer) = tenant.guests.run_timers(definitions_now(&*turn.core.clock)) {
             wait = wait.min(timer);
         }
         // While the store takes nothing they stay where they are, newest only.
@@ -143,7 +144,7 @@ fn end_absences(broker: &Broker, turn: &mut Turn) -> bool {
     let stretch = broker.clock.stretch(ENDINGS_TIME_MAX);
     while let Some(client) = broker.absences.next_due(Time::from_millis(turn.wall_ms())) {
         session_end::absence_due(&client, turn);
-        if stretch.is_over(&broker.clock) {
+        if stretch.is_over(&*broker.clock) {
             return true;
         }
     }

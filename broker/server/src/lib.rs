@@ -71,6 +71,7 @@ mod store_failure;
 mod stored;
 mod subscription;
 mod sys;
+mod system_clock;
 mod system_topics;
 mod tenant;
 #[cfg(test)]

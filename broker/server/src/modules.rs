@@ -149,7 +149,7 @@ pub(crate) fn switch(
     is_disabled: bool,
     batch: &mut Batch,
 ) {
-    let now = broker.clock.definitions_now();
+    let now = broker.definitions_now();
     let changed = {
         let mut registry = tenant.guests.registry.write();
         registry.set_disabled(DefinitionKind::Module, &module.name, is_disabled, now)

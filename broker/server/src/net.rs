@@ -16,6 +16,7 @@ pub(crate) mod kept;
 pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod locality;
+mod look;
 pub(crate) mod open_connections;
 pub(crate) mod outbound;
 pub(crate) mod output;

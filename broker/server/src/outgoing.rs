@@ -161,9 +161,9 @@ fn replay(
         // Its own shard has time for it, in turn with others.
         return true;
     }
-    let Some(share) = turn.time_shares.take(connection.place, &turn.core.clock) else { return false };
+    let Some(share) = turn.time_shares.take(connection.place, &*turn.core.clock) else { return false };
     let pause = replay_for(client, state, room, turn, &share, push);
-    turn.time_shares.give_back(&share, &turn.core.clock);
+    turn.time_shares.give_back(&share, &*turn.core.clock);
     if let Some((_, next)) = state.replays.first() {
         next.wait();
     }
@@ -193,7 +193,7 @@ fn replay_for(
     // Bytes that were sent since the clock was looked at, and what a message takes without any.
     let mut unlooked = 0;
     while room > 0 && state.session.can_send() {
-        let clock = &turn.core.clock;
+        let clock = &*turn.core.clock;
         if unlooked >= REPLAY_LOOK_BYTES {
             if share.stretch.is_over(clock) {
                 return Pause::NoTime;

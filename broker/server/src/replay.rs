@@ -123,7 +123,7 @@ impl Replay {
         tenant: &Tenant,
         identity: &Identity,
         wall_ms: u64,
-        (stretch, clock): (&Stretch, &Clock),
+        (stretch, clock): (&Stretch, &dyn Clock),
     ) -> Next {
         // The message, if the Client may get it.
         let allowed = |message: Arc<Message>| {

@@ -11,9 +11,9 @@ use tracing::{error, info};
 
 use crate::Server;
 use crate::backup::RestoreReport;
-use crate::clock::Clock;
 use crate::net::listener::ListenAddress;
 use crate::server::StartError;
+use crate::system_clock::wall_ms;
 
 /// Where a broker that is started again was listening, and why it was stopped.
 #[derive(Default)]
@@ -76,6 +76,6 @@ fn start(
     addresses: &[(&'static str, ListenAddress)],
     error: Option<String>,
 ) -> Result<Server, StartError> {
-    let report = RestoreReport { ended_at_ms: Clock::new().wall_ms(), error };
+    let report = RestoreReport { ended_at_ms: wall_ms(), error };
     Server::start_after(config, Former { addresses: addresses.to_vec(), report: Some(report) })
 }

@@ -64,6 +64,7 @@ use crate::signals::{Awaited, Signals};
 use crate::storage::Storage;
 use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
+use crate::system_clock::SystemClock;
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
@@ -553,7 +554,7 @@ fn assemble(
         ..EngineOptions::default()
     })?;
     let python = Python::new(&engine);
-    let clock = Clock::new();
+    let clock = SystemClock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let housekeeping = Arc::new(Housekeeping::default());
     let core = Arc::new(core(config, store, clock));
@@ -596,11 +597,11 @@ fn assemble(
     Ok((broker, recovered))
 }
 
-fn core(config: &Config, store: Store, clock: Clock) -> Core {
+fn core(config: &Config, store: Store, clock: SystemClock) -> Core {
     Core {
         above: OnceLock::new(),
         settings: settings(config),
-        clock,
+        clock: Box::new(clock),
         store,
         turns: Turns::default(),
         counters: Counters::default(),

@@ -1,6 +1,7 @@
 use lotmq_store::{Batch, Durability, EnvironmentRow, Op, StoreOptions, TenantId};
 
 use super::*;
+use crate::clock::StillClock;
 
 fn store() -> Store {
     let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
@@ -44,7 +45,7 @@ fn a_thread_that_ends_leaves_nobody_waiting_and_its_number_to_others() {
     let stamp = first.stamp();
     drop(first);
     assert_ne!(turns.standing(stamp, &store), Standing::InTurn);
-    assert!(turns.await_end(stamp));
+    assert!(turns.await_end(stamp, &StillClock));
     let mut second = turns.enter();
     assert_ne!(second.stamp(), stamp);
     assert_ne!(turns.standing(stamp, &store), Standing::InTurn);

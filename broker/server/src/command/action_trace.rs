@@ -19,7 +19,7 @@ pub(super) static TRACE: Verb = Verb {
 
 fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["name"], 1)?;
-    let now = call.broker.clock.definitions_now();
+    let now = call.broker.definitions_now();
     let registry = &call.tenant.guests.registry;
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["all"] => Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now)),
@@ -49,7 +49,7 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Has the host measure every run of what is traced, and one in eight of the others.
 fn measure_traced(call: &Call<'_>) {
-    let now = call.broker.clock.definitions_now().wall;
+    let now = call.broker.definitions_now().wall;
     let actions: Vec<_> = call.tenant.guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {
         if let Some(runner) = call.tenant.guests.runner(action.id) {

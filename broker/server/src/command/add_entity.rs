@@ -171,7 +171,7 @@ fn deploy(
         origin: Origin::AdHoc,
         owner: call.owner(),
         facts: Arc::new(output.facts),
-        installed_at: call.broker.clock.definitions_now().wall,
+        installed_at: call.broker.definitions_now().wall,
     };
     let broker = call.broker;
     let prepared =

@@ -83,7 +83,7 @@ struct Row {
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
-    let now = call.broker.clock.definitions_now().wall;
+    let now = call.broker.definitions_now().wall;
     let routes = call.tenant.guests.routes_in_order();
     let row = |route: &Arc<RouteRunner>| {
         let (version, standing) = (route.version(), route.standing());

@@ -131,7 +131,7 @@ fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
         return Err(Refusal::not_stored(failure, "The session has ended; after a crash it is there again."));
     }
     for stamp in ends {
-        turns.await_end(stamp);
+        turns.await_end(stamp, &*call.broker.clock);
     }
     Ok(store.wait(store.last_ticket())?)
 }

@@ -114,7 +114,7 @@ impl Guests {
         let executor = broker.executor.lock();
         let executor = executor.as_ref().ok_or(DeployError::Stopping)?;
         let mut registry = guests.registry.write();
-        let now = broker.clock.definitions_now();
+        let now = broker.definitions_now();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let is_pure = definition.facts().is_pure();
@@ -195,7 +195,7 @@ impl Guests {
     ) -> Result<Removed, NotFound> {
         let guests = &tenant.guests;
         let mut registry = guests.registry.write();
-        let removed = registry.remove(kind, name, broker.clock.definitions_now())?;
+        let removed = registry.remove(kind, name, broker.definitions_now())?;
         if kind == DefinitionKind::Rule {
             tenant.permissions.remove(name);
         }
@@ -241,7 +241,7 @@ impl Guests {
 
     /// Arms what waited for a script, or has what calls it wait.
     pub(crate) fn script_is_there(tenant: &Tenant, broker: &Broker, name: &str, is_there: bool) {
-        let now = broker.clock.definitions_now();
+        let now = broker.definitions_now();
         let changed = tenant.guests.registry.write().set_script(name, is_there, now);
         tenant.guests.settle(tenant, broker, &changed);
     }

@@ -17,6 +17,8 @@ use crate::message::{Message, MessageParts};
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::sys;
+use crate::system_clock::definitions_now;
+use crate::system_clock::timestamp;
 use crate::system_topics;
 use crate::tenant::Tenant;
 
@@ -232,7 +234,7 @@ fn ended(
     run: &Run<'_>,
     (output, undone): (&RunOutput, &Undone),
 ) {
-    let now = turn.wall();
+    let now = timestamp(turn.wall_ms());
     definition.activity.run_ended(now);
     let error = match run.outcome {
         RunOutcome::Done(_) | RunOutcome::SliceExpired => None,
@@ -260,7 +262,7 @@ fn ended(
         record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
     if definition.activity.is_traced(|| now) {
-        let now = turn.definitions_now().wall;
+        let now = definitions_now(&*turn.core.clock).wall;
         let trace =
             records::trace(definition, run, undone.done(output), now, error.map(|error| error.message));
         records::publish_trace(turn, run.tenant, definition, &trace, run.hops.saturating_add(1));

@@ -32,6 +32,7 @@ use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PE
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
+use crate::system_clock::timestamp;
 use crate::tenant::Tenant;
 
 /// See the module's documentation.
@@ -105,7 +106,7 @@ struct Budget {
 
 impl Budget {
     /// Counts runs that are about to begin.
-    fn spend(&mut self, runs: usize, clock: &Clock) {
+    fn spend(&mut self, runs: usize, clock: &dyn Clock) {
         let began = *self.began.get_or_insert_with(|| clock.now());
         let looked = self.runs / INLINE_RUNS_PER_CLOCK;
         self.runs += runs;
@@ -214,7 +215,7 @@ impl Turn {
 
     fn start_guest(&mut self, event: GuestEvent) {
         if self.may_run_at_once(&event) {
-            self.guest_events.budget.spend(1, &self.core.clock);
+            self.guest_events.budget.spend(1, &*self.core.clock);
             if self.run_at_once(&event) {
                 return;
             }
@@ -261,7 +262,7 @@ impl Turn {
                 next = events.pop_front().filter(fires);
             }
         }
-        self.guest_events.budget.spend(of_batch.len(), &self.core.clock);
+        self.guest_events.budget.spend(of_batch.len(), &*self.core.clock);
         let mut runs = self.run_batch(&of_batch, &batch);
         let mut output = std::mem::take(&mut self.guest_events.output);
         for event in of_batch.drain(..) {
@@ -368,7 +369,7 @@ impl Turn {
             Starts::Guest(runner) => runner,
             Starts::Route(route) => {
                 if let Err(error) = route.arrived(&message, event.hops) {
-                    route.shed(&error, self.wall());
+                    route.shed(&error, timestamp(self.wall_ms()));
                     effects::not_taken(
                         self,
                         &event.tenant,

@@ -41,7 +41,7 @@ impl Guests {
                     reason,
                     "model stopped: a part of it changed"
                 );
-                let now = broker.clock.definitions_now();
+                let now = broker.definitions_now();
                 let changed = tenant.guests.registry.write().set_failed(user.id, &reason, now);
                 tenant.guests.settle(tenant, broker, &changed);
             }

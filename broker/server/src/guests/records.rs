@@ -11,6 +11,7 @@ use tracing::warn;
 use super::effects::Run;
 use crate::core::Core;
 use crate::net::turn::Turn;
+use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
 
@@ -34,7 +35,7 @@ pub(super) fn record(
     error: &RunError<'_>,
     hops: u8,
 ) {
-    let now = turn.definitions_now().wall;
+    let now = definitions_now(&*turn.core.clock).wall;
     record_at(&turn.core, tenant, definition, error, (now, hops));
 }
 
@@ -109,7 +110,7 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     let message = format!("{refused} more events were not taken");
     let code = if is_stopped { STOPPED } else { MAILBOX_FULL };
     let error = RunError { code, message: &message, ..RunError::default() };
-    let now = turn.definitions_now().wall;
+    let now = definitions_now(&*turn.core.clock).wall;
     definition.activity.record_errors(definition.name(), &error, now, refused);
 }
 

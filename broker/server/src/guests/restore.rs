@@ -123,7 +123,7 @@ fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason:
     };
     let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));
     let mut registry = tenant.guests.registry.write();
-    let now = broker.clock.definitions_now();
+    let now = broker.definitions_now();
     if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
         registry.set_failed(installed.definition.id, reason, now);
     }
@@ -181,7 +181,7 @@ fn wait_for_starts(broker: &Broker, waiting: Vec<Starting>, wait: Duration) {
                 format!("ON START held the listeners for {} s; it goes on beside them", wait.as_secs());
             warn!(definition = &**definition.name(), "{message}");
             let error = RunError { code: records::START_SLOW, message: &message, ..RunError::default() };
-            let now = broker.clock.definitions_now().wall;
+            let now = broker.definitions_now().wall;
             records::record_at(broker, &tenant, &definition, &error, (now, 0));
         }
     }
@@ -237,7 +237,7 @@ mod tests {
             state: Vec::new(),
         };
         let new = new_definition(&tenant, &row, Facts::new(Kind::Action, "Slow"));
-        let now = broker.clock.definitions_now();
+        let now = broker.definitions_now();
         let installed = tenant.guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
         let (_unanswered, report) = sync_channel(1);
         let starting = Starting { tenant, definition: Arc::clone(&installed.definition), report };

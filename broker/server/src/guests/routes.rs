@@ -45,6 +45,7 @@ use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
 use crate::limits::ROWS_BYTES_MAX;
 use crate::net::turn::Turn;
+use crate::system_clock::timestamp;
 use crate::tenant::Tenant;
 use mailbox::Addressee;
 use runner::Version;
@@ -84,7 +85,7 @@ impl ForRoute {
     pub(super) fn post(self, turn: &mut Turn, tenant: &Arc<Tenant>) {
         let payload = self.message.payload.clone();
         if let Err(error) = self.route.post(self.to, self.message, self.hops) {
-            self.route.shed(&error, turn.wall());
+            self.route.shed(&error, timestamp(turn.wall_ms()));
             let definition = Arc::clone(&self.route.version().definition);
             super::effects::event_not_taken(turn, tenant, &definition, &error, ("", &payload));
         }
@@ -123,7 +124,7 @@ impl Guests {
         batch: &mut Batch,
     ) -> Result<Installed, DeployError> {
         let guests = &tenant.guests;
-        let now = broker.clock.definitions_now();
+        let now = broker.definitions_now();
         let mut registry = guests.registry.write();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;

@@ -279,7 +279,7 @@ fn install(
     let guest = RuleGuest::compile(&broker.engine, component, lotmq_host::Origin::Compiler)?;
     drop(permit);
     let mut registry = tenant.guests.registry.write();
-    let installed = registry.install(new, existing, broker.clock.definitions_now())?;
+    let installed = registry.install(new, existing, broker.definitions_now())?;
     let definition = &installed.definition;
     let ask = Arc::new(GuestRule::new(tenant, broker, definition, guest));
     let state = serde_json::to_vec(&facts).expect("facts have string keys");
@@ -330,7 +330,7 @@ pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &Definiti
         "rule not restored; it denies all that it would have been asked"
     );
     let mut registry = tenant.guests.registry.write();
-    let now = broker.clock.definitions_now();
+    let now = broker.definitions_now();
     let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
     of_lost.rule.clone_from(&known);
     if let Ok(installed) = registry.install(new(of_lost), OnExisting::Replace, now) {
@@ -383,7 +383,7 @@ pub(crate) fn restore_seeds(
             origin: Origin::AdHoc,
             owner: None,
             facts: Arc::new(output.facts),
-            installed_at: broker.clock.definitions_now().wall,
+            installed_at: broker.definitions_now().wall,
         };
         match deploy(tenant, broker, &output.component, new, existing, batch) {
             Ok(installed) => deployed.push(installed.definition),

@@ -49,7 +49,7 @@ impl TenantServices {
         let Some(definition) = found else { return };
         let message = format!("the rules deny the owner of this definition {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
-        let now = broker.clock.definitions_now().wall;
+        let now = broker.definitions_now().wall;
         records::record_at(&broker, &tenant, &definition, &error, (now, run.hops));
     }
 
@@ -209,7 +209,7 @@ impl Services for TenantServices {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else {
             return Err(RowsError::unknown(query.route));
         };
-        let now = broker.clock.definitions_now().wall;
+        let now = broker.definitions_now().wall;
         drop(broker);
         let route = tenant.guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
         if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {

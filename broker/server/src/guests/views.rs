@@ -25,7 +25,7 @@ pub(super) fn deploy(
     batch: &mut Batch,
 ) -> Result<Deployed, DeployError> {
     let mut registry = tenant.guests.registry.write();
-    let installed = registry.install(new, existing, broker.clock.definitions_now())?;
+    let installed = registry.install(new, existing, broker.definitions_now())?;
     batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
     Ok(installed)
 }

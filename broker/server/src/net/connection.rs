@@ -29,6 +29,7 @@ use crate::net::admission::Place;
 use crate::net::arena::Span;
 use crate::net::closing;
 use crate::net::layers::{Layers, Received};
+use crate::net::look::take_idled;
 use crate::net::peer::Peer;
 use crate::net::shard::TICK;
 use crate::net::socket::Socket;
@@ -338,7 +339,7 @@ impl Connection {
         let mut input = self.input.lock();
         // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
         let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
-        turn.time_shares.worked();
+        turn.time_shares.worked(&*turn.core.clock);
         match stepped.unwrap_or_else(|_| Err(self.reading_panicked())) {
             Ok(()) => Poll::Pending,
             Err(reason) => {
@@ -366,7 +367,10 @@ impl Connection {
         if matches!(input.phase, Phase::New) && self.is_in_handshake() {
             turn.time_shares.expect_handshake(self.place);
         }
-        let Some(stretch) = turn.time_shares.admit(self.place, &turn.core.clock) else {
+        if take_idled() {
+            turn.time_shares.thread_idled();
+        }
+        let Some(stretch) = turn.time_shares.admit(self.place, &*turn.core.clock) else {
             input.has_to_wait = true;
             turn.call_flusher();
             return Ok(());

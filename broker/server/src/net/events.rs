@@ -4,13 +4,11 @@
 //! many turns to himself, a second in which nobody else is heard. So when the turns since the last look have taken long, connections are not read from
 //! before there was another one.
 //!
-//! The runtime calls those that have yielded when it has looked: so it tells that it has.
+//! Whoever runs the turns has the runtime wake a waker when it has looked: so it tells that it has.
 
-use std::future::Future as _;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::limits::READS_TIME_MAX;
@@ -41,18 +39,14 @@ impl Wake for Look {
 }
 
 impl Events {
-    /// A turn ended at this time of any clock that is always the same, in a task of the runtime. Cost: O(1), without a system call.
-    pub(super) fn turn_ended(&mut self, now: Duration) {
+    /// A turn ended at this time of any clock that is always the same. With a waker, a look is awaited from now on that is to wake it. Cost: O(1).
+    pub(super) fn turn_ended(&mut self, now: Duration) -> Option<Waker> {
         if self.are_awaited() {
-            return;
+            return None;
         }
         let since = *self.since.get_or_insert(now);
-        if now.saturating_sub(since) >= READS_TIME_MAX {
-            self.is_awaited = true;
-            let waker = Waker::from(Arc::clone(&self.look));
-            // Once is enough: the runtime keeps the waker until it has looked.
-            let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
-        }
+        self.is_awaited = now.saturating_sub(since) >= READS_TIME_MAX;
+        self.is_awaited.then(|| Waker::from(Arc::clone(&self.look)))
     }
 
     /// The runtime has looked, because it had nothing else to do.
@@ -76,24 +70,20 @@ mod tests {
     #[test]
     fn a_look_is_awaited_when_turns_have_taken_long() {
         const STEP: Duration = Duration::from_millis(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut events = Events::default();
-            let mut now = Duration::ZERO;
-            for _ in 0..3 {
-                let mut turns = 0;
-                while !events.are_awaited() {
-                    events.turn_ended(now);
-                    now += STEP;
-                    turns += 1;
-                }
-                assert_eq!(turns, READS_TIME_MAX.as_millis() + 1);
-                events.turn_ended(now + READS_TIME_MAX);
-                assert!(events.are_awaited(), "however many turns there are");
-                // Tasks that are called run before the runtime looks, those that yield behind that.
-                tokio::task::yield_now().await;
-                assert!(!events.are_awaited());
+        let mut events = Events::default();
+        let mut now = Duration::ZERO;
+        for _ in 0..3 {
+            let (mut turns, mut looks) = (0, None);
+            while !events.are_awaited() {
+                looks = events.turn_ended(now);
+                now += STEP;
+                turns += 1;
             }
-        });
+            assert_eq!(turns, READS_TIME_MAX.as_millis() + 1);
+            assert!(events.turn_ended(now + READS_TIME_MAX).is_none());
+            assert!(events.are_awaited(), "however many turns there are");
+            looks.unwrap().wake();
+            assert!(!events.are_awaited());
+        }
     }
 }

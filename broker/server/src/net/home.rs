@@ -1,8 +1,7 @@
 //! The thread that serves Clients, as its turn and other threads see it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
-
-use super::turn_time::LongestTurn;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::time::Duration;
 
 /// See the module's documentation.
 pub(crate) struct Home {
@@ -35,5 +34,20 @@ impl Home {
         // Pairs with the one in `wait_for_commit`: either the thread sees the commit, or this sees that it waits.
         fence(Ordering::SeqCst);
         self.waits_for_commit.load(Ordering::Acquire)
+    }
+}
+
+/// The longest turn of a shard since it started.
+#[derive(Debug, Default)]
+pub(crate) struct LongestTurn(AtomicU64);
+
+impl LongestTurn {
+    /// A turn took so long.
+    pub(crate) fn note(&self, took: Duration) {
+        self.0.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        Duration::from_micros(self.0.load(Ordering::Relaxed)).as_secs_f64()
     }
 }

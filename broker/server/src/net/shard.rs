@@ -26,18 +26,19 @@ use super::connection::{Accepted, Connection, Drive};
 use super::home::Home;
 use super::inbox::{Inbox, Refused};
 use super::listener::{self, Listener, ListeningSocket};
+use super::look::{thread_idles, wake_behind_look};
 use super::peer::Peer;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
-use super::time_share::thread_idles;
 use super::turn::Turn;
-use super::turn_time::{thread_cpu, turn_ended};
+use super::turn_time::turn_ended;
 use super::unfinished;
 use crate::broker::Broker;
 use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
 use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME};
 use crate::release::Release;
+use crate::system_clock::thread_cpu;
 use crate::vital::Vital;
 
 /// How long connections, and then guests, may take to end when the broker stops.
@@ -257,7 +258,7 @@ fn flush_the_last(deadline: Instant) {
 /// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the inbox of a shard");
-    let clock = &local.broker.clock;
+    let clock = &*local.broker.clock;
     let mut stretch = Stretch::ENDLESS;
     let is_time_over = |looks| {
         if looks == 0 {
@@ -384,7 +385,9 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
     let is_behind = turn.guest_events.is_behind() || turn.time_shares.is_behind();
-    turn.call_those_next(ended);
+    if let Some(waker) = turn.call_those_next(ended) {
+        wake_behind_look(&waker);
+    }
     if is_behind {
         return Poll::Ready(());
     }

@@ -15,27 +15,16 @@
 //!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::task::Waker;
 use std::time::Duration;
 
 use super::events::Events;
-use super::turn_time::thread_cpu;
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
     LONG_WORK_TIME_MAX, OWED_BYTES_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
 };
-
-thread_local! {
-    /// The thread has had nothing to do since a connection was looked at.
-    static WAS_IDLE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The thread has nothing to do.
-pub(super) fn thread_idles() {
-    WAS_IDLE.set(true);
-}
 
 /// Work that is so short is not measured at the end of turns any more: to read the clock costs a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
@@ -171,20 +160,22 @@ impl TimeShares {
         self.handshake -= self.handshake / 4;
     }
 
+    /// Notes that the thread has had nothing to do, and has looked at its sockets. Call before [`TimeShares::admit`].
+    pub(crate) fn thread_idled(&mut self) {
+        self.others_work();
+        self.began = None;
+        self.events.have_come();
+    }
+
     /// Time for a connection to read and do what it has to. Without any it waits, and its owner is called when it may go on.
-    pub(crate) fn admit(&mut self, place: u32, clock: &Clock) -> Option<Stretch> {
-        if WAS_IDLE.replace(false) {
-            self.others_work();
-            self.began = None;
-            self.events.have_come();
-        }
+    pub(crate) fn admit(&mut self, place: u32, clock: &dyn Clock) -> Option<Stretch> {
         if self.is_full() || self.events.are_awaited() {
             self.wait(place);
             return None;
         }
         let now = clock.elapsed();
         let time = self.admits(place, now)?;
-        self.cpu = self.is_behind().then(thread_cpu);
+        self.cpu = self.is_behind().then(|| clock.thread_cpu());
         Some(Stretch::until(now + time))
     }
 
@@ -234,10 +225,10 @@ impl TimeShares {
     }
 
     /// The connection that was admitted has done what it could.
-    pub(crate) fn worked(&mut self) {
+    pub(crate) fn worked(&mut self, clock: &dyn Clock) {
         if let (Some(before), Some((place, _))) = (self.cpu.take(), self.working) {
             self.working = None;
-            self.charge(place, thread_cpu().saturating_sub(before));
+            self.charge(place, clock.thread_cpu().saturating_sub(before));
         }
     }
 
@@ -259,7 +250,7 @@ impl TimeShares {
     }
 
     /// Time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
-    pub(crate) fn take(&mut self, place: u32, clock: &Clock) -> Option<Share> {
+    pub(crate) fn take(&mut self, place: u32, clock: &dyn Clock) -> Option<Share> {
         let is_next = self.accounts[place as usize].granted == self.turn;
         if self.spent >= LONG_WORK_TIME_MAX || (!is_next && self.is_ahead(place) && self.is_behind()) {
             self.wait(place);
@@ -274,7 +265,7 @@ impl TimeShares {
     }
 
     /// Ends a share, used up or not.
-    pub(crate) fn give_back(&mut self, share: &Share, clock: &Clock) {
+    pub(crate) fn give_back(&mut self, share: &Share, clock: &dyn Clock) {
         let used = clock.elapsed().saturating_sub(share.began);
         self.spent += used;
         self.charge(share.place, used);
@@ -293,14 +284,20 @@ impl TimeShares {
         !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()
     }
 
-    /// A turn has ended, at this time of the coarse clock: puts the places of those that may go on in the next one into `next`. In a task of the runtime.
-    pub(crate) fn turn_ended(&mut self, now: Duration, clock: &Clock, next: &mut Vec<u32>) {
+    /// A turn has ended, at this time of the coarse clock: puts the places of those that may go on in the next one into `next`. With a waker,
+    /// nobody is admitted until the runtime has looked at the sockets and has woken it.
+    pub(crate) fn turn_ended(
+        &mut self,
+        now: Duration,
+        clock: &dyn Clock,
+        next: &mut Vec<u32>,
+    ) -> Option<Waker> {
         if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took() > WELL_KNOWN) {
             self.worked_until(clock.elapsed());
         }
         self.others_work();
-        self.events.turn_ended(now);
         self.calls_next(next);
+        self.events.turn_ended(now)
     }
 
     fn calls_next(&mut self, next: &mut Vec<u32>) {

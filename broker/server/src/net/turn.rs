@@ -165,12 +165,6 @@ impl Turn {
         self.wall_ms
     }
 
-    /// The same as a point in time.
-    pub(crate) fn wall(&self) -> jiff::Timestamp {
-        let ms = i64::try_from(self.wall_ms).unwrap_or(i64::MAX);
-        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX)
-    }
-
     /// Gives back memory of turns that had many more receivers than those since the last call had.
     pub(crate) fn trim(&mut self) {
         self.touched.trim();
@@ -186,7 +180,7 @@ impl Turn {
 
     /// Whether the work for the Client whose packets are handled is to stop.
     pub(crate) fn is_time_over(&self) -> bool {
-        self.stretch.is_over(&self.core.clock)
+        self.stretch.is_over(&*self.core.clock)
     }
 
     /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
@@ -216,16 +210,18 @@ impl Turn {
         self.time_shares.enter(connection.place);
     }
 
-    /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock.
-    pub(crate) fn call_those_next(&mut self, ended: Duration) {
+    /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What is to be
+    /// woken when the runtime has looked at its sockets, if connections wait for that.
+    pub(crate) fn call_those_next(&mut self, ended: Duration) -> Option<Waker> {
         let mut next = std::mem::take(&mut self.next);
-        self.time_shares.turn_ended(ended, &self.core.clock, &mut next);
+        let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
         for place in next.drain(..) {
             if let Some(connection) = self.open.get(place) {
                 connection.call_owner();
             }
         }
         self.next = next;
+        look
     }
 
     /// A connection of this thread's shard has ended.
@@ -301,7 +297,7 @@ impl Turn {
 
     /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
     pub(crate) fn let_pass(&self, stamp: Stamp) -> bool {
-        !self.is_overtaking(stamp) || self.core.turns.await_end(stamp)
+        !self.is_overtaking(stamp) || self.core.turns.await_end(stamp, &*self.core.clock)
     }
 
     /// Whether a change is on the disk.
@@ -478,7 +474,7 @@ impl Turn {
                 self.is_backed_up = true;
                 home.wait_for_commit(true);
             }
-            None => std::thread::sleep(STORE_FULL_PAUSE),
+            None => self.core.clock.pause(STORE_FULL_PAUSE),
         }
     }
 

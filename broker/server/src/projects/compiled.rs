@@ -213,7 +213,7 @@ impl Compiled {
                     origin: origin(project, &place),
                     owner: project.owner.clone(),
                     facts: Arc::new(facts),
-                    installed_at: call.broker.clock.definitions_now().wall,
+                    installed_at: call.broker.definitions_now().wall,
                 };
                 let prepared = Guests::prepare(call.broker, component, new, OnExisting::Replace);
                 prepared.map(|prepared| Made::Lot(prepared, kind.into())).map_err(|error| {

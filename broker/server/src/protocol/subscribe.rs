@@ -372,7 +372,7 @@ impl TakingBack {
             client.take_back(&added.filter, added.options, added.former, turn);
             self.granted.codes[added.at] = refusal.reason_code();
             self.granted.refusals.push((added.at + 1, refusal));
-            if stretch.is_over(&turn.core.clock) && self.left.len() > 0 {
+            if stretch.is_over(&*turn.core.clock) && self.left.len() > 0 {
                 return turn.when_committed(Release::TakeBack { client, connection, rest: Box::new(self) });
             }
         }

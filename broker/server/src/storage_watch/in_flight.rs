@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use crate::broker::Broker;
 use crate::client::{Client, ClientState};
 use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD, Limit};
-use crate::net::turn_time::thread_cpu;
 use crate::shares::{self, Share};
 use crate::sys;
+use crate::system_clock::thread_cpu;
 
 /// A look takes some 0.1 s for a million sessions; it rests for so many times as long.
 const LOOK_PAUSE_FACTOR: u32 = 20;

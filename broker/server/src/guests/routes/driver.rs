@@ -174,7 +174,7 @@ impl Driver {
     }
 
     fn now(&self) -> jiff::Timestamp {
-        self.broker.clock.definitions_now().wall
+        self.broker.definitions_now().wall
     }
 
     /// Notes that a drive has ended by a panic: what was being delivered is lost.

@@ -137,7 +137,7 @@ where
 async fn tell(broker: Arc<Broker>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
     while let Some((_, version)) = route.current() {
         let definition = &version.definition;
-        let now = broker.clock.definitions_now().wall;
+        let now = broker.definitions_now().wall;
         let status = route.standing().to_json(definition.name(), &version.said().kind, now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
         Turn::with(|turn| {

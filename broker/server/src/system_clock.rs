@@ -1,0 +1,71 @@
+//! The machine's clocks. Everything else of the data path gets time as an argument or through a [`Clock`]; this is where it comes from.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use lotmq_definitions::Now;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::clock::Clock;
+
+/// The machine's monotonic clock, from the start of the broker on, and its wall clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        wall_ms()
+    }
+
+    fn thread_cpu(&self) -> Duration {
+        thread_cpu()
+    }
+
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
+
+/// Milliseconds since 1970, for what has no broker.
+pub(crate) fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Processor time that this thread has had.
+pub(crate) fn thread_cpu() -> Duration {
+    reading(ClockId::ThreadCPUTime)
+}
+
+/// Both times as definitions take them.
+pub(crate) fn definitions_now(clock: &dyn Clock) -> Now {
+    Now { elapsed: clock.elapsed(), wall: jiff::Timestamp::now() }
+}
+
+/// Milliseconds since 1970 as a point in time.
+pub(crate) fn timestamp(ms: u64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX)
+}
+
+/// The kernel's coarse clock, which costs next to nothing to read.
+pub(crate) fn coarse() -> Duration {
+    reading(ClockId::MonotonicCoarse)
+}
+
+fn reading(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}
