@@ -28,7 +28,6 @@ const FIELDS_MAX: usize = 20;
 const LARGE_STRUCTURES: &[(&str, usize)] = &[
     ("broker/server/src/broker.rs: Broker", 41),
     ("broker/server/src/net/turn.rs: Turn", 27),
-    ("broker/server/src/tenant.rs: Tenant", 22),
     ("broker/store/src/metrics.rs: Metrics", 25),
     ("lot-to-wasm/facts/src/lib.rs: Facts", 22),
 ];

@@ -158,6 +158,12 @@ impl Lease {
     pub fn new(held: Arc<dyn std::any::Any + Send + Sync>) -> Self {
         Self(held)
     }
+
+    /// What it holds.
+    #[must_use]
+    pub fn into_held(self) -> Arc<dyn std::any::Any + Send + Sync> {
+        self.0
+    }
 }
 
 impl PartialEq for Lease {

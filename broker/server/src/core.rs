@@ -25,11 +25,14 @@ use crate::net::unfinished::Unfinished;
 use crate::numbers::Numbers;
 use crate::storage::Storage;
 use crate::store_failure::StoreFailure;
+use crate::triggers::GuestRunner;
 
 /// See the module's documentation.
 pub(crate) struct Core {
     /// The broker above, from its start on.
     pub(crate) above: OnceLock<Weak<dyn Above>>,
+    /// Starts what messages start.
+    pub(crate) guest_runner: &'static dyn GuestRunner,
     pub(crate) settings: Settings,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) store: Store,

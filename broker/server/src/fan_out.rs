@@ -26,6 +26,7 @@ use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
 use crate::subscription::{Identifiers, SharedGroup, choose};
 use crate::tenant::Tenant;
+use crate::triggers::Starting;
 pub(crate) use forms::{Asker, Forms};
 pub(crate) use parts::{Remainder, publish_in_parts};
 
@@ -173,8 +174,8 @@ impl Turn {
         let mut is_durable = fan_out.is_kept;
         is_durable |= fan_out.retain(self, tenant);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
-        let starts_guests = !route.triggers.is_empty();
-        self.steps += receivers + route.triggers.len();
+        let starts_guests = route.triggers.is_some();
+        self.steps += receivers + route.triggers.as_ref().map_or(0, |triggers| triggers.count());
         if publication.payload.len() > COPIED_PAYLOAD_BYTES {
             // To route shorter ones takes as long as to write them, and that is counted.
             self.time_shares.owe(receivers * publication.bytes());
@@ -383,18 +384,16 @@ impl<'a> FanOutOf<'a> {
 
     /// Wakes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
     fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) -> bool {
-        if route.triggers.is_empty() && route.caching == Caching::Skip {
+        if route.triggers.is_none() && route.caching == Caching::Skip {
             return false;
         }
-        let promise =
-            if self.is_volatile { None } else { turn.promise(tenant, &route.triggers, self.publication) };
         let index = self.message(turn);
-        let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        tenant.guests.remember(route.caching, &message);
-        for trigger in &route.triggers {
-            turn.guest_events.push(tenant, trigger, &message, self.publication, promise.as_ref());
+        let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+        if route.caching != Caching::Skip {
+            tenant.hooks.remember(route.caching, message);
         }
-        promise.is_some()
+        let Some(triggers) = &route.triggers else { return false };
+        triggers.start(turn, &Starting { tenant, message, publication: self.publication }, !self.is_volatile)
     }
 
     fn parts<'b>(&self, arena: &'b Arena) -> MessageParts<'b> {

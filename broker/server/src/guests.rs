@@ -40,7 +40,7 @@ use tracing::debug;
 
 pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use effects::encoded;
-pub(crate) use events::GuestEvents;
+pub(crate) use events::{ThreadGuests, hand_to_route, hold_back, triggers};
 pub(crate) use prepared::Prepared;
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
@@ -50,6 +50,7 @@ pub(crate) use sink::GuestSink;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::managed::Managing as _;
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -124,7 +125,7 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see [`Tenant::triggers`].
+    /// What waits for messages on `topic`, whether its owner may be told of them or not; see [`triggers`](events::triggers).
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<Trigger>]> {
         let mut found = Vec::new();
         self.registry.read().matches(topic, &mut found);
@@ -239,16 +240,16 @@ impl Guests {
 
 /// Publishes the error records that changed since the last call, and what scripts had to tell.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
-    for (script, text) in tenant.scripts.take_debug() {
+    for (script, text) in tenant.managed().scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");
-        let text = tenant.variables.masked_printed(&text);
+        let text = tenant.managed().variables.masked_printed(&text);
         crate::sys::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
     }
-    let changed = std::mem::take(&mut *tenant.guests.changed_errors.lock());
+    let changed = std::mem::take(&mut *tenant.managed().guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);
         // The topic is that of the version which has the name by now.
-        let now = tenant.guests.registry.read().by_id(definition.id).cloned();
+        let now = tenant.managed().guests.registry.read().by_id(definition.id).cloned();
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &definition)) {
             continue;
         }

@@ -16,6 +16,7 @@ use crate::close::CloseReason;
 use crate::command;
 use crate::core::Above;
 use crate::logins;
+use crate::managed::Managing as _;
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
@@ -50,17 +51,17 @@ impl Above for Broker {
             let not_local = connection.why_not_local();
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, suppressed, "login refused");
         }
-        let (audit, who) = (&connection.listener.tenant.audit, (user, client_id));
+        let (audit, who) = (&connection.listener.tenant.managed().audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
     }
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
-        client.tenant.guests.connected(client);
+        client.tenant.managed().guests.connected(client);
         if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
             info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
-        let (audit, identity) = (&client.tenant.audit, client.identity());
+        let (audit, identity) = (&client.tenant.managed().audit, client.identity());
         audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());
         sys::logins::connected(turn, client, connection);
     }
@@ -83,21 +84,28 @@ impl Above for Broker {
     }
 
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
-        client.tenant.guests.disconnected(client, connection, reason);
+        client.tenant.managed().guests.disconnected(client, connection, reason);
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
     fn denied(&self, client: &Client, scope: Scope, topic: &str) {
         let (tenant, identity) = (&client.tenant, client.identity());
-        tenant.audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
-        if let Some(count) = tenant.denials.note(identity.user.as_ref(), scope) {
+        tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
+        if let Some(count) = tenant.managed().denials.note(identity.user.as_ref(), scope) {
             let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
             warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
         }
     }
 
+    fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str) {
+        let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
+        audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
+        let client_id = &*client.client_id;
+        info!(target: "client", client_id, topic, "will not published, no permission");
+    }
+
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
-        client.tenant.guests.subscribed(client, filter, qos);
+        client.tenant.managed().guests.subscribed(client, filter, qos);
         self.lines_may_be_wanted(&client.tenant, filter);
     }
 

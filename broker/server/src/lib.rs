@@ -42,6 +42,7 @@ mod limits;
 mod logins;
 mod logs;
 mod machine;
+mod managed;
 mod message;
 mod modules;
 mod net;
@@ -77,6 +78,7 @@ mod tenant;
 #[cfg(test)]
 mod testing;
 mod topic_alias;
+mod triggers;
 mod variables;
 mod violation;
 mod vital;

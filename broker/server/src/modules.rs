@@ -22,6 +22,7 @@ use tracing::error;
 
 use crate::broker::Broker;
 use crate::guests::{DeployError, Deployed, Deployment, Guests, authority};
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
@@ -134,7 +135,7 @@ pub(crate) fn install(
     let deployed = Guests::deploy(tenant, broker, deployment, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
-    tenant.modules.insert(Arc::clone(&module));
+    tenant.managed().modules.insert(Arc::clone(&module));
     if module.options.is_disabled {
         switch(tenant, broker, &module, true, batch);
     }
@@ -151,11 +152,11 @@ pub(crate) fn switch(
 ) {
     let now = broker.definitions_now();
     let changed = {
-        let mut registry = tenant.guests.registry.write();
+        let mut registry = tenant.managed().guests.registry.write();
         registry.set_disabled(DefinitionKind::Module, &module.name, is_disabled, now)
     };
     if let Ok(changed) = changed {
-        tenant.guests.settle(tenant, broker, &changed);
+        tenant.managed().guests.settle(tenant, broker, &changed);
     }
     if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
         runner.enable();
@@ -163,7 +164,7 @@ pub(crate) fn switch(
     let options = ModuleOptions { is_disabled, ..module.options.clone() };
     let module = Module { options, ..module.clone() };
     batch.push(Op::PutModule(&row(tenant, &module)));
-    tenant.modules.insert(Arc::new(module));
+    tenant.managed().modules.insert(Arc::new(module));
 }
 
 /// Adds to `batch` that what `user` uploaded belongs to nobody.
@@ -176,20 +177,20 @@ pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch
 /// What `user` uploaded belongs to nobody from now on; the same for its definitions is `Guests::disown`.
 pub(crate) fn disown(tenant: &Tenant, user: &str) {
     for module in of_owner(tenant, user) {
-        tenant.modules.insert(Arc::new(module));
+        tenant.managed().modules.insert(Arc::new(module));
     }
 }
 
 /// The modules of a user, as they are without their owner.
 fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
-    let all = tenant.modules.all().into_iter();
+    let all = tenant.managed().modules.all().into_iter();
     all.filter(move |module| module.owner.as_ref().is_some_and(|owner| *owner.name == *user))
         .map(|module| Module { owner: None, ..(*module).clone() })
 }
 
 fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Definition>> {
-    let definition = tenant.guests.registry.read().get(DefinitionKind::Module, name).cloned()?;
-    tenant.guests.runner(definition.id).map(|runner| Arc::clone(&runner.definition))
+    let definition = tenant.managed().guests.registry.read().get(DefinitionKind::Module, name).cloned()?;
+    tenant.managed().guests.runner(definition.id).map(|runner| Arc::clone(&runner.definition))
 }
 
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.

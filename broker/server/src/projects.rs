@@ -28,6 +28,7 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests::authority;
+use crate::managed::Managing as _;
 use crate::sys::utc_text;
 use crate::tenant::Tenant;
 
@@ -51,7 +52,7 @@ struct State {
 pub(crate) fn restore(broker: &Broker, mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
     for tenant in broker.tenants.all().iter() {
         let of_tenant = rows.extract_if(.., |row| row.tenant == tenant.id).collect();
-        tenant.projects.restore(tenant, of_tenant, settings);
+        tenant.managed().projects.restore(tenant, of_tenant, settings);
     }
 }
 
@@ -245,7 +246,7 @@ impl Project {
 
     /// Data of `-projectStatus`, payload of `Projects/<N>/status`.
     pub(crate) fn status(&self, tenant: &Tenant) -> Value {
-        let active = tenant.projects.active().filter(|active| active.name == self.name);
+        let active = tenant.managed().projects.active().filter(|active| active.name == self.name);
         let mut status = self.row(active.as_ref());
         let counts = owned(tenant).into_iter().filter(|(_, origin)| self.owns(origin)).fold(
             BTreeMap::<String, usize>::new(),
@@ -286,8 +287,9 @@ impl Project {
 
 /// What a project owns, as `Entities/ownership` says it: definitions, and Python scripts.
 pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
-    let mut owned = tenant.guests.registry.read().ownership();
-    let scripts = tenant.scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
+    let mut owned = tenant.managed().guests.registry.read().ownership();
+    let scripts =
+        tenant.managed().scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
     owned.extend(scripts.map(|(name, origin)| (format!("python:{name}"), origin)));
     owned
 }

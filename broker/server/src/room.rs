@@ -89,7 +89,7 @@ impl Turn {
             return Some(failure);
         }
         let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
-        let is_kept = tenant.guests.promises(&route.triggers)
+        let is_kept = route.triggers.as_ref().is_some_and(|it| it.are_promised(tenant))
             || route.targets.iter().any(|target| keeps(target.qos, &target.client))
             || route
                 .groups

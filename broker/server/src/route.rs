@@ -21,11 +21,11 @@ use lotmq_codec::QoS;
 use lotmq_definitions::Caching;
 
 use crate::client::Client;
-use crate::guests::Trigger;
 use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
 use crate::subscription::{Identifiers, SharedGroup};
 use crate::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
+use crate::triggers::Triggers;
 pub(crate) use asking::Asking;
 
 /// Who gets the messages of one topic.
@@ -36,7 +36,7 @@ pub(crate) struct Route {
     pub(crate) askers: Vec<Target>,
     /// By number.
     pub(crate) groups: Vec<Arc<SharedGroup>>,
-    pub(crate) triggers: Box<[Arc<Trigger>]>,
+    pub(crate) triggers: Option<Box<dyn Triggers>>,
     /// What a message does to the topic's last value.
     pub(crate) caching: Caching,
     /// Rules let every session have messages of the topic. Else those in `targets` were asked for, and members of groups are asked for each time.
@@ -155,7 +155,7 @@ impl Route {
             targets: Vec::new(),
             askers: Vec::new(),
             groups: Vec::new(),
-            triggers: Box::default(),
+            triggers: None,
             caching: Caching::Skip,
             is_open: true,
             is_stable: true,
@@ -188,7 +188,7 @@ impl Route {
         self.targets.clear();
         self.askers.clear();
         self.groups.clear();
-        self.triggers = Box::default();
+        self.triggers = None;
         self.caching = Caching::Skip;
         (self.is_open, self.is_stable) = (true, true);
     }

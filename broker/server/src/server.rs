@@ -38,13 +38,14 @@ use crate::exposure::Exposure;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
-use crate::guests::{self, GuestSink};
+use crate::guests::{self, GuestSink, ThreadGuests};
 use crate::heap::Heap;
 use crate::housekeeping::{self, Housekeeping};
 use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
 use crate::logins::Logins;
 use crate::logs::Logs;
 use crate::machine;
+use crate::managed::Managing as _;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
@@ -490,7 +491,7 @@ impl Server {
         let _ = self.housekeeper.join();
         for tenant in self.broker.tenants.all().iter() {
             let now_ms = self.broker.clock.wall_ms();
-            tenant.audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
+            tenant.managed().audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
         }
         self.broker.store.close();
         info!("stopped");
@@ -592,7 +593,7 @@ fn assemble(
     // Nobody else sets it.
     let _ = broker.core.above.set(Arc::downgrade(&above));
     for tenant in broker.tenants.all().iter() {
-        let _ = tenant.guests.broker.set(Arc::downgrade(&broker));
+        let _ = tenant.managed().guests.broker.set(Arc::downgrade(&broker));
     }
     Ok((broker, recovered))
 }
@@ -600,6 +601,7 @@ fn assemble(
 fn core(config: &Config, store: Store, clock: SystemClock) -> Core {
     Core {
         above: OnceLock::new(),
+        guest_runner: &ThreadGuests,
         settings: settings(config),
         clock: Box::new(clock),
         store,

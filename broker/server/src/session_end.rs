@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, Scope};
+use lotmq_auth::Identity;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use parking_lot::MutexGuard;
-use tracing::info;
 
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
@@ -88,9 +87,7 @@ fn leave(
 pub(crate) fn publish_will(client: &Arc<Client>, identity: &Identity, will: &WillMessage, turn: &mut Turn) {
     if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
         turn.core.counters.publish_refused.add(1);
-        let (audit, scope) = (&client.tenant.audit, Scope::of_publish(&will.topic));
-        audit.denied(&turn.core.counters, turn.wall_ms(), identity, (scope.name(), &will.topic));
-        info!(target: "client", client_id = &*client.client_id, topic = &*will.topic, "will not published, no permission");
+        turn.tell(|above, turn| above.will_denied(turn, client, identity, &will.topic));
         return;
     }
     turn.core.counters.wills_published.add(1);

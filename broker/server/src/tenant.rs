@@ -10,23 +10,15 @@ use lotmq_router::{GroupId, Match};
 use lotmq_store::{SessionId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
-use crate::audit::Audit;
 use crate::client::Client;
-use crate::denials::Denials;
 use crate::full_queues::FullQueues;
-use crate::guests::scripts::Scripts;
-use crate::guests::{Guests, Trigger, rights};
-use crate::modules::Modules;
-use crate::projects::Projects;
-use crate::removed_names::RemovedNames;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
 use crate::shares::Shares;
 use crate::subscription::{Index, Options, SHARED, Subscriber};
-use crate::sys::{BridgeStates, Counted};
 use crate::system_topics;
-use crate::variables::Variables;
+use crate::triggers::TenantHooks;
 
 /// See the module's documentation.
 pub(crate) struct Tenant {
@@ -39,22 +31,14 @@ pub(crate) struct Tenant {
     pub(crate) generation: AtomicU64,
     /// Subscriptions to `$share/…`.
     shared: AtomicUsize,
-    pub(crate) counted: Counted,
     pub(crate) full_queues: FullQueues,
-    pub(crate) bridges: BridgeStates,
     pub(crate) retained: RwLock<Retained>,
     pub(crate) sessions: Mutex<Sessions>,
     pub(crate) shares: Arc<Shares>,
     pub(crate) users: Arc<Directory>,
     pub(crate) permissions: Arc<Rulebook>,
-    pub(crate) variables: Variables,
-    pub(crate) modules: Modules,
-    pub(crate) scripts: Scripts,
-    pub(crate) projects: Projects,
-    pub(crate) audit: Audit,
-    pub(crate) denials: Denials,
-    pub(crate) removed_names: RemovedNames,
-    pub(crate) guests: Arc<Guests>,
+    /// What the broker above has for it.
+    pub(crate) hooks: Box<dyn TenantHooks>,
 }
 
 impl Tenant {
@@ -63,9 +47,7 @@ impl Tenant {
         name: &str,
         users: Arc<Directory>,
         permissions: Arc<Rulebook>,
-        variables: Variables,
-        guests: Guests,
-        audit: Audit,
+        hooks: Box<dyn TenantHooks>,
     ) -> Self {
         Self {
             id,
@@ -75,22 +57,13 @@ impl Tenant {
             // Zero means "nothing known" in the threads' caches.
             generation: AtomicU64::new(1),
             shared: AtomicUsize::new(0),
-            counted: Counted::default(),
             full_queues: FullQueues::default(),
-            bridges: BridgeStates::default(),
             retained: RwLock::default(),
             sessions: Mutex::default(),
             shares: Arc::default(),
             users,
             permissions,
-            variables,
-            modules: Modules::default(),
-            scripts: Scripts::default(),
-            projects: Projects::default(),
-            audit,
-            denials: Denials::default(),
-            removed_names: RemovedNames::default(),
-            guests: Arc::new(guests),
+            hooks,
         }
     }
 
@@ -128,13 +101,8 @@ impl Tenant {
         merge(found, &mut route.targets);
         route.groups.sort_unstable_by_key(|group| group.id());
         route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
-        (route.triggers, route.is_stable) = self.triggers(topic);
-        route.caching = self.guests.caching(topic);
-    }
-
-    /// What a message on `topic` starts: whose owner may be told of it. False when the rules have to be asked again for the next message.
-    pub(crate) fn triggers(&self, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
-        rights::permitted(self, self.guests.authority, topic, self.guests.triggers(topic))
+        (route.triggers, route.is_stable) = self.hooks.triggers(self, topic);
+        route.caching = self.hooks.caching(topic);
     }
 
     /// Whether a subscription that was made, or what waits by it, is for this Client still.

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Event, Kind, Record};
 use crate::broker::Broker;
 use crate::limits::AUDIT_CHANGES_MAX;
+use crate::managed::Managing as _;
 
 /// Name of the fact that remembers the configuration.
 const CONFIGURATION: &str = "audit.configuration";
@@ -20,7 +21,7 @@ const VALUE_BYTES_MAX: usize = 64;
 /// Records a start of the broker, in the tenant whose `root` owns the configuration. `facts` are those that the store had.
 pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
     let tenant = broker.tenants.default_tenant();
-    let (audit, now_ms) = (&tenant.audit, broker.clock.wall_ms());
+    let (audit, now_ms) = (&tenant.managed().audit, broker.clock.wall_ms());
     if !audit.is_enabled() {
         return;
     }

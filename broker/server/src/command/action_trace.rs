@@ -5,6 +5,7 @@ use lotmq_definitions::{DefinitionKind, NotFound};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::managed::Managing as _;
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
@@ -20,7 +21,7 @@ pub(super) static TRACE: Verb = Verb {
 fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["name"], 1)?;
     let now = call.broker.definitions_now();
-    let registry = &call.tenant.guests.registry;
+    let registry = &call.tenant.managed().guests.registry;
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["all"] => Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now)),
         ["off"] => {
@@ -50,9 +51,10 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Has the host measure every run of what is traced, and one in eight of the others.
 fn measure_traced(call: &Call<'_>) {
     let now = call.broker.definitions_now().wall;
-    let actions: Vec<_> = call.tenant.guests.registry.read().list(DefinitionKind::Action).cloned().collect();
+    let actions: Vec<_> =
+        call.tenant.managed().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {
-        if let Some(runner) = call.tenant.guests.runner(action.id) {
+        if let Some(runner) = call.tenant.managed().guests.runner(action.id) {
             runner.definition.set_traced(action.activity.is_traced(|| now));
         }
     }

@@ -13,6 +13,7 @@ use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::entity_body;
 use super::verb::Call;
 use crate::guests::{DeployError, Deployed, Guests};
+use crate::managed::Managing as _;
 use crate::sys;
 
 /// Missing definitions for which similar names are looked for.
@@ -48,7 +49,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         return Err(missing_argument(call.verb, "LoT text"));
     }
     let compat = call.broker.settings.compat;
-    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.guests, compat };
+    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.managed().guests, compat };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics } = compilation;
@@ -147,12 +148,12 @@ fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
 fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
     match need {
         Need::Definition(kind, name) => {
-            let registry = call.tenant.guests.registry.read();
+            let registry = call.tenant.managed().guests.registry.read();
             let known = registry.list(*kind).map(|definition| &**definition.name());
             nearest(name, known).map(str::to_owned)
         }
         Need::Script(name) => {
-            let known = call.tenant.scripts.names();
+            let known = call.tenant.managed().scripts.names();
             nearest(name, known.iter().map(|name| &**name)).map(str::to_owned)
         }
     }

@@ -15,6 +15,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::audit::Selection;
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::managed::Managing as _;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
@@ -56,17 +57,17 @@ fn flush(call: &Call<'_>) {
     let broker = call.broker;
     if broker.store_failure().is_none() {
         // Reading comes behind it.
-        let _ = call.tenant.audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+        let _ = call.tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
     }
 }
 
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     flush(call);
-    let status = call.tenant.audit.status(&call.broker.store)?;
+    let status = call.tenant.managed().audit.status(&call.broker.store)?;
     let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
-        "enabled": call.tenant.audit.is_enabled(),
+        "enabled": call.tenant.managed().audit.is_enabled(),
         "days": status.days,
         "bytes": status.sum(|trail| trail.bytes),
         "encrypted": true,
@@ -88,7 +89,7 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = Some(filter.trim().to_owned()).filter(|filter| !filter.is_empty());
     let selection = Selection { day: Some(day), filter };
     flush(call);
-    let found = call.tenant.audit.find(&call.broker.store, &selection, AUDIT_FOUND_MAX)?;
+    let found = call.tenant.managed().audit.find(&call.broker.store, &selection, AUDIT_FOUND_MAX)?;
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
         let message = format!("Only the newest {} of {} are shown.", found.records.len(), found.total);
@@ -134,7 +135,8 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut out = BufWriter::new(file);
     flush(call);
     let selection = Selection { day, filter: None };
-    let lines = call.tenant.audit.each_line(&call.broker.store, &selection, |line| writeln!(out, "{line}"));
+    let lines =
+        call.tenant.managed().audit.each_line(&call.broker.store, &selection, |line| writeln!(out, "{line}"));
     let written = lines.map_err(Refusal::from).and_then(|lines| {
         let finish = |count| out.into_inner()?.sync_all().map(|()| count);
         lines.and_then(finish).map_err(|error| failed(&error))

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::managed::Managing as _;
 use crate::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
@@ -45,26 +46,27 @@ pub(super) static LIST: Verb = Verb {
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
-    let ticket = call.tenant.variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
+    let ticket =
+        call.tenant.managed().variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
-    call.tenant.guests.variable_changed(name);
+    call.tenant.managed().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
     let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.variables.remove_environment(&call.broker.store, &name)?;
+    let removed = call.tenant.managed().variables.remove_environment(&call.broker.store, &name)?;
     let ticket =
         removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;
     wait(call, ticket)?;
-    call.tenant.guests.variable_changed(&name);
+    call.tenant.managed().guests.variable_changed(&name);
     Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let all = call.tenant.variables.environment_list();
+    let all = call.tenant.managed().variables.environment_list();
     let rows: Vec<_> = all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     Ok(Done::new(format!("{} environment variable(s).", rows.len())).with_data(rows))
 }

@@ -18,6 +18,7 @@ use crate::guests::Guests;
 use crate::limits::{
     MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
 };
+use crate::managed::Managing as _;
 use crate::modules::{self, Installed, Module, ModuleOptions};
 
 pub(super) static ADD: Verb = Verb {
@@ -145,11 +146,11 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Instal
     let name = Arc::clone(&module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    let known = call.tenant.modules.get(&name);
+    let known = call.tenant.managed().modules.get(&name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
     }
-    let (count, bytes) = call.tenant.modules.size();
+    let (count, bytes) = call.tenant.managed().modules.size();
     let tenant = &call.tenant.name;
     if known.is_none() && count >= MODULES_MAX {
         let message = format!("Tenant '{tenant}' already stores {MODULES_MAX} modules.");
@@ -177,7 +178,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let _changes = call.broker.commands.changes.lock();
     let removed = Guests::remove(call.tenant, call.broker, DefinitionKind::Module, &name, &mut batch)
         .map_err(|_| not_found(&name))?;
-    call.tenant.modules.remove(&name);
+    call.tenant.managed().modules.remove(&name);
     batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name: &name });
     if has_error(&removed.definition) {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());
@@ -191,7 +192,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if !without_options(call)?.is_empty() {
         return Err(call.too_many_arguments());
     }
-    let all = call.tenant.modules.all();
+    let all = call.tenant.managed().modules.all();
     let rows: Vec<Value> = all.iter().map(|module| modules::info(call.tenant, module)).collect();
     let message = match rows.len() {
         0 => "No modules registered.".to_owned(),
@@ -203,7 +204,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = named(call)?;
     call.about(EntityType::Module, &name);
-    let module = call.tenant.modules.get(&name).ok_or_else(|| not_found(&name))?;
+    let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
     Ok(Done::new(format!("Module '{name}'.")).with_data(modules::info(call.tenant, &module)))
 }
 
@@ -213,7 +214,7 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     {
         let _changes = call.broker.commands.changes.lock();
-        let module = call.tenant.modules.get(&name).ok_or_else(|| not_found(&name))?;
+        let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
         modules::switch(call.tenant, call.broker, &module, is_disabled, &mut batch);
         call.commit(batch)?;
     }
@@ -250,7 +251,7 @@ fn without_options(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
 
 /// Publishes and answers what a module is now.
 fn tell(call: &mut Call<'_>, name: &str, what: &str) -> Result<Done, Refusal> {
-    let module = call.tenant.modules.get(name).ok_or_else(|| not_found(name))?;
+    let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     let info = modules::info(call.tenant, &module);
     call.changed(topic(name), info.to_string());
     Ok(Done::new(format!("Module '{name}' {what} successfully!")).with_data(info))

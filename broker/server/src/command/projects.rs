@@ -15,6 +15,7 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::managed::Managing as _;
 use crate::projects::archive::{self, Contents};
 use crate::projects::{Active, Project, compiled, folder, is_name, rights};
 use crate::sys::utc_text;
@@ -269,20 +270,20 @@ fn store(
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, existing)?;
-    if call.tenant.projects.is_active(&project.name) {
+    if call.tenant.managed().projects.is_active(&project.name) {
         return Err(is_loaded(&project.name));
     }
     let mut batch = Batch::new();
     put(call, project, archive, &mut batch)?;
     call.commit(batch)?;
-    call.tenant.projects.insert(Arc::clone(project));
+    call.tenant.managed().projects.insert(Arc::clone(project));
     changed(call, &[project]);
     Ok(())
 }
 
 /// Refuses to put a project in the place of one that somebody else has stored, unless told so.
 fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Result<(), Refusal> {
-    let known = call.tenant.projects.get(&project.name).and_then(|known| known.owner.clone());
+    let known = call.tenant.managed().projects.get(&project.name).and_then(|known| known.owner.clone());
     match known.filter(|known| existing != OnExisting::Replace && project.owner.as_ref() != Some(known)) {
         None => Ok(()),
         Some(other) => {
@@ -296,7 +297,7 @@ fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Resu
 
 /// Adds a project to what is to be stored, if there is room for it.
 fn put(call: &Call<'_>, project: &Arc<Project>, archive: Bytes, batch: &mut Batch) -> Result<(), Refusal> {
-    let projects = &call.tenant.projects;
+    let projects = &call.tenant.managed().projects;
     let former = projects.get(&project.name).map_or(0, |former| former.manifest.bytes);
     let (count, bytes) = projects.size();
     if former == 0 && count >= PROJECTS_MAX {
@@ -316,7 +317,7 @@ fn is_loaded(name: &str) -> Refusal {
 
 /// Tells of projects, and which is loaded.
 fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
-    call.changed("$SYS/Coreflux/Projects/list", call.tenant.projects.list().to_string());
+    call.changed("$SYS/Coreflux/Projects/list", call.tenant.managed().projects.list().to_string());
     for project in projects {
         for (topic, payload) in project.topics(call.tenant) {
             call.changed(topic, payload);
@@ -332,7 +333,7 @@ fn find(call: &mut Call<'_>) -> Result<Arc<Project>, Refusal> {
 
 fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
     call.about(EntityType::Project, name);
-    let found = call.tenant.projects.get(name);
+    let found = call.tenant.managed().projects.get(name);
     found.ok_or_else(|| Refusal::not_found(format!("Project '{name}' not found.")))
 }
 
@@ -384,7 +385,7 @@ fn deploy(
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, options.existing)?;
-    let projects = &call.tenant.projects;
+    let projects = &call.tenant.managed().projects;
     let former = projects.active().and_then(|active| projects.get(&active.name));
     if let Some(other) = former.as_ref().filter(|former| options.keeps_loaded && former.name != project.name)
     {
@@ -403,7 +404,7 @@ fn deploy(
     let loaded_at = utc_text(call.broker.clock.wall_ms());
     let active = Active { name: Arc::clone(&project.name), loaded_at };
     batch.push(Op::PutSetting(&active.setting(call.tenant.id)));
-    call.tenant.projects.set_active(Some(active));
+    call.tenant.managed().projects.set_active(Some(active));
     active_changed(call, former.filter(|former| former.name != project.name).iter().chain([project]));
     call.commit(batch)?;
     data["entities"] = report.entities.into();
@@ -431,14 +432,14 @@ fn other_loaded(loaded: &str, wanted: &str, removes: Vec<Value>) -> Refusal {
 }
 
 fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Arc<Project>>) {
-    call.changed("$SYS/Coreflux/Projects/active", call.tenant.projects.active_json());
+    call.changed("$SYS/Coreflux/Projects/active", call.tenant.managed().projects.active_json());
     changed(call, &projects.collect::<Vec<_>>());
 }
 
 fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let asked = call.arguments(&[], 1)?.pop();
     let _changes = call.broker.commands.changes.lock();
-    let active = call.tenant.projects.active();
+    let active = call.tenant.managed().projects.active();
     let name = match (asked, &active) {
         (Some(name), _) => name,
         (None, Some(active)) => active.name.as_ref().to_owned(),
@@ -454,8 +455,8 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let gone = compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);
     batch.push(Active::forget(call.tenant.id));
-    call.tenant.projects.set_active(None);
-    let project = call.tenant.projects.get(&name);
+    call.tenant.managed().projects.set_active(None);
+    let project = call.tenant.managed().projects.get(&name);
     active_changed(call, project.iter());
     call.commit(batch)?;
     let mut data = json!({ "name": name });
@@ -465,7 +466,7 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let rows = call.tenant.projects.list();
+    let rows = call.tenant.managed().projects.list();
     let message = match rows.as_array().map_or(0, Vec::len) {
         0 => "No projects found.".to_owned(),
         count => format!("{count} project(s)."),
@@ -488,7 +489,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = named(call, &arguments[0])?;
     let name = &arguments[1];
     check_name(name)?;
-    if call.tenant.projects.get(name).is_some() {
+    if call.tenant.managed().projects.get(name).is_some() {
         return Err(Refusal::new("EXISTS", format!("Project '{name}' already exists.")));
     }
     let archive = archive_of(call, &project)?;
@@ -508,13 +509,13 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     let _changes = call.broker.commands.changes.lock();
     let project = named(call, &name)?;
-    if call.tenant.projects.is_active(&name) {
+    if call.tenant.managed().projects.is_active(&name) {
         return Err(is_loaded(&name));
     }
     let mut batch = Batch::new();
     batch.push(Op::DeleteProject { tenant: call.tenant.id, name: &name });
     call.commit(batch)?;
-    call.tenant.projects.remove(&name);
+    call.tenant.managed().projects.remove(&name);
     for leaf in ["status", "manifest"] {
         call.changed(project.topic(leaf), Vec::new());
     }

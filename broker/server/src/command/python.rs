@@ -9,6 +9,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::scripts::Provenance;
 use crate::guests::{Guests, scripts};
+use crate::managed::Managing as _;
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
@@ -53,7 +54,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let name = scripts::name(source)?;
     call.about(EntityType::Python, name);
-    if !call.tenant.scripts.has_room(name) {
+    if !call.tenant.managed().scripts.has_room(name) {
         return Err(scripts::no_room());
     }
     // Before the lock: it takes as long as the script does.
@@ -63,7 +64,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let from = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
     scripts::install(call.tenant, call.broker, (loaded, from), &mut batch)?;
-    call.changed(scripts::TOPIC, call.tenant.scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
     call.commit(batch)?;
     Ok(Done::new(format!("Python script '{name}' added successfully!")))
 }
@@ -72,7 +73,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Python, &name);
     let _changes = call.broker.commands.changes.lock();
-    if !call.tenant.scripts.contains(&name) {
+    if !call.tenant.managed().scripts.contains(&name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
     remove_these(call, &[name.as_str().into()])?;
@@ -82,7 +83,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let _changes = call.broker.commands.changes.lock();
-    remove_these(call, &call.tenant.scripts.names())?;
+    remove_these(call, &call.tenant.managed().scripts.names())?;
     Ok(Done::new("Removed all python scripts successfully"))
 }
 
@@ -94,9 +95,9 @@ fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> 
     }
     call.commit(batch)?;
     for name in names {
-        call.tenant.scripts.remove(name);
+        call.tenant.managed().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);
     }
-    call.changed(scripts::TOPIC, call.tenant.scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
     Ok(())
 }

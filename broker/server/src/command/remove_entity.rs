@@ -9,6 +9,7 @@ use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
+use crate::managed::Managing as _;
 use crate::sys;
 
 /// Removes one.
@@ -36,7 +37,7 @@ pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let names: Vec<Arc<str>> = {
-        let registry = call.tenant.guests.registry.read();
+        let registry = call.tenant.managed().guests.registry.read();
         registry.list(kind).map(|definition| Arc::clone(definition.name())).collect()
     };
     for name in names {

@@ -14,6 +14,7 @@ use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::{Guests, rules};
+use crate::managed::Managing as _;
 use crate::sys;
 
 pub(super) static ADD: Verb = Verb {
@@ -74,7 +75,7 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let names: Vec<Arc<str>> = {
-        let registry = call.tenant.guests.registry.read();
+        let registry = call.tenant.managed().guests.registry.read();
         let all = registry.list(DefinitionKind::Rule).map(|rule| Arc::clone(rule.name()));
         all.filter(|name| !rules::is_seed(name)).collect()
     };
@@ -103,7 +104,7 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let registry = call.tenant.guests.registry.read();
+    let registry = call.tenant.managed().guests.registry.read();
     let row = |rule: &Arc<lotmq_definitions::Definition>| {
         let facts = rule.facts().rule.as_ref();
         json!({

@@ -17,6 +17,7 @@ use crate::audit::{Event, Kind, Record};
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::fan_out::Asker;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::system_topics;
 use crate::tenant::Tenant;
@@ -202,12 +203,12 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
         ..Record::new(Event::Command)
     };
     let kind = kind_of(&job.tenant, identity, noted.has_changed);
-    job.tenant.audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
+    job.tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its record is stored.
 fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
-    let audit = &call.tenant.audit;
+    let audit = &call.tenant.managed().audit;
     if !audit.is_enabled() {
         return;
     }
@@ -216,7 +217,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
     // A definition may have put a secret there.
-    let masked = |text: &str| call.tenant.variables.masked_whole_text(text).into_owned();
+    let masked = |text: &str| call.tenant.managed().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
     let target = call.entity.as_ref().map(|(_, name)| masked(name));
     let noted = Noted {
@@ -254,7 +255,7 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         ..Record::of(Event::Command, identity)
     };
     let kind = kind_of(tenant, identity, false);
-    tenant.audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
+    tenant.managed().audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
         "NOT_AVAILABLE",

@@ -16,6 +16,7 @@ use super::shown::Shown;
 use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::{accounts, modules, session_end, sys};
@@ -74,7 +75,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let account = call.tenant.users.add_user(&user, credential).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
-    call.tenant.removed_names.end(&mut batch, call.tenant.id, &user);
+    call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
     let stored = call.commit(batch);
     sys::users_changed(call);
     stored?;
@@ -89,18 +90,18 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
-    call.tenant.guests.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().guests.store_without_owner(call.tenant, &user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.scripts.store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.projects.store_without_owner(call.tenant.id, &user, &mut batch);
+    call.tenant.managed().scripts.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
     let until = (call.broker.clock.wall_ms(), rest(call));
-    call.tenant.removed_names.put(&mut batch, call.tenant.id, &user, until);
+    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, until);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
-    call.tenant.guests.disown(&user);
+    call.tenant.managed().guests.disown(&user);
     modules::disown(call.tenant, &user);
-    call.tenant.scripts.disown(&user);
-    call.tenant.projects.disown(&user);
+    call.tenant.managed().scripts.disown(&user);
+    call.tenant.managed().projects.disown(&user);
     Turn::with(|turn| {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);
@@ -162,7 +163,7 @@ impl NamedByRules for Named<'_> {
     fn user(&self, name: &str) -> bool {
         let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\'', r"\'");
         let quoted = [name, &escaped].map(|name| [format!("\"{name}\""), format!("'{name}'")]);
-        let registry = self.0.guests.registry.read();
+        let registry = self.0.managed().guests.registry.read();
         let mut rules = registry.list(DefinitionKind::Rule);
         rules.any(|rule| quoted.iter().flatten().any(|quoted| rule.deployed.source.contains(quoted)))
     }
@@ -193,7 +194,7 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let now_ms = call.broker.clock.wall_ms();
-    match call.tenant.removed_names.resting_since(user, rest(call), now_ms) {
+    match call.tenant.managed().removed_names.resting_since(user, rest(call), now_ms) {
         Some(at_ms) => Err(Refusal::new(
             "NAME_RESTS",
             format!(

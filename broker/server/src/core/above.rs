@@ -62,6 +62,9 @@ pub(crate) trait Above: Send + Sync {
     /// Rules denied a topic to a Client.
     fn denied(&self, client: &Client, scope: Scope, topic: &str);
 
+    /// A Will was not published because who has set it may not do that.
+    fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str);
+
     /// A Client has subscribed.
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS);
 

@@ -9,6 +9,7 @@ use super::{FanOutOf, Publication};
 use crate::client::Client;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::triggers::Starting;
 
 /// A message in two forms, both of one topic.
 pub(crate) struct Forms<'a> {
@@ -67,13 +68,14 @@ impl Turn {
             if route.caching != Caching::Skip {
                 let index = shortened.message(self);
                 let message = Arc::clone(self.messages.shared(index, &self.arena));
-                tenant.guests.remember(route.caching, &message);
+                tenant.hooks.remember(route.caching, &message);
             }
         }
-        for trigger in route.triggers.iter().filter(|trigger| asker.owns(&trigger.definition)) {
+        if let Some(triggers) = &route.triggers {
             let index = whole.message(self);
-            let message = Arc::clone(self.messages.shared(index, &self.arena));
-            self.guest_events.push(tenant, trigger, &message, &forms.whole, None);
+            let message = &Arc::clone(self.messages.shared(index, &self.arena));
+            let starting = Starting { tenant, message, publication: &forms.whole };
+            triggers.start_some(self, &starting, &|definition| asker.owns(definition));
         }
         self.routes.put_back(tenant, route);
         self.relieve();

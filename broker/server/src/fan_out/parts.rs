@@ -102,7 +102,7 @@ impl Remainder {
         if is_last {
             // What they start is not to be overtaken by what comes of it.
             self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
-            self.fan_out.starts_guests = !self.route.triggers.is_empty();
+            self.fan_out.starts_guests = self.route.triggers.is_some();
         }
         self.fan_out.is_stored |= self.fan_out.is_durable;
         self.fan_out.receivers += receivers;

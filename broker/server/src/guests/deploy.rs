@@ -20,6 +20,7 @@ use super::services::TenantServices;
 use super::sink::host_id;
 use super::{Guests, Runner, views};
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// A definition that has been compiled and is to run.
@@ -110,7 +111,7 @@ impl Guests {
         deployment: Deployment,
         batch: &mut Batch,
     ) -> Result<Deployed, DeployError> {
-        let guests = &tenant.guests;
+        let guests = &tenant.managed().guests;
         let executor = broker.executor.lock();
         let executor = executor.as_ref().ok_or(DeployError::Stopping)?;
         let mut registry = guests.registry.write();
@@ -193,7 +194,7 @@ impl Guests {
         name: &str,
         batch: &mut Batch,
     ) -> Result<Removed, NotFound> {
-        let guests = &tenant.guests;
+        let guests = &tenant.managed().guests;
         let mut registry = guests.registry.write();
         let removed = registry.remove(kind, name, broker.definitions_now())?;
         if kind == DefinitionKind::Rule {
@@ -215,7 +216,7 @@ impl Guests {
                 batch.push(Op::PutDefinition(&DefinitionRow { owner: String::new(), ..row }));
             }
         }
-        tenant.projects.displaced.disown(user, batch);
+        tenant.managed().projects.displaced.disown(user, batch);
     }
 
     /// A definition as it is stored; `None` for what has no row of its own here, as a module.
@@ -242,8 +243,8 @@ impl Guests {
     /// Arms what waited for a script, or has what calls it wait.
     pub(crate) fn script_is_there(tenant: &Tenant, broker: &Broker, name: &str, is_there: bool) {
         let now = broker.definitions_now();
-        let changed = tenant.guests.registry.write().set_script(name, is_there, now);
-        tenant.guests.settle(tenant, broker, &changed);
+        let changed = tenant.managed().guests.registry.write().set_script(name, is_there, now);
+        tenant.managed().guests.settle(tenant, broker, &changed);
     }
 
     /// Lets the rest of the broker see a change: routes, timers, `ON START`.

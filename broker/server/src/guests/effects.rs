@@ -13,6 +13,7 @@ use tracing::{debug, trace};
 use super::authority::Writers;
 use super::records;
 use crate::fan_out::{InPlace, Publication};
+use crate::managed::Managing as _;
 use crate::message::{Message, MessageParts};
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
@@ -95,7 +96,7 @@ pub(super) fn carry_out(
                 undone.0.extend((!is_done).then_some(place));
             }
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
-            Effect::Forget { topic } => run.tenant.guests.values.forget(topic),
+            Effect::Forget { topic } => run.tenant.managed().guests.values.forget(topic),
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.core.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
@@ -113,7 +114,7 @@ pub(super) fn carry_out(
 }
 
 fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {
-    if let Err(refused) = run.tenant.guests.values.keep(topic, payload) {
+    if let Err(refused) = run.tenant.managed().guests.values.keep(topic, payload) {
         record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }

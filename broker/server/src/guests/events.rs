@@ -7,13 +7,14 @@
 //! others, and the Clients whose messages start guests are not read from until nothing is left: so a flood slows its sender down and
 //! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use hashbrown::{HashMap, HashSet};
-use lotmq_definitions::DefinitionId;
+use lotmq_definitions::{Definition, DefinitionId};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     Batch, BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage,
@@ -22,22 +23,24 @@ use lotmq_host::{
 use lotmq_session::Time;
 
 use super::effects;
-use super::promised::Promise;
+use super::promised::{Promise, promise};
+use super::rights;
 use super::routes::ForRoute;
 use super::{Starts, Trigger};
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::fan_out::Publication;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
+use crate::managed::Managing as _;
 use crate::message::Message;
 use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::system_clock::timestamp;
 use crate::tenant::Tenant;
+use crate::triggers::{GuestRunner, Starting, Triggers, TurnGuests};
 
-/// See the module's documentation.
+/// What a thread has noted that is to be started.
 #[derive(Default)]
-pub(crate) struct GuestEvents {
+struct GuestEvents {
     /// In the order in which they are started.
     events: VecDeque<GuestEvent>,
     /// Those for mailboxes, until the turn's messages have been delivered.
@@ -116,39 +119,120 @@ impl Budget {
     }
 }
 
+/// The definitions that messages on one topic start.
+struct TopicTriggers(Box<[Arc<Trigger>]>);
+
+/// What a message on `topic` starts, of what its owner may be told of. False when the rules have to be asked again for the next message.
+pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
+    let (triggers, is_stable) = permitted_triggers(tenant, topic);
+    let triggers = (!triggers.is_empty()).then(|| Box::new(TopicTriggers(triggers)) as Box<dyn Triggers>);
+    (triggers, is_stable)
+}
+
+/// The same as a list.
+pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
+    let guests = &tenant.managed().guests;
+    rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
+}
+
+impl Triggers for TopicTriggers {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn are_promised(&self, tenant: &Tenant) -> bool {
+        tenant.managed().guests.promises(&self.0)
+    }
+
+    fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
+        let promise = if may_store { promise(turn, &self.0, starting) } else { None };
+        turn.guests.have_events = true;
+        let noted = noted(&mut turn.guests);
+        self.0.iter().for_each(|trigger| noted.push(trigger, starting, promise.as_ref()));
+        promise.is_some()
+    }
+
+    fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, owns: &dyn Fn(&Definition) -> bool) {
+        turn.guests.have_events = true;
+        let noted = noted(&mut turn.guests);
+        self.0
+            .iter()
+            .filter(|trigger| owns(&trigger.definition))
+            .for_each(|trigger| noted.push(trigger, starting, None));
+    }
+}
+
+/// Starts guests in the turns of a thread and beside it.
+pub(crate) struct ThreadGuests;
+
+impl GuestRunner for ThreadGuests {
+    fn of_thread(&self) -> Box<dyn Any> {
+        Box::<GuestEvents>::default()
+    }
+
+    fn has_work(&self, turn: &Turn) -> bool {
+        has_guests_to_start(turn) || !look(turn).for_routes.is_empty()
+    }
+
+    fn is_full(&self, turn: &Turn) -> bool {
+        look(turn).is_full()
+    }
+
+    fn start(&self, turn: &mut Turn) {
+        start_guests(turn);
+    }
+
+    fn post(&self, turn: &mut Turn) {
+        post_guests(turn);
+    }
+
+    fn turn_ended(&self, turn: &mut Turn) -> bool {
+        noted(&mut turn.guests).turn_ended()
+    }
+}
+
+/// What the thread of a turn has noted.
+fn look(turn: &Turn) -> &GuestEvents {
+    turn.guests.state.downcast_ref().expect("the state of a thread is made by `ThreadGuests`")
+}
+
+/// The same, to be changed.
+fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
+    guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
+}
+
+/// Whether `connection`, whose Client's messages start guests, has to wait. It is called, or the task of `cx` is woken, when that has changed.
+pub(crate) fn hold_back(
+    turn: &mut Turn,
+    connection: &Arc<Connection>,
+    client: &Client,
+    cx: &Context<'_>,
+) -> bool {
+    noted(&mut turn.guests).hold_back(connection, client, cx)
+}
+
 impl GuestEvents {
-    pub(crate) fn push(
-        &mut self,
-        tenant: &Arc<Tenant>,
-        trigger: &Arc<Trigger>,
-        message: &Arc<Message>,
-        publication: &Publication<'_>,
-        promise: Option<&Arc<Promise>>,
-    ) {
+    fn push(&mut self, trigger: &Arc<Trigger>, starting: &Starting<'_>, promise: Option<&Arc<Promise>>) {
+        let Starting { tenant, message, publication } = starting;
         self.events.push_back(GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
             source: publication.source.map(Arc::clone),
-            former: publication.origin.map(|id| tenant.guests.client_id_of_route(id)),
+            former: publication.origin.map(|id| tenant.managed().guests.client_id_of_route(id)),
             origin: publication.origin,
             hops: publication.hops,
             promise: promise.map(Arc::clone),
         });
     }
 
-    /// Whether events were left when the last turn ended.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.is_behind
-    }
-
     /// Whether there are as many as a turn may collect.
-    pub(crate) fn is_full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.events.len() >= GUEST_EVENTS_PER_TURN
     }
 
-    /// A new turn begins.
-    pub(crate) fn turn_ended(&mut self) {
+    /// A new turn begins. Whether events were left when the last one ended.
+    fn turn_ended(&mut self) -> bool {
         self.budget = Budget::default();
         self.is_behind = !self.events.is_empty();
         if !self.is_behind {
@@ -157,16 +241,11 @@ impl GuestEvents {
                 connection.call_owner();
             }
         }
+        self.is_behind
     }
 
-    /// Whether `connection`, whose Client's messages start guests, has to wait. It is called, or the task of `cx` is woken, when that has
-    /// changed.
-    pub(crate) fn hold_back(
-        &mut self,
-        connection: &Arc<Connection>,
-        client: &Client,
-        cx: &Context<'_>,
-    ) -> bool {
+    /// [`hold_back`].
+    fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
         if let Some(definition) = self.crowded.get(&client.number) {
             let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
             connection.is_paused.store(waits, Ordering::Relaxed);
@@ -183,225 +262,213 @@ impl GuestEvents {
     }
 }
 
-impl Turn {
-    /// Whether [`Turn::start_guests`] has anything to do in this turn.
-    pub(crate) fn has_guests_to_start(&self) -> bool {
-        let is_over = self.guest_events.budget.is_spent && self.serves_clients();
-        !self.guest_events.events.is_empty() && !is_over
-    }
+/// Whether [`start_guests`] has anything to do in this turn.
+fn has_guests_to_start(turn: &Turn) -> bool {
+    let is_over = look(turn).budget.is_spent && turn.serves_clients();
+    !look(turn).events.is_empty() && !is_over
+}
 
-    /// Starts what this turn's messages trigger, until its time is over. What runs at once adds to the turn, events included.
-    pub(crate) fn start_guests(&mut self) {
-        // What they trigger comes behind them.
-        let mut events = std::mem::take(&mut self.guest_events.events);
-        while !self.guest_events.budget.is_spent
-            && let Some(event) = events.pop_front()
-        {
-            if fires(&event) {
-                self.start_some(event, &mut events);
-            }
-        }
-        events.append(&mut self.guest_events.events);
-        // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
-        let left_max = if self.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
-        while self.guest_events.budget.is_spent && events.len() > left_max {
-            // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
-            if let Some(event) = events.pop_front().filter(fires) {
-                self.hand_over(event);
-            }
-        }
-        self.guest_events.events = events;
-    }
-
-    fn start_guest(&mut self, event: GuestEvent) {
-        if self.may_run_at_once(&event) {
-            self.guest_events.budget.spend(1, &*self.core.clock);
-            if self.run_at_once(&event) {
-                return;
-            }
-        }
-        self.hand_over(event);
-    }
-
-    fn may_run_at_once(&self, event: &GuestEvent) -> bool {
-        event.trigger.is_bounded && !self.guest_events.posted.contains(&event.trigger.definition.id)
-    }
-
-    /// Starts an event, and with it those behind it that its guest can run for in the same call.
-    fn start_some(&mut self, event: GuestEvent, events: &mut VecDeque<GuestEvent>) {
-        match self.batch_max(&event, events) {
-            0 | 1 => self.start_guest(event),
-            max => self.start_batch(event, events, max),
+/// Starts what this turn's messages trigger, until its time is over. What runs at once adds to the turn, events included.
+fn start_guests(turn: &mut Turn) {
+    // What they trigger comes behind them.
+    let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
+    while !noted(&mut turn.guests).budget.is_spent
+        && let Some(event) = events.pop_front()
+    {
+        if fires(&event) {
+            start_some(turn, event, &mut events);
         }
     }
-
-    /// For how many events, this one included, its guest may run in one call.
-    fn batch_max(&mut self, event: &GuestEvent, events: &VecDeque<GuestEvent>) -> usize {
-        let Starts::Guest(runner) = &event.trigger.starts else { return 1 };
-        let fit = |next: &GuestEvent| event.message.size() + next.message.size() <= BATCH_BYTES_MAX;
-        let is_alone = !events.front().is_some_and(|next| next.is_like(event) && fit(next));
-        if is_alone || !self.may_run_at_once(event) {
-            return 1;
-        }
-        self.guest_events.inline.batch_max(runner, events.len() + 1)
-    }
-
-    fn start_batch(&mut self, first: GuestEvent, events: &mut VecDeque<GuestEvent>, max: usize) {
-        let mut of_batch = std::mem::take(&mut self.guest_events.of_batch);
-        let mut batch = std::mem::take(&mut self.guest_events.batch);
-        batch.clear();
-        let mut next = Some(first);
-        while let Some(event) = next.take() {
-            let parts = event.message.parts();
-            batch.push(parts.topic, parts.payload);
-            of_batch.push(event);
-            let may_join = |next: &GuestEvent| {
-                of_batch.len() < max && next.is_like(&of_batch[0]) && batch.has_room_for(next.message.size())
-            };
-            while next.is_none() && events.front().is_some_and(may_join) {
-                next = events.pop_front().filter(fires);
-            }
-        }
-        self.guest_events.budget.spend(of_batch.len(), &*self.core.clock);
-        let mut runs = self.run_batch(&of_batch, &batch);
-        let mut output = std::mem::take(&mut self.guest_events.output);
-        for event in of_batch.drain(..) {
-            // Nothing overtakes a message that had to run alone and was posted.
-            let runs = runs.as_mut().filter(|_| self.may_run_at_once(&event));
-            match runs.and_then(|runs| runs.next_run(&mut output)) {
-                Some(outcome) => self.ran(&event, &outcome, &output),
-                None => self.start_guest(event),
-            }
-        }
-        self.guest_events.output = output;
-        self.guest_events.batch = batch;
-        self.guest_events.of_batch = of_batch;
-    }
-
-    fn run_batch(&mut self, events: &[GuestEvent], batch: &Batch) -> Option<BatchRuns> {
-        let [first, _, ..] = events else { return None };
-        let Starts::Guest(runner) = &first.trigger.starts else { return None };
-        self.guest_events.inline.run_batch(runner, batch, first.hops)
-    }
-
-    /// To a mailbox, when the message itself has been delivered.
-    fn hand_over(&mut self, event: GuestEvent) {
-        self.guest_events.posted.insert(event.trigger.definition.id);
-        self.guest_events.posts.push_back(event);
-    }
-
-    /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
-    pub(crate) fn post_guests(&mut self) {
-        self.guest_events.inline.end();
-        // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
-        while let Some(event) = self.guest_events.posts.pop_front() {
-            self.post(&event);
-        }
-        self.guest_events.posted.clear();
-        while let Some((tenant, for_route)) = self.guest_events.for_routes.pop_front() {
-            for_route.post(self, &tenant);
+    events.append(&mut noted(&mut turn.guests).events);
+    // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
+    let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
+    while noted(&mut turn.guests).budget.is_spent && events.len() > left_max {
+        // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
+        if let Some(event) = events.pop_front().filter(fires) {
+            hand_over(turn, event);
         }
     }
+    noted(&mut turn.guests).events = events;
+}
 
-    /// Hands something to a route when the turn's messages have been delivered.
-    pub(crate) fn hand_to_route(&mut self, tenant: &Arc<Tenant>, for_route: ForRoute) {
-        self.guest_events.for_routes.push_back((Arc::clone(tenant), for_route));
-        self.call_flusher();
-    }
-
-    /// Whether something waits to be handed to a route.
-    pub(crate) fn has_for_routes(&self) -> bool {
-        !self.guest_events.for_routes.is_empty()
-    }
-
-    /// False when it must be posted instead: nothing of it has happened then.
-    fn run_at_once(&mut self, event: &GuestEvent) -> bool {
-        let Starts::Guest(runner) = &event.trigger.starts else { return false };
-        let parts = event.message.parts();
-        let message = GuestMessage {
-            topic: parts.topic,
-            payload: parts.payload,
-            qos: qos(parts.qos),
-            retain: parts.retain,
-            client_id: event.client_id(),
-        };
-        let mut output = std::mem::take(&mut self.guest_events.output);
-        let ran = self.guest_events.inline.run(runner, &Event::Message(message), event.hops, &mut output);
-        let is_finished = match ran {
-            Inline::Finished(outcome) => {
-                self.ran(event, &outcome, &output);
-                true
-            }
-            Inline::Post => false,
-        };
-        self.guest_events.output = output;
-        is_finished
-    }
-
-    /// A run on this thread has ended.
-    fn ran(&mut self, event: &GuestEvent, outcome: &RunOutcome, output: &RunOutput) {
-        let parts = event.message.parts();
-        let client_id = event.client_id();
-        let run = effects::Run {
-            trace_id: "",
-            tenant: &event.tenant,
-            hops: event.hops,
-            trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),
-            outcome,
-            timing: None,
-        };
-        effects::carry_out(self, &event.trigger.definition, &run, output);
-        self.ended_runs.extend(event.lease());
-    }
-
-    pub(super) fn post(&mut self, event: &GuestEvent) {
-        let parts = event.message.parts();
-        let message = OwnedMessage {
-            topic: parts.topic.into(),
-            payload: event.message.payload(),
-            qos: qos(parts.qos),
-            retain: parts.retain,
-            client_id: event.shared_client_id(),
-            lease: event.lease(),
-        };
-        let message = Arc::new(message);
-        let runner = match &event.trigger.starts {
-            Starts::Guest(runner) => runner,
-            Starts::Route(route) => {
-                if let Err(error) = route.arrived(&message, event.hops) {
-                    route.shed(&error, timestamp(self.wall_ms()));
-                    effects::not_taken(
-                        self,
-                        &event.tenant,
-                        &event.trigger.definition,
-                        &error,
-                        &event.message,
-                    );
-                }
-                return;
-            }
-        };
-        let event_for_host = OwnedEvent::Message(message);
-        let waiting = event.source.as_ref().filter(|_| event.trigger.is_bounded && self.serves_clients());
-        let posted = match waiting {
-            Some(_) => runner.post_held_back(event_for_host, event.hops),
-            None => runner.post(event_for_host, event.hops, 0),
-        };
-        match posted {
-            Ok(Posted::Roomy) => {}
-            Ok(Posted::Crowded) => {
-                // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
-                if let Some(client) = waiting {
-                    self.guest_events.crowded.insert(client.number, Arc::downgrade(runner));
-                }
-            }
-            Err(error) => {
-                effects::not_taken(self, &event.tenant, &event.trigger.definition, &error, &event.message);
-            }
+fn start_guest(turn: &mut Turn, event: GuestEvent) {
+    if may_run_at_once(turn, &event) {
+        noted(&mut turn.guests).budget.spend(1, &*turn.core.clock);
+        if run_at_once(turn, &event) {
+            return;
         }
+    }
+    hand_over(turn, event);
+}
+
+fn may_run_at_once(turn: &Turn, event: &GuestEvent) -> bool {
+    event.trigger.is_bounded && !look(turn).posted.contains(&event.trigger.definition.id)
+}
+
+/// Starts an event, and with it those behind it that its guest can run for in the same call.
+fn start_some(turn: &mut Turn, event: GuestEvent, events: &mut VecDeque<GuestEvent>) {
+    match batch_max(turn, &event, events) {
+        0 | 1 => start_guest(turn, event),
+        max => start_batch(turn, event, events, max),
     }
 }
 
+/// For how many events, this one included, its guest may run in one call.
+fn batch_max(turn: &mut Turn, event: &GuestEvent, events: &VecDeque<GuestEvent>) -> usize {
+    let Starts::Guest(runner) = &event.trigger.starts else { return 1 };
+    let fit = |next: &GuestEvent| event.message.size() + next.message.size() <= BATCH_BYTES_MAX;
+    let is_alone = !events.front().is_some_and(|next| next.is_like(event) && fit(next));
+    if is_alone || !may_run_at_once(turn, event) {
+        return 1;
+    }
+    noted(&mut turn.guests).inline.batch_max(runner, events.len() + 1)
+}
+
+fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEvent>, max: usize) {
+    let mut of_batch = std::mem::take(&mut noted(&mut turn.guests).of_batch);
+    let mut batch = std::mem::take(&mut noted(&mut turn.guests).batch);
+    batch.clear();
+    let mut next = Some(first);
+    while let Some(event) = next.take() {
+        let parts = event.message.parts();
+        batch.push(parts.topic, parts.payload);
+        of_batch.push(event);
+        let may_join = |next: &GuestEvent| {
+            of_batch.len() < max && next.is_like(&of_batch[0]) && batch.has_room_for(next.message.size())
+        };
+        while next.is_none() && events.front().is_some_and(may_join) {
+            next = events.pop_front().filter(fires);
+        }
+    }
+    noted(&mut turn.guests).budget.spend(of_batch.len(), &*turn.core.clock);
+    let mut runs = run_batch(turn, &of_batch, &batch);
+    let mut output = std::mem::take(&mut noted(&mut turn.guests).output);
+    for event in of_batch.drain(..) {
+        // Nothing overtakes a message that had to run alone and was posted.
+        let runs = runs.as_mut().filter(|_| may_run_at_once(turn, &event));
+        match runs.and_then(|runs| runs.next_run(&mut output)) {
+            Some(outcome) => ran(turn, &event, &outcome, &output),
+            None => start_guest(turn, event),
+        }
+    }
+    noted(&mut turn.guests).output = output;
+    noted(&mut turn.guests).batch = batch;
+    noted(&mut turn.guests).of_batch = of_batch;
+}
+
+fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &Batch) -> Option<BatchRuns> {
+    let [first, _, ..] = events else { return None };
+    let Starts::Guest(runner) = &first.trigger.starts else { return None };
+    noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
+}
+
+/// To a mailbox, when the message itself has been delivered.
+fn hand_over(turn: &mut Turn, event: GuestEvent) {
+    noted(&mut turn.guests).posted.insert(event.trigger.definition.id);
+    noted(&mut turn.guests).posts.push_back(event);
+}
+
+/// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
+fn post_guests(turn: &mut Turn) {
+    noted(&mut turn.guests).inline.end();
+    // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
+    while let Some(event) = noted(&mut turn.guests).posts.pop_front() {
+        post(turn, &event);
+    }
+    noted(&mut turn.guests).posted.clear();
+    while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
+        for_route.post(turn, &tenant);
+    }
+}
+
+/// Hands something to a route when the turn's messages have been delivered.
+pub(crate) fn hand_to_route(turn: &mut Turn, tenant: &Arc<Tenant>, for_route: ForRoute) {
+    turn.guests.have_events = true;
+    noted(&mut turn.guests).for_routes.push_back((Arc::clone(tenant), for_route));
+    turn.call_flusher();
+}
+
+/// False when it must be posted instead: nothing of it has happened then.
+fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
+    let Starts::Guest(runner) = &event.trigger.starts else { return false };
+    let parts = event.message.parts();
+    let message = GuestMessage {
+        topic: parts.topic,
+        payload: parts.payload,
+        qos: qos(parts.qos),
+        retain: parts.retain,
+        client_id: event.client_id(),
+    };
+    let mut output = std::mem::take(&mut noted(&mut turn.guests).output);
+    let inline =
+        noted(&mut turn.guests).inline.run(runner, &Event::Message(message), event.hops, &mut output);
+    let is_finished = match inline {
+        Inline::Finished(outcome) => {
+            ran(turn, event, &outcome, &output);
+            true
+        }
+        Inline::Post => false,
+    };
+    noted(&mut turn.guests).output = output;
+    is_finished
+}
+
+/// A run on this thread has ended.
+fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOutput) {
+    let parts = event.message.parts();
+    let client_id = event.client_id();
+    let run = effects::Run {
+        trace_id: "",
+        tenant: &event.tenant,
+        hops: event.hops,
+        trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),
+        outcome,
+        timing: None,
+    };
+    effects::carry_out(turn, &event.trigger.definition, &run, output);
+    turn.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
+}
+
+pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
+    let parts = event.message.parts();
+    let message = OwnedMessage {
+        topic: parts.topic.into(),
+        payload: event.message.payload(),
+        qos: qos(parts.qos),
+        retain: parts.retain,
+        client_id: event.shared_client_id(),
+        lease: event.lease(),
+    };
+    let message = Arc::new(message);
+    let runner = match &event.trigger.starts {
+        Starts::Guest(runner) => runner,
+        Starts::Route(route) => {
+            if let Err(error) = route.arrived(&message, event.hops) {
+                route.shed(&error, timestamp(turn.wall_ms()));
+                effects::not_taken(turn, &event.tenant, &event.trigger.definition, &error, &event.message);
+            }
+            return;
+        }
+    };
+    let event_for_host = OwnedEvent::Message(message);
+    let waiting = event.source.as_ref().filter(|_| event.trigger.is_bounded && turn.serves_clients());
+    let posted = match waiting {
+        Some(_) => runner.post_held_back(event_for_host, event.hops),
+        None => runner.post(event_for_host, event.hops, 0),
+    };
+    match posted {
+        Ok(Posted::Roomy) => {}
+        Ok(Posted::Crowded) => {
+            // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
+            if let Some(client) = waiting {
+                noted(&mut turn.guests).crowded.insert(client.number, Arc::downgrade(runner));
+            }
+        }
+        Err(error) => {
+            effects::not_taken(turn, &event.tenant, &event.trigger.definition, &error, &event.message);
+        }
+    }
+}
 /// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
 pub(super) fn fires(event: &GuestEvent) -> bool {
     // What a guest publishes is not split, and what a route brings does not go back to it.

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::Guests;
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 impl Guests {
@@ -24,6 +25,7 @@ impl Guests {
                 && needed.iter().any(|need| need.kind == Kind::Model && need.name == name)
         };
         let users: Vec<Arc<Definition>> = tenant
+            .managed()
             .guests
             .registry
             .read()
@@ -42,8 +44,8 @@ impl Guests {
                     "model stopped: a part of it changed"
                 );
                 let now = broker.definitions_now();
-                let changed = tenant.guests.registry.write().set_failed(user.id, &reason, now);
-                tenant.guests.settle(tenant, broker, &changed);
+                let changed = tenant.managed().guests.registry.write().set_failed(user.id, &reason, now);
+                tenant.managed().guests.settle(tenant, broker, &changed);
             }
         }
     }
@@ -83,10 +85,10 @@ pub(super) fn may_be_made_of(
     (owner, since): (Option<&Owner>, Timestamp),
     part: &str,
 ) -> Result<(), String> {
-    if tenant.guests.authority == Authority::Broker {
+    if tenant.managed().guests.authority == Authority::Broker {
         return Ok(());
     }
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let account = owner.map_or(0, |owner| owner.account);
     let is_trusted = |part: &Definition| {
         part.account() == account
@@ -117,7 +119,7 @@ pub(super) fn may_be_made_of(
 
 fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {
     let compat = broker.settings.compat;
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests, compat };
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
     let deployed = &user.deployed;
     let mut compilation = lot_to_wasm::compile(&deployed.source, &options);
     let entity = compilation.entities.pop().ok_or("its source is empty")?;

@@ -21,18 +21,19 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use super::events::{GuestEvent, fires};
+use super::events::{GuestEvent, fires, permitted_triggers, post};
 use super::{Guests, Starts, Trigger};
 use crate::broker::Broker;
 use crate::core::Core;
 use crate::ended_runs::EndedRuns;
-use crate::fan_out::Publication;
 use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use crate::managed::Managing as _;
 use crate::message::{Message, MessageParts};
 use crate::net::turn::Turn;
 use crate::server::StartError;
 use crate::stored;
 use crate::tenant::Tenant;
+use crate::triggers::Starting;
 
 /// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";
@@ -81,42 +82,41 @@ impl Guests {
     }
 }
 
-impl Turn {
-    /// Keeps a message until what it starts has ended, where that is promised.
-    pub(crate) fn promise(
-        &mut self,
-        tenant: &Tenant,
-        triggers: &[Arc<Trigger>],
-        publication: &Publication<'_>,
-    ) -> Option<Arc<Promise>> {
-        let session = *tenant.guests.promised.get()?;
-        if publication.qos == QoS::AtMostOnce || !tenant.guests.promises(triggers) {
-            return None;
-        }
-        let of_route = publication.origin.map(|id| tenant.guests.client_id_of_route(id));
-        let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
-        let client_id = client_id.map_or("", |client_id| client_id);
-        let message = self.core.store.next_message_id();
-        let kept = MessageRef {
-            id: message,
-            tenant: tenant.id,
-            topic: self.arena.text(publication.topic),
-            properties: &publisher(publication.hops, client_id),
-            payload: self.arena.get(publication.payload),
-            qos: publication.qos.bits(),
-            published_at_ms: self.wall_ms(),
-            expires_at_ms: None,
-        };
-        let delivery = Delivery {
-            session,
-            qos: publication.qos.bits(),
-            retain: publication.retain,
-            packet_id: None,
-            subscription_ids: &[],
-        };
-        self.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-        Some(Arc::new(Promise { runs: Arc::clone(&self.core.ended_runs), session, message }))
+/// Keeps a message until what it starts has ended, where that is promised.
+pub(super) fn promise(
+    turn: &mut Turn,
+    triggers: &[Arc<Trigger>],
+    starting: &Starting<'_>,
+) -> Option<Arc<Promise>> {
+    let Starting { tenant, publication, .. } = starting;
+    let guests = &tenant.managed().guests;
+    let session = *guests.promised.get()?;
+    if publication.qos == QoS::AtMostOnce || !guests.promises(triggers) {
+        return None;
     }
+    let of_route = publication.origin.map(|id| guests.client_id_of_route(id));
+    let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
+    let client_id = client_id.map_or("", |client_id| client_id);
+    let message = turn.core.store.next_message_id();
+    let kept = MessageRef {
+        id: message,
+        tenant: tenant.id,
+        topic: turn.arena.text(publication.topic),
+        properties: &publisher(publication.hops, client_id),
+        payload: turn.arena.get(publication.payload),
+        qos: publication.qos.bits(),
+        published_at_ms: turn.wall_ms(),
+        expires_at_ms: None,
+    };
+    let delivery = Delivery {
+        session,
+        qos: publication.qos.bits(),
+        retain: publication.retain,
+        packet_id: None,
+        subscription_ids: &[],
+    };
+    turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
+    Some(Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message }))
 }
 
 /// What is kept in place of the properties of the PUBLISH, of which guests see none: hops, then the Client Identifier of the publisher.
@@ -163,7 +163,7 @@ pub(crate) fn recover(
         };
         if is_wanted {
             // Nobody else sets it.
-            let _ = tenant.guests.promised.set(session);
+            let _ = tenant.managed().guests.promised.set(session);
         }
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
@@ -291,7 +291,7 @@ impl Unfinished {
                 continue;
             }
             let delivery = delivery.clone();
-            let (triggers, _) = self.tenant.triggers(&delivery.message.topic);
+            let (triggers, _) = permitted_triggers(&self.tenant, &delivery.message.topic);
             if !triggers.iter().all(|trigger| has_room(trigger)) {
                 return Ok(false);
             }
@@ -299,7 +299,7 @@ impl Unfinished {
             let runs = Arc::clone(&turn.core.ended_runs);
             let promise = Arc::new(Promise { runs, session: self.session, message });
             for event in self.events(&delivery, &triggers, &promise).filter(fires) {
-                turn.post(&event);
+                post(turn, &event);
             }
             turn.core.counters.guest_messages_again.add(1);
             self.read.pop_front();

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::effects::Run;
 use crate::core::Core;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
@@ -52,7 +53,7 @@ pub(super) fn record_at(
     if count.is_power_of_two() {
         tell_log(tenant, definition, error, count);
     }
-    let mut changed = tenant.guests.changed_errors.lock();
+    let mut changed = tenant.managed().guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {
         *known = hops.max(*known);
     } else if changed.len() < CHANGED_MAX {
@@ -86,7 +87,7 @@ pub(super) fn record_masked(
     error: &RunError<'_>,
     now: Timestamp,
 ) -> u64 {
-    let variables = &tenant.variables;
+    let variables = &tenant.managed().variables;
     let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
     let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
     let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
@@ -95,7 +96,7 @@ pub(super) fn record_masked(
 
 /// Notes a warning without the values of secrets.
 pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
-    let message = tenant.variables.masked_text(warning.message);
+    let message = tenant.managed().variables.masked_text(warning.message);
     definition.activity.note_warning(&RunError { message: &message, ..*warning });
 }
 
@@ -124,7 +125,7 @@ pub(super) fn trace<'a>(
 ) -> TraceRecord {
     let took = run.timing.map_or(std::time::Duration::ZERO, |(_, took)| took);
     let started = run.trigger.unwrap_or_default();
-    let variables = &run.tenant.variables;
+    let variables = &run.tenant.managed().variables;
     let trigger = masked_message(variables, started.topic, started.payload);
     TraceRecord {
         action: definition.name().to_string(),

@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use super::deploy::kind_name;
 use super::{Deployed, Guests, RunReport, authority, records, rules, scripts, views};
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// How long `ON START` may hold the listeners, in all (language reference §7.5).
@@ -27,7 +28,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
         .into_iter()
         .filter_map(|row| {
             let tenant = broker.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
-            Some((tenant.projects.displaced.restore(row)?, tenant))
+            Some((tenant.managed().projects.displaced.restore(row)?, tenant))
         })
         .collect();
     let place = |row: &DefinitionRow| {
@@ -38,7 +39,7 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
     // Together, because each change of the rulebook costs as much as it has rules.
     let mut rules: Vec<(Arc<Tenant>, Vec<lotmq_auth::Rule>)> = Vec::new();
     for (row, tenant) in rows {
-        let guests = &tenant.guests;
+        let guests = &tenant.managed().guests;
         guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
         if row.kind == kind_name(DefinitionKind::Rule) {
             let rule = rules::restore(&tenant, broker, &row);
@@ -49,7 +50,11 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
             continue;
         }
         if row.kind == scripts::KIND {
-            tenant.scripts.restore(&broker.python, &row, authority::owner(&tenant.users, &row.owner));
+            tenant.managed().scripts.restore(
+                &broker.python,
+                &row,
+                authority::owner(&tenant.users, &row.owner),
+            );
             Guests::script_is_there(&tenant, broker, &row.name, true);
             // Its native code is at hand, or nearly so, when the first run calls.
             broker.python.prepare();
@@ -81,7 +86,7 @@ pub(super) fn compiled(
     row: &DefinitionRow,
 ) -> Result<(Vec<u8>, Facts), String> {
     let compat = broker.settings.compat;
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.guests, compat };
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
     let output = output.ok_or("its source does not compile")?;
@@ -122,7 +127,7 @@ fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason:
         return;
     };
     let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));
-    let mut registry = tenant.guests.registry.write();
+    let mut registry = tenant.managed().guests.registry.write();
     let now = broker.definitions_now();
     if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
         registry.set_failed(installed.definition.id, reason, now);
@@ -154,17 +159,17 @@ struct Starting {
 pub(crate) fn run_starts(broker: &Broker) {
     let mut waiting = Vec::new();
     for tenant in broker.tenants.all().iter() {
-        let starts = tenant.guests.registry.write().finish_loading();
+        let starts = tenant.managed().guests.registry.write().finish_loading();
         tenant.routes_changed();
         for definition in starts {
-            let Some(runner) = tenant.guests.runner(definition.id) else { continue };
+            let Some(runner) = tenant.managed().guests.runner(definition.id) else { continue };
             // What waits for somebody else does not hold the listeners at all.
             if definition.facts().effects.suspend {
                 let _ = runner.definition.post(OwnedEvent::Start, 0, 0);
                 continue;
             }
             let (sender, receiver) = sync_channel(1);
-            let tag = tenant.guests.waiting.add(definition.id, sender);
+            let tag = tenant.managed().guests.waiting.add(definition.id, sender);
             if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
                 waiting.push(Starting { tenant: Arc::clone(tenant), definition, report: receiver });
             }
@@ -202,8 +207,8 @@ pub(crate) fn save_kept(
     let wall_ms = broker.clock.wall_ms();
     let mut batch = Batch::new();
     // Until it is with the store: a value that is written by another thread meanwhile must not reach it first.
-    let _saving = tenant.guests.saving.lock();
-    tenant.guests.values.take_unsaved(topics_max, |topic, value| match value {
+    let _saving = tenant.managed().guests.saving.lock();
+    tenant.managed().guests.values.take_unsaved(topics_max, |topic, value| match value {
         Some(payload) => batch.push(Op::PutKeep(&lotmq_store::KeepRow {
             tenant: tenant.id,
             topic: topic.to_owned(),
@@ -238,7 +243,8 @@ mod tests {
         };
         let new = new_definition(&tenant, &row, Facts::new(Kind::Action, "Slow"));
         let now = broker.definitions_now();
-        let installed = tenant.guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
+        let installed =
+            tenant.managed().guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
         let (_unanswered, report) = sync_channel(1);
         let starting = Starting { tenant, definition: Arc::clone(&installed.definition), report };
         wait_for_starts(broker, vec![starting], Duration::ZERO);

@@ -44,6 +44,7 @@ pub(crate) use types::{RouteTypes, TYPES};
 use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
 use crate::limits::ROWS_BYTES_MAX;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::system_clock::timestamp;
 use crate::tenant::Tenant;
@@ -123,7 +124,7 @@ impl Guests {
         deployment: RouteDeployment,
         batch: &mut Batch,
     ) -> Result<Installed, DeployError> {
-        let guests = &tenant.guests;
+        let guests = &tenant.managed().guests;
         let now = broker.definitions_now();
         let mut registry = guests.registry.write();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
@@ -298,10 +299,10 @@ impl Guests {
 pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, String)> {
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
-    for name in facts.env.iter().filter(|name| tenant.variables.environment(name).is_none()) {
+    for name in facts.env.iter().filter(|name| tenant.managed().variables.environment(name).is_none()) {
         warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
     }
-    for name in facts.secrets.iter().filter(|name| tenant.variables.secret(name).is_none()) {
+    for name in facts.secrets.iter().filter(|name| tenant.managed().variables.secret(name).is_none()) {
         warnings.push(("VALUE_MISSING", format!("secret '{name}' is not set")));
     }
     let of_section = |section: &str, keys: &[&str]| -> Vec<String> {

@@ -26,6 +26,7 @@ use super::services::TenantServices;
 use super::sink::host_id;
 use crate::broker::Broker;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// Setting of a tenant that has got the rules of a fresh installation: those that are removed later stay removed.
@@ -86,7 +87,7 @@ impl GuestRule {
     }
 
     fn instance(&self, tenant: &Tenant) -> Result<RuleInstance, Trap> {
-        match tenant.guests.idle_rules.take(self.key) {
+        match tenant.managed().guests.idle_rules.take(self.key) {
             Some(instance) => Ok(instance),
             None => self.guest.instance(Arc::clone(&self.services) as Arc<dyn Services>),
         }
@@ -105,7 +106,7 @@ impl GuestRule {
                 kind = "rule",
                 client_id,
                 code = found.code,
-                error = &*tenant.variables.masked_text(found.message),
+                error = &*tenant.managed().variables.masked_text(found.message),
                 count,
                 "rule failed"
             );
@@ -117,7 +118,7 @@ impl GuestRule {
 fn note(tenant: &Tenant, broker: &Broker, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
     broker.counters.guest_errors.add(1);
     let count = records::record_masked(tenant, definition, found, Timestamp::now());
-    let mut changed = tenant.guests.changed_errors.lock();
+    let mut changed = tenant.managed().guests.changed_errors.lock();
     if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
         changed.push((Arc::clone(definition), 0));
         broker.housekeeping.wake();
@@ -178,7 +179,7 @@ impl Ask for GuestRule {
             verdict = ?opinion,
             "rule asked"
         );
-        tenant.guests.idle_rules.put(self.key, instance);
+        tenant.managed().guests.idle_rules.put(self.key, instance);
         Answer { opinion, validity: self.validity(reads) }
     }
 }
@@ -278,12 +279,12 @@ fn install(
     let permit = broker.compiles.permit(component.len());
     let guest = RuleGuest::compile(&broker.engine, component, lotmq_host::Origin::Compiler)?;
     drop(permit);
-    let mut registry = tenant.guests.registry.write();
+    let mut registry = tenant.managed().guests.registry.write();
     let installed = registry.install(new, existing, broker.definitions_now())?;
     let definition = &installed.definition;
     let ask = Arc::new(GuestRule::new(tenant, broker, definition, guest));
     let state = serde_json::to_vec(&facts).expect("facts have string keys");
-    let row = deploy::row(tenant, definition, tenant.guests.order());
+    let row = deploy::row(tenant, definition, tenant.managed().guests.order());
     batch.push(Op::PutDefinition(&DefinitionRow { state, ..row }));
     let name = Arc::clone(definition.name());
     Ok((installed, Rule { name, facts: Some(facts), ask }))
@@ -303,7 +304,7 @@ pub(crate) fn deploy(
 ) -> Result<Deployed, DeployError> {
     let (installed, rule) = install(tenant, broker, component, new, existing, batch)?;
     tenant.permissions.put(vec![rule]);
-    tenant.guests.settle(tenant, broker, &installed.changed);
+    tenant.managed().guests.settle(tenant, broker, &installed.changed);
     Ok(installed)
 }
 
@@ -329,7 +330,7 @@ pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &Definiti
         reason,
         "rule not restored; it denies all that it would have been asked"
     );
-    let mut registry = tenant.guests.registry.write();
+    let mut registry = tenant.managed().guests.registry.write();
     let now = broker.definitions_now();
     let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
     of_lost.rule.clone_from(&known);
@@ -400,7 +401,7 @@ pub(crate) fn is_seed(name: &str) -> bool {
 
 /// How many rules there are, the built-in ones too.
 pub(crate) fn count(tenant: &Tenant) -> usize {
-    BUILT_INS.len() + tenant.guests.registry.read().count(DefinitionKind::Rule)
+    BUILT_INS.len() + tenant.managed().guests.registry.read().count(DefinitionKind::Rule)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::Guests;
 use crate::broker::Broker;
 use crate::command::Refusal;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// The topic that lists all scripts.
@@ -260,11 +261,11 @@ pub(crate) fn install(
     batch: &mut Batch,
 ) -> Result<(), Refusal> {
     let Loaded { name, functions, output, script } = loaded;
-    if !tenant.scripts.has_room(&name) {
+    if !tenant.managed().scripts.has_room(&name) {
         return Err(no_room());
     }
     let Provenance { origin, owner, existing } = from;
-    let of_another = tenant.scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
+    let of_another = tenant.managed().scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
     if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
         let message =
             format!("Python script '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
@@ -272,9 +273,9 @@ pub(crate) fn install(
     }
     let entry = Entry { script, functions, origin, owner: Mutex::new(owner.clone()) };
     batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
-    tenant.scripts.put(&name, entry);
+    tenant.managed().scripts.put(&name, entry);
     Guests::script_is_there(tenant, broker, &name, true);
-    tenant.scripts.tell(&name, &format!("{output}{name} completed"));
+    tenant.managed().scripts.tell(&name, &format!("{output}{name} completed"));
     Ok(())
 }
 

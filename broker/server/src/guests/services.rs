@@ -17,6 +17,7 @@ use super::records;
 use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
@@ -38,14 +39,14 @@ impl TenantServices {
             broker: Arc::downgrade(broker),
             tenant: Arc::downgrade(tenant),
             owner: definition.owner().cloned(),
-            rights: Rights::of(tenant.guests.authority, definition),
+            rights: Rights::of(tenant.managed().guests.authority, definition),
         }
     }
 
     /// Tells people that the rules deny its owner something that the definition wanted.
     fn denied(&self, run: &RunContext, what: &str) {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return };
-        let found = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let found = tenant.managed().guests.registry.read().by_id(definition_id(run.definition)).cloned();
         let Some(definition) = found else { return };
         let message = format!("the rules deny the owner of this definition {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
@@ -71,9 +72,9 @@ impl TenantServices {
     /// Changes a variable or secret. It is durable with the next group; nobody waits for it (language reference §8.2).
     fn change(&self, name: &str, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        let is_changed = change(&tenant.variables, &broker.store);
+        let is_changed = change(&tenant.managed().variables, &broker.store);
         if is_changed {
-            tenant.guests.variable_changed(name);
+            tenant.managed().guests.variable_changed(name);
         }
         is_changed
     }
@@ -86,7 +87,7 @@ impl Services for TenantServices {
             self.denied(run, &format!("to read topic '{topic}'"));
             return false;
         }
-        let is_live = tenant.guests.values.read(topic, |live| {
+        let is_live = tenant.managed().guests.values.read(topic, |live| {
             if let Some(live) = live {
                 value.extend_from_slice(live);
             }
@@ -113,7 +114,7 @@ impl Services for TenantServices {
         if !self.may_use(run, (Variable::Environment, name), Access::Read) {
             return None;
         }
-        self.tenant()?.variables.environment(name)
+        self.tenant()?.managed().variables.environment(name)
     }
 
     fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
@@ -128,7 +129,7 @@ impl Services for TenantServices {
         if !self.may_use(run, (Variable::Secret, name), Access::Read) {
             return None;
         }
-        let secret = self.tenant()?.variables.secret(name)?;
+        let secret = self.tenant()?.managed().variables.secret(name)?;
         String::from_utf8(secret.to_vec()).ok()
     }
 
@@ -142,7 +143,7 @@ impl Services for TenantServices {
 
     fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
         let Some(tenant) = self.tenant() else { return false };
-        if let Some(route) = tenant.guests.route_of(topic) {
+        if let Some(route) = tenant.managed().guests.route_of(topic) {
             return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
@@ -173,12 +174,12 @@ impl Services for TenantServices {
     ) -> Result<Vec<Value>, RunError> {
         let unknown = || RunError::unknown_action(name);
         let tenant = self.tenant().ok_or_else(unknown)?;
-        let definition = tenant.guests.registry.read().get(DefinitionKind::Action, name).cloned();
+        let definition = tenant.managed().guests.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(unknown)?;
         if !self.rights.may_call(&tenant, &definition) {
             return Err(not_for_others("action", name));
         }
-        let runner = tenant.guests.runner(definition.id).ok_or_else(unknown)?;
+        let runner = tenant.managed().guests.runner(definition.id).ok_or_else(unknown)?;
         runner.definition.call_nested(call, inputs)
     }
 
@@ -190,17 +191,23 @@ impl Services for TenantServices {
     ) -> Result<ModelInstance, RunError> {
         let gone = || RunError::unknown_model(name);
         let tenant = self.tenant().ok_or_else(gone)?;
-        let model =
-            tenant.guests.registry.read().get(DefinitionKind::Model, name).cloned().ok_or_else(gone)?;
+        let model = tenant
+            .managed()
+            .guests
+            .registry
+            .read()
+            .get(DefinitionKind::Model, name)
+            .cloned()
+            .ok_or_else(gone)?;
         if !self.rights.may_call(&tenant, &model) {
             return Err(not_for_others("model", name));
         }
-        tenant.guests.build_model(call, name, assignments)
+        tenant.managed().guests.build_model(call, name, assignments)
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         match self.tenant() {
-            Some(tenant) => tenant.scripts.call(function, arguments),
+            Some(tenant) => tenant.managed().scripts.call(function, arguments),
             None => Called::unknown(function),
         }
     }
@@ -211,12 +218,13 @@ impl Services for TenantServices {
         };
         let now = broker.definitions_now().wall;
         drop(broker);
-        let route = tenant.guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
+        let route =
+            tenant.managed().guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
         if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {
             let reason = "it belongs to another user".to_owned();
             return Err(RowsError::Refused { route: query.route.to_owned(), reason });
         }
-        tenant.guests.select_rows(query, now)
+        tenant.managed().guests.select_rows(query, now)
     }
 
     fn now_ms(&self) -> i64 {
@@ -235,7 +243,7 @@ impl RouteServices for TenantServices {
         let publish = || {
             let tenant = self.tenant()?;
             let route = definition_id(run.definition);
-            let hops = tenant.guests.route_by_id(route)?.hops();
+            let hops = tenant.managed().guests.route_by_id(route)?.hops();
             Turn::with(|turn| {
                 turn.tick();
                 for Arrival { topic, payload, qos, retain } in &messages {
@@ -253,7 +261,7 @@ impl RouteServices for TenantServices {
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
         let Some(tenant) = self.tenant() else { return };
-        let found = tenant.guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let found = tenant.managed().guests.registry.read().by_id(definition_id(run.definition)).cloned();
         let Some(definition) = found else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
         Turn::with(|turn| match severity {

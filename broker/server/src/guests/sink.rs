@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use lotmq_definitions::{Definition, DefinitionId, RunError};
-use lotmq_host::{self as host, FinishedRun, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap};
+use lotmq_host::{
+    self as host, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap,
+};
 use tracing::warn;
 
 use super::effects;
 use super::records;
 use super::run_action::RunReport;
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
@@ -48,7 +51,7 @@ impl GuestSink {
     fn find(&self, definition: &host::Definition) -> Option<(Arc<Tenant>, Arc<Definition>)> {
         let tenants = self.broker.tenants.all();
         let tenant = tenants.get(definition.tenant() as usize)?;
-        let found = tenant.guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
+        let found = tenant.managed().guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
         Some((Arc::clone(tenant), found))
     }
 }
@@ -87,18 +90,18 @@ impl Sink for GuestSink {
             turn.tick();
             let undone = effects::carry_out(turn, &definition, &finished, output);
             if let OwnedEvent::Message(message) = run.event {
-                turn.ended_runs.extend(message.lease.clone());
+                turn.ended_runs.extend(message.lease.clone().map(Lease::into_held));
             }
             undone
         });
         if run.tag != 0 {
             let report = RunReport {
                 trace_id,
-                published: records::published(&tenant.variables, undone.done(output)),
+                published: records::published(&tenant.managed().variables, undone.done(output)),
                 dropped: undone.messages(output),
                 ..RunReport::default()
             };
-            tenant.guests.answer(&tenant.variables, &definition, &run, report);
+            tenant.managed().guests.answer(&tenant.managed().variables, &definition, &run, report);
         }
     }
 

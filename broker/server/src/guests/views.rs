@@ -11,6 +11,7 @@ use lotmq_store::{Batch, DefinitionRow, Op};
 use super::deploy::row;
 use super::{DeployError, Deployed};
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// Installs a Panel or Theme, or replaces the one of that name.
@@ -24,7 +25,7 @@ pub(super) fn deploy(
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Deployed, DeployError> {
-    let mut registry = tenant.guests.registry.write();
+    let mut registry = tenant.managed().guests.registry.write();
     let installed = registry.install(new, existing, broker.definitions_now())?;
     batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
     Ok(installed)
@@ -70,5 +71,8 @@ fn in_state(mut facts: Facts, state: ViewState) -> Facts {
 /// How a view is stored: with its state beside its text. Its place among others of its kind means nothing.
 pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
     let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
-    DefinitionRow { state: state.unwrap_or_default(), ..row(tenant, definition, tenant.guests.order()) }
+    DefinitionRow {
+        state: state.unwrap_or_default(),
+        ..row(tenant, definition, tenant.managed().guests.order())
+    }
 }

@@ -24,6 +24,7 @@ use tracing::error;
 
 use crate::close::{CloseReason, TransportFailure};
 use crate::foreign::Foreign;
+use crate::guests;
 use crate::limits::{CONNECT_BYTES_MAX, LAST_WORDS_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
 use crate::net::admission::Place;
 use crate::net::arena::Span;
@@ -470,7 +471,7 @@ impl Connection {
         if self.output_waits.load(Ordering::Acquire) && open.client.is_choked(self) {
             return true;
         }
-        (open.feeds_guests && turn.guest_events.hold_back(self, &open.client, cx))
+        (open.feeds_guests && guests::hold_back(turn, self, &open.client, cx))
             || (open.feeds_store && turn.wait_for_store(self))
     }
 

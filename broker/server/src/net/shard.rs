@@ -250,7 +250,7 @@ fn flush_the_last(deadline: Instant) {
     while is_behind && Instant::now() < deadline {
         is_behind = Turn::with(|turn| {
             turn.flush();
-            turn.guest_events.is_behind()
+            turn.guests.is_behind
         });
     }
 }
@@ -384,7 +384,7 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
-    let is_behind = turn.guest_events.is_behind() || turn.time_shares.is_behind();
+    let is_behind = turn.guests.is_behind || turn.time_shares.is_behind();
     if let Some(waker) = turn.call_those_next(ended) {
         wake_behind_look(&waker);
     }

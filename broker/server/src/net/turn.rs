@@ -9,6 +9,10 @@
 //! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
+mod messages;
+mod touched;
+
+use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -16,37 +20,33 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
-use lotmq_codec::{ProtocolVersion, QoS};
-use lotmq_host::Lease;
-use lotmq_router::GroupId;
 use lotmq_session::Time;
-use lotmq_store::{Batch, MessageId, StoreError, Ticket};
+use lotmq_store::{Batch, StoreError, Ticket};
 
-use super::arena::{Arena, Span};
+use super::arena::Arena;
 use super::connection::Connection;
 use super::home::Home;
 use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
-use super::piece::Items;
 use super::time_share::TimeShares;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::changes::{Seat, Stamp, Standing};
-use crate::client::{Client, Wire};
+use crate::client::Client;
 use crate::clock::Stretch;
-use crate::close::CloseReason;
 use crate::core::{Above, Core};
 use crate::counters::TurnCounts;
 use crate::endings::Ending;
-use crate::guests::GuestEvents;
 use crate::hand_on::hand_on_to;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
-use crate::message::{Message, MessageParts};
 use crate::release::{Release, Releases};
 use crate::route::RouteCache;
-use crate::shares::Share;
 use crate::store_failure::StoreFailure;
+use crate::triggers::TurnGuests;
 use crate::violation::Violation;
+
+pub(crate) use messages::{Messages, TurnMessage};
+pub(crate) use touched::{Touched, TouchedClient};
 
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
@@ -75,9 +75,10 @@ pub(crate) struct Turn {
     /// Connections that are not read from until a time, because their Clients sent too much.
     resting: Vec<(Time, Weak<Connection>)>,
     pub(crate) releases: Releases,
-    pub(crate) guest_events: GuestEvents,
+    /// What this turn's messages start.
+    pub(crate) guests: TurnGuests,
     /// Held by runs that have ended, until what they did has been handed to the store.
-    pub(crate) ended_runs: Vec<Lease>,
+    pub(crate) ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
     /// Sessions whose queue goes on to others behind what this turn has for them.
     pub(crate) endings: Vec<Ending>,
     /// When the work for the Client whose packets are handled is to stop.
@@ -115,7 +116,7 @@ impl Turn {
             paused: Vec::new(),
             resting: Vec::new(),
             releases: Releases::default(),
-            guest_events: GuestEvents::default(),
+            guests: TurnGuests::new(core.guest_runner),
             ended_runs: Vec::new(),
             endings: Vec::new(),
             stretch: Stretch::ENDLESS,
@@ -186,7 +187,7 @@ impl Turn {
     /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
     /// enough to write, or to start.
     pub(crate) fn must_packets_wait(&mut self) -> bool {
-        if self.time_shares.is_full() || self.guest_events.is_full() {
+        if self.time_shares.is_full() || self.has_many_guests() {
             return true;
         }
         let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
@@ -345,7 +346,6 @@ impl Turn {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
         while !self.touched.is_empty()
             || self.has_guests_to_start()
-            || self.has_for_routes()
             || self.has_unsubmitted()
             || self.has_ended_runs()
         {
@@ -365,10 +365,39 @@ impl Turn {
             self.endings.drain(..).for_each(|ending| self.core.endings.add(ending));
             self.core.tell(|above| above.has_work());
         }
-        self.guest_events.turn_ended();
+        self.end_guests();
         self.time_shares.written();
         self.counts.settle(&self.core.counters);
         self.messages.clear();
+    }
+
+    /// Whether so much is to be started that the turn had better end.
+    fn has_many_guests(&self) -> bool {
+        self.guests.have_events && self.guests.runner.is_full(self)
+    }
+
+    /// Whether anything is to be started in this turn still.
+    fn has_guests_to_start(&self) -> bool {
+        self.guests.have_events && self.guests.runner.has_work(self)
+    }
+
+    fn start_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.runner.start(self);
+        }
+    }
+
+    fn post_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.runner.post(self);
+        }
+    }
+
+    fn end_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.is_behind = self.guests.runner.turn_ended(self);
+            self.guests.have_events = self.guests.is_behind;
+        }
     }
 
     /// Whether something waits to be handed to the store, which has not just refused to take it.
@@ -557,233 +586,6 @@ impl Turn {
             && let Some(home) = &self.home
         {
             home.wait_for_commit(false);
-        }
-    }
-}
-
-/// In the place of a Client's number, where its copy went to another one. No Client has it: numbers are given in order.
-const TAKEN: u32 = u32::MAX;
-
-/// The messages of this turn that someone may have to keep.
-#[derive(Default)]
-pub(crate) struct Messages {
-    all: Vec<TurnMessage>,
-    /// Which message goes to which Client, by its number, as a member of a group.
-    by_group: Vec<(u32, u32, GroupId)>,
-    /// The place in it behind the one that was found last.
-    found: usize,
-    /// Messages of groups whose receiver was gone when they were delivered.
-    orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
-}
-
-/// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
-pub(crate) struct TurnMessage {
-    pub(crate) topic: Span,
-    pub(crate) properties: Span,
-    pub(crate) payload: Span,
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-    pub(crate) expires_at_ms: Option<u64>,
-    pub(crate) shared: Option<Arc<Message>>,
-}
-
-impl Messages {
-    pub(crate) fn push(&mut self, message: TurnMessage) -> u32 {
-        self.all.push(message);
-        u32::try_from(self.all.len() - 1).expect("a turn has fewer messages than bytes")
-    }
-
-    /// Notes that a Client gets a message as a member of a group.
-    pub(crate) fn sent_by_group(&mut self, index: u32, client: u32, group: GroupId) {
-        self.by_group.push((index, client, group));
-    }
-
-    /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
-    pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
-        // Copies of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
-        let first = self.by_group.partition_point(|(message, ..)| *message < index);
-        let find = |from: usize| {
-            let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);
-            Some(from + copies.map(|(_, member, _)| member).position(|member| *member == client.number)?)
-        };
-        let Some(at) = find(self.found.max(first)).or_else(|| find(first)) else { return };
-        self.found = at + 1;
-        let (_, member, group) = &mut self.by_group[at];
-        *member = TAKEN;
-        let group = *group;
-        let message = Arc::clone(self.shared(index, arena));
-        self.orphaned.push((Arc::clone(client), message, group));
-    }
-
-    /// The owned form of a message, copied out of the arena the first time.
-    pub(crate) fn shared(&mut self, index: u32, arena: &Arena) -> &Arc<Message> {
-        let message = &mut self.all[index as usize];
-        message.shared.get_or_insert_with(|| {
-            let parts = MessageParts {
-                topic: std::str::from_utf8(arena.get(message.topic))
-                    .expect("topics are UTF-8 since they were decoded"),
-                properties: arena.get(message.properties),
-                payload: arena.get(message.payload),
-                qos: message.qos,
-                retain: message.retain,
-                expires_at_ms: message.expires_at_ms,
-            };
-            Arc::new(Message::new(0, parts))
-        })
-    }
-
-    /// Bytes that it counts for in bounds of queues.
-    pub(crate) fn size(&self, index: u32) -> usize {
-        let message = &self.all[index as usize];
-        message.topic.len() + message.properties.len() + message.payload.len()
-    }
-
-    /// The number in the store, for a message that is stored.
-    pub(crate) fn stored_id(&self, index: u32) -> Option<MessageId> {
-        let shared = self.all[index as usize].shared.as_ref()?;
-        (shared.id != 0).then_some(MessageId(shared.id))
-    }
-
-    /// Sets the owned form of a message that was made before, as for a durable one.
-    pub(crate) fn set_shared(&mut self, index: u32, shared: Arc<Message>) {
-        self.all[index as usize].shared = Some(shared);
-    }
-
-    fn clear(&mut self) {
-        self.all.clear();
-        self.by_group.clear();
-        self.found = 0;
-    }
-}
-
-/// Receivers for which a thread always keeps the memory that their items take.
-const ENTRIES_KEPT: usize = 256;
-
-/// The receivers of a turn. Finding one again costs one look into a table by the Client's number.
-#[derive(Default)]
-pub(crate) struct Touched {
-    entries: Vec<TouchedClient>,
-    live: usize,
-    /// Most receivers of a turn since the last [`Touched::trim`].
-    peak: usize,
-    marks: Vec<Mark>,
-    serial: u32,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Mark {
-    serial: u32,
-    slot: u32,
-}
-
-/// What one receiver gets in this turn.
-#[derive(Default)]
-pub(crate) struct TouchedClient {
-    pub(crate) client: Option<Arc<Client>>,
-    /// For which version its items are encoded; `None` while it is away, when only what its session keeps matters.
-    pub(crate) version: Option<ProtocolVersion>,
-    /// Number of the connection that they are for.
-    pub(crate) connection: u32,
-    /// Largest packet that it takes.
-    pub(crate) packet_bytes_max: u32,
-    /// Whether topics may be sent to it as aliases.
-    pub(crate) takes_aliases: bool,
-    /// Whose share pays for what is stored while it is away; looked up when something is.
-    pub(crate) share: Option<Arc<Share>>,
-    pub(crate) items: Items,
-}
-
-impl TouchedClient {
-    /// What it was to get is lost, or half written: its connection ends, and its session sends again what it owes.
-    fn delivery_panicked(&self) {
-        let Some(client) = &self.client else { return };
-        error!(client_id = &*client.client_id, "a delivery ended by a panic, its connection is closed");
-        if let Some(link) = &client.state.lock().link {
-            link.connection.request_close(CloseReason::InternalError);
-        }
-    }
-}
-
-impl Touched {
-    fn is_empty(&self) -> bool {
-        self.live == 0
-    }
-
-    /// The entry of a Client, a new one at its first mention in the turn.
-    pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
-        match self.find(client) {
-            Some(slot) => &mut self.entries[slot],
-            None => self.add(client),
-        }
-    }
-
-    /// Whether a Client was mentioned in the turn.
-    fn has(&self, client: &Arc<Client>) -> bool {
-        self.find(client).is_some()
-    }
-
-    fn find(&self, client: &Arc<Client>) -> Option<usize> {
-        let mark = self.marks.get(client.number as usize)?;
-        let slot = mark.slot as usize;
-        // A number may belong to another Client since: compare the Client too.
-        let is_known = mark.serial == self.serial
-            && slot < self.live
-            && self.entries[slot].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
-        is_known.then_some(slot)
-    }
-
-    fn add(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
-        let number = client.number as usize;
-        if number >= self.marks.len() {
-            if number >= self.marks.capacity() {
-                self.marks.reserve_exact(number - self.marks.len() + number / 4 + 4);
-            }
-            self.marks.resize(number + 1, Mark::default());
-        }
-        let slot = self.live;
-        if slot == self.entries.len() {
-            self.entries.push(TouchedClient::default());
-        }
-        self.live += 1;
-        self.marks[number] =
-            Mark { serial: self.serial, slot: u32::try_from(slot).expect("fewer Clients than 4 G") };
-        let entry = &mut self.entries[slot];
-        entry.client = Some(Arc::clone(client));
-        Wire {
-            version: entry.version,
-            connection: entry.connection,
-            packet_bytes_max: entry.packet_bytes_max,
-            takes_aliases: entry.takes_aliases,
-        } = client.wire();
-        entry
-    }
-
-    /// Each entry keeps the memory of its items for the next turn: that of a single turn with a hundred thousand receivers is 20 MiB.
-    fn trim(&mut self) {
-        let peak = std::mem::take(&mut self.peak).max(self.live).max(ENTRIES_KEPT);
-        if self.entries.len() > 2 * peak {
-            self.entries.truncate(peak);
-            self.entries.shrink_to_fit();
-        }
-    }
-
-    fn drain(&mut self) -> impl Iterator<Item = &mut TouchedClient> {
-        self.entries[..self.live].iter_mut()
-    }
-
-    fn finish(&mut self) {
-        for entry in &mut self.entries[..self.live] {
-            entry.client = None;
-            entry.share = None;
-            entry.items.clear();
-        }
-        self.peak = self.peak.max(self.live);
-        self.live = 0;
-        self.serial = self.serial.wrapping_add(1);
-        if self.serial == 0 {
-            // Marks of four billion turns ago must not look like this turn's.
-            self.marks.fill(Mark::default());
-            self.serial = 1;
         }
     }
 }

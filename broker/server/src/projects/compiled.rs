@@ -20,6 +20,7 @@ use crate::command::{Call, Refusal, problem, refused};
 use crate::guests::scripts::{self, Loaded, Provenance};
 use crate::guests::{Guests, Prepared, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
+use crate::managed::Managing as _;
 use crate::sys;
 use crate::tenant::Tenant;
 
@@ -161,8 +162,11 @@ pub(crate) fn compile(
     parts: &[Part],
 ) -> Compiled {
     let (tenant, broker) = (call.tenant, call.broker);
-    let options =
-        CompileOptions { form: Form::Linked, known: &*tenant.guests, compat: broker.settings.compat };
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*tenant.managed().guests,
+        compat: broker.settings.compat,
+    };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
@@ -355,7 +359,7 @@ pub(crate) fn install(
             );
             problems.warning(&place, problem("REPLACED", &text));
             if let Some(row) = displaced {
-                call.tenant.projects.displaced.keep(row, batch);
+                call.tenant.managed().projects.displaced.keep(row, batch);
             }
         }
         entities.push(place.mark(json!({ "type": title, "name": name, "success": is_there })));
@@ -377,7 +381,7 @@ fn warn_of_pending(
     installed: &[(DefinitionKind, Arc<str>, Place)],
     problems: &mut Problems,
 ) {
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let pending = registry.pending_status();
     for (kind, name, place) in installed {
         let waits = pending.iter().find(|row| row.kind == *kind && row.name == *name);
@@ -394,16 +398,18 @@ fn warn_of_pending(
 
 /// A definition or script as it is stored.
 fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
-    let Some(kind) = DefinitionKind::by_name(title) else { return tenant.scripts.stored(tenant, name) };
-    let registry = tenant.guests.registry.read();
-    tenant.guests.stored(tenant, registry.get(kind, name)?)
+    let Some(kind) = DefinitionKind::by_name(title) else {
+        return tenant.managed().scripts.stored(tenant, name);
+    };
+    let registry = tenant.managed().guests.registry.read();
+    tenant.managed().guests.stored(tenant, registry.get(kind, name)?)
 }
 
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
     match DefinitionKind::by_name(title) {
-        None => tenant.scripts.origin(name) == Some(Origin::AdHoc),
+        None => tenant.managed().scripts.origin(name) == Some(Origin::AdHoc),
         Some(kind) => {
-            let registry = tenant.guests.registry.read();
+            let registry = tenant.managed().guests.registry.read();
             registry.get(kind, name).is_some_and(|known| known.deployed.origin == Origin::AdHoc)
         }
     }
@@ -412,12 +418,12 @@ fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
 /// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
 pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
         let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
         of_kind.map(move |definition| (kind_name(kind), Arc::clone(definition.name())))
     });
-    let scripts = tenant.scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
+    let scripts = tenant.managed().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
     let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
     let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
     owned.sort_by_key(|(kind, _)| *kind != kind_name(DefinitionKind::Rule));
@@ -448,7 +454,7 @@ pub(crate) fn remove_owned(
 fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut Batch) {
     let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == kind) else {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
-        call.tenant.scripts.remove(name);
+        call.tenant.managed().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);
         return;
     };
@@ -461,5 +467,5 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
 pub(crate) fn listings_changed(call: &mut Call<'_>) {
     let rules = crate::guests::rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", rules);
-    call.changed(scripts::TOPIC, call.tenant.scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
 }

@@ -14,6 +14,7 @@ use tracing::error;
 use crate::broker::Broker;
 use crate::command::Call;
 use crate::guests::{Guests, authority, install_stored, kind_name, scripts};
+use crate::managed::Managing as _;
 use crate::sys;
 
 /// What stands before the kind in the store's table of definitions.
@@ -71,7 +72,7 @@ pub(super) fn give_back(
 ) -> Vec<(String, String)> {
     let tenant = Arc::clone(call.tenant);
     let mut given = Vec::new();
-    for row in tenant.projects.displaced.take(is_coming) {
+    for row in tenant.managed().projects.displaced.take(is_coming) {
         let kind = format!("{PREFIX}{}", row.kind);
         batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: &kind, name: &row.name });
         if is_defined(call, &row) {
@@ -93,9 +94,9 @@ pub(super) fn give_back(
 
 fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
     if row.kind == scripts::KIND {
-        return call.tenant.scripts.contains(&row.name);
+        return call.tenant.managed().scripts.contains(&row.name);
     }
-    let registry = call.tenant.guests.registry.read();
+    let registry = call.tenant.managed().guests.registry.read();
     Kind::LOAD_ORDER.iter().any(|kind| {
         kind_name((*kind).into()) == row.kind && registry.get((*kind).into(), &row.name).is_some()
     })
@@ -104,7 +105,7 @@ fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
 fn deploy(call: &mut Call<'_>, row: &DefinitionRow, batch: &mut Batch) -> Result<(), String> {
     let (tenant, broker): (_, &Arc<Broker>) = (call.tenant, call.broker);
     if row.kind == scripts::KIND {
-        tenant.scripts.restore(&broker.python, row, authority::owner(&tenant.users, &row.owner));
+        tenant.managed().scripts.restore(&broker.python, row, authority::owner(&tenant.users, &row.owner));
         batch.push(Op::PutDefinition(row));
         Guests::script_is_there(tenant, broker, &row.name, true);
         return Ok(());

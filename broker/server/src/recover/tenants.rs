@@ -12,6 +12,8 @@ use tracing::{error, warn};
 use crate::accounts::{self, Scram};
 use crate::audit::Audit;
 use crate::guests::Guests;
+use crate::managed::Managed;
+use crate::managed::Managing as _;
 use crate::server::StartError;
 use crate::tenant::Tenant;
 use crate::variables::Variables;
@@ -77,8 +79,10 @@ pub(crate) fn tenants(
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
         let guests = Guests::new(registry_options(config), config.lot.authority);
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
-        let tenant = Tenant::new((row.id, number), &row.name, users, permissions, variables, guests, audit);
-        tenant.removed_names.restore(row.id, &recovered.settings);
+        let managed = Managed::new(variables, guests, audit);
+        managed.removed_names.restore(row.id, &recovered.settings);
+        let hooks = Box::new(managed);
+        let tenant = Tenant::new((row.id, number), &row.name, users, permissions, hooks);
         tenants.push(Arc::new(tenant));
     }
     Ok(tenants)
@@ -119,7 +123,7 @@ pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
     for keep in keeps {
         if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {
             // A value beyond the bounds of today was within those of the day when it was kept.
-            let _ = tenant.guests.values.restore_kept(&keep.topic, &keep.payload);
+            let _ = tenant.managed().guests.values.restore_kept(&keep.topic, &keep.payload);
         }
     }
 }

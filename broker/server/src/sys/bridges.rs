@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 
@@ -41,7 +42,7 @@ pub(crate) fn note_state(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, pay
         [] => None,
         _ => return,
     };
-    let forgotten = tenant.bridges.set(topic, state);
+    let forgotten = tenant.managed().bridges.set(topic, state);
     super::publish(turn, tenant, topic, payload, true);
     if let Some(forgotten) = forgotten {
         super::publish(turn, tenant, &forgotten, &[], true);

@@ -21,6 +21,7 @@ use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::exposure::Exposure;
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 use crate::vital::Vital;
@@ -272,10 +273,10 @@ impl Clockwork {
         }
         for tenant in broker.tenants.all().iter() {
             if expires {
-                tenant.audit.expire(&broker.store, broker.clock.wall_ms());
+                tenant.managed().audit.expire(&broker.store, broker.clock.wall_ms());
             }
             // Nobody waits for it.
-            let _ = tenant.audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+            let _ = tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
             tell_audit_heads(broker, tenant);
         }
     }
@@ -307,7 +308,7 @@ fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
 
 /// Publishes the modules whose state changed by itself, as by too many traps.
 fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
-    let modules = tenant.modules.all();
+    let modules = tenant.managed().modules.all();
     told.retain(|(number, name), _| {
         *number != tenant.number || modules.iter().any(|module| module.name == *name)
     });
@@ -405,7 +406,7 @@ fn is_of_tree(filter: &str) -> bool {
 /// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
     let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
-    for head in tenant.audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
+    for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
         head.log(&tenant.name);
         let payload = json!({
             "trail": head.kind.name(),

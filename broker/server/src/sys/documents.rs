@@ -12,6 +12,7 @@ use super::rows::Rows;
 use super::users::users_json;
 use crate::broker::Broker;
 use crate::limits::LISTING_ROWS_MAX;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// A topic and its payload.
@@ -29,12 +30,18 @@ pub(super) static DOCUMENTS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Config/Users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/users", payload: users },
     Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
-    Document { topic: "$SYS/Coreflux/Python/Scripts", payload: |_, tenant| tenant.scripts.to_json() },
+    Document {
+        topic: "$SYS/Coreflux/Python/Scripts",
+        payload: |_, tenant| tenant.managed().scripts.to_json(),
+    },
     Document {
         topic: "$SYS/Coreflux/Projects/list",
-        payload: |_, tenant| tenant.projects.list().to_string(),
+        payload: |_, tenant| tenant.managed().projects.list().to_string(),
     },
-    Document { topic: "$SYS/Coreflux/Projects/active", payload: |_, tenant| tenant.projects.active_json() },
+    Document {
+        topic: "$SYS/Coreflux/Projects/active",
+        payload: |_, tenant| tenant.managed().projects.active_json(),
+    },
 ];
 
 /// What a broker on its own says of its cluster; published every seven seconds.
@@ -175,7 +182,7 @@ fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {
 }
 
 fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let listed = registry.listing(kind, LISTING_ROWS_MAX);
     let rows = Rows::of(registry.count(kind));
     drop(registry);
@@ -184,7 +191,7 @@ fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
 
 /// The built-in rules, then the others.
 fn rule_listing(tenant: &Tenant) -> String {
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let listed = registry.listing(DefinitionKind::Rule, LISTING_ROWS_MAX - BUILT_INS.len());
     drop(registry);
     let rows = Rows::of(crate::guests::rules::count(tenant));

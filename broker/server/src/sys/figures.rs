@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::tenant::Tenant;
 
 /// Up to so many sessions are counted anew whenever somebody asks; more only by the clock, because each is looked at.
@@ -35,7 +36,7 @@ impl Figures {
         if total <= COUNTED_AT_ONCE_MAX {
             return Self::counted(broker, tenant);
         }
-        let counted = &tenant.counted;
+        let counted = &tenant.managed().counted;
         Self {
             total,
             connected: counted.connected.load(Ordering::Relaxed),
@@ -49,7 +50,7 @@ impl Figures {
         let clients = tenant.all_sessions();
         let connected = clients.iter().filter(|client| client.wire_version().is_some()).count();
         let inflight = clients.iter().map(|client| client.state.lock().session.counts().inflight).sum();
-        let counted = &tenant.counted;
+        let counted = &tenant.managed().counted;
         counted.connected.store(connected, Ordering::Relaxed);
         counted.inflight.store(inflight as u64, Ordering::Relaxed);
         let maximum = counted.maximum.fetch_max(connected, Ordering::Relaxed).max(connected);

@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
+use crate::guests::hand_to_route;
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
+use crate::managed::Managing as _;
 use crate::net::arena::Span;
 use crate::net::turn::Turn;
 use crate::protocol::NotTaken;
@@ -42,9 +44,9 @@ pub(crate) fn published(
         return Ok(());
     }
     if topic != COMMAND_TOPIC {
-        let (guests, client_id) = (&client.tenant.guests, Arc::clone(&client.client_id));
+        let (guests, client_id) = (&client.tenant.managed().guests, Arc::clone(&client.client_id));
         if let Some(for_route) = guests.for_event(topic, turn.arena.get(payload), client_id, 0) {
-            turn.hand_to_route(&client.tenant, for_route);
+            hand_to_route(turn, &client.tenant, for_route);
         }
         return Ok(());
     }
@@ -85,12 +87,12 @@ pub(crate) fn published_by_guest(
     hops: u8,
 ) -> bool {
     if topic != COMMAND_TOPIC {
-        let guests = &tenant.guests;
+        let guests = &tenant.managed().guests;
         let for_route = guests.for_event(topic, payload, Arc::default(), hops);
         let Some(for_route) = for_route.or_else(|| guests.for_table(topic, payload, hops)) else {
             return false;
         };
-        turn.hand_to_route(tenant, for_route);
+        hand_to_route(turn, tenant, for_route);
         return true;
     }
     let Some(identity) = owner.map(Arc::new) else { return false };
@@ -103,7 +105,7 @@ pub(crate) fn published_by_guest(
         hops,
         response: None,
     };
-    let broker = tenant.guests.broker.get().and_then(Weak::upgrade);
+    let broker = tenant.managed().guests.broker.get().and_then(Weak::upgrade);
     let is_taken = broker.is_some_and(|broker| broker.commands.submit(job).is_ok());
     if !is_taken {
         command::busy(turn, tenant, (&identity, None), payload);

@@ -15,6 +15,7 @@ use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
+use crate::managed::Managing as _;
 use crate::message::{Message, MessageParts};
 use crate::replay::Pending;
 use crate::subscription::Options;
@@ -46,19 +47,19 @@ pub(crate) fn snapshot(
         }
     }
     if may_match(filter, "broker") {
-        for (topic, state) in tenant.bridges.all().iter().filter(|(topic, _)| wants(topic)) {
+        for (topic, state) in tenant.managed().bridges.all().iter().filter(|(topic, _)| wants(topic)) {
             push(topic, state);
         }
     }
     if may_match(filter, "Coreflux") {
-        for module in tenant.modules.all() {
+        for module in tenant.managed().modules.all() {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
             if wants(&topic) {
                 let info = crate::modules::info(tenant, &module).to_string();
                 found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
             }
         }
-        for project in tenant.projects.all() {
+        for project in tenant.managed().projects.all() {
             for (topic, payload) in project.topics(tenant).iter().filter(|(topic, _)| wants(topic)) {
                 found.push_back(Pending::Ready(message(topic, payload.as_bytes())));
             }
@@ -80,7 +81,7 @@ fn may_match(filter: &str, second: &str) -> bool {
 }
 
 fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     let mut add = |definition: &Arc<Definition>| {
         let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
         found.extend(matching.map(|leaf| {

@@ -24,6 +24,7 @@ use crate::guests::services::TenantServices;
 use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 pub(super) use pause::Pause;
@@ -213,7 +214,7 @@ impl Driver {
 
     /// A text without the values of secrets (routes reference §2).
     fn masked(&self, text: &str) -> String {
-        self.tenant.variables.masked_text(text).into_owned()
+        self.tenant.managed().variables.masked_text(text).into_owned()
     }
 }
 
@@ -335,7 +336,7 @@ impl Serving<'_> {
 
     /// Hands a row to another route, if that is one of the same owner or he may.
     fn store(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
-        let guests = &self.driver.tenant.guests;
+        let guests = &self.driver.tenant.managed().guests;
         let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
         let of_another = guests.route(route).filter(|it| {
             !self.services.rights.may_feed(&self.driver.tenant, &topic, &it.version().definition)

@@ -161,6 +161,7 @@ mod tests {
 
     use super::*;
     use crate::guests::routes::standing::Connection;
+    use crate::managed::Managing as _;
     use crate::testing::{Running, connect, receive};
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
         root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
         receive(&mut root);
         let tenant = broker.tenants.default_tenant();
-        let route = tenant.guests.route("R").unwrap();
+        let route = tenant.managed().guests.route("R").unwrap();
         // A thread that takes nothing.
         let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
         let routes = Routes { orders: Mutex::new(Some(sender)) };
@@ -223,7 +224,7 @@ mod tests {
         root.subscribe_to("$SYS/Coreflux/Routes/R/Error", QoS::AtLeastOnce).unwrap();
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
-        let route = tenant.guests.route("R").unwrap();
+        let route = tenant.managed().guests.route("R").unwrap();
         Turn::install(Arc::clone(&broker.core), None);
         Driver { broker, tenant, route: Arc::clone(&route) }.panicked();
         Turn::uninstall();

@@ -9,7 +9,7 @@ use crate::net::turn::Turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();
-    let registry = tenant.guests.registry.read();
+    let registry = tenant.managed().guests.registry.read();
     registry.get(kind, name).is_some_and(|found| found.activity.last_error().is_some())
 }
 
@@ -20,9 +20,10 @@ fn module(world: &mut World) -> String {
     let effects =
         EFFECTS.split_inclusive('\n').filter(|line| !line.contains("GET MODEL")).collect::<String>();
     let source = format!("DEFINE ACTION m\nON TOPIC \"start\" DO\n{effects}    CALL ACTION Wait\n");
+    let tenant = world.running.server.broker.tenants.default_tenant();
     let options = CompileOptions {
         form: Form::Standalone,
-        known: &*world.running.server.broker.tenants.default_tenant().guests,
+        known: &*tenant.managed().guests,
         ..CompileOptions::default()
     };
     let entity = lot_to_wasm::compile(&source, &options).entities.pop().unwrap();
@@ -65,8 +66,9 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         ok(&mut cfg, &format!("-addAction {source}"));
         let broker = std::sync::Arc::clone(&world.running.server.broker);
         let tenant = broker.tenants.default_tenant();
-        let definition = tenant.guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
-        let runner = tenant.guests.runner(definition.id).unwrap();
+        let definition =
+            tenant.managed().guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
+        let runner = tenant.managed().guests.runner(definition.id).unwrap();
         let mut batch = Batch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
         Turn::install(std::sync::Arc::clone(&broker.core), None);
@@ -204,7 +206,7 @@ fn a_command_that_runs_an_action_is_told_what_went_out() {
     let tenant = world.running.server.broker.tenants.default_tenant();
     let reply = std::thread::scope(|scope| {
         let reply = scope.spawn(|| command(&mut asker, "-runAction Range"));
-        eventually("the run begins", || tenant.variables.environment("BEGAN").is_some());
+        eventually("the run begins", || tenant.managed().variables.environment("BEGAN").is_some());
         ok(&mut cfg, "-removeAction Limits");
         ok(&mut world.root, "-removeRoute Db");
         reply.join().unwrap()
