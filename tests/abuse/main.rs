@@ -11,6 +11,7 @@
 mod absences;
 mod flood;
 mod handshakes;
+mod large;
 mod masses;
 mod retained;
 mod rounds;

@@ -21,7 +21,7 @@ use crate::client::Client;
 use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE};
 use crate::message::{Message, MessageParts};
 use crate::net::arena::{Arena, Span};
-use crate::net::piece::Piece;
+use crate::net::piece::{Piece, Tracked};
 use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
 use crate::subscription::{Identifiers, SharedGroup, choose};
@@ -31,7 +31,7 @@ pub(crate) use forms::{Asker, Forms};
 pub(crate) use parts::{Remainder, publish_in_parts};
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
-const COPIED_PAYLOAD_BYTES: usize = 1024;
+pub(crate) const COPIED_PAYLOAD_BYTES: usize = 1024;
 
 /// A message on its way to its receivers, as ranges of the turn's arena.
 pub(crate) struct Publication<'a> {
@@ -295,7 +295,8 @@ impl<'a> FanOutOf<'a> {
             let identifiers = target.identifiers.clone();
             self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
         }
-        turn.entry(&target.client).items.tracked(piece, qos, message, (retain, target.identifiers.clone()));
+        let identifiers = target.identifiers.clone();
+        turn.entry(&target.client).items.tracked(Tracked { piece, qos, message, retain, identifiers });
         Fate::Taken
     }
 

@@ -184,7 +184,16 @@ pub(crate) const LONG_WORK_TIME_MAX: std::time::Duration = std::time::Duration::
 /// Bytes of messages for all their receivers at which a turn reads no more: 5 to 30 ms of writing, as cold as the kernel's memory is.
 pub(crate) const OWED_BYTES_MAX: usize = 8 << 20;
 
-/// Parts of that in which a large message of QoS 0 for many is routed.
+/// Bytes that a turn has written when further large messages of QoS 1 and 2 are left to later ones: 1 to 15 ms.
+pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX / 2;
+
+/// Bytes of them that a turn begins with because earlier ones had no time; the rest is for new ones.
+pub(crate) const RESUMED_BYTES_MAX: usize = WRITTEN_BYTES_MAX / 4 * 3;
+
+/// What a Client who goes on then is taken for at least, in bytes: to write little takes as long.
+pub(crate) const RESUMED_COST_MIN: usize = 4 << 10;
+
+/// Parts of [`OWED_BYTES_MAX`] in which a large message of QoS 0 for many is routed.
 pub(crate) const OWED_PARTS: usize = 4;
 
 /// Time for one connection at once: for the packets of one read, the filters of a long SUBSCRIBE, a scan.

@@ -22,6 +22,7 @@ pub(crate) mod outbound;
 pub(crate) mod output;
 pub(crate) mod peer;
 pub(crate) mod piece;
+pub(crate) mod postponed;
 pub(crate) mod proxy;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;

@@ -104,7 +104,7 @@ pub(crate) enum Unfinished {
     Unsubscribe(Unsubscribing),
     /// A PUBLISH that waits until rules have been asked about its receivers. It stands among what is to be handled as it came.
     Asking(Box<Asking>),
-    /// The same when they have been: its route.
+    /// The same when they have been: its route. Or it waits until others have what was published before.
     Asked(Arc<Route>),
     Publish(Box<Remainder>),
 }

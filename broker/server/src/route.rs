@@ -163,7 +163,7 @@ impl Route {
     }
 
     /// Those that it lists, however many members a group has.
-    fn receivers(&self) -> usize {
+    pub(crate) fn receivers(&self) -> usize {
         self.targets.len() + self.askers.len() + self.groups.len()
     }
 

@@ -13,6 +13,8 @@ const STEP_BYTES: u32 = 1 << 10;
 pub(crate) struct Kept {
     alias_bytes: u32,
     queued_bytes: u32,
+    /// Of messages that wait for time alone. They do not count: their receivers are about to get them.
+    postponed_bytes: u64,
 }
 
 impl Kept {
@@ -31,11 +33,27 @@ impl Kept {
 
     /// Messages that wait in memory take so many bytes.
     pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
+        let bytes = bytes.saturating_sub(self.postponed_bytes);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
         if bytes != self.queued_bytes {
             core.queued_bytes.change(self.queued_bytes, bytes, core.config.limits.all_queue_bytes);
             self.queued_bytes = bytes;
         }
+    }
+
+    /// A message waits for time alone.
+    pub(crate) fn postpone(&mut self, bytes: u64) {
+        self.postponed_bytes += bytes;
+    }
+
+    /// What waits from now on does so for other reasons.
+    pub(crate) fn nothing_is_postponed(&mut self) {
+        self.postponed_bytes = 0;
+    }
+
+    /// Bytes of messages that wait for time alone.
+    pub(crate) fn postponed_bytes(&self) -> u64 {
+        self.postponed_bytes
     }
 
     /// The connection ends.

@@ -24,7 +24,8 @@ use super::held::Held;
 use super::kept::{self, Kept};
 use super::layers::Layers;
 use super::output::Output;
-use super::piece::{Item, Items, Piece};
+use super::piece::{Item, Items, Piece, Tracked};
+use super::postponed::Postponed;
 use super::time_share::TimeShares;
 use super::turn::{Messages, TouchedClient};
 use crate::alias_out::AliasesOut;
@@ -32,6 +33,7 @@ use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
 use crate::core::Core;
 use crate::counters::TurnCounts;
+use crate::fan_out::COPIED_PAYLOAD_BYTES;
 use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::outgoing::drain;
 use crate::paging::{self, stored_for};
@@ -60,6 +62,8 @@ pub(crate) struct Link {
     /// Bytes of the buffer that are counted among those of all connections.
     counted: u32,
     kept: Kept,
+    /// What waits in the session is sent in a later turn.
+    pub(super) is_postponed: bool,
 }
 
 /// Steps in which bytes that wait are counted for all connections.
@@ -101,6 +105,7 @@ impl Link {
             held: Held::default(),
             counted: 0,
             kept: Kept::default(),
+            is_postponed: false,
         }
     }
 
@@ -158,7 +163,7 @@ impl Link {
     }
 
     /// Bytes of messages that may wait for the socket.
-    fn output_bytes_max(&self) -> usize {
+    pub(super) fn output_bytes_max(&self) -> usize {
         self.connection.listener.limits.output_bytes as usize
     }
 
@@ -390,6 +395,48 @@ fn send(connection: &Connection, ranges: &[Span], arena: &Arena) -> io::Result<u
 #[derive(Default)]
 pub(crate) struct Delivery {
     ranges: Vec<Span>,
+    pub(super) postponed: Postponed,
+}
+
+/// What may pass on its way to one receiver, and what has become of it.
+struct Passage {
+    is_blocked: bool,
+    /// Bytes of messages that may be added to those that wait.
+    room: usize,
+    /// What is reached where that is too little.
+    limit: Limit,
+    /// How many may be in flight is for us to say.
+    is_window_ours: bool,
+    /// The turn has written enough: what can wait does.
+    is_late: bool,
+    plain_passes: bool,
+    /// More is waiting that could leave as well.
+    goes_on: bool,
+    last_head: Option<Span>,
+    until_stored: Vec<u64>,
+}
+
+impl Passage {
+    fn new(link: &Link, is_late: bool) -> Self {
+        let (is_blocked, own_room) = (link.is_blocked(), link.own_room());
+        let room = if is_blocked { own_room.min(link.room_of_all()) } else { own_room };
+        Self {
+            is_blocked,
+            room,
+            limit: if room < own_room { Limit::AllOutputBytes } else { Limit::OutputBytes },
+            is_window_ours: !link.version.has_properties(),
+            is_late,
+            plain_passes: true,
+            goes_on: false,
+            last_head: None,
+            until_stored: Vec::new(),
+        }
+    }
+
+    /// Whether so many bytes may be written, or wait for the socket.
+    fn takes(&self, bytes: usize) -> bool {
+        !self.is_blocked || bytes <= self.room
+    }
 }
 
 /// What a delivery needs of the turn besides the receiver.
@@ -432,9 +479,14 @@ impl Delivery {
             link.stage = Stage::Open;
             self.push(connack);
         }
+        let before = turn.counts.publish_bytes_sent;
         let goes_on = self.collect(client, state, &entry.items, turn);
         let Some(link) = &mut state.link else { return };
-        turn.counts.bytes_sent += self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
+        let bytes = self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
+        turn.counts.bytes_sent += bytes;
+        // What is held back until its identifier is stored is copied now and written later.
+        let written = bytes.max(turn.counts.publish_bytes_sent - before);
+        self.postponed.note_written(usize::try_from(written).unwrap_or(usize::MAX));
         if link.is_blocked() {
             link.keep(&self.ranges, 0, turn.arena);
         } else {
@@ -458,34 +510,28 @@ impl Delivery {
         turn: &mut Surroundings<'_>,
     ) -> bool {
         let Some(link) = &mut state.link else { return false };
-        while let Some(packet) = link.held.pop() {
+        let is_late = turn.home.is_some() && self.postponed.is_enough();
+        while !is_late && let Some(packet) = link.held.pop() {
             let (span, ()) = turn.arena.encode(|out| out.extend_from_slice(&packet));
             self.push(span);
         }
-        let is_blocked = link.is_blocked();
-        let is_window_ours = !link.version.has_properties();
-        let own_room = link.own_room();
-        let mut room = if is_blocked { own_room.min(link.room_of_all()) } else { own_room };
-        let limit = if room < own_room { Limit::AllOutputBytes } else { Limit::OutputBytes };
-        let mut plain_passes = true;
-        let mut goes_on = false;
-        let mut last_head = None;
-        let mut until_stored = Vec::new();
+        let mut passage = Passage::new(link, is_late);
+        if is_late && !link.held.is_empty() {
+            self.postponed.add(client, state);
+        }
         for item in items.iter() {
             match item {
                 &Item::Control(span) => self.push(span),
-                Item::Drain => {
-                    let drain_room = if is_blocked { 0 } else { room };
-                    goes_on = drain(client, state, drain_room, turn, &mut |span| self.push(span));
-                }
+                Item::Drain if is_late => self.postponed.add(client, state),
+                Item::Drain => self.drain(client, state, &mut passage, turn),
                 &Item::Plain { span, messages, payload_bytes } => {
                     if messages > 0 {
-                        plain_passes = !is_blocked || span.len() <= room;
+                        passage.plain_passes = passage.takes(span.len());
                     }
-                    if plain_passes {
+                    if passage.plain_passes {
                         turn.counts.publish_sent += u64::from(messages);
                         turn.counts.publish_bytes_sent += payload_bytes;
-                        room = room.saturating_sub(span.len());
+                        passage.room = passage.room.saturating_sub(span.len());
                         if messages > 0 {
                             self.push_message(state, turn.arena, span);
                         } else {
@@ -493,65 +539,97 @@ impl Delivery {
                         }
                     } else {
                         turn.core.counters.publish_dropped.add(u64::from(messages));
-                        state.limits_reached(turn.core).note(limit, &client.client_id, turn.now);
+                        state.limits_reached(turn.core).note(passage.limit, &client.client_id, turn.now);
                     }
                 }
-                Item::Tracked { piece, qos, message, retain, identifiers } => {
-                    let has_room = !is_blocked || piece.len() <= room;
-                    let bytes = turn.messages.size(*message);
-                    let stored = stored_for(client, turn.messages.stored_id(*message));
-                    if stored.is_none() && !may_wait(state, bytes, (has_room, turn.core)) {
-                        state.limits_reached(turn.core).note(
-                            Limit::AllQueueBytes,
-                            &client.client_id,
-                            turn.now,
-                        );
-                        client.queue_full(state, turn.messages.stored_id(*message), turn);
-                        continue;
-                    }
-                    let queued =
-                        || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
-                    let offer = if has_room {
-                        state.session.offer_stored(*qos, bytes, stored, queued)
-                    } else {
-                        state.session.enqueue_stored(*qos, bytes, stored, queued)
-                    };
-                    match offer {
-                        Offer::Send(packet_id) => {
-                            turn.counts.publish_sent += 1;
-                            turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
-                            room = room.saturating_sub(piece.len());
-                            // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
-                            let is_again = last_head.replace(piece.head) == Some(piece.head);
-                            let piece = if is_again { piece.copied(turn.arena) } else { *piece };
-                            set_packet_id(turn.arena, &piece, packet_id);
-                            let sent =
-                                Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
-                            // What waits leaves later, past others: it has its topic in full.
-                            let spans = [piece.head, piece.payload];
-                            if !sent.waits(client, state.link.as_mut(), spans, turn) {
-                                self.push_message(state, turn.arena, piece.head);
-                                self.push(piece.payload);
-                            }
-                        }
-                        Offer::Queued | Offer::QueuedUntilStored => {
-                            if is_window_ours && has_room {
-                                state.limits_reached(turn.core).count(Limit::SendWindow);
-                            }
-                            if offer == Offer::QueuedUntilStored {
-                                until_stored.extend(stored);
-                            }
-                        }
-                        Offer::Offline | Offer::SendUnacknowledged => {}
-                        Offer::Refused(_) => {
-                            client.queue_full(state, turn.messages.stored_id(*message), turn)
-                        }
-                    }
-                }
+                Item::Tracked(tracked) => self.offer(client, state, tracked, &mut passage, turn),
             }
         }
-        paging::when_stored(client, until_stored, turn);
-        goes_on
+        paging::when_stored(client, passage.until_stored, turn);
+        passage.goes_on
+    }
+
+    /// Sends what waits in the session.
+    fn drain(
+        &mut self,
+        client: &Arc<Client>,
+        state: &mut ClientState,
+        passage: &mut Passage,
+        turn: &mut Surroundings<'_>,
+    ) {
+        if let Some(link) = &mut state.link {
+            link.is_postponed = false;
+            link.kept.nothing_is_postponed();
+        }
+        let room = if passage.is_blocked { 0 } else { passage.room };
+        passage.goes_on = drain(client, state, room, turn, &mut |span| self.push(span));
+    }
+
+    /// Offers a QoS 1 or 2 message to the session, which sends or keeps it.
+    fn offer(
+        &mut self,
+        client: &Arc<Client>,
+        state: &mut ClientState,
+        tracked: &Tracked,
+        passage: &mut Passage,
+        turn: &mut Surroundings<'_>,
+    ) {
+        let Tracked { piece, qos, message, retain, identifiers } = tracked;
+        let has_room = passage.takes(piece.len());
+        let bytes = turn.messages.size(*message);
+        let stored = stored_for(client, turn.messages.stored_id(*message));
+        if state.link.as_ref().is_some_and(|link| link.is_postponed)
+            && !takes(state, bytes, (has_room, stored.is_some(), turn.core))
+        {
+            // It has no place only because others have not left yet.
+            self.drain(client, state, passage, turn);
+        }
+        if stored.is_none() && !may_wait(state, bytes, (has_room, turn.core)) {
+            state.limits_reached(turn.core).note(Limit::AllQueueBytes, &client.client_id, turn.now);
+            return client.queue_full(state, turn.messages.stored_id(*message), turn);
+        }
+        let is_postponed = passage.is_late
+            && piece.payload_bytes > COPIED_PAYLOAD_BYTES
+            && may_be_postponed(state, bytes, (passage.is_blocked, stored.is_some(), turn.core));
+        let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
+        let offer = if has_room && !is_postponed {
+            state.session.offer_stored(*qos, bytes, stored, queued)
+        } else {
+            state.session.enqueue_stored(*qos, bytes, stored, queued)
+        };
+        match offer {
+            Offer::Send(packet_id) => {
+                turn.counts.publish_sent += 1;
+                turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
+                passage.room = passage.room.saturating_sub(piece.len());
+                // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
+                let is_again = passage.last_head.replace(piece.head) == Some(piece.head);
+                let piece = if is_again { piece.copied(turn.arena) } else { *piece };
+                set_packet_id(turn.arena, &piece, packet_id);
+                let sent = Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
+                // What waits leaves later, past others: it has its topic in full.
+                let spans = [piece.head, piece.payload];
+                if !sent.waits(client, state.link.as_mut(), spans, turn) {
+                    self.push_message(state, turn.arena, piece.head);
+                    self.push(piece.payload);
+                }
+            }
+            Offer::Queued | Offer::QueuedUntilStored => {
+                if is_postponed && !passage.is_blocked {
+                    if let Some(link) = &mut state.link {
+                        link.kept.postpone(bytes as u64);
+                    }
+                    self.postponed.add(client, state);
+                } else if !is_postponed && passage.is_window_ours && has_room {
+                    state.limits_reached(turn.core).count(Limit::SendWindow);
+                }
+                if offer == Offer::QueuedUntilStored {
+                    passage.until_stored.extend(stored);
+                }
+            }
+            Offer::Offline | Offer::SendUnacknowledged => {}
+            Offer::Refused(_) => client.queue_full(state, turn.messages.stored_id(*message), turn),
+        }
     }
 
     /// Offers QoS 1 and 2 messages to the session of a Client that is away.
@@ -565,14 +643,14 @@ impl Delivery {
         let mut until_stored = Vec::new();
         if state.is_over {
             for item in items.iter() {
-                if let Item::Tracked { message, .. } = item {
-                    turn.messages.orphan(*message, client, turn.arena);
+                if let Item::Tracked(tracked) = item {
+                    turn.messages.orphan(tracked.message, client, turn.arena);
                 }
             }
             return;
         }
         for item in items.iter() {
-            if let Item::Tracked { qos, message, retain, identifiers, .. } = item {
+            if let Item::Tracked(Tracked { qos, message, retain, identifiers, .. }) = item {
                 let bytes = turn.messages.size(*message);
                 let stored = stored_for(client, turn.messages.stored_id(*message));
                 let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
@@ -610,7 +688,31 @@ impl Delivery {
 /// Whether a message that is nowhere else may wait in the session, if it cannot leave now.
 fn may_wait(state: &ClientState, bytes: usize, (has_room, core): (bool, &Core)) -> bool {
     let leaves = has_room && state.session.can_send_bytes(bytes);
-    leaves || kept::may_queue(core, state.session.counts().queued_bytes + bytes as u64)
+    leaves || may_queue(state, bytes, core)
+}
+
+/// Whether a message may wait in memory, beside what counts of the others there.
+fn may_queue(state: &ClientState, bytes: usize, core: &Core) -> bool {
+    let postponed = state.link.as_ref().map_or(0, |link| link.kept.postponed_bytes());
+    let waiting = state.session.counts().queued_bytes.saturating_sub(postponed);
+    kept::may_queue(core, waiting + bytes as u64)
+}
+
+/// Whether a message can be sent now or finds a place.
+fn takes(state: &ClientState, bytes: usize, (has_room, is_stored, core): (bool, bool, &Core)) -> bool {
+    let leaves = has_room && state.session.can_send_bytes(bytes);
+    leaves || (state.session.can_queue(bytes) && (is_stored || may_queue(state, bytes, core)))
+}
+
+/// Whether a message that can be sent now may wait for a later turn all the same. For a socket that is full it waits longer than that, so it counts.
+fn may_be_postponed(
+    state: &ClientState,
+    bytes: usize,
+    (is_blocked, is_stored, core): (bool, bool, &Core),
+) -> bool {
+    state.session.can_send_bytes(bytes)
+        && state.session.can_queue(bytes)
+        && (!is_blocked || is_stored || may_queue(state, bytes, core))
 }
 
 /// A message that gets its Packet Identifier and is to leave.

@@ -48,18 +48,22 @@ pub(crate) enum Item {
     /// What waits in the session, as far as there is room.
     Drain,
     /// A message that needs a Packet Identifier of the receiver's session.
-    Tracked {
-        /// Its bytes.
-        piece: Piece,
-        /// Its QoS for this receiver, 1 or 2.
-        qos: QoS,
-        /// Which of the turn's messages it is.
-        message: u32,
-        /// RETAIN as sent to this receiver.
-        retain: bool,
-        /// Subscription Identifiers as sent to this receiver.
-        identifiers: Identifiers,
-    },
+    Tracked(Tracked),
+}
+
+/// A message of QoS 1 or 2 for a receiver.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked {
+    /// Its bytes.
+    pub(crate) piece: Piece,
+    /// Its QoS for this receiver, 1 or 2.
+    pub(crate) qos: QoS,
+    /// Which of the turn's messages it is.
+    pub(crate) message: u32,
+    /// RETAIN as sent to this receiver.
+    pub(crate) retain: bool,
+    /// Subscription Identifiers as sent to this receiver.
+    pub(crate) identifiers: Identifiers,
 }
 
 /// The items for one receiver; neighbours merge as they are added.
@@ -96,9 +100,8 @@ impl Items {
         }
     }
 
-    pub(crate) fn tracked(&mut self, piece: Piece, qos: QoS, message: u32, flags: (bool, Identifiers)) {
-        let (retain, identifiers) = flags;
-        self.push(Item::Tracked { piece, qos, message, retain, identifiers });
+    pub(crate) fn tracked(&mut self, tracked: Tracked) {
+        self.push(Item::Tracked(tracked));
     }
 
     /// Sends what waits in the session.

@@ -28,6 +28,7 @@ use super::inbox::{Inbox, Refused};
 use super::listener::{self, Listener, ListeningSocket};
 use super::look::{thread_idles, wake_behind_look};
 use super::peer::Peer;
+use super::postponed;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn::Turn;
@@ -384,7 +385,8 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
-    let is_behind = turn.guests.is_behind || turn.time_shares.is_behind();
+    let has_postponed = postponed::resume(turn);
+    let is_behind = has_postponed || turn.guests.is_behind || turn.time_shares.is_behind();
     if let Some(waker) = turn.call_those_next(ended) {
         wake_behind_look(&waker);
     }

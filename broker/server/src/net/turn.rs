@@ -89,7 +89,7 @@ pub(crate) struct Turn {
     pub(crate) time_shares: TimeShares,
     /// Memory for the places of those that go on next, empty between turns.
     next: Vec<u32>,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
     flusher: Option<Waker>,

@@ -17,10 +17,11 @@ use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::close::CloseReason;
 use crate::core::Core;
-use crate::fan_out::{FanOut, InPlace, Publication, Remainder, publish_in_parts};
-use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION};
+use crate::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts};
+use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX};
 use crate::net::arena::Span;
 use crate::net::connection::Connection;
+use crate::net::postponed;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::route::{Asking, Route};
@@ -86,6 +87,11 @@ pub(super) fn handle(
             return Ok(());
         }
     };
+    if must_wait(turn, &received, &route) {
+        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+        open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        return Ok(());
+    }
     if !take_over(connection, open, turn, &received)? {
         return Ok(());
     }
@@ -98,6 +104,14 @@ pub(super) fn handle(
         Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
     }
     Ok(())
+}
+
+/// Whether a large message of QoS 1 or 2 for many waits until those have theirs who were to get one before. Else they would have more and more to get.
+fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
+    postponed::is_behind(turn)
+        && received.qos != QoS::AtMostOnce
+        && received.payload.len() > COPIED_PAYLOAD_BYTES
+        && route.receivers() * received.payload.len() > WRITTEN_BYTES_MAX / 2
 }
 
 /// Goes on asking about the receivers of a message.

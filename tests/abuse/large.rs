@@ -1,0 +1,91 @@
+//! Large messages of QoS 1 and 2 for many who do not read.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use lotmq_client::{ConnectOptions, ProtocolVersion, Publication, QoS};
+use lotmq_codec::{PacketId, Properties, Publish, SubscribeFilter, SubscriptionOptions, encode_subscribe};
+use lotmq_test_support::{WAIT_MAX, allow_open_files};
+use socket2::{Domain, Socket, Type};
+
+use crate::turns::others_are_served;
+use crate::watch::broker;
+
+const PAYLOAD_BYTES: usize = 100_000;
+
+/// A connection with a small window that is subscribed to `large` and reads nothing more. Of four one has any combination of QoS and life.
+fn subscriber(address: SocketAddr, number: usize) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    // Else the kernel would keep gigabytes for all of them.
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let mut bytes = Vec::new();
+    let options = ConnectOptions::v5(format!("lazy-{number}"));
+    let options = if number.is_multiple_of(2) { options } else { options.session_expiry(3_600) };
+    options.encode(&mut bytes).unwrap();
+    let qos = if number % 4 < 2 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
+    let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+    let filter = SubscribeFilter { filter: "large", options };
+    let id = PacketId::new(1).expect("not 0");
+    encode_subscribe(&mut bytes, ProtocolVersion::V5, id, Properties::EMPTY, &[filter]).unwrap();
+    stream.write_all(&bytes).unwrap();
+    (0..2).for_each(|_| drop(packet(&mut stream)));
+    stream
+}
+
+/// A whole packet: its first byte, and what is behind its length.
+fn packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut first = [0];
+    stream.read_exact(&mut first).unwrap();
+    let (mut len, mut shift, mut byte) = (0, 0, [0x80]);
+    while byte[0] >= 0x80 {
+        stream.read_exact(&mut byte).unwrap();
+        len |= usize::from(byte[0] & 0x7f) << shift;
+        shift += 7;
+    }
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).unwrap();
+    (first[0], body)
+}
+
+/// Which messages have come, and how often, in their order.
+fn received(stream: &mut TcpStream, messages: usize) -> Vec<u8> {
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    let publishes = (0..messages).map(|_| packet(stream));
+    publishes
+        .map(|(first, body)| {
+            let publish = Publish::decode(first, &body, ProtocolVersion::V5).unwrap();
+            assert_eq!(publish.payload.len(), PAYLOAD_BYTES);
+            publish.payload[0]
+        })
+        .collect()
+}
+
+/// In some turn the sockets of all of them are full.
+#[test]
+fn for_thousands_who_do_not_read() {
+    const SUBSCRIBERS: usize = 2_000;
+    const MESSAGES: u8 = 20;
+    allow_open_files(SUBSCRIBERS as u64 + 1_000);
+    // Nobody is to lose one because all together have too many.
+    let broker = broker().variable("LOTMQ_LIMITS_ALL_QUEUE_BYTES", "10000000000").start();
+    let mut lazy: Vec<TcpStream> =
+        (0..SUBSCRIBERS).map(|number| subscriber(broker.address(), number)).collect();
+    let mut busy = broker.client("busy");
+    busy.subscribe_to("large", QoS::ExactlyOnce).unwrap();
+    let mut publisher = broker.client("publisher");
+    others_are_served(&broker, || {
+        for number in 0..MESSAGES {
+            let qos = [QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(number % 2)];
+            publisher.publish(&Publication::new("large", vec![number; PAYLOAD_BYTES]).qos(qos)).unwrap();
+            let message = busy.receive(WAIT_MAX).unwrap().expect("who reads gets all");
+            assert_eq!(message.payload.first(), Some(&number));
+        }
+    });
+    let all: Vec<u8> = (0..MESSAGES).collect();
+    for (number, stream) in lazy.iter_mut().enumerate().step_by(SUBSCRIBERS / 40 + 1) {
+        assert_eq!(received(stream, all.len()), all, "subscriber {number}");
+    }
+    assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(0.0));
+}
