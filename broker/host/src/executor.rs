@@ -23,6 +23,7 @@ pub use poison::MESSAGE_PAUSED;
 pub(crate) use stand_in::away;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
+use lotmq_pulse::{Pulse, Pulses};
 use parking_lot::Mutex;
 use queue::RunQueue;
 use stand_in::StandIns;
@@ -34,18 +35,20 @@ use std::{
 };
 
 /// How an [`Executor`] runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ExecutorOptions {
     /// Number of threads. Default: one per core.
     pub threads: usize,
     /// Time after which the instance of a definition that has nothing to do is dropped. Default [`limits::INSTANCE_IDLE`].
     pub instance_idle: Duration,
+    /// Where its threads are watched.
+    pub pulses: Pulses,
 }
 
 impl Default for ExecutorOptions {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get());
-        ExecutorOptions { threads, instance_idle: limits::INSTANCE_IDLE }
+        ExecutorOptions { threads, instance_idle: limits::INSTANCE_IDLE, pulses: Pulses::default() }
     }
 }
 
@@ -95,6 +98,12 @@ pub(crate) struct Shared {
     pub(crate) stand_ins: StandIns,
 }
 
+/// What a thread is given when it starts.
+pub(crate) struct Seat {
+    sink: Box<dyn Sink>,
+    pulse: Arc<Pulse>,
+}
+
 impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Executor").field("options", &self.shared.options).finish_non_exhaustive()
@@ -116,7 +125,7 @@ impl Executor {
             stand_ins: StandIns::default(),
         });
         let executor = Executor { shared };
-        for _ in 0..options.threads.max(1) {
+        for _ in 0..executor.shared.options.threads.max(1) {
             executor.shared.spawn(worker::work)?;
         }
         Ok(executor)
@@ -149,13 +158,16 @@ impl Drop for Executor {
 
 impl Shared {
     /// Starts one more thread.
-    fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, Box<dyn Sink>)) -> io::Result<()> {
+    fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, Seat)) -> io::Result<()> {
         let mut threads = self.threads.lock();
-        let (shared, sink) = (self.clone(), (self.sink)(threads.len()));
+        let number = threads.len();
+        let pulse =
+            self.options.pulses.add(format!("executor thread {number}"), limits::EXECUTOR_SILENCE_MAX);
+        let (shared, seat) = (self.clone(), Seat { sink: (self.sink)(number), pulse });
         let thread = thread::Builder::new()
-            .name(format!("lotmq-guest-{}", threads.len()))
+            .name(format!("lotmq-guest-{number}"))
             .stack_size(limits::EXECUTOR_STACK_BYTES)
-            .spawn(move || work(&shared, sink))?;
+            .spawn(move || work(&shared, seat))?;
         threads.push(thread);
         Ok(())
     }

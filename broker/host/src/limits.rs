@@ -133,6 +133,10 @@ pub const RUNS_PER_LOCK: usize = 16;
 /// Time after which the executor turns to the next definition that waits, even before [`RUNS_PER_TURN_MAX`].
 pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 
+/// Time that a thread of definitions is at one turn before it counts as standing still, without what it waits for scripts and routes: sixty times what a
+/// run may take, for machines that do much else.
+pub const EXECUTOR_SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// First pause after a trap; doubles with each further one. From the language reference §7.8.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 

@@ -30,7 +30,6 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use self::places::{Place, Places};
-use self::pulse::Pulses;
 use crate::broker::Broker;
 use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use crate::not_opened;
@@ -56,11 +55,7 @@ impl Admin {
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let served = Arc::new(Served {
-                    places: Places::new(connections_max),
-                    pulses: Pulses::of(&broker),
-                    broker,
-                });
+                let served = Arc::new(Served { places: Places::new(connections_max), broker });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));
                 }
@@ -83,7 +78,6 @@ impl Admin {
 struct Served {
     broker: Arc<Broker>,
     places: Arc<Places>,
-    pulses: Pulses,
 }
 
 /// Accepts connections for ever.
@@ -149,7 +143,7 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         return refusal;
     }
     match request.uri().path() {
-        "/health" => health(&served.broker, served.pulses.silent(&served.broker).await),
+        "/health" => health(&served.broker, pulse::silent(&served.broker).await),
         "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
             response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
         }
@@ -169,7 +163,7 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
 
 /// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
-    let ended = broker.ended_by_panic.lock().first().map(|name| format!("{name} ended by a panic"));
+    let ended = broker.vitals.ended().map(|name| format!("{name} ended by a panic"));
     let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
     let failure = failure.or_else(|| not_opened::failure(&broker.not_opened.lock()));
     let is_failing = failure.is_some();

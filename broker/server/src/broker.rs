@@ -31,6 +31,7 @@ use crate::storage_watch::StorageWatch;
 use crate::sys::Sys;
 use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
+use crate::vital::Vitals;
 
 /// See the module's documentation.
 pub(crate) struct Broker {
@@ -68,8 +69,8 @@ pub(crate) struct Broker {
     pub(crate) certificates: Certificates,
     /// Listeners that are configured and not served.
     pub(crate) not_opened: Mutex<Vec<NotOpened>>,
-    /// Threads and tasks without which the broker does not work, and that are no more.
-    pub(crate) ended_by_panic: Mutex<Vec<&'static str>>,
+    /// Threads and tasks without which the broker does not work.
+    pub(crate) vitals: Vitals,
     /// What is damaged in the store and was put aside, as it was when the broker started.
     pub(crate) quarantined: Vec<QuarantineRow>,
 }

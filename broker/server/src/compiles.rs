@@ -1,5 +1,8 @@
 //! How many large programs are compiled to native code at once: each may take some hundred MiB while that lasts.
 
+use std::time::Instant;
+
+use lotmq_pulse::goes_on;
 use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
@@ -25,6 +28,7 @@ impl Compiles {
         let mut large = self.large.lock();
         self.ended.wait_while(&mut large, |large| *large >= LARGE_COMPILES_MAX);
         *large += 1;
+        goes_on(Instant::now());
         Some(Permit(self))
     }
 }

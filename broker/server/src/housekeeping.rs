@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests;
-use crate::limits::ENDINGS_TIME_MAX;
+use crate::limits::{ENDINGS_TIME_MAX, ROUND_SILENCE_MAX};
 use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::session_end;
@@ -82,13 +82,16 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
         let _vital = Vital::new(&broker, "housekeeping");
         Turn::install(Arc::clone(&broker.core), None);
         let mut records_at = Instant::now();
+        let pulse = broker.vitals.pulses.add("housekeeping", ROUND_SILENCE_MAX);
         loop {
+            pulse.begins(Instant::now());
             let wait = Turn::with(|turn| {
                 turn.tick();
                 let wait = work(&broker, turn, &mut records_at);
                 turn.flush();
                 wait
             });
+            pulse.waits();
             if !broker.housekeeping.sleep(wait) {
                 break;
             }

@@ -481,11 +481,17 @@ pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::f
 /// Life of an HTTP connection, so that idle ones do not keep the others out for ever.
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// How long a request for the health waits for signs of life.
+/// How long a request for the health waits for threads that seem to stand still: the whole process may have.
 pub(crate) const PULSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How long a thread of the broker may give no sign of life before its health is bad.
+/// How long a thread that serves Clients may give no sign of life before the broker's health is bad.
 pub(crate) const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The same for one round of housekeeping, of `$SYS` figures and of routes, and for the check of a password: threads that may have little of the processor.
+pub(crate) const ROUND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The same for one part of a command: a compile may take a minute on a small machine, and `-addPython` waits for the interpreter.
+pub(crate) const COMMAND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Bytes of a module that comes inline. Commands reference §14.4.
 pub(crate) const MODULE_BYTES_MAX: usize = 8 << 20;

@@ -10,13 +10,17 @@ mod fair_queue;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use lotmq_auth::Source;
+use lotmq_pulse::{Pulse, Pulses};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
 
 pub(crate) use check::check;
 use fair_queue::FairQueue;
+
+use crate::limits::ROUND_SILENCE_MAX;
 
 /// A check of a password.
 pub(crate) struct Check {
@@ -53,12 +57,15 @@ impl Logins {
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start(threads: usize, waiting_max: usize) -> std::io::Result<Self> {
+    pub(crate) fn start(threads: usize, waiting_max: usize, pulses: &Pulses) -> std::io::Result<Self> {
         let state = Mutex::new(State { waiting: FairQueue::new(waiting_max), is_over: false });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
         for number in 0..threads {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("login-{number}")).spawn(move || work(&shared))?;
+            let pulse = pulses.add(format!("password thread {number}"), ROUND_SILENCE_MAX);
+            std::thread::Builder::new()
+                .name(format!("login-{number}"))
+                .spawn(move || work(&shared, &pulse))?;
         }
         Ok(Self(shared))
     }
@@ -88,16 +95,18 @@ impl Drop for Logins {
 /// A tenth of the share of a thread that serves messages. With less, nobody could log in on a machine whose cores are all busy.
 const NICE: i32 = 10;
 
-fn work(shared: &Shared) {
+fn work(shared: &Shared, pulse: &Pulse) {
     // On Linux this is that of the calling thread; lowering it is always allowed.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         warn!(%error, "passwords are checked with the same priority as everything else");
     }
     while let Some(Check { run, give_up }) = next(shared) {
+        pulse.begins(Instant::now());
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             error!("the check of a password ended by a panic");
             give_up(GivenUp::Panicked);
         }
+        pulse.waits();
     }
 }
 
@@ -132,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
-        let logins = Logins::start(1, 10).unwrap();
+        let logins = Logins::start(1, 10, &Pulses::default()).unwrap();
         let (sender, receiver) = channel();
         logins.add(source(1), (1, true), check(|| panic!("on purpose"), &sender));
         let checked = sender.clone();
@@ -144,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_check_from_elsewhere_is_not_behind_a_flood_and_takes_its_place() {
-        let logins = Logins::start(1, 100).unwrap();
+        let logins = Logins::start(1, 100, &Pulses::default()).unwrap();
         let (sender, receiver) = channel();
         let (begun, has_begun) = sync_channel(0);
         let (go, may_go) = sync_channel::<()>(0);

@@ -349,7 +349,7 @@ mod tests {
             other.publish(&Publication::new("o", payload)).unwrap();
             assert_eq!(receive(&mut other), ("o".into(), payload.into()));
         }
-        assert!(broker.ended_by_panic.lock().is_empty());
+        assert!(broker.vitals.ended().is_none());
         running.server.stop();
     }
 

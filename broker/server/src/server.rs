@@ -13,6 +13,7 @@ use lot_to_wasm::lower::World as LotWorld;
 use lotmq_config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
+use lotmq_pulse::Pulses;
 use lotmq_session::SessionExpiry;
 use lotmq_store::{
     Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
@@ -66,6 +67,7 @@ use crate::storage::Storage;
 use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
 use crate::system_clock::SystemClock;
+use crate::vital::Vitals;
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
@@ -195,10 +197,12 @@ impl Server {
             return Err(StartError::StoreLeftAside { path });
         }
         let listeners = Arc::new(OnceLock::new());
-        let (store, recovered) = Store::open(store_options(config), on_commit(&listeners))?;
+        let vitals = Vitals::default();
+        let (store, recovered) = Store::open(store_options(config, &vitals.pulses), on_commit(&listeners))?;
         tell_quarantined(&recovered.quarantined);
-        let (shards, seats) = shard::prepare(std::thread::available_parallelism().map_or(1, usize::from));
-        let (broker, recovered) = assemble(config, store, shards, recovered, former.report.clone())?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (shards, seats) = shard::prepare(cores, &vitals.pulses);
+        let (broker, recovered) = assemble(config, store, shards, vitals, recovered, former.report.clone())?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker));
         Self::run(config, broker, recovered, seats, &former)
@@ -220,7 +224,8 @@ impl Server {
         recover::keeps(&tenants, recovered.keeps);
         let of_sinks = Arc::clone(&broker);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
-        *broker.executor.lock() = Some(Executor::start(ExecutorOptions::default(), sink)?);
+        let options = ExecutorOptions { pulses: broker.vitals.pulses.clone(), ..ExecutorOptions::default() };
+        *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let routes = Routes::start(&broker)?;
         guests::definitions(&broker, recovered.definitions, &recovered.settings);
         projects::restore(&broker, recovered.projects, &recovered.settings);
@@ -373,7 +378,7 @@ impl Server {
             }
         }
         if !opened.is_empty() {
-            self.quic = Some(Quic::start(opened)?);
+            self.quic = Some(Quic::start(opened, &self.broker.vitals.pulses)?);
         }
         Ok(())
     }
@@ -508,7 +513,7 @@ fn tell_quarantined(rows: &[QuarantineRow]) {
     }
 }
 
-fn store_options(config: &Config) -> StoreOptions {
+fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
     let durability = match config.store.durability {
         lotmq_config::Durability::Fsync => lotmq_store::Durability::Fsync,
         lotmq_config::Durability::Os => lotmq_store::Durability::Os,
@@ -517,7 +522,13 @@ fn store_options(config: &Config) -> StoreOptions {
     let queues = lotmq_store::RecoveredQueues::Sent;
     let linger = Duration::from_millis(config.store.linger_ms.into());
     let limits = lotmq_store::Limits { linger, ..lotmq_store::Limits::default() };
-    StoreOptions { durability, queues, limits, ..StoreOptions::new(&config.data.path) }
+    StoreOptions {
+        durability,
+        queues,
+        limits,
+        pulses: pulses.clone(),
+        ..StoreOptions::new(&config.data.path)
+    }
 }
 
 /// Tells the shards of commits, as soon as there are shards.
@@ -534,6 +545,7 @@ fn assemble(
     config: &Config,
     store: Store,
     shards: Vec<Arc<Shard>>,
+    vitals: Vitals,
     mut recovered: Recovered,
     report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
@@ -567,7 +579,7 @@ fn assemble(
         storage_watch: StorageWatch::default(),
         heap: Heap::default(),
         client_lines: ClientLines::default(),
-        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize)?,
+        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &vitals.pulses)?,
         logs: Logs::start(Arc::clone(&housekeeping)),
         housekeeping,
         engine,
@@ -585,7 +597,7 @@ fn assemble(
         sys: Sys::default(),
         certificates: Certificates::default(),
         not_opened: Mutex::default(),
-        ended_by_panic: Mutex::default(),
+        vitals,
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     let broker = Arc::new(broker);

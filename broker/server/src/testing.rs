@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
@@ -67,6 +67,20 @@ impl Running {
 
 pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {
     Client::connect(address.to_string(), options).unwrap()
+}
+
+/// Waits until a thread, told by the beginning of its name, is silent or is not; as it were `later` than now.
+pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_silent: bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = Instant::now();
+        let silent = running.server.broker.vitals.pulses.silent(now + later);
+        if silent.iter().any(|silence| silence.name.starts_with(name)) == is_silent {
+            return;
+        }
+        assert!(now < deadline, "{name}: {silent:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The next message: topic and payload as text.

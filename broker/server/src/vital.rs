@@ -1,12 +1,44 @@
-//! Threads and tasks that nobody does without: when one of them ends by a panic, `/health` says so, for whoever starts the broker again.
+//! Threads and tasks that nobody does without: when one of them ends by a panic or stands still, `/health` says so, for whoever starts the broker again.
 //!
 //! What belongs to one Client, one login, one route, one command or one run is contained where it happens and is none of these.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use lotmq_pulse::{Pulse, Pulses};
+use parking_lot::Mutex;
 use tracing::error;
 
 use crate::broker::Broker;
+
+/// What is known of the threads and tasks that nobody does without.
+#[derive(Default)]
+pub(crate) struct Vitals {
+    /// Whether they stand still.
+    pub(crate) pulses: Pulses,
+    /// Those that are no more.
+    ended_by_panic: Mutex<Vec<&'static str>>,
+}
+
+impl Vitals {
+    /// The first thread or task that has ended by a panic.
+    pub(crate) fn ended(&self) -> Option<&'static str> {
+        self.ended_by_panic.lock().first().copied()
+    }
+}
+
+/// How often a thread that runs tasks shows that it gets round.
+const BEAT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Shows for ever that the thread of this task gets round.
+pub(crate) async fn beat(pulse: Arc<Pulse>) {
+    let mut interval = tokio::time::interval(BEAT_PERIOD);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        interval.tick().await;
+        pulse.begins(Instant::now());
+    }
+}
 
 /// Kept by such a thread or task as long as it works.
 pub(crate) struct Vital {
@@ -25,15 +57,47 @@ impl Drop for Vital {
         if std::thread::panicking() {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();
             error!(thread, task = self.name, "ended by a panic; the broker must be started again");
-            self.broker.ended_by_panic.lock().push(self.name);
+            self.broker.vitals.ended_by_panic.lock().push(self.name);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
-    use crate::testing::Running;
+    use crate::limits::ROUND_SILENCE_MAX;
+    use crate::testing::{Running, until_silent};
+
+    #[test]
+    fn a_thread_of_tasks_of_which_one_blocks_is_missed() {
+        // Longer than a thread that gets round is without a beat.
+        const LONG: Duration = Duration::from_secs(3);
+        let running = Running::start("none");
+        // As that of routes, whose tasks are their own.
+        until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX, true);
+        until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX - LONG, false);
+        let pulse = running.server.broker.vitals.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
+        let (go, may_go) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.spawn(beat(pulse));
+            runtime.block_on(async {
+                tokio::time::sleep(2 * BEAT_PERIOD).await;
+                let _ = may_go.recv();
+                tokio::time::sleep(2 * BEAT_PERIOD).await;
+                let _ = may_go.recv();
+            });
+        });
+        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX, true);
+        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX - LONG, true);
+        go.send(()).unwrap();
+        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX - LONG, false);
+        drop(go);
+        thread.join().unwrap();
+        running.server.stop();
+    }
 
     #[test]
     fn what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not() {
@@ -46,7 +110,7 @@ mod tests {
             panic!("on purpose");
         });
         thread.join().unwrap_err();
-        assert_eq!(*broker.ended_by_panic.lock(), ["ends badly"]);
+        assert_eq!(*broker.vitals.ended_by_panic.lock(), ["ends badly"]);
         running.server.stop();
     }
 }

@@ -45,6 +45,9 @@ pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Least time between two looks at whether the file is still the one that its path names.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a thread of the store is at one group, or at one slice of a queue, before it counts as standing still.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// Snapshots that one who reads may lose before it is given up; a failing store is opened again twice a second.
 pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;
 

@@ -9,7 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
+use lotmq_pulse::Pulse;
 use redb::ReadTransaction;
 
 use crate::error::{CommitError, CommitErrorKind, Corruption, StoreError};
@@ -69,8 +71,9 @@ pub(crate) struct Work {
 }
 
 /// Works until nobody can ask any more.
-pub(crate) fn run(work: &Receiver<Work>, shared: &Shared) {
+pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
     for Work { transaction, closings, slice, request } in work {
+        pulse.begins(Instant::now());
         let read = load::contained(|| read(&transaction, &slice, request.session));
         drop(transaction);
         let lost =
@@ -94,6 +97,7 @@ pub(crate) fn run(work: &Receiver<Work>, shared: &Shared) {
             })),
         };
         (request.reply)(result);
+        pulse.waits();
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
+use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability};
@@ -13,7 +14,7 @@ use crate::batch::Batch;
 use crate::directory::{self, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::group::Committer;
-use crate::limits::{Limits, SNAPSHOTS_LOST_MAX};
+use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, LoadError, Loaded};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
@@ -47,6 +48,8 @@ pub struct StoreOptions {
     pub queues: RecoveredQueues,
     /// Tunable bounds.
     pub limits: Limits,
+    /// Where the threads of the store are watched.
+    pub pulses: Pulses,
 }
 
 impl StoreOptions {
@@ -59,6 +62,7 @@ impl StoreOptions {
             secret_key: KeySource::default(),
             queues: RecoveredQueues::default(),
             limits: Limits::default(),
+            pulses: Pulses::default(),
         }
     }
 }
@@ -178,9 +182,11 @@ impl Store {
         committer.show(&shared.counters);
         let (to_reader, work) = std::sync::mpsc::channel();
         let of_reader = Arc::clone(&shared);
+        let pulse = options.pulses.add("the store's writer", SILENCE_MAX);
+        let reader_pulse = options.pulses.add("the store's reader", SILENCE_MAX);
         let reader = std::thread::Builder::new()
             .name("lotmq-reader".to_owned())
-            .spawn(move || reader::run(&work, &of_reader))
+            .spawn(move || reader::run(&work, &of_reader, &reader_pulse))
             .map_err(OpenError::Thread)?;
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -194,6 +200,7 @@ impl Store {
             view: None,
             trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
             to_reader,
+            pulse,
             #[cfg(feature = "fault-points")]
             fault: crate::fault::Fault::from_environment(),
         };

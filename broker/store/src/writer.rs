@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use lotmq_pulse::Pulse;
 use redb::{Database, ReadableDatabase as _};
 
 use crate::Ticket;
@@ -104,6 +105,7 @@ pub(crate) struct Writer {
     pub(crate) trouble: Trouble,
     /// To the thread that reads queues.
     pub(crate) to_reader: Sender<Work>,
+    pub(crate) pulse: Arc<Pulse>,
     #[cfg(feature = "fault-points")]
     pub(crate) fault: Option<crate::fault::Fault>,
 }
@@ -125,7 +127,7 @@ impl Writer {
         let _end = EndGuard(Arc::clone(&shared));
         let mut pace = Pace::new();
         self.make_room();
-        while let Some(mut group) = shared.queue.take(&pace, self.next_wake()) {
+        while let Some(mut group) = self.next_group(&pace) {
             if let Some(damage) = group.damage.take()
                 && damage.closings == shared.closings.load(SeqCst)
             {
@@ -172,6 +174,14 @@ impl Writer {
             self.trouble.give_up(&shared.counters);
         }
         self.close();
+    }
+
+    /// Waits for something to do.
+    fn next_group(&self, pace: &Pace) -> Option<Group> {
+        self.pulse.waits();
+        let group = self.shared.queue.take(pace, self.next_wake());
+        self.pulse.begins(Instant::now());
+        group
     }
 
     /// When to do something though nothing has come.

@@ -5,10 +5,11 @@
 //!
 //! Invariants: at most as many stand in as threads are away, and at most [`STAND_INS_MAX`]; one that is not needed sleeps and is used again.
 
-use super::{Shared, Sink, worker, worker::SharedSink};
+use super::{Seat, Shared, worker, worker::SharedSink};
 use crate::limits::STAND_INS_MAX;
+use lotmq_pulse::while_away;
 use parking_lot::{Condvar, Mutex};
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, sync::Arc, time::Instant};
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -57,7 +58,7 @@ pub(crate) fn away<T>(work: impl FnOnce() -> T) -> T {
     }
     shared.leave();
     let _away = Away(shared);
-    work()
+    while_away(Instant::now, work)
 }
 
 impl Shared {
@@ -82,8 +83,8 @@ impl Shared {
 }
 
 /// What a thread does that stands in.
-fn stand_in(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
-    worker::run(shared, sink, || shared.stand_ins.stay());
+fn stand_in(shared: &Arc<Shared>, seat: Seat) {
+    worker::run(shared, seat, || shared.stand_ins.stay());
 }
 
 impl StandIns {

@@ -1,6 +1,8 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{Definition, FinishedRun, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in};
+use super::{
+    Definition, FinishedRun, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in,
+};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
@@ -19,13 +21,14 @@ use std::{
 pub(super) type SharedSink = Rc<RefCell<Box<dyn Sink>>>;
 
 /// Works until the executor is dropped.
-pub(super) fn work(shared: &Arc<Shared>, sink: Box<dyn Sink>) {
-    run(shared, sink, || true);
+pub(super) fn work(shared: &Arc<Shared>, seat: Seat) {
+    run(shared, seat, || true);
 }
 
 /// Works until the executor is dropped, or until `stays`, which is asked before each turn and may wait, says no.
-pub(super) fn run(shared: &Arc<Shared>, sink: Box<dyn Sink>, stays: impl Fn() -> bool) {
+pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl Fn() -> bool) {
     register_stack(EXECUTOR_STACK_BYTES);
+    pulse.install();
     let sink = Rc::new(RefCell::new(sink));
     stand_in::register(shared, &sink);
     let mut output = RunOutput::new();
@@ -33,7 +36,11 @@ pub(super) fn run(shared: &Arc<Shared>, sink: Box<dyn Sink>, stays: impl Fn() ->
     while stays() {
         match shared.queue.next(next_sweep) {
             Next::Closed => return,
-            Next::Run(definition) => contained_turn(&definition, &sink, &mut output),
+            Next::Run(definition) => {
+                pulse.begins(Instant::now());
+                contained_turn(&definition, &sink, &mut output);
+                pulse.waits();
+            }
             Next::Nothing => {}
         }
         if Instant::now() >= next_sweep {

@@ -7,8 +7,9 @@ use lotmq_host::{
     AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
     GuestLimits, MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Sink, Trap,
     TrapKind,
-    limits::{CALL_DEPTH_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
+    limits::{CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
+use lotmq_pulse::Pulses;
 use std::{
     sync::{
         Arc, Barrier,
@@ -16,7 +17,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const LOOP: &str = "(loop $again (br $again))";
@@ -173,7 +174,7 @@ fn a_message_that_traps_again_and_again_pauses_and_the_others_go_on() {
     let after_traps = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
     let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
     let definition = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (mut traps, mut refused) = (0, 0);
     for round in 0..200_u8 {
         definition.post(owned("in", &[round % 100]), 0, 0).unwrap();
@@ -204,7 +205,7 @@ fn different_messages_that_trap_hold_up_the_others_for_moments_only() {
     let (executor, seen) = executor(1);
     let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
     let definition = executor.add(spec(1, guest));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     for round in 0..100_u8 {
         definition.post(owned("in", &[round]), 0, 0).unwrap();
         definition.post(owned("in", &[b'p', round]), 0, 0).unwrap();
@@ -254,9 +255,13 @@ impl Sink for Fragile {
 }
 
 fn fragile() -> (Executor, Arc<Barrier>, Receiver<u64>) {
+    fragile_with(Pulses::default())
+}
+
+fn fragile_with(pulses: Pulses) -> (Executor, Arc<Barrier>, Receiver<u64>) {
     let (sender, seen) = mpsc::channel();
     let barrier = Arc::new(Barrier::new(2));
-    let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
+    let options = ExecutorOptions { threads: 1, pulses, ..ExecutorOptions::default() };
     let met = barrier.clone();
     let sink = move |_| -> Box<dyn Sink> {
         Box::new(Fragile { seen: sender.clone(), barrier: met.clone(), has_met: false })
@@ -279,6 +284,25 @@ fn a_panic_in_the_broker_loses_one_event_and_keeps_the_order() {
         assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(expected));
     }
     assert_eq!((definition.metrics().waiting, definition.metrics().dropped), (0, 0));
+}
+
+#[test]
+fn a_thread_that_stands_still_is_missed() {
+    let pulses = Pulses::default();
+    let (executor, barrier, seen) = fragile_with(pulses.clone());
+    let definition = executor.add(spec(1, GOOD.guest()));
+    let later = || Instant::now() + EXECUTOR_SILENCE_MAX;
+    assert_eq!(pulses.silent(later()), [], "it has nothing to do");
+    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    barrier.wait();
+    assert_eq!(pulses.silent(Instant::now()), [], "it is not long");
+    let silent = pulses.silent(later());
+    assert_eq!(silent.iter().map(|silence| &*silence.name).collect::<Vec<_>>(), ["executor thread 0"]);
+    barrier.wait();
+    seen.recv_timeout(Duration::from_secs(30)).unwrap();
+    while !pulses.silent(later()).is_empty() {
+        std::thread::yield_now();
+    }
 }
 
 /// Counts how often it is woken.

@@ -1,147 +1,107 @@
-//! Signs of life: threads that must not stand still are asked for one, and `/health` says which of them gives none.
-//!
-//! Nobody is asked by the clock: an idle broker has nothing to do for it. A question that was not answered stays open until the next request, so that a
-//! thread which is only busy for a moment is not taken for dead.
+//! Signs of life, as `/health` tells of them: which threads stand still.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lotmq_store::{MessageId, SessionId};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::timeout_at;
-
 use crate::broker::Broker;
-use crate::limits::{PULSE_PATIENCE, SILENCE_MAX};
+use crate::limits::PULSE_PATIENCE;
 
-/// What the threads of a broker have answered.
-pub(super) struct Pulses {
-    shards: Vec<Arc<Pulse>>,
-    reader: Arc<Pulse>,
-    writer: Mutex<Written>,
-}
+/// How often it is looked whether threads that seem to stand still go on.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// One thread that is asked.
-#[derive(Default)]
-struct Pulse {
-    /// When it was asked what it has not answered yet.
-    asked_at: Mutex<Option<Instant>>,
-    answered: Notify,
-}
-
-/// How far the store's writer was, and when it was seen to be there.
-struct Written {
-    groups: u64,
-    since: Instant,
-}
-
-impl Pulses {
-    pub(super) fn of(broker: &Broker) -> Self {
-        Self {
-            shards: broker.shards.iter().map(|_| Arc::default()).collect(),
-            reader: Arc::default(),
-            writer: Mutex::new(Written { groups: 0, since: Instant::now() }),
+/// Threads that stand still, in words. Those that seem to have [`PULSE_PATIENCE`] to go on: a process that was stopped for a while goes on whole.
+pub(super) async fn silent(broker: &Broker) -> Option<String> {
+    let deadline = Instant::now() + PULSE_PATIENCE;
+    loop {
+        let now = Instant::now();
+        let silent = broker.vitals.pulses.silent(now);
+        if silent.is_empty() {
+            return None;
         }
-    }
-
-    /// Which thread has not given a sign of life for too long, in words. Takes up to [`PULSE_PATIENCE`].
-    pub(super) async fn silent(&self, broker: &Broker) -> Option<String> {
-        let deadline = Instant::now() + PULSE_PATIENCE;
-        for (pulse, shard) in self.shards.iter().zip(&broker.shards) {
-            pulse.ask(|answer| shard.call(answer));
+        if now >= deadline {
+            return Some(silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
         }
-        self.reader.ask(|answer| {
-            // A store that is closed has no reader; the broker stops then.
-            let reply = Box::new(move |_| answer());
-            let _ = broker.store.read_queue(SessionId(u64::MAX), MessageId(0), 1, 1, reply);
-        });
-        for pulse in self.shards.iter().chain([&self.reader]) {
-            pulse.wait(deadline).await;
-        }
-        let shards = self.shards.iter().enumerate();
-        let silent = |(name, time): (String, Duration)| {
-            (time >= SILENCE_MAX)
-                .then(|| format!("{name} has given no sign of life for {} s", time.as_secs()))
-        };
-        shards
-            .map(|(number, pulse)| (format!("shard {number}"), pulse.silent_for()))
-            .chain([("the store's reader".to_owned(), self.reader.silent_for())])
-            .chain([("the store's writer".to_owned(), self.writer_silent_for(broker))])
-            .find_map(silent)
-    }
-
-    /// How long something has waited for the disk without anything having been written, as far as that was looked at.
-    fn writer_silent_for(&self, broker: &Broker) -> Duration {
-        let metrics = broker.store.metrics();
-        let groups = metrics.commits + metrics.commit_failures;
-        let mut written = self.writer.lock();
-        if metrics.waiting_bytes == 0 || groups != written.groups {
-            *written = Written { groups, since: Instant::now() };
-        }
-        written.since.elapsed()
-    }
-}
-
-impl Pulse {
-    /// Asks the thread, unless it has not answered the question before. `send` brings the answer there, which is called by the thread.
-    fn ask(self: &Arc<Self>, send: impl FnOnce(Box<dyn FnOnce() + Send>)) {
-        {
-            let mut asked_at = self.asked_at.lock();
-            if asked_at.is_some() {
-                return;
-            }
-            *asked_at = Some(Instant::now());
-        }
-        let pulse = Arc::clone(self);
-        send(Box::new(move || pulse.answer()));
-    }
-
-    fn answer(&self) {
-        *self.asked_at.lock() = None;
-        self.answered.notify_waiters();
-    }
-
-    async fn wait(&self, deadline: Instant) {
-        let answered = self.answered.notified();
-        tokio::pin!(answered);
-        answered.as_mut().enable();
-        if self.asked_at.lock().is_some() {
-            // Whether it has answered is looked at afterwards.
-            let _ = timeout_at(deadline.into(), answered).await;
-        }
-    }
-
-    fn silent_for(&self) -> Duration {
-        self.asked_at.lock().map_or(Duration::ZERO, |at| at.elapsed())
+        tokio::time::sleep(LOOK_PAUSE).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    use lotmq_auth::Source;
 
     use super::*;
-    use crate::testing::Running;
+    use crate::limits::ROUND_SILENCE_MAX;
+    use crate::logins::Check;
+    use crate::testing::{PATIENCE, Running, until_silent};
+
+    fn health(running: &Running) -> String {
+        let listeners = running.server.addresses();
+        let address = listeners.iter().find(|(name, _)| *name == "health").unwrap().1.network().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Work that says that it has begun, and ends when it is told to.
+    fn work_that_waits() -> (impl FnOnce() + Send + 'static, Receiver<()>, Sender<()>) {
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel();
+        let work = move || {
+            begun.send(()).unwrap();
+            let _ = may_go.recv();
+        };
+        (work, has_begun, go)
+    }
 
     #[test]
     fn a_shard_that_stands_still_is_named_and_one_that_is_busy_is_not() {
+        let running = Running::start_with(&[("LOTMQ_ADMIN_HEALTH_PORT", "0")]);
+        assert!(health(&running).starts_with("HTTP/1.1 200"));
+        let (work, has_begun, go) = work_that_waits();
+        running.server.broker.shards[0].call(Box::new(work));
+        has_begun.recv().unwrap();
+        let answer = health(&running);
+        assert!(answer.starts_with("HTTP/1.1 200"), "it is not long: {answer}");
+        until_silent(&running, "shard 0", Duration::ZERO, true);
+        let answer = health(&running);
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        assert!(answer.contains("shard 0 has given no sign of life for "), "{answer}");
+        go.send(()).unwrap();
+        until_silent(&running, "shard 0", Duration::ZERO, false);
+        let answer = health(&running);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        running.server.stop();
+    }
+
+    #[test]
+    fn threads_without_clients_are_missed() {
+        const WATCHED: [&str; 3] = ["password thread 0", "housekeeping", "the thread of $SYS figures"];
         let running = Running::start("none");
         let broker = &running.server.broker;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let pulses = Pulses::of(broker);
-        assert_eq!(runtime.block_on(pulses.silent(broker)), None);
-        let (release, held) = mpsc::channel::<()>();
-        broker.shards[0].call(Box::new(move || {
-            let _ = held.recv();
-        }));
-        assert_eq!(runtime.block_on(pulses.silent(broker)), None, "a second is not long");
-        // As if that had been asked long ago.
-        let long_ago = Instant::now().checked_sub(SILENCE_MAX).unwrap();
-        *pulses.shards[0].asked_at.lock() = Some(long_ago);
-        let said = runtime.block_on(pulses.silent(broker)).unwrap();
-        assert!(said.starts_with("shard 0 has given no sign of life for "), "{said}");
-        release.send(()).unwrap();
-        assert_eq!(runtime.block_on(pulses.silent(broker)), None);
+        let (work, has_begun, go) = work_that_waits();
+        let check = Check { run: Box::new(work), give_up: Box::new(|_| ()) };
+        broker.logins.add(Source::of([192, 0, 2, 1].into()), (1, true), check);
+        has_begun.recv().unwrap();
+        let tenant = broker.tenants.default_tenant();
+        let retained = tenant.retained.write();
+        for name in WATCHED {
+            until_silent(&running, name, ROUND_SILENCE_MAX, true);
+        }
+        for name in WATCHED {
+            let silent = broker.vitals.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
+            assert!(silent.iter().any(|silence| silence.name == name), "{name} goes on");
+        }
+        drop(retained);
+        go.send(()).unwrap();
+        for name in WATCHED {
+            until_silent(&running, name, ROUND_SILENCE_MAX, false);
+        }
         running.server.stop();
     }
 }

@@ -12,10 +12,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
+use lotmq_pulse::Pulse;
 use parking_lot::{Condvar, Mutex};
 use tracing::error;
 use zeroize::Zeroizing;
@@ -24,7 +26,8 @@ use super::run;
 use super::work::{Running, Work};
 use crate::broker::Broker;
 use crate::limits::{
-    COMMAND_BYTES_WAITING_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX, COMMANDS_WAITING_PER_CLIENT_MAX,
+    COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
+    COMMANDS_WAITING_PER_CLIENT_MAX,
 };
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -229,14 +232,17 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
     let thread = |number| {
         let broker = Arc::clone(broker);
         let name = format!("command-{number}");
-        std::thread::Builder::new().name(name).spawn(move || serve(&broker))
+        let pulse = broker.vitals.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
+        std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
     };
     (0..COMMAND_THREADS).map(thread).collect()
 }
 
-fn serve(broker: &Arc<Broker>) {
+fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
     Turn::install(Arc::clone(&broker.core), None);
+    pulse.install();
     while let Some(Started { work, job }) = broker.commands.next() {
+        pulse.begins(Instant::now());
         let bytes = job.payload.len();
         let spared = run::spared(broker, &job);
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
@@ -248,6 +254,31 @@ fn serve(broker: &Arc<Broker>) {
         }
         drop(spared);
         broker.commands.done(job.queue, work, bytes);
+        pulse.waits();
     }
     Turn::uninstall();
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::{ConnectOptions, Publication, QoS};
+
+    use super::*;
+    use crate::testing::{Running, connect, receive, until_silent};
+
+    #[test]
+    fn a_command_that_stands_still_is_missed() {
+        let running = Running::start("none");
+        let broker = Arc::clone(&running.server.broker);
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let changes = broker.commands.changes.lock();
+        let command = Publication::new("$SYS/Coreflux/Command", "-setEnv SITE north");
+        root.publish(&command.qos(QoS::AtLeastOnce)).unwrap();
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, true);
+        drop(changes);
+        receive(&mut root);
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, false);
+        running.server.stop();
+    }
 }

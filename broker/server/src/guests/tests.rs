@@ -96,7 +96,7 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
         let reply = receive(&mut root).1;
         assert!(reply.contains("removed successfully"), "{verb}: {}", &reply[..200]);
     }
-    assert!(broker.ended_by_panic.lock().is_empty());
+    assert!(broker.vitals.ended().is_none());
     running.server.stop();
     let running = Running::start_in(dir.path(), "fsync");
     let tenant = running.server.broker.tenants.default_tenant();

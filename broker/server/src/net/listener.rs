@@ -305,7 +305,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
     let mut failures = AcceptFailures::default();
     loop {
         let mut ready = socket.readable().await?;
-        while take_none(&listener.broker.shards, listener.broker.clock.now()) {
+        while take_none(&listener.broker.shards, Instant::now()) {
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
@@ -367,7 +367,7 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
             return;
         }
     };
-    let shard = place(&broker.shards, broker.config.broker.placement, broker.clock.now());
+    let shard = place(&broker.shards, broker.config.broker.placement, Instant::now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_pulse::Pulses;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream,
@@ -42,7 +43,9 @@ use super::validity;
 use crate::counters::Counters;
 use crate::limits::{
     Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
+    SILENCE_MAX,
 };
+use crate::vital::beat;
 
 /// How long the last words to clients may take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -68,11 +71,13 @@ impl Quic {
     ///
     /// # Errors
     /// When the system gives no thread, or cannot watch the sockets.
-    pub(crate) fn start(listeners: Vec<QuicListener>) -> io::Result<Self> {
+    pub(crate) fn start(listeners: Vec<QuicListener>, pulses: &Pulses) -> io::Result<Self> {
         let (stop, is_over) = watch::channel(());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pulse = pulses.add("the thread of QUIC", SILENCE_MAX);
         let thread = std::thread::Builder::new().name("quic".to_owned()).spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(beat(pulse));
                 let mut all = JoinSet::new();
                 for quic in listeners {
                     all.spawn(serve(quic, is_over.clone()));
@@ -237,7 +242,7 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     }
     let socket = UnixStream::from_std(ours)?;
     let broker = Arc::clone(&accepted.listener.broker);
-    let shard = place(&broker.shards, broker.config.broker.placement, broker.clock.now());
+    let shard = place(&broker.shards, broker.config.broker.placement, Instant::now());
     let kind = SocketKind::Relayed(relayed);
     shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)

@@ -9,13 +9,14 @@
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_config::Placement;
-use lotmq_session::{KeepAliveVerdict, Time};
+use lotmq_pulse::{Pulse, Pulses};
+use lotmq_session::KeepAliveVerdict;
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -37,7 +38,7 @@ use super::unfinished;
 use crate::broker::Broker;
 use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
-use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME};
+use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME, SILENCE_MAX};
 use crate::release::Release;
 use crate::system_clock::thread_cpu;
 use crate::vital::Vital;
@@ -54,8 +55,8 @@ pub(crate) struct Shard {
     inbox: Inbox<Order>,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
-    /// When its timers ran last, in milliseconds of the broker's clock.
-    ticked_at: AtomicU64,
+    /// Beats when its timers run.
+    pulse: Arc<Pulse>,
     /// The store has committed something that the thread waits for.
     committed: Notify,
     stop: Notify,
@@ -66,6 +67,7 @@ enum Order {
     Serve(Arrival),
     Listen(Arc<Listener>, ListeningSocket),
     Release(Ticket, Vec<Release>),
+    #[cfg(test)]
     Call(Box<dyn FnOnce() + Send>),
 }
 
@@ -93,9 +95,8 @@ impl Shard {
     }
 
     /// Whether the shard should get no new connections: so many wait for it already, or it stands still.
-    fn takes_none(&self, now: Time) -> bool {
-        let ticked_at = Time::from_millis(self.ticked_at.load(Ordering::Relaxed));
-        self.inbox.is_crowded() || now.since(ticked_at) >= SHARD_SILENCE_MAX
+    fn takes_none(&self, now: Instant) -> bool {
+        self.inbox.is_crowded() || self.pulse.time(now) >= SHARD_SILENCE_MAX
     }
 
     /// Lets the shard accept the connections of a listener.
@@ -109,7 +110,8 @@ impl Shard {
         self.inbox.leave(Order::Release(ticket, releases));
     }
 
-    /// Has the shard call `work`, which must be short: to see that it is alive.
+    /// Has the shard call `work`, to make it stand still.
+    #[cfg(test)]
     pub(crate) fn call(&self, work: Box<dyn FnOnce() + Send>) {
         // A shard that has stopped does not answer.
         self.inbox.insist(Order::Call(work));
@@ -138,7 +140,7 @@ impl Shard {
 }
 
 /// Picks the shard for a new connection. Where none should get one, it is the one with the fewest.
-pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement, now: Time) -> &Arc<Shard> {
+pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement, now: Instant) -> &Arc<Shard> {
     let may_pack = |shard: &&Arc<Shard>| placement == Placement::Pack && !shard.is_busy();
     let least = |shard: &&Arc<Shard>| shard.home.connections.load(Ordering::Relaxed);
     let has_room = |shard: &&Arc<Shard>| !shard.takes_none(now);
@@ -152,19 +154,19 @@ pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement, now: Time) -> &
 }
 
 /// Whether no shard should get another connection: then none should be accepted.
-pub(crate) fn take_none(shards: &[Arc<Shard>], now: Time) -> bool {
+pub(crate) fn take_none(shards: &[Arc<Shard>], now: Instant) -> bool {
     shards.iter().all(|shard| shard.takes_none(now))
 }
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
-pub(crate) fn prepare(count: usize) -> (Vec<Arc<Shard>>, Seats) {
+pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
             Arc::new(Shard {
                 home: Arc::new(Home::new(number)),
                 inbox: Inbox::default(),
                 busy_permille: AtomicU32::new(0),
-                ticked_at: AtomicU64::new(0),
+                pulse: pulses.add(format!("shard {number}"), SILENCE_MAX),
                 committed: Notify::new(),
                 stop: Notify::new(),
             })
@@ -191,6 +193,7 @@ impl Seats {
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 Turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard.home)));
+                shard.pulse.begins(Instant::now());
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
                 runtime.block_on(run(&shard, &broker));
@@ -282,6 +285,7 @@ fn carry_out(local: &Arc<Local>, order: Order) {
                 turn.release_when_committed(ticket, releases);
             });
         }
+        #[cfg(test)]
         Order::Call(work) => work(),
     }
 }
@@ -420,7 +424,7 @@ async fn tick(local: Arc<Local>) {
         let tenants = local.broker.tenants.all();
         Turn::with(|turn| {
             turn.tick();
-            local.shard.ticked_at.store(turn.now().as_millis(), Ordering::Relaxed);
+            local.shard.pulse.begins(Instant::now());
             expire(turn);
             if local.broker.overfull.load(Ordering::Relaxed) != overfull {
                 overfull = local.broker.overfull.load(Ordering::Relaxed);
@@ -499,9 +503,7 @@ mod tests {
             let _ = may_go.recv();
         }));
         has_begun.recv().unwrap();
-        // As if it had stood still since the broker started.
-        silent.ticked_at.store(0, Ordering::Relaxed);
-        while !silent.takes_none(broker.clock.now()) {
+        while !silent.takes_none(Instant::now()) {
             std::thread::sleep(TICK);
         }
         let connections = |shard: &Shard| shard.home.connections.load(Ordering::Relaxed);

@@ -21,6 +21,7 @@ use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::close::CloseReason;
 use crate::exposure::Exposure;
+use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
@@ -131,9 +132,12 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
         let _vital = Vital::new(&broker, "the figures of $SYS");
         Turn::install(Arc::clone(&broker.core), None);
+        let pulse = broker.vitals.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
+            pulse.begins(Instant::now());
             clockwork.round(wants_refresh);
+            pulse.waits();
         }
         Turn::uninstall();
     })

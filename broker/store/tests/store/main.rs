@@ -13,6 +13,7 @@ mod met;
 mod modes;
 mod open_errors;
 mod power;
+mod pulse;
 mod restore;
 mod round_trip;
 mod rounds;

@@ -12,10 +12,10 @@ use tokio::task::{LocalSet, spawn_local};
 use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
-use crate::limits::ROUTE_ORDERS_MAX as ORDERS_MAX;
+use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
-use crate::vital::Vital;
+use crate::vital::{Vital, beat};
 
 /// How often a route tells how it stands when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
@@ -94,6 +94,7 @@ impl Routes {
 
 async fn serve(broker: Arc<Broker>, mut orders: mpsc::Receiver<Order>) {
     let _vital = Vital::new(&broker, "the thread of routes");
+    spawn_local(beat(broker.vitals.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
             Driver { broker: Arc::clone(&broker), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };

@@ -1,0 +1,165 @@
+//! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
+//!
+//! A thread says when it begins a piece of work and when it waits for more. One that has been at the same piece for longer than a healthy one ever takes
+//! stands still. Nobody asks a thread anything, so nothing has to be woken, and an answer is there at once.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! let pulses = lotmq_pulse::Pulses::default();
+//! let pulse = pulses.add("a worker", Duration::from_secs(5));
+//! let now = Instant::now();
+//! pulse.begins(now);
+//! assert!(pulses.silent(now).is_empty());
+//! let later = now + Duration::from_secs(7);
+//! assert_eq!(pulses.silent(later)[0].to_string(), "a worker has given no sign of life for 7 s");
+//! pulse.waits();
+//! assert!(pulses.silent(later).is_empty());
+//! ```
+//!
+//! Not here: clocks. Who calls says what time it is.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Pulses of the threads of one broker. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Pulses(Arc<Mutex<Vec<Weak<Pulse>>>>);
+
+/// Pulse of one thread, which is watched for as long as this lives.
+#[derive(Debug)]
+pub struct Pulse {
+    name: String,
+    /// How long a healthy thread is at one piece of work at most.
+    patience: Duration,
+    /// When it began what it does now; `None` while it waits for work.
+    began: Mutex<Option<Instant>>,
+}
+
+/// Thread that stands still. Renders as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// What the thread is called.
+    pub name: String,
+    /// How long it has been at the same piece of work.
+    pub time: Duration,
+}
+
+thread_local! {
+    /// Pulse of this thread, for what is called deep within its work.
+    static OWN: RefCell<Option<Arc<Pulse>>> = const { RefCell::new(None) };
+}
+
+impl Pulses {
+    /// Watches one more thread: whoever is at one piece of work for `patience` or longer stands still.
+    pub fn add(&self, name: impl Into<String>, patience: Duration) -> Arc<Pulse> {
+        let pulse = Arc::new(Pulse { name: name.into(), patience, began: Mutex::new(None) });
+        let mut all = self.0.lock();
+        // As many as threads live: those that have ended leave their places.
+        all.retain(|pulse| pulse.strong_count() > 0);
+        all.push(Arc::downgrade(&pulse));
+        pulse
+    }
+
+    /// Threads that stand still, in the order in which they were added.
+    #[must_use]
+    pub fn silent(&self, now: Instant) -> Vec<Silence> {
+        let all = self.0.lock();
+        let silence = |pulse: Arc<Pulse>| {
+            let time = pulse.time(now);
+            (time >= pulse.patience).then(|| Silence { name: pulse.name.clone(), time })
+        };
+        all.iter().filter_map(Weak::upgrade).filter_map(silence).collect()
+    }
+}
+
+impl Pulse {
+    /// Makes this the pulse of the calling thread, for [`goes_on`] and [`while_away`].
+    pub fn install(self: &Arc<Self>) {
+        OWN.set(Some(Arc::clone(self)));
+    }
+
+    /// Says that the thread begins a piece of work, or goes on with the next part of it.
+    pub fn begins(&self, now: Instant) {
+        *self.began.lock() = Some(now);
+    }
+
+    /// Says that the thread waits for work.
+    pub fn waits(&self) {
+        *self.began.lock() = None;
+    }
+
+    /// How long the thread has been at what it does now; nothing while it waits.
+    #[must_use]
+    pub fn time(&self, now: Instant) -> Duration {
+        self.began.lock().map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
+    }
+}
+
+/// Says that the calling thread goes on with the next part of a long piece of work. Nothing, where it has no pulse.
+pub fn goes_on(now: Instant) {
+    OWN.with_borrow(|own| own.iter().for_each(|pulse| pulse.begins(now)));
+}
+
+/// Lets the calling thread wait for others, who have bounds of their own, in the midst of its work.
+pub fn while_away<T>(now: impl Fn() -> Instant, wait: impl FnOnce() -> T) -> T {
+    OWN.with_borrow(|own| own.iter().for_each(|pulse| pulse.waits()));
+    let waited = wait();
+    goes_on(now());
+    waited
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has given no sign of life for {} s", self.name, self.time.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn who_is_at_one_piece_of_work_for_too_long_is_silent() {
+        let pulses = Pulses::default();
+        let (one, other) = (pulses.add("one", PATIENCE), pulses.add("other", 2 * PATIENCE));
+        let begin = Instant::now();
+        let names = |after: Duration| -> Vec<String> {
+            pulses.silent(begin + after).into_iter().map(|silence| silence.name).collect()
+        };
+        assert!(names(100 * PATIENCE).is_empty(), "neither has begun anything");
+        one.begins(begin);
+        other.begins(begin);
+        assert!(names(PATIENCE - Duration::from_millis(1)).is_empty());
+        assert_eq!(names(PATIENCE), ["one"]);
+        assert_eq!(names(2 * PATIENCE), ["one", "other"]);
+        one.begins(begin + PATIENCE);
+        assert_eq!(names(2 * PATIENCE), ["one", "other"], "silent again");
+        other.waits();
+        assert_eq!(names(2 * PATIENCE), ["one"]);
+        drop(one);
+        assert!(names(2 * PATIENCE).is_empty(), "nobody misses a thread that has ended");
+        assert!(begin.checked_sub(PATIENCE).is_none_or(|before| other.time(before).is_zero()));
+    }
+
+    #[test]
+    fn what_is_called_deep_within_speaks_for_its_thread() {
+        let pulses = Pulses::default();
+        let pulse = pulses.add("a thread", PATIENCE);
+        let begin = Instant::now();
+        goes_on(begin);
+        assert_eq!(pulse.time(begin + PATIENCE), Duration::ZERO, "of no thread yet");
+        pulse.install();
+        goes_on(begin);
+        assert_eq!(pulse.time(begin + PATIENCE), PATIENCE);
+        while_away(|| begin + PATIENCE, || assert!(pulse.time(begin + PATIENCE).is_zero()));
+        assert_eq!(pulse.time(begin + 2 * PATIENCE), PATIENCE, "it goes on");
+        OWN.take();
+    }
+}

@@ -1,0 +1,68 @@
+//! Threads of the store that stand still are missed.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use lotmq_pulse::Pulses;
+use lotmq_store::*;
+
+use crate::support::*;
+
+/// Longer than any thread of the store is at one thing.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Threads that stand still if nothing happens for long.
+fn silent(pulses: &Pulses) -> Vec<String> {
+    pulses.silent(Instant::now() + LONG).into_iter().map(|silence| silence.name).collect()
+}
+
+fn until_none_is_silent(pulses: &Pulses) {
+    while !silent(pulses).is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_writer_that_stands_still_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let pulses = Pulses::default();
+    let (begun, has_begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
+    let on_commit = move |_| {
+        begun.send(()).unwrap();
+        let _ = may_go.recv();
+    };
+    let (store, _) = Store::open(options, Box::new(on_commit)).unwrap();
+    until_none_is_silent(&pulses);
+    let row = SettingRow { tenant: TenantId::DEFAULT, name: "a".into(), value: "b".into() };
+    let mut batch = Batch::new();
+    batch.push(Op::PutSetting(&row));
+    store.append(batch).unwrap();
+    has_begun.recv().unwrap();
+    assert_eq!(silent(&pulses), ["the store's writer"]);
+    assert_eq!(pulses.silent(Instant::now()), [], "it is not long");
+    drop(go);
+    until_none_is_silent(&pulses);
+}
+
+#[test]
+fn a_reader_that_stands_still_is_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let pulses = Pulses::default();
+    let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let reply = move |_| {
+        begun.send(()).unwrap();
+        let _ = may_go.recv();
+    };
+    store.read_queue(SessionId(1), MessageId(0), 1, 1, Box::new(reply)).unwrap();
+    has_begun.recv().unwrap();
+    while silent(&pulses) != ["the store's reader"] {
+        std::thread::yield_now();
+    }
+    go.send(()).unwrap();
+    until_none_is_silent(&pulses);
+}
