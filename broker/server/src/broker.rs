@@ -24,6 +24,7 @@ use crate::logins::Logins;
 use crate::logs::Logs;
 use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
+use crate::net::listener::Listening;
 use crate::net::shard::Shard;
 use crate::net::unfinished::Unfinished;
 use crate::not_opened::NotOpened;
@@ -56,6 +57,7 @@ pub(crate) struct Broker {
     pub(crate) route_types: RouteTypes,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
+    pub(crate) listening: Listening,
     /// What the process has of file descriptors; known once everything is open.
     pub(crate) descriptors: OnceLock<Descriptors>,
     /// What all connections keep of their input.

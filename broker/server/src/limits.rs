@@ -156,6 +156,9 @@ pub(crate) const QUIC_INCOMING_MAX: usize = 1 << 10;
 /// Bytes of all of these, and of what comes behind them.
 pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 
+/// Connections that a shard accepts at one listener and tick in place of a lower-numbered one that stands still: 1,000 in a second.
+pub(crate) const ACCEPTED_IN_PLACE_MAX: usize = 256;
+
 /// A shard whose timers have not run for so long gets no new connections: nobody would answer them.
 pub(crate) const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(2);
 

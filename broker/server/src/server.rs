@@ -51,7 +51,7 @@ use crate::modules;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
 use crate::net::half_open::HalfOpen;
-use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
+use crate::net::listener::{self, ListenAddress, Listener, Listening, ListeningSocket};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::refused::Refusals;
@@ -345,7 +345,8 @@ impl Server {
             match opened {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
-                    self.broker.shards[0].listen(Arc::clone(listener), socket);
+                    let served = self.broker.listening.add(Arc::clone(listener), socket);
+                    self.broker.shards[0].listen(served);
                 }
                 Err((reason, kind)) => {
                     self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
@@ -589,6 +590,7 @@ fn assemble(
         routes: Routes::default(),
         route_types: RouteTypes::default(),
         gate: Gate::default(),
+        listening: Listening::default(),
         descriptors: OnceLock::new(),
         partial_bytes: Unfinished::default(),
         overfull: AtomicU64::new(0),

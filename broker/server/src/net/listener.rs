@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use lotmq_auth::AnonymousLogin;
 use lotmq_config::{ListenerLimits, Networks, UserFromCertificate, WebOrigins};
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
@@ -28,7 +29,7 @@ use super::shard::{Arrival, place, take_none};
 use super::socket::SocketKind;
 use super::unfinished::Unfinished;
 use crate::broker::Broker;
-use crate::limits::{ACCEPT_LOG_SECONDS, Limit, Reached};
+use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX, Limit, Reached};
 use crate::tenant::Tenant;
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -293,15 +294,56 @@ pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
+/// A socket that listens for a listener. It is closed when this is dropped.
+pub(crate) struct Served {
+    listener: Arc<Listener>,
+    socket: ListeningSocket,
+}
+
+impl AsRawFd for Served {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// The sockets that listen, for shards that accept in place of the one that serves them.
+#[derive(Default)]
+pub(crate) struct Listening(Mutex<Vec<Weak<Served>>>);
+
+impl Listening {
+    /// Adds a socket; it is one of them for as long as somebody serves it.
+    pub(crate) fn add(&self, listener: Arc<Listener>, socket: ListeningSocket) -> Arc<Served> {
+        let served = Arc::new(Served { listener, socket });
+        self.0.lock().push(Arc::downgrade(&served));
+        served
+    }
+
+    /// Accepts some of the connections that wait at each.
+    pub(crate) fn accept_waiting(&self) {
+        let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        for Served { listener, socket } in all.iter().map(AsRef::as_ref) {
+            for _ in 0..ACCEPTED_IN_PLACE_MAX {
+                if take_none(&listener.broker.shards, Instant::now()) {
+                    return;
+                }
+                // Nobody waits; or it is an error that comes again with the next look.
+                let Ok((stream, peer)) = accept(socket) else { break };
+                hand_over(listener, stream, peer);
+            }
+        }
+    }
+}
+
 /// Accepts connections for ever and gives each to a shard.
-pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> io::Result<()> {
-    let address = socket.address()?;
+pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
+    let listener = Arc::clone(&served.listener);
+    let address = served.socket.address()?;
     info!(listener = listener.name, %address, "listening");
     #[allow(
         deprecated,
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"
     )]
-    let socket = AsyncFd::new(socket)?;
+    let socket = AsyncFd::new(served)?;
     let mut failures = AcceptFailures::default();
     loop {
         let mut ready = socket.readable().await?;
@@ -309,7 +351,7 @@ pub(crate) async fn serve(listener: Arc<Listener>, socket: ListeningSocket) -> i
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
-        match ready.try_io(|socket| accept(socket.get_ref())) {
+        match ready.try_io(|served| accept(&served.get_ref().socket)) {
             Ok(Ok((stream, peer))) => hand_over(&listener, stream, peer),
             Ok(Err(error)) => {
                 failures.note(&listener, &error);

@@ -4,7 +4,8 @@
 //! waited for the store) and the ticker (keep alive, load, stale routes).
 //!
 //! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs. One
-//! whose timers stand still gets none, because nobody would answer them.
+//! whose timers stand still gets none, because nobody would answer them. The first shard accepts the connections of all listeners; where it stands
+//! still, the next one that lives does so with each of its ticks.
 
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
@@ -26,7 +27,7 @@ use super::closing;
 use super::connection::{Accepted, Connection, Drive};
 use super::home::Home;
 use super::inbox::{Inbox, Refused};
-use super::listener::{self, Listener, ListeningSocket};
+use super::listener::{self, Served};
 use super::look::{thread_idles, wake_behind_look};
 use super::peer::Peer;
 use super::postponed;
@@ -65,7 +66,7 @@ pub(crate) struct Shard {
 /// What other threads ask of a shard.
 enum Order {
     Serve(Arrival),
-    Listen(Arc<Listener>, ListeningSocket),
+    Listen(Arc<Served>),
     Release(Ticket, Vec<Release>),
     #[cfg(test)]
     Call(Box<dyn FnOnce() + Send>),
@@ -96,12 +97,22 @@ impl Shard {
 
     /// Whether the shard should get no new connections: so many wait for it already, or it stands still.
     fn takes_none(&self, now: Instant) -> bool {
-        self.inbox.is_crowded() || self.pulse.time(now) >= SHARD_SILENCE_MAX
+        self.inbox.is_crowded() || self.stands_still(now)
+    }
+
+    fn stands_still(&self, now: Instant) -> bool {
+        self.pulse.time(now) >= SHARD_SILENCE_MAX
+    }
+
+    /// Whether the shard is to accept connections, because all before it, the one that serves the listeners first of all, stand still.
+    fn accepts_in_place(&self, shards: &[Arc<Shard>], now: Instant) -> bool {
+        let mut before = shards.iter().take(self.home.number.into());
+        self.home.number > 0 && before.all(|shard| shard.stands_still(now))
     }
 
     /// Lets the shard accept the connections of a listener.
-    pub(crate) fn listen(&self, listener: Arc<Listener>, socket: ListeningSocket) {
-        self.inbox.insist(Order::Listen(listener, socket));
+    pub(crate) fn listen(&self, served: Arc<Served>) {
+        self.inbox.insist(Order::Listen(served));
     }
 
     /// Lets the shard release what waits for a batch of a thread that is none; that thread waits where the shard is behind.
@@ -276,8 +287,8 @@ async fn receive(local: Arc<Local>) {
 fn carry_out(local: &Arc<Local>, order: Order) {
     match order {
         Order::Serve(arrival) => serve(local, arrival),
-        Order::Listen(listener, socket) => {
-            tokio::spawn(listener::serve(listener, socket));
+        Order::Listen(served) => {
+            tokio::spawn(listener::serve(served));
         }
         Order::Release(ticket, releases) => {
             Turn::with(|turn| {
@@ -434,6 +445,9 @@ async fn tick(local: Arc<Local>) {
             turn.routes.drop_stale(&tenants);
             turn.trim();
         });
+        if local.shard.accepts_in_place(&local.broker.shards, Instant::now()) {
+            local.broker.listening.accept_waiting();
+        }
         local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
     }
 }
@@ -514,6 +528,30 @@ mod tests {
         assert_eq!((connections(silent), connections(&broker.shards[0])), (others, 8));
         drop(clients);
         go.send(()).unwrap();
+        running.server.stop();
+    }
+
+    #[test]
+    fn another_shard_accepts_where_the_first_one_stands_still() {
+        let running = Running::start("none");
+        let [first, second, ..] = &running.server.broker.shards[..] else { return };
+        let (begun, has_begun) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        first.call(Box::new(move || {
+            begun.send(()).unwrap();
+            let _ = may_go.recv();
+        }));
+        has_begun.recv().unwrap();
+        let clients: Vec<_> = (0..8)
+            .map(|number| connect(running.address(), &ConnectOptions::v5(format!("client-{number}"))))
+            .collect();
+        assert_eq!(second.home.connections.load(Ordering::Relaxed), 8);
+        go.send(()).unwrap();
+        while first.stands_still(Instant::now()) {
+            std::thread::sleep(TICK);
+        }
+        drop(clients);
+        connect(running.address(), &ConnectOptions::v5("late"));
         running.server.stop();
     }
 }

@@ -27,7 +27,7 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     let plan = &broker.config.listeners()[0];
     let listener = Listener { tenant, ..running.server.listener(&broker.config, plan).unwrap() };
-    broker.shards[0].listen(Arc::new(listener), ListeningSocket::Tcp(socket));
+    broker.shards[0].listen(broker.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket)));
     address
 }
 
