@@ -10,6 +10,9 @@ use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
 use crate::turns::others_are_served;
 use crate::watch::broker;
 
+/// Receivers about whom rules are asked.
+const SUBSCRIBERS: usize = 4_000;
+
 /// A connection that is subscribed to these filters and reads nothing more.
 fn subscriber(broker: &Broker, name: &str, filters: &[String]) -> TcpStream {
     let mut stream = TcpStream::connect(broker.address()).unwrap();
@@ -24,11 +27,8 @@ fn subscriber(broker: &Broker, name: &str, filters: &[String]) -> TcpStream {
     stream
 }
 
-/// Rules whose answers hold for one message only, about thousands of receivers: while they are asked, what follows from the publisher waits, and nobody else.
-#[test]
-fn rules_about_many_receivers() {
-    const SUBSCRIBERS: usize = 4_000;
-    const MESSAGES: usize = 10;
+/// A broker whose rules let only that Client have what is published below `asked` whose identifier `chosen` says. Their answers hold for one message.
+fn broker_of_one() -> Broker {
     const RULES: usize = 5;
     allow_open_files(SUBSCRIBERS as u64 + 1_000);
     let broker = broker().start();
@@ -41,13 +41,26 @@ fn rules_about_many_receivers() {
     broker.command_ok(
         "-addRule DEFINE RULE Each WITH PRIORITY 100 FOR Subscribe TO TOPIC \"asked/#\"\n    IF GET TOPIC \"chosen\" IS CLIENTID THEN\n        ALLOW\n    ELSE\n        DENY\n",
     );
-    let filters = ["+/x".to_owned()];
-    let subscribers: Vec<TcpStream> =
-        (0..SUBSCRIBERS).map(|number| subscriber(&broker, &format!("denied-{number}"), &filters)).collect();
+    let choice = Publication::new("chosen", "chosen").qos(QoS::AtLeastOnce).retained();
+    broker.client("chooser").publish(&choice).unwrap();
+    broker
+}
+
+/// Connections that are subscribed to this filter and read nothing.
+fn denied(broker: &Broker, filter: &str) -> Vec<TcpStream> {
+    let filters = [filter.to_owned()];
+    (0..SUBSCRIBERS).map(|number| subscriber(broker, &format!("denied-{number}"), &filters)).collect()
+}
+
+/// While rules are asked about thousands of receivers, what follows from the publisher waits, and nobody else.
+#[test]
+fn rules_about_many_receivers() {
+    const MESSAGES: usize = 10;
+    let broker = broker_of_one();
+    let subscribers = denied(&broker, "+/x");
     let mut chosen = broker.client("chosen");
     chosen.subscribe_to("+/+", QoS::AtLeastOnce).unwrap();
     let mut publisher = broker.client("publisher");
-    publisher.publish(&Publication::new("chosen", "chosen").retained()).unwrap();
     let before = received(&broker, &mut publisher);
     others_are_served(&broker, || {
         for number in 0..MESSAGES {
@@ -65,6 +78,29 @@ fn rules_about_many_receivers() {
     // Each is counted once, however many turns it took.
     assert_eq!(received(&broker, &mut publisher), before + 2.0 * MESSAGES as f64);
     drop(subscribers);
+}
+
+/// The same of members of a group, of which one gets each message.
+#[test]
+fn rules_about_many_members_of_a_group() {
+    const MESSAGES: usize = 10;
+    let broker = broker_of_one();
+    let members = denied(&broker, "$share/many/+/x");
+    let mut chosen = broker.client("chosen");
+    chosen.subscribe_to("$share/many/+/x", QoS::AtLeastOnce).unwrap();
+    let mut publisher = broker.client("publisher");
+    others_are_served(&broker, || {
+        for number in 0..MESSAGES {
+            let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][number % 3];
+            publisher.publish(&Publication::new("asked/x", number.to_string()).qos(qos)).unwrap();
+        }
+        for number in 0..MESSAGES {
+            let message =
+                chosen.receive(WAIT_MAX).unwrap().expect("the one that may have it is in the group");
+            assert_eq!(message.text(), number.to_string());
+        }
+    });
+    drop(members);
 }
 
 /// Messages that the broker has counted, with all of this Client's: a turn counts when it has written, so the answer to the first PINGREQ may come before.

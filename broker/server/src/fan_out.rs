@@ -24,7 +24,7 @@ use crate::net::arena::{Arena, Span};
 use crate::net::piece::{Piece, Tracked};
 use crate::net::turn::{Turn, TurnMessage};
 use crate::route::{Route, Target};
-use crate::subscription::{Identifiers, SharedGroup, choose};
+use crate::subscription::{Identifiers, SharedGroup};
 use crate::tenant::Tenant;
 use crate::triggers::Starting;
 pub(crate) use forms::{Asker, Forms};
@@ -117,7 +117,9 @@ impl Turn {
         group: GroupId,
     ) {
         self.call_flusher();
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let topic = self.arena.text(publication.topic);
+        let found = self.routes.begin(tenant, topic, Some(publication.bytes()));
+        let route = found.unwrap_or_else(|asking| asking.for_group(group));
         let mut fan_out = FanOutOf::new(publication, false);
         if let Ok(at) = route.groups.binary_search_by_key(&group, |candidate| candidate.id()) {
             fan_out.send_to_one(self, &route.groups[at], &route).counted(self);
@@ -235,8 +237,10 @@ impl<'a> FanOutOf<'a> {
     fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Fate {
         let mut fate = Fate::NotTheirs;
         let bytes = self.publication.bytes();
-        for _ in 0..group.len().min(GROUP_TRIES_MAX) {
-            let Some(target) = choose(group, &route.topic, route.is_open, bytes) else { break };
+        let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
+        while tried.len() < GROUP_TRIES_MAX {
+            let Some(target) = route.choose(group, bytes, &tried) else { break };
+            tried.push(target.client.session_id);
             if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
                 // The store knows a message of a session once: a second copy for it is a message of its own.
                 self.keep(turn, &target.client.tenant);

@@ -63,14 +63,17 @@ impl Turn {
         for (_, member) in group.members() {
             let client = &member.client;
             let is_there = client.wire_version().is_some();
-            let takes = member.options.cover(&route.topic) && (route.is_open || client.may_get(&route.topic));
-            if !takes || !(is_there || client.is_durable()) {
+            if !member.options.cover(&route.topic) || !(is_there || client.is_durable()) {
                 continue;
             }
-            if (is_there && member.options.qos == QoS::AtMostOnce) || client.can_take(bytes) {
-                return true;
+            let has_room = (is_there && member.options.qos == QoS::AtMostOnce) || client.can_take(bytes);
+            if has_room || full.is_none() {
+                match (route.may_have(client), has_room) {
+                    (true, true) => return true,
+                    (true, false) => full = Some(client),
+                    (false, _) => {}
+                }
             }
-            full = Some(client);
         }
         full.is_none_or(|client| client.has_room(bytes, &self.core, self.now()))
     }

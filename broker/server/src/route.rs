@@ -4,12 +4,14 @@
 //! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
 //! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
 //!
-//! Where rules must be asked about many receivers of a message that a Client sent, its route is the work of several turns (`asking`).
+//! Where rules must be asked about many receivers of a message that a Client sent, its route is the work of several turns (`asking`). Who of a group gets a
+//! message is chosen for each (`members`).
 //!
 //! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
 //! [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a thread and tenant.
 
 mod asking;
+mod members;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
 use crate::triggers::Triggers;
 pub(crate) use asking::Asking;
+use members::Answers;
 
 /// Who gets the messages of one topic.
 pub(crate) struct Route {
@@ -41,6 +44,8 @@ pub(crate) struct Route {
     pub(crate) caching: Caching,
     /// Rules let every session have messages of the topic. Else those in `targets` were asked for, and members of groups are asked for each time.
     pub(crate) is_open: bool,
+    /// What rules have said of members of groups already, for one message.
+    answers: Answers,
     /// Good for more than one message: no rule looked at what may change without a new generation.
     pub(crate) is_stable: bool,
 }
@@ -90,14 +95,20 @@ const SPARE_TARGETS_MAX: usize = 256;
 impl RouteCache {
     /// The route of `topic`. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
     pub(crate) fn take(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Arc<Route> {
-        self.begin(tenant, topic).unwrap_or_else(|asking| asking.finish(self, tenant))
+        // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
+        self.begin(tenant, topic, None).unwrap_or_else(|asking| asking.finish(self, tenant))
     }
 
-    /// The same, unless rules must be asked about many receivers.
+    /// The same, unless rules must be asked about many receivers, members of groups included where the `bytes` of the message are known.
     ///
     /// # Errors
     /// What is left to be asked.
-    pub(crate) fn begin(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Result<Arc<Route>, Box<Asking>> {
+    pub(crate) fn begin(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        topic: &str,
+        bytes: Option<usize>,
+    ) -> Result<Arc<Route>, Box<Asking>> {
         let index = tenant.number as usize;
         if index >= self.tenants.len() {
             self.tenants.resize_with(index + 1, TenantRoutes::default);
@@ -114,7 +125,7 @@ impl RouteCache {
             }
             known.recycle(last);
         }
-        known.find(tenant, topic, &self.hasher, &mut self.made)
+        known.find(tenant, (topic, bytes), &self.hasher, &mut self.made)
     }
 
     /// Remembers a route that was asked about over several turns, where that is of use.
@@ -158,6 +169,7 @@ impl Route {
             triggers: None,
             caching: Caching::Skip,
             is_open: true,
+            answers: Answers::default(),
             is_stable: true,
         }
     }
@@ -190,6 +202,7 @@ impl Route {
         self.groups.clear();
         self.triggers = None;
         self.caching = Caching::Skip;
+        self.answers = Answers::default();
         (self.is_open, self.is_stable) = (true, true);
     }
 }
@@ -231,7 +244,7 @@ impl TenantRoutes {
     fn find(
         &mut self,
         tenant: &Arc<Tenant>,
-        topic: &str,
+        (topic, bytes): (&str, Option<usize>),
         hasher: &DefaultHashBuilder,
         made: &mut usize,
     ) -> Result<Arc<Route>, Box<Asking>> {
@@ -246,8 +259,10 @@ impl TenantRoutes {
         let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
         tenant.lay_out(own, topic, &mut self.found);
         self.found.shrink_to(SPARE_TARGETS_MAX);
-        if !own.is_open && own.targets.len() > RECEIVERS_ASKED_AT_ONCE {
-            return Err(Box::new(Asking::new(route, self.generation, comes_again.then_some(hash))));
+        let members = if bytes.is_some() { own.groups.iter().map(|group| group.len()).sum() } else { 0 };
+        if !own.is_open && own.targets.len() + members > RECEIVERS_ASKED_AT_ONCE {
+            let kept = (self.generation, comes_again.then_some(hash));
+            return Err(Box::new(Asking::new(route, kept, bytes)));
         }
         own.ask(tenant);
         if comes_again {

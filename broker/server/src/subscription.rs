@@ -225,23 +225,6 @@ impl Target {
     }
 }
 
-/// Chooses the member that gets a message of `topic` with so many bytes, each in turn \[MQTT-4.8.2-3\]: first one that can take it at once, then one
-/// that is connected and slow, then one that is away, and of these such as have room before others. Unless the topic is open to all, rules are asked
-/// about each.
-pub(crate) fn choose(group: &SharedGroup, topic: &str, is_open: bool, bytes: usize) -> Option<Target> {
-    let takes =
-        |member: &Subscriber| member.options.cover(topic) && (is_open || member.client.may_get(topic));
-    let is_connected = |member: &Subscriber| takes(member) && member.client.wire_version().is_some();
-    let ready = group.choose(|_, member| is_connected(member) && !member.client.is_slow());
-    let keeps = |member: &Subscriber| takes(member) && member.client.is_durable();
-    let (_, member) = ready
-        .or_else(|| group.choose(|_, member| is_connected(member) && member.client.can_take(bytes)))
-        .or_else(|| group.choose(|_, member| keeps(member) && member.client.can_take(bytes)))
-        .or_else(|| group.choose(|_, member| is_connected(member)))
-        .or_else(|| group.choose(|_, member| keeps(member)))?;
-    Some(member.target())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,6 +70,17 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
         self.members.get(subscriber)
     }
 
+    /// Position of the member whose turn it is, for [`at`](Self::at).
+    pub fn turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed) as usize
+    }
+
+    /// The member at a position, of which there are as many as members; behind the last one comes the first.
+    pub fn at(&self, position: usize) -> Option<(&K, &O)> {
+        let (subscriber, options) = self.members.at(position.checked_rem(self.members.len())?)?;
+        Some((subscriber, options))
+    }
+
     /// Chooses the next member in turn that `accepts` takes; `None` if it takes nobody.
     ///
     /// Those it rejects are passed over and lose their turn. To prefer connected members, ask a first time for those,
@@ -77,10 +88,10 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
     /// members).
     pub fn choose(&self, mut accepts: impl FnMut(&K, &O) -> bool) -> Option<(&K, &O)> {
         let members = self.members.len();
-        let first = self.turn.load(Ordering::Relaxed) as usize;
+        let first = self.turn();
         for passed_over in 0..members {
             let position = (first % members + passed_over) % members;
-            let (subscriber, options) = self.members.at(position)?;
+            let (subscriber, options) = self.at(position)?;
             if accepts(subscriber, options) {
                 // At most the number of members, which is below 2^32: it only has to move the turn on.
                 #[allow(

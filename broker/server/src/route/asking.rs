@@ -1,7 +1,8 @@
 //! Asking rules about the receivers of one topic, one after the other, over as many turns as that takes.
 //!
 //! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a turn has time for. The PUBLISH that wants the route waits
-//! meanwhile, as whole as it came; nothing of it is done before all have been asked.
+//! meanwhile, as whole as it came; nothing of it is done before all have been asked. Of a group those are asked about who come into question before the one
+//! that may have it.
 //!
 //! Invariants: of the targets those before `kept` are allowed, and those from `next` on have not been asked about; both parts are ordered by session.
 
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::Identity;
+use lotmq_router::GroupId;
 
+use super::members::{Answers, PREFERENCES};
 use super::{Route, RouteCache, Target, delivers};
-use crate::limits::ANSWERS_PER_LOOK;
+use crate::limits::{ANSWERS_PER_LOOK, STEPS_PER_LOOK};
 use crate::net::turn::Turn;
 use crate::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
@@ -28,11 +31,59 @@ pub(crate) struct Asking {
     identities: Vec<Arc<Identity>>,
     kept: usize,
     next: usize,
+    /// Bytes of the message, if members of groups are asked about too.
+    bytes: Option<usize>,
+    member: Member,
 }
 
+/// The member of a group about whom rules are asked next.
+#[derive(Clone, Copy, Default)]
+struct Member {
+    group: usize,
+    /// The position in it of the one whose turn it was.
+    first: Option<usize>,
+    /// What the members that are looked at must be.
+    preference: usize,
+    passed_over: usize,
+}
+
+impl Member {
+    /// The one behind it, in a group of so many. The members are looked at for each preference.
+    fn next(self, of: usize) -> Self {
+        if self.passed_over + 1 < of {
+            Self { passed_over: self.passed_over + 1, ..self }
+        } else if self.preference + 1 < PREFERENCES.len() {
+            Self { preference: self.preference + 1, passed_over: 0, ..self }
+        } else {
+            self.next_group()
+        }
+    }
+
+    fn next_group(self) -> Self {
+        Self { group: self.group + 1, ..Self::default() }
+    }
+}
+
+/// Steps that count for an answer, beside a look at a member.
+const STEPS_PER_ANSWER: usize = STEPS_PER_LOOK / ANSWERS_PER_LOOK;
+
 impl Asking {
-    pub(super) fn new(route: Arc<Route>, generation: u64, hash: Option<u64>) -> Self {
-        Self { route, hash, generation, identities: Vec::new(), kept: 0, next: 0 }
+    pub(super) fn new(
+        route: Arc<Route>,
+        (generation, hash): (u64, Option<u64>),
+        bytes: Option<usize>,
+    ) -> Self {
+        let (identities, member) = (Vec::new(), Member::default());
+        Self { route, hash, generation, identities, kept: 0, next: 0, bytes, member }
+    }
+
+    /// The route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
+    pub(crate) fn for_group(mut self, group: GroupId) -> Arc<Route> {
+        let route = own(&mut self.route);
+        route.targets.clear();
+        route.groups.retain(|candidate| candidate.id() == group);
+        route.is_stable = false;
+        self.route
     }
 
     /// Asks about further receivers, a few at least, while there is time; the route when that were all.
@@ -73,13 +124,46 @@ impl Asking {
             }
         }
         self.next = end;
-        end == targets.len()
+        end == targets.len() && self.part_of_groups(tenant)
+    }
+
+    /// The same for members of groups, in the order in which one is chosen.
+    fn part_of_groups(&mut self, tenant: &Tenant) -> bool {
+        let Some(bytes) = self.bytes else { return true };
+        let Route { groups, answers, topic, is_stable, .. } = own(&mut self.route);
+        let mut steps = 0;
+        while steps < STEPS_PER_LOOK {
+            let at = self.member;
+            let Some(group) = groups.get(at.group) else { return true };
+            let first = at.first.unwrap_or_else(|| group.turn());
+            self.member = Member { first: Some(first), ..at }.next(group.len());
+            steps += 1;
+            let Some((_, member)) = group.at(first + at.passed_over) else { continue };
+            if !PREFERENCES[at.preference].suits(member, topic, bytes) {
+                continue;
+            }
+            let is_allowed = answers.of(&member.client).unwrap_or_else(|| {
+                steps += STEPS_PER_ANSWER;
+                answers.ask(tenant, &member.client, topic, is_stable)
+            });
+            if is_allowed {
+                self.member = at.next_group();
+            }
+        }
+        false
     }
 
     fn conclude(mut self, cache: &mut RouteCache, tenant: &Tenant) -> Arc<Route> {
-        own(&mut self.route).targets.truncate(self.kept);
+        let route = own(&mut self.route);
+        route.targets.truncate(self.kept);
+        if route.is_stable {
+            // These answers are remembered elsewhere.
+            route.answers = Answers::default();
+        }
         if self.generation != tenant.generation.load(Ordering::Acquire) {
-            return Arc::new(self.brought_up_to_date(tenant));
+            let mut now = self.brought_up_to_date(tenant);
+            now.answers = std::mem::take(&mut own(&mut self.route).answers);
+            return Arc::new(now);
         }
         if let Some(hash) = self.hash {
             cache.remember(tenant, (hash, self.generation), &self.route);
@@ -156,13 +240,13 @@ mod tests {
         ConnectOptions::v5(name(number)).session_expiry(60).clean_start(false)
     }
 
-    /// A broker with this rule, and those about whom it is asked; whom it has answered about since.
-    fn running(is_lasting: bool) -> (Running, Vec<Client>, Arc<AtomicUsize>) {
+    /// A broker with this rule, and those about whom it is asked, who are subscribed to this filter; whom it has answered about since.
+    fn running(is_lasting: bool, filter: &str) -> (Running, Vec<Client>, Arc<AtomicUsize>) {
         let running = Running::start("none");
         let clients = (0..RECEIVERS)
             .map(|number| {
                 let mut client = connect(running.address(), &lasting(number));
-                client.subscribe_to("asked/#", QoS::AtMostOnce).unwrap();
+                client.subscribe_to(filter, QoS::AtMostOnce).unwrap();
                 client
             })
             .collect();
@@ -185,27 +269,27 @@ mod tests {
 
     #[test]
     fn a_route_that_was_asked_about_in_parts_is_remembered() {
-        let (running, _clients, answers) = running(true);
+        let (running, _clients, answers) = running(true, "asked/#");
         let (tenant, mut cache) = (tenant(&running), RouteCache::default());
         let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
         // The first time it is for this message, the second time the topic comes again.
         for _ in 0..2 {
-            let mut asking = cache.begin(&tenant, "asked/x").err().expect("they are many");
+            let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
             assert!(!asking.part(&tenant));
             let route = asking.finish(&mut cache, &tenant);
             assert_eq!(receivers(&route), even);
             assert!(route.is_stable);
         }
         assert_eq!(answers.load(Ordering::Relaxed), RECEIVERS);
-        let route = cache.begin(&tenant, "asked/x").ok().expect("it is known");
+        let route = cache.begin(&tenant, "asked/x", Some(1)).ok().expect("it is known");
         assert_eq!(receivers(&route), even);
     }
 
     #[test]
     fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
-        let (running, mut clients, answers) = running(false);
+        let (running, mut clients, answers) = running(false, "asked/#");
         let (tenant, mut cache) = (tenant(&running), RouteCache::default());
-        let mut asking = cache.begin(&tenant, "asked/x").err().expect("they are many");
+        let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
         assert!(!asking.part(&tenant));
         clients[0].unsubscribe(&["asked/#"]).unwrap();
         clients[RECEIVERS - 2].unsubscribe(&["asked/#"]).unwrap();
@@ -220,5 +304,41 @@ mod tests {
         // Once more about the one who was allowed and has come back since.
         let left = RECEIVERS - ANSWERS_PER_LOOK;
         assert_eq!(answers.load(Ordering::Relaxed) - before, left + 1);
+    }
+
+    #[test]
+    fn members_of_a_group_that_may_have_a_message_take_turns() {
+        for is_lasting in [true, false] {
+            let (running, _clients, answers) = running(is_lasting, "$share/g/asked/#");
+            let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+            let mut chosen = Vec::new();
+            for _ in 0..RECEIVERS {
+                let found = cache.begin(&tenant, "asked/x", Some(1));
+                let route = found.unwrap_or_else(|asking| asking.finish(&mut cache, &tenant));
+                let group = &route.groups[0];
+                let before = answers.load(Ordering::Relaxed);
+                let first = route.choose(group, 1, &[]).expect("half of them may");
+                chosen.push(first.client.client_id.to_string());
+                let asked = answers.load(Ordering::Relaxed) - before;
+                assert!(is_lasting || asked == 0, "{asked} more were asked about");
+                cache.put_back(&tenant, route);
+            }
+            chosen.sort_unstable();
+            let twice: Vec<String> = (0..RECEIVERS).step_by(2).flat_map(|it| [name(it), name(it)]).collect();
+            assert_eq!(chosen, twice);
+        }
+    }
+
+    #[test]
+    fn another_member_gets_what_the_one_that_was_asked_about_cannot_take() {
+        let (running, _clients, _) = running(false, "$share/g/asked/#");
+        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+        let route = asking.finish(&mut cache, &tenant);
+        let mut tried = Vec::new();
+        while let Some(next) = route.choose(&route.groups[0], 1, &tried) {
+            tried.push(next.client.session_id);
+        }
+        assert_eq!(tried.len(), RECEIVERS / 2, "all that may have it were tried, each once");
     }
 }
