@@ -11,6 +11,7 @@ mod bindings;
 mod host;
 mod instance;
 mod net;
+mod server_chain;
 mod tls;
 mod work;
 
@@ -24,4 +25,5 @@ pub use bindings::{
 pub use host::{Ingesting, RouteServices};
 pub use instance::{RouteGuest, RouteInstance, RouteSpec};
 pub use net::{Endpoint, EndpointTls};
+pub use server_chain::ClientTls;
 pub use work::HostWork;

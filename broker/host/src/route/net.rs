@@ -4,12 +4,12 @@
 use super::{
     bindings::lotmq::guest::net::{Host, HostTcp, Interest, IoError},
     host::RouteState,
+    server_chain::ClientTls,
     tls::Tls,
 };
 use std::{
     future::poll_fn,
     io,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -46,9 +46,9 @@ pub enum EndpointTls {
     #[default]
     Never,
     /// From the first byte.
-    OnConnect(Arc<rustls::ClientConfig>),
+    OnConnect(ClientTls),
     /// When the guest asks for it.
-    OnDemand(Arc<rustls::ClientConfig>),
+    OnDemand(ClientTls),
 }
 
 /// An open connection: what the guest's resource `tcp` stands for.
@@ -157,7 +157,7 @@ impl Tcp {
         Ok(tcp)
     }
 
-    async fn handshake(&mut self, config: Arc<rustls::ClientConfig>) -> Result<(), IoError> {
+    async fn handshake(&mut self, config: ClientTls) -> Result<(), IoError> {
         if self.tls.is_some() {
             return Err(IoError::Denied);
         }

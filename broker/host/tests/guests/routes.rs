@@ -4,13 +4,13 @@ use crate::support::{Broker, engine, wrapped};
 use lotmq_host::{
     DefinitionId, Grants, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity,
     TopicGrant, TrapKind,
-    limits::ROUTE_TIME,
+    limits::{ROUTE_TIME, SERVER_CHAIN_MAX},
     route::{
-        Abilities, Argument, Arrival, Delivery, Endpoint, EndpointTls, Failure, Ingesting, Message, Qos,
-        RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
+        Abilities, Argument, Arrival, ClientTls, Delivery, Endpoint, EndpointTls, Failure, Ingesting,
+        Message, Qos, RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
     },
 };
-use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
@@ -133,24 +133,27 @@ fn listen<S: Read + Write>(accepted: impl FnOnce(TcpStream) -> S + Send + 'stati
     port
 }
 
-fn certificates() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+fn certificates() -> (Arc<ServerConfig>, ClientTls) {
+    certificates_behind(0)
+}
+
+/// A server that shows so many certificates besides its own, and a client that trusts it.
+fn certificates_behind(others: usize) -> (Arc<ServerConfig>, ClientTls) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let other = |number| rcgen::generate_simple_self_signed([format!("issuer {number}")]).unwrap();
+    let others = (0..others).map(|number| other(number).cert.der().clone());
+    let chain = std::iter::once(made.cert.der().clone()).chain(others).collect();
+    let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(chain, key)
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    (Arc::new(server), Arc::new(client))
+    (Arc::new(server), ClientTls::trusting(roots).unwrap())
 }
 
 /// Little processor time for a call.
@@ -222,19 +225,33 @@ async fn tls_can_begin_when_the_guest_asks_for_it() {
     talks_both_ways(endpoint, "echo starttls").await;
 }
 
-#[tokio::test]
-async fn a_certificate_that_is_not_trusted_ends_the_connect() {
-    let (server, _) = certificates();
-    let (_, other_client) = certificates();
+async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
     let port = listen(|stream| {
         let mut stream = StreamOwned::new(ServerConnection::new(server).unwrap(), stream);
         stream.conn.complete_io(&mut stream.sock).ok();
         std::io::Cursor::new(Vec::new())
     });
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(other_client) };
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
     let refused = instance.open("echo").await.unwrap().unwrap_err();
     assert!(matches!(&refused, Failure::Reconnect(text) if text.contains("Tls")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_ends_the_connect() {
+    let (server, _) = certificates();
+    let (_, other_client) = certificates();
+    is_refused(server, other_client).await;
+}
+
+#[tokio::test]
+async fn a_long_chain_of_a_server_is_refused_and_a_short_one_is_not() {
+    let (server, client) = certificates_behind(SERVER_CHAIN_MAX);
+    let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
+    talks_both_ways(endpoint, "echo").await;
+    let (server, client) = certificates_behind(SERVER_CHAIN_MAX + 1);
+    is_refused(server, client).await;
 }
 
 #[tokio::test]
