@@ -11,6 +11,7 @@
 mod chain;
 mod query;
 mod record;
+mod shares;
 mod start;
 mod sums;
 mod trail;
@@ -23,7 +24,7 @@ use lotmq_auth::Identity;
 use lotmq_store::{Store, StoreError, TenantId, Ticket};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::counters::Counters;
 use crate::limits::AUDIT_HEAD_INTERVAL;
@@ -211,8 +212,20 @@ impl Audit {
         }
         let ticket = access.flush(store, counters, now_ms);
         drop(access);
-        let flush = |trail: &Mutex<Trail>| trail.lock().flush(store, counters, now_ms);
-        ticket.max(flush(&self.changes)).max(flush(&self.administration))
+        let of_administration = self.administration.lock().flush(store, counters, now_ms);
+        ticket.max(self.flush_changes(store, counters, now_ms)).max(of_administration)
+    }
+
+    fn flush_changes(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+        let mut changes = self.changes.lock();
+        let ticket = changes.flush(store, counters, now_ms);
+        if !changes.is_too_long() || !changes.is_flushed() {
+            return ticket;
+        }
+        if let Err(error) = changes.make_room(store, counters) {
+            debug!(%error, "no room is made in the audit yet");
+        }
+        ticket.max(changes.flush(store, counters, now_ms))
     }
 
     /// The heads that are to be told now; `is_stored` says whether the disk has what was handed to the store with a ticket.

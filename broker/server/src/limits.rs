@@ -396,6 +396,9 @@ pub(crate) const AUDIT_HEAD_INTERVAL: std::time::Duration = std::time::Duration:
 /// Records of the audit that wait in memory; more are lost, and counted. They wait a second, or as long as the disk fails.
 pub(crate) const AUDIT_WAITING_MAX: usize = 10_000;
 
+/// Oldest records of changes that are looked at in one go where records must go; those that stay are noted anew.
+pub(crate) const AUDIT_NOTED_ANEW_MAX: u64 = 1_000;
+
 /// Bytes of a text in a record of the audit.
 pub(crate) const AUDIT_FIELD_BYTES_MAX: usize = 256;
 

@@ -1,6 +1,6 @@
 //! Reading the audit: what it amounts to, records of a day, all of it. Runs on threads of commands; each record is looked at.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -121,18 +121,19 @@ impl Audit {
         let mut found = Found::default();
         let mut all = Vec::new();
         for kind in Kind::ALL {
-            let mut newest = VecDeque::new();
+            // By time: some were noted anew.
+            let mut newest = BTreeMap::new();
             found.damaged += store.audit(self.tenant, kind.records(), |record| {
                 if selection.has(&record) {
                     found.total += 1;
-                    newest.push_back(record);
+                    newest.insert((record.at_ms, record.number), record);
                     if newest.len() > records_max {
-                        newest.pop_front();
+                        newest.pop_first();
                     }
                 }
                 ControlFlow::Continue(())
             })?;
-            all.extend(newest);
+            all.extend(newest.into_values());
         }
         all.sort_by_key(|record| record.at_ms);
         let surplus = all.len().saturating_sub(records_max);

@@ -209,3 +209,62 @@ fn an_audit_that_is_turned_off_keeps_nothing() {
     assert_eq!(audit.flush(&store, &counters, 0), None);
     assert_eq!(counters.audit_records.get(), 0);
 }
+
+/// Records of a user: the numbers that they had first, newest last.
+fn first_numbers(audit: &Audit, store: &Store, user: &str) -> Vec<u64> {
+    let selection = Selection { day: None, filter: Some(format!("\"user\":\"{user}\"")) };
+    let found = audit.find(store, &selection, 10_000).unwrap();
+    let first = |record: &Value| record.get("first").unwrap_or(record)["number"].as_u64().unwrap();
+    found.records.iter().map(first).collect()
+}
+
+fn change(user: &str) -> Record<'_> {
+    Record { user: Some(user), ..command("addUser") }
+}
+
+#[test]
+fn who_changes_much_pushes_out_what_he_did_himself() {
+    let (store, counters) = (store(), Counters::default());
+    let mut audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
+    let mut now_ms = 0;
+    let mut note = |audit: &Audit, user: &str| {
+        now_ms += 1;
+        audit.note(Kind::Changes, &counters, now_ms, &change(user));
+        audit.settle(&store, &counters, now_ms);
+    };
+    (0..70).for_each(|_| note(&audit, "bob"));
+    (0..5).for_each(|_| note(&audit, "ann"));
+    for round in 0..3 {
+        (0..700).for_each(|_| note(&audit, "eve"));
+        assert_eq!(first_numbers(&audit, &store, "ann"), [71, 72, 73, 74, 75], "round {round}");
+        // A third of the half, rounded down: the newest.
+        assert_eq!(first_numbers(&audit, &store, "bob"), (38..=70).collect::<Vec<_>>(), "round {round}");
+        let changes = &audit.status(&store).unwrap().trails[2];
+        assert!((198..=200).contains(&changes.records) && changes.broken_at.is_none(), "{changes:?}");
+        // Counted anew.
+        audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
+    }
+    let of_eve = first_numbers(&audit, &store, "eve");
+    assert!(of_eve.len() >= 160, "{} records", of_eve.len());
+    let selection = Selection { day: None, filter: Some("ann".to_owned()) };
+    let of_ann = audit.find(&store, &selection, 1).unwrap().records;
+    assert_eq!(of_ann[0]["first"]["number"], 75);
+    assert_eq!(of_ann[0]["first"]["hash"].as_str().unwrap().len(), 64);
+    assert_ne!(of_ann[0]["number"], 75);
+}
+
+#[test]
+fn what_is_noted_anew_costs_a_record_for_each_that_comes_at_most() {
+    let (store, counters) = (store(), Counters::default());
+    let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
+    for n in 0..3_000_u64 {
+        let user = if n < 900 { format!("user {}", n % 50) } else { "eve".to_owned() };
+        audit.note(Kind::Changes, &counters, n, &change(&user));
+        audit.settle(&store, &counters, n);
+    }
+    assert!(counters.audit_records.get() <= 6_000, "{} records", counters.audit_records.get());
+    // An even share of the half is nine of each.
+    for user in 0..50 {
+        assert_eq!(first_numbers(&audit, &store, &format!("user {user}")).len(), 9, "{user}");
+    }
+}

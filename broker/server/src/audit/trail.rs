@@ -17,6 +17,7 @@ use tracing::error;
 
 use super::chain::{self, Digest};
 use super::record::{Event, Record};
+use super::shares::Actors;
 use crate::counters::Counters;
 use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
 
@@ -108,14 +109,14 @@ impl Head {
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Trail {
-    tenant: TenantId,
-    kind: Kind,
+    pub(super) tenant: TenantId,
+    pub(super) kind: Kind,
     /// Most records; beyond it the oldest go.
-    records_max: u64,
+    pub(super) records_max: u64,
     /// Number of the oldest record in the store.
-    first: u64,
+    pub(super) first: u64,
     /// Number of the next record in the store, and the digest of the one before.
-    next: u64,
+    pub(super) next: u64,
     digest: Digest,
     batch: Batch,
     /// Records in the batch.
@@ -126,6 +127,8 @@ pub(super) struct Trail {
     flushed: Option<(Head, Ticket)>,
     /// Number of the head that was told last, and when.
     told: (u64, u64),
+    /// How many records each actor has, where that was counted.
+    pub(super) actors: Option<Actors>,
     /// Records that the head knew at the start and the store did not have any more: the first and the last, as people see them.
     missing: Option<(u64, u64)>,
 }
@@ -175,6 +178,7 @@ impl Trail {
             lost: 0,
             flushed: None,
             told: (0, 0),
+            actors: None,
             missing,
         })
     }
@@ -204,18 +208,36 @@ impl Trail {
             counters.audit_lost.add(1);
             return;
         }
-        let text = record.to_json(now_ms);
-        self.digest = chain::digest(&self.digest, self.next, now_ms, text.as_bytes());
+        if let Some(actors) = &mut self.actors {
+            actors.add(record.user.unwrap_or_default());
+        }
+        self.append(counters, now_ms, &record.to_json(now_ms));
+    }
+
+    /// Adds a record that says this.
+    pub(super) fn append(&mut self, counters: &Counters, at_ms: u64, text: &str) {
+        self.digest = chain::digest(&self.digest, self.next, at_ms, text.as_bytes());
         let (tenant, number, digest) = (self.tenant, self.next, self.digest);
-        self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest, text: &text });
+        self.batch.push(Op::PutAudit { tenant, number, at_ms, digest, text });
         self.next += 1;
         self.waiting += 1;
         counters.audit_records.add(1);
     }
 
+    /// Numbers of its records in the store.
+    pub(super) fn stored(&self) -> RangeInclusive<u64> {
+        self.first..=self.kind.head() - 1
+    }
+
+    /// Whether there are more records than there should be.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.next - self.first > self.records_max
+    }
+
     /// Removes what is older than the record with this number in the store.
     pub(super) fn remove_below(&mut self, below: u64) {
         if below > self.first {
+            self.actors = None;
             self.batch.push(Op::DeleteAudit { tenant: self.tenant, from: self.kind.base(), below });
             self.first = below;
         }
@@ -225,7 +247,9 @@ impl Trail {
         if self.batch.is_empty() {
             return None;
         }
-        if self.next - self.first > self.records_max {
+        // Where actors have shares, room is made with regard to them (`shares`), unless that fails for long.
+        let spare = if self.kind == Kind::Changes { self.records_max / 4 } else { 0 };
+        if self.next - self.first > self.records_max + spare {
             // A hundredth more than must go, so that most commits touch the newest rows only.
             self.remove_below(self.next - self.records_max + self.records_max / 100);
         }
