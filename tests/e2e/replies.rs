@@ -90,6 +90,31 @@ fn a_reply_is_for_who_asked_and_others_learn_verb_result_and_user() {
     assert!(unknown.contains("UNKNOWN_COMMAND") && !unknown.contains("hidden"), "{unknown}");
 }
 
+/// Of what waits, his own replies are for everybody, those to others for who may have them by then.
+#[test]
+fn replies_to_others_that_wait_go_to_those_only_who_may_have_them_by_then() {
+    let broker = broker_of_three();
+    let session = |client_id: &str| {
+        let options = ConnectOptions::v5(client_id).user("ann", "pw").clean_start(false);
+        broker.connect(&options.session_expiry(3600))
+    };
+    let mut away = session("away");
+    assert!(!away.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap().is_failure());
+    away.disconnect().unwrap();
+    let mut root = reader(&broker, "root", "root-1");
+    send(&mut root, "-listUsers -requestId of-root");
+    reply_to(&mut root, "of-root");
+    let mut own = reader(&broker, "ann", "own");
+    send(&mut own, "-listUsers -requestId of-ann");
+    reply_to(&mut own, "of-ann");
+    // She may still set her own password, and hear of that.
+    broker.command_ok("-changeUserSettings ann AllowedUserManagement false");
+    let mut away = session("away");
+    let reply: Value = serde_json::from_slice(&next(&mut away).payload).unwrap();
+    assert_eq!((&reply["requestId"], &reply["user"]), (&json!("of-ann"), &Value::Null), "{reply}");
+    assert!(broker.metric("lotmq_queued_denied_total").unwrap() >= 1.0);
+}
+
 #[test]
 fn anonymous_clients_are_not_one_another() {
     let broker = broker();

@@ -225,12 +225,15 @@ struct FanOutOf<'a> {
     is_kept: bool,
     /// It is of the `$SYS` tree, of which nothing is stored.
     is_volatile: bool,
+    /// As of a [`Message`](crate::message::Message).
+    is_shortened: bool,
 }
 
 impl<'a> FanOutOf<'a> {
     fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
         let (variants, durable) = (Variants::default(), SmallVec::new());
-        Self { publication, variants, message: None, durable, away: 0, is_kept: false, is_volatile }
+        let (is_kept, is_shortened) = (false, false);
+        Self { publication, variants, message: None, durable, away: 0, is_kept, is_volatile, is_shortened }
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
@@ -330,6 +333,7 @@ impl<'a> FanOutOf<'a> {
                 qos: publication.qos,
                 retain: publication.retain,
                 expires_at_ms: publication.expires_at_ms,
+                is_shortened: self.is_shortened,
                 shared: None,
             })
         })

@@ -13,6 +13,8 @@ pub(crate) struct Message {
     pub(crate) qos: QoS,
     /// RETAIN as published.
     pub(crate) retain: bool,
+    /// Form of a reply for others than who asked, who need a right to see it.
+    pub(crate) is_shortened: bool,
     /// When it expires, in milliseconds since 1970; `None` when it never does \[MQTT-3.3.2-5\].
     pub(crate) expires_at_ms: Option<u64>,
     /// Topic Name, forwarded properties and payload, in this order.
@@ -44,6 +46,7 @@ impl Message {
             id,
             qos: parts.qos,
             retain: parts.retain,
+            is_shortened: false,
             expires_at_ms: parts.expires_at_ms,
             bytes: Bytes::from(bytes),
             topic_len: len(parts.topic.len()),

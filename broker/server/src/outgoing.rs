@@ -73,7 +73,7 @@ pub(crate) fn drain(
                     && permissions.delivers_to_all(topic) != Some(true)
                 {
                     asked += 1;
-                    if !client.tenant.still_delivers(&state.identity, topic) {
+                    if !client.tenant.still_delivers_message(&state.identity, &queued.message) {
                         turn.core.counters.queued_denied.add(1);
                         give_up(client, state, packet_id, &queued, turn);
                         continue;

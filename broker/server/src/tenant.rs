@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
 use crate::full_queues::FullQueues;
+use crate::message::Message;
 use crate::retain::Retained;
 use crate::route::{Route, Target};
 use crate::sessions::Sessions;
@@ -109,6 +110,15 @@ impl Tenant {
     pub(crate) fn still_delivers(&self, identity: &Identity, filter: &str) -> bool {
         system_topics::may_have_own_replies(identity, filter)
             || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
+    }
+
+    /// Whether a message that waits is for this Client still: a reply to somebody else only by a right to such replies.
+    pub(crate) fn still_delivers_message(&self, identity: &Identity, message: &Message) -> bool {
+        let topic = message.topic();
+        match message.is_shortened {
+            true => self.permissions.decide(&Question::subscribe(identity, topic)).is_allowed(),
+            false => self.still_delivers(identity, topic),
+        }
     }
 
     /// Makes every thread compute its routes anew.

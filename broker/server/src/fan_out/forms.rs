@@ -51,7 +51,8 @@ impl Turn {
         self.call_flusher();
         let route = self.routes.take(tenant, self.arena.text(forms.whole.topic));
         let mut whole = FanOutOf::new(&forms.whole, true);
-        let mut shortened = forms.shortened.as_ref().map(|publication| FanOutOf::new(publication, true));
+        let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
+        let mut shortened = forms.shortened.as_ref().map(of_others);
         for target in route.askers.iter().filter(|target| asker.has(&target.client)) {
             whole.send(self, target).counted(self);
         }

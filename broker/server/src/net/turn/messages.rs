@@ -33,6 +33,8 @@ pub(crate) struct TurnMessage {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) expires_at_ms: Option<u64>,
+    /// As of a [`Message`].
+    pub(crate) is_shortened: bool,
     pub(crate) shared: Option<Arc<Message>>,
 }
 
@@ -77,7 +79,9 @@ impl Messages {
                 retain: message.retain,
                 expires_at_ms: message.expires_at_ms,
             };
-            Arc::new(Message::new(0, parts))
+            let mut owned = Message::new(0, parts);
+            owned.is_shortened = message.is_shortened;
+            Arc::new(owned)
         })
     }
 
