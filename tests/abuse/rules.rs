@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS, Will};
 use lotmq_codec::{PacketId, Properties, SubscribeFilter, SubscriptionOptions, encode_subscribe};
 use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
 
@@ -101,6 +101,88 @@ fn rules_about_many_members_of_a_group() {
         }
     });
     drop(members);
+}
+
+/// The same of members who come into question for what another one leaves.
+#[test]
+fn rules_about_many_members_who_inherit() {
+    const MESSAGES: usize = 10;
+    let broker = broker_of_one();
+    let members = denied(&broker, "$share/many/+/x");
+    let mut first = broker.client("first");
+    let mut chosen = broker.client("chosen");
+    for client in [&mut first, &mut chosen] {
+        client.subscribe_to("$share/many/+/x", QoS::AtLeastOnce).unwrap();
+    }
+    let mut publisher = broker.client("publisher");
+    let mut choose = |name: &str| {
+        let choice = Publication::new("chosen", name).qos(QoS::AtLeastOnce).retained();
+        publisher.publish(&choice).unwrap();
+    };
+    choose("first");
+    let mut author = broker.client("author");
+    for number in 0..MESSAGES {
+        author.publish(&Publication::new("asked/x", number.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    choose("chosen");
+    others_are_served(&broker, || {
+        // It has acknowledged nothing.
+        first.abort();
+        for number in 0..MESSAGES {
+            let message = chosen.receive(WAIT_MAX).unwrap().expect("it gets what the other one leaves");
+            assert_eq!(message.text(), number.to_string());
+        }
+    });
+    drop(members);
+}
+
+/// The same of receivers of what a definition publishes, which reads what it has published before.
+#[test]
+fn rules_about_many_receivers_of_what_a_definition_publishes() {
+    const MESSAGES: usize = 10;
+    let broker = broker_of_one();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Counts ON TOPIC \"count\" DO\n    PUBLISH TOPIC \"asked/x\" WITH (GET TOPIC \"asked/x\" AS INT + 1)\n",
+    );
+    let mut publisher = broker.client("publisher");
+    publisher.publish(&Publication::new("asked/x", "0").qos(QoS::AtLeastOnce)).unwrap();
+    let subscribers = denied(&broker, "+/x");
+    let mut chosen = broker.client("chosen");
+    chosen.subscribe_to("+/+", QoS::AtLeastOnce).unwrap();
+    others_are_served(&broker, || {
+        for _ in 0..MESSAGES {
+            publisher.publish(&Publication::new("count", "one more").qos(QoS::AtLeastOnce)).unwrap();
+        }
+        for number in 1..=MESSAGES {
+            let message = chosen.receive(WAIT_MAX).unwrap().expect("each count is published");
+            assert_eq!((message.topic.as_str(), message.text()), ("asked/x", number.to_string()));
+        }
+    });
+    drop(subscribers);
+}
+
+/// The same of receivers of Wills, of sessions that go on and of such as end.
+#[test]
+fn rules_about_many_receivers_of_wills() {
+    const WILLS: usize = 10;
+    let broker = broker_of_one();
+    let subscribers = denied(&broker, "+/x");
+    let mut chosen = broker.client("chosen");
+    chosen.subscribe_to("+/+", QoS::AtLeastOnce).unwrap();
+    let dying = (0..WILLS).map(|number| {
+        let will = Will { qos: QoS::AtLeastOnce, ..Will::new("asked/x", number.to_string()) };
+        let lives_on = if number % 2 == 0 { 0 } else { 3_600 };
+        broker.connect(&ConnectOptions::v5(format!("dying-{number}")).session_expiry(lives_on).will(will))
+    });
+    let dying: Vec<Client> = dying.collect();
+    others_are_served(&broker, || {
+        dying.into_iter().for_each(Client::abort);
+        let next = || chosen.receive(WAIT_MAX).unwrap().expect("each Will is published").text();
+        let mut seen: Vec<String> = std::iter::repeat_with(next).take(WILLS).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..WILLS).map(|number| number.to_string()).collect::<Vec<_>>());
+    });
+    drop(subscribers);
 }
 
 /// Messages that the broker has counted, with all of this Client's: a turn counts when it has written, so the answer to the first PINGREQ may come before.

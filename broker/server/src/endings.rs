@@ -199,7 +199,18 @@ impl Ending {
         let counts = self.session.as_ref().map(|session| session.counts()).unwrap_or_default();
         let rests = self.is_member && counts.queued > counts.queued_in_memory;
         let len = self.filters.len().max(counts.queued_in_memory).max(counts.inflight);
-        rests || len > ENDED_AT_ONCE_MAX || !matches!(self.go_on(turn, &Stretch::ENDLESS), Progress::Over)
+        rests
+            || len > ENDED_AT_ONCE_MAX
+            || self.needs_answers()
+            || !matches!(self.go_on(turn, &Stretch::ENDLESS), Progress::Over)
+    }
+
+    /// Whether rules must be asked about who gets what is left to members of groups.
+    fn needs_answers(&self) -> bool {
+        let Some(session) = self.session.as_ref().filter(|_| self.is_member) else { return false };
+        let permissions = &self.client.tenant.permissions;
+        let is_open = |topic| permissions.delivers_to_all(topic) == Some(true);
+        session.messages_in_memory().any(|(queued, _)| !is_open(queued.message.topic()))
     }
 
     /// Whether rows of the session stay in the store until it is over.

@@ -3,6 +3,7 @@
 //! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
 //! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
 
+mod asked;
 mod forms;
 mod parts;
 
@@ -27,6 +28,7 @@ use crate::route::{Route, Target};
 use crate::subscription::{Identifiers, SharedGroup};
 use crate::tenant::Tenant;
 use crate::triggers::Starting;
+pub(crate) use asked::{AskedMessages, resume as resume_asked};
 pub(crate) use forms::{Asker, Forms};
 pub(crate) use parts::{Remainder, publish_in_parts};
 
@@ -146,13 +148,18 @@ impl Turn {
         is_sent
     }
 
-    /// Routes a message. Its topic has been checked, and its publisher may publish there.
-    pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> FanOut {
+    /// Routes a message that no PUBLISH has brought. Its topic has been checked, and its publisher may publish there. False when its receivers get it in a
+    /// later turn.
+    pub(crate) fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+        if self.serves_clients() {
+            return asked::publish(self, tenant, publication);
+        }
         let route = self.routes.take(tenant, self.arena.text(publication.topic));
-        self.publish_on(tenant, publication, route)
+        self.publish_on(tenant, publication, route);
+        true
     }
 
-    /// The same where the route of its topic is known.
+    /// Routes a message on the route of its topic.
     pub(crate) fn publish_on(
         &mut self,
         tenant: &Arc<Tenant>,
@@ -164,24 +171,12 @@ impl Turn {
         // Its topic is known to be UTF-8, as the range in the arena is not.
         let is_volatile = crate::system_topics::is_system(&route.topic);
         let mut fan_out = FanOutOf::new(publication, is_volatile);
-        let mut receivers = 0;
-        for target in &route.targets {
-            receivers += usize::from(fan_out.send(self, target).counted(self) != Fate::NotTheirs);
-        }
-        for group in &route.groups {
-            let fate = fan_out.send_to_one(self, group, &route).counted(self);
-            receivers += usize::from(fate != Fate::NotTheirs);
-        }
-        fan_out.keep(self, tenant);
+        let receivers = fan_out.send_to_all(self, tenant, &route);
         let mut is_durable = fan_out.is_kept;
         is_durable |= fan_out.retain(self, tenant);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = route.triggers.is_some();
-        self.steps += receivers + route.triggers.as_ref().map_or(0, |triggers| triggers.count());
-        if publication.payload.len() > COPIED_PAYLOAD_BYTES {
-            // To route shorter ones takes as long as to write them, and that is counted.
-            self.time_shares.owe(receivers * publication.bytes());
-        }
+        self.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
         self.routes.put_back(tenant, route);
         self.relieve();
         FanOut { receivers, is_durable, is_stored: is_durable || fan_out.is_retained(), starts_guests }
@@ -234,6 +229,25 @@ impl<'a> FanOutOf<'a> {
         let (variants, durable) = (Variants::default(), SmallVec::new());
         let (is_kept, is_shortened) = (false, false);
         Self { publication, variants, message: None, durable, away: 0, is_kept, is_volatile, is_shortened }
+    }
+
+    /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it. How many there are.
+    fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
+        let mut receivers = 0;
+        for target in &route.targets {
+            receivers += usize::from(self.send(turn, target).counted(turn) != Fate::NotTheirs);
+        }
+        for group in &route.groups {
+            let fate = self.send_to_one(turn, group, route).counted(turn);
+            receivers += usize::from(fate != Fate::NotTheirs);
+        }
+        self.keep(turn, tenant);
+        turn.steps += receivers;
+        if self.publication.payload.len() > COPIED_PAYLOAD_BYTES {
+            // To route shorter ones takes as long as to write them, and that is counted.
+            turn.time_shares.owe(receivers * self.publication.bytes());
+        }
+        receivers
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.

@@ -229,6 +229,21 @@ pub(crate) const RECEIVERS_ASKED_AT_ONCE: usize = 32;
 /// Receivers about whom rules are asked between two looks at the clock.
 pub(crate) const ANSWERS_PER_LOOK: usize = 8;
 
+/// Time that a turn gives to asking about receivers of messages that no PUBLISH has brought.
+pub(crate) const ASKING_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Such messages at which no more runs begin on the thread, and their bytes; what starts runs waits.
+pub(crate) const ASKED_CROWD: usize = 64;
+
+/// See [`ASKED_CROWD`].
+pub(crate) const ASKED_PART_BYTES: usize = 1 << 20;
+
+/// Such messages that wait on one thread, with Wills, which come as connections end. For a further one the first of them is asked about to its end.
+pub(crate) const ASKED_MESSAGES_MAX: usize = 1024;
+
+/// Bytes of these.
+pub(crate) const ASKED_BYTES_MAX: usize = 16 << 20;
+
 /// Messages of a queue that one turn gives up because they have expired or are too large for their Client; they take no room in its output.
 pub(crate) const GIVEN_UP_AT_ONCE_MAX: usize = 1024;
 

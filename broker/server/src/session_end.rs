@@ -33,13 +33,16 @@ pub(crate) fn detach(
     turn: &mut Turn,
 ) {
     if let Some(left) = leave(client, connection, reason, turn) {
-        if let Some(will) = &left.will {
-            publish_will(client, &left.identity, will, turn);
-        }
+        let will = left.will.as_ref();
+        let is_published = will.is_none_or(|will| publish_will(client, &left.identity, will, turn));
         if left.session_ends {
             end(client, turn);
         } else {
-            store(client, turn);
+            if is_published {
+                store(client, turn);
+            } else {
+                turn.asked.last_is_in_row();
+            }
             if turn.core.absences.add(client, left.deadlines) {
                 turn.core.tell(|above| above.has_work());
             }
@@ -83,15 +86,21 @@ fn leave(
     Some(Left { will, identity: Arc::clone(&state.identity), session_ends, deadlines })
 }
 
-/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none.
-pub(crate) fn publish_will(client: &Arc<Client>, identity: &Identity, will: &WillMessage, turn: &mut Turn) {
+/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none. False when it is to be
+/// published in a later turn.
+pub(crate) fn publish_will(
+    client: &Arc<Client>,
+    identity: &Identity,
+    will: &WillMessage,
+    turn: &mut Turn,
+) -> bool {
     if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
         turn.core.counters.publish_refused.add(1);
         turn.tell(|above, turn| above.will_denied(turn, client, identity, &will.topic));
-        return;
+        return true;
     }
     turn.core.counters.wills_published.add(1);
-    will.publish(&client.tenant, client, turn);
+    will.publish(&client.tenant, client, turn)
 }
 
 /// Whether the user is still there; nobody removes those who came without a name.
@@ -100,7 +109,7 @@ fn exists(tenant: &Tenant, identity: &Identity) -> bool {
 }
 
 /// Stores that and when the session was left.
-fn store(client: &Arc<Client>, turn: &mut Turn) {
+pub(crate) fn store(client: &Arc<Client>, turn: &mut Turn) {
     let state = client.state.lock();
     // It may have ended meanwhile, or belong to another connection, which has stored it.
     if state.is_over || state.link.is_some() {

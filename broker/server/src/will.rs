@@ -65,11 +65,12 @@ impl WillMessage {
         tenant.permissions.decide(&question).is_allowed()
     }
 
-    /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::session_end::publish_will).
-    pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) {
+    /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::session_end::publish_will). False when that happens in a later
+    /// turn.
+    pub(crate) fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) -> bool {
         if system_topics::is_system(&self.topic) {
             turn.tell(|above, turn| above.bridge_state(turn, tenant, &self.topic, &self.payload));
-            return;
+            return true;
         }
         let expires_at_ms =
             self.expiry_seconds.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
@@ -82,6 +83,6 @@ impl WillMessage {
             expires_at_ms,
         };
         let publication = Publication::copied(&mut turn.arena, parts, Some(source));
-        turn.publish(tenant, &publication);
+        turn.publish(tenant, &publication)
     }
 }

@@ -264,15 +264,20 @@ impl GuestEvents {
 
 /// Whether [`start_guests`] has anything to do in this turn.
 fn has_guests_to_start(turn: &Turn) -> bool {
-    let is_over = look(turn).budget.is_spent && turn.serves_clients();
+    let is_over = is_spent(turn) && turn.serves_clients();
     !look(turn).events.is_empty() && !is_over
+}
+
+/// Whether a turn has had its time for guests, or what they have published is behind.
+fn is_spent(turn: &Turn) -> bool {
+    look(turn).budget.is_spent || turn.asked.is_crowded()
 }
 
 /// Starts what this turn's messages trigger, until its time is over. What runs at once adds to the turn, events included.
 fn start_guests(turn: &mut Turn) {
     // What they trigger comes behind them.
     let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
-    while !noted(&mut turn.guests).budget.is_spent
+    while !is_spent(turn)
         && let Some(event) = events.pop_front()
     {
         if fires(&event) {
@@ -282,7 +287,7 @@ fn start_guests(turn: &mut Turn) {
     events.append(&mut noted(&mut turn.guests).events);
     // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
-    while noted(&mut turn.guests).budget.is_spent && events.len() > left_max {
+    while is_spent(turn) && events.len() > left_max {
         // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
         if let Some(event) = events.pop_front().filter(fires) {
             hand_over(turn, event);

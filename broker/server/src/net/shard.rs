@@ -39,6 +39,7 @@ use super::unfinished;
 use crate::broker::Broker;
 use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
+use crate::fan_out::resume_asked;
 use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME, SILENCE_MAX};
 use crate::release::Release;
 use crate::system_clock::thread_cpu;
@@ -265,7 +266,7 @@ fn flush_the_last(deadline: Instant) {
     while is_behind && Instant::now() < deadline {
         is_behind = Turn::with(|turn| {
             turn.flush();
-            turn.guests.is_behind
+            resume_asked(turn) || turn.guests.is_behind
         });
     }
 }
@@ -400,8 +401,8 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
-    let has_postponed = postponed::resume(turn);
-    let is_behind = has_postponed || turn.guests.is_behind || turn.time_shares.is_behind();
+    let has_left = postponed::resume(turn) | resume_asked(turn);
+    let is_behind = has_left || turn.guests.is_behind || turn.time_shares.is_behind();
     if let Some(waker) = turn.call_those_next(ended) {
         wake_behind_look(&waker);
     }

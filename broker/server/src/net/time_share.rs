@@ -61,6 +61,8 @@ pub(crate) struct TimeShares {
     turn: u32,
     /// Waits there have been.
     waits: u64,
+    /// Memory for the places of those that go on next, empty between turns.
+    pub(super) next: Vec<u32>,
 }
 
 /// What one connection has used. Every place of a shard has one, so times are numbers of nanoseconds.

@@ -37,6 +37,7 @@ use crate::clock::Stretch;
 use crate::core::{Above, Core};
 use crate::counters::TurnCounts;
 use crate::endings::Ending;
+use crate::fan_out::AskedMessages;
 use crate::hand_on::hand_on_to;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::release::{Release, Releases};
@@ -79,6 +80,8 @@ pub(crate) struct Turn {
     pub(crate) guests: TurnGuests,
     /// Held by runs that have ended, until what they did has been handed to the store.
     pub(crate) ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
+    /// Messages about whose receivers rules are being asked.
+    pub(crate) asked: AskedMessages,
     /// Sessions whose queue goes on to others behind what this turn has for them.
     pub(crate) endings: Vec<Ending>,
     /// When the work for the Client whose packets are handled is to stop.
@@ -87,8 +90,6 @@ pub(crate) struct Turn {
     pub(crate) steps: usize,
     /// Time for this thread's connections.
     pub(crate) time_shares: TimeShares,
-    /// Memory for the places of those that go on next, empty between turns.
-    next: Vec<u32>,
     pub(super) delivery: Delivery,
     /// Those of this thread's shard.
     pub(crate) open: OpenConnections,
@@ -118,11 +119,11 @@ impl Turn {
             releases: Releases::default(),
             guests: TurnGuests::new(core.guest_runner),
             ended_runs: Vec::new(),
+            asked: AskedMessages::default(),
             endings: Vec::new(),
             stretch: Stretch::ENDLESS,
             steps: 0,
             time_shares: TimeShares::default(),
-            next: Vec::new(),
             delivery: Delivery::default(),
             open: OpenConnections::new(core.clock.now()),
             flusher: None,
@@ -214,14 +215,14 @@ impl Turn {
     /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What is to be
     /// woken when the runtime has looked at its sockets, if connections wait for that.
     pub(crate) fn call_those_next(&mut self, ended: Duration) -> Option<Waker> {
-        let mut next = std::mem::take(&mut self.next);
+        let mut next = std::mem::take(&mut self.time_shares.next);
         let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
         for place in next.drain(..) {
             if let Some(connection) = self.open.get(place) {
                 connection.call_owner();
             }
         }
-        self.next = next;
+        self.time_shares.next = next;
         look
     }
 
@@ -406,13 +407,16 @@ impl Turn {
     }
 
     fn has_ended_runs(&self) -> bool {
-        !self.is_backed_up && (!self.ended_runs.is_empty() || self.core.ended_runs.has_ended())
+        let may_leave = self.asked.is_empty() && !self.ended_runs.is_empty();
+        !self.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
     }
 
     /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
     fn end_runs(&mut self) {
         if self.batch.is_empty() {
-            self.ended_runs.clear();
+            if self.asked.is_empty() {
+                self.ended_runs.clear();
+            }
             self.core.ended_runs.take_ended(&mut self.batch);
         }
     }

@@ -91,20 +91,39 @@ impl Asking {
     /// # Errors
     /// What is left, for a later turn.
     pub(crate) fn go_on(
-        mut self: Box<Self>,
+        self: Box<Self>,
         turn: &mut Turn,
         tenant: &Arc<Tenant>,
     ) -> Result<Arc<Route>, Box<Self>> {
+        let (stretch, core) = (turn.stretch, Arc::clone(&turn.core));
+        self.go_on_until(&mut turn.routes, tenant, || stretch.is_over(&*core.clock))
+    }
+
+    /// The same until the time `is_over`.
+    ///
+    /// # Errors
+    /// What is left, for a later turn.
+    pub(crate) fn go_on_until(
+        mut self: Box<Self>,
+        cache: &mut RouteCache,
+        tenant: &Arc<Tenant>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Arc<Route>, Box<Self>> {
         while !self.part(tenant) {
-            if turn.is_time_over() {
+            if is_over() {
                 return Err(self);
             }
         }
-        Ok(self.conclude(&mut turn.routes, tenant))
+        Ok(self.conclude(cache, tenant))
+    }
+
+    /// The route as far as it is known: whom rules let have the message is not.
+    pub(crate) fn route(&self) -> &Arc<Route> {
+        &self.route
     }
 
     /// Asks about all that are left, however long that takes.
-    pub(super) fn finish(mut self, cache: &mut RouteCache, tenant: &Arc<Tenant>) -> Arc<Route> {
+    pub(crate) fn finish(mut self, cache: &mut RouteCache, tenant: &Arc<Tenant>) -> Arc<Route> {
         while !self.part(tenant) {}
         self.conclude(cache, tenant)
     }
