@@ -273,6 +273,12 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("store is closed")]
     Closed,
+    /// The writer is at something that does not end, and can give no snapshot meanwhile.
+    #[error("the disk has not answered for {} s", waited.as_secs())]
+    Hangs {
+        /// How long was waited.
+        waited: std::time::Duration,
+    },
     /// The commit of the group that held the batch failed.
     #[error("not stored: {0}")]
     CommitFailed(CommitError),

@@ -51,6 +51,9 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Snapshots that one who reads may lose before it is given up; a failing store is opened again twice a second.
 pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;
 
+/// How long somebody who reads in a snapshot keeps a failing store from being opened again, which would end the snapshot.
+pub(crate) const SNAPSHOT_HOLD_MAX: Duration = Duration::from_secs(30);
+
 /// Session numbers are reserved on disk in steps of this many, so that giving one out costs no write.
 pub(crate) const SESSION_IDS_RESERVED: u64 = 1024;
 
@@ -94,6 +97,8 @@ pub struct Limits {
     /// After two failures in a row groups fail at once for this long, or four times as long as the attempt took; then comes the next. Default
     /// 500 ms.
     pub reopen_pause: Duration,
+    /// How long somebody waits for a snapshot, which the writer gives between two commits. Default 20 s.
+    pub snapshot_wait: Duration,
     /// How long a group waits for more before it is committed; it does not wait when it is full. Default zero.
     pub linger: Duration,
 }
@@ -109,6 +114,7 @@ impl Default for Limits {
             entries_in_memory_max: 100_000,
             replay_bytes_max: 32 * 1024 * 1024,
             reopen_pause: Duration::from_millis(500),
+            snapshot_wait: Duration::from_secs(20),
             linger: Duration::ZERO,
         }
     }

@@ -3,8 +3,8 @@
 //! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the pages of a transaction, but not beyond a
 //! closing of its file: when a failed store is opened again, they are written over while the transaction still lives.
 //!
-//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot never stands in the way of a store that must be
-//! opened again. Not here: the form of the stream (`export`).
+//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot does not stand in the way of a store that must be
+//! opened again for longer than the writer chooses to wait (`trouble`). Not here: the form of the stream (`export`).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -40,6 +40,7 @@ impl Snapshot {
     /// Called by the writer thread, which alone closes the file.
     pub(crate) fn new(transaction: ReadTransaction, shared: Arc<Shared>) -> Self {
         let closings = shared.closings.load(SeqCst);
+        shared.snapshots.fetch_add(1, SeqCst);
         Self { transaction, shared, closings }
     }
 
@@ -95,6 +96,12 @@ impl Snapshot {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.shared.closings.load(SeqCst) != self.closings
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.shared.snapshots.fetch_sub(1, SeqCst);
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
@@ -90,6 +92,8 @@ pub struct Store {
     running: Mutex<Option<Running>>,
     next_message_id: AtomicU64,
     next_session_id: AtomicU64,
+    /// As in its limits.
+    snapshot_wait: Duration,
     /// Where its file is; `None` when that is not ours to replace.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) cipher: Arc<SecretCipher>,
@@ -213,6 +217,7 @@ impl Store {
             running: Mutex::new(Some(Running { writer, reader, _lock: lock })),
             next_message_id: AtomicU64::new(next_message_id),
             next_session_id: AtomicU64::new(next_session_id),
+            snapshot_wait: limits.snapshot_wait,
             directory: None,
             cipher,
         };
@@ -311,15 +316,21 @@ impl Store {
     /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is deleted meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read, [`StoreError::Hangs`] after
+    /// [`Limits::snapshot_wait`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (reader, snapshot) = std::sync::mpsc::sync_channel(1);
         self.shared.queue.ask(reader)?;
-        snapshot.recv().unwrap_or(Err(StoreError::Closed))
+        let waited = self.snapshot_wait;
+        match snapshot.recv_timeout(waited) {
+            Ok(snapshot) => snapshot,
+            Err(RecvTimeoutError::Timeout) => Err(StoreError::Hangs { waited }),
+            Err(RecvTimeoutError::Disconnected) => Err(StoreError::Closed),
+        }
     }
 
     /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk fails, the store is opened again now and then. What takes
-    /// longer than the pause between two attempts is lost again and again, and given up.
+    /// longer than the half minute for which an attempt is put off is lost again and again, and given up.
     ///
     /// # Errors
     /// As [`Store::snapshot`]; those of `read` are inside.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::batch::Batch;
 use crate::directory;
 use crate::error::{CommitError, CommitErrorKind};
-use crate::limits::FREE_BYTES_MIN;
+use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX};
 use crate::metrics::{self, Counters};
 
 /// An attempt that took long, because all of a large file is read, is followed by a pause of so many times that.
@@ -45,6 +45,8 @@ struct Failure {
     /// The first failure, or a later one that says more.
     error: CommitError,
     next_attempt: Instant,
+    /// Since when the attempt is put off for those who read.
+    held_since: Option<Instant>,
 }
 
 impl Trouble {
@@ -64,16 +66,25 @@ impl Trouble {
     }
 
     /// Whether the disk may be asked now. When it was full it is not asked before some is free: otherwise every small batch
-    /// that finds a hole in the file would look like the end of the trouble.
+    /// that finds a hole in the file would look like the end of the trouble. Where somebody reads what the failure has left, the attempt, which would end
+    /// that, is put off for [`SNAPSHOT_HOLD_MAX`] at most.
     ///
     /// # Errors
     /// Why not: the failure.
-    pub(crate) fn may_try(&mut self) -> Result<(), CommitError> {
+    pub(crate) fn may_try(&mut self, is_read: bool) -> Result<(), CommitError> {
         let Some(failure) = &mut self.failure else { return Ok(()) };
         let now = Instant::now();
         if now < failure.next_attempt {
             return Err(failure.error.clone());
         }
+        if is_read && !self.pause.is_zero() {
+            let held_since = *failure.held_since.get_or_insert(now);
+            if now.duration_since(held_since) < SNAPSHOT_HOLD_MAX {
+                failure.next_attempt = now + self.pause;
+                return Err(failure.error.clone());
+            }
+        }
+        failure.held_since = None;
         let is_full = failure.error.kind == CommitErrorKind::NoSpace;
         let free = self.directory.as_deref().filter(|_| is_full).and_then(directory::free_bytes);
         if free.is_some_and(|free| free < FREE_BYTES_MIN) {
@@ -83,8 +94,9 @@ impl Trouble {
         Ok(())
     }
 
-    /// The next attempt may come at once.
+    /// The next attempt, the last one, may come at once, whoever reads.
     pub(crate) fn hurry(&mut self) {
+        self.pause = Duration::ZERO;
         if let Some(failure) = &mut self.failure {
             failure.next_attempt = Instant::now();
         }
@@ -104,7 +116,7 @@ impl Trouble {
                     failure.error = error.clone();
                 }
             }
-            none => *none = Some(Failure { error: error.clone(), next_attempt }),
+            none => *none = Some(Failure { error: error.clone(), next_attempt, held_since: None }),
         }
     }
 

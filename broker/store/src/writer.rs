@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// How often the file was closed: what was read of it before means nothing afterwards.
     pub(crate) closings: AtomicU64,
+    /// Snapshots that somebody reads in.
+    pub(crate) snapshots: AtomicUsize,
     /// Why nothing is stored at the moment; 0 while all is well.
     failure: AtomicU8,
 }
@@ -61,8 +63,14 @@ impl Shared {
             outcomes: Outcomes::default(),
             counters: Counters::default(),
             closings: AtomicU64::new(0),
+            snapshots: AtomicUsize::new(0),
             failure: AtomicU8::new(0),
         }
+    }
+
+    /// Whether somebody reads in a snapshot.
+    fn is_read(&self) -> bool {
+        self.snapshots.load(SeqCst) > 0
     }
 
     fn note_failure(&self, failure: Option<&CommitError>) {
@@ -220,7 +228,7 @@ impl Writer {
 
     /// Commits batches behind those that have failed before.
     fn commit(&mut self, batches: &[Batch]) -> Result<(), CommitError> {
-        self.trouble.may_try()?;
+        self.trouble.may_try(self.shared.is_read())?;
         let start = Instant::now();
         let mut result = self.attempt(&self.trouble.kept(), batches);
         if result.is_err() && self.trouble.has_kept() && self.attempt(&[], &[Batch::probe()]).is_ok() {
@@ -273,7 +281,7 @@ impl Writer {
 
     /// Nobody has written since a failure: finds out whether it would work again.
     fn try_to_recover(&mut self) {
-        if self.trouble.failure().is_none() || self.trouble.may_try().is_err() {
+        if self.trouble.failure().is_none() || self.trouble.may_try(self.shared.is_read()).is_err() {
             return;
         }
         if let Err(error) = self.commit(&[Batch::probe()]) {
@@ -342,7 +350,7 @@ impl Writer {
         read: impl FnOnce(&Database) -> Result<T, CommitError>,
     ) -> Result<T, CommitError> {
         if self.database.is_none() {
-            self.trouble.may_try()?;
+            self.trouble.may_try(self.shared.is_read())?;
             self.reopen()?;
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };

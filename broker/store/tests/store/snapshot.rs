@@ -179,6 +179,16 @@ fn a_closed_store_ends_its_snapshots() {
 
 /// A store whose next sync fails when the flag is set, and which is opened again at once.
 fn failing_store(directory: &Path) -> (Store, Arc<AtomicBool>) {
+    let limits = Limits { reopen_pause: Duration::ZERO, ..Limits::default() };
+    failing_store_with(directory, limits, |fails| fails.swap(false, SeqCst))
+}
+
+/// A store whose syncs fail when `fails` says so, which is asked with a flag of the test.
+fn failing_store_with(
+    directory: &Path,
+    limits: Limits,
+    is_failing: fn(&AtomicBool) -> bool,
+) -> (Store, Arc<AtomicBool>) {
     let path = directory.join("lotmq.redb");
     let fails = Arc::new(AtomicBool::new(false));
     let failing = Arc::clone(&fails);
@@ -188,12 +198,11 @@ fn failing_store(directory: &Path) -> (Store, Arc<AtomicBool>) {
         let backend = FileBackend::new(file).map_err(|error| io::Error::other(error.to_string()))?;
         let failing = Arc::clone(&failing);
         let fail = move |call, _| {
-            let fails = call == Call::Sync && failing.swap(false, SeqCst);
+            let fails = call == Call::Sync && is_failing(&failing);
             if fails { Err(io::Error::other("injected")) } else { Ok(()) }
         };
         Ok(Box::new(Watched::new(&Arc::new(backend), fail)))
     });
-    let limits = Limits { reopen_pause: Duration::ZERO, ..Limits::default() };
     let options = StoreOptions { limits, ..options(directory) };
     let (store, _) = Store::open_on(options, factory, Box::new(|_| {})).unwrap();
     (store, fails)
@@ -228,6 +237,56 @@ fn a_failed_store_is_opened_again_in_spite_of_a_snapshot_and_the_snapshot_is_giv
     store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
     let (_target, _copy, recovered) = opened(&stream);
     assert!(queue(&recovered, session).len() >= 200);
+}
+
+#[test]
+fn a_store_that_fails_on_is_not_opened_again_while_somebody_reads_what_it_has_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let pause = Duration::from_millis(1);
+    let limits = Limits { reopen_pause: pause, ..Limits::default() };
+    let (store, fails) = failing_store_with(directory.path(), limits, |fails| fails.load(SeqCst));
+    let session = put_session(&store, 0, "c");
+    for _ in 0..100 {
+        store.wait(step(&store, session).unwrap()).unwrap();
+    }
+    fails.store(true, SeqCst);
+    for _ in 0..3 {
+        assert!(store.wait(step(&store, session).unwrap()).is_err());
+    }
+    let (stream, ()) = export_during(&store, || {
+        fails.store(false, SeqCst);
+        for _ in 0..20 {
+            std::thread::sleep(2 * pause);
+            assert!(store.wait(step(&store, session).unwrap()).is_err(), "it waits for who reads");
+        }
+    });
+    let (_target, _copy, recovered) = opened(&stream.unwrap());
+    assert!(queue(&recovered, session).len() >= 100, "a group that failed may be there, too");
+    while store.wait(step(&store, session).unwrap()).is_err() {
+        std::thread::sleep(pause);
+    }
+}
+
+#[test]
+fn who_wants_a_snapshot_of_a_store_that_hangs_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let waited = Duration::from_millis(200);
+    let limits = Limits { snapshot_wait: waited, ..Limits::default() };
+    let hangs = |hangs: &AtomicBool| {
+        while hangs.load(SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    };
+    let (store, hangs) = failing_store_with(directory.path(), limits, hangs);
+    let session = put_session(&store, 0, "c");
+    hangs.store(true, SeqCst);
+    let ticket = step(&store, session).unwrap();
+    let refused = store.snapshot().unwrap_err();
+    assert!(matches!(refused, StoreError::Hangs { .. }), "{refused}");
+    hangs.store(false, SeqCst);
+    store.wait(ticket).unwrap();
+    store.snapshot().unwrap();
 }
 
 #[test]
