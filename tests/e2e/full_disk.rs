@@ -93,6 +93,39 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
     }
 }
 
+/// Who reads is told, and takes no thread from others: there are fewer threads for commands than commands here.
+#[test]
+fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
+    let archive = archive();
+    let sick = Sick::new();
+    fill_with_something(&sick.broker, &archive);
+    let mut waiting = sick.broker.root("waiting");
+    sick.becomes("hang");
+    waiting
+        .publish(&Publication::new("$SYS/Coreflux/Command", "-setEnv SITE=1").qos(QoS::AtLeastOnce))
+        .unwrap();
+    let asked: Vec<_> = (0..10)
+        .map(|number| {
+            let mut root = sick.broker.root(&format!("root-{number}"));
+            std::thread::spawn(move || if number == 0 { backup(&mut root).1 } else { project(&mut root).1 })
+        })
+        .collect();
+    for reply in asked {
+        let reply = reply.join().unwrap();
+        assert_eq!(code(&reply), "STORE_FAILED", "{reply}");
+        let message = reply["message"].as_str().unwrap();
+        let is_told =
+            message.contains("the disk has not answered for 20 s") || message.contains("wait for the disk");
+        assert!(is_told, "{message}");
+    }
+    assert_eq!(sick.broker.command("-listUsers").0["success"], true);
+    sick.heals();
+    eventually("the store answers", || {
+        code(&project(&mut sick.broker.root("later")).1).is_empty().then_some(())
+    });
+    hands_out_all(&sick.broker, &archive, "after.jsonl");
+}
+
 #[test]
 fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
     let Some(disk) = SmallDisk::with_megabytes(160) else { return };

@@ -347,6 +347,12 @@ pub(crate) const COMMAND_THREADS: usize = 8;
 /// Threads of those that uploads may take at once; the others answer everything else, however much is compiled.
 pub(crate) const COMMAND_THREADS_COMPILING_MAX: usize = 6;
 
+/// Reads of the store for commands at once, each on a thread of its own; those that hang are among them until the disk answers.
+pub(crate) const READS_ASIDE_MAX: usize = 4;
+
+/// How long such a read may show no progress before its command is answered.
+pub(crate) const READ_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Uploads of [`LARGE_UPLOAD_BYTES`] or more that run at once; further ones wait in their queues, and smaller ones overtake them.
 pub(crate) const LARGE_UPLOADS_MAX: usize = 2;
 

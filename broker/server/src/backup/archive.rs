@@ -4,7 +4,9 @@
 //! Members are found by their own names and never written to files of those. Not here: what is in the stream of the store.
 
 use std::io::{self, Read, Seek, Write};
+use std::time::Instant;
 
+use lotmq_pulse::goes_on;
 use lotmq_store::{BackupClass, SCHEMA_VERSION, Snapshot, SnapshotError};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -24,10 +26,10 @@ const MANIFEST: &str = "manifest.json";
 const LEVEL: i64 = 1;
 
 /// What goes into a backup, besides the store.
-pub(crate) struct Contents<'a> {
-    pub(crate) name: &'a str,
+pub(crate) struct Contents {
+    pub(crate) name: String,
     pub(crate) created_utc: String,
-    pub(crate) parts: &'a [Part],
+    pub(crate) parts: Vec<Part>,
     /// The configuration that is in force; it holds no secret.
     pub(crate) configuration: Value,
 }
@@ -65,7 +67,7 @@ impl WriteError {
 pub(crate) fn write(
     out: &mut (impl Write + Seek),
     snapshot: Snapshot,
-    contents: &Contents<'_>,
+    contents: &Contents,
 ) -> Result<Manifest, WriteError> {
     let mut zip = ZipWriter::new(out);
     let deflated = SimpleFileOptions::default()
@@ -119,6 +121,8 @@ impl<W> Digesting<W> {
 
 impl<W: Write> Write for Digesting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A block of about 1 MiB: a read that hangs gets no further.
+        goes_on(Instant::now());
         let len = self.out.write(bytes)?;
         self.sha256.update(&bytes[..len]);
         self.bytes += len as u64;

@@ -4,9 +4,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-
-use lotmq_pulse::goes_on;
 
 use crate::limits::BACKUP_FREE_BYTES_MIN;
 
@@ -36,7 +33,6 @@ impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.unseen >= LOOK_EVERY {
             self.unseen = 0;
-            goes_on(Instant::now());
             let free = lotmq_store::free_bytes(&self.directory).unwrap_or(u64::MAX);
             if free < BACKUP_FREE_BYTES_MIN {
                 return Err(io::Error::from(io::ErrorKind::StorageFull));

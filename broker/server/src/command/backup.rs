@@ -57,16 +57,20 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let config = &call.broker.config;
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
     let contents = Contents {
-        name: &name,
+        name: name.clone(),
         created_utc: sys::utc_text(call.broker.clock.wall_ms()),
-        parts: &parts,
+        parts,
         configuration: configuration(config),
     };
-    let written = call.broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
-        let mut out = BufWriter::new(Spool::new(&place)?);
-        let manifest = backup::write(&mut out, snapshot, &contents)?;
-        Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
-    });
+    let (broker, place_of_file) = (Arc::clone(call.broker), place.clone());
+    let write = move || {
+        broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
+            let mut out = BufWriter::new(Spool::new(&place_of_file)?);
+            let manifest = backup::write(&mut out, snapshot, &contents)?;
+            Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
+        })
+    };
+    let written = call.broker.commands.aside.read(&call.broker.vitals.pulses, write)?;
     let (mut spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;

@@ -6,6 +6,7 @@
 mod action_trace;
 mod add_entity;
 mod answer;
+mod aside;
 mod audit;
 mod backup;
 mod definition_verbs;

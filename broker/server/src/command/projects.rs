@@ -345,9 +345,13 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
             format!("The files of project '{}' cannot be read: {error}.", project.name),
         )
     };
-    let read = |snapshot: Snapshot| snapshot.archive(call.tenant.id, &project.name);
-    let found =
-        call.broker.store.in_snapshot(SnapshotError::is_lost, read).map_err(|error| failed(&error))?;
+    let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(&project.name));
+    let read = move || {
+        let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
+        broker.store.in_snapshot(SnapshotError::is_lost, archive)
+    };
+    let found = call.broker.commands.aside.read(&call.broker.vitals.pulses, read)?;
+    let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }
 

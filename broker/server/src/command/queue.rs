@@ -22,6 +22,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing::error;
 use zeroize::Zeroizing;
 
+use super::aside::Aside;
 use super::run;
 use super::work::{Running, Work};
 use crate::broker::Broker;
@@ -78,6 +79,8 @@ pub(crate) struct Commands {
     ready: Condvar,
     /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
     pub(super) changes: Mutex<()>,
+    /// What commands read of the store on other threads.
+    pub(super) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
     setting_own_password: Mutex<Vec<u64>>,
 }

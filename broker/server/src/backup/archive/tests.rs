@@ -10,9 +10,9 @@ fn backup() -> Vec<u8> {
     let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
     let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
     let contents = Contents {
-        name: "n",
+        name: "n".to_owned(),
         created_utc: "2026-11-20T00:00:00.000Z".to_owned(),
-        parts: &[Part::Configuration],
+        parts: vec![Part::Configuration],
         configuration: serde_json::json!({"a": 1}),
     };
     let mut out = Cursor::new(Vec::new());

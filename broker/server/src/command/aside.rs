@@ -1,0 +1,132 @@
+//! Reads of the store that a command waits for, on threads of their own: a disk that hangs keeps such a thread until it answers, and not the command's.
+//!
+//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]); a read that shows no progress for [`READ_PATIENCE`] is given up by the command.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use lotmq_pulse::{Pulses, goes_on};
+
+use super::reply::Refusal;
+use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, ROUND_SILENCE_MAX};
+
+/// How often it is looked whether a read makes progress.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The reads that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Aside(Arc<AtomicUsize>);
+
+/// Place of one of them; given back when it has ended, whether somebody waits for it still or not.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Aside {
+    /// Reads on another thread, and waits for that as long as it goes on.
+    ///
+    /// # Errors
+    /// When it stands still, when too many do, and when there is no thread for it.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        pulses: &Pulses,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.read_within(READ_PATIENCE, pulses, read)
+    }
+
+    fn read_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        pulses: &Pulses,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let place = Place(Arc::clone(&self.0));
+        if self.0.fetch_add(1, Ordering::Relaxed) >= READS_ASIDE_MAX {
+            return Err(failed(&format!("{READS_ASIDE_MAX} others that read it wait for the disk")));
+        }
+        let pulse = pulses.add("a thread that reads for a command", ROUND_SILENCE_MAX);
+        pulse.begins(Instant::now());
+        let (sender, answer) = sync_channel(1);
+        let of_thread = Arc::clone(&pulse);
+        let work = move || {
+            let _place = place;
+            of_thread.install();
+            // Who asked may have given up.
+            let _ = sender.send(read());
+        };
+        std::thread::Builder::new()
+            .name("read-aside".to_owned())
+            .spawn(work)
+            .map_err(|error| failed(&error))?;
+        loop {
+            match answer.recv_timeout(LOOK_PAUSE.min(patience)) {
+                Ok(read) => return Ok(read),
+                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"reading it ended by a panic")),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if pulse.time(now) >= patience {
+                let seconds = patience.as_secs();
+                return Err(failed(&format!("the disk has not answered for {seconds} s")));
+            }
+            goes_on(now);
+        }
+    }
+}
+
+fn failed(reason: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new("STORE_FAILED", format!("The store cannot be read: {reason}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_disk_that_hangs_is_told_and_there_are_never_many_of_them() {
+        let (aside, pulses) = (Aside::default(), Pulses::default());
+        assert_eq!(aside.read(&pulses, || 7).unwrap(), 7);
+        let disks: Vec<_> = (0..READS_ASIDE_MAX)
+            .map(|_| {
+                let (heals, hangs) = channel::<()>();
+                let refused = aside.read_within(Duration::ZERO, &pulses, move || hangs.recv().is_err());
+                let refused = refused.unwrap_err();
+                assert_eq!(refused.code(), "STORE_FAILED");
+                assert_eq!(refused.message, "The store cannot be read: the disk has not answered for 0 s.");
+                heals
+            })
+            .collect();
+        let refused = aside.read(&pulses, || ()).unwrap_err();
+        assert_eq!(refused.message, "The store cannot be read: 4 others that read it wait for the disk.");
+        assert_eq!(pulses.silent(Instant::now() + ROUND_SILENCE_MAX).len(), READS_ASIDE_MAX);
+        drop(disks);
+        while aside.read(&pulses, || ()).is_err() {
+            std::thread::yield_now();
+        }
+        let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
+        assert_eq!(refused.message, "The store cannot be read: reading it ended by a panic.");
+    }
+
+    #[test]
+    fn a_read_that_goes_on_may_take_long() {
+        let patience = 5 * LOOK_PAUSE;
+        let (aside, pulses) = (Aside::default(), Pulses::default());
+        let parts = aside.read_within(patience, &pulses, || {
+            for _ in 0..20 {
+                std::thread::sleep(LOOK_PAUSE);
+                goes_on(Instant::now());
+            }
+            "all of it"
+        });
+        assert_eq!(parts.unwrap(), "all of it");
+    }
+}
