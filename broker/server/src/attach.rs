@@ -12,9 +12,9 @@ use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
 use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
 
 use crate::changes::Stamp;
-use crate::client::{Client, ClientState};
+use crate::client::{Client, ClientState, LeftAt};
 use crate::close::CloseReason;
-use crate::net::connection::Connection;
+use crate::connection::Connection;
 use crate::net::outbound::Link;
 use crate::net::turn::Turn;
 use crate::protocol::connect::{self, Request};
@@ -208,7 +208,7 @@ fn create(
         clean_start: request.clean_start,
         keep_alive_seconds: 0,
         connected_at_ms: 0,
-        disconnected_at: None,
+        left_at: LeftAt::default(),
         replays: Replays::default(),
         queue_allowed_at: 0,
         keeps_rows: false,
@@ -251,7 +251,7 @@ fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, tu
     state.clean_start = request.clean_start;
     state.keep_alive_seconds = request.keep_alive;
     state.connected_at_ms = turn.wall_ms();
-    state.disconnected_at = None;
+    state.left_at = LeftAt::default();
 }
 
 fn session_options(request: &Request, connection: &Connection) -> SessionOptions {
@@ -288,7 +288,7 @@ pub(crate) fn row(client: &Client, state: &ClientState) -> SessionRow {
         user: client.user.as_deref().map(Into::into),
         protocol_level: state.session.version().level(),
         expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
-        disconnected_at_ms: state.disconnected_at.map(Time::as_millis),
+        disconnected_at_ms: state.left_at.get().map(Time::as_millis),
         will,
         peer: peer_row(state.identity.peer),
     }

@@ -28,7 +28,7 @@ use tracing::{debug, error, info};
 
 use crate::counters::Counters;
 use crate::limits::AUDIT_HEAD_INTERVAL;
-use crate::net::peer::Peer;
+use crate::peer::Peer;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
 pub(crate) use start::started;

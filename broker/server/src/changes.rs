@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::net::connection::Connection;
+use crate::connection::Connection;
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
 const TURN_BITS: u32 = 48;

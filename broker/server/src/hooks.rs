@@ -14,11 +14,11 @@ use crate::client::Client;
 use crate::client_lines::Written;
 use crate::close::CloseReason;
 use crate::command;
+use crate::connection::Connection;
 use crate::core::Above;
 use crate::logins;
 use crate::managed::Managing as _;
 use crate::net::arena::Span;
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::protocol::{NotTaken, Outcome};
 use crate::release::Release;
@@ -48,7 +48,7 @@ impl Above for Broker {
         cause: &dyn Display,
     ) {
         if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
-            let not_local = connection.why_not_local();
+            let not_local = connection.transport.why_not_local();
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, suppressed, "login refused");
         }
         let (audit, who) = (&connection.listener.tenant.managed().audit, (user, client_id));

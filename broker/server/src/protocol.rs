@@ -23,10 +23,10 @@ use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::fan_out::Remainder;
 use crate::limits::ClientRate;
 use crate::net::arena::Span;
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::route::{Asking, Route};
 use crate::topic_alias::TopicAliases;
@@ -39,6 +39,20 @@ pub(crate) use connect::Certified;
 pub(crate) use discouraged::Discouraged;
 pub(crate) use login::{Login, Outcome};
 pub(crate) use not_taken::NotTaken;
+
+/// How far the connection has come.
+pub(crate) enum Phase {
+    /// Nothing or a part of CONNECT has come.
+    New,
+    /// CONNECT was read; who comes is found out by an exchange of AUTH packets.
+    Authenticating(Box<Authenticating>),
+    /// CONNECT was read; its password is being checked, or its session is not to be had yet. Nothing is read meanwhile.
+    LoggingIn(Login),
+    /// CONNECT was accepted.
+    Open(Open),
+    /// Nothing is read any more.
+    Closed,
+}
 
 /// A connection whose CONNECT was accepted, as its owner sees it.
 pub(crate) struct Open {

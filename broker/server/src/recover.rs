@@ -23,7 +23,7 @@ use tracing::warn;
 
 use crate::attach::options_at;
 use crate::broker::Broker;
-use crate::client::{Client, ClientState, Queued};
+use crate::client::{Client, ClientState, LeftAt, Queued};
 use crate::message::{Message, MessageParts};
 use crate::replay::Replays;
 use crate::retain::Keeper;
@@ -115,7 +115,7 @@ fn restore(broker: &Broker, tenant: &Arc<Tenant>, recovered: RecoveredSession, m
         clean_start: false,
         keep_alive_seconds: 0,
         connected_at_ms: 0,
-        disconnected_at: Some(left_at),
+        left_at: LeftAt::new(left_at),
         replays: Replays::default(),
         queue_allowed_at: 0,
         keeps_rows: true,

@@ -11,7 +11,7 @@ use lotmq_store::{Op, Ticket};
 
 use crate::client::{Client, stored_packet_id};
 use crate::close::CloseReason;
-use crate::net::connection::Connection;
+use crate::connection::Connection;
 use crate::net::turn::Turn;
 use crate::paging;
 use crate::protocol::subscribe::{Granted, TakingBack};
@@ -39,7 +39,7 @@ pub(crate) enum Release {
     /// Let CONNACK and what stands behind it leave.
     Connect { client: Arc<Client>, connection: Arc<Connection> },
     /// Answer SUBSCRIBE and begin with the retained messages.
-    Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Granted },
+    Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Box<Granted> },
     /// Go on to take back what SUBSCRIBE had granted, whatever became of the batch with what was taken back before.
     TakeBack { client: Arc<Client>, connection: Arc<Connection>, rest: Box<TakingBack> },
     /// Know that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.

@@ -31,6 +31,7 @@ use crate::client_lines::ClientLines;
 use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
+use crate::connection::ListenerTerms;
 use crate::core::{Above, Core, Settings};
 use crate::counters::Counters;
 use crate::descriptors::Descriptors;
@@ -54,13 +55,13 @@ use crate::net::half_open::HalfOpen;
 use crate::net::listener::{self, ListenAddress, Listener, Listening, ListeningSocket};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
-use crate::net::refused::Refusals;
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::net::unfinished::Unfinished;
 use crate::not_opened::{self, NotOpened};
 use crate::numbers::Numbers;
 use crate::projects;
 use crate::recover;
+use crate::refused::Refusals;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
 use crate::storage::Storage;
@@ -304,13 +305,16 @@ impl Server {
 
     fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
         Listener {
-            name: plan.name,
             broker: Arc::clone(&self.broker),
-            tenant: self.broker.tenants.default_tenant(),
-            limits: plan.limits.clone(),
-            reached: self.broker.limits.add(plan.name),
-            refusals: Refusals::default(),
-            anonymous: anonymous(config),
+            terms: Arc::new(ListenerTerms {
+                name: plan.name,
+                core: Arc::clone(&self.broker.core),
+                tenant: self.broker.tenants.default_tenant(),
+                limits: plan.limits.clone(),
+                reached: self.broker.limits.add(plan.name),
+                anonymous: anonymous(config),
+                refusals: Refusals::default(),
+            }),
             half_open: HalfOpen::default(),
             half_open_bytes: Unfinished::default(),
             partial_bytes: Unfinished::default(),

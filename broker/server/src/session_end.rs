@@ -7,11 +7,11 @@ use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use parking_lot::MutexGuard;
 
-use crate::client::{Client, ClientState};
+use crate::client::{Client, ClientState, LeftAt};
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::endings::Ending;
 use crate::limits::ENDED_PER_TURN;
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::replay::Replays;
 use crate::tenant::Tenant;
@@ -68,7 +68,7 @@ fn leave(
     client.set_wire(None);
     state.session.disconnect();
     state.replays = Replays::default();
-    state.disconnected_at = Some(now);
+    state.left_at = LeftAt::new(now);
     if reason.discards_will() {
         state.will.handle_normal_disconnect();
     }
@@ -133,7 +133,9 @@ pub(crate) fn end(client: &Arc<Client>, turn: &mut Turn) {
         let will = state.will.handle_session_end();
         // If its rows must stay for a while, they say that it has ended.
         state.expiry = SessionExpiry::from_seconds(0);
-        state.disconnected_at.get_or_insert(Time::from_millis(turn.wall_ms()));
+        if state.left_at.get().is_none() {
+            state.left_at = LeftAt::new(Time::from_millis(turn.wall_ms()));
+        }
         state.count(&client.client_id, false);
         let row = (client.is_durable() || state.keeps_rows).then(|| crate::attach::row(client, &state));
         let identity = Arc::clone(&state.identity);
@@ -231,7 +233,7 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
     let (will, identity, ends) = {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
-        let Some(left_at) = state.disconnected_at.filter(|_| !state.is_over) else { return };
+        let Some(left_at) = state.left_at.get().filter(|_| !state.is_over) else { return };
         let will = state.will.handle_timeout(now);
         state.count(&client.client_id, client.is_durable());
         let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);

@@ -12,9 +12,9 @@ use lotmq_store::Ticket;
 
 use crate::client::Client;
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::core::Core;
 use crate::net::arena::Span;
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::protocol::{NotTaken, Outcome};
 use crate::release::Release;

@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 
 use super::half_open::Waiting;
 use super::listener::Listener;
-use super::peer::Peer;
 use super::spare::Spares;
 use super::unfinished::{Unfinished, limit_of};
 use crate::limits::{ADDRESSES_MAX, Bucket, Limit, SPARE_PATIENCE};
+use crate::peer::Peer;
 use crate::shares::address_key;
 
 /// Steps in which bytes of unfinished input are counted.
@@ -197,7 +197,8 @@ impl Place {
 
     /// Whether who has logged in may keep this place: if there are more connections than may be only an administrator.
     pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
-        let Listener { broker, limits, gate, .. } = &*self.listener;
+        let Listener { broker, gate, terms, .. } = &*self.listener;
+        let limits = &terms.limits;
         let is_crowded = || gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
         let keeps = !self.is_spare || !is_crowded() || is_administrator();
         if keeps {
@@ -311,7 +312,8 @@ impl Place {
 
     /// What connections of this listener keep that are as far as this one, and how much that may be.
     fn listener_sum(&self) -> (&Unfinished, u64) {
-        let Listener { half_open_bytes, partial_bytes, limits, .. } = &*self.listener;
+        let Listener { half_open_bytes, partial_bytes, terms, .. } = &*self.listener;
+        let limits = &terms.limits;
         match self.is_half_open() {
             true => (half_open_bytes, limits.half_open_bytes),
             false => (partial_bytes, limits.partial_bytes),

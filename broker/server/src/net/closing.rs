@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use tracing::debug;
 
-use super::connection::{Connection, Phase};
-use super::listener::Listener;
+use super::connection::SocketSide;
+use super::open_connections;
 use super::turn::Turn;
 use crate::close::{CloseReason, TransportFailure};
+use crate::connection::{Connection, ListenerTerms};
+use crate::protocol::Phase;
 use crate::{protocol, session_end};
 
 /// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
 /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
 pub(crate) fn before_client(
     reason: &CloseReason,
-    listener: &Listener,
+    listener: &ListenerTerms,
     peer: &dyn Display,
     failure: Option<String>,
 ) {
@@ -48,6 +50,7 @@ pub(crate) fn before_client(
 /// The owner's last act for a connection: tells the peer, detaches the Client, closes the socket.
 pub(crate) fn connection_closed(
     connection: &Arc<Connection>,
+    side: &SocketSide,
     phase: Phase,
     reason: CloseReason,
     turn: &mut Turn,
@@ -56,7 +59,7 @@ pub(crate) fn connection_closed(
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }
-    let failure = connection.layers().and_then(|layers| layers.lock().failure());
+    let failure = side.failure();
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
         turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
@@ -70,11 +73,12 @@ pub(crate) fn connection_closed(
     } else {
         before_client(&reason, &connection.listener, &connection.peer(), failure);
     }
-    connection.say_good_bye(&reason);
+    side.say_good_bye(&reason);
     // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another
     // thread still looks at the connection.
     if Arc::strong_count(connection) > 1 {
-        let _ = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both);
+        side.shut_down();
     }
+    open_connections::release(connection.place);
     turn.connection_left(connection);
 }

@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::connection::Connection;
+use super::connection::SocketConnection;
 use crate::close::CloseReason;
 use crate::limits::Limit;
 
@@ -52,7 +52,7 @@ struct State {
     /// CONNECT has come, or the end.
     is_over: bool,
     gives_way: bool,
-    connection: Weak<Connection>,
+    connection: Weak<SocketConnection>,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -176,7 +176,7 @@ fn rank(address: u64, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
 
 impl Waiting {
     /// The connection is there: it is closed if it has to give way, now or later.
-    pub(crate) fn is_of(&self, connection: &Arc<Connection>) {
+    pub(crate) fn is_of(&self, connection: &Arc<SocketConnection>) {
         let mut state = self.state.lock();
         state.connection = Arc::downgrade(connection);
         let gives_way = state.gives_way && !state.is_over;

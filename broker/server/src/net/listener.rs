@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,8 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lotmq_auth::AnonymousLogin;
-use lotmq_config::{ListenerLimits, Networks, UserFromCertificate, WebOrigins};
+use lotmq_config::{Networks, UserFromCertificate, WebOrigins};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
@@ -23,14 +23,13 @@ use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::half_open::HalfOpen;
-use super::peer::Peer;
-use super::refused::Refusals;
 use super::shard::{Arrival, place, take_none};
 use super::socket::SocketKind;
 use super::unfinished::Unfinished;
 use crate::broker::Broker;
-use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX, Limit, Reached};
-use crate::tenant::Tenant;
+use crate::connection::ListenerTerms;
+use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX};
+use crate::peer::Peer;
 
 /// Connections that the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 1024;
@@ -40,19 +39,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the connections of one listener have in common.
 pub(crate) struct Listener {
-    /// As in the configuration: `mqtt`.
-    pub(crate) name: &'static str,
     pub(crate) broker: Arc<Broker>,
-    /// Tenant of all Clients that come here.
-    pub(crate) tenant: Arc<Tenant>,
-    /// What its connections and their sessions are held to.
-    pub(crate) limits: ListenerLimits,
-    /// How often they were reached.
-    pub(crate) reached: Arc<Reached>,
-    /// What the log was told of refused handshakes.
-    pub(crate) refusals: Refusals,
-    /// Who may come without a user name.
-    pub(crate) anonymous: AnonymousLogin,
+    /// What the core knows of it.
+    pub(crate) terms: Arc<ListenerTerms>,
     /// Connections without CONNECT.
     pub(crate) half_open: HalfOpen,
     /// What is kept of their handshakes and CONNECT packets.
@@ -81,26 +70,19 @@ pub(crate) struct Listener {
     pub(crate) compressed: AtomicU32,
 }
 
+impl Deref for Listener {
+    type Target = ListenerTerms;
+
+    fn deref(&self) -> &ListenerTerms {
+        &self.terms
+    }
+}
+
 impl Listener {
-    /// Counts that a limit was reached by `who`: a peer or a Client.
-    pub(crate) fn limit_reached(&self, limit: Limit, who: &dyn fmt::Display) {
-        self.reached.note(limit, who, self.broker.clock.now());
-    }
-
-    /// Tells the log why `peer` comes to nothing here: the word of the reason, and the cause.
-    pub(crate) fn refused(&self, peer: &dyn fmt::Display, reason: (&str, &dyn fmt::Display)) {
-        self.refusals.tell(self.name, peer, reason, self.broker.clock.now());
-    }
-
     /// Whether `peer` is believed what its header of the PROXY protocol says.
     pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
         self.trusted_proxies.is_empty()
             || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
-    }
-
-    /// Time from accept to CONNECT, handshakes included.
-    pub(crate) fn connect_timeout(&self) -> Duration {
-        Duration::from_secs(self.limits.connect_timeout_sec.into())
     }
 
     /// Time from accept to the end of what comes before MQTT.

@@ -1,93 +1,62 @@
-//! The open connections of one shard, and when each is looked at next.
+//! The open connections of the calling thread, a shard's.
 //!
-//! A connection has one place here from its start to its end and at most one timer, and takes both away when it ends. Were they left to run
-//! out, clients that come and go would fill the memory with what is kept for their Keep Alive, hours of it.
-//!
-//! Not here: what is done with a connection whose time has come (`shard`).
+//! A connection has one place here from its start to its end. Not here: when each is looked at (`timers`).
 
+use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
-use lotmq_session::{Time, TimerHandle, TimerWheel};
+use super::connection::SocketConnection;
 
-use super::connection::Connection;
-use super::shard::TICK;
+thread_local! {
+    static OPEN: RefCell<OpenConnections> = const { RefCell::new(OpenConnections { places: Vec::new(), free: Vec::new() }) };
+}
 
-/// See the module's documentation.
-pub(crate) struct OpenConnections {
-    places: Vec<Place>,
+struct OpenConnections {
+    /// Free ones have no connection.
+    places: Vec<Weak<SocketConnection>>,
     free: Vec<u32>,
-    deadlines: TimerWheel<u32>,
 }
 
-/// What is known of one connection. Free places have neither.
-#[derive(Default)]
-struct Place {
-    connection: Weak<Connection>,
-    timer: Option<TimerHandle>,
-}
-
-impl OpenConnections {
-    pub(crate) fn new(now: Time) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), deadlines: TimerWheel::new(TICK, now) }
-    }
-
-    /// A place for a connection that is about to be made.
-    pub(crate) fn reserve(&mut self) -> u32 {
-        self.free.pop().unwrap_or_else(|| {
-            if self.places.len() == self.places.capacity() {
+/// A place for a connection that is about to be made.
+pub(super) fn reserve() -> u32 {
+    OPEN.with_borrow_mut(|open| {
+        let OpenConnections { places, free } = open;
+        free.pop().unwrap_or_else(|| {
+            if places.len() == places.capacity() {
                 // A quarter instead of the double, as all lists with an entry for each connection.
-                self.places.reserve_exact(self.places.len() / 4 + 4);
+                places.reserve_exact(places.len() / 4 + 4);
             }
-            self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).expect("a process has fewer descriptors than 2^32")
+            places.push(Weak::new());
+            u32::try_from(places.len() - 1).expect("a process has fewer descriptors than 2^32")
         })
-    }
+    })
+}
 
-    /// Gives a place back, when its connection has ended or was never made.
-    pub(crate) fn release(&mut self, place: u32) {
-        let left = std::mem::take(&mut self.places[place as usize]);
-        if let Some(timer) = left.timer {
-            self.deadlines.cancel(timer);
-        }
-        self.free.push(place);
-    }
+/// Gives a place back, when its connection has ended or was never made.
+pub(super) fn release(place: u32) {
+    let left = OPEN.with_borrow_mut(|open| {
+        open.free.push(place);
+        std::mem::take(&mut open.places[place as usize])
+    });
+    drop(left);
+}
 
-    /// Puts a connection into the place that was reserved for it.
-    pub(crate) fn enter(&mut self, connection: &Arc<Connection>) {
-        self.places[connection.place as usize].connection = Arc::downgrade(connection);
-    }
+/// Puts a connection into the place that was reserved for it.
+pub(super) fn enter(connection: &Arc<SocketConnection>) {
+    OPEN.with_borrow_mut(|open| open.places[connection.place as usize] = Arc::downgrade(connection));
+}
 
-    /// The connection in a place, if it is open still.
-    pub(crate) fn get(&self, place: u32) -> Option<Arc<Connection>> {
-        self.places.get(place as usize)?.connection.upgrade()
-    }
+/// The connection in a place, if it is open still.
+pub(super) fn get(place: u32) -> Option<Arc<SocketConnection>> {
+    OPEN.with_borrow(|open| open.places.get(place as usize)?.upgrade())
+}
 
-    /// Looks after a connection at `at`, and no more at the time that was set before: it comes out of [`OpenConnections::overdue`] then.
-    pub(crate) fn watch(&mut self, connection: &Connection, at: Time) {
-        let place = &mut self.places[connection.place as usize];
-        if let Some(timer) = place.timer.replace(self.deadlines.insert(at, connection.place)) {
-            self.deadlines.cancel(timer);
-        }
-    }
+/// All of them.
+pub(super) fn all() -> Vec<Arc<SocketConnection>> {
+    OPEN.with_borrow(|open| open.places.iter().filter_map(Weak::upgrade).collect())
+}
 
-    /// The connections whose time has come; they are not watched any more.
-    pub(crate) fn overdue(&mut self, now: Time) -> Vec<Arc<Connection>> {
-        let mut due = Vec::new();
-        let Self { places, deadlines, .. } = self;
-        deadlines.advance(now, |place| {
-            let place = &mut places[place as usize];
-            place.timer = None;
-            due.extend(place.connection.upgrade());
-        });
-        due
-    }
-
-    /// All of them.
-    pub(crate) fn all(&self) -> Vec<Arc<Connection>> {
-        self.places.iter().filter_map(|place| place.connection.upgrade()).collect()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.free.len() == self.places.len()
-    }
+/// Whether there are none.
+pub(super) fn are_none() -> bool {
+    OPEN.with_borrow(|open| open.free.len() == open.places.len())
 }

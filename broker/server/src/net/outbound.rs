@@ -6,7 +6,7 @@
 //! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that find no place are kept by the session, QoS 0
 //! messages are dropped and counted; packet identifiers are set in the arena just before the bytes leave, so receivers can share them.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -15,14 +15,11 @@ use lotmq_codec::{PacketId, ProtocolVersion, QoS};
 use lotmq_session::{Offer, Time};
 use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
-use tokio::io::Interest;
 
 use super::aliased::aliased;
 use super::arena::{Arena, Span};
-use super::connection::Connection;
 use super::held::Held;
 use super::kept::{self, Kept};
-use super::layers::Layers;
 use super::output::Output;
 use super::piece::{Item, Items, Piece, Tracked};
 use super::postponed::Postponed;
@@ -31,6 +28,7 @@ use super::turn::{Messages, TouchedClient};
 use crate::alias_out::AliasesOut;
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::close::CloseReason;
+use crate::connection::{Connection, Transport};
 use crate::core::Core;
 use crate::counters::TurnCounts;
 use crate::fan_out::COPIED_PAYLOAD_BYTES;
@@ -50,6 +48,8 @@ pub(crate) struct Link {
     /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
     pub(crate) packet_bytes_max: u32,
     wants_reasons: bool,
+    /// Whether its transport wraps what leaves, so that only the owner sends.
+    is_wrapped: bool,
     /// Bytes that the socket did not take.
     output: Output,
     stage: Stage,
@@ -92,12 +92,14 @@ impl Link {
         output.append(connack);
         let stage = if is_held { Stage::Held } else { Stage::Opening };
         let Recipient { version, packet_bytes_max, wants_reasons } = recipient;
-        let collects = connection.layers().is_some_and(|layers| layers.lock().begin(connack.len()));
+        let is_wrapped = connection.transport.is_wrapped();
+        let collects = is_wrapped && connection.transport.begin(connack.len());
         Self {
             connection,
             version,
             packet_bytes_max,
             wants_reasons,
+            is_wrapped,
             output,
             stage,
             collects,
@@ -119,11 +121,11 @@ impl Link {
         match &mut self.aliases {
             Some(aliases) => {
                 let listener = &self.connection.listener;
-                if aliases.set_may_grow(self.kept.may_set_aliases(&listener.broker.core)) {
+                if aliases.set_may_grow(self.kept.may_set_aliases(&listener.core)) {
                     listener.reached.count(Limit::AllAliasBytes);
                 }
                 let parts = aliased(aliases, arena, packet, self.packet_bytes_max);
-                self.kept.aliases(aliases.bytes(), &listener.broker.core);
+                self.kept.aliases(aliases.bytes(), &listener.core);
                 parts
             }
             None => [packet, Span::EMPTY],
@@ -179,12 +181,10 @@ impl Link {
 
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
     pub(crate) fn tell(&mut self, reason: &CloseReason) {
-        let connection = Arc::clone(&self.connection);
-        if let Some(layers) = connection.layers().filter(|_| self.stage == Stage::Open) {
+        if self.is_wrapped && self.stage == Stage::Open {
             // What other threads have left for the owner, who will not come to it any more.
-            let mut layers = layers.lock();
-            while !self.output.is_empty() && layers.make_idle(&connection.stream) {
-                self.push_wrapped(&mut layers);
+            while !self.output.is_empty() && self.connection.transport.make_idle() {
+                self.push_wrapped();
             }
         }
         if self.version.has_properties()
@@ -192,15 +192,15 @@ impl Link {
             && self.output.is_empty()
             && let Some(packet) = reason.disconnect(self.recipient())
         {
-            connection.write_directly(&packet);
+            self.connection.transport.write_directly(&packet);
         }
     }
 
-    /// Has the layers encode and write the next chunk of the buffer. Call when they are idle.
-    fn push_wrapped(&mut self, layers: &mut Layers) {
+    /// Has the transport wrap and send the next chunk of the buffer. Call when it is idle.
+    fn push_wrapped(&mut self) {
         let waiting = self.output.waiting();
         let len = waiting.len().min(WRAPPED_CHUNK_BYTES);
-        layers.write(&self.connection.stream, &[IoSlice::new(&waiting[..len])]);
+        self.connection.transport.write(&[IoSlice::new(&waiting[..len])]);
         self.output.advance(len);
     }
 
@@ -212,14 +212,14 @@ impl Link {
 
     /// Writes ranges to the socket; what it does not take goes to the buffer.
     fn write(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
-        if self.connection.layers().is_some() {
+        if self.is_wrapped {
             return self.write_wrapped(ranges, arena, home);
         }
         let mut rest = ranges;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(RANGES_MAX));
             let len: usize = now.iter().map(|span| span.len()).sum();
-            let written = send(&self.connection, now, arena).unwrap_or(0);
+            let written = send(&self.connection.transport, now, arena);
             if written < len {
                 self.keep(now, written, arena);
                 self.keep(later, 0, arena);
@@ -230,7 +230,7 @@ impl Link {
         }
     }
 
-    /// Has the layers below MQTT encode ranges and write them. Only the owner does: for others this would mean that the thread which publishes
+    /// Has the transport wrap ranges and send them. Only the owner does: for others this would mean that the thread which publishes
     /// encrypts for all receivers.
     fn write_wrapped(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
         if self.collects {
@@ -242,17 +242,14 @@ impl Link {
             return;
         }
         if home == Some(self.connection.home) {
-            let connection = Arc::clone(&self.connection);
-            let Some(layers) = connection.layers() else { return };
-            let mut layers = layers.lock();
+            let transport = &self.connection.transport;
             let mut chunks = Chunks { ranges, done: 0 };
-            while layers.make_idle(&connection.stream) {
+            while transport.make_idle() {
                 let Some(chunk) = chunks.next() else { return };
                 let slices: SmallVec<[IoSlice<'_>; 16]> =
                     chunk.iter().map(|&span| IoSlice::new(arena.get(span))).collect();
-                layers.write(&connection.stream, &slices);
+                transport.write(&slices);
             }
-            drop(layers);
             self.keep(chunks.ranges, chunks.done, arena);
         } else {
             self.keep(ranges, 0, arena);
@@ -275,7 +272,7 @@ impl Link {
     fn count_waiting(&mut self) {
         let waiting = u32::try_from(self.output.len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
         if waiting != self.counted {
-            let core = &self.connection.listener.broker.core;
+            let core = &self.connection.listener.core;
             core.output_bytes.change(self.counted, waiting, core.config.limits.all_output_bytes);
             self.counted = waiting;
         }
@@ -288,7 +285,7 @@ impl Link {
 
     /// The same for what waits for all Clients together: what is left, or what it lacks of an even share.
     fn room_of_all(&self) -> usize {
-        let core = &self.connection.listener.broker.core;
+        let core = &self.connection.listener.core;
         let waiting = self.waiting_bytes() + self.held.bytes();
         let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
         usize::try_from(room).unwrap_or(usize::MAX)
@@ -306,47 +303,33 @@ impl Link {
             return Ok(Poll::Pending);
         }
         self.stage = Stage::Open;
-        let connection = Arc::clone(&self.connection);
-        let stream = &connection.stream;
-        if let Some(layers) = connection.layers() {
-            let mut layers = layers.lock();
-            if !layers.is_due(self.output.len(), cx) {
+        if self.is_wrapped {
+            if !self.connection.transport.is_due(self.output.len(), cx) {
                 return Ok(Poll::Pending);
             }
-            while layers.poll_flush(stream, cx)?.is_ready() {
+            while self.connection.transport.poll_flush(cx)?.is_ready() {
                 if self.output.is_empty() {
-                    connection.output_waits.store(false, Ordering::Release);
+                    self.connection.output_waits.store(false, Ordering::Release);
                     return Ok(Poll::Ready(()));
                 }
-                self.push_wrapped(&mut layers);
+                self.push_wrapped();
             }
             return Ok(Poll::Pending);
         }
         while !self.output.is_empty() {
-            let result = stream.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(stream, self.output.waiting(), rustix::net::SendFlags::NOSIGNAL)?)
-            });
-            match result {
-                Ok(len) => self.output.advance(len),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Readiness is cleared now: this registers the task for the next edge.
-                    match stream.poll_write_ready(cx) {
-                        Poll::Pending => return Ok(Poll::Pending),
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(_)) => return Err(CloseReason::NetworkError),
-                    }
-                }
-                Err(_) => return Err(CloseReason::NetworkError),
+            match self.connection.transport.poll_send(self.output.waiting(), cx) {
+                Poll::Ready(sent) => self.output.advance(sent?),
+                Poll::Pending => return Ok(Poll::Pending),
             }
         }
-        connection.output_waits.store(false, Ordering::Release);
+        self.connection.output_waits.store(false, Ordering::Release);
         Ok(Poll::Ready(()))
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let core = &self.connection.listener.broker.core;
+        let core = &self.connection.listener.core;
         core.output_bytes.change(self.counted, 0, core.config.limits.all_output_bytes);
         self.kept.end(core);
     }
@@ -379,16 +362,14 @@ impl Chunks<'_> {
     }
 }
 
-/// One `send` or `sendmsg`; how many bytes the socket took. A dead peer is noticed by the owner's read.
-fn send(connection: &Connection, ranges: &[Span], arena: &Arena) -> io::Result<usize> {
-    let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+/// Sends ranges at once; how many bytes were taken.
+fn send(transport: &dyn Transport, ranges: &[Span], arena: &Arena) -> usize {
     if let [only] = ranges {
-        return Ok(rustix::net::send(&connection.stream, arena.get(*only), flags)?);
+        return transport.send(&[IoSlice::new(arena.get(*only))]);
     }
     let slices: SmallVec<[IoSlice<'_>; 16]> =
         ranges.iter().map(|&span| IoSlice::new(arena.get(span))).collect();
-    let mut control = rustix::net::SendAncillaryBuffer::default();
-    Ok(rustix::net::sendmsg(&connection.stream, &slices, &mut control, flags)?)
+    transport.send(&slices)
 }
 
 /// Delivers a turn's items; keeps its buffer of ranges from one receiver to the next.

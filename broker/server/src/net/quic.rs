@@ -34,7 +34,6 @@ use super::admission::Place;
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::listener::Listener;
-use super::peer::Peer;
 use super::relayed::Relayed;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
@@ -45,6 +44,7 @@ use crate::limits::{
     Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
+use crate::peer::Peer;
 use crate::vital::beat;
 
 /// How long the last words to clients may take when the broker stops.

@@ -24,32 +24,30 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::closing;
-use super::connection::{Accepted, Connection, Drive};
+use super::connection::{Accepted, Drive, SocketConnection, SocketSide};
 use super::home::Home;
 use super::inbox::{Inbox, Refused};
 use super::listener::{self, Served};
 use super::look::{thread_idles, wake_behind_look};
-use super::peer::Peer;
+use super::open_connections;
 use super::postponed;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
+use super::timers::TICK;
 use super::turn::Turn;
 use super::turn_time::turn_ended;
-use super::unfinished;
 use crate::broker::Broker;
 use crate::clock::Stretch;
 use crate::close::{CloseReason, TransportFailure};
 use crate::fan_out::resume_asked;
 use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME, SILENCE_MAX};
+use crate::peer::Peer;
 use crate::release::Release;
 use crate::system_clock::thread_cpu;
 use crate::vital::Vital;
 
 /// How long connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// How often a shard looks after its timers.
-pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// The face of a shard for other threads.
 pub(crate) struct Shard {
@@ -358,20 +356,19 @@ async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) 
 fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {
     let accepted_at = local.broker.clock.now().minus(age);
     let peer = accepted.peer;
-    let place = Turn::with(|turn| turn.open.reserve());
+    let place = open_connections::reserve();
     let home = (local.shard.home.number, place);
-    let connection = match Connection::new(socket, accepted, home, accepted_at) {
+    let connection = match SocketSide::connection(socket, accepted, home, accepted_at) {
         Ok(connection) => Arc::new(connection),
         Err(reason) => {
-            Turn::with(|turn| turn.open.release(place));
+            open_connections::release(place);
             return give_up(local, peer, reason.word());
         }
     };
-    let first_look = accepted_at.plus(connection.listener.first_look());
-    Turn::with(|turn| {
-        turn.connection_came(&connection, first_look);
-    });
-    if let Some(waiting) = connection.listener.waiting() {
+    let first_look = accepted_at.plus(connection.transport.listener.first_look());
+    open_connections::enter(&connection);
+    Turn::with(|turn| turn.connection_came(place, first_look));
+    if let Some(waiting) = connection.transport.listener.waiting() {
         waiting.is_of(&connection);
     }
     local.broker.counters.connections_opened.add(1);
@@ -403,7 +400,12 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
     let has_left = postponed::resume(turn) | resume_asked(turn);
     let is_behind = has_left || turn.guests.is_behind || turn.time_shares.is_behind();
-    if let Some(waker) = turn.call_those_next(ended) {
+    let call = |place| {
+        if let Some(connection) = open_connections::get(place) {
+            connection.call_owner();
+        }
+    };
+    if let Some(waker) = turn.call_those_next(ended, call) {
         wake_behind_look(&waker);
     }
     if is_behind {
@@ -440,7 +442,7 @@ async fn tick(local: Arc<Local>) {
             expire(turn);
             if local.broker.overfull.load(Ordering::Relaxed) != overfull {
                 overfull = local.broker.overfull.load(Ordering::Relaxed);
-                unfinished::shed(turn);
+                shed();
             }
             turn.wake_rested();
             turn.routes.drop_stale(&tenants);
@@ -456,9 +458,10 @@ async fn tick(local: Arc<Local>) {
 /// Closes connections that sent no CONNECT in time, or nothing for 1.5 times their Keep Alive.
 fn expire(turn: &mut Turn) {
     let now = turn.now();
-    for connection in turn.open.overdue(now) {
-        match connection.check_alive(now) {
-            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.open.watch(&connection, deadline),
+    for place in turn.timers.overdue(now) {
+        let Some(connection) = open_connections::get(place) else { continue };
+        match connection.transport.check_alive(&*connection, now) {
+            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.timers.watch(place, deadline),
             Ok(KeepAliveVerdict::Off) => {}
             Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
             Err(reason) => connection.request_close(reason),
@@ -466,12 +469,28 @@ fn expire(turn: &mut Turn) {
     }
 }
 
+/// Closes connections of this thread that keep most, and more than their share, until what is left is allowed.
+fn shed() {
+    let mut holders: Vec<(u32, Arc<SocketConnection>)> = open_connections::all()
+        .into_iter()
+        .map(|connection| (connection.transport.listener.held_bytes(), connection))
+        .filter(|(held, _)| *held > 0)
+        .collect();
+    holders.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
+    for (_, connection) in holders {
+        let place = &connection.transport.listener;
+        let Some(limit) = place.exceeded() else { continue };
+        place.forget_held();
+        connection.request_close(CloseReason::Limit(limit));
+    }
+}
+
 async fn close_all() {
-    for connection in Turn::with(|turn| turn.open.all()) {
+    for connection in open_connections::all() {
         connection.request_close(CloseReason::ServerShutdown);
     }
     let deadline = Instant::now() + STOP_TIME_MAX;
-    while !Turn::with(|turn| turn.open.is_empty()) && Instant::now() < deadline {
+    while !open_connections::are_none() && Instant::now() < deadline {
         tokio::task::yield_now().await;
     }
 }

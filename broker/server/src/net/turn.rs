@@ -24,11 +24,11 @@ use lotmq_session::Time;
 use lotmq_store::{Batch, StoreError, Ticket};
 
 use super::arena::Arena;
-use super::connection::Connection;
 use super::home::Home;
-use super::open_connections::OpenConnections;
 use super::outbound::{Delivery, Surroundings};
 use super::time_share::TimeShares;
+use super::timers::Timers;
+use crate::connection::Connection;
 use tracing::warn;
 
 use crate::changes::{Seat, Stamp, Standing};
@@ -91,8 +91,8 @@ pub(crate) struct Turn {
     /// Time for this thread's connections.
     pub(crate) time_shares: TimeShares,
     pub(super) delivery: Delivery,
-    /// Those of this thread's shard.
-    pub(crate) open: OpenConnections,
+    /// When this thread's connections are looked at.
+    pub(crate) timers: Timers,
     flusher: Option<Waker>,
     /// The thread, where it is a shard's; `None` for threads without connections.
     home: Option<Arc<Home>>,
@@ -125,7 +125,7 @@ impl Turn {
             steps: 0,
             time_shares: TimeShares::default(),
             delivery: Delivery::default(),
-            open: OpenConnections::new(core.clock.now()),
+            timers: Timers::new(core.clock.now()),
             flusher: None,
             home,
             now: core.clock.now(),
@@ -157,7 +157,7 @@ impl Turn {
         core.tell(|above| what(above, self))
     }
 
-    /// The broker's clock, as it was at most a [`TICK`](super::shard::TICK) ago: reading it for each message is not for free.
+    /// The broker's clock, as it was at most a [`TICK`](super::timers::TICK) ago: reading it for each message is not for free.
     pub(crate) fn now(&self) -> Time {
         self.now
     }
@@ -206,29 +206,24 @@ impl Turn {
     }
 
     /// A connection of this thread's shard has come, and is looked at first at that time.
-    pub(crate) fn connection_came(&mut self, connection: &Arc<Connection>, first_look: Time) {
-        self.open.enter(connection);
-        self.open.watch(connection, first_look);
-        self.time_shares.enter(connection.place);
+    pub(crate) fn connection_came(&mut self, place: u32, first_look: Time) {
+        self.timers.watch(place, first_look);
+        self.time_shares.enter(place);
     }
 
-    /// Calls the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What is to be
-    /// woken when the runtime has looked at its sockets, if connections wait for that.
-    pub(crate) fn call_those_next(&mut self, ended: Duration) -> Option<Waker> {
+    /// Calls, by their places, the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What
+    /// is to be woken when the runtime has looked at its sockets, if connections wait for that.
+    pub(crate) fn call_those_next(&mut self, ended: Duration, call: impl FnMut(u32)) -> Option<Waker> {
         let mut next = std::mem::take(&mut self.time_shares.next);
         let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
-        for place in next.drain(..) {
-            if let Some(connection) = self.open.get(place) {
-                connection.call_owner();
-            }
-        }
+        next.drain(..).for_each(call);
         self.time_shares.next = next;
         look
     }
 
     /// A connection of this thread's shard has ended.
     pub(crate) fn connection_left(&mut self, connection: &Connection) {
-        self.open.release(connection.place);
+        self.timers.cancel(connection.place);
         if let Some(home) = &self.home {
             home.connections.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,18 +1,14 @@
 //! Bytes that connections keep: of what has not come whole (packets, handshakes below MQTT, the topics behind Topic Aliases), and of what their clients do
 //! not read.
 //!
-//! Each connection counts its own in its [`Place`](super::admission::Place), in steps of a KiB; here they are added up, for a listener and for the
+//! Each connection counts its own in its place at the listener, in steps of a KiB; here they are added up, for a listener and for the
 //! broker. When there are too many, who holds more than an even share of what is allowed is closed as it brings more, and those who hold most and
 //! bring nothing at the next tick: a few who send half a packet each and wait keep nobody else from sending a whole one.
 //!
-//! Not here: what is counted (`connection`), and when (`shard`).
+//! Not here: what is counted, and when (`net`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::connection::Connection;
-use super::turn::Turn;
-use crate::close::CloseReason;
 use crate::limits::Limit;
 
 /// Sum of the bytes of one kind that connections keep.
@@ -60,23 +56,6 @@ impl Unfinished {
     /// Whether there are too many.
     pub(crate) fn is_above(&self, bytes_max: u64) -> bool {
         self.bytes.load(Ordering::Relaxed) > bytes_max
-    }
-}
-
-/// Closes connections of this thread that keep most, and more than their share, until what is left is allowed.
-pub(crate) fn shed(turn: &Turn) {
-    let mut holders: Vec<(u32, Arc<Connection>)> = turn
-        .open
-        .all()
-        .into_iter()
-        .map(|connection| (connection.listener.held_bytes(), connection))
-        .filter(|(held, _)| *held > 0)
-        .collect();
-    holders.sort_by_key(|(held, _)| std::cmp::Reverse(*held));
-    for (_, connection) in holders {
-        let Some(limit) = connection.listener.exceeded() else { continue };
-        connection.listener.forget_held();
-        connection.request_close(CloseReason::Limit(limit));
     }
 }
 

@@ -15,9 +15,10 @@ use lotmq_session::Time;
 use super::Open;
 use super::connect::{Request, accept, refuse};
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::net::arena::Span;
-use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
+use crate::protocol::Phase;
 use crate::violation::Violation;
 
 /// A connection whose CONNECT named a method, until the exchange has shown who comes.
@@ -85,7 +86,7 @@ impl Authenticating {
                     let words = "the next message of the authentication is above the maximum packet size";
                     return Err(refuse(connection, request.recipient, ReasonCode::PacketTooLarge, &words));
                 }
-                connection.write_directly(&packet);
+                connection.transport.write_directly(&packet);
                 Ok(Phase::Authenticating(self))
             }
             Ok(ExchangeStep::Done { identity, data }) => {
@@ -224,6 +225,6 @@ fn login_request<'a>(
         client_id: Arc::clone(client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
-        now_ms: connection.listener.broker.clock.now().as_millis(),
+        now_ms: connection.listener.core.clock.now().as_millis(),
     }
 }

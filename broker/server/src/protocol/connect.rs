@@ -21,10 +21,11 @@ use super::login::{Login, check_later, reason_of};
 use super::{Authenticating, Authentication, Open, bounds};
 use crate::attach::{Attachment, NotAttached, attach};
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::net::arena::Span;
-use crate::net::connection::{Connection, Phase};
 use crate::net::turn::Turn;
+use crate::protocol::Phase;
 use crate::recipient::Recipient;
 use crate::sessions::SessionKey;
 use crate::store_failure::StoreFailure;
@@ -88,7 +89,7 @@ pub(crate) fn begin(
         Err(error) => {
             let mut answer = Vec::new();
             if encode_connect_refusal(&mut answer, body, error) {
-                connection.write_directly(&answer);
+                connection.transport.write_directly(&answer);
             }
             connection.listener.refused(&connection.peer(), (CloseReason::Refused.word(), &error));
             return Err(CloseReason::Refused);
@@ -108,10 +109,10 @@ pub(crate) fn begin(
             return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
-    if connection.certificate_ends_ms().is_some_and(|end| end <= turn.core.clock.wall_ms()) {
+    if connection.transport.certificate_ends_ms().is_some_and(|end| end <= turn.core.clock.wall_ms()) {
         return accept(connection, request, Err(LoginRefusal::CertificateExpired), turn);
     }
-    let certified = connection.certified();
+    let certified = connection.transport.certified();
     if let Some(method) = connect.properties.authentication_method() {
         if certified.is_some() {
             let words = "the client certificate says who the client is, no other method is taken";
@@ -295,14 +296,14 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     request.expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
-    if !connection.listener.is_for(|| tenant.is_administrator(&identity)) {
+    if !connection.transport.keeps_place(&|| tenant.is_administrator(&identity)) {
         return Err(turn_away_for(connection, request, turn, Limit::Connections));
     }
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
-        && connection.zstd().is_none()
+        && connection.transport.zstd().is_none()
     {
-        connection.start_zstd(offer, turn.now());
+        connection.transport.start_zstd(offer, turn.now());
     }
     if !connack_fits(connection, request) {
         // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
@@ -332,10 +333,12 @@ fn attach_allowed(
         }
     };
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
-    let certificate_ends =
-        connection.certificate_ends_ms().map(|end| turn.now().plus(left_until(end, turn.wall_ms())));
+    let certificate_ends = connection
+        .transport
+        .certificate_ends_ms()
+        .map(|end| turn.now().plus(left_until(end, turn.wall_ms())));
     if let Some(deadline) = keep_alive.deadline().into_iter().chain(certificate_ends).min() {
-        turn.open.watch(connection, deadline);
+        turn.timers.watch(connection.place, deadline);
     }
     if is_durable {
         turn.when_all_committed(crate::release::Release::Connect {
@@ -493,7 +496,7 @@ fn announce(
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
     }
-    if let Some(offer) = connection.zstd().filter(|_| request.zstd.is_some()) {
+    if let Some(offer) = connection.transport.zstd().filter(|_| request.zstd.is_some()) {
         for (name, value) in offer.properties() {
             announced.push(Id::UserProperty, Value::Utf8Pair(name, &value))?;
         }
@@ -525,7 +528,7 @@ fn answer_refusal(
     });
     // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no packet of this size, closing is the answer.
     if encoded.is_ok() {
-        connection.write_directly(&answer);
+        connection.transport.write_directly(&answer);
     }
     CloseReason::Refused
 }

@@ -7,8 +7,8 @@ use lotmq_codec::ReasonCode;
 use parking_lot::Mutex;
 
 use super::connect::Request;
+use crate::connection::Connection;
 use crate::limits::{LOGIN_CHECK, Limit};
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 
 /// What came of the check of a password; `None` as long as it is not known.
@@ -44,7 +44,7 @@ pub(super) fn check_later(
     turn: &mut Turn,
 ) -> Login {
     let outcome = Outcome::default();
-    turn.open.watch(connection, turn.now().plus(LOGIN_CHECK));
+    turn.timers.watch(connection.place, turn.now().plus(LOGIN_CHECK));
     turn.core.tell(|above| above.check_password(connection, pending, Arc::clone(&outcome)));
     Login { request: Box::new(request), outcome }
 }

@@ -18,10 +18,10 @@ use super::discouraged::{self, Discouraged};
 use super::{Open, Unfinished, bounds};
 use crate::client::{Client, ClientState};
 use crate::close::CloseReason;
+use crate::connection::Connection;
 use crate::core::Above;
 use crate::limits::{Limit, SHARE_TIME};
 use crate::net::arena::Span;
-use crate::net::connection::Connection;
 use crate::net::turn::Turn;
 use crate::release::Release;
 use crate::replay::{Replay, Replays};
@@ -153,7 +153,7 @@ impl Subscribing {
             connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
             let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
             // What was stored may be of earlier turns.
-            turn.when_all_committed(Release::Subscribe { client, connection, granted });
+            turn.when_all_committed(Release::Subscribe { client, connection, granted: Box::new(granted) });
         } else {
             granted.answer(&open.client, connection, turn);
         }

@@ -143,7 +143,7 @@ fn whole_session_json(client: &Client) -> Value {
         "clientId": &*client.client_id,
         "username": state.identity.user.as_deref(),
         "connected": state.link.is_some(),
-        "disconnectedAt": state.disconnected_at.map(|at| utc_text(at.as_millis())),
+        "disconnectedAt": state.left_at.get().map(|at| utc_text(at.as_millis())),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
         "subscriptions": state.subscriptions.len(),
         "subscriptionBytes": state.subscriptions.bytes(),
@@ -179,7 +179,7 @@ fn connection_json(client: &Client) -> Option<Value> {
         "username": state.identity.user.as_deref(),
         "connectedAt": utc_text(state.connected_at_ms),
         "waitingBytes": link.waiting_bytes(),
-        "partialBytes": connection.listener.held_bytes(),
+        "partialBytes": connection.transport.held_bytes(),
     }))
 }
 

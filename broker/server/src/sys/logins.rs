@@ -7,7 +7,7 @@ use serde_json::json;
 use super::time::utc_text;
 use crate::client::Client;
 use crate::close::CloseReason;
-use crate::net::connection::Connection;
+use crate::connection::Connection;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_store::{Batch, Op, Store, StoreOptions, TenantId, TenantRow};
 
-use crate::net::listener::{Listener, ListeningSocket, bind};
+use crate::net::listener::{ListeningSocket, bind};
 use crate::testing::{Running, connect, receive};
 
 /// Writes the second tenant into a store, as a later command will.
@@ -26,7 +26,8 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
     let plan = &broker.config.listeners()[0];
-    let listener = Listener { tenant, ..running.server.listener(&broker.config, plan).unwrap() };
+    let mut listener = running.server.listener(&broker.config, plan).unwrap();
+    Arc::get_mut(&mut listener.terms).unwrap().tenant = tenant;
     broker.shards[0].listen(broker.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket)));
     address
 }
