@@ -104,30 +104,30 @@ impl Absences {
 
 #[cfg(test)]
 mod tests {
-    use lotmq_client::{Client, ConnectOptions};
-
-    use super::SWEPT_FROM;
-    use crate::testing::{PATIENCE, Running};
+    use super::*;
+    use crate::client::LeftAt;
+    use crate::fixture;
 
     #[test]
     fn who_comes_and_goes_leaves_no_entries_behind() {
-        let running = Running::start("none");
-        let away = running.address();
-        let options = |name: &str| ConnectOptions::v5(name).session_expiry(3_600);
-        Client::connect(away.to_string(), &options("away")).unwrap().disconnect().unwrap();
-        for round in 0..2 * SWEPT_FROM {
-            let mut options = options("fickle");
-            options.clean_start = round % 2 == 0;
-            Client::connect(away.to_string(), &options).unwrap().disconnect().unwrap();
-        }
-        let absences = &running.server.broker.absences;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while absences.0.lock().heap.len() > SWEPT_FROM + 1 && std::time::Instant::now() < deadline {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        const HOUR_MS: u64 = 3_600_000;
+        let (tenant, absences) = (fixture::tenant(), Absences::default());
+        let [away, fickle] =
+            [(0, "away"), (1, "fickle")].map(|(number, id)| fixture::client(&tenant, number, id));
+        let goes = |client: &Arc<Client>, at: u64| {
+            client.state.lock().left_at = LeftAt::new(Time::from_millis(at));
+            absences.add(client, [Time::from_millis(at + HOUR_MS)])
+        };
+        assert!(!goes(&away, 1));
+        for round in 0..4 * SWEPT_FROM as u64 {
+            if goes(&fickle, 2 + round) {
+                absences.sweep();
+            }
+            fickle.state.lock().left_at = LeftAt::default();
         }
         let heap = &absences.0.lock().heap;
         assert!(heap.len() <= SWEPT_FROM + 1, "{} entries for two Clients", heap.len());
         let has_away = heap.iter().filter_map(|entry| entry.0.client.upgrade());
-        assert!(has_away.into_iter().any(|client| &*client.client_id == "away"), "who is away is waited for");
+        assert!(has_away.into_iter().any(|client| Arc::ptr_eq(&client, &away)), "who is away is waited for");
     }
 }

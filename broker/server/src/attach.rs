@@ -313,6 +313,3 @@ fn will_row(will: &WillMessage) -> WillRow {
         delay_interval_s: will.delay_seconds,
     }
 }
-
-#[cfg(test)]
-mod tests;

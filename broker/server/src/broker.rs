@@ -4,6 +4,8 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use lot_to_wasm::{Compat, ModelOutput};
+use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
@@ -90,6 +92,21 @@ impl Broker {
     pub(crate) fn committed(&self) {
         for shard in &self.shards {
             shard.committed();
+        }
+    }
+
+    /// How LoT is read.
+    pub(crate) fn compat(&self) -> Compat {
+        let compat = &self.config.compat;
+        Compat {
+            model_output: match compat.model_output {
+                config::ModelOutput::Fields => ModelOutput::Fields,
+                config::ModelOutput::Json => ModelOutput::Json,
+                config::ModelOutput::Both => ModelOutput::Both,
+            },
+            empty_as_zero_value: compat.empty_as_zero_value,
+            utc_as_iso: compat.timestamp_utc == TimestampUtc::Iso,
+            rule_trailing_plus: compat.rule_trailing_plus == RuleTrailingPlus::Subtree,
         }
     }
 

@@ -31,6 +31,8 @@ use crate::triggers::GuestRunner;
 pub(crate) struct Core {
     /// The broker above, from its start on.
     pub(crate) above: OnceLock<Weak<dyn Above>>,
+    /// Fills an identifier with random bits; false without entropy.
+    pub(crate) random: fn(&mut [u8; 16]) -> bool,
     /// Starts what messages start.
     pub(crate) guest_runner: &'static dyn GuestRunner,
     pub(crate) settings: Settings,
@@ -59,7 +61,7 @@ impl Core {
     /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
-        if getrandom::fill(&mut random).is_err() {
+        if !(self.random)(&mut random) {
             // Without entropy the session numbers still make it unique in this store.
             let number = self.store.next_session_id().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
@@ -82,12 +84,6 @@ impl Core {
 /// What the data path needs of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Whether what `KEEP TOPIC` writes is a retained message too (language reference OD-29).
-    pub(crate) keep_visible_retained: bool,
-    /// Whether `PUBLISH MODEL` is subject to Publish rules (language reference OD-31).
-    pub(crate) model_publish_rules: bool,
-    /// How LoT is read.
-    pub(crate) compat: lot_to_wasm::Compat,
     pub(crate) session_expiry_max: SessionExpiry,
     /// The same for those who came without a name; not longer.
     pub(crate) anonymous_session_expiry_max: SessionExpiry,

@@ -19,6 +19,7 @@ use crate::net::turn::Turn;
 use crate::session_end;
 use crate::system_clock::definitions_now;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::vital::Vital;
 
 /// Longest sleep while there is something to look after: kept values are durable within 100 ms.
@@ -80,12 +81,12 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _vital = Vital::new(&broker, "housekeeping");
-        Turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.core), None);
         let mut records_at = Instant::now();
         let pulse = broker.vitals.pulses.add("housekeeping", ROUND_SILENCE_MAX);
         loop {
             pulse.begins(Instant::now());
-            let wait = Turn::with(|turn| {
+            let wait = this_turn::with(|turn| {
                 turn.tick();
                 let wait = work(&broker, turn, &mut records_at);
                 turn.flush();
@@ -101,7 +102,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
         for tenant in broker.tenants.all().iter() {
             save_kept(&broker, tenant);
         }
-        Turn::uninstall();
+        this_turn::uninstall();
     })
 }
 
@@ -158,7 +159,7 @@ fn end_absences(broker: &Broker, turn: &mut Turn) -> bool {
 /// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.
 fn end_the_last(broker: &Arc<Broker>) {
     let deadline = Instant::now() + STOP_TIME_MAX;
-    Turn::with(|turn| {
+    this_turn::with(|turn| {
         while broker.endings.work(&broker.core, turn) && Instant::now() < deadline {
             turn.flush();
         }

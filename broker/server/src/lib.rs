@@ -32,6 +32,8 @@ mod ended_runs;
 mod endings;
 mod exposure;
 mod fan_out;
+#[cfg(test)]
+mod fixture;
 mod foreign;
 mod full_queues;
 mod guests;
@@ -80,6 +82,9 @@ mod system_topics;
 mod tenant;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod this_turn;
 mod topic_alias;
 mod triggers;
 mod variables;

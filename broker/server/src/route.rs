@@ -294,23 +294,18 @@ fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut b
 
 #[cfg(test)]
 mod tests {
-    use lotmq_client::QoS;
-
     use super::*;
-    use crate::testing::Running;
+    use crate::fixture;
 
     #[test]
     fn the_receivers_of_remembered_routes_are_bounded() {
         const SUBSCRIBERS: usize = 40;
-        let running = Running::start("none");
-        let clients: Vec<_> = (0..SUBSCRIBERS)
-            .map(|number| {
-                let mut client = running.client(&format!("everything-{number}"));
-                client.subscribe_to("#", QoS::AtMostOnce).unwrap();
-                client
-            })
-            .collect();
-        let tenant = Arc::clone(&running.server.broker.tenants.all()[0]);
+        let tenant = fixture::open_tenant();
+        for number in 0..SUBSCRIBERS {
+            let name = format!("everything-{number}");
+            let client = fixture::client(&tenant, u32::try_from(number).unwrap(), &name);
+            tenant.subscribe(&client, "#", fixture::PLAIN);
+        }
         let mut cache = RouteCache::default();
         let mut most = 0;
         // A route is remembered when its topic comes for the second time.
@@ -332,6 +327,5 @@ mod tests {
         assert!(most > ROUTE_CACHE_RECEIVERS / 2, "they are remembered: {most}");
         let known = &cache.tenants[tenant.number as usize];
         assert_eq!(known.receivers, known.routes.iter().map(|route| route.receivers()).sum::<usize>());
-        drop(clients);
     }
 }

@@ -619,6 +619,7 @@ fn assemble(
 fn core(config: &Config, store: Store, clock: SystemClock) -> Core {
     Core {
         above: OnceLock::new(),
+        random: |bytes| getrandom::fill(bytes).is_ok(),
         guest_runner: &ThreadGuests,
         settings: settings(config),
         clock: Box::new(clock),
@@ -649,9 +650,6 @@ fn settings(config: &Config) -> Settings {
     };
     let session_expiry_max = expiry(limits.session_expiry_max);
     Settings {
-        keep_visible_retained: config.compat.keep_visible_retained,
-        model_publish_rules: config.compat.model_publish_rules,
-        compat: of_language(&config.compat),
         session_expiry_max,
         anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
         takes_discouraged: config.mqtt.control_characters,
@@ -661,20 +659,6 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// Switches of the compiler as they are configured.
-fn of_language(compat: &lotmq_config::Compat) -> lot_to_wasm::Compat {
-    use lotmq_config::{ModelOutput, RuleTrailingPlus, TimestampUtc};
-    lot_to_wasm::Compat {
-        model_output: match compat.model_output {
-            ModelOutput::Fields => lot_to_wasm::ModelOutput::Fields,
-            ModelOutput::Json => lot_to_wasm::ModelOutput::Json,
-            ModelOutput::Both => lot_to_wasm::ModelOutput::Both,
-        },
-        empty_as_zero_value: compat.empty_as_zero_value,
-        utc_as_iso: compat.timestamp_utc == TimestampUtc::Iso,
-        rule_trailing_plus: compat.rule_trailing_plus == RuleTrailingPlus::Subtree,
-    }
-}
-
 fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     match config.anonymous_login() {
         lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,

@@ -253,6 +253,3 @@ pub(crate) fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         end(client, turn);
     }
 }
-
-#[cfg(test)]
-mod tests;

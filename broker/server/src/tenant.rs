@@ -247,6 +247,3 @@ fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

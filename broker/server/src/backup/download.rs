@@ -15,7 +15,7 @@ use super::Spool;
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
-use crate::net::turn::Turn;
+use crate::this_turn;
 
 /// Chunks that were sent and are not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;
@@ -78,7 +78,7 @@ pub(crate) fn send(
             STANDARD.encode(chunk)
         );
         await_room(broker, client)?;
-        let is_sent = Turn::with(|turn| {
+        let is_sent = this_turn::with(|turn| {
             turn.tick();
             let publication =
                 crate::guests::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);

@@ -48,7 +48,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }
-    let compat = call.broker.settings.compat;
+    let compat = call.broker.compat();
     let options = CompileOptions { form: Form::Linked, known: &*call.tenant.managed().guests, compat };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);

@@ -16,6 +16,7 @@ use crate::net::turn::Turn;
 use crate::sys;
 use crate::system_topics;
 use crate::tenant::Tenant;
+use crate::this_turn;
 
 /// What goes out before a reply.
 #[derive(Clone, Copy, Default)]
@@ -28,7 +29,7 @@ pub(super) struct Topics<'a> {
 
 /// Publishes what changed, then the reply.
 pub(super) fn send(job: &Job, topics: Topics<'_>, reply: Option<&Reply>) {
-    Turn::with(|turn| {
+    this_turn::with(|turn| {
         turn.tick();
         for (topic, payload) in topics.changed {
             sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);

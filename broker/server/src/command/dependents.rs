@@ -16,7 +16,7 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
     let options = CompileOptions {
         form: Form::Linked,
         known: &*call.tenant.managed().guests,
-        compat: call.broker.settings.compat,
+        compat: call.broker.compat(),
     };
     users
         .iter()

@@ -30,8 +30,8 @@ use crate::limits::{
     COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
     COMMANDS_WAITING_PER_CLIENT_MAX,
 };
-use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 
 /// A command that was taken.
 pub(crate) struct Job {
@@ -242,7 +242,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 }
 
 fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
-    Turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.core), None);
     pulse.install();
     while let Some(Started { work, job }) = broker.commands.next() {
         pulse.begins(Instant::now());
@@ -252,14 +252,14 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
         if ran.is_err() {
             error!("a command ended by a panic");
             // What it left in the turn is of no use to anybody; a new one is clean.
-            Turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.core), None);
             run::panicked(broker, &job);
         }
         drop(spared);
         broker.commands.done(job.queue, work, bytes);
         pulse.waits();
     }
-    Turn::uninstall();
+    this_turn::uninstall();
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::client::Client;
-use crate::net::turn::Turn;
+use crate::this_turn;
 use crate::{session_end, sys};
 
 pub(super) static LIST: Verb = Verb {
@@ -103,7 +103,7 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
             return Err(not_found);
         }
     };
-    Turn::with(|turn| {
+    this_turn::with(|turn| {
         turn.tick();
         for client in &found {
             session_end::end_now(client, turn);

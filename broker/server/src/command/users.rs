@@ -17,8 +17,8 @@ use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::{accounts, modules, session_end, sys};
 
 pub(super) static ADD: Verb = Verb {
@@ -102,7 +102,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     modules::disown(call.tenant, &user);
     call.tenant.managed().scripts.disown(&user);
     call.tenant.managed().projects.disown(&user);
-    Turn::with(|turn| {
+    this_turn::with(|turn| {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);
     });

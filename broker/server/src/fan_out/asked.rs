@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::message::MessageParts;
     use crate::testing::{PATIENCE, Running};
+    use crate::this_turn;
 
     /// A rule that lets everybody have everything, and is asked about each message.
     struct Allows;
@@ -223,8 +224,8 @@ mod tests {
             facts: Some(facts),
             ask: Arc::new(Allows),
         }]);
-        Turn::install(Arc::clone(&broker.core), None);
-        Turn::with(|turn| {
+        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::with(|turn| {
             for number in 0..MESSAGES {
                 publish_later(turn, &tenant, ("asked/x", &number.to_string()));
             }
@@ -235,13 +236,13 @@ mod tests {
         late.subscribe_to("asked/x", QoS::AtMostOnce).unwrap();
         let last = late.receive(PATIENCE).unwrap().expect("it is retained");
         assert_eq!(last.text(), (MESSAGES - 1).to_string());
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             while resume(turn) {
                 turn.flush();
             }
             assert_eq!(turn.asked.bytes, 0);
         });
-        Turn::uninstall();
+        this_turn::uninstall();
         for client in &mut receivers {
             for number in 0..MESSAGES {
                 let message = client.receive(PATIENCE).unwrap().expect("each message comes");

@@ -118,7 +118,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
         record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }
-    if turn.core.settings.keep_visible_retained {
+    if turn.core.config.compat.keep_visible_retained {
         let parts = MessageParts {
             topic,
             properties: &[],

@@ -118,7 +118,7 @@ pub(super) fn may_be_made_of(
 }
 
 fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {
-    let compat = broker.settings.compat;
+    let compat = broker.compat();
     let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
     let deployed = &user.deployed;
     let mut compilation = lot_to_wasm::compile(&deployed.source, &options);

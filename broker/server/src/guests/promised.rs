@@ -33,6 +33,7 @@ use crate::net::turn::Turn;
 use crate::server::StartError;
 use crate::stored;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::triggers::Starting;
 
 /// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
@@ -207,9 +208,9 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
     }
     *broker.left_runs.0.lock() = unfinished;
     let deadline = Instant::now() + START_WAIT;
-    Turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.core), None);
     loop {
-        let is_done = Turn::with(|turn| {
+        let is_done = this_turn::with(|turn| {
             turn.tick();
             let is_done = broker.left_runs.work(turn);
             turn.flush();
@@ -224,7 +225,7 @@ pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
         }
         std::thread::sleep(START_PAUSE);
     }
-    Turn::uninstall();
+    this_turn::uninstall();
 }
 
 impl Unfinished {

@@ -85,7 +85,7 @@ pub(super) fn compiled(
     broker: &Broker,
     row: &DefinitionRow,
 ) -> Result<(Vec<u8>, Facts), String> {
-    let compat = broker.settings.compat;
+    let compat = broker.compat();
     let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);

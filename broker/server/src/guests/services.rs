@@ -18,8 +18,8 @@ use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::variables::Variables;
 
 /// See the module's documentation.
@@ -158,7 +158,7 @@ impl Services for TenantServices {
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        if !broker.settings.model_publish_rules || crate::system_topics::is_system(topic) {
+        if !broker.config.compat.model_publish_rules || crate::system_topics::is_system(topic) {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);
@@ -244,7 +244,7 @@ impl RouteServices for TenantServices {
             let tenant = self.tenant()?;
             let route = definition_id(run.definition);
             let hops = tenant.managed().guests.route_by_id(route)?.hops();
-            Turn::with(|turn| {
+            this_turn::with(|turn| {
                 turn.tick();
                 for Arrival { topic, payload, qos, retain } in &messages {
                     let (topic, retain) = (topic.as_str(), *retain);
@@ -264,7 +264,7 @@ impl RouteServices for TenantServices {
         let found = tenant.managed().guests.registry.read().by_id(definition_id(run.definition)).cloned();
         let Some(definition) = found else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
-        Turn::with(|turn| match severity {
+        this_turn::with(|turn| match severity {
             Severity::Warning => {
                 turn.core.counters.guest_warnings.add(1);
                 records::note_warning(&tenant, &definition, &error);

@@ -15,6 +15,7 @@ use crate::broker::Broker;
 use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 
 /// Bits of a host id that hold the definition's own; the tenant's number is above them.
 const TENANT_SHIFT: u32 = 40;
@@ -42,10 +43,10 @@ impl GuestSink {
 
     fn turn<R>(&mut self, work: impl FnOnce(&mut Turn) -> R) -> R {
         if !self.has_turn {
-            Turn::install(Arc::clone(&self.broker.core), None);
+            this_turn::install(Arc::clone(&self.broker.core), None);
             self.has_turn = true;
         }
-        Turn::with(work)
+        this_turn::with(work)
     }
 
     fn find(&self, definition: &host::Definition) -> Option<(Arc<Tenant>, Arc<Definition>)> {

@@ -39,6 +39,7 @@ use crate::net::turn::Turn;
 use crate::net::zstd::Zstd;
 use crate::peer::Peer;
 use crate::protocol::{self, Certified, Open, Phase};
+use crate::this_turn;
 use crate::violation::Violation;
 
 /// Connection by a socket.
@@ -93,7 +94,7 @@ impl Future for Drive {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let connection = &self.0;
-        Turn::with(|turn| Driven { connection, side: SocketSide::of(connection) }.drive(turn, cx))
+        this_turn::with(|turn| Driven { connection, side: SocketSide::of(connection) }.drive(turn, cx))
     }
 }
 

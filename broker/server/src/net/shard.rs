@@ -44,6 +44,7 @@ use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME, S
 use crate::peer::Peer;
 use crate::release::Release;
 use crate::system_clock::thread_cpu;
+use crate::this_turn;
 use crate::vital::Vital;
 
 /// How long connections, and then guests, may take to end when the broker stops.
@@ -202,12 +203,12 @@ impl Seats {
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-                Turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard.home)));
+                this_turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard.home)));
                 shard.pulse.begins(Instant::now());
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
                 runtime.block_on(run(&shard, &broker));
-                Turn::uninstall();
+                this_turn::uninstall();
             })?;
             threads.push(thread);
         }
@@ -262,7 +263,7 @@ async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>) {
 fn flush_the_last(deadline: Instant) {
     let mut is_behind = true;
     while is_behind && Instant::now() < deadline {
-        is_behind = Turn::with(|turn| {
+        is_behind = this_turn::with(|turn| {
             turn.flush();
             resume_asked(turn) || turn.guests.is_behind
         });
@@ -290,7 +291,7 @@ fn carry_out(local: &Arc<Local>, order: Order) {
             tokio::spawn(listener::serve(served));
         }
         Order::Release(ticket, releases) => {
-            Turn::with(|turn| {
+            this_turn::with(|turn| {
                 turn.time_shares.others_work();
                 turn.release_when_committed(ticket, releases);
             });
@@ -367,7 +368,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     };
     let first_look = accepted_at.plus(connection.transport.listener.first_look());
     open_connections::enter(&connection);
-    Turn::with(|turn| turn.connection_came(place, first_look));
+    this_turn::with(|turn| turn.connection_came(place, first_look));
     if let Some(waiting) = connection.transport.listener.waiting() {
         waiting.is_of(&connection);
     }
@@ -384,7 +385,7 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
 async fn flush_turns(local: Arc<Local>, _vital: Vital) {
     loop {
         poll_fn(|cx| {
-            Turn::with(|turn| {
+            this_turn::with(|turn| {
                 turn.flush();
                 let ended = turn_ended(&local.shard.home, &local.broker.counters);
                 begin_turn(turn, ended, cx)
@@ -420,7 +421,7 @@ async fn release_commits(local: Arc<Local>) {
     let _vital = Vital::new(&local.broker, "the releases of a shard");
     loop {
         local.shard.committed.notified().await;
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             turn.commits_settled();
         });
@@ -436,7 +437,7 @@ async fn tick(local: Arc<Local>) {
     loop {
         interval.tick().await;
         let tenants = local.broker.tenants.all();
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             local.shard.pulse.begins(Instant::now());
             expire(turn);

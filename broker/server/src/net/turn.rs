@@ -13,7 +13,6 @@ mod messages;
 mod touched;
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -48,10 +47,6 @@ use crate::violation::Violation;
 
 pub(crate) use messages::{Messages, TurnMessage};
 pub(crate) use touched::{Touched, TouchedClient};
-
-thread_local! {
-    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
-}
 
 /// See the module's documentation.
 pub(crate) struct Turn {
@@ -101,9 +96,9 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Gives the calling thread a turn. Call once per thread, before [`Turn::with`].
-    pub(crate) fn install(core: Arc<Core>, home: Option<Arc<Home>>) {
-        let turn = Self {
+    /// A turn of a thread, which is `home` where it serves Clients.
+    pub(crate) fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
+        Self {
             arena: Arena::new(),
             routes: RouteCache::default(),
             messages: Messages::default(),
@@ -131,24 +126,7 @@ impl Turn {
             now: core.clock.now(),
             wall_ms: core.clock.wall_ms(),
             core,
-        };
-        TURN.with(|cell| *cell.borrow_mut() = Some(turn));
-    }
-
-    /// Lets `work` use the thread's turn.
-    ///
-    /// # Panics
-    /// When the thread has none, or inside another call: turns are handed down as arguments.
-    pub(crate) fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
-        TURN.with(|cell| {
-            let mut turn = cell.borrow_mut();
-            work(turn.as_mut().expect("every thread that routes has installed a turn"))
-        })
-    }
-
-    /// Takes the thread's turn away at its end, so that it does not keep the broker alive.
-    pub(crate) fn uninstall() {
-        TURN.with(|cell| cell.borrow_mut().take());
+        }
     }
 
     /// Calls the broker above with this turn; not after its end.

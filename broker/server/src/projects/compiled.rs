@@ -162,11 +162,8 @@ pub(crate) fn compile(
     parts: &[Part],
 ) -> Compiled {
     let (tenant, broker) = (call.tenant, call.broker);
-    let options = CompileOptions {
-        form: Form::Linked,
-        known: &*tenant.managed().guests,
-        compat: broker.settings.compat,
-    };
+    let options =
+        CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat: broker.compat() };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();

@@ -35,13 +35,15 @@ const EXPLAINED_MAX: usize = 4;
 
 /// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
 pub(crate) struct Granted {
-    packet_id: PacketId,
-    codes: Vec<ReasonCode>,
+    pub(crate) packet_id: PacketId,
+    /// The Reason Code of each filter, in their order.
+    pub(crate) codes: Vec<ReasonCode>,
     /// Why filters were refused, by their place in the packet.
-    refusals: Vec<(usize, FilterRefusal)>,
+    pub(crate) refusals: Vec<(usize, FilterRefusal)>,
     /// Subscriptions that are on their way to the store.
-    added: Vec<Added>,
-    replays: Replays,
+    pub(crate) added: Vec<Added>,
+    /// Retained messages that follow the answer.
+    pub(crate) replays: Replays,
 }
 
 /// Subscriptions that the store refused, while they are taken back.
@@ -52,12 +54,13 @@ pub(crate) struct TakingBack {
 }
 
 /// A subscription that was made, and what was there before.
-struct Added {
-    filter: Box<str>,
-    options: Options,
-    former: Option<Options>,
+pub(crate) struct Added {
+    pub(crate) filter: Box<str>,
+    pub(crate) options: Options,
+    /// The options of the one that it replaced.
+    pub(crate) former: Option<Options>,
     /// Its place in the packet.
-    at: usize,
+    pub(crate) at: usize,
 }
 
 /// One filter as asked for.
@@ -173,7 +176,7 @@ impl Turn {
 
 /// Why one filter gets no subscription.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum FilterRefusal {
+pub(crate) enum FilterRefusal {
     #[error(transparent)]
     Invalid(#[from] TopicError),
     #[error(transparent)]
@@ -502,6 +505,3 @@ fn refuse_unsubscribe(
     });
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

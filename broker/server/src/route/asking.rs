@@ -227,10 +227,10 @@ mod tests {
 
     use lot_facts::{RuleFacts, RuleInputs};
     use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
-    use lotmq_client::{Client, ConnectOptions, QoS};
 
     use super::*;
-    use crate::testing::{Running, connect};
+    use crate::client::Client;
+    use crate::fixture;
 
     const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
 
@@ -255,31 +255,23 @@ mod tests {
         format!("c-{number:02}")
     }
 
-    fn lasting(number: usize) -> ConnectOptions {
-        ConnectOptions::v5(name(number)).session_expiry(60).clean_start(false)
+    fn client(tenant: &Arc<Tenant>, number: usize, filter: &str) -> Arc<Client> {
+        let client = fixture::client(tenant, u32::try_from(number).unwrap(), &name(number));
+        tenant.subscribe(&client, filter, fixture::PLAIN);
+        client
     }
 
-    /// A broker with this rule, and those about whom it is asked, who are subscribed to this filter; whom it has answered about since.
-    fn running(is_lasting: bool, filter: &str) -> (Running, Vec<Client>, Arc<AtomicUsize>) {
-        let running = Running::start("none");
-        let clients = (0..RECEIVERS)
-            .map(|number| {
-                let mut client = connect(running.address(), &lasting(number));
-                client.subscribe_to(filter, QoS::AtMostOnce).unwrap();
-                client
-            })
-            .collect();
+    /// A tenant with this rule, and those about whom it is asked, who are subscribed to this filter; how often it has answered.
+    fn asked(is_lasting: bool, filter: &str) -> (Arc<Tenant>, Vec<Arc<Client>>, Arc<AtomicUsize>) {
+        let tenant = fixture::tenant();
+        let clients = (0..RECEIVERS).map(|number| client(&tenant, number, filter)).collect();
         let answers = Arc::new(AtomicUsize::new(0));
         let inputs = RuleInputs { client_id: true, ..RuleInputs::default() };
         let topic = Some("asked/#".to_owned());
         let facts = RuleFacts { priority: 1, scope: "Subscribe".to_owned(), topic, inputs };
         let ask = Arc::new(Even { answers: Arc::clone(&answers), is_lasting });
-        tenant(&running).permissions.put(vec![Rule { name: "Even".into(), facts: Some(facts), ask }]);
-        (running, clients, answers)
-    }
-
-    fn tenant(running: &Running) -> Arc<Tenant> {
-        running.server.broker.tenants.default_tenant()
+        tenant.permissions.put(vec![Rule { name: "Even".into(), facts: Some(facts), ask }]);
+        (tenant, clients, answers)
     }
 
     fn receivers(route: &Route) -> Vec<String> {
@@ -288,8 +280,8 @@ mod tests {
 
     #[test]
     fn a_route_that_was_asked_about_in_parts_is_remembered() {
-        let (running, _clients, answers) = running(true, "asked/#");
-        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let (tenant, _clients, answers) = asked(true, "asked/#");
+        let mut cache = RouteCache::default();
         let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
         // The first time it is for this message, the second time the topic comes again.
         for _ in 0..2 {
@@ -306,15 +298,14 @@ mod tests {
 
     #[test]
     fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
-        let (running, mut clients, answers) = running(false, "asked/#");
-        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let (tenant, clients, answers) = asked(false, "asked/#");
+        let mut cache = RouteCache::default();
         let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
         assert!(!asking.part(&tenant));
-        clients[0].unsubscribe(&["asked/#"]).unwrap();
-        clients[RECEIVERS - 2].unsubscribe(&["asked/#"]).unwrap();
-        let mut late = running.client(&name(RECEIVERS));
-        late.subscribe_to("asked/#", QoS::AtMostOnce).unwrap();
-        let _again = connect(running.address(), &lasting(2));
+        assert!(tenant.unsubscribe(&clients[0], "asked/#"));
+        assert!(tenant.unsubscribe(&clients[RECEIVERS - 2], "asked/#"));
+        let _late = client(&tenant, RECEIVERS, "asked/#");
+        clients[2].state.lock().identity = fixture::identity(&name(2));
         let before = answers.load(Ordering::Relaxed);
         let route = asking.finish(&mut cache, &tenant);
         let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).map(name).collect();
@@ -328,8 +319,8 @@ mod tests {
     #[test]
     fn members_of_a_group_that_may_have_a_message_take_turns() {
         for is_lasting in [true, false] {
-            let (running, _clients, answers) = running(is_lasting, "$share/g/asked/#");
-            let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+            let (tenant, _clients, answers) = asked(is_lasting, "$share/g/asked/#");
+            let mut cache = RouteCache::default();
             let mut chosen = Vec::new();
             for _ in 0..RECEIVERS {
                 let found = cache.begin(&tenant, "asked/x", Some(1));
@@ -350,8 +341,8 @@ mod tests {
 
     #[test]
     fn another_member_gets_what_the_one_that_was_asked_about_cannot_take() {
-        let (running, _clients, _) = running(false, "$share/g/asked/#");
-        let (tenant, mut cache) = (tenant(&running), RouteCache::default());
+        let (tenant, _clients, _) = asked(false, "$share/g/asked/#");
+        let mut cache = RouteCache::default();
         let asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
         let route = asking.finish(&mut cache, &tenant);
         let mut tried = Vec::new();

@@ -25,6 +25,7 @@ use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
 use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::vital::Vital;
 
 /// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
@@ -131,7 +132,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
         let _vital = Vital::new(&broker, "the figures of $SYS");
-        Turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.core), None);
         let pulse = broker.vitals.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
@@ -139,7 +140,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
             clockwork.round(wants_refresh);
             pulse.waits();
         }
-        Turn::uninstall();
+        this_turn::uninstall();
     })
 }
 
@@ -211,7 +212,7 @@ impl Clockwork {
             self.full_queues_at = now + FULL_QUEUES_INTERVAL;
         }
         let modules = &mut self.modules;
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             for tenant in self.broker.tenants.all().iter() {
                 if is_monitor_due {
@@ -257,7 +258,7 @@ impl Clockwork {
         let mut are_all_ended = true;
         for tenant in self.broker.tenants.all().iter() {
             are_all_ended &= end_stale_sessions(&self.broker, tenant);
-            Turn::with(|turn| end_refused_subscriptions(turn, tenant));
+            this_turn::with(|turn| end_refused_subscriptions(turn, tenant));
         }
         if are_all_ended {
             self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
@@ -418,7 +419,7 @@ fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
             "hash": lotmq_hex::lower(&head.digest),
             "timestamp": utc_text(broker.clock.wall_ms()),
         });
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             publish(turn, tenant, AUDIT_HEADS_TOPIC, payload.to_string().as_bytes(), false);
             turn.flush();

@@ -25,8 +25,8 @@ use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 pub(super) use pause::Pause;
 
 /// What a driver works with.
@@ -209,7 +209,7 @@ impl Driver {
     }
 
     fn record(&self, version: &Version, error: &RunError<'_>, hops: u8) {
-        Turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
+        this_turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
     }
 
     /// A text without the values of secrets (routes reference §2).
@@ -420,7 +420,7 @@ impl Serving<'_> {
             retain: false,
             hops: post.hops.saturating_add(1),
         };
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             answer.publish(turn, &self.driver.tenant);
             turn.flush();

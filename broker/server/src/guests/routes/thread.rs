@@ -13,8 +13,8 @@ use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
-use crate::net::turn::Turn;
 use crate::tenant::Tenant;
+use crate::this_turn;
 use crate::vital::{Vital, beat};
 
 /// How often a route tells how it stands when nothing changes.
@@ -77,12 +77,12 @@ impl Routes {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let broker = Arc::clone(broker);
         std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            Turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.core), None);
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, serve(broker, orders));
             // Guests publish when they are dropped as little as anybody else does.
             drop(tasks);
-            Turn::uninstall();
+            this_turn::uninstall();
         })
     }
 
@@ -141,7 +141,7 @@ async fn tell(broker: Arc<Broker>, tenant: Arc<Tenant>, route: Arc<RouteRunner>)
         let now = broker.definitions_now().wall;
         let status = route.standing().to_json(definition.name(), &version.said().kind, now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             turn.tick();
             crate::sys::publish(turn, &tenant, &topic, status.as_bytes(), false);
             turn.flush();
@@ -226,9 +226,9 @@ mod tests {
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
         let route = tenant.managed().guests.route("R").unwrap();
-        Turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.core), None);
         Driver { broker, tenant, route: Arc::clone(&route) }.panicked();
-        Turn::uninstall();
+        this_turn::uninstall();
         assert_eq!(route.standing().connection, Connection::Reconnecting);
         let record = receive(&mut root).1;
         assert!(record.contains("\"ROUTE_PANIC\""), "{record}");

@@ -5,7 +5,7 @@ use lotmq_host::{Batch, InlineRuns, RunOutput};
 
 use super::*;
 use crate::guests::effects;
-use crate::net::turn::Turn;
+use crate::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();
@@ -71,7 +71,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         let runner = tenant.managed().guests.runner(definition.id).unwrap();
         let mut batch = Batch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
-        Turn::install(std::sync::Arc::clone(&broker.core), None);
+        this_turn::install(std::sync::Arc::clone(&broker.core), None);
         let mut inline = InlineRuns::default();
         let mut runs = inline.run_batch(&runner.definition, &batch, 0).expect("it takes batches");
         let mut carry_out_next = || {
@@ -85,7 +85,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
                 timing: None,
                 trace_id: "",
             };
-            Turn::with(|turn| {
+            this_turn::with(|turn| {
                 turn.tick();
                 effects::carry_out(turn, &definition, &run, &output);
                 turn.flush();
@@ -110,7 +110,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
             assert!(!ok(&mut world.root, "-listUsers").contains("\"evil1\""));
         }
         drop((runs, inline));
-        Turn::uninstall();
+        this_turn::uninstall();
         world.running.server.stop();
     }
 }

@@ -1,12 +1,17 @@
-use std::sync::Barrier;
+//! Ends of the sessions of a removed user.
+
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use lotmq_client::{Client as Peer, ConnectOptions};
 
-use super::*;
 use crate::changes::Standing;
+use crate::net::turn::Turn;
+use crate::session_end::{end_now, end_of_user};
 use crate::sessions::SessionKey;
+use crate::tenant::Tenant;
 use crate::testing::{PATIENCE, Running, connect};
+use crate::this_turn;
 
 const USER: &str = "bob";
 /// Those that are connected when their user is removed.
@@ -39,15 +44,15 @@ fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_one
     let broker = Arc::clone(&running.server.broker);
     let clients: Vec<_> =
         ids.iter().map(|id| tenant.sessions.lock().get(key(id)).cloned().unwrap()).collect();
-    Turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.core), None);
     tenant.users.remove_user(USER).unwrap();
-    Turn::with(|turn| end_of_user(&tenant, USER, turn));
+    this_turn::with(|turn| end_of_user(&tenant, USER, turn));
     let left: Vec<_> = clients.iter().filter(|client| !client.state.lock().is_over).collect();
     assert!(left.is_empty(), "{} of them end only with their connection", left.len());
     for client in &clients {
         assert_ne!(broker.turns.standing(client.changed.get(), &broker.store), Standing::InTurn);
     }
-    Turn::uninstall();
+    this_turn::uninstall();
     for peer in &mut peers {
         let ended = peer.receive(PATIENCE).unwrap_err();
         assert!(ended.to_string().contains("administrative"), "{ended}");
@@ -70,18 +75,18 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
     let begun = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            Turn::install(Arc::clone(&broker.core), None);
-            Turn::with(|turn| end_now(&client, turn));
+            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::with(|turn| end_now(&client, turn));
             begun.wait();
             thread::sleep(std::time::Duration::from_millis(100));
-            Turn::with(Turn::flush);
-            Turn::uninstall();
+            this_turn::with(Turn::flush);
+            this_turn::uninstall();
         });
         begun.wait();
-        Turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.core), None);
         tenant.users.remove_user(USER).unwrap();
-        Turn::with(|turn| end_of_user(&tenant, USER, turn));
+        this_turn::with(|turn| end_of_user(&tenant, USER, turn));
         assert_ne!(broker.turns.standing(client.changed.get(), &broker.store), Standing::InTurn);
-        Turn::uninstall();
+        this_turn::uninstall();
     });
 }

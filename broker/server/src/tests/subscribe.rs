@@ -1,8 +1,20 @@
-use lotmq_client::{ConnectOptions, Connection as Peer};
-use lotmq_codec::{PacketType, ProtocolVersion, QoS, SubscribeFilter, SubscriptionOptions, encode_subscribe};
+//! Subscriptions that the store refuses.
 
-use super::*;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_client::{ConnectOptions, Connection as Peer};
+use lotmq_codec::{
+    PacketId, PacketType, Properties, ProtocolVersion, QoS, ReasonCode, SubscribeFilter, SubscriptionOptions,
+    encode_subscribe,
+};
+
+use crate::protocol::subscribe::{Added, Granted};
+use crate::replay::Replays;
+use crate::store_failure::StoreFailure;
+use crate::subscription::Options;
 use crate::testing::{PATIENCE, Running};
+use crate::this_turn;
 
 /// So many that no share of time suffices to take all of them back.
 const FILTERS: usize = 5_000;
@@ -46,8 +58,8 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
         added: added.collect(),
         replays: Replays::default(),
     };
-    Turn::install(Arc::clone(&broker.core), None);
-    Turn::with(|turn| {
+    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::with(|turn| {
         granted.take_back(Arc::clone(&client), Arc::clone(&connection), turn, StoreFailure::Failing);
         let left = tenant.subscriptions();
         assert!((2..FILTERS).contains(&left), "{left} are left for later turns");
@@ -64,6 +76,6 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
     let kept = client.state.lock().subscriptions.get(&filters[0]).unwrap();
     assert_eq!(kept.qos, QoS::AtMostOnce, "it is what it was before");
     assert_eq!(connection.changes_waiting.load(Ordering::Relaxed), 0);
-    Turn::uninstall();
+    this_turn::uninstall();
     running.server.stop();
 }

@@ -1,11 +1,20 @@
+//! Sessions that are taken over and ended beside the turns of other threads.
+
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
+use lotmq_store::Op;
 
-use super::*;
+use crate::attach::row;
 use crate::changes::Standing;
+use crate::client::Client;
+use crate::net::turn::Turn;
+use crate::sessions::SessionKey;
+use crate::tenant::Tenant;
 use crate::testing::{PATIENCE, Running, connect};
+use crate::this_turn;
 
 /// That of a Client without a name.
 const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
@@ -29,9 +38,9 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
     let mut first = connect(address, &lasting());
     first.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
     let (tenant, client) = session(&running);
-    Turn::install(Arc::clone(&running.server.broker.core), None);
+    this_turn::install(Arc::clone(&running.server.broker.core), None);
     // A subscription that this thread has not handed to the store.
-    Turn::with(|turn| {
+    this_turn::with(|turn| {
         let mut state = client.state.lock();
         turn.changes(&client);
         let options = state.subscriptions.get("kept").unwrap();
@@ -48,9 +57,9 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
     first.receive(PATIENCE).unwrap_err();
     thread::sleep(Duration::from_millis(200));
     assert!(!second.is_finished(), "it would overtake");
-    Turn::with(Turn::flush);
+    this_turn::with(Turn::flush);
     assert_eq!(second.join().unwrap(), [ReasonCode::Success]);
-    Turn::uninstall();
+    this_turn::uninstall();
     drop((tenant, client));
     running.server.stop();
     let running = Running::start_in(dir.path(), "os");
@@ -75,9 +84,9 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
-            Turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.core), None);
             // Its row, as at the end of a connection.
-            Turn::with(|turn| {
+            this_turn::with(|turn| {
                 let state = client.state.lock();
                 turn.changes(&client);
                 turn.batch.push(Op::PutSession(&row(&client, &state)));
@@ -85,18 +94,18 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
             marked.wait();
             may_flush.wait();
             thread::sleep(Duration::from_millis(100));
-            Turn::with(Turn::flush);
-            Turn::uninstall();
+            this_turn::with(Turn::flush);
+            this_turn::uninstall();
         });
         marked.wait();
-        Turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.core), None);
         may_flush.wait();
-        Turn::with(|turn| {
+        this_turn::with(|turn| {
             tenant.sessions.lock().remove(&client, turn);
             crate::session_end::end(&client, turn);
             turn.flush();
         });
-        Turn::uninstall();
+        this_turn::uninstall();
     });
     drop((tenant, client, broker));
     running.server.stop();

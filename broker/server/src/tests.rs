@@ -1,0 +1,8 @@
+//! The data path in a running broker: real sockets, a real store, and threads that meet.
+
+mod attach;
+mod outgoing;
+mod parts;
+mod session_end;
+mod subscribe;
+mod tenants;
