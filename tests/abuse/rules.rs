@@ -161,6 +161,30 @@ fn rules_about_many_receivers_of_what_a_definition_publishes() {
     drop(subscribers);
 }
 
+/// A run that takes too long for the thread that serves Clients goes on elsewhere: what it publishes does not overtake what those before it have published.
+#[test]
+fn a_long_run_behind_short_ones_whose_receivers_are_asked_about() {
+    const MESSAGES: usize = 10;
+    let broker = broker_of_one();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Tells ON TOPIC \"tell\" DO\n    PUBLISH TOPIC \"asked/x\" WITH REPLACE(PAYLOAD, \"a\", \"b\")\n",
+    );
+    let subscribers = denied(&broker, "+/x");
+    let mut chosen = broker.client("chosen");
+    chosen.subscribe_to("+/+", QoS::AtLeastOnce).unwrap();
+    let mut publisher = broker.client("publisher");
+    for number in 0..MESSAGES {
+        publisher.publish(&Publication::new("tell", number.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    let long = "a".repeat(1 << 20);
+    publisher.publish(&Publication::new("tell", long).qos(QoS::AtLeastOnce)).unwrap();
+    let told = |_| chosen.receive(WAIT_MAX).unwrap().expect("each run tells").payload.len();
+    let lengths: Vec<usize> = (0..=MESSAGES).map(told).collect();
+    let expected = std::iter::repeat_n(1, MESSAGES).chain([1 << 20]);
+    assert_eq!(lengths, expected.collect::<Vec<_>>());
+    drop(subscribers);
+}
+
 /// The same of receivers of Wills, of sessions that go on and of such as end.
 #[test]
 fn rules_about_many_receivers_of_wills() {

@@ -57,6 +57,8 @@ struct GuestEvents {
     batch: Batch,
     of_batch: Vec<GuestEvent>,
     budget: Budget,
+    /// Definitions of which something that they have published is not with its receivers yet. What they are posted would overtake it.
+    asking: HashSet<DefinitionId>,
     /// Events were left when the last turn ended.
     is_behind: bool,
     /// Connections that are not read from until nothing is left.
@@ -171,7 +173,8 @@ impl GuestRunner for ThreadGuests {
     }
 
     fn has_work(&self, turn: &Turn) -> bool {
-        has_guests_to_start(turn) || !look(turn).for_routes.is_empty()
+        let may_post = turn.asked.is_empty() && !look(turn).posts.is_empty();
+        may_post || has_guests_to_start(turn) || !look(turn).for_routes.is_empty()
     }
 
     fn is_full(&self, turn: &Turn) -> bool {
@@ -234,7 +237,7 @@ impl GuestEvents {
     /// A new turn begins. Whether events were left when the last one ended.
     fn turn_ended(&mut self) -> bool {
         self.budget = Budget::default();
-        self.is_behind = !self.events.is_empty();
+        self.is_behind = !self.events.is_empty() || !self.posts.is_empty();
         if !self.is_behind {
             for connection in self.waiting.drain(..) {
                 connection.is_paused.store(false, Ordering::Relaxed);
@@ -376,11 +379,23 @@ fn hand_over(turn: &mut Turn, event: GuestEvent) {
 /// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
 fn post_guests(turn: &mut Turn) {
     noted(&mut turn.guests).inline.end();
+    if turn.asked.is_empty() {
+        noted(&mut turn.guests).asking.clear();
+    }
+    let mut waiting = VecDeque::new();
     // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
     while let Some(event) = noted(&mut turn.guests).posts.pop_front() {
-        post(turn, &event);
+        if look(turn).asking.contains(&event.trigger.definition.id) {
+            waiting.push_back(event);
+        } else {
+            post(turn, &event);
+        }
     }
-    noted(&mut turn.guests).posted.clear();
+    let GuestEvents { posts, posted, .. } = noted(&mut turn.guests);
+    waiting.append(posts);
+    posted.clear();
+    posted.extend(waiting.iter().map(|event| event.trigger.definition.id));
+    *posts = waiting;
     while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
         for_route.post(turn, &tenant);
     }
@@ -431,6 +446,9 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
         timing: None,
     };
     effects::carry_out(turn, &event.trigger.definition, &run, output);
+    if !turn.asked.is_empty() {
+        noted(&mut turn.guests).asking.insert(event.trigger.definition.id);
+    }
     turn.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
 }
 
