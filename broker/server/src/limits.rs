@@ -244,6 +244,9 @@ pub(crate) const ASKED_MESSAGES_MAX: usize = 1024;
 /// Bytes of these.
 pub(crate) const ASKED_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of large messages of QoS 0 on their way whose publishers have gone, for one thread; further ones get to nobody else.
+pub(crate) const LEFT_BYTES_MAX: usize = 64 << 20;
+
 /// Messages of a queue that one turn gives up because they have expired or are too large for their Client; they take no room in its output.
 pub(crate) const GIVEN_UP_AT_ONCE_MAX: usize = 1024;
 

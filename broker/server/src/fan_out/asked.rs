@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::parts::LeftParts;
 use super::{FanOutOf, Publication};
 use crate::client::Client;
 use crate::clock::{Clock, Stretch};
@@ -28,6 +29,8 @@ pub(crate) struct AskedMessages {
     bytes: usize,
     /// Time for asking in this turn.
     stretch: Option<Stretch>,
+    /// What publishers who have gone have left: messages on the same topics wait for it.
+    pub(super) left: LeftParts,
 }
 
 struct Waiting {
@@ -55,7 +58,8 @@ impl AskedMessages {
     }
 
     fn has_of(&self, tenant: &Arc<Tenant>, topic: &str) -> bool {
-        self.waiting.iter().any(|it| Arc::ptr_eq(&it.tenant, tenant) && it.message.topic() == topic)
+        let is_of = |it: &Waiting| Arc::ptr_eq(&it.tenant, tenant) && it.message.topic() == topic;
+        self.left.has_of(tenant, topic) || self.waiting.iter().any(is_of)
     }
 
     /// The message that came last is a Will: its session is stored without it when it is published.
@@ -131,11 +135,12 @@ fn wait(
 /// Begins a turn with asking about receivers of earlier ones' messages, while there is time. True when there were any.
 pub(crate) fn resume(turn: &mut Turn) -> bool {
     turn.asked.stretch = None;
+    let has_left = LeftParts::resume(turn);
     let has_any = !turn.asked.is_empty();
     let mut is_over = !has_any;
     while !is_over && let Some(mut first) = turn.asked.pop() {
         first.found = first.found.or_else(|asking| go_on(asking, turn, &first.tenant));
-        if first.found.is_err() {
+        if first.found.is_err() || turn.asked.left.has_of(&first.tenant, first.message.topic()) {
             turn.asked.bytes += first.message.size();
             turn.asked.waiting.push_front(first);
             break;
@@ -144,7 +149,7 @@ pub(crate) fn resume(turn: &mut Turn) -> bool {
         let is_late = stretch(&mut turn.asked, &*turn.core.clock).is_over(&*turn.core.clock);
         is_over = is_late || turn.time_shares.is_full();
     }
-    has_any
+    has_any || has_left
 }
 
 impl Waiting {

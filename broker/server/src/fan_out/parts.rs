@@ -2,15 +2,16 @@
 //!
 //! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken apart: of others each receiver must have his, and the
 //! store all of them, before they are acknowledged. Between the parts nothing more is read from the publisher, so the order of its messages stays; when its
-//! connection ends, the rest is one turn.
+//! connection ends, the thread goes on with the rest, its Will on the same topic behind it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_codec::QoS;
 
 use super::{COPIED_PAYLOAD_BYTES, FanOut, FanOutOf, Fate, Publication};
 use crate::client::Client;
-use crate::limits::{OWED_BYTES_MAX, OWED_PARTS};
+use crate::limits::{LEFT_BYTES_MAX, OWED_BYTES_MAX, OWED_PARTS};
 use crate::message::Message;
 use crate::net::turn::Turn;
 use crate::route::Route;
@@ -69,9 +70,16 @@ impl Remainder {
         }
     }
 
-    /// Routes all further parts in this turn, however long that takes.
-    pub(crate) fn finish(mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
-        while !self.part(turn, tenant, source) {}
+    /// Goes on in later turns, without a connection that would wait for it. Of more than the thread keeps so, the others are dropped: it is of QoS 0.
+    pub(crate) fn leave(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
+        let left = &mut turn.asked.left;
+        if left.bytes + self.message.size() > LEFT_BYTES_MAX && !left.waiting.is_empty() {
+            let receivers = self.route.targets.len() - self.next + self.route.groups.len();
+            return turn.core.counters.publish_dropped.add(receivers as u64);
+        }
+        left.bytes += self.message.size();
+        left.waiting.push_back((Arc::clone(tenant), Arc::clone(source), self));
+        turn.call_flusher();
     }
 
     /// Routes one part. True when that was the last one.
@@ -110,6 +118,32 @@ impl Remainder {
         turn.time_shares.owe(receivers * publication.bytes());
         turn.relieve();
         is_last
+    }
+}
+
+/// Messages on their way whose publishers have gone, one behind the other.
+#[derive(Default)]
+pub(crate) struct LeftParts {
+    waiting: VecDeque<(Arc<Tenant>, Arc<Client>, Box<Remainder>)>,
+    /// Those of the messages.
+    bytes: usize,
+}
+
+impl LeftParts {
+    /// Whether one of this topic has not come to all of its receivers.
+    pub(super) fn has_of(&self, tenant: &Arc<Tenant>, topic: &str) -> bool {
+        self.waiting.iter().any(|(of, _, rest)| Arc::ptr_eq(of, tenant) && rest.message.topic() == topic)
+    }
+
+    /// Begins a turn with a further part of the first one. True when there was any.
+    pub(super) fn resume(turn: &mut Turn) -> bool {
+        let Some((tenant, source, mut rest)) = turn.asked.left.waiting.pop_front() else { return false };
+        turn.asked.left.bytes -= rest.message.size();
+        if !rest.part(turn, &tenant, &source) {
+            turn.asked.left.bytes += rest.message.size();
+            turn.asked.left.waiting.push_front((tenant, source, rest));
+        }
+        true
     }
 }
 
