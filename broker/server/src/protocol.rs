@@ -63,8 +63,6 @@ pub(crate) struct Open {
     pub(crate) allowed: Option<Box<(String, u64)>>,
     /// Topic Aliases of the Client, once it used one.
     pub(crate) aliases: Option<Box<TopicAliases>>,
-    /// The Authentication Method of CONNECT, if it had one.
-    pub(crate) authentication: Option<Box<Authentication>>,
     /// QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
     pub(crate) has_exchanges: bool,
     /// What it published last had to be stored: it waits when the disk cannot keep up.
@@ -73,10 +71,26 @@ pub(crate) struct Open {
     pub(crate) feeds_guests: bool,
     /// A packet for the rest of which there was no time. Nothing else of the Client is handled until it is done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
-    /// How fast it may send, where that is bounded.
-    pub(crate) rate: Option<Box<ClientRate>>,
-    /// When its certificate ends, if it has shown one. Few have, so the time has memory of its own.
-    pub(crate) certificate_ends: Option<Box<Time>>,
+    pub(crate) rare: Option<Box<Rare>>,
+}
+
+/// State of a connection that few connections have, so it has memory of its own.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// The Authentication Method of CONNECT, if it had one.
+    pub(crate) authentication: Option<Authentication>,
+    /// How fast the Client may send, where that is bounded.
+    pub(crate) rate: Option<ClientRate>,
+    /// When the Client's certificate ends, if it has shown one.
+    pub(crate) certificate_ends: Option<Time>,
+}
+
+impl Rare {
+    /// The state, if there is any.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        let is_any = self.authentication.is_some() || self.rate.is_some() || self.certificate_ends.is_some();
+        is_any.then(|| Box::new(self))
+    }
 }
 
 impl Open {
@@ -90,9 +104,24 @@ impl Open {
         matches!(self.unfinished.as_deref(), Some(Unfinished::Asking(_) | Unfinished::Asked(_)))
     }
 
+    /// How fast the Client may send, where that is bounded.
+    pub(crate) fn rate(&self) -> Option<&ClientRate> {
+        self.rare.as_ref()?.rate.as_ref()
+    }
+
+    /// The same, to count what it sends.
+    pub(crate) fn rate_mut(&mut self) -> Option<&mut ClientRate> {
+        self.rare.as_mut()?.rate.as_mut()
+    }
+
+    /// When the Client's certificate ends, if it has shown one.
+    pub(crate) fn certificate_ends(&self) -> Option<Time> {
+        self.rare.as_ref()?.certificate_ends
+    }
+
     /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
     pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
-        match (verdict, self.certificate_ends.as_deref().copied()) {
+        match (verdict, self.certificate_ends()) {
             (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
             (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
             (verdict, _) => verdict,

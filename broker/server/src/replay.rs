@@ -43,41 +43,51 @@ impl fmt::Debug for Pending {
 
 /// What is still to be sent for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
 #[derive(Debug, Default)]
-pub(crate) struct Replays(BTreeMap<Box<str>, Box<Replay>>);
+#[expect(clippy::box_collection, reason = "hardly a session has any: one word for it instead of three")]
+pub(crate) struct Replays(Option<Box<BTreeMap<Box<str>, Box<Replay>>>>);
 
 impl Replays {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// A repeated subscription begins anew; so there are never more than subscriptions.
     pub(crate) fn add(&mut self, filter: Box<str>, replay: Box<Replay>) {
-        self.0.insert(filter, replay);
+        self.0.get_or_insert_default().insert(filter, replay);
     }
 
     /// Adds those of a SUBSCRIBE, which were put together while there was time for it.
     pub(crate) fn append(&mut self, mut more: Self) {
-        if self.0.is_empty() {
-            *self = more;
-        } else {
-            self.0.append(&mut more.0);
+        match (&mut self.0, &mut more.0) {
+            (Some(all), Some(more)) => all.append(more),
+            (None, _) => *self = more,
+            (Some(_), None) => {}
         }
     }
 
     /// Sends nothing more for this subscription.
     pub(crate) fn end(&mut self, filter: &str) {
-        self.0.remove(filter);
+        self.take_out(|all| drop(all.remove(filter)));
     }
 
     /// The one that is under way, with its filter.
     pub(crate) fn first(&mut self) -> Option<(&str, &mut Replay)> {
-        let (filter, replay) = self.0.iter_mut().next()?;
+        let (filter, replay) = self.0.as_mut()?.iter_mut().next()?;
         Some((filter, replay))
     }
 
     /// The first one is over.
     pub(crate) fn end_first(&mut self) {
-        self.0.pop_first();
+        self.take_out(|all| drop(all.pop_first()));
+    }
+
+    /// Has some of them taken out. Without any it takes no memory of its own.
+    fn take_out(&mut self, take: impl FnOnce(&mut BTreeMap<Box<str>, Box<Replay>>)) {
+        let Some(all) = &mut self.0 else { return };
+        take(all);
+        if all.is_empty() {
+            self.0 = None;
+        }
     }
 }
 

@@ -71,13 +71,18 @@ pub(crate) struct ClientRate {
 
 impl ClientRate {
     /// The rate that a listener allows each Client; `None` for any.
-    pub(crate) fn of(limits: &ListenerLimits) -> Option<Box<Self>> {
+    pub(crate) fn of(limits: &ListenerLimits) -> Option<Self> {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
         let (messages, bytes) = (Bucket::default(), Bucket::default());
         let (rests_until, has_waiting) = (None, false);
-        is_bounded.then(|| {
-            Box::new(Self { messages_per_sec, bytes_per_sec, messages, bytes, rests_until, has_waiting })
+        is_bounded.then_some(Self {
+            messages_per_sec,
+            bytes_per_sec,
+            messages,
+            bytes,
+            rests_until,
+            has_waiting,
         })
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct Kept {
     alias_bytes: u32,
     queued_bytes: u32,
     /// Of messages that wait for time alone. They do not count: their receivers are about to get them.
-    postponed_bytes: u64,
+    postponed_bytes: u32,
 }
 
 impl Kept {
@@ -33,7 +33,7 @@ impl Kept {
 
     /// Messages that wait in memory take so many bytes.
     pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
-        let bytes = bytes.saturating_sub(self.postponed_bytes);
+        let bytes = bytes.saturating_sub(self.postponed_bytes.into());
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
         if bytes != self.queued_bytes {
             core.queued_bytes.change(self.queued_bytes, bytes, core.config.limits.all_queue_bytes);
@@ -43,7 +43,8 @@ impl Kept {
 
     /// A message waits for time alone.
     pub(crate) fn postpone(&mut self, bytes: u64) {
-        self.postponed_bytes += bytes;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.postponed_bytes = self.postponed_bytes.saturating_add(bytes);
     }
 
     /// What waits from now on does so for other reasons.
@@ -53,7 +54,7 @@ impl Kept {
 
     /// Bytes of messages that wait for time alone.
     pub(crate) fn postponed_bytes(&self) -> u64 {
-        self.postponed_bytes
+        self.postponed_bytes.into()
     }
 
     /// The connection ends.

@@ -10,9 +10,13 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// See the module's documentation. Its memory is that of the bytes that wait, within a factor, also if it never becomes empty.
 ///
-/// Invariant: while any bytes wait, the first of them lie in `first`.
+/// Nothing waits for nearly all connections, nearly always, so then it has no memory.
 #[derive(Debug, Default)]
-pub(crate) struct Output {
+pub(crate) struct Output(Option<Box<Waiting>>);
+
+/// Bytes that wait. Invariant: the first of them lie in `first`.
+#[derive(Debug, Default)]
+struct Waiting {
     first: Vec<u8>,
     /// Bytes of it that are written.
     written: usize,
@@ -45,15 +49,47 @@ impl Further {
 
 impl Output {
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting().is_empty()
+        self.0.is_none()
     }
 
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting().len() + self.further.as_ref().map_or(0, |further| further.bytes)
+        let Some(waiting) = &self.0 else { return 0 };
+        waiting.next().len() + waiting.further.as_ref().map_or(0, |further| further.bytes)
     }
 
     pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().append(bytes);
+        }
+    }
+
+    /// What is to be written next; empty only when nothing waits.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |waiting| waiting.next())
+    }
+
+    /// The first `len` bytes of [`Output::waiting`] were written.
+    pub(crate) fn advance(&mut self, len: usize) {
+        let Some(waiting) = &mut self.0 else { return debug_assert_eq!(len, 0, "nothing waits") };
+        if !waiting.advance(len) {
+            self.0 = None;
+        }
+    }
+
+    /// Takes out all that waits.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Some(mut all) = self.0.take() else { return Vec::new() };
+        all.first.drain(..all.written);
+        for chunk in all.further.iter().flat_map(|further| &further.chunks) {
+            all.first.extend_from_slice(chunk);
+        }
+        all.first
+    }
+}
+
+impl Waiting {
+    fn append(&mut self, bytes: &[u8]) {
         let has_room = self.first.len() + bytes.len() <= CHUNK_BYTES;
         if self.further.is_none() && (has_room || self.first.is_empty()) {
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES));
@@ -66,38 +102,25 @@ impl Output {
         self.further.get_or_insert_default().append(bytes);
     }
 
-    /// What is to be written next; empty only when nothing waits.
-    pub(crate) fn waiting(&self) -> &[u8] {
+    fn next(&self) -> &[u8] {
         &self.first[self.written..]
     }
 
-    /// The first `len` bytes of [`Output::waiting`] were written.
-    pub(crate) fn advance(&mut self, len: usize) {
+    /// So many bytes of `next` were written. False when no more wait.
+    fn advance(&mut self, len: usize) -> bool {
         self.written += len;
         debug_assert!(self.written <= self.first.len(), "no more is written than waits");
         if self.written < self.first.len() {
-            return;
+            return true;
         }
         self.written = 0;
-        let Some(further) = &mut self.further else {
-            self.first = Vec::new();
-            return;
-        };
+        let Some(further) = &mut self.further else { return false };
         self.first = further.chunks.pop_front().unwrap_or_default();
         further.bytes -= self.first.len();
         if further.bytes == 0 {
             self.further = None;
         }
-    }
-
-    /// Takes out all that waits.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        let mut all = std::mem::take(self);
-        all.first.drain(..all.written);
-        for chunk in all.further.iter().flat_map(|further| &further.chunks) {
-            all.first.extend_from_slice(chunk);
-        }
-        all.first
+        true
     }
 }
 
@@ -127,8 +150,9 @@ mod tests {
             output.advance(chunk.len());
         }
         assert_eq!(output.len(), chunk.len());
-        let further = output.further.map_or(0, |further| further.chunks.iter().map(Vec::capacity).sum());
-        assert!(output.first.capacity() + further < 1 << 20, "{further} bytes");
+        let waiting = output.0.unwrap();
+        let further = waiting.further.map_or(0, |further| further.chunks.iter().map(Vec::capacity).sum());
+        assert!(waiting.first.capacity() + further < 1 << 20, "{further} bytes");
     }
 
     #[test]
@@ -149,7 +173,7 @@ mod tests {
                 }
                 next += 4_999;
             }
-            assert!(out == all && output.further.is_none(), "in steps of {step}");
+            assert!(out == all && output.0.is_none(), "in steps of {step}");
         }
     }
 }

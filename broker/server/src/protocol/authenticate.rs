@@ -127,8 +127,8 @@ struct Again {
 }
 
 impl Authentication {
-    pub(super) fn by(method: Method) -> Box<Self> {
-        Box::new(Self { method, again: None })
+    pub(super) fn by(method: Method) -> Self {
+        Self { method, again: None }
     }
 
     /// The exchange that an AUTH belongs to.
@@ -168,7 +168,11 @@ pub(super) fn handle(
 ) -> Result<(), CloseReason> {
     let received = Auth::decode(turn.arena.get(body))?;
     // [MQTT-4.12.0-7]
-    let authentication = open.authentication.as_mut().ok_or(Violation::Unexpected(PacketType::Auth))?;
+    let authentication = open
+        .rare
+        .as_mut()
+        .and_then(|rare| rare.authentication.as_mut())
+        .ok_or(Violation::Unexpected(PacketType::Auth))?;
     // Not the time of the turn, which is up to a tick old: a deadline would be missed by as much.
     let exchange = authentication.exchange(&received, connection, turn.core.clock.now())?;
     let method = exchange.method();

@@ -18,7 +18,7 @@ use lotmq_zstd::Offer;
 
 use super::discouraged::{self, Discouraged};
 use super::login::{Login, check_later, reason_of};
-use super::{Authenticating, Authentication, Open, bounds};
+use super::{Authenticating, Authentication, Open, Rare, bounds};
 use crate::attach::{Attachment, NotAttached, attach};
 use crate::close::CloseReason;
 use crate::connection::Connection;
@@ -348,6 +348,11 @@ fn attach_allowed(
     }
     client.send_waiting(turn);
     let has_exchanges = client.state.lock().session.counts().received > 0;
+    let rare = Rare {
+        authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
+        rate: ClientRate::of(&connection.listener.limits),
+        certificate_ends,
+    };
     turn.core.counters.connects_accepted.add(1);
     turn.tell(|above, turn| above.connected(turn, &client, connection));
     Ok(Attached::Open(Box::new(Open {
@@ -356,13 +361,11 @@ fn attach_allowed(
         keep_alive,
         allowed: None,
         aliases: None,
-        authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
         has_exchanges,
         feeds_store: false,
         feeds_guests: false,
         unfinished: None,
-        rate: ClientRate::of(&connection.listener.limits),
-        certificate_ends: certificate_ends.map(Box::new),
+        rare: rare.boxed(),
     })))
 }
 
