@@ -15,7 +15,6 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/command/run.rs: run", 71),
     ("broker/server/src/projects/compiled.rs: install", 82),
-    ("broker/server/src/protocol/connect.rs: attach_allowed", 98),
     ("broker/server/src/protocol/connect.rs: begin", 75),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),
 ];

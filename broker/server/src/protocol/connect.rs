@@ -20,6 +20,7 @@ use super::discouraged::{self, Discouraged};
 use super::login::{Login, check_later, reason_of};
 use super::{Authenticating, Authentication, Open, Rare, bounds};
 use crate::attach::{Attachment, NotAttached, attach};
+use crate::client::Client;
 use crate::close::CloseReason;
 use crate::connection::Connection;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -332,6 +333,18 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &changed));
         }
     };
+    Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
+}
+
+/// The state of a connection whose CONNECT was accepted: its deadlines begin, and its Client gets what waits. `is_durable`: CONNACK waits until the session is
+/// stored.
+fn opened(
+    connection: &Arc<Connection>,
+    request: &Request,
+    turn: &mut Turn,
+    client: Arc<Client>,
+    is_durable: bool,
+) -> Open {
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     let certificate_ends = connection
         .transport
@@ -355,7 +368,7 @@ fn attach_allowed(
     };
     turn.core.counters.connects_accepted.add(1);
     turn.tell(|above, turn| above.connected(turn, &client, connection));
-    Ok(Attached::Open(Box::new(Open {
+    Open {
         client,
         version: request.version,
         keep_alive,
@@ -366,7 +379,7 @@ fn attach_allowed(
         feeds_guests: false,
         unfinished: None,
         rare: rare.boxed(),
-    })))
+    }
 }
 
 /// Whether there may be this session: what it takes is bounded, and the number of those that outlive their connections.
