@@ -375,6 +375,48 @@ fn a_disk_that_is_behind_bounds_what_waits_for_it() {
     assert_eq!(flood.join().unwrap(), MESSAGES);
 }
 
+/// Who has given the disk more than his share waits; what others give it is taken, until that is too much as well.
+#[test]
+fn who_gives_the_disk_too_much_does_not_keep_others_from_theirs() {
+    const MESSAGES: usize = 1_500;
+    let sick = Sick::new();
+    let broker = &sick.broker;
+    send_to_sleep(broker);
+    broker.command_ok("-addUser ann s3cret-pump");
+    let mut ann = broker.connect(&ConnectOptions::v5("ann").user("ann", "s3cret-pump"));
+    let flooding = broker.connect(&ConnectOptions::new("flooding"));
+    sick.becomes("hang");
+    let waiting = || broker.metric("lotmq_store_waiting_bytes").unwrap();
+    let message = Publication::new("kept", vec![7; 60_000]).qos(QoS::AtLeastOnce);
+    let flood = |mut client: Client, message: Publication| {
+        std::thread::spawn(move || {
+            let sent: Vec<_> =
+                (0..MESSAGES).map(|_| client.send_publish(&message).unwrap().unwrap()).collect();
+            sent.into_iter().filter(|id| !client.wait_published(*id).unwrap().is_failure()).count()
+        })
+    };
+    let first = flood(flooding, message.clone());
+    eventually("half of what may wait waits", || (waiting() > f64::from(32 << 20)).then_some(()));
+    let before = waiting();
+    let sent: Vec<_> = (0..50).map(|_| ann.send_publish(&message).unwrap().unwrap()).collect();
+    eventually("what ann sends is taken", || (waiting() >= before + 50.0 * 60_000.0).then_some(()));
+    ann.ping().unwrap();
+    let second = flood(ann_again(broker), message);
+    eventually("three quarters of what may wait wait", || (waiting() > f64::from(47 << 20)).then_some(()));
+    for _ in 0..4 {
+        others_notice_nothing(broker);
+    }
+    assert!(waiting() <= f64::from(65 << 20), "{} bytes wait", waiting());
+    sick.heals();
+    assert!(sent.into_iter().all(|id| !ann.wait_published(id).unwrap().is_failure()));
+    assert_eq!((first.join().unwrap(), second.join().unwrap()), (MESSAGES, MESSAGES));
+}
+
+/// A second connection of a user.
+fn ann_again(broker: &Broker) -> Client {
+    broker.connect(&ConnectOptions::v5("ann-2").user("ann", "s3cret-pump"))
+}
+
 #[test]
 fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     let Some(disk) = SmallDisk::with_megabytes(64) else { return };

@@ -29,7 +29,7 @@ use crate::net::turn::Turn;
 use crate::recipient::Recipient;
 use crate::replay::Replays;
 use crate::sessions::SessionKey;
-use crate::shares::Holding;
+use crate::shares::{Holding, Share};
 use crate::subscription::{Identifiers, Options, Subscriptions};
 use crate::tenant::Tenant;
 use crate::will::WillMessage;
@@ -198,6 +198,11 @@ impl Wire {
 }
 
 impl Client {
+    /// The owner's share of what there is.
+    pub(crate) fn share(&self) -> Arc<Share> {
+        Arc::clone(self.state.lock().holding.share())
+    }
+
     pub(crate) fn new(tenant: &Arc<Tenant>, session_id: u64, number: u32, state: ClientState) -> Self {
         Self {
             tenant: Arc::clone(tenant),

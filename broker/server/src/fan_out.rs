@@ -379,8 +379,10 @@ impl<'a> FanOutOf<'a> {
             .zip(&identifiers)
             .map(|(keeping, identifiers)| keeping.delivery(identifiers))
             .collect();
+        let before = turn.batch.bytes();
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
         let shared = Arc::new(Message::new(id.0, parts));
+        turn.fed_by(self.publication.source, before);
         turn.messages.set_shared(index, shared);
         self.durable.clear();
     }
@@ -392,7 +394,10 @@ impl<'a> FanOutOf<'a> {
         }
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        if let Err(limit) = tenant.retain(&message, self.publication.source, turn) {
+        let before = turn.batch.bytes();
+        let retained = tenant.retain(&message, self.publication.source, turn);
+        turn.fed_by(self.publication.source, before);
+        if let Err(limit) = retained {
             match self.publication.source {
                 Some(client) => client.limit_reached(limit, &turn.core, turn.now()),
                 None => turn.core.limits.elsewhere.note(limit, &message.topic(), turn.now()),

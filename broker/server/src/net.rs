@@ -8,6 +8,7 @@ mod client_chain;
 mod closing;
 pub(crate) mod connection;
 mod events;
+pub(crate) mod fed;
 pub(crate) mod half_open;
 pub(crate) mod held;
 pub(crate) mod home;

@@ -12,6 +12,7 @@ use lotmq_store::{Op, Ticket};
 use crate::client::{Client, stored_packet_id};
 use crate::close::CloseReason;
 use crate::connection::Connection;
+use crate::net::fed::Fed;
 use crate::net::turn::Turn;
 use crate::paging;
 use crate::protocol::subscribe::{Granted, TakingBack};
@@ -175,15 +176,19 @@ fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mu
 
 /// The releases of one shard.
 #[derive(Default)]
-pub(crate) struct Releases(VecDeque<(Ticket, Release)>);
+pub(crate) struct Releases {
+    waiting: VecDeque<(Ticket, Release)>,
+    /// Whose messages they wait for.
+    pub(crate) fed: Fed,
+}
 
 impl Releases {
     pub(crate) fn hold(&mut self, ticket: Ticket, releases: impl Iterator<Item = Release>) {
-        self.0.extend(releases.map(|release| (ticket, release)));
+        self.waiting.extend(releases.map(|release| (ticket, release)));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
     }
 
     /// The next release whose batch is settled, and how.
@@ -191,9 +196,9 @@ impl Releases {
         &mut self,
         settled: impl Fn(Ticket) -> Option<Result<(), StoreFailure>>,
     ) -> Option<(Release, Result<(), StoreFailure>)> {
-        let (ticket, _) = self.0.front()?;
+        let (ticket, _) = self.waiting.front()?;
         let outcome = settled(*ticket)?;
-        let (_, release) = self.0.pop_front()?;
+        let (_, release) = self.waiting.pop_front()?;
         Some((release, outcome))
     }
 }

@@ -9,7 +9,7 @@
 //! then: threads that ask at once may exceed a bound by what one of them takes.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
@@ -73,6 +73,8 @@ impl Owner {
 pub(crate) struct Share {
     owner: Owner,
     own: Totals,
+    /// Bytes on their way to the disk.
+    fed: AtomicUsize,
     shares: Arc<Shares>,
 }
 
@@ -93,6 +95,8 @@ pub(crate) struct Shares {
     all: Totals,
     /// Those without a name.
     anonymous: Totals,
+    /// Owners who have something on its way to the disk.
+    feeding: AtomicUsize,
 }
 
 /// How much of the bytes one owner may have, and all without a name together: one part in so many.
@@ -112,7 +116,12 @@ impl Shares {
         if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
             return known;
         }
-        let new = Arc::new(Share { owner: owner.clone(), own: Totals::default(), shares: Arc::clone(self) });
+        let new = Arc::new(Share {
+            owner: owner.clone(),
+            own: Totals::default(),
+            fed: AtomicUsize::new(0),
+            shares: Arc::clone(self),
+        });
         owners.insert(owner, Arc::downgrade(&new));
         new
     }
@@ -143,6 +152,26 @@ impl Share {
 
     fn is_anonymous(&self) -> bool {
         !matches!(self.owner, Owner::User(_))
+    }
+
+    /// So many more bytes are on their way to the disk.
+    pub(crate) fn feeds(&self, bytes: usize) {
+        if self.fed.fetch_add(bytes, Ordering::Relaxed) == 0 {
+            self.shares.feeding.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// So many of them have come there, or never will.
+    pub(crate) fn has_fed(&self, bytes: usize) {
+        if self.fed.fetch_sub(bytes, Ordering::Relaxed) == bytes {
+            self.shares.feeding.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether more bytes of this owner are on their way than an even share of `bytes_max`.
+    pub(crate) fn feeds_too_much(&self, bytes_max: usize) -> bool {
+        let feeding = self.shares.feeding.load(Ordering::Relaxed).max(1);
+        self.fed.load(Ordering::Relaxed) > bytes_max / feeding
     }
 
     /// Takes one of the messages per second that may be stored for Clients which are away.

@@ -162,7 +162,16 @@ impl Queue {
     }
 
     pub(crate) fn is_congested(&self, more: usize) -> bool {
-        self.unsettled_bytes().saturating_add(more) > self.limits.waiting_bytes_max / 2
+        self.unsettled_bytes().saturating_add(more) > self.congested_bytes()
+    }
+
+    pub(crate) fn congested_bytes(&self) -> usize {
+        self.limits.waiting_bytes_max / 2
+    }
+
+    pub(crate) fn is_nearly_full(&self, more: usize) -> bool {
+        let bytes_max = self.limits.waiting_bytes_max;
+        self.unsettled_bytes().saturating_add(more) > bytes_max - bytes_max / 4
     }
 
     /// The group's batches are committed, or have failed.

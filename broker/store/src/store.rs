@@ -301,6 +301,16 @@ impl Store {
         self.shared.queue.is_congested(more)
     }
 
+    /// Whether more than three quarters of it wait, with `more` bytes. Takes no lock.
+    pub fn is_nearly_full(&self, more: usize) -> bool {
+        self.shared.queue.is_nearly_full(more)
+    }
+
+    /// Half of [`Limits::waiting_bytes_max`].
+    pub fn congested_bytes(&self) -> usize {
+        self.shared.queue.congested_bytes()
+    }
+
     /// A message number, higher than all before.
     pub fn next_message_id(&self) -> MessageId {
         MessageId(self.next_message_id.fetch_add(1, Relaxed))

@@ -491,7 +491,7 @@ impl Driven<'_> {
             return true;
         }
         (open.feeds_guests && guests::hold_back(turn, self.connection, &open.client, cx))
-            || (open.feeds_store && turn.wait_for_store(self.connection))
+            || (open.feeds_store && turn.wait_for_store(self.connection, &open.client))
     }
 
     /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
@@ -731,7 +731,7 @@ fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> b
     if open.feeds_store {
         return false;
     }
-    open.feeds_store = turn.is_store_behind();
+    open.feeds_store = turn.must_rest_for_store(&open.client);
     open.feeds_store
 }
 

@@ -446,6 +446,7 @@ async fn tick(local: Arc<Local>) {
                 shed();
             }
             turn.wake_rested();
+            turn.wake_paused();
             turn.routes.drop_stale(&tenants);
             turn.trim();
         });

@@ -445,6 +445,8 @@ impl Turn {
         match self.core.store.offer(batch) {
             Ok(ticket) => {
                 self.seat.handed_over(Some(ticket));
+                self.take_settled();
+                self.releases.fed.handed_over(ticket);
                 self.hold(ticket);
             }
             Err((StoreError::Full { .. }, batch)) => {
@@ -453,6 +455,7 @@ impl Turn {
             }
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
+                self.releases.fed.refused();
                 self.seat.handed_over(None);
                 for release in std::mem::take(&mut self.on_commit) {
                     release.refused(self, StoreFailure::Failing);
@@ -484,15 +487,20 @@ impl Turn {
         }
     }
 
-    /// Whether the disk has to catch up, with what this turn is to hand over.
-    pub(crate) fn is_store_behind(&self) -> bool {
-        self.is_backed_up || self.core.store.is_congested(self.batch.bytes())
+    /// Whether the thread is a shard's.
+    pub(crate) fn is_of_shard(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// Whether the store took no more.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.is_backed_up
     }
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
-    pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>) -> bool {
+    pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
         let Some(home) = &self.home else { return false };
-        if !self.is_store_behind() {
+        if !self.must_rest_for_store(client) {
             return false;
         }
         home.wait_for_commit(true);
@@ -500,6 +508,21 @@ impl Turn {
             self.paused.push(Arc::clone(connection));
         }
         true
+    }
+
+    /// Calls those who wait for the disk: whoever must go on waiting says so again. Call with every tick, because others may have become those who have
+    /// given it too much.
+    pub(crate) fn wake_paused(&mut self) {
+        self.take_settled();
+        for connection in std::mem::take(&mut self.paused) {
+            connection.is_paused.store(false, Ordering::Relaxed);
+            connection.call_owner();
+        }
+    }
+
+    fn take_settled(&mut self) {
+        let Self { releases, core, .. } = self;
+        releases.fed.take_settled(|ticket| core.store.settled(ticket).is_some());
     }
 
     /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
@@ -552,11 +575,8 @@ impl Turn {
             self.call_flusher();
         }
         self.release_committed();
-        if !self.paused.is_empty() && !self.core.store.is_congested(0) {
-            for connection in std::mem::take(&mut self.paused) {
-                connection.is_paused.store(false, Ordering::Relaxed);
-                connection.call_owner();
-            }
+        if !self.core.store.is_congested(0) {
+            self.wake_paused();
         }
         if self.releases.is_empty()
             && self.paused.is_empty()
