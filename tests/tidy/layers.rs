@@ -8,12 +8,11 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 25] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
-    ("lotmq-hex", 0),
     ("lotmq-pulse", 0),
     ("lotmq-zstd", 0),
     ("lotmq-terminal", 0),
@@ -46,8 +45,7 @@ const OWN_WORLD: [(&str, &[&str]); 3] =
     [("lot-facts", &[]), ("lot-nearest", &[]), ("lot-to-wasm", &["lot-facts", "lot-nearest"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 10] = [
-    "lotmq-hex",
+const SANS_IO: [&str; 9] = [
     "lotmq-codec",
     "lotmq-websocket",
     "lotmq-zstd",

@@ -86,7 +86,7 @@ impl Guest {
             hash.update((content.len() as u64).to_le_bytes());
             hash.update(content);
         }
-        Ok(lotmq_hex::lower(&hash.finalize()))
+        Ok(data_encoding::HEXLOWER.encode(&hash.finalize()))
     }
 
     fn input_folders(&self, root: &Path) -> Result<BTreeSet<PathBuf>> {
@@ -135,7 +135,7 @@ pub(crate) fn all(root: &Path) -> Result<Vec<Guest>> {
 
 /// SHA-256 of some bytes, in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    lotmq_hex::lower(&Sha256::digest(bytes))
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// Folders that a crate's manifest points to: path dependencies and declared inputs. Files below `folder` come by themselves.

@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use data_encoding::HEXLOWER;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
-use lotmq_hex::lower;
 use lotmq_terminal::{Exit, output, seconds};
 use serde::Deserialize;
 use serde_json::Value;
@@ -91,7 +91,11 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
             let chunk: Chunk<'_> = serde_json::from_slice(&message.payload).context("a chunk is damaged")?;
             ensure!(chunk.seq == written + 1, "chunk {} is missing", written + 1);
             let data = STANDARD.decode(chunk.data).context("a chunk is damaged")?;
-            ensure!(lower(&Sha256::digest(&data)) == chunk.sha256, "chunk {} is damaged", chunk.seq);
+            ensure!(
+                HEXLOWER.encode(&Sha256::digest(&data)) == chunk.sha256,
+                "chunk {} is damaged",
+                chunk.seq
+            );
             out.write_all(&data).with_context(|| format!("cannot write {}", args.file.display()))?;
             all.update(&data);
             (written, bytes) = (chunk.seq, bytes + data.len());
@@ -106,7 +110,7 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
             bail!("{}", render_reply(&reply).trim_end());
         }
         let sent = reply.pointer("/data/sha256").and_then(Value::as_str);
-        ensure!(sent == Some(&lower(&all.finalize())), "the backup has not come as it was sent");
+        ensure!(sent == Some(&HEXLOWER.encode(&all.finalize())), "the backup has not come as it was sent");
         return Ok(reply);
     }
 }

@@ -165,7 +165,7 @@ impl CodeCache {
 }
 
 fn file_name(name: &[u8; 32]) -> String {
-    format!("{}.{SUFFIX}", lotmq_hex::lower(name))
+    format!("{}.{SUFFIX}", data_encoding::HEXLOWER.encode(name))
 }
 
 /// The key for files of this form.

@@ -299,7 +299,8 @@ fn commands_of(sum: &Sum) -> Value {
 impl Head {
     /// Tells it in the log: what is written there the broker cannot take back.
     pub(crate) fn log(&self, tenant: &str) {
-        let (trail, number, hash) = (self.kind.name(), self.number, lotmq_hex::lower(&self.digest));
+        let (trail, number, hash) =
+            (self.kind.name(), self.number, data_encoding::HEXLOWER.encode(&self.digest));
         info!(target: "audit", tenant, trail, number, hash, "audit head");
     }
 }

@@ -66,7 +66,7 @@ impl Core {
             let number = self.store.next_session_id().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
         }
-        format!("auto-{}", lotmq_hex::lower(&random))
+        format!("auto-{}", data_encoding::HEXLOWER.encode(&random))
     }
 
     /// Why nothing can be stored at the moment.

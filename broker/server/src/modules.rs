@@ -207,7 +207,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "tenant": &*tenant.name,
         "world": "action",
         "version": module.options.version,
-        "sha256": lotmq_hex::lower(&module.hash),
+        "sha256": data_encoding::HEXLOWER.encode(&module.hash),
         "bytes": module.bytes.len(),
         "state": state,
         "installedUtc": crate::sys::utc_text(module.installed_at_ms),

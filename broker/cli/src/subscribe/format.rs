@@ -167,8 +167,8 @@ fn show(field: Field, message: &Message, now: Timestamp) -> String {
         }
         Field::Topic => message.topic.clone(),
         Field::UnixTime => format!("{}.{:09}", now.as_second(), now.subsec_nanosecond()),
-        Field::HexLower => lotmq_hex::lower(&message.payload),
-        Field::HexUpper => lotmq_hex::upper(&message.payload),
+        Field::HexLower => data_encoding::HEXLOWER.encode(&message.payload),
+        Field::HexUpper => data_encoding::HEXUPPER.encode(&message.payload),
     }
 }
 

@@ -69,7 +69,7 @@ impl Status {
             json!({
                 "records": trail.records,
                 "first": trail.first,
-                "head": { "number": trail.head.number, "hash": lotmq_hex::lower(&trail.head.digest) },
+                "head": { "number": trail.head.number, "hash": data_encoding::HEXLOWER.encode(&trail.head.digest) },
                 "brokenAt": trail.broken_at,
                 "damaged": trail.damaged,
                 "locked": trail.locked,
@@ -102,7 +102,10 @@ pub(crate) fn shown(record: &AuditRecord) -> Value {
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
     let kind = Kind::of(record.number);
     shown.insert("number".to_owned(), json!(kind.shown(record.number)));
-    shown.insert("hash".to_owned(), json!(record.digest.map(|digest| lotmq_hex::lower(&digest))));
+    shown.insert(
+        "hash".to_owned(),
+        json!(record.digest.map(|digest| data_encoding::HEXLOWER.encode(&digest))),
+    );
     shown.insert("trail".to_owned(), json!(kind.name()));
     Value::Object(shown)
 }

@@ -76,7 +76,7 @@ impl Trail {
         })?;
         for (record, mut said) in anew {
             if !said.contains_key("first") {
-                let digest = record.digest.map(|digest| lotmq_hex::lower(&digest));
+                let digest = record.digest.map(|digest| data_encoding::HEXLOWER.encode(&digest));
                 let first = json!({ "number": self.kind.shown(record.number), "hash": digest });
                 said.insert("first".to_owned(), first);
             }

@@ -91,18 +91,13 @@ pub(crate) struct Head {
 
 impl Head {
     fn text(&self) -> String {
-        format!("{} {}", self.number, lotmq_hex::lower(&self.digest))
+        format!("{} {}", self.number, data_encoding::HEXLOWER.encode(&self.digest))
     }
 
     fn read(kind: Kind, text: &str) -> Option<Self> {
         let (number, digest) = text.split_once(' ')?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digest.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        let is_whole = digest.len() == 64;
-        let head = Self { kind, number: number.parse().ok()?, digest: bytes };
-        is_whole.then_some(head)
+        let digest = data_encoding::HEXLOWER.decode(digest.as_bytes()).ok()?.try_into().ok()?;
+        Some(Self { kind, number: number.parse().ok()?, digest })
     }
 }
 

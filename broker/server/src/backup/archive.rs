@@ -115,7 +115,11 @@ impl<W> Digesting<W> {
     }
 
     fn member(self, name: &str) -> Member {
-        Member { name: name.to_owned(), bytes: self.bytes, sha256: lotmq_hex::lower(&self.sha256.finalize()) }
+        Member {
+            name: name.to_owned(),
+            bytes: self.bytes,
+            sha256: data_encoding::HEXLOWER.encode(&self.sha256.finalize()),
+        }
     }
 }
 

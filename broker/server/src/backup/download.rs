@@ -74,7 +74,7 @@ pub(crate) fn send(
         all.update(&*chunk);
         let payload = format!(
             r#"{{"seq":{seq},"total":{total},"sha256":"{}","data":"{}"}}"#,
-            lotmq_hex::lower(&Sha256::digest(&*chunk)),
+            data_encoding::HEXLOWER.encode(&Sha256::digest(&*chunk)),
             STANDARD.encode(chunk)
         );
         await_room(broker, client)?;
@@ -91,7 +91,7 @@ pub(crate) fn send(
             return Err(DownloadError::Gone);
         }
     }
-    Ok(Sent { bytes, chunks: total, sha256: lotmq_hex::lower(&all.finalize()) })
+    Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })
 }
 
 /// Waits until the Client has taken what it was sent.

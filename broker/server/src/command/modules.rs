@@ -114,11 +114,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     check_world(call, asked.world.as_deref())?;
     let bytes = component(call, &asked)?;
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
-    if let Some(expected) = asked.sha256.as_deref().filter(|expected| **expected != lotmq_hex::lower(&hash)) {
-        let message = format!("Expected sha256 {expected}, got {}.", lotmq_hex::lower(&hash));
+    if let Some(expected) =
+        asked.sha256.as_deref().filter(|expected| **expected != data_encoding::HEXLOWER.encode(&hash))
+    {
+        let message = format!("Expected sha256 {expected}, got {}.", data_encoding::HEXLOWER.encode(&hash));
         return Err(Refusal::new("HASH_MISMATCH", message));
     }
-    call.details = Some(json!({ "sha256": lotmq_hex::lower(&hash), "bytes": bytes.len() }));
+    call.details = Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&hash), "bytes": bytes.len() }));
     let module = Module {
         name: name.as_str().into(),
         options: asked.options,

@@ -71,7 +71,11 @@ fn arguments(body: &str, count: usize) -> String {
 
 /// A file by its length and digest, as it was sent.
 fn file(prefix: &str, bytes: &str) -> String {
-    format!("{prefix}({} bytes, sha256 {})", bytes.len(), lotmq_hex::lower(&Sha256::digest(bytes)))
+    format!(
+        "{prefix}({} bytes, sha256 {})",
+        bytes.len(),
+        data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+    )
 }
 
 #[cfg(test)]

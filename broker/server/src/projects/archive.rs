@@ -131,7 +131,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
     let listed = files.values().map(|(path, bytes, _)| ManifestFile { path: path.clone(), bytes: *bytes });
     let manifest = Manifest {
         bytes: bytes.len(),
-        sha256: lotmq_hex::lower(&Sha256::digest(bytes)),
+        sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(bytes)),
         files: listed.collect(),
     };
     let mut found = Vec::new();

@@ -416,7 +416,7 @@ fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
         let payload = json!({
             "trail": head.kind.name(),
             "number": head.number,
-            "hash": lotmq_hex::lower(&head.digest),
+            "hash": data_encoding::HEXLOWER.encode(&head.digest),
             "timestamp": utc_text(broker.clock.wall_ms()),
         });
         this_turn::with(|turn| {

@@ -65,7 +65,7 @@ const NAME_CHARS_MAX: usize = 80;
 impl Table {
     /// The error for a bad row of this table.
     pub(crate) fn corruption(self, key: &[u8], reason: &'static str) -> Corruption {
-        let mut text = lotmq_hex::lower(&key[..key.len().min(64)]);
+        let mut text = data_encoding::HEXLOWER.encode(&key[..key.len().min(64)]);
         // Most keys end with a name behind numbers.
         let name =
             key.iter().rev().take_while(|byte| (b' '..=b'~').contains(byte)).count().min(NAME_CHARS_MAX);
