@@ -7,7 +7,8 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 12] = [
+const CRATES: [(&str, &str); 13] = [
+    ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
     ("broker/router", "Topics and subscriptions"),

@@ -15,7 +15,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/command/run.rs: run", 71),
     ("broker/server/src/projects/compiled.rs: install", 82),
-    ("broker/server/src/protocol/connect.rs: begin", 75),
+    ("broker/core/src/protocol/connect.rs: begin", 75),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),
 ];
 
@@ -25,7 +25,7 @@ const FIELDS_MAX: usize = 20;
 /// Structures that have more, with their fields at most.
 const LARGE_STRUCTURES: &[(&str, usize)] = &[
     ("broker/server/src/broker.rs: Broker", 41),
-    ("broker/server/src/net/turn.rs: Turn", 27),
+    ("broker/core/src/turn.rs: Turn", 27),
     ("broker/store/src/metrics.rs: Metrics", 25),
     ("lot-to-wasm/facts/src/lib.rs: Facts", 22),
 ];
@@ -38,7 +38,7 @@ const SPREAD_TYPES: &[(&str, usize)] = &[
     ("broker/definitions: Registry", 4),
     ("broker/server: Guests", 7),
     ("broker/server: Place", 4),
-    ("broker/server: Turn", 10),
+    ("broker/core: Turn", 10),
     ("broker/store: Store", 4),
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),

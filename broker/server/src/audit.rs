@@ -26,9 +26,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{debug, error, info};
 
-use crate::counters::Counters;
 use crate::limits::AUDIT_HEAD_INTERVAL;
-use crate::peer::Peer;
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::counters::Counters;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
 pub(crate) use start::started;

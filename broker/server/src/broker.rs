@@ -16,7 +16,6 @@ use crate::backup::Backups;
 use crate::client_lines::ClientLines;
 use crate::command::Commands;
 use crate::compiles::Compiles;
-use crate::core::Core;
 use crate::descriptors::Descriptors;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
@@ -28,13 +27,14 @@ use crate::net::admission::Gate;
 use crate::net::certificates::Certificates;
 use crate::net::listener::Listening;
 use crate::net::shard::Shard;
-use crate::net::unfinished::Unfinished;
 use crate::not_opened::NotOpened;
 use crate::storage_watch::StorageWatch;
 use crate::sys::Sys;
 use crate::system_clock::definitions_now;
-use crate::tenant::Tenant;
 use crate::vital::Vitals;
+use lotmq_core::Core;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::unfinished::Unfinished;
 
 /// See the module's documentation.
 pub(crate) struct Broker {

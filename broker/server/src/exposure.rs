@@ -7,7 +7,7 @@ use lotmq_config::AnonymousLogin;
 use tracing::warn;
 
 use crate::broker::Broker;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// A topic that no rule names, so that only rules about all topics deny it.
 const ANY_TOPIC: &str = "lotmq-asks-who-may-publish/5b0a2f60";

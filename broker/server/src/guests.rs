@@ -48,13 +48,13 @@ pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 
 use crate::broker::Broker;
-use crate::client::Client;
-use crate::close::CloseReason;
-use crate::connection::Connection;
 use crate::managed::Managing as _;
-use crate::message::Message;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::client::Client;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::routing::message::Message;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 use routes::RouteRunner;
 use run_action::Waiting;
 

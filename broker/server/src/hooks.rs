@@ -10,22 +10,22 @@ use lotmq_store::Ticket;
 use tracing::{info, warn};
 
 use crate::broker::Broker;
-use crate::client::Client;
 use crate::client_lines::Written;
-use crate::close::CloseReason;
 use crate::command;
-use crate::connection::Connection;
-use crate::core::Above;
 use crate::logins;
 use crate::managed::Managing as _;
-use crate::net::arena::Span;
-use crate::net::turn::Turn;
-use crate::protocol::{NotTaken, Outcome};
-use crate::release::Release;
-use crate::replay::Pending;
-use crate::subscription::Options;
 use crate::sys;
-use crate::tenant::Tenant;
+use lotmq_core::Above;
+use lotmq_core::client::Client;
+use lotmq_core::client::replay::Pending;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::durable::release::Release;
+use lotmq_core::protocol::{NotTaken, Outcome};
+use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
 
 impl Above for Broker {
     fn connect_refused(

@@ -13,14 +13,15 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests;
-use crate::limits::{ENDINGS_TIME_MAX, ROUND_SILENCE_MAX};
+use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::session_end;
 use crate::system_clock::definitions_now;
-use crate::tenant::Tenant;
 use crate::this_turn;
 use crate::vital::Vital;
+use lotmq_core::client::session_end;
+use lotmq_core::limits::ENDINGS_TIME_MAX;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Longest sleep while there is something to look after: kept values are durable within 100 ms.
 const PERIOD: Duration = Duration::from_millis(50);

@@ -29,15 +29,15 @@ pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
 use crate::broker::Broker;
-use crate::counters::Counters;
 use crate::housekeeping::Housekeeping;
 use crate::limits::LOG_LINES_WAITING_MAX;
-use crate::net::turn::Turn;
 use crate::sys;
-use crate::tenant::Tenant;
 #[cfg(test)]
 use line::Level;
 use line::Line;
+use lotmq_core::counters::Counters;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 use wanted::Wanted;
 
 /// Lines are published together, so often at most.

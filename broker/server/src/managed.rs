@@ -11,14 +11,14 @@ use crate::audit::Audit;
 use crate::denials::Denials;
 use crate::guests::scripts::Scripts;
 use crate::guests::{Guests, triggers};
-use crate::message::Message;
 use crate::modules::Modules;
 use crate::projects::Projects;
 use crate::removed_names::RemovedNames;
 use crate::sys::{BridgeStates, Counted};
-use crate::tenant::Tenant;
-use crate::triggers::{TenantHooks, Triggers};
 use crate::variables::Variables;
+use lotmq_core::routing::message::Message;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::triggers::{TenantHooks, Triggers};
 
 /// The managed half of a tenant.
 pub(crate) struct Managed {

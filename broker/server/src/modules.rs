@@ -23,7 +23,7 @@ use tracing::error;
 use crate::broker::Broker;
 use crate::guests::{DeployError, Deployed, Deployment, Guests, authority};
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
 const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));

@@ -30,7 +30,7 @@ use crate::broker::Broker;
 use crate::guests::authority;
 use crate::managed::Managing as _;
 use crate::sys::utc_text;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Setting of a tenant that names its loaded project.
 const ACTIVE: &str = "project.active";

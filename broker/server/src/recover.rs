@@ -21,17 +21,17 @@ use lotmq_store::{
 };
 use tracing::warn;
 
-use crate::attach::options_at;
 use crate::broker::Broker;
-use crate::client::{Client, ClientState, LeftAt, Queued};
-use crate::message::{Message, MessageParts};
-use crate::replay::Replays;
-use crate::retain::Keeper;
-use crate::shares::Holding;
-use crate::stored::{message, qos, queued};
-use crate::subscription::{Options, SHARED, Subscriptions};
-use crate::tenant::Tenant;
-use crate::will::WillMessage;
+use lotmq_core::client::attach::options_at;
+use lotmq_core::client::replay::Replays;
+use lotmq_core::client::shares::Holding;
+use lotmq_core::client::will::WillMessage;
+use lotmq_core::client::{Client, ClientState, LeftAt, Queued};
+use lotmq_core::durable::stored::{message, qos, queued};
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::routing::retain::Keeper;
+use lotmq_core::routing::subscription::{Options, SHARED, Subscriptions};
+use lotmq_core::tenant::Tenant;
 
 pub(crate) use tenants::{keeps, tenants};
 

@@ -21,21 +21,14 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use crate::absences::Absences;
 use crate::admin::{self, Admin};
 use crate::audit;
 use crate::backup::{Backups, RestoreReport};
 use crate::broker::{Broker, Tenants};
-use crate::changes::Turns;
 use crate::client_lines::ClientLines;
-use crate::clock::Clock;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
-use crate::connection::ListenerTerms;
-use crate::core::{Above, Core, Settings};
-use crate::counters::Counters;
 use crate::descriptors::Descriptors;
-use crate::endings::Endings;
 use crate::exposure::Exposure;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
@@ -43,7 +36,7 @@ use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink, ThreadGuests};
 use crate::heap::Heap;
 use crate::housekeeping::{self, Housekeeping};
-use crate::limits::{LimitsReached, QUARANTINED_LOGGED_MAX};
+use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::logins::Logins;
 use crate::logs::Logs;
 use crate::machine;
@@ -56,19 +49,27 @@ use crate::net::listener::{self, ListenAddress, Listener, Listening, ListeningSo
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
-use crate::net::unfinished::Unfinished;
 use crate::not_opened::{self, NotOpened};
-use crate::numbers::Numbers;
 use crate::projects;
 use crate::recover;
-use crate::refused::Refusals;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
-use crate::storage::Storage;
 use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
 use crate::system_clock::SystemClock;
 use crate::vital::Vitals;
+use lotmq_core::client::absences::Absences;
+use lotmq_core::client::endings::Endings;
+use lotmq_core::client::numbers::Numbers;
+use lotmq_core::clock::Clock;
+use lotmq_core::connection::ListenerTerms;
+use lotmq_core::connection::refused::Refusals;
+use lotmq_core::counters::Counters;
+use lotmq_core::durable::changes::Turns;
+use lotmq_core::durable::storage::Storage;
+use lotmq_core::limits::LimitsReached;
+use lotmq_core::turn::unfinished::Unfinished;
+use lotmq_core::{Above, Core, Settings};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use self::in_flight::InFlight;
 use crate::broker::Broker;
-use crate::limits::{DISK_BYTES_PER_BYTE, Limit, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
-use crate::shares::StoredQueues;
+use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
+use lotmq_core::client::shares::StoredQueues;
+use lotmq_core::limits::Limit;
 
 /// A look at all sessions takes some 0.1 s for a million; it rests for so many times as long.
 const LOOK_PAUSE_FACTOR: u32 = 10;

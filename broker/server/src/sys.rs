@@ -40,8 +40,8 @@ pub(crate) use snapshot::snapshot;
 pub(crate) use time::utc_text;
 pub(crate) use users::{users_changed, users_json};
 
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Memory of this process in bytes.
 pub(crate) fn resident_bytes() -> u64 {

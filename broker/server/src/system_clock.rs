@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use lotmq_definitions::Now;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::clock::Clock;
+use lotmq_core::clock::Clock;
 
 /// The machine's monotonic clock, from the start of the broker on, and its wall clock.
 #[derive(Debug)]

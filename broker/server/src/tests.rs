@@ -1,5 +1,6 @@
 //! The data path in a running broker: real sockets, a real store, and threads that meet.
 
+mod asked;
 mod attach;
 mod outgoing;
 mod parts;

@@ -5,9 +5,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::core::Core;
-use crate::net::home::Home;
-use crate::net::turn::Turn;
+use lotmq_core::Core;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::home::Home;
 
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use crate::broker::Broker;
-use crate::limits::Limit;
 use crate::managed::Managing as _;
+use lotmq_core::limits::Limit;
 
 /// One figure that is not in the table of counters.
 struct Figure {
@@ -85,7 +85,7 @@ static FIGURES: &[Figure] = figures! {
 };
 
 #[expect(clippy::cast_precision_loss, reason = "no broker has 2^53 of anything")]
-fn of_tenants(broker: &Broker, count: impl Fn(&crate::tenant::Tenant) -> usize) -> f64 {
+fn of_tenants(broker: &Broker, count: impl Fn(&lotmq_core::tenant::Tenant) -> usize) -> f64 {
     broker.tenants.all().iter().map(|tenant| count(tenant)).sum::<usize>() as f64
 }
 

@@ -12,8 +12,8 @@ use lotmq_store::{AuditRecord, Store, StoreError};
 use serde_json::{Map, Value, json};
 
 use super::trail::Trail;
-use crate::counters::Counters;
 use crate::limits::AUDIT_NOTED_ANEW_MAX;
+use lotmq_core::counters::Counters;
 
 /// How many records each actor has.
 #[derive(Debug, Default)]

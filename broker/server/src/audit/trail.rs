@@ -18,8 +18,8 @@ use tracing::error;
 use super::chain::{self, Digest};
 use super::record::{Event, Record};
 use super::shares::Actors;
-use crate::counters::Counters;
 use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
+use lotmq_core::counters::Counters;
 
 /// What a sequence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::Spool;
 use crate::broker::Broker;
-use crate::client::Client;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
 use crate::this_turn;
+use lotmq_core::client::Client;
 
 /// Chunks that were sent and are not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;

@@ -10,13 +10,13 @@ use tracing::debug;
 
 use super::queue::{Job, ResponseTo};
 use super::reply::Reply;
-use crate::fan_out::{Asker, Forms, Publication};
-use crate::message::MessageParts;
-use crate::net::turn::Turn;
 use crate::sys;
-use crate::system_topics;
-use crate::tenant::Tenant;
 use crate::this_turn;
+use lotmq_core::routing::fan_out::{Asker, Forms, Publication};
+use lotmq_core::routing::message::MessageParts;
+use lotmq_core::routing::system_topics;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// What goes out before a reply.
 #[derive(Clone, Copy, Default)]

@@ -16,12 +16,12 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
 };
-use crate::client::Client;
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };
-use crate::sessions::SessionKey;
 use crate::sys;
+use lotmq_core::client::Client;
+use lotmq_core::client::sessions::SessionKey;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
@@ -136,7 +136,7 @@ fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
             "A backup is sent to the client that asks for it, which must be connected.",
         )
     })?;
-    let is_receiver = |target: &crate::route::Target| Arc::ptr_eq(&target.client, &client);
+    let is_receiver = |target: &lotmq_core::routing::route::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
         return Ok(client);
     }

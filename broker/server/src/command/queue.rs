@@ -30,8 +30,8 @@ use crate::limits::{
     COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
     COMMANDS_WAITING_PER_CLIENT_MAX,
 };
-use crate::tenant::Tenant;
 use crate::this_turn;
+use lotmq_core::tenant::Tenant;
 
 /// A command that was taken.
 pub(crate) struct Job {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::text::CommandText;
 use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
-use crate::store_failure::StoreFailure;
+use lotmq_core::durable::store_failure::StoreFailure;
 
 /// What an entity command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -15,12 +15,12 @@ use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::audit::{Event, Kind, Record};
 use crate::broker::Broker;
-use crate::client::Client;
-use crate::fan_out::Asker;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::system_topics;
-use crate::tenant::Tenant;
+use lotmq_core::client::Client;
+use lotmq_core::routing::fan_out::Asker;
+use lotmq_core::routing::system_topics;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);

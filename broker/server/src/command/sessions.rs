@@ -11,9 +11,10 @@ use serde_json::json;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::client::Client;
+use crate::sys;
 use crate::this_turn;
-use crate::{session_end, sys};
+use lotmq_core::client::Client;
+use lotmq_core::client::session_end;
 
 pub(super) static LIST: Verb = Verb {
     name: "listSessions",

@@ -15,11 +15,14 @@ use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::accounts;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use crate::modules;
+use crate::sys;
 use crate::this_turn;
-use crate::{accounts, modules, session_end, sys};
+use lotmq_core::client::session_end;
+use lotmq_core::tenant::Tenant;
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",

@@ -12,7 +12,7 @@ use super::shown::Shown;
 use super::text;
 use crate::broker::Broker;
 use crate::guests::authority;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// One command. Dispatch, permission, `-help` and the reference tables derive from these values.
 pub(crate) struct Verb {

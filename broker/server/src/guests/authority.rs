@@ -17,8 +17,8 @@ use super::effects::Run;
 use super::records;
 use super::sink::{definition_id, host_id};
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Code of effects that were dropped.
 const AUTHORITY_GONE: &str = "AUTHORITY_GONE";

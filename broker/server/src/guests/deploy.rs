@@ -21,7 +21,7 @@ use super::sink::host_id;
 use super::{Guests, Runner, views};
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// A definition that has been compiled and is to run.
 pub(crate) struct Deployment {

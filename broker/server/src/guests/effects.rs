@@ -12,16 +12,16 @@ use tracing::{debug, trace};
 
 use super::authority::Writers;
 use super::records;
-use crate::fan_out::{InPlace, Publication};
 use crate::managed::Managing as _;
-use crate::message::{Message, MessageParts};
-use crate::net::arena::Span;
-use crate::net::turn::Turn;
 use crate::sys;
 use crate::system_clock::definitions_now;
 use crate::system_clock::timestamp;
-use crate::system_topics;
-use crate::tenant::Tenant;
+use lotmq_core::routing::fan_out::{InPlace, Publication};
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::routing::system_topics;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
 
 /// The message that started a run, for records.
 #[derive(Clone, Copy, Default)]

@@ -27,16 +27,16 @@ use super::promised::{Promise, promise};
 use super::rights;
 use super::routes::ForRoute;
 use super::{Starts, Trigger};
-use crate::client::Client;
-use crate::clock::Clock;
-use crate::connection::Connection;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::managed::Managing as _;
-use crate::message::Message;
-use crate::net::turn::Turn;
 use crate::system_clock::timestamp;
-use crate::tenant::Tenant;
-use crate::triggers::{GuestRunner, Starting, Triggers, TurnGuests};
+use lotmq_core::client::Client;
+use lotmq_core::clock::Clock;
+use lotmq_core::connection::Connection;
+use lotmq_core::routing::message::Message;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::triggers::{GuestRunner, Starting, Triggers, TurnGuests};
+use lotmq_core::turn::Turn;
 
 /// What a thread has noted that is to be started.
 #[derive(Default)]

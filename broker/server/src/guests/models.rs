@@ -14,7 +14,7 @@ use tracing::warn;
 use super::Guests;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 impl Guests {
     /// Compiles the models again that are made of the model `name`. One that does not fit any more is stopped, with the reason in its state.

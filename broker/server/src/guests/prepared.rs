@@ -10,7 +10,7 @@ use lotmq_store::Batch;
 use super::routes::RouteDeployment;
 use super::{DeployError, Deployed, Deployment, Guests, rules, views};
 use crate::broker::Broker;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// A compiled entity that can be installed.
 pub(crate) enum Prepared {

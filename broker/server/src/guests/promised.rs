@@ -24,17 +24,17 @@ use tracing::{error, info, warn};
 use super::events::{GuestEvent, fires, permitted_triggers, post};
 use super::{Guests, Starts, Trigger};
 use crate::broker::Broker;
-use crate::core::Core;
-use crate::ended_runs::EndedRuns;
-use crate::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::managed::Managing as _;
-use crate::message::{Message, MessageParts};
-use crate::net::turn::Turn;
 use crate::server::StartError;
-use crate::stored;
-use crate::tenant::Tenant;
 use crate::this_turn;
-use crate::triggers::Starting;
+use lotmq_core::Core;
+use lotmq_core::durable::ended_runs::EndedRuns;
+use lotmq_core::durable::stored;
+use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::tenant::Tenant;
+use lotmq_core::triggers::Starting;
+use lotmq_core::turn::Turn;
 
 /// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";

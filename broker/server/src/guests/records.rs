@@ -9,12 +9,12 @@ use lotmq_host::Effect;
 use tracing::warn;
 
 use super::effects::Run;
-use crate::core::Core;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
 use crate::system_clock::definitions_now;
-use crate::tenant::Tenant;
 use crate::variables::Variables;
+use lotmq_core::Core;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
 const CHANGED_MAX: usize = 10_000;

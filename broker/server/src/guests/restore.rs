@@ -16,7 +16,7 @@ use super::deploy::kind_name;
 use super::{Deployed, Guests, RunReport, authority, records, rules, scripts, views};
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// How long `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);

@@ -19,7 +19,7 @@ use lotmq_definitions::{Definition, DefinitionKind, Owner};
 
 use super::{Trigger, authority};
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// See the module's documentation.
 pub(crate) struct Rights {
@@ -189,7 +189,7 @@ pub(crate) fn permitted(
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));
-    if tenant.permissions.decides_delivery() || crate::system_topics::is_system(topic) {
+    if tenant.permissions.decides_delivery() || lotmq_core::routing::system_topics::is_system(topic) {
         return ask(topic);
     }
     let facts = definition.facts();

@@ -45,9 +45,9 @@ use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
 use crate::limits::ROWS_BYTES_MAX;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
 use crate::system_clock::timestamp;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 use mailbox::Addressee;
 use runner::Version;
 

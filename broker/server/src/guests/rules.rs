@@ -27,7 +27,7 @@ use super::sink::host_id;
 use crate::broker::Broker;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Setting of a tenant that has got the rules of a fresh installation: those that are removed later stay removed.
 const SEEDED: &str = "rules.seeded";

@@ -20,7 +20,7 @@ use crate::broker::Broker;
 use crate::command::Refusal;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// The topic that lists all scripts.
 pub(crate) const TOPIC: &str = "$SYS/Coreflux/Python/Scripts";

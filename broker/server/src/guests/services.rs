@@ -18,9 +18,9 @@ use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
 use crate::this_turn;
 use crate::variables::Variables;
+use lotmq_core::tenant::Tenant;
 
 /// See the module's documentation.
 pub(crate) struct TenantServices {
@@ -147,7 +147,7 @@ impl Services for TenantServices {
             return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
-        topic == crate::system_topics::COMMAND_TOPIC
+        topic == lotmq_core::routing::system_topics::COMMAND_TOPIC
             && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
     }
 
@@ -158,7 +158,7 @@ impl Services for TenantServices {
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
         let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        if !broker.config.compat.model_publish_rules || crate::system_topics::is_system(topic) {
+        if !broker.config.compat.model_publish_rules || lotmq_core::routing::system_topics::is_system(topic) {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);

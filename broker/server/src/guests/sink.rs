@@ -13,9 +13,9 @@ use super::records;
 use super::run_action::RunReport;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
 use crate::this_turn;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Bits of a host id that hold the definition's own; the tenant's number is above them.
 const TENANT_SHIFT: u32 = 40;

@@ -12,7 +12,7 @@ use super::deploy::row;
 use super::{DeployError, Deployed};
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Installs a Panel or Theme, or replaces the one of that name.
 ///

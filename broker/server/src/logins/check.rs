@@ -9,11 +9,11 @@ use tracing::warn;
 use super::{Check, GivenUp};
 use crate::accounts;
 use crate::broker::Broker;
-use crate::close::CloseReason;
-use crate::connection::Connection;
-use crate::core::Core;
-use crate::protocol::Outcome;
-use crate::tenant::Tenant;
+use lotmq_core::Core;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::protocol::Outcome;
+use lotmq_core::tenant::Tenant;
 
 /// Has a password checked when it is its turn; the connection is called then.
 pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {

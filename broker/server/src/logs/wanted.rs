@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::line::{Category, Level, Line};
 use super::trace_log::TraceLog;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Topics of a level: the present spelling and the older one.
 const TOPICS: [[&str; 2]; 4] = [

@@ -18,10 +18,11 @@ use parking_lot::Mutex;
 use super::half_open::Waiting;
 use super::listener::Listener;
 use super::spare::Spares;
-use super::unfinished::{Unfinished, limit_of};
-use crate::limits::{ADDRESSES_MAX, Bucket, Limit, SPARE_PATIENCE};
-use crate::peer::Peer;
-use crate::shares::address_key;
+use crate::limits::{ADDRESSES_MAX, SPARE_PATIENCE};
+use lotmq_core::client::shares::address_key;
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::limits::{Bucket, Limit};
+use lotmq_core::turn::unfinished::{Unfinished, limit_of};
 
 /// Steps in which bytes of unfinished input are counted.
 const HELD_STEP_BYTES: u32 = 1 << 10;

@@ -23,8 +23,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
 use super::client_chain::ShortChains;
-use crate::counters::Counters;
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
+use lotmq_core::counters::Counters;
 
 /// How often the files are looked at: one `stat` each.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);

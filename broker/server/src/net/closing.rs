@@ -7,11 +7,12 @@ use tracing::debug;
 
 use super::connection::SocketSide;
 use super::open_connections;
-use super::turn::Turn;
-use crate::close::{CloseReason, TransportFailure};
-use crate::connection::{Connection, ListenerTerms};
-use crate::protocol::Phase;
-use crate::{protocol, session_end};
+use lotmq_core::client::session_end;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::{Connection, ListenerTerms};
+use lotmq_core::protocol;
+use lotmq_core::protocol::Phase;
+use lotmq_core::turn::Turn;
 
 /// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
 /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.

@@ -23,24 +23,25 @@ use parking_lot::Mutex;
 use tokio::io::Interest;
 use tracing::error;
 
-use crate::close::{CloseReason, TransportFailure};
-use crate::connection::{Connection, Transport};
-use crate::foreign::Foreign;
 use crate::guests;
-use crate::limits::{CONNECT_BYTES_MAX, LAST_WORDS_BYTES_MAX, LOGIN_CHECK, READ_BYTES_MAX, Rest};
+use crate::limits::{CONNECT_BYTES_MAX, LAST_WORDS_BYTES_MAX};
 use crate::net::admission::Place;
-use crate::net::arena::Span;
 use crate::net::closing;
 use crate::net::layers::{Layers, Received};
 use crate::net::look::take_idled;
 use crate::net::socket::Socket;
-use crate::net::timers::TICK;
-use crate::net::turn::Turn;
 use crate::net::zstd::Zstd;
-use crate::peer::Peer;
-use crate::protocol::{self, Certified, Open, Phase};
 use crate::this_turn;
-use crate::violation::Violation;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::{Connection, Transport};
+use lotmq_core::limits::{LOGIN_CHECK, READ_BYTES_MAX, Rest};
+use lotmq_core::protocol::foreign::Foreign;
+use lotmq_core::protocol::violation::Violation;
+use lotmq_core::protocol::{self, Certified, Open, Phase};
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
+use lotmq_core::turn::timers::TICK;
 
 /// Connection by a socket.
 pub(crate) type SocketConnection = Connection<SocketSide>;
@@ -558,7 +559,7 @@ impl Driven<'_> {
         turn.counts.bytes_received += len as u64;
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
-        let all = if kept.len() == 0 { fresh } else { kept.joined(fresh) };
+        let all = if kept.is_empty() { fresh } else { kept.joined(fresh) };
         self.consume(input, turn, all)?;
         Ok(is_more)
     }
@@ -606,7 +607,7 @@ impl Driven<'_> {
             protocol::finish(self.connection, open, turn)?;
         }
         let mut is_cut = input.has_unfinished();
-        while rest.len() > 0 && !is_cut {
+        while !rest.is_empty() && !is_cut {
             let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());
             let Some(header) = whole else { break };
@@ -626,18 +627,18 @@ impl Driven<'_> {
                 break;
             }
             rest = rest.slice(len, rest.len() - len);
-            if !was_open && rest.len() > 0 {
+            if !was_open && !rest.is_empty() {
                 self.check_silent()?;
             }
             turn.steps += 1;
-            is_cut = input.has_unfinished() || (rest.len() > 0 && turn.must_packets_wait());
+            is_cut = input.has_unfinished() || (!rest.is_empty() && turn.must_packets_wait());
         }
         self.connection.is_cut.store(is_cut, Ordering::Relaxed);
         if is_cut {
             turn.time_shares.wait(self.connection.place);
             turn.call_flusher();
         }
-        if rest.len() > 0 {
+        if !rest.is_empty() {
             input.partial.extend_from_slice(turn.arena.get(rest));
         } else if input.partial.capacity() > 0 {
             input.partial = Vec::new();

@@ -18,8 +18,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::connection::SocketConnection;
-use crate::close::CloseReason;
-use crate::limits::Limit;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::limits::Limit;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]

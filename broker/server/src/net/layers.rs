@@ -21,18 +21,18 @@ use tokio::io::Interest;
 use super::admission::Place;
 use super::listener::Listener;
 use super::locality::Foreign;
-use super::output::Output;
 use super::socket::Socket;
 use super::subject;
 use super::tls::Tls;
 use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
-use crate::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
 #[cfg(doc)]
-use crate::limits::WRAPPED_CHUNK_BYTES;
-use crate::limits::{Limit, READ_BYTES_MAX};
-use crate::protocol::Certified;
+use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
+use lotmq_core::limits::{Limit, READ_BYTES_MAX};
+use lotmq_core::protocol::Certified;
+use lotmq_core::turn::output::Output;
 
 /// Where bytes lie between two layers, within a call.
 type Buffer = RefCell<Box<[u8]>>;

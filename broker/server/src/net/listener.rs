@@ -25,11 +25,11 @@ use super::connection::Accepted;
 use super::half_open::HalfOpen;
 use super::shard::{Arrival, place, take_none};
 use super::socket::SocketKind;
-use super::unfinished::Unfinished;
 use crate::broker::Broker;
-use crate::connection::ListenerTerms;
 use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX};
-use crate::peer::Peer;
+use lotmq_core::connection::ListenerTerms;
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::turn::unfinished::Unfinished;
 
 /// Connections that the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 1024;

@@ -14,8 +14,8 @@ use rustix::net::RecvFlags;
 use tokio::io::Interest;
 
 use super::socket::Socket;
-use crate::close::{CloseReason, TransportFailure};
 use crate::limits::PROXY_HEADER_BYTES_MAX;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
 
 /// How version 1 begins; the rest is a line of text.
 const START_1: &[u8] = b"PROXY ";

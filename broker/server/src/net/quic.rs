@@ -3,7 +3,7 @@
 //! So a shard sees a plain socket, to which any thread writes, and nothing of QUIC costs the connections that have none of it: its timers, its
 //! encryption and the congestion of its peers stay here.
 //!
-//! Invariants: what a connection holds is bounded by the windows in [`limits`](crate::limits); a client that has not proved its address gets no handshake
+//! Invariants: what a connection holds is bounded by the windows in [`limits`](lotmq_core::limits); a client that has not proved its address gets no handshake
 //! once an eighth of the places without CONNECT are taken. Not here: what is relayed (`relay`), certificates (`certificates`).
 
 mod relay;
@@ -39,13 +39,14 @@ use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use super::subject;
 use super::validity;
-use crate::counters::Counters;
 use crate::limits::{
-    Limit, QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
+    QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
-use crate::peer::Peer;
 use crate::vital::beat;
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::counters::Counters;
+use lotmq_core::limits::Limit;
 
 /// How long the last words to clients may take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);

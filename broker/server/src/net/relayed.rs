@@ -1,6 +1,6 @@
 //! What a shard and the thread that relays a connection to it know of each other. Only connections of QUIC are relayed.
 
-use crate::protocol::Certified;
+use lotmq_core::protocol::Certified;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -25,27 +25,28 @@ use tracing::warn;
 
 use super::closing;
 use super::connection::{Accepted, Drive, SocketConnection, SocketSide};
-use super::home::Home;
 use super::inbox::{Inbox, Refused};
 use super::listener::{self, Served};
 use super::look::{thread_idles, wake_behind_look};
 use super::open_connections;
-use super::postponed;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
-use super::timers::TICK;
-use super::turn::Turn;
 use super::turn_time::turn_ended;
 use crate::broker::Broker;
-use crate::clock::Stretch;
-use crate::close::{CloseReason, TransportFailure};
-use crate::fan_out::resume_asked;
-use crate::limits::{Limit, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SHARE_TIME, SILENCE_MAX};
-use crate::peer::Peer;
-use crate::release::Release;
+use crate::limits::{SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
 use crate::system_clock::thread_cpu;
 use crate::this_turn;
 use crate::vital::Vital;
+use lotmq_core::clock::Stretch;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::durable::release::Release;
+use lotmq_core::limits::{Limit, SHARE_TIME};
+use lotmq_core::routing::fan_out::resume_asked;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::home::Home;
+use lotmq_core::turn::postponed;
+use lotmq_core::turn::timers::TICK;
 
 /// How long connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);

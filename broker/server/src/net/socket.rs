@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::relayed::Relayed;
-use crate::close::CloseReason;
+use lotmq_core::connection::close::CloseReason;
 
 /// See the module's documentation. The plain path costs one predictable branch per call.
 #[derive(Debug)]

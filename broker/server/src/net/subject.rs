@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use lotmq_config::UserFromCertificate;
 
-use crate::protocol::Certified;
+use lotmq_core::protocol::Certified;
 
 /// What the certificate `der` says, where the listener asks for it.
 pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified> {

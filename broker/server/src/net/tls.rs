@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
-use crate::close::{CloseReason, TransportFailure};
-use crate::counters::Counters;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::counters::Counters;
 
 /// The server's side of TLS.
 pub(crate) struct Tls {

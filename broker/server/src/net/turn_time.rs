@@ -6,10 +6,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::home::Home;
-use crate::counters::Counters;
 use crate::limits::TURN_TIME_LONG;
 use crate::system_clock::{coarse, thread_cpu};
+use lotmq_core::counters::Counters;
+use lotmq_core::turn::home::Home;
 
 thread_local! {
     /// When this thread looked at its processor time, by the coarse clock, and what that was.

@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 use tracing::{debug, warn};
 
 use super::listener::{CompressedPlace, Listener};
-use crate::close::{CloseReason, TransportFailure};
-use crate::limits::WRAPPED_CHUNK_BYTES;
+use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 
 /// See the module's documentation.
 pub(crate) struct Zstd {

@@ -22,7 +22,7 @@ use crate::guests::{Guests, Prepared, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::managed::Managing as _;
 use crate::sys;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// What a project is made of, ready to be installed.
 pub(crate) struct Compiled {

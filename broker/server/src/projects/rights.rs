@@ -10,7 +10,7 @@ use super::compiled::owned;
 use crate::command::{Call, Permission, Refusal};
 use crate::guests::{authority, kind_name};
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Whether the owner of a project may have it deploy something: he needs the right that the command for it needs, and what another has added by hand is
 /// left alone, if it `spares_others`.

@@ -15,8 +15,8 @@ use crate::guests::Guests;
 use crate::managed::Managed;
 use crate::managed::Managing as _;
 use crate::server::StartError;
-use crate::tenant::Tenant;
 use crate::variables::Variables;
+use lotmq_core::tenant::Tenant;
 
 /// The table of accounts.
 const USERS: &str = "users";

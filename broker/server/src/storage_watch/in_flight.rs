@@ -11,11 +11,12 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::broker::Broker;
-use crate::client::{Client, ClientState};
-use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD, Limit};
-use crate::shares::{self, Share};
+use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use crate::sys;
 use crate::system_clock::thread_cpu;
+use lotmq_core::client::shares::{self, Share};
+use lotmq_core::client::{Client, ClientState};
+use lotmq_core::limits::Limit;
 
 /// A look takes some 0.1 s for a million sessions; it rests for so many times as long.
 const LOOK_PAUSE_FACTOR: u32 = 20;
@@ -89,7 +90,7 @@ struct Held {
 
 impl Holders {
     fn add(&mut self, state: &ClientState) {
-        let part = |(queued, bytes): (&crate::client::Queued, u32)| {
+        let part = |(queued, bytes): (&lotmq_core::client::Queued, u32)| {
             u64::from(bytes) / Arc::strong_count(&queued.message).max(1) as u64
         };
         self.add_bytes(state.holding.share(), state.session.messages_in_memory().map(part).sum());
@@ -142,7 +143,7 @@ mod tests {
     use lotmq_auth::{Identity, Peer};
 
     use super::*;
-    use crate::shares::Shares;
+    use lotmq_core::client::shares::Shares;
 
     #[test]
     fn who_holds_more_than_his_part_is_held_back() {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Bridges of a tenant whose states are kept; a plant has some dozen.
 const BRIDGES_MAX: usize = 1_000;

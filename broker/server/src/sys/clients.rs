@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::rows::Rows;
 use super::time::utc_text;
-use crate::client::Client;
 use crate::limits::LISTING_ROWS_MAX;
-use crate::tenant::Tenant;
+use lotmq_core::client::Client;
+use lotmq_core::tenant::Tenant;
 
 /// A page of `-listClients` or `-listSessions`.
 pub(crate) struct Page {

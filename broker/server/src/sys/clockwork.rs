@@ -19,14 +19,14 @@ use super::time::utc_text;
 use super::{full_queues, monitor, process, publish};
 use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
-use crate::close::CloseReason;
 use crate::exposure::Exposure;
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
 use crate::this_turn;
 use crate::vital::Vital;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
@@ -406,7 +406,7 @@ fn is_of_tree(filter: &str) -> bool {
         Ok(Some(shared)) => shared.filter,
         _ => filter,
     };
-    crate::system_topics::is_system(inner)
+    lotmq_core::routing::system_topics::is_system(inner)
 }
 /// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {

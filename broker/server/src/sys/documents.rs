@@ -13,7 +13,7 @@ use super::users::users_json;
 use crate::broker::Broker;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// A topic and its payload.
 pub(super) struct Document {

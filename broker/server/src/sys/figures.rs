@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Up to so many sessions are counted anew whenever somebody asks; more only by the clock, because each is looked at.
 const COUNTED_AT_ONCE_MAX: usize = 10_000;

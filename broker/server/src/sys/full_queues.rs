@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::time::utc_text;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Sessions";
 

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use super::documents::{Document, LISTINGS};
 use crate::broker::Broker;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// Shortest time between two computations of a listing.
 const PERIOD: Duration = Duration::from_secs(1);

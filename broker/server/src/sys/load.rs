@@ -1,6 +1,6 @@
 //! Rates: averages over one, five and fifteen minutes as mosquitto computes them, and per second since the last look.
 
-use crate::counters::Counters;
+use lotmq_core::counters::Counters;
 
 /// Reads a counter.
 type Read = fn(&Counters) -> u64;

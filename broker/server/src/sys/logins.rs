@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::time::utc_text;
-use crate::client::Client;
-use crate::close::CloseReason;
-use crate::connection::Connection;
-use crate::net::turn::Turn;
-use crate::tenant::Tenant;
+use lotmq_core::client::Client;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Logins";
 

@@ -7,7 +7,7 @@ use super::load::dropped;
 use super::process;
 use super::time::utc_text;
 use crate::broker::Broker;
-use crate::tenant::Tenant;
+use lotmq_core::tenant::Tenant;
 
 /// Every topic below `$SYS/broker/` with its payload.
 pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> {

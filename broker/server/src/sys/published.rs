@@ -7,16 +7,16 @@ use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
 use crate::broker::Broker;
-use crate::client::Client;
 use crate::command::{self, Job, ResponseTo};
 use crate::guests::hand_to_route;
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::managed::Managing as _;
-use crate::net::arena::Span;
-use crate::net::turn::Turn;
-use crate::protocol::NotTaken;
-use crate::system_topics::COMMAND_TOPIC;
-use crate::tenant::Tenant;
+use lotmq_core::client::Client;
+use lotmq_core::protocol::NotTaken;
+use lotmq_core::routing::system_topics::COMMAND_TOPIC;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
 
 /// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
 const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
@@ -38,7 +38,7 @@ pub(crate) fn published(
         command::config_new(turn, client);
         return Err(NotTaken::SettingsFixed);
     }
-    if crate::system_topics::is_state_of(topic, &client.client_id) {
+    if lotmq_core::routing::system_topics::is_state_of(topic, &client.client_id) {
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
         super::note_state(turn, &client.tenant, &topic, &payload);
         return Ok(());

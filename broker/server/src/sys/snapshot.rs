@@ -16,10 +16,10 @@ use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::message::{Message, MessageParts};
-use crate::replay::Pending;
-use crate::subscription::Options;
-use crate::tenant::Tenant;
+use lotmq_core::client::replay::Pending;
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::Tenant;
 
 /// The retained topics that a subscription to `filter` gets now, in the order of the tree's tables.
 pub(crate) fn snapshot(
@@ -30,7 +30,7 @@ pub(crate) fn snapshot(
 ) -> VecDeque<Pending> {
     let mut found = VecDeque::new();
     // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
-    if !crate::system_topics::is_system(filter) {
+    if !lotmq_core::routing::system_topics::is_system(filter) {
         return found;
     }
     let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
 use lotmq_store::Op;
 
-use crate::attach::row;
-use crate::changes::Standing;
-use crate::client::Client;
-use crate::net::turn::Turn;
-use crate::sessions::SessionKey;
-use crate::tenant::Tenant;
 use crate::testing::{PATIENCE, Running, connect};
 use crate::this_turn;
+use lotmq_core::client::Client;
+use lotmq_core::client::attach::row;
+use lotmq_core::client::sessions::SessionKey;
+use lotmq_core::durable::changes::Standing;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 /// That of a Client without a name.
 const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
@@ -102,7 +102,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
         may_flush.wait();
         this_turn::with(|turn| {
             tenant.sessions.lock().remove(&client, turn);
-            crate::session_end::end(&client, turn);
+            lotmq_core::client::session_end::end(&client, turn);
             turn.flush();
         });
         this_turn::uninstall();

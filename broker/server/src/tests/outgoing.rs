@@ -5,10 +5,10 @@ use std::sync::Arc;
 use lotmq_client::Publication;
 use lotmq_codec::QoS;
 
-use crate::message::{Message, MessageParts};
-use crate::sessions::SessionKey;
 use crate::testing::{PATIENCE, Running, receive};
 use crate::this_turn;
+use lotmq_core::client::sessions::SessionKey;
+use lotmq_core::routing::message::{Message, MessageParts};
 
 #[test]
 fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {

@@ -5,13 +5,13 @@ use std::thread;
 
 use lotmq_client::{Client as Peer, ConnectOptions};
 
-use crate::changes::Standing;
-use crate::net::turn::Turn;
-use crate::session_end::{end_now, end_of_user};
-use crate::sessions::SessionKey;
-use crate::tenant::Tenant;
 use crate::testing::{PATIENCE, Running, connect};
 use crate::this_turn;
+use lotmq_core::client::session_end::{end_now, end_of_user};
+use lotmq_core::client::sessions::SessionKey;
+use lotmq_core::durable::changes::Standing;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
 
 const USER: &str = "bob";
 /// Those that are connected when their user is removed.

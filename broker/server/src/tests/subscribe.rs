@@ -9,12 +9,12 @@ use lotmq_codec::{
     encode_subscribe,
 };
 
-use crate::protocol::subscribe::{Added, Granted};
-use crate::replay::Replays;
-use crate::store_failure::StoreFailure;
-use crate::subscription::Options;
 use crate::testing::{PATIENCE, Running};
 use crate::this_turn;
+use lotmq_core::client::replay::Replays;
+use lotmq_core::durable::store_failure::StoreFailure;
+use lotmq_core::protocol::subscribe::{Added, Granted};
+use lotmq_core::routing::subscription::Options;
 
 /// So many that no share of time suffices to take all of them back.
 const FILTERS: usize = 5_000;

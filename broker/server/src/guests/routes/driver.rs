@@ -25,8 +25,8 @@ use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::managed::Managing as _;
-use crate::tenant::Tenant;
 use crate::this_turn;
+use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
 
 /// What a driver works with.

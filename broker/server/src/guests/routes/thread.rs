@@ -13,9 +13,9 @@ use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
-use crate::tenant::Tenant;
 use crate::this_turn;
 use crate::vital::{Vital, beat};
+use lotmq_core::tenant::Tenant;
 
 /// How often a route tells how it stands when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);

@@ -1,0 +1,588 @@
+//! A Client's session as the broker holds it: its state behind one short lock, and what other threads may read without it.
+//!
+//! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a Client locks its state once per turn.
+//!
+//! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
+//! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`net::outbound`).
+
+pub mod absences;
+pub mod alias_out;
+pub mod attach;
+pub mod endings;
+pub mod full_queues;
+pub mod hand_on;
+pub mod numbers;
+pub mod outgoing;
+pub mod replay;
+pub mod session_end;
+pub mod sessions;
+pub mod shares;
+pub mod will;
+
+use std::fmt::Display;
+use std::num::{NonZeroU16, NonZeroU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Context;
+
+use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
+use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
+use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
+use parking_lot::Mutex;
+
+use crate::client::full_queues::Dropped;
+use crate::client::replay::Replays;
+use crate::client::sessions::SessionKey;
+use crate::client::shares::{Holding, Share};
+use crate::client::will::WillMessage;
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::changes::Mark;
+use crate::limits::{Limit, Reached};
+use crate::protocol::recipient::Recipient;
+use crate::routing::message::Message;
+use crate::routing::subscription::{Identifiers, Options, Subscriptions};
+use crate::shared::Core;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+use crate::turn::outbound::{Link, Surroundings};
+
+/// See the module's documentation.
+pub struct Client {
+    /// The tenant whose session it is.
+    pub tenant: Arc<Tenant>,
+    /// The Client Identifier.
+    pub client_id: Arc<str>,
+    /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
+    pub user: Option<Arc<str>>,
+    /// Number of the session, never used again.
+    pub session_id: u64,
+    /// Position in the threads' tables; given back when the session ends.
+    pub number: u32,
+    /// [`Wire`] of the live connection.
+    wire: AtomicU64,
+    is_durable: AtomicBool,
+    /// The newest change of what is stored of the session itself: its row, its subscriptions, its exchanges.
+    pub changed: Mark,
+    /// Messages that were dropped because its queue was full.
+    pub dropped: Dropped,
+    /// The last turn left messages waiting: the socket is full, or the window.
+    is_slow: AtomicBool,
+    /// What changes, under the one lock of the session.
+    pub state: Mutex<ClientState>,
+}
+
+/// What the lock guards.
+pub struct ClientState {
+    /// The live connection; `None` while the Client is away.
+    pub link: Option<Link>,
+    /// The state of the protocol.
+    pub session: Session<Queued>,
+    /// The subscriptions, by filter.
+    pub subscriptions: Subscriptions,
+    /// Who the Client is, as rules ask about it.
+    pub identity: Arc<Identity>,
+    /// The Will, while there is one.
+    pub will: WillState<Box<WillMessage>>,
+    /// How long the session outlives its connection.
+    pub expiry: SessionExpiry,
+    /// Whether the last CONNECT began a new session.
+    pub clean_start: bool,
+    /// Keep Alive that the Client asked for, in seconds; 0 = none.
+    pub keep_alive_seconds: u16,
+    /// When the last CONNECT was accepted, in milliseconds since 1970.
+    pub connected_at_ms: u64,
+    /// Since when the Client is away.
+    pub left_at: LeftAt,
+    /// Retained messages that are still to be sent for new subscriptions.
+    pub replays: Replays,
+    /// The generation of permissions under which everything that waits was allowed; under another one each message is asked for again.
+    pub queue_allowed_at: u64,
+    /// Rows of the session stay in the store until it ends, even if it ends with its connection.
+    pub keeps_rows: bool,
+    /// What it takes of its owner's share; nothing once it has ended.
+    pub holding: Holding,
+    /// The session has ended; nothing is delivered to it any more.
+    pub is_over: bool,
+}
+
+impl ClientState {
+    /// Whether the Client is on this very connection.
+    pub fn is_on(&self, connection: &Connection) -> bool {
+        self.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection))
+    }
+
+    /// Counts what the session takes of its owner's share, as it is now.
+    pub fn count(&mut self, client_id: &str, is_stored: bool) {
+        self.holding.set(is_stored && !self.is_over, self.kept_bytes(client_id));
+    }
+
+    /// Bytes of a session that are counted: identifier, filters, Will.
+    fn kept_bytes(&self, client_id: &str) -> u64 {
+        if self.is_over {
+            return 0;
+        }
+        let will = match &self.will {
+            WillState::None => 0,
+            WillState::Armed { will, .. } | WillState::Delayed { will, .. } => will.bytes(),
+        };
+        client_id.len() as u64 + self.subscriptions.bytes() + will
+    }
+
+    /// Whether a message with so many bytes can be sent at once or kept.
+    fn has_room(&self, bytes: usize) -> bool {
+        let is_open = self.link.as_ref().is_some_and(|link| link.waiting_bytes() == 0);
+        (is_open && self.session.can_send_bytes(bytes)) || self.session.can_queue(bytes)
+    }
+
+    /// Whether the Client is away and something of it is due at this time.
+    pub(crate) fn is_due_at(&self, at: Time) -> bool {
+        let Some(left_at) = self.left_at.get() else { return false };
+        self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
+    }
+
+    /// The counters of the listener where the Client is connected, or those of nowhere.
+    pub(crate) fn limits_reached<'a>(&'a self, core: &'a Core) -> &'a Reached {
+        self.link.as_ref().map_or(&core.limits.elsewhere, |link| &link.connection.listener.reached)
+    }
+}
+
+/// When the last connection of a Client ended, since 1970; nothing while it is connected. Half as large as an `Option<Time>`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeftAt(Option<NonZeroU64>);
+
+impl LeftAt {
+    /// The Client has left at that time.
+    pub fn new(at: Time) -> Self {
+        Self(NonZeroU64::new(at.as_millis().max(1)))
+    }
+
+    /// When it has left; `None` while it is connected.
+    pub fn get(self) -> Option<Time> {
+        self.0.map(|ms| Time::from_millis(ms.get()))
+    }
+}
+
+/// A message in a session's queue or window.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// The message itself, shared with other receivers.
+    pub message: Arc<Message>,
+    /// RETAIN as sent to this Client.
+    pub retain: bool,
+    pub(crate) identifiers: Identifiers,
+}
+
+impl Queued {
+    /// A message for one session.
+    pub fn new(message: &Arc<Message>, retain: bool, identifiers: &Identifiers) -> Self {
+        Self { message: Arc::clone(message), retain, identifiers: identifiers.clone() }
+    }
+
+    /// Its number in the store; `None` for a message that is not stored.
+    pub fn stored_id(&self) -> Option<MessageId> {
+        (self.message.id != 0).then_some(MessageId(self.message.id))
+    }
+}
+
+/// What must be known of a Client's connection to encode for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// `None` while the Client is away.
+    pub version: Option<ProtocolVersion>,
+    /// [`Connection::number`]; 0 while the Client is away.
+    pub connection: u32,
+    /// Largest packet that it takes.
+    pub packet_bytes_max: u32,
+    /// Whether topics may be sent to it as aliases.
+    pub(crate) takes_aliases: bool,
+}
+
+impl Wire {
+    /// No connection. What is kept for the Client may be of any size.
+    pub(crate) const AWAY: Self =
+        Self { version: None, connection: 0, packet_bytes_max: u32::MAX, takes_aliases: false };
+
+    /// From the top: 1 bit aliases, 3 bits protocol level, 28 bits connection, 32 bits packet size.
+    fn pack(self) -> u64 {
+        let level = self.version.map_or(0, ProtocolVersion::level);
+        u64::from(self.takes_aliases) << 63
+            | u64::from(level) << 60
+            | u64::from(self.connection) << 32
+            | u64::from(self.packet_bytes_max)
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Self {
+            takes_aliases: packed >> 63 == 1,
+            version: match packed >> 60 & 0b111 {
+                3 => Some(ProtocolVersion::V3_1),
+                4 => Some(ProtocolVersion::V3_1_1),
+                5 => Some(ProtocolVersion::V5),
+                _ => None,
+            },
+            connection: u32::try_from(packed >> 32 & u64::from(Connection::NUMBER_MAX)).expect("28 bits"),
+            packet_bytes_max: u32::try_from(packed & u64::from(u32::MAX)).expect("32 bits"),
+        }
+    }
+}
+
+impl Client {
+    /// The owner's share of what there is.
+    pub(crate) fn share(&self) -> Arc<Share> {
+        Arc::clone(self.state.lock().holding.share())
+    }
+
+    /// A session with this number and place in the tables of threads.
+    pub fn new(tenant: &Arc<Tenant>, session_id: u64, number: u32, state: ClientState) -> Self {
+        Self {
+            tenant: Arc::clone(tenant),
+            client_id: Arc::clone(&state.identity.client_id),
+            user: state.identity.user.clone(),
+            session_id,
+            number,
+            wire: AtomicU64::new(Wire::AWAY.pack()),
+            is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
+            changed: Mark::default(),
+            dropped: Dropped::default(),
+            is_slow: AtomicBool::new(false),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Under which it is among the sessions of its tenant.
+    pub fn key(&self) -> SessionKey<'_> {
+        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
+    }
+
+    /// Whether the session outlives its connection, so that what it must get is stored.
+    pub fn is_durable(&self) -> bool {
+        self.is_durable.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_durable(&self, is_durable: bool) {
+        self.is_durable.store(is_durable, Ordering::Relaxed);
+    }
+
+    /// Whether what is sent to the Client now has to wait. For choosing among members of a shared subscription: others go first.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Relaxed)
+    }
+
+    /// Called at the end of each delivery, so it writes only what is new: other threads read it.
+    pub(crate) fn set_slow(&self, is_slow: bool) {
+        if self.is_slow() != is_slow {
+            self.is_slow.store(is_slow, Ordering::Relaxed);
+        }
+    }
+
+    /// The number of the session in the store.
+    pub fn stored_id(&self) -> SessionId {
+        SessionId(self.session_id)
+    }
+
+    /// The live connection as those see it who encode for it.
+    pub fn wire(&self) -> Wire {
+        Wire::unpack(self.wire.load(Ordering::Acquire))
+    }
+
+    /// Version of the live connection; `None` while the Client is away.
+    pub fn wire_version(&self) -> Option<ProtocolVersion> {
+        self.wire().version
+    }
+
+    /// Publishes what `link` is. Call with the state locked.
+    pub(crate) fn set_wire(&self, link: Option<&Link>) {
+        self.wire.store(link.map_or(Wire::AWAY, Link::wire).pack(), Ordering::Release);
+    }
+
+    /// Version of this very connection; `None` when the Client is not on it any more.
+    pub(crate) fn version_on(&self, connection: &Connection) -> Option<ProtocolVersion> {
+        self.on(connection, |link, _| link.version)
+    }
+
+    /// What the Client reads of answers on this very connection; `None` when it is not on it any more.
+    pub(crate) fn recipient_on(&self, connection: &Connection) -> Option<Recipient> {
+        self.on(connection, |link, _| link.recipient())
+    }
+
+    /// Lets `work` use the session when its Client is on `connection`: one that was taken over changes nothing any more.
+    pub(crate) fn session_on<R>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        self.on(connection, |_, session| work(session))
+    }
+
+    /// The same for a change of a QoS 2 exchange, which is stored for a session that outlives its connection.
+    pub(crate) fn exchange_on<R>(
+        &self,
+        connection: &Connection,
+        turn: &mut Turn,
+        work: impl FnOnce(&mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        self.session_on(connection, |session| {
+            if self.is_durable() {
+                turn.changes(self);
+            }
+            work(session)
+        })
+    }
+
+    /// Lets `work` use the link when it is that of `connection`.
+    fn on<R>(
+        &self,
+        connection: &Connection,
+        work: impl FnOnce(&mut Link, &mut Session<Queued>) -> R,
+    ) -> Option<R> {
+        let mut state = self.state.lock();
+        let ClientState { link, session, .. } = &mut *state;
+        let link = link.as_mut().filter(|link| std::ptr::addr_eq(&*link.connection, connection))?;
+        Some(work(link, session))
+    }
+
+    /// Who the Client is. Takes the lock of its state.
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.state.lock().identity)
+    }
+
+    /// The Client of this very connection has proved again who it is. Its user is the one whose session it is.
+    pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
+        debug_assert_eq!(identity.user, self.user, "an exchange begun by a session is for its user");
+        let mut state = self.state.lock();
+        if state.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection)) {
+            state.identity = Arc::new(identity);
+        }
+    }
+
+    /// Whether rules let this Client have messages of a topic.
+    pub(crate) fn may_get(&self, topic: &str) -> bool {
+        self.tenant.permissions.decide(&Question::subscribe(&self.identity(), topic)).is_allowed()
+    }
+
+    /// A message that was held back for its identifier may leave.
+    pub(crate) fn let_go(&self, connection: &Connection, number: u64) {
+        self.on(connection, |link, _| link.held.let_go(number));
+    }
+
+    /// Whether so much waits for the Client to read that nothing more must be read from it.
+    pub fn is_choked(&self, connection: &Connection) -> bool {
+        self.on(connection, |link, _| link.is_choked()).unwrap_or(false)
+    }
+
+    /// Lets leave what was kept back until the session was stored.
+    pub(crate) fn release_output(&self, connection: &Connection) {
+        self.on(connection, |link, _| link.release());
+    }
+
+    /// Tells the Client why this connection ends.
+    pub fn tell(&self, connection: &Connection, reason: &CloseReason) {
+        self.on(connection, |link, _| link.tell(reason));
+    }
+
+    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
+    pub fn has_room(&self, bytes: usize, core: &Core, now: Time) -> bool {
+        let state = self.state.lock();
+        let has_room = state.has_room(bytes);
+        if !has_room {
+            self.count_full(&state, core, now);
+        }
+        has_room
+    }
+
+    /// The same where nothing is counted, because another Client may have room.
+    pub(crate) fn can_take(&self, bytes: usize) -> bool {
+        self.state.lock().has_room(bytes)
+    }
+
+    /// Counts that this Client has reached a limit.
+    pub fn limit_reached(&self, limit: Limit, core: &Core, now: Time) {
+        self.state.lock().limits_reached(core).note(limit, &self.client_id, now);
+    }
+
+    /// Counts that the queue is full.
+    fn count_full(&self, state: &ClientState, core: &Core, now: Time) {
+        let is_by_number =
+            state.session.counts().queued >= state.session.options().queue_messages_max as usize;
+        let limit = if is_by_number { Limit::QueueMessages } else { Limit::QueueBytes };
+        state.limits_reached(core).note(limit, &self.client_id, now);
+    }
+
+    /// Whether the Client has taken all that it was sent but for fewer than `unacknowledged` messages; `None` while it is away.
+    pub fn takes_more(&self, unacknowledged: usize) -> Option<bool> {
+        let state = self.state.lock();
+        let link = state.link.as_ref()?;
+        let counts = state.session.counts();
+        Some(link.waiting_bytes() == 0 && counts.queued == 0 && counts.inflight < unacknowledged)
+    }
+
+    /// Sends what waits in the session, as far as there is room.
+    pub(crate) fn send_waiting(self: &Arc<Self>, turn: &mut Turn) {
+        turn.entry(self).items.drain();
+    }
+
+    /// Begins to send the retained messages of new subscriptions.
+    pub fn replay(self: &Arc<Self>, replays: Replays, turn: &mut Turn) {
+        if replays.is_empty() {
+            return;
+        }
+        self.state.lock().replays.append(replays);
+        self.send_waiting(turn);
+    }
+
+    /// Sets the Session Expiry Interval that a DISCONNECT gave.
+    ///
+    /// # Errors
+    /// When the session ends with its connection and was to live longer.
+    pub(crate) fn change_expiry(
+        &self,
+        seconds: Option<u32>,
+        maximum: SessionExpiry,
+    ) -> Result<(), ExpiryRaised> {
+        let mut state = self.state.lock();
+        state.expiry = state.expiry.after_disconnect(seconds, maximum)?;
+        Ok(())
+    }
+
+    /// As the owner: writes what waits for the socket, then goes on with what waited for room.
+    pub fn drain_output(
+        self: &Arc<Self>,
+        connection: &Connection,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        let drained = self.on(connection, |link, _| link.drain(cx)).transpose()?;
+        if drained.is_some_and(|drained| drained.is_ready()) {
+            self.send_waiting(turn);
+        }
+        Ok(())
+    }
+
+    /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store.
+    pub fn queue_full(&self, state: &ClientState, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
+        turn.core.counters.queue_full_dropped.add(1);
+        self.count_full(state, turn.core, turn.now);
+        self.tenant.full_queues.note(self, &self.dropped);
+        if self.is_durable()
+            && let Some(message) = message
+        {
+            turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
+        }
+    }
+
+    /// The Client is done with a message of its queue.
+    pub(crate) fn message_done(&self, queued: Option<&Queued>, turn: &mut Turn) {
+        if let Some(message) = queued.and_then(Queued::stored_id) {
+            turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
+            turn.call_flusher();
+        }
+    }
+
+    /// Appends an acknowledgement for what came on `connection`.
+    pub(crate) fn acknowledge(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        connection: &Connection,
+        version: ProtocolVersion,
+        ack_type: AckType,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
+        let ack = Ack { ack_type, packet_id, reason, properties: Properties::EMPTY };
+        turn.control(self, connection, |out| {
+            encode_ack(out, version, &ack)
+                .expect("every reason that the broker chooses is one that the packet can carry");
+        });
+    }
+
+    /// Appends an acknowledgement that refuses what came on `connection`, with the reason in words.
+    pub fn refuse(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        connection: &Connection,
+        (ack_type, packet_id): (AckType, PacketId),
+        reason: ReasonCode,
+        words: &dyn Display,
+    ) {
+        let Some(recipient) = self.recipient_on(connection) else { return };
+        turn.control(self, connection, |out| {
+            recipient.explain_acknowledgement(out, words, |out, properties| {
+                encode_ack(out, recipient.version, &Ack { ack_type, packet_id, reason, properties })
+            });
+        });
+    }
+
+    /// Answers for an exchange that is not known, or not any more.
+    pub fn not_found(
+        self: &Arc<Self>,
+        turn: &mut Turn,
+        connection: &Connection,
+        ack_type: AckType,
+        packet_id: PacketId,
+    ) {
+        let reason = ReasonCode::PacketIdentifierNotFound;
+        let words = "no exchange has this packet identifier";
+        self.refuse(turn, connection, (ack_type, packet_id), reason, &words);
+    }
+
+    /// Puts back what was before a subscription that could not be stored, unless it has been changed since. The store follows when it works again.
+    pub fn take_back(
+        self: &Arc<Self>,
+        filter: &str,
+        options: Options,
+        former: Option<Options>,
+        turn: &mut Turn,
+    ) {
+        let mut state = self.state.lock();
+        if state.is_over || state.subscriptions.get(filter) != Some(options) {
+            return;
+        }
+        turn.changes(self);
+        match former {
+            Some(former) => {
+                state.subscriptions.insert(filter, former);
+                self.tenant.subscribe(self, filter, former);
+                turn.batch.push(Op::PutSubscription(&self.subscription_row(filter, former)));
+            }
+            None => {
+                state.subscriptions.remove(filter);
+                self.tenant.unsubscribe(self, filter);
+                state.count(&self.client_id, self.is_durable());
+                let (tenant, session) = (self.tenant.id, self.stored_id());
+                turn.batch.push(Op::DeleteSubscription { tenant, session, filter });
+            }
+        }
+    }
+
+    /// The stored form of a subscription.
+    pub fn subscription_row(&self, filter: &str, options: Options) -> SubscriptionRow {
+        SubscriptionRow {
+            tenant: self.tenant.id,
+            session: self.stored_id(),
+            filter: filter.into(),
+            qos: options.qos.bits(),
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            retain_handling: options.retain_handling as u8,
+            subscription_id: options.identifier.map(std::num::NonZeroU32::get),
+        }
+    }
+}
+
+/// A Packet Identifier as the store writes it.
+pub(crate) fn stored_packet_id(packet_id: PacketId) -> NonZeroU16 {
+    NonZeroU16::new(packet_id.get()).expect("a Packet Identifier is not zero")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Idle connections cost this besides what the connection itself takes.
+    #[test]
+    fn a_client_is_small() {
+        assert!(size_of::<Client>() <= 376, "{} bytes", size_of::<Client>());
+    }
+}

@@ -1,0 +1,315 @@
+//! How a connection gets its session: a new one, the stored one, or that of a connection which it takes over.
+//!
+//! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{Identity, Peer};
+use lotmq_codec::ProtocolVersion;
+use lotmq_config::ListenerLimits;
+use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
+use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
+
+use crate::client::replay::Replays;
+use crate::client::sessions::SessionKey;
+use crate::client::shares::Holding;
+use crate::client::will::WillMessage;
+use crate::client::{Client, ClientState, LeftAt};
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::changes::Stamp;
+use crate::protocol::connect::{self, Request};
+use crate::routing::subscription::Subscriptions;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+use crate::turn::outbound::Link;
+
+/// The session of a new connection.
+pub struct Attachment {
+    pub(crate) client: Arc<Client>,
+    /// Whether CONNACK must wait for something: in the turn's batch, or with the store already.
+    pub is_durable: bool,
+}
+
+/// Why a connection gets no session, or not yet.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAttached {
+    /// The account of the Client was removed, or got another password, after it had logged in.
+    #[error("the account has changed meanwhile")]
+    AccountChanged,
+    /// What changed of the session last is in the turn of another thread, which what happens now would overtake on its way to the store.
+    #[error("the session changes on another thread")]
+    InTurn(Stamp),
+}
+
+/// Attaches `connection` to the session that its CONNECT asks for.
+///
+/// # Errors
+/// [`NotAttached::AccountChanged`]: what ends the sessions of a removed user looks at those that there are, so none may be added behind it.
+/// [`NotAttached::InTurn`]: to be tried again when that turn has ended; the connection that has the session is being closed.
+pub fn attach(
+    tenant: &Arc<Tenant>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    turn: &mut Turn,
+) -> Result<Attachment, NotAttached> {
+    let key = SessionKey::from(&**identity);
+    let former = tenant.sessions.lock().get(key).cloned();
+    if former.is_some_and(|client| turn.may_hold_for(&client)) {
+        // It belongs to the session's former connection.
+        turn.settle();
+    }
+    let mut ended = None;
+    let mut will = None;
+    let attachment = {
+        let mut sessions = tenant.sessions.lock();
+        if !tenant.users.is_current(identity) {
+            return Err(NotAttached::AccountChanged);
+        }
+        let known = sessions.get(key).cloned();
+        let before = match &known {
+            Some(client) => {
+                will = take_over(client, request, turn)?.map(|left| (left, Arc::clone(client)));
+                client.changed.get()
+            }
+            None => sessions.left_behind(key, &turn.core.turns, &turn.core.store),
+        };
+        if turn.is_overtaking(before) {
+            return Err(NotAttached::InTurn(before));
+        }
+        let rests_on = (!turn.is_on_disk(before)).then_some(before);
+        match known {
+            Some(client) if !request.clean_start && is_kept(&client) => {
+                resume(&client, connection, request, identity, turn)
+            }
+            other => {
+                ended = other;
+                let ends_durable = ended.as_ref().is_some_and(|client| client.is_durable());
+                let created = create(tenant, connection, request, identity, (ends_durable, rests_on), turn);
+                sessions.insert(Arc::clone(&created.client));
+                created
+            }
+        }
+    };
+    if let Some(client) = ended {
+        crate::client::session_end::end(&client, turn);
+    }
+    if let Some(((will, identity), client)) = will {
+        crate::client::session_end::publish_will(&client, &identity, &will, turn);
+    }
+    Ok(attachment)
+}
+
+/// Whether a session outlives its connection and does not end at this very moment.
+fn is_kept(client: &Client) -> bool {
+    client.is_durable() && !client.state.lock().expiry.ends_with_connection()
+}
+
+/// A Will that is to be published, and who has set it.
+type LeftWill = (Box<WillMessage>, Arc<Identity>);
+
+/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes, and who has set it: the session is
+/// about to be that of whoever comes.
+///
+/// # Errors
+/// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for any other reason.
+fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<LeftWill>, NotAttached> {
+    let mut state = client.state.lock();
+    let changed = client.changed.get();
+    if turn.is_overtaking(changed) {
+        if let Some(old) = &mut state.link {
+            old.tell(&CloseReason::TakenOver);
+            old.connection.request_close(CloseReason::TakenOver);
+        }
+        return Err(NotAttached::InTurn(changed));
+    }
+    if let Some(mut old) = state.link.take() {
+        client.set_wire(None);
+        old.tell(&CloseReason::TakenOver);
+        old.connection.request_close(CloseReason::TakenOver);
+        state.session.disconnect();
+    }
+    let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
+    let will = state.will.handle_takeover(is_resumed);
+    Ok(will.map(|will| (will, Arc::clone(&state.identity))))
+}
+
+fn resume(
+    client: &Arc<Client>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    turn: &mut Turn,
+) -> Attachment {
+    let mut state = client.state.lock();
+    turn.changes(client);
+    let was_durable = client.is_durable();
+    let is_for_another = differs(&state.identity, identity);
+    state.holding.give(client.tenant.shares.of(identity));
+    state.session.resume(session_options(request, connection));
+    let window_bytes = state.holding.share().window_bytes();
+    state.session.set_window_bytes(window_bytes);
+    if state.subscriptions.has_shared() {
+        state.session.keep_inflight();
+    }
+    fill(&mut state, request, identity, turn);
+    client.set_durable(!request.expiry.ends_with_connection());
+    state.count(&client.client_id, client.is_durable());
+    let is_durable = was_durable || client.is_durable();
+    let link = link(connection, request, true, is_durable);
+    client.set_wire(Some(&link));
+    state.link = Some(link);
+    // What rests in the store is still to be sent; it goes when the session ends.
+    state.keeps_rows = state.session.needs_store();
+    let (row, keeps_rows) = (row(client, &state), state.keeps_rows);
+    drop(state);
+    if is_for_another {
+        client.tenant.routes_changed();
+    }
+    if client.is_durable() || keeps_rows {
+        turn.batch.push(Op::PutSession(&row));
+    } else if was_durable {
+        // From now on it ends with its connection.
+        turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
+    }
+    Attachment { client: Arc::clone(client), is_durable }
+}
+
+/// Whether rules may say something else of one than of the other, who are of the same session. Threads remember with a topic's route who may get it.
+fn differs(before: &Identity, now: &Identity) -> bool {
+    before.peer.address() != now.peer.address()
+}
+
+/// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
+fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
+    let connack = connect::connack(connection, request, session_present);
+    let mut link = Link::new(Arc::clone(connection), request.recipient, &connack, is_durable);
+    link.allow_aliases(request.topic_alias_maximum);
+    link
+}
+
+fn create(
+    tenant: &Arc<Tenant>,
+    connection: &Arc<Connection>,
+    request: &Request,
+    identity: &Arc<Identity>,
+    (ends_durable, rests_on): (bool, Option<Stamp>),
+    turn: &mut Turn,
+) -> Attachment {
+    let mut state = ClientState {
+        link: None,
+        session: Session::new(session_options(request, connection)),
+        subscriptions: Subscriptions::default(),
+        identity: Arc::clone(identity),
+        will: WillState::None,
+        expiry: request.expiry,
+        clean_start: request.clean_start,
+        keep_alive_seconds: 0,
+        connected_at_ms: 0,
+        left_at: LeftAt::default(),
+        replays: Replays::default(),
+        queue_allowed_at: 0,
+        keeps_rows: false,
+        holding: Holding::new(tenant.shares.of(identity)),
+        is_over: false,
+    };
+    state.session.set_window_bytes(state.holding.share().window_bytes());
+    fill(&mut state, request, identity, turn);
+    state.count(&request.client_id, !request.expiry.ends_with_connection());
+    let session_id = turn.core.store.next_session_id().0;
+    let number = turn.core.numbers.take();
+    let client = Arc::new(Client::new(tenant, session_id, number, state));
+    if client.is_durable() || ends_durable {
+        turn.changes(&client);
+    } else if let Some(stamp) = rests_on {
+        // That there was no session, or that it has ended, is not on the disk.
+        client.changed.set(stamp);
+    }
+    let is_durable = client.is_durable() || ends_durable || rests_on.is_some();
+    let link = link(connection, request, false, is_durable);
+    client.set_wire(Some(&link));
+    {
+        let mut state = client.state.lock();
+        state.link = Some(link);
+        if client.is_durable() {
+            turn.batch.push(Op::PutSession(&row(&client, &state)));
+        }
+    }
+    Attachment { client, is_durable }
+}
+
+fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, turn: &Turn) {
+    state.identity = Arc::clone(identity);
+    let will = request.will.clone();
+    state.will.handle_connect(will.map(|will| {
+        let delay = Duration::from_secs(will.delay_seconds.into());
+        (will, delay)
+    }));
+    state.expiry = request.expiry;
+    state.clean_start = request.clean_start;
+    state.keep_alive_seconds = request.keep_alive;
+    state.connected_at_ms = turn.wall_ms();
+    state.left_at = LeftAt::default();
+}
+
+fn session_options(request: &Request, connection: &Connection) -> SessionOptions {
+    SessionOptions {
+        send_maximum: match request.version {
+            ProtocolVersion::V5 => request.receive_maximum,
+            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => connection.listener.limits.send_window,
+        },
+        keep_inflight: !request.expiry.ends_with_connection(),
+        ..options_at(&connection.listener.limits, request.version)
+    }
+}
+
+/// What holds for every session of a listener with these limits, whatever its CONNECT says.
+pub fn options_at(limits: &ListenerLimits, version: ProtocolVersion) -> SessionOptions {
+    SessionOptions {
+        receive_maximum: limits.receive_maximum,
+        queue_messages_max: limits.queue_messages,
+        queue_bytes_max: limits.queue_bytes,
+        ..SessionOptions::new(version)
+    }
+}
+
+/// The stored form of a session.
+pub fn row(client: &Client, state: &ClientState) -> SessionRow {
+    let will = match &state.will {
+        WillState::None => None,
+        WillState::Armed { will, .. } | WillState::Delayed { will, .. } => Some(will_row(will)),
+    };
+    SessionRow {
+        tenant: client.tenant.id,
+        id: client.stored_id(),
+        client_id: client.client_id.as_ref().into(),
+        user: client.user.as_deref().map(Into::into),
+        protocol_level: state.session.version().level(),
+        expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
+        disconnected_at_ms: state.left_at.get().map(Time::as_millis),
+        will,
+        peer: peer_row(state.identity.peer),
+    }
+}
+
+fn peer_row(peer: Peer) -> PeerRow {
+    match peer {
+        Peer::Tcp(address) => PeerRow::Tcp(address),
+        Peer::Proxied(address) => PeerRow::Proxied(address),
+        Peer::Unix => PeerRow::Unix,
+        Peer::Guest | Peer::Unknown => PeerRow::Unknown,
+    }
+}
+
+fn will_row(will: &WillMessage) -> WillRow {
+    WillRow {
+        topic: will.topic.as_ref().into(),
+        properties: bytes::Bytes::copy_from_slice(&will.properties),
+        payload: bytes::Bytes::copy_from_slice(&will.payload),
+        qos: will.qos.bits(),
+        retain: will.retain,
+        delay_interval_s: will.delay_seconds,
+    }
+}

@@ -1,0 +1,293 @@
+//! Sessions that are ending: what they have not delivered goes to other members of their shared subscriptions, and their subscriptions go.
+//!
+//! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and a million messages. What is short happens at
+//! once; everything else bit by bit on the housekeeping thread, all endings in turn. Each message leaves one queue in the batch in which it enters the
+//! other. The rows of the session stay until nothing is left of its queue, and say that it has ended: after a crash it is restored, ends again, and
+//! what is left goes on.
+//!
+//! A session that is ending is still in the subscription index: nobody chooses it as a member of a group any more, and what is routed to it is dropped
+//! or goes to another member. Not here: which group a message came by (`hand_on`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lotmq_session::Session;
+use lotmq_store::{MessageId, Op, QueueSlice, StoreError};
+use parking_lot::Mutex;
+use tracing::{error, warn};
+
+use crate::client::hand_on::{Dealer, Undelivered, hand_on_to};
+use crate::client::{Client, Queued};
+use crate::clock::Stretch;
+use crate::durable::stored;
+use crate::limits::{
+    ENDED_AT_ONCE_MAX, ENDINGS_TIME_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
+};
+use crate::routing::message::Message;
+use crate::routing::subscription::Subscriptions;
+use crate::shared::Core;
+use crate::turn::Turn;
+
+/// The sessions of the broker that are ending.
+#[derive(Default)]
+pub struct Endings(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Those that can go on.
+    ready: VecDeque<Ending>,
+    /// Those that want a slice of their queue. One is read at a time, that of the first.
+    readers: VecDeque<Ending>,
+    reading: Reading,
+    /// How many there are, those included that are being worked on.
+    count: usize,
+}
+
+/// Where the slice of the first reader is.
+#[derive(Default)]
+enum Reading {
+    #[default]
+    NotAsked,
+    Asked,
+    Here(Result<QueueSlice, StoreError>),
+}
+
+/// A session that has ended but for what is told here.
+pub struct Ending {
+    client: Arc<Client>,
+    /// Subscriptions that are to be taken off the index.
+    filters: Vec<Box<str>>,
+    is_member: bool,
+    /// The session as it was, until what it has not delivered was taken out.
+    session: Option<Box<Session<Queued>>>,
+    messages: VecDeque<Arc<Message>>,
+    /// The number behind which the rest of its queue in the store begins.
+    rests_after: Option<MessageId>,
+    /// Those behind it that others have got already, by number.
+    handed_on: Vec<u64>,
+    dealer: Dealer,
+    /// Whether rows of it are in the store.
+    is_stored: bool,
+}
+
+/// How far an ending has come.
+enum Progress {
+    GoesOn,
+    WantsSlice,
+    Over,
+}
+
+impl Endings {
+    pub(crate) fn add(&self, ending: Ending) {
+        let mut state = self.0.lock();
+        state.count += 1;
+        state.ready.push_back(ending);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Goes on with all of them for a while. True when more could be done at once.
+    pub fn work(&self, core: &Arc<Core>, turn: &mut Turn) -> bool {
+        let stretch = core.clock.stretch(ENDINGS_TIME_MAX);
+        let can_read = self.take_slice();
+        while let Some(mut ending) = self.next() {
+            let progress = ending.go_on(turn, &stretch);
+            let mut state = self.0.lock();
+            match progress {
+                Progress::GoesOn => state.ready.push_back(ending),
+                Progress::WantsSlice => state.readers.push_back(ending),
+                Progress::Over => state.count -= 1,
+            }
+            drop(state);
+            if stretch.is_over(&*core.clock) {
+                break;
+            }
+        }
+        if can_read {
+            self.ask(core);
+        }
+        !self.0.lock().ready.is_empty()
+    }
+
+    fn next(&self) -> Option<Ending> {
+        self.0.lock().ready.pop_front()
+    }
+
+    /// Gives the slice that has come to the ending that wanted it. False when it could not be read; it is asked for again in a later round.
+    fn take_slice(&self) -> bool {
+        let mut state = self.0.lock();
+        let slice = match std::mem::take(&mut state.reading) {
+            Reading::Here(slice) => slice,
+            unread @ (Reading::NotAsked | Reading::Asked) => {
+                state.reading = unread;
+                return true;
+            }
+        };
+        let Some(mut ending) = state.readers.pop_front() else { return true };
+        let is_read = slice.is_ok();
+        match slice {
+            Ok(slice) => {
+                ending.take(&slice);
+                state.ready.push_back(ending);
+            }
+            Err(error) => {
+                warn!(session = ending.client.stored_id().0, %error, "queue of an ended session cannot be read");
+                // Those of others first.
+                state.readers.push_back(ending);
+            }
+        }
+        is_read
+    }
+
+    /// Has the store read the slice that the first reader wants.
+    fn ask(&self, core: &Arc<Core>) {
+        let (session, after) = {
+            let mut state = self.0.lock();
+            let Some(first) = state.readers.front() else { return };
+            let (session, Some(after)) = (first.client.stored_id(), first.rests_after) else { return };
+            if !matches!(state.reading, Reading::NotAsked) {
+                return;
+            }
+            state.reading = Reading::Asked;
+            (session, after)
+        };
+        let asking = Arc::downgrade(core);
+        let reply = move |slice| {
+            if let Some(core) = asking.upgrade() {
+                core.endings.0.lock().reading = Reading::Here(slice);
+                core.tell(|above| above.has_work());
+            }
+        };
+        let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
+        if core.store.read_queue(session, after, SLICE_MESSAGES, bytes_max, Box::new(reply)).is_err() {
+            // The broker stops.
+            *self.0.lock() = State::default();
+        }
+    }
+}
+
+impl Ending {
+    /// A session that ends with these subscriptions. Nobody must choose its Client any more.
+    pub fn new(
+        client: &Arc<Client>,
+        subscriptions: Subscriptions,
+        session: Session<Queued>,
+        is_stored: bool,
+    ) -> Self {
+        Self {
+            client: Arc::clone(client),
+            is_member: subscriptions.has_shared(),
+            filters: subscriptions.into_filters().collect(),
+            session: Some(Box::new(session)),
+            messages: VecDeque::new(),
+            rests_after: None,
+            handed_on: Vec::new(),
+            dealer: Dealer::default(),
+            is_stored,
+        }
+    }
+
+    /// Ends the session at once where that is short. True when something is left to be done, for which its row must stay.
+    pub fn begin(&mut self, turn: &mut Turn) -> bool {
+        if !self.is_member {
+            // What waited for it goes to nobody.
+            self.delete(turn);
+        }
+        let counts = self.session.as_ref().map(|session| session.counts()).unwrap_or_default();
+        let rests = self.is_member && counts.queued > counts.queued_in_memory;
+        let len = self.filters.len().max(counts.queued_in_memory).max(counts.inflight);
+        rests
+            || len > ENDED_AT_ONCE_MAX
+            || self.needs_answers()
+            || !matches!(self.go_on(turn, &Stretch::ENDLESS), Progress::Over)
+    }
+
+    /// Whether rules must be asked about who gets what is left to members of groups.
+    fn needs_answers(&self) -> bool {
+        let Some(session) = self.session.as_ref().filter(|_| self.is_member) else { return false };
+        let permissions = &self.client.tenant.permissions;
+        let is_open = |topic| permissions.delivers_to_all(topic) == Some(true);
+        session.messages_in_memory().any(|(queued, _)| !is_open(queued.message.topic()))
+    }
+
+    /// Whether rows of the session stay in the store until it is over.
+    pub fn keeps_rows(&self) -> bool {
+        self.is_stored
+    }
+
+    /// Goes on until the stretch is over.
+    fn go_on(&mut self, turn: &mut Turn, stretch: &Stretch) -> Progress {
+        self.take_undelivered();
+        let tenant = &self.client.tenant;
+        let queue = self.is_stored.then(|| self.client.stored_id());
+        while let Some(message) = self.messages.pop_front() {
+            if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
+                hand_on_to(tenant, group, &message, queue, turn);
+            }
+            if stretch.is_over(&*turn.core.clock) {
+                return Progress::GoesOn;
+            }
+        }
+        if self.is_stored && self.rests_after.is_some() {
+            if self.filters.iter().any(|filter| tenant.has_other_members(filter)) {
+                return Progress::WantsSlice;
+            }
+            self.rests_after = None;
+        }
+        self.delete(turn);
+        while !self.filters.is_empty() {
+            let first = self.filters.len().saturating_sub(UNSUBSCRIBED_AT_ONCE);
+            self.client.tenant.unsubscribe_all(&self.client, self.filters.drain(first..));
+            if stretch.is_over(&*turn.core.clock) {
+                return Progress::GoesOn;
+            }
+        }
+        turn.core.numbers.give_back(self.client.number);
+        Progress::Over
+    }
+
+    fn take_undelivered(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if self.is_member {
+            let Undelivered { messages, rests_after } = Undelivered::of(&session);
+            self.messages = messages;
+            self.rests_after = rests_after;
+            let behind = self.messages.iter().map(|message| message.id);
+            self.handed_on = behind.filter(|id| rests_after.is_some_and(|after| *id > after.0)).collect();
+            self.handed_on.sort_unstable();
+        }
+    }
+
+    /// Takes a slice of the queue that was wanted.
+    fn take(&mut self, slice: &QueueSlice) {
+        if let Some(first) = &slice.first_damage {
+            error!(
+                session = self.client.stored_id().0,
+                count = slice.damaged,
+                %first,
+                "queued messages are damaged and left out"
+            );
+        }
+        let is_new = |number: u64| self.handed_on.binary_search(&number).is_err();
+        let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
+        self.messages.extend(deliveries.map(|delivery| Arc::new(stored::message(&delivery.message))));
+        self.rests_after = slice.last.filter(|_| !slice.is_last);
+    }
+
+    /// Takes what is stored of the session out of the store.
+    fn delete(&mut self, turn: &mut Turn) {
+        if std::mem::take(&mut self.is_stored) {
+            let (tenant, session) = (self.client.tenant.id, self.client.stored_id());
+            turn.batch.push(Op::DeleteSession { tenant, session });
+            turn.call_flusher();
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What a Client gets that was waiting for it: unfinished messages after a reconnect, its queue, retained messages of new subscriptions.
+//!
+//! All of it leaves at the end of a turn, between the items before and behind it, under the lock of the Client's state; so it neither overtakes
+//! nor is overtaken by what is published meanwhile.
+
+use std::sync::Arc;
+
+use lotmq_auth::Decide as _;
+use lotmq_codec::{
+    Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
+    ReasonCode, encode_ack, encode_publish,
+};
+use lotmq_session::{Offer, Outbound};
+use lotmq_store::Op;
+
+use crate::client::replay::Next;
+use crate::client::{Client, ClientState, Queued};
+use crate::durable::paging;
+use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX};
+use crate::routing::message::Message;
+use crate::routing::subscription::{Identifiers, Options};
+use crate::turn::arena::{Arena, Span};
+use crate::turn::outbound::{Sent, Surroundings};
+use crate::turn::time_share::Share;
+
+/// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
+const REPLAY_LOOK_BYTES: usize = 8 << 10;
+
+/// What a retained message takes beyond its own bytes, in bytes that could be copied meanwhile.
+const REPLAY_MESSAGE_BYTES: usize = 512;
+
+/// How one waiting message is sent.
+struct Sending<'a> {
+    message: &'a Message,
+    qos: QoS,
+    retain: bool,
+    dup: bool,
+    packet_id: Option<PacketId>,
+    identifiers: &'a Identifiers,
+}
+
+/// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
+pub fn drain(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    mut room: usize,
+    turn: &mut Surroundings<'_>,
+    push: &mut impl FnMut(Span),
+) -> bool {
+    let Some(link) = &state.link else { return false };
+    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    let permissions = &client.tenant.permissions;
+    let generation = permissions.generation();
+    let (mut given_up, mut asked) = (0, 0);
+    let is_enough =
+        |given_up: usize, asked: usize| given_up >= GIVEN_UP_AT_ONCE_MAX || asked >= QUEUE_QUESTIONS_PER_TURN;
+    while room > 0 && !is_enough(given_up, asked) {
+        let Some(outbound) = state.session.next_outbound() else { break };
+        let span = match outbound {
+            Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
+            Outbound::Publish { packet_id, qos, message: queued, dup } => {
+                // Once a QoS 2 message was sent it is finished, expired or not [MQTT-4.3.3-7].
+                if !dup && queued.message.is_expired(turn.wall_ms) {
+                    turn.core.counters.messages_expired.add(1);
+                    give_up(client, state, packet_id, &queued, turn);
+                    given_up += 1;
+                    continue;
+                }
+                // What was sent once, the Client has. All else it may get if it may now, whatever held when it was published.
+                let topic = queued.message.topic();
+                if !dup
+                    && state.queue_allowed_at != generation
+                    && permissions.delivers_to_all(topic) != Some(true)
+                {
+                    asked += 1;
+                    if !client.tenant.still_delivers_message(&state.identity, &queued.message) {
+                        turn.core.counters.queued_denied.add(1);
+                        give_up(client, state, packet_id, &queued, turn);
+                        continue;
+                    }
+                }
+                let (message, identifiers) = (&queued.message, &queued.identifiers);
+                let retain = queued.retain;
+                let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
+                let Some(span) = encode(turn, version, &sending, packet_max) else {
+                    give_up(client, state, packet_id, &queued, turn);
+                    given_up += 1;
+                    continue;
+                };
+                turn.counts.publish_sent += 1;
+                turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+                let sent = Sent { message: queued.stored_id(), qos, packet_id };
+                room = room.saturating_sub(span.len());
+                if dup || !sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
+                    send(state, turn.arena, span, push);
+                }
+                continue;
+            }
+        };
+        room = room.saturating_sub(span.len());
+        push(span);
+    }
+    let goes_on = (room == 0 || is_enough(given_up, asked)) && state.session.has_outbound();
+    if state.session.counts().queued == 0 {
+        state.queue_allowed_at = generation;
+    }
+    paging::ask(client, state, turn.core);
+    replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
+}
+
+/// Gives out a PUBLISH, with an alias where the Client takes them.
+fn send(state: &mut ClientState, arena: &mut Arena, packet: Span, push: &mut impl FnMut(Span)) {
+    match &mut state.link {
+        Some(link) => link.aliased(arena, packet).into_iter().for_each(push),
+        None => push(packet),
+    }
+}
+
+fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> Span {
+    let ack = Ack {
+        ack_type: AckType::Pubrel,
+        packet_id,
+        reason: ReasonCode::Success,
+        properties: Properties::EMPTY,
+    };
+    let (span, result) = arena.encode(|out| encode_ack(out, version, &ack));
+    result.expect("PUBREL with success is legal in every version");
+    span
+}
+
+/// Ends the exchange of a message that is not sent after all; its slot is free again.
+fn give_up(
+    client: &Client,
+    state: &mut ClientState,
+    packet_id: PacketId,
+    queued: &Queued,
+    turn: &mut Surroundings<'_>,
+) {
+    if state.session.drop_outbound(packet_id).is_ok()
+        && client.is_durable()
+        && let Some(message) = queued.stored_id()
+    {
+        turn.batch.push(Op::Dequeue { session: client.stored_id(), message });
+    }
+}
+
+/// Sends retained messages for new subscriptions; pauses when the window or the room is used up, or the time for it. True when it could go on at once.
+fn replay(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    room: usize,
+    turn: &mut Surroundings<'_>,
+    push: &mut impl FnMut(Span),
+) -> bool {
+    if state.replays.is_empty() {
+        return false;
+    }
+    let Some(link) = &state.link else { return false };
+    let connection = Arc::clone(&link.connection);
+    if turn.home != Some(connection.home) {
+        // Its own shard has time for it, in turn with others.
+        return true;
+    }
+    let Some(share) = turn.time_shares.take(connection.place, &*turn.core.clock) else { return false };
+    let pause = replay_for(client, state, room, turn, &share, push);
+    turn.time_shares.give_back(&share, &*turn.core.clock);
+    if let Some((_, next)) = state.replays.first() {
+        next.wait();
+    }
+    match pause {
+        Pause::NoTime => turn.time_shares.wait(connection.place),
+        Pause::NoRoom => return !state.replays.is_empty() && state.session.can_send(),
+    }
+    false
+}
+
+/// Why no more retained messages are sent in this turn.
+enum Pause {
+    /// All have been sent, or the Client takes no more.
+    NoRoom,
+    NoTime,
+}
+
+fn replay_for(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    mut room: usize,
+    turn: &mut Surroundings<'_>,
+    share: &Share,
+    push: &mut impl FnMut(Span),
+) -> Pause {
+    let identity = Arc::clone(&state.identity);
+    // Bytes that were sent since the clock was looked at, and what a message takes without any.
+    let mut unlooked = 0;
+    while room > 0 && state.session.can_send() {
+        let clock = &*turn.core.clock;
+        if unlooked >= REPLAY_LOOK_BYTES {
+            if share.stretch.is_over(clock) {
+                return Pause::NoTime;
+            }
+            unlooked = 0;
+        }
+        unlooked += REPLAY_MESSAGE_BYTES;
+        let Some((filter, replay)) = state.replays.first() else { break };
+        if !replay.has_begun() && !state.subscriptions.contains(filter) {
+            state.replays.end_first();
+            continue;
+        }
+        let options = replay.options;
+        let message =
+            match replay.next(filter, &client.tenant, &identity, turn.wall_ms, (&share.stretch, clock)) {
+                Next::Message { message, was_asked } => {
+                    unlooked += if was_asked { REPLAY_LOOK_BYTES } else { 0 };
+                    message
+                }
+                Next::NoTime => return Pause::NoTime,
+                Next::None => {
+                    state.replays.end_first();
+                    if share.stretch.is_over(clock) && !state.replays.is_empty() {
+                        return Pause::NoTime;
+                    }
+                    continue;
+                }
+            };
+        if let Some(packet) = replayed(client, state, (&message, options), turn) {
+            room = room.saturating_sub(packet.len());
+            unlooked += packet.len();
+            send(state, turn.arena, packet, push);
+        }
+    }
+    Pause::NoRoom
+}
+
+/// The packet with a retained message for a Client; `None` where it gets none now, or never.
+fn replayed(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    (message, options): (&Arc<Message>, Options),
+    turn: &mut Surroundings<'_>,
+) -> Option<Span> {
+    let link = state.link.as_ref()?;
+    let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
+    let qos = message.qos.min(options.qos);
+    let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+    let packet_id = if qos == QoS::AtMostOnce {
+        None
+    } else {
+        // Retained messages are stored in their own place: this copy is not of any queue.
+        let copy = || Queued::new(message, true, &identifiers);
+        match state.session.offer(qos, message.size(), copy) {
+            Offer::Send(packet_id) => Some(packet_id),
+            Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
+                return None;
+            }
+            Offer::Refused(_) => {
+                client.queue_full(state, None, turn);
+                return None;
+            }
+        }
+    };
+    let sending = Sending { message, qos, retain: true, dup: false, packet_id, identifiers: &identifiers };
+    let packet = encode(turn, version, &sending, packet_max);
+    if packet.is_some() {
+        turn.counts.publish_sent += 1;
+        turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+    } else {
+        // It was in flight for a moment only; whether its identifier is found makes no difference.
+        let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
+    }
+    packet
+}
+
+/// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
+fn encode(
+    turn: &mut Surroundings<'_>,
+    version: ProtocolVersion,
+    sending: &Sending<'_>,
+    packet_bytes_max: usize,
+) -> Option<Span> {
+    let Surroundings { arena, core, .. } = turn;
+    let parts = sending.message.parts();
+    let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    let head = PublishHead {
+        dup: sending.dup,
+        qos: sending.qos,
+        retain: sending.retain,
+        topic: parts.topic,
+        packet_id: sending.packet_id,
+        properties: ForwardProperties {
+            received,
+            message_expiry: sending.message.expiry_left(|| core.clock.wall_ms()),
+            subscription_ids: sending.identifiers.as_slice(),
+            topic_alias: None,
+        },
+        payload_len: parts.payload.len(),
+    };
+    let (span, result) = arena.encode(|out| encode_publish(out, version, &head, parts.payload));
+    if let Err(error) = result {
+        core.counters.unencodable(parts.topic, &error);
+        return None;
+    }
+    if span.len() > packet_bytes_max {
+        core.counters.publish_too_large.add(1);
+        return None;
+    }
+    Some(span)
+}

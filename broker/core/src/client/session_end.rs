@@ -1,0 +1,251 @@
+//! What becomes of a session when its connection ends, when it expires, and when it ends for good.
+
+use std::sync::Arc;
+
+use lotmq_auth::Identity;
+use lotmq_session::{SessionExpiry, Time, WillDecision};
+use lotmq_store::Op;
+use parking_lot::MutexGuard;
+
+use crate::client::endings::Ending;
+use crate::client::replay::Replays;
+use crate::client::will::WillMessage;
+use crate::client::{Client, ClientState, LeftAt};
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::limits::ENDED_PER_TURN;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+
+/// What the end of a connection leaves to be done.
+struct Left {
+    will: Option<Box<WillMessage>>,
+    identity: Arc<Identity>,
+    session_ends: bool,
+    deadlines: Vec<Time>,
+}
+
+/// The connection of a Client has ended. Another connection may have taken the session over meanwhile; then nothing of it changes.
+pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &CloseReason, turn: &mut Turn) {
+    if let Some(left) = leave(client, connection, reason, turn) {
+        let will = left.will.as_ref();
+        let is_published = will.is_none_or(|will| publish_will(client, &left.identity, will, turn));
+        if left.session_ends {
+            end(client, turn);
+        } else {
+            if is_published {
+                store(client, turn);
+            } else {
+                turn.asked.last_is_in_row();
+            }
+            if turn.core.absences.add(client, left.deadlines) {
+                turn.core.tell(|above| above.has_work());
+            }
+        }
+    }
+}
+
+fn leave(
+    client: &Arc<Client>,
+    connection: &Arc<Connection>,
+    reason: &CloseReason,
+    turn: &mut Turn,
+) -> Option<Left> {
+    // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of the session may come early [MQTT-3.1.3-9].
+    let now = Time::from_millis(turn.core.clock.wall_ms() + 1);
+    let mut sessions = client.tenant.sessions.lock();
+    let mut state = client.state.lock();
+    state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
+    if client.is_durable() {
+        turn.changes(client);
+    }
+    state.link = None;
+    client.set_wire(None);
+    state.session.disconnect();
+    state.replays = Replays::default();
+    state.left_at = LeftAt::new(now);
+    if reason.discards_will() {
+        state.will.handle_normal_disconnect();
+    }
+    let expiry = state.expiry;
+    let will = match state.will.handle_connection_lost(now, expiry) {
+        WillDecision::Publish(will) => Some(will),
+        WillDecision::Nothing | WillDecision::Later(_) => None,
+    };
+    state.count(&client.client_id, client.is_durable());
+    let session_ends = expiry.ends_with_connection();
+    if session_ends {
+        sessions.remove(client, turn);
+    }
+    let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
+    Some(Left { will, identity: Arc::clone(&state.identity), session_ends, deadlines })
+}
+
+/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none. False when it is to be
+/// published in a later turn.
+pub(crate) fn publish_will(
+    client: &Arc<Client>,
+    identity: &Identity,
+    will: &WillMessage,
+    turn: &mut Turn,
+) -> bool {
+    if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
+        turn.core.counters.publish_refused.add(1);
+        turn.tell(|above, turn| above.will_denied(turn, client, identity, &will.topic));
+        return true;
+    }
+    turn.core.counters.wills_published.add(1);
+    will.publish(&client.tenant, client, turn)
+}
+
+/// Whether the user is still there; nobody removes those who came without a name.
+fn exists(tenant: &Tenant, identity: &Identity) -> bool {
+    identity.user.as_ref().is_none_or(|user| tenant.users.account(user).is_some())
+}
+
+/// Stores that and when the session was left.
+pub fn store(client: &Arc<Client>, turn: &mut Turn) {
+    let state = client.state.lock();
+    // It may have ended meanwhile, or belong to another connection, which has stored it.
+    if state.is_over || state.link.is_some() {
+        return;
+    }
+    turn.changes(client);
+    let row = crate::client::attach::row(client, &state);
+    drop(state);
+    turn.batch.push(Op::PutSession(&row));
+    turn.call_flusher();
+}
+
+/// Ends a session for good: its subscriptions, its queue and what is stored of it.
+pub fn end(client: &Arc<Client>, turn: &mut Turn) {
+    let (mut ending, will, identity, row) = {
+        let Some(mut state) = lock_to_end(client, turn) else { return };
+        state.is_over = true;
+        let mut over = lotmq_session::Session::new(*state.session.options());
+        over.disconnect();
+        let session = std::mem::replace(&mut state.session, over);
+        let will = state.will.handle_session_end();
+        // If its rows must stay for a while, they say that it has ended.
+        state.expiry = SessionExpiry::from_seconds(0);
+        if state.left_at.get().is_none() {
+            state.left_at = LeftAt::new(Time::from_millis(turn.wall_ms()));
+        }
+        state.count(&client.client_id, false);
+        let row =
+            (client.is_durable() || state.keeps_rows).then(|| crate::client::attach::row(client, &state));
+        let identity = Arc::clone(&state.identity);
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        (Ending::new(client, subscriptions, session, row.is_some()), will, identity, row)
+    };
+    client.set_durable(false);
+    if ending.begin(turn) {
+        if let Some(row) = row.filter(|_| ending.keeps_rows()) {
+            turn.batch.push(Op::PutSession(&row));
+        }
+        turn.endings.push(ending);
+        turn.call_flusher();
+    }
+    if let Some(will) = will {
+        publish_will(client, &identity, &will, turn);
+    }
+}
+
+/// The state of a session that is to end; `None` when it has ended. What another thread has for it is with the store by then; on a shard that is known
+/// already.
+fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a, ClientState>> {
+    let mut is_patient = !turn.serves_clients();
+    loop {
+        let state = client.state.lock();
+        if state.is_over {
+            return None;
+        }
+        let before = client.changed.get();
+        if is_patient && turn.is_overtaking(before) {
+            drop(state);
+            is_patient = turn.let_pass(before);
+            continue;
+        }
+        if client.is_durable() {
+            turn.changes(client);
+        }
+        return Some(state);
+    }
+}
+
+/// Closes the connection of a Client, if it has one. Its session stays as long as it may.
+pub fn disconnect(client: &Client) -> bool {
+    let state = client.state.lock();
+    let connection = state.link.as_ref().map(|link| Arc::clone(&link.connection));
+    drop(state);
+    connection.inspect(|it| it.request_close(CloseReason::Administrative)).is_some()
+}
+
+/// Ends a session at once, whether its Client is connected or away.
+pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
+    {
+        let mut sessions = client.tenant.sessions.lock();
+        let mut state = client.state.lock();
+        if let Some(mut link) = state.link.take() {
+            client.set_wire(None);
+            link.tell(&CloseReason::Administrative);
+            link.connection.request_close(CloseReason::Administrative);
+            state.session.disconnect();
+        }
+        sessions.remove(client, turn);
+    }
+    end(client, turn);
+}
+
+/// Ends the sessions of a removed user, connected or away, so that the next user of that name gets none of them. Their Wills are discarded: the next
+/// user's rights are not for them. Nobody else waits for that: each session is looked at by itself.
+///
+/// All these ends are with the store when this returns, those included that other threads had begun: a user of this name who is stored after that is never
+/// on the disk without them. Not for shards.
+pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
+    let clients = tenant.all_sessions();
+    // Behind that: of those which were there, whoever is not among these has ended.
+    let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &turn.core.store);
+    let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
+    for (number, client) in of_user.enumerate() {
+        client.state.lock().will.handle_normal_disconnect();
+        end_now(client, turn);
+        if (number + 1) % ENDED_PER_TURN == 0 {
+            turn.flush();
+        }
+    }
+    turn.flush();
+    for stamp in begun {
+        if !turn.let_pass(stamp) {
+            break;
+        }
+    }
+}
+
+/// A Client's absence has reached its delayed Will or the end of its session.
+pub fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
+    let now = Time::from_millis(turn.wall_ms());
+    turn.let_pass(client.changed.get());
+    let (will, identity, ends) = {
+        let mut sessions = client.tenant.sessions.lock();
+        let mut state = client.state.lock();
+        let Some(left_at) = state.left_at.get().filter(|_| !state.is_over) else { return };
+        let will = state.will.handle_timeout(now);
+        state.count(&client.client_id, client.is_durable());
+        let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
+        if ends {
+            sessions.remove(client, turn);
+        }
+        (will, Arc::clone(&state.identity), ends)
+    };
+    if let Some(will) = will {
+        publish_will(client, &identity, &will, turn);
+        if !ends {
+            store(client, turn);
+        }
+    }
+    if ends {
+        turn.core.counters.sessions_expired.add(1);
+        end(client, turn);
+    }
+}

@@ -1,0 +1,182 @@
+//! The sessions of a tenant by user and Client Identifier.
+//!
+//! Every user has a space of identifiers of his own, and all who came without a name share one. So nobody gets, ends, takes over or keeps from him what
+//! is another user's, whatever identifier he sends, and no answer tells which there are.
+//!
+//! The key is read from the session itself: one beside it would take 32 bytes more of every connection.
+
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
+use lotmq_auth::Identity;
+use lotmq_router::PartedTable;
+use lotmq_store::Store;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::client::Client;
+use crate::durable::changes::{Stamp, Stamps, Standing, Turns};
+use crate::limits::ENDED_SESSIONS_UNSTORED_MAX;
+use crate::turn::Turn;
+
+/// Ends of sessions that are remembered before it is looked which of them are on the disk.
+const LEFT_BEHIND_SWEPT_FROM: usize = 64;
+
+/// Name under which a session is known in its tenant, and taken over \[MQTT-3.1.4-3\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey<'a> {
+    /// The Client Identifier.
+    pub client_id: &'a str,
+    /// Name of the user whose session it is; `None` for those who came without one.
+    pub user: Option<&'a str>,
+}
+
+impl<'a> From<&'a Identity> for SessionKey<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self { client_id: &identity.client_id, user: identity.user.as_deref() }
+    }
+}
+
+/// [`SessionKey`] that is kept beyond its session. Its hash is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeptSessionKey {
+    client_id: Arc<str>,
+    user: Option<Arc<str>>,
+}
+
+impl KeptSessionKey {
+    /// That of a session.
+    pub fn of(client: &Client) -> Self {
+        Self { client_id: Arc::clone(&client.client_id), user: client.user.clone() }
+    }
+
+    /// The key as it is looked up.
+    pub fn key(&self) -> SessionKey<'_> {
+        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
+    }
+}
+
+impl Equivalent<KeptSessionKey> for SessionKey<'_> {
+    fn equivalent(&self, kept: &KeptSessionKey) -> bool {
+        *self == kept.key()
+    }
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub struct Sessions {
+    table: PartedTable<Arc<Client>>,
+    hasher: DefaultHashBuilder,
+    left_behind: LeftBehind,
+}
+
+impl Sessions {
+    /// Number of sessions, connected or away.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, in no order, for whoever has to look at each: those that are there all the while, and of others each at most once. Their lock is held
+    /// for some thousand at a time, and goes to who waits for it in between.
+    pub fn all(sessions: &Mutex<Self>) -> Vec<Arc<Client>> {
+        let (mut all, mut place) = (Vec::with_capacity(sessions.lock().len()), 0);
+        loop {
+            let sessions = sessions.lock();
+            let Some((page, next)) = sessions.table.page(place) else { return all };
+            all.extend(page.cloned());
+            place = next;
+            MutexGuard::unlock_fair(sessions);
+        }
+    }
+
+    /// The session of a Client.
+    pub fn get(&self, key: SessionKey<'_>) -> Option<&Arc<Client>> {
+        self.table.find(self.hasher.hash_one(key), |client| client.key() == key)
+    }
+
+    /// Adds a session, in place of the one of its key.
+    pub fn insert(&mut self, client: Arc<Client>) {
+        let hash = self.hasher.hash_one(client.key());
+        match self.table.find_mut(hash, |known| known.key() == client.key()) {
+            Some(known) => *known = client,
+            None => {
+                let hasher = &self.hasher;
+                self.table.insert_unique(hash, client, |client| hasher.hash_one(client.key()));
+            }
+        }
+    }
+
+    /// Takes a session off, unless its Client has got another one already. What is stored of it ends in this turn.
+    pub fn remove(&mut self, client: &Arc<Client>, turn: &mut Turn) {
+        let hash = self.hasher.hash_one(client.key());
+        if self.table.remove(hash, |known| Arc::ptr_eq(known, client)).is_some() {
+            let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
+            if stamp != Stamp::default() {
+                self.left_behind.note(client, stamp, &turn.core.turns, &turn.core.store);
+            }
+        }
+    }
+
+    /// The newest change of a session of this key that has ended, as far as it is not on the disk: without it, the session is there again.
+    pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
+        self.left_behind.newest(key, turns, store)
+    }
+
+    /// How many sessions have ended whose Client Identifier begins with `prefix`, and are there again after a crash, because that is not on the disk. Ends
+    /// that no entry was left for are one for each thread that made them.
+    pub fn ending(&mut self, prefix: &str, turns: &Turns, store: &Store) -> usize {
+        self.left_behind.sweep(turns, store);
+        let LeftBehind { by_key, others, .. } = &mut self.left_behind;
+        let with_prefix = by_key.keys().filter(|key| key.client_id.starts_with(prefix)).count();
+        with_prefix + others.unstored(turns, store).len()
+    }
+
+    /// The changes of sessions that have ended, of whichever key, as far as they are not on the disk.
+    pub fn all_left_behind(&mut self, turns: &Turns, store: &Store) -> Vec<Stamp> {
+        self.left_behind.sweep(turns, store);
+        let LeftBehind { by_key, others, .. } = &mut self.left_behind;
+        by_key.values().copied().chain(others.unstored(turns, store).iter().copied()).collect()
+    }
+}
+
+/// Sessions whose end is on its way to the disk.
+#[derive(Default)]
+struct LeftBehind {
+    by_key: HashMap<KeptSessionKey, Stamp>,
+    /// Entries that were still of use when they were last looked through.
+    kept: usize,
+    /// Ends that no entry was left for; they count for every session.
+    others: Stamps,
+}
+
+impl LeftBehind {
+    fn note(&mut self, client: &Client, stamp: Stamp, turns: &Turns, store: &Store) {
+        if self.by_key.len() >= LEFT_BEHIND_SWEPT_FROM.max(2 * self.kept) {
+            self.sweep(turns, store);
+        }
+        if self.by_key.len() < ENDED_SESSIONS_UNSTORED_MAX || self.by_key.contains_key(&client.key()) {
+            self.by_key.insert(KeptSessionKey::of(client), stamp);
+        } else {
+            self.others.note(stamp);
+        }
+    }
+
+    /// Forgets what is on the disk by now.
+    fn sweep(&mut self, turns: &Turns, store: &Store) {
+        self.by_key.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+        self.kept = self.by_key.len();
+        self.by_key.shrink_to(2 * self.kept);
+    }
+
+    fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
+        match self.by_key.get(&key) {
+            Some(stamp) if turns.standing(*stamp, store) != Standing::OnDisk => *stamp,
+            Some(_) | None => self.others.newest(turns, store),
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the bytes that they take in memory, and what is stored for
+//! those whose Clients are away.
+//!
+//! Counted in all, for each owner, and for those who have said no name. An owner is a user, or the address that somebody without a name came from; after
+//! a restart the addresses of the latter are not known any more. One owner has at most half of the bytes, and so have all without a name together, so
+//! that nobody keeps all others out.
+//!
+//! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped. Whether something more may be taken is asked first and taken
+//! then: threads that ask at once may exceed a bound by what one of them takes.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashMap;
+use lotmq_auth::{Identity, Peer};
+use lotmq_config::Limits;
+use lotmq_session::Time;
+use parking_lot::Mutex;
+
+use crate::limits::{Bucket, Limit};
+
+/// What is counted.
+#[derive(Debug, Default)]
+struct Totals {
+    /// Sessions that outlive their connections.
+    sessions: AtomicU64,
+    /// Identifiers, filters and Wills of all sessions.
+    bytes: AtomicU64,
+    /// Messages that are stored for Clients which are away.
+    offline: Mutex<Bucket>,
+    /// What is stored for them takes as much as it may.
+    are_queues_full: AtomicBool,
+    /// What one of the sessions may have in memory of messages, in bytes, while all of them have too much; else 0.
+    window_bytes: AtomicU64,
+}
+
+impl Totals {
+    fn window_bytes(&self) -> u64 {
+        match self.window_bytes.load(Ordering::Relaxed) {
+            0 => u64::MAX,
+            bytes => bytes,
+        }
+    }
+}
+
+/// Who a share belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    User(Arc<str>),
+    /// Somebody without a name, by the address as it is counted for connections.
+    Address(u64),
+    /// Everybody else without a name.
+    Anybody,
+}
+
+impl Owner {
+    fn of(identity: &Identity) -> Self {
+        match (&identity.user, identity.peer) {
+            (Some(user), _) => Self::User(Arc::clone(user)),
+            (None, Peer::Tcp(address) | Peer::Proxied(address)) => Self::of_address(address),
+            (None, Peer::Unix | Peer::Guest | Peer::Unknown) => Self::Anybody,
+        }
+    }
+
+    fn of_address(address: IpAddr) -> Self {
+        Self::Address(address_key(address))
+    }
+}
+
+/// What one owner has.
+#[derive(Debug)]
+pub struct Share {
+    owner: Owner,
+    own: Totals,
+    /// Bytes on their way to the disk.
+    fed: AtomicUsize,
+    shares: Arc<Shares>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut owners = self.shares.owners.lock();
+        // Somebody may have made a new one meanwhile.
+        if owners.get(&self.owner).is_some_and(|known| known.strong_count() == 0) {
+            owners.remove(&self.owner);
+        }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Shares {
+    owners: Mutex<HashMap<Owner, Weak<Share>>>,
+    all: Totals,
+    /// Those without a name.
+    anonymous: Totals,
+    /// Owners who have something on its way to the disk.
+    feeding: AtomicUsize,
+}
+
+/// How much of the bytes one owner may have, and all without a name together: one part in so many.
+const PART: u64 = 2;
+
+/// What one may have of `max` of which others have so much: three quarters of what they leave. However many there are, something is left for the next.
+pub fn part(max: u64, of_others: u64) -> u64 {
+    let left = max.saturating_sub(of_others);
+    left - left / 4
+}
+
+impl Shares {
+    /// The share of who `identity` is.
+    pub fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
+        let owner = Owner::of(identity);
+        let mut owners = self.owners.lock();
+        if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(Share {
+            owner: owner.clone(),
+            own: Totals::default(),
+            fed: AtomicUsize::new(0),
+            shares: Arc::clone(self),
+        });
+        owners.insert(owner, Arc::downgrade(&new));
+        new
+    }
+
+    /// Sessions that outlive their connections: all, and those of who has no name.
+    pub fn sessions(&self) -> (u64, u64) {
+        (self.all.sessions.load(Ordering::Relaxed), self.anonymous.sessions.load(Ordering::Relaxed))
+    }
+
+    /// Sessions may have as much in memory as usual.
+    pub fn hold_nobody_back(&self) {
+        self.anonymous.window_bytes.store(0, Ordering::Relaxed);
+        let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
+        owners.iter().for_each(|share| share.hold_back(0));
+    }
+
+    /// Bytes that are kept for sessions.
+    pub fn bytes(&self) -> u64 {
+        self.all.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Share {
+    fn totals(&self) -> impl Iterator<Item = &Totals> {
+        let anonymous = self.is_anonymous().then_some(&self.shares.anonymous);
+        [&self.own, &self.shares.all].into_iter().chain(anonymous)
+    }
+
+    fn is_anonymous(&self) -> bool {
+        !matches!(self.owner, Owner::User(_))
+    }
+
+    /// So many more bytes are on their way to the disk.
+    pub(crate) fn feeds(&self, bytes: usize) {
+        if self.fed.fetch_add(bytes, Ordering::Relaxed) == 0 {
+            self.shares.feeding.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// So many of them have come there, or never will.
+    pub(crate) fn has_fed(&self, bytes: usize) {
+        if self.fed.fetch_sub(bytes, Ordering::Relaxed) == bytes {
+            self.shares.feeding.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether more bytes of this owner are on their way than an even share of `bytes_max`.
+    pub(crate) fn feeds_too_much(&self, bytes_max: usize) -> bool {
+        let feeding = self.shares.feeding.load(Ordering::Relaxed).max(1);
+        self.fed.load(Ordering::Relaxed) > bytes_max / feeding
+    }
+
+    /// Takes one of the messages per second that may be stored for Clients which are away.
+    pub(crate) fn takes_delivery(&self, per_sec: u32, now: Time) -> bool {
+        let takes = |totals: &Totals| totals.offline.lock().take(per_sec, now);
+        takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
+    }
+
+    /// Whether what is stored for sessions of this owner takes as much as it may, as it was found last.
+    pub(crate) fn are_queues_full(&self) -> bool {
+        self.own.are_queues_full.load(Ordering::Relaxed)
+            || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
+    }
+
+    /// What a session of this owner may have in memory of messages, in bytes.
+    pub fn window_bytes(&self) -> u64 {
+        let of_anonymous = self.is_anonymous().then(|| self.shares.anonymous.window_bytes());
+        self.own.window_bytes().min(of_anonymous.unwrap_or(u64::MAX))
+    }
+
+    /// Sessions of this owner may have so much; 0 for what is usual.
+    pub fn hold_back(&self, window_bytes: u64) {
+        self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
+    }
+
+    /// The same for all sessions without a user, of which this owner's are.
+    pub fn hold_back_anonymous(&self, window_bytes: u64) {
+        self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
+    }
+
+    /// Tells the tenants apart whose clients without a user this owner is one of.
+    pub fn tenant_of_anonymous(&self) -> Option<usize> {
+        self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
+    }
+
+    /// The owner, for people.
+    pub fn name(&self) -> String {
+        match &self.owner {
+            Owner::User(user) => format!("user {user}"),
+            Owner::Address(_) | Owner::Anybody => "clients without a user".to_owned(),
+        }
+    }
+
+    /// Whether one more session of this owner may outlive its connection.
+    ///
+    /// # Errors
+    /// The limit that it would exceed.
+    pub(crate) fn takes_session(&self, limits: &Limits) -> Result<(), Limit> {
+        let sessions = |totals: &Totals| totals.sessions.load(Ordering::Relaxed);
+        let (limit, own_max) = match self.owner {
+            Owner::User(_) => (Limit::SessionsPerUser, limits.sessions_per_user),
+            Owner::Address(_) => (Limit::SessionsPerAddress, limits.sessions_per_address),
+            Owner::Anybody => (Limit::AnonymousSessions, limits.anonymous_sessions),
+        };
+        if sessions(&self.own) >= own_max.into() {
+            Err(limit)
+        } else if self.is_anonymous() && sessions(&self.shares.anonymous) >= limits.anonymous_sessions.into()
+        {
+            Err(Limit::AnonymousSessions)
+        } else if sessions(&self.shares.all) >= limits.sessions.into() {
+            Err(Limit::Sessions)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether so many more bytes may be kept for sessions of this owner.
+    ///
+    /// # Errors
+    /// [`Limit::TenantSessionBytes`].
+    pub(crate) fn takes_bytes(&self, more: u64, limits: &Limits) -> Result<(), Limit> {
+        let all_max = limits.tenant_session_bytes;
+        if more == 0 {
+            return Ok(());
+        }
+        let fits = |totals: &Totals, bytes_max: u64| {
+            totals.bytes.load(Ordering::Relaxed).saturating_add(more) <= bytes_max
+        };
+        let takes = fits(&self.shares.all, all_max)
+            && fits(&self.own, all_max / PART)
+            && (!self.is_anonymous() || fits(&self.shares.anonymous, all_max / PART));
+        if takes { Ok(()) } else { Err(Limit::TenantSessionBytes) }
+    }
+}
+
+/// Bytes that are stored for sessions, by owner, on their way to what each may have.
+#[derive(Default)]
+pub struct StoredQueues {
+    own: HashMap<*const Share, (Arc<Share>, u64)>,
+    all: u64,
+}
+
+impl StoredQueues {
+    /// A session of this owner waits for so many bytes.
+    pub fn add(&mut self, share: &Arc<Share>, bytes: u64) {
+        let (_, own) = self.own.entry(Arc::as_ptr(share)).or_insert_with(|| (Arc::clone(share), 0));
+        *own += bytes;
+        self.all += bytes;
+    }
+
+    /// Tells each owner whether he has what he may have of `max`, where `live` bytes are stored: less than the sessions wait for where messages wait for
+    /// several, which is taken off everybody in proportion.
+    pub fn judge(self, live: u64, max: u64) {
+        let stored = |bytes: u64| {
+            let scaled = u128::from(bytes) * u128::from(live) / u128::from(self.all.max(1));
+            bytes.min(u64::try_from(scaled).unwrap_or(u64::MAX))
+        };
+        let is_full = |bytes: u64| stored(bytes) >= part(max, live.saturating_sub(stored(bytes)));
+        // Those without a name, in each tenant.
+        let mut anonymous: HashMap<*const Shares, (&Arc<Shares>, u64)> = HashMap::new();
+        for (share, bytes) in self.own.values() {
+            share.own.are_queues_full.store(is_full(*bytes), Ordering::Relaxed);
+            let of_tenant = anonymous.entry(Arc::as_ptr(&share.shares)).or_insert((&share.shares, 0));
+            of_tenant.1 += if share.is_anonymous() { *bytes } else { 0 };
+        }
+        for (shares, bytes) in anonymous.into_values() {
+            shares.anonymous.are_queues_full.store(is_full(bytes), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What one session has of its owner's share.
+#[derive(Debug)]
+pub struct Holding {
+    share: Arc<Share>,
+    bytes: u64,
+    is_stored: bool,
+}
+
+impl Holding {
+    /// A session of this owner, which takes nothing yet.
+    pub fn new(share: Arc<Share>) -> Self {
+        Self { share, bytes: 0, is_stored: false }
+    }
+
+    /// The share of its owner.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The session outlives its connection, or not, and takes so many bytes. Bounds have been asked about.
+    pub fn set(&mut self, is_stored: bool, bytes: u64) {
+        for totals in self.share.totals() {
+            if is_stored != self.is_stored {
+                change(&totals.sessions, self.is_stored.into(), is_stored.into());
+            }
+            change(&totals.bytes, self.bytes, bytes);
+        }
+        (self.is_stored, self.bytes) = (is_stored, bytes);
+    }
+
+    /// The session belongs to another owner.
+    pub fn give(&mut self, share: Arc<Share>) {
+        if !Arc::ptr_eq(&self.share, &share) {
+            let (is_stored, bytes) = (self.is_stored, self.bytes);
+            self.set(false, 0);
+            self.share = share;
+            self.set(is_stored, bytes);
+        }
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(false, 0);
+    }
+}
+
+fn change(total: &AtomicU64, before: u64, now: u64) {
+    if now >= before {
+        total.fetch_add(now - before, Ordering::Relaxed);
+    } else {
+        total.fetch_sub(before - now, Ordering::Relaxed);
+    }
+}
+
+/// As addresses are counted: IPv6 by the first 64 bits, which one customer has for himself.
+pub fn address_key(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        // Of IPv6, nothing begins with 32 bits of zero but the loopback.
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => 1,
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotmq_config::Config;
+
+    fn identity(user: Option<&str>, address: &str) -> Identity {
+        let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
+        identity.user = user.map(Into::into);
+        identity
+    }
+
+    #[test]
+    fn sessions_are_bounded_in_all_and_by_owner() {
+        let mut limits = Config::default().limits;
+        (limits.sessions, limits.sessions_per_user) = (5, 2);
+        (limits.anonymous_sessions, limits.sessions_per_address) = (2, 1);
+        let shares = Arc::new(Shares::default());
+        let mut held = Vec::new();
+        let mut take = |user, address: &str| {
+            let share = shares.of(&identity(user, address));
+            share.takes_session(&limits)?;
+            let mut holding = Holding::new(share);
+            holding.set(true, 10);
+            held.push(holding);
+            Ok(())
+        };
+        assert_eq!(take(None, "10.0.0.1"), Ok(()));
+        assert_eq!(take(None, "10.0.0.1"), Err(Limit::SessionsPerAddress));
+        assert_eq!(take(None, "10.0.0.2"), Ok(()));
+        assert_eq!(take(None, "10.0.0.3"), Err(Limit::AnonymousSessions));
+        assert_eq!(take(Some("ann"), "10.0.0.1"), Ok(()));
+        assert_eq!(take(Some("ann"), "10.0.0.2"), Ok(()));
+        assert_eq!(take(Some("ann"), "10.0.0.3"), Err(Limit::SessionsPerUser));
+        assert_eq!(take(Some("bob"), "10.0.0.1"), Ok(()));
+        assert_eq!(take(Some("bob"), "10.0.0.1"), Err(Limit::Sessions));
+        assert_eq!((shares.sessions(), shares.bytes()), ((5, 2), 50));
+        held[0].give(shares.of(&identity(Some("bob"), "10.0.0.1")));
+        assert_eq!(shares.sessions(), (5, 1));
+        held.truncate(1);
+        assert_eq!((shares.sessions(), shares.bytes()), ((1, 0), 10));
+        assert_eq!(shares.owners.lock().len(), 1, "nothing is kept of who has nothing");
+        held.clear();
+        assert_eq!((shares.sessions(), shares.bytes(), shares.owners.lock().len()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn nobody_fills_what_is_stored_for_all() {
+        let shares = Arc::new(Shares::default());
+        let ann = shares.of(&identity(Some("ann"), "10.0.0.1"));
+        let bob = shares.of(&identity(Some("bob"), "10.0.0.1"));
+        let strangers = ["10.0.0.1", "10.0.0.2"].map(|address| shares.of(&identity(None, address)));
+        let judged = |of: &[(&Arc<Share>, u64)], live| {
+            let mut queues = StoredQueues::default();
+            [&ann, &bob, &strangers[0], &strangers[1]].into_iter().for_each(|share| queues.add(share, 0));
+            of.iter().for_each(|(share, bytes)| queues.add(share, *bytes));
+            queues.judge(live, 1000);
+            [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.are_queues_full())
+        };
+        assert_eq!(judged(&[(&ann, 749)], 749), [false; 4]);
+        assert_eq!(judged(&[(&ann, 750)], 750), [true, false, false, false]);
+        assert_eq!(judged(&[(&ann, 760), (&bob, 170)], 930), [true, false, false, false]);
+        assert_eq!(judged(&[(&ann, 760), (&bob, 180)], 940), [true, true, false, false]);
+        // Of several addresses none has much, and all together do.
+        assert_eq!(judged(&[(&strangers[0], 400), (&strangers[1], 400)], 800), [false, false, true, true]);
+        // Ten sessions of his wait for the same.
+        assert_eq!(judged(&[(&ann, 3000), (&bob, 300)], 600), [false; 4]);
+        // Some are of nobody's sessions.
+        assert_eq!(judged(&[(&bob, 150)], 950), [false, true, false, false]);
+    }
+
+    #[test]
+    fn nobody_has_more_than_half_of_the_bytes() {
+        let mut limits = Config::default().limits;
+        limits.tenant_session_bytes = 1000;
+        let shares = Arc::new(Shares::default());
+        let refused = Err(Limit::TenantSessionBytes);
+        let mut ann = Holding::new(shares.of(&identity(Some("ann"), "10.0.0.1")));
+        assert_eq!(ann.share().takes_bytes(501, &limits), refused);
+        assert_eq!(ann.share().takes_bytes(500, &limits), Ok(()));
+        ann.set(false, 500);
+        let mut nobody = Holding::new(shares.of(&identity(None, "10.0.0.1")));
+        nobody.set(false, 300);
+        let other = shares.of(&identity(None, "10.0.0.2"));
+        assert_eq!(other.takes_bytes(200, &limits), Ok(()));
+        assert_eq!(other.takes_bytes(201, &limits), refused);
+        let bob = shares.of(&identity(Some("bob"), "10.0.0.2"));
+        assert_eq!(bob.takes_bytes(200, &limits), Ok(()));
+        assert_eq!(bob.takes_bytes(201, &limits), refused);
+    }
+}

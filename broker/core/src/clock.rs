@@ -1,0 +1,79 @@
+//! Time as the core is given it: a clock that it reads through a trait, and stretches of work that end by it.
+//!
+//! Not here: where time comes from (`system_clock`).
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use lotmq_session::Time;
+
+/// Clocks of whoever runs the core: of the machine, or virtual ones.
+pub trait Clock: Debug + Send + Sync {
+    /// Time since the broker started, as finely as the machine tells it; never runs backwards.
+    fn elapsed(&self) -> Duration;
+
+    /// Milliseconds since 1970.
+    fn wall_ms(&self) -> u64;
+
+    /// Processor time that the calling thread has had.
+    fn thread_cpu(&self) -> Duration;
+
+    /// Lets the calling thread, which serves no Clients, wait for so long.
+    fn pause(&self, time: Duration);
+
+    /// Time since the broker started; never runs backwards.
+    fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// A stretch of work that begins now and is to end after so long.
+    fn stretch(&self, time: Duration) -> Stretch {
+        Stretch::until(self.elapsed() + time)
+    }
+}
+
+/// Work that is to end at a time, so that others have theirs; it goes on later.
+///
+/// To be asked after each step: at least one is done however little time there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// Since the broker started.
+    until: Duration,
+}
+
+impl Stretch {
+    /// Work that is known to be short.
+    pub const ENDLESS: Self = Self { until: Duration::MAX };
+
+    /// Work that is to end at this time since the broker started.
+    pub fn until(until: Duration) -> Self {
+        Self { until }
+    }
+
+    /// Whether it is time to stop. Costs a look at the clock, some 25 ns.
+    pub fn is_over(&self, clock: &dyn Clock) -> bool {
+        self.until != Duration::MAX && clock.elapsed() >= self.until
+    }
+}
+
+/// A clock that stands still, for tests.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct StillClock;
+
+#[cfg(test)]
+impl Clock for StillClock {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn wall_ms(&self) -> u64 {
+        0
+    }
+
+    fn thread_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn pause(&self, _: Duration) {}
+}

@@ -1,0 +1,245 @@
+//! One network connection as the core knows it: who it is among others, what waits for it, and what others ask of its owner.
+//!
+//! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::turn::outbound::Link)) and ask
+//! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
+//!
+//! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer.
+//! Not here: what reads it, and what lies between MQTT and its socket (`net`).
+
+pub mod close;
+pub mod peer;
+pub mod refused;
+
+use std::any::Any;
+use std::fmt::Display;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use lotmq_auth::AnonymousLogin;
+use lotmq_config::ListenerLimits;
+use lotmq_session::Time;
+use lotmq_zstd::Offer;
+use parking_lot::Mutex;
+
+use crate::connection::close::CloseReason;
+use crate::connection::peer::Peer;
+use crate::connection::refused::Refusals;
+use crate::limits::{Limit, Reached};
+use crate::protocol::Certified;
+use crate::shared::Core;
+use crate::tenant::Tenant;
+
+/// A connection with its transport; elsewhere than where it is made the kind of transport is not known.
+pub struct Connection<T: ?Sized = dyn Transport> {
+    /// Tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
+    pub number: u32,
+    /// Number of the shard that owns it.
+    pub home: u16,
+    /// Its place among the open connections of that shard.
+    pub place: u32,
+    /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
+    pub(crate) unacknowledged: AtomicU32,
+    /// Changes of subscriptions that wait for the store.
+    pub changes_waiting: AtomicU32,
+    /// The socket was full: bytes for the Client wait for its owner.
+    pub output_waits: AtomicBool,
+    /// It is not read from until the disk has caught up, or the guests.
+    pub is_paused: AtomicBool,
+    /// There was no time for all packets that have come; its owner reads nothing more until they are handled.
+    pub is_cut: AtomicBool,
+    /// Others have their turn before its owner looks what has come.
+    pub has_to_wait: AtomicBool,
+    /// Others ask something of the owner.
+    is_wanted: AtomicBool,
+    asked: Mutex<Asked>,
+    /// What holds where it was accepted.
+    pub listener: Arc<ListenerTerms>,
+    /// What carries its bytes.
+    pub transport: T,
+}
+
+/// What other threads ask of the owner.
+#[derive(Default)]
+struct Asked {
+    /// Of the owner's task.
+    waker: Option<Waker>,
+    close: Option<Box<CloseReason>>,
+}
+
+/// What holds for all connections of one listener.
+pub struct ListenerTerms {
+    /// As in the configuration: `mqtt`.
+    pub name: &'static str,
+    /// What all turns share.
+    pub core: Arc<Core>,
+    /// Tenant of all Clients that come there.
+    pub tenant: Arc<Tenant>,
+    /// What its connections and their sessions are held to.
+    pub limits: ListenerLimits,
+    /// How often they were reached.
+    pub reached: Arc<Reached>,
+    /// Who may come without a user name.
+    pub anonymous: AnonymousLogin,
+    /// What the log was told of refused handshakes.
+    pub refusals: Refusals,
+}
+
+impl ListenerTerms {
+    /// Counts that a limit was reached by `who`: a peer or a Client.
+    pub fn limit_reached(&self, limit: Limit, who: &dyn Display) {
+        self.reached.note(limit, who, self.core.clock.now());
+    }
+
+    /// Tells the log why `peer` comes to nothing there: the word of the reason, and the cause.
+    pub fn refused(&self, peer: &dyn Display, reason: (&str, &dyn Display)) {
+        self.refusals.tell(self.name, peer, reason, self.core.clock.now());
+    }
+
+    /// Time from accept to CONNECT, handshakes included.
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.limits.connect_timeout_sec.into())
+    }
+}
+
+/// The way of a connection's bytes to its peer, and what is known of the peer by it.
+///
+/// A plain transport takes bytes at once and from any thread ([`Transport::send`]); one that wraps them, as TLS does, takes them from the owner only, chunk by
+/// chunk ([`Transport::make_idle`], [`Transport::write`]).
+pub trait Transport: Any + Send + Sync {
+    /// From where the connection came.
+    fn peer(&self) -> Peer;
+
+    /// Why it does not count as a connection of this machine although it comes from a loopback address.
+    fn why_not_local(&self) -> Option<String>;
+
+    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    fn certified(&self) -> Option<Certified>;
+
+    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    fn certificate_ends_ms(&self) -> Option<u64>;
+
+    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
+    ///
+    /// # Errors
+    /// Why it has ended, where nothing that came before is left to be handled.
+    fn check_present(&self) -> Result<(), CloseReason>;
+
+    /// Whether who has logged in may keep the place that the connection has taken: where there are more than may be, only an administrator.
+    fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool;
+
+    /// Bytes that are kept of what has not come whole.
+    fn held_bytes(&self) -> u32;
+
+    /// Speaks the zstd stream from now on, where that is allowed. Call with CONNECT read and CONNACK not yet made.
+    fn start_zstd(&self, offer: Offer, now: Time);
+
+    /// What of the zstd stream was granted.
+    fn zstd(&self) -> Option<Offer>;
+
+    /// Whether bytes are wrapped on their way.
+    fn is_wrapped(&self) -> bool;
+
+    /// CONNACK, of so many bytes, comes next. Whether what leaves is collected for a while from then on.
+    fn begin(&self, connack_len: usize) -> bool;
+
+    /// Sends bytes at once; how many were taken. A dead peer takes none, and is noticed by the owner's read. Plain transports only.
+    fn send(&self, bytes: &[IoSlice<'_>]) -> usize;
+
+    /// Sends bytes as the owner, who is called again when more are taken; how many were. Plain transports only.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, CloseReason>>;
+
+    /// Whether everything that was wrapped has left, by now at least, so that more can be.
+    fn make_idle(&self) -> bool;
+
+    /// Wraps a chunk and sends what is taken of it; the rest stays here. Only when idle.
+    fn write(&self, chunk: &[IoSlice<'_>]);
+
+    /// Whether so many bytes that wait are to be wrapped now; the owner is called when that has changed.
+    fn is_due(&self, waiting: usize, cx: &mut Context<'_>) -> bool;
+
+    /// Sends what was wrapped as the owner, who is called again when more is taken. Ready when nothing is left.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason>;
+
+    /// Sends a short packet past everything else: an answer before there is a Client, or the last word. Lost when it is not taken.
+    fn write_directly(&self, packet: &[u8]);
+}
+
+impl<T> Connection<T> {
+    /// A connection of this number, of the shard `home` and with a `place` there.
+    pub fn new(number: u32, (home, place): (u16, u32), listener: Arc<ListenerTerms>, transport: T) -> Self {
+        Self {
+            number,
+            home,
+            place,
+            unacknowledged: AtomicU32::new(0),
+            changes_waiting: AtomicU32::new(0),
+            output_waits: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            has_to_wait: AtomicBool::new(false),
+            is_wanted: AtomicBool::new(false),
+            asked: Mutex::default(),
+            listener,
+            transport,
+        }
+    }
+}
+
+impl Connection {
+    /// A Client's record has 28 bits for it.
+    pub const NUMBER_MAX: u32 = (1 << 28) - 1;
+
+    /// From where it came.
+    pub fn peer(&self) -> Peer {
+        self.transport.peer()
+    }
+}
+
+impl<T: ?Sized> Connection<T> {
+    /// Asks the owner to close the connection. The first reason wins. Callable from any thread.
+    pub fn request_close(&self, reason: CloseReason) {
+        self.asked.lock().close.get_or_insert_with(|| Box::new(reason));
+        self.call_owner();
+    }
+
+    /// Whether that was asked for.
+    pub(crate) fn is_to_close(&self) -> bool {
+        self.asked.lock().close.is_some()
+    }
+
+    /// The reason for which it is to close, once.
+    pub fn take_close(&self) -> Option<CloseReason> {
+        self.asked.lock().close.take().map(|reason| *reason)
+    }
+
+    /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
+    pub fn call_owner(&self) {
+        self.is_wanted.store(true, Ordering::Release);
+        let waker = self.asked.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the owner was called since this was asked last.
+    pub fn take_wanted(&self) -> bool {
+        self.is_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Registers the owner's task for calls of other threads.
+    pub fn attend(&self, cx: &Context<'_>) {
+        let waker = &mut self.asked.lock().waker;
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! How connections end: the reasons, what the peer is told, and what becomes of its session.
+
+use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
+
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::Limit;
+use crate::protocol::recipient::Recipient;
+use crate::protocol::violation::Violation;
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The Client sent DISCONNECT with this reason; only 0x00 discards its Will \[MQTT-3.14.4-3\].
+    Disconnected(ReasonCode),
+    /// The peer closed the connection without DISCONNECT.
+    PeerClosed,
+    /// Reading or writing failed.
+    NetworkError,
+    /// No CONNECT in time.
+    ConnectTimeout,
+    /// What lies below MQTT failed.
+    Transport(TransportFailure),
+    /// CONNECT was refused; the answer has been written.
+    Refused,
+    /// Silent for 1.5 times its Keep Alive.
+    KeepAliveTimeout,
+    /// The same Client Identifier connected again \[MQTT-3.1.4-3\].
+    TakenOver,
+    /// The peer broke a rule of the standard.
+    Protocol(Box<Violation>),
+    /// It reached a limit of its listener.
+    Limit(Limit),
+    /// An administrator, or the user was removed.
+    Administrative,
+    /// The user has another password than the one with which the Client logged in.
+    PasswordChanged,
+    /// The certificate that the Client showed has ended.
+    CertificateExpired,
+    /// Something could not be made durable, and the Client's version has no way to say so.
+    StoreFailed(StoreFailure),
+    /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
+    QueueFull,
+    /// A fault of ours while something was written to the Client.
+    InternalError,
+    /// The broker stops.
+    ServerShutdown,
+}
+
+/// What failed below MQTT. None of it is told in MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportFailure {
+    /// A handshake did not end in time.
+    HandshakeTimeout,
+    /// The connection did not begin with a header of the PROXY protocol, where one is wanted.
+    ProxyHeader,
+    /// The connection came from no proxy that is believed.
+    UnknownProxy,
+    /// The TLS handshake failed, or a record was damaged.
+    Tls,
+    /// The opening handshake of WebSocket was refused.
+    Upgrade,
+    /// A frame of WebSocket broke a rule, as one with text \[MQTT-6.0.0-1\].
+    WebSocket,
+    /// The zstd stream was damaged, or something came between CONNECT and CONNACK.
+    Zstd,
+}
+
+impl CloseReason {
+    /// What a 5.0 Client is told in DISCONNECT; `None` where nothing can or need be told.
+    pub fn reason_code(&self) -> Option<ReasonCode> {
+        match self {
+            Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
+            Self::TakenOver => Some(ReasonCode::SessionTakenOver),
+            Self::Protocol(violation) => Some(violation.reason_code()),
+            Self::Limit(limit) => Some(limit.reason()),
+            Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
+            Self::CertificateExpired => Some(ReasonCode::NotAuthorized),
+            Self::StoreFailed(failure) => Some(failure.reason_code()),
+            Self::QueueFull => Some(ReasonCode::QuotaExceeded),
+            Self::InternalError => Some(ReasonCode::UnspecifiedError),
+            Self::ServerShutdown => Some(ReasonCode::ServerShuttingDown),
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Transport(_)
+            | Self::Refused => None,
+        }
+    }
+
+    /// The limit that was reached, if one was.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Limit(limit) => Some(*limit),
+            Self::Protocol(violation) => violation.limit(),
+            Self::ConnectTimeout => Some(Limit::ConnectTimeoutSec),
+            Self::Transport(TransportFailure::HandshakeTimeout) => Some(Limit::HandshakeTimeoutSec),
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::Transport(_)
+            | Self::Refused
+            | Self::KeepAliveTimeout
+            | Self::TakenOver
+            | Self::Administrative
+            | Self::PasswordChanged
+            | Self::CertificateExpired
+            | Self::StoreFailed(_)
+            | Self::QueueFull
+            | Self::InternalError
+            | Self::ServerShutdown => None,
+        }
+    }
+
+    /// What the end of a QUIC connection says: the Reason Code, also to Clients of versions that have none; 0 for an end as it should be.
+    pub fn close_code(&self) -> u8 {
+        self.reason_code().map_or(0, |reason| reason as u8)
+    }
+
+    /// DISCONNECT for a 5.0 Client \[MQTT-4.13.1-1\]; nobody else has one from a server.
+    pub fn disconnect(&self, recipient: Recipient) -> Option<Vec<u8>> {
+        let reason = self.reason_code()?;
+        let mut packet = Vec::new();
+        let encoded = recipient.explain(&mut packet, &self.words(), |out, properties| {
+            encode_disconnect(out, recipient.version, &Disconnect { reason, properties })
+        });
+        encoded.is_ok().then_some(packet)
+    }
+
+    /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word says it all.
+    pub fn words(&self) -> String {
+        let words = match self {
+            Self::Protocol(violation) => return violation.to_string(),
+            Self::StoreFailed(failure) => return format!("what was sent could not be stored: {failure}"),
+            Self::Limit(limit) => limit.sentence(),
+            Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
+            Self::TakenOver => "another connection came with this client identifier",
+            Self::Administrative => "closed by an administrator, or the user was removed",
+            Self::PasswordChanged => "the user's password was changed; log in with the new one",
+            Self::CertificateExpired => "the client certificate has expired",
+            Self::QueueFull => "a session that must get the message has no room for it",
+            Self::InternalError => "an error of the broker",
+            Self::ServerShutdown => "the broker stops",
+            Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
+            Self::Transport(TransportFailure::UnknownProxy) => "it comes from none of the trusted_proxies",
+            Self::Transport(TransportFailure::Zstd) => "the zstd stream is damaged",
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Transport(_)
+            | Self::Refused => "",
+        };
+        words.to_owned()
+    }
+
+    /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Disconnected(ReasonCode::Success) => "normal",
+            Self::Disconnected(reason) => reason.text(),
+            Self::PeerClosed | Self::NetworkError => "network-error",
+            Self::ConnectTimeout => "connect-timeout",
+            Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
+            Self::Transport(TransportFailure::ProxyHeader) => "proxy-header-missing",
+            Self::Transport(TransportFailure::UnknownProxy) => "proxy-unknown",
+            Self::Transport(TransportFailure::Tls) => "tls-failed",
+            Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
+            Self::Transport(TransportFailure::WebSocket) => "websocket-failed",
+            Self::Transport(TransportFailure::Zstd) => "zstd-failed",
+            Self::Refused => "refused",
+            Self::KeepAliveTimeout => "keepalive-timeout",
+            Self::TakenOver => "session-taken-over",
+            Self::Protocol(_) => "protocol-error",
+            Self::Limit(_) => "quota-exceeded",
+            Self::Administrative => "administrative",
+            Self::PasswordChanged => "password-changed",
+            Self::CertificateExpired => "certificate-expired",
+            Self::StoreFailed(_) => "store-failed",
+            Self::QueueFull => "queue-full",
+            Self::InternalError => "internal-error",
+            Self::ServerShutdown => "server-shutdown",
+        }
+    }
+
+    /// Whether the Will is discarded \[MQTT-3.1.2-8\].
+    pub fn discards_will(&self) -> bool {
+        matches!(self, Self::Disconnected(ReasonCode::Success))
+    }
+}
+
+impl From<FrameError> for CloseReason {
+    fn from(error: FrameError) -> Self {
+        Violation::from(error).into()
+    }
+}
+
+impl From<DecodeError> for CloseReason {
+    fn from(error: DecodeError) -> Self {
+        Violation::from(error).into()
+    }
+}
+
+impl From<Violation> for CloseReason {
+    fn from(violation: Violation) -> Self {
+        Self::Protocol(Box::new(violation))
+    }
+}

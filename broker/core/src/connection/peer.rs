@@ -1,0 +1,44 @@
+//! From where a connection came.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+/// From where a connection came, for logs, the `$SYS` tree and the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The other end of the TCP or QUIC connection.
+    Tcp(SocketAddr),
+    /// A process of this machine.
+    Unix,
+    /// The address that a proxy told; of the proxy itself where it told none.
+    Proxied(SocketAddr),
+}
+
+impl Peer {
+    /// The same behind a proxy that told this address.
+    pub fn behind_proxy(self, told: Option<SocketAddr>) -> Self {
+        match (self, told) {
+            (_, Some(told)) => Self::Proxied(told),
+            (Self::Tcp(own) | Self::Proxied(own), None) => Self::Proxied(own),
+            (Self::Unix, None) => Self::Unix,
+        }
+    }
+
+    /// As the login judges it: what came through a proxy is never this machine.
+    pub fn for_login(self) -> lotmq_auth::Peer {
+        match self {
+            Self::Tcp(address) => lotmq_auth::Peer::Tcp(address.ip()),
+            Self::Unix => lotmq_auth::Peer::Unix,
+            Self::Proxied(address) => lotmq_auth::Peer::Proxied(address.ip()),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) | Self::Proxied(address) => address.fmt(formatter),
+            Self::Unix => formatter.write_str("unix"),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What must outlive the process: whether it can be stored, when it is, and what waits for that.
+//!
+//! Not here: how it is stored (`lotmq_store`).
+
+pub mod changes;
+pub mod ended_runs;
+pub mod paging;
+pub mod release;
+pub mod room;
+pub mod storage;
+pub mod store_failure;
+pub mod stored;

@@ -1,0 +1,255 @@
+//! Where the newest durable change of something is: in a thread's turn still, with the store, or on the disk.
+//!
+//! A change is made in memory first and is handed to the store when the turn that holds it ends. Until then it has no ticket, and what another thread
+//! hands over may overtake it. So whoever changes what is stored of a session marks it with the [`Stamp`] of the own turn, under the lock under which it
+//! makes the change. Whoever takes the session over, or answers that there is nothing to change, looks at the mark: the answer may rest on a change that is
+//! not on the disk.
+//!
+//! Invariants: the changes of a session reach the store in the order in which they were made, whichever threads made them; a turn that was stamped
+//! ends, if only with its thread. Not here: what waits for a ticket (`release`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lotmq_store::{Store, Ticket};
+use parking_lot::{Mutex, RwLock};
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+
+/// Bits of a stamp that number the turns of a thread; the others number the thread.
+const TURN_BITS: u32 = 48;
+
+/// How often a thread without connections looks whether another one's turn has ended, and for how long. A turn lasts milliseconds; only one that the store
+/// takes nothing of lasts longer, and then everything waits.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
+const TURN_PAUSES_MAX: u32 = 5_000;
+
+/// A turn of a thread. The default is none: nothing was ever changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    fn new(thread: u16, turn: u64) -> Self {
+        Self(u64::from(thread) << TURN_BITS | turn)
+    }
+
+    fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn thread(self) -> u16 {
+        u16::try_from(self.0 >> TURN_BITS).expect("16 bits")
+    }
+
+    fn turn(self) -> u64 {
+        self.0 & ((1 << TURN_BITS) - 1)
+    }
+}
+
+/// The stamp of the newest durable change of something.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicU64);
+
+impl Mark {
+    /// Call with the lock held under which the change is made.
+    pub fn set(&self, stamp: Stamp) {
+        self.0.store(stamp.0, Ordering::Relaxed);
+    }
+
+    /// The stamp of the newest change.
+    pub fn get(&self) -> Stamp {
+        Stamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// How far a change has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No ticket: its turn has not ended.
+    InTurn,
+    /// It is not on the disk, or nobody knows that it is.
+    OnItsWay,
+    /// On the disk.
+    OnDisk,
+}
+
+/// The turns of all threads that route.
+#[derive(Default)]
+pub struct Turns {
+    threads: RwLock<Vec<Arc<Thread>>>,
+    /// Numbers of threads that have ended.
+    free: Arc<Mutex<Vec<u16>>>,
+}
+
+/// One thread as the others see it.
+#[derive(Default)]
+struct Thread(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Number of the turn that has not ended.
+    turn: u64,
+    /// The last batch of a stamped turn.
+    last: Option<Ticket>,
+    /// Called when the turn ends.
+    waiting: Vec<Arc<Connection>>,
+}
+
+impl Turns {
+    /// Gives a thread its place.
+    pub fn enter(&self) -> Seat {
+        let mut threads = self.threads.write();
+        let number = self.free.lock().pop().unwrap_or_else(|| {
+            threads.push(Arc::default());
+            u16::try_from(threads.len() - 1).expect("a broker has few threads")
+        });
+        let thread = Arc::clone(&threads[usize::from(number)]);
+        // The first turn of all is not 0, which is no stamp.
+        let turn = thread.end(None);
+        Seat {
+            thread,
+            number,
+            stamp: Stamp::new(number, turn),
+            is_stamped: false,
+            free: Arc::clone(&self.free),
+        }
+    }
+
+    /// How far the change with this stamp has come. One that failed is on the disk when a later one of its thread is, unless the store has given some up.
+    pub fn standing(&self, stamp: Stamp, store: &Store) -> Standing {
+        if stamp.is_none() {
+            return Standing::OnDisk;
+        }
+        let thread = self.thread(stamp);
+        let state = thread.0.lock();
+        if state.turn <= stamp.turn() {
+            return Standing::InTurn;
+        }
+        let Some(last) = state.last else { return Standing::OnDisk };
+        drop(state);
+        match store.settled(last) {
+            Some(Ok(())) if !store.has_lost() => Standing::OnDisk,
+            _ => Standing::OnItsWay,
+        }
+    }
+
+    /// Calls the owner of `connection` when the turn of the stamp has ended. False when it has already.
+    pub(crate) fn call_at_end(&self, stamp: Stamp, connection: &Arc<Connection>) -> bool {
+        let thread = self.thread(stamp);
+        let mut state = thread.0.lock();
+        let is_in_turn = state.turn <= stamp.turn();
+        if is_in_turn {
+            state.waiting.push(Arc::clone(connection));
+        }
+        is_in_turn
+    }
+
+    /// Blocks until the turn of the stamp has ended; not for shards. False when that takes too long.
+    pub fn await_end(&self, stamp: Stamp, clock: &dyn Clock) -> bool {
+        let thread = self.thread(stamp);
+        for _ in 0..TURN_PAUSES_MAX {
+            if thread.0.lock().turn > stamp.turn() {
+                return true;
+            }
+            clock.pause(TURN_PAUSE);
+        }
+        warn!("a turn of another thread does not end, its changes may be stored behind later ones");
+        false
+    }
+
+    fn thread(&self, stamp: Stamp) -> Arc<Thread> {
+        Arc::clone(&self.threads.read()[usize::from(stamp.thread())])
+    }
+}
+
+impl Thread {
+    /// Ends the turn under way; the number of the next one.
+    fn end(&self, ticket: Option<Ticket>) -> u64 {
+        let (turn, waiting) = {
+            let mut state = self.0.lock();
+            state.turn += 1;
+            state.last = ticket.or(state.last);
+            (state.turn, std::mem::take(&mut state.waiting))
+        };
+        waiting.iter().for_each(|connection| connection.call_owner());
+        turn
+    }
+}
+
+/// A thread's own place among the turns.
+pub struct Seat {
+    thread: Arc<Thread>,
+    number: u16,
+    stamp: Stamp,
+    is_stamped: bool,
+    free: Arc<Mutex<Vec<u16>>>,
+}
+
+impl Seat {
+    /// The stamp of a change that is made now.
+    pub fn stamp(&mut self) -> Stamp {
+        self.is_stamped = true;
+        self.stamp
+    }
+
+    /// Whether changes of this turn carry its stamp.
+    pub(crate) fn is_stamped(&self) -> bool {
+        self.is_stamped
+    }
+
+    /// Whether a change with this stamp is in the turn of another thread.
+    pub(crate) fn is_overtaking(&self, stamp: Stamp, turns: &Turns, store: &Store) -> bool {
+        !stamp.is_none() && stamp.thread() != self.number && turns.standing(stamp, store) == Standing::InTurn
+    }
+
+    /// The changes so far are with the store, as this batch, or there were none.
+    pub(crate) fn handed_over(&mut self, ticket: Option<Ticket>) {
+        if std::mem::take(&mut self.is_stamped) {
+            self.stamp = Stamp::new(self.number, self.thread.end(ticket));
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.thread.end(None);
+        self.free.lock().push(self.number);
+    }
+}
+
+/// The newest changes of several things together, one of each thread.
+#[derive(Debug, Default)]
+pub struct Stamps(Vec<Stamp>);
+
+impl Stamps {
+    pub(crate) fn note(&mut self, stamp: Stamp) {
+        match self.0.iter_mut().find(|known| known.thread() == stamp.thread()) {
+            Some(known) => *known = stamp,
+            None => self.0.push(stamp),
+        }
+    }
+
+    /// Forgets what is on the disk. True when that is all.
+    pub(crate) fn are_on_disk(&mut self, turns: &Turns, store: &Store) -> bool {
+        self.unstored(turns, store).is_empty()
+    }
+
+    /// Those that are not on the disk; the others are forgotten.
+    pub(crate) fn unstored(&mut self, turns: &Turns, store: &Store) -> &[Stamp] {
+        self.0.retain(|stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+        &self.0
+    }
+
+    /// One of those that are not on the disk; in the turn of a thread still, if there is such a one.
+    pub fn newest(&mut self, turns: &Turns, store: &Store) -> Stamp {
+        self.are_on_disk(turns, store);
+        let in_turn = self.0.iter().find(|stamp| turns.standing(**stamp, store) == Standing::InTurn);
+        in_turn.or(self.0.first()).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

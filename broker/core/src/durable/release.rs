@@ -1,0 +1,219 @@
+//! What waits for the store: acknowledgements that promise durability leave only when their group is committed.
+//!
+//! Each shard keeps its own, in the order of their tickets; the store's thread says how far it has come.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_codec::{AckType, PacketId, ReasonCode};
+use lotmq_store::{Op, Ticket};
+
+use crate::client::{Client, stored_packet_id};
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::paging;
+use crate::durable::store_failure::StoreFailure;
+use crate::protocol::subscribe::{Granted, TakingBack};
+use crate::protocol::{NotTaken, connect};
+use crate::turn::Turn;
+use crate::turn::fed::Fed;
+
+/// One thing to do when a batch is committed.
+#[allow(missing_docs, reason = "fields are named after what they are in the packets")]
+pub enum Release {
+    /// Acknowledge a packet of this connection's Client.
+    Acknowledge {
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        ack_type: AckType,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    },
+    /// Answer a QoS 2 message that has come again, unless the first may have been lost meanwhile.
+    Repeat {
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        packet_id: PacketId,
+        /// Batches that the store had lost when the repetition came.
+        losses: u64,
+    },
+    /// Let CONNACK and what stands behind it leave.
+    Connect { client: Arc<Client>, connection: Arc<Connection> },
+    /// Answer SUBSCRIBE and begin with the retained messages.
+    Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Box<Granted> },
+    /// Go on to take back what SUBSCRIBE had granted, whatever became of the batch with what was taken back before.
+    TakeBack { client: Arc<Client>, connection: Arc<Connection>, rest: Box<TakingBack> },
+    /// Know that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
+    Part { connection: Arc<Connection> },
+    /// Answer UNSUBSCRIBE.
+    Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
+    /// Messages of a long queue are stored: they need not be in memory as well.
+    Queued { client: Arc<Client>, numbers: Vec<u64> },
+    /// Send a message whose identifier is stored.
+    Message {
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        /// Its place in [`Held`](crate::turn::held::Held).
+        number: u64,
+    },
+}
+
+impl Release {
+    /// The promise holds: send what was waiting.
+    pub fn granted(self, turn: &mut Turn) {
+        match self {
+            Self::Acknowledge { client, connection, ack_type, packet_id, reason } => {
+                if ack_type == AckType::Puback {
+                    connection.unacknowledged.fetch_sub(1, Ordering::Relaxed);
+                }
+                if reason == ReasonCode::PacketIdentifierNotFound {
+                    return client.not_found(turn, &connection, ack_type, packet_id);
+                }
+                let Some(version) = client.version_on(&connection) else { return };
+                client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
+            }
+            Self::Repeat { connection, losses, .. } if turn.core.store.losses() != losses => {
+                // When it comes once more, it counts as new.
+                connection.request_close(CloseReason::StoreFailed(StoreFailure::Failing));
+            }
+            Self::Repeat { client, connection, packet_id, .. } => {
+                let Some(version) = client.version_on(&connection) else { return };
+                client.acknowledge(
+                    turn,
+                    &connection,
+                    version,
+                    AckType::Pubrec,
+                    packet_id,
+                    ReasonCode::Success,
+                );
+            }
+            Self::Connect { client, connection } => client.release_output(&connection),
+            Self::Subscribe { client, connection, granted } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                granted.answer(&client, &connection, turn);
+            }
+            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
+            Self::Part { connection } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            Self::Unsubscribe { client, connection, packet } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                if connection.is_to_close() {
+                    return;
+                }
+                turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
+            }
+            Self::Queued { client, numbers } => paging::stored(&client, &numbers, turn),
+            Self::Message { client, connection, number } => {
+                client.let_go(&connection, number);
+                // It leaves when the turn gets to this Client.
+                client.send_waiting(turn);
+            }
+        }
+    }
+
+    /// The store failed: 5.0 Clients hear it, others are closed without an acknowledgement. What was asked for before anybody knew of the failure
+    /// has its effect in memory all the same, and the store follows when it works again; only a subscription is taken back.
+    pub fn refused(self, turn: &mut Turn, failure: StoreFailure) {
+        match self {
+            Self::Acknowledge { client, connection, ack_type, packet_id, .. } => {
+                if ack_type == AckType::Puback {
+                    connection.unacknowledged.fetch_sub(1, Ordering::Relaxed);
+                }
+                match client.version_on(&connection) {
+                    Some(version)
+                        if version.has_properties()
+                            && matches!(ack_type, AckType::Puback | AckType::Pubrec) =>
+                    {
+                        // The Client may use the identifier anew [MQTT-4.3.3-9].
+                        if ack_type == AckType::Pubrec {
+                            free(&client, &connection, packet_id, turn);
+                        }
+                        turn.core.counters.publish_not_stored.add(1);
+                        let reason = NotTaken::NotStored(failure);
+                        let packet = (ack_type, packet_id);
+                        client.refuse(turn, &connection, packet, reason.reason_code(), &reason);
+                    }
+                    Some(_) => connection.request_close(CloseReason::StoreFailed(failure)),
+                    None => {}
+                }
+            }
+            // The exchange is open: a refusal would make the identifier free for another message, and this one may be stored yet.
+            Self::Repeat { connection, .. } => {
+                connection.request_close(CloseReason::StoreFailed(failure));
+            }
+            // They stay where they are, though their publishers have been told that they are not promised.
+            Self::Queued { .. } => {}
+            Self::Connect { client, connection } => {
+                if let Some(recipient) = client.recipient_on(&connection) {
+                    // In place of the CONNACK that was held back.
+                    connection.request_close(connect::refuse_unstored(&connection, recipient, failure));
+                }
+            }
+            Self::Subscribe { client, connection, granted } => {
+                granted.take_back(client, connection, turn, failure);
+            }
+            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
+            Self::Unsubscribe { connection, .. } | Self::Part { connection } => {
+                connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+                connection.request_close(CloseReason::StoreFailed(failure));
+            }
+            Self::Message { connection, .. } => connection.request_close(CloseReason::StoreFailed(failure)),
+        }
+    }
+}
+
+/// Ends a QoS 2 exchange whose message is refused. What was refused is stored when that works again, and with it that the identifier was in use; so its
+/// end is stored behind it.
+fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mut Turn) {
+    client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
+    if client.is_durable() {
+        let (session, packet_id) = (client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::Qos2Released { session, packet_id });
+        turn.call_flusher();
+    }
+}
+
+/// The releases of one shard.
+#[derive(Default)]
+pub(crate) struct Releases {
+    waiting: VecDeque<(Ticket, Release)>,
+    /// Whose messages they wait for.
+    pub(crate) fed: Fed,
+}
+
+impl Releases {
+    pub(crate) fn hold(&mut self, ticket: Ticket, releases: impl Iterator<Item = Release>) {
+        self.waiting.extend(releases.map(|release| (ticket, release)));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The next release whose batch is settled, and how.
+    fn pop(
+        &mut self,
+        settled: impl Fn(Ticket) -> Option<Result<(), StoreFailure>>,
+    ) -> Option<(Release, Result<(), StoreFailure>)> {
+        let (ticket, _) = self.waiting.front()?;
+        let outcome = settled(*ticket)?;
+        let (_, release) = self.waiting.pop_front()?;
+        Some((release, outcome))
+    }
+}
+
+impl Turn {
+    /// Releases everything whose batch has been settled since the last call.
+    pub(crate) fn release_committed(&mut self) {
+        let broker = Arc::clone(&self.core);
+        let settled = |ticket| Some(broker.store.settled(ticket)?.map_err(StoreFailure::from));
+        while let Some((release, outcome)) = self.releases.pop(settled) {
+            match outcome {
+                Ok(()) => release.granted(self),
+                Err(failure) => release.refused(self, failure),
+            }
+        }
+    }
+}

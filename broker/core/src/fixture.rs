@@ -1,0 +1,84 @@
+//! A tenant and its Clients for tests of the core, without a broker around them.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Directory, DirectoryOptions, Identity, Peer, Rulebook};
+use lotmq_codec::{ProtocolVersion, QoS, RetainHandling};
+use lotmq_definitions::Caching;
+use lotmq_session::{Session, SessionExpiry, SessionOptions, WillState};
+use lotmq_store::TenantId;
+
+use crate::client::replay::Replays;
+use crate::client::shares::Holding;
+use crate::client::{Client, ClientState, LeftAt};
+use crate::routing::message::Message;
+use crate::routing::subscription::{Options, Subscriptions};
+use crate::tenant::Tenant;
+use crate::triggers::{TenantHooks, Triggers};
+
+/// Options of a plain subscription.
+pub(crate) const PLAIN: Options = Options {
+    qos: QoS::AtMostOnce,
+    no_local: false,
+    retain_as_published: false,
+    retain_handling: RetainHandling::Send,
+    identifier: None,
+    sys_broker_only: false,
+};
+
+struct NoGuests;
+
+impl TenantHooks for NoGuests {
+    fn triggers(&self, _: &Tenant, _: &str) -> (Option<Box<dyn Triggers>>, bool) {
+        (None, true)
+    }
+
+    fn caching(&self, _: &str) -> Caching {
+        Caching::Skip
+    }
+
+    fn remember(&self, _: Caching, _: &Message) {}
+}
+
+/// A tenant without definitions, where rules decide about each message; there are none yet.
+pub(crate) fn tenant() -> Arc<Tenant> {
+    tenant_by(|permissions| permissions)
+}
+
+/// A tenant without definitions, where whoever is subscribed gets all.
+pub(crate) fn open_tenant() -> Arc<Tenant> {
+    tenant_by(Rulebook::without_delivery)
+}
+
+fn tenant_by(decide: impl FnOnce(Rulebook) -> Rulebook) -> Arc<Tenant> {
+    let users = Arc::new(Directory::new(DirectoryOptions::default()).unwrap());
+    let permissions = Arc::new(decide(Rulebook::new(Arc::clone(&users))));
+    Arc::new(Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(NoGuests)))
+}
+
+pub(crate) fn identity(client_id: &str) -> Arc<Identity> {
+    Arc::new(Identity::anonymous(client_id.into(), Peer::Unix))
+}
+
+/// A Client that is away, whose session goes on for an hour.
+pub(crate) fn client(tenant: &Arc<Tenant>, number: u32, client_id: &str) -> Arc<Client> {
+    let identity = identity(client_id);
+    let state = ClientState {
+        link: None,
+        session: Session::new(SessionOptions::new(ProtocolVersion::V5)),
+        subscriptions: Subscriptions::default(),
+        holding: Holding::new(tenant.shares.of(&identity)),
+        identity,
+        will: WillState::None,
+        expiry: SessionExpiry::from_seconds(3_600),
+        clean_start: false,
+        keep_alive_seconds: 0,
+        connected_at_ms: 0,
+        left_at: LeftAt::default(),
+        replays: Replays::default(),
+        queue_allowed_at: 0,
+        keeps_rows: false,
+        is_over: false,
+    };
+    Arc::new(Client::new(tenant, u64::from(number) + 1, number, state))
+}

@@ -1,0 +1,29 @@
+//! The heart of the broker: what each packet does, who gets a message, how sessions live, and when what must be durable is answered.
+//!
+//! On the path of a message: [`protocol`] decides what a packet means, [`routing`] who gets it, [`turn`] collects that for all connections of a thread and
+//! hands it to the store and to the [`Transport`](connection::Transport)s, [`durable`] answers when it is on the disk, [`client`] is the life of the sessions
+//! between. Start with [`Turn`](turn::Turn) and [`Core`].
+//!
+//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a random bit; nothing allocates or copies per message and receiver
+//! on the way from socket to socket. What the core needs comes as values and traits: [`Clock`](clock::Clock), [`Transport`](connection::Transport),
+//! [`Above`], [`TenantHooks`](triggers::TenantHooks), [`GuestRunner`](triggers::GuestRunner). Not here: what bytes mean (`codec`), flows of one session
+//! (`session`), matching (`router`), permanence (`store`), shards and sockets, guests and management (`server`).
+
+mod above;
+pub mod client;
+pub mod clock;
+pub mod connection;
+pub mod counters;
+pub mod durable;
+#[cfg(test)]
+mod fixture;
+pub mod limits;
+pub mod protocol;
+pub mod routing;
+mod shared;
+pub mod tenant;
+pub mod triggers;
+pub mod turn;
+
+pub use above::Above;
+pub use shared::{Core, Settings};

@@ -1,0 +1,191 @@
+//! So many per second: token buckets that are one number each, and read no clock of their own.
+
+use std::time::Duration;
+
+use lotmq_config::ListenerLimits;
+use lotmq_session::Time;
+
+use super::Limit;
+
+const NANOS_PER_SEC: u64 = 1_000_000_000;
+
+/// What may come at once after a pause, in time: a second's worth.
+const BURST_NANOS: u64 = NANOS_PER_SEC;
+
+/// When all that has come would have come at the even rate, in nanoseconds of the broker's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bucket {
+    even_at: u64,
+}
+
+fn nanos(now: Time) -> u64 {
+    now.as_millis().saturating_mul(1_000_000)
+}
+
+impl Bucket {
+    /// Takes one of `per_sec`, if it may come now. 0 bounds nothing.
+    pub fn take(&mut self, per_sec: u32, now: Time) -> bool {
+        if per_sec == 0 {
+            return true;
+        }
+        let cost = NANOS_PER_SEC / u64::from(per_sec);
+        let next = self.even_at.max(nanos(now)) + cost;
+        let may = next <= nanos(now) + BURST_NANOS;
+        if may {
+            self.even_at = next;
+        }
+        may
+    }
+
+    /// Takes `count` of `per_sec`, which have come already.
+    fn spend(&mut self, count: u64, per_sec: u32, now: Time) {
+        if per_sec > 0 {
+            let cost = count.saturating_mul(NANOS_PER_SEC) / u64::from(per_sec);
+            self.even_at = self.even_at.max(nanos(now)).saturating_add(cost);
+        }
+    }
+
+    /// Whether nothing is left of what has come.
+    pub fn is_idle(&self, now: Time) -> bool {
+        self.even_at <= nanos(now)
+    }
+
+    /// How long nothing more may come; zero when it may.
+    fn debt(&self, now: Time) -> Duration {
+        Duration::from_nanos(self.even_at.saturating_sub(nanos(now) + BURST_NANOS))
+    }
+}
+
+/// What one Client may send: messages and bytes per second. It is not read from while it has sent too much.
+#[derive(Debug)]
+pub struct ClientRate {
+    messages_per_sec: u32,
+    bytes_per_sec: u32,
+    messages: Bucket,
+    bytes: Bucket,
+    /// It is not read from until then.
+    rests_until: Option<Time>,
+    /// Whole packets that have come wait for the end of the rest.
+    pub has_waiting: bool,
+}
+
+impl ClientRate {
+    /// The rate that a listener allows each Client; `None` for any.
+    pub(crate) fn of(limits: &ListenerLimits) -> Option<Self> {
+        let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
+        let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
+        let (messages, bytes) = (Bucket::default(), Bucket::default());
+        let (rests_until, has_waiting) = (None, false);
+        is_bounded.then_some(Self {
+            messages_per_sec,
+            bytes_per_sec,
+            messages,
+            bytes,
+            rests_until,
+            has_waiting,
+        })
+    }
+
+    /// A packet has come: a PUBLISH, or another one.
+    pub fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
+        self.messages.spend(u64::from(is_message), self.messages_per_sec, now);
+        self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
+    }
+
+    /// Whether more has come than may.
+    pub fn is_in_debt(&self, now: Time) -> bool {
+        !self.messages.debt(now).max(self.bytes.debt(now)).is_zero()
+    }
+
+    /// Whether the Client must rest now; with the limit when that begins.
+    pub fn rest(&mut self, now: Time) -> Rest {
+        if self.rests_until.is_some_and(|until| now < until) {
+            return Rest::GoesOn;
+        }
+        self.rests_until = None;
+        let (messages, bytes) = (self.messages.debt(now), self.bytes.debt(now));
+        let debt = messages.max(bytes);
+        if debt.is_zero() {
+            return Rest::None;
+        }
+        // Debts in fractions of the clock's milliseconds are paid with the next one.
+        let until = now.plus(debt + Duration::from_millis(1));
+        self.rests_until = Some(until);
+        let limit = if messages >= bytes { Limit::MessagesPerSec } else { Limit::BytesPerSec };
+        Rest::Begins { until, limit }
+    }
+
+    /// Whether the Client is not read from.
+    pub fn is_resting(&self) -> bool {
+        self.rests_until.is_some()
+    }
+}
+
+/// See [`ClientRate::rest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// It may send.
+    None,
+    /// It has sent too much, and is not read from until then.
+    Begins {
+        /// When it may send again.
+        until: Time,
+        /// What it has reached.
+        limit: Limit,
+    },
+    /// It began to rest before.
+    GoesOn,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotmq_config::Config;
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    #[test]
+    fn a_bucket_gives_a_second_at_once_and_then_evenly() {
+        let mut bucket = Bucket::default();
+        let taken = |bucket: &mut Bucket, now| (0..100).filter(|_| bucket.take(10, at(now))).count();
+        assert_eq!(taken(&mut bucket, 5000), 10);
+        assert_eq!(taken(&mut bucket, 5099), 0);
+        assert_eq!(taken(&mut bucket, 5100), 1);
+        assert_eq!(taken(&mut bucket, 5500), 4);
+        assert!(!bucket.is_idle(at(5500)));
+        assert_eq!(taken(&mut bucket, 60_000), 10, "what was not taken is not saved up");
+        assert!((0..1000).all(|_| bucket.take(0, at(60_000))), "0 bounds nothing");
+        let mut slow = Bucket::default();
+        assert!(slow.take(1, at(0)) && !slow.take(1, at(999)) && slow.take(1, at(1000)));
+    }
+
+    #[test]
+    fn a_client_rests_for_what_it_sent_too_much() {
+        let limits = |messages, bytes| {
+            let mut config = Config::default();
+            (config.limits.messages_per_sec, config.limits.bytes_per_sec) = (messages, bytes);
+            config.limits.for_all()
+        };
+        assert!(ClientRate::of(&limits(0, 0)).is_none());
+        let mut rate = ClientRate::of(&limits(10, 1000)).unwrap();
+        (0..10).for_each(|_| rate.spend(true, 10, at(0)));
+        rate.spend(false, 10, at(0));
+        assert_eq!(rate.rest(at(0)), Rest::None, "a second's worth at once");
+        (0..5).for_each(|_| rate.spend(true, 10, at(0)));
+        assert_eq!(rate.rest(at(0)), Rest::Begins { until: at(501), limit: Limit::MessagesPerSec });
+        assert_eq!((rate.rest(at(100)), rate.is_resting()), (Rest::GoesOn, true));
+        assert_eq!((rate.rest(at(501)), rate.is_resting()), (Rest::None, false));
+        rate.spend(true, 5000, at(501));
+        let Rest::Begins { limit: Limit::BytesPerSec, until } = rate.rest(at(501)) else {
+            panic!("it rests")
+        };
+        assert!(until > at(4000));
+        assert_eq!(rate.rest(until), Rest::None);
+        rate.spend(true, 10_000_000, until);
+        let Rest::Begins { until: paid, .. } = rate.rest(until) else { panic!("it rests") };
+        assert!(paid > until.plus(Duration::from_secs(9_000)), "however much it was, all of it is paid");
+        assert!(rate.is_in_debt(until) && !rate.is_in_debt(paid));
+    }
+}

@@ -1,0 +1,69 @@
+//! Texts of Clients' packets with control characters or non-characters, which the standards advise against (§1.5.4).
+//!
+//! Receivers may take them for malformed and close: one retained message would keep them coming back. They are refused where a text reaches others or
+//! names something, unless `[mqtt] control_characters` says otherwise. The codec finds them on its way over the packet; here it is decided.
+
+use lotmq_codec::{Connect, Publish, ReasonCode, has_discouraged};
+
+use crate::shared::Settings;
+
+/// The text of a packet that has such a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Discouraged {
+    #[error("topic contains control characters or non-characters")]
+    Topic,
+    #[error("topic filter contains control characters or non-characters")]
+    Filter,
+    #[error("a property contains control characters or non-characters")]
+    Properties,
+    #[error("client identifier contains control characters or non-characters")]
+    ClientId,
+    #[error("user name contains control characters or non-characters")]
+    UserName,
+    #[error("will topic contains control characters or non-characters")]
+    WillTopic,
+    #[error("a property of the will contains control characters or non-characters")]
+    WillProperties,
+}
+
+impl Discouraged {
+    pub fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Topic | Self::WillTopic => ReasonCode::TopicNameInvalid,
+            Self::Filter => ReasonCode::TopicFilterInvalid,
+            // No acknowledgement has a code for it.
+            Self::Properties | Self::WillProperties => ReasonCode::ImplementationSpecificError,
+            Self::ClientId => ReasonCode::ClientIdentifierNotValid,
+            Self::UserName => ReasonCode::BadUserNameOrPassword,
+        }
+    }
+}
+
+/// Judges a PUBLISH.
+#[inline]
+pub(super) fn in_publish(settings: &Settings, publish: &Publish<'_>) -> Result<(), Discouraged> {
+    if !publish.topic_has_discouraged && !publish.properties.has_discouraged() || settings.takes_discouraged {
+        return Ok(());
+    }
+    Err(if publish.topic_has_discouraged { Discouraged::Topic } else { Discouraged::Properties })
+}
+
+/// Judges the filter of a SUBSCRIBE.
+pub(super) fn in_filter(settings: &Settings, filter: &str) -> Result<(), Discouraged> {
+    if settings.takes_discouraged || !has_discouraged(filter) { Ok(()) } else { Err(Discouraged::Filter) }
+}
+
+/// Judges a CONNECT. Its own properties reach nobody.
+pub(super) fn in_connect(settings: &Settings, connect: &Connect<'_>) -> Result<(), Discouraged> {
+    if settings.takes_discouraged {
+        return Ok(());
+    }
+    let will = connect.will.as_ref();
+    let texts = [
+        (has_discouraged(connect.client_id), Discouraged::ClientId),
+        (connect.user_name.is_some_and(has_discouraged), Discouraged::UserName),
+        (will.is_some_and(|will| has_discouraged(will.topic)), Discouraged::WillTopic),
+        (will.is_some_and(|will| will.properties.has_discouraged()), Discouraged::WillProperties),
+    ];
+    texts.into_iter().find(|(is_found, _)| *is_found).map_or(Ok(()), |(_, place)| Err(place))
+}

@@ -1,0 +1,50 @@
+//! Why a PUBLISH is not taken: the code and the words of its PUBACK or PUBREC.
+
+use lotmq_codec::ReasonCode;
+
+use super::discouraged::Discouraged;
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::Limit;
+
+/// Why a PUBLISH is not taken, while its connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// Rules deny it.
+    #[error("no permission to publish to this topic")]
+    NotAllowed,
+    /// A limit is reached.
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
+    /// It has code points that are not taken here.
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
+    /// `on_full = "reject"`.
+    #[error("a session that must get this message has no room for it; nobody got it")]
+    NoRoom,
+    /// Too many commands wait.
+    #[error("too many commands are waiting; try again later")]
+    CommandsBusy,
+    /// Settings cannot be changed by messages.
+    #[error("settings cannot be published in this version")]
+    SettingsFixed,
+    /// It would have to be stored, and cannot be.
+    #[error("the message could not be stored: {0}")]
+    NotStored(StoreFailure),
+    /// Of a QoS 2 message that is not finished \[MQTT-2.2.1-3\].
+    #[error("packet identifier is that of an unfinished QoS 2 message")]
+    PacketIdInUse,
+}
+
+impl NotTaken {
+    pub(crate) fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::NotAllowed => ReasonCode::NotAuthorized,
+            Self::Limit(limit) => limit.reason(),
+            Self::Discouraged(place) => place.reason_code(),
+            Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
+            Self::SettingsFixed => ReasonCode::ImplementationSpecificError,
+            Self::NotStored(failure) => failure.reason_code(),
+            Self::PacketIdInUse => ReasonCode::PacketIdentifierInUse,
+        }
+    }
+}

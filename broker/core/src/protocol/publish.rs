@@ -1,0 +1,508 @@
+//! PUBLISH from a Client.
+//!
+//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the receivers, de-duplicate QoS 2, retain, route, acknowledge. What was
+//! acknowledged has been taken over; what must survive is acknowledged when it is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_auth::{Decide as _, Identity, Question, Scope, Verdict};
+use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
+use lotmq_session::{InboundPublish, PublishRefusal};
+use lotmq_store::Op;
+use tracing::{debug, trace};
+
+use super::discouraged::{self, Discouraged};
+use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
+use crate::client::stored_packet_id;
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::release::Release;
+use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX};
+use crate::protocol::violation::Violation;
+use crate::routing::fan_out::{
+    COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts,
+};
+use crate::routing::route::{Asking, Route};
+use crate::routing::system_topics;
+use crate::shared::Core;
+use crate::turn::Turn;
+use crate::turn::arena::Span;
+use crate::turn::postponed;
+
+/// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
+const DUP_AND_RETAIN: u8 = 0b1001;
+
+/// Where the Topic Name starts in the body: behind its length.
+const TOPIC_OFFSET: usize = 2;
+
+/// A decoded PUBLISH as ranges, free of the arena's borrow.
+struct Received {
+    topic: Span,
+    properties: Span,
+    payload: Span,
+    qos: QoS,
+    retain: bool,
+    packet_id: Option<PacketId>,
+    expires_at_ms: Option<u64>,
+    in_place: Option<InPlace>,
+    /// Whether its User Properties keep to the listener's limits.
+    properties_within: Result<(), Limit>,
+    /// Whether its texts are such as receivers take.
+    plain: Result<(), Discouraged>,
+}
+
+pub(super) fn handle(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+    body: Span,
+) -> Result<(), CloseReason> {
+    let asked = open.unfinished.take();
+    turn.fill_queues();
+    let received = receive(connection, open, turn, header, packet, body)?;
+    let topic = turn.arena.text(received.topic);
+    let payload = turn.arena.get(received.payload);
+    if let Err(reason) = check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.steps)) {
+        turn.core.counters.publish_refused.add(1);
+        if matches!(reason, NotTaken::NotAllowed) {
+            turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
+            debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
+        }
+        return refuse(connection, open, turn, &received, reason);
+    }
+    if system_topics::is_system(topic) {
+        return take_for_system(connection, open, turn, &received);
+    }
+    let found = match asked.map(|asked| *asked) {
+        Some(Unfinished::Asked(route)) => Ok(route),
+        _ => {
+            let bytes = topic.len() + received.properties.len() + payload.len();
+            turn.routes.begin(&open.client.tenant, topic, Some(bytes))
+        }
+    };
+    let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
+        Ok(route) => route,
+        Err(asking) => {
+            // It is to come again as it came.
+            turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+            open.unfinished = Some(Box::new(Unfinished::Asking(asking)));
+            return Ok(());
+        }
+    };
+    if must_wait(turn, &received, &route) {
+        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+        open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        return Ok(());
+    }
+    if !take_over(connection, open, turn, &received)? {
+        return Ok(());
+    }
+    let publication = publication(open, &received);
+    if !has_room_for(connection, open, turn, &received, (&publication, &route))? {
+        return Ok(());
+    }
+    match publish_in_parts(turn, &open.client.tenant, &publication, &open.client, route) {
+        Ok(fan_out) => routed(connection, open, turn, &received, fan_out),
+        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
+    }
+    Ok(())
+}
+
+/// Whether a large message of QoS 1 or 2 for many waits until those have theirs who were to get one before. Else they would have more and more to get.
+fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
+    postponed::is_behind(turn)
+        && received.qos != QoS::AtMostOnce
+        && received.payload.len() > COPIED_PAYLOAD_BYTES
+        && route.receivers() * received.payload.len() > WRITTEN_BYTES_MAX / 2
+}
+
+/// Goes on asking about the receivers of a message.
+pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
+    let asked = asking.go_on(turn, &open.client.tenant);
+    open.unfinished = Some(Box::new(asked.map_or_else(Unfinished::Asking, Unfinished::Asked)));
+}
+
+/// Takes a message to the broker itself.
+fn take_for_system(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+) -> Result<(), CloseReason> {
+    if !take_over(connection, open, turn, received)? {
+        return Ok(());
+    }
+    let Received { topic, properties, payload, .. } = *received;
+    let client = &open.client;
+    let taken = turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
+    match taken.unwrap_or(Ok(())) {
+        Ok(()) => answer(connection, open, turn, received, FanOut::default(), ReasonCode::Success),
+        Err(reason) => decline(connection, open, turn, received, reason),
+    }
+    Ok(())
+}
+
+/// Whether a message can be kept wherever it must be. False when it is not taken, which its publisher has been told.
+fn has_room_for(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    (publication, route): (&Publication<'_>, &Route),
+) -> Result<bool, CloseReason> {
+    let can_be_told = open.version.has_properties();
+    if !turn.has_room(publication, route) {
+        turn.core.counters.publish_refused.add(1);
+        if can_be_told {
+            decline(connection, open, turn, received, NotTaken::NoRoom);
+            return Ok(false);
+        }
+        // Before 5.0 the end of the connection says it, and no acknowledgement does [3.1.1: MQTT-4.8.0-2].
+        received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+        return Err(CloseReason::QueueFull);
+    }
+    if received.packet_id.is_none() {
+        return Ok(true);
+    }
+    if can_be_told && let Err(limit) = turn.can_retain(&open.client.tenant, publication) {
+        turn.core.counters.publish_refused.add(1);
+        connection.listener.limit_reached(limit, &open.client.client_id);
+        decline(connection, open, turn, received, NotTaken::Limit(limit));
+        return Ok(false);
+    }
+    let Some(failure) = turn.unstorable(&open.client.tenant, publication, route) else { return Ok(true) };
+    turn.core.counters.publish_not_stored.add(1);
+    if can_be_told {
+        decline(connection, open, turn, received, NotTaken::NotStored(failure));
+        return Ok(false);
+    }
+    received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+    Err(CloseReason::StoreFailed(failure))
+}
+
+/// Acknowledges a message that has been routed.
+fn routed(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+    fan_out: FanOut,
+) {
+    trace!(
+        target: "mqtt",
+        client_id = &*open.client.client_id,
+        topic = turn.arena.text(received.topic),
+        qos = received.qos.bits(),
+        retain = received.retain,
+        bytes = received.payload.len(),
+        receivers = fan_out.receivers,
+        "publish"
+    );
+    open.feeds_store = fan_out.is_stored;
+    open.feeds_guests = fan_out.starts_guests;
+    let reason = if fan_out.receivers == 0 { ReasonCode::NoMatchingSubscribers } else { ReasonCode::Success };
+    answer(connection, open, turn, received, fan_out, reason);
+}
+
+/// Goes on with a message of QoS 0 that not all of its receivers have got.
+pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
+    match rest.go_on(turn, &open.client.tenant, &open.client) {
+        Ok(fan_out) => {
+            open.feeds_store = fan_out.is_stored;
+            open.feeds_guests = fan_out.starts_guests;
+        }
+        Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
+    }
+}
+
+/// Whether a message for this topic is taken.
+fn check(
+    connection: &Connection,
+    open: &mut Open,
+    received: &Received,
+    (topic, payload): (&str, &[u8]),
+    (core, steps): (&Core, &mut usize),
+) -> Result<(), NotTaken> {
+    if !is_allowed(core, open, topic, payload, steps) {
+        return Err(NotTaken::NotAllowed);
+    }
+    received.plain?;
+    let within = bounds::topic(&connection.listener.limits, topic);
+    within.and(received.properties_within).map_err(NotTaken::Limit)
+}
+
+/// Does not take a message. Who has no permission hears it as the standard says; a limit, or a text that is not plain, closes the connection where the
+/// Client cannot be told otherwise.
+fn refuse(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    reason: NotTaken,
+) -> Result<(), CloseReason> {
+    let can_be_told = open.version.has_properties() && received.packet_id.is_some();
+    if let NotTaken::Limit(limit) = reason {
+        if !can_be_told {
+            return Err(CloseReason::Limit(limit));
+        }
+        connection.listener.limit_reached(limit, &open.client.client_id);
+    }
+    if let NotTaken::Discouraged(place) = reason
+        && !can_be_told
+    {
+        return Err(Violation::Discouraged(place).into());
+    }
+    decline(connection, open, turn, received, reason);
+    Ok(())
+}
+
+/// Acknowledges a message that is not taken; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+fn decline(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    reason: NotTaken,
+) {
+    let Some(packet_id) = received.packet_id else { return };
+    if received.qos == QoS::ExactlyOnce && open.has_exchanges {
+        forget(connection, open, turn, packet_id);
+    }
+    let packet = (acknowledgement(received.qos), packet_id);
+    open.client.refuse(turn, connection, packet, reason.reason_code(), &reason);
+}
+
+fn acknowledgement(qos: QoS) -> AckType {
+    if qos == QoS::ExactlyOnce { AckType::Pubrec } else { AckType::Puback }
+}
+
+/// Decodes the packet and prepares it for being sent on as it is.
+fn receive(
+    connection: &Connection,
+    open: &mut Open,
+    turn: &mut Turn,
+    header: FixedHeader,
+    packet: Span,
+    body: Span,
+) -> Result<Received, CloseReason> {
+    let publish = Publish::decode(header.first_byte, turn.arena.get(body), open.version)?;
+    let topic = body.slice(TOPIC_OFFSET, publish.topic.len());
+    let properties = body.slice(publish.properties_range.start, publish.properties_range.len());
+    let payload = body.slice(publish.payload_offset, publish.payload.len());
+    let plain = discouraged::in_publish(&turn.core.settings, &publish);
+    let alias = publish.properties.topic_alias();
+    if let (Err(place), Some(_)) = (plain, alias) {
+        // Answered otherwise, the alias would stand for something else here than at the Client.
+        return Err(Violation::Discouraged(place).into());
+    }
+    let lifetime = publish.properties.message_expiry_interval();
+    let expires_at_ms = lifetime.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
+    let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
+    let is_reusable = alias.is_none() && header.length_is_shortest();
+    let mut received = Received {
+        topic,
+        properties,
+        payload,
+        qos: publish.qos,
+        retain: publish.retain,
+        packet_id: publish.packet_id,
+        expires_at_ms,
+        properties_within: bounds::user_properties(&connection.listener.limits, publish.properties),
+        plain,
+        in_place: is_reusable.then(|| InPlace {
+            packet,
+            has_properties: open.version.has_properties(),
+            packet_id_at: packet_id_at
+                .map(|at| u32::try_from(at).expect("an identifier follows a topic of at most 64 KiB")),
+        }),
+    };
+    if received.in_place.is_some() {
+        turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
+    }
+    received.topic = resolve_alias(connection, open, turn, topic, alias)?;
+    Ok(received)
+}
+
+/// Asks for permission once per topic and generation of the permissions, where that settles it.
+fn is_allowed(core: &Core, open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
+    let decide = &open.client.tenant.permissions;
+    let generation = decide.generation();
+    if let Some((known, at)) = open.allowed.as_deref()
+        && *at == generation
+        && *known == *topic
+    {
+        return true;
+    }
+    let identity = &open.client.identity();
+    let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
+    *steps += STEPS_PER_DECISION;
+    let is_allowed = decision.verdict == Verdict::Allow;
+    if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
+        let (known, at) = &mut **open.allowed.get_or_insert_default();
+        topic.clone_into(known);
+        *at = generation;
+    }
+    // A user may always set his own password, which takes a command.
+    is_allowed || (topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload))
+}
+
+fn is_own_password(core: &Core, identity: &Identity, payload: &[u8]) -> bool {
+    core.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
+}
+
+/// Accepts responsibility for a message, and counts it. False for one that goes no further: a repeated one, which has been answered again.
+fn take_over(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+) -> Result<bool, CloseReason> {
+    if let Some(packet_id) = received.packet_id
+        && !take_over_acknowledged(connection, open, turn, received, packet_id)?
+    {
+        return Ok(false);
+    }
+    turn.counts.publish_received += 1;
+    turn.counts.publish_bytes_received += received.payload.len() as u64;
+    Ok(true)
+}
+
+/// Accepts responsibility for a QoS 1 or 2 message. False for one that goes no further.
+fn take_over_acknowledged(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+    packet_id: PacketId,
+) -> Result<bool, CloseReason> {
+    let waiting = connection.unacknowledged.load(Ordering::Relaxed);
+    if received.qos == QoS::AtLeastOnce {
+        // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
+        let maximum = connection.listener.limits.receive_maximum;
+        if waiting >= maximum.into() && open.version.has_properties() {
+            return Err(Violation::ReceiveMaximumExceeded { maximum }.into());
+        }
+        return if open.has_exchanges {
+            take_over_beside_exchanges(connection, open, turn, packet_id, waiting)
+        } else {
+            Ok(true)
+        };
+    }
+    open.has_exchanges = true;
+    let losses = turn.core.store.losses();
+    let inbound = open.client.exchange_on(connection, turn, |session| {
+        if losses > 0 {
+            session.note_losses(losses);
+        }
+        session.set_unacknowledged(waiting);
+        session.handle_publish(received.qos, Some(packet_id))
+    });
+    let Some(inbound) = inbound else { return Ok(false) };
+    let maximum = connection.listener.limits.receive_maximum;
+    match inbound.map_err(|_| Violation::ReceiveMaximumExceeded { maximum })? {
+        InboundPublish::Deliver => {
+            if open.client.is_durable() {
+                let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
+                turn.batch.push(Op::Qos2Received { session, packet_id });
+            }
+            Ok(true)
+        }
+        InboundPublish::Duplicate => {
+            repeat_pubrec(connection, open, turn, (packet_id, losses));
+            Ok(false)
+        }
+    }
+}
+
+/// A QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
+fn take_over_beside_exchanges(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    packet_id: PacketId,
+    waiting: u32,
+) -> Result<bool, CloseReason> {
+    let judged =
+        open.client.session_on(connection, |session| session.judge_at_least_once(packet_id, waiting));
+    match judged {
+        Some(Ok(())) => Ok(true),
+        Some(Err(PublishRefusal::PacketIdInUse { .. })) if open.version.has_properties() => {
+            turn.core.counters.publish_refused.add(1);
+            let reason = NotTaken::PacketIdInUse;
+            open.client.refuse(turn, connection, (AckType::Puback, packet_id), reason.reason_code(), &reason);
+            Ok(false)
+        }
+        Some(Err(PublishRefusal::PacketIdInUse { .. })) => Err(Violation::PacketIdInUse.into()),
+        Some(Err(_)) => {
+            let maximum = connection.listener.limits.receive_maximum;
+            Err(Violation::ReceiveMaximumExceeded { maximum }.into())
+        }
+        None => Ok(false),
+    }
+}
+
+/// Answers a QoS 2 message that has come again. That promises what the first PUBREC does, which may still wait for the disk.
+fn repeat_pubrec(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    (packet_id, losses): (PacketId, u64),
+) {
+    let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
+    turn.when_all_committed(Release::Repeat { client, connection, packet_id, losses });
+}
+
+fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
+    Publication {
+        topic: received.topic,
+        properties: received.properties,
+        payload: received.payload,
+        qos: received.qos,
+        retain: received.retain,
+        expires_at_ms: received.expires_at_ms,
+        in_place: received.in_place,
+        source: Some(&open.client),
+        origin: None,
+        hops: 0,
+    }
+}
+
+/// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
+    open.client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
+    if open.client.is_durable() {
+        let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::Qos2Released { session, packet_id });
+    }
+}
+
+/// Acknowledges a message that was taken as the QoS asks for, at once or when the turn's batch is committed.
+fn answer(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    fan_out: FanOut,
+    reason: ReasonCode,
+) {
+    let Some(packet_id) = received.packet_id else { return };
+    let ack_type = acknowledgement(received.qos);
+    let is_remembered = ack_type == AckType::Pubrec && open.client.is_durable();
+    if !fan_out.is_durable && !is_remembered {
+        open.acknowledge(turn, connection, ack_type, packet_id, reason);
+        return;
+    }
+    if ack_type == AckType::Puback {
+        connection.unacknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    turn.when_committed(Release::Acknowledge {
+        client: Arc::clone(&open.client),
+        connection: Arc::clone(connection),
+        ack_type,
+        packet_id,
+        reason,
+    });
+}

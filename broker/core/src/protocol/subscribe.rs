@@ -1,0 +1,515 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use std::iter::Zip;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::vec::IntoIter;
+
+use lotmq_auth::{Decide as _, Question, Scope, Verdict};
+use lotmq_codec::{
+    PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
+};
+use lotmq_config::ListenerLimits;
+use lotmq_router::TopicError;
+use lotmq_store::Op;
+use tracing::debug;
+
+use super::discouraged::{self, Discouraged};
+use super::{Open, Unfinished, bounds};
+use crate::above::Above;
+use crate::client::replay::{Replay, Replays};
+use crate::client::{Client, ClientState};
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::release::Release;
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::{Limit, SHARE_TIME};
+use crate::protocol::violation::Violation;
+use crate::routing::subscription::{Options, SHARED, filter_bytes};
+use crate::routing::system_topics;
+use crate::turn::Turn;
+use crate::turn::arena::Span;
+
+/// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
+const EXPLAINED_MAX: usize = 4;
+
+/// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
+pub struct Granted {
+    /// That of the SUBSCRIBE.
+    pub packet_id: PacketId,
+    /// The Reason Code of each filter, in their order.
+    pub codes: Vec<ReasonCode>,
+    /// Why filters were refused, by their place in the packet.
+    pub refusals: Vec<(usize, FilterRefusal)>,
+    /// Subscriptions that are on their way to the store.
+    pub added: Vec<Added>,
+    /// Retained messages that follow the answer.
+    pub replays: Replays,
+}
+
+/// Subscriptions that the store refused, while they are taken back.
+pub struct TakingBack {
+    left: IntoIter<Added>,
+    granted: Granted,
+    failure: StoreFailure,
+}
+
+/// A subscription that was made, and what was there before.
+pub struct Added {
+    /// The filter.
+    pub filter: Box<str>,
+    /// The options as granted.
+    pub options: Options,
+    /// The options of the one that it replaced.
+    pub former: Option<Options>,
+    /// Its place in the packet.
+    pub at: usize,
+}
+
+/// One filter as asked for.
+struct Asked {
+    filter: Box<str>,
+    options: Options,
+}
+
+/// A SUBSCRIBE under way.
+pub struct Subscribing {
+    asked: IntoIter<Asked>,
+    granted: Granted,
+}
+
+/// An UNSUBSCRIBE under way.
+pub struct Unsubscribing {
+    packet_id: PacketId,
+    /// Each with what is wrong about it.
+    filters: Zip<IntoIter<Box<str>>, IntoIter<Option<TopicError>>>,
+    codes: Vec<ReasonCode>,
+    /// Something stored of the session was not on the disk when the packet came.
+    is_unsure: bool,
+}
+
+pub(super) fn subscribe(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    body: Span,
+) -> Result<(), CloseReason> {
+    let limits = &connection.listener.limits;
+    let (packet_id, asked) = {
+        let subscribe = Subscribe::decode(turn.arena.get(body), open.version)?;
+        bounds::user_properties(limits, subscribe.properties).map_err(CloseReason::Limit)?;
+        let identifier = subscribe.properties.subscription_identifier();
+        let asked = subscribe.filters().map(|wanted| Asked {
+            filter: wanted.filter.into(),
+            options: Options {
+                qos: wanted.options.qos,
+                no_local: wanted.options.no_local,
+                retain_as_published: wanted.options.retain_as_published,
+                retain_handling: wanted.options.retain_handling,
+                identifier,
+                sys_broker_only: false,
+            },
+        });
+        (subscribe.packet_id, bounds::filters(limits, asked).map_err(CloseReason::Limit)?)
+    };
+    let codes = Vec::with_capacity(asked.len());
+    let granted =
+        Granted { packet_id, codes, refusals: Vec::new(), added: Vec::new(), replays: Replays::default() };
+    Subscribing { asked: asked.into_iter(), granted }.go_on(connection, open, turn)
+}
+
+impl Subscribing {
+    /// Handles filters while there is time; answers when that was the last one.
+    pub(super) fn go_on(
+        mut self,
+        connection: &Arc<Connection>,
+        open: &mut Open,
+        turn: &mut Turn,
+    ) -> Result<(), CloseReason> {
+        let mut is_durable = false;
+        let unstorable = turn.core.refuses_to_store().filter(|_| open.client.is_durable());
+        if let Some(failure) = unstorable.filter(|_| !open.version.has_properties()) {
+            return Err(CloseReason::StoreFailed(failure));
+        }
+        let granted = &mut self.granted;
+        while let Some(asked) = self.asked.next() {
+            let code = match grant(&connection.listener.limits, open, turn, &asked, unstorable) {
+                Ok(options) => {
+                    is_durable |= open.client.is_durable();
+                    add(connection, open, turn, &asked, options, granted);
+                    ReasonCode::granted(options.qos)
+                }
+                Err(refusal) => {
+                    if let FilterRefusal::Limit(limit) = refusal {
+                        connection.listener.limit_reached(limit, &open.client.client_id);
+                    }
+                    granted.refusals.push((granted.codes.len() + 1, refusal));
+                    refusal.reason_code()
+                }
+            };
+            granted.codes.push(code);
+            if turn.is_time_over() && self.asked.len() > 0 {
+                turn.part_done(connection, is_durable);
+                open.unfinished = Some(Box::new(Unfinished::Subscribe(self)));
+                return Ok(());
+            }
+        }
+        let granted = self.granted;
+        if is_durable || !granted.added.is_empty() {
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
+            // What was stored may be of earlier turns.
+            turn.when_all_committed(Release::Subscribe { client, connection, granted: Box::new(granted) });
+        } else {
+            granted.answer(&open.client, connection, turn);
+        }
+        Ok(())
+    }
+}
+
+impl Turn {
+    /// A part of a packet is done, which has changed something stored or not. What follows in later turns does not hold without it.
+    fn part_done(&mut self, connection: &Arc<Connection>, is_durable: bool) {
+        if is_durable {
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            self.when_committed(Release::Part { connection: Arc::clone(connection) });
+        }
+    }
+}
+
+/// Why one filter gets no subscription.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum FilterRefusal {
+    /// It is no Topic Filter.
+    #[error(transparent)]
+    Invalid(#[from] TopicError),
+    /// It has code points that are not taken here.
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
+    /// A limit is reached.
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
+    /// Rules deny it.
+    #[error("no permission to subscribe to this topic filter")]
+    NotAllowed,
+    /// It would have to be stored, and cannot be.
+    #[error("the subscription could not be stored: {0}")]
+    NotStored(StoreFailure),
+}
+
+impl FilterRefusal {
+    fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Invalid(_) | Self::Limit(Limit::TopicBytes | Limit::TopicLevels) => {
+                ReasonCode::TopicFilterInvalid
+            }
+            Self::Discouraged(place) => place.reason_code(),
+            Self::Limit(limit) => limit.reason(),
+            Self::NotAllowed => ReasonCode::NotAuthorized,
+            Self::NotStored(failure) => failure.reason_code(),
+        }
+    }
+}
+
+/// Checks one filter; one that is bad fails alone.
+fn grant(
+    limits: &ListenerLimits,
+    open: &Open,
+    turn: &Turn,
+    asked: &Asked,
+    unstorable: Option<StoreFailure>,
+) -> Result<Options, FilterRefusal> {
+    let filter = &*asked.filter;
+    let shared = lotmq_router::parse_shared(filter)?;
+    let inner = shared.as_ref().map_or(filter, |shared| shared.filter);
+    lotmq_router::topic_filter_valid(inner)?;
+    discouraged::in_filter(&turn.core.settings, filter)?;
+    bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
+    let identity = open.client.identity();
+    let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
+    {
+        Verdict::Allow => false,
+        Verdict::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
+        Verdict::AllowOnly(_) => true,
+        Verdict::Deny => {
+            turn.core.counters.subscribe_refused.add(1);
+            turn.core.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
+            debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");
+            return Err(FilterRefusal::NotAllowed);
+        }
+    };
+    let state = open.client.state.lock();
+    let takes = match state.subscriptions.contains(filter) {
+        true => Ok(()),
+        false => takes_filter(limits, turn, &state, filter),
+    };
+    drop(state);
+    match takes {
+        Err(Limit::TenantSessionBytes) if open.client.tenant.is_administrator(&identity) => {}
+        takes => takes.map_err(FilterRefusal::Limit)?,
+    }
+    if let Some(failure) = unstorable {
+        return Err(FilterRefusal::NotStored(failure));
+    }
+    Ok(Options { sys_broker_only, ..asked.options })
+}
+
+/// Whether the session may have one more filter.
+fn takes_filter(
+    limits: &ListenerLimits,
+    turn: &Turn,
+    state: &ClientState,
+    filter: &str,
+) -> Result<(), Limit> {
+    let more = filter_bytes(filter);
+    if state.subscriptions.len() >= limits.subscriptions as usize {
+        Err(Limit::Subscriptions)
+    } else if filter.starts_with(SHARED)
+        && state.subscriptions.shared() >= limits.shared_subscriptions as usize
+    {
+        Err(Limit::SharedSubscriptions)
+    } else if state.subscriptions.bytes() + more > limits.subscription_bytes {
+        Err(Limit::SubscriptionBytes)
+    } else {
+        state.holding.share().takes_bytes(more, &turn.core.config.limits)
+    }
+}
+
+fn add(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    asked: &Asked,
+    options: Options,
+    granted: &mut Granted,
+) {
+    let client = &open.client;
+    let former = {
+        // All under the lock: a session that ends meanwhile leaves no subscription behind, and one that was taken over is not changed any more.
+        let mut state = client.state.lock();
+        if state.is_over || !state.is_on(connection) {
+            return;
+        }
+        if client.is_durable() {
+            turn.changes(client);
+        }
+        state.subscriptions.insert(&asked.filter, options);
+        state.count(&client.client_id, client.is_durable());
+        if asked.filter.starts_with(SHARED) {
+            // What is unacknowledged at its end goes to other members.
+            state.session.keep_inflight();
+        }
+        client.tenant.subscribe(client, &asked.filter, options)
+    };
+    if client.is_durable() {
+        granted.added.push(Added { filter: asked.filter.clone(), options, former, at: granted.codes.len() });
+        turn.batch.push(Op::PutSubscription(&client.subscription_row(&asked.filter, options)));
+    }
+    let replays = match options.retain_handling {
+        RetainHandling::Send => true,
+        RetainHandling::SendIfNew => former.is_none(),
+        RetainHandling::DoNotSend => false,
+    };
+    // Shared subscriptions get no retained messages (§4.8.2).
+    if replays && !asked.filter.starts_with(SHARED) {
+        let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
+        let system = turn.core.tell(of_tree).unwrap_or_default();
+        if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
+            granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
+        }
+    }
+    turn.core.tell(|above| above.subscribed(client, &asked.filter, options.qos));
+    debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
+}
+
+impl Granted {
+    /// Sends SUBACK, then the retained messages \[MQTT-3.3.1-9\].
+    pub fn answer(self, client: &Arc<Client>, connection: &Connection, turn: &mut Turn) {
+        // A part of the packet may not have been stored.
+        let Some(recipient) = client.recipient_on(connection).filter(|_| !connection.is_to_close()) else {
+            return;
+        };
+        turn.control(client, connection, |out| {
+            recipient.explain_acknowledgement(out, &self.words(), |out, properties| {
+                encode_suback(out, recipient.version, self.packet_id, properties, &self.codes)
+            });
+        });
+        client.replay(self.replays, turn);
+    }
+
+    /// The store failed before it had these subscriptions: a 5.0 Client hears that it does not have them, and has them no more. Anybody else is closed,
+    /// and so is one that has asked for more changes meanwhile: which of them hold would be hard to say.
+    pub fn take_back(
+        mut self,
+        client: Arc<Client>,
+        connection: Arc<Connection>,
+        turn: &mut Turn,
+        failure: StoreFailure,
+    ) {
+        let left = std::mem::take(&mut self.added).into_iter();
+        self.replays = Replays::default();
+        TakingBack { left, granted: self, failure }.go_on(client, connection, turn);
+    }
+
+    /// Why filters were refused, each named by its number when there are several; empty when none was.
+    fn words(&self) -> String {
+        let is_alone = self.codes.len() == 1;
+        let explained = self.refusals.iter().take(EXPLAINED_MAX);
+        let mut words: Vec<String> = explained
+            .map(|(number, refusal)| match is_alone {
+                true => refusal.to_string(),
+                false => format!("filter {number}: {refusal}"),
+            })
+            .collect();
+        if self.refusals.len() > EXPLAINED_MAX {
+            words.push(format!("and {} more", self.refusals.len() - EXPLAINED_MAX));
+        }
+        words.join("; ")
+    }
+}
+
+impl TakingBack {
+    /// Takes back while there is time; answers when that was the last one.
+    pub fn go_on(mut self, client: Arc<Client>, connection: Arc<Connection>, turn: &mut Turn) {
+        let others = connection.changes_waiting.load(Ordering::Relaxed) - 1;
+        let recipient = client.recipient_on(&connection);
+        if others > 0 || !recipient.is_some_and(|recipient| recipient.version.has_properties()) {
+            connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+            return connection.request_close(CloseReason::StoreFailed(self.failure));
+        }
+        let stretch = turn.core.clock.stretch(SHARE_TIME);
+        let refusal = FilterRefusal::NotStored(self.failure);
+        while let Some(added) = self.left.next() {
+            client.take_back(&added.filter, added.options, added.former, turn);
+            self.granted.codes[added.at] = refusal.reason_code();
+            self.granted.refusals.push((added.at + 1, refusal));
+            if stretch.is_over(&*turn.core.clock) && self.left.len() > 0 {
+                return turn.when_committed(Release::TakeBack { client, connection, rest: Box::new(self) });
+            }
+        }
+        connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
+        self.granted.answer(&client, &connection, turn);
+    }
+}
+
+pub(super) fn unsubscribe(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    body: Span,
+) -> Result<(), CloseReason> {
+    let limits = &connection.listener.limits;
+    let (packet_id, filters) = {
+        let unsubscribe = Unsubscribe::decode(turn.arena.get(body), open.version)?;
+        bounds::user_properties(limits, unsubscribe.properties).map_err(CloseReason::Limit)?;
+        let filters = bounds::filters(limits, unsubscribe.filters().map(Box::<str>::from));
+        (unsubscribe.packet_id, filters.map_err(CloseReason::Limit)?)
+    };
+    if let Some(failure) = turn.core.store_failure().filter(|_| open.client.is_durable()) {
+        return refuse_unsubscribe(connection, open, turn, (packet_id, filters.len()), failure);
+    }
+    let refusals = judge_unsubscribed(open, &filters)?;
+    let codes = Vec::with_capacity(filters.len());
+    // What was removed before and is not on the disk yet is removed again: the answer rests on that.
+    let is_unsure = open.client.is_durable() && !turn.is_on_disk(open.client.changed.get());
+    let filters = filters.into_iter().zip(refusals);
+    Unsubscribing { packet_id, filters, codes, is_unsure }.go_on(connection, open, turn)
+}
+
+impl Unsubscribing {
+    /// Handles filters while there is time; answers when that was the last one.
+    pub(super) fn go_on(
+        mut self,
+        connection: &Arc<Connection>,
+        open: &mut Open,
+        turn: &mut Turn,
+    ) -> Result<(), CloseReason> {
+        let client = &open.client;
+        let mut is_durable = false;
+        while let Some((filter, refusal)) = self.filters.next() {
+            if refusal.is_some() {
+                self.codes.push(ReasonCode::TopicFilterInvalid);
+                continue;
+            }
+            let existed = {
+                let mut state = client.state.lock();
+                if !state.is_on(connection) {
+                    return Ok(());
+                }
+                if client.is_durable() {
+                    turn.changes(client);
+                }
+                state.subscriptions.remove(&filter);
+                state.count(&client.client_id, client.is_durable());
+                // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
+                state.replays.end(&filter);
+                client.tenant.unsubscribe(client, &filter)
+            };
+            if (existed || self.is_unsure) && client.is_durable() {
+                is_durable = true;
+                turn.batch.push(Op::DeleteSubscription {
+                    tenant: client.tenant.id,
+                    session: client.stored_id(),
+                    filter: &filter,
+                });
+            }
+            debug!(target: "mqtt", client_id = &*client.client_id, filter = &*filter, existed, "unsubscribed");
+            self.codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+            if turn.is_time_over() && self.filters.len() > 0 {
+                turn.part_done(connection, is_durable);
+                open.unfinished = Some(Box::new(Unfinished::Unsubscribe(self)));
+                return Ok(());
+            }
+        }
+        let mut packet = Vec::new();
+        encode_unsuback(&mut packet, open.version, self.packet_id, Properties::EMPTY, &self.codes)
+            .expect("every code that the broker chooses is one that UNSUBACK can carry");
+        // Parts of earlier turns that are not on the disk yet are in front of this.
+        if is_durable || connection.changes_waiting.load(Ordering::Relaxed) > 0 {
+            let (client, connection) = (Arc::clone(client), Arc::clone(connection));
+            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+            turn.when_all_committed(Release::Unsubscribe { client, connection, packet: packet.into() });
+        } else {
+            turn.control(client, connection, |out| out.extend_from_slice(&packet));
+        }
+        Ok(())
+    }
+}
+
+/// Why filters of an UNSUBSCRIBE are none, each at its place. What is subscribed to may always be ended.
+///
+/// # Errors
+/// Before 5.0 UNSUBACK cannot say it: the connection ends, with all subscriptions as they were.
+fn judge_unsubscribed(open: &Open, filters: &[Box<str>]) -> Result<Vec<Option<TopicError>>, Violation> {
+    let judge = |filter: &str| {
+        let refusal = lotmq_router::topic_filter_valid(filter).err()?;
+        (!open.client.state.lock().subscriptions.contains(filter)).then_some(refusal)
+    };
+    let refusals: Vec<_> = filters.iter().map(|filter| judge(filter)).collect();
+    match refusals.iter().flatten().next() {
+        Some(refusal) if !open.version.has_properties() => Err(Violation::FilterInvalid(*refusal)),
+        Some(_) | None => Ok(refusals),
+    }
+}
+
+/// Leaves all subscriptions as they are, because the end of one could not be stored. UNSUBACK has one code for it, whatever the reason.
+fn refuse_unsubscribe(
+    connection: &Connection,
+    open: &Open,
+    turn: &mut Turn,
+    (packet_id, count): (PacketId, usize),
+    failure: StoreFailure,
+) -> Result<(), CloseReason> {
+    let recipient = open.client.recipient_on(connection);
+    let Some(recipient) = recipient.filter(|recipient| recipient.version.has_properties()) else {
+        return Err(CloseReason::StoreFailed(failure));
+    };
+    let codes = vec![ReasonCode::ImplementationSpecificError; count];
+    let words = format!("the change could not be stored: {failure}");
+    turn.control(&open.client, connection, |out| {
+        recipient.explain_acknowledgement(out, &words, |out, properties| {
+            encode_unsuback(out, recipient.version, packet_id, properties, &codes)
+        });
+    });
+    Ok(())
+}

@@ -1,0 +1,540 @@
+//! Fan-out: one message to everybody who gets it, within a turn.
+//!
+//! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
+//! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
+
+mod asked;
+mod forms;
+mod parts;
+
+use std::sync::Arc;
+
+use lotmq_codec::{
+    ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
+    encode_publish_head,
+};
+use lotmq_definitions::{Caching, DefinitionId};
+use lotmq_router::GroupId;
+use lotmq_store::{Delivery, MessageRef, Op, SessionId};
+use smallvec::SmallVec;
+
+use crate::client::Client;
+use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE};
+use crate::routing::message::{Message, MessageParts};
+use crate::routing::route::{Route, Target};
+use crate::routing::subscription::{Identifiers, SharedGroup};
+use crate::tenant::Tenant;
+use crate::triggers::Starting;
+use crate::turn::arena::{Arena, Span};
+use crate::turn::piece::{Piece, Tracked};
+use crate::turn::{Turn, TurnMessage};
+pub(crate) use asked::AskedMessages;
+pub use asked::{resume as resume_asked, wait as ask_later};
+pub use forms::{Asker, Forms};
+pub(crate) use parts::{Remainder, publish_in_parts};
+
+/// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
+pub(crate) const COPIED_PAYLOAD_BYTES: usize = 1024;
+
+/// A message on its way to its receivers, as ranges of the turn's arena.
+pub struct Publication<'a> {
+    /// The topic, which has been checked.
+    pub topic: Span,
+    /// Encoded 5.0 properties as they came; empty from a 3.1.1 Client.
+    pub properties: Span,
+    /// The payload.
+    pub payload: Span,
+    /// The QoS of its publisher.
+    pub qos: QoS,
+    /// RETAIN as it came.
+    pub retain: bool,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// The packet itself where it can be sent on as it is.
+    pub in_place: Option<InPlace>,
+    /// Who published it; `None` for guests and the broker.
+    pub source: Option<&'a Arc<Client>>,
+    /// The LoT route that brought it from another system.
+    pub origin: Option<DefinitionId>,
+    /// How many runs of guests led to it.
+    pub hops: u8,
+}
+
+impl<'a> Publication<'a> {
+    /// Bytes of it that a queue counts.
+    pub fn bytes(&self) -> usize {
+        self.topic.len() + self.properties.len() + self.payload.len()
+    }
+
+    /// A message that was kept somewhere, copied into the arena.
+    pub fn copied(arena: &mut Arena, parts: MessageParts<'_>, source: Option<&'a Arc<Client>>) -> Self {
+        let (all, ()) = arena.encode(|out| {
+            out.extend_from_slice(parts.topic.as_bytes());
+            out.extend_from_slice(parts.properties);
+            out.extend_from_slice(parts.payload);
+        });
+        let (topic, properties) = (parts.topic.len(), parts.properties.len());
+        let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
+        Self {
+            topic: part(0, topic),
+            properties: part(topic, properties),
+            payload: part(topic + properties, parts.payload.len()),
+            qos: parts.qos,
+            retain: parts.retain,
+            expires_at_ms: parts.expires_at_ms,
+            in_place: None,
+            source,
+            origin: None,
+            hops: 0,
+        }
+    }
+}
+
+/// A packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
+#[derive(Clone, Copy)]
+pub struct InPlace {
+    /// The packet.
+    pub packet: Span,
+    /// Whether it is one of 5.0.
+    pub has_properties: bool,
+    /// Where its Packet Identifier stands in it.
+    pub packet_id_at: Option<u32>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FanOut {
+    /// Clients that it was routed to.
+    pub receivers: usize,
+    /// Whether the turn's batch now holds something that its acknowledgement must wait for.
+    pub is_durable: bool,
+    /// Whether the batch holds anything of it: more of the kind waits when the disk cannot keep up.
+    pub is_stored: bool,
+    /// Whether it may start guests.
+    pub(crate) starts_guests: bool,
+}
+
+impl Turn {
+    /// Gives a message to one member of a group, to nobody else.
+    pub(crate) fn publish_to_group(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        group: GroupId,
+    ) {
+        self.call_flusher();
+        let topic = self.arena.text(publication.topic);
+        let found = self.routes.begin(tenant, topic, Some(publication.bytes()));
+        let route = found.unwrap_or_else(|asking| asking.for_group(group));
+        let mut fan_out = FanOutOf::new(publication, false);
+        if let Ok(at) = route.groups.binary_search_by_key(&group, |candidate| candidate.id()) {
+            fan_out.send_to_one(self, &route.groups[at], &route).counted(self);
+        }
+        fan_out.keep(self, tenant);
+        self.routes.put_back(tenant, route);
+        self.relieve();
+    }
+
+    /// Gives a message of the `$SYS` tree to one Client alone. False when it is not subscribed to it.
+    pub fn publish_to_client(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        client: &Arc<Client>,
+    ) -> bool {
+        self.call_flusher();
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
+        let fate = target.map(|target| FanOutOf::new(publication, true).send(self, target));
+        let is_sent = fate.is_some_and(|fate| fate.counted(self) == Fate::Taken);
+        self.routes.put_back(tenant, route);
+        self.relieve();
+        is_sent
+    }
+
+    /// Routes a message that no PUBLISH has brought. Its topic has been checked, and its publisher may publish there. False when its receivers get it in a
+    /// later turn.
+    pub fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+        if self.serves_clients() {
+            return asked::publish(self, tenant, publication);
+        }
+        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        self.publish_on(tenant, publication, route);
+        true
+    }
+
+    /// Routes a message on the route of its topic.
+    pub(crate) fn publish_on(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        publication: &Publication<'_>,
+        route: Arc<Route>,
+    ) -> FanOut {
+        // Also a message without receivers has its counts, its last value and its guests.
+        self.call_flusher();
+        // Its topic is known to be UTF-8, as the range in the arena is not.
+        let is_volatile = crate::routing::system_topics::is_system(&route.topic);
+        let mut fan_out = FanOutOf::new(publication, is_volatile);
+        let receivers = fan_out.send_to_all(self, tenant, &route);
+        let mut is_durable = fan_out.is_kept;
+        is_durable |= fan_out.retain(self, tenant);
+        is_durable |= fan_out.tell_guests(self, tenant, &route);
+        let starts_guests = route.triggers.is_some();
+        self.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
+        self.routes.put_back(tenant, route);
+        self.relieve();
+        FanOut { receivers, is_durable, is_stored: is_durable || fan_out.is_retained(), starts_guests }
+    }
+}
+
+/// What became of a message for one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It gets it.
+    Taken,
+    /// Larger than the Client takes: dropped as if it had been delivered \[MQTT-3.1.2-25\].
+    TooLarge,
+    /// It would have to be stored, and is not: too much is stored for Clients that are away.
+    Dropped,
+    /// It is not for this receiver: its own with No Local, or QoS 0 for one that is away.
+    NotTheirs,
+}
+
+impl Fate {
+    /// The same, once it is final.
+    fn counted(self, turn: &Turn) -> Self {
+        if self == Self::TooLarge {
+            turn.core.counters.publish_too_large.add(1);
+        }
+        self
+    }
+}
+
+/// The work on one message.
+struct FanOutOf<'a> {
+    publication: &'a Publication<'a>,
+    variants: Variants,
+    /// Its place among the turn's messages, once somebody may keep it.
+    message: Option<u32>,
+    /// Sessions that outlive their connection and must get it.
+    durable: SmallVec<[Keeping; 4]>,
+    /// Those of them whose Clients are away.
+    away: u32,
+    /// It is in the turn's batch for some of them.
+    is_kept: bool,
+    /// It is of the `$SYS` tree, of which nothing is stored.
+    is_volatile: bool,
+    /// As of a [`Message`](crate::routing::message::Message).
+    is_shortened: bool,
+}
+
+impl<'a> FanOutOf<'a> {
+    fn new(publication: &'a Publication<'a>, is_volatile: bool) -> Self {
+        let (variants, durable) = (Variants::default(), SmallVec::new());
+        let (is_kept, is_shortened) = (false, false);
+        Self { publication, variants, message: None, durable, away: 0, is_kept, is_volatile, is_shortened }
+    }
+
+    /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it. How many there are.
+    fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
+        let mut receivers = 0;
+        for target in &route.targets {
+            receivers += usize::from(self.send(turn, target).counted(turn) != Fate::NotTheirs);
+        }
+        for group in &route.groups {
+            let fate = self.send_to_one(turn, group, route).counted(turn);
+            receivers += usize::from(fate != Fate::NotTheirs);
+        }
+        self.keep(turn, tenant);
+        turn.steps += receivers;
+        if self.publication.payload.len() > COPIED_PAYLOAD_BYTES {
+            // To route shorter ones takes as long as to write them, and that is counted.
+            turn.time_shares.owe(receivers * self.publication.bytes());
+        }
+        receivers
+    }
+
+    /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
+    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Fate {
+        let mut fate = Fate::NotTheirs;
+        let bytes = self.publication.bytes();
+        let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
+        while tried.len() < GROUP_TRIES_MAX {
+            let Some(target) = route.choose(group, bytes, &tried) else { break };
+            tried.push(target.client.session_id);
+            if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
+                // The store knows a message of a session once: a second copy for it is a message of its own.
+                self.keep(turn, &target.client.tenant);
+                self.message = None;
+            }
+            fate = self.send(turn, &target);
+            if fate == Fate::TooLarge {
+                continue;
+            }
+            if let Some(message) = self.message.filter(|_| fate == Fate::Taken) {
+                turn.messages.sent_by_group(message, target.client.number, group.id());
+            }
+            break;
+        }
+        fate
+    }
+
+    /// Adds the message to a receiver's items, if it is to get it.
+    fn send(&mut self, turn: &mut Turn, target: &Target) -> Fate {
+        let publication = self.publication;
+        let Some(target) = target.for_source(publication.source) else { return Fate::NotTheirs };
+        let qos = publication.qos.min(target.qos);
+        let entry = turn.entry(&target.client);
+        let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
+        // An option of 5.0: a Client that has resumed its session with 3.1.1 does not know of it [3.1.1: MQTT-3.3.1-9].
+        let retain = publication.retain
+            && target.retain_as_published
+            && version.is_none_or(ProtocolVersion::has_properties);
+        if version.is_none() && qos == QoS::AtMostOnce {
+            return Fate::NotTheirs;
+        }
+        if !self.may_wait(turn, target, (version.is_none(), qos)) {
+            return Fate::Dropped;
+        }
+        let has_properties = version.is_some_and(ProtocolVersion::has_properties);
+        let piece = self.variants.piece(
+            &mut turn.arena,
+            publication,
+            has_properties,
+            qos,
+            retain,
+            &target.identifiers,
+        );
+        // Of a Client that is away no limit is known; what its session keeps is measured when it is sent.
+        if version.is_some() && piece.len() > packet_bytes_max as usize {
+            return Fate::TooLarge;
+        }
+        if qos == QoS::AtMostOnce {
+            let entry = turn.entry(&target.client);
+            let is_apart = entry.takes_aliases;
+            entry.items.plain(&piece, is_apart);
+            return Fate::Taken;
+        }
+        let message = self.message(turn);
+        if target.client.is_durable() && !self.is_volatile {
+            let identifiers = target.identifiers.clone();
+            self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
+        }
+        let identifiers = target.identifiers.clone();
+        turn.entry(&target.client).items.tracked(Tracked { piece, qos, message, retain, identifiers });
+        Fate::Taken
+    }
+
+    /// Whether the message may be stored for a receiver, if it does not take it now: one that is away, or does not read.
+    fn may_wait(&mut self, turn: &mut Turn, target: &Target, (is_away, qos): (bool, QoS)) -> bool {
+        if self.is_volatile {
+            return true;
+        }
+        let is_much = turn.core.storage.queues_are_shared_out();
+        if is_away {
+            self.away += 1;
+            let is_free = self.away <= OFFLINE_DELIVERIES_FREE;
+            return (is_free && !is_much) || turn.stores_for(&target.client, is_free);
+        }
+        let waits =
+            is_much && qos != QoS::AtMostOnce && target.client.is_durable() && target.client.is_slow();
+        !waits || turn.stores_for(&target.client, true)
+    }
+
+    fn message(&mut self, turn: &mut Turn) -> u32 {
+        let publication = self.publication;
+        *self.message.get_or_insert_with(|| {
+            turn.messages.push(TurnMessage {
+                topic: publication.topic,
+                properties: publication.properties,
+                payload: publication.payload,
+                qos: publication.qos,
+                retain: publication.retain,
+                expires_at_ms: publication.expires_at_ms,
+                is_shortened: self.is_shortened,
+                shared: None,
+            })
+        })
+    }
+
+    /// Puts the message into the turn's batch for the sessions that outlive their connection.
+    fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) {
+        if self.durable.is_empty() {
+            return;
+        }
+        self.is_kept = true;
+        let index = self.message(turn);
+        let id = turn.core.store.next_message_id();
+        let parts = self.parts(&turn.arena);
+        let message = MessageRef {
+            id,
+            tenant: tenant.id,
+            topic: parts.topic,
+            properties: parts.properties,
+            payload: parts.payload,
+            qos: parts.qos.bits(),
+            published_at_ms: turn.wall_ms(),
+            expires_at_ms: parts.expires_at_ms,
+        };
+        let identifiers: Vec<Vec<u32>> = self.durable.iter().map(Keeping::stored_identifiers).collect();
+        let deliveries: SmallVec<[Delivery<'_>; 4]> = self
+            .durable
+            .iter()
+            .zip(&identifiers)
+            .map(|(keeping, identifiers)| keeping.delivery(identifiers))
+            .collect();
+        let before = turn.batch.bytes();
+        turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
+        let shared = Arc::new(Message::new(id.0, parts));
+        turn.fed_by(self.publication.source, before);
+        turn.messages.set_shared(index, shared);
+        self.durable.clear();
+    }
+
+    /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
+    fn retain(&mut self, turn: &mut Turn, tenant: &Tenant) -> bool {
+        if !self.is_retained() {
+            return false;
+        }
+        let index = self.message(turn);
+        let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+        let before = turn.batch.bytes();
+        let retained = tenant.retain(&message, self.publication.source, turn);
+        turn.fed_by(self.publication.source, before);
+        if let Err(limit) = retained {
+            match self.publication.source {
+                Some(client) => client.limit_reached(limit, &turn.core, turn.now()),
+                None => turn.core.limits.elsewhere.note(limit, &message.topic(), turn.now()),
+            }
+        }
+        self.publication.qos != QoS::AtMostOnce
+    }
+
+    fn is_retained(&self) -> bool {
+        self.publication.retain && !self.is_volatile
+    }
+
+    /// Wakes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
+    fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) -> bool {
+        if route.triggers.is_none() && route.caching == Caching::Skip {
+            return false;
+        }
+        let index = self.message(turn);
+        let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+        if route.caching != Caching::Skip {
+            tenant.hooks.remember(route.caching, message);
+        }
+        let Some(triggers) = &route.triggers else { return false };
+        triggers.start(turn, &Starting { tenant, message, publication: self.publication }, !self.is_volatile)
+    }
+
+    fn parts<'b>(&self, arena: &'b Arena) -> MessageParts<'b> {
+        MessageParts {
+            topic: arena.text(self.publication.topic),
+            properties: arena.get(self.publication.properties),
+            payload: arena.get(self.publication.payload),
+            qos: self.publication.qos,
+            retain: self.publication.retain,
+            expires_at_ms: self.publication.expires_at_ms,
+        }
+    }
+}
+
+/// A session that must get a message whatever happens, and how.
+struct Keeping {
+    session: SessionId,
+    qos: QoS,
+    retain: bool,
+    identifiers: Identifiers,
+}
+
+impl Keeping {
+    fn stored_identifiers(&self) -> Vec<u32> {
+        self.identifiers.as_slice().iter().map(|identifier| identifier.get()).collect()
+    }
+
+    fn delivery<'a>(&self, identifiers: &'a [u32]) -> Delivery<'a> {
+        Delivery {
+            session: self.session,
+            qos: self.qos.bits(),
+            retain: self.retain,
+            packet_id: None,
+            subscription_ids: identifiers,
+        }
+    }
+}
+
+/// The encodings of a message that this fan-out has made so far: version, QoS, RETAIN.
+#[derive(Default)]
+struct Variants([Option<Piece>; 12]);
+
+impl Variants {
+    fn piece(
+        &mut self,
+        arena: &mut Arena,
+        publication: &Publication<'_>,
+        has_properties: bool,
+        qos: QoS,
+        retain: bool,
+        identifiers: &Identifiers,
+    ) -> Piece {
+        if has_properties && !identifiers.is_empty() {
+            return encode(arena, publication, has_properties, qos, retain, identifiers);
+        }
+        let index = usize::from(has_properties) * 6 + qos as usize * 2 + usize::from(retain);
+        *self.0[index].get_or_insert_with(|| match publication.in_place {
+            Some(packet) if packet.has_properties == has_properties && publication.qos == qos && !retain => {
+                let payload_bytes = publication.payload.len();
+                Piece {
+                    head: packet.packet,
+                    packet_id_at: packet.packet_id_at,
+                    payload: Span::EMPTY,
+                    payload_bytes,
+                }
+            }
+            _ => encode(arena, publication, has_properties, qos, retain, identifiers),
+        })
+    }
+}
+
+fn encode(
+    arena: &mut Arena,
+    publication: &Publication<'_>,
+    has_properties: bool,
+    qos: QoS,
+    retain: bool,
+    identifiers: &Identifiers,
+) -> Piece {
+    let copies_payload = publication.payload.len() <= COPIED_PAYLOAD_BYTES;
+    let tail = if copies_payload { publication.payload } else { Span::EMPTY };
+    let version = if has_properties { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
+    let sources = [publication.topic, publication.properties, tail];
+    let payload_len = publication.payload.len();
+    let (head, layout) = arena.encode_from(sources, |[topic, properties, tail], out| {
+        let head = PublishHead {
+            dup: false,
+            qos,
+            retain,
+            topic: std::str::from_utf8(topic).expect("topics are UTF-8 since they were decoded"),
+            // A placeholder: each receiver's own is set just before the packet leaves.
+            packet_id: (qos != QoS::AtMostOnce).then_some(PacketId::MIN),
+            properties: ForwardProperties {
+                subscription_ids: identifiers.as_slice(),
+                ..ForwardProperties::unaltered(received(properties))
+            },
+            payload_len,
+        };
+        let layout = encode_publish_head(out, version, &head).expect("what came in a packet fits one");
+        out.extend_from_slice(tail);
+        layout
+    });
+    let packet_id_at =
+        layout.packet_id_offset.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB"));
+    let payload = if copies_payload { Span::EMPTY } else { publication.payload };
+    Piece { head, packet_id_at, payload, payload_bytes: payload_len }
+}
+
+fn received(properties: &[u8]) -> Properties<'_> {
+    Properties::from_raw(properties, PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came")
+}

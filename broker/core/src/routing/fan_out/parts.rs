@@ -1,0 +1,153 @@
+//! Fan-out in parts: a large message for many receivers is the work of several turns.
+//!
+//! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken apart: of others each receiver must have his, and the
+//! store all of them, before they are acknowledged. Between the parts nothing more is read from the publisher, so the order of its messages stays; when its
+//! connection ends, the thread goes on with the rest, its Will on the same topic behind it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+
+use super::{COPIED_PAYLOAD_BYTES, FanOut, FanOutOf, Fate, Publication};
+use crate::client::Client;
+use crate::limits::{LEFT_BYTES_MAX, OWED_BYTES_MAX, OWED_PARTS};
+use crate::routing::message::Message;
+use crate::routing::route::Route;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+
+/// A message of which some receivers have not got theirs yet. Who subscribes meanwhile gets none of it.
+pub struct Remainder {
+    message: Arc<Message>,
+    route: Arc<Route>,
+    /// The receiver whose turn it is.
+    next: usize,
+    /// What became of it so far.
+    fan_out: FanOut,
+}
+
+/// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of one that is too much for a turn.
+///
+/// # Errors
+/// What is left of it, for a later turn.
+pub(crate) fn publish_in_parts(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    publication: &Publication<'_>,
+    source: &Arc<Client>,
+    route: Arc<Route>,
+) -> Result<FanOut, Box<Remainder>> {
+    let is_whole = publication.payload.len() <= COPIED_PAYLOAD_BYTES
+        || publication.qos != QoS::AtMostOnce
+        || route.targets.len() <= at_once(publication.bytes());
+    if is_whole {
+        return Ok(turn.publish_on(tenant, publication, route));
+    }
+    turn.routes.put_back(tenant, Arc::clone(&route));
+    let message = Arc::new(Message::new(0, FanOutOf::new(publication, false).parts(&turn.arena)));
+    Box::new(Remainder { message, route, next: 0, fan_out: FanOut::default() }).go_on(turn, tenant, source)
+}
+
+impl Remainder {
+    /// Routes further parts, at least one, while there is time.
+    ///
+    /// # Errors
+    /// What is left of it, for a later turn.
+    pub fn go_on(
+        mut self: Box<Self>,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        source: &Arc<Client>,
+    ) -> Result<FanOut, Box<Self>> {
+        loop {
+            if self.part(turn, tenant, source) {
+                return Ok(self.fan_out);
+            }
+            if turn.time_shares.is_full() || turn.is_time_over() {
+                return Err(self);
+            }
+        }
+    }
+
+    /// Goes on in later turns, without a connection that would wait for it. Of more than the thread keeps so, the others are dropped: it is of QoS 0.
+    pub(crate) fn leave(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
+        let left = &mut turn.asked.left;
+        if left.bytes + self.message.size() > LEFT_BYTES_MAX && !left.waiting.is_empty() {
+            let receivers = self.route.targets.len() - self.next + self.route.groups.len();
+            return turn.core.counters.publish_dropped.add(receivers as u64);
+        }
+        left.bytes += self.message.size();
+        left.waiting.push_back((Arc::clone(tenant), Arc::clone(source), self));
+        turn.call_flusher();
+    }
+
+    /// Routes one part. True when that was the last one.
+    fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) -> bool {
+        turn.call_flusher();
+        let publication = Publication::copied(&mut turn.arena, self.message.parts(), Some(source));
+        let mut fan_out = FanOutOf::new(&publication, false);
+        let left = &self.route.targets[self.next..];
+        let part = &left[..left.len().min(at_once(publication.bytes()))];
+        let is_taken = |fate: Fate| usize::from(fate != Fate::NotTheirs);
+        let mut receivers = 0;
+        for target in part {
+            receivers += is_taken(fan_out.send(turn, target).counted(turn));
+        }
+        let (is_first, is_last) = (self.next == 0, part.len() == left.len());
+        self.next += part.len();
+        if is_last {
+            for group in &self.route.groups {
+                receivers += is_taken(fan_out.send_to_one(turn, group, &self.route).counted(turn));
+            }
+        }
+        fan_out.keep(turn, tenant);
+        self.fan_out.is_durable |= fan_out.is_kept;
+        if is_first {
+            self.fan_out.is_durable |= fan_out.retain(turn, tenant);
+            self.fan_out.is_stored |= fan_out.is_retained();
+        }
+        if is_last {
+            // What they start is not to be overtaken by what comes of it.
+            self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
+            self.fan_out.starts_guests = self.route.triggers.is_some();
+        }
+        self.fan_out.is_stored |= self.fan_out.is_durable;
+        self.fan_out.receivers += receivers;
+        turn.steps += receivers;
+        turn.time_shares.owe(receivers * publication.bytes());
+        turn.relieve();
+        is_last
+    }
+}
+
+/// Messages on their way whose publishers have gone, one behind the other.
+#[derive(Default)]
+pub(crate) struct LeftParts {
+    waiting: VecDeque<(Arc<Tenant>, Arc<Client>, Box<Remainder>)>,
+    /// Those of the messages.
+    bytes: usize,
+}
+
+impl LeftParts {
+    /// Whether one of this topic has not come to all of its receivers.
+    pub(super) fn has_of(&self, tenant: &Arc<Tenant>, topic: &str) -> bool {
+        self.waiting.iter().any(|(of, _, rest)| Arc::ptr_eq(of, tenant) && rest.message.topic() == topic)
+    }
+
+    /// Begins a turn with a further part of the first one. True when there was any.
+    pub(super) fn resume(turn: &mut Turn) -> bool {
+        let Some((tenant, source, mut rest)) = turn.asked.left.waiting.pop_front() else { return false };
+        turn.asked.left.bytes -= rest.message.size();
+        if !rest.part(turn, &tenant, &source) {
+            turn.asked.left.bytes += rest.message.size();
+            turn.asked.left.waiting.push_front((tenant, source, rest));
+        }
+        true
+    }
+}
+
+/// For how many receivers a message of so many bytes is routed at once. Each part is copied, which is to be little beside its being written.
+fn at_once(bytes: usize) -> usize {
+    (OWED_BYTES_MAX / OWED_PARTS / bytes.max(1)).max(2)
+}

@@ -1,0 +1,333 @@
+//! Routes: who gets the messages of one topic, and each thread's memory of them.
+//!
+//! A route is computed once per topic, thread and generation of the tenant's subscriptions and definitions; most messages find theirs
+//! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
+//! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
+//!
+//! Where rules must be asked about many receivers of a message that a Client sent, its route is the work of several turns (`asking`). Who of a group gets a
+//! message is chosen for each (`members`).
+//!
+//! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
+//! [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a thread and tenant.
+
+mod asking;
+mod members;
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_codec::QoS;
+use lotmq_definitions::Caching;
+
+use crate::client::Client;
+use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
+use crate::routing::subscription::{Identifiers, SharedGroup};
+use crate::routing::system_topics::may_have_own_replies;
+use crate::tenant::Tenant;
+use crate::triggers::Triggers;
+pub(crate) use asking::Asking;
+use members::Answers;
+
+/// Who gets the messages of one topic.
+pub struct Route {
+    pub(crate) topic: String,
+    /// Clients with subscriptions of their own.
+    pub targets: Vec<Target>,
+    /// Those who get replies to their own commands only; of no other topic there are any.
+    pub(crate) askers: Vec<Target>,
+    /// By number.
+    pub groups: Vec<Arc<SharedGroup>>,
+    pub(crate) triggers: Option<Box<dyn Triggers>>,
+    /// What a message does to the topic's last value.
+    pub caching: Caching,
+    /// Rules let every session have messages of the topic. Else those in `targets` were asked for, and members of groups are asked for each time.
+    pub is_open: bool,
+    /// What rules have said of members of groups already, for one message.
+    answers: Answers,
+    /// Good for more than one message: no rule looked at what may change without a new generation.
+    pub is_stable: bool,
+}
+
+/// One receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
+#[derive(Clone)]
+pub struct Target {
+    /// The receiver.
+    pub client: Arc<Client>,
+    /// The highest granted QoS.
+    pub qos: QoS,
+    /// True when every matching subscription said so \[MQTT-3.8.3-3\]; see `own` for some of them.
+    pub no_local: bool,
+    pub(crate) retain_as_published: bool,
+    /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
+    pub identifiers: Identifiers,
+    /// What counts for the Client's own messages, where some of its matching subscriptions said No Local and others did not.
+    pub own: Option<Box<Target>>,
+}
+
+/// One thread's routes.
+#[derive(Default)]
+pub struct RouteCache {
+    tenants: Vec<TenantRoutes>,
+    hasher: DefaultHashBuilder,
+    /// Routes that were not known, since that was asked last.
+    made: usize,
+}
+
+#[derive(Default)]
+struct TenantRoutes {
+    generation: u64,
+    last: Option<Arc<Route>>,
+    routes: HashTable<Arc<Route>>,
+    /// Receivers in `routes`.
+    receivers: usize,
+    /// Parts of the hashes of topics that came lately, each in the place that another part says.
+    seen: Vec<u32>,
+    /// A route of no use any more but for its memory.
+    spare: Option<Arc<Route>>,
+    /// Memory for making routes.
+    found: Vec<(u64, Target)>,
+}
+
+/// Receivers whose memory a route that is not remembered keeps.
+const SPARE_TARGETS_MAX: usize = 256;
+
+impl RouteCache {
+    /// The route of `topic`. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
+    pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Arc<Route> {
+        // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
+        self.begin(tenant, topic, None).unwrap_or_else(|asking| asking.finish(self, tenant))
+    }
+
+    /// The same, unless rules must be asked about many receivers, members of groups included where the `bytes` of the message are known.
+    ///
+    /// # Errors
+    /// What is left to be asked.
+    pub fn begin(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        topic: &str,
+        bytes: Option<usize>,
+    ) -> Result<Arc<Route>, Box<Asking>> {
+        let index = tenant.number as usize;
+        if index >= self.tenants.len() {
+            self.tenants.resize_with(index + 1, TenantRoutes::default);
+        }
+        let known = &mut self.tenants[index];
+        let generation = tenant.generation.load(Ordering::Acquire);
+        if known.generation != generation {
+            known.generation = generation;
+            known.forget();
+        }
+        if let Some(last) = known.last.take().filter(|last| last.is_stable) {
+            if *last.topic == *topic {
+                return Ok(last);
+            }
+            known.recycle(last);
+        }
+        known.find(tenant, (topic, bytes), &self.hasher, &mut self.made)
+    }
+
+    /// Remembers a route that was asked about over several turns, where that is of use.
+    fn remember(&mut self, tenant: &Tenant, (hash, generation): (u64, u64), route: &Arc<Route>) {
+        let known = &mut self.tenants[tenant.number as usize];
+        if known.generation == generation {
+            known.remember(hash, route, &self.hasher);
+        }
+    }
+
+    /// How many routes were not known, since that was asked last.
+    pub(crate) fn take_made(&mut self) -> usize {
+        std::mem::take(&mut self.made)
+    }
+
+    /// Remembers the route as the latest of its tenant.
+    pub fn put_back(&mut self, tenant: &Tenant, route: Arc<Route>) {
+        self.tenants[tenant.number as usize].last = Some(route);
+    }
+
+    /// Lets go of the routes of tenants whose generation has passed, so that an idle thread does not keep closed Clients alive.
+    pub fn drop_stale(&mut self, tenants: &[Arc<Tenant>]) {
+        for tenant in tenants {
+            let Some(known) = self.tenants.get_mut(tenant.number as usize) else { continue };
+            if known.generation != tenant.generation.load(Ordering::Acquire) {
+                known.forget();
+                known.generation = 0;
+            }
+        }
+    }
+}
+
+impl Route {
+    /// The route of no topic.
+    pub fn empty() -> Self {
+        Self {
+            topic: String::new(),
+            targets: Vec::new(),
+            askers: Vec::new(),
+            groups: Vec::new(),
+            triggers: None,
+            caching: Caching::Skip,
+            is_open: true,
+            answers: Answers::default(),
+            is_stable: true,
+        }
+    }
+
+    /// Those that it lists, however many members a group has.
+    pub fn receivers(&self) -> usize {
+        self.targets.len() + self.askers.len() + self.groups.len()
+    }
+
+    /// Keeps those whom rules let have messages of the topic.
+    pub fn ask(&mut self, tenant: &Tenant) {
+        let Self { targets, askers, topic, is_open, is_stable, .. } = self;
+        if !*is_open {
+            targets.retain(|target| {
+                let identity = target.client.identity();
+                let is_allowed = delivers(tenant, &identity, topic, is_stable);
+                if !is_allowed && may_have_own_replies(&identity, topic) {
+                    askers.push(target.clone());
+                }
+                is_allowed
+            });
+        }
+    }
+
+    /// Empties it but for its memory.
+    pub fn clear(&mut self) {
+        self.topic.clear();
+        self.targets.clear();
+        self.askers.clear();
+        self.groups.clear();
+        self.triggers = None;
+        self.caching = Caching::Skip;
+        self.answers = Answers::default();
+        (self.is_open, self.is_stable) = (true, true);
+    }
+}
+
+impl TenantRoutes {
+    fn forget(&mut self) {
+        self.last = None;
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.routes.clear();
+        self.receivers = 0;
+    }
+
+    /// Keeps the memory of a route that nobody else has. It must not keep Clients alive.
+    fn recycle(&mut self, mut route: Arc<Route>) {
+        if let Some(own) = Arc::get_mut(&mut route)
+            && own.targets.capacity() <= SPARE_TARGETS_MAX
+        {
+            own.clear();
+            self.spare = Some(route);
+        }
+    }
+
+    /// Whether a topic with this hash came lately, and from now on it has.
+    #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
+    fn comes_again(&mut self, hash: u64) -> bool {
+        if self.seen.is_empty() {
+            // Zeroed by the kernel, page by page as it is used: a tenant of few topics takes little of it.
+            self.seen = vec![0; ROUTE_CACHE_TOPICS];
+        }
+        let place = hash as usize % ROUTE_CACHE_TOPICS;
+        // Never 0, which stands for nothing.
+        let part = (hash >> 32) as u32 | 1;
+        std::mem::replace(&mut self.seen[place], part) == part
+    }
+
+    fn find(
+        &mut self,
+        tenant: &Arc<Tenant>,
+        (topic, bytes): (&str, Option<usize>),
+        hasher: &DefaultHashBuilder,
+        made: &mut usize,
+    ) -> Result<Arc<Route>, Box<Asking>> {
+        let hash = hasher.hash_one(topic);
+        if let Some(route) = self.routes.find(hash, |route| *route.topic == *topic) {
+            return Ok(Arc::clone(route));
+        }
+        *made += 1;
+        let comes_again = self.comes_again(hash);
+        let spare = if comes_again { None } else { self.spare.take() };
+        let mut route = spare.unwrap_or_else(|| Arc::new(Route::empty()));
+        let own = Arc::get_mut(&mut route).expect("a spare route has one owner");
+        tenant.lay_out(own, topic, &mut self.found);
+        self.found.shrink_to(SPARE_TARGETS_MAX);
+        let members = if bytes.is_some() { own.groups.iter().map(|group| group.len()).sum() } else { 0 };
+        if !own.is_open && own.targets.len() + members > RECEIVERS_ASKED_AT_ONCE {
+            let kept = (self.generation, comes_again.then_some(hash));
+            return Err(Box::new(Asking::new(route, kept, bytes)));
+        }
+        own.ask(tenant);
+        if comes_again {
+            self.remember(hash, &route, hasher);
+        }
+        Ok(route)
+    }
+
+    /// Keeps a route that is good for more than one message.
+    fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &DefaultHashBuilder) {
+        let receivers = route.receivers();
+        if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
+            return;
+        }
+        if self.routes.len() >= ROUTE_CACHE_TOPICS || self.receivers + receivers > ROUTE_CACHE_RECEIVERS {
+            self.clear();
+        }
+        self.receivers += receivers;
+        self.routes.insert_unique(hash, Arc::clone(route), |route| hasher.hash_one(&*route.topic));
+    }
+}
+
+/// Whether rules let somebody have messages of a topic. `is_stable` is cleared when they are to be asked again for the next one.
+fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
+    let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
+    *is_stable &= decision.is_stable;
+    decision.verdict.is_allowed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn the_receivers_of_remembered_routes_are_bounded() {
+        const SUBSCRIBERS: usize = 40;
+        let tenant = fixture::open_tenant();
+        for number in 0..SUBSCRIBERS {
+            let name = format!("everything-{number}");
+            let client = fixture::client(&tenant, u32::try_from(number).unwrap(), &name);
+            tenant.subscribe(&client, "#", fixture::PLAIN);
+        }
+        let mut cache = RouteCache::default();
+        let mut most = 0;
+        // A route is remembered when its topic comes for the second time.
+        for topic in 0..ROUTE_CACHE_RECEIVERS / SUBSCRIBERS + 100 {
+            for other in ["", "/other"] {
+                for _ in 0..2 {
+                    let route = cache.take(&tenant, &format!("{topic}{other}"));
+                    assert_eq!(route.targets.len(), SUBSCRIBERS);
+                    cache.put_back(&tenant, route);
+                    // Not the one before.
+                    let between = cache.take(&tenant, "between");
+                    cache.put_back(&tenant, between);
+                }
+            }
+            let known = &cache.tenants[tenant.number as usize];
+            assert!(known.receivers <= ROUTE_CACHE_RECEIVERS && known.routes.len() <= ROUTE_CACHE_TOPICS);
+            most = most.max(known.receivers);
+        }
+        assert!(most > ROUTE_CACHE_RECEIVERS / 2, "they are remembered: {most}");
+        let known = &cache.tenants[tenant.number as usize];
+        assert_eq!(known.receivers, known.routes.iter().map(|route| route.receivers()).sum::<usize>());
+    }
+}

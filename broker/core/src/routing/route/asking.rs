@@ -1,0 +1,350 @@
+//! Asking rules about the receivers of one topic, one after the other, over as many turns as that takes.
+//!
+//! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a turn has time for. The PUBLISH that wants the route waits
+//! meanwhile, as whole as it came; nothing of it is done before all have been asked. Of a group those are asked about who come into question before the one
+//! that may have it.
+//!
+//! Invariants: of the targets those before `kept` are allowed, and those from `next` on have not been asked about; both parts are ordered by session.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_auth::Identity;
+use lotmq_router::GroupId;
+
+use super::members::{Answers, PREFERENCES};
+use super::{Route, RouteCache, Target, delivers};
+use crate::limits::{ANSWERS_PER_LOOK, STEPS_PER_LOOK};
+use crate::routing::system_topics::may_have_own_replies;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+
+/// A route about some of whose receivers rules have not been asked yet.
+pub struct Asking {
+    /// Nobody else has it yet.
+    route: Arc<Route>,
+    /// What it is remembered by, if it is to be.
+    hash: Option<u64>,
+    /// That of the tenant when it was laid out.
+    generation: u64,
+    /// As whom each of those was asked about that are allowed.
+    identities: Vec<Arc<Identity>>,
+    kept: usize,
+    next: usize,
+    /// Bytes of the message, if members of groups are asked about too.
+    bytes: Option<usize>,
+    member: Member,
+}
+
+/// The member of a group about whom rules are asked next.
+#[derive(Clone, Copy, Default)]
+struct Member {
+    group: usize,
+    /// The position in it of the one whose turn it was.
+    first: Option<usize>,
+    /// What the members that are looked at must be.
+    preference: usize,
+    passed_over: usize,
+}
+
+impl Member {
+    /// The one behind it, in a group of so many. The members are looked at for each preference.
+    fn next(self, of: usize) -> Self {
+        if self.passed_over + 1 < of {
+            Self { passed_over: self.passed_over + 1, ..self }
+        } else if self.preference + 1 < PREFERENCES.len() {
+            Self { preference: self.preference + 1, passed_over: 0, ..self }
+        } else {
+            self.next_group()
+        }
+    }
+
+    fn next_group(self) -> Self {
+        Self { group: self.group + 1, ..Self::default() }
+    }
+}
+
+/// Steps that count for an answer, beside a look at a member.
+const STEPS_PER_ANSWER: usize = STEPS_PER_LOOK / ANSWERS_PER_LOOK;
+
+impl Asking {
+    pub(super) fn new(
+        route: Arc<Route>,
+        (generation, hash): (u64, Option<u64>),
+        bytes: Option<usize>,
+    ) -> Self {
+        let (identities, member) = (Vec::new(), Member::default());
+        Self { route, hash, generation, identities, kept: 0, next: 0, bytes, member }
+    }
+
+    /// The route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
+    pub(crate) fn for_group(mut self, group: GroupId) -> Arc<Route> {
+        let route = own(&mut self.route);
+        route.targets.clear();
+        route.groups.retain(|candidate| candidate.id() == group);
+        route.is_stable = false;
+        self.route
+    }
+
+    /// Asks about further receivers, a few at least, while there is time; the route when that were all.
+    ///
+    /// # Errors
+    /// What is left, for a later turn.
+    pub fn go_on(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>) -> Result<Arc<Route>, Box<Self>> {
+        let (stretch, core) = (turn.stretch, Arc::clone(&turn.core));
+        self.go_on_until(&mut turn.routes, tenant, || stretch.is_over(&*core.clock))
+    }
+
+    /// The same until the time `is_over`.
+    ///
+    /// # Errors
+    /// What is left, for a later turn.
+    pub(crate) fn go_on_until(
+        mut self: Box<Self>,
+        cache: &mut RouteCache,
+        tenant: &Arc<Tenant>,
+        is_over: impl Fn() -> bool,
+    ) -> Result<Arc<Route>, Box<Self>> {
+        while !self.part(tenant) {
+            if is_over() {
+                return Err(self);
+            }
+        }
+        Ok(self.conclude(cache, tenant))
+    }
+
+    /// The route as far as it is known: whom rules let have the message is not.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Asks about all that are left, however long that takes.
+    pub fn finish(mut self, cache: &mut RouteCache, tenant: &Arc<Tenant>) -> Arc<Route> {
+        while !self.part(tenant) {}
+        self.conclude(cache, tenant)
+    }
+
+    /// Asks about a few. True when those were the last.
+    fn part(&mut self, tenant: &Tenant) -> bool {
+        let Route { targets, askers, topic, is_stable, .. } = own(&mut self.route);
+        let end = targets.len().min(self.next + ANSWERS_PER_LOOK);
+        for at in self.next..end {
+            let identity = targets[at].client.identity();
+            if delivers(tenant, &identity, topic, is_stable) {
+                targets.swap(self.kept, at);
+                self.identities.push(identity);
+                self.kept += 1;
+            } else if may_have_own_replies(&identity, topic) {
+                askers.push(targets[at].clone());
+            }
+        }
+        self.next = end;
+        end == targets.len() && self.part_of_groups(tenant)
+    }
+
+    /// The same for members of groups, in the order in which one is chosen.
+    fn part_of_groups(&mut self, tenant: &Tenant) -> bool {
+        let Some(bytes) = self.bytes else { return true };
+        let Route { groups, answers, topic, is_stable, .. } = own(&mut self.route);
+        let mut steps = 0;
+        while steps < STEPS_PER_LOOK {
+            let at = self.member;
+            let Some(group) = groups.get(at.group) else { return true };
+            let first = at.first.unwrap_or_else(|| group.turn());
+            self.member = Member { first: Some(first), ..at }.next(group.len());
+            steps += 1;
+            let Some((_, member)) = group.at(first + at.passed_over) else { continue };
+            if !PREFERENCES[at.preference].suits(member, topic, bytes) {
+                continue;
+            }
+            let is_allowed = answers.of(&member.client).unwrap_or_else(|| {
+                steps += STEPS_PER_ANSWER;
+                answers.ask(tenant, &member.client, topic, is_stable)
+            });
+            if is_allowed {
+                self.member = at.next_group();
+            }
+        }
+        false
+    }
+
+    fn conclude(mut self, cache: &mut RouteCache, tenant: &Tenant) -> Arc<Route> {
+        let route = own(&mut self.route);
+        route.targets.truncate(self.kept);
+        if route.is_stable {
+            // These answers are remembered elsewhere.
+            route.answers = Answers::default();
+        }
+        if self.generation != tenant.generation.load(Ordering::Acquire) {
+            let mut now = self.brought_up_to_date(tenant);
+            now.answers = std::mem::take(&mut own(&mut self.route).answers);
+            return Arc::new(now);
+        }
+        if let Some(hash) = self.hash {
+            cache.remember(tenant, (hash, self.generation), &self.route);
+        }
+        self.route
+    }
+
+    /// The route for this one message after subscriptions, sessions or rules have changed. Who has come since it was sent gets none of it; of those that are
+    /// still subscribed only such are asked about again as came back meanwhile, perhaps from elsewhere: else changes that never end would keep it for ever.
+    fn brought_up_to_date(&self, tenant: &Tenant) -> Route {
+        let Route { targets: allowed, askers: asking, .. } = &*self.route;
+        let mut now = Route::empty();
+        tenant.lay_out(&mut now, &self.route.topic, &mut Vec::new());
+        if !now.is_open {
+            let Route { targets, askers, topic, is_stable, .. } = &mut now;
+            targets.retain(|target| {
+                let session = target.client.session_id;
+                let find =
+                    |among: &[Target]| among.binary_search_by_key(&session, |known| known.client.session_id);
+                if find(asking).is_ok() {
+                    askers.push(target.clone());
+                }
+                find(allowed).is_ok_and(|at| {
+                    let identity = target.client.identity();
+                    Arc::ptr_eq(&identity, &self.identities[at])
+                        || delivers(tenant, &identity, topic, is_stable)
+                })
+            });
+        }
+        now.is_stable = false;
+        now
+    }
+}
+
+fn own(route: &mut Arc<Route>) -> &mut Route {
+    Arc::get_mut(route).expect("a route that is being made has one owner")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use lot_facts::{RuleFacts, RuleInputs};
+    use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
+
+    use super::*;
+    use crate::client::Client;
+    use crate::fixture;
+
+    const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
+
+    /// A rule that lets those with an even number have what they asked for, and its answers.
+    struct Even {
+        answers: Arc<AtomicUsize>,
+        is_lasting: bool,
+    }
+
+    impl Ask for Even {
+        fn ask(&self, question: &Question<'_>, _account: Option<&Arc<Account>>) -> Answer {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            let is_even = question.identity.client_id.ends_with(['0', '2', '4', '6', '8']);
+            Answer {
+                opinion: if is_even { Opinion::Allow } else { Opinion::Deny },
+                validity: if self.is_lasting { Validity::Lasting } else { Validity::Never },
+            }
+        }
+    }
+
+    fn name(number: usize) -> String {
+        format!("c-{number:02}")
+    }
+
+    fn client(tenant: &Arc<Tenant>, number: usize, filter: &str) -> Arc<Client> {
+        let client = fixture::client(tenant, u32::try_from(number).unwrap(), &name(number));
+        tenant.subscribe(&client, filter, fixture::PLAIN);
+        client
+    }
+
+    /// A tenant with this rule, and those about whom it is asked, who are subscribed to this filter; how often it has answered.
+    fn asked(is_lasting: bool, filter: &str) -> (Arc<Tenant>, Vec<Arc<Client>>, Arc<AtomicUsize>) {
+        let tenant = fixture::tenant();
+        let clients = (0..RECEIVERS).map(|number| client(&tenant, number, filter)).collect();
+        let answers = Arc::new(AtomicUsize::new(0));
+        let inputs = RuleInputs { client_id: true, ..RuleInputs::default() };
+        let topic = Some("asked/#".to_owned());
+        let facts = RuleFacts { priority: 1, scope: "Subscribe".to_owned(), topic, inputs };
+        let ask = Arc::new(Even { answers: Arc::clone(&answers), is_lasting });
+        tenant.permissions.put(vec![Rule { name: "Even".into(), facts: Some(facts), ask }]);
+        (tenant, clients, answers)
+    }
+
+    fn receivers(route: &Route) -> Vec<String> {
+        route.targets.iter().map(|target| target.client.client_id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_route_that_was_asked_about_in_parts_is_remembered() {
+        let (tenant, _clients, answers) = asked(true, "asked/#");
+        let mut cache = RouteCache::default();
+        let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
+        // The first time it is for this message, the second time the topic comes again.
+        for _ in 0..2 {
+            let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+            assert!(!asking.part(&tenant));
+            let route = asking.finish(&mut cache, &tenant);
+            assert_eq!(receivers(&route), even);
+            assert!(route.is_stable);
+        }
+        assert_eq!(answers.load(Ordering::Relaxed), RECEIVERS);
+        let route = cache.begin(&tenant, "asked/x", Some(1)).ok().expect("it is known");
+        assert_eq!(receivers(&route), even);
+    }
+
+    #[test]
+    fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
+        let (tenant, clients, answers) = asked(false, "asked/#");
+        let mut cache = RouteCache::default();
+        let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+        assert!(!asking.part(&tenant));
+        assert!(tenant.unsubscribe(&clients[0], "asked/#"));
+        assert!(tenant.unsubscribe(&clients[RECEIVERS - 2], "asked/#"));
+        let _late = client(&tenant, RECEIVERS, "asked/#");
+        clients[2].state.lock().identity = fixture::identity(&name(2));
+        let before = answers.load(Ordering::Relaxed);
+        let route = asking.finish(&mut cache, &tenant);
+        let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).map(name).collect();
+        assert_eq!(receivers(&route), expected);
+        assert!(!route.is_stable, "it is for one message");
+        // Once more about the one who was allowed and has come back since.
+        let left = RECEIVERS - ANSWERS_PER_LOOK;
+        assert_eq!(answers.load(Ordering::Relaxed) - before, left + 1);
+    }
+
+    #[test]
+    fn members_of_a_group_that_may_have_a_message_take_turns() {
+        for is_lasting in [true, false] {
+            let (tenant, _clients, answers) = asked(is_lasting, "$share/g/asked/#");
+            let mut cache = RouteCache::default();
+            let mut chosen = Vec::new();
+            for _ in 0..RECEIVERS {
+                let found = cache.begin(&tenant, "asked/x", Some(1));
+                let route = found.unwrap_or_else(|asking| asking.finish(&mut cache, &tenant));
+                let group = &route.groups[0];
+                let before = answers.load(Ordering::Relaxed);
+                let first = route.choose(group, 1, &[]).expect("half of them may");
+                chosen.push(first.client.client_id.to_string());
+                let asked = answers.load(Ordering::Relaxed) - before;
+                assert!(is_lasting || asked == 0, "{asked} more were asked about");
+                cache.put_back(&tenant, route);
+            }
+            chosen.sort_unstable();
+            let twice: Vec<String> = (0..RECEIVERS).step_by(2).flat_map(|it| [name(it), name(it)]).collect();
+            assert_eq!(chosen, twice);
+        }
+    }
+
+    #[test]
+    fn another_member_gets_what_the_one_that_was_asked_about_cannot_take() {
+        let (tenant, _clients, _) = asked(false, "$share/g/asked/#");
+        let mut cache = RouteCache::default();
+        let asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+        let route = asking.finish(&mut cache, &tenant);
+        let mut tried = Vec::new();
+        while let Some(next) = route.choose(&route.groups[0], 1, &tried) {
+            tried.push(next.client.session_id);
+        }
+        assert_eq!(tried.len(), RECEIVERS / 2, "all that may have it were tried, each once");
+    }
+}

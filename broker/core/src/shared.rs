@@ -1,0 +1,115 @@
+//! The core's shared state: clock, store, settings, counters, sums and tables that the turns of all threads use.
+//!
+//! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`broker`).
+
+use std::num::NonZeroU16;
+use std::sync::{Arc, OnceLock, Weak};
+
+use lotmq_auth::Identity;
+use lotmq_config::{Config, OnFull};
+use lotmq_session::SessionExpiry;
+use lotmq_store::Store;
+
+use crate::above::Above;
+
+use crate::client::absences::Absences;
+use crate::client::endings::Endings;
+use crate::client::numbers::Numbers;
+use crate::clock::Clock;
+use crate::counters::Counters;
+use crate::durable::changes::Turns;
+use crate::durable::ended_runs::EndedRuns;
+use crate::durable::storage::Storage;
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::LimitsReached;
+use crate::triggers::GuestRunner;
+use crate::turn::unfinished::Unfinished;
+
+/// See the module's documentation.
+pub struct Core {
+    /// The broker above, from its start on.
+    pub above: OnceLock<Weak<dyn Above>>,
+    /// Fills an identifier with random bits; false without entropy.
+    pub random: fn(&mut [u8; 16]) -> bool,
+    /// Starts what messages start.
+    pub guest_runner: &'static dyn GuestRunner,
+    /// What the data path needs of the configuration.
+    pub settings: Settings,
+    /// Where time comes from.
+    pub clock: Box<dyn Clock>,
+    /// Where durable changes go.
+    pub store: Store,
+    /// How far the turns of all threads have come.
+    pub turns: Turns,
+    /// Whether there is room in it.
+    pub storage: Storage,
+    /// What is counted.
+    pub counters: Counters,
+    /// How often limits were reached.
+    pub limits: LimitsReached,
+    /// Places of sessions in the tables of threads.
+    pub numbers: Numbers,
+    /// When something of absent Clients is due.
+    pub absences: Absences,
+    /// Sessions that are ending.
+    pub endings: Endings,
+    /// Promised runs that have ended.
+    pub ended_runs: Arc<EndedRuns>,
+    /// What waits for clients that do not read.
+    pub output_bytes: Unfinished,
+    /// Messages that wait in memory, for clients whose sessions end with their connections.
+    pub queued_bytes: Unfinished,
+    /// Topics of aliases that were set towards clients.
+    pub alias_bytes: Unfinished,
+    /// As it was when the broker started.
+    pub config: Config,
+}
+
+impl Core {
+    /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
+    pub(crate) fn assigned_client_id(&self) -> String {
+        let mut random = [0_u8; 16];
+        if !(self.random)(&mut random) {
+            // Without entropy the session numbers still make it unique in this store.
+            let number = self.store.next_session_id().0;
+            random[..8].copy_from_slice(&number.to_be_bytes());
+        }
+        format!("auto-{}", data_encoding::HEXLOWER.encode(&random))
+    }
+
+    /// Why nothing can be stored at the moment.
+    pub fn store_failure(&self) -> Option<StoreFailure> {
+        self.store.failure().map(StoreFailure::from)
+    }
+
+    /// Why nothing that clients want stored is, at the moment.
+    pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
+        self.store_failure()
+            .or_else(|| self.storage.is_reserved(&self.store).then_some(StoreFailure::Reserved))
+    }
+}
+
+/// What the data path needs of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Longest time that a session outlives its connection.
+    pub session_expiry_max: SessionExpiry,
+    /// The same for those who came without a name; not longer.
+    pub anonymous_session_expiry_max: SessionExpiry,
+    /// Whether Clients may use code points that the standards advise against.
+    pub takes_discouraged: bool,
+    /// What becomes of a message for a session that has no room for it.
+    pub on_full: OnFull,
+    /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.
+    pub keep_alive_max: Option<NonZeroU16>,
+}
+
+impl Settings {
+    /// How long a session of somebody outlives its connection, at most.
+    pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
+        match identity.user {
+            Some(_) => self.session_expiry_max,
+            None => self.anonymous_session_expiry_max,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A tenant: a closed world of topics, sessions, retained messages and definitions.
+//!
+//! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none is held while a message is written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use lotmq_auth::{Decide, Directory, Identity, Question, Rulebook, Scope};
+use lotmq_router::{GroupId, Match};
+use lotmq_store::{SessionId, TenantId};
+use parking_lot::{Mutex, RwLock};
+
+use crate::client::Client;
+use crate::client::full_queues::FullQueues;
+use crate::client::sessions::Sessions;
+use crate::client::shares::Shares;
+use crate::routing::message::Message;
+use crate::routing::retain::Retained;
+use crate::routing::route::{Route, Target};
+use crate::routing::subscription::{Index, Options, SHARED, Subscriber};
+use crate::routing::system_topics;
+use crate::triggers::TenantHooks;
+
+/// See the module's documentation.
+pub struct Tenant {
+    /// Its number in the store.
+    pub id: TenantId,
+    /// Position among the tenants of this process; threads index their caches with it.
+    pub number: u32,
+    /// Its name.
+    pub name: Box<str>,
+    index: RwLock<Index>,
+    /// Changes whenever a route may have changed.
+    pub generation: AtomicU64,
+    /// Subscriptions to `$share/…`.
+    shared: AtomicUsize,
+    /// Sessions that have dropped messages because their queue was full.
+    pub full_queues: FullQueues,
+    /// Its retained messages.
+    pub retained: RwLock<Retained>,
+    /// Its sessions, connected or not.
+    pub sessions: Mutex<Sessions>,
+    /// What sessions take, by owner.
+    pub shares: Arc<Shares>,
+    /// Its accounts.
+    pub users: Arc<Directory>,
+    /// Its rules.
+    pub permissions: Arc<Rulebook>,
+    /// What the broker above has for it.
+    pub hooks: Box<dyn TenantHooks>,
+}
+
+impl Tenant {
+    /// A tenant without sessions, with this number in the store and among those of the process.
+    pub fn new(
+        (id, number): (TenantId, u32),
+        name: &str,
+        users: Arc<Directory>,
+        permissions: Arc<Rulebook>,
+        hooks: Box<dyn TenantHooks>,
+    ) -> Self {
+        Self {
+            id,
+            number,
+            name: name.into(),
+            index: RwLock::new(Index::new()),
+            // Zero means "nothing known" in the threads' caches.
+            generation: AtomicU64::new(1),
+            shared: AtomicUsize::new(0),
+            full_queues: FullQueues::default(),
+            retained: RwLock::default(),
+            sessions: Mutex::default(),
+            shares: Arc::default(),
+            users,
+            permissions,
+            hooks,
+        }
+    }
+
+    /// Whether bounds that are there for everybody together do not hold this user up: who administers must get in when they are met.
+    pub fn is_administrator(&self, identity: &Identity) -> bool {
+        let question = Question::operation(identity, Scope::SystemConfiguration);
+        identity.user.is_some() && self.permissions.decide(&question).is_allowed()
+    }
+
+    /// All sessions, in no order. Their lock is held for a part of them at a time.
+    pub fn all_sessions(&self) -> Vec<Arc<Client>> {
+        Sessions::all(&self.sessions)
+    }
+
+    /// Who gets the messages of `topic` now.
+    pub fn route(&self, topic: &str) -> Route {
+        let mut route = Route::empty();
+        self.lay_out(&mut route, topic, &mut Vec::new());
+        route.ask(self);
+        route
+    }
+
+    /// Makes `route` that of `topic` now, in the memory that it has, but for what rules say of each receiver. `found` is memory for this, empty before
+    /// and after.
+    pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
+        route.clear();
+        route.topic.push_str(topic);
+        self.index.read().visit(topic, |matched| match matched {
+            Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
+                found.push((*session, subscriber.target()));
+            }
+            Match::Subscriber(..) => {}
+            Match::Group(group) => route.groups.push(Arc::clone(group)),
+        });
+        merge(found, &mut route.targets);
+        route.groups.sort_unstable_by_key(|group| group.id());
+        route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
+        (route.triggers, route.is_stable) = self.hooks.triggers(self, topic);
+        route.caching = self.hooks.caching(topic);
+    }
+
+    /// Whether a subscription that was made, or what waits by it, is for this Client still.
+    pub fn still_delivers(&self, identity: &Identity, filter: &str) -> bool {
+        system_topics::may_have_own_replies(identity, filter)
+            || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
+    }
+
+    /// Whether a message that waits is for this Client still: a reply to somebody else only by a right to such replies.
+    pub(crate) fn still_delivers_message(&self, identity: &Identity, message: &Message) -> bool {
+        let topic = message.topic();
+        match message.is_shortened {
+            true => self.permissions.decide(&Question::subscribe(identity, topic)).is_allowed(),
+            false => self.still_delivers(identity, topic),
+        }
+    }
+
+    /// Makes every thread compute its routes anew.
+    pub fn routes_changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Adds or replaces a subscription; the options that were there before.
+    pub fn subscribe(&self, client: &Arc<Client>, filter: &str, options: Options) -> Option<Options> {
+        let subscriber = Subscriber { client: Arc::clone(client), options };
+        let mut index = self.index.write();
+        let replaced = match lotmq_router::parse_shared(filter) {
+            Ok(Some(shared)) => {
+                index.insert_shared(shared.share_name, shared.filter, client.session_id, subscriber)
+            }
+            _ => index.insert(filter, client.session_id, subscriber),
+        };
+        drop(index);
+        if replaced.is_none() && is_shared(filter) {
+            self.shared.fetch_add(1, Ordering::Relaxed);
+        }
+        self.routes_changed();
+        replaced.map(|subscriber| subscriber.options)
+    }
+
+    /// Ends a subscription. False when there was none.
+    pub fn unsubscribe(&self, client: &Client, filter: &str) -> bool {
+        self.unsubscribe_all(client, [filter]) > 0
+    }
+
+    /// Ends several subscriptions; how many there were.
+    pub(crate) fn unsubscribe_all<F: AsRef<str>>(
+        &self,
+        client: &Client,
+        filters: impl IntoIterator<Item = F>,
+    ) -> usize {
+        let (mut removed, mut shared) = (0, 0);
+        let mut index = self.index.write();
+        for filter in filters {
+            let filter = filter.as_ref();
+            let was_there = match lotmq_router::parse_shared(filter) {
+                Ok(Some(of)) => index.remove_shared(of.share_name, of.filter, &client.session_id),
+                _ => index.remove(filter, &client.session_id),
+            };
+            removed += usize::from(was_there.is_some());
+            shared += usize::from(was_there.is_some() && is_shared(filter));
+        }
+        drop(index);
+        self.shared.fetch_sub(shared, Ordering::Relaxed);
+        if removed > 0 {
+            self.routes_changed();
+        }
+        removed
+    }
+
+    /// The groups with a session among their members that a topic reaches, in an order that is always the same; none where the session is subscribed
+    /// to the topic for itself as well.
+    pub(crate) fn groups_of_member(&self, session: SessionId, topic: &str) -> Vec<GroupId> {
+        let (mut groups, mut is_own) = (Vec::new(), false);
+        self.index.read().visit(topic, |matched| match matched {
+            Match::Subscriber(subscriber, _) => is_own |= *subscriber == session.0,
+            Match::Group(group) if group.get(&session.0).is_some() => groups.push(group.id()),
+            Match::Group(_) => {}
+        });
+        if is_own {
+            groups.clear();
+        }
+        groups.sort_unstable();
+        groups
+    }
+
+    /// Whether a filter is that of a shared subscription with several members.
+    pub(crate) fn has_other_members(&self, filter: &str) -> bool {
+        let Ok(Some(shared)) = lotmq_router::parse_shared(filter) else { return false };
+        let index = self.index.read();
+        index.group(shared.share_name, shared.filter).is_some_and(|group| group.len() > 1)
+    }
+
+    /// Whether somebody is subscribed to a topic that the broker publishes itself.
+    pub fn has_subscribers(&self, topic: &str) -> bool {
+        let mut found = false;
+        self.index.read().visit(topic, |matched| {
+            found |= match matched {
+                Match::Subscriber(_, subscriber) => subscriber.options.cover(topic),
+                Match::Group(_) => true,
+            };
+        });
+        found
+    }
+
+    /// Number of shared subscriptions.
+    pub fn shared_subscriptions(&self) -> usize {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
+    pub fn output_waiting_bytes(&self) -> usize {
+        let clients = self.all_sessions();
+        clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
+    }
+
+    /// Messages of queues that are in memory.
+    pub fn queued_in_memory(&self) -> usize {
+        let clients = self.all_sessions();
+        clients.iter().map(|client| client.state.lock().session.counts().queued_in_memory).sum()
+    }
+
+    /// Number of subscriptions.
+    pub fn subscriptions(&self) -> usize {
+        self.index.read().len()
+    }
+}
+
+/// Whether a filter that was granted is that of a shared subscription.
+fn is_shared(filter: &str) -> bool {
+    filter.starts_with(SHARED)
+}
+
+/// One target per Client.
+fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
+    found.sort_by_key(|(session, _)| *session);
+    for (_, target) in found.drain(..) {
+        match targets.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(target),
+            _ => targets.push(target),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What messages start besides being delivered, as whoever runs it knows it: the core notes it while it routes, and calls when the turn has come to it.
+//!
+//! A message that starts nothing calls nothing of this. Not here: what is started, and how (`guests`).
+
+use std::any::Any;
+use std::sync::Arc;
+
+use lotmq_definitions::{Caching, Definition};
+
+use crate::routing::fan_out::Publication;
+use crate::routing::message::Message;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+
+/// What the broker above knows of one tenant: what its topics start, and everything that is managed there.
+pub trait TenantHooks: Any + Send + Sync {
+    /// What a message on `topic` starts. False when that has to be asked again for the next message.
+    fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool);
+
+    /// What a message on `topic` does to the last values.
+    fn caching(&self, topic: &str) -> Caching;
+
+    /// Remembers a message as the last value of its topic.
+    fn remember(&self, caching: Caching, message: &Message);
+}
+
+/// What the messages of one topic start; at least one definition.
+pub trait Triggers: Send + Sync {
+    /// How many definitions there are.
+    fn count(&self) -> usize;
+
+    /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
+    fn are_promised(&self, tenant: &Tenant) -> bool;
+
+    /// Notes the message for all of them in the turn; it is stored until they have run where that is promised and `may_store`. True when it is.
+    fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool;
+
+    /// Notes the message for those of which `owns` is true. Nothing is stored.
+    fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, owns: &dyn Fn(&Definition) -> bool);
+}
+
+/// A message that starts something.
+pub struct Starting<'a> {
+    /// The tenant of the message.
+    pub tenant: &'a Arc<Tenant>,
+    /// The message, to be kept.
+    pub message: &'a Arc<Message>,
+    /// The message as it is routed.
+    pub publication: &'a Publication<'a>,
+}
+
+/// Whoever starts what a turn has noted.
+pub trait GuestRunner: Sync {
+    /// The state of a thread that begins to have turns.
+    fn of_thread(&self) -> Box<dyn Any>;
+
+    /// Whether anything is to be started in this turn still.
+    fn has_work(&self, turn: &Turn) -> bool;
+
+    /// Whether so much is noted that the turn had better end.
+    fn is_full(&self, turn: &Turn) -> bool;
+
+    /// Starts what runs within the turn, before its messages are delivered. What that publishes adds to the turn.
+    fn start(&self, turn: &mut Turn);
+
+    /// Starts what runs beside the thread, when the turn's messages have been delivered.
+    fn post(&self, turn: &mut Turn);
+
+    /// A turn has ended. Whether something is left for the next one.
+    fn turn_ended(&self, turn: &mut Turn) -> bool;
+}
+
+/// What one thread has noted, and who starts it.
+pub struct TurnGuests {
+    pub(crate) runner: &'static dyn GuestRunner,
+    /// What the runner keeps for the thread.
+    pub state: Box<dyn Any>,
+    /// Something was noted: until the runner says that nothing is left it is called in each turn.
+    pub have_events: bool,
+    /// Something was left when the last turn ended.
+    pub is_behind: bool,
+}
+
+impl TurnGuests {
+    pub(crate) fn new(runner: &'static dyn GuestRunner) -> Self {
+        Self { runner, state: runner.of_thread(), have_events: false, is_behind: false }
+    }
+}

@@ -1,0 +1,607 @@
+//! A thread's turn: what it has read, what goes to whom, and the moment when everything leaves.
+//!
+//! A turn begins with the first read after the last flush and ends when the thread's other ready connections have been read too (the flusher
+//! task stands behind them in the run queue), or when its memory is full. At its end, in this order: durable changes go to the store as one
+//! batch, each touched receiver is written once, triggered guests get their events, the arena is reset.
+//!
+//! The same type serves threads without connections (guest executors, command workers): they route what they publish and flush when done.
+//!
+//! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
+//! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
+
+pub mod aliased;
+pub mod arena;
+pub mod events;
+pub mod fed;
+pub mod held;
+pub mod home;
+pub mod kept;
+mod messages;
+pub mod outbound;
+pub mod output;
+pub mod piece;
+pub mod postponed;
+pub mod time_share;
+pub mod timers;
+mod touched;
+pub mod unfinished;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use lotmq_session::Time;
+use lotmq_store::{Batch, StoreError, Ticket};
+
+use crate::connection::Connection;
+use crate::turn::arena::Arena;
+use crate::turn::home::Home;
+use crate::turn::outbound::{Delivery, Surroundings};
+use crate::turn::time_share::TimeShares;
+use crate::turn::timers::Timers;
+use tracing::warn;
+
+use crate::client::Client;
+use crate::client::endings::Ending;
+use crate::client::hand_on::hand_on_to;
+use crate::clock::Stretch;
+use crate::counters::TurnCounts;
+use crate::durable::changes::{Seat, Stamp, Standing};
+use crate::durable::release::{Release, Releases};
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
+use crate::protocol::violation::Violation;
+use crate::routing::fan_out::AskedMessages;
+use crate::routing::route::RouteCache;
+use crate::triggers::TurnGuests;
+use crate::{Above, Core};
+
+pub use messages::Messages;
+pub(crate) use messages::TurnMessage;
+pub(crate) use touched::{Touched, TouchedClient};
+
+/// See the module's documentation.
+pub struct Turn {
+    /// What all turns share.
+    pub core: Arc<Core>,
+    /// The memory of the turn.
+    pub arena: Arena,
+    /// Routes of topics that this thread knows.
+    pub routes: RouteCache,
+    pub(crate) messages: Messages,
+    pub(crate) touched: Touched,
+    /// What this turn has counted.
+    pub counts: TurnCounts,
+    /// Durable changes of this turn.
+    pub batch: Batch,
+    /// Which turn this is among those of all threads.
+    seat: Seat,
+    /// Acknowledgements that wait for this turn's batch.
+    pub on_commit: Vec<Release>,
+    /// Whether one of them waits for earlier batches, too.
+    waits_for_earlier: bool,
+    /// The store took no more: the batch stays here, and with it whatever waits for it.
+    is_backed_up: bool,
+    /// Connections that are not read from until the disk has caught up.
+    paused: Vec<Arc<Connection>>,
+    /// Connections that are not read from until a time, because their Clients sent too much.
+    resting: Vec<(Time, Weak<Connection>)>,
+    pub(crate) releases: Releases,
+    /// What this turn's messages start.
+    pub guests: TurnGuests,
+    /// Held by runs that have ended, until what they did has been handed to the store.
+    pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
+    /// Messages about whose receivers rules are being asked.
+    pub asked: AskedMessages,
+    /// Sessions whose queue goes on to others behind what this turn has for them.
+    pub endings: Vec<Ending>,
+    /// When the work for the Client whose packets are handled is to stop.
+    pub stretch: Stretch,
+    /// Steps of that work since the clock was looked at.
+    pub steps: usize,
+    /// Time for this thread's connections.
+    pub time_shares: TimeShares,
+    pub(crate) delivery: Delivery,
+    /// When this thread's connections are looked at.
+    pub timers: Timers,
+    flusher: Option<Waker>,
+    /// The thread, where it is a shard's; `None` for threads without connections.
+    home: Option<Arc<Home>>,
+    now: Time,
+    wall_ms: u64,
+}
+
+impl Turn {
+    /// A turn of a thread, which is `home` where it serves Clients.
+    pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
+        Self {
+            arena: Arena::new(),
+            routes: RouteCache::default(),
+            messages: Messages::default(),
+            touched: Touched::default(),
+            counts: TurnCounts::default(),
+            batch: Batch::default(),
+            seat: core.turns.enter(),
+            on_commit: Vec::new(),
+            waits_for_earlier: false,
+            is_backed_up: false,
+            paused: Vec::new(),
+            resting: Vec::new(),
+            releases: Releases::default(),
+            guests: TurnGuests::new(core.guest_runner),
+            ended_runs: Vec::new(),
+            asked: AskedMessages::default(),
+            endings: Vec::new(),
+            stretch: Stretch::ENDLESS,
+            steps: 0,
+            time_shares: TimeShares::default(),
+            delivery: Delivery::default(),
+            timers: Timers::new(core.clock.now()),
+            flusher: None,
+            home,
+            now: core.clock.now(),
+            wall_ms: core.clock.wall_ms(),
+            core,
+        }
+    }
+
+    /// Calls the broker above with this turn; not after its end.
+    pub fn tell<R>(&mut self, what: impl FnOnce(&dyn Above, &mut Self) -> R) -> Option<R> {
+        let core = Arc::clone(&self.core);
+        core.tell(|above| what(above, self))
+    }
+
+    /// The broker's clock, as it was at most a [`TICK`](crate::turn::timers::TICK) ago: reading it for each message is not for free.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Milliseconds since 1970 with the same freshness.
+    pub fn wall_ms(&self) -> u64 {
+        self.wall_ms
+    }
+
+    /// Gives back memory of turns that had many more receivers than those since the last call had.
+    pub fn trim(&mut self) {
+        self.touched.trim();
+        self.time_shares.trim();
+    }
+
+    /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
+    pub fn tick(&mut self) {
+        self.time_shares.others_work();
+        self.now = self.core.clock.now();
+        self.wall_ms = self.core.clock.wall_ms();
+    }
+
+    /// Whether the work for the Client whose packets are handled is to stop.
+    pub fn is_time_over(&self) -> bool {
+        self.stretch.is_over(&*self.core.clock)
+    }
+
+    /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
+    /// enough to write, or to start.
+    pub fn must_packets_wait(&mut self) -> bool {
+        if self.time_shares.is_full() || self.has_many_guests() {
+            return true;
+        }
+        let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
+        if steps < STEPS_PER_LOOK {
+            self.steps = steps;
+            return false;
+        }
+        self.steps = 0;
+        self.is_time_over()
+    }
+
+    /// Whether the thread has connections.
+    pub fn serves_clients(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// A connection of this thread's shard has come, and is looked at first at that time.
+    pub fn connection_came(&mut self, place: u32, first_look: Time) {
+        self.timers.watch(place, first_look);
+        self.time_shares.enter(place);
+    }
+
+    /// Calls, by their places, the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What
+    /// is to be woken when the runtime has looked at its sockets, if connections wait for that.
+    pub fn call_those_next(&mut self, ended: Duration, call: impl FnMut(u32)) -> Option<Waker> {
+        let mut next = std::mem::take(&mut self.time_shares.next);
+        let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
+        next.drain(..).for_each(call);
+        self.time_shares.next = next;
+        look
+    }
+
+    /// A connection of this thread's shard has ended.
+    pub fn connection_left(&mut self, connection: &Connection) {
+        self.timers.cancel(connection.place);
+        if let Some(home) = &self.home {
+            home.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What a receiver gets in this turn.
+    pub(crate) fn entry(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
+        if self.touched.is_empty() {
+            self.call_flusher();
+        }
+        self.touched.of(client)
+    }
+
+    /// Appends an acknowledgement or another control packet for `client` on `connection`. Nothing happens when the Client is not on that
+    /// connection any more.
+    ///
+    /// A packet that is larger than the Client takes must not be sent \[MQTT-3.1.2-24\]; as it cannot be left out either, the connection ends.
+    pub fn control(
+        &mut self,
+        client: &Arc<Client>,
+        connection: &Connection,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let entry = self.entry(client);
+        if entry.connection != connection.number {
+            return;
+        }
+        let packet_bytes_max = entry.packet_bytes_max as usize;
+        let (span, ()) = self.arena.encode(encode);
+        if span.len() > packet_bytes_max {
+            let (len, limit) = (span.len(), packet_bytes_max);
+            connection.request_close(Violation::AcknowledgementTooLarge { len, limit }.into());
+            return;
+        }
+        self.counts.control_sent += 1;
+        self.entry(client).items.control(span);
+    }
+
+    /// Does `release` when this turn's batch is committed, or at once when there is nothing to commit.
+    pub(crate) fn when_committed(&mut self, release: Release) {
+        self.call_flusher();
+        self.on_commit.push(release);
+    }
+
+    /// Does `release` when everything that has been handed to the store so far is committed, this turn's batch included.
+    ///
+    /// For the answer to a repeated packet, which promises what the answer to the first one does.
+    pub(crate) fn when_all_committed(&mut self, release: Release) {
+        self.waits_for_earlier = true;
+        self.when_committed(release);
+    }
+
+    /// The stamp of a durable change that goes into this turn's batch.
+    pub fn stamp(&mut self) -> Stamp {
+        self.call_flusher();
+        self.seat.stamp()
+    }
+
+    /// Marks a session of which something stored changes in this turn. Call with its state locked.
+    pub fn changes(&mut self, client: &Client) {
+        client.changed.set(self.stamp());
+    }
+
+    /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
+    pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
+        self.seat.is_overtaking(stamp, &self.core.turns, &self.core.store)
+    }
+
+    /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
+    pub fn let_pass(&self, stamp: Stamp) -> bool {
+        !self.is_overtaking(stamp) || self.core.turns.await_end(stamp, &*self.core.clock)
+    }
+
+    /// Whether a change is on the disk.
+    pub(crate) fn is_on_disk(&self, stamp: Stamp) -> bool {
+        self.core.turns.standing(stamp, &self.core.store) == Standing::OnDisk
+    }
+
+    /// Makes sure that the flusher runs although no receiver was touched.
+    pub fn call_flusher(&mut self) {
+        if let Some(waker) = self.flusher.take() {
+            waker.wake();
+        }
+    }
+
+    /// Where the flusher task waits for the next turn.
+    pub fn await_work(&mut self, waker: &Waker) {
+        self.flusher = Some(waker.clone());
+    }
+
+    /// Whether the end of this turn has anything for `client`, as far as that is known yet.
+    pub fn may_hold_for(&self, client: &Arc<Client>) -> bool {
+        self.touched.has(client) || !self.on_commit.is_empty()
+    }
+
+    /// Writes everything out and starts a new turn.
+    pub fn flush(&mut self) {
+        self.write_out();
+        self.arena.reset();
+    }
+
+    /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid.
+    pub(crate) fn relieve(&mut self) {
+        if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX {
+            self.settle();
+        }
+    }
+
+    /// Writes everything out in the middle of a read, as before a Client gets another connection; received bytes stay valid.
+    pub fn settle(&mut self) {
+        self.write_out();
+        self.arena.reset_scratch();
+    }
+
+    fn write_out(&mut self) {
+        // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
+        while !self.touched.is_empty()
+            || self.has_guests_to_start()
+            || self.has_unsubmitted()
+            || self.has_ended_runs()
+        {
+            self.start_guests();
+            self.deliver();
+            self.post_guests();
+            for (former, message, group) in std::mem::take(&mut self.messages.orphaned) {
+                hand_on_to(&former.tenant, group, &message, Some(former.stored_id()), self);
+            }
+            self.submit();
+            self.end_runs();
+        }
+        // Tried again when the store has committed something.
+        self.is_backed_up &= !self.batch.is_empty();
+        if !self.endings.is_empty() && !self.is_backed_up {
+            // Their rows say by now that they are ending.
+            self.endings.drain(..).for_each(|ending| self.core.endings.add(ending));
+            self.core.tell(|above| above.has_work());
+        }
+        self.end_guests();
+        self.time_shares.written();
+        self.counts.settle(&self.core.counters);
+        self.messages.clear();
+    }
+
+    /// Whether so much is to be started that the turn had better end.
+    fn has_many_guests(&self) -> bool {
+        self.guests.have_events && self.guests.runner.is_full(self)
+    }
+
+    /// Whether anything is to be started in this turn still.
+    fn has_guests_to_start(&self) -> bool {
+        self.guests.have_events && self.guests.runner.has_work(self)
+    }
+
+    fn start_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.runner.start(self);
+        }
+    }
+
+    fn post_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.runner.post(self);
+        }
+    }
+
+    fn end_guests(&mut self) {
+        if self.guests.have_events {
+            self.guests.is_behind = self.guests.runner.turn_ended(self);
+            self.guests.have_events = self.guests.is_behind;
+        }
+    }
+
+    /// Whether something waits to be handed to the store, which has not just refused to take it.
+    fn has_unsubmitted(&self) -> bool {
+        !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
+    }
+
+    fn has_ended_runs(&self) -> bool {
+        let may_leave = self.asked.is_empty() && !self.ended_runs.is_empty();
+        !self.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
+    }
+
+    /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
+    fn end_runs(&mut self) {
+        if self.batch.is_empty() {
+            if self.asked.is_empty() {
+                self.ended_runs.clear();
+            }
+            self.core.ended_runs.take_ended(&mut self.batch);
+        }
+    }
+
+    fn deliver(&mut self) {
+        let Self {
+            arena,
+            touched,
+            messages,
+            batch,
+            on_commit,
+            delivery,
+            core,
+            counts,
+            time_shares,
+            now,
+            wall_ms,
+            home,
+            ..
+        } = self;
+        let home = home.as_ref().map(|home| home.number);
+        let mut surroundings = Surroundings {
+            arena,
+            messages,
+            batch,
+            on_commit,
+            core,
+            counts,
+            time_shares,
+            now: *now,
+            wall_ms: *wall_ms,
+            home,
+        };
+        for entry in touched.drain() {
+            // A fault of ours in what one receiver gets must not end the thread that serves all the others.
+            let delivered = catch_unwind(AssertUnwindSafe(|| delivery.deliver(entry, &mut surroundings)));
+            if delivered.is_err() {
+                entry.delivery_panicked();
+            }
+        }
+        touched.finish();
+    }
+
+    fn submit(&mut self) {
+        if self.is_backed_up {
+            return;
+        }
+        if self.batch.is_empty() {
+            self.nothing_to_submit();
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        match self.core.store.offer(batch) {
+            Ok(ticket) => {
+                self.seat.handed_over(Some(ticket));
+                self.take_settled();
+                self.releases.fed.handed_over(ticket);
+                self.hold(ticket);
+            }
+            Err((StoreError::Full { .. }, batch)) => {
+                self.batch = batch;
+                self.back_up();
+            }
+            Err((error, _)) => {
+                warn!(%error, "store refused a batch");
+                self.releases.fed.refused();
+                self.seat.handed_over(None);
+                for release in std::mem::take(&mut self.on_commit) {
+                    release.refused(self, StoreFailure::Failing);
+                }
+            }
+        }
+    }
+
+    fn nothing_to_submit(&mut self) {
+        self.seat.handed_over(None);
+        if std::mem::take(&mut self.waits_for_earlier) {
+            let last = self.core.store.last_ticket();
+            self.hold(last);
+            return;
+        }
+        for release in std::mem::take(&mut self.on_commit) {
+            release.granted(self);
+        }
+    }
+
+    /// The store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
+    fn back_up(&mut self) {
+        match &self.home {
+            Some(home) => {
+                self.is_backed_up = true;
+                home.wait_for_commit(true);
+            }
+            None => self.core.clock.pause(STORE_FULL_PAUSE),
+        }
+    }
+
+    /// Whether the thread is a shard's.
+    pub(crate) fn is_of_shard(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// Whether the store took no more.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.is_backed_up
+    }
+
+    /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
+    pub fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
+        let Some(home) = &self.home else { return false };
+        if !self.must_rest_for_store(client) {
+            return false;
+        }
+        home.wait_for_commit(true);
+        if !connection.is_paused.swap(true, Ordering::Relaxed) {
+            self.paused.push(Arc::clone(connection));
+        }
+        true
+    }
+
+    /// Calls those who wait for the disk: whoever must go on waiting says so again. Call with every tick, because others may have become those who have
+    /// given it too much.
+    pub fn wake_paused(&mut self) {
+        self.take_settled();
+        for connection in std::mem::take(&mut self.paused) {
+            connection.is_paused.store(false, Ordering::Relaxed);
+            connection.call_owner();
+        }
+    }
+
+    fn take_settled(&mut self) {
+        let Self { releases, core, .. } = self;
+        releases.fed.take_settled(|ticket| core.store.settled(ticket).is_some());
+    }
+
+    /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
+    pub fn rest(&mut self, connection: &Arc<Connection>, until: Time) {
+        self.resting.push((until, Arc::downgrade(connection)));
+    }
+
+    /// Calls those who have rested. Call with every tick.
+    pub fn wake_rested(&mut self) {
+        let now = self.now;
+        for (_, connection) in self.resting.extract_if(.., |(until, _)| *until <= now) {
+            if let Some(connection) = connection.upgrade() {
+                connection.call_owner();
+            }
+        }
+    }
+
+    fn hold(&mut self, ticket: Ticket) {
+        self.waits_for_earlier = false;
+        if self.on_commit.is_empty() {
+            return;
+        }
+        if self.home.is_none() {
+            // Nobody calls this thread when the store has committed.
+            let releases = std::mem::take(&mut self.on_commit);
+            self.core.tell(|above| above.release_when_committed(ticket, releases));
+            return;
+        }
+        self.releases.hold(ticket, self.on_commit.drain(..));
+        self.wait_for_commit();
+    }
+
+    /// On a shard: does what waits for the batch of another thread when that is committed.
+    pub fn release_when_committed(&mut self, ticket: Ticket, releases: Vec<Release>) {
+        self.releases.hold(ticket, releases.into_iter());
+        self.wait_for_commit();
+    }
+
+    fn wait_for_commit(&mut self) {
+        if let Some(home) = &self.home {
+            home.wait_for_commit(true);
+        }
+        // The commit may have been faster than the shard's wish to hear of it.
+        self.release_committed();
+    }
+
+    /// Does what waits for commits that are settled. Called when the store has committed, and now and then.
+    pub fn commits_settled(&mut self) {
+        if std::mem::take(&mut self.is_backed_up) {
+            self.call_flusher();
+        }
+        self.release_committed();
+        if !self.core.store.is_congested(0) {
+            self.wake_paused();
+        }
+        if self.releases.is_empty()
+            && self.paused.is_empty()
+            && let Some(home) = &self.home
+        {
+            home.wait_for_commit(false);
+        }
+    }
+}

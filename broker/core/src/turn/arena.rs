@@ -1,0 +1,237 @@
+//! The turn's memory: where received bytes lie while they are routed, and what is encoded for receivers.
+//!
+//! Every read of a turn lands in one area, newly encoded packets go to a second, and packets too large for the area keep the
+//! buffer that they were collected in. Receivers hold [`Span`]s, so a message is copied neither per receiver nor between `recv` and `send`,
+//! and neighbouring packets leave in one piece.
+//!
+//! Invariants: a span is valid until [`Arena::reset`] and never afterwards; nothing outside the turn holds one. Bytes are changed in place
+//! only to set packet identifiers and flags just before they are sent to one receiver.
+//! Not here: who receives what (`turn`), system calls (`outbound`).
+
+use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX};
+
+/// A range of bytes in one of the arena's segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    segment: u32,
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    /// The range without bytes.
+    pub const EMPTY: Self = Self { segment: 0, start: 0, len: 0 };
+
+    /// How many bytes it covers.
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// A part of this span. `start + len` is at most the span's length.
+    pub fn slice(self, start: usize, len: usize) -> Self {
+        debug_assert!(start + len <= self.len as usize, "a slice lies inside its span");
+        Self { segment: self.segment, start: self.start + offset(start), len: offset(len) }
+    }
+
+    /// Whether `next` begins where this span ends, so that both can be sent as one.
+    pub fn touches(self, next: Self) -> bool {
+        self.segment == next.segment && self.start + self.len == next.start
+    }
+
+    /// This span and its neighbour as one.
+    pub fn joined(self, next: Self) -> Self {
+        debug_assert!(self.touches(next), "only neighbours are joined");
+        Self { len: self.len + next.len, ..self }
+    }
+}
+
+const READ: u32 = 0;
+const SCRATCH: u32 = 1;
+const FIRST_LARGE: u32 = 2;
+
+/// See the module's documentation.
+pub struct Arena {
+    /// Received bytes; its length is fixed, `read_used` says how much is in use.
+    read: Box<[u8]>,
+    read_used: usize,
+    /// Packets encoded in this turn.
+    scratch: Vec<u8>,
+    /// Packets that were collected in a buffer of their own.
+    large: Vec<Vec<u8>>,
+}
+
+impl Arena {
+    pub(crate) fn new() -> Self {
+        Self {
+            read: vec![0; READ_AREA_BYTES].into_boxed_slice(),
+            read_used: 0,
+            scratch: Vec::new(),
+            large: Vec::new(),
+        }
+    }
+
+    /// Whether another read of full size fits before the next [`Arena::reset`].
+    pub fn has_room_to_read(&self, carried: usize) -> bool {
+        self.read.len() - self.read_used >= READ_BYTES_MAX + carried
+    }
+
+    /// Copies bytes that were left over from an earlier read in front of the area for the next one.
+    ///
+    /// Call only after [`Arena::has_room_to_read`] with their length.
+    pub fn carry(&mut self, left_over: &[u8]) -> Span {
+        let start = self.read_used;
+        self.read[start..start + left_over.len()].copy_from_slice(left_over);
+        self.read_used += left_over.len();
+        Span { segment: READ, start: offset(start), len: offset(left_over.len()) }
+    }
+
+    /// Where the next read may write, at most [`READ_BYTES_MAX`] bytes.
+    pub fn read_target(&mut self) -> &mut [u8] {
+        let end = self.read.len().min(self.read_used + READ_BYTES_MAX);
+        &mut self.read[self.read_used..end]
+    }
+
+    /// Takes the first `len` bytes of [`Arena::read_target`] into use.
+    pub fn read_done(&mut self, len: usize) -> Span {
+        let start = self.read_used;
+        self.read_used += len;
+        Span { segment: READ, start: offset(start), len: offset(len) }
+    }
+
+    /// Takes over a buffer that holds whole packets.
+    pub fn adopt(&mut self, buffer: Vec<u8>) -> Span {
+        let span =
+            Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(buffer.len()) };
+        self.large.push(buffer);
+        span
+    }
+
+    /// Lets `encode` append to the scratch area and returns what it wrote.
+    pub fn encode<R>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> R) -> (Span, R) {
+        let start = self.scratch.len();
+        let result = encode(&mut self.scratch);
+        let span = Span { segment: SCRATCH, start: offset(start), len: offset(self.scratch.len() - start) };
+        (span, result)
+    }
+
+    /// Encodes with access to bytes that are already here, as when a received message gets another head.
+    pub(crate) fn encode_from<R, const N: usize>(
+        &mut self,
+        sources: [Span; N],
+        encode: impl FnOnce([&[u8]; N], &mut Vec<u8>) -> R,
+    ) -> (Span, R) {
+        if sources.iter().any(|source| source.segment == SCRATCH && source.len > 0) {
+            // Such a source would move while the area grows. Only messages of guests are encoded twice in a turn, and only their
+            // topics and short payloads come here.
+            let copies = sources.map(|source| self.get(source).to_vec());
+            return self.encode(|out| encode(std::array::from_fn(|n| copies[n].as_slice()), out));
+        }
+        let Self { read, scratch, large, .. } = self;
+        let bytes = sources.map(|source| match source.segment {
+            FIRST_LARGE.. => &large[(source.segment - FIRST_LARGE) as usize][range(source)],
+            _ => &read[range(source)],
+        });
+        let start = scratch.len();
+        let result = encode(bytes, scratch);
+        (Span { segment: SCRATCH, start: offset(start), len: offset(scratch.len() - start) }, result)
+    }
+
+    /// The text of a span that was decoded as UTF-8.
+    pub fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(self.get(span)).expect("text was checked when it was decoded")
+    }
+
+    /// The bytes of a range.
+    pub fn get(&self, span: Span) -> &[u8] {
+        match span.segment {
+            READ => &self.read[range(span)],
+            SCRATCH => &self.scratch[range(span)],
+            n => &self.large[(n - FIRST_LARGE) as usize][range(span)],
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, span: Span) -> &mut [u8] {
+        match span.segment {
+            READ => &mut self.read[range(span)],
+            SCRATCH => &mut self.scratch[range(span)],
+            n => &mut self.large[(n - FIRST_LARGE) as usize][range(span)],
+        }
+    }
+
+    /// How many bytes were encoded since the last reset.
+    pub(crate) fn scratch_len(&self) -> usize {
+        self.scratch.len()
+    }
+
+    /// Forgets what was encoded; spans of received bytes stay valid.
+    pub(crate) fn reset_scratch(&mut self) {
+        self.scratch.clear();
+    }
+
+    /// Forgets everything; all spans become invalid.
+    pub(crate) fn reset(&mut self) {
+        self.read_used = 0;
+        self.scratch.clear();
+        // One very large turn must not keep its memory for ever.
+        self.scratch.shrink_to(READ_AREA_BYTES);
+        self.large.clear();
+    }
+}
+
+fn range(span: Span) -> std::ops::Range<usize> {
+    span.start as usize..(span.start + span.len) as usize
+}
+
+/// Offsets fit 32 bits: the read area is 1 MiB, a packet at most 256 MiB, and a turn is ended long before its scratch area holds 4 GiB.
+fn offset(value: usize) -> u32 {
+    u32::try_from(value).expect("turn memory stays below 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_join_and_others_do_not() {
+        let mut arena = Arena::new();
+        let (a, ()) = arena.encode(|out| out.extend_from_slice(b"ab"));
+        let (b, ()) = arena.encode(|out| out.extend_from_slice(b"cd"));
+        let carried = arena.carry(b"xy");
+        assert!(a.touches(b));
+        assert!(!b.touches(a));
+        assert!(!b.touches(carried));
+        assert_eq!(arena.get(a.joined(b)), b"abcd");
+        assert_eq!(arena.get(b.slice(1, 1)), b"d");
+    }
+
+    #[test]
+    fn encoding_from_every_segment_reads_the_source() {
+        let mut arena = Arena::new();
+        let read = arena.carry(b"read");
+        let large = arena.adopt(b"large".to_vec());
+        let (scratch, ()) = arena.encode(|out| out.extend_from_slice(b"scratch"));
+        for (source, expected) in [(read, b"read".as_slice()), (large, b"large"), (scratch, b"scratch")] {
+            let (copy, ()) = arena.encode_from([source], |[bytes], out| out.extend_from_slice(bytes));
+            assert_eq!(arena.get(copy), expected);
+        }
+    }
+
+    #[test]
+    fn a_turn_has_room_for_sixteen_full_reads() {
+        let mut arena = Arena::new();
+        let mut reads = 0;
+        while arena.has_room_to_read(0) {
+            let len = arena.read_target().len();
+            arena.read_done(len);
+            reads += 1;
+        }
+        assert_eq!(reads, READ_AREA_BYTES / READ_BYTES_MAX);
+        arena.reset();
+        assert!(arena.has_room_to_read(0));
+    }
+}

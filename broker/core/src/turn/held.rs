@@ -1,0 +1,100 @@
+//! Messages for one Client whose Packet Identifier is on its way to the disk, and those behind them.
+//!
+//! Several threads send to a Client, each waits for commits of its own, and these are reported in any order: the order of the messages is kept
+//! here \[MQTT-4.6.0-6\].
+
+use std::collections::VecDeque;
+
+/// See the module's documentation. Most connections never hold anything back, so that only the others have memory for it.
+#[derive(Debug, Default)]
+pub struct Held(Option<Box<Packets>>);
+
+#[derive(Debug, Default)]
+struct Packets {
+    packets: VecDeque<Packet>,
+    /// Number of the first one.
+    first: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Packet {
+    bytes: Box<[u8]>,
+    may_leave: bool,
+}
+
+impl Held {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|held| held.packets.is_empty())
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.bytes)
+    }
+
+    /// Keeps a packet back until [`Held::let_go`] is called with the number that is returned.
+    pub fn hold(&mut self, bytes: Box<[u8]>) -> u64 {
+        self.append(bytes, false)
+    }
+
+    /// Keeps a packet that only those before it keep back.
+    pub fn follow(&mut self, bytes: Box<[u8]>) {
+        self.append(bytes, true);
+    }
+
+    fn append(&mut self, bytes: Box<[u8]>, may_leave: bool) -> u64 {
+        let held = self.0.get_or_insert_default();
+        held.bytes += bytes.len();
+        held.packets.push_back(Packet { bytes, may_leave });
+        held.first + held.packets.len() as u64 - 1
+    }
+
+    /// Nothing but its place keeps this packet any more.
+    pub(crate) fn let_go(&mut self, number: u64) {
+        let Some(held) = &mut self.0 else { return };
+        let at = number.checked_sub(held.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(packet) = at.and_then(|at| held.packets.get_mut(at)) {
+            packet.may_leave = true;
+        }
+    }
+
+    /// Takes out the next packet, if it may leave.
+    pub fn pop(&mut self) -> Option<Box<[u8]>> {
+        let held = self.0.as_mut()?;
+        let packet = held.packets.pop_front_if(|packet| packet.may_leave)?;
+        held.first += 1;
+        held.bytes -= packet.bytes.len();
+        Some(packet.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of the packets that leave now.
+    fn leaving(held: &mut Held) -> Vec<u8> {
+        std::iter::from_fn(|| held.pop()).map(|bytes| bytes[0]).collect()
+    }
+
+    #[test]
+    fn packets_leave_in_the_order_in_which_they_were_sent() {
+        let mut held = Held::default();
+        let first = held.hold([1].into());
+        held.follow([2].into());
+        let third = held.hold([3].into());
+        held.follow([4].into());
+        assert_eq!((leaving(&mut held), held.bytes()), (vec![], 4));
+        held.let_go(third);
+        assert!(leaving(&mut held).is_empty(), "what is behind the first one waits for it");
+        held.let_go(first);
+        assert_eq!((leaving(&mut held), held.bytes()), (vec![1, 2, 3, 4], 0));
+        let fifth = held.hold([5].into());
+        held.let_go(first);
+        assert!(leaving(&mut held).is_empty(), "an old number lets nothing go");
+        held.let_go(fifth);
+        assert_eq!(leaving(&mut held), [5]);
+        assert!(held.is_empty());
+    }
+}

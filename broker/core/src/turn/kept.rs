@@ -1,0 +1,70 @@
+//! What is kept in memory for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
+//! messages that wait in a session which ends with the connection. Others rest in the store.
+//!
+//! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](crate::turn::unfinished::Unfinished)).
+
+use crate::shared::Core;
+
+/// Steps in which bytes are counted.
+const STEP_BYTES: u32 = 1 << 10;
+
+/// What of one connection is counted.
+#[derive(Debug, Default)]
+pub struct Kept {
+    alias_bytes: u32,
+    queued_bytes: u32,
+    /// Of messages that wait for time alone. They do not count: their receivers are about to get them.
+    postponed_bytes: u32,
+}
+
+impl Kept {
+    /// Topics of aliases take so many bytes.
+    pub fn aliases(&mut self, bytes: u32, core: &Core) {
+        if bytes != self.alias_bytes {
+            core.alias_bytes.change(self.alias_bytes, bytes, core.config.limits.all_alias_bytes);
+            self.alias_bytes = bytes;
+        }
+    }
+
+    /// Whether they may take more.
+    pub(crate) fn may_set_aliases(&self, core: &Core) -> bool {
+        u64::from(self.alias_bytes) < core.alias_bytes.share(core.config.limits.all_alias_bytes)
+    }
+
+    /// Messages that wait in memory take so many bytes.
+    pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
+        let bytes = bytes.saturating_sub(self.postponed_bytes.into());
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
+        if bytes != self.queued_bytes {
+            core.queued_bytes.change(self.queued_bytes, bytes, core.config.limits.all_queue_bytes);
+            self.queued_bytes = bytes;
+        }
+    }
+
+    /// A message waits for time alone.
+    pub(crate) fn postpone(&mut self, bytes: u64) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.postponed_bytes = self.postponed_bytes.saturating_add(bytes);
+    }
+
+    /// What waits from now on does so for other reasons.
+    pub(crate) fn nothing_is_postponed(&mut self) {
+        self.postponed_bytes = 0;
+    }
+
+    /// Bytes of messages that wait for time alone.
+    pub(crate) fn postponed_bytes(&self) -> u64 {
+        self.postponed_bytes.into()
+    }
+
+    /// The connection ends.
+    pub fn end(&mut self, core: &Core) {
+        self.aliases(0, core);
+        self.queue(0, core);
+    }
+}
+
+/// Whether so many bytes may wait in memory for one session.
+pub(crate) fn may_queue(core: &Core, bytes: u64) -> bool {
+    bytes <= core.queued_bytes.share(core.config.limits.all_queue_bytes)
+}

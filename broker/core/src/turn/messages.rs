@@ -1,0 +1,110 @@
+//! The messages of a turn that someone may have to keep, and the members of groups that they are for.
+
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+use lotmq_router::GroupId;
+use lotmq_store::MessageId;
+
+use crate::client::Client;
+use crate::routing::message::{Message, MessageParts};
+use crate::turn::arena::{Arena, Span};
+
+/// In the place of a Client's number, where its copy went to another one. No Client has it: numbers are given in order.
+const TAKEN: u32 = u32::MAX;
+
+/// The messages of this turn that someone may have to keep.
+#[derive(Default)]
+pub struct Messages {
+    all: Vec<TurnMessage>,
+    /// Which message goes to which Client, by its number, as a member of a group.
+    by_group: Vec<(u32, u32, GroupId)>,
+    /// The place in it behind the one that was found last.
+    found: usize,
+    /// Messages of groups whose receiver was gone when they were delivered.
+    pub(super) orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
+}
+
+/// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
+pub(crate) struct TurnMessage {
+    pub topic: Span,
+    pub properties: Span,
+    pub payload: Span,
+    pub qos: QoS,
+    pub retain: bool,
+    pub expires_at_ms: Option<u64>,
+    /// As of a [`Message`].
+    pub(crate) is_shortened: bool,
+    pub shared: Option<Arc<Message>>,
+}
+
+impl Messages {
+    pub(crate) fn push(&mut self, message: TurnMessage) -> u32 {
+        self.all.push(message);
+        u32::try_from(self.all.len() - 1).expect("a turn has fewer messages than bytes")
+    }
+
+    /// Notes that a Client gets a message as a member of a group.
+    pub(crate) fn sent_by_group(&mut self, index: u32, client: u32, group: GroupId) {
+        self.by_group.push((index, client, group));
+    }
+
+    /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
+    pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
+        // Copies of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
+        let first = self.by_group.partition_point(|(message, ..)| *message < index);
+        let find = |from: usize| {
+            let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);
+            Some(from + copies.map(|(_, member, _)| member).position(|member| *member == client.number)?)
+        };
+        let Some(at) = find(self.found.max(first)).or_else(|| find(first)) else { return };
+        self.found = at + 1;
+        let (_, member, group) = &mut self.by_group[at];
+        *member = TAKEN;
+        let group = *group;
+        let message = Arc::clone(self.shared(index, arena));
+        self.orphaned.push((Arc::clone(client), message, group));
+    }
+
+    /// The owned form of a message, copied out of the arena the first time.
+    pub fn shared(&mut self, index: u32, arena: &Arena) -> &Arc<Message> {
+        let message = &mut self.all[index as usize];
+        message.shared.get_or_insert_with(|| {
+            let parts = MessageParts {
+                topic: std::str::from_utf8(arena.get(message.topic))
+                    .expect("topics are UTF-8 since they were decoded"),
+                properties: arena.get(message.properties),
+                payload: arena.get(message.payload),
+                qos: message.qos,
+                retain: message.retain,
+                expires_at_ms: message.expires_at_ms,
+            };
+            let mut owned = Message::new(0, parts);
+            owned.is_shortened = message.is_shortened;
+            Arc::new(owned)
+        })
+    }
+
+    /// Bytes that it counts for in bounds of queues.
+    pub fn size(&self, index: u32) -> usize {
+        let message = &self.all[index as usize];
+        message.topic.len() + message.properties.len() + message.payload.len()
+    }
+
+    /// The number in the store, for a message that is stored.
+    pub fn stored_id(&self, index: u32) -> Option<MessageId> {
+        let shared = self.all[index as usize].shared.as_ref()?;
+        (shared.id != 0).then_some(MessageId(shared.id))
+    }
+
+    /// Sets the owned form of a message that was made before, as for a durable one.
+    pub(crate) fn set_shared(&mut self, index: u32, shared: Arc<Message>) {
+        self.all[index as usize].shared = Some(shared);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.by_group.clear();
+        self.found = 0;
+    }
+}

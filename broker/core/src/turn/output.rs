@@ -1,0 +1,181 @@
+//! Bytes that wait for a socket which took no more.
+//!
+//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a buffer grows without being copied: hundreds of Clients that
+//! read nothing have theirs grow in one turn. Not here: how much may wait (`outbound`).
+
+use std::collections::VecDeque;
+
+/// Bytes of a chunk at most.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// See the module's documentation. Its memory is that of the bytes that wait, within a factor, also if it never becomes empty.
+///
+/// Nothing waits for nearly all connections, nearly always, so then it has no memory.
+#[derive(Debug, Default)]
+pub struct Output(Option<Box<Waiting>>);
+
+/// Bytes that wait. Invariant: the first of them lie in `first`.
+#[derive(Debug, Default)]
+struct Waiting {
+    first: Vec<u8>,
+    /// Bytes of it that are written.
+    written: usize,
+    /// What waits behind it; most have nothing there.
+    further: Option<Box<Further>>,
+}
+
+#[derive(Debug, Default)]
+struct Further {
+    chunks: VecDeque<Vec<u8>>,
+    /// Those of all of them.
+    bytes: usize,
+}
+
+impl Further {
+    fn append(&mut self, mut bytes: &[u8]) {
+        self.bytes += bytes.len();
+        while !bytes.is_empty() {
+            let room = self.chunks.back().map_or(0, |last| CHUNK_BYTES - last.len());
+            if room == 0 {
+                self.chunks.push_back(Vec::with_capacity(bytes.len().min(CHUNK_BYTES)));
+                continue;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.chunks.back_mut().expect("one has room").extend_from_slice(now);
+            bytes = later;
+        }
+    }
+}
+
+impl Output {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        let Some(waiting) = &self.0 else { return 0 };
+        waiting.next().len() + waiting.further.as_ref().map_or(0, |further| further.bytes)
+    }
+
+    /// Adds bytes at the end.
+    pub fn append(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.0.get_or_insert_default().append(bytes);
+        }
+    }
+
+    /// What is to be written next; empty only when nothing waits.
+    pub fn waiting(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |waiting| waiting.next())
+    }
+
+    /// The first `len` bytes of [`Output::waiting`] were written.
+    pub fn advance(&mut self, len: usize) {
+        let Some(waiting) = &mut self.0 else { return debug_assert_eq!(len, 0, "nothing waits") };
+        if !waiting.advance(len) {
+            self.0 = None;
+        }
+    }
+
+    /// Takes out all that waits.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Some(mut all) = self.0.take() else { return Vec::new() };
+        all.first.drain(..all.written);
+        for chunk in all.further.iter().flat_map(|further| &further.chunks) {
+            all.first.extend_from_slice(chunk);
+        }
+        all.first
+    }
+}
+
+impl Waiting {
+    fn append(&mut self, bytes: &[u8]) {
+        let has_room = self.first.len() + bytes.len() <= CHUNK_BYTES;
+        if self.further.is_none() && (has_room || self.first.is_empty()) {
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES));
+            self.first.extend_from_slice(now);
+            if later.is_empty() {
+                return;
+            }
+            return self.further.get_or_insert_default().append(later);
+        }
+        self.further.get_or_insert_default().append(bytes);
+    }
+
+    fn next(&self) -> &[u8] {
+        &self.first[self.written..]
+    }
+
+    /// So many bytes of `next` were written. False when no more wait.
+    fn advance(&mut self, len: usize) -> bool {
+        self.written += len;
+        debug_assert!(self.written <= self.first.len(), "no more is written than waits");
+        if self.written < self.first.len() {
+            return true;
+        }
+        self.written = 0;
+        let Some(further) = &mut self.further else { return false };
+        self.first = further.chunks.pop_front().unwrap_or_default();
+        further.bytes -= self.first.len();
+        if further.bytes == 0 {
+            self.further = None;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came() {
+        let mut output = Output::default();
+        output.append(b"abc");
+        output.advance(1);
+        output.append(b"d");
+        assert_eq!((output.waiting(), output.len()), (b"bcd".as_slice(), 3));
+        assert_eq!(output.take(), b"bcd");
+        assert!(output.is_empty());
+    }
+
+    #[test]
+    fn a_buffer_that_never_becomes_empty_does_not_grow() {
+        let mut output = Output::default();
+        let chunk: Vec<u8> = (0..=250).cycle().take(10_000).collect();
+        output.append(&chunk);
+        for round in 0..10_000 {
+            output.append(&chunk);
+            assert_eq!(output.waiting()[..100], chunk[..100], "round {round}");
+            output.advance(chunk.len());
+        }
+        assert_eq!(output.len(), chunk.len());
+        let waiting = output.0.unwrap();
+        let further = waiting.further.map_or(0, |further| further.chunks.iter().map(Vec::capacity).sum());
+        assert!(waiting.first.capacity() + further < 1 << 20, "{further} bytes");
+    }
+
+    #[test]
+    fn what_is_long_comes_out_as_it_went_in() {
+        let all: Vec<u8> = (0..=250).cycle().take(5 * CHUNK_BYTES + 77).collect();
+        for step in [all.len(), CHUNK_BYTES, CHUNK_BYTES - 1, 10_001, 100] {
+            let mut output = Output::default();
+            all.chunks(step).for_each(|part| output.append(part));
+            assert_eq!(output.len(), all.len());
+            let (mut out, mut next) = (Vec::new(), 1);
+            while !output.is_empty() {
+                let len = output.waiting().len().min(next);
+                out.extend_from_slice(&output.waiting()[..len]);
+                output.advance(len);
+                assert_eq!(output.len(), all.len() - out.len());
+                if out.len() > all.len() / 2 {
+                    out.extend(output.take());
+                }
+                next += 4_999;
+            }
+            assert!(out == all && output.0.is_none(), "in steps of {step}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a receiver gets in a turn: ranges of the arena, in order.
+
+use lotmq_codec::QoS;
+
+use crate::routing::subscription::Identifiers;
+use crate::turn::arena::{Arena, Span};
+
+/// One encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece {
+    /// Fixed header to properties; the whole packet when `payload` is empty.
+    pub head: Span,
+    /// Where the Packet Identifier lies in `head`; only QoS 1 and 2 have one.
+    pub packet_id_at: Option<u32>,
+    /// The payload where it was not copied behind the head.
+    pub payload: Span,
+    /// Length of the payload, wherever it lies.
+    pub(crate) payload_bytes: usize,
+}
+
+impl Piece {
+    /// Bytes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+
+    /// The same bytes with a head of their own.
+    pub fn copied(&self, arena: &mut Arena) -> Self {
+        let (head, ()) = arena.encode_from([self.head], |[head], out| out.extend_from_slice(head));
+        Self { head, ..*self }
+    }
+}
+
+/// One step of what is written to a receiver.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// An acknowledgement or another packet that is never dropped.
+    Control(Span),
+    /// QoS 0 messages, neighbours in the arena. None are counted in the second part of a message that lies apart from its head.
+    Plain {
+        /// Their bytes.
+        span: Span,
+        /// How many begin in them.
+        messages: u32,
+        /// Bytes of their payloads.
+        payload_bytes: u64,
+    },
+    /// What waits in the session, as far as there is room.
+    Drain,
+    /// A message that needs a Packet Identifier of the receiver's session.
+    Tracked(Tracked),
+}
+
+/// A message of QoS 1 or 2 for a receiver.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    /// Its bytes.
+    pub piece: Piece,
+    /// Its QoS for this receiver, 1 or 2.
+    pub qos: QoS,
+    /// Which of the turn's messages it is.
+    pub message: u32,
+    /// RETAIN as sent to this receiver.
+    pub retain: bool,
+    /// Subscription Identifiers as sent to this receiver.
+    pub identifiers: Identifiers,
+}
+
+/// The items for one receiver; neighbours merge as they are added.
+#[derive(Default)]
+pub struct Items(Vec<Item>);
+
+impl Items {
+    pub(crate) fn control(&mut self, span: Span) {
+        if let Some(Item::Control(last)) = self.0.last_mut()
+            && last.touches(span)
+        {
+            *last = last.joined(span);
+            return;
+        }
+        self.push(Item::Control(span));
+    }
+
+    /// `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
+    pub fn plain(&mut self, piece: &Piece, is_apart: bool) {
+        let bytes = piece.payload_bytes as u64;
+        if !is_apart
+            && let Some(Item::Plain { span, messages, payload_bytes }) = self.0.last_mut()
+            && *messages > 0
+            && span.touches(piece.head)
+        {
+            *span = span.joined(piece.head);
+            *messages += 1;
+            *payload_bytes += bytes;
+        } else {
+            self.push(Item::Plain { span: piece.head, messages: 1, payload_bytes: bytes });
+        }
+        if !piece.payload.is_empty() {
+            self.push(Item::Plain { span: piece.payload, messages: 0, payload_bytes: 0 });
+        }
+    }
+
+    pub(crate) fn tracked(&mut self, tracked: Tracked) {
+        self.push(Item::Tracked(tracked));
+    }
+
+    /// Sends what waits in the session.
+    pub fn drain(&mut self) {
+        if !matches!(self.0.last(), Some(Item::Drain)) {
+            self.push(Item::Drain);
+        }
+    }
+
+    /// The first item gets a place for itself alone: most receivers have one, and in a turn with ten thousand of them the others' places would be
+    /// 2 MiB.
+    fn push(&mut self, item: Item) {
+        if self.0.capacity() == 0 {
+            self.0.reserve_exact(1);
+        }
+        self.0.push(item);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Item> {
+        self.0.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

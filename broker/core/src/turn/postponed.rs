@@ -1,0 +1,69 @@
+//! What a turn leaves to later ones because it has written enough.
+//!
+//! 100 KB for a thousand Clients take 30 ms of the kernel's time, and ten times as long where their sockets are full and what is left of it is copied.
+//! So a turn that has written as much as it has time for puts further large messages of QoS 1 and 2 into the sessions of their receivers, as if their windows
+//! were full, and what waits in sessions stays there. The turns that follow send it, behind one another, each for as many Clients as it has time for.
+//!
+//! What is acknowledged, stored and in which order it leaves is decided as if all were written at once: it is the session that has the message. Who
+//! publishes a large message for many waits until all of the one before have theirs (`protocol::publish`). QoS 0, which no session keeps, is
+//! routed in parts (`fan_out::parts`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::client::{Client, ClientState};
+use crate::limits::{RESUMED_BYTES_MAX, RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
+use crate::turn::Turn;
+
+/// Clients for whom something waits for time alone, of one thread.
+#[derive(Default)]
+pub struct Postponed {
+    /// Each with about the bytes that are written when it goes on.
+    clients: VecDeque<(Arc<Client>, usize)>,
+    /// Bytes that the turn has written.
+    written: usize,
+}
+
+impl Postponed {
+    /// Notes bytes that were written.
+    pub(crate) fn note_written(&mut self, bytes: usize) {
+        self.written = self.written.saturating_add(bytes);
+    }
+
+    /// Whether the turn has written as much as it has time for.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.written >= WRITTEN_BYTES_MAX
+    }
+
+    /// Lets a connected Client go on in a later turn, unless it does already.
+    pub fn add(&mut self, client: &Arc<Client>, state: &mut ClientState) {
+        let queued_bytes = state.session.counts().queued_bytes;
+        let Some(link) = state.link.as_mut().filter(|link| !link.is_postponed) else { return };
+        link.is_postponed = true;
+        let bytes = usize::try_from(queued_bytes).unwrap_or(usize::MAX).min(link.output_bytes_max());
+        self.clients.push_back((Arc::clone(client), bytes.max(RESUMED_COST_MIN)));
+    }
+}
+
+/// Begins a turn with what earlier ones have left. True when there was anything: then the turn has something to write.
+pub fn resume(turn: &mut Turn) -> bool {
+    turn.delivery.postponed.written = 0;
+    let mut resumed = 0;
+    while resumed < RESUMED_BYTES_MAX
+        && let Some((client, bytes)) = turn.delivery.postponed.clients.pop_front()
+    {
+        resumed += bytes;
+        // It may have to wait once more.
+        if let Some(link) = &mut client.state.lock().link {
+            link.is_postponed = false;
+        }
+        client.send_waiting(turn);
+    }
+    turn.time_shares.owe(resumed);
+    resumed > 0
+}
+
+/// Whether receivers of messages that were routed before have not got theirs yet.
+pub fn is_behind(turn: &Turn) -> bool {
+    !turn.delivery.postponed.clients.is_empty()
+}

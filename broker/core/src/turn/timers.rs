@@ -1,0 +1,66 @@
+//! When each connection of one shard is looked at next.
+//!
+//! A connection has at most one timer, which is taken away when it ends. Were they left to run out, clients that come and go would fill the memory with
+//! what is kept for their Keep Alive, hours of it.
+//!
+//! Not here: what is done with a connection whose time has come (`shard`).
+
+use std::time::Duration;
+
+use lotmq_session::{Time, TimerHandle, TimerWheel};
+
+/// How often the timers of a thread are looked at, and its clock at least.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// The timers, by the places of the connections.
+pub struct Timers {
+    handles: Vec<Option<TimerHandle>>,
+    deadlines: TimerWheel<u32>,
+}
+
+impl Timers {
+    pub(crate) fn new(now: Time) -> Self {
+        Self { handles: Vec::new(), deadlines: TimerWheel::new(TICK, now) }
+    }
+
+    /// Looks after the connection in a place at `at`, and no more at the time that was set before: it comes out of [`Timers::overdue`] then.
+    pub fn watch(&mut self, place: u32, at: Time) {
+        let handle = self.handle(place);
+        let before = std::mem::take(handle);
+        if let Some(before) = before {
+            self.deadlines.cancel(before);
+        }
+        let timer = self.deadlines.insert(at, place);
+        *self.handle(place) = Some(timer);
+    }
+
+    /// The connection in a place has ended.
+    pub(crate) fn cancel(&mut self, place: u32) {
+        if let Some(timer) = self.handle(place).take() {
+            self.deadlines.cancel(timer);
+        }
+    }
+
+    fn handle(&mut self, place: u32) -> &mut Option<TimerHandle> {
+        let place = place as usize;
+        if place >= self.handles.len() {
+            if place >= self.handles.capacity() {
+                // A quarter instead of the double, as all lists with an entry for each connection.
+                self.handles.reserve_exact(place - self.handles.len() + place / 4 + 4);
+            }
+            self.handles.resize(place + 1, None);
+        }
+        &mut self.handles[place]
+    }
+
+    /// The places of the connections whose time has come; they are not watched any more.
+    pub fn overdue(&mut self, now: Time) -> Vec<u32> {
+        let mut due = Vec::new();
+        let Self { handles, deadlines } = self;
+        deadlines.advance(now, |place| {
+            handles[place as usize] = None;
+            due.push(place);
+        });
+        due
+    }
+}

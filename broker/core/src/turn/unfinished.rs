@@ -1,0 +1,97 @@
+//! Bytes that connections keep: of what has not come whole (packets, handshakes below MQTT, the topics behind Topic Aliases), and of what their clients do
+//! not read.
+//!
+//! Each connection counts its own in its place at the listener, in steps of a KiB; here they are added up, for a listener and for the
+//! broker. When there are too many, who holds more than an even share of what is allowed is closed as it brings more, and those who hold most and
+//! bring nothing at the next tick: a few who send half a packet each and wait keep nobody else from sending a whole one.
+//!
+//! Not here: what is counted, and when (`net`).
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::limits::Limit;
+
+/// Sum of the bytes of one kind that connections keep.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    bytes: AtomicU64,
+    /// Connections that keep any.
+    holders: AtomicU32,
+}
+
+impl Unfinished {
+    /// A connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
+    pub fn change(&self, before: u32, held: u32, bytes_max: u64) -> bool {
+        let order = Ordering::Relaxed;
+        let holders = match (before, held) {
+            (0, 1..) => self.holders.fetch_add(1, order) + 1,
+            (1.., 0) => self.holders.fetch_sub(1, order) - 1,
+            _ => self.holders.load(order),
+        };
+        if held <= before {
+            self.bytes.fetch_sub((before - held).into(), order);
+            return true;
+        }
+        let more = u64::from(held - before);
+        let bytes = self.bytes.fetch_add(more, order) + more;
+        bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
+    }
+
+    /// What one connection may keep: anything while there are not too many, an even share then.
+    pub fn share(&self, bytes_max: u64) -> u64 {
+        if self.is_above(bytes_max) {
+            bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1))
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// How many bytes may be added to so many that a connection keeps: those that are left, or what it lacks of an even share.
+    pub fn room(&self, held: u64, bytes_max: u64) -> u64 {
+        let even = bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1));
+        let left = bytes_max.saturating_sub(self.bytes.load(Ordering::Relaxed));
+        left.max(even.saturating_sub(held))
+    }
+
+    /// Whether there are too many.
+    pub fn is_above(&self, bytes_max: u64) -> bool {
+        self.bytes.load(Ordering::Relaxed) > bytes_max
+    }
+}
+
+/// The limit that holds for what a connection keeps: before its CONNECT, and after.
+pub fn limit_of(is_half_open: bool) -> Limit {
+    if is_half_open { Limit::HalfOpenBytes } else { Limit::PartialBytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_more_than_his_share_gives_way() {
+        let sum = Unfinished::default();
+        assert!(sum.change(0, 600, 1000), "alone there is room for more than half");
+        assert!(sum.change(0, 300, 1000));
+        assert!(sum.change(0, 200, 1000), "too many, but not his fault");
+        assert!(sum.is_above(1000));
+        assert!(!sum.change(200, 400, 1000), "above a third");
+        assert!(!sum.change(600, 601, 1000));
+        sum.change(601, 0, 1000);
+        sum.change(400, 0, 1000);
+        assert!(!sum.is_above(1000));
+        assert!(sum.change(300, 1000, 1000));
+        assert_eq!(sum.share(1000), u64::MAX);
+        sum.change(0, 1, 1000);
+        assert_eq!(sum.share(1000), 500);
+        assert_eq!(
+            (sum.room(1, 1000), sum.room(1000, 1000)),
+            (499, 0),
+            "nothing is left, but shares are even"
+        );
+        assert_eq!(sum.room(1000, 1501), 500, "what is left of all is anybody's");
+        sum.change(1, 0, 1000);
+        sum.change(1000, 0, 1000);
+        assert_eq!((sum.bytes.into_inner(), sum.holders.into_inner()), (0, 0));
+    }
+}
