@@ -79,7 +79,7 @@ fn clients_that_never_read_share_what_there_is_for_all() {
     }
     flooder.ping().unwrap();
     let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
-    // What one turn has for clients whose sockets had room before it comes on top: 8 MiB at most. Without a bound for all it would be 100 MB.
+    // What one turn has for clients whose sockets had room before it comes on top: 4 MiB at most. Without a bound for all it would be 100 MB.
     assert!((500_000.0..10_000_000.0).contains(&waiting), "{waiting}");
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");

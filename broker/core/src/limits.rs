@@ -94,11 +94,11 @@ pub(crate) const READS_TIME_MAX: std::time::Duration = std::time::Duration::from
 /// Time that the end of a turn gives to scans for retained messages.
 pub(crate) const LONG_WORK_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(8);
 
-/// Bytes of messages for all their receivers at which a turn reads no more: 5 to 30 ms of writing, as cold as the kernel's memory is.
-pub(crate) const OWED_BYTES_MAX: usize = 8 << 20;
+/// Bytes of messages for all their receivers at which a turn reads no more: 2 to 28 ms of writing, as cold as the kernel's memory is.
+pub(crate) const OWED_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that a turn has written when further large messages of QoS 1 and 2 are left to later ones: 1 to 15 ms.
-pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX / 2;
+pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX;
 
 /// Bytes of them that a turn begins with because earlier ones had no time; the rest is for new ones.
 pub(crate) const RESUMED_BYTES_MAX: usize = WRITTEN_BYTES_MAX / 4 * 3;
