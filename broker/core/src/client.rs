@@ -3,7 +3,7 @@
 //! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a Client locks its state once per turn.
 //!
 //! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
-//! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`net::outbound`).
+//! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`turn::outbound`).
 
 pub mod absences;
 pub mod alias_out;

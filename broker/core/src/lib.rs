@@ -4,7 +4,7 @@
 //! hands it to the store and to the [`Transport`](connection::Transport)s, [`durable`] answers when it is on the disk, [`client`] is the life of the sessions
 //! between. Start with [`Turn`](turn::Turn) and [`Core`].
 //!
-//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a random bit; nothing allocates or copies per message and receiver
+//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a random bit, but for the seeds of hash tables; nothing allocates or copies per message and receiver
 //! on the way from socket to socket. What the core needs comes as values and traits: [`Clock`](clock::Clock), [`Transport`](connection::Transport),
 //! [`Above`], [`TenantHooks`](triggers::TenantHooks), [`GuestRunner`](triggers::GuestRunner). Not here: what bytes mean (`codec`), flows of one session
 //! (`session`), matching (`router`), permanence (`store`), shards and sockets, guests and management (`server`).

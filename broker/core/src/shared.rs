@@ -1,6 +1,6 @@
 //! The core's shared state: clock, store, settings, counters, sums and tables that the turns of all threads use.
 //!
-//! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`broker`).
+//! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`lotmq_server`).
 
 use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock, Weak};

@@ -1,11 +1,10 @@
 //! The broker itself: listeners, shards, sessions, commands and the `$SYS` tree.
 //!
-//! On the path of a message: [`net`] reads it into a turn, `protocol` decides what it means, `fan_out` routes it by the `route` of its topic, `net`
-//! writes it to its receivers. Start with [`Server`].
+//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`, which decides what it means and who gets it, and writes it through the
+//! [`net`] of its receivers; [`guests`] start what it triggers, [`sys`] and [`command`] take what is for the broker itself. Start with [`Server`].
 //!
-//! Invariants: nothing here allocates or copies per message and receiver on the way from socket to socket; no lock is held across an await;
-//! tasks are spawned here and in `host` only. Not here: what bytes mean (`codec`), flows of a session (`session`), matching (`router`),
-//! permanence (`store`), sandboxes (`host`).
+//! Invariants: no lock is held across an await; tasks are spawned here and in `host` only. Not here: the data path (`core`), permanence (`store`),
+//! sandboxes (`host`).
 
 mod accounts;
 mod admin;

@@ -1,4 +1,6 @@
-//! The network side: sockets, shards and the turn in which bytes go from one to another.
+//! The network side: listeners, sockets with what lies above them, and the shards that read them.
+//!
+//! Not here: the turn in which bytes go from one connection to another (`lotmq_core::turn`).
 
 pub(crate) mod admission;
 pub(crate) mod certificates;

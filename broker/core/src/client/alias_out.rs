@@ -4,7 +4,7 @@
 //! between its own last two: so what is used more takes over, and more topics than aliases that come in turn do not push each other out.
 //!
 //! Invariants: never more aliases than the Client allows \[MQTT-3.1.2-26\]; [`AliasesOut::choose`] is called only for a PUBLISH that enters the stream of bytes
-//! next, in the order of that stream. Not here: what the packet looks like (`net::aliased`).
+//! next, in the order of that stream. Not here: what the packet looks like (`turn::aliased`).
 
 use std::hash::BuildHasher as _;
 use std::num::NonZeroU16;

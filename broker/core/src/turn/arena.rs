@@ -6,7 +6,7 @@
 //!
 //! Invariants: a span is valid until [`Arena::reset`] and never afterwards; nothing outside the turn holds one. Bytes are changed in place
 //! only to set packet identifiers and flags just before they are sent to one receiver.
-//! Not here: who receives what (`turn`), system calls (`outbound`).
+//! Not here: who receives what (`turn`), how it leaves (`outbound`).
 
 use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX};
 

@@ -6,7 +6,7 @@
 //!
 //! What is acknowledged, stored and in which order it leaves is decided as if all were written at once: it is the session that has the message. Who
 //! publishes a large message for many waits until all of the one before have theirs (`protocol::publish`). QoS 0, which no session keeps, is
-//! routed in parts (`fan_out::parts`).
+//! routed in parts (`routing::fan_out`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What each packet of a Client does; after `broker/server/src/protocol`.
+//! What each packet of a Client does; after `broker/core/src/protocol`.
 
 use std::rc::Rc;
 use std::time::Duration;
