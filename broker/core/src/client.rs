@@ -49,26 +49,29 @@ use crate::turn::Turn;
 use crate::turn::outbound::{Link, Surroundings};
 
 /// See the module's documentation.
+///
+/// In this order what every message looks at lies beside the counters of its `Arc`, which every turn changes anyway, and far from what the lock guards.
+#[repr(C)]
 pub struct Client {
+    /// Position in the threads' tables; given back when the session ends.
+    pub number: u32,
+    is_durable: AtomicBool,
+    /// The last turn left messages waiting: the socket is full, or the window.
+    is_slow: AtomicBool,
+    /// [`Wire`] of the live connection.
+    wire: AtomicU64,
     /// The tenant whose session it is.
     pub tenant: Arc<Tenant>,
+    /// Number of the session, never used again.
+    pub session_id: u64,
     /// The Client Identifier.
     pub client_id: Arc<str>,
     /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
     pub user: Option<Arc<str>>,
-    /// Number of the session, never used again.
-    pub session_id: u64,
-    /// Position in the threads' tables; given back when the session ends.
-    pub number: u32,
-    /// [`Wire`] of the live connection.
-    wire: AtomicU64,
-    is_durable: AtomicBool,
     /// The newest change of what is stored of the session itself: its row, its subscriptions, its exchanges.
     pub changed: Mark,
     /// Messages that were dropped because its queue was full.
     pub dropped: Dropped,
-    /// The last turn left messages waiting: the socket is full, or the window.
-    is_slow: AtomicBool,
     /// What changes, under the one lock of the session.
     pub state: Mutex<ClientState>,
 }

@@ -19,6 +19,7 @@ pub mod violation;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use lotmq_auth::Decide as _;
 use lotmq_codec::{
     AckType, Disconnect, FixedHeader, PacketId, PacketType, ProtocolVersion, ReasonCode, decode_ping,
     encode_pingresp,
@@ -100,6 +101,12 @@ impl Rare {
 }
 
 impl Open {
+    /// Whether a message for this topic was taken before, and no rule has changed since: then its text and its bounds are in order, too.
+    pub(crate) fn has_published_to(&self, topic: &[u8]) -> bool {
+        let Some((known, at)) = self.allowed.as_deref() else { return false };
+        *at == self.client.tenant.permissions.generation() && known.as_bytes() == topic
+    }
+
     /// Whether nothing else of the Client may be handled yet.
     pub fn has_unfinished(&self) -> bool {
         !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_)))

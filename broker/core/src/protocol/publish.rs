@@ -27,7 +27,7 @@ use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
 use crate::shared::Core;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
+use crate::turn::arena::{Span, text};
 use crate::turn::postponed;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
@@ -63,25 +63,29 @@ pub(super) fn handle(
     let asked = open.unfinished.take();
     turn.fill_queues();
     let received = receive(connection, open, turn, header, packet, body)?;
-    let topic = turn.arena.text(received.topic);
+    let topic = turn.arena.get(received.topic);
     let payload = turn.arena.get(received.payload);
     if let Err(reason) = check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.steps)) {
         turn.core.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
+            let topic = text(topic);
             turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
             debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
         }
         return refuse(connection, open, turn, &received, reason);
     }
-    if system_topics::is_system(topic) {
+    if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
         return take_for_system(connection, open, turn, &received);
     }
     let found = match asked.map(|asked| *asked) {
         Some(Unfinished::Asked(route)) => Ok(route),
-        _ => {
-            let bytes = topic.len() + received.properties.len() + payload.len();
-            turn.routes.begin(&open.client.tenant, topic, Some(bytes))
-        }
+        _ => match turn.routes.take_last(&open.client.tenant, topic) {
+            Some(last) => Ok(last),
+            None => {
+                let bytes = topic.len() + received.properties.len() + payload.len();
+                turn.routes.begin(&open.client.tenant, text(topic), Some(bytes))
+            }
+        },
     };
     let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
         Ok(route) => route,
@@ -218,20 +222,39 @@ pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     }
 }
 
-/// Whether a message for this topic is taken.
+/// Whether a message for this topic is taken. Rules are asked once per topic and generation of the permissions, where that settles it.
 fn check(
     connection: &Connection,
     open: &mut Open,
     received: &Received,
-    (topic, payload): (&str, &[u8]),
+    (topic, payload): (&[u8], &[u8]),
     (core, steps): (&Core, &mut usize),
 ) -> Result<(), NotTaken> {
-    if !is_allowed(core, open, topic, payload, steps) {
+    if open.has_published_to(topic) {
+        received.plain?;
+        return received.properties_within.map_err(NotTaken::Limit);
+    }
+    let topic = text(topic);
+    let decide = &open.client.tenant.permissions;
+    let generation = decide.generation();
+    let identity = &open.client.identity();
+    let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
+    *steps += STEPS_PER_DECISION;
+    let is_allowed = decision.verdict == Verdict::Allow;
+    // A user may always set his own password, which takes a command.
+    let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload);
+    if !is_allowed && !is_his() {
         return Err(NotTaken::NotAllowed);
     }
     received.plain?;
     let within = bounds::topic(&connection.listener.limits, topic);
-    within.and(received.properties_within).map_err(NotTaken::Limit)
+    within.and(received.properties_within).map_err(NotTaken::Limit)?;
+    if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
+        let (known, at) = &mut **open.allowed.get_or_insert_default();
+        topic.clone_into(known);
+        *at = generation;
+    }
+    Ok(())
 }
 
 /// Does not take a message. Who has no permission hears it as the standard says; a limit, or a text that is not plain, closes the connection where the
@@ -324,29 +347,6 @@ fn receive(
     }
     received.topic = resolve_alias(connection, open, turn, topic, alias)?;
     Ok(received)
-}
-
-/// Asks for permission once per topic and generation of the permissions, where that settles it.
-fn is_allowed(core: &Core, open: &mut Open, topic: &str, payload: &[u8], steps: &mut usize) -> bool {
-    let decide = &open.client.tenant.permissions;
-    let generation = decide.generation();
-    if let Some((known, at)) = open.allowed.as_deref()
-        && *at == generation
-        && *known == *topic
-    {
-        return true;
-    }
-    let identity = &open.client.identity();
-    let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
-    *steps += STEPS_PER_DECISION;
-    let is_allowed = decision.verdict == Verdict::Allow;
-    if is_allowed && decision.is_stable && topic.len() <= ALLOWED_TOPIC_BYTES_MAX {
-        let (known, at) = &mut **open.allowed.get_or_insert_default();
-        topic.clone_into(known);
-        *at = generation;
-    }
-    // A user may always set his own password, which takes a command.
-    is_allowed || (topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload))
 }
 
 fn is_own_password(core: &Core, identity: &Identity, payload: &[u8]) -> bool {

@@ -111,6 +111,15 @@ impl RouteCache {
         topic: &str,
         bytes: Option<usize>,
     ) -> Result<Arc<Route>, Box<Asking>> {
+        if let Some(last) = self.take_last(tenant, topic.as_bytes()) {
+            return Ok(last);
+        }
+        let known = &mut self.tenants[tenant.number as usize];
+        known.find(tenant, (topic, bytes), &self.hasher, &mut self.made)
+    }
+
+    /// The latest route of a tenant, where it is that of `topic`: most messages have the topic of the one before.
+    pub(crate) fn take_last(&mut self, tenant: &Tenant, topic: &[u8]) -> Option<Arc<Route>> {
         let index = tenant.number as usize;
         if index >= self.tenants.len() {
             self.tenants.resize_with(index + 1, TenantRoutes::default);
@@ -121,13 +130,12 @@ impl RouteCache {
             known.generation = generation;
             known.forget();
         }
-        if let Some(last) = known.last.take().filter(|last| last.is_stable) {
-            if *last.topic == *topic {
-                return Ok(last);
-            }
-            known.recycle(last);
+        let last = known.last.take().filter(|last| last.is_stable)?;
+        if last.topic.as_bytes() == topic {
+            return Some(last);
         }
-        known.find(tenant, (topic, bytes), &self.hasher, &mut self.made)
+        known.recycle(last);
+        None
     }
 
     /// Remembers a route that was asked about over several turns, where that is of use.

@@ -143,7 +143,7 @@ impl Arena {
 
     /// The text of a span that was decoded as UTF-8.
     pub fn text(&self, span: Span) -> &str {
-        std::str::from_utf8(self.get(span)).expect("text was checked when it was decoded")
+        text(self.get(span))
     }
 
     /// The bytes of a range.
@@ -190,6 +190,11 @@ fn range(span: Span) -> std::ops::Range<usize> {
 /// Offsets fit 32 bits: the read area is 1 MiB, a packet at most 256 MiB, and a turn is ended long before its scratch area holds 4 GiB.
 fn offset(value: usize) -> u32 {
     u32::try_from(value).expect("turn memory stays below 4 GiB")
+}
+
+/// The text of bytes that were decoded as UTF-8. Looks at all of them again: 5 ns for 34 bytes, so not once for each message.
+pub fn text(decoded: &[u8]) -> &str {
+    std::str::from_utf8(decoded).expect("text was checked when it was decoded")
 }
 
 #[cfg(test)]
