@@ -94,10 +94,10 @@ pub(crate) const READS_TIME_MAX: std::time::Duration = std::time::Duration::from
 /// Time that the end of a turn gives to scans for retained messages.
 pub(crate) const LONG_WORK_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(8);
 
-/// Bytes of messages for all their receivers at which a turn reads no more: 2 to 28 ms of writing, as cold as the kernel's memory is.
+/// Bytes of messages for all their receivers at which a turn reads no more: up to 21 ms of writing in a release build.
 pub(crate) const OWED_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes that a turn has written when further large messages of QoS 1 and 2 are left to later ones: 1 to 15 ms.
+/// Bytes that a turn has written when further large messages of QoS 1 and 2 are left to later ones.
 pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX;
 
 /// Bytes of them that a turn begins with because earlier ones had no time; the rest is for new ones.

@@ -79,13 +79,10 @@ pub(super) fn handle(
     }
     let found = match asked.map(|asked| *asked) {
         Some(Unfinished::Asked(route)) => Ok(route),
-        _ => match turn.routes.take_last(&open.client.tenant, topic) {
-            Some(last) => Ok(last),
-            None => {
-                let bytes = topic.len() + received.properties.len() + payload.len();
-                turn.routes.begin(&open.client.tenant, text(topic), Some(bytes))
-            }
-        },
+        _ => {
+            let bytes = topic.len() + received.properties.len() + payload.len();
+            turn.routes.begin(&open.client.tenant, topic, Some(bytes))
+        }
     };
     let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
         Ok(route) => route,

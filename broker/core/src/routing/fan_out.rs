@@ -123,7 +123,7 @@ impl Turn {
         group: GroupId,
     ) {
         self.call_flusher();
-        let topic = self.arena.text(publication.topic);
+        let topic = self.arena.get(publication.topic);
         let found = self.routes.begin(tenant, topic, Some(publication.bytes()));
         let route = found.unwrap_or_else(|asking| asking.for_group(group));
         let mut fan_out = FanOutOf::new(publication, false);
@@ -143,7 +143,7 @@ impl Turn {
         client: &Arc<Client>,
     ) -> bool {
         self.call_flusher();
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let route = self.routes.take(tenant, self.arena.get(publication.topic));
         let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
         let fate = target.map(|target| FanOutOf::new(publication, true).send(self, target));
         let is_sent = fate.is_some_and(|fate| fate.counted(self) == Fate::Taken);
@@ -158,7 +158,7 @@ impl Turn {
         if self.serves_clients() {
             return asked::publish(self, tenant, publication);
         }
-        let route = self.routes.take(tenant, self.arena.text(publication.topic));
+        let route = self.routes.take(tenant, self.arena.get(publication.topic));
         self.publish_on(tenant, publication, route);
         true
     }

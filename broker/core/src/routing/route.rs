@@ -28,6 +28,7 @@ use crate::routing::subscription::{Identifiers, SharedGroup};
 use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
 use crate::triggers::Triggers;
+use crate::turn::arena::text;
 pub(crate) use asking::Asking;
 use members::Answers;
 
@@ -95,8 +96,8 @@ struct TenantRoutes {
 const SPARE_TARGETS_MAX: usize = 256;
 
 impl RouteCache {
-    /// The route of `topic`. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
-    pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &str) -> Arc<Route> {
+    /// The route of `topic`, a text that was decoded as one. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
+    pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &[u8]) -> Arc<Route> {
         // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
         self.begin(tenant, topic, None).unwrap_or_else(|asking| asking.finish(self, tenant))
     }
@@ -108,18 +109,9 @@ impl RouteCache {
     pub fn begin(
         &mut self,
         tenant: &Arc<Tenant>,
-        topic: &str,
+        topic: &[u8],
         bytes: Option<usize>,
     ) -> Result<Arc<Route>, Box<Asking>> {
-        if let Some(last) = self.take_last(tenant, topic.as_bytes()) {
-            return Ok(last);
-        }
-        let known = &mut self.tenants[tenant.number as usize];
-        known.find(tenant, (topic, bytes), &self.hasher, &mut self.made)
-    }
-
-    /// The latest route of a tenant, where it is that of `topic`: most messages have the topic of the one before.
-    pub(crate) fn take_last(&mut self, tenant: &Tenant, topic: &[u8]) -> Option<Arc<Route>> {
         let index = tenant.number as usize;
         if index >= self.tenants.len() {
             self.tenants.resize_with(index + 1, TenantRoutes::default);
@@ -130,12 +122,14 @@ impl RouteCache {
             known.generation = generation;
             known.forget();
         }
-        let last = known.last.take().filter(|last| last.is_stable)?;
-        if last.topic.as_bytes() == topic {
-            return Some(last);
+        // Most messages have the topic of the one before.
+        if let Some(last) = known.last.take().filter(|last| last.is_stable) {
+            if last.topic.as_bytes() == topic {
+                return Ok(last);
+            }
+            known.recycle(last);
         }
-        known.recycle(last);
-        None
+        known.find(tenant, (text(topic), bytes), &self.hasher, &mut self.made)
     }
 
     /// Remembers a route that was asked about over several turns, where that is of use.
@@ -322,11 +316,11 @@ mod tests {
         for topic in 0..ROUTE_CACHE_RECEIVERS / SUBSCRIBERS + 100 {
             for other in ["", "/other"] {
                 for _ in 0..2 {
-                    let route = cache.take(&tenant, &format!("{topic}{other}"));
+                    let route = cache.take(&tenant, format!("{topic}{other}").as_bytes());
                     assert_eq!(route.targets.len(), SUBSCRIBERS);
                     cache.put_back(&tenant, route);
                     // Not the one before.
-                    let between = cache.take(&tenant, "between");
+                    let between = cache.take(&tenant, b"between");
                     cache.put_back(&tenant, between);
                 }
             }

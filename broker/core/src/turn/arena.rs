@@ -192,7 +192,7 @@ fn offset(value: usize) -> u32 {
     u32::try_from(value).expect("turn memory stays below 4 GiB")
 }
 
-/// The text of bytes that were decoded as UTF-8. Looks at all of them again: 5 ns for 34 bytes, so not once for each message.
+/// The text of bytes that were decoded as UTF-8. Looks at all of them again, which showed in profiles of fan-in: not for every message.
 pub fn text(decoded: &[u8]) -> &str {
     std::str::from_utf8(decoded).expect("text was checked when it was decoded")
 }

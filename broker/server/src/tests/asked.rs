@@ -33,7 +33,7 @@ fn publish_later(turn: &mut Turn, tenant: &Arc<Tenant>, (topic, payload): (&str,
         expires_at_ms: None,
     };
     let publication = Publication::copied(&mut turn.arena, parts, None);
-    let found = turn.routes.begin(tenant, topic, Some(1));
+    let found = turn.routes.begin(tenant, topic.as_bytes(), Some(1));
     ask_later(turn, tenant, &publication, found);
 }
 

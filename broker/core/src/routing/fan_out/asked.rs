@@ -86,7 +86,7 @@ pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publi
     }
     let topic = turn.arena.text(publication.topic);
     let is_behind = turn.asked.has_of(tenant, topic);
-    let found = turn.routes.begin(tenant, topic, Some(publication.bytes()));
+    let found = turn.routes.begin(tenant, topic.as_bytes(), Some(publication.bytes()));
     let found = found.or_else(|asking| if is_behind { Err(asking) } else { go_on(asking, turn, tenant) });
     match found {
         Ok(route) if !is_behind => {

@@ -281,14 +281,14 @@ mod tests {
         let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
         // The first time it is for this message, the second time the topic comes again.
         for _ in 0..2 {
-            let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+            let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
             assert!(!asking.part(&tenant));
             let route = asking.finish(&mut cache, &tenant);
             assert_eq!(receivers(&route), even);
             assert!(route.is_stable);
         }
         assert_eq!(answers.load(Ordering::Relaxed), RECEIVERS);
-        let route = cache.begin(&tenant, "asked/x", Some(1)).ok().expect("it is known");
+        let route = cache.begin(&tenant, b"asked/x", Some(1)).ok().expect("it is known");
         assert_eq!(receivers(&route), even);
     }
 
@@ -296,7 +296,7 @@ mod tests {
     fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
         let (tenant, clients, answers) = asked(false, "asked/#");
         let mut cache = RouteCache::default();
-        let mut asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+        let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
         assert!(!asking.part(&tenant));
         assert!(tenant.unsubscribe(&clients[0], "asked/#"));
         assert!(tenant.unsubscribe(&clients[RECEIVERS - 2], "asked/#"));
@@ -319,7 +319,7 @@ mod tests {
             let mut cache = RouteCache::default();
             let mut chosen = Vec::new();
             for _ in 0..RECEIVERS {
-                let found = cache.begin(&tenant, "asked/x", Some(1));
+                let found = cache.begin(&tenant, b"asked/x", Some(1));
                 let route = found.unwrap_or_else(|asking| asking.finish(&mut cache, &tenant));
                 let group = &route.groups[0];
                 let before = answers.load(Ordering::Relaxed);
@@ -339,7 +339,7 @@ mod tests {
     fn another_member_gets_what_the_one_that_was_asked_about_cannot_take() {
         let (tenant, _clients, _) = asked(false, "$share/g/asked/#");
         let mut cache = RouteCache::default();
-        let asking = cache.begin(&tenant, "asked/x", Some(1)).err().expect("they are many");
+        let asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
         let route = asking.finish(&mut cache, &tenant);
         let mut tried = Vec::new();
         while let Some(next) = route.choose(&route.groups[0], 1, &tried) {
