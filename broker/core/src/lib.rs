@@ -19,6 +19,7 @@ pub mod durable;
 mod fixture;
 pub mod limits;
 pub mod protocol;
+pub mod recover;
 pub mod routing;
 mod shared;
 pub mod tenant;

@@ -17,6 +17,7 @@ pub mod held;
 pub mod home;
 pub mod kept;
 mod messages;
+pub mod next;
 pub mod outbound;
 pub mod output;
 pub mod piece;

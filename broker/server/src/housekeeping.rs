@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lotmq_session::Time;
 use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
@@ -18,8 +17,7 @@ use crate::managed::Managing as _;
 use crate::system_clock::definitions_now;
 use crate::this_turn;
 use crate::vital::Vital;
-use lotmq_core::client::session_end;
-use lotmq_core::limits::ENDINGS_TIME_MAX;
+use lotmq_core::client::absences;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -112,7 +110,7 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
     broker.certificates.check(&broker.counters);
     broker.storage_watch.look(broker);
     broker.heap.look();
-    let is_behind = end_absences(broker, turn);
+    let is_behind = absences::work(turn);
     let ends_more = broker.endings.work(&broker.core, turn);
     broker.left_runs.work(turn);
     let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
@@ -142,19 +140,6 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         tenant.remove_expired(turn);
     }
     wait
-}
-
-/// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
-fn end_absences(broker: &Broker, turn: &mut Turn) -> bool {
-    broker.absences.sweep();
-    let stretch = broker.clock.stretch(ENDINGS_TIME_MAX);
-    while let Some(client) = broker.absences.next_due(Time::from_millis(turn.wall_ms())) {
-        session_end::absence_due(&client, turn);
-        if stretch.is_over(&*broker.clock) {
-            return true;
-        }
-    }
-    false
 }
 
 /// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.

@@ -221,8 +221,9 @@ impl Server {
         audit::started(&broker, &recovered.meta);
         broker.logs.restore(&recovered.settings);
         let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
-        recover::sessions(&broker, recovered.sessions);
-        recover::retained(&broker, &tenants, recovered.retained);
+        let are_all_users_known = broker.quarantined.is_empty();
+        lotmq_core::recover::sessions(&broker, &tenants, recovered.sessions, are_all_users_known);
+        lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
         let of_sinks = Arc::clone(&broker);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;

@@ -12,7 +12,9 @@ use std::sync::{Arc, Weak};
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
-use crate::client::Client;
+use crate::client::{Client, session_end};
+use crate::limits::ENDINGS_TIME_MAX;
+use crate::turn::Turn;
 
 /// Entries that are left alone however few Clients are away.
 const SWEPT_FROM: usize = 1024;
@@ -100,6 +102,20 @@ impl Absences {
         }
         None
     }
+}
+
+/// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
+pub fn work(turn: &mut Turn) -> bool {
+    let core = Arc::clone(&turn.core);
+    core.absences.sweep();
+    let stretch = core.clock.stretch(ENDINGS_TIME_MAX);
+    while let Some(client) = core.absences.next_due(Time::from_millis(turn.wall_ms())) {
+        session_end::absence_due(&client, turn);
+        if stretch.is_over(&*core.clock) {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

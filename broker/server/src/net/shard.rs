@@ -45,7 +45,7 @@ use lotmq_core::limits::{Limit, SHARE_TIME};
 use lotmq_core::routing::fan_out::resume_asked;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::home::Home;
-use lotmq_core::turn::postponed;
+use lotmq_core::turn::next::{self, Next};
 use lotmq_core::turn::timers::TICK;
 
 /// How long connections, and then guests, may take to end when the broker stops.
@@ -400,17 +400,16 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
-    let has_left = postponed::resume(turn) | resume_asked(turn);
-    let is_behind = has_left || turn.guests.is_behind || turn.time_shares.is_behind();
     let call = |place| {
         if let Some(connection) = open_connections::get(place) {
             connection.call_owner();
         }
     };
-    if let Some(waker) = turn.call_those_next(ended, call) {
+    let Next { is_due, look } = next::begin(turn, ended, call);
+    if let Some(waker) = look {
         wake_behind_look(&waker);
     }
-    if is_behind {
+    if is_due {
         return Poll::Ready(());
     }
     turn.await_work(cx.waker());

@@ -1,0 +1,273 @@
+//! Recovery of a tenant's state from what the store found at a start: sessions with their queues and subscriptions, and retained messages.
+//!
+//! Not here: what is managed of a tenant (`recover` of `lotmq_server`), and the runs that messages were promised (`promised` there).
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{Decide as _, Identity, Peer, Question, Verdict};
+use lotmq_codec::{
+    PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
+};
+use lotmq_session::{
+    DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
+    WillState,
+};
+use lotmq_store::{
+    Batch, MessageId, Op, PeerRow, RecoveredSession, RetainedRow, SessionRow, StoredMessage, SubscriptionRow,
+    TenantId, Waiting, WillRow,
+};
+use tracing::warn;
+
+use crate::client::attach::options_at;
+use crate::client::replay::Replays;
+use crate::client::shares::Holding;
+use crate::client::will::WillMessage;
+use crate::client::{Client, ClientState, LeftAt, Queued};
+use crate::durable::stored::{message, qos, queued};
+use crate::routing::message::{Message, MessageParts};
+use crate::routing::retain::Keeper;
+use crate::routing::subscription::{Options, SHARED, Subscriptions};
+use crate::shared::Core;
+use crate::tenant::Tenant;
+
+/// Puts the sessions back; their Clients are away. Deadlines of absence start where they stopped. Where not all users are known, as some rows of them are
+/// damaged, sessions of unknown ones stay.
+pub fn sessions(
+    core: &Core,
+    tenants: &[Arc<Tenant>],
+    sessions: Vec<RecoveredSession>,
+    are_all_users_known: bool,
+) {
+    let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
+    let mut messages = Messages::default();
+    for recovered in latest(core, &tenants, sessions, are_all_users_known) {
+        let Some(tenant) = tenants.get(&recovered.session.tenant) else {
+            warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
+            continue;
+        };
+        restore(core, tenant, recovered, &mut messages);
+    }
+}
+
+/// One session per user and Client Identifier: the latest, if there still is the user. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
+/// session that is ending may have a successor; and one of a removed user must not be there for the next of that name. Of those that are not to be resumed only such stay whose queue others are to get.
+fn latest(
+    core: &Core,
+    tenants: &HashMap<TenantId, Arc<Tenant>>,
+    mut sessions: Vec<RecoveredSession>,
+    are_all_users_known: bool,
+) -> Vec<RecoveredSession> {
+    // A user who was put aside as damaged may come back.
+    let is_of_somebody = |row: &SessionRow| match (&row.user, tenants.get(&row.tenant)) {
+        (Some(user), Some(tenant)) => tenant.users.account(user).is_some() || !are_all_users_known,
+        (None, _) | (_, None) => true,
+    };
+    sessions.sort_by_key(|recovered| std::cmp::Reverse(recovered.session.id));
+    let mut seen = HashSet::new();
+    let mut stale = Batch::new();
+    sessions.retain_mut(|recovered| {
+        let row = &mut recovered.session;
+        if seen.insert((row.tenant, row.user.clone(), row.client_id.clone())) && is_of_somebody(row) {
+            return true;
+        }
+        let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
+        if is_member && recovered.waiting.messages > 0 {
+            row.expiry_interval_s = Some(0);
+            row.will = None;
+            row.disconnected_at_ms.get_or_insert_with(|| core.clock.wall_ms());
+            return true;
+        }
+        stale.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
+        false
+    });
+    if !stale.is_empty()
+        && let Err(error) = core.store.append(stale)
+    {
+        warn!(%error, "stale sessions not removed");
+    }
+    sessions
+}
+
+/// Messages that several sessions share are made once.
+#[derive(Default)]
+struct Messages(HashMap<MessageId, Arc<Message>>);
+
+impl Messages {
+    fn get(&mut self, stored: &StoredMessage) -> Arc<Message> {
+        Arc::clone(self.0.entry(stored.id).or_insert_with(|| Arc::new(message(stored))))
+    }
+}
+
+fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messages: &mut Messages) {
+    let row = &recovered.session;
+    let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
+    let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.wall_ms()));
+    let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
+    identity.user = row.user.as_deref().map(Into::into);
+    let holding = Holding::new(tenant.shares.of(&identity));
+    let state = ClientState {
+        link: None,
+        session: session(core, &recovered, messages),
+        subscriptions: Subscriptions::default(),
+        identity: Arc::new(identity),
+        will: kept_will(core, row).map_or(WillState::None, |will| delayed_will(will, left_at, expiry)),
+        expiry,
+        clean_start: false,
+        keep_alive_seconds: 0,
+        connected_at_ms: 0,
+        left_at: LeftAt::new(left_at),
+        replays: Replays::default(),
+        queue_allowed_at: 0,
+        keeps_rows: true,
+        holding,
+        is_over: false,
+    };
+    let deadlines: Vec<Time> =
+        state.will.next_timeout().into_iter().chain(expiry.deadline(left_at)).collect();
+    let client = Arc::new(Client::new(tenant, row.id.0, core.numbers.take(), state));
+    for subscription in &recovered.subscriptions {
+        let options = options(tenant, &client, subscription);
+        tenant.subscribe(&client, &subscription.filter, options);
+        client.state.lock().subscriptions.insert(&subscription.filter, options);
+    }
+    client.state.lock().count(&client.client_id, true);
+    {
+        let mut sessions = tenant.sessions.lock();
+        // The latest of a Client comes first; others are ending.
+        if sessions.get(client.key()).is_none() {
+            sessions.insert(Arc::clone(&client));
+        }
+    }
+    core.absences.add(&client, deadlines);
+}
+
+/// The Will of a session, unless it is from before and nobody may have it today.
+fn kept_will<'a>(core: &Core, row: &'a SessionRow) -> Option<&'a WillRow> {
+    let may =
+        |will: &&WillRow| core.settings.takes_discouraged || !is_discouraged(&will.topic, &will.properties);
+    row.will.as_ref().filter(may)
+}
+
+fn peer(stored: PeerRow) -> Peer {
+    match stored {
+        PeerRow::Tcp(address) => Peer::Tcp(address),
+        PeerRow::Proxied(address) => Peer::Proxied(address),
+        PeerRow::Unix => Peer::Unix,
+        PeerRow::Unknown => Peer::Unknown,
+    }
+}
+
+fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -> Session<Queued> {
+    let version = match recovered.session.protocol_level {
+        3 => ProtocolVersion::V3_1,
+        5 => ProtocolVersion::V5,
+        _ => ProtocolVersion::V3_1_1,
+    };
+    let Waiting { messages: resting, bytes } = recovered.waiting;
+    let mut state = DurableState { resting: Resting { messages: resting, bytes }, ..DurableState::default() };
+    for (packet_id, _) in &recovered.pubrel {
+        let (packet_id, step) = (PacketId(*packet_id), InflightStep::AwaitsPubcomp);
+        state.inflight.push(InflightMessage { packet_id, step, bytes: 0, message: None });
+    }
+    // The store was asked for those that were sent; the others rest there.
+    for delivery in &recovered.queue {
+        let Some(packet_id) = delivery.packet_id.map(PacketId) else { continue };
+        let queued = queued(delivery, &messages.get(&delivery.message));
+        let bytes = u32::try_from(queued.message.size()).unwrap_or(u32::MAX);
+        let qos = qos(delivery.qos);
+        let step = match qos {
+            QoS::ExactlyOnce => InflightStep::AwaitsPubrec,
+            QoS::AtLeastOnce | QoS::AtMostOnce => InflightStep::AwaitsPuback,
+        };
+        state.inflight.push(InflightMessage { packet_id, step, bytes, message: Some(queued) });
+    }
+    let last_used = state.inflight.iter().map(|inflight| inflight.packet_id).max();
+    state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);
+    state.received = recovered.qos2_received.iter().copied().map(PacketId).collect();
+    let options =
+        SessionOptions { keep_inflight: true, ..options_at(&core.config.limits.for_all(), version) };
+    match Session::import(options, state) {
+        Ok(session) => session,
+        Err(error) => {
+            warn!(client_id = recovered.session.client_id, %error, "flows of a session could not be restored");
+            let mut session = Session::new(options);
+            session.disconnect();
+            session
+        }
+    }
+}
+
+/// The Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
+fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
+    let will = WillMessage {
+        topic: row.topic.as_str().into(),
+        properties: row.properties.as_ref().into(),
+        payload: row.payload.as_ref().into(),
+        qos: qos(row.qos),
+        retain: row.retain,
+        delay_seconds: row.delay_interval_s,
+        expiry_seconds: Properties::from_raw(&row.properties, PropertyPlace::Will)
+            .ok()
+            .and_then(|properties| properties.message_expiry_interval()),
+    };
+    let delayed = left_at.plus(Duration::from_secs(row.delay_interval_s.into()));
+    let due = expiry.deadline(left_at).map_or(delayed, |end| end.min(delayed));
+    WillState::Delayed { will: Box::new(will), due }
+}
+
+fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
+    // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules are not restored yet; they are asked about
+    // each topic that is delivered.
+    let verdict = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
+    Options {
+        qos: qos(row.qos),
+        no_local: row.no_local,
+        retain_as_published: row.retain_as_published,
+        retain_handling: match row.retain_handling {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            _ => RetainHandling::DoNotSend,
+        },
+        identifier: row.subscription_id.and_then(NonZeroU32::new),
+        sys_broker_only: matches!(verdict, Verdict::AllowOnly(_)),
+    }
+}
+
+/// Puts the retained messages back. Those of a store from before that Clients may not publish today are left where they are, unseen.
+pub fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
+    let mut unseen = 0;
+    for row in rows {
+        let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        if !core.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
+            unseen += 1;
+            continue;
+        }
+        let message = Message::new(
+            0,
+            MessageParts {
+                topic: &row.topic,
+                properties: &row.properties,
+                payload: &row.payload,
+                qos: qos(row.qos),
+                retain: true,
+                expires_at_ms: row.expires_at_ms,
+            },
+        );
+        tenant.retained.write().insert(&Arc::new(message), Keeper::recovered(row.keeper));
+    }
+    if unseen > 0 {
+        warn!(
+            count = unseen,
+            "retained messages with control characters are not shown; mqtt.control_characters = true brings them back"
+        );
+    }
+}
+
+/// Whether a text of a stored message has code points that Clients may take for malformed.
+fn is_discouraged(topic: &str, properties: &[u8]) -> bool {
+    let properties = Properties::from_raw(properties, PropertyPlace::Will);
+    has_discouraged(topic) || properties.is_ok_and(|properties| properties.has_discouraged())
+}

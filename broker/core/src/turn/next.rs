@@ -1,0 +1,22 @@
+//! The beginning of a shard's next turn: what is left of turns before goes on, and those connections are called whose time it is.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::routing::fan_out::resume_asked;
+use crate::turn::{Turn, postponed};
+
+/// What a shard has to do after a turn was flushed.
+pub struct Next {
+    /// Whether the next turn has work without anything having to happen, behind what is ready by now.
+    pub is_due: bool,
+    /// To be woken when the shard has looked at its sockets.
+    pub look: Option<Waker>,
+}
+
+/// Begins the turn behind one that was flushed and has ended at this time of the coarse clock; calls connections by their places.
+pub fn begin(turn: &mut Turn, ended: Duration, call: impl FnMut(u32)) -> Next {
+    let has_left = postponed::resume(turn) | resume_asked(turn);
+    let is_due = has_left || turn.guests.is_behind || turn.time_shares.is_behind();
+    Next { is_due, look: turn.call_those_next(ended, call) }
+}
