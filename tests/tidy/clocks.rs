@@ -68,13 +68,11 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/sys/process.rs", "processor time of the process"),
     ("broker/server/src/system_clock.rs", "the clock of the data path"),
     ("broker/server/src/vital.rs", "threads that stand still"),
+    ("broker/store/src/clock.rs", "the clock of a store with threads"),
     ("broker/store/src/directory.rs", "patience with a lock"),
-    ("broker/store/src/place.rs", "looks at the file"),
-    ("broker/store/src/queue.rs", "when a group is due"),
     ("broker/store/src/reader.rs", "threads that stand still"),
     ("broker/store/src/rescue/rebuild.rs", "name of what is put aside"),
-    ("broker/store/src/trouble.rs", "attempts while the disk fails"),
-    ("broker/store/src/writer.rs", "how long commits take"),
+    ("broker/store/src/writer.rs", "threads that stand still"),
 ];
 
 /// How often a file reads a clock.

@@ -21,6 +21,7 @@
 mod audit;
 mod backend;
 mod batch;
+mod clock;
 mod contain;
 mod directory;
 mod encoding;
@@ -74,7 +75,7 @@ pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };
 pub use redb::{BackendError, StorageBackend};
-pub use secret::KeySource;
+pub use secret::{KeySource, RandomSource};
 pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
@@ -83,4 +84,4 @@ pub use table::{
     QuarantineRow, RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo,
     TenantRow, UserRow, WillRow,
 };
-pub use writer::{Committed, OnCommit};
+pub use writer::{Committed, OnCommit, Stepper, Surroundings};

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::error::{CommitError, CommitErrorKind};
 use crate::group::failed;
@@ -21,15 +21,15 @@ pub(crate) struct Place {
     path: PathBuf,
     /// Open for as long as the store is: without it the system might give the number of the file to another one.
     file: File,
-    next_look: Instant,
+    next_look: Duration,
 }
 
 impl Place {
     /// The place of a file that is open. `None` on a file system that does not tell files apart.
-    pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn of(path: &Path, now: Duration) -> io::Result<Option<Self>> {
         // For writing, too: some file systems give one that is only read another number.
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let place = Self { path: path.to_owned(), file, next_look: Instant::now() + LOOK_PAUSE };
+        let place = Self { path: path.to_owned(), file, next_look: now + LOOK_PAUSE };
         if let Err(error) = place.check() {
             tracing::warn!(%error, "it cannot be told whether the store's file is replaced");
             return Ok(None);
@@ -38,7 +38,7 @@ impl Place {
     }
 
     /// When it is to be looked at again.
-    pub(crate) fn next_look(&self) -> Instant {
+    pub(crate) fn next_look(&self) -> Duration {
         self.next_look
     }
 
@@ -46,8 +46,7 @@ impl Place {
     ///
     /// # Errors
     /// See [`Place::check`].
-    pub(crate) fn look(&mut self) -> Result<(), CommitError> {
-        let now = Instant::now();
+    pub(crate) fn look(&mut self, now: Duration) -> Result<(), CommitError> {
         if now < self.next_look {
             return Ok(());
         }

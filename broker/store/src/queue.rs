@@ -1,16 +1,17 @@
-//! Batches on their way to the writer thread.
+//! Batches on their way to the writer.
 //!
 //! Not here: what became of them (`outcomes`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::Ticket;
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::error::{CommitError, StoreError};
 use crate::limits::{LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
 use crate::reader::Request;
@@ -24,13 +25,14 @@ pub(crate) struct Queue {
     unsettled_bytes: AtomicUsize,
     arrived: Condvar,
     limits: Limits,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Batch>,
     /// When the oldest of them came, where commits wait for more.
-    waiting_since: Option<Instant>,
+    waiting_since: Option<Duration>,
     /// Ticket of the batch appended last.
     last_ticket: u64,
     /// Operations of the waiting batches.
@@ -70,13 +72,21 @@ pub(crate) struct Group {
     pub(crate) damage: Option<Damage>,
 }
 
+impl State {
+    fn has_work(&self) -> bool {
+        let is_asked = !self.readers.is_empty() || !self.requests.is_empty();
+        !self.waiting.is_empty() || is_asked || self.damage.is_some()
+    }
+}
+
 impl Queue {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Clock) -> Self {
         Self {
             state: Mutex::default(),
             unsettled_bytes: AtomicUsize::new(0),
             arrived: Condvar::new(),
             limits,
+            clock,
         }
     }
 
@@ -93,7 +103,7 @@ impl Queue {
             return Err((StoreError::Full { waiting_bytes, limit_bytes }, batch));
         }
         if state.waiting.is_empty() && !self.limits.linger.is_zero() {
-            state.waiting_since = Some(Instant::now());
+            state.waiting_since = Some(self.clock.now());
         }
         self.unsettled_bytes.fetch_add(bytes, Ordering::Relaxed);
         state.waiting_ops += batch.len();
@@ -182,7 +192,7 @@ impl Queue {
 
     /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty. With a `deadline`, an empty group comes
     /// when that is over.
-    pub(crate) fn take(&self, pace: &Pace, deadline: Option<Instant>) -> Option<Group> {
+    pub(crate) fn take(&self, pace: &Pace, deadline: Option<Duration>) -> Option<Group> {
         let mut state = self.state.lock();
         self.linger(&mut state, pace);
         loop {
@@ -196,8 +206,8 @@ impl Queue {
                 return None;
             }
             match deadline.into_iter().chain(opens_at).min() {
-                Some(until) if self.arrived.wait_until(&mut state, until).timed_out() => {
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                Some(until) if self.wait_until(&mut state, until) => {
+                    if deadline.is_some_and(|deadline| deadline <= self.clock.now()) {
                         break;
                     }
                 }
@@ -206,6 +216,21 @@ impl Queue {
             }
         }
         let takes_batches = self.opens_at(&state).is_none();
+        Some(self.group(&mut state, takes_batches))
+    }
+
+    /// Takes what waits, without waiting for anything, nor for more; `None` when nothing waits. An empty group comes all the same `if_empty`.
+    pub(crate) fn take_waiting(&self, if_empty: bool) -> Option<Group> {
+        let mut state = self.state.lock();
+        (if_empty || state.has_work()).then(|| self.group(&mut state, true))
+    }
+
+    /// Whether anything waits.
+    pub(crate) fn has_work(&self) -> bool {
+        self.state.lock().has_work()
+    }
+
+    fn group(&self, state: &mut State, takes_batches: bool) -> Group {
         let mut group = Group {
             batches: Vec::new(),
             through: Ticket(0),
@@ -236,29 +261,34 @@ impl Queue {
         // What was appended before they asked may be more than one group.
         let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.0);
         group.readers = due.map(|(_, reader)| reader).collect();
-        Some(group)
+        group
     }
 
     /// When the waiting batches may be committed; at once where commits wait for nothing, or where there is no reason to wait any longer.
-    fn opens_at(&self, state: &State) -> Option<Instant> {
+    fn opens_at(&self, state: &State) -> Option<Duration> {
         let at = state.waiting_since? + self.limits.linger;
         let is_full = state.waiting_ops >= self.limits.group_records_max
             || self.unsettled_bytes() >= self.limits.group_bytes_max;
-        let is_due = is_full || state.is_closed || !state.readers.is_empty() || at <= Instant::now();
+        let is_due = is_full || state.is_closed || !state.readers.is_empty() || at <= self.clock.now();
         (!is_due).then_some(at)
     }
 
     /// Right after a slow commit, gives those whose batches it acknowledged the time to send again.
     ///
     /// Without it two half groups alternate, each waiting for the other's sync: half the rate, twice the latency.
-    fn linger(&self, state: &mut parking_lot::MutexGuard<'_, State>, pace: &Pace) {
+    fn linger(&self, state: &mut MutexGuard<'_, State>, pace: &Pace) {
         let Some(deadline) = pace.linger_until() else { return };
         let enough = pace.last_ops.saturating_add(state.waiting_ops).min(self.limits.group_records_max);
         while state.waiting_ops < enough && !state.is_closed {
-            if self.arrived.wait_until(state, deadline).timed_out() {
+            if self.wait_until(state, deadline) {
                 break;
             }
         }
+    }
+
+    /// Waits for something to come, until a time; true when that is over.
+    fn wait_until(&self, state: &mut MutexGuard<'_, State>, until: Duration) -> bool {
+        self.arrived.wait_for(state, until.saturating_sub(self.clock.now())).timed_out()
     }
 }
 
@@ -266,19 +296,20 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct Pace {
     mean: Duration,
-    last_end: Instant,
+    last_end: Duration,
     last_ops: usize,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Self { mean: Duration::ZERO, last_end: Instant::now(), last_ops: 0 }
+        Self { mean: Duration::ZERO, last_end: Duration::ZERO, last_ops: 0 }
     }
 
-    /// A commit of this many operations has just ended.
-    pub(crate) fn committed(&mut self, ops: usize, took: Duration) {
+    /// A commit of this many operations has ended.
+    pub(crate) fn committed(&mut self, ops: usize, start: Duration, end: Duration) {
+        let took = end.saturating_sub(start);
         self.mean = if self.mean.is_zero() { took } else { (self.mean * 9 + took) / 10 };
-        self.last_end = Instant::now();
+        self.last_end = end;
         self.last_ops = ops;
     }
 
@@ -286,7 +317,7 @@ impl Pace {
         self.mean
     }
 
-    fn linger_until(&self) -> Option<Instant> {
+    fn linger_until(&self) -> Option<Duration> {
         (self.mean >= LINGER_COMMIT_MIN)
             .then(|| self.last_end + (self.mean / 4).clamp(LINGER_RANGE.0, LINGER_RANGE.1))
     }
@@ -302,7 +333,7 @@ mod tests {
             [(100, None), (799, None), (800, Some(200)), (1_200, Some(300)), (50_000, Some(500))]
         {
             let mut pace = Pace::new();
-            pace.committed(10, Duration::from_micros(commit_us));
+            pace.committed(10, Duration::ZERO, Duration::from_micros(commit_us));
             let pause = pace.linger_until().map(|until| (until - pace.last_end).as_micros());
             assert_eq!(pause, expected_us, "commit of {commit_us} us");
         }

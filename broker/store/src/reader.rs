@@ -1,7 +1,7 @@
 //! Reading what waits in the queues of sessions, a slice at a time, beside the writer.
 //!
-//! The writer thread knows where messages are and gives a read transaction; the thread here reads them in it, so that neither a commit nor a
-//! shard waits for the disk.
+//! The writer knows where messages are and gives a read transaction; the thread here reads them in it, so that neither a commit nor a shard waits for
+//! the disk. A store without threads reads them when its writer has done its step.
 //!
 //! Invariant: nothing is handed on that was read after the file was closed.
 
@@ -72,8 +72,17 @@ pub(crate) struct Work {
 
 /// Works until nobody can ask any more.
 pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
-    for Work { transaction, closings, slice, request } in work {
+    for work in work {
         pulse.begins(Instant::now());
+        work.serve(shared);
+        pulse.waits();
+    }
+}
+
+impl Work {
+    /// Reads what is wanted, and hands it on.
+    pub(crate) fn serve(self, shared: &Shared) {
+        let Self { transaction, closings, slice, request } = self;
         let read = load::contained(|| read(&transaction, &slice, request.session));
         drop(transaction);
         let lost =
@@ -97,7 +106,6 @@ pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
             })),
         };
         (request.reply)(result);
-        pulse.waits();
     }
 }
 

@@ -52,6 +52,16 @@ type KeyBytes = Zeroizing<[u8; 32]>;
 pub(crate) struct SecretCipher {
     cipher: Aes256Gcm,
     audit: Aes256Gcm,
+    nonces: Nonces,
+}
+
+/// Source of random bytes: fills what it is given.
+pub type RandomSource = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
+/// Where nonces come from.
+enum Nonces {
+    System,
+    Given(RandomSource),
 }
 
 impl SecretCipher {
@@ -79,12 +89,17 @@ impl SecretCipher {
     fn with_key(key: &KeyBytes) -> Self {
         let cipher = Aes256Gcm::new((&**key).into());
         let audit = derived(&cipher, b"audit");
-        Self { cipher, audit }
+        Self { cipher, audit, nonces: Nonces::System }
+    }
+
+    /// The same with nonces of the caller's own, none of which may come twice with a key that protects anything.
+    pub(crate) fn with_nonces(self, fill: RandomSource) -> Self {
+        Self { nonces: Nonces::Given(fill), ..self }
     }
 
     /// Encrypts a value; `None` when the system gives no random numbers.
     pub(crate) fn seal(&self, tenant: TenantId, name: &str, value: &[u8]) -> Option<SecretRow> {
-        let (nonce, ciphertext) = encrypt(&self.cipher, &named_key(tenant, name), value)?;
+        let (nonce, ciphertext) = self.encrypt(&self.cipher, &named_key(tenant, name), value)?;
         Some(SecretRow { tenant, name: name.to_owned(), nonce, ciphertext })
     }
 
@@ -97,7 +112,7 @@ impl SecretCipher {
         text: &[u8],
     ) -> Option<AuditRow> {
         let sealed = [&digest, text].concat();
-        let (nonce, ciphertext) = encrypt(&self.audit, &audit_data(tenant, number), &sealed)?;
+        let (nonce, ciphertext) = self.encrypt(&self.audit, &audit_data(tenant, number), &sealed)?;
         Some(AuditRow { tenant, number, at_ms, digest: None, nonce, ciphertext })
     }
 
@@ -118,13 +133,16 @@ impl SecretCipher {
         let aad = named_key(row.tenant, &row.name);
         decrypt(&self.cipher, &aad, row.nonce, &row.ciphertext).map(Zeroizing::new)
     }
-}
 
-fn encrypt(cipher: &Aes256Gcm, aad: &[u8], msg: &[u8]) -> Option<([u8; 12], Vec<u8>)> {
-    let mut nonce = [0; 12];
-    getrandom::fill(&mut nonce).ok()?;
-    let ciphertext = cipher.encrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()?;
-    Some((nonce, ciphertext))
+    fn encrypt(&self, cipher: &Aes256Gcm, aad: &[u8], msg: &[u8]) -> Option<([u8; 12], Vec<u8>)> {
+        let mut nonce = [0; 12];
+        match &self.nonces {
+            Nonces::System => getrandom::fill(&mut nonce).ok()?,
+            Nonces::Given(fill) => fill(&mut nonce),
+        }
+        let ciphertext = cipher.encrypt(&Nonce::from(nonce), Payload { msg, aad }).ok()?;
+        Some((nonce, ciphertext))
+    }
 }
 
 fn decrypt(cipher: &Aes256Gcm, aad: &[u8], nonce: [u8; 12], msg: &[u8]) -> Option<Vec<u8>> {
@@ -243,7 +261,7 @@ mod tests {
         assert_eq!(row.digest, None, "it would tell who guesses the text");
         let aad = audit_data(TenantId(1), 7);
         assert!(decrypt(&cipher.cipher, &aad, row.nonce, &row.ciphertext).is_none());
-        let (nonce, ciphertext) = encrypt(&cipher.cipher, &aad, b"older").unwrap();
+        let (nonce, ciphertext) = cipher.encrypt(&cipher.cipher, &aad, b"older").unwrap();
         assert!(cipher.open_audit(&AuditRow { number: 8, ..row.clone() }).is_none());
         let older = AuditRow { nonce, ciphertext, digest: Some([3; 32]), ..row };
         assert_eq!(cipher.open_audit(&older).unwrap(), ([3; 32], b"older".to_vec()));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability};
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::directory::{self, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::group::Committer;
@@ -21,15 +22,15 @@ use crate::load::{self, LoadError, Loaded};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
 use crate::place::Place;
-use crate::queue::Queue;
-use crate::reader::{self, OnSlice, QueueSlice, Request};
+use crate::queue::{Pace, Queue};
+use crate::reader::{self, OnSlice, QueueSlice, Request, Work};
 use crate::recovered::{Recovered, RecoveredQueues};
 use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
 use crate::snapshot::Snapshot;
 use crate::staged;
 use crate::trouble::Trouble;
-use crate::writer::{OnCommit, Shared, Writer};
+use crate::writer::{OnCommit, Shared, Stepper, Steps, Surroundings, Writer};
 use crate::{MessageId, SessionId, Ticket};
 
 /// Name of the database file within the data directory.
@@ -90,6 +91,8 @@ impl StoreOptions {
 pub struct Store {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
+    /// What stands in for threads in a stepped store.
+    steps: Option<Arc<Steps>>,
     next_message_id: AtomicU64,
     next_session_id: AtomicU64,
     /// As in its limits.
@@ -97,6 +100,27 @@ pub struct Store {
     /// Where its file is; `None` when that is not ours to replace.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) cipher: Arc<SecretCipher>,
+}
+
+/// What a store is made of when its file has been read.
+struct Parts {
+    loaded: (Loaded, Recovered),
+    cipher: SecretCipher,
+    factory: BackendFactory,
+    /// Where the file is; `None` when that is not ours to replace.
+    directory: Option<PathBuf>,
+    place: Option<Place>,
+    on_commit: OnCommit,
+    clock: Clock,
+}
+
+/// A store that nothing drives yet.
+struct Assembled {
+    store: Store,
+    recovered: Recovered,
+    writer: Writer,
+    /// What the writer gives to be read.
+    work: Receiver<Work>,
 }
 
 /// What ends with the writer thread.
@@ -123,11 +147,13 @@ impl Store {
     /// except when the disk is full.
     pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<(Self, Recovered), OpenError> {
         let path = options.path.join(DATABASE_FILE);
+        let clock = Clock::of_machine();
         if options.durability == Durability::None {
             let cipher = SecretCipher::ephemeral()?;
             let factory = backend::factory(Durability::None, path);
             let loaded = load_from(&options, &factory, &cipher)?;
-            return Self::start(&options, factory, loaded, cipher, None, on_commit);
+            let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
+            return Self::start(&options, None, parts);
         }
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
@@ -142,11 +168,12 @@ impl Store {
             loaded = load_file(&options, &path, &cipher);
         }
         let loaded = loaded?;
-        let place = Place::of(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        let place =
+            Place::of(&path, clock.now()).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let factory = backend::factory(options.durability, path);
-        let (mut store, mut recovered) =
-            Self::start(&options, factory, loaded, cipher, Some((lock, place)), on_commit)?;
-        store.directory = Some(options.path);
+        let directory = Some(options.path.clone());
+        let parts = Parts { loaded, cipher, factory, directory, place, on_commit, clock };
+        let (store, mut recovered) = Self::start(&options, Some(lock), parts)?;
         recovered.is_new |= is_new;
         Ok((store, recovered))
     }
@@ -164,64 +191,98 @@ impl Store {
     ) -> Result<(Self, Recovered), OpenError> {
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
         let loaded = load_from(&options, &factory, &cipher)?;
-        Self::start(&options, factory, loaded, cipher, None, on_commit)
+        let clock = Clock::of_machine();
+        let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
+        Self::start(&options, None, parts)
     }
 
+    /// Opens a store without threads on storage of the caller's own, for simulations: nothing happens but in a [`Stepper::step`], and time is what
+    /// `surroundings` say. `on_commit` is called within the steps.
+    ///
+    /// What would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`], [`Store::queue_slice`], [`Store::close`]) makes the steps
+    /// itself. Dropping the stepper is a crash; dropping the store does nothing.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_stepped(
+        options: StoreOptions,
+        factory: BackendFactory,
+        on_commit: OnCommit,
+        surroundings: Surroundings,
+    ) -> Result<(Self, Stepper, Recovered), OpenError> {
+        let Surroundings { now, random } = surroundings;
+        let cipher = SecretCipher::open(&options.secret_key, &options.path)?.with_nonces(random);
+        let loaded = load_from(&options, &factory, &cipher)?;
+        let clock = Clock::Given(now);
+        let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
+        let Assembled { mut store, recovered, writer, work } = Self::assemble(&options, parts);
+        let steps = Steps::new(writer, work);
+        let stepper = Stepper::new(&steps);
+        store.steps = Some(steps);
+        Ok((store, stepper, recovered))
+    }
+
+    /// Gives a store its threads.
     fn start(
         options: &StoreOptions,
-        factory: BackendFactory,
-        (loaded, recovered): (Loaded, Recovered),
-        cipher: SecretCipher,
-        of_file: Option<(DirectoryLock, Option<Place>)>,
-        on_commit: OnCommit,
+        lock: Option<DirectoryLock>,
+        parts: Parts,
     ) -> Result<(Self, Recovered), OpenError> {
-        let next_session_id = loaded.sessions_reserved;
-        let cipher = Arc::new(cipher);
-        let (committer, database) = Committer::new(loaded, Arc::clone(&cipher), options.limits.clone());
-        let next_message_id = committer.index().next_message_id;
-        let shared = Arc::new(Shared::new(Queue::new(options.limits.clone())));
-        let directory = of_file.is_some().then(|| options.path.clone());
-        let (lock, place) = of_file.unzip();
-        let limits = &options.limits;
-        committer.show(&shared.counters);
-        let (to_reader, work) = std::sync::mpsc::channel();
-        let of_reader = Arc::clone(&shared);
+        let Assembled { store, recovered, writer, work } = Self::assemble(options, parts);
+        let shared = Arc::clone(&store.shared);
         let pulse = options.pulses.add("the store's writer", SILENCE_MAX);
         let reader_pulse = options.pulses.add("the store's reader", SILENCE_MAX);
         let reader = std::thread::Builder::new()
             .name("lotmq-reader".to_owned())
-            .spawn(move || reader::run(&work, &of_reader, &reader_pulse))
+            .spawn(move || reader::run(&work, &shared, &reader_pulse))
             .map_err(OpenError::Thread)?;
+        let writer = std::thread::Builder::new()
+            .name("lotmq-store".to_owned())
+            .spawn(move || writer.run(&pulse))
+            .map_err(OpenError::Thread)?;
+        *store.running.lock() = Some(Running { writer, reader, _lock: lock });
+        Ok((store, recovered))
+    }
+
+    fn assemble(options: &StoreOptions, parts: Parts) -> Assembled {
+        let Parts { loaded: (loaded, recovered), cipher, factory, directory, place, on_commit, clock } =
+            parts;
+        let limits = &options.limits;
+        let next_session_id = loaded.sessions_reserved;
+        let cipher = Arc::new(cipher);
+        let (committer, database) = Committer::new(loaded, Arc::clone(&cipher), limits.clone());
+        let next_message_id = committer.index().next_message_id;
+        let shared = Arc::new(Shared::new(Queue::new(limits.clone(), clock.clone())));
+        committer.show(&shared.counters);
+        let (to_reader, work) = std::sync::mpsc::channel();
         let writer = Writer {
             shared: Arc::clone(&shared),
             committer,
             database: Some(database),
             factory,
-            place: place.flatten(),
+            place,
             cache_bytes: options.cache_bytes,
             must_check: false,
             on_commit,
             view: None,
-            trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory),
+            trouble: Trouble::new(limits.reopen_pause, limits.waiting_bytes_max, directory.clone()),
             to_reader,
-            pulse,
+            pace: Pace::new(),
+            clock,
             #[cfg(feature = "fault-points")]
             fault: crate::fault::Fault::from_environment(),
         };
-        let writer = std::thread::Builder::new()
-            .name("lotmq-store".to_owned())
-            .spawn(move || writer.run())
-            .map_err(OpenError::Thread)?;
         let store = Self {
             shared,
-            running: Mutex::new(Some(Running { writer, reader, _lock: lock })),
+            running: Mutex::new(None),
+            steps: None,
             next_message_id: AtomicU64::new(next_message_id),
             next_session_id: AtomicU64::new(next_session_id),
             snapshot_wait: limits.snapshot_wait,
-            directory: None,
+            directory,
             cipher,
         };
-        Ok((store, recovered))
+        Assembled { store, recovered, writer, work }
     }
 
     /// Hands a batch over and returns its ticket; never waits for the disk.
@@ -280,9 +341,11 @@ impl Store {
     /// Blocks until the ticket is settled; for commands and tests, not for shards.
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::Closed`] when the writer thread ended first.
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::Closed`] when the writer ended first, or when this is called within a step of it.
     pub fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
-        self.shared.outcomes.wait(ticket)
+        let Some(steps) = &self.steps else { return self.shared.outcomes.wait(ticket) };
+        steps.settle();
+        self.settled(ticket).unwrap_or(Err(StoreError::Closed))
     }
 
     /// Appends a batch and waits for it.
@@ -331,7 +394,13 @@ impl Store {
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (reader, snapshot) = std::sync::mpsc::sync_channel(1);
         self.shared.queue.ask(reader)?;
-        let waited = self.snapshot_wait;
+        let waited = match &self.steps {
+            Some(steps) => {
+                steps.settle();
+                Duration::ZERO
+            }
+            None => self.snapshot_wait,
+        };
         match snapshot.recv_timeout(waited) {
             Ok(snapshot) => snapshot,
             Err(RecvTimeoutError::Timeout) => Err(StoreError::Hangs { waited }),
@@ -412,6 +481,10 @@ impl Store {
         let (sender, slice) = std::sync::mpsc::sync_channel(1);
         let reply = move |slice| drop(sender.send(slice));
         self.read_queue(session, after, messages_max, bytes_max, Box::new(reply))?;
+        if let Some(steps) = &self.steps {
+            steps.settle();
+            return slice.try_recv().unwrap_or(Err(StoreError::Closed));
+        }
         slice.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -425,6 +498,9 @@ impl Store {
     ///
     /// Not to be called from `on_commit`.
     pub fn close(&self) {
+        if let Some(steps) = &self.steps {
+            return steps.close();
+        }
         self.shared.queue.close();
         let Some(Running { writer, reader, _lock }) = self.running.lock().take() else { return };
         // The reader ends when the writer has.
@@ -504,6 +580,8 @@ pub(crate) fn refuse_empty(path: &Path) -> Result<(), OpenError> {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.close();
+        if self.steps.is_none() {
+            self.close();
+        }
     }
 }

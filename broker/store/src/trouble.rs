@@ -3,12 +3,13 @@
 //! A batch whose group fails is refused to those who wait for it, and yet what it says has happened in memory: a session has ended, a message was
 //! delivered. So it is kept and committed in front of what comes after the recovery; the file follows the memory.
 //!
-//! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Not here: opening and committing (`writer`).
+//! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Times are those of the store's clock. Not here: opening and
+//! committing (`writer`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::batch::Batch;
 use crate::directory;
@@ -30,7 +31,7 @@ pub(crate) struct Trouble {
     kept: Vec<Arc<Vec<Batch>>>,
     kept_bytes: usize,
     /// When it was last said that something is not stored, and how many batches that was not said of.
-    told_at: Option<Instant>,
+    told_at: Option<Duration>,
     untold: usize,
     /// Least pause between two attempts; zero for none at all.
     pause: Duration,
@@ -44,9 +45,9 @@ pub(crate) struct Trouble {
 struct Failure {
     /// The first failure, or a later one that says more.
     error: CommitError,
-    next_attempt: Instant,
+    next_attempt: Duration,
     /// Since when the attempt is put off for those who read.
-    held_since: Option<Instant>,
+    held_since: Option<Duration>,
 }
 
 impl Trouble {
@@ -61,7 +62,7 @@ impl Trouble {
     }
 
     /// When to try again, if nobody does before.
-    pub(crate) fn next_attempt(&self) -> Option<Instant> {
+    pub(crate) fn next_attempt(&self) -> Option<Duration> {
         self.failure.as_ref().map(|failure| failure.next_attempt)
     }
 
@@ -71,15 +72,14 @@ impl Trouble {
     ///
     /// # Errors
     /// Why not: the failure.
-    pub(crate) fn may_try(&mut self, is_read: bool) -> Result<(), CommitError> {
+    pub(crate) fn may_try(&mut self, now: Duration, is_read: bool) -> Result<(), CommitError> {
         let Some(failure) = &mut self.failure else { return Ok(()) };
-        let now = Instant::now();
         if now < failure.next_attempt {
             return Err(failure.error.clone());
         }
         if is_read && !self.pause.is_zero() {
             let held_since = *failure.held_since.get_or_insert(now);
-            if now.duration_since(held_since) < SNAPSHOT_HOLD_MAX {
+            if now.saturating_sub(held_since) < SNAPSHOT_HOLD_MAX {
                 failure.next_attempt = now + self.pause;
                 return Err(failure.error.clone());
             }
@@ -95,19 +95,19 @@ impl Trouble {
     }
 
     /// The next attempt, the last one, may come at once, whoever reads.
-    pub(crate) fn hurry(&mut self) {
+    pub(crate) fn hurry(&mut self, now: Duration) {
         self.pause = Duration::ZERO;
         if let Some(failure) = &mut self.failure {
-            failure.next_attempt = Instant::now();
+            failure.next_attempt = now;
         }
     }
 
     /// An attempt has failed and took so long. After the first failure the next attempt may come at once.
-    pub(crate) fn begins(&mut self, error: &CommitError, took: Duration) {
+    pub(crate) fn begins(&mut self, now: Duration, error: &CommitError, took: Duration) {
         let is_first = self.failure.is_none();
         let has_none = is_first || self.pause.is_zero();
         let pause = if has_none { Duration::ZERO } else { self.pause.max(took * PAUSE_PER_ATTEMPT) };
-        let next_attempt = Instant::now() + pause;
+        let next_attempt = now + pause;
         let says_more = error.kind != CommitErrorKind::Unavailable;
         match &mut self.failure {
             Some(failure) => {
@@ -121,12 +121,12 @@ impl Trouble {
     }
 
     /// Says that batches were not stored: at once, then now and then.
-    pub(crate) fn tell(&mut self, error: &CommitError, batches: usize) {
+    pub(crate) fn tell(&mut self, now: Duration, error: &CommitError, batches: usize) {
         self.untold += batches;
-        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_PAUSE) {
+        if self.told_at.is_none_or(|at| now.saturating_sub(at) >= TELL_PAUSE) {
             tracing::error!(%error, batches = self.untold, "batches not stored");
             self.untold = 0;
-            self.told_at = Some(Instant::now());
+            self.told_at = Some(now);
         }
     }
 

@@ -1,4 +1,6 @@
-//! The writer thread: takes groups, commits them, says what became of them, and opens the file again after a failure.
+//! The writer: commits groups, says what became of them, and opens the file again after a failure.
+//!
+//! It has a thread, which takes the groups ([`Writer::run`]), or is driven in steps (`stepped`). Either way all is done in [`Writer::handle`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -12,6 +14,7 @@ use redb::{Database, ReadableDatabase as _};
 use crate::Ticket;
 use crate::backend::BackendFactory;
 use crate::batch::Batch;
+use crate::clock::Clock;
 use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::group::{Committer, failed, unreadable};
@@ -24,6 +27,11 @@ use crate::queue::{Group, Pace, Queue, Reader};
 use crate::reader::{Request, Work};
 use crate::snapshot::Snapshot;
 use crate::trouble::Trouble;
+
+mod stepped;
+
+pub(crate) use stepped::Steps;
+pub use stepped::{Stepper, Surroundings};
 
 /// What became of the batches up to a ticket, told on the writer thread once per group.
 #[derive(Debug, Clone)]
@@ -39,7 +47,7 @@ pub enum Committed {
     },
 }
 
-/// Called on the writer thread after every group; it must not block. It may append.
+/// Called after every group, on the writer thread if there is one; it must not block. It may append.
 pub type OnCommit = Box<dyn Fn(Committed) + Send>;
 
 /// What the writer shares with [`Store`](crate::Store).
@@ -94,7 +102,7 @@ const KINDS: [CommitErrorKind; 5] = [
     CommitErrorKind::Unavailable,
 ];
 
-/// The state of the writer thread.
+/// The state of the writer.
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) committer: Committer,
@@ -111,14 +119,15 @@ pub(crate) struct Writer {
     pub(crate) on_commit: OnCommit,
     /// What is known of a disk that does not do what it should.
     pub(crate) trouble: Trouble,
-    /// To the thread that reads queues.
+    /// To whoever reads queues.
     pub(crate) to_reader: Sender<Work>,
-    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) pace: Pace,
+    pub(crate) clock: Clock,
     #[cfg(feature = "fault-points")]
     pub(crate) fault: Option<crate::fault::Fault>,
 }
 
-/// Wakes those who wait, however the thread ends.
+/// Wakes those who wait, however the writer ends.
 struct EndGuard(Arc<Shared>);
 
 impl Drop for EndGuard {
@@ -129,78 +138,87 @@ impl Drop for EndGuard {
 }
 
 impl Writer {
-    /// Works until the queue is closed and empty, then closes the file.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let _end = EndGuard(Arc::clone(&shared));
-        let mut pace = Pace::new();
+    /// The writer thread: works until the queue is closed and empty, then closes the file.
+    pub(crate) fn run(mut self, pulse: &Pulse) {
+        let _end = EndGuard(Arc::clone(&self.shared));
         self.make_room();
-        while let Some(mut group) = self.next_group(&pace) {
-            if let Some(damage) = group.damage.take()
-                && damage.closings == shared.closings.load(SeqCst)
-            {
-                self.fail(&damage.error);
-            }
-            let readers = std::mem::take(&mut group.readers);
-            self.serve_slices(std::mem::take(&mut group.requests));
-            if group.batches.is_empty() {
-                self.serve(readers);
-                self.look();
-                self.try_to_recover();
-                continue;
-            }
-            let start = Instant::now();
-            #[cfg(feature = "fault-points")]
-            if self.fault == Some(crate::fault::Fault::EarlyReport) {
-                shared.outcomes.committed(group.through);
-                (self.on_commit)(Committed::Through(group.through));
-            }
-            let result = self.commit(&group.batches);
-            pace.committed(group.ops, start.elapsed());
-            self.count(&group, &pace, result.is_ok());
-            // Before anybody is told, so that who was told finds room.
-            shared.queue.settled(&group);
-            let report = match result {
-                Ok(()) => {
-                    shared.outcomes.committed(group.through);
-                    Committed::Through(group.through)
-                }
-                Err(error) => {
-                    self.trouble.tell(&error, group.batches.len());
-                    shared.outcomes.failed(group.through, error.clone());
-                    self.trouble.keep(group.batches, &shared.counters);
-                    Committed::Failed { through: group.through, error }
-                }
-            };
-            (self.on_commit)(report);
-            self.serve(readers);
+        while let Some(group) = self.next_group(pulse) {
+            self.handle(group);
         }
-        // What was refused and is in force all the same gets its last chance.
-        if self.trouble.failure().is_some() {
-            self.trouble.hurry();
-            self.try_to_recover();
-            self.trouble.give_up(&shared.counters);
-        }
-        self.close();
+        self.finish();
     }
 
     /// Waits for something to do.
-    fn next_group(&self, pace: &Pace) -> Option<Group> {
-        self.pulse.waits();
-        let group = self.shared.queue.take(pace, self.next_wake());
-        self.pulse.begins(Instant::now());
+    fn next_group(&self, pulse: &Pulse) -> Option<Group> {
+        pulse.waits();
+        let group = self.shared.queue.take(&self.pace, self.next_wake());
+        pulse.begins(Instant::now());
         group
     }
 
     /// When to do something though nothing has come.
-    fn next_wake(&self) -> Option<Instant> {
+    fn next_wake(&self) -> Option<Duration> {
         self.trouble.next_attempt().or_else(|| Some(self.place.as_ref()?.next_look()))
+    }
+
+    /// Does what follows when a group was taken: commits and reports it, and serves who reads. An empty one is the time to look after the file.
+    fn handle(&mut self, mut group: Group) {
+        if let Some(damage) = group.damage.take()
+            && damage.closings == self.shared.closings.load(SeqCst)
+        {
+            self.fail(&damage.error);
+        }
+        let readers = std::mem::take(&mut group.readers);
+        self.serve_slices(std::mem::take(&mut group.requests));
+        if group.batches.is_empty() {
+            self.serve(readers);
+            self.look();
+            self.try_to_recover();
+            return;
+        }
+        let start = self.clock.now();
+        #[cfg(feature = "fault-points")]
+        if self.fault == Some(crate::fault::Fault::EarlyReport) {
+            self.shared.outcomes.committed(group.through);
+            (self.on_commit)(Committed::Through(group.through));
+        }
+        let result = self.commit(&group.batches);
+        let end = self.clock.now();
+        self.pace.committed(group.ops, start, end);
+        self.count(&group, result.is_ok());
+        // Before anybody is told, so that who was told finds room.
+        self.shared.queue.settled(&group);
+        let report = match result {
+            Ok(()) => {
+                self.shared.outcomes.committed(group.through);
+                Committed::Through(group.through)
+            }
+            Err(error) => {
+                self.trouble.tell(end, &error, group.batches.len());
+                self.shared.outcomes.failed(group.through, error.clone());
+                self.trouble.keep(group.batches, &self.shared.counters);
+                Committed::Failed { through: group.through, error }
+            }
+        };
+        (self.on_commit)(report);
+        self.serve(readers);
+    }
+
+    /// Nothing more comes: closes the file.
+    fn finish(mut self) {
+        // What was refused and is in force all the same gets its last chance.
+        if self.trouble.failure().is_some() {
+            self.trouble.hurry(self.clock.now());
+            self.try_to_recover();
+            self.trouble.give_up(&self.shared.counters);
+        }
+        self.close();
     }
 
     /// Nobody writes: finds out whether the file is still there.
     fn look(&mut self) {
         let Some(place) = self.place.as_mut().filter(|_| self.trouble.failure().is_none()) else { return };
-        if let Err(error) = place.look() {
+        if let Err(error) = place.look(self.clock.now()) {
             self.fail(&error);
         }
     }
@@ -209,7 +227,7 @@ impl Writer {
     fn fail(&mut self, error: &CommitError) {
         tracing::error!(%error, "store fails");
         self.close_after(error);
-        self.trouble.begins(error, Duration::ZERO);
+        self.trouble.begins(self.clock.now(), error, Duration::ZERO);
         self.shared.note_failure(self.trouble.failure());
     }
 
@@ -228,8 +246,8 @@ impl Writer {
 
     /// Commits batches behind those that have failed before.
     fn commit(&mut self, batches: &[Batch]) -> Result<(), CommitError> {
-        self.trouble.may_try(self.shared.is_read())?;
-        let start = Instant::now();
+        let start = self.clock.now();
+        self.trouble.may_try(start, self.shared.is_read())?;
         let mut result = self.attempt(&self.trouble.kept(), batches);
         if result.is_err() && self.trouble.has_kept() && self.attempt(&[], &[Batch::probe()]).is_ok() {
             // The disk may have begun to work between the two, so all of it is tried again where it is known to work.
@@ -244,7 +262,10 @@ impl Writer {
         }
         match &result {
             Ok(()) => self.trouble.is_over(&self.shared.counters),
-            Err(error) => self.trouble.begins(error, start.elapsed()),
+            Err(error) => {
+                let now = self.clock.now();
+                self.trouble.begins(now, error, now.saturating_sub(start));
+            }
         }
         self.shared.note_failure(self.trouble.failure());
         result
@@ -264,7 +285,7 @@ impl Writer {
         let batches = crate::fault::without_lost(self.fault, batches);
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
         // anew before it is used again.
-        let looked = self.place.as_mut().map_or(Ok(()), Place::look);
+        let looked = self.place.as_mut().map_or(Ok(()), |place| place.look(self.clock.now()));
         let committed =
             contained(|| looked.and_then(|()| self.committer.commit(database, batches, counters)));
         let result = committed.unwrap_or_else(|panic| Err(CommitError::corrupted(panic)));
@@ -281,7 +302,10 @@ impl Writer {
 
     /// Nobody has written since a failure: finds out whether it would work again.
     fn try_to_recover(&mut self) {
-        if self.trouble.failure().is_none() || self.trouble.may_try(self.shared.is_read()).is_err() {
+        if self.trouble.failure().is_none() {
+            return;
+        }
+        if self.trouble.may_try(self.clock.now(), self.shared.is_read()).is_err() {
             return;
         }
         if let Err(error) = self.commit(&[Batch::probe()]) {
@@ -350,7 +374,7 @@ impl Writer {
         read: impl FnOnce(&Database) -> Result<T, CommitError>,
     ) -> Result<T, CommitError> {
         if self.database.is_none() {
-            self.trouble.may_try(self.shared.is_read())?;
+            self.trouble.may_try(self.clock.now(), self.shared.is_read())?;
             self.reopen()?;
         }
         let Some(database) = &self.database else { return Err(unavailable("store is not open")) };
@@ -427,9 +451,9 @@ impl Writer {
         self.database.take()
     }
 
-    fn count(&self, group: &Group, pace: &Pace, is_committed: bool) {
+    fn count(&self, group: &Group, is_committed: bool) {
         let counters = &self.shared.counters;
-        metrics::set(&counters.commit_us, u64::try_from(pace.mean().as_micros()).unwrap_or(u64::MAX));
+        metrics::set(&counters.commit_us, u64::try_from(self.pace.mean().as_micros()).unwrap_or(u64::MAX));
         if !is_committed {
             metrics::add(&counters.commit_failures, 1);
             return;

@@ -19,4 +19,5 @@ mod round_trip;
 mod rounds;
 mod secrets;
 mod snapshot;
+mod stepped;
 mod support;

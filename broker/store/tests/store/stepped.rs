@@ -1,0 +1,287 @@
+//! Stores without threads: what happens does so in steps, by a clock that is given, and the same each time.
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use lotmq_store::*;
+use parking_lot::Mutex;
+use redb::backends::InMemoryBackend;
+
+use crate::fixture;
+use crate::support::*;
+
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// A machine without threads: its disk, its clock, and what its store has said.
+#[derive(Default)]
+struct Machine {
+    disk: Arc<InMemoryBackend>,
+    /// Calls of the disk and their bytes, in order.
+    calls: Arc<Mutex<Vec<(Call, usize)>>>,
+    /// Writing fails.
+    is_broken: Arc<AtomicBool>,
+    now_ms: Arc<AtomicU64>,
+    random: Arc<AtomicU64>,
+    reports: Arc<Mutex<Vec<String>>>,
+}
+
+impl Machine {
+    fn factory(&self) -> BackendFactory {
+        let (disk, calls) = (Arc::clone(&self.disk), Arc::clone(&self.calls));
+        let is_broken = Arc::clone(&self.is_broken);
+        Box::new(move || {
+            let (calls, is_broken) = (Arc::clone(&calls), Arc::clone(&is_broken));
+            let before = move |call, len| {
+                calls.lock().push((call, len));
+                let fails = call == Call::Write && is_broken.load(SeqCst);
+                if fails { Err(io::Error::other("injected")) } else { Ok(()) }
+            };
+            Ok(Box::new(Watched::new(&disk, before)))
+        })
+    }
+
+    fn open(&self) -> (Store, Stepper, Recovered) {
+        // Little of everything, so that the log is cleaned and queues are written out.
+        let limits = Limits {
+            log_slack_bytes: 0,
+            entries_in_memory_max: 20,
+            reopen_pause: PAUSE,
+            group_records_max: 100,
+            ..Limits::default()
+        };
+        let options = StoreOptions { cache_bytes: 64 * 1024, limits, ..options("unused".as_ref()) };
+        let (now_ms, random) = (Arc::clone(&self.now_ms), Arc::clone(&self.random));
+        let surroundings = Surroundings {
+            now: Arc::new(move || Duration::from_millis(now_ms.load(SeqCst))),
+            random: Box::new(move |bytes| {
+                let number = random.fetch_add(1, SeqCst).to_be_bytes();
+                bytes.fill(0);
+                bytes[..8].copy_from_slice(&number);
+            }),
+        };
+        let reports = Arc::clone(&self.reports);
+        let on_commit: OnCommit = Box::new(move |report| reports.lock().push(said(&report)));
+        Store::open_stepped(options, self.factory(), on_commit, surroundings).unwrap()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(self.disk.len().unwrap()).unwrap()];
+        self.disk.read(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn reports(&self) -> Vec<String> {
+        std::mem::take(&mut self.reports.lock())
+    }
+}
+
+fn said(report: &Committed) -> String {
+    match report {
+        Committed::Through(ticket) => format!("through {}", ticket.number()),
+        Committed::Failed { through, error } => format!("failed {} {:?}", through.number(), error.kind),
+    }
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn set(value: u64) -> Batch {
+    let row = SettingRow { tenant: TenantId::DEFAULT, name: "n".into(), value: value.to_string() };
+    let mut batch = Batch::new();
+    batch.push(Op::PutSetting(&row));
+    batch
+}
+
+/// Messages for some of many sessions, which acknowledge some of them, by a seed; many more than are kept in memory.
+fn traffic(store: &Store, seed: &mut u64) {
+    let sessions: Vec<SessionId> = (0..40).map(|_| store.next_session_id()).collect();
+    for id in &sessions {
+        let row = session(0, *id, &format!("c{}", id.0));
+        assert!(
+            store
+                .append({
+                    let mut batch = Batch::new();
+                    batch.push(Op::PutSession(&row));
+                    batch
+                })
+                .is_ok()
+        );
+    }
+    let mut sent = Vec::new();
+    for _ in 0..300 {
+        let mut batch = Batch::new();
+        let id = store.next_message_id();
+        let receivers = sessions.iter().filter(|_| random(seed).is_multiple_of(5));
+        let deliveries: Vec<_> = receivers.map(|session| delivery(*session)).collect();
+        sent.extend(deliveries.iter().map(|delivery| (delivery.session, id)));
+        let payload = vec![id.0 as u8; if random(seed).is_multiple_of(40) { 50_000 } else { 200 }];
+        batch.push(Op::Enqueue { message: message(id, "t", &payload), deliveries: &deliveries });
+        for _ in 0..random(seed) % 12 {
+            let (session, message) = sent.swap_remove(random(seed) as usize % sent.len().max(1));
+            match random(seed) % 3 {
+                0 => batch.push(Op::Inflight { session, message, packet_id: packet_id(id.0 as u16) }),
+                1 => batch.push(Op::PubrecReceived { session, message, packet_id: packet_id(id.0 as u16) }),
+                _ => batch.push(Op::Dequeue { session, message }),
+            }
+        }
+        if random(seed).is_multiple_of(50) {
+            let session = sessions[random(seed) as usize % sessions.len()];
+            batch.push(Op::DeleteSession { tenant: TenantId::DEFAULT, session });
+        }
+        store.append(batch).unwrap();
+    }
+}
+
+#[test]
+fn the_same_batches_give_the_same_bytes() {
+    let run = || {
+        let machine = Machine::default();
+        let mut seed = 0x5eed;
+        let mut steps = Vec::new();
+        for is_closed in [false, true, false] {
+            let (store, stepper, recovered) = machine.open();
+            fixture::fill(&store);
+            traffic(&store, &mut seed);
+            while stepper.step() {
+                steps.push(digest(&machine.bytes()));
+            }
+            let slices = Arc::new(Mutex::new(Vec::new()));
+            for session in 1..60 {
+                let told = Arc::clone(&slices);
+                let reply: OnSlice = Box::new(move |slice| told.lock().push(format!("{:?}", slice.unwrap())));
+                store.read_queue(SessionId(session), MessageId(0), 10, 10_000, reply).unwrap();
+            }
+            assert!(stepper.step());
+            if is_closed {
+                store.close();
+            }
+            drop(stepper);
+            steps.push(digest(&machine.bytes()));
+            machine.reports.lock().push(format!("{recovered:?} {:?}", slices.lock()));
+        }
+        let calls = std::mem::take(&mut *machine.calls.lock());
+        (steps, calls, machine.reports(), machine.bytes())
+    };
+    let (first, second) = (run(), run());
+    assert!(first.0.len() > 20, "too few steps to prove anything");
+    assert_eq!(first.1, second.1, "calls of the disk");
+    assert_eq!(first.2, second.2, "what was said and read");
+    assert_eq!(first.0, second.0, "what is on the disk after each step");
+    assert!(first.3 == second.3, "what is on the disk at the end");
+}
+
+#[test]
+fn nothing_happens_between_steps() {
+    let machine = Machine::default();
+    let (store, stepper, _) = machine.open();
+    assert!(!stepper.has_work() && !stepper.step());
+    let calls = machine.calls.lock().len();
+    let tickets = [1, 2].map(|value| store.append(set(value)).unwrap());
+    assert!(stepper.has_work() && store.settled(tickets[0]).is_none());
+    assert_eq!((machine.calls.lock().len(), machine.reports()), (calls, vec![]));
+    assert!(stepper.step());
+    assert_eq!(machine.reports(), ["through 2"], "one group");
+    assert!(store.settled(tickets[1]).unwrap().is_ok());
+    assert!(!stepper.step());
+    let is_read = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_read);
+    let reply: OnSlice = Box::new(move |slice| told.store(slice.unwrap().is_last, SeqCst));
+    store.read_queue(SessionId(1), MessageId(0), 1, 1, reply).unwrap();
+    assert!(!is_read.load(SeqCst));
+    assert!(stepper.step() && is_read.load(SeqCst));
+}
+
+#[test]
+fn who_would_wait_makes_the_steps() {
+    let machine = Machine::default();
+    let (store, stepper, _) = machine.open();
+    store.commit(set(1)).unwrap();
+    let session = put_session(&store, 0, "c");
+    let mut batch = Batch::new();
+    batch.push(Op::Enqueue { message: message(MessageId(1), "t", b"x"), deliveries: &[delivery(session)] });
+    store.append(batch).unwrap();
+    store.snapshot().unwrap();
+    assert_eq!(store.queue_slice(session, MessageId(0), 9, 9).unwrap().deliveries.len(), 1);
+    assert!(!stepper.has_work());
+    store.append(set(2)).unwrap();
+    store.close();
+    store.close();
+    assert_eq!(machine.reports().last().unwrap(), "through 4");
+    assert!(!stepper.step() && stepper.next_due().is_none());
+    assert!(matches!(store.append(set(3)), Err(StoreError::Closed)));
+    drop((store, stepper));
+    assert_eq!(machine.open().2.settings[0].value, "2");
+}
+
+#[test]
+fn nothing_is_written_when_the_stepper_is_dropped() {
+    let machine = Machine::default();
+    let (store, stepper, _) = machine.open();
+    store.commit(set(1)).unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let lost = store.append(set(2)).unwrap();
+    let (calls, bytes) = (machine.calls.lock().len(), machine.bytes());
+    drop(stepper);
+    let writes = machine.calls.lock()[calls..].iter().filter(|(call, _)| *call != Call::Read).count();
+    assert_eq!((writes, machine.bytes() == bytes), (0, true));
+    assert!(snapshot.export(&[], &mut Vec::new()).is_err(), "it ends with the machine");
+    assert!(matches!(store.wait(lost), Err(StoreError::Closed)));
+    assert!(matches!(store.commit(set(3)), Err(StoreError::Closed)));
+    assert!(matches!(store.snapshot(), Err(StoreError::Closed)));
+    drop(store);
+    assert_eq!(machine.reports(), ["through 1"]);
+    assert!(machine.bytes() == bytes);
+    let (_store, _stepper, recovered) = machine.open();
+    assert_eq!(recovered.settings[0].value, "1");
+}
+
+#[test]
+fn a_failed_store_is_opened_again_by_the_clock_it_was_given() {
+    let machine = Machine::default();
+    let (store, stepper, _) = machine.open();
+    machine.is_broken.store(true, SeqCst);
+    store.commit(set(1)).unwrap_err();
+    assert_eq!(stepper.next_due(), Some(Duration::ZERO), "the second attempt comes at once");
+    assert!(stepper.step() && !stepper.step());
+    assert_eq!(stepper.next_due(), Some(PAUSE));
+    machine.is_broken.store(false, SeqCst);
+    let refused = store.append(set(2)).unwrap();
+    assert!(stepper.step() && store.settled(refused).unwrap().is_err());
+    machine.now_ms.store(59_999, SeqCst);
+    assert!(!stepper.step() && store.failure().is_some());
+    machine.now_ms.store(60_000, SeqCst);
+    assert!(stepper.step() && store.failure().is_none());
+    assert_eq!(stepper.next_due(), None);
+    assert_eq!(machine.reports(), ["failed 1 Io", "failed 2 Io"]);
+    drop(stepper);
+    assert_eq!(machine.open().2.settings[0].value, "2", "it was kept meanwhile");
+}
+
+#[test]
+fn what_is_called_within_a_step_makes_none() {
+    let machine = Machine::default();
+    let inner: Arc<Mutex<Option<Arc<Store>>>> = Arc::default();
+    let found = Arc::new(Mutex::new(None));
+    let on_commit: OnCommit = Box::new({
+        let (inner, found) = (Arc::clone(&inner), Arc::clone(&found));
+        move |_| {
+            let store = inner.lock().take();
+            *found.lock() = store.map(|store| store.commit(set(2)).is_err());
+        }
+    });
+    let surroundings = Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}) };
+    let (store, stepper, _) =
+        Store::open_stepped(options("unused".as_ref()), machine.factory(), on_commit, surroundings).unwrap();
+    let store = Arc::new(store);
+    *inner.lock() = Some(Arc::clone(&store));
+    let first = store.append(set(1)).unwrap();
+    assert!(stepper.step() && store.settled(first).unwrap().is_ok());
+    assert_eq!(*found.lock(), Some(true), "refused, and nothing hangs");
+    assert!(stepper.step(), "it was taken all the same");
+}
