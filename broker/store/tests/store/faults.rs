@@ -1,54 +1,29 @@
 //! Storage that fails at every N-th call: what was acknowledged is there, what follows is stored again.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use lotmq_disk::{Call, Disk, Failure, Faults, Planted};
 use lotmq_store::*;
-use redb::backends::InMemoryBackend;
 
 use crate::support::*;
 
-/// Which call fails, and for how long.
-#[derive(Debug)]
-struct Plan {
-    call: Call,
-    made: AtomicU64,
-    /// First and last call, counted from 1, that fails.
-    first: AtomicU64,
-    last: AtomicU64,
-    kind: io::ErrorKind,
+/// From now on these calls fail, counted from the next one.
+fn plant(disk: &Disk, call: Call, next: RangeInclusive<u64>, failure: Failure) {
+    let made = disk.calls(call);
+    let numbers = made.saturating_add(*next.start())..=made.saturating_add(*next.end());
+    disk.set_faults(|faults| faults.planted = vec![Planted { call, numbers, failure }]);
 }
 
-impl Plan {
-    fn new(call: Call, first: u64, last: u64, kind: io::ErrorKind) -> Arc<Self> {
-        let (first, last) = (AtomicU64::new(first), AtomicU64::new(last));
-        Arc::new(Self { call, made: AtomicU64::new(0), first, last, kind })
-    }
-
-    fn check(&self, call: Call) -> io::Result<()> {
-        if call != self.call {
-            return Ok(());
-        }
-        let number = self.made.fetch_add(1, SeqCst) + 1;
-        if (self.first.load(SeqCst)..=self.last.load(SeqCst)).contains(&number) {
-            return Err(io::Error::new(self.kind, "injected"));
-        }
-        Ok(())
-    }
+fn heal(disk: &Disk) {
+    disk.set_faults(|faults| *faults = Faults::default());
 }
 
-fn open_on(memory: &Arc<InMemoryBackend>, plan: &Arc<Plan>) -> Result<(Store, Recovered), OpenError> {
-    let (memory, plan) = (Arc::clone(memory), Arc::clone(plan));
-    let factory: BackendFactory = Box::new(move || {
-        let plan = Arc::clone(&plan);
-        Ok(Box::new(Watched::new(&memory, move |call, _| plan.check(call))))
-    });
+fn open_on(disk: &Disk) -> Result<(Store, Recovered), OpenError> {
     let limits = Limits { log_slack_bytes: 0, reopen_pause: Duration::ZERO, ..Limits::default() };
     // A small cache, so that reads reach the storage.
     let options = StoreOptions { cache_bytes: 64 * 1024, limits, ..options("unused".as_ref()) };
-    Store::open_on(options, factory, Box::new(|_| {}))
+    Store::open_on(options, Box::new(disk.opener()), Box::new(|_| {}))
 }
 
 const ROUNDS: usize = 14;
@@ -85,13 +60,12 @@ fn check(recovered: &Recovered, results: &[(u64, Result<(), StoreError>)], conte
 
 #[test]
 fn one_failing_call_costs_at_most_the_group_that_met_it() {
-    let never = Plan::new(Call::Read, u64::MAX, 0, io::ErrorKind::Other);
     for call in [Call::Write, Call::Sync, Call::SetLen, Call::Read] {
         for number in 1.. {
             let context = format!("{call:?} {number}");
-            let memory = Arc::new(InMemoryBackend::new());
-            let plan = Plan::new(call, number, number, io::ErrorKind::Other);
-            let results = match open_on(&memory, &plan) {
+            let disk = Disk::new(number);
+            plant(&disk, call, number..=number, Failure::Io);
+            let results = match open_on(&disk) {
                 Ok((store, _)) => work(&store),
                 // The database was never made: `Store::open` would have made it under another name.
                 Err(OpenError::Io { .. }) => continue,
@@ -99,10 +73,12 @@ fn one_failing_call_costs_at_most_the_group_that_met_it() {
             };
             let failures = results.iter().filter(|(_, result)| result.is_err()).count();
             assert!(failures <= 1, "{context}: {failures} failures");
-            let (store, recovered) = open_on(&memory, &never).unwrap();
+            let made = disk.calls(call);
+            heal(&disk);
+            let (store, recovered) = open_on(&disk).unwrap();
             check(&recovered, &results, &context);
             assert!(work(&store).iter().all(|(_, result)| result.is_ok()), "{context}");
-            if plan.made.load(SeqCst) < number {
+            if made < number {
                 assert!(call == Call::SetLen || number > 5, "{context}: too few calls to prove anything");
                 break;
             }
@@ -113,12 +89,10 @@ fn one_failing_call_costs_at_most_the_group_that_met_it() {
 #[test]
 fn a_full_disk_is_named_and_passes_when_there_is_space_again() {
     for first in [1, 2, 3, 5, 8, 13, 21] {
-        let memory = Arc::new(InMemoryBackend::new());
-        let plan = Plan::new(Call::Write, u64::MAX, 0, io::ErrorKind::StorageFull);
-        let (store, _) = open_on(&memory, &plan).unwrap();
+        let disk = Disk::new(first);
+        let (store, _) = open_on(&disk).unwrap();
         let mut results = work(&store);
-        plan.first.store(plan.made.load(SeqCst) + first, SeqCst);
-        plan.last.store(u64::MAX, SeqCst);
+        plant(&disk, Call::Write, first..=u64::MAX, Failure::NoSpace);
         let full = work(&store);
         let errors: Vec<_> = full.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
         assert!(!errors.is_empty());
@@ -130,22 +104,21 @@ fn a_full_disk_is_named_and_passes_when_there_is_space_again() {
         assert!(
             matches!(errors[0], StoreError::CommitFailed(error) if error.kind == CommitErrorKind::NoSpace)
         );
-        plan.first.store(u64::MAX, SeqCst);
+        heal(&disk);
         let after = work(&store);
         assert!(after.iter().all(|(_, result)| result.is_ok()), "{after:?}");
         results.extend(full);
         results.extend(after);
         drop(store);
-        let (_store, recovered) = open_on(&memory, &plan).unwrap();
+        let (_store, recovered) = open_on(&disk).unwrap();
         check(&recovered, &results, &format!("full from write {first}"));
     }
 }
 
 #[test]
 fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_up() {
-    let memory = Arc::new(InMemoryBackend::new());
-    let plan = Plan::new(Call::SetLen, u64::MAX, 0, io::ErrorKind::StorageFull);
-    let (store, _) = open_on(&memory, &plan).unwrap();
+    let disk = Disk::new(0);
+    let (store, _) = open_on(&disk).unwrap();
     let session = put_session(&store, 0, "c");
     let enqueue = |payload: &[u8]| {
         let id = store.next_message_id();
@@ -156,8 +129,7 @@ fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_u
     let (before, result) = enqueue(b"small");
     result.unwrap();
     // From now on the file cannot grow; what is free in it can be used.
-    plan.first.store(1, SeqCst);
-    plan.last.store(u64::MAX, SeqCst);
+    plant(&disk, Call::SetLen, 1..=u64::MAX, Failure::NoSpace);
     let (_, refused) = enqueue(&vec![1; 16 << 20]);
     let Err(StoreError::CommitFailed(error)) = refused else { panic!("{refused:?}") };
     assert_eq!(error.kind, CommitErrorKind::NoSpace);
@@ -165,7 +137,7 @@ fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_u
     result.unwrap();
     assert_eq!((store.metrics().batches_lost, store.failure()), (1, None));
     drop(store);
-    let (_store, recovered) = open_on(&memory, &plan).unwrap();
+    let (_store, recovered) = open_on(&disk).unwrap();
     assert_eq!(queue(&recovered, session), [before, after]);
 }
 
@@ -176,13 +148,10 @@ fn a_disk_that_works_again_between_two_attempts_costs_nothing() {
     for call in [Call::Write, Call::Sync] {
         for failing in 1..CALLS_MAX {
             let context = format!("{failing} failing {call:?}");
-            let memory = Arc::new(InMemoryBackend::new());
-            let plan = Plan::new(call, u64::MAX, 0, io::ErrorKind::Other);
-            let (store, _) = open_on(&memory, &plan).unwrap();
+            let disk = Disk::new(failing);
+            let (store, _) = open_on(&disk).unwrap();
             put_session(&store, 0, "c");
-            let made = plan.made.load(SeqCst);
-            plan.first.store(made + 1, SeqCst);
-            plan.last.store(made + failing, SeqCst);
+            plant(&disk, call, 1..=failing, Failure::Io);
             let set = |value: &str| {
                 let row = SettingRow { tenant: TenantId::DEFAULT, name: "n".into(), value: value.into() };
                 let mut batch = Batch::new();
@@ -197,7 +166,7 @@ fn a_disk_that_works_again_between_two_attempts_costs_nothing() {
             }
             assert_eq!((store.metrics().batches_lost, store.failure()), (0, None), "{context}");
             drop(store);
-            let (_store, recovered) = open_on(&memory, &plan).unwrap();
+            let (_store, recovered) = open_on(&disk).unwrap();
             let value =
                 |name: &str| Some(recovered.settings.iter().find(|row| row.name == name)?.value.clone());
             assert!(value("refused").is_some(), "{context}");
@@ -210,9 +179,8 @@ fn a_disk_that_works_again_between_two_attempts_costs_nothing() {
 fn nothing_that_failed_counts_as_committed_however_late_somebody_asks() {
     // More than failures are remembered.
     const FAILURES: usize = 1_100;
-    let memory = Arc::new(InMemoryBackend::new());
-    let plan = Plan::new(Call::Sync, u64::MAX, u64::MAX, io::ErrorKind::Other);
-    let (store, _) = open_on(&memory, &plan).unwrap();
+    let disk = Disk::new(0);
+    let (store, _) = open_on(&disk).unwrap();
     let append = || {
         let mut batch = Batch::new();
         let row = SettingRow { tenant: TenantId::DEFAULT, name: "n".into(), value: "v".into() };
@@ -221,11 +189,11 @@ fn nothing_that_failed_counts_as_committed_however_late_somebody_asks() {
     };
     let mut failed = Vec::new();
     for _ in 0..FAILURES {
-        plan.first.store(0, SeqCst);
+        plant(&disk, Call::Sync, 1..=u64::MAX, Failure::Io);
         let ticket = append();
         store.wait(ticket).unwrap_err();
         failed.push(ticket);
-        plan.first.store(u64::MAX, SeqCst);
+        heal(&disk);
         store.wait(append()).unwrap();
     }
     for ticket in &failed {

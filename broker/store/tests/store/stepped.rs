@@ -1,14 +1,12 @@
 //! Stores without threads: what happens does so in steps, by a clock that is given, and the same each time.
 
-use std::hash::{DefaultHasher, Hasher as _};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use lotmq_disk::{Call, Disk, PerCall};
 use lotmq_store::*;
 use parking_lot::Mutex;
-use redb::backends::InMemoryBackend;
 
 use crate::fixture;
 use crate::support::*;
@@ -16,31 +14,28 @@ use crate::support::*;
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// A machine without threads: its disk, its clock, and what its store has said.
-#[derive(Default)]
 struct Machine {
-    disk: Arc<InMemoryBackend>,
-    /// Calls of the disk and their bytes, in order.
-    calls: Arc<Mutex<Vec<(Call, usize)>>>,
-    /// Writing fails.
-    is_broken: Arc<AtomicBool>,
+    disk: Disk,
     now_ms: Arc<AtomicU64>,
     random: Arc<AtomicU64>,
     reports: Arc<Mutex<Vec<String>>>,
 }
 
 impl Machine {
-    fn factory(&self) -> BackendFactory {
-        let (disk, calls) = (Arc::clone(&self.disk), Arc::clone(&self.calls));
-        let is_broken = Arc::clone(&self.is_broken);
-        Box::new(move || {
-            let (calls, is_broken) = (Arc::clone(&calls), Arc::clone(&is_broken));
-            let before = move |call, len| {
-                calls.lock().push((call, len));
-                let fails = call == Call::Write && is_broken.load(SeqCst);
-                if fails { Err(io::Error::other("injected")) } else { Ok(()) }
-            };
-            Ok(Box::new(Watched::new(&disk, before)))
-        })
+    fn new() -> Self {
+        let (now_ms, random, reports) = Default::default();
+        Self { disk: Disk::new(0), now_ms, random, reports }
+    }
+
+    /// Calls of the disk that change something.
+    fn changes(&self) -> u64 {
+        [Call::Write, Call::SetLen, Call::Sync].iter().map(|call| self.disk.calls(*call)).sum()
+    }
+
+    /// Says whether writing fails.
+    fn set_broken(&self, is_broken: bool) {
+        let write = if is_broken { 1_000_000 } else { 0 };
+        self.disk.set_faults(|faults| faults.errors_per_million = PerCall { write, ..PerCall::default() });
     }
 
     fn open(&self) -> (Store, Stepper, Recovered) {
@@ -64,13 +59,7 @@ impl Machine {
         };
         let reports = Arc::clone(&self.reports);
         let on_commit: OnCommit = Box::new(move |report| reports.lock().push(said(&report)));
-        Store::open_stepped(options, self.factory(), on_commit, surroundings).unwrap()
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![0; usize::try_from(self.disk.len().unwrap()).unwrap()];
-        self.disk.read(0, &mut bytes).unwrap();
-        bytes
+        Store::open_stepped(options, Box::new(self.disk.opener()), on_commit, surroundings).unwrap()
     }
 
     fn reports(&self) -> Vec<String> {
@@ -83,12 +72,6 @@ fn said(report: &Committed) -> String {
         Committed::Through(ticket) => format!("through {}", ticket.number()),
         Committed::Failed { through, error } => format!("failed {} {:?}", through.number(), error.kind),
     }
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 fn set(value: u64) -> Batch {
@@ -141,7 +124,7 @@ fn traffic(store: &Store, seed: &mut u64) {
 #[test]
 fn the_same_batches_give_the_same_bytes() {
     let run = || {
-        let machine = Machine::default();
+        let machine = Machine::new();
         let mut seed = 0x5eed;
         let mut steps = Vec::new();
         for is_closed in [false, true, false] {
@@ -149,7 +132,7 @@ fn the_same_batches_give_the_same_bytes() {
             fixture::fill(&store);
             traffic(&store, &mut seed);
             while stepper.step() {
-                steps.push(digest(&machine.bytes()));
+                steps.push(machine.disk.fingerprint());
             }
             let slices = Arc::new(Mutex::new(Vec::new()));
             for session in 1..60 {
@@ -162,29 +145,27 @@ fn the_same_batches_give_the_same_bytes() {
                 store.close();
             }
             drop(stepper);
-            steps.push(digest(&machine.bytes()));
+            steps.push(machine.disk.fingerprint());
             machine.reports.lock().push(format!("{recovered:?} {:?}", slices.lock()));
         }
-        let calls = std::mem::take(&mut *machine.calls.lock());
-        (steps, calls, machine.reports(), machine.bytes())
+        (steps, machine.reports(), machine.disk.bytes())
     };
     let (first, second) = (run(), run());
     assert!(first.0.len() > 20, "too few steps to prove anything");
-    assert_eq!(first.1, second.1, "calls of the disk");
-    assert_eq!(first.2, second.2, "what was said and read");
-    assert_eq!(first.0, second.0, "what is on the disk after each step");
-    assert!(first.3 == second.3, "what is on the disk at the end");
+    assert_eq!(first.1, second.1, "what was said and read");
+    assert_eq!(first.0, second.0, "what was written in each step");
+    assert!(first.2 == second.2, "what is on the disk");
 }
 
 #[test]
 fn nothing_happens_between_steps() {
-    let machine = Machine::default();
+    let machine = Machine::new();
     let (store, stepper, _) = machine.open();
     assert!(!stepper.has_work() && !stepper.step());
-    let calls = machine.calls.lock().len();
+    let changes = machine.changes();
     let tickets = [1, 2].map(|value| store.append(set(value)).unwrap());
     assert!(stepper.has_work() && store.settled(tickets[0]).is_none());
-    assert_eq!((machine.calls.lock().len(), machine.reports()), (calls, vec![]));
+    assert_eq!((machine.changes(), machine.reports()), (changes, vec![]));
     assert!(stepper.step());
     assert_eq!(machine.reports(), ["through 2"], "one group");
     assert!(store.settled(tickets[1]).unwrap().is_ok());
@@ -199,7 +180,7 @@ fn nothing_happens_between_steps() {
 
 #[test]
 fn who_would_wait_makes_the_steps() {
-    let machine = Machine::default();
+    let machine = Machine::new();
     let (store, stepper, _) = machine.open();
     store.commit(set(1)).unwrap();
     let session = put_session(&store, 0, "c");
@@ -221,36 +202,35 @@ fn who_would_wait_makes_the_steps() {
 
 #[test]
 fn nothing_is_written_when_the_stepper_is_dropped() {
-    let machine = Machine::default();
+    let machine = Machine::new();
     let (store, stepper, _) = machine.open();
     store.commit(set(1)).unwrap();
     let snapshot = store.snapshot().unwrap();
     let lost = store.append(set(2)).unwrap();
-    let (calls, bytes) = (machine.calls.lock().len(), machine.bytes());
+    let (changes, bytes) = (machine.changes(), machine.disk.bytes());
     drop(stepper);
-    let writes = machine.calls.lock()[calls..].iter().filter(|(call, _)| *call != Call::Read).count();
-    assert_eq!((writes, machine.bytes() == bytes), (0, true));
+    assert_eq!((machine.changes(), machine.disk.bytes() == bytes), (changes, true));
     assert!(snapshot.export(&[], &mut Vec::new()).is_err(), "it ends with the machine");
     assert!(matches!(store.wait(lost), Err(StoreError::Closed)));
     assert!(matches!(store.commit(set(3)), Err(StoreError::Closed)));
     assert!(matches!(store.snapshot(), Err(StoreError::Closed)));
     drop(store);
     assert_eq!(machine.reports(), ["through 1"]);
-    assert!(machine.bytes() == bytes);
+    assert!(machine.disk.bytes() == bytes);
     let (_store, _stepper, recovered) = machine.open();
     assert_eq!(recovered.settings[0].value, "1");
 }
 
 #[test]
 fn a_failed_store_is_opened_again_by_the_clock_it_was_given() {
-    let machine = Machine::default();
+    let machine = Machine::new();
     let (store, stepper, _) = machine.open();
-    machine.is_broken.store(true, SeqCst);
+    machine.set_broken(true);
     store.commit(set(1)).unwrap_err();
     assert_eq!(stepper.next_due(), Some(Duration::ZERO), "the second attempt comes at once");
     assert!(stepper.step() && !stepper.step());
     assert_eq!(stepper.next_due(), Some(PAUSE));
-    machine.is_broken.store(false, SeqCst);
+    machine.set_broken(false);
     let refused = store.append(set(2)).unwrap();
     assert!(stepper.step() && store.settled(refused).unwrap().is_err());
     machine.now_ms.store(59_999, SeqCst);
@@ -265,7 +245,7 @@ fn a_failed_store_is_opened_again_by_the_clock_it_was_given() {
 
 #[test]
 fn what_is_called_within_a_step_makes_none() {
-    let machine = Machine::default();
+    let machine = Machine::new();
     let inner: Arc<Mutex<Option<Arc<Store>>>> = Arc::default();
     let found = Arc::new(Mutex::new(None));
     let on_commit: OnCommit = Box::new({
@@ -276,8 +256,13 @@ fn what_is_called_within_a_step_makes_none() {
         }
     });
     let surroundings = Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}) };
-    let (store, stepper, _) =
-        Store::open_stepped(options("unused".as_ref()), machine.factory(), on_commit, surroundings).unwrap();
+    let (store, stepper, _) = Store::open_stepped(
+        options("unused".as_ref()),
+        Box::new(machine.disk.opener()),
+        on_commit,
+        surroundings,
+    )
+    .unwrap();
     let store = Arc::new(store);
     *inner.lock() = Some(Arc::clone(&store));
     let first = store.append(set(1)).unwrap();

@@ -1,0 +1,374 @@
+//! A simulated disk with one file on it, for stores in tests: what a seed says goes wrong does.
+//!
+//! What is written is seen by reads at once, and durable with the next sync. When the power goes, each write that was not synced is there, is lost,
+//! or is torn between two sectors, whatever the order of the writes was. A disk costs memory for what was written to it, and the picture of it after a power
+//! cut costs little more than what was not synced: simulations cut the power a hundred thousand times.
+//!
+//! ```text
+//! let mut disk = Disk::new(7);
+//! let (store, ..) = Store::open_on(options, Box::new(disk.opener()), on_commit)?;
+//! …
+//! disk = disk.power_cut(&mut Random::new(8));   // what the store still does fails
+//! ```
+//!
+//! Invariants: what was synced and not changed since is there after every power cut, unless the disk lies or forgets; equal seeds and equal calls give equal
+//! disks. Not here: time (calls say how long they would take, nobody waits), and other files.
+
+mod fault;
+mod image;
+mod random;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redb::StorageBackend;
+
+pub use fault::{Call, Failure, Faults, PerCall, Planted};
+use image::{Image, PAGE_BYTES};
+pub use random::Random;
+
+/// What a disk writes whole, in bytes.
+pub const SECTOR_BYTES: usize = 512;
+
+/// Simulated disk, on until its power goes. Clones are the same disk.
+#[derive(Clone)]
+pub struct Disk(Arc<Mutex<State>>);
+
+struct State {
+    /// What reads see.
+    current: Image,
+    /// What is there whatever happens.
+    durable: Image,
+    /// What was changed since, in order.
+    unsynced: Vec<Change>,
+    faults: Faults,
+    /// Pages of `current` that were written.
+    written: usize,
+    random: Random,
+    /// Calls so far, of each kind.
+    calls: [u64; Call::ALL.len()],
+    /// Calls until the power goes; `None` while nobody has said.
+    calls_left: Option<u64>,
+    is_off: bool,
+    time: Duration,
+    fingerprint: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Write(usize, Box<[u8]>),
+    SetLen(usize),
+}
+
+impl Disk {
+    /// An empty disk without faults. The seed decides where there is a choice, but for power cuts.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with(State {
+            current: Image::default(),
+            durable: Image::default(),
+            unsynced: Vec::new(),
+            faults: Faults::default(),
+            written: 0,
+            random: Random::new(seed),
+            calls: [0; Call::ALL.len()],
+            calls_left: None,
+            is_off: false,
+            time: Duration::ZERO,
+            fingerprint: 0,
+        })
+    }
+
+    fn with(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Opens the disk anew with each call, as a store wants it.
+    pub fn opener(&self) -> impl Fn() -> io::Result<Box<dyn StorageBackend>> + Send + 'static {
+        let disk = self.clone();
+        move || Ok(Box::new(disk.clone()))
+    }
+
+    /// Changes what is wrong with the disk.
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.0.lock().faults);
+    }
+
+    /// Lets the power go when so many more calls were made.
+    pub fn power_off_after(&self, calls: u64) {
+        self.0.lock().calls_left = Some(calls);
+    }
+
+    /// Lets the power go now: whoever has the disk open gets errors.
+    pub fn power_off(&self) {
+        self.0.lock().is_off = true;
+    }
+
+    /// Whether the power is gone. What a store reports as committed afterwards, nobody gets to hear.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0.lock().is_off
+    }
+
+    /// Lets the power go, if it is not gone, and comes back as the disk is found when there is power again. The faults stay.
+    #[must_use]
+    pub fn power_cut(&self, random: &mut Random) -> Self {
+        self.power_off();
+        self.found(random)
+    }
+
+    /// The disk as it would be found if the power went now; this one goes on.
+    #[must_use]
+    pub fn found(&self, random: &mut Random) -> Self {
+        let state = self.0.lock();
+        let found = state.after_power_cut(random);
+        Self::with(State {
+            written: found.written(),
+            current: found.clone(),
+            durable: found,
+            unsynced: Vec::new(),
+            faults: state.faults.clone(),
+            random: state.random.clone(),
+            calls_left: None,
+            is_off: false,
+            ..*state
+        })
+    }
+
+    /// Calls of a kind so far, on this disk before power cuts too.
+    #[must_use]
+    pub fn calls(&self, call: Call) -> u64 {
+        self.0.lock().calls[call as usize]
+    }
+
+    /// How long all calls so far would have taken.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        self.0.lock().time
+    }
+
+    /// What is on the disk, as reads see it.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().current.bytes()
+    }
+
+    /// What stands for all calls so far that have changed something, in their order: of two runs with equal numbers both did the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.0.lock().fingerprint
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        f.debug_struct("Disk")
+            .field("len", &state.current.len())
+            .field("unsynced", &state.unsynced.len())
+            .field("is_off", &state.is_off)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Counts a call, and says whether it fails.
+    fn call(&mut self, call: Call) -> io::Result<()> {
+        if self.is_off || self.calls_left == Some(0) {
+            self.is_off = true;
+            return Err(Failure::Io.into());
+        }
+        self.calls_left = self.calls_left.map(|left| left - 1);
+        self.calls[call as usize] += 1;
+        self.time += self.faults.takes.of(call);
+        if self.is_hit(self.faults.stalls_per_million) {
+            self.time += self.faults.stall;
+        }
+        let number = self.calls[call as usize];
+        let is_meant = |planted: &&Planted| planted.call == call && planted.numbers.contains(&number);
+        if let Some(planted) = self.faults.planted.iter().find(is_meant) {
+            return Err(planted.failure.into());
+        }
+        if self.is_hit(self.faults.errors_per_million.of(call)) {
+            return Err(Failure::Io.into());
+        }
+        Ok(())
+    }
+
+    fn is_hit(&mut self, per_million: u32) -> bool {
+        per_million > 0 && self.random.is_one_of(per_million, 1_000_000)
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.note(&[1, len as u64], &[]);
+        self.current.set_len(len);
+        self.unsynced.push(Change::SetLen(len));
+        self.written = self.current.written();
+    }
+
+    fn write(&mut self, offset: usize, data: &[u8]) {
+        self.note(&[2, offset as u64], data);
+        // It does not make a file longer either.
+        if data.is_empty() {
+            return;
+        }
+        self.written += self.current.holes(offset, data.len());
+        self.current.write(offset, data);
+        self.unsynced.push(Change::Write(offset, data.into()));
+    }
+
+    /// Whether the disk has room for a write.
+    fn has_room(&self, offset: usize, len: usize) -> bool {
+        let Some(bytes_max) = self.faults.bytes_max else { return true };
+        let more = self.current.holes(offset, len);
+        more == 0 || (self.written + more) * PAGE_BYTES <= bytes_max
+    }
+
+    fn sync(&mut self) {
+        self.note(&[3], &[]);
+        if self.faults.lies {
+            return;
+        }
+        for change in self.unsynced.drain(..) {
+            match change {
+                Change::SetLen(len) => self.durable.set_len(len),
+                Change::Write(offset, data) => self.durable.take_pages(&self.current, offset, data.len()),
+            }
+        }
+        self.durable.set_len(self.current.len());
+    }
+
+    /// A sync has failed, and what it has not written is taken for written.
+    fn forget(&mut self) {
+        for change in std::mem::take(&mut self.unsynced) {
+            match change {
+                Change::SetLen(len) => self.durable.set_len(len),
+                Change::Write(offset, data) if self.random.is_one_of(1, 2) => {
+                    self.durable.write(offset, &data);
+                }
+                Change::Write(..) => {}
+            }
+        }
+    }
+
+    /// What is left when the power goes.
+    fn after_power_cut(&self, random: &mut Random) -> Image {
+        let mut image = self.durable.clone();
+        let mut changes: Vec<&Change> = self.unsynced.iter().collect();
+        // Some power cuts come when nearly nothing was written back, some when nearly everything was.
+        let whole_of_16 = [0, 1, 8, 15, 16][random.below(5)];
+        if random.is_one_of(1, 2) {
+            random.shuffle(&mut changes);
+        }
+        for change in changes {
+            if random.is_one_of(whole_of_16, 16) {
+                change.apply(&mut image);
+            } else if random.is_one_of(1, 2) {
+                change.apply_torn(&mut image, random);
+            }
+        }
+        image
+    }
+
+    /// Makes a call part of the fingerprint.
+    fn note(&mut self, numbers: &[u64], data: &[u8]) {
+        let mut add = |number: u64| {
+            self.fingerprint =
+                (self.fingerprint ^ number).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+        };
+        numbers.iter().for_each(|number| add(*number));
+        let (words, rest) = data.as_chunks::<8>();
+        words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| add(u64::from(*byte)));
+    }
+}
+
+impl Change {
+    fn apply(&self, image: &mut Image) {
+        match self {
+            Self::SetLen(len) => image.set_len(*len),
+            Self::Write(offset, data) => image.write(*offset, data),
+        }
+    }
+
+    /// Applies the sectors that the power lasted for: the first ones, or any.
+    fn apply_torn(&self, image: &mut Image, random: &mut Random) {
+        let Self::Write(offset, data) = self else { return };
+        let first = if random.is_one_of(1, 2) { random.below(data.len() / SECTOR_BYTES + 1) } else { 0 };
+        for (number, (at, sector)) in sectors(*offset, data).enumerate() {
+            if if first > 0 { number < first } else { random.is_one_of(1, 2) } {
+                image.write(at, sector);
+            }
+        }
+    }
+}
+
+/// A write cut up between sectors, each part with its place.
+fn sectors(offset: usize, mut data: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = offset;
+    std::iter::from_fn(move || {
+        let (sector, rest) = data.split_at(data.len().min(SECTOR_BYTES - at % SECTOR_BYTES));
+        data = rest;
+        at += sector.len();
+        (!sector.is_empty()).then_some((at - sector.len(), sector))
+    })
+}
+
+fn place(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.lock().current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Call::Read)?;
+        state.current.read(place(offset)?, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.call(Call::SetLen)?;
+        state.set_len(place(len)?);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let outcome = state.call(Call::Sync);
+        match &outcome {
+            Ok(()) => state.sync(),
+            Err(_) if state.faults.forgets && !state.is_off => state.forget(),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let offset = place(offset)?;
+        let outcome = state.call(Call::Write);
+        if outcome.is_ok() && state.has_room(offset, data.len()) {
+            state.write(offset, data);
+            return Ok(());
+        }
+        if !state.is_off {
+            // Some of what failed may be there all the same.
+            let kept = state.random.below(data.len() / SECTOR_BYTES + 1);
+            for (at, sector) in sectors(offset, data).take(kept) {
+                if state.has_room(at, sector.len()) {
+                    state.write(at, sector);
+                }
+            }
+        }
+        outcome.and(Err(Failure::NoSpace.into()))
+    }
+}
