@@ -2,13 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use lotmq_client::{ConnectOptions, ProtocolVersion, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS};
 use lotmq_codec::{PacketId, Properties, Publish, SubscribeFilter, SubscriptionOptions, encode_subscribe};
-use lotmq_test_support::{WAIT_MAX, allow_open_files};
+use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
 use socket2::{Domain, Socket, Type};
 
-use crate::turns::others_are_served;
+use crate::turns::{TURN_SECONDS_MAX, others_are_served, others_wait};
 use crate::watch::broker;
 
 const PAYLOAD_BYTES: usize = 100_000;
@@ -90,19 +91,53 @@ fn for_thousands_who_do_not_read() {
     assert_eq!(broker.metric("lotmq_queue_full_dropped_total"), Some(0.0));
 }
 
-/// Publishers are taken over as soon as they have sent their messages: what of them is on its way goes to all of the receivers all the same.
-#[test]
-fn of_publishers_who_leave() {
+const PUBLISHERS: u8 = 10;
+
+/// A broker with thousands who do not read, and one who does, the first of the receivers.
+fn many_who_do_not_read() -> (Broker, Vec<TcpStream>, Client) {
     const SUBSCRIBERS: usize = 2_000;
-    const PUBLISHERS: u8 = 10;
     allow_open_files(SUBSCRIBERS as u64 + 1_000);
     let broker = broker().start();
-    // The first of the receivers.
     let mut busy = broker.client("busy");
     busy.subscribe_to("large", QoS::AtMostOnce).unwrap();
-    let lazy: Vec<TcpStream> = (0..SUBSCRIBERS).map(|number| subscriber(broker.address(), number)).collect();
+    let lazy = (0..SUBSCRIBERS).map(|number| subscriber(broker.address(), number)).collect();
+    (broker, lazy, busy)
+}
+
+/// Publishers leave as soon as they have sent their messages, which go to all on their way all the same.
+#[test]
+fn of_publishers_who_leave() {
+    let (broker, lazy, mut busy) = many_who_do_not_read();
+    let ((), served) = others_wait(&broker, || {
+        for number in 0..PUBLISHERS {
+            let mut publisher = broker.client(&format!("publisher-{number}"));
+            publisher.send_publish(&Publication::new("large", vec![number; PAYLOAD_BYTES])).unwrap();
+            publisher.disconnect().unwrap();
+        }
+        let next = || busy.receive(WAIT_MAX).unwrap().expect("who reads gets all").payload[0];
+        let mut seen: Vec<u8> = std::iter::repeat_with(next).take(PUBLISHERS.into()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..PUBLISHERS).collect::<Vec<_>>());
+        // Those who do not read have theirs as well.
+        let routed = (2_001 * u32::from(PUBLISHERS)).into();
+        let count = || {
+            broker.metric("lotmq_publish_sent_total").unwrap()
+                + broker.metric("lotmq_publish_dropped_total").unwrap()
+        };
+        while count() < routed {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    assert!(served.as_secs_f64() < TURN_SECONDS_MAX, "a PINGREQ waited for {served:?} of work");
+    drop(lazy);
+}
+
+/// Publishers are taken over while their messages are on the way: what of them is left goes to all of the receivers all the same.
+#[test]
+fn of_publishers_who_are_taken_over() {
+    let (broker, lazy, mut busy) = many_who_do_not_read();
     let mut publishers = Vec::new();
-    others_are_served(&broker, || {
+    let ((), served) = others_wait(&broker, || {
         for number in 0..PUBLISHERS {
             let mut publisher = broker.client("publisher");
             publisher.send_publish(&Publication::new("large", vec![number; PAYLOAD_BYTES])).unwrap();
@@ -111,5 +146,6 @@ fn of_publishers_who_leave() {
             assert_eq!(busy.receive(WAIT_MAX).unwrap().expect("who reads gets all").payload[0], number);
         }
     });
+    assert!(served.as_secs_f64() < TURN_SECONDS_MAX, "a PINGREQ waited for {served:?} of work");
     drop(lazy);
 }

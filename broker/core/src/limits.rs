@@ -97,10 +97,14 @@ pub(crate) const LONG_WORK_TIME_MAX: std::time::Duration = std::time::Duration::
 /// Bytes of messages for all their receivers at which a turn reads no more: up to 21 ms of writing in a release build.
 pub(crate) const OWED_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes that a connection with short work may add to a turn which has as much to write as it takes: such as an answer, or a usual message for one receiver.
+/// A thousand of them add as much again.
+pub(crate) const LITTLE_OWED_BYTES: usize = 4 << 10;
+
 /// Bytes that a turn has written when further large messages of QoS 1 and 2 are left to later ones.
 pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX;
 
-/// Bytes of them that a turn begins with because earlier ones had no time; the rest is for new ones.
+/// Bytes of messages that a turn begins with because earlier ones had no time; the rest is for new ones.
 pub(crate) const RESUMED_BYTES_MAX: usize = WRITTEN_BYTES_MAX / 4 * 3;
 
 /// What a Client who goes on then is taken for at least, in bytes: to write little takes as long.

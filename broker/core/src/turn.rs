@@ -20,6 +20,7 @@ mod messages;
 pub mod next;
 pub mod outbound;
 pub mod output;
+mod owed;
 pub mod piece;
 pub mod postponed;
 pub mod time_share;
@@ -431,6 +432,7 @@ impl Turn {
             ..
         } = self;
         let home = home.as_ref().map(|home| home.number);
+        let began = time_shares.begin_writing(&*core.clock);
         let mut surroundings = Surroundings {
             arena,
             messages,
@@ -451,6 +453,7 @@ impl Turn {
             }
         }
         touched.finish();
+        time_shares.end_writing(began, &*core.clock);
     }
 
     fn submit(&mut self) {

@@ -112,12 +112,15 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// Whether a large message of QoS 1 or 2 for many waits until those have theirs who were to get one before. Else they would have more and more to get.
+/// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many until those have theirs who were to get one before. Else they
+/// would have more and more to get.
 fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
-    postponed::is_behind(turn)
-        && received.qos != QoS::AtMostOnce
-        && received.payload.len() > COPIED_PAYLOAD_BYTES
-        && route.receivers() * received.payload.len() > WRITTEN_BYTES_MAX / 2
+    if received.payload.len() <= COPIED_PAYLOAD_BYTES {
+        return false;
+    }
+    let bytes = route.receivers() * received.payload.len();
+    let is_behind = || received.qos != QoS::AtMostOnce && postponed::is_behind(turn);
+    !turn.time_shares.may_owe(bytes) || (bytes > WRITTEN_BYTES_MAX / 2 && is_behind())
 }
 
 /// Goes on asking about the receivers of a message.

@@ -31,6 +31,7 @@ use crate::turn::{Turn, TurnMessage};
 pub(crate) use asked::AskedMessages;
 pub use asked::{resume as resume_asked, wait as ask_later};
 pub use forms::{Asker, Forms};
+pub use parts::resume as resume_parts;
 pub(crate) use parts::{Remainder, publish_in_parts};
 
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.

@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::routing::fan_out::resume_asked;
+use crate::routing::fan_out::{resume_asked, resume_parts};
 use crate::turn::{Turn, postponed};
 
 /// What a shard has to do after a turn was flushed.
@@ -16,7 +16,7 @@ pub struct Next {
 
 /// Begins the turn behind one that was flushed and has ended at this time of the coarse clock; calls connections by their places.
 pub fn begin(turn: &mut Turn, ended: Duration, call: impl FnMut(u32)) -> Next {
-    let has_left = postponed::resume(turn) | resume_asked(turn);
+    let has_left = resume_parts(turn) | postponed::resume(turn) | resume_asked(turn);
     let is_due = has_left || turn.guests.is_behind || turn.time_shares.is_behind();
     Next { is_due, look: turn.call_those_next(ended, call) }
 }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::client::{Client, ClientState};
-use crate::limits::{RESUMED_BYTES_MAX, RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
+use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
 use crate::turn::Turn;
 
 /// Clients for whom something waits for time alone, of one thread.
@@ -45,22 +45,23 @@ impl Postponed {
     }
 }
 
-/// Begins a turn with what earlier ones have left. True when there was anything: then the turn has something to write.
+/// Goes on with what earlier turns have left, while there is room for it. True when there was anything: then there is more to do.
 pub fn resume(turn: &mut Turn) -> bool {
     turn.delivery.postponed.written = 0;
-    let mut resumed = 0;
-    while resumed < RESUMED_BYTES_MAX
+    let mut has_any = false;
+    while let Some((_, bytes)) = turn.delivery.postponed.clients.front()
+        && turn.time_shares.may_resume(*bytes)
         && let Some((client, bytes)) = turn.delivery.postponed.clients.pop_front()
     {
-        resumed += bytes;
+        has_any = true;
+        turn.time_shares.owe(bytes);
         // It may have to wait once more.
         if let Some(link) = &mut client.state.lock().link {
             link.is_postponed = false;
         }
         client.send_waiting(turn);
     }
-    turn.time_shares.owe(resumed);
-    resumed > 0
+    has_any || is_behind(turn)
 }
 
 /// Whether receivers of messages that were routed before have not got theirs yet.

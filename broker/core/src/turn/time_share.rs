@@ -10,6 +10,9 @@
 //! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system
 //! call, is read too: time in which the thread did not run is nobody's.
 //!
+//! To write large messages takes long, and to route them does not: so the connections that have brought them are charged for that time at the end of the turn,
+//! and a turn that has enough to write takes in those with short work only, for little each ([`Owed`]).
+//!
 //! A handshake of TLS can neither be cut nor foretold by what its connection did before: it is never short, and is expected to take what others have taken
 //! lately. So a turn calls as many as it has time for, and none of them is taken for little because its first bytes came one by one.
 //!
@@ -22,9 +25,10 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
-    LONG_WORK_TIME_MAX, OWED_BYTES_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
+    LONG_WORK_TIME_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
 };
 use crate::turn::events::Events;
+use crate::turn::owed::Owed;
 
 /// Work that is so short is not measured at the end of turns any more: to read the clock costs a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
@@ -53,8 +57,8 @@ pub struct TimeShares {
     handshake: Duration,
     /// Time that work at the end of this turn has taken.
     spent: Duration,
-    /// Bytes of messages that the end of this turn has to write.
-    owed: usize,
+    /// What the end of this turn has to write of large messages.
+    owed: Owed,
     /// What has come at the sockets.
     events: Events,
     /// Number of this turn.
@@ -110,6 +114,12 @@ impl Account {
         self.took() <= SHORT_TIME
     }
 
+    /// It has worked for so long.
+    fn charge(&mut self, used: Duration) {
+        self.expect(used.max(self.took() - self.took() / 4));
+        self.goes_until(self.until() + used);
+    }
+
     /// The virtual time at which it begins. Who was idle is given one share of it.
     fn begins(&self, virtual_time: Duration) -> Duration {
         self.until().max(virtual_time.saturating_sub(SHARE_TIME))
@@ -148,6 +158,7 @@ impl TimeShares {
             self.accounts.resize(place + 1, Account::default());
         }
         self.accounts[place] = Account::new();
+        self.owed.forget(u32::try_from(place).unwrap_or(u32::MAX));
     }
 
     /// Says that what the connection of this place does next may be a handshake. Call before [`TimeShares::admit`].
@@ -171,7 +182,7 @@ impl TimeShares {
 
     /// Time for a connection to read and do what it has to. Without any it waits, and its owner is called when it may go on.
     pub fn admit(&mut self, place: u32, clock: &dyn Clock) -> Option<Stretch> {
-        if self.is_full() || self.events.are_awaited() {
+        if self.events.are_awaited() {
             self.wait(place);
             return None;
         }
@@ -192,10 +203,12 @@ impl TimeShares {
         let is_ahead = !is_next && self.is_ahead(place);
         // What is left is for the long work that was called as well.
         let time = if is_ahead || (is_next && is_short) { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
-        if passed >= time || (is_ahead && self.is_behind()) {
+        let has_little = is_short && !is_ahead;
+        if passed >= time || (is_ahead && self.is_behind()) || !self.owed.admits(has_little) {
             self.wait(place);
             return None;
         }
+        self.owed.begin(place);
         let account = &mut self.accounts[place as usize];
         account.admitted = self.turn;
         if !is_next {
@@ -211,23 +224,62 @@ impl TimeShares {
         account.is_waiting || !account.is_short()
     }
 
-    /// Notes that the end of this turn writes messages of so many bytes.
+    /// Notes that the end of this turn writes messages of so many bytes: of the connection that works, or of nobody's.
     pub(crate) fn owe(&mut self, bytes: usize) {
-        self.owed = self.owed.saturating_add(bytes);
+        self.owed.note(bytes);
     }
 
-    /// Whether the end of this turn has enough to write.
+    /// Whether the end of this turn has enough to write for whoever works.
     pub fn is_full(&self) -> bool {
-        self.owed >= OWED_BYTES_MAX
+        self.owed.is_full()
     }
 
-    /// What was owed is written.
+    /// Whether the end of this turn may have to write so much more for the connection that works.
+    pub(crate) fn may_owe(&self, bytes: usize) -> bool {
+        self.owed.takes(bytes)
+    }
+
+    /// Whether a turn may begin with so many bytes of what earlier ones have left.
+    pub(crate) fn may_resume(&self, bytes: usize) -> bool {
+        self.owed.may_resume(bytes)
+    }
+
+    /// The turn begins to write; the processor's clock then, if somebody is to pay for it.
+    pub(crate) fn begin_writing(&self, clock: &dyn Clock) -> Option<Duration> {
+        self.owed.has_payers().then(|| clock.thread_cpu())
+    }
+
+    /// What was owed is written: the connections that have brought it have had this time, too.
+    pub(crate) fn end_writing(&mut self, began: Option<Duration>, clock: &dyn Clock) {
+        if let Some(began) = began {
+            self.charge_writing(clock.thread_cpu().saturating_sub(began));
+        }
+    }
+
+    fn charge_writing(&mut self, took: Duration) {
+        let Self { owed, accounts, latest, working, cpu, .. } = self;
+        for (place, took) in owed.payers(took) {
+            let account = &mut accounts[place as usize];
+            account.charge(took);
+            *latest = account.until().max(*latest);
+        }
+        // In the midst of somebody's work it is not his alone.
+        if let Some((_, began)) = working {
+            *began += took;
+        }
+        if let Some(cpu) = cpu {
+            *cpu += took;
+        }
+    }
+
+    /// A turn's end has written everything.
     pub fn written(&mut self) {
-        self.owed = 0;
+        self.owed.written();
     }
 
     /// The connection that was admitted has done what it could.
     pub fn worked(&mut self, clock: &dyn Clock) {
+        self.owed.end();
         if let (Some(before), Some((place, _))) = (self.cpu.take(), self.working) {
             self.working = None;
             self.charge(place, clock.thread_cpu().saturating_sub(before));
@@ -348,8 +400,7 @@ impl TimeShares {
         if std::mem::take(&mut account.is_handshaking) {
             self.handshake = self.handshake.max(used);
         }
-        account.expect(used.max(account.took() - account.took() / 4));
-        account.goes_until(account.until() + used);
+        account.charge(used);
         self.latest = self.latest.max(account.until());
     }
 }
@@ -357,6 +408,7 @@ impl TimeShares {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::OWED_BYTES_MAX;
 
     /// Lets each connection of a shard work as long as it wants whenever it is admitted; how many turns it took until each was admitted, and the longest turn.
     struct Shard {
@@ -365,13 +417,15 @@ mod tests {
         called: Vec<u32>,
         /// Whether work ends when its time is over, to go on later.
         is_cut: bool,
+        /// Bytes that the end of the turn writes.
+        written: usize,
     }
 
     impl Shard {
         fn new(connections: u32) -> Self {
             let mut shares = TimeShares::default();
             (0..connections).for_each(|place| shares.enter(place));
-            Self { shares, now: Duration::from_secs(1), called: Vec::new(), is_cut: true }
+            Self { shares, now: Duration::from_secs(1), called: Vec::new(), is_cut: true, written: 0 }
         }
 
         /// One turn in which these are ready in this order, behind those that were called; who worked, and how long it took.
@@ -379,6 +433,16 @@ mod tests {
             &mut self,
             ready: impl Iterator<Item = u32>,
             work: impl Fn(u32) -> Duration,
+        ) -> (Vec<u32>, Duration) {
+            self.turn_that_writes(ready, work, |_| 0)
+        }
+
+        /// One in which connections bring bytes to write, besides.
+        fn turn_that_writes(
+            &mut self,
+            ready: impl Iterator<Item = u32>,
+            work: impl Fn(u32) -> Duration,
+            owes: impl Fn(u32) -> usize,
         ) -> (Vec<u32>, Duration) {
             let began = self.now;
             let mut worked = Vec::new();
@@ -391,13 +455,23 @@ mod tests {
                         self.shares.charge(place, self.now - began);
                         self.shares.others_work();
                     }
-                    if self.is_cut && wanted > time {
+                    let owed = owes(place);
+                    let brings = owed > 0 && self.shares.may_owe(owed);
+                    if brings {
+                        self.shares.owe(owed);
+                        self.written += owed;
+                    }
+                    self.shares.owed.end();
+                    if (self.is_cut && wanted > time) || owed > 0 {
                         self.shares.wait(place);
                     }
                     worked.push(place);
                 }
             }
-            self.now += FLUSH;
+            let writing = NS_PER_BYTE * u32::try_from(std::mem::take(&mut self.written)).unwrap();
+            self.now += FLUSH + writing;
+            self.shares.charge_writing(writing);
+            self.shares.written();
             self.shares.worked_until(self.now);
             self.shares.calls_next(&mut self.called);
             (worked, self.now - began)
@@ -408,6 +482,9 @@ mod tests {
 
     /// What the end of a turn takes.
     const FLUSH: Duration = Duration::from_micros(5);
+
+    /// What writing a byte takes: 4 MiB take 21 ms.
+    const NS_PER_BYTE: Duration = Duration::from_nanos(5);
 
     /// Each place of a shard has one, open or idle.
     #[test]
@@ -520,6 +597,57 @@ mod tests {
             let of_kind = || time.iter().skip(kind).step_by(2);
             let (least, most) = (of_kind().min().unwrap(), of_kind().max().unwrap());
             assert!(!least.is_zero() && *most <= *least + *least / 10, "{least:?} to {most:?}");
+        }
+    }
+
+    #[test]
+    fn who_does_little_is_served_beside_those_whose_messages_take_long_to_write() {
+        const PUBLISHING: u32 = 10;
+        let quiet = PUBLISHING;
+        for publishers_before in [1, 100] {
+            let mut shard = Shard::new(PUBLISHING + 1);
+            for _ in 0..publishers_before {
+                (0..PUBLISHING).for_each(|place| drop(shard.turn(place..=place, |_| MS / 50)));
+            }
+            // It has had as much as anybody, and is owed nothing.
+            (0..1_000).for_each(|_| drop(shard.turn(quiet..=quiet, |_| MS / 100)));
+            let owes = |place| if place == quiet { 0 } else { OWED_BYTES_MAX };
+            let mut publishing = 0..PUBLISHING;
+            let mut waited = Duration::ZERO;
+            for number in 0..1_000 {
+                // It comes behind those that are ready or called.
+                let ready: Vec<u32> = publishing.by_ref().chain([quiet]).collect();
+                let (worked, took) = shard.turn_that_writes(ready.into_iter(), |_| MS / 50, owes);
+                waited = if worked.contains(&quiet) { took } else { waited + took };
+                assert!(waited < 30 * MS, "{waited:?} in turn {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn those_whose_messages_take_long_to_write_have_equal_time() {
+        const PUBLISHING: u32 = 10;
+        let mut shard = Shard::new(PUBLISHING);
+        let owes = |place: u32| if place.is_multiple_of(2) { OWED_BYTES_MAX } else { OWED_BYTES_MAX / 4 };
+        let mut written = vec![0; PUBLISHING as usize];
+        let mut ready = 0..PUBLISHING;
+        for _ in 0..2_000 {
+            let (worked, _) = shard.turn_that_writes(ready.by_ref(), |_| MS / 50, owes);
+            worked.iter().for_each(|place| written[*place as usize] += owes(*place));
+        }
+        let (least, most) = (written.iter().min().unwrap(), written.iter().max().unwrap());
+        assert!(*least > 0 && *most <= *least + *least / 10, "{least} to {most} of {written:?}");
+    }
+
+    #[test]
+    fn a_turn_is_bounded_when_all_who_did_little_have_much_to_write_at_once() {
+        const PUBLISHING: u32 = 2_000;
+        let mut shard = Shard::new(PUBLISHING);
+        (0..20).for_each(|_| drop(shard.turn(0..PUBLISHING, |_| MS / 200)));
+        let mut ready = 0..PUBLISHING;
+        for number in 0..100 {
+            let (_, took) = shard.turn_that_writes(ready.by_ref(), |_| MS / 200, |_| OWED_BYTES_MAX);
+            assert!(took < 40 * MS, "turn {number} took {took:?}");
         }
     }
 

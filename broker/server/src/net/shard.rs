@@ -42,7 +42,7 @@ use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::durable::release::Release;
 use lotmq_core::limits::{Limit, SHARE_TIME};
-use lotmq_core::routing::fan_out::resume_asked;
+use lotmq_core::routing::fan_out::{resume_asked, resume_parts};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::{self, Next};
@@ -266,7 +266,7 @@ fn flush_the_last(deadline: Instant) {
     while is_behind && Instant::now() < deadline {
         is_behind = this_turn::with(|turn| {
             turn.flush();
-            resume_asked(turn) || turn.guests.is_behind
+            resume_parts(turn) | resume_asked(turn) || turn.guests.is_behind
         });
     }
 }

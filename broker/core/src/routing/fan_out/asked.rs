@@ -135,7 +135,6 @@ pub fn wait(
 /// Begins a turn with asking about receivers of earlier ones' messages, while there is time. True when there were any.
 pub fn resume(turn: &mut Turn) -> bool {
     turn.asked.stretch = None;
-    let has_left = LeftParts::resume(turn);
     let has_any = !turn.asked.is_empty();
     let mut is_over = !has_any;
     while !is_over && let Some(mut first) = turn.asked.pop() {
@@ -147,9 +146,9 @@ pub fn resume(turn: &mut Turn) -> bool {
         }
         first.finish(turn);
         let is_late = stretch(&mut turn.asked, &*turn.core.clock).is_over(&*turn.core.clock);
-        is_over = is_late || turn.time_shares.is_full();
+        is_over = is_late || !turn.time_shares.may_resume(0);
     }
-    has_any || has_left
+    has_any
 }
 
 impl Waiting {

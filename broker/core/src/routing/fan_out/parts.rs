@@ -50,7 +50,7 @@ pub(crate) fn publish_in_parts(
 }
 
 impl Remainder {
-    /// Routes further parts, at least one, while there is time.
+    /// Routes further parts while there is time, at least one in a turn that has room.
     ///
     /// # Errors
     /// What is left of it, for a later turn.
@@ -60,14 +60,21 @@ impl Remainder {
         tenant: &Arc<Tenant>,
         source: &Arc<Client>,
     ) -> Result<FanOut, Box<Self>> {
-        loop {
+        while turn.time_shares.may_owe(self.part_bytes()) {
             if self.part(turn, tenant, source) {
                 return Ok(self.fan_out);
             }
-            if turn.time_shares.is_full() || turn.is_time_over() {
-                return Err(self);
+            if turn.is_time_over() {
+                break;
             }
         }
+        Err(self)
+    }
+
+    /// Bytes that the next part has to write.
+    fn part_bytes(&self) -> usize {
+        let bytes = self.message.size();
+        bytes * at_once(bytes).min(self.route.targets.len() - self.next)
     }
 
     /// Goes on in later turns, without a connection that would wait for it. Of more than the thread keeps so, the others are dropped: it is of QoS 0.
@@ -134,17 +141,21 @@ impl LeftParts {
     pub(super) fn has_of(&self, tenant: &Arc<Tenant>, topic: &str) -> bool {
         self.waiting.iter().any(|(of, _, rest)| Arc::ptr_eq(of, tenant) && rest.message.topic() == topic)
     }
+}
 
-    /// Begins a turn with a further part of the first one. True when there was any.
-    pub(super) fn resume(turn: &mut Turn) -> bool {
-        let Some((tenant, source, mut rest)) = turn.asked.left.waiting.pop_front() else { return false };
+/// Begins a turn with a further part of what publishers who have gone have left, where it has room. True when there is any.
+pub fn resume(turn: &mut Turn) -> bool {
+    let Some((_, _, rest)) = turn.asked.left.waiting.front() else { return false };
+    if turn.time_shares.may_resume(rest.part_bytes())
+        && let Some((tenant, source, mut rest)) = turn.asked.left.waiting.pop_front()
+    {
         turn.asked.left.bytes -= rest.message.size();
         if !rest.part(turn, &tenant, &source) {
             turn.asked.left.bytes += rest.message.size();
             turn.asked.left.waiting.push_front((tenant, source, rest));
         }
-        true
     }
+    true
 }
 
 /// For how many receivers a message of so many bytes is routed at once. Each part is copied, which is to be little beside its being written.

@@ -1,0 +1,85 @@
+//! What the end of a turn has to write of large messages, and for whom: to route them takes next to nothing, to write them most of a turn.
+//!
+//! Invariant: what is to be written in a turn is bounded, and whoever has little to write finds room in a turn that others have filled.
+
+use std::time::Duration;
+
+use crate::limits::{LITTLE_OWED_BYTES, OWED_BYTES_MAX, RESUMED_BYTES_MAX};
+
+/// Bytes of messages for all their receivers that are to be written at the end of a turn.
+#[derive(Default)]
+pub(crate) struct Owed {
+    bytes: usize,
+    /// Bytes up to which who works now may go on in a full turn.
+    little_until: usize,
+    /// The place of who works now.
+    payer: Option<u32>,
+    /// What connections have brought, by their places.
+    by: Vec<(u32, usize)>,
+}
+
+impl Owed {
+    /// Notes bytes that the connection which works has brought, or an earlier turn.
+    pub(crate) fn note(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let Some(place) = self.payer else { return };
+        match self.by.last_mut().filter(|(last, _)| *last == place) {
+            Some((_, of_last)) => *of_last = of_last.saturating_add(bytes),
+            None => self.by.push((place, bytes)),
+        }
+    }
+
+    /// Whether a connection may work: anybody while the turn has room, and who has little to do until there is twice as much.
+    pub(crate) fn admits(&self, has_little: bool) -> bool {
+        self.bytes < if has_little { 2 * OWED_BYTES_MAX } else { OWED_BYTES_MAX }
+    }
+
+    /// The connection of this place begins to work.
+    pub(crate) fn begin(&mut self, place: u32) {
+        self.payer = Some(place);
+        let is_full = self.bytes >= OWED_BYTES_MAX;
+        self.little_until = if is_full { self.bytes.saturating_add(LITTLE_OWED_BYTES) } else { 0 };
+    }
+
+    /// What follows is no connection's work.
+    pub(crate) fn end(&mut self) {
+        (self.payer, self.little_until) = (None, 0);
+    }
+
+    /// Whether who works is to stop.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= OWED_BYTES_MAX.max(self.little_until)
+    }
+
+    /// Whether so much may be brought by who works.
+    pub(crate) fn takes(&self, bytes: usize) -> bool {
+        self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
+    }
+
+    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for what comes.
+    pub(crate) fn may_resume(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX
+    }
+
+    /// Whether a connection has brought any of it.
+    pub(crate) fn has_payers(&self) -> bool {
+        !self.by.is_empty()
+    }
+
+    /// Takes who has brought something, each with its part of the time that writing all has taken.
+    pub(crate) fn payers(&mut self, took: Duration) -> impl Iterator<Item = (u32, Duration)> {
+        let all = self.bytes.max(1) as f64;
+        self.by.drain(..).map(move |(place, bytes)| (place, took.mul_f64(bytes as f64 / all)))
+    }
+
+    /// Another connection has come to this place.
+    pub(crate) fn forget(&mut self, place: u32) {
+        self.by.retain(|(of, _)| *of != place);
+    }
+
+    /// All is written.
+    pub(crate) fn written(&mut self) {
+        self.bytes = 0;
+        self.by.clear();
+    }
+}
