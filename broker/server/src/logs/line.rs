@@ -119,9 +119,9 @@ impl Category {
             ("lotmq_server::projects", Category::Lot),
             ("lotmq_host", Category::Lot),
             ("lotmq_server::net", Category::Mqtt),
-            ("lotmq_server::protocol", Category::Mqtt),
-            ("lotmq_server::close", Category::Mqtt),
-            ("lotmq_server::limits", Category::Mqtt),
+            ("lotmq_core::protocol", Category::Mqtt),
+            ("lotmq_core::connection", Category::Mqtt),
+            ("lotmq_core::limits", Category::Mqtt),
             ("lotmq", Category::Broker),
         ];
         let is_of = |prefix: &str| {
@@ -248,6 +248,8 @@ mod tests {
             ("lotmq_host::route::net", Some(Category::Routes)),
             ("lotmq_host::executor", Some(Category::Lot)),
             ("lotmq_server::net::shard", Some(Category::Mqtt)),
+            ("lotmq_core::connection::step", Some(Category::Mqtt)),
+            ("lotmq_core::durable::paging", Some(Category::Broker)),
             ("lotmq_server::server", Some(Category::Broker)),
             ("lotmq_store::writer", Some(Category::Broker)),
             ("lotmq", Some(Category::Broker)),
